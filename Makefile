@@ -1,0 +1,104 @@
+# Handrail needs Python 3.11+ and make; everything else comes into .venv by itself.
+#
+#   make demo     the main job: server, worker and the shipments agent on real events
+#   make test     all tests (what .ci/run calls)
+#   make check    ruff, pyright, import-linter, wheel contents
+#   make bench    Handrail beside hand-written Temporal workflows
+#   make chaos    kill -9 and SIGSTOP aimed at every boundary of a write
+#   make format   let ruff rewrite the code
+#   make clean    remove .venv and what tools left behind; .handrail/ (your cases) stays
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.handrail-setup
+# A Python to start from: PYTHON=/path/to/python make setup
+PYTHON ?=
+# How many test processes at once.
+JOBS ?= 2
+CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks)
+
+# The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
+find_uv = if uv python find >/dev/null 2>&1; then echo uv; else echo $(BIN)/uv; fi
+
+.PHONY: help setup test check bench chaos demo lint types layers wheel format clean
+
+help:
+	@sed -n '/^#   make/s/^#   //p' Makefile
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml uv.lock
+	@set -eu; \
+	python=""; \
+	for candidate in $(PYTHON) python3 python3.14 python3.13 python3.12 python3.11; do \
+	  if "$$candidate" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then \
+	    python="$$candidate"; break; \
+	  fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "setup: no Python 3.11 or newer found. Install one (Debian, Ubuntu: apt install python3 python3-venv; macOS: brew install python), or name it: make setup PYTHON=/path/to/python3" >&2; \
+	  exit 1; \
+	fi; \
+	if [ ! -x $(BIN)/python ]; then \
+	  echo "setup: creating $(VENV) with $$("$$python" --version)"; \
+	  if ! "$$python" -c 'import ensurepip, venv' 2>/dev/null; then \
+	    echo "setup: this Python cannot make virtual environments (no ensurepip). Fix: apt install python3-venv (Debian, Ubuntu), or name another: make setup PYTHON=/path/to/python3" >&2; \
+	    exit 1; \
+	  fi; \
+	  "$$python" -m venv $(VENV); \
+	fi; \
+	uv=$$($(find_uv)); \
+	if [ "$$uv" != uv ] && [ ! -x "$$uv" ]; then \
+	  echo "setup: bringing uv into $(VENV) (none on this machine, or an older one)"; \
+	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; \
+	fi; \
+	echo "setup: installing what uv.lock names into $(VENV), with $$("$$uv" --version)"; \
+	UV_PROJECT_ENVIRONMENT=$(VENV) VIRTUAL_ENV= "$$uv" sync --locked --all-extras --quiet --python $(BIN)/python; \
+	touch $@; \
+	echo "setup: done"
+
+test: $(STAMP)
+	@echo "test: all tests, $(JOBS) at once"
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+
+check: lint types layers wheel
+	@echo "check: all passed"
+
+lint: $(STAMP)
+	@echo "lint: ruff"
+	@$(BIN)/ruff check $(CODE)
+	@$(BIN)/ruff format --check $(CODE)
+
+types: $(STAMP)
+	@echo "types: pyright strict"
+	@PYRIGHT_PYTHON_IGNORE_WARNINGS=1 $(BIN)/pyright
+
+layers: $(STAMP)
+	@echo "layers: import-linter"
+	@PYTHONPATH=. $(BIN)/lint-imports --no-cache
+
+wheel: $(STAMP)
+	@echo "wheel: build it, and see that it holds handrail alone"
+	@rm -rf build/wheel
+	@uv=$$($(find_uv)); VIRTUAL_ENV= "$$uv" build --quiet --wheel --out-dir build/wheel
+	@$(BIN)/check-wheel-contents build/wheel
+
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks
+
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.chaos
+
+demo: $(STAMP)
+	@$(BIN)/handrail demo
+
+format: $(STAMP)
+	@$(BIN)/ruff check --fix-only $(CODE)
+	@$(BIN)/ruff format $(CODE)
+
+clean:
+	rm -rf $(VENV) build dist .cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""Write access for AI agents that a business can trust."""
