@@ -1,0 +1,349 @@
+"""What steps, door, gate and people exchange. Every model here crosses the wire.
+
+A field may be added with a default; none may be renamed, removed or given another
+meaning: histories of open cases hold these shapes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from datetime import datetime, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from typing_extensions import TypeVar
+
+from handrail.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DIGEST_PREFIX = 12
+"""Hex digits of a digest that a ruling must name at least."""
+
+
+def _aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("give the time with its zone, such as 2026-01-31T10:00:00+00:00")
+    return value
+
+
+Aware = Annotated[datetime, AfterValidator(_aware)]
+"""A point in time that knows its zone."""
+
+
+class Wire(BaseModel):
+    """A frozen model that refuses unknown fields."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Action(Wire):
+    """One thing an agent may do. Subclass it; a write step takes exactly one.
+
+    The docstring of the subclass is what an approver reads first.
+    """
+
+
+class Event(Wire):
+    """What starts a case. Subclass it and say in `key` which case it belongs to."""
+
+    @property
+    def key(self) -> str:
+        """The case key: the same event must give the same key, another event another one.
+
+        Raises:
+            NotImplementedError: if the subclass does not define it.
+        """
+        raise NotImplementedError(f"{type(self).__name__} must define the property `key`")
+
+
+class NoEvidence(Wire):
+    """The evidence of a decision that has none."""
+
+
+class Usage(Wire):
+    """What a decision consumed: tokens, and money in `currency`."""
+
+    input_tokens: int = Field(default=0, ge=0)
+    output_tokens: int = Field(default=0, ge=0)
+    cost: Decimal = Field(default=Decimal(0), ge=0)
+    currency: str = "EUR"
+    model: str = ""
+
+    def __add__(self, other: Self) -> Self:
+        """Sum two usages. The currency and the model of the later one that has any stay."""
+        return type(self)(
+            input_tokens=self.input_tokens + other.input_tokens,
+            output_tokens=self.output_tokens + other.output_tokens,
+            cost=self.cost + other.cost,
+            currency=other.currency if other.cost else self.currency,
+            model=other.model or self.model,
+        )
+
+
+A = TypeVar("A", bound=Action)
+E = TypeVar("E", bound=BaseModel, default=NoEvidence)
+
+
+class Decision(Wire, Generic[A, E]):
+    """An action, or none, and why.
+
+    `evidence` is a model of the agent's own, so that rules are checked against its
+    fields. `confidence` is 0..1. `rationale` is the agent's own text: people see it
+    as a quotation, and nothing is decided by it.
+    """
+
+    action: A | None
+    rationale: str = Field(max_length=10_000)
+    confidence: float = Field(ge=0, le=1)
+    evidence: E
+    usage: Usage = Usage()
+
+    def basis(self) -> Basis:
+        """What a door and an approver need to know beside the action."""
+        return Basis(
+            rationale=self.rationale,
+            confidence=self.confidence,
+            evidence=self.evidence.model_dump(mode="json"),
+        )
+
+
+class Basis(Wire):
+    """The reasons of a decision, without its action."""
+
+    rationale: str = ""
+    confidence: float | None = None
+    evidence: JsonValue = None
+
+
+def canonical(value: Any) -> str:
+    """JSON with sorted keys and no spaces: the bytes that a digest is taken of."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def digest_of(step: str, action: Mapping[str, Any]) -> str:
+    """The SHA-256, in hex, of exactly this action (as JSON) by exactly this write step."""
+    return hashlib.sha256(canonical({"step": step, "action": action}).encode()).hexdigest()
+
+
+def fits(digest: str, named: str) -> bool:
+    """Whether `named`, a prefix that a person sent, names `digest`."""
+    return len(named) >= DIGEST_PREFIX and digest.startswith(named.lower())
+
+
+class Kind(StrEnum):
+    """What the door says of an action."""
+
+    PASS = "pass"  # noqa: S105  # the verdict, not a secret
+    HOLD = "hold"
+    REFUSE = "refuse"
+
+
+class Finding(Wire):
+    """One reason behind a verdict: which check, what it says, in words."""
+
+    check: str
+    kind: Kind
+    why: str
+    role: str | None = None
+
+
+class Stage(Wire):
+    """One role that is asked, and what happens when it does not answer in time."""
+
+    role: str
+    people: tuple[str, ...]
+    quorum: int = Field(default=1, ge=1)
+    remind: timedelta | None = None
+    after: timedelta
+
+
+class Ask(Wire):
+    """A chain of stages: each escalates to the next; after the last the write is refused."""
+
+    stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+class Verdict(Wire):
+    """What the door says, with every finding, and whom to ask when it holds."""
+
+    kind: Kind
+    findings: tuple[Finding, ...] = ()
+    asks: tuple[Ask, ...] = ()
+    policy: str = ""
+
+    def why(self) -> str:
+        """The findings that led to the verdict, in words."""
+        return "; ".join(f.why for f in self.findings if f.kind == self.kind)
+
+
+class Verb(StrEnum):
+    """What a human may say to a gate. The values are the names of the signals."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+    AMEND = "amend"
+    ANSWER = "answer"
+
+
+class Ruling(Wire):
+    """A human's answer to one gate, as it comes in by signal or update."""
+
+    gate: str = Field(min_length=1, max_length=64)
+    digest: str = Field(min_length=DIGEST_PREFIX, max_length=64, pattern="^[0-9a-fA-F]+$")
+    by: str = Field(min_length=1, max_length=200)
+    why: str = Field(default="", max_length=4_000)
+    action: dict[str, JsonValue] | None = None
+    answer: str | None = Field(default=None, max_length=200)
+    result: JsonValue = None
+    proof: str | None = Field(default=None, max_length=8_000)
+
+
+class Ruled(Wire):
+    """A ruling as it was judged: the record that is kept of every one, good or bad.
+
+    `digest` is the action it allows: for an amendment that of the amended action.
+    `proven` is false as long as nobody has checked who sent it.
+    """
+
+    verb: str
+    gate: str
+    by: str
+    at: Aware
+    accepted: bool
+    note: str
+    why: str = ""
+    digest: str = ""
+    role: str | None = None
+    answer: str | None = None
+    proven: bool = False
+
+
+class Undoes(Wire):
+    """Which effect an undo takes back. `receipt` is None when nobody knows if it happened."""
+
+    key: str
+    receipt: Receipt | None = None
+
+
+class Effect(Wire):
+    """One write to the outside world. Give `key` to the outside system if it takes one.
+
+    `key` is the same in every retry, replay, reset and continued run, and never used
+    for another write.
+    """
+
+    key: str
+    case: str
+    step: str
+    undoes: Undoes | None = None
+
+
+class Receipt(Wire):
+    """Proof that an effect happened. `how`: written, found (asked the outside system),
+    or confirmed (a human said so).
+    """
+
+    key: str
+    step: str
+    digest: str
+    at: Aware
+    how: Literal["written", "found", "confirmed"] = "written"
+    result: JsonValue = None
+
+
+class Answered(Wire):
+    """What a human said of a write in doubt."""
+
+    answer: Literal["happened", "do it", "drop"]
+    by: str
+    result: JsonValue = None
+
+
+class Attempt(Wire):
+    """What a workflow asks the door: one write, which one, and what people said of it."""
+
+    case: str
+    key: str
+    digest: str
+    basis: Basis | None = None
+    rulings: tuple[Ruled, ...] = ()
+    requester: str | None = None
+    undoes: Undoes | None = None
+    doubt: Answered | None = None
+
+
+class AnswerKind(StrEnum):
+    """How the door dealt with an attempt."""
+
+    WRITTEN = "written"
+    HELD = "held"
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+    FAILED = "failed"
+
+
+class Answer(Wire):
+    """What the door did. `why` is set for in_doubt and failed; `verdict.asks` says whom to ask."""
+
+    kind: AnswerKind
+    verdict: Verdict
+    receipt: Receipt | None = None
+    why: str = ""
+
+
+D = TypeVar("D", bound=BaseModel)
+
+
+class Decided(Wire, Generic[D]):
+    """A decision with what the door would say of it now, so that a hold costs no round trip.
+
+    The verdict is advice: the door judges again in the moment of the write.
+    """
+
+    decision: D
+    digest: str | None = None
+    verdict: Verdict | None = None
+
+
+class Told(Wire):
+    """What became of a notification: sent, or why not."""
+
+    sent: bool
+    why: str = ""
+    result: JsonValue = None
+
+
+class Notice(Wire):
+    """Under which key a notification goes out."""
+
+    case: str
+    key: str
+
+
+class Moved(Wire):
+    """One move of a case between states, and why."""
+
+    state: State
+    at: Aware
+    why: str = ""
+
+
+class Outcome(Wire):
+    """The result of a case.
+
+    `seconds` is the time spent in each state; `unsent` names notifications that could
+    not be delivered.
+    """
+
+    status: State
+    why: str = ""
+    receipts: tuple[Receipt, ...] = ()
+    rulings: tuple[Ruled, ...] = ()
+    unsent: tuple[str, ...] = ()
+    seconds: dict[State, float] = Field(default_factory=dict[State, float])
+    usage: Usage = Usage()

@@ -1,0 +1,102 @@
+"""Everything Handrail raises.
+
+HandrailError
+├── ConfigurationError       a setting, policy, step or fleet is wrong: found before anything runs
+│   ├── PolicyError          the policy file, with every fault, its line and its fix
+│   └── StepError            a step is declared wrongly
+├── ServerUnavailable        no Temporal server answers
+├── LedgerUnavailable        the ledger cannot be read or written; retried, nothing was written
+├── CaseError                a case that does not exist, has ended, or cannot do what was asked
+├── NotWritten               what `self.write` raises when the outside world was left alone
+│   ├── Refused              the door said no
+│   ├── Rejected             a human said no
+│   ├── Expired              nobody answered in time
+│   └── InDoubt              it may have happened; a human decided to leave it at that
+├── Final                    raised by a step: it did not happen, and trying again is of no use
+└── NotDone                  raised by a write step: it certainly did not happen; try again
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+class HandrailError(Exception):
+    """The root of everything Handrail raises."""
+
+
+class ConfigurationError(HandrailError):
+    """A setting, policy, step or fleet is wrong. The message names the fix."""
+
+
+class PolicyError(ConfigurationError):
+    """A policy file was refused. `faults` has one text for each fault, with line and fix."""
+
+    def __init__(self, path: str, faults: Sequence[str]) -> None:
+        """Say every fault of the policy at `path` at once."""
+        self.path = path
+        self.faults = tuple(faults)
+        super().__init__("\n".join(self.faults))
+
+
+class StepError(ConfigurationError):
+    """A step is declared wrongly. Raised where it is defined, on import."""
+
+
+class ServerUnavailable(HandrailError):
+    """No Temporal server answers at the address given."""
+
+
+class LedgerUnavailable(HandrailError):
+    """The ledger cannot be read or written. Nothing was written; the step is retried."""
+
+
+class CaseError(HandrailError):
+    """A case does not exist, has ended, or cannot do what was asked of it."""
+
+
+class NotWritten(HandrailError):
+    """A write that was not made. Uncaught, it ends the case in the state it is named for."""
+
+    state = "refused"
+
+    def __init__(self, step: str, why: str) -> None:
+        """Name the write `step` and say in words `why` it was not made."""
+        self.step = step
+        self.why = why
+        super().__init__(f"{step}: {why}")
+
+
+class Refused(NotWritten):
+    """The door refused the write; no human was asked."""
+
+    state = "refused"
+
+
+class Rejected(NotWritten):
+    """A human rejected the write."""
+
+    state = "rejected"
+
+
+class Expired(NotWritten):
+    """Nobody who may rule did so before the last deadline."""
+
+    state = "expired"
+
+
+class InDoubt(NotWritten):
+    """Nobody knows whether the write happened, and a human decided not to repeat it."""
+
+    state = "rejected"
+
+
+class Final(HandrailError):
+    """Raise it in a step: it did not happen, and trying again would not help."""
+
+
+class NotDone(HandrailError):
+    """Raise it in a write step: it certainly did not happen, so it is safe to try again."""
