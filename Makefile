@@ -21,7 +21,7 @@ JOBS ?= 2
 CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks)
 
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
-find_uv = if uv python find >/dev/null 2>&1; then echo uv; else echo $(BIN)/uv; fi
+find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
 .PHONY: help setup test check bench chaos demo lint types layers wheel format clean
 
@@ -83,7 +83,7 @@ layers: $(STAMP)
 wheel: $(STAMP)
 	@echo "wheel: build it, and see that it holds handrail alone"
 	@rm -rf build/wheel
-	@uv=$$($(find_uv)); VIRTUAL_ENV= "$$uv" build --quiet --wheel --out-dir build/wheel
+	@VIRTUAL_ENV= $(BIN)/uv build --quiet --wheel --out-dir build/wheel
 	@$(BIN)/check-wheel-contents build/wheel
 
 bench: $(STAMP)

@@ -344,8 +344,8 @@ class EmbeddedServer:
         """Return the end of the log, ready to stand at the end of a message."""
         with contextlib.suppress(OSError):
             text = self.log.read_text(encoding="utf-8", errors="replace")
-            last = "\n  ".join(line[-400:] for line in text.splitlines()[-lines:])
-            return f" The end of {self.log}:\n  {last}"
+            last = "".join(f"\n  {line[-400:]}" for line in text.splitlines()[-lines:])
+            return f" The end of {self.log}:{last}" if last else f" Its log {self.log} is empty."
         return f" See {self.log}."
 
     async def _death(self, process: asyncio.subprocess.Process) -> int:
