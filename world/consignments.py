@@ -22,8 +22,8 @@ DAYS = (date(2013, 3, 8), date(2013, 6, 13), date(2013, 7, 1))
 SEED = 2013
 PER_DAY = 750
 FIRST_ID = 1001
-SEATS_TO_CARRY = 75
-"""Regional jets smaller than this carry no generated consignment."""
+SEATS_TO_CARRY = 90
+"""Smaller planes carry no generated consignment: the heaviest would not fit."""
 NEW_YORK = ZoneInfo("America/New_York")
 _QUARTER = timedelta(minutes=15)
 

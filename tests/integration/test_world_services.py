@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from datetime import timedelta
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
@@ -256,6 +257,12 @@ async def test_locked_database_is_503_and_changes_nothing(bookings: Bookings) ->
         lock.close()
         assert (refused.status_code, "try again" in refused.json()["detail"]) == (503, True)
         assert (await book(client, order, "k")).status_code == 201
+
+
+async def test_answers_do_not_wait_for_acknowledgements(bookings: Bookings) -> None:
+    async with bookings.client() as client:
+        times = [(await client.get("/health")).elapsed for _ in range(21)]
+    assert sorted(times)[10] < timedelta(milliseconds=30)
 
 
 async def test_score_is_read_while_the_service_runs(bookings: Bookings) -> None:

@@ -121,7 +121,7 @@ def test_every_consignment_fits_its_flight() -> None:
     for consignment in CONSIGNMENTS.values():
         flight = FLIGHTS[consignment.flight]
         assert consignment.promised > flight.planned_arrival
-        assert consignment.kg <= tariff.capacity_kg(flight.seats) * 2
+        assert consignment.kg <= tariff.capacity_kg(flight.seats)
         assert consignment.email.endswith("@example.com")
         assert (consignment.origin, consignment.dest) == (flight.origin, flight.dest)
 
