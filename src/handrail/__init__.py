@@ -1,1 +1,68 @@
-"""Write access for AI agents that a business can trust."""
+"""Handrail gives AI agents write access that a business can trust.
+
+An agent is a Temporal workflow whose steps (read, decide, write, notify) are retried and
+resumed across crashes. Every write goes through one door, where guardrails let it pass,
+hold it for a human, or refuse it.
+"""
+
+from handrail.actions import Action, Decision, Effect, Event, Outcome, Receipt, Usage
+from handrail.agent import AgentWorkflow
+from handrail.checks import check
+from handrail.effects import current_effect
+from handrail.exceptions import (
+    CaseError,
+    ConfigurationError,
+    Expired,
+    Failed,
+    Final,
+    HandrailError,
+    InDoubt,
+    LedgerUnavailable,
+    NotDone,
+    NotWritten,
+    PolicyError,
+    Refused,
+    Rejected,
+    ServerUnavailable,
+    StepError,
+)
+from handrail.fleet import Agent, Fleet
+from handrail.ledger import Ledger
+from handrail.states import State
+from handrail.steps import decide, notify, read, write
+
+__all__ = [
+    "Action",
+    "Agent",
+    "AgentWorkflow",
+    "CaseError",
+    "ConfigurationError",
+    "Decision",
+    "Effect",
+    "Event",
+    "Expired",
+    "Failed",
+    "Final",
+    "Fleet",
+    "HandrailError",
+    "InDoubt",
+    "Ledger",
+    "LedgerUnavailable",
+    "NotDone",
+    "NotWritten",
+    "Outcome",
+    "PolicyError",
+    "Receipt",
+    "Refused",
+    "Rejected",
+    "ServerUnavailable",
+    "State",
+    "StepError",
+    "Usage",
+    "check",
+    "current_effect",
+    "decide",
+    "notify",
+    "read",
+    "write",
+]

@@ -244,8 +244,9 @@ class Effect(Wire):
 
 
 class Receipt(Wire):
-    """Proof that an effect happened. `how`: written, found (asked the outside system),
-    or confirmed (a human said so).
+    """Proof that an effect happened.
+
+    `how`: written, found (the outside system was asked), or confirmed (a human said so).
     """
 
     key: str
@@ -259,8 +260,10 @@ class Receipt(Wire):
 class Answered(Wire):
     """What a human said of a write in doubt."""
 
-    answer: Literal["happened", "do it", "drop"]
+    answer: Literal["happened", "do it"]
     by: str
+    token: str
+    """Names the very attempt that is in doubt, so that the answer is used once."""
     result: JsonValue = None
 
 
@@ -294,6 +297,7 @@ class Answer(Wire):
     verdict: Verdict
     receipt: Receipt | None = None
     why: str = ""
+    token: str = ""
 
 
 D = TypeVar("D", bound=BaseModel)

@@ -88,6 +88,12 @@ class Expired(NotWritten):
     state = "expired"
 
 
+class Failed(NotWritten):
+    """The write step raised `Final`. Uncaught, it rolls back what was written before."""
+
+    state = "failed"
+
+
 class InDoubt(NotWritten):
     """Nobody knows whether the write happened, and a human decided not to repeat it."""
 

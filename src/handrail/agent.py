@@ -1,0 +1,222 @@
+"""AgentWorkflow: what an agent is written with, as an ordinary Temporal workflow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, cast
+
+from temporalio import workflow
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from typing_extensions import TypeVar
+
+from handrail.actions import Action, Basis, Decision, Outcome, Ruled
+from handrail.case import BadSignal, read
+from handrail.conductor import Conductor, perform
+from handrail.details import CaseView, GateView
+from handrail.states import State
+from handrail.steps import Decide, Notify, Read, Write, decided_type
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import Payload
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Action)
+D = TypeVar("D", bound=Decision[Any, Any])
+
+_RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
+_ORDER = "Empty, or one JSON object with by and why"
+
+
+class AgentWorkflow:
+    """Base class of agents. Its verbs are `read`, `decide`, `write` and `notify`.
+
+    Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
+    returns an `Outcome`, with `@workflow.run`.
+
+    `undo_window`: how long a case that is done stays open so that it can be rolled back.
+    """
+
+    undo_window: ClassVar[timedelta] = timedelta(0)
+
+    _conductor: Conductor
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Make the conductor before anything else can happen to the case."""
+        self = super().__new__(cls)
+        self._conductor = Conductor()
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put the conductor around the subclass's `run`."""
+        super().__init_subclass__(**kwargs)
+        for name, member in list(vars(cls).items()):
+            if hasattr(member, "__temporal_workflow_run"):
+                setattr(cls, name, _conducted(member))
+
+    # The verbs
+
+    async def read(self, step: Read[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a read step and return what it read.
+
+        Raises:
+            ActivityError: if the step raised `Final`, or is broken.
+        """
+        await self._conductor.boundary()
+        result = await perform(step, step.bind(*args, **kwargs), step.returns)
+        self._conductor.note(f"read {step.name}")
+        return result
+
+    async def decide(self, step: Decide[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
+        """Run a decide step and return its decision.
+
+        Raises:
+            ActivityError: if the step raised `Final`, or is broken.
+        """
+        await self._conductor.boundary()
+        decided = await perform(step, step.bind(*args, **kwargs), decided_type(step))
+        decision = cast("D", decided.decision)
+        case = self._conductor.case
+        if decided.verdict is not None:
+            case.foreseen[decided.digest] = decided.verdict
+        case.usage += decision.usage
+        kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
+        self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
+        return decision
+
+    async def write(self, step: Write[A, R], what: Decision[A, Any] | A, /) -> R:
+        """Take one action through the door, and return what the write step returned.
+
+        `what` is a decision with an action, or a bare action: rules on evidence cannot
+        be judged then, and hold it.
+
+        Raises:
+            Refused: if the door refuses it.
+            Rejected: if a human rejects it.
+            Expired: if nobody who may rule does so in time.
+            InDoubt: if it may have happened, and a human decided to leave it at that.
+            Failed: if the step raised `Final`: it did not happen and cannot.
+            ActivityError: if the step is broken.
+        """
+        await self._conductor.boundary()
+        action, basis = _parts(what)
+        return await self._conductor.write(step, action, basis)
+
+    async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Tell somebody. Returns what the step returned, or None if it could not be sent.
+
+        It never fails the case: what could not be sent is named in the outcome.
+        """
+        await self._conductor.boundary()
+        return await self._conductor.notify(step, step.bind(*args, **kwargs))
+
+    def done(self, why: str = "") -> Outcome:
+        """The outcome of a case that ended well. `why` says so in words."""
+        return self._conductor.case.outcome(State.DONE, why, workflow.now())
+
+    async def renew(self, *args: Any) -> None:
+        """Call it at a quiet point of a long loop, with the arguments to go on with.
+
+        When the history has grown long the case continues as new and this never
+        returns; otherwise it does nothing. Receipts, undos, rulings and the numbers of
+        the writes go along.
+        """
+        await self._conductor.boundary()
+        await self._conductor.renew(args)
+
+    # What people and programs may send. Handlers never raise: that would wedge the case.
+
+    @workflow.signal(name="approve", description=f"Let the write happen. {_RULING}")
+    def _approve(self, raw: RawValue | None = None) -> None:
+        self._conductor.rule("approve", _payloads(raw))
+
+    @workflow.signal(name="reject", description=f"Do not let the write happen. {_RULING}")
+    def _reject(self, raw: RawValue | None = None) -> None:
+        self._conductor.rule("reject", _payloads(raw))
+
+    @workflow.signal(name="amend", description=f"Do another thing instead. {_RULING}, action")
+    def _amend(self, raw: RawValue | None = None) -> None:
+        self._conductor.rule("amend", _payloads(raw))
+
+    @workflow.signal(
+        name="answer",
+        description=f"Say what became of a write in doubt. {_RULING}, "
+        "answer (happened, do it or drop), and result, if it happened and is known",
+    )
+    def _answer(self, raw: RawValue | None = None) -> None:
+        self._conductor.rule("answer", _payloads(raw))
+
+    @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
+    def _pause(self, raw: RawValue | None = None) -> None:
+        self._conductor.pause(_payloads(raw))
+
+    @workflow.signal(name="resume", description=f"Go on after a pause. {_ORDER}")
+    def _resume(self, raw: RawValue | None = None) -> None:
+        self._conductor.resume(_payloads(raw))
+
+    @workflow.signal(name="stop", description=f"End the case, undo nothing. {_ORDER}")
+    def _stop(self, raw: RawValue | None = None) -> None:
+        self._conductor.stop(_payloads(raw))
+
+    @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
+    def _roll_back(self, raw: RawValue | None = None) -> None:
+        self._conductor.roll_back(_payloads(raw))
+
+    @workflow.signal(dynamic=True)
+    def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        self._conductor.note(f"ignored an unknown signal `{name[:60]}` with {len(args)} values")
+
+    @workflow.update(
+        name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
+    )
+    def _rule(self, raw: RawValue | None = None) -> Ruled:
+        return self._conductor.rule(*_verb_and_ruling(_payloads(raw)))
+
+    @_rule.validator
+    def _rule_validator(self, raw: RawValue | None = None) -> None:
+        verb, payloads = _verb_and_ruling(_payloads(raw))
+        _, record = self._conductor.case.judge(verb, payloads, workflow.now())
+        if not record.accepted:
+            raise ApplicationError(record.note, type="RulingRefused", non_retryable=True)
+
+    @workflow.query(name="case", description="Everything about the case")
+    def _query_case(self) -> CaseView:
+        return self._conductor.case.view()
+
+    @workflow.query(name="gates", description="The open questions, complete enough to rule on")
+    def _query_gates(self) -> list[GateView]:
+        return self._conductor.case.views()
+
+
+def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Outcome]]:
+    @functools.wraps(run)
+    async def conducted(self: AgentWorkflow, *args: Any) -> Outcome:
+        conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
+        return await conductor.conduct(lambda: run(self, *args), type(self), self.undo_window)
+
+    return conducted
+
+
+def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:
+    if not isinstance(what, Decision):
+        return what, None
+    if what.action is None:
+        raise TypeError("this decision has no action: look at `decision.action` before writing")
+    return what.action, what.basis()
+
+
+def _payloads(raw: RawValue | None) -> list[Payload]:
+    return [] if raw is None else [raw.payload]
+
+
+def _verb_and_ruling(payloads: list[Payload]) -> tuple[str, list[Payload]]:
+    """Take the verb out of an update's JSON. What is wrong with the rest is said later."""
+    try:
+        ruling = read(payloads)
+    except BadSignal:
+        return "rule", payloads
+    verb = str(ruling.pop("verb", "rule"))
+    return verb, [workflow.payload_converter().to_payload(ruling)]

@@ -1,0 +1,350 @@
+"""The state of one case: what has happened, what is asked, what can be undone.
+
+Bookkeeping without Temporal in it: the workflow says what time it is, and publishes
+what changed. Whatever a human sends is judged here, by one function for signals and
+updates alike, and never raises.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue, ValidationError
+
+from handrail import details, gate
+from handrail.actions import (
+    Action,
+    Attempt,
+    Moved,
+    Outcome,
+    Receipt,
+    Ruled,
+    Ruling,
+    Undoes,
+    Usage,
+    Verdict,
+    Wire,
+)
+from handrail.details import CaseView, GateView, LogLine
+from handrail.exceptions import HandrailError
+from handrail.gate import Gate, Question
+from handrail.states import State, may_move
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.api.common.v1 import Payload
+
+MAX_RULING = 64 * 1024
+"""Bytes of the largest ruling that is looked at."""
+
+MAX_RECORDED = 500
+"""Refused rulings that are kept; beyond it only their number grows."""
+
+_CARRIED_LOG = 200
+
+
+class BadSignal(HandrailError):
+    """What a human or a program sent cannot be read."""
+
+
+class UndoEntry(Wire):
+    """A write that may have happened, and the step that takes it back, if there is one."""
+
+    key: str
+    step: str
+    undo: str | None
+    action: dict[str, JsonValue]
+    digest: str
+    timeout: timedelta
+    receipt: Receipt | None = None
+
+    def attempt(self, case: str, digest: str) -> Attempt:
+        """The attempt that undoes it, under a key of its own that is always the same."""
+        undoes = Undoes(key=self.key, receipt=self.receipt)
+        return Attempt(case=case, key=f"{self.key}/undo", digest=digest, undoes=undoes)
+
+
+class Carried(Wire):
+    """What a case takes along when it continues as new."""
+
+    writes: int
+    notices: int
+    undos: tuple[UndoEntry, ...]
+    receipts: tuple[Receipt, ...]
+    rulings: tuple[Ruled, ...]
+    moves: tuple[Moved, ...]
+    log: tuple[LogLine, ...]
+    unsent: tuple[str, ...]
+    usage: Usage
+
+
+class Said(Wire):
+    """Who asks for a pause, a stop or a roll-back, and why. Both may be left out."""
+
+    by: str = ""
+    why: str = ""
+
+    def words(self, what: str) -> str:
+        """In words, marked as unproven."""
+        who = f" by {self.by} (unproven)" if self.by else ""
+        return f"{what}{who}{f': {self.why}' if self.why else ''}"
+
+
+@dataclass
+class Case:
+    """One case. `order` is what an operator wants to become of it."""
+
+    id: str = ""
+    agent: str = ""
+    title: str = ""
+    requester: str | None = None
+    state: State = State.WORKING
+    moves: list[Moved] = field(default_factory=list[Moved])
+    log: list[LogLine] = field(default_factory=list[LogLine])
+    gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
+    rulings: list[Ruled] = field(default_factory=list[Ruled])
+    receipts: list[Receipt] = field(default_factory=list[Receipt])
+    undos: list[UndoEntry] = field(default_factory=list[UndoEntry])
+    unsent: list[str] = field(default_factory=list[str])
+    usage: Usage = field(default_factory=Usage)
+    writes: int = 0
+    notices: int = 0
+    busy: int = 0
+    ignored: int = 0
+    order: Literal["stop", "roll_back"] | None = None
+    ordered: str = ""
+    paused: bool = False
+    rolling_back: bool = False
+    foreseen: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    _models: dict[str, type[Action]] = field(default_factory=dict[str, type[Action]])
+
+    def begin(
+        self,
+        case_id: str,
+        title: str,
+        requester: str | None,
+        carried: Carried | None,
+        now: datetime,
+    ) -> None:
+        """Begin, or go on with what an earlier run carried over."""
+        self.id = case_id
+        self.agent = case_id.partition(":")[0]
+        self.title = title
+        self.requester = requester
+        if carried is None:
+            self.moves = [Moved(state=State.WORKING, at=now)]
+            self.note("the case began", now)
+            return
+        self.writes, self.notices = carried.writes, carried.notices
+        self.undos, self.receipts = list(carried.undos), list(carried.receipts)
+        self.rulings, self.moves = list(carried.rulings), list(carried.moves)
+        self.log, self.unsent = list(carried.log), list(carried.unsent)
+        self.usage = carried.usage
+        self.state = self.moves[-1].state
+        self.note("the case continued in a new run", now)
+
+    def carry(self) -> Carried:
+        """What the next run needs."""
+        return Carried(
+            writes=self.writes,
+            notices=self.notices,
+            undos=tuple(self.undos),
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            moves=tuple(self.moves),
+            log=tuple(self.log[-_CARRIED_LOG:]),
+            unsent=tuple(self.unsent),
+            usage=self.usage,
+        )
+
+    def note(self, text: str, now: datetime) -> None:
+        """Add a line to the log of the case."""
+        self.log.append(LogLine(at=now, text=text))
+
+    def move(self, state: State, now: datetime, why: str = "") -> None:
+        """Go to another state.
+
+        Raises:
+            HandrailError: if the table of moves has no such move; a mistake of the engine.
+        """
+        if state is self.state:
+            return
+        if not may_move(self.state, state):
+            raise HandrailError(f"{self.id}: no move from {self.state} to {state}")
+        self.state = state
+        self.moves.append(Moved(state=state, at=now, why=why))
+
+    @property
+    def open_gates(self) -> list[Gate]:
+        """The questions that wait for an answer, oldest first."""
+        return [g for g in self.gates.values() if g.closed is None]
+
+    def views(self) -> list[GateView]:
+        """The open questions as people see them."""
+        return [details.view(g, self.id) for g in self.open_gates]
+
+    def view(self) -> CaseView:
+        """Everything about the case."""
+        return CaseView(
+            case=self.id,
+            agent=self.agent,
+            title=self.title,
+            state=self.state,
+            since=self.moves[-1].at,
+            why=self.moves[-1].why,
+            requester=self.requester,
+            gates=tuple(self.views()),
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            moves=tuple(self.moves),
+            log=tuple(self.log),
+            usage=self.usage,
+        )
+
+    def outcome(self, status: State, why: str, now: datetime) -> Outcome:
+        """The result of the case as it stands."""
+        return Outcome(
+            status=status,
+            why=why,
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            unsent=tuple(self.unsent),
+            seconds=details.seconds_in_states(self.moves, now),
+            usage=self.usage,
+        )
+
+    # Questions and answers
+
+    def ask(self, gate_id: str, question: Question, model: type[Action], now: datetime) -> None:
+        """Open a gate."""
+        self.gates[gate_id] = gate.open_gate(gate_id, question, now)
+        self._models[gate_id] = model
+        roles = ", ".join(self.gates[gate_id].waiting_for)
+        self.note(f"asked {roles} about {question.step}: {question.why}", now)
+
+    def pass_time(self, gate_id: str, now: datetime) -> bool:
+        """Let it be `now` for one gate. True if anything that people see has changed."""
+        self.gates[gate_id], passed = gate.pass_time(self.gates[gate_id], now)
+        for event in passed:
+            to = f" to {event.to}" if event.to else ""
+            self.note(f"{event.what} for {event.role}{to}", event.at)
+        return bool(passed)
+
+    def withdraw(self, gate_id: str, now: datetime, why: str) -> None:
+        """Close a gate that nobody needs answered any more."""
+        self.gates[gate_id] = gate.withdraw(self.gates[gate_id], now, why)
+
+    def judge(
+        self, verb: str, payloads: Sequence[Payload], now: datetime
+    ) -> tuple[Gate | None, Ruled]:
+        """Judge a ruling and change nothing: the gate as it would be, and the record."""
+        try:
+            ruling = Ruling.model_validate(read(payloads))
+        except BadSignal as error:
+            return None, _refused(verb, now, str(error))
+        except ValidationError as error:
+            return None, _refused(verb, now, _first(error))
+        known = self.gates.get(ruling.gate)
+        if known is None:
+            note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
+            return None, _refused(verb, now, note, ruling)
+        return gate.rule(known, verb, ruling, now, self._models[known.id])
+
+    def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
+        """Judge a ruling, and let it count. The record is kept whatever it was."""
+        changed, record = self.judge(verb, payloads, now)
+        if changed is not None:
+            if changed.closed is not None and changed.closed.how == "expired":
+                self.pass_time(changed.id, now)
+            self.gates[changed.id] = changed
+        if not record.accepted and len(self.rulings) >= MAX_RECORDED:
+            self.ignored += 1
+            return record
+        self.rulings.append(record)
+        what = "accepted" if record.accepted else f"refused: {record.note}"
+        self.note(f"{verb} by {record.by or 'somebody'} (unproven) {what}", now)
+        return record
+
+    def answered(self, closing: gate.Closing, now: datetime) -> None:
+        """Note how a gate closed."""
+        by = f" by {', '.join(closing.by)} (unproven)" if closing.by else ""
+        self.note(f"{closing.how}{by}{f': {closing.why}' if closing.why else ''}", now)
+
+    # What can be taken back
+
+    def register(self, entry: UndoEntry) -> None:
+        """Remember a write before it begins."""
+        self.unregister(entry.key)
+        self.undos.append(entry)
+
+    def unregister(self, key: str) -> None:
+        """Forget a write that certainly did not happen, or was taken back."""
+        self.undos = [entry for entry in self.undos if entry.key != key]
+
+    def wrote(self, receipt: Receipt, now: datetime) -> None:
+        """Keep the receipt of a write."""
+        self.receipts.append(receipt)
+        self.undos = [
+            entry.model_copy(update={"receipt": receipt}) if entry.key == receipt.key else entry
+            for entry in self.undos
+        ]
+        self.note(f"{receipt.step} {receipt.how}", now)
+
+
+def read(payloads: Sequence[Payload]) -> dict[str, Any]:
+    """Read one JSON object from what came with a signal or update.
+
+    Raises:
+        BadSignal: if it is anything else, with what to send instead.
+    """
+    if len(payloads) != 1:
+        raise BadSignal(f"send one JSON object, not {len(payloads) or 'nothing'}")
+    payload = payloads[0]
+    encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
+    if encoding != "json/plain":
+        raise BadSignal(f"send JSON, not the encoding {encoding[:40]!r}")
+    if len(payload.data) > MAX_RULING:
+        raise BadSignal(f"it has {len(payload.data)} bytes; {MAX_RULING} are the most")
+    try:
+        value = json.loads(payload.data)
+    except (ValueError, RecursionError):
+        raise BadSignal("it is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadSignal("send one JSON object with the fields of a ruling")
+    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+
+
+def said(payloads: Sequence[Payload]) -> Said:
+    """Who asks, and why, from a control signal. An empty one is fine.
+
+    Raises:
+        BadSignal: if it is neither empty nor such an object.
+    """
+    empty = not payloads or payloads[0].metadata.get("encoding") == b"binary/null"
+    if empty or payloads[0].data in {b"", b"null", b'""'}:
+        return Said()
+    try:
+        return Said.model_validate(read(payloads))
+    except ValidationError as error:
+        raise BadSignal(_first(error)) from error
+
+
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+
+
+def _refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> Ruled:
+    return Ruled(
+        verb=verb[:40],
+        gate=ruling.gate if ruling else "",
+        by=gate.person(ruling.by) if ruling else "",
+        at=now,
+        accepted=False,
+        note=note[:500],
+        why=ruling.why if ruling else "",
+    )

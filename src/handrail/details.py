@@ -1,0 +1,247 @@
+"""What people read of a case, in Markdown and in words.
+
+Everything an approver sees is rendered here from the bytes that will be executed. Text
+that an agent or the outside world wrote is shown as a quotation, with every character
+that could disguise it spelt out.
+"""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, ConfigDict
+
+from handrail.actions import DIGEST_PREFIX, Aware, Finding, Moved, Receipt, Ruled, Usage
+from handrail.gate import ANSWERS, Gate, GateKind
+from handrail.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LOG_SHOWN = 20
+"""Lines of a case's log in the details; the query `case` has them all."""
+
+_QUOTED = 2_000
+
+
+class LogLine(BaseModel):
+    """One line of a case's log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: Aware
+    text: str
+
+
+class GateView(BaseModel):
+    """An open question, complete enough to rule on. This is what the memo holds."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gate: str
+    case: str
+    kind: GateKind
+    step: str
+    title: str
+    action: dict[str, Any]
+    digest: str
+    why: str
+    waiting_for: tuple[str, ...]
+    people: tuple[str, ...]
+    opened: Aware
+    deadline: Aware | None
+    then: tuple[str, ...]
+    given: tuple[str, ...] = ()
+    rationale: str = ""
+    confidence: float | None = None
+    evidence: Any = None
+    risk: str = ""
+    policy: str = ""
+    findings: tuple[Finding, ...] = ()
+
+
+class CaseView(BaseModel):
+    """Everything about a case: what the query `case` answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str
+    agent: str
+    title: str
+    state: State
+    since: Aware
+    why: str
+    requester: str | None
+    gates: tuple[GateView, ...]
+    receipts: tuple[Receipt, ...]
+    rulings: tuple[Ruled, ...]
+    moves: tuple[Moved, ...]
+    log: tuple[LogLine, ...]
+    usage: Usage
+
+
+def view(gate: Gate, case: str) -> GateView:
+    """What people need to see of an open gate."""
+    asked = gate.question
+    basis = asked.basis
+    return GateView(
+        gate=gate.id,
+        case=case,
+        kind=asked.kind,
+        step=asked.step,
+        title=asked.title,
+        action=asked.action,
+        digest=asked.digest,
+        why=asked.why,
+        waiting_for=gate.waiting_for,
+        people=tuple(
+            dict.fromkeys(p for leg in gate.owing() for s in leg.reached for p in s.people)
+        ),
+        opened=gate.opened,
+        deadline=gate.deadline,
+        then=prospect(gate),
+        given=tuple(sorted(gate.agreeing())),
+        rationale=basis.rationale if basis else "",
+        confidence=basis.confidence if basis else None,
+        evidence=basis.evidence if basis else None,
+        risk=asked.risk,
+        policy=asked.policy,
+        findings=asked.findings,
+    )
+
+
+def prospect(gate: Gate) -> tuple[str, ...]:
+    """What will happen if nobody answers, in words, with the times."""
+    end = "the write is not made" if gate.question.kind is not GateKind.UNDO else "it is left as is"
+    lines: list[str] = []
+    for leg in gate.owing():
+        until = leg.deadline
+        for stage, following in zip(
+            leg.ask.stages[leg.stage :], [*leg.ask.stages[leg.stage + 1 :], None], strict=True
+        ):
+            what = f"it goes to {following.role}" if following else f"it expires: {end}"
+            lines.append(f"if nobody of {stage.role} answers by {moment(until)}, {what}")
+            until += following.after if following else timedelta(0)
+    return tuple(lines)
+
+
+def moment(at: datetime) -> str:
+    """A time as people read it, in UTC."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def how_to_answer(gate: GateView) -> dict[str, str]:
+    """For each signal that the gate takes, the exact JSON to send with it."""
+    ruling: dict[str, Any] = {
+        "gate": gate.gate,
+        "digest": gate.digest[:DIGEST_PREFIX],
+        "by": "you@example.com",
+        "why": "",
+    }
+    if gate.kind is GateKind.IN_DOUBT:
+        return {"answer": json.dumps(ruling | {"answer": " | ".join(ANSWERS)})}
+    signals = {"approve": json.dumps(ruling), "reject": json.dumps(ruling)}
+    if gate.kind is GateKind.WRITE:
+        signals["amend"] = json.dumps(ruling | {"action": gate.action})
+    return signals
+
+
+def spelt_out(text: str) -> str:
+    """The text with every invisible or direction-changing character shown as its code."""
+    return "".join(
+        c
+        if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
+        else f"\\u{ord(c):04x}"
+        for c in text
+    )
+
+
+def quoted(text: str) -> str:
+    """Text that somebody else wrote, as a Markdown quotation that it cannot leave."""
+    shown = spelt_out(text[:_QUOTED]) + (" […]" if len(text) > _QUOTED else "")
+    safe = "".join(f"\\{c}" if c in "\\`*_[]<>#|!&~" else c for c in shown)
+    return "\n".join(f"> {line}" for line in safe.splitlines() or [""])
+
+
+def as_code(value: Any) -> str:
+    """A value as indented JSON in a fence that its own text cannot close."""
+    text = spelt_out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def markdown(case: CaseView) -> str:
+    """The page that the Temporal Web UI shows of a case."""
+    lines = [f"### {_headline(case)}", ""]
+    for gate in case.gates:
+        lines += _gate_lines(gate)
+    if case.receipts:
+        lines += ["#### Written", ""]
+        lines += [f"- `{r.step}` {r.how} at {moment(r.at)}, key `{r.key}`" for r in case.receipts]
+        lines.append("")
+    lines += ["#### What happened so far", ""]
+    if len(case.log) > LOG_SHOWN:
+        lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
+    lines += [f"- {moment(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]]
+    return "\n".join(lines)
+
+
+def _headline(case: CaseView) -> str:
+    state = case.state.replace("_", " ")
+    if case.gates:
+        asked = ", ".join(dict.fromkeys(r for gate in case.gates for r in gate.waiting_for))
+        state = f"{state} for {asked}"
+    return f"{state}{f': {_inline(case.why)}' if case.why else ''}"
+
+
+def _gate_lines(gate: GateView) -> list[str]:
+    asks = {
+        GateKind.WRITE: f"May `{gate.step}` be done?",
+        GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
+        GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
+    }
+    lines = [f"#### {asks[gate.kind]}", "", gate.title, "", as_code(gate.action), ""]
+    lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
+    lines += [f"**Who may answer:** {', '.join(gate.people)} ({', '.join(gate.waiting_for)})", ""]
+    if gate.given:
+        lines += [f"**Agreed so far (unproven):** {', '.join(gate.given)}", ""]
+    lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
+    if gate.rationale:
+        sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
+        lines += [f"**What the agent says{sure}:**", "", quoted(gate.rationale), ""]
+    if gate.evidence is not None:
+        lines += ["**Evidence:**", "", as_code(gate.evidence), ""]
+    return lines + _answer_lines(gate)
+
+
+def _answer_lines(gate: GateView) -> list[str]:
+    lines = [
+        (
+            "**To answer:** press *More Actions*, *Send a Signal*, choose the signal, "
+            "and paste its JSON with your own address in `by`:"
+        ),
+        "",
+    ]
+    for signal, ruling in how_to_answer(gate).items():
+        lines += [f"`{signal}`", "", "```json", ruling, "```", ""]
+    return [*lines, f"Or in a shell: `handrail approve {gate.gate} --by you@example.com`", ""]
+
+
+def _inline(text: str) -> str:
+    shown = spelt_out(text).replace("\n", " ")
+    return "".join(f"\\{c}" if c in "`*_[]<>#|~" else c for c in shown)
+
+
+def seconds_in_states(moves: Iterable[Moved], until: datetime) -> dict[State, float]:
+    """How many seconds a case spent in each state, from its moves."""
+    spent: dict[State, float] = {}
+    all_moves = list(moves)
+    ends = [m.at for m in all_moves[1:]] + [until]
+    for move, end in zip(all_moves, ends, strict=True):
+        spent[move.state] = spent.get(move.state, 0.0) + (end - move.at).total_seconds()
+    return spent

@@ -1,0 +1,433 @@
+"""The door: what stands between a step and the outside world.
+
+It runs in the worker, in the process that holds the credentials, in the same breath as
+the effect. In this order: is it the action that was decided? data checks, refuse-rules,
+limits, and at last what a human must be asked. Asked is only what would otherwise pass.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+import structlog
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from handrail.actions import (
+    Action,
+    Answer,
+    AnswerKind,
+    Attempt,
+    Basis,
+    Decided,
+    Decision,
+    Effect,
+    Finding,
+    Kind,
+    Notice,
+    Receipt,
+    Told,
+    Verdict,
+    digest_of,
+)
+from handrail.boundaries import reached
+from handrail.checks import Check
+from handrail.effects import BadResult, Doubt, KeyUsed, as_current, once
+from handrail.exceptions import Final, StepError
+from handrail.ledger import EffectState, Intent, Ledger, OverLimit
+from handrail.policy import AgentShape, Facts, Policy, PolicyFile
+from handrail.steps import Decide, Notify, Posture, Read, Step, Write, decided_type
+
+BEAT = timedelta(seconds=1)
+"""How often a running ordinary activity shows that its worker is alive."""
+
+UNDO_ATTEMPTS = 5
+"""Tries of an undo before a human is asked."""
+
+log = structlog.get_logger("handrail.door")
+
+Activity = Callable[..., Awaitable[Any]]
+
+
+@dataclass(frozen=True)
+class Door:
+    """The door of one agent. Its `activities` are the only way in which steps are run."""
+
+    agent: str
+    shape: AgentShape
+    steps: Sequence[Step[..., Any]]
+    policy: PolicyFile
+    ledger: Ledger
+    checks: Sequence[Check[Any]] = field(default=())
+
+    def activities(self) -> list[Activity]:
+        """One Temporal activity for each step, under the step's name."""
+        return [self._activity(step) for step in self.steps]
+
+    def _activity(self, step: Step[..., Any]) -> Activity:
+        match step:
+            case Write():
+                return _as_activity(step, _writing(self, step), Answer)
+            case Notify():
+                return _as_activity(step, _notifying(self, step), Told)
+            case Decide():
+                return _as_activity(step, _deciding(self, step), decided_type(step))
+            case Read():
+                return _as_activity(step, _reading(step), step.returns)
+            case _:
+                raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
+
+    # What the door says
+
+    async def foresee(self, decision: Decision[Any, Any], case: str) -> tuple[str, Verdict] | None:
+        """What the door would say of a decision now, with the digest of its action.
+
+        None when no write step takes the action, or more than one does. Data checks and
+        limits are looked at only where a human would be asked: otherwise the write itself
+        is about to look at them.
+        """
+        if decision.action is None:
+            return None
+        writes = [
+            w
+            for w in self.shape.writes.values()
+            if w.action is type(decision.action) and not w.undoes
+        ]
+        if len(writes) != 1:
+            return None
+        action = cast("Action", decision.action)
+        digest = digest_of(writes[0].name, action.model_dump(mode="json"))
+        attempt = Attempt(case=case, key="", digest=digest, basis=decision.basis())
+        facts = self._facts(writes[0].name, action, attempt)
+        policy = self.policy.current()
+        verdict = _verdict(policy, [*policy.refusals(facts), *policy.holds(facts)])
+        if verdict.kind is Kind.HOLD:
+            verdict = await self.judge(policy, facts, attempt)
+        return digest, verdict
+
+    async def judge(self, policy: Policy, facts: Facts, attempt: Attempt) -> Verdict:
+        """The verdict on one attempt under `policy`, with the rulings it brings."""
+        given = facts.action.model_dump(mode="json")
+        if digest_of(facts.step, given) != attempt.digest:
+            why = "the action is not the one that was decided and ruled on"
+            return _verdict(policy, [Finding(check="digest", kind=Kind.REFUSE, why=why)])
+        findings = await self._check_data(facts.action)
+        findings += policy.refusals(facts)
+        if not any(f.kind is Kind.REFUSE for f in findings):
+            findings += await self._check_limits(policy, facts, attempt)
+        findings += policy.holds(facts)
+        verdict = _verdict(policy, findings)
+        if verdict.kind is not Kind.HOLD or not attempt.rulings:
+            return verdict
+        lacking = policy.unsatisfied(
+            verdict.asks, attempt.rulings, attempt.digest, attempt.requester
+        )
+        if not lacking:
+            return verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
+        more = tuple(Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking)
+        return verdict.model_copy(update={"findings": (*verdict.findings, *more)})
+
+    def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
+        return Facts(
+            step=step,
+            action=action,
+            basis=attempt.basis,
+            evidence=_evidence(self.shape.writes[step].evidence, attempt.basis),
+            case=attempt.case,
+            requester=attempt.requester,
+        )
+
+    async def _check_data(self, action: Action) -> list[Finding]:
+        mine = [check for check in self.checks if check.action is type(action)]
+        found = await asyncio.gather(*(_look(check, action) for check in mine))
+        return [finding for finding in found if finding is not None]
+
+    async def _check_limits(self, policy: Policy, facts: Facts, attempt: Attempt) -> list[Finding]:
+        intent = Intent(
+            key=attempt.key,
+            case=attempt.case,
+            agent=self.agent,
+            step=facts.step,
+            digest=attempt.digest,
+            action=facts.action.model_dump(mode="json"),
+            policy=policy.label,
+            owner="",
+            deadline=datetime.now(UTC),
+        )
+        try:
+            await self.ledger.preview(intent, policy.limits(facts.step))
+        except OverLimit as over:
+            return [_over_limit(over)]
+        return []
+
+    # What the door does
+
+    async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+        """Judge one attempt, and make its effect if it passes.
+
+        Raises:
+            ApplicationError: if the write is to be tried again, or can never work.
+        """
+        reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
+        policy = self.policy.current()
+        verdict = Verdict(kind=Kind.PASS, policy=policy.label)
+        # What was let pass once and may have happened is finished, not judged again: its own
+        # traces in the world would refuse it.
+        if not await self._begun(attempt):
+            verdict = await self.judge(policy, self._facts(step.name, action, attempt), attempt)
+            _record(attempt, step, verdict)
+        reached("write:judged", attempt.case)
+        if verdict.kind is not Kind.PASS:
+            held = verdict.kind is Kind.HOLD
+            return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+        answer = await self._once(policy, step, action, attempt, verdict)
+        log.info("effect", case=attempt.case, step=step.name, key=attempt.key, kind=answer.kind)
+        reached("write:answering", attempt.case)
+        return answer
+
+    async def _begun(self, attempt: Attempt) -> bool:
+        row = await self.ledger.effect(attempt.key)
+        return row is not None and row.state is not EffectState.NOT_DONE
+
+    async def _once(  # one write and the verdict on it
+        self,
+        policy: Policy,
+        step: Write[Any, Any],
+        action: Action,
+        attempt: Attempt,
+        verdict: Verdict,
+    ) -> Answer:
+        try:
+            limits = policy.limits(step.name)
+            done = await once(self.ledger, step, action, attempt, self.agent, policy.label, limits)
+        except OverLimit as over:
+            verdict = _verdict(policy, [*verdict.findings, _over_limit(over)])
+            return Answer(kind=AnswerKind.REFUSED, verdict=verdict)
+        except KeyUsed as used:
+            finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
+            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, [finding]))
+        except Final as error:
+            return self._failed(policy, step, verdict, error)
+        except Exception as error:
+            # An undo that goes on failing parks the case for a human instead of trying for ever.
+            last = isinstance(error, _HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
+            if attempt.undoes is None or not last:
+                raise
+            return self._failed(policy, step, verdict, error)
+        if isinstance(done, Receipt):
+            return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
+        return _in_doubt(policy, step, verdict, done)
+
+    def _failed(
+        self, policy: Policy, step: Write[Any, Any], verdict: Verdict, error: Exception
+    ) -> Answer:
+        asked = verdict.model_copy(update={"asks": policy.default_asks(step.name)})
+        why = str(error) or type(error).__name__
+        return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
+
+
+def _in_doubt(policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Doubt) -> Answer:
+    asked = verdict.model_copy(update={"asks": policy.default_asks(step.name)})
+    why = (
+        f"{step.name} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
+        "the outside system cannot be asked whether it happened"
+    )
+    return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
+
+
+def _verdict(policy: Policy, findings: Sequence[Finding]) -> Verdict:
+    gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
+    kind = max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+    asks = policy.asks(findings) if kind is Kind.HOLD else ()
+    return Verdict(kind=kind, findings=tuple(findings), asks=asks, policy=policy.label)
+
+
+def _record(attempt: Attempt, step: Write[Any, Any], verdict: Verdict) -> None:
+    log.info(
+        "verdict",
+        case=attempt.case,
+        step=step.name,
+        verdict=verdict.kind,
+        why=verdict.why(),
+        policy=verdict.policy,
+    )
+
+
+def _over_limit(over: OverLimit) -> Finding:
+    return Finding(check=f"limit: {over.limit.text}", kind=Kind.REFUSE, why=str(over))
+
+
+def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
+    """The evidence as its own model; None when there is none or it does not fit."""
+    if model is None or basis is None:
+        return None
+    try:
+        return model.model_validate(basis.evidence)
+    except ValidationError:
+        return None
+
+
+async def _look(check: Check[Any], action: Action) -> Finding | None:
+    name = f"check: {check.name}"
+    try:
+        async with asyncio.timeout(check.timeout.total_seconds()):
+            why = await check(action)
+    # A check is somebody else's code, and any fault of it must hold the write, not pass it.
+    except Exception as error:  # noqa: BLE001
+        why = f"{check.name} could not be checked: {str(error) or type(error).__name__}"
+        return Finding(check=name, kind=Kind.HOLD, why=why)
+    return None if why is None else Finding(check=name, kind=Kind.REFUSE, why=why)
+
+
+# Steps as activities
+
+
+def _reading(step: Read[..., Any]) -> Activity:
+    async def run(*args: Any) -> Any:
+        return await _run(step, args)
+
+    return run
+
+
+def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
+    async def run(*args: Any) -> Decided[Any]:
+        decision = await _run(step, args)
+        case = _case()
+        foreseen = await door.foresee(decision, case)
+        reached("decide:foreseen", case)
+        if foreseen is None:
+            return Decided(decision=decision)
+        return Decided(decision=decision, digest=foreseen[0], verdict=foreseen[1])
+
+    return run
+
+
+def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
+    async def run(notice: Notice, *args: Any) -> Told:
+        refused = door.policy.current().may_notify(step.name)
+        if refused is not None:
+            return Told(sent=False, why=refused.why)
+        with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
+            return Told(sent=True, result=to_jsonable_python(await _run(step, args)))
+
+    return run
+
+
+def _writing(door: Door, step: Write[Any, Any]) -> Activity:
+    async def run(action: Any, attempt: Attempt) -> Answer:
+        # Once begun, an effect is carried to its receipt, also when the case is stopped.
+        working = asyncio.ensure_future(door.write(step, action, attempt))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            return await working
+
+    return run
+
+
+async def _run(step: Step[..., Any], args: Sequence[Any]) -> Any:
+    """Run a step's function in its time, and see that it returns what it declares."""
+    case = _case()
+    reached(f"{step.posture}:before", case)
+    async with asyncio.timeout(step.timeout.total_seconds()):
+        result = await step.fn(*args)
+    reached(f"{step.posture}:after", case)
+    if not _is(step.adapter, result):
+        raise StepError(
+            f"{step.name} is declared to return {step.returns}, and returned "
+            f"{type(result).__name__}; correct the step, or its declaration"
+        )
+    return result
+
+
+def _is(adapter: TypeAdapter[Any], value: Any) -> bool:
+    try:
+        adapter.validate_python(value)
+    except ValidationError:
+        return False
+    return True
+
+
+def _case() -> str:
+    return activity.info().workflow_id or ""
+
+
+def _as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
+    """Give `run` the name and the types by which Temporal registers and decodes it."""
+
+    async def entry(*args: Any) -> Any:
+        with _errors(step):
+            async with _beating():
+                return await run(*args)
+
+    parameters = list(step.parameters)
+    if step.posture is Posture.WRITE:
+        parameters[1] = _parameter("attempt", Attempt)
+    elif step.posture is Posture.NOTIFY:
+        parameters.insert(0, _parameter("_notice", Notice))
+    parameters = [p.replace(default=inspect.Parameter.empty) for p in parameters]
+    signed = cast("Any", entry)
+    signed.__name__ = step.name
+    signed.__doc__ = inspect.getdoc(step.fn)
+    signed.__signature__ = inspect.Signature(parameters, return_annotation=returns)
+    signed.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
+    return activity.defn(name=step.name)(entry)
+
+
+def _parameter(name: str, kind: type) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+
+
+_HOPELESS = (
+    Final,
+    StepError,
+    BadResult,
+    ValidationError,
+    PydanticSerializationError,
+    TypeError,
+    AttributeError,
+    NameError,
+)
+
+
+@contextlib.contextmanager
+def _errors(step: Step[..., Any]) -> Generator[None]:
+    """The one place that tells what is tried again from what is not.
+
+    Outside systems come back, so everything is tried again, except what the step calls
+    `Final`, and mistakes in the program.
+    """
+    try:
+        yield
+    except _HOPELESS as error:
+        raise ApplicationError(
+            f"{step.name}: {error}", type=type(error).__name__, non_retryable=True
+        ) from error
+
+
+@contextlib.asynccontextmanager
+async def _beating() -> AsyncGenerator[None]:
+    """Heartbeat while an ordinary activity runs, so that the death of its worker shows."""
+    info = activity.info()
+    if info.is_local or info.heartbeat_timeout is None:
+        yield
+        return
+    beat = asyncio.get_running_loop().create_task(_beat())
+    try:
+        yield
+    finally:
+        beat.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        await asyncio.sleep(BEAT.total_seconds())
+        activity.heartbeat()

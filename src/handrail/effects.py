@@ -1,0 +1,310 @@
+"""Once-only writes: the intent before the effect, the receipt after it, and doubt.
+
+What is done when an intent is found without a receipt depends on what the outside
+system can do. It takes the key: run again under the same key. It can be asked: ask,
+and run only when the effect is not there. Neither: nobody can know, so a human says.
+
+For the last two the attempt that left the intent must be over first. It is over when
+its process is gone, or when its deadline has passed: no attempt begins its effect
+after its deadline, also when it was frozen in between.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from handrail.actions import Action, Attempt, Effect, Receipt
+from handrail.boundaries import reached
+from handrail.exceptions import Final, HandrailError, NotDone
+from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator, Sequence
+
+    from pydantic import JsonValue
+
+    from handrail.steps import Write
+
+POLL = timedelta(milliseconds=200)
+"""How often an attempt looks whether the one before it is over."""
+
+GRACE = timedelta(seconds=2)
+"""How long after its deadline an attempt's request may still be on its way."""
+
+_current: ContextVar[Effect] = ContextVar("handrail_effect")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Nobody can know whether the effect happened. `token` names the attempt in doubt."""
+
+    token: str
+    since: datetime
+
+
+class KeyUsed(HandrailError):
+    """The key of this write was used for another action."""
+
+
+class BadResult(HandrailError):
+    """The write happened and its receipt is kept, but what it returned cannot be used."""
+
+
+def current_effect() -> Effect:
+    """The effect that the running write, undo or notify step is making.
+
+    Raises:
+        LookupError: if no such step is running.
+    """
+    return _current.get()
+
+
+@contextlib.contextmanager
+def as_current(effect: Effect) -> Generator[None]:
+    """Make `effect` the one that `current_effect` returns."""
+    token = _current.set(effect)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+async def once(  # noqa: PLR0917  # one write, and the policy it was let pass under
+    ledger: Ledger,
+    step: Write[Any, Any],
+    action: Action,
+    attempt: Attempt,
+    agent: str,
+    policy: str,
+    limits: Sequence[Limit],
+) -> Receipt | Doubt:
+    """Make the effect of `attempt` happen once, however often this is called.
+
+    Raises:
+        KeyUsed: if the key has been used for another action.
+        OverLimit: if a limit would be exceeded; nothing was done.
+        Final: if the step says that it did not and will not happen.
+        NotDone: if the step says that it did not happen; call again.
+        BadResult: if it happened, and returned what its types do not allow.
+        LedgerUnavailable: if the ledger cannot be used; call again.
+        Exception: whatever else the step raises; nobody knows whether it happened.
+    """
+    with _owner() as owner:
+        writer = _Writer(ledger, step, action, attempt, owner)
+        reached("write:before-intent", attempt.case)
+        begin = ledger.begin(writer.intent(agent, policy), limits)
+        before = (await _whole(begin)).before
+        reached("write:after-intent", attempt.case)
+        if before is None:
+            return await writer.perform(first=True)
+        if before.digest != attempt.digest:
+            raise KeyUsed(
+                f"the key {attempt.key} was used for another action "
+                f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
+            )
+        if before.receipt is not None:
+            return before.receipt
+        return await writer.resume(before)
+
+
+@dataclass
+class _Writer:
+    """One attempt at one effect."""
+
+    ledger: Ledger
+    step: Write[Any, Any]
+    action: Action
+    attempt: Attempt
+    owner: str
+
+    def __post_init__(self) -> None:
+        self.deadline = datetime.now(UTC) + self.step.timeout
+        self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
+        self.effect = Effect(
+            key=self.attempt.key,
+            case=self.attempt.case,
+            step=self.step.name,
+            undoes=self.attempt.undoes,
+        )
+
+    def intent(self, agent: str, policy: str) -> Intent:
+        return Intent(
+            key=self.attempt.key,
+            case=self.attempt.case,
+            agent=agent,
+            step=self.step.name,
+            digest=self.attempt.digest,
+            action=self.action.model_dump(mode="json"),
+            policy=policy,
+            owner=self.owner,
+            deadline=self.deadline,
+        )
+
+    async def resume(self, before: EffectRow) -> Receipt | Doubt:
+        """Go on from an intent without a receipt."""
+        if self.step.idempotent:
+            return await self.perform(first=False)
+        before = await _over(self.ledger, before)
+        if before.receipt is not None:
+            return before.receipt
+        if before.state is EffectState.NOT_DONE:
+            raise NotDone("the attempt before this one ended without an effect")
+        if self.step.find is not None:
+            return await self._found_or_performed(before)
+        return await self._as_answered(before)
+
+    async def _found_or_performed(self, before: EffectRow) -> Receipt:
+        await self._take_over(before)
+        reached("find:before", self.attempt.case)
+        assert self.step.find is not None  # noqa: S101  # the caller has looked
+        found = await self._in_time(self.step.find(self.action, self.effect))
+        reached("find:after", self.attempt.case)
+        if found is not None:
+            return await self._receipt("found", found)
+        return await self.perform(first=True)
+
+    async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
+        said = self.attempt.doubt
+        if said is None or said.token != before.owner:
+            reached("doubt:asking", self.attempt.case)
+            return Doubt(before.owner, before.begun)
+        if said.answer == "happened":
+            reached("doubt:happened", self.attempt.case)
+            return await self._receipt("confirmed", said.result)
+        await self._take_over(before)
+        reached("doubt:before-repeat", self.attempt.case)
+        return await self.perform(first=True)
+
+    async def perform(self, *, first: bool) -> Receipt:
+        """Run the effect now. `first`: nothing under this key can have happened before."""
+        self._reached("before-effect")
+        try:
+            with as_current(self.effect):
+                result = await self._in_time(self.step.fn(self.action, self.effect))
+        except (Final, NotDone) as error:
+            if first:
+                await _whole(self.ledger.abandon(self.attempt.key, str(error)))
+            raise
+        self._reached("after-effect")
+        return await self._receipt("written", result)
+
+    async def _receipt(self, how: Literal["written", "found", "confirmed"], result: Any) -> Receipt:
+        value, fault = (result, None) if how == "confirmed" else _as_json(self.step, result)
+        receipt = Receipt(
+            key=self.attempt.key,
+            step=self.step.name,
+            digest=self.attempt.digest,
+            at=datetime.now(UTC),
+            how=how,
+            result=value,
+        )
+        reached("write:before-receipt", self.attempt.case)
+        await _whole(self.ledger.finish(receipt, fault))
+        self._reached("after-receipt")
+        if fault is not None:
+            raise BadResult(f"{self.step.name} happened (receipt {self.attempt.key}), but {fault}")
+        return receipt
+
+    async def _in_time(self, work: Awaitable[Any]) -> Any:
+        """Await `work` until the deadline; begin nothing when the deadline is over."""
+        left = self.cutoff - asyncio.get_running_loop().time()
+        if left <= 0:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise NotDone(f"{self.step.name}: its time was over before it began")
+        async with asyncio.timeout(left):
+            return await work
+
+    async def _take_over(self, before: EffectRow) -> None:
+        if not await _whole(self.ledger.take_over(before, self.owner, self.deadline)):
+            raise NotDone("another worker took this write over")
+
+    def _reached(self, what: str) -> None:
+        kind = "undo" if self.attempt.undoes is not None else "write"
+        reached(f"{kind}:{what}", self.attempt.case)
+
+
+def _as_json(step: Write[Any, Any], result: Any) -> tuple[JsonValue, str | None]:
+    try:
+        value = to_jsonable_python(result)
+        step.adapter.validate_python(result)
+    except (PydanticSerializationError, ValueError) as error:
+        first = str(error).splitlines()[0]
+        return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
+    return value, None
+
+
+async def _whole(work: Awaitable[Any]) -> Any:
+    """Await `work` to its end, also when this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
+    """Wait until the attempt that left this intent cannot begin its effect any more."""
+    while row.state is EffectState.INTENDED and not _gone(row.owner):
+        if datetime.now(UTC) > row.deadline + GRACE:
+            break
+        await asyncio.sleep(POLL.total_seconds())
+        row = await ledger.effect(row.key) or row
+    # The owner may have finished between the last look and its end.
+    return await ledger.effect(row.key) or row
+
+
+# Who owns an intent: machine, process, its start, and a number for each attempt.
+
+_numbers = itertools.count(1)
+_running: set[str] = set()
+
+
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return f"{boot.read_text().strip()}.{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str | None:
+    """When a process of this machine started, in clock ticks. None if there is none."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return None
+    state, *rest = stat.rpartition(")")[2].split()
+    return None if state in {"Z", "X"} else rest[18]
+
+
+@contextlib.contextmanager
+def _owner() -> Generator[str]:
+    pid = os.getpid()
+    owner = f"{_machine()}|{pid}|{_started(pid)}|{next(_numbers)}"
+    _running.add(owner)
+    try:
+        yield owner
+    finally:
+        _running.discard(owner)
+
+
+def _gone(owner: str) -> bool:
+    """Whether the attempt is certainly over. False when that cannot be known from here."""
+    machine, pid, started, _ = owner.split("|")
+    if not machine or machine != _machine():
+        return False
+    if int(pid) == os.getpid() and started == _started(os.getpid()):
+        return owner not in _running
+    return _started(int(pid)) != started
