@@ -5,7 +5,7 @@ resumed across crashes. Every write goes through one door, where guardrails let 
 hold it for a human, or refuse it.
 """
 
-from handrail.actions import Action, Decision, Effect, Event, Outcome, Receipt, Usage
+from handrail.actions import Action, Decision, Effect, Event, NoEvidence, Outcome, Receipt, Usage
 from handrail.agent import AgentWorkflow
 from handrail.checks import check
 from handrail.effects import current_effect
@@ -48,6 +48,7 @@ __all__ = [
     "InDoubt",
     "Ledger",
     "LedgerUnavailable",
+    "NoEvidence",
     "NotDone",
     "NotWritten",
     "Outcome",

@@ -86,7 +86,7 @@ class Usage(Wire):
 
 
 A = TypeVar("A", bound=Action)
-E = TypeVar("E", bound=BaseModel, default=NoEvidence)
+E = TypeVar("E", bound=BaseModel)
 
 
 class Decision(Wire, Generic[A, E]):
@@ -94,7 +94,8 @@ class Decision(Wire, Generic[A, E]):
 
     `evidence` is a model of the agent's own, so that rules are checked against its
     fields. `confidence` is 0..1. `rationale` is the agent's own text: people see it
-    as a quotation, and nothing is decided by it.
+    as a quotation, and nothing is decided by it. A decision without evidence is a
+    `Decision[SomeAction, NoEvidence]`.
     """
 
     action: A | None

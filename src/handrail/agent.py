@@ -5,9 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, Self, cast
+from typing import Any, ClassVar, ParamSpec, Self, cast
 
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
@@ -19,9 +20,6 @@ from handrail.details import CaseView, GateView
 from handrail.states import State
 from handrail.steps import Decide, Notify, Read, Write, decided_type
 
-if TYPE_CHECKING:
-    from temporalio.api.common.v1 import Payload
-
 P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
@@ -29,6 +27,9 @@ D = TypeVar("D", bound=Decision[Any, Any])
 
 _RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
 _ORDER = "Empty, or one JSON object with by and why"
+_NOTHING = RawValue(Payload())
+"""What a handler gets from the UI's Submit on an empty box. A union with None would not do:
+Temporal hands over undecoded payloads only to a parameter that is exactly a RawValue."""
 
 
 class AgentWorkflow:
@@ -130,15 +131,15 @@ class AgentWorkflow:
     # What people and programs may send. Handlers never raise: that would wedge the case.
 
     @workflow.signal(name="approve", description=f"Let the write happen. {_RULING}")
-    def _approve(self, raw: RawValue | None = None) -> None:
+    def _approve(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.rule("approve", _payloads(raw))
 
     @workflow.signal(name="reject", description=f"Do not let the write happen. {_RULING}")
-    def _reject(self, raw: RawValue | None = None) -> None:
+    def _reject(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.rule("reject", _payloads(raw))
 
     @workflow.signal(name="amend", description=f"Do another thing instead. {_RULING}, action")
-    def _amend(self, raw: RawValue | None = None) -> None:
+    def _amend(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.rule("amend", _payloads(raw))
 
     @workflow.signal(
@@ -146,23 +147,23 @@ class AgentWorkflow:
         description=f"Say what became of a write in doubt. {_RULING}, "
         "answer (happened, do it or drop), and result, if it happened and is known",
     )
-    def _answer(self, raw: RawValue | None = None) -> None:
+    def _answer(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.rule("answer", _payloads(raw))
 
     @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
-    def _pause(self, raw: RawValue | None = None) -> None:
+    def _pause(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.pause(_payloads(raw))
 
     @workflow.signal(name="resume", description=f"Go on after a pause. {_ORDER}")
-    def _resume(self, raw: RawValue | None = None) -> None:
+    def _resume(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.resume(_payloads(raw))
 
     @workflow.signal(name="stop", description=f"End the case, undo nothing. {_ORDER}")
-    def _stop(self, raw: RawValue | None = None) -> None:
+    def _stop(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.stop(_payloads(raw))
 
     @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
-    def _roll_back(self, raw: RawValue | None = None) -> None:
+    def _roll_back(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.roll_back(_payloads(raw))
 
     @workflow.signal(dynamic=True)
@@ -172,11 +173,11 @@ class AgentWorkflow:
     @workflow.update(
         name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
     )
-    def _rule(self, raw: RawValue | None = None) -> Ruled:
+    def _rule(self, raw: RawValue = _NOTHING) -> Ruled:
         return self._conductor.rule(*_verb_and_ruling(_payloads(raw)))
 
     @_rule.validator
-    def _rule_validator(self, raw: RawValue | None = None) -> None:
+    def _rule_validator(self, raw: RawValue = _NOTHING) -> None:
         verb, payloads = _verb_and_ruling(_payloads(raw))
         _, record = self._conductor.case.judge(verb, payloads, workflow.now())
         if not record.accepted:
@@ -208,8 +209,8 @@ def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:
     return what.action, what.basis()
 
 
-def _payloads(raw: RawValue | None) -> list[Payload]:
-    return [] if raw is None else [raw.payload]
+def _payloads(raw: RawValue) -> list[Payload]:
+    return [] if raw is _NOTHING else [raw.payload]
 
 
 def _verb_and_ruling(payloads: list[Payload]) -> tuple[str, list[Payload]]:

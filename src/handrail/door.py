@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -340,20 +340,18 @@ async def _run(step: Step[..., Any], args: Sequence[Any]) -> Any:
     async with asyncio.timeout(step.timeout.total_seconds()):
         result = await step.fn(*args)
     reached(f"{step.posture}:after", case)
-    if not _is(step.adapter, result):
+    try:
+        return step.adapter.validate_python(result)
+    except ValidationError as error:
         raise StepError(
             f"{step.name} is declared to return {step.returns}, and returned "
-            f"{type(result).__name__}; correct the step, or its declaration"
-        )
-    return result
+            f"{type(result).__name__}: {_first(error)}; correct the step, or its declaration"
+        ) from error
 
 
-def _is(adapter: TypeAdapter[Any], value: Any) -> bool:
-    try:
-        adapter.validate_python(value)
-    except ValidationError:
-        return False
-    return True
+def _first(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}".lstrip(": ")
 
 
 def _case() -> str:

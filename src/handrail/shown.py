@@ -1,7 +1,8 @@
 """What of a case is seen without a worker: search attributes and memo.
 
 Written only when a gate opens or closes, on a pause, and at the end, and only what has
-changed: each writing is an event in the history.
+changed: each writing is an event in the history. The memo `gates` counts only while
+HandrailWaitingFor names somebody.
 """
 
 from __future__ import annotations
@@ -51,7 +52,9 @@ class Shown:
         updates = list(self._updates(shown))
         if updates:
             workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
-        if shown.gates != self.gates:
+        # That no gate is open any more is said by HandrailWaitingFor; saying it in the memo
+        # too would cost every held case one more event.
+        if shown.gates and shown.gates != self.gates:
             workflow.upsert_memo({"gates": shown.gates})
         self.__dict__.update(vars(shown))
 

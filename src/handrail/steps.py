@@ -30,7 +30,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Decided, Decision, Effect, NoEvidence
+from handrail.actions import Action, Decided, Decision, Effect
 from handrail.exceptions import StepError
 
 if TYPE_CHECKING:
@@ -347,11 +347,11 @@ def _decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseMo
     args = returns.__pydantic_generic_metadata__["args"]
     if not args:
         raise StepError(wanted)
-    kinds = get_args(args[0]) or (args[0],)
+    kinds = tuple(k for k in get_args(args[0]) or (args[0],) if k is not type(None))
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Action)):
             raise StepError(f"{wanted}; {kind} is no Action")
-    return tuple(kinds), args[1] if len(args) > 1 else NoEvidence
+    return kinds, args[1]
 
 
 def decided_type(step: Decide[Any, Any]) -> Any:
