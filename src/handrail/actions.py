@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
@@ -167,6 +168,16 @@ class Ask(Wire):
     """A chain of stages: each escalates to the next; after the last the write is refused."""
 
     stages: tuple[Stage, ...] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `cap` in `window`: of the action's `field`, summed, or of writes if None."""
+
+    field: str | None
+    cap: Decimal
+    window: timedelta
+    text: str
 
 
 class Verdict(Wire):

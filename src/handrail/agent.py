@@ -25,6 +25,9 @@ R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 
+SIGNALS = ("approve", "reject", "amend", "answer", "pause", "resume", "stop", "roll_back")
+"""The signals that a case takes by name. Any other is recorded and ignored."""
+
 _RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
 _ORDER = "Empty, or one JSON object with by and why"
 _NOTHING = RawValue(Payload())

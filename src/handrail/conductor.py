@@ -464,7 +464,7 @@ def _undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> Undo
     )
 
 
-def _question(
+def _question(  # noqa: PLR0917  # what the gate shows, and nothing else calls it
     step: Write[Any, Any],
     action: Action,
     answer: Answer,

@@ -108,7 +108,7 @@ class Door:
         attempt = Attempt(case=case, key="", digest=digest, basis=decision.basis())
         facts = self._facts(writes[0].name, action, attempt)
         policy = self.policy.current()
-        verdict = _verdict(policy, [*policy.refusals(facts), *policy.holds(facts)])
+        verdict = _verdict(policy, facts.step, [*policy.refusals(facts), *policy.holds(facts)])
         if verdict.kind is Kind.HOLD:
             verdict = await self.judge(policy, facts, attempt)
         return digest, verdict
@@ -118,13 +118,15 @@ class Door:
         given = facts.action.model_dump(mode="json")
         if digest_of(facts.step, given) != attempt.digest:
             why = "the action is not the one that was decided and ruled on"
-            return _verdict(policy, [Finding(check="digest", kind=Kind.REFUSE, why=why)])
+            return _verdict(
+                policy, facts.step, [Finding(check="digest", kind=Kind.REFUSE, why=why)]
+            )
         findings = await self._check_data(facts.action)
         findings += policy.refusals(facts)
         if not any(f.kind is Kind.REFUSE for f in findings):
             findings += await self._check_limits(policy, facts, attempt)
         findings += policy.holds(facts)
-        verdict = _verdict(policy, findings)
+        verdict = _verdict(policy, facts.step, findings)
         if verdict.kind is not Kind.HOLD or not attempt.rulings:
             return verdict
         lacking = policy.unsatisfied(
@@ -209,11 +211,11 @@ class Door:
             limits = policy.limits(step.name)
             done = await once(self.ledger, step, action, attempt, self.agent, policy.label, limits)
         except OverLimit as over:
-            verdict = _verdict(policy, [*verdict.findings, _over_limit(over)])
+            verdict = _verdict(policy, step.name, [*verdict.findings, _over_limit(over)])
             return Answer(kind=AnswerKind.REFUSED, verdict=verdict)
         except KeyUsed as used:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
-            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, [finding]))
+            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, step.name, [finding]))
         except Final as error:
             return self._failed(policy, step, verdict, error)
         except Exception as error:
@@ -243,10 +245,10 @@ def _in_doubt(policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Do
     return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
 
-def _verdict(policy: Policy, findings: Sequence[Finding]) -> Verdict:
+def _verdict(policy: Policy, step: str, findings: Sequence[Finding]) -> Verdict:
     gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
     kind = max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
-    asks = policy.asks(findings) if kind is Kind.HOLD else ()
+    asks = policy.asks(findings, step) if kind is Kind.HOLD else ()
     return Verdict(kind=kind, findings=tuple(findings), asks=asks, policy=policy.label)
 
 

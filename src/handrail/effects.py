@@ -23,10 +23,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from handrail.actions import Action, Attempt, Effect, Receipt
+from handrail.actions import Action, Attempt, Effect, Limit, Receipt
 from handrail.boundaries import reached
 from handrail.exceptions import Final, HandrailError, NotDone
-from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Limit
+from handrail.ledger import EffectRow, EffectState, Intent, Ledger
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from temporalio import workflow
@@ -32,6 +32,7 @@ from temporalio.worker import (
     HandleSignalInput,
     Interceptor,
     Replayer,
+    UnsandboxedWorkflowRunner,
     Worker,
     WorkerDeploymentConfig,
     WorkflowInboundInterceptor,
@@ -39,9 +40,10 @@ from temporalio.worker import (
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from typing_extensions import override
 
 from handrail.actions import Action, Event
-from handrail.agent import AgentWorkflow
+from handrail.agent import SIGNALS, AgentWorkflow
 from handrail.checks import Check
 from handrail.door import Door
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
@@ -175,8 +177,10 @@ class Fleet:
                 pydantic_data_converter, external_storage=claim_check(payload_dir)
             )
 
-        def runner(given: WorkflowRunner | None) -> WorkflowRunner | None:
-            if not sandbox or not isinstance(given, SandboxedWorkflowRunner | None):
+        def runner(given: WorkflowRunner | None) -> WorkflowRunner:
+            if not sandbox:
+                return UnsandboxedWorkflowRunner()
+            if given is not None and not isinstance(given, SandboxedWorkflowRunner):
                 return given
             # Models and steps are imported once, not for every case: 10 ms instead of 158.
             known = SandboxRestrictions.default.with_passthrough_modules(*sorted(modules))
@@ -338,9 +342,10 @@ async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
 class Guarding(Interceptor):
     """Keeps signals with a wrong number of values from wedging a case."""
 
+    @override
     def workflow_interceptor_class(
         self,
-        input: WorkflowInterceptorClassInput,  # noqa: A002  # Temporal's name
+        input: WorkflowInterceptorClassInput,  # Temporal's name
     ) -> type[WorkflowInboundInterceptor]:
         """The interceptor of each workflow."""
         del input
@@ -348,10 +353,12 @@ class Guarding(Interceptor):
 
 
 class _GuardedInbound(WorkflowInboundInterceptor):
-    async def handle_signal(self, input: HandleSignalInput) -> None:  # noqa: A002
+    @override
+    async def handle_signal(self, input: HandleSignalInput) -> None:
         if isinstance(workflow.instance(), AgentWorkflow) and len(input.args) > 1:
-            known = workflow.get_signal_handler(input.signal) is not None
-            input.args = input.args[:1] if known else input.args
+            # A dynamic handler takes the name and all values; a named one takes one value.
+            named = input.signal in SIGNALS
+            input.args = input.args[:1] if named else input.args
         await super().handle_signal(input)
 
 
@@ -384,7 +391,7 @@ def _root(given: ModuleType | Iterable[Any]) -> str:
 
 
 def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., Any], ...]:
-    undos = [s.undo for s in steps if isinstance(s, Write) and s.undo is not None]
+    undos = [s.undo for s in _writes(steps) if s.undo is not None]
     named: dict[str, Step[..., Any]] = {}
     for step in dict.fromkeys([*steps, *undos]):
         if step.name in named:
@@ -394,7 +401,7 @@ def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., 
 
 
 def _shape(agent: str, steps: Sequence[Step[..., Any]]) -> AgentShape:
-    writes = [s for s in steps if isinstance(s, Write)]
+    writes = _writes(steps)
     evidence = _evidence(agent, [s for s in steps if isinstance(s, Decide)])
     return AgentShape(
         agent=agent,
@@ -410,6 +417,10 @@ def _shape(agent: str, steps: Sequence[Step[..., Any]]) -> AgentShape:
         },
         notifies=frozenset(s.name for s in steps if isinstance(s, Notify)),
     )
+
+
+def _writes(steps: Sequence[Step[..., Any]]) -> list[Write[Any, Any]]:
+    return [cast("Write[Any, Any]", step) for step in steps if isinstance(step, Write)]
 
 
 def _evidence(

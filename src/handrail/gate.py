@@ -318,8 +318,18 @@ def _close(gate: Gate, closing: Closing) -> Gate:
 
 
 def _settled(leg: Leg, agreeing: Iterable[str]) -> bool:
+    """Whether one of the stages reached has its quorum.
+
+    A person counts for the own stage and for earlier ones: an approval from above
+    completes a quorum below, one from below never fills a quorum above.
+    """
     said = set(agreeing)
-    return any(len(said & _people(stage)) >= stage.quorum for stage in leg.reached)
+    people: set[str] = set()
+    for stage in reversed(leg.reached):
+        people |= _people(stage)
+        if len(said & people) >= stage.quorum:
+            return True
+    return False
 
 
 def _people(stage: Stage) -> set[str]:

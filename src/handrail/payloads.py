@@ -22,6 +22,7 @@ from temporalio.converter import (
     StorageDriverRetrieveContext,
     StorageDriverStoreContext,
 )
+from typing_extensions import override
 
 from handrail.exceptions import HandrailError
 
@@ -39,10 +40,12 @@ class PayloadFiles(StorageDriver):
     def __init__(self, directory: Path) -> None:
         self.directory = directory
 
+    @override
     def name(self) -> str:
         """The name under which histories refer to this store."""
         return "handrail-files"
 
+    @override
     async def store(
         self, context: StorageDriverStoreContext, payloads: Sequence[Payload]
     ) -> list[StorageDriverClaim]:
@@ -50,6 +53,7 @@ class PayloadFiles(StorageDriver):
         del context
         return await asyncio.to_thread(lambda: [self._store(p) for p in payloads])
 
+    @override
     async def retrieve(
         self, context: StorageDriverRetrieveContext, claims: Sequence[StorageDriverClaim]
     ) -> list[Payload]:

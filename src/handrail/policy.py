@@ -10,14 +10,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from handrail.actions import Action, Ask, Basis, Finding, Kind, Ruled, Stage, Verb
+from handrail.actions import Action, Ask, Basis, Finding, Kind, Limit, Ruled, Stage, Verb
 from handrail.exceptions import PolicyError
 from handrail.policy_file import (
     WHOLE,
@@ -76,16 +75,6 @@ class Facts:
             "confidence": self.basis.confidence if self.basis else None,
             "case": CaseFact(id=self.case, key=key, requester=self.requester),
         }
-
-
-@dataclass(frozen=True)
-class Limit:
-    """At most `cap` in `window`: the sum of `field`, or the number of writes if it is None."""
-
-    field: str | None
-    cap: Decimal
-    window: timedelta
-    text: str
 
 
 @dataclass(frozen=True)
@@ -155,7 +144,7 @@ class Policy:
         undone = sorted(shape.undoes & self._entries.keys()) if shape else []
         return self._entries[undone[0]].role if undone else self._default
 
-    def asks(self, findings: Sequence[Finding], step: str = "") -> tuple[Ask, ...]:
+    def asks(self, findings: Sequence[Finding], step: str) -> tuple[Ask, ...]:
         """Whom to ask: one chain for each role that holds.
 
         A holding finding without a role, such as a data check's, asks the role of `step`.

@@ -37,7 +37,7 @@ from handrail.exceptions import ConfigurationError, ServerUnavailable
 __all__ = ["Settings", "connect"]
 
 _PREFIX = "HANDRAIL_"
-_LEDGER_DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+_LEDGER_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
 _POLL = timedelta(milliseconds=250)
 _ATTEMPT = timedelta(seconds=10)
 # What the SDK's one kind of error says when asking again is of no use.
@@ -58,11 +58,11 @@ def _to_url(value: object) -> object:
         url = make_url(value)
     except (ArgumentError, ValueError):
         raise ValueError(
-            "is not a database URL, such as sqlite+aiosqlite:////var/lib/handrail/ledger.db or "
-            "postgresql+asyncpg://user:password@host/database"
+            "is not a database URL, such as sqlite:////var/lib/handrail/ledger.db or "
+            "postgresql+psycopg://user:password@host/database"
         ) from None
     if url.drivername not in _LEDGER_DRIVERS.values():
-        wanted = _LEDGER_DRIVERS.get(url.get_backend_name(), "postgresql+asyncpg")
+        wanted = _LEDGER_DRIVERS.get(url.get_backend_name(), "postgresql+psycopg")
         raise ValueError(f"names the driver {url.drivername!r}; write {wanted}:// instead")
     return url
 
@@ -82,11 +82,9 @@ class Settings(BaseModel):
     """The files of one machine: Temporal's database, the ledger, payloads, keys."""
 
     ledger_url: Annotated[URL, BeforeValidator(_to_url)] = Field(
-        default_factory=lambda data: URL.create(
-            "sqlite+aiosqlite", database=str(data["home"] / "ledger.db")
-        )
+        default_factory=lambda data: URL.create("sqlite", database=str(data["home"] / "ledger.db"))
     )
-    """Where the ledger is: ``sqlite+aiosqlite`` or ``postgresql+asyncpg``. Its ``repr`` hides
+    """Where the ledger is: ``sqlite`` or ``postgresql+psycopg``. Its ``repr`` hides
     the password, its ``render_as_string(hide_password=False)`` does not."""
 
     payload_dir: Path = Field(default_factory=lambda data: data["home"] / "payloads")

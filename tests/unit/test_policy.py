@@ -221,7 +221,7 @@ def test_notifications_may_go_out_unless_the_file_says_no() -> None:
 def test_each_role_is_asked_once_with_its_escalations() -> None:
     sound = policy(("        why: unsure\n", "        why: unsure\n        for: operations\n"))
     found = sound.holds(facts(basis=Basis(confidence=0.1)))
-    lead, operations = sound.asks([*found, *found])
+    lead, operations = sound.asks([*found, *found], "rebook")
     assert [stage.role for stage in lead.stages] == ["lead", "operations"]
     assert [stage.role for stage in operations.stages] == ["operations"]
     first = lead.stages[0]
@@ -232,7 +232,7 @@ def test_each_role_is_asked_once_with_its_escalations() -> None:
 def test_only_what_holds_asks_and_a_hold_without_a_role_asks_the_step_s() -> None:
     refused = Finding(check="x", kind=Kind.REFUSE, why="no", role="operations")
     unnamed = Finding(check="stock", kind=Kind.HOLD, why="unknown")
-    assert policy().asks([refused]) == ()
+    assert policy().asks([refused], "rebook") == ()
     assert policy().asks([unnamed], "rebook") == policy().default_asks("rebook")
 
 

@@ -40,7 +40,7 @@ def silent_port() -> Iterator[int]:
 def test_defaults_live_in_one_directory() -> None:
     settings = Settings.from_environment({})
     assert settings.home == Path(".handrail")
-    assert str(settings.ledger_url) == "sqlite+aiosqlite:///.handrail/ledger.db"
+    assert str(settings.ledger_url) == "sqlite:///.handrail/ledger.db"
     assert settings.payload_dir == Path(".handrail/payloads")
     assert (settings.temporal_port, settings.ui_port) == (7233, 8233)
     assert settings.ui_url == "http://localhost:8233"
@@ -51,7 +51,7 @@ def test_defaults_live_in_one_directory() -> None:
 
 def test_files_follow_the_home() -> None:
     settings = Settings.from_environment({"HANDRAIL_HOME": "/srv/h", "HANDRAIL_UI_PORT": "9000"})
-    assert str(settings.ledger_url) == "sqlite+aiosqlite:////srv/h/ledger.db"
+    assert str(settings.ledger_url) == "sqlite:////srv/h/ledger.db"
     assert settings.payload_dir == Path("/srv/h/payloads")
     assert settings.ui_url == "http://localhost:9000"
 
@@ -60,7 +60,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
     settings = Settings.from_environment(
         {
             "HANDRAIL_HOME": "/a",
-            "HANDRAIL_LEDGER_URL": "postgresql+asyncpg://u:secret@db/ledger",
+            "HANDRAIL_LEDGER_URL": "postgresql+psycopg://u:secret@db/ledger",
             "HANDRAIL_PAYLOAD_DIR": "/b",
             "HANDRAIL_TEMPORAL_PORT": "1",
             "HANDRAIL_UI_PORT": "2",
@@ -108,8 +108,8 @@ def test_unknown_variables_are_named_with_the_nearest_one() -> None:
         ("HANDRAIL_FLEET", "workers/fleet.py", "match pattern"),
         ("HANDRAIL_UI_URL", "localhost", "match pattern"),
         ("HANDRAIL_LEDGER_URL", "ledger.db", "is not a database URL"),
-        ("HANDRAIL_LEDGER_URL", "postgresql://u:hush@db/x", "write postgresql+asyncpg://"),
-        ("HANDRAIL_LEDGER_URL", "sqlite:///x.db", "write sqlite+aiosqlite://"),
+        ("HANDRAIL_LEDGER_URL", "postgresql://u:hush@db/x", "write postgresql+psycopg://"),
+        ("HANDRAIL_LEDGER_URL", "sqlite+aiosqlite:///x.db", "write sqlite://"),
     ],
 )
 def test_a_bad_value_names_its_variable(name: str, value: str, said: str) -> None:

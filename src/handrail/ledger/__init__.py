@@ -10,8 +10,7 @@ from handrail.ledger.store import (
     EffectState,
     Intent,
     Ledger,
-    Limit,
     OverLimit,
 )
 
-__all__ = ["Begun", "EffectRow", "EffectState", "Intent", "Ledger", "Limit", "OverLimit"]
+__all__ = ["Begun", "EffectRow", "EffectState", "Intent", "Ledger", "OverLimit"]

@@ -16,7 +16,7 @@ from sqlalchemy import event
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
-from handrail.actions import Receipt
+from handrail.actions import Limit, Receipt
 from handrail.exceptions import ConfigurationError, LedgerUnavailable
 
 if TYPE_CHECKING:
@@ -62,16 +62,6 @@ _effects = sa.Table(
     sa.Column("error", sa.Text),
     sa.Index("handrail_effects_window", "agent", "step", "begun"),
 )
-
-
-@dataclass(frozen=True)
-class Limit:
-    """At most `cap` in `window`: of the action's `field`, summed, or of writes if None."""
-
-    field: str | None
-    cap: Decimal
-    window: timedelta
-    text: str
 
 
 @dataclass(frozen=True)
@@ -319,7 +309,8 @@ def _within(connection: sa.Connection, intent: Intent, limit: Limit) -> None:
 
 
 def _share(limit: Limit, action: Mapping[str, JsonValue]) -> Decimal:
-    return Decimal(1) if limit.field is None else Decimal(str(action[limit.field]))
+    # What is negative gives nothing back: a credit must not make room for more payments.
+    return Decimal(1) if limit.field is None else max(Decimal(str(action[limit.field])), Decimal(0))
 
 
 def _row(found: Any) -> EffectRow:
