@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue, TypeAdapter, ValidationError
 
 from handrail import details, gate
 from handrail.actions import (
@@ -94,6 +94,24 @@ class Said(Wire):
         return f"{what}{who}{f': {self.why}' if self.why else ''}"
 
 
+@dataclass(frozen=True)
+class Model:
+    """What the answers to one question must be made of: an action, or a write's result."""
+
+    action: type[Action]
+    result: TypeAdapter[Any] | None = None
+
+    def fault(self, result: JsonValue) -> str | None:
+        """What is wrong with a result that a human names; None if it will do."""
+        if self.result is None:
+            return None
+        try:
+            self.result.validate_python(result)
+        except ValidationError as error:
+            return f"`result` is not what this write returns: {_first(error)}"
+        return None
+
+
 @dataclass
 class Case:
     """One case. `order` is what an operator wants to become of it."""
@@ -120,7 +138,7 @@ class Case:
     paused: bool = False
     rolling_back: bool = False
     foreseen: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
-    _models: dict[str, type[Action]] = field(default_factory=dict[str, type[Action]])
+    _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
 
     def begin(
         self,
@@ -219,7 +237,7 @@ class Case:
 
     # Questions and answers
 
-    def ask(self, gate_id: str, question: Question, model: type[Action], now: datetime) -> None:
+    def ask(self, gate_id: str, question: Question, model: Model, now: datetime) -> None:
         """Open a gate."""
         self.gates[gate_id] = gate.open_gate(gate_id, question, now)
         self._models[gate_id] = model
@@ -252,7 +270,8 @@ class Case:
         if known is None:
             note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
             return None, _refused(verb, now, note, ruling)
-        return gate.rule(known, verb, ruling, now, self._models[known.id])
+        model = self._models[known.id]
+        return gate.rule(known, verb, ruling, now, model.action, model.fault)
 
     def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
         """Judge a ruling, and let it count. The record is kept whatever it was."""

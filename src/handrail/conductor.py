@@ -33,9 +33,10 @@ from handrail.actions import (
     Ruled,
     Told,
     Verdict,
+    canonical,
     digest_of,
 )
-from handrail.case import BadSignal, Carried, Case, Said, UndoEntry, said
+from handrail.case import BadSignal, Carried, Case, Model, Said, UndoEntry, said
 from handrail.exceptions import Expired, Failed, InDoubt, NotWritten, Refused, Rejected
 from handrail.gate import Closing, GateKind, Question, next_moment
 from handrail.shown import AGENT, STATE, Shown
@@ -50,6 +51,9 @@ A = TypeVar("A", bound=Action)
 
 HEARTBEAT = timedelta(seconds=3)
 """How long an ordinary activity may be silent before its worker is taken for dead."""
+
+LARGEST_ACTION = 32_000
+"""Characters of the largest action, as JSON: it must fit into memo and details."""
 
 LONG_RUN = 1_000
 """Events after which a case that renews itself continues as new: about 150 steps."""
@@ -173,8 +177,8 @@ class Conductor:
         doubt: Answered | None = None
         try:
             while True:
-                digest = digest_of(step.name, action.model_dump(mode="json"))
-                answer = _foreseen(case.foreseen.pop(digest, None))
+                digest = _digest(step, action)
+                answer = _foreseen(case.foreseen.pop(digest, None), case.requester)
                 if answer is None:
                     attempt = Attempt(
                         case=case.id,
@@ -194,7 +198,7 @@ class Conductor:
                 if answer.kind is AnswerKind.FAILED:
                     raise Failed(step.name, answer.why)
                 question = _question(step, action, answer, basis, case.requester, rulings)
-                gate, closing = await self._ask(question, step.action)
+                gate, closing = await self._ask(question, Model(step.action, step.adapter))
                 await self.boundary()
                 action, doubt = _next(step, action, closing, answer)
                 rulings = (*rulings, *(r for r in case.gates[gate].rulings if r.accepted))
@@ -233,7 +237,7 @@ class Conductor:
         elif attempt.undoes is None and answer.kind is not AnswerKind.IN_DOUBT:
             self.case.unregister(attempt.key)
 
-    async def _ask(self, question: Question, model: type[Action]) -> tuple[str, Closing]:
+    async def _ask(self, question: Question, model: Model) -> tuple[str, Closing]:
         """Open a gate and wait until people or time have closed it."""
         case = self.case
         gate = workflow.uuid4().hex[:16]
@@ -404,7 +408,7 @@ class Conductor:
             if answer.kind is AnswerKind.REFUSED:
                 return answer.verdict.why()
             question = _undo_question(entry, attempt, answer)
-            gate, closing = await self._ask(question, Action)
+            gate, closing = await self._ask(question, Model(Action))
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":
                 return f"{question.why}; {closing.how} {', '.join(closing.by)}".rstrip()
             given = tuple(r for r in self.case.gates[gate].rulings if r.accepted)
@@ -445,12 +449,27 @@ def _cause(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error) or type(error).__name__
 
 
-def _foreseen(verdict: Verdict | None) -> Answer | None:
-    """What the door said when the decision was made, if it would not just let it pass."""
-    if verdict is None or verdict.kind is Kind.PASS:
+def _foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
+    """What the door said when the decision was made, if it would not just let it pass.
+
+    It did not know the requester then, so it is asked again where there is one.
+    """
+    if verdict is None or verdict.kind is Kind.PASS or requester is not None:
         return None
     held = verdict.kind is Kind.HOLD
     return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+
+
+def _digest(step: Write[Any, Any], action: Action) -> str:
+    given = action.model_dump(mode="json")
+    size = len(canonical(given))
+    if size > LARGEST_ACTION:
+        raise Refused(
+            step.name,
+            f"the action has {size} characters and {LARGEST_ACTION} are the most that people can "
+            "be asked about; refer to large data by its id",
+        )
+    return digest_of(step.name, given)
 
 
 def _undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> UndoEntry:

@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
 
-from handrail.actions import DIGEST_PREFIX, Aware, Finding, Moved, Receipt, Ruled, Usage
+from handrail.actions import (
+    DIGEST_PREFIX,
+    Aware,
+    Finding,
+    Moved,
+    Receipt,
+    Ruled,
+    Usage,
+    canonical,
+)
 from handrail.gate import ANSWERS, Gate, GateKind
 from handrail.states import State
 
@@ -24,7 +33,14 @@ if TYPE_CHECKING:
 LOG_SHOWN = 20
 """Lines of a case's log in the details; the query `case` has them all."""
 
+LARGEST_EVIDENCE = 8_000
+"""Characters of evidence that memo and details show."""
+
+LARGEST_PAGE = 18_000
+"""Bytes of the details; Temporal takes 20,000."""
+
 _QUOTED = 2_000
+_LINE = 500
 
 
 class LogLine(BaseModel):
@@ -104,13 +120,20 @@ def view(gate: Gate, case: str) -> GateView:
         deadline=gate.deadline,
         then=prospect(gate),
         given=tuple(sorted(gate.agreeing())),
-        rationale=basis.rationale if basis else "",
+        rationale=basis.rationale[:_QUOTED] if basis else "",
         confidence=basis.confidence if basis else None,
-        evidence=basis.evidence if basis else None,
+        evidence=_shortened(basis.evidence) if basis else None,
         risk=asked.risk,
         policy=asked.policy,
         findings=asked.findings,
     )
+
+
+def _shortened(evidence: Any) -> Any:
+    size = len(canonical(evidence))
+    if size <= LARGEST_EVIDENCE:
+        return evidence
+    return {"too large to show here": f"{size} characters; the decide step's result has it all"}
 
 
 def prospect(gate: Gate) -> tuple[str, ...]:
@@ -188,7 +211,9 @@ def markdown(case: CaseView) -> str:
     if len(case.log) > LOG_SHOWN:
         lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
     lines += [f"- {moment(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]]
-    return "\n".join(lines)
+    page = "\n".join(lines)
+    cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
+    return page if len(cut) == len(page) else f"{cut}\n```\n\n(cut short: see the query `case`)"
 
 
 def _headline(case: CaseView) -> str:
@@ -233,7 +258,7 @@ def _answer_lines(gate: GateView) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    shown = spelt_out(text).replace("\n", " ")
+    shown = spelt_out(text[:_LINE]).replace("\n", " ")
     return "".join(f"\\{c}" if c in "`*_[]<>#|~" else c for c in shown)
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-import structlog
 from pydantic import BaseModel, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from temporalio import activity
@@ -52,7 +52,10 @@ BEAT = timedelta(seconds=1)
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
 
-log = structlog.get_logger("handrail.door")
+LONGEST = 4_000
+"""Characters of an error's text that go into a history."""
+
+log = logging.getLogger("handrail.door")
 
 Activity = Callable[..., Awaitable[Any]]
 
@@ -185,13 +188,14 @@ class Door:
         # traces in the world would refuse it.
         if not await self._begun(attempt):
             verdict = await self.judge(policy, self._facts(step.name, action, attempt), attempt)
-            _record(attempt, step, verdict)
+            said = {"verdict": verdict.kind, "why": verdict.why(), "policy": verdict.policy}
+            _log("verdict", attempt, step, **said)
         reached("write:judged", attempt.case)
         if verdict.kind is not Kind.PASS:
             held = verdict.kind is Kind.HOLD
             return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
         answer = await self._once(policy, step, action, attempt, verdict)
-        log.info("effect", case=attempt.case, step=step.name, key=attempt.key, kind=answer.kind)
+        _log("effect", attempt, step, kind=answer.kind, key=attempt.key)
         reached("write:answering", attempt.case)
         return answer
 
@@ -252,15 +256,8 @@ def _verdict(policy: Policy, step: str, findings: Sequence[Finding]) -> Verdict:
     return Verdict(kind=kind, findings=tuple(findings), asks=asks, policy=policy.label)
 
 
-def _record(attempt: Attempt, step: Write[Any, Any], verdict: Verdict) -> None:
-    log.info(
-        "verdict",
-        case=attempt.case,
-        step=step.name,
-        verdict=verdict.kind,
-        why=verdict.why(),
-        policy=verdict.policy,
-    )
+def _log(what: str, attempt: Attempt, step: Write[Any, Any], **more: str) -> None:
+    log.info(what, extra={"case": attempt.case, "step": step.name, **more})
 
 
 def _over_limit(over: OverLimit) -> Finding:
@@ -409,8 +406,13 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
         yield
     except _HOPELESS as error:
         raise ApplicationError(
-            f"{step.name}: {error}", type=type(error).__name__, non_retryable=True
-        ) from error
+            f"{step.name}: {error}"[:LONGEST], type=type(error).__name__, non_retryable=True
+        ) from (error if len(str(error)) < LONGEST else None)
+    except Exception as error:
+        if len(str(error)) < LONGEST:
+            raise
+        # A failure over 2 MiB would wedge the case; nobody reads that much anyway.
+        raise ApplicationError(str(error)[:LONGEST], type=type(error).__name__) from None
 
 
 @contextlib.asynccontextmanager

@@ -193,7 +193,7 @@ class _Writer:
                 result = await self._in_time(self.step.fn(self.action, self.effect))
         except (Final, NotDone) as error:
             if first:
-                await _whole(self.ledger.abandon(self.attempt.key, str(error)))
+                await _whole(self.ledger.abandon(self.attempt.key, self.owner, str(error)))
             raise
         self._reached("after-effect")
         return await self._receipt("written", result)

@@ -205,12 +205,14 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
     ruling: Ruling,
     now: datetime,
     model: type[Action],
+    result_fault: Callable[[JsonValue], str | None] = lambda _: None,
     proven: Callable[[Ruling], bool] = lambda _: False,
 ) -> tuple[Gate, Ruled]:
     """Judge one ruling at `now`. The record says whether it was accepted, and why not.
 
     Time passes first, so a ruling after the deadline finds the gate expired. `model` is
-    the action's own class, against which an amendment is validated. Never raises.
+    the action's own class, against which an amendment is validated; `result_fault` says
+    what is wrong with the result of a write that is said to have happened. Never raises.
     """
     gate, _ = pass_time(gate, now)
     by = person(ruling.by)
@@ -218,6 +220,8 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
     amended: Action | None = None
     if refusal is None and verb == Verb.AMEND:
         amended, refusal = _amended(gate, ruling, model)
+    if refusal is None and ruling.answer == "happened":
+        refusal = result_fault(ruling.result)
     record = Ruled(
         verb=verb,
         gate=gate.id,

@@ -195,9 +195,12 @@ class Ledger:
         """Commit the receipt of an effect that happened."""
         await self._end(receipt.key, EffectState.DONE, receipt.model_dump_json(), error)
 
-    async def abandon(self, key: str, error: str) -> None:
-        """Record that an effect certainly did not happen, and why."""
-        await self._end(key, EffectState.NOT_DONE, None, error)
+    async def abandon(self, key: str, owner: str, error: str) -> None:
+        """Record that an effect certainly did not happen, and why.
+
+        Only its `owner` may say so: to a later one it may be happening now.
+        """
+        await self._end(key, EffectState.NOT_DONE, None, error, owner)
 
     async def effect(self, key: str) -> EffectRow | None:
         """What is known of one effect."""
@@ -238,7 +241,12 @@ class Ledger:
         return before
 
     async def _end(
-        self, key: str, state: EffectState, receipt: str | None, error: str | None
+        self,
+        key: str,
+        state: EffectState,
+        receipt: str | None,
+        error: str | None,
+        owner: str | None = None,
     ) -> None:
         values = {
             "b_key": key,
@@ -247,7 +255,8 @@ class Ledger:
             "b_receipt": receipt,
             "b_error": error,
         }
-        await self._run(lambda connection: connection.execute(_END, values))
+        statement = _END if owner is None else _END.where(_effects.c.owner == owner)
+        await self._run(lambda connection: connection.execute(statement, values))
 
     async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
