@@ -5,31 +5,46 @@ resumed across crashes. Every write goes through one door, where guardrails let 
 hold it for a human, or refuse it.
 """
 
-from handrail.actions import Action, Decision, Effect, Event, NoEvidence, Outcome, Receipt, Usage
-from handrail.agent import AgentWorkflow
-from handrail.checks import check
-from handrail.effects import current_effect
-from handrail.exceptions import (
-    CaseError,
-    ConfigurationError,
-    Expired,
-    Failed,
-    Final,
-    HandrailError,
-    InDoubt,
-    LedgerUnavailable,
-    NotDone,
-    NotWritten,
-    PolicyError,
-    Refused,
-    Rejected,
-    ServerUnavailable,
-    StepError,
-)
-from handrail.fleet import Agent, Fleet
-from handrail.ledger import Ledger
-from handrail.states import State
-from handrail.steps import decide, notify, read, write
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from handrail.actions import (
+        Action,
+        Decision,
+        Effect,
+        Event,
+        NoEvidence,
+        Outcome,
+        Receipt,
+        Usage,
+    )
+    from handrail.agent import AgentWorkflow
+    from handrail.checks import check
+    from handrail.effects import current_effect
+    from handrail.exceptions import (
+        CaseError,
+        ConfigurationError,
+        Expired,
+        Failed,
+        Final,
+        HandrailError,
+        InDoubt,
+        LedgerUnavailable,
+        NotDone,
+        NotWritten,
+        PolicyError,
+        Refused,
+        Rejected,
+        ServerUnavailable,
+        StepError,
+    )
+    from handrail.fleet import Agent, Fleet
+    from handrail.ledger import Ledger
+    from handrail.states import State
+    from handrail.steps import decide, notify, read, write
 
 __all__ = [
     "Action",
@@ -67,3 +82,25 @@ __all__ = [
     "read",
     "write",
 ]
+
+if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
+    _HOMES = {
+        "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
+        "agent": "AgentWorkflow",
+        "checks": "check",
+        "effects": "current_effect",
+        "exceptions": "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected ServerUnavailable StepError",
+        "fleet": "Agent Fleet",
+        "ledger": "Ledger",
+        "states": "State",
+        "steps": "decide notify read write",
+    }
+
+    def __getattr__(name: str) -> Any:
+        """Import a name when it is first used: all of them cost a second, `--help` needs none."""
+        home = next((home for home, names in _HOMES.items() if name in names.split()), None)
+        if home is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        found = getattr(importlib.import_module(f"handrail.{home}"), name)
+        globals()[name] = found
+        return found

@@ -36,6 +36,10 @@ Aware = Annotated[datetime, AfterValidator(_aware)]
 """A point in time that knows its zone."""
 
 
+Words = Annotated[str, AfterValidator(lambda text: text[:1_000])]
+"""A reason as people read it; what is longer is cut off."""
+
+
 class Wire(BaseModel):
     """A frozen model that refuses unknown fields."""
 
@@ -148,9 +152,9 @@ class Kind(StrEnum):
 class Finding(Wire):
     """One reason behind a verdict: which check, what it says, in words."""
 
-    check: str
+    check: Words
     kind: Kind
-    why: str
+    why: Words
     role: str | None = None
 
 

@@ -365,5 +365,5 @@ def _refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) 
         at=now,
         accepted=False,
         note=note[:500],
-        why=ruling.why if ruling else "",
+        why=ruling.why[:200] if ruling else "",
     )

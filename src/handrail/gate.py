@@ -121,7 +121,7 @@ class Passed(Wire):
 
 
 class Gate(Wire):
-    """One question, how far it got, and every ruling that it took or refused."""
+    """One question, how far it got, and the rulings that it took."""
 
     id: str
     question: Question
@@ -235,10 +235,10 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
         answer=ruling.answer,
         proven=proven(ruling),
     )
+    if refusal is not None:
+        return gate, record
     gate = gate.model_copy(update={"rulings": (*gate.rulings, record)})
-    if refusal is None:
-        gate = _decide(gate, verb, ruling, record, amended)
-    return gate, record
+    return _decide(gate, verb, ruling, record, amended), record
 
 
 def withdraw(gate: Gate, now: datetime, why: str) -> Gate:
