@@ -89,7 +89,11 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "agent": "AgentWorkflow",
         "checks": "check",
         "effects": "current_effect",
-        "exceptions": "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected ServerUnavailable StepError",
+        "exceptions": (
+            "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
+            "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "
+            "ServerUnavailable StepError"
+        ),
         "fleet": "Agent Fleet",
         "ledger": "Ledger",
         "states": "State",
