@@ -263,11 +263,12 @@ class Conductor:
         case = self.case
         moment = next_moment(case.gates[gate])
         left = moment - workflow.now() if moment is not None else timedelta(0)
+        roles = ", ".join(case.gates[gate].waiting_for)[:200]
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: case.gates[gate].closed is not None,
                 timeout=max(left, timedelta(milliseconds=1)),
-                timeout_summary=f"{', '.join(case.gates[gate].waiting_for)}: reminder or deadline",
+                timeout_summary=f"waiting for {roles}: the question is in the tab User Metadata",
             )
         if case.pass_time(gate, workflow.now()):
             self._publish()
