@@ -252,8 +252,11 @@ def _answer_lines(gate: GateView) -> list[str]:
         ),
         "",
     ]
+    signals: dict[str, list[str]] = {}
     for signal, ruling in how_to_answer(gate).items():
-        lines += [f"`{signal}`", "", "```json", ruling, "```", ""]
+        signals.setdefault(ruling, []).append(f"`{signal}`")
+    for ruling, names in signals.items():
+        lines += [f"{' or '.join(names)}:", "", as_code(json.loads(ruling)), ""]
     return [*lines, f"Or in a shell: `handrail approve {gate.gate} --by you@example.com`", ""]
 
 
