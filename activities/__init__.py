@@ -1,0 +1,1 @@
+"""What touches the outside world: the steps of the agents, one file an agent."""

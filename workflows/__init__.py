@@ -1,0 +1,1 @@
+"""The agents of this repository, one file each."""
