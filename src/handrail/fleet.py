@@ -90,7 +90,12 @@ class Agent:
         self.checks = _members(checks, Check)
         self.policy = Path(policy)
         self.shape = _shape(name, self.steps)
-        self.modules = {_root(steps), _root(checks), self.event.__module__.partition(".")[0]}
+        self.modules = _outside(
+            workflow,
+            [step.fn.__module__ for step in self.steps]
+            + [check.fn.__module__ for check in self.checks]
+            + [self.event.__module__],
+        )
 
     def faults(self) -> list[str]:
         """Every fault of the agent's policy, each with its line and its fix."""
@@ -170,7 +175,7 @@ class Fleet:
         """
         modules = {"handrail", *self._passthrough}
         for agent in self.agents.values():
-            modules |= {m for m in agent.modules if m}
+            modules |= agent.modules
 
         def converter(_: DataConverter | None) -> DataConverter:
             return dataclasses.replace(
@@ -386,8 +391,11 @@ def _members(given: ModuleType | Iterable[Any], kind: type[Any]) -> tuple[Any, .
     return tuple(dict.fromkeys(v for v in values if isinstance(v, kind)))
 
 
-def _root(given: ModuleType | Iterable[Any]) -> str:
-    return given.__name__.partition(".")[0] if isinstance(given, ModuleType) else ""
+def _outside(kind: type[AgentWorkflow], modules: Iterable[str]) -> set[str]:
+    """What is imported once, outside the sandbox: whole packages, but never the workflow's."""
+    own = kind.__module__.partition(".")[0]
+    roots = {module: module.partition(".")[0] for module in modules if module != kind.__module__}
+    return {module if root == own else root for module, root in roots.items()}
 
 
 def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., Any], ...]:
