@@ -1,0 +1,59 @@
+"""Recorded histories: what cases did, kept, and replayed against the code of today.
+
+A change that reorders what a workflow does would wedge every open case. Replaying
+recorded histories finds it before it is deployed: keep one of each kind of case, also
+ones that still wait, in the repository.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from temporalio.client import WorkflowHandle
+
+    from handrail.fleet import Fleet
+
+_IDENTITY = re.compile(r'"identity":\s*"[^"]*"')
+
+
+async def record(handle: WorkflowHandle[Any, Any], path: Path) -> None:
+    """Write the history of a case to `path`, as Temporal's JSON, without names of machines."""
+    history = await handle.fetch_history()
+    text = _IDENTITY.sub('"identity": "recorded"', history.to_json())
+    await asyncio.to_thread(_write, path, text + "\n")
+
+
+async def replay(fleet: Fleet, path: Path, payload_dir: Path) -> str | None:
+    """Replay one recorded history. None if the code still does what it did, or the fault.
+
+    `payload_dir`: where the payloads are that were too large for the history.
+
+    Raises:
+        ValueError: if the history is of no agent of the fleet.
+    """
+    text = await asyncio.to_thread(path.read_text, encoding="utf-8")
+    events = json.loads(text)["events"]
+    started = events[0]["workflowExecutionStartedEventAttributes"]
+    name = started["taskQueue"]["name"]
+    if name not in fleet.agents:
+        raise ValueError(f"{path.name} is a history of `{name}`, which the fleet has not")
+    replayer = Replayer(
+        workflows=[fleet.agents[name].workflow], plugins=[fleet.plugin(payload_dir)]
+    )
+    history = WorkflowHistory.from_json(started["workflowId"], text)
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    return None if result.replay_failure is None else str(result.replay_failure)
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")

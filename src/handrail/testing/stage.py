@@ -1,0 +1,237 @@
+"""A place where a fleet runs in a test: the real server, a namespace of its own, a ledger.
+
+Nothing here stands in for the engine. The server is the one of `handrail dev`; every
+`running` gets a namespace and a ledger of its own, so that tests know nothing of each
+other's cases. Its clock can be moved for one case at a time: a gate of eight hours is
+over in milliseconds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import uuid
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
+from temporalio.testing import TimeSkipper
+
+from handrail.actions import Event, Outcome
+from handrail.details import CaseView, GateView
+from handrail.fleet import Fleet
+from handrail.ledger import Ledger
+from handrail.server import EmbeddedServer, register_search_attributes
+
+PATIENCE = timedelta(seconds=20)
+"""How long a test waits for what should happen at once."""
+
+POLL = timedelta(milliseconds=25)
+
+_SKIPPING = {
+    "frontend.WorkflowTimeSkippingEnabled": "true",
+    # Timers are a second coarse otherwise.
+    "history.timerProcessorMaxTimeShift": '"1ms"',
+}
+
+
+def server(directory: Path) -> EmbeddedServer:
+    """The real server on free ports, with time that can be skipped.
+
+    Enter or `start` it once for many tests: `running` keeps them apart on it.
+    """
+    port, ui_port = free_ports()
+    return EmbeddedServer(directory, port=port, ui_port=ui_port, dynamic_config=_SKIPPING)
+
+
+def free_ports() -> tuple[int, int]:
+    """Two ports of this machine that nobody listens on."""
+    with socket.socket() as one, socket.socket() as two:
+        one.bind(("127.0.0.1", 0))
+        two.bind(("127.0.0.1", 0))
+        return one.getsockname()[1], two.getsockname()[1]
+
+
+async def eventually(
+    look: Callable[[], Any], *, within: timedelta = PATIENCE, what: str = "it"
+) -> Any:
+    """Await `look()` again and again until it is true, and return what it gave.
+
+    Raises:
+        TimeoutError: if it is not true `within` that time, with what it gave last.
+    """
+    last: Any = None
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            while not (last := await look()):  # noqa: ASYNC110  # it is another process's doing
+                await asyncio.sleep(POLL.total_seconds())
+            return last
+    except TimeoutError:
+        raise TimeoutError(f"{what} did not happen within {within}; last: {last!r}") from None
+
+
+class CaseHandle:
+    """One case of a test: look at it, wait for it, move its clock, send it things."""
+
+    def __init__(self, client: Client, case: str, *, duplicate: bool = False) -> None:
+        """Take hold of the case of that id. `duplicate`: it had been started before."""
+        self.id = case
+        self.duplicate = duplicate
+        self.handle: WorkflowHandle[Any, Outcome] = client.get_workflow_handle(
+            case, result_type=Outcome
+        )
+        self._skipper = TimeSkipper(client)
+
+    async def view(self) -> CaseView:
+        """Everything about the case now: the query `case`."""
+        return await self.handle.query("case", result_type=CaseView)
+
+    async def gates(self) -> list[GateView]:
+        """The questions that are open now: the query `gates`."""
+        return await self.handle.query("gates", result_type=list[GateView])
+
+    async def gate(self, *, but: GateView | None = None) -> GateView:
+        """Wait until a question is open, and return it as people see it.
+
+        `but`: another one than this, for a gate that must open again.
+
+        Raises:
+            TimeoutError: if none opens in time.
+        """
+        old = but.gate if but else ""
+
+        async def another() -> GateView | None:
+            return next((gate for gate in await self.gates() if gate.gate != old), None)
+
+        return await eventually(another, what=f"a gate of {self.id}")
+
+    async def until(self, true: Callable[[CaseView], object]) -> CaseView:
+        """Wait until something is true of the case.
+
+        Raises:
+            TimeoutError: if it does not come true in time, with the case as it was last.
+        """
+        last: CaseView | None = None
+
+        async def look() -> CaseView | None:
+            nonlocal last
+            last = await self.view()
+            return last if true(last) else None
+
+        try:
+            return await eventually(look)
+        except TimeoutError:
+            raise TimeoutError(f"it did not come true of {self.id}: {last}") from None
+
+    async def outcome(self, *, within: timedelta = PATIENCE) -> Outcome:
+        """Wait for the end, and return how it ended. Of a failed case too: it has an outcome.
+
+        Raises:
+            TimeoutError: if it has not ended `within` that time, with its state.
+            WorkflowFailureError: if it ended without an outcome: cancelled, or terminated.
+        """
+        try:
+            async with asyncio.timeout(within.total_seconds()):
+                return await self.handle.result()
+        except WorkflowFailureError as error:
+            cause = error.cause
+            if isinstance(cause, ApplicationError) and cause.type == "CaseFailed":
+                return Outcome.model_validate(cause.details[0])
+            raise
+        except TimeoutError:
+            raise TimeoutError(f"{self.id} has not ended: {await self._last_seen()}") from None
+
+    async def _last_seen(self) -> str:
+        try:
+            async with asyncio.timeout(2):
+                return str(await self.view())
+        except (TimeoutError, RPCError) as error:
+            return f"and no worker says where it stands ({error})"
+
+    async def pass_time(self, length: timedelta) -> None:
+        """Let the clock of this case run ahead. Other cases and the machine keep theirs.
+
+        Time stands still while an activity runs. Look for a gate before letting its time
+        pass: what has not been opened yet has no deadline.
+        """
+        await self._skipper.fast_forward(self.handle, length)
+
+    async def send(self, signal: str, *values: Any) -> None:
+        """Send a signal with any values at all, good or bad."""
+        await self.handle.signal(signal, args=values)
+
+    async def history(self) -> WorkflowHistory:
+        """The history of the latest run."""
+        return await self.handle.fetch_history()
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A fleet at work. `directory` holds its ledger and its payloads."""
+
+    fleet: Fleet
+    client: Client
+    ledger: Ledger
+    directory: Path
+
+    async def start(
+        self, agent: str, event: Event, *, requested_by: str | None = None
+    ) -> CaseHandle:
+        """Start the case of an event, as `Fleet.start` does."""
+        started = await self.fleet.start(
+            self.client, agent, event, requested_by=requested_by, ledger=self.ledger
+        )
+        return CaseHandle(self.client, started.case, duplicate=started.duplicate)
+
+    def case(self, case: str) -> CaseHandle:
+        """Take hold of a case by its id."""
+        return CaseHandle(self.client, case)
+
+
+@contextlib.asynccontextmanager
+async def running(
+    fleet: Fleet,
+    server: EmbeddedServer,
+    directory: Path,
+    *,
+    ledger: str | None = None,
+    workers: bool = True,
+    **options: Any,
+) -> AsyncGenerator[Stage]:
+    """Run a fleet on a running server, in a new namespace.
+
+    `directory`: for its ledger and payloads; `ledger`: the URL of another ledger. Without
+    `workers`, run them elsewhere (`CrashingWorker`) or later (`fleet.running`). `options`
+    go to Temporal's `Worker`.
+    """
+    client = await new_namespace(server.address, fleet, directory / "payloads")
+    given: dict[str, Any] = {"graceful_shutdown_timeout": timedelta(seconds=1)} | options
+    async with Ledger(ledger or f"sqlite:///{directory}/ledger.db") as opened:
+        stage = Stage(fleet, client, opened, directory)
+        if not workers:
+            yield stage
+            return
+        async with fleet.running(client, opened, **given):
+            yield stage
+
+
+async def new_namespace(address: str, fleet: Fleet, payload_dir: Path) -> Client:
+    """A client of a namespace that nobody has used, with the search attributes of Handrail."""
+    root = await Client.connect(address)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    await root.workflow_service.register_namespace(
+        RegisterNamespaceRequest(
+            namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
+        )
+    )
+    client = await Client.connect(address, namespace=name, plugins=[fleet.plugin(payload_dir)])
+    await register_search_attributes(client)
+    return client

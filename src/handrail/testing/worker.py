@@ -1,0 +1,68 @@
+"""The process of a `CrashingWorker`: `python -m handrail.testing.worker PLAN`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import os
+import signal
+import sys
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio.client import Client
+
+from handrail.fleet import Fleet
+from handrail.ledger import Ledger
+from handrail.testing.crash import WorkerPlan, crash_at
+
+_LOOK = timedelta(milliseconds=500)
+
+
+def load_fleet(named: str, arguments: tuple[str, ...]) -> Fleet:
+    """The fleet that a plan names.
+
+    Raises:
+        TypeError: if what it names neither is nor returns a fleet.
+    """
+    module, _, name = named.partition(":")
+    found = getattr(importlib.import_module(module), name)
+    fleet = found if isinstance(found, Fleet) else found(*arguments)
+    if not isinstance(fleet, Fleet):
+        raise TypeError(f"{named} is no Fleet")
+    return fleet
+
+
+async def _orphaned() -> None:
+    """Wait until the process that started this one is gone, however it went."""
+    parent = os.getppid()
+    while os.getppid() == parent:  # noqa: ASYNC110  # the kernel tells nobody
+        await asyncio.sleep(_LOOK.total_seconds())
+
+
+async def main(plan: WorkerPlan) -> None:
+    """Run the worker until SIGTERM, or until nobody is there to end it."""
+    fleet = load_fleet(plan.fleet, plan.arguments)
+    plugin = fleet.plugin(plan.payload_dir)
+    client = await Client.connect(plan.address, namespace=plan.namespace, plugins=[plugin])
+    told = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, told.set)
+    crash_at(plan.crashes, plan.fired_dir)
+    async with (
+        Ledger(plan.ledger) as ledger,
+        fleet.running(client, ledger, graceful_shutdown_timeout=plan.grace),
+    ):
+        ends = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(_orphaned())]
+        await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
+
+
+if __name__ == "__main__":
+    given = WorkerPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
+    sys.path[:] = list(given.path)
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(main(given))
+    # The SDK's threads sometimes abort a process that ends in the ordinary way.
+    os._exit(0)

@@ -1,0 +1,71 @@
+"""Fleets of the agents under test, with policies that tests vary."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from handrail import Agent, Fleet
+from tests.agents import orders_flow, orders_steps
+
+LEAD = {
+    "people": ["ana@example.com", "bo@example.com"],
+    "remind": "2h",
+    "deadline": {"after": "8h", "then": "refuse"},
+}
+
+ALONE: dict[str, Any] = {"autonomy": "full"}
+NO_UNDO: dict[str, Any] = {"autonomy": "full", "irreversible": "letters are cheap enough"}
+LARGE: dict[str, Any] = {
+    "autonomy": "full",
+    "refuse": [{"when": "action.amount > 1000", "why": "more than anybody may spend"}],
+    "hold": [{"when": "action.amount > 200", "why": "costs more than 200 EUR"}],
+}
+
+POLICY: dict[str, Any] = {
+    "agent": "orders",
+    "version": 1,
+    "owner": "boss@example.com",
+    "actions": {"pay": LARGE, "ship": ALONE, "post": NO_UNDO, "call": ALONE},
+    "roles": {"lead": LEAD},
+}
+
+WORKFLOWS = {"orders": orders_flow.OrderAgent, "patient": orders_flow.PatientAgent}
+
+
+def policy(
+    *,
+    agent: str = "orders",
+    actions: Mapping[str, Any] | None = None,
+    roles: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The usual policy with some actions or all roles replaced."""
+    changed = {**POLICY, "agent": agent, **more}
+    changed["actions"] = {**POLICY["actions"], **(actions or {})}
+    return changed | ({"roles": dict(roles)} if roles else {})
+
+
+def put_policy(directory: Path, document: Mapping[str, Any]) -> Path:
+    """Put a policy file in place the way operators should: by renaming a finished one."""
+    path = directory / f"{document['agent']}.yaml"
+    aside = path.with_suffix(".new")
+    aside.write_text(json.dumps(document), encoding="utf-8")
+    aside.replace(path)
+    return path
+
+
+def orders(directory: Path, document: Mapping[str, Any] | None = None, **more: Any) -> Fleet:
+    """A fleet of one agent that fulfils orders, under the usual policy or another one."""
+    document = document or POLICY
+    name = str(document["agent"])
+    path = put_policy(directory, document)
+    return Fleet(Agent(name, WORKFLOWS[name], steps=orders_steps, policy=path, **more))
+
+
+def orders_in(directory: str) -> Fleet:
+    """The fleet of a directory in which a policy was put, for worker processes."""
+    path = Path(directory) / "orders.yaml"
+    return Fleet(Agent("orders", WORKFLOWS["orders"], steps=orders_steps, policy=path))

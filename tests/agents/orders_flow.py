@@ -1,0 +1,70 @@
+"""Agents that fulfil orders, written as users write theirs."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from handrail import AgentWorkflow, Outcome
+from tests.agents.orders_steps import (
+    Call,
+    Order,
+    Part,
+    Post,
+    Ship,
+    call,
+    choose,
+    look_up,
+    pay,
+    post,
+    ship,
+    tell,
+)
+
+
+class _Fulfils(AgentWorkflow):
+    async def fulfil(self, order: Order) -> Outcome:
+        await self.read(look_up, order.number)
+        decision = await self.decide(choose, order)
+        for part in order.parts:
+            if part == "pay":
+                await self.write(pay, decision)
+            else:
+                await self._do(part, order)
+        return self.done("fulfilled")
+
+    async def _do(self, part: Part, order: Order) -> None:
+        number = order.number
+        if part == "ship":
+            await self.write(ship, Ship(order=number))
+        elif part == "post":
+            await self.write(post, Post(order=number))
+        elif part == "call":
+            await self.write(call, Call(order=number))
+        elif part == "tell":
+            await self.notify(tell, number)
+        elif part == "wait":
+            await workflow.sleep(timedelta(hours=1))
+        elif part == "break":
+            raise RuntimeError("something broke")
+
+
+@workflow.defn
+class OrderAgent(_Fulfils):
+    """Fulfils orders."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        return await self.fulfil(order)
+
+
+@workflow.defn
+class PatientAgent(_Fulfils):
+    """Fulfils orders, and lets a day pass in which they can be taken back."""
+
+    undo_window = timedelta(days=1)
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        return await self.fulfil(order)
