@@ -1,19 +1,27 @@
 """Everything Handrail raises.
 
 HandrailError
-├── ConfigurationError       a setting, policy, step or fleet is wrong: found before anything runs
-│   ├── PolicyError          the policy file, with every fault, its line and its fix
-│   └── StepError            a step is declared wrongly
-├── ServerUnavailable        no Temporal server answers
-├── LedgerUnavailable        the ledger cannot be read or written; retried, nothing was written
-├── CaseError                a case that does not exist, has ended, or cannot do what was asked
-├── NotWritten               what `self.write` raises when the outside world was left alone
-│   ├── Refused              the door said no
-│   ├── Rejected             a human said no
-│   ├── Expired              nobody answered in time
-│   └── InDoubt              it may have happened; a human decided to leave it at that
-├── Final                    raised by a step: it did not happen, and trying again is of no use
-└── NotDone                  raised by a write step: it certainly did not happen; try again
+├── ConfigurationError      a setting, policy, step or fleet is wrong; found before it runs
+│   ├── PolicyError         the policy file, with every fault, its line and its fix
+│   ├── RuleError           a rule of it cannot be used (handrail.rules)
+│   └── StepError           a step is declared wrongly
+├── ServerUnavailable       no Temporal server answers
+├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
+├── CaseError               a case does not exist, has ended, or cannot do what was asked
+├── NotWritten              what `self.write` raises when the outside world was left alone
+│   ├── Refused             the door said no
+│   ├── Rejected            a human said no
+│   ├── Expired             nobody answered in time
+│   ├── Failed              the step said that it cannot be done (`Final`)
+│   └── InDoubt             it may have happened; a human decided to leave it at that
+├── Final                   raised by a step: it did not happen, trying again is no use
+├── NotDone                 raised by a write step: it certainly did not happen; try again
+├── RuleFailed              a rule could not be judged: it holds (handrail.rules)
+├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
+├── KeyUsed                 a write's key was used for another action (handrail.effects)
+├── BadResult               it happened, and returned what it must not (handrail.effects)
+├── BadSignal               a signal cannot be read: recorded (handrail.case)
+└── PayloadLost             a large payload is missing (handrail.payloads)
 """
 
 from __future__ import annotations

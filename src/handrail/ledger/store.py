@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
 
 from handrail.actions import Limit, Receipt
-from handrail.exceptions import ConfigurationError, LedgerUnavailable
+from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -102,7 +102,7 @@ class Begun:
     before: EffectRow | None
 
 
-class OverLimit(Exception):  # says what happened, and is caught by the door
+class OverLimit(HandrailError):  # says what happened, and is caught by the door
     """The intent would exceed a limit; nothing was recorded."""
 
     def __init__(self, limit: Limit, used: Decimal) -> None:
