@@ -124,7 +124,8 @@ class Door:
             return _verdict(
                 policy, facts.step, [Finding(check="digest", kind=Kind.REFUSE, why=why)]
             )
-        findings = await self._check_data(facts.action)
+        # Data checks judge a world in which the write has not happened: they do not fit its undo.
+        findings = [] if attempt.undoes else await self._check_data(facts.action)
         findings += policy.refusals(facts)
         if not any(f.kind is Kind.REFUSE for f in findings):
             findings += await self._check_limits(policy, facts, attempt)
