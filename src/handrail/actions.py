@@ -322,12 +322,14 @@ D = TypeVar("D", bound=BaseModel)
 class Decided(Wire, Generic[D]):
     """A decision with what the door would say of it now, so that a hold costs no round trip.
 
-    The verdict is advice: the door judges again in the moment of the write.
+    The verdict is advice: the door judges again in the moment of the write. `kind` is the
+    class of the action: as JSON, two actions with the same fields look alike.
     """
 
     decision: D
     digest: str | None = None
     verdict: Verdict | None = None
+    kind: str | None = None
 
 
 class Told(Wire):

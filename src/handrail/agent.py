@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, ParamSpec, Self, cast
+from typing import Any, ClassVar, ParamSpec, Self
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -18,7 +18,7 @@ from handrail.case import BadSignal, read
 from handrail.conductor import Conductor, perform
 from handrail.details import CaseView, GateView
 from handrail.states import State
-from handrail.steps import Decide, Notify, Read, Write, decided_type
+from handrail.steps import Decide, Notify, Read, Write, as_decided, decided_type
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -82,7 +82,7 @@ class AgentWorkflow:
         """
         await self._conductor.boundary()
         decided = await perform(step, step.bind(*args, **kwargs), decided_type(step))
-        decision = cast("D", decided.decision)
+        decision = as_decided(step, decided)
         case = self._conductor.case
         if decided.verdict is not None:
             case.foreseen[decided.digest] = decided.verdict

@@ -303,9 +303,10 @@ def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
         case = _case()
         foreseen = await door.foresee(decision, case)
         reached("decide:foreseen", case)
+        kind = type(decision.action).__name__
         if foreseen is None:
-            return Decided(decision=decision)
-        return Decided(decision=decision, digest=foreseen[0], verdict=foreseen[1])
+            return Decided(decision=decision, kind=kind)
+        return Decided(decision=decision, digest=foreseen[0], verdict=foreseen[1], kind=kind)
 
     return run
 
