@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
 
@@ -23,12 +24,12 @@ def blocks(page: Path, language: str) -> list[str]:
 
 
 @pytest.fixture
-def page_module(request: pytest.FixtureRequest) -> ModuleType:
+def page_module() -> Iterator[ModuleType]:
     # Workflow classes and models must live in a module that can be found again.
     module = ModuleType("documentation")
     sys.modules[module.__name__] = module
-    request.addfinalizer(lambda: sys.modules.pop(module.__name__))
-    return module
+    yield module
+    del sys.modules[module.__name__]
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
