@@ -51,7 +51,7 @@ class AgentWorkflow:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the conductor before anything else can happen to the case."""
         self = super().__new__(cls)
-        self._conductor = Conductor()
+        self._conductor = Conductor(cls)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -199,7 +199,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
     @functools.wraps(run)
     async def conducted(self: AgentWorkflow, *args: Any) -> Outcome:
         conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
-        return await conductor.conduct(lambda: run(self, *args), type(self), self.undo_window)
+        return await conductor.conduct(lambda: run(self, *args), self.undo_window)
 
     return conducted
 

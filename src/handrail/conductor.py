@@ -62,9 +62,18 @@ LONG_RUN = 1_000
 class Conductor:
     """One run of one case."""
 
-    def __init__(self) -> None:
+    def __init__(self, kind: type) -> None:
+        """Begin the case. Signals may come before its `run` does: after a reset they do."""
+        info = workflow.info()
+        carried = workflow.memo_value("carried", None, type_hint=Carried)
+        requester = workflow.memo_value("requested_by", None, type_hint=str)
+        title = ((kind.__doc__ or "").strip() or info.workflow_type).splitlines()[0]
         self.case = Case()
-        self._shown = Shown()
+        self.case.begin(info.workflow_id, title, requester, carried, workflow.now())
+        self._shown = Shown(
+            agent=info.typed_search_attributes.get(AGENT),
+            state=info.typed_search_attributes.get(STATE),
+        )
 
     # What people send. None of it raises.
 
@@ -275,11 +284,11 @@ class Conductor:
 
     # From beginning to end
 
-    async def conduct(
-        self, run: Callable[[], Awaitable[Any]], kind: type, window: timedelta
-    ) -> Outcome:
+    async def conduct(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:
         """Run the agent to its end, whatever that is."""
-        self._begin(kind)
+        if self._shown.agent is None:
+            # Started by hand or by another workflow: it must be found all the same.
+            self._publish()
         agent = asyncio.ensure_future(run())
         cancelled = await self._until_ended(agent)
         error = agent.exception() if not agent.cancelled() else asyncio.CancelledError()
@@ -298,18 +307,6 @@ class Conductor:
         if isinstance(error, NotWritten) and not isinstance(error, Failed):
             return self._end(State(error.state), str(error))
         return await self._fail(error)
-
-    def _begin(self, kind: type) -> None:
-        info = workflow.info()
-        carried = workflow.memo_value("carried", None, type_hint=Carried)
-        requester = workflow.memo_value("requested_by", None, type_hint=str)
-        title = (kind.__doc__ or info.workflow_type).strip().splitlines()[0]
-        self.case.begin(info.workflow_id, title, requester, carried, workflow.now())
-        self._shown.agent = info.typed_search_attributes.get(AGENT)
-        self._shown.state = info.typed_search_attributes.get(STATE)
-        if self._shown.agent is None:
-            # Started by hand or by another workflow: it must be found all the same.
-            self._publish()
 
     async def _until_ended(self, agent: asyncio.Future[Any]) -> bool:
         """Wait until the agent is through, or an operator ends it. True if Temporal cancels it."""
