@@ -13,11 +13,10 @@ value counts as true or false in `and`, `or` and `not`.
 from __future__ import annotations
 
 import decimal
-import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -34,6 +33,7 @@ from rule_engine import DataType, ast, errors
 
 from handrail.actions import Wire
 from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.rule_words import RAISED, because, children, failure, quoted, shortened, wording
 
 FACTS = ("action", "evidence", "confidence", "case")
 """What a rule may name. `evidence` and `confidence` may be absent: then the rule fails."""
@@ -43,41 +43,11 @@ MAX_TEXT = 2_000
 
 _STEADY = frozenset({"abs", "all", "any", "e", "max", "min", "pi", "split", "sum"})
 _UNSTEADY = frozenset({"now", "random", "today"})
-_SHOWN = 80
-_SHOWN_ITEMS = 10
 _DEEPEST = 100
-_LONGEST_PLAIN = 40
 _PAIR = 2
 _EXACT = decimal.Context(
     prec=60, traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 )
-# What evaluating may raise: rule-engine's own, arithmetic, values of no known type, depth.
-_RAISED = (
-    errors.EngineError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
-_ACTION = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.])action\.')
-_SIGNS = {"eq": "==", "ne": "!=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="} | {
-    "eq_fzm": "=~",
-    "eq_fzs": "=~~",
-    "ne_fzm": "!~",
-    "ne_fzs": "!~~",
-}
-_PAIRS = (("==", "!="), (">", "<="), ("<", ">="), ("=~", "!~"), ("=~~", "!~~"), ("in", "not in"))
-_OPPOSITE = dict(_PAIRS) | {right: left for left, right in _PAIRS}
-_ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "tdiv": "/", "fdiv": "//", "mod": "%"} | {
-    "pow": "**",
-    "bwand": "&",
-    "bwor": "|",
-    "bwxor": "^",
-    "bwlsh": "<<",
-    "bwrsh": ">>",
-}
 _KINDS = {
     "ARRAY": "a list",
     "BOOLEAN": "true or false",
@@ -332,9 +302,9 @@ class Rule:
             if not self._rule.evaluate(facts):
                 return Match(true=False)
             with decimal.localcontext(_EXACT):
-                leaves = dict.fromkeys(map(_short, _because(self._root, facts, want=True)))
-        except _RAISED as error:
-            raise RuleFailed(self.text, _failure(error, self._root, facts)) from error
+                leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=True)))
+        except RAISED as error:
+            raise RuleFailed(self.text, failure(error, self._root, facts)) from error
         return Match(true=True, because=tuple(leaves))
 
 
@@ -361,34 +331,18 @@ def compile_rule(text: str, types: Types) -> Rule:
             _condition(root)
     except RecursionError:
         raise RuleError("the rule is nested too deeply", "split it into several rules") from None
-    except _RAISED as error:
+    except RAISED as error:
         raise _refused(error, text, types) from error
     if isinstance(root, ast.BooleanExpression) and not root.value:
         raise RuleError(f"`{text}` is never true", "compare a field, or remove the rule")
     return Rule(text, rule)
 
 
-def _children(node: Any) -> Iterator[Any]:
-    for name in (
-        *("left", "right", "object", "container", "item", "member", "start", "stop"),
-        *("condition", "case_true", "case_false", "iterable", "result", "function"),
-    ):
-        child = getattr(node, name, None)
-        if isinstance(child, ast.ExpressionBase):
-            yield child
-    yield from getattr(node, "arguments", ())
-    if isinstance(node, (ast.ArrayExpression, ast.SetExpression)):
-        yield from node.value
-    if isinstance(node, ast.MappingExpression):
-        for pair in node.value:
-            yield from pair
-
-
 def _check(node: Any, types: Types, depth: int = 0) -> None:
     """Refuse what rule-engine would let through, here and below."""
     if depth > _DEEPEST:
         raise RecursionError
-    for child in _children(node):
+    for child in children(node):
         _check(child, types, depth + 1)
     match node:
         case ast.SymbolExpression() if node.scope is not None:
@@ -396,7 +350,7 @@ def _check(node: Any, types: Types, depth: int = 0) -> None:
         case ast.SymbolExpression() | ast.GetAttributeExpression() | ast.GetItemExpression():
             if node.result_type == DataType.UNDEFINED:
                 raise RuleError(
-                    f"rules cannot judge `{_text(node)}`: its type leaves open what it is",
+                    f"rules cannot judge `{wording(node)}`: its type leaves open what it is",
                     "give the field one plain type (number, text, time, model, list of these)",
                 )
         case ast.ContainsExpression():
@@ -443,8 +397,8 @@ def _condition(node: Any) -> None:
     if node.result_type == DataType.BOOLEAN:
         return
     nullable = DataType.is_type(node.result_type, DataType.NULLABLE)
-    fix = f"({_text(node)} ?? false)" if nullable else f"compare it, as in {_text(node)} == ..."
-    raise RuleError(f"`{_text(node)}` is {_kind_of(node.result_type)}, not a condition", fix)
+    fix = f"({wording(node)} ?? false)" if nullable else f"compare it, as in {wording(node)} == ..."
+    raise RuleError(f"`{wording(node)}` is {_kind_of(node.result_type)}, not a condition", fix)
 
 
 def _contains(node: Any, types: Types) -> None:
@@ -453,7 +407,7 @@ def _contains(node: Any, types: Types) -> None:
         return
     member = container.iterable_type
     if DataType.UNDEFINED in {member, node.member.result_type}:
-        raise RuleError(f"`{_text(node)}` is never true", "list values of one type")
+        raise RuleError(f"`{wording(node)}` is never true", "list values of one type")
     _comparable(node, member, node.member.result_type)
     if isinstance(node.container, (ast.ArrayExpression, ast.SetExpression)):
         for value in node.container.value:
@@ -466,10 +420,10 @@ def _comparable(node: Any, left: Any, right: Any) -> None:
     if DataType.NULL in kinds:
         other = left if kinds[1] == DataType.NULL else right
         if not DataType.is_type(other, DataType.NULLABLE):
-            raise RuleError(f"`{_text(node)}`: the field is never null", "leave the check out")
+            raise RuleError(f"`{wording(node)}`: the field is never null", "leave the check out")
     elif DataType.UNDEFINED in kinds or not DataType.is_compatible(*kinds):
         raise RuleError(
-            f"`{_text(node)}` compares {_kind_of(kinds[0])} with {_kind_of(kinds[1])}",
+            f"`{wording(node)}` compares {_kind_of(kinds[0])} with {_kind_of(kinds[1])}",
             "compare like with like: text in quotes, numbers without",
         )
 
@@ -484,7 +438,7 @@ def _possible(field: Any, value: Any, types: Types) -> None:
     choices = types.choices.get((owner, field.name))
     if choices and value.value not in choices:
         raise RuleError(
-            f"{_text(field)} is never {_quoted(value.value)}", nearest(value.value, choices)
+            f"{wording(field)} is never {quoted(value.value)}", nearest(value.value, choices)
         )
 
 
@@ -544,150 +498,3 @@ def _unknown_field(error: errors.AttributeResolutionError, text: str, types: Typ
         return RuleError(f"{path} is not a field of {model}", nearest(name, owner.attributes))
     fix = f"did you mean {error.suggestion}?" if error.suggestion else "compare the value itself"
     return RuleError(f"{path}: {_kind_of(owner)} has no {name}", fix)
-
-
-def _failure(error: Exception, root: Any, facts: Mapping[str, Any]) -> str:
-    if isinstance(error, errors.SymbolResolutionError):
-        return f"there is no {error.symbol_name} here"
-    if isinstance(error, errors.LookupError):
-        return f"nothing stands at {_value(error.item)}"
-    empty = [f"{_text(node)} is null" for node in _fields(root) if _is_null(node, facts)]
-    message = getattr(error, "message", None) or str(error) or type(error).__name__
-    return ", ".join([*empty, message])
-
-
-def _fields(node: Any) -> Iterator[Any]:
-    if isinstance(node, ast.GetAttributeExpression):
-        yield node
-    for child in _children(node):
-        yield from _fields(child)
-
-
-def _is_null(node: Any, facts: Mapping[str, Any]) -> bool:
-    try:
-        return node.evaluate(facts) is None
-    except _RAISED:
-        return False
-
-
-def _because(node: Any, facts: Mapping[str, Any], *, want: bool) -> Iterator[str]:
-    """The leaves that made `node` come out as `want`, in words."""
-    match node:
-        case ast.LogicExpression():
-            # `and` is true, and `or` false, by both sides; else the first that decides it.
-            if (node.type == "and") == want:
-                sides = [node.left, node.right]
-            else:
-                sides = [node.left if bool(node.left.evaluate(facts)) == want else node.right]
-            for side in sides:
-                yield from _because(side, facts, want=want)
-        case ast.UnaryExpression() if node.type == "not":
-            yield from _because(node.right, facts, want=not want)
-        case ast.TernaryExpression():
-            chosen = bool(node.condition.evaluate(facts))
-            yield from _because(node.condition, facts, want=chosen)
-            yield from _because(node.case_true if chosen else node.case_false, facts, want=want)
-        case ast.ComparisonExpression():
-            sign = _SIGNS[node.type] if want else _OPPOSITE[_SIGNS[node.type]]
-            yield _compared(node.left, sign, node.right, facts)
-        case ast.ContainsExpression():
-            yield _compared(node.member, "in" if want else "not in", node.container, facts)
-        case ast.BooleanExpression():
-            yield "always"
-        case _:
-            yield f"{_text(node)} is {'true' if want else 'false'}"
-
-
-def _compared(left: Any, sign: str, right: Any, facts: Mapping[str, Any]) -> str:
-    # What equals a literal need not be shown twice.
-    same = sign == "==" and isinstance(right, ast.LiteralExpressionBase)
-    return f"{_text(left) if same else _side(left, facts)} {sign} {_side(right, facts)}"
-
-
-def _short(leaf: str) -> str:
-    """Leave out `action.` before fields, but never inside quoted text."""
-    return _ACTION.sub(lambda found: "" if found.group() == "action." else found.group(), leaf)
-
-
-def _side(node: Any, facts: Mapping[str, Any]) -> str:
-    if isinstance(node, ast.LiteralExpressionBase):
-        return _text(node)
-    return f"{_text(node)} {_value(node.evaluate(facts))}"
-
-
-def _text(node: Any) -> str:  # noqa: C901, PLR0912  # one line for each kind of node
-    """The expression as an operator would write it."""
-    match node:
-        case ast.SymbolExpression():
-            return f"${node.name}" if node.scope else str(node.name)
-        case ast.GetAttributeExpression():
-            return f"{_text(node.object)}{'&' if node.safe else ''}.{node.name}"
-        case ast.GetItemExpression():
-            return f"{_text(node.container)}[{_text(node.item)}]"
-        case ast.GetSliceExpression():
-            return f"{_text(node.container)}[{_text(node.start)}:{_text(node.stop)}]"
-        case ast.ArrayExpression():
-            return f"[{', '.join(map(_text, node.value))}]"
-        case ast.SetExpression():
-            return f"{{{', '.join(sorted(map(_text, node.value)))}}}"
-        case ast.MappingExpression():
-            return f"{{{', '.join(f'{_text(k)}: {_text(v)}' for k, v in node.value)}}}"
-        case ast.LiteralExpressionBase():
-            return _value(node.value)
-        case ast.FunctionCallExpression():
-            return f"{_text(node.function)}({', '.join(map(_text, node.arguments))})"
-        case ast.ComprehensionExpression():
-            tail = f" if {_text(node.condition)}" if node.condition is not None else ""
-            return f"[{_text(node.result)} for {node.variable} in {_text(node.iterable)}{tail}]"
-        case ast.ContainsExpression():
-            return f"{_text(node.member)} in {_text(node.container)}"
-        case ast.CoalesceExpression():
-            return f"({_text(node.left)} ?? {_text(node.right)})"
-        case ast.TernaryExpression():
-            cases = f"{_text(node.case_true)} : {_text(node.case_false)}"
-            return f"({_text(node.condition)} ? {cases})"
-        case ast.UnaryExpression():
-            return f"{'not ' if node.type == 'not' else '-'}{_text(node.right)}"
-        case ast.LogicExpression():
-            return f"({_text(node.left)} {node.type} {_text(node.right)})"
-        case ast.ComparisonExpression():
-            return f"{_text(node.left)} {_SIGNS[node.type]} {_text(node.right)}"
-        case _:
-            return f"({_text(node.left)} {_ARITHMETIC[node.type]} {_text(node.right)})"
-
-
-def _value(value: Any) -> str:
-    """A value in words, on one line, short, with nothing in it that hides or moves text."""
-    return _WORDS.get(type(value), _other)(value)
-
-
-def _number(value: Decimal) -> str:
-    return f"{value:f}" if abs(value.adjusted()) < _LONGEST_PLAIN else str(value)
-
-
-def _quoted(value: str) -> str:
-    text = json.dumps(value[:_SHOWN], ensure_ascii=False)
-    clean = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(clean) + ("..." if len(value) > _SHOWN else "")
-
-
-def _other(value: Any) -> str:
-    if isinstance(value, BaseModel):
-        return type(value).__name__
-    if isinstance(value, (tuple, set)):
-        items = [_value(item) for item in typing.cast("Sequence[Any]", value)]
-        items = sorted(items) if isinstance(value, set) else items
-        more = ["..."] if len(items) > _SHOWN_ITEMS else []
-        return f"[{', '.join(items[:_SHOWN_ITEMS] + more)}]"
-    return _quoted(str(value))
-
-
-_WORDS: dict[Any, Callable[[Any], str]] = {
-    str: _quoted,
-    bool: lambda value: "true" if value else "false",
-    type(None): lambda _: "null",
-    Decimal: _number,
-    datetime: datetime.isoformat,
-    timedelta: str,
-    int: str,
-}
