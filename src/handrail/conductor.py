@@ -16,7 +16,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError, FailureError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    FailureError,
+    is_cancelled_exception,
+)
 from typing_extensions import TypeVar
 
 from handrail import details
@@ -145,9 +150,15 @@ class Conductor:
     # The verbs
 
     async def boundary(self) -> None:
-        """Wait here while the case is paused."""
+        """Wait here while the case is paused; go no further when it is to end.
+
+        Raises:
+            CancelledError: if it is, also when the agent has caught the first one.
+        """
         if self.case.paused:
             await workflow.wait_condition(lambda: not self.case.paused)
+        if self.case.order is not None:
+            raise asyncio.CancelledError(self.case.ordered)
 
     async def notify(self, step: Notify[..., R], args: list[Any]) -> R | None:
         """Run a notify step; note what could not be sent, and go on."""
@@ -157,6 +168,8 @@ class Conductor:
         try:
             told = await perform(step, [notice, *args], Told)
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
             told = Told(sent=False, why=_cause(error))
         if told.sent:
             self.note(f"told: {step.name}")
@@ -428,7 +441,8 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
                 summary=summary,
             )
         except ActivityError as error:
-            if isinstance(error.cause, ApplicationError) and error.cause.non_retryable:
+            final = isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+            if final or is_cancelled_exception(error):
                 raise
     return await workflow.execute_activity(
         step.name,
