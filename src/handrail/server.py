@@ -25,7 +25,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from types import TracebackType
@@ -72,14 +72,14 @@ _DYNAMIC_CONFIG: Mapping[str, str] = {
     "matching.enableFairness": "true",
 }
 
-# Linux only. Runs before the server, in its process: "kill me when the thread that started me
-# dies", then becomes the server. A preexec_fn would run Python between fork and exec of a
+# Linux only. Runs before the program, in its process: "kill me when the thread that started me
+# dies", then becomes the program. A preexec_fn would run Python between fork and exec of a
 # process full of threads, which may deadlock.
 _DIE_WITH_PARENT = """
 import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)
 if os.getppid() != int(sys.argv[1]):
-    sys.exit("the process that started this server is gone")
+    sys.exit("the process that started this one is gone")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 
@@ -287,10 +287,7 @@ class EmbeddedServer:
 
     async def _spawn(self, binary: Path) -> None:
         bound_log(self.log)
-        command = [str(binary), *self._arguments()]
-        if sys.platform == "linux":
-            guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
-            command = guard + command
+        command = dying_with_us([str(binary), *self._arguments()])
         with _append(self.log) as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
@@ -359,6 +356,17 @@ class EmbeddedServer:
     async def _kill(self) -> None:
         if self._process is not None:
             await _end(self._process, timedelta(0))
+
+
+def dying_with_us(command: Sequence[str]) -> list[str]:
+    """The command, so that on Linux its process is killed when the thread that starts it ends.
+
+    `command` begins with the path of a program. Elsewhere the process outlives us.
+    """
+    if sys.platform != "linux":
+        return list(command)
+    guard = [sys.executable, "-I", "-S", "-c", _DIE_WITH_PARENT, str(os.getpid())]
+    return [*guard, *command]
 
 
 def find_binary() -> Path:

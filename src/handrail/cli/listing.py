@@ -1,0 +1,185 @@
+"""Cases as the server lists them: what is known without a worker."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic import ValidationError
+from temporalio.client import (
+    Client,
+    WorkflowExecution,
+    WorkflowExecutionStatus,
+    WorkflowFailureError,
+    WorkflowHandle,
+)
+from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.actions import Outcome
+from handrail.cli.output import UsageError
+from handrail.details import GateView
+from handrail.dev import CaseRow
+from handrail.exceptions import CaseError
+from handrail.shown import DEADLINE, STATE, WAITING_FOR
+from handrail.states import ENDS, State
+
+# Runs that only went on in another run are no cases of their own.
+ANY = "HandrailState IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
+OPEN = "ExecutionStatus = 'Running'"
+WAITING = f"HandrailWaitingFor IS NOT NULL AND {OPEN}"
+
+_CLOSED_AS = {
+    WorkflowExecutionStatus.COMPLETED: State.DONE,
+    WorkflowExecutionStatus.FAILED: State.FAILED,
+    WorkflowExecutionStatus.CANCELED: State.ROLLED_BACK,
+    WorkflowExecutionStatus.TERMINATED: State.FAILED,
+    WorkflowExecutionStatus.TIMED_OUT: State.FAILED,
+}
+
+
+def quoted(value: str, what: str) -> str:
+    """A value in a query.
+
+    Raises:
+        UsageError: if it cannot stand in one.
+    """
+    if any(c in value for c in "'\"`\\\n"):
+        raise UsageError(f"{value!r} names no {what}")
+    return f"'{value}'"
+
+
+def query(agent: str | None = None, state: str | None = None, role: str | None = None) -> str:
+    """The query for these cases.
+
+    Raises:
+        UsageError: if there is no such state, or a name is impossible.
+    """
+    parts = [ANY]
+    if agent is not None:
+        parts.append(f"HandrailAgent = {quoted(agent, 'agent')}")
+    if state is not None:
+        known = state.replace("-", "_")
+        if known not in set(State):
+            raise UsageError(f"no state {state!r}; there are: {', '.join(State)}")
+        parts.append(f"HandrailState = '{known}'")
+    if role is not None:
+        parts.append(f"HandrailWaitingFor = {quoted(role, 'role')} AND {OPEN}")
+    return " AND ".join(parts)
+
+
+def row(execution: WorkflowExecution, outcome: Outcome | None = None) -> CaseRow:
+    """One case, with its outcome where it is known."""
+    attributes = execution.typed_search_attributes
+    is_open = execution.status is WorkflowExecutionStatus.RUNNING
+    return CaseRow(
+        case=execution.id,
+        state=_state(execution),
+        why=outcome.why if outcome else _note(execution),
+        waiting_for=tuple(attributes.get(WAITING_FOR) or ()) if is_open else (),
+        receipts=len(outcome.receipts) if outcome else 0,
+        started=execution.start_time,
+        closed=execution.close_time,
+        deadline=attributes.get(DEADLINE) if is_open else None,
+    )
+
+
+def _state(execution: WorkflowExecution) -> State:
+    said = execution.typed_search_attributes.get(STATE)
+    state = State(said) if said in set(State) else State.WORKING
+    if execution.status is None or state in ENDS:
+        return state
+    # Ended from outside, or before its first step: the case could not say so itself.
+    return _CLOSED_AS.get(execution.status, state)
+
+
+def _note(execution: WorkflowExecution) -> str:
+    notes = {
+        WorkflowExecutionStatus.TERMINATED: "terminated through Temporal",
+        WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
+    }
+    return notes.get(execution.status, "") if execution.status else ""
+
+
+def row_json(case: CaseRow) -> dict[str, Any]:
+    """One case for programs."""
+    return {
+        "case": case.case,
+        "agent": case.case.partition(":")[0],
+        "state": case.state.value,
+        "waiting_for": list(case.waiting_for),
+        "deadline": _iso(case.deadline),
+        "started": _iso(case.started),
+        "closed": _iso(case.closed),
+    }
+
+
+def _iso(at: datetime | None) -> str | None:
+    return None if at is None else at.astimezone(UTC).isoformat()
+
+
+async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
+    """Every open gate, from the memos of the cases that wait; the first to expire first.
+
+    Raises:
+        UsageError: if there can be no such role.
+    """
+    wanted = WAITING
+    if role is not None:
+        wanted += f" AND HandrailWaitingFor = {quoted(role, 'role')}"
+    found: list[GateView] = []
+    async for execution in client.list_workflows(wanted):
+        found += await gates_of(execution)
+    never = datetime.max.replace(tzinfo=UTC)
+    return sorted(found, key=lambda gate: (gate.deadline or never, gate.case, gate.gate))
+
+
+async def gates_of(execution: WorkflowExecution) -> list[GateView]:
+    """The open gates of one case. Its memo counts only while it waits for somebody."""
+    if not execution.typed_search_attributes.get(WAITING_FOR):
+        return []
+    given = (await execution.memo()).get("gates", [])
+    try:
+        return [GateView.model_validate(each) for each in given]
+    except (ValidationError, TypeError):
+        # Not written by us: a case must not hide all the others.
+        return []
+
+
+async def existing(client: Client, case: str) -> Any:
+    """What the server knows of a case.
+
+    Raises:
+        CaseError: if there is none of that id.
+    """
+    try:
+        return await client.get_workflow_handle(case).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise CaseError(
+            f"there is no case {case}; `handrail cases` lists them (an id is agent:key)"
+        ) from error
+
+
+async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:
+    """The outcome of a case that has ended; None where it left none (terminated, say)."""
+    try:
+        result: Any = await handle.result()
+    except WorkflowFailureError as error:
+        cause = error.cause
+        details: Sequence[Any] = cause.details if isinstance(cause, ApplicationError) else ()
+        if not details:
+            return Outcome(status=State.FAILED, why=_reason(error))
+        result = details[0]
+    try:
+        return Outcome.model_validate(result)
+    except ValidationError:
+        return None
+
+
+def _reason(error: BaseException) -> str:
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return getattr(error, "message", None) or str(error)

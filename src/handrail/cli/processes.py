@@ -1,0 +1,80 @@
+"""`handrail worker` and `handrail dev`."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+
+from handrail.cli import words
+from handrail.cli.context import load_fleet, settings
+from handrail.cli.output import Code, Output
+from handrail.logs import configure
+from handrail.settings import Settings
+
+
+async def worker(out: Output, *, anyway: bool) -> int:
+    """Run the agents until told to end."""
+    from handrail.worker import serve, stop_on_signals  # noqa: PLC0415  # imports everything
+
+    given = settings()
+    lines = configure(given.log_format)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    try:
+        await serve(given, load_fleet(given.fleet), stop=stop, anyway=anyway)
+    finally:
+        lines.flush()
+    out.data({"ended": True})
+    return Code.DONE
+
+
+async def dev(out: Output) -> int:
+    """Run the server and the worker until told to end."""
+    from handrail.dev import ChildFailed, running  # noqa: PLC0415
+    from handrail.worker import stop_on_signals  # noqa: PLC0415
+
+    given = settings()
+    load_fleet(given.fleet)  # say what is wrong with it before anything runs
+    warn_of_address(out)
+    lines = configure(given.log_format)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    try:
+        async with running(given) as site:
+            out.row(urls(given, site.server.namespace, site.server.address))
+            say_urls(out, given, site.server.namespace)
+            out.show("Ctrl-C ends it; nothing is lost.")
+            await stop.wait()
+            out.say("ending: the worker finishes what it began (Ctrl-C again: at once)")
+    except ChildFailed as error:
+        return out.failed(str(error), "child", Code.FAILED)
+    finally:
+        lines.flush()
+    return Code.DONE
+
+
+def warn_of_address(out: Output) -> None:
+    """Say so when other commands would look at another server than the one that runs here."""
+    address = os.environ.get("TEMPORAL_ADDRESS")
+    if address:
+        out.say(
+            f"TEMPORAL_ADDRESS is set ({words.plain(address)}): other commands of this shell talk "
+            "to that server, not to the one that runs here",
+            "yellow",
+        )
+
+
+def urls(given: Settings, namespace: str, address: str) -> dict[str, str]:
+    """Where everything is, for programs."""
+    return {
+        "temporal": address,
+        "ui": words.list_url(given, namespace),
+        "waiting": words.list_url(given, namespace, words.WAITS),
+    }
+
+
+def say_urls(out: Output, given: Settings, namespace: str) -> None:
+    """Where everything is, for people."""
+    found = urls(given, namespace, "")
+    out.show(words.label("all cases", found["ui"]))
+    out.show(words.label("waiting", found["waiting"]))
