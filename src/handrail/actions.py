@@ -259,6 +259,11 @@ class Effect(Wire):
     undoes: Undoes | None = None
 
 
+def undo_key(key: str) -> str:
+    """The key under which the effect of `key` is taken back: always the same one."""
+    return f"{key}/undo"
+
+
 class Receipt(Wire):
     """Proof that an effect happened.
 

@@ -27,6 +27,7 @@ from handrail.actions import (
     Usage,
     Verdict,
     Wire,
+    undo_key,
 )
 from handrail.details import CaseView, GateView, LogLine
 from handrail.exceptions import HandrailError
@@ -65,7 +66,7 @@ class UndoEntry(Wire):
     def attempt(self, case: str, digest: str) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
         undoes = Undoes(key=self.key, receipt=self.receipt)
-        return Attempt(case=case, key=f"{self.key}/undo", digest=digest, undoes=undoes)
+        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
 
 
 class Carried(Wire):

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from handrail.actions import Action, Attempt, Effect, Limit, Receipt
+from handrail.actions import Action, Attempt, Effect, Limit, Receipt, undo_key
 from handrail.boundaries import reached
 from handrail.exceptions import Final, HandrailError, NotDone
 from handrail.ledger import EffectRow, EffectState, Intent, Ledger
@@ -53,7 +53,7 @@ class Doubt:
 
 
 class KeyUsed(HandrailError):
-    """The key of this write was used for another action."""
+    """The key of this write was used for another action, or what it did was taken back."""
 
 
 class BadResult(HandrailError):
@@ -91,7 +91,7 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
     """Make the effect of `attempt` happen once, however often this is called.
 
     Raises:
-        KeyUsed: if the key has been used for another action.
+        KeyUsed: if the key has been used for another action, or its effect was taken back.
         OverLimit: if a limit would be exceeded; nothing was done.
         Final: if the step says that it did not and will not happen.
         NotDone: if the step says that it did not happen; call again.
@@ -111,6 +111,12 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
             raise KeyUsed(
                 f"the key {attempt.key} was used for another action "
                 f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
+            )
+        undone = await ledger.effect(undo_key(attempt.key))
+        if undone is not None and undone.receipt is not None:
+            raise KeyUsed(
+                f"{step.name} was taken back at {undone.receipt.at:%Y-%m-%d %H:%M:%S} UTC, and is "
+                f"not done again under its key {attempt.key}; start a new case for it"
             )
         if before.receipt is not None:
             return before.receipt
