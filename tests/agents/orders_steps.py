@@ -94,6 +94,11 @@ async def _done(surface: str, effect: Effect, action: Action, *, once: bool = Fa
         raise
 
 
+async def _is_there(surface: str, undo: Effect) -> bool:
+    assert undo.undoes is not None
+    return await Outside.current().find(surface, undo.undoes.key) is not None
+
+
 @read
 async def look_up(order: str) -> int:
     """What is in stock."""
@@ -115,6 +120,8 @@ async def choose(order: Order) -> Decision[Pay, Facts]:
 @write(idempotent=True)
 async def refund(action: Pay, effect: Effect) -> str:
     """Give the money back, if it was paid."""
+    if not await _is_there("pay", effect):
+        return "nothing to give back"
     return await _done("refund", effect, action, once=True)
 
 
@@ -126,7 +133,9 @@ async def pay(action: Pay, effect: Effect) -> str:
 
 @write
 async def recall(action: Ship, effect: Effect) -> str:
-    """Have the parcel sent back."""
+    """Have the parcel sent back, if it was sent."""
+    if not await _is_there("ship", effect):
+        return "nothing to send back"
     return await _done("recall", effect, action)
 
 
