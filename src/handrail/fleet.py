@@ -9,6 +9,7 @@ import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
@@ -222,7 +223,7 @@ class Fleet:
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
             "graceful_shutdown_timeout": GRACE,
-            "deployment_config": deployment(),
+            **build(),
         }
         return Worker(
             client,
@@ -334,6 +335,18 @@ def deployment() -> WorkerDeploymentConfig | None:
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
     )
+
+
+def build() -> dict[str, Any]:
+    """How a worker's code is called, as options of Temporal's `Worker`.
+
+    Left out, Temporal reads and hashes every imported module at each start: up to two
+    seconds in which an interrupted case waits.
+    """
+    versioned = deployment()
+    if versioned is not None:
+        return {"deployment_config": versioned}
+    return {"build_id": f"handrail-{version('handrail')}"}
 
 
 async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
