@@ -20,6 +20,7 @@ from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
     FailureError,
+    RetryState,
     is_cancelled_exception,
 )
 from typing_extensions import TypeVar
@@ -170,7 +171,7 @@ class Conductor:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            told = Told(sent=False, why=_cause(error))
+            told = Told(sent=False, why=_cause(error).removeprefix(f"{step.name}: "))
         if told.sent:
             self.note(f"told: {step.name}")
             return step.adapter.validate_python(told.result)
@@ -428,7 +429,11 @@ class Conductor:
 
 
 async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> Any:
-    """Run a step that writes nothing: inside the workflow task if it is short, else openly."""
+    """Run a step that writes nothing: inside the workflow task if it is short, else openly.
+
+    Raises:
+        ActivityError: if the step raised `Final`, or is broken; or on a cancellation.
+    """
     summary = f"{step.posture}: {step.summary}"
     if step.local:
         try:
@@ -440,9 +445,12 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
                 retry_policy=LOCAL_RETRY,
                 summary=summary,
             )
+        # Unlike the error of an ordinary activity, a local one's comes as it is.
+        except ApplicationError as error:
+            if error.non_retryable:
+                raise _wrapped(step, error) from error
         except ActivityError as error:
-            final = isinstance(error.cause, ApplicationError) and error.cause.non_retryable
-            if final or is_cancelled_exception(error):
+            if is_cancelled_exception(error):
                 raise
     return await workflow.execute_activity(
         step.name,
@@ -455,8 +463,24 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
     )
 
 
+def _wrapped(step: Step[..., Any], error: ApplicationError) -> ActivityError:
+    """The error of a local activity in the form in which those of ordinary ones come."""
+    return ActivityError(
+        str(error),
+        scheduled_event_id=0,
+        started_event_id=0,
+        identity="",
+        activity_type=step.name,
+        activity_id="",
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+    )
+
+
 def _cause(error: BaseException) -> str:
-    while isinstance(error, FailureError) and error.cause is not None:
+    """What happened, in the words of the step, which say more than what lies beneath them."""
+    while isinstance(error, FailureError) and not isinstance(error, ApplicationError):
+        if error.cause is None:
+            break
         error = error.cause
     return getattr(error, "message", None) or str(error) or type(error).__name__
 
