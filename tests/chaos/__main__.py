@@ -1,0 +1,198 @@
+"""`python -m tests.chaos`: run the crash laboratory and say what came of it."""
+
+import argparse
+import asyncio
+import json
+import random
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tests.chaos import aimed, plan, storm
+from tests.chaos.human import Human
+from tests.chaos.judge import Row, Verdict, judge, percentile, recover, table
+from tests.chaos.lab import Journal, Lab, laboratory
+from tests.chaos.plan import Trial
+
+LANES = 8
+
+
+@dataclass(frozen=True)
+class Options:
+    """What was asked for on the command line."""
+
+    seed: int
+    only: str | None
+    cases: int
+    kills: int
+    freezes: int
+    short: bool
+    json: bool
+    keep: bool
+    limit: timedelta
+
+
+@dataclass(frozen=True)
+class Result:
+    """What came of a whole run."""
+
+    aimed: list[Verdict]
+    storm: list[Verdict]
+    naive: list[Verdict]
+    journal: Journal
+    took: timedelta
+
+
+async def experiment(options: Options, room: Path) -> Result:
+    """Run the aimed faults, the control and the storm."""
+    rng = random.Random(options.seed)
+    began = time.monotonic()
+    if options.short:
+        trials, controls = plan.short(rng), plan.naive(rng, 1)
+    else:
+        trials = plan.aimed(rng, kills=options.kills, freezes=options.freezes, only=options.only)
+        controls = [] if options.only else plan.naive(rng, 3)
+    storms = plan.quiet(rng, 0 if options.only else options.cases)
+    async with laboratory(room) as lab:
+        human = asyncio.ensure_future(Human(lab).answer_all())
+        say(options, f"{len(trials)} aimed cases in {LANES} lanes, {len(controls)} controls")
+        await asyncio.gather(aimed.run(lab, trials, LANES), aimed.run(lab, controls, 1, naive=True))
+        say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm over {len(storms)} cases")
+        if storms:
+            await storm.run(lab, storms, rng)
+        human.cancel()
+        journal, verdicts = lab.journal, judged(lab, [*trials, *controls, *storms])
+    recover(journal, verdicts)
+    by_lane = {name: [v for v in verdicts if v.case.startswith(name)] for name in ("lane", "storm")}
+    control = [v for v in verdicts if v.case.startswith("naive")]
+    took = timedelta(seconds=time.monotonic() - began)
+    return Result(by_lane["lane"], by_lane["storm"], control, journal, took)
+
+
+def judged(lab: Lab, trials: list[Trial]) -> list[Verdict]:
+    """Judge every lane on the trials that it ran."""
+    by_key = {trial.key: trial for trial in trials}
+    verdicts: list[Verdict] = []
+    for lane in lab.lanes.values():
+        ran = [c.partition(":") for c in lab.journal.ended if c.startswith(f"{lane.name}:")]
+        verdicts += judge(lab.journal, lane, [by_key[key] for _, _, key in ran])
+    return verdicts
+
+
+def violations(result: Result, options: Options) -> list[str]:
+    """Everything that must not be, in words."""
+    found = [f"{v.case}: {fault}" for v in (*result.aimed, *result.storm) for fault in v.faults]
+    late = percentile(recoveries(result), 0.95)
+    if late > options.limit:
+        found.append(f"recovery p95 is {late.total_seconds():.1f} s")
+    if result.naive and not any(v.count.done > 1 for v in result.naive):
+        found.append("the control did not double: the laboratory is blind")
+    return found
+
+
+def recoveries(result: Result) -> list[float]:
+    """All recovery times, in seconds."""
+    return [s for v in (*result.aimed, *result.storm) for s in v.recoveries]
+
+
+def say(options: Options, text: str) -> None:
+    """Say how far it is, where people read it."""
+    print(text, file=sys.stderr if options.json else sys.stdout, flush=True)
+
+
+def show(result: Result, options: Options) -> None:
+    """Print the table and the sums."""
+    head = f"{'boundary':22} {'kind':9} {'fault':7}"
+    print(f"\n{head}  cases planned fired asked  lost doubled  recovery p50 p95 max (s)")
+    for title, verdicts in (("", result.aimed), ("", result.storm), ("control: ", result.naive)):
+        for row in table(verdicts):
+            print(line(title, row))
+    everything = (*result.aimed, *result.storm)
+    times = recoveries(result)
+    blows = result.journal.blows
+    kills = sum(blow.what == "kill" for blow in blows)
+    print(
+        f"\nseed {options.seed}: {len(everything)} cases, {kills} kills and "
+        f"{len(blows) - kills} freezes in {result.took.total_seconds():.0f} s; "
+        f"effects {sum(v.count.done + v.count.undone for v in everything)} from "
+        f"{sum(v.count.calls for v in everything)} calls; "
+        f"asked in doubt {sum(v.asked for v in everything)}; "
+        f"control doubled {sum(v.count.done > 1 for v in result.naive)} of {len(result.naive)}"
+    )
+    print(f"recovery over {len(times)} interruptions: {spread(times)} s (p50 p95 max)")
+
+
+def line(title: str, row: Row) -> str:
+    """One row of the table."""
+    return (
+        f"{title + row.target:22} {row.kind:9} {row.what:7}  {row.cases:5} {row.planned:7} "
+        f"{row.fired:5} {row.asked:5} {row.lost:5} {row.doubled:7}  {spread(row.recoveries)}"
+    )
+
+
+def spread(times: list[float]) -> str:
+    """Median, 95th percentile and maximum."""
+    shares = (percentile(times, share).total_seconds() for share in (0.5, 0.95, 1))
+    return " ".join(f"{seconds:6.2f}" for seconds in shares)
+
+
+def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any]:
+    """The same for programs."""
+    verdicts = {"aimed": result.aimed, "storm": result.storm, "control": result.naive}
+    return {
+        "seed": options.seed,
+        "seconds": result.took.total_seconds(),
+        "violations": wrong,
+        "recovery": {
+            str(p): percentile(recoveries(result), p).total_seconds() for p in (0.5, 0.95, 1)
+        },
+        "rows": {name: [asdict(row) for row in table(given)] for name, given in verdicts.items()},
+    }
+
+
+def main() -> int:
+    """Run, print, and return the exit code: 1 on any violation."""
+    options = arguments()
+    say(options, f"chaos: seed {options.seed} (run it again with --seed {options.seed})")
+    room = Path(tempfile.mkdtemp(prefix="handrail-chaos-"))
+    result = asyncio.run(experiment(options, room))
+    wrong = violations(result, options)
+    if options.json:
+        print(json.dumps(as_json(result, options, wrong)))
+    else:
+        show(result, options)
+        print("\n".join(["", "violations:", *wrong]) if wrong else "no violations")
+    if options.keep or wrong:
+        say(options, f"everything is kept in {room}")
+    else:
+        shutil.rmtree(room)
+    return 1 if wrong else 0
+
+
+def arguments() -> Options:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--only", choices=[*plan.targets(), "take-over", "roll-back"])
+    parser.add_argument("--cases", type=int, help="of the storm")
+    parser.add_argument("--kills", type=int, default=4, help="at each boundary, for each kind")
+    parser.add_argument("--freezes", type=int, default=2, help="the same")
+    parser.add_argument("--short", action="store_true", help="about a minute")
+    parser.add_argument("--json", action="store_true")
+    parser.add_argument("--keep", action="store_true", help="keep databases, logs and journal")
+    parser.add_argument("--limit", type=float, default=5, help="seconds of recovery, p95")
+    given: dict[str, Any] = vars(parser.parse_args())
+    if given["cases"] is None:
+        given["cases"] = 20 if given["short"] else 300
+    given["limit"] = timedelta(seconds=given["limit"])
+    return Options(**given)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

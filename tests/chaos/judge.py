@@ -1,0 +1,168 @@
+"""Counts what happened against the outside systems' books, and finds what must not be."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from itertools import groupby
+
+from tests.chaos.lab import Blow, Ended, Journal, Lane, Mark
+from tests.chaos.outside import Books, Count
+from tests.chaos.plan import Trial
+
+
+@dataclass
+class Verdict:
+    """One case: what it met, what became of it, and what is wrong with that."""
+
+    case: str
+    trial: Trial
+    count: Count
+    ended: Ended
+    fired: int
+    asked: int
+    faults: list[str] = field(default_factory=list[str])
+    recoveries: list[float] = field(default_factory=list[float])
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    target: str
+    kind: str
+    what: str
+    cases: int = 0
+    planned: int = 0
+    fired: int = 0
+    asked: int = 0
+    lost: int = 0
+    doubled: int = 0
+    recoveries: list[float] = field(default_factory=list[float])
+
+
+def judge(journal: Journal, lane: Lane, trials: Iterable[Trial]) -> list[Verdict]:
+    """Judge every case of a lane."""
+    books = Books(lane.books)
+    fired = {mark.fault for mark in journal.marks if mark.fault}
+    verdicts: list[Verdict] = []
+    for trial in trials:
+        case = f"{lane.name}:{trial.key}"
+        verdict = Verdict(
+            case=case,
+            trial=trial,
+            count=books.count(case),
+            ended=journal.ended.get(case, Ended()),
+            fired=sum(fault.id in fired for fault in trial.faults),
+            asked=sum(a.case == case and a.kind == "in_doubt" for a in journal.asked),
+        )
+        if not lane.naive:
+            verdict.faults = list(_faults(verdict, journal))
+        verdicts.append(verdict)
+    return verdicts
+
+
+def _faults(verdict: Verdict, journal: Journal) -> Iterable[str]:
+    yield from _of_the_case(verdict, journal)
+    yield from _of_the_effects(verdict)
+    trial = verdict.trial
+    if verdict.fired < len(trial.faults):
+        yield "not reached: a planned fault did not fire"
+    elif trial.must_ask and not verdict.asked:
+        yield "not asked: nobody could know whether it happened"
+
+
+def _of_the_case(verdict: Verdict, journal: Journal) -> Iterable[str]:
+    trial, ended = verdict.trial, verdict.ended
+    if ended.status is None:
+        yield "wedged: it never ended"
+    elif ended.status != trial.ends:
+        yield f"lost: it ended {ended.status} instead of {trial.ends}: {ended.why}"
+    if verdict.case in journal.reported:
+        yield "wedged: the server reported it"
+    if trial.ends == "done" and (verdict.count.message_keys != 1 or ended.unsent):
+        yield "lost: nobody was told"
+
+
+def _of_the_effects(verdict: Verdict) -> Iterable[str]:
+    ends, count = verdict.trial.ends, verdict.count
+    happened = f"written {count.done} times, undone {count.undone} times"
+    if count.done > 1 or count.undone > 1:
+        yield f"doubled: {happened}"
+    if count.message_keys > 1:
+        yield f"doubled: told under {count.message_keys} keys"
+    if ends == "rolled_back" and count.done != count.undone:
+        yield f"not undone: {happened}"
+    undone = {"done": 0, "failed": 1}.get(ends, count.undone)
+    if ends != "rolled_back" and (count.done < 1 or count.undone != undone):
+        yield f"lost: {happened}"
+
+
+def recover(journal: Journal, verdicts: Sequence[Verdict]) -> None:
+    """Find for every blow how long the cases that it hit stood still after it was healed."""
+    by_case = {v.case: v for v in verdicts}
+    marks = sorted(journal.marks, key=lambda mark: (mark.case, mark.at))
+    for case, group in groupby(marks, key=lambda mark: mark.case):
+        if case in by_case:
+            verdict = by_case[case]
+            gates = [asked.at for asked in journal.asked if asked.case == case]
+            points = list(group)
+            ends = [(m.at, m) for m in points[1:]]
+            if verdict.ended.status is not None:
+                ends.append((verdict.ended.at, points[-1]))
+            for mark, (until, _) in zip(points, ends, strict=False):
+                stood = _stood_still(mark, until, journal.blows, gates)
+                if stood is not None:
+                    verdict.recoveries.append(stood)
+
+
+def _stood_still(
+    mark: Mark, until: float, blows: Sequence[Blow], gates: Sequence[float]
+) -> float | None:
+    """Seconds from the healing of what had hit a case between two of its marks to the later.
+
+    From the last healing, where several blows hit it; from the human's answer, where it
+    waited for one. None if nothing hit it.
+    """
+    hits = [b for b in blows if mark.at - 0.05 <= b.at < until and _hits(b, mark)]
+    healed = [b.healed for b in hits if b.healed is not None]
+    if not healed or len(healed) < len(hits):
+        return None
+    answered = [at for at in gates if mark.at < at < until]
+    return max(0.0, until - max([*healed, *answered]))
+
+
+def _hits(blow: Blow, mark: Mark) -> bool:
+    if blow.actor == "server":
+        return True
+    if blow.actor.endswith("outside"):
+        lane = mark.case.partition(":")[0]
+        places = ("client:", "outside:", "write:before-effect", "find:before", "undo:before-effect")
+        return blow.actor.startswith(f"{lane} ") and mark.boundary.startswith(places)
+    return blow.pid == mark.pid
+
+
+def table(verdicts: Iterable[Verdict]) -> list[Row]:
+    """One row for each boundary, kind of write and kind of fault."""
+    rows: dict[tuple[str, str, str], Row] = {}
+    for verdict in verdicts:
+        trial = verdict.trial
+        what = trial.faults[-1].what if trial.faults else "all"
+        key = (trial.target, trial.kind, what)
+        row = rows.setdefault(key, Row(*key))
+        row.cases += 1
+        row.planned += len(trial.faults)
+        row.fired += verdict.fired
+        row.asked += verdict.asked
+        row.lost += any(f.startswith(("lost", "wedged", "not undone")) for f in verdict.faults)
+        row.doubled += verdict.count.done > 1 or verdict.count.undone > 1
+        row.recoveries += verdict.recoveries
+    return [rows[key] for key in sorted(rows)]
+
+
+def percentile(values: Sequence[float], share: float) -> timedelta:
+    """The smallest value that `share` of all do not exceed; zero of none."""
+    if not values:
+        return timedelta()
+    ordered = sorted(values)
+    return timedelta(seconds=ordered[max(0, math.ceil(share * len(ordered)) - 1)])

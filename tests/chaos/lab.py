@@ -1,0 +1,422 @@
+"""Starts, watches and restarts everything that is killed, and keeps the journal of it."""
+
+import asyncio
+import contextlib
+import ctypes
+import json
+import multiprocessing
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from abc import ABC, abstractmethod
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from temporalio.client import Client, WorkflowFailureError
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+from typing_extensions import override
+
+from handrail import Fleet
+from handrail.fleet import TASK_TIMEOUT
+from handrail.server import EmbeddedServer
+from handrail.settings import Settings, connect
+from tests.chaos import outside, worker
+from tests.chaos.naive import NaiveAgent
+from tests.chaos.plan import Fault, Trial
+from tests.chaos.steps import Order
+
+_LOOK = timedelta(milliseconds=20)
+_FORKING = multiprocessing.get_context("forkserver")
+_DIE_WITH_PARENT = 1
+# As on a production machine, imports are compiled once and not at every start.
+_COLD_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+_COLD_ENVIRONMENT["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "handrail-chaos-pyc")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of the journal: a case was at a boundary, and perhaps met a fault there."""
+
+    at: float
+    pid: int
+    case: str
+    boundary: str
+    fault: str | None
+
+
+@dataclass
+class Blow:
+    """One kill or freeze of a process, and when it was started or thawed again."""
+
+    actor: str
+    pid: int
+    what: str
+    at: float
+    healed: float | None = None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A gate that the human answered."""
+
+    at: float
+    case: str
+    kind: str
+    step: str
+    answer: str
+
+
+@dataclass
+class Ended:
+    """How a case ended, as Temporal says; `status` is None for one that did not."""
+
+    status: str | None = None
+    why: str = ""
+    at: float = 0.0
+    unsent: tuple[str, ...] = ()
+
+
+@dataclass
+class Journal:
+    """Everything that was seen."""
+
+    room: Path
+    marks: list[Mark] = field(default_factory=list[Mark])
+    blows: list[Blow] = field(default_factory=list[Blow])
+    asked: list[Asked] = field(default_factory=list[Asked])
+    ended: dict[str, Ended] = field(default_factory=dict[str, Ended])
+    reported: set[str] = field(default_factory=set[str])
+    _read: int = 0
+
+    def news(self) -> list[Mark]:
+        """What the processes have written since the last look."""
+        path = self.room / "journal"
+        if not path.exists():
+            return []
+        with path.open("rb") as file:
+            file.seek(self._read)
+            text = file.read()
+        whole = text[: text.rfind(b"\n") + 1]
+        self._read += len(whole)
+        found = [Mark(**json.loads(line)) for line in whole.splitlines()]
+        self.marks += found
+        return found
+
+
+class Actor(ABC):
+    """One process that is started again whenever it dies."""
+
+    def __init__(self, name: str, journal: Journal) -> None:
+        self.name = name
+        self.pid = 0
+        self._journal = journal
+        self._closing = False
+
+    @abstractmethod
+    def start(self) -> None:
+        """Start the process, and see to it that `died` is called at its end."""
+
+    def died(self) -> None:
+        """Start it again at once."""
+        if not self._closing:
+            blow = self._struck("kill")
+            self.start()
+            blow.healed = time.time()
+
+    def kill(self) -> None:
+        """Kill it; it is started again as soon as that is seen."""
+        _send(self.pid, signal.SIGKILL)
+
+    def freeze(self) -> None:
+        """Stop it as it is."""
+        self._struck("freeze")
+        _send(self.pid, signal.SIGSTOP)
+
+    def froze(self) -> None:
+        """Note that it has frozen itself."""
+        self._struck("freeze")
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        for blow in self._journal.blows:
+            if (blow.pid, blow.what, blow.healed) == (self.pid, "freeze", None):
+                blow.healed = time.time()
+        _send(self.pid, signal.SIGCONT)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether it stands still now."""
+        blows = self._journal.blows
+        return any((b.pid, b.what, b.healed) == (self.pid, "freeze", None) for b in blows)
+
+    def end(self) -> None:
+        """Kill it for good."""
+        self._closing = True
+        _send(self.pid, signal.SIGKILL)
+
+    def _struck(self, what: str) -> Blow:
+        blow = Blow(self.name, self.pid, what, time.time())
+        self._journal.blows.append(blow)
+        return blow
+
+
+class Forked(Actor):
+    """A process forked from one that has everything imported: it is up in no time."""
+
+    def __init__(
+        self, name: str, journal: Journal, main: Callable[[Any], None], spec: object
+    ) -> None:
+        super().__init__(name, journal)
+        self._main = main
+        self._spec = spec
+
+    @override
+    def start(self) -> None:
+        process = _FORKING.Process(target=_child, args=(self._main, self._spec), daemon=True)
+        process.start()
+        assert process.pid is not None
+        self.pid = process.pid
+        loop = asyncio.get_running_loop()
+
+        def ended() -> None:
+            loop.remove_reader(process.sentinel)
+            process.join()
+            self.died()
+
+        loop.add_reader(process.sentinel, ended)
+
+
+class Cold(Actor):
+    """A worker process started as an operator starts one."""
+
+    def __init__(self, name: str, journal: Journal, spec: worker.WorkerSpec) -> None:
+        super().__init__(name, journal)
+        self._spec = spec
+        self._watch: asyncio.Task[None] | None = None
+
+    @override
+    def start(self) -> None:
+        command = [sys.executable, "-m", "tests.chaos.worker"]
+        log = (self._spec.room / "workers.log").open("ab")
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_COLD_ENVIRONMENT
+        )
+        log.close()
+        assert process.stdin is not None
+        process.stdin.write(self._spec.model_dump_json().encode())
+        process.stdin.close()
+        self.pid = process.pid
+        self._watch = asyncio.get_running_loop().create_task(self._until_dead(process))
+
+    async def _until_dead(self, process: subprocess.Popen[bytes]) -> None:
+        while process.poll() is None:  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(_LOOK.total_seconds())
+        self.died()
+
+
+def _child(main: Callable[[Any], None], spec: object) -> None:
+    # The parent is the fork server, which goes when the laboratory goes, however that ends.
+    ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+    main(spec)
+
+
+def _send(pid: int, number: signal.Signals) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, number)
+
+
+@dataclass
+class Lane:
+    """A little world: one agent, its workers, its outside systems, its ledger."""
+
+    name: str
+    fleet: Fleet
+    workers: list[Actor]
+    outside: Actor
+    url: str
+    books: Path
+    naive: bool
+
+    @property
+    def actors(self) -> list[Actor]:
+        """Everybody who can be struck."""
+        return [*self.workers, self.outside]
+
+
+class Lab:
+    """One Temporal server, and lanes on it."""
+
+    def __init__(self, room: Path, server: EmbeddedServer, client: Client) -> None:
+        self.room = room
+        self.server = server
+        self.client = client
+        self.journal = Journal(room)
+        self.lanes: dict[str, Lane] = {}
+        self._faults: dict[str, Fault] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def open_lane(
+        self,
+        name: str,
+        trials: Sequence[Trial],
+        *,
+        naive: bool = False,
+        cold: bool = False,
+    ) -> Lane:
+        """Start a lane for these trials: two workers and the outside systems."""
+        room, port, mine = self.room, free_port(), tuple(trials)
+        self._faults |= {fault.id: fault for trial in mine for fault in trial.faults}
+        url, books = f"http://127.0.0.1:{port}", room / f"{name}.books"
+        spec = worker.WorkerSpec(
+            room=room,
+            agent=name,
+            address=self.server.address,
+            outside=url,
+            trials=mine,
+            naive=naive,
+        )
+        world = outside.OutsideSpec(room=room, db=books, port=port, trials=mine)
+        fleet = worker.fleet(room, name)
+        workers: list[Actor] = []
+        for n in (1, 2):
+            label = f"{name} worker {n}"
+            forked = Forked(label, self.journal, worker.main, spec)
+            workers.append(Cold(label, self.journal, spec) if cold else forked)
+        world_actor = Forked(f"{name} outside", self.journal, outside.main, world)
+        lane = Lane(name, fleet, workers, world_actor, url, books, naive)
+        for actor in lane.actors:
+            actor.start()
+        self.lanes[name] = lane
+        return lane
+
+    def close_lane(self, lane: Lane) -> None:
+        """End the processes of a lane; its books stay."""
+        for actor in lane.actors:
+            actor.end()
+
+    async def run(self, lane: Lane, trial: Trial, patience: timedelta) -> None:
+        """Run one case to its end, however often its worker dies meanwhile."""
+        case = f"{lane.name}:{trial.key}"
+        self.journal.ended[case] = Ended()
+        order = Order(
+            id=trial.key, kind=trial.kind, amount=300 if trial.held else 50, spoil=trial.spoil
+        )
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(patience.total_seconds()):
+                await insist(lambda: self._start(lane, case, order))
+                self.journal.ended[case] = await insist(lambda: self.end_of(case))
+
+    async def _start(self, lane: Lane, case: str, order: Order) -> None:
+        if lane.naive:
+            start = self.client.start_workflow(
+                NaiveAgent.run, order, id=case, task_queue=lane.name, task_timeout=TASK_TIMEOUT
+            )
+            with contextlib.suppress(WorkflowAlreadyStartedError):
+                await start
+        else:
+            await lane.fleet.start(self.client, lane.name, order)
+
+    async def end_of(self, case: str) -> Ended:
+        """Wait for the end of a case."""
+        handle = self.client.get_workflow_handle(case)
+        try:
+            outcome = await handle.result()
+        except WorkflowFailureError as error:
+            return Ended("failed", str(error.cause), time.time())
+        if not isinstance(outcome, dict):
+            return Ended("done", at=time.time())
+        said = cast("dict[str, Any]", outcome)
+        ended = Ended(said["status"], said["why"], time.time())
+        ended.unsent = tuple(said.get("unsent", ()))
+        return ended
+
+    def signal_server(self, pid: int, number: signal.Signals) -> None:
+        """Strike the Temporal server."""
+        _send(pid, number)
+
+    async def quiet(self, lane: Lane) -> None:
+        """Wait until nothing of a lane stands still."""
+        while any(actor.frozen for actor in lane.actors):  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(_LOOK.total_seconds())
+
+    async def watch(self) -> None:
+        """Read the journal, thaw what has frozen itself, give the operator's orders."""
+        while True:
+            for mark in self.journal.news():
+                fault = self._faults.get(mark.fault or "")
+                if fault is not None and fault.freeze is not None:
+                    self._soon(self._freeze(mark, fault.freeze))
+                if fault is not None and fault.order is not None:
+                    self._soon(self._order(mark.case, fault.order))
+            await asyncio.sleep(_LOOK.total_seconds())
+
+    async def watch_reports(self) -> None:
+        """Note every case that the server reports as wedged."""
+        while True:
+            with contextlib.suppress(RPCError):
+                query = "TemporalReportedProblems IS NOT NULL"
+                async for found in self.client.list_workflows(query):
+                    self.journal.reported.add(found.id)
+            await asyncio.sleep(2)
+
+    async def _freeze(self, mark: Mark, lasting: timedelta) -> None:
+        lane = self.lanes[mark.case.partition(":")[0]]
+        actor = next(a for a in lane.actors if a.pid == mark.pid)
+        actor.froze()
+        await asyncio.sleep(lasting.total_seconds() - (time.time() - mark.at))
+        actor.thaw()
+
+    async def _order(self, case: str, order: str) -> None:
+        await insist(lambda: self.client.get_workflow_handle(case).signal(order))
+
+    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def insist(ask: Callable[[], Awaitable[Any]]) -> Any:
+    """Ask the server until it answers."""
+    while True:
+        try:
+            return await ask()
+        except RPCError:
+            await asyncio.sleep(0.2)
+
+
+def free_port() -> int:
+    """A port that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@contextlib.asynccontextmanager
+async def laboratory(room: Path) -> AsyncGenerator[Lab]:
+    """A laboratory in an empty directory; everything in it is dead afterwards."""
+    _FORKING.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.outside"])
+    async with EmbeddedServer(room / "server", port=free_port(), ui_port=free_port()) as server:
+        plugin = worker.fleet(room, "lab").plugin(room / "payloads")
+        client = await connect(
+            Settings.from_environment({}), plugins=[plugin], address=server.address
+        )
+        lab = Lab(room, server, client)
+        tasks = deque(asyncio.ensure_future(t) for t in (server.supervise(), lab.watch()))
+        tasks.append(asyncio.ensure_future(lab.watch_reports()))
+        try:
+            yield lab
+        finally:
+            for lane in lab.lanes.values():
+                lab.close_lane(lane)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,167 @@
+"""The outside systems: one process with its own books, over HTTP.
+
+`keyed` does nothing twice under one reference. `findable` does what it is told as often as
+it is told, and can be asked. `plain` cannot even be asked. `told` is the channel of the
+notifications, which records the reference of each message. Every call that arrives and
+every effect is committed with synchronous=FULL before it is answered.
+"""
+
+import sqlite3
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import uvicorn
+from pydantic import BaseModel
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tests.chaos.listener import Listener
+from tests.chaos.plan import Trial
+
+_TABLES = """
+create table if not exists calls (at real, surface text, op text, case_id text, ref text);
+create table if not exists effects (
+    id integer primary key, at real, surface text, op text, case_id text, ref text);
+create index if not exists by_case on effects (case_id);
+"""
+_COMMITTED = {"do": "outside:committed", "undo": "outside:undone", "tell": "outside:told"}
+
+
+class Wanted(BaseModel, frozen=True, extra="forbid"):
+    """What a call asks for. `of`: the reference of what an undo takes back."""
+
+    case: str
+    ref: str
+    of: str | None = None
+
+
+@dataclass(frozen=True)
+class Count:
+    """What the books say of one case."""
+
+    done: int
+    undone: int
+    messages: int
+    message_keys: int
+    calls: int
+
+
+class Books:
+    """The books of the outside systems."""
+
+    def __init__(self, db: Path) -> None:
+        self._db = sqlite3.connect(db, isolation_level=None, timeout=10)
+        self._db.execute("pragma journal_mode=wal")
+        self._db.execute("pragma synchronous=full")
+        self._db.executescript(_TABLES)
+
+    def called(self, surface: str, op: str, wanted: Wanted) -> None:
+        """Note a call before anything else is done about it."""
+        row = (time.time(), surface, op, wanted.case, wanted.ref)
+        self._db.execute("insert into calls values (?, ?, ?, ?, ?)", row)
+
+    def act(self, surface: str, op: str, wanted: Wanted) -> int:
+        """Make an effect, in one transaction. Returns its number; 0 if there is none to undo."""
+        self._db.execute("begin immediate")
+        try:
+            number = self._act(surface, op, wanted)
+        except BaseException:
+            self._db.execute("rollback")
+            raise
+        self._db.execute("commit")
+        return number
+
+    def _act(self, surface: str, op: str, wanted: Wanted) -> int:
+        if surface == "keyed" and (found := self.find(surface, op, wanted.ref)):
+            return found
+        if op == "undo" and wanted.of is not None and not self.find(surface, "do", wanted.of):
+            return 0
+        row = (time.time(), surface, op, wanted.case, wanted.ref)
+        number = self._db.execute(
+            "insert into effects (at, surface, op, case_id, ref) values (?, ?, ?, ?, ?)", row
+        ).lastrowid
+        assert number is not None
+        return number
+
+    def find(self, surface: str, op: str, ref: str) -> int | None:
+        """The number of an effect by its reference."""
+        query = "select id from effects where surface = ? and op = ? and ref = ?"
+        found = self._db.execute(query, (surface, op, ref)).fetchone()
+        return found and found[0]
+
+    def truth(self, case: str, op: str) -> int | None:
+        """The number of a case's latest effect, whatever its surface."""
+        query = "select max(id) from effects where case_id = ? and op = ?"
+        return self._db.execute(query, (case, op)).fetchone()[0]
+
+    def count(self, case: str) -> Count:
+        """What happened to a case."""
+        query = "select op, count(*), count(distinct ref) from effects where case_id = ? group by 1"
+        by_op = {op: (n, keys) for op, n, keys in self._db.execute(query, (case,))}
+        calls = "select count(*) from calls where case_id = ?"
+        messages, keys = by_op.get("tell", (0, 0))
+        return Count(
+            done=by_op.get("do", (0, 0))[0],
+            undone=by_op.get("undo", (0, 0))[0],
+            messages=messages,
+            message_keys=keys,
+            calls=self._db.execute(calls, (case,)).fetchone()[0],
+        )
+
+
+class OutsideSpec(BaseModel, frozen=True):
+    """What the process of the outside systems needs."""
+
+    room: Path
+    db: Path
+    port: int
+    trials: tuple[Trial, ...]
+
+
+def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
+    """The outside systems as an ASGI application. Everything runs in its one thread."""
+
+    async def act(request: Request) -> Response:
+        surface, op = request.path_params["surface"], request.path_params["op"]
+        wanted = Wanted.model_validate_json(await request.body())
+        books.called(surface, op, wanted)
+        if op == "do":
+            reached("outside:received", wanted.case)
+        number = books.act(surface, op, wanted)
+        reached(_COMMITTED[op], wanted.case)
+        return JSONResponse({"number": number})
+
+    async def find(request: Request) -> Response:
+        surface, op = request.path_params["surface"], request.path_params["op"]
+        if surface != "findable":
+            return JSONResponse({"detail": f"{surface} cannot be asked"}, 405)
+        return JSONResponse({"number": books.find(surface, op, request.query_params["ref"])})
+
+    async def truth(request: Request) -> Response:
+        asked = request.query_params
+        return JSONResponse({"number": books.truth(asked["case"], asked["op"])})
+
+    return Starlette(
+        routes=[
+            Route("/truth", truth),
+            Route("/{surface}/{op}", act, methods=["POST"]),
+            Route("/{surface}/{op}", find),
+        ]
+    )
+
+
+def main(spec: OutsideSpec) -> None:
+    """Serve until killed."""
+    app = application(Books(spec.db), Listener(spec.room, spec.trials))
+    uvicorn.run(
+        app,
+        host="127.0.0.1",
+        port=spec.port,
+        log_level="error",
+        lifespan="off",
+        timeout_keep_alive=600,
+    )

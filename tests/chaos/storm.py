@@ -1,0 +1,82 @@
+"""The second experiment: many cases at once, and everything struck at random."""
+
+import asyncio
+import random
+import signal
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+
+from tests.chaos.lab import Actor, Blow, Lab, Lane
+from tests.chaos.plan import Trial
+
+LANE = "storm"
+AT_ONCE = 20
+PATIENCE = timedelta(minutes=4)
+
+_WORKER_FREEZES = (0.3, 1.0, 4.0, 8.0)
+_SERVER_FREEZES = (0.3, 1.0, 3.0, 12.0)
+_OUTSIDE_FREEZES = (0.3, 1.0, 5.0)
+_BETWEEN = (2.0, 6.0)
+
+
+async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
+    """Run the trials under random blows; heal when the last has begun; wait for all."""
+    lane = lab.open_lane(LANE, trials, cold=True)
+    slots = asyncio.Semaphore(AT_ONCE)
+    begun = asyncio.Event()
+    blows = asyncio.ensure_future(_strike(lab, lane, rng, begun))
+
+    async def one(trial: Trial) -> None:
+        async with slots:
+            if trial is trials[-1]:
+                begun.set()
+            await lab.run(lane, trial, PATIENCE)
+
+    await asyncio.gather(*(one(trial) for trial in trials))
+    await blows
+    await lab.quiet(lane)
+    await asyncio.sleep(1)
+    lab.close_lane(lane)
+
+
+async def _strike(lab: Lab, lane: Lane, rng: random.Random, begun: asyncio.Event) -> None:
+    """Strike until all cases have begun. Blows overlap: a freeze outlasts the next blow."""
+    freezes: list[asyncio.Task[None]] = []
+    while not begun.is_set():
+        await asyncio.sleep(rng.uniform(*_BETWEEN))
+        place, kill = rng.random(), rng.random() < 0.5
+        if place < 0.2:
+            await _strike_server(lab, rng, kill=kill)
+            continue
+        actor = lane.outside if place < 0.4 else rng.choice(lane.workers)
+        if actor.frozen:
+            continue
+        if kill:
+            actor.kill()
+        else:
+            lasting = rng.choice(_OUTSIDE_FREEZES if actor is lane.outside else _WORKER_FREEZES)
+            freezes.append(asyncio.ensure_future(_freeze(actor, lasting)))
+    await asyncio.gather(*freezes)
+
+
+async def _freeze(actor: Actor, lasting: float) -> None:
+    actor.freeze()
+    await asyncio.sleep(lasting)
+    actor.thaw()
+
+
+async def _strike_server(lab: Lab, rng: random.Random, *, kill: bool) -> None:
+    pid = lab.server.pid
+    if pid is None:
+        return
+    blow = Blow("server", pid, "kill" if kill else "freeze", time.time())
+    lab.journal.blows.append(blow)
+    lab.signal_server(pid, signal.SIGKILL if kill else signal.SIGSTOP)
+    if kill:
+        while lab.server.pid in {pid, None}:  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(0.02)
+    else:
+        await asyncio.sleep(rng.choice(_SERVER_FREEZES))
+        lab.signal_server(pid, signal.SIGCONT)
+    blow.healed = time.time()

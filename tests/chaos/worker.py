@@ -1,0 +1,120 @@
+"""The worker process: a real one, with a listener at its boundaries."""
+
+import asyncio
+import logging
+import os
+import sys
+from pathlib import Path
+
+from pydantic import BaseModel
+from temporalio import workflow
+from temporalio.client import Client
+from temporalio.worker import (
+    HandleSignalInput,
+    Interceptor,
+    Worker,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+)
+from typing_extensions import override
+
+from handrail import Agent, Fleet, Ledger, boundaries
+from handrail.settings import Settings, connect
+from tests.chaos import steps
+from tests.chaos.cases import ChaosAgent
+from tests.chaos.listener import Listener
+from tests.chaos.naive import NaiveAgent, naive_write
+from tests.chaos.plan import KINDS, Trial
+
+POLICY = """\
+agent: {agent}
+version: 1
+owner: owner@example.com
+actions:
+{writes}
+roles:
+  people: {{people: [ana@example.com], deadline: {{after: 8h, then: refuse}}}}
+"""
+
+WRITE = """\
+  {name}:
+    autonomy: full
+    hold:
+      - when: action.amount > 200
+        why: it is much
+"""
+
+
+class WorkerSpec(BaseModel, frozen=True):
+    """What a worker process needs."""
+
+    room: Path
+    agent: str
+    address: str
+    outside: str
+    trials: tuple[Trial, ...]
+    naive: bool = False
+
+    @property
+    def ledger(self) -> str:
+        """The ledger of this agent."""
+        return f"sqlite:///{self.room / self.agent}.ledger"
+
+
+def fleet(room: Path, agent: str) -> Fleet:
+    """The fleet of one agent under test, with its real policy."""
+    policy = room / f"{agent}.yaml"
+    if not policy.exists():
+        writes = "".join(WRITE.format(name=f"do_{kind}") for kind in KINDS)
+        policy.write_text(POLICY.format(agent=agent, writes=writes), encoding="utf-8")
+    return Fleet(Agent(agent, ChaosAgent, steps=steps, policy=policy))
+
+
+class _Inbound(WorkflowInboundInterceptor):
+    @override
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        if input.signal == "approve" and not workflow.unsafe.is_replaying():
+            boundaries.reached("gate:ruled", workflow.info().workflow_id)
+        await super().handle_signal(input)
+
+
+class Gateside(Interceptor):
+    """A boundary between the acceptance of a ruling by the server and all that follows."""
+
+    @override
+    def workflow_interceptor_class(
+        self, input: WorkflowInterceptorClassInput
+    ) -> type[WorkflowInboundInterceptor]:
+        return _Inbound
+
+
+def main(spec: WorkerSpec) -> None:
+    """Work until killed."""
+    logging.basicConfig(filename=spec.room / "workers.log", level=logging.WARNING)
+    os.environ[steps.OUTSIDE] = spec.outside
+    boundaries.listen(Listener(spec.room, spec.trials))
+    asyncio.run(_work(spec))
+
+
+async def _work(spec: WorkerSpec) -> None:
+    agents = fleet(spec.room, spec.agent)
+    await steps.warm_up()
+    plugin = agents.plugin(spec.room / "payloads")
+    client = await connect(Settings.from_environment({}), plugins=[plugin], address=spec.address)
+    if spec.naive:
+        await _work_naively(client, spec.agent)
+    async with (
+        Ledger(spec.ledger) as ledger,
+        agents.running(client, ledger, interceptors=[Gateside()]),
+    ):
+        await asyncio.Event().wait()
+
+
+async def _work_naively(client: Client, agent: str) -> None:
+    worker = Worker(client, task_queue=agent, workflows=[NaiveAgent], activities=[naive_write])
+    async with worker:
+        await asyncio.Event().wait()
+
+
+if __name__ == "__main__":
+    main(WorkerSpec.model_validate_json(sys.stdin.read()))
