@@ -331,8 +331,21 @@ class Conductor:
             cancelled = self._cancelled()
         if not agent.done():
             agent.cancel()
-        await workflow.wait([agent])
+        await self._unbroken(workflow.wait([agent]))
         return cancelled
+
+    async def _unbroken(self, work: Awaitable[R]) -> R:
+        """Await `work` to its end, also when Temporal cancels the case meanwhile.
+
+        A case that is ending anyway would otherwise end half undone.
+        """
+        task = asyncio.ensure_future(work)
+        while not task.done():
+            try:
+                await asyncio.shield(task)
+            except asyncio.CancelledError:
+                self.note("cancelled through Temporal, when the case was ending already")
+        return task.result()
 
     def _cancelled(self) -> bool:
         self.case.order, self.case.ordered = "roll_back", "cancelled through Temporal"
@@ -360,7 +373,7 @@ class Conductor:
         return False
 
     async def _rolled_back(self, *, cancelled: bool) -> Outcome:
-        left = await self._undo_all(self.case.ordered)
+        left = await self._unbroken(self._undo_all(self.case.ordered))
         if left:
             return self._end(State.FAILED, f"{self.case.ordered}; not undone: {'; '.join(left)}")
         outcome = self._end(State.ROLLED_BACK, self.case.ordered)
@@ -371,7 +384,7 @@ class Conductor:
     async def _fail(self, error: BaseException) -> NoReturn:
         """Undo what was written, and fail the case, saying both."""
         why = _cause(error)
-        left = await self._undo_all(why)
+        left = await self._unbroken(self._undo_all(why))
         if left:
             why = f"{why}; not undone: {'; '.join(left)}"
         outcome = self._end(State.FAILED, why)
@@ -580,7 +593,8 @@ def _next(
     if doubt is not None:
         return action, doubt
     if answer.kind is AnswerKind.IN_DOUBT:
-        raise InDoubt(step.name, f"nobody knows whether it happened; {closing.how} {who}".rstrip())
+        why = f"nobody knows whether it happened; {closing.how} {who}".rstrip()
+        raise InDoubt(step.name, why, State.EXPIRED if closing.how == "expired" else State.REJECTED)
     if closing.how == "rejected":
         raise Rejected(step.name, f"rejected by {who} (unproven): {closing.why}".rstrip(": "))
     raise Expired(step.name, closing.why)

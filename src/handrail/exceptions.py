@@ -103,9 +103,17 @@ class Failed(NotWritten):
 
 
 class InDoubt(NotWritten):
-    """Nobody knows whether the write happened, and a human decided not to repeat it."""
+    """Nobody knows whether the write happened, and it is left at that.
+
+    Uncaught it ends the case as rejected, or as expired when nobody answered in time.
+    """
 
     state = "rejected"
+
+    def __init__(self, step: str, why: str, state: str = state) -> None:
+        """Name the `state` in which the case ends."""
+        super().__init__(step, why)
+        self.state = state
 
 
 class Final(HandrailError):
