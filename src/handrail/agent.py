@@ -212,7 +212,14 @@ def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:
     return what.action, what.basis()
 
 
-def _payloads(raw: RawValue) -> list[Payload]:
+def _payloads(raw: object) -> list[Payload]:
+    """What came with a signal or update.
+
+    Temporal hands over several values decoded, whatever type the parameter is. They are
+    no ruling, and only counted.
+    """
+    if not isinstance(raw, RawValue):
+        return [Payload(), Payload()]
     return [] if raw is _NOTHING else [raw.payload]
 
 

@@ -322,7 +322,7 @@ def read(payloads: Sequence[Payload]) -> dict[str, Any]:
         BadSignal: if it is anything else, with what to send instead.
     """
     if len(payloads) != 1:
-        raise BadSignal(f"send one JSON object, not {len(payloads) or 'nothing'}")
+        raise BadSignal(f"send one JSON object, not {'several' if payloads else 'nothing'}")
     payload = payloads[0]
     encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
     if encoding != "json/plain":
@@ -344,8 +344,10 @@ def said(payloads: Sequence[Payload]) -> Said:
     Raises:
         BadSignal: if it is neither empty nor such an object.
     """
-    empty = not payloads or payloads[0].metadata.get("encoding") == b"binary/null"
-    if empty or payloads[0].data in {b"", b"null", b'""'}:
+    if not payloads:
+        return Said()
+    null = payloads[0].metadata.get("encoding") == b"binary/null"
+    if len(payloads) == 1 and (null or payloads[0].data in {b"", b"null", b'""'}):
         return Said()
     try:
         return Said.model_validate(read(payloads))
