@@ -45,13 +45,15 @@ async def test_a_worker_frozen_before_its_effect_and_thawed_does_it_once(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
     crash = Crash(boundary="write:before-effect", how="freeze")
-    async with run_fleet(orders(tmp_path), workers=False) as stage:
-        async with crashing_worker(stage, FLEET, crash, arguments=[str(tmp_path)]) as worker:
-            case = await stage.start("orders", Order(number="1", parts=("ship",)))
-            await worker.frozen()
-            await asyncio.sleep(HEARTBEAT.total_seconds() + 1)
-            worker.send(signal.SIGCONT)
-            outcome = await case.outcome()
+    async with (
+        run_fleet(orders(tmp_path), workers=False) as stage,
+        crashing_worker(stage, FLEET, crash, arguments=[str(tmp_path)]) as worker,
+    ):
+        case = await stage.start("orders", Order(number="1", parts=("ship",)))
+        await worker.frozen()
+        await asyncio.sleep(HEARTBEAT.total_seconds() + 1)
+        worker.send(signal.SIGCONT)
+        outcome = await case.outcome()
     assert outcome.status is State.DONE
     assert outside.effects("ship") == ["orders:1/ship/1"]
     tries = [e for e in (await case.history()).events if e.HasField(STARTED)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from handrail.actions import DIGEST_PREFIX, Ruled
 
@@ -47,11 +47,14 @@ class Human:
     async def answer(
         self,
         case: CaseHandle,
-        answer: Literal["happened", "do it", "drop"],
+        answer: str,
         seen: GateView | None = None,
         **forged: Any,
     ) -> Ruled:
-        """Say what became of a write in doubt. `result=`: what it returned, if it happened."""
+        """Say what became of a write in doubt: `happened`, `do it` or `drop`.
+
+        `result=` is what it returned, if it happened.
+        """
         return await self._rule("answer", case, seen, {"answer": answer} | forged)
 
     def ruling(self, seen: GateView, **forged: Any) -> dict[str, Any]:
