@@ -8,6 +8,7 @@ that could disguise it spelt out.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -41,6 +42,9 @@ LARGEST_PAGE = 18_000
 
 _QUOTED = 2_000
 _LINE = 500
+_UNUSUAL = re.compile(r"[^\n\t -~]")
+_QUOTABLE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
+_INLINE = str.maketrans({c: f"\\{c}" for c in "`*_[]<>#|~"})
 
 
 class LogLine(BaseModel):
@@ -153,7 +157,8 @@ def prospect(gate: Gate) -> tuple[str, ...]:
 
 def moment(at: datetime) -> str:
     """A time as people read it, in UTC."""
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    # Not by strftime: that imports a module at each call, which the sandbox makes slow.
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
 
 
 def how_to_answer(gate: GateView) -> dict[str, str]:
@@ -174,19 +179,19 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
 
 def spelt_out(text: str) -> str:
     """The text with every invisible or direction-changing character shown as its code."""
-    return "".join(
-        c
-        if c in "\n\t" or unicodedata.category(c) not in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
-        else f"\\u{ord(c):04x}"
-        for c in text
-    )
+    return _UNUSUAL.sub(_spelt, text)
+
+
+def _spelt(found: re.Match[str]) -> str:
+    character = found[0]
+    hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
+    return f"\\u{ord(character):04x}" if hidden else character
 
 
 def quoted(text: str) -> str:
     """Text that somebody else wrote, as a Markdown quotation that it cannot leave."""
     shown = spelt_out(text[:_QUOTED]) + (" […]" if len(text) > _QUOTED else "")
-    safe = "".join(f"\\{c}" if c in "\\`*_[]<>#|!&~" else c for c in shown)
-    return "\n".join(f"> {line}" for line in safe.splitlines() or [""])
+    return "\n".join(f"> {line}" for line in shown.translate(_QUOTABLE).splitlines() or [""])
 
 
 def as_code(value: Any) -> str:
@@ -261,8 +266,7 @@ def _answer_lines(gate: GateView) -> list[str]:
 
 
 def _inline(text: str) -> str:
-    shown = spelt_out(text[:_LINE]).replace("\n", " ")
-    return "".join(f"\\{c}" if c in "`*_[]<>#|~" else c for c in shown)
+    return spelt_out(text[:_LINE]).replace("\n", " ").translate(_INLINE)
 
 
 def seconds_in_states(moves: Iterable[Moved], until: datetime) -> dict[State, float]:
