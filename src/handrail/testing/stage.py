@@ -168,6 +168,14 @@ class CaseHandle:
         """Send a signal with any values at all, good or bad."""
         await self.handle.signal(signal, args=values)
 
+    async def update(self, *values: Any) -> Any:
+        """Send the update `rule` with any values; the record of the ruling, as JSON.
+
+        Raises:
+            WorkflowUpdateFailedError: if the ruling is refused.
+        """
+        return await self.handle.execute_update("rule", args=values)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+
     async def history(self) -> WorkflowHistory:
         """The history of the latest run."""
         return await self.handle.fetch_history()
