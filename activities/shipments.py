@@ -333,18 +333,23 @@ async def tell_customer(consignment: str, booking: Booking | None) -> None:
     known = await track(consignment)
     host, port = mail_server()
     try:
-        mail = _mail(known, booking, current_effect().key)
+        mail = compose(known, booking, current_effect().key)
     except ValueError as error:
         raise Final(f"no mail can be written to {known.email!r}: {error}") from error
     try:
         await aiosmtplib.send(mail, hostname=host, port=port, timeout=PATIENCE.total_seconds())
     except aiosmtplib.SMTPException as error:
-        if _for_good(error):
+        if for_good(error):
             raise Final(f"the mail server refuses mail to {known.email!r}: {error}") from error
         raise
 
 
-def _mail(known: Consignment, booking: Booking | None, key: str) -> EmailMessage:
+def compose(known: Consignment, booking: Booking | None, key: str) -> EmailMessage:
+    """The mail to a customer. The same key gives the same Message-ID.
+
+    Raises:
+        ValueError: if the address or a name cannot stand in a header.
+    """
     # Message-IDs are long, and a folded one is another one to some mail servers.
     mail = EmailMessage(policy=SMTP.clone(max_line_length=998))
     mail["From"] = SENDER
@@ -379,7 +384,7 @@ def _letter(known: Consignment, booking: Booking | None) -> str:
     )
 
 
-def _for_good(error: aiosmtplib.SMTPException) -> bool:
+def for_good(error: aiosmtplib.SMTPException) -> bool:
     """Whether the mail server says no for ever (5xx), and not just for now."""
     refused = isinstance(error, aiosmtplib.SMTPRecipientsRefused)
     said: Sequence[Exception] = error.recipients if refused else [error]

@@ -1,0 +1,106 @@
+"""What the shipments agent's own policy file lets pass, holds and refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from activities.shipments import Delay, Rebook
+from handrail.actions import Basis
+from handrail.policy import Facts, Policy, load
+from workers.fleet import fleet
+
+AGENT = fleet.agent("shipments")
+
+
+@pytest.fixture(scope="module")
+def policy() -> Policy:
+    return load(AGENT.policy, AGENT.shape)
+
+
+def facts(cost: str = "100", confidence: float = 0.7, **evidence: Any) -> Facts:
+    usual = {
+        "customer": "Harbor Tools",
+        "goods": "standard",
+        "kg": 100,
+        "value": Decimal(5000),
+        "at_stake": Decimal(500),
+        "status": "cancelled",
+        "minutes_late": None,
+        "promised": datetime(2013, 3, 8, tzinfo=UTC),
+        "options": 2,
+    }
+    seen = Delay.model_validate(usual | evidence)
+    return Facts(
+        step="rebook",
+        action=Rebook(consignment="AWB-1", flight="NEW", extra_cost=Decimal(cost)),
+        basis=Basis(confidence=confidence),
+        evidence=seen,
+        case="shipments:AWB-1",
+        requester=None,
+    )
+
+
+def test_it_has_no_faults_and_nothing_that_surprises() -> None:
+    assert (AGENT.faults(), AGENT.notes()) == ([], [])
+
+
+def test_what_is_cheap_and_likely_runs_alone(policy: Policy) -> None:
+    assert (policy.refusals(facts()), policy.holds(facts())) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("given", "roles"),
+    [
+        (facts("200"), set[str]()),
+        (facts("200.01"), {"logistics-lead"}),
+        (facts(goods="pharma"), {"quality"}),
+        (facts("250", goods="pharma"), {"quality", "logistics-lead"}),
+        (facts(confidence=0.3), set[str]()),
+        (facts(confidence=0.29), {"logistics-lead"}),
+    ],
+)
+def test_who_is_asked(policy: Policy, given: Facts, roles: set[str]) -> None:
+    assert policy.refusals(given) == []
+    assert {finding.role for finding in policy.holds(given)} == roles
+
+
+@pytest.mark.parametrize(
+    ("given", "why"),
+    [
+        (facts("500"), None),
+        (facts("500.01"), "a tenth of what the goods are worth"),
+        (facts(status="departed"), "under way already"),
+        (facts(status="landed"), "under way already"),
+        (facts(status="scheduled"), None),
+    ],
+)
+def test_what_is_refused(policy: Policy, given: Facts, why: str | None) -> None:
+    found = [finding.why for finding in policy.refusals(given)]
+    assert len(found) == (why is not None)
+    assert why is None or why in found[0]
+
+
+def test_every_question_ends_with_operations_and_then_is_refused(policy: Policy) -> None:
+    asks = policy.asks(policy.holds(facts("250", goods="pharma")), "rebook")
+    assert [[stage.role for stage in ask.stages] for ask in asks] == [
+        ["logistics-lead", "operations"],
+        ["quality", "operations"],
+    ]
+    assert {ask.stages[0].remind for ask in asks} == {timedelta(minutes=30)}
+
+
+def test_its_limits_bear_all_alerts_of_the_extract_and_not_much_more(policy: Policy) -> None:
+    limits = {limit.field: limit for limit in policy.limits("rebook")}
+    assert limits["extra_cost"].cap == 30_000
+    assert limits["extra_cost"].window == timedelta(days=1)
+    assert limits[None].cap == 300
+
+
+def test_taking_a_booking_back_needs_nobody(policy: Policy) -> None:
+    undo = replace(facts(goods="pharma"), step="cancel_booking", evidence=None)
+    assert (policy.refusals(undo), policy.holds(undo)) == ([], [])
