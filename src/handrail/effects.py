@@ -5,8 +5,12 @@ system can do. It takes the key: run again under the same key. It can be asked: 
 and run only when the effect is not there. Neither: nobody can know, so a human says.
 
 For the last two the attempt that left the intent must be over first. It is over when
-its process is gone, or when its deadline has passed: no attempt begins its effect
-after its deadline, also when it was frozen in between.
+its process is gone, or when it said so, or when its deadline has passed: no attempt begins
+its effect after its deadline. A process that stands still may be past the last look at the
+clock, and send what it was about to send as soon as it goes on: it is waited for.
+
+Before an undo of a write without a receipt begins, that write is made impossible, for its
+attempt may still be under way in a process that was taken for dead.
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ import contextlib
 import itertools
 import os
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,7 +29,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from handrail.actions import Action, Attempt, Effect, Limit, Receipt, undo_key
 from handrail.boundaries import reached
-from handrail.exceptions import Final, HandrailError, NotDone
+from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.ledger import EffectRow, EffectState, Intent, Ledger
 
 if TYPE_CHECKING:
@@ -39,7 +43,7 @@ POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
 
 GRACE = timedelta(seconds=2)
-"""How long after its deadline an attempt's request may still be on its way."""
+"""How long after its end an attempt's request may still be on its way."""
 
 _current: ContextVar[Effect] = ContextVar("handrail_effect")
 
@@ -99,28 +103,42 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    with _owner() as owner:
-        writer = _Writer(ledger, step, action, attempt, owner)
-        reached("write:before-intent", attempt.case)
-        begin = ledger.begin(writer.intent(agent, policy), limits)
-        before = (await _whole(begin)).before
-        reached("write:after-intent", attempt.case)
-        if before is None:
-            return await writer.perform(first=True)
-        if before.digest != attempt.digest:
-            raise KeyUsed(
-                f"the key {attempt.key} was used for another action "
-                f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
-            )
-        undone = await ledger.effect(undo_key(attempt.key))
-        if undone is not None and undone.receipt is not None:
-            raise KeyUsed(
-                f"{step.name} was taken back at {undone.receipt.at:%Y-%m-%d %H:%M:%S} UTC, and is "
-                f"not done again under its key {attempt.key}; start a new case for it"
-            )
-        if before.receipt is not None:
-            return before.receipt
-        return await writer.resume(before)
+    writer = _Writer(ledger, step, action, attempt, _new_owner())
+    try:
+        return await _once(writer, agent, policy, limits)
+    except BaseException:
+        await writer.release()
+        raise
+
+
+async def _once(
+    writer: _Writer, agent: str, policy: str, limits: Sequence[Limit]
+) -> Receipt | Doubt:
+    ledger, step, attempt = writer.ledger, writer.step, writer.attempt
+    if attempt.undoes is not None and attempt.undoes.receipt is None:
+        await writer.forestall(attempt.undoes.key, agent, policy)
+    reached("write:before-intent", attempt.case)
+    begin = ledger.begin(writer.intent(agent, policy), limits)
+    before = (await _whole(begin)).before
+    reached("write:after-intent", attempt.case)
+    if before is None:
+        return await writer.perform(first=True)
+    if before.state is EffectState.TAKEN_BACK:
+        raise KeyUsed(f"{step.name} is taken back, and is not begun any more")
+    if before.digest != attempt.digest:
+        raise KeyUsed(
+            f"the key {attempt.key} was used for another action "
+            f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
+        )
+    undone = await ledger.effect(undo_key(attempt.key))
+    if undone is not None and undone.receipt is not None:
+        raise KeyUsed(
+            f"{step.name} was taken back at {undone.receipt.at:%Y-%m-%d %H:%M:%S} UTC, and is "
+            f"not done again under its key {attempt.key}; start a new case for it"
+        )
+    if before.receipt is not None:
+        return before.receipt
+    return await writer.resume(before)
 
 
 @dataclass
@@ -132,16 +150,43 @@ class _Writer:
     action: Action
     attempt: Attempt
     owner: str
+    sent_until: datetime | None = None
+    """Until when something may have been sent under the key. None: until now."""
 
     def __post_init__(self) -> None:
-        self.deadline = datetime.now(UTC) + self.step.timeout
-        self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
+        self._start_clock()
         self.effect = Effect(
             key=self.attempt.key,
             case=self.attempt.case,
             step=self.step.name,
             undoes=self.attempt.undoes,
         )
+
+    def _start_clock(self) -> None:
+        self.deadline = datetime.now(UTC) + self.step.timeout
+        self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
+
+    async def release(self) -> None:
+        """Spare the next attempt the wait for the deadline of this one, which broke off."""
+        ended = self.sent_until or datetime.now(UTC)
+        with contextlib.suppress(LedgerUnavailable):
+            await _whole(self.ledger.release(self.attempt.key, self.owner, ended))
+
+    async def forestall(self, key: str, agent: str, policy: str) -> None:
+        """Make a write impossible that is about to be undone, and wait for what goes on of it.
+
+        Raises:
+            NotDone: if another attempt has just taken it over.
+        """
+        write = replace(
+            self.intent(agent, policy), key=key, step=key.rsplit("/", 2)[1], digest="", owner=""
+        )
+        row = await _whole(self.ledger.forbid(write))
+        if row.state is EffectState.INTENDED:
+            row = await _over(self.ledger, row)
+        if row.state is EffectState.INTENDED and not await _whole(self.ledger.take_back(row)):
+            raise NotDone("another worker has taken over what is to be undone")
+        self._start_clock()
 
     def intent(self, agent: str, policy: str) -> Intent:
         return Intent(
@@ -159,6 +204,7 @@ class _Writer:
     async def resume(self, before: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
         if self.step.idempotent:
+            await self._take_over(before)
             return await self.perform(first=False)
         before = await _over(self.ledger, before)
         if before.receipt is not None:
@@ -194,6 +240,7 @@ class _Writer:
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""
         self._reached("before-effect")
+        self.sent_until = None
         try:
             with as_current(self.effect):
                 result = await self._in_time(self.step.fn(self.action, self.effect))
@@ -232,8 +279,10 @@ class _Writer:
             return await work
 
     async def _take_over(self, before: EffectRow) -> None:
+        self._start_clock()
         if not await _whole(self.ledger.take_over(before, self.owner, self.deadline)):
             raise NotDone("another worker took this write over")
+        self.sent_until = before.deadline
 
     def _reached(self, what: str) -> None:
         kind = "undo" if self.attempt.undoes is not None else "write"
@@ -262,8 +311,11 @@ async def _whole(work: Awaitable[Any]) -> Any:
 
 async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
     """Wait until the attempt that left this intent cannot begin its effect any more."""
+    ends = row.deadline + GRACE
     while row.state is EffectState.INTENDED and not _gone(row.owner):
-        if datetime.now(UTC) > row.deadline + GRACE:
+        if _stands_still(row.owner):
+            ends = datetime.now(UTC) + GRACE
+        elif datetime.now(UTC) > max(ends, row.deadline + GRACE):
             break
         await asyncio.sleep(POLL.total_seconds())
         row = await ledger.effect(row.key) or row
@@ -274,7 +326,6 @@ async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
 # Who owns an intent: machine, process, its start, and a number for each attempt.
 
 _numbers = itertools.count(1)
-_running: set[str] = set()
 
 
 def _machine() -> str:
@@ -285,32 +336,38 @@ def _machine() -> str:
         return ""
 
 
-def _started(pid: int) -> str | None:
-    """When a process of this machine started, in clock ticks. None if there is none."""
+def _process(pid: int) -> tuple[str, str]:
+    """The state of a process of this machine, and when it started, in clock ticks.
+
+    The state is a letter of proc(5), and empty if there is no such process.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return None
+        return "", ""
     state, *rest = stat.rpartition(")")[2].split()
-    return None if state in {"Z", "X"} else rest[18]
+    return ("", "") if state in {"Z", "X"} else (state, rest[18])
 
 
-@contextlib.contextmanager
-def _owner() -> Generator[str]:
+def _new_owner() -> str:
     pid = os.getpid()
-    owner = f"{_machine()}|{pid}|{_started(pid)}|{next(_numbers)}"
-    _running.add(owner)
-    try:
-        yield owner
-    finally:
-        _running.discard(owner)
+    return f"{_machine()}|{pid}|{_process(pid)[1]}|{next(_numbers)}"
+
+
+def _state(owner: str) -> str | None:
+    """The state of an owner's process. None if that cannot be known from here."""
+    machine, pid, started, _ = owner.split("|")
+    if not machine or machine != _machine():
+        return None
+    state, since = _process(int(pid))
+    return state if since == started else ""
 
 
 def _gone(owner: str) -> bool:
-    """Whether the attempt is certainly over. False when that cannot be known from here."""
-    machine, pid, started, _ = owner.split("|")
-    if not machine or machine != _machine():
-        return False
-    if int(pid) == os.getpid() and started == _started(os.getpid()):
-        return owner not in _running
-    return _started(int(pid)) != started
+    """Whether the process of an attempt is certainly gone."""
+    return _state(owner) == ""
+
+
+def _stands_still(owner: str) -> bool:
+    """Whether the process of an attempt is stopped, and may go on."""
+    return _state(owner) in {"T", "t"}

@@ -128,7 +128,7 @@ async def test_a_write_that_never_works_is_given_up_and_undone_if_it_is_there(
     assert outcome.status is State.ROLLED_BACK
     assert outside.effects("pay") == []
     assert outside.effects("refund") == []
-    assert [row.state for row in rows] == ["intended", "done"]
+    assert [row.state for row in rows] == ["taken_back", "done"]
 
 
 async def test_an_undo_that_fails_parks_the_case_until_a_human_has_it_tried_again(

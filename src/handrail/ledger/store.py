@@ -39,6 +39,8 @@ class EffectState(StrEnum):
     DONE = "done"
     NOT_DONE = "not_done"
     """It certainly did not happen."""
+    TAKEN_BACK = "taken_back"
+    """It must not begin any more; an undo is taking back what there may have been."""
 
 
 _meta = sa.MetaData()
@@ -191,6 +193,45 @@ class Ledger:
         )
         return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
 
+    async def release(self, key: str, owner: str, deadline: datetime) -> None:
+        """Say that an attempt of `owner` is over and left nothing that is known.
+
+        `deadline`: since when it cannot begin its effect any more.
+        """
+        statement = (
+            sa.update(_effects)
+            .where(_effects.c.key == key, _effects.c.owner == owner)
+            .where(_effects.c.state == EffectState.INTENDED)
+            .values(deadline=deadline.timestamp())
+        )
+        await self._run(lambda connection: connection.execute(statement))
+
+    async def forbid(self, intent: Intent) -> EffectRow:
+        """See to it that an effect never begins that has not begun. Returns how it stands.
+
+        What has begun is left as it is: wait for its end, then `take_back`.
+        """
+
+        def transaction(connection: sa.Connection) -> EffectRow:
+            values = _values(intent) | {"state": EffectState.TAKEN_BACK.value}
+            insert = _INSERT_SQLITE if self._sqlite else _INSERT_POSTGRES
+            connection.execute(insert, values)
+            connection.execute(_FORBID, {"b_key": intent.key})
+            return _row(connection.execute(_ONE, {"b_key": intent.key}).mappings().one())
+
+        return await self._run(transaction)
+
+    async def take_back(self, row: EffectRow) -> bool:
+        """Close an intent whose owner is gone, for its undo. False if somebody goes on with it."""
+        statement = (
+            sa.update(_effects)
+            .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
+            .where(_effects.c.deadline == row.deadline.timestamp())
+            .where(_effects.c.state == EffectState.INTENDED)
+            .values(state=EffectState.TAKEN_BACK.value)
+        )
+        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+
     async def finish(self, receipt: Receipt, error: str | None = None) -> None:
         """Commit the receipt of an effect that happened."""
         await self._end(receipt.key, EffectState.DONE, receipt.model_dump_json(), error)
@@ -216,19 +257,7 @@ class Ledger:
         return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
 
     def _insert(self, connection: sa.Connection, intent: Intent) -> EffectRow | None:
-        values = {
-            "key": intent.key,
-            "case_id": intent.case,
-            "agent": intent.agent,
-            "step": intent.step,
-            "digest": intent.digest,
-            "action": json.dumps(intent.action),
-            "policy": intent.policy,
-            "state": EffectState.INTENDED.value,
-            "owner": intent.owner,
-            "deadline": intent.deadline.timestamp(),
-            "begun": datetime.now(UTC).timestamp(),
-        }
+        values = _values(intent)
         insert = _INSERT_SQLITE if self._sqlite else _INSERT_POSTGRES
         if connection.execute(insert, values).rowcount == 1:
             return None
@@ -255,7 +284,10 @@ class Ledger:
             "b_receipt": receipt,
             "b_error": error,
         }
-        statement = _END if owner is None else _END.where(_effects.c.owner == owner)
+        statement = _END
+        if owner is not None:
+            intended = _effects.c.state == EffectState.INTENDED.value
+            statement = _END.where(_effects.c.owner == owner, intended)
         await self._run(lambda connection: connection.execute(statement, values))
 
     async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
@@ -272,9 +304,31 @@ class Ledger:
             raise LedgerUnavailable(f"the ledger failed: {error}") from error
 
 
+def _values(intent: Intent) -> dict[str, Any]:
+    return {
+        "key": intent.key,
+        "case_id": intent.case,
+        "agent": intent.agent,
+        "step": intent.step,
+        "digest": intent.digest,
+        "action": json.dumps(intent.action),
+        "policy": intent.policy,
+        "state": EffectState.INTENDED.value,
+        "owner": intent.owner,
+        "deadline": intent.deadline.timestamp(),
+        "begun": datetime.now(UTC).timestamp(),
+    }
+
+
 _INSERT_POSTGRES = postgresql.insert(_effects).on_conflict_do_nothing()
 _INSERT_SQLITE = sqlite.insert(_effects).on_conflict_do_nothing()
 _ONE = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key")).with_for_update()
+_FORBID = (
+    sa.update(_effects)
+    .where(_effects.c.key == sa.bindparam("b_key"))
+    .where(_effects.c.state == EffectState.NOT_DONE.value)
+    .values(state=EffectState.TAKEN_BACK.value)
+)
 _END = (
     sa.update(_effects)
     # A receipt is for ever: nothing that comes late can take it back.
@@ -307,7 +361,7 @@ def _within(connection: sa.Connection, intent: Intent, limit: Limit) -> None:
         _effects.c.agent == intent.agent,
         _effects.c.step == intent.step,
         _effects.c.begun > since.timestamp(),
-        _effects.c.state != EffectState.NOT_DONE,
+        _effects.c.state.in_([EffectState.INTENDED, EffectState.DONE]),
     )
     used = Decimal(0)
     for key, text in connection.execute(query):
