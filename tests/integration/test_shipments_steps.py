@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from guardrails.shipments import still_needed, still_offered
 from handrail import Final
 from handrail.actions import Undoes
 from handrail.testing import call_write
+from workers import demo
 from world.consignments import generate
 from world.feed import alerts, publish
 from world.flights import load_flights
@@ -163,3 +165,18 @@ async def test_the_check_sees_a_flight_without_room(late: tuple[Consignment, Reb
     assert full, "this consignment has no offer without room"
     crowded = action.model_copy(update={"flight": full[0].flight, "extra_cost": full[0].extra_cost})
     assert f"weighs {known.kg} kg" in str(await still_offered(crowded))
+
+
+async def test_the_demonstration_plays_the_same_alerts_again(
+    db: Path, service: tuple[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHIPMENTS_ALERTS", "4")
+    async with asyncio.timeout(10):
+        first = [event async for event in demo.events(db.parent)]
+    async with httpx2.AsyncClient(base_url=service[0]) as client:
+        out = {alert["key"]: alert for alert in (await client.get("/alerts")).json()}
+        assert {event.key for event in first} <= out.keys()
+        async with asyncio.timeout(4 * demo.PACE.total_seconds()):
+            again = [event async for event in demo.events(db.parent)]
+        assert again == first
+        assert {alert["key"]: alert for alert in (await client.get("/alerts")).json()} == out
