@@ -13,7 +13,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
-import structlog
 from temporalio.testing import ActivityEnvironment
 
 from benchmarks.contender import HANDRAIL, PASSING, alert, project
@@ -55,19 +54,16 @@ async def profile(home: Path, writes: int) -> list[Stage]:
     """Make writes through the door, and say how long each stage took."""
     agent = HANDRAIL.fleet.agent(HANDRAIL.queue)
     step = cast("Write[Any, Any]", project("guarded_steps").rebook)
-    with (home / "door.log").open("w") as log:
-        structlog.configure(logger_factory=structlog.WriteLoggerFactory(file=log))
-        async with Ledger(f"sqlite:///{home / 'door.db'}") as ledger:
-            door = Door(
-                agent=agent.name,
-                shape=agent.shape,
-                steps=agent.steps,
-                policy=PolicyFile(agent.policy, agent.shape),
-                ledger=ledger,
-            )
-            run = next(a for a in door.activities() if cast("Any", a).__name__ == step.name)
-            rounds = [await _timed(run, *_attempt(step, number)) for number in range(writes)]
-        structlog.reset_defaults()
+    async with Ledger(f"sqlite:///{home / 'door.db'}") as ledger:
+        door = Door(
+            agent=agent.name,
+            shape=agent.shape,
+            steps=agent.steps,
+            policy=PolicyFile(agent.policy, agent.shape),
+            ledger=ledger,
+        )
+        run = next(a for a in door.activities() if cast("Any", a).__name__ == step.name)
+        rounds = [await _timed(run, *_attempt(step, number)) for number in range(writes)]
     return _stages(rounds[writes // 10 :])
 
 

@@ -13,9 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-import structlog
-
 from benchmarks.contender import ALL, project
+from handrail import logs
 
 
 async def _serve(queue: str, address: str, home: Path) -> None:
@@ -34,18 +33,6 @@ def _say(what: object) -> None:
     sys.stdout.flush()
 
 
-def _log_to_stderr() -> None:
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso"),
-            structlog.processors.JSONRenderer(),
-        ],
-        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-
-
 def main() -> None:
     """Run the worker until stdin ends."""
     parser = argparse.ArgumentParser(prog="benchmarks.worker")
@@ -53,10 +40,10 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("home", type=Path)
     given = parser.parse_args()
-    _log_to_stderr()
+    lines = logs.configure("console")
     asyncio.run(_serve(given.queue, given.address, given.home))
     # The SDK may abort while the interpreter ends; everything is finished here.
-    sys.stdout.flush()
+    lines.flush()
     os._exit(0)
 
 
