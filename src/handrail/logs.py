@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import structlog
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 from typing_extensions import override
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ class Lines:
     """Writes lines to a file descriptor in a thread of its own; drops what does not fit."""
 
     def __init__(self, fd: int, size: int = QUEUED) -> None:
-        self.dropped = 0
+        self._dropped = 0
+        self._counting = threading.Lock()
         self._fd = fd
         self._queue: queue.Queue[str] = queue.Queue(size)
         self._thread = threading.Thread(target=self._write, name="handrail-log", daemon=True)
@@ -43,7 +45,8 @@ class Lines:
         try:
             self._queue.put_nowait(line)
         except queue.Full:
-            self.dropped += 1
+            with self._counting:
+                self._dropped += 1
 
     def flush(self, patience: timedelta = FLUSH) -> bool:
         """Wait until all lines are written, at most `patience`. Whether they are."""
@@ -55,18 +58,30 @@ class Lines:
     def _write(self) -> None:
         while True:
             line = self._queue.get()
-            if self.dropped:
-                lost, self.dropped = self.dropped, 0
+            with self._counting:
+                lost, self._dropped = self._dropped, 0
+            if lost:
                 line = f"{line}\n({lost} log lines were dropped: nobody read them)"
             try:
                 data = f"{line}\n".encode(errors="backslashreplace")
                 while data:
                     data = data[os.write(self._fd, data) :]
             except OSError:
-                # The reader is gone for good. There is nobody left to tell.
-                self.dropped = 0
+                pass  # the reader is gone for good: there is nobody left to tell
             finally:
                 self._queue.task_done()
+
+
+def core_logs(level: Literal["WARN", "ERROR"]) -> LoggingConfig:
+    """How Temporal's core shall log, from `level` on: the way of all standard logging.
+
+    By itself it writes to stdout, where data belongs, and would block in a pipe that nobody
+    reads.
+    """
+    return LoggingConfig(
+        filter=TelemetryFilter(core_level=level, other_level="ERROR"),
+        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
+    )
 
 
 class _Logger:

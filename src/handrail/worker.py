@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-import logging
 import os
 import signal
 from collections.abc import Sequence
@@ -15,17 +14,15 @@ from typing import Any
 import structlog
 from temporalio.client import Client, Plugin
 from temporalio.runtime import (
-    LogForwardingConfig,
-    LoggingConfig,
     PrometheusConfig,
     Runtime,
     TelemetryConfig,
-    TelemetryFilter,
 )
 
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
 from handrail.ledger import Ledger
+from handrail.logs import core_logs
 from handrail.server import register_search_attributes
 from handrail.settings import Settings, connect
 
@@ -113,20 +110,18 @@ def runtime(settings: Settings) -> Runtime:
     Raises:
         ConfigurationError: if the port for the metrics cannot be used.
     """
-    logs = LoggingConfig(
-        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
-        # Written by itself, Temporal's log would block in a pipe that nobody reads.
-        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
-    )
     port = settings.metrics_port
     metrics = None if port is None else PrometheusConfig(bind_address=f"0.0.0.0:{port}")
     try:
-        return Runtime(telemetry=TelemetryConfig(logging=logs, metrics=metrics))
+        made = Runtime(telemetry=TelemetryConfig(logging=core_logs("WARN"), metrics=metrics))
     except (RuntimeError, ValueError) as error:
         raise ConfigurationError(
             f"the metrics cannot be shown on port {port}: {error}; "
             "fix: set HANDRAIL_METRICS_PORT to a free port, another one for each worker"
         ) from error
+    # For what makes clients and replayers of its own.
+    Runtime.set_default(made, error_if_already_set=False)
+    return made
 
 
 def tracing(settings: Settings) -> list[Plugin]:

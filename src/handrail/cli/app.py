@@ -109,7 +109,7 @@ def _do(common: Common, action: Callable[[Output], Any]) -> int:
 @app.command(group=WORK)
 def start(
     agent: str,
-    event: str,
+    event: Annotated[str, Parameter(allow_leading_hyphen=True)],
     *,
     by: SomeBody = None,
     stream: Annotated[
@@ -207,7 +207,10 @@ def amend(
         Parameter(name="--set", help="Change one field: field=value. May be repeated."),
     ] = (),
     action: Annotated[
-        str | None, Parameter(help="The whole action as JSON, @file, or - for stdin.")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True, help="The whole action as JSON, @file, or - for stdin."
+        ),
     ] = None,
     why: Why = "",
     digest: Digest = None,
@@ -224,7 +227,10 @@ def answer(
     *,
     by: By,
     result: Annotated[
-        str | None, Parameter(help="With `happened`: what the write returned, as JSON.")
+        str | None,
+        Parameter(
+            allow_leading_hyphen=True, help="With `happened`: what the write returned, as JSON."
+        ),
     ] = None,
     why: Why = "",
     digest: Digest = None,

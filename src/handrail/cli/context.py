@@ -20,10 +20,12 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
+from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.cli.output import Code, Output, UsageError
 from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.logs import core_logs
 from handrail.payloads import claim_check
 from handrail.settings import Settings, connect
 
@@ -42,6 +44,9 @@ Action = Callable[[Output], Awaitable[int | None] | int | None]
 
 def perform(out: Output, action: Action) -> int:
     """Run what a command does, and turn how it ends into an exit code."""
+    # Temporal's own log must not get into the data on stdout.
+    quiet = TelemetryConfig(logging=core_logs("ERROR"))
+    Runtime.set_default(Runtime(telemetry=quiet), error_if_already_set=False)
     try:
         result = action(out)
         if inspect.isawaitable(result):

@@ -116,7 +116,12 @@ def row_json(case: CaseRow) -> dict[str, Any]:
 
 
 def _iso(at: datetime | None) -> str | None:
-    return None if at is None else at.astimezone(UTC).isoformat()
+    return None if at is None else iso(at)
+
+
+def iso(at: datetime) -> str:
+    """A time for programs, as the models write it."""
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 async def open_gates(client: Client, role: str | None = None) -> list[GateView]:

@@ -25,7 +25,7 @@ from handrail.actions import DIGEST_PREFIX, Ruled, fits
 from handrail.cli import words
 from handrail.cli.context import SOON, client, json_of, settings
 from handrail.cli.inbox import what_is_asked
-from handrail.cli.listing import existing, gates_of, open_gates
+from handrail.cli.listing import existing, gates_of, iso, open_gates
 from handrail.cli.output import Code, Output, UsageError
 from handrail.details import GateView
 from handrail.exceptions import CaseError
@@ -267,5 +267,5 @@ async def _leave(
 
 
 def _json(gate: GateView, **more: Any) -> dict[str, Any]:
-    at = datetime.now(UTC).isoformat()
+    at = iso(datetime.now(UTC))
     return {"gate": gate.gate, "case": gate.case, "digest": gate.digest, "sent_at": at, **more}

@@ -125,7 +125,7 @@ def _effect_json(effect: EffectRow) -> dict[str, Any]:
         "step": effect.step,
         "digest": effect.digest,
         "state": effect.state.value,
-        "begun": effect.begun.isoformat(),
+        "begun": known.iso(effect.begun),
         "receipt": effect.receipt.model_dump(mode="json") if effect.receipt else None,
         "error": effect.error,
     }

@@ -1,0 +1,96 @@
+"""Parts of the command line that need no server."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from handrail.cli import words
+from handrail.cli.app import app
+from handrail.cli.board import counts, table
+from handrail.cli.listing import query
+from handrail.cli.output import UsageError
+from handrail.cli.rulings import amended
+from handrail.dev import CaseRow
+from handrail.states import State
+
+ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
+
+
+def test_a_changed_field_keeps_the_kind_of_its_value() -> None:
+    changed = amended(ACTION, ("order=00124", "kg=7", "to.zip=1020"), None)
+    assert changed == {"order": "00124", "kg": 7, "to": {"city": "Wien", "zip": "1020"}}
+    assert ACTION["kg"] == 5
+    assert ACTION["to"]["zip"] == "1010"
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole", "says"),
+    [
+        ((), None, "give either"),
+        (("kg=7",), "{}", "give either"),
+        (("ordre=7",), None, "did you mean order"),
+        (("kg",), None, "field=value"),
+        (("kg.g=7",), None, "has no fields"),
+        ((), "[1]", "JSON object"),
+        ((), "{", "not JSON"),
+        ((), "@/nowhere", "cannot be read"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_wrong_usage(
+    changes: tuple[str, ...], whole: str | None, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        amended(ACTION, changes, whole)
+
+
+def test_names_cannot_break_out_of_a_query() -> None:
+    assert "HandrailWaitingFor = 'lead'" in query(role="lead")
+    for bad in ("x' OR '1'='1", "a\\", 'b"', "c\nd"):
+        with pytest.raises(UsageError):
+            query(role=bad)
+    with pytest.raises(UsageError, match="waiting"):
+        query(state="wating")
+
+
+@pytest.mark.parametrize(
+    ("length", "says"),
+    [
+        (timedelta(seconds=5), "5 s"),
+        (timedelta(minutes=90), "1 h 30 min"),
+        (timedelta(days=2, hours=3, minutes=9), "2 d 3 h"),
+    ],
+)
+def test_lengths_of_time_are_said_in_two_units(length: timedelta, says: str) -> None:
+    assert words.span(length) == says
+    now = datetime.now(UTC)
+    assert words.left(now + length, now) == f"{says} left"
+    assert words.left(now - length, now) == f"{says} over"
+
+
+def test_the_table_fits_the_terminal_and_says_how_many_are_left_out() -> None:
+    rows = [CaseRow(case=f"pay:{n}", state=State.DONE, receipts=1) for n in range(500)]
+    assert table(rows, "", height=24).row_count == 24 - 6 + 1
+    assert table(rows[:5], "", height=24).row_count == 5
+    assert counts(rows) == "500 cases: 500 done; 500 receipts"
+
+
+def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
+    code = (
+        "import sys; from handrail.cli.app import run; run(['start', '--help']); "
+        "print({'temporalio', 'pydantic', 'sqlalchemy'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--stream" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands(shell: Any) -> None:
+    script = app.generate_completion(prog_name="handrail", shell=shell)
+    for command in ("start", "inbox", "approve", "roll-back", "doctor"):
+        assert command in script
