@@ -13,7 +13,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Basis, Decision, Outcome, Ruled
+from handrail.actions import Action, Basis, Decision, Event, Outcome, Ruled
 from handrail.case import BadSignal, read
 from handrail.conductor import Conductor, perform
 from handrail.details import CaseView, GateView
@@ -198,6 +198,9 @@ class AgentWorkflow:
 def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Outcome]]:
     @functools.wraps(run)
     async def conducted(self: AgentWorkflow, *args: Any) -> Outcome:
+        if len(args) != 1 or not isinstance(args[0], Event):
+            why = f"start it with one event of its own, not with {len(args)} values or another type"
+            raise ApplicationError(why, type="BadEvent", non_retryable=True)
         conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
         return await conductor.conduct(lambda: run(self, *args), self.undo_window)
 

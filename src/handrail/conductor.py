@@ -16,6 +16,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from temporalio import workflow
+from temporalio.common import RawValue
 from temporalio.exceptions import (
     ActivityError,
     ApplicationError,
@@ -442,18 +443,36 @@ class Conductor:
 
 
 async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> Any:
-    """Run a step that writes nothing: inside the workflow task if it is short, else openly.
+    """Run a step that writes nothing, and read what it returned.
+
+    It is read here and not by Temporal, whose error would end the case with nothing undone.
 
     Raises:
         ActivityError: if the step raised `Final`, or is broken; or on a cancellation.
+        ApplicationError: if what it returned did not survive the way through JSON.
     """
+    raw = await _raw(step, args)
+    try:
+        return workflow.payload_converter().from_payload(raw.payload, returns)
+    except (ValueError, TypeError) as error:
+        first = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ApplicationError(
+            f"{step.name}: what it returned is not {returns} any more after its way through "
+            f"JSON: {first}; return a model that reads back what it writes",
+            type="StepError",
+            non_retryable=True,
+        ) from error
+
+
+async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
+    """Run it inside the workflow task if it is short, else openly."""
     summary = f"{step.posture}: {step.summary}"
     if step.local:
         try:
             return await workflow.execute_local_activity(
                 step.name,
                 args=args,
-                result_type=returns,
+                result_type=RawValue,
                 start_to_close_timeout=step.timeout + timedelta(seconds=1),
                 retry_policy=LOCAL_RETRY,
                 summary=summary,
@@ -468,7 +487,7 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
     return await workflow.execute_activity(
         step.name,
         args=args,
-        result_type=returns,
+        result_type=RawValue,
         start_to_close_timeout=step.timeout + timedelta(seconds=1),
         heartbeat_timeout=HEARTBEAT,
         retry_policy=NOTIFY_RETRY if step.posture is Posture.NOTIFY else RETRY,

@@ -275,8 +275,12 @@ class _Writer:
             if asyncio.iscoroutine(work):
                 work.close()
             raise NotDone(f"{self.step.name}: its time was over before it began")
-        async with asyncio.timeout(left):
-            return await work
+        try:
+            async with asyncio.timeout(left):
+                return await work
+        # It would end this process, and every other case's work with it.
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{self.step.name} raised {type(error).__name__}") from error
 
     async def _take_over(self, before: EffectRow) -> None:
         self._start_clock()
