@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Agent, Fleet
-from tests.agents import orders_flow, orders_steps
+from tests.agents import odd_flow, odd_steps, orders_flow, orders_steps
 
 LEAD = {
     "people": ["ana@example.com", "bo@example.com"],
@@ -63,6 +63,20 @@ def orders(directory: Path, document: Mapping[str, Any] | None = None, **more: A
     name = str(document["agent"])
     path = put_policy(directory, document)
     return Fleet(Agent(name, WORKFLOWS[name], steps=orders_steps, policy=path, **more))
+
+
+def odd(directory: Path, **more: Any) -> Fleet:
+    """A fleet of one agent whose steps misbehave."""
+    document = {
+        "agent": "odd",
+        "version": 1,
+        "owner": "boss@example.com",
+        "actions": {"make": ALONE},
+        "roles": {"lead": LEAD},
+        **more,
+    }
+    path = put_policy(directory, document)
+    return Fleet(Agent("odd", odd_flow.OddAgent, steps=odd_steps, policy=path))
 
 
 def orders_in(directory: str) -> Fleet:

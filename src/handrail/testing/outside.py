@@ -145,6 +145,11 @@ class Outside:
             with self._open() as db:
                 db.execute("delete from shut where surface = ?", (surface,))
 
+    def forget(self) -> None:
+        """Forget every call, as if nothing had happened yet."""
+        with self._open() as db:
+            db.execute("delete from calls")
+
     # What tests count
 
     def calls(self, surface: str | None = None) -> list[Call]:

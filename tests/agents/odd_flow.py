@@ -1,0 +1,39 @@
+"""An agent whose steps misbehave."""
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from handrail import AgentWorkflow, Outcome
+from tests.agents.odd_steps import (
+    Odd,
+    announce,
+    burst,
+    choose,
+    heavy,
+    make,
+    mistaken,
+    shaky,
+    slow,
+)
+
+
+@workflow.defn
+class OddAgent(AgentWorkflow):
+    """Lives through whatever its steps do."""
+
+    @workflow.run
+    async def run(self, odd: Odd) -> Outcome:
+        reads = {"burst": burst, "slow": slow, "shaky": shaky}
+        if odd.step in reads:
+            await self.read(reads[odd.step], odd.what)
+        if odd.step == "heavy":
+            return self.done(f"heavy: {len(await self.read(heavy, odd.what))}")
+        if odd.step == "mistaken":
+            await self.read(mistaken, odd.what)
+        if odd.step in {"choose", "make"}:
+            decision = await self.decide(choose, odd.what)
+            await self.write(make, decision)
+        if odd.step == "announce":
+            await self.notify(announce, odd.what)
+        return self.done()

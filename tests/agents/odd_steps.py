@@ -1,0 +1,152 @@
+"""Steps that misbehave, each as its event says: once, and then no more."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+from typing import Any, cast
+
+from typing_extensions import override
+
+from handrail import Action, Decision, Effect, Event, NoEvidence, decide, notify, read, write
+from handrail.testing import Outside
+
+MEGABYTE = 1024 * 1024
+
+
+class Odd(Event):
+    """What goes wrong, and in which step."""
+
+    number: str
+    step: str
+    what: str = ""
+
+    @property
+    @override
+    def key(self) -> str:
+        return self.number
+
+
+class Make(Action):
+    """Make something odd."""
+
+    what: str
+
+
+class Other(Action):
+    """Something that the decide step is not declared to decide."""
+
+    what: str = ""
+
+
+class UnprintableError(Exception):
+    """An exception that cannot even say what it is."""
+
+    @override
+    def __str__(self) -> str:
+        raise RuntimeError("no words")
+
+
+class UnusualError(BaseException):
+    """Not caught by `except Exception`."""
+
+
+RAISED: dict[str, BaseException] = {
+    "ValueError": ValueError("a value"),
+    "KeyError": KeyError("a key"),
+    "OSError": OSError(5, "a disk"),
+    "StopIteration": StopIteration(),
+    "ExceptionGroup": ExceptionGroup("several", [ValueError("one"), ValueError("two")]),
+    "CancelledError": asyncio.CancelledError(),
+    "GeneratorExit": GeneratorExit(),
+    "SystemExit": SystemExit(3),
+    "KeyboardInterrupt": KeyboardInterrupt(),
+    "UnusualError": UnusualError("unusual"),
+    "UnprintableError": UnprintableError(),
+    "five megabytes": ValueError("x" * 5 * MEGABYTE),
+    "surrogates": ValueError("\ud800 \x00 \u202e"),
+}
+
+
+@read
+async def burst(what: str) -> str:
+    """Raise anything at all, the first time."""
+    await Outside.current().do("burst", what)
+    if len(Outside.current().calls("burst")) == 1:
+        raise RAISED[what]
+    return "well"
+
+
+@read
+async def mistaken(what: str) -> int:
+    """Return or raise what only a mistake in the program does, every time."""
+    if what == "TypeError":
+        raise TypeError("a mistake")
+    return cast("int", {"a text": "seven", "nothing": None, "a coroutine": burst}[what])
+
+
+@read
+async def heavy(megabytes: str) -> str:
+    """Return megabytes."""
+    return "x" * (int(megabytes) * MEGABYTE)
+
+
+@read(timeout=timedelta(milliseconds=300))
+async def slow(what: str) -> str:
+    """Take too long, the first time."""
+    await Outside.current().do("slow", what)
+    if len(Outside.current().calls("slow")) == 1:
+        await asyncio.sleep(30)
+    return "well"
+
+
+@read
+async def shaky(what: str) -> str:
+    """Fail as often as the world says."""
+    return await Outside.current().put("shaky", what)
+
+
+@decide
+async def choose(what: str) -> Decision[Make, NoEvidence]:
+    """Decide wrongly, if told to."""
+    decision: Any = Decision[Make, NoEvidence](
+        action=Make(what=what), rationale="x", confidence=1, evidence=NoEvidence()
+    )
+    if what == "a text":
+        return cast("Any", "make it")
+    if what == "another action":
+        return cast(
+            "Any",
+            Decision[Other, NoEvidence](
+                action=Other(), rationale="x", confidence=1, evidence=NoEvidence()
+            ),
+        )
+    if what == "megabytes":
+        return decision.model_copy(update={"rationale": "x" * 3 * MEGABYTE})
+    return decision
+
+
+@write(idempotent=True)
+async def unmake(action: Make, effect: Effect) -> str:
+    """Take it back."""
+    return await Outside.current().put("unmake", effect.key)
+
+
+@write(idempotent=True, undo=unmake)
+async def make(action: Make, effect: Effect) -> str:
+    """Do it, and raise or return something odd."""
+    done = await Outside.current().put("make", effect.key)
+    if action.what in RAISED and len(Outside.current().calls("make")) == 1:
+        raise RAISED[action.what]
+    odd: dict[str, Any] = {
+        "an object": object(),
+        "a number": 7,
+        "much": "x" * 3 * MEGABYTE,
+    }
+    return odd.get(action.what, done)
+
+
+@notify
+async def announce(what: str) -> None:
+    """Tell somebody who cannot be reached."""
+    await Outside.current().put("announce", what)
