@@ -132,10 +132,10 @@ class View:
             yield
         self._live = None
 
-    def update(self, rows: Sequence[CaseRow], note: str) -> None:
-        """Show these rows."""
+    def update(self, rows: Sequence[CaseRow], note: str, above: int = 0) -> None:
+        """Show these rows. `above`: lines that were printed, and shall stay in sight."""
         if self._live is not None:
-            height = self._out.console.size.height
+            height = self._out.console.size.height - above
             self._live.update(table(rows, note, height), refresh=True)
             return
         line = counts(rows)

@@ -20,7 +20,7 @@ from handrail.cli import listing, words
 from handrail.cli.board import Board, View
 from handrail.cli.context import load, load_fleet, settings
 from handrail.cli.output import Code, Output
-from handrail.cli.processes import say_urls, urls, warn_of_address
+from handrail.cli.processes import say_urls, url_lines, urls, warn_of_address
 from handrail.details import GateView
 from handrail.dev import CaseRow, ChildFailed, Demo, Site, running
 from handrail.exceptions import ConfigurationError, HandrailError
@@ -169,19 +169,19 @@ class _Show:
 
     async def watch(self, feeding: asyncio.Future[None], stop: asyncio.Event, *, once: bool) -> int:
         """Show the cases until told to end; say what came out whenever nothing moves."""
-        view, calm = View(self.out), 0
+        view, calm, above = View(self.out), 0, 0
         told: list[tuple[str, State]] = []
         with view.open():
             while not stop.is_set():
                 rows = await self._look()
-                view.update(rows, self._note(feeding))
+                view.update(rows, self._note(feeding), above)
                 if feeding.done():
                     feeding.result()
                 calm = calm + 1 if self._rests(feeding, rows) else 0
                 now = sorted((row.case, row.state) for row in rows)
                 if calm >= _CALM and now != told:
                     told = now
-                    await self._tell(rows)
+                    above = await self._tell(rows)
                     if once:
                         waits = any(row.state is State.WAITING for row in rows)
                         return Code.WAITS if waits else Code.DONE
@@ -212,8 +212,8 @@ class _Show:
         known = f", {self.known_before} were known before" if self.known_before else ""
         return f"{len(self.begun)} events so far{known}"
 
-    async def _tell(self, rows: Sequence[CaseRow]) -> None:
-        """Say where everything is, what may be answered, and what came out."""
+    async def _tell(self, rows: Sequence[CaseRow]) -> int:
+        """Say where everything is, what may be answered, and what came out; in how many lines."""
         gates = await self._gates()
         report = await self._report(rows)
         where = urls(self.given, self.site.server.namespace, self.site.server.address)
@@ -229,29 +229,16 @@ class _Show:
                 "report": [list(each) for each in report],
             }
         )
-        if self.out.json:
-            return
-        self.out.show("", Text("Temporal's Web UI", "bold"))
-        say_urls(self.out, self.given, self.site.server.namespace)
-        self._say_commands(gates)
+        namespace = self.site.server.namespace
+        lines = [Text(), Text("Temporal's Web UI", "bold"), *url_lines(self.given, namespace)]
+        lines += [*_command_lines(gates), Text(), Text("What came out", "bold")]
         width = max((len(name) for name, _ in report), default=0)
-        self.out.show("", Text("What came out", "bold"))
         for name, value in report:
-            self.out.show(
-                Text.assemble((f"  {words.plain(name):<{width}}  ", "dim"), words.plain(value))
-            )
-        self.out.show("")
-
-    def _say_commands(self, gates: Sequence[GateView]) -> None:
-        if not gates:
-            return
-        self.out.show("", Text(f"{len(gates)} questions wait for you", "bold yellow"))
-        for gate in gates[:_COMMANDS_SHOWN]:
-            about = f"  {words.plain(gate.case)}: {words.plain(gate.why)}"
-            found = words.commands(gate, by=gate.people[0] if gate.people else None)
-            self.out.show(Text(about), *(Text(f"    {line}", "bold") for line in found.values()))
-        more = "all of them, with everything about each" if len(gates) > _COMMANDS_SHOWN else "more"
-        self.out.show(Text.assemble("  ", (f"{words.program()} inbox", "bold"), f"  shows {more}"))
+            about = f"  {words.plain(name):<{width}}  "
+            lines.append(Text.assemble((about, "dim"), words.plain(value)))
+        # In one piece: the table below is drawn anew after each.
+        self.out.show(Text("\n").join([*lines, Text()]))
+        return sum(1 + each.cell_len // self.out.console.width for each in lines)
 
     async def _gates(self) -> list[GateView]:
         try:
@@ -266,3 +253,18 @@ class _Show:
         except Exception as error:
             log.exception("the report failed")
             return [("report", f"failed: {error!r}; see {self.home / 'demo.log'}")]
+
+
+def _command_lines(gates: Sequence[GateView]) -> list[Text]:
+    if not gates:
+        return []
+    count = f"{len(gates)} questions wait for you" if len(gates) > 1 else "A question waits for you"
+    lines = [Text(), Text(count, "bold yellow")]
+    for gate in gates[:_COMMANDS_SHOWN]:
+        lines.append(Text(f"  {words.plain(gate.case)}: {words.plain(gate.why)}"))
+        found = words.commands(gate, by=gate.people[0] if gate.people else None)
+        shown = (found[verb] for verb in found if verb != "amend")
+        lines += [Text(f"    {line}", "bold") for line in shown]
+    more = "all of them, with everything about each" if len(gates) > _COMMANDS_SHOWN else "more"
+    lines.append(Text.assemble("  ", (f"{words.program()} inbox", "bold"), f"  shows {more}"))
+    return lines

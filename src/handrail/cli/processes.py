@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 
+from rich.text import Text
+
 from handrail.cli import words
 from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output
@@ -73,8 +75,12 @@ def urls(given: Settings, namespace: str, address: str) -> dict[str, str]:
     }
 
 
-def say_urls(out: Output, given: Settings, namespace: str) -> None:
+def url_lines(given: Settings, namespace: str) -> list[Text]:
     """Where everything is, for people."""
     found = urls(given, namespace, "")
-    out.show(words.label("all cases", found["ui"]))
-    out.show(words.label("waiting", found["waiting"]))
+    return [words.label("all cases", found["ui"]), words.label("waiting", found["waiting"])]
+
+
+def say_urls(out: Output, given: Settings, namespace: str) -> None:
+    """Say where everything is."""
+    out.show(*url_lines(given, namespace))
