@@ -37,6 +37,9 @@ from handrail.states import State
 
 __all__ = ["CaseRow", "Child", "ChildFailed", "Demo", "Site", "System", "running"]
 
+READY = "worker is ready"
+"""How the line on stdout begins with which a worker says so."""
+
 PATIENCE = timedelta(seconds=60)
 """How long a process may take until it is ready for the first time."""
 
@@ -262,7 +265,7 @@ async def running(
         worker = Child(
             "the worker",
             [sys.executable, "-m", "handrail", "worker"],
-            ready="worker is ready",
+            ready=READY,
             env=env,
             log=home / "worker.log" if quiet else None,
         )

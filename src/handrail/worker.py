@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import importlib.util
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,6 @@ from handrail.ledger import Ledger
 from handrail.logs import core_logs
 from handrail.server import register_search_attributes
 from handrail.settings import Settings, connect
-
-READY = "worker is ready"
-"""How the line on stdout begins that says so. `handrail dev` waits for it."""
 
 PATIENCE = timedelta(seconds=60)
 """How long a worker looks for its server before it gives up."""
@@ -49,9 +47,16 @@ class Misfits(HandrailError):
 
 
 async def serve(
-    settings: Settings, fleet: Fleet, *, stop: asyncio.Event, anyway: bool = False
+    settings: Settings,
+    fleet: Fleet,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+    anyway: bool = False,
 ) -> None:
     """Run the workers of a fleet until `stop` is set; then finish the steps that were begun.
+
+    `ready` is called when they take work.
 
     Raises:
         ConfigurationError: if the settings, or the server's, do not let it run.
@@ -77,9 +82,11 @@ async def serve(
                 pid=os.getpid(),
                 server=client.service_client.config.target_host,
             )
-            _say(f"{READY}: {agents}")
+            ready()
             await stop.wait()
             log.info("ending: finishing the steps that were begun")
+    if settings.otel:
+        await asyncio.to_thread(_flush_traces)
     log.info("ended")
 
 
@@ -100,7 +107,9 @@ def open_ledger(settings: Settings) -> Ledger:
     """The ledger that the settings name; enter it to use it."""
     url = settings.ledger_url
     if url.get_backend_name() == "sqlite" and url.database:
-        Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        # Where that is not allowed, the ledger says so better when it is entered.
+        with contextlib.suppress(OSError):
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     return Ledger(url.render_as_string(hide_password=False))
 
 
@@ -166,6 +175,13 @@ def _tracing() -> Plugin:
     return OpenTelemetryPlugin(add_temporal_spans=True)
 
 
+def _flush_traces() -> None:
+    from opentelemetry import trace  # noqa: PLC0415  # an extra, there only where it is used
+
+    provider: Any = trace.get_tracer_provider()
+    provider.shutdown()
+
+
 def _require_sound(fleet: Fleet) -> None:
     faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
     if faults:
@@ -180,12 +196,3 @@ async def _refuse_misfits(client: Client, fleet: Fleet, payload_dir: Path, *, an
     if not anyway:
         raise misfits
     log.warning("started with cases that do not replay", cases=[case for case, _ in found])
-
-
-def _say(line: str) -> None:
-    """One line on stdout, for whoever supervises this process; it may have gone."""
-    data: Any = f"{line}\n".encode()
-    try:
-        os.write(1, data)
-    except OSError:
-        log.info("nobody reads stdout")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 
 __all__ = ["main"]
@@ -20,7 +21,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path holds text
     from handrail.cli.app import run  # noqa: PLC0415  # after the path is set
 
-    code = run(list(sys.argv[1:] if argv is None else argv))
+    try:
+        code = run(list(sys.argv[1:] if argv is None else argv))
+    # A fault of ours or of the project's code: say it whole, and end like any other command.
+    except Exception:  # noqa: BLE001
+        traceback.print_exc()
+        code = 1
     _flush()
     # Temporal's core may abort the process when the interpreter takes it down in the
     # ordinary way (temporalio/sdk-python#300): everything is written, so leave at once.

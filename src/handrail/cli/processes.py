@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 
 from rich.text import Text
@@ -10,6 +11,7 @@ from rich.text import Text
 from handrail.cli import words
 from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output
+from handrail.dev import READY, ChildFailed, running
 from handrail.logs import configure
 from handrail.settings import Settings
 
@@ -20,19 +22,27 @@ async def worker(out: Output, *, anyway: bool) -> int:
 
     given = settings()
     lines = configure(given.log_format)
+    fleet = load_fleet(given.fleet)
     stop = asyncio.Event()
     stop_on_signals(stop)
+
+    def ready() -> None:
+        # Whoever started it may be gone, or not read: that is no reason to end.
+        with contextlib.suppress(OSError):
+            out.row({"ready": True, "agents": list(fleet.agents)})
+            if not out.json:
+                os.write(1, f"{READY}: {', '.join(fleet.agents)}\n".encode())
+
     try:
-        await serve(given, load_fleet(given.fleet), stop=stop, anyway=anyway)
+        await serve(given, fleet, stop=stop, ready=ready, anyway=anyway)
     finally:
         lines.flush()
-    out.data({"ended": True})
+    out.row({"ended": True})
     return Code.DONE
 
 
 async def dev(out: Output) -> int:
     """Run the server and the worker until told to end."""
-    from handrail.dev import ChildFailed, running  # noqa: PLC0415
     from handrail.worker import stop_on_signals  # noqa: PLC0415
 
     given = settings()
