@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from handrail.actions import Limit, Receipt
 from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Generator, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -127,6 +128,7 @@ class Ledger:
         self._sqlite = self._engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; more threads would only wait for each other.
         self._threads = ThreadPoolExecutor(1 if self._sqlite else 8, "handrail-ledger")
+        self._kept: sa.Connection | None = None
 
     async def __aenter__(self) -> Self:
         """Create the tables that are missing.
@@ -141,6 +143,8 @@ class Ledger:
     async def __aexit__(self, *_: object) -> None:
         """Finish what runs, and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
+        if self._kept is not None:
+            self._kept.close()
         self._engine.dispose()
 
     async def begin(self, intent: Intent, limits: Sequence[Limit] = ()) -> Begun:
@@ -245,8 +249,12 @@ class Ledger:
 
     async def effect(self, key: str) -> EffectRow | None:
         """What is known of one effect."""
-        rows = await self._select(_effects.c.key == key)
-        return rows[0] if rows else None
+
+        def look(connection: sa.Connection) -> EffectRow | None:
+            found = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
+            return None if found is None else _row(found)
+
+        return await self._run(look)
 
     async def effects(self, case: str) -> list[EffectRow]:
         """What is known of all effects of a case, in the order they began."""
@@ -294,9 +302,28 @@ class Ledger:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 
+    @contextlib.contextmanager
+    def _connected(self) -> Generator[sa.Connection]:
+        """A connection. SQLite's one thread keeps its own until it fails.
+
+        Taking one from a pool and giving it back costs as much as a statement.
+        """
+        if not self._sqlite:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = self._engine.connect()
+        try:
+            yield self._kept
+        except (SQLAlchemyError, OSError):
+            kept, self._kept = self._kept, None
+            kept.close()
+            raise
+
     def _transact(self, transaction: Callable[[sa.Connection], T]) -> T:
         try:
-            with self._engine.begin() as connection:
+            with self._connected() as connection, connection.begin():
                 return transaction(connection)
         except (DBAPIError, OSError) as error:
             raise LedgerUnavailable(_explain(error, self._engine)) from error
@@ -329,6 +356,7 @@ _FORBID = (
     .where(_effects.c.state == EffectState.NOT_DONE.value)
     .values(state=EffectState.TAKEN_BACK.value)
 )
+_LOOK = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key"))
 _END = (
     sa.update(_effects)
     # A receipt is for ever: nothing that comes late can take it back.
