@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import itertools
 import os
 from contextvars import ContextVar
@@ -353,9 +354,13 @@ def _process(pid: int) -> tuple[str, str]:
     return ("", "") if state in {"Z", "X"} else (state, rest[18])
 
 
+@functools.cache
+def _this_process(pid: int) -> str:
+    return f"{_machine()}|{pid}|{_process(pid)[1]}"
+
+
 def _new_owner() -> str:
-    pid = os.getpid()
-    return f"{_machine()}|{pid}|{_process(pid)[1]}|{next(_numbers)}"
+    return f"{_this_process(os.getpid())}|{next(_numbers)}"
 
 
 def _state(owner: str) -> str | None:
