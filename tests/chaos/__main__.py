@@ -21,6 +21,8 @@ from tests.chaos.lab import Journal, Lab, laboratory
 from tests.chaos.plan import Trial
 
 LANES = 8
+CONTROL_LANES = 2
+SHARES = (0.5, 0.95, 1)
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,9 @@ async def experiment(options: Options, room: Path) -> Result:
     async with laboratory(room) as lab:
         human = asyncio.ensure_future(Human(lab).answer_all())
         say(options, f"{len(trials)} aimed cases in {LANES} lanes, {len(controls)} controls")
-        await asyncio.gather(aimed.run(lab, trials, LANES), aimed.run(lab, controls, 1, naive=True))
+        await asyncio.gather(
+            aimed.run(lab, trials, LANES), aimed.run(lab, controls, CONTROL_LANES, naive=True)
+        )
         say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm over {len(storms)} cases")
         if storms:
             await storm.run(lab, storms, rng)
@@ -88,17 +92,19 @@ def judged(lab: Lab, trials: list[Trial]) -> list[Verdict]:
 def violations(result: Result, options: Options) -> list[str]:
     """Everything that must not be, in words."""
     found = [f"{v.case}: {fault}" for v in (*result.aimed, *result.storm) for fault in v.faults]
-    late = percentile(recoveries(result), 0.95)
-    if late > options.limit:
-        found.append(f"recovery p95 is {late.total_seconds():.1f} s")
+    for what in ("kill", "freeze"):
+        late = percentile(seconds(result, what), 0.95)
+        if late > options.limit:
+            found.append(f"recovery p95 after a {what} is {late.total_seconds():.1f} s")
     if result.naive and not any(v.count.done > 1 for v in result.naive):
         found.append("the control did not double: the laboratory is blind")
     return found
 
 
-def recoveries(result: Result) -> list[float]:
-    """All recovery times, in seconds."""
-    return [s for v in (*result.aimed, *result.storm) for s in v.recoveries]
+def seconds(result: Result, after: str = "") -> list[float]:
+    """The recovery times after one sort of blow, or after all."""
+    verdicts = (*result.aimed, *result.storm)
+    return [r.seconds for v in verdicts for r in v.recoveries if r.after.startswith(after)]
 
 
 def say(options: Options, text: str) -> None:
@@ -114,7 +120,6 @@ def show(result: Result, options: Options) -> None:
         for row in table(verdicts):
             print(line(title, row))
     everything = (*result.aimed, *result.storm)
-    times = recoveries(result)
     blows = result.journal.blows
     kills = sum(blow.what == "kill" for blow in blows)
     print(
@@ -125,21 +130,25 @@ def show(result: Result, options: Options) -> None:
         f"asked in doubt {sum(v.asked for v in everything)}; "
         f"control doubled {sum(v.count.done > 1 for v in result.naive)} of {len(result.naive)}"
     )
-    print(f"recovery over {len(times)} interruptions: {spread(times)} s (p50 p95 max)")
+    print("seconds from the restart, or the thaw, to the next progress (p50 p95 max):")
+    sorts = sorted({r.after for v in everything for r in v.recoveries})
+    for after in ("kill", "freeze", *sorts):
+        times = seconds(result, after)
+        print(f"  after a {after:18} {len(times):5} times: {spread(times)}")
 
 
 def line(title: str, row: Row) -> str:
     """One row of the table."""
+    times = spread([recovery.seconds for recovery in row.recoveries])
     return (
         f"{title + row.target:22} {row.kind:9} {row.what:7}  {row.cases:5} {row.planned:7} "
-        f"{row.fired:5} {row.asked:5} {row.lost:5} {row.doubled:7}  {spread(row.recoveries)}"
+        f"{row.fired:5} {row.asked:5} {row.lost:5} {row.doubled:7}  {times}"
     )
 
 
 def spread(times: list[float]) -> str:
     """Median, 95th percentile and maximum."""
-    shares = (percentile(times, share).total_seconds() for share in (0.5, 0.95, 1))
-    return " ".join(f"{seconds:6.2f}" for seconds in shares)
+    return " ".join(f"{percentile(times, share).total_seconds():6.2f}" for share in SHARES)
 
 
 def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any]:
@@ -150,7 +159,8 @@ def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any
         "seconds": result.took.total_seconds(),
         "violations": wrong,
         "recovery": {
-            str(p): percentile(recoveries(result), p).total_seconds() for p in (0.5, 0.95, 1)
+            what: {str(p): percentile(seconds(result, what), p).total_seconds() for p in SHARES}
+            for what in ("kill", "freeze")
         },
         "rows": {name: [asdict(row) for row in table(given)] for name, given in verdicts.items()},
     }

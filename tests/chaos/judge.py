@@ -11,6 +11,14 @@ from tests.chaos.outside import Books, Count
 from tests.chaos.plan import Trial
 
 
+@dataclass(frozen=True)
+class Recovery:
+    """How long a case stood still after what had hit it was healed."""
+
+    after: str
+    seconds: float
+
+
 @dataclass
 class Verdict:
     """One case: what it met, what became of it, and what is wrong with that."""
@@ -22,7 +30,7 @@ class Verdict:
     fired: int
     asked: int
     faults: list[str] = field(default_factory=list[str])
-    recoveries: list[float] = field(default_factory=list[float])
+    recoveries: list[Recovery] = field(default_factory=list[Recovery])
 
 
 @dataclass
@@ -38,7 +46,7 @@ class Row:
     asked: int = 0
     lost: int = 0
     doubled: int = 0
-    recoveries: list[float] = field(default_factory=list[float])
+    recoveries: list[Recovery] = field(default_factory=list[Recovery])
 
 
 def judge(journal: Journal, lane: Lane, trials: Iterable[Trial]) -> list[Verdict]:
@@ -118,18 +126,20 @@ def recover(journal: Journal, verdicts: Sequence[Verdict]) -> None:
 
 def _stood_still(
     mark: Mark, until: float, blows: Sequence[Blow], gates: Sequence[float]
-) -> float | None:
-    """Seconds from the healing of what had hit a case between two of its marks to the later.
+) -> Recovery | None:
+    """From the healing of what had hit a case between two of its marks to the later one.
 
     From the last healing, where several blows hit it; from the human's answer, where it
     waited for one. None if nothing hit it.
     """
     hits = [b for b in blows if mark.at - 0.05 <= b.at < until and _hits(b, mark)]
-    healed = [b.healed for b in hits if b.healed is not None]
+    healed = [(b.healed, b) for b in hits if b.healed is not None]
     if not healed or len(healed) < len(hits):
         return None
+    last, blow = max(healed, key=lambda pair: pair[0])
     answered = [at for at in gates if mark.at < at < until]
-    return max(0.0, until - max([*healed, *answered]))
+    what = f"{blow.what} of {blow.actor.split()[-2 if blow.actor[-1].isdigit() else -1]}"
+    return Recovery(what, max(0.0, until - max([last, *answered])))
 
 
 def _hits(blow: Blow, mark: Mark) -> bool:

@@ -12,12 +12,15 @@ from tests.chaos.plan import Trial
 
 LANE = "storm"
 AT_ONCE = 20
+PACE = timedelta(seconds=0.6)
+"""From the start of one case to the next: so many blows hit so many cases."""
+
 PATIENCE = timedelta(minutes=4)
 
 _WORKER_FREEZES = (0.3, 1.0, 4.0, 8.0)
 _SERVER_FREEZES = (0.3, 1.0, 3.0, 12.0)
 _OUTSIDE_FREEZES = (0.3, 1.0, 5.0)
-_BETWEEN = (2.0, 6.0)
+_BETWEEN = (1.0, 4.0)
 
 
 async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
@@ -28,12 +31,18 @@ async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
     blows = asyncio.ensure_future(_strike(lab, lane, rng, begun))
 
     async def one(trial: Trial) -> None:
-        async with slots:
-            if trial is trials[-1]:
-                begun.set()
+        try:
             await lab.run(lane, trial, PATIENCE)
+        finally:
+            slots.release()
 
-    await asyncio.gather(*(one(trial) for trial in trials))
+    running: list[asyncio.Task[None]] = []
+    for trial in trials:
+        await slots.acquire()
+        running.append(asyncio.ensure_future(one(trial)))
+        await asyncio.sleep(rng.uniform(0, 2) * PACE.total_seconds())
+    begun.set()
+    await asyncio.gather(*running)
     await blows
     await lab.quiet(lane)
     await asyncio.sleep(1)
