@@ -61,8 +61,12 @@ STICKY = timedelta(seconds=3)
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
 
-TASK_TIMEOUT = timedelta(seconds=5)
-"""How long a workflow task may take before its worker is taken for dead."""
+TASK_TIMEOUT = timedelta(seconds=4)
+"""How long a workflow task may take before its worker is taken for dead.
+
+A case whose worker dies in a read, a decision or a notification stands still for exactly
+this long: of all settings it limits recovery. A cold case must be replayed within it.
+"""
 
 
 class Agent:
