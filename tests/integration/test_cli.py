@@ -306,6 +306,29 @@ def test_a_second_signal_ends_a_worker_at_once_and_the_write_is_made_once(
     assert booked.count("/pay pay:hasty/pay/1") == 1
 
 
+def test_a_write_in_doubt_is_answered_from_the_shell(
+    project: Project, dev: subprocess.Popen[bytes]
+) -> None:
+    project.json("start", "pay", '{"id": "doubt", "amount": "1", "text": "cash"}')
+    calls = project.directory / "till.calls"
+    until(lambda: "/cash pay:doubt/cash/1" in calls.read_text())
+    os.kill(until(lambda: child(dev.pid, "handrail worker")).pid, signal.SIGKILL)
+    gate = until(lambda: [g for g in project.json("inbox")["gates"] if g["case"] == "pay:doubt"])[0]
+    assert gate["kind"] == "in_doubt"
+    assert list(gate["commands"]) == ["happened", "do-it", "drop"]
+
+    by = ("--by", "ana@example.com")
+    assert project.run("approve", gate["gate"], *by).returncode == 3
+    assert project.run("answer", gate["gate"], "drop", *by, "--result", "1").returncode == 2
+    said = gate["commands"]["happened"].replace("you@example.com", by[1]).split()
+    assert said[1:4] == ["answer", gate["gate"], "happened"]
+    assert project.run(*said[1:], "--result", '"seen in the till"').returncode == 0
+    shown = until(lambda: (s := project.json("show", "pay:doubt"))["state"] == "done" and s)
+    assert shown["why"] == "seen in the till"
+    assert shown["receipts"][0]["how"] == "confirmed"
+    assert calls.read_text().count("/cash pay:doubt/") == 1
+
+
 @pytest.mark.parametrize("what", ["handrail worker", "start-dev"])
 def test_dev_starts_again_what_is_killed(
     project: Project, dev: subprocess.Popen[bytes], what: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from paying import Invoice, choose, look, pay, tell
+from paying import Cash, Invoice, cash, choose, look, pay, tell
 from temporalio import workflow
 
 from handrail import AgentWorkflow, Outcome
@@ -15,6 +15,8 @@ class PayAgent(AgentWorkflow):
     @workflow.run
     async def run(self, invoice: Invoice) -> Outcome:
         await self.read(look, invoice)
+        if invoice.text == "cash":
+            return self.done(await self.write(cash, Cash(invoice=invoice.id)))
         paid = await self.write(pay, await self.decide(choose, invoice))
         await self.notify(tell, paid)
         return self.done("paid")

@@ -35,6 +35,12 @@ class Pay(Action):
     text: str
 
 
+class Cash(Action):
+    """Pay cash, which nobody can trace."""
+
+    invoice: str
+
+
 class Bill(Wire):
     text: str
 
@@ -69,6 +75,12 @@ async def take_back(action: Pay, effect: Effect) -> str:
 async def pay(action: Pay, effect: Effect) -> str:
     body = {"key": effect.key, "invoice": action.invoice, "amount": str(action.amount)}
     return await asyncio.to_thread(_post, "/pay", body)
+
+
+@write
+async def cash(action: Cash, effect: Effect) -> str:
+    del action
+    return await asyncio.to_thread(_post, "/cash", {"key": effect.key, "amount": "13"})
 
 
 @notify
