@@ -380,21 +380,27 @@ def _prepare(connection: sa.Connection) -> None:
             f"the ledger has schema {version}, this Handrail needs {SCHEMA_VERSION}; "
             "use the version that made it, or give HANDRAIL_LEDGER another database"
         )
+    else:
+        # A ledger that can only be read must be found out now, not at the first write.
+        connection.execute(sa.update(_schema).values(version=version))
 
 
 def _within(connection: sa.Connection, intent: Intent, limit: Limit) -> None:
     """Check one limit. The sum is exact: decimals are added here, not by the database."""
     since = datetime.now(UTC) - limit.window
-    query = sa.select(_effects.c.key, _effects.c.action).where(
+    others = (
         _effects.c.agent == intent.agent,
         _effects.c.step == intent.step,
         _effects.c.begun > since.timestamp(),
         _effects.c.state.in_([EffectState.INTENDED, EffectState.DONE]),
+        _effects.c.key != intent.key,
     )
-    used = Decimal(0)
-    for key, text in connection.execute(query):
-        if key != intent.key:
-            used += _share(limit, json.loads(text))
+    if limit.field is None:
+        number = sa.select(sa.func.count()).select_from(_effects).where(*others)
+        used = Decimal(connection.execute(number).scalar_one())
+    else:
+        actions = connection.execute(sa.select(_effects.c.action).where(*others)).scalars()
+        used = sum((_share(limit, json.loads(text)) for text in actions), Decimal(0))
     if used + _share(limit, intent.action) > limit.cap:
         raise OverLimit(limit, used)
 
