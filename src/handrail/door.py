@@ -127,9 +127,10 @@ class Door:
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
         findings = [] if attempt.undoes else await self._check_data(facts.action)
         findings += policy.refusals(facts)
-        if not any(f.kind is Kind.REFUSE for f in findings):
-            findings += await self._check_limits(policy, facts, attempt)
         findings += policy.holds(facts)
+        # Only before a human is asked: what passes is counted in the moment it begins.
+        if _gravest(findings) is Kind.HOLD:
+            findings += await self._check_limits(policy, facts, attempt)
         verdict = _verdict(policy, facts.step, findings)
         if verdict.kind is not Kind.HOLD or not attempt.rulings:
             return verdict
@@ -250,9 +251,13 @@ def _in_doubt(policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Do
     return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
 
-def _verdict(policy: Policy, step: str, findings: Sequence[Finding]) -> Verdict:
+def _gravest(findings: Sequence[Finding]) -> Kind:
     gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
-    kind = max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+    return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+
+
+def _verdict(policy: Policy, step: str, findings: Sequence[Finding]) -> Verdict:
+    kind = _gravest(findings)
     asks = policy.asks(findings, step) if kind is Kind.HOLD else ()
     return Verdict(kind=kind, findings=tuple(findings), asks=asks, policy=policy.label)
 
