@@ -48,6 +48,7 @@ from handrail.agent import SIGNALS, AgentWorkflow
 from handrail.checks import Check
 from handrail.door import Door
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
+from handrail.failures import ShortFailures
 from handrail.ledger import Ledger
 from handrail.payloads import claim_check
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
@@ -184,7 +185,9 @@ class Fleet:
 
         def converter(_: DataConverter | None) -> DataConverter:
             return dataclasses.replace(
-                pydantic_data_converter, external_storage=claim_check(payload_dir)
+                pydantic_data_converter,
+                failure_converter_class=ShortFailures,
+                external_storage=claim_check(payload_dir),
             )
 
         def runner(given: WorkflowRunner | None) -> WorkflowRunner:
