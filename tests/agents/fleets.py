@@ -32,7 +32,11 @@ POLICY: dict[str, Any] = {
     "roles": {"lead": LEAD},
 }
 
-WORKFLOWS = {"orders": orders_flow.OrderAgent, "patient": orders_flow.PatientAgent}
+WORKFLOWS = {
+    "orders": orders_flow.OrderAgent,
+    "patient": orders_flow.PatientAgent,
+    "standing": orders_flow.StandingAgent,
+}
 
 
 def policy(

@@ -11,6 +11,7 @@ from tests.agents.orders_steps import (
     Call,
     Order,
     Part,
+    Pay,
     Post,
     Ship,
     call,
@@ -68,3 +69,21 @@ class PatientAgent(_Fulfils):
     @workflow.run
     async def run(self, order: Order) -> Outcome:
         return await self.fulfil(order)
+
+
+@workflow.defn
+class StandingAgent(AgentWorkflow):
+    """Pays a standing order again and again, and renews its run on the way."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        while order.paid < order.times:
+            instalment = Pay(order=f"{order.number}, {order.paid + 1}", amount=order.amount)
+            await self.write(pay, instalment)
+            await self.notify(tell, order.number)
+            order = order.model_copy(update={"paid": order.paid + 1})
+            if order.paid < order.times:
+                await self.renew(order)
+        if "break" in order.parts:
+            raise RuntimeError("something broke")
+        return self.done(f"paid {order.paid} times")

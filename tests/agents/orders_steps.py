@@ -33,12 +33,17 @@ Part = Literal["pay", "ship", "post", "call", "tell", "break", "wait"]
 
 
 class Order(Event):
-    """An order. `parts` is what the agent does about it, one after the other."""
+    """An order. `parts` is what the agent does about it, one after the other.
+
+    `padding` makes its payment longer; `paid` is how far a standing order has come.
+    """
 
     number: str
     amount: Decimal = Decimal(50)
     parts: tuple[Part, ...] = ("pay",)
     padding: int = 0
+    times: int = 1
+    paid: int = 0
 
     @property
     @override
@@ -106,11 +111,15 @@ async def look_up(order: str) -> int:
     return 7
 
 
+def _payment(order: Order) -> Pay:
+    return Pay(order=order.number + " " * order.padding, amount=order.amount)
+
+
 @decide
 async def choose(order: Order) -> Decision[Pay, Facts]:
     """How much is to be paid."""
     return Decision(
-        action=Pay(order=order.number, amount=order.amount) if "pay" in order.parts else None,
+        action=_payment(order) if "pay" in order.parts else None,
         rationale="The goods are in stock. **Trust me.**",
         confidence=0.9,
         evidence=Facts(amount=order.amount, stock=7),
