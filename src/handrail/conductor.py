@@ -258,7 +258,8 @@ class Conductor:
         """Keep the books on what an attempt came to."""
         if answer.receipt is not None:
             self.case.wrote(answer.receipt, workflow.now())
-        elif attempt.undoes is None and answer.kind is not AnswerKind.IN_DOUBT:
+        elif attempt.undoes is None and not answer.token:
+            # A token names an attempt of which nobody knows whether it happened.
             self.case.unregister(attempt.key)
 
     async def _ask(self, question: Question, model: Model) -> tuple[str, Closing]:

@@ -262,7 +262,11 @@ def _answer_lines(gate: GateView) -> list[str]:
         signals.setdefault(ruling, []).append(f"`{signal}`")
     for ruling, names in signals.items():
         lines += [f"{' or '.join(names)}:", "", as_code(json.loads(ruling)), ""]
-    return [*lines, f"Or in a shell: `handrail approve {gate.gate} --by you@example.com`", ""]
+    who = f"--digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
+    said = {GateKind.IN_DOUBT: f"answer {gate.gate} happened"}.get(
+        gate.kind, f"approve {gate.gate}"
+    )
+    return [*lines, f"Or in a shell: `handrail {said} {who}`", ""]
 
 
 def _inline(text: str) -> str:

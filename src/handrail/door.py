@@ -223,7 +223,11 @@ class Door:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
             return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, step.name, [finding]))
         except Final as error:
-            return self._failed(policy, step, verdict, error)
+            failed = self._failed(policy, step, verdict, error)
+            # An earlier try may have happened all the same: then its undo must stay known.
+            row = await self.ledger.effect(attempt.key)
+            unknown = row is not None and row.state is EffectState.INTENDED
+            return failed.model_copy(update={"token": row.owner}) if row and unknown else failed
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
             last = isinstance(error, _HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS

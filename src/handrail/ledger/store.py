@@ -378,7 +378,7 @@ def _prepare(connection: sa.Connection) -> None:
     elif version != SCHEMA_VERSION:
         raise ConfigurationError(
             f"the ledger has schema {version}, this Handrail needs {SCHEMA_VERSION}; "
-            "use the version that made it, or give HANDRAIL_LEDGER another database"
+            "use the version that made it, or give HANDRAIL_LEDGER_URL another database"
         )
     else:
         # A ledger that can only be read must be found out now, not at the first write.
@@ -431,7 +431,7 @@ def _engine(url: str) -> sa.Engine:
         engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
-            f"HANDRAIL_LEDGER={url!r} cannot be used: {error}; "
+            f"HANDRAIL_LEDGER_URL={url!r} cannot be used: {error}; "
             "give sqlite:///path or postgresql+psycopg://user@host/database "
             "(and install handrail[postgres] for the latter)"
         ) from error
@@ -467,7 +467,7 @@ def _explain(error: BaseException, engine: sa.Engine) -> str:
         "read-only": "make it writable for this user",
         "full": "free some space; the step is retried",
         "unable to open": "create its directory, and make it writable",
-        "connect": "start the database, or correct HANDRAIL_LEDGER",
+        "connect": "start the database, or correct HANDRAIL_LEDGER_URL",
     }
     fix = next((say for word, say in fixes.items() if word in text.lower()), "see its log")
     return f"the ledger {where} cannot be used: {text}; fix: {fix}; nothing was written"
