@@ -225,7 +225,8 @@ def _headline(case: CaseView) -> str:
     state = case.state.replace("_", " ")
     if case.gates:
         asked = ", ".join(dict.fromkeys(r for gate in case.gates for r in gate.waiting_for))
-        state = f"{state} for {asked}"
+        waits = "for" if case.state is State.WAITING else "with an open question for"
+        state = f"{state} {waits} {asked}"
     return f"{state}{f': {_inline(case.why)}' if case.why else ''}"
 
 
