@@ -23,7 +23,7 @@ class ChaosAgent(AgentWorkflow):
     @workflow.run
     async def run(self, order: Order) -> Outcome:
         """Look, choose, do, tell; and fail where the order says so."""
-        level = await self.read(look, order.kind)
+        level = await self.read(look, order)
         decision = await self.decide(choose, order, level)
         action = decision.action
         assert action is not None

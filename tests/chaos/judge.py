@@ -112,27 +112,31 @@ def recover(journal: Journal, verdicts: Sequence[Verdict]) -> None:
     marks = sorted(journal.marks, key=lambda mark: (mark.case, mark.at))
     for case, group in groupby(marks, key=lambda mark: mark.case):
         if case in by_case:
-            verdict = by_case[case]
-            gates = [asked.at for asked in journal.asked if asked.case == case]
-            points = list(group)
-            ends = [(m.at, m) for m in points[1:]]
-            if verdict.ended.status is not None:
-                ends.append((verdict.ended.at, points[-1]))
-            for mark, (until, _) in zip(points, ends, strict=False):
-                stood = _stood_still(mark, until, journal.blows, gates)
-                if stood is not None:
-                    verdict.recoveries.append(stood)
+            by_case[case].recoveries = list(_recoveries(by_case[case], list(group), journal))
+
+
+def _recoveries(verdict: Verdict, marks: Sequence[Mark], journal: Journal) -> Iterable[Recovery]:
+    gates = [asked.at for asked in journal.asked if asked.case == verdict.case]
+    ends = [mark.at for mark in marks[1:]]
+    if verdict.ended.status is not None:
+        ends.append(verdict.ended.at)
+    worker = 0
+    for mark, until in zip(marks, ends, strict=False):
+        worker = worker if mark.boundary.startswith("outside:") else mark.pid
+        hits = [b for b in journal.blows if mark.at - 0.05 <= b.at < until]
+        stood = _stood_still(mark, until, [b for b in hits if _hits(b, mark, worker)], gates)
+        if stood is not None:
+            yield stood
 
 
 def _stood_still(
-    mark: Mark, until: float, blows: Sequence[Blow], gates: Sequence[float]
+    mark: Mark, until: float, hits: Sequence[Blow], gates: Sequence[float]
 ) -> Recovery | None:
     """From the healing of what had hit a case between two of its marks to the later one.
 
     From the last healing, where several blows hit it; from the human's answer, where it
     waited for one. None if nothing hit it.
     """
-    hits = [b for b in blows if mark.at - 0.05 <= b.at < until and _hits(b, mark)]
     healed = [(b.healed, b) for b in hits if b.healed is not None]
     if not healed or len(healed) < len(hits):
         return None
@@ -142,14 +146,15 @@ def _stood_still(
     return Recovery(what, max(0.0, until - max([last, *answered])))
 
 
-def _hits(blow: Blow, mark: Mark) -> bool:
+def _hits(blow: Blow, mark: Mark, worker: int) -> bool:
+    """Whether a blow hit a case that had last reached `mark`, in the hands of `worker`."""
     if blow.actor == "server":
         return True
     if blow.actor.endswith("outside"):
         lane = mark.case.partition(":")[0]
         places = ("client:", "outside:", "write:before-effect", "find:before", "undo:before-effect")
         return blow.actor.startswith(f"{lane} ") and mark.boundary.startswith(places)
-    return blow.pid == mark.pid
+    return blow.pid == worker
 
 
 def table(verdicts: Iterable[Verdict]) -> list[Row]:

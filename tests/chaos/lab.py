@@ -181,7 +181,9 @@ class Forked(Actor):
 
     @override
     def start(self) -> None:
-        process = _FORKING.Process(target=_child, args=(self._main, self._spec), daemon=True)
+        process = _FORKING.Process(
+            target=_child, args=(self._main, self._spec, self._journal.room), daemon=True
+        )
         process.start()
         assert process.pid is not None
         self.pid = process.pid
@@ -223,7 +225,11 @@ class Cold(Actor):
         self.died()
 
 
-def _child(main: Callable[[Any], None], spec: object) -> None:
+def _child(main: Callable[[Any], None], spec: Any, room: Path) -> None:
+    # A worker's log goes to a file: into a pipe that nobody reads it would hang.
+    log = os.open(room / "workers.log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
     # The parent is the fork server, which goes when the laboratory goes, however that ends.
     ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
     main(spec)
@@ -308,7 +314,11 @@ class Lab:
         case = f"{lane.name}:{trial.key}"
         self.journal.ended[case] = Ended()
         order = Order(
-            id=trial.key, kind=trial.kind, amount=300 if trial.held else 50, spoil=trial.spoil
+            id=trial.key,
+            kind=trial.kind,
+            amount=300 if trial.held else 50,
+            spoil=trial.spoil,
+            takes=trial.takes.total_seconds(),
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):

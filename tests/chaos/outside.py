@@ -6,6 +6,7 @@ notifications, which records the reference of each message. Every call that arri
 every effect is committed with synchronous=FULL before it is answered.
 """
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Callable
@@ -32,11 +33,15 @@ _COMMITTED = {"do": "outside:committed", "undo": "outside:undone", "tell": "outs
 
 
 class Wanted(BaseModel, frozen=True, extra="forbid"):
-    """What a call asks for. `of`: the reference of what an undo takes back."""
+    """What a call asks for. `of`: the reference of what an undo takes back.
+
+    `takes`: seconds that it takes, half of them before the commit and half after it.
+    """
 
     case: str
     ref: str
     of: str | None = None
+    takes: float = 0
 
 
 @dataclass(frozen=True)
@@ -131,8 +136,10 @@ def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
         books.called(surface, op, wanted)
         if op == "do":
             reached("outside:received", wanted.case)
+        await asyncio.sleep(wanted.takes / 2)
         number = books.act(surface, op, wanted)
         reached(_COMMITTED[op], wanted.case)
+        await asyncio.sleep(wanted.takes / 2)
         return JSONResponse({"number": number})
 
     async def find(request: Request) -> Response:

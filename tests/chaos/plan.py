@@ -65,13 +65,17 @@ class Fault(BaseModel, frozen=True):
 
 
 class Trial(BaseModel, frozen=True):
-    """One case, the faults it meets, and how it must end."""
+    """One case, the faults it meets, and how it must end.
+
+    `takes`: how long the outside world takes over each of its answers.
+    """
 
     key: str
     target: str
     kind: Kind
     held: bool = False
     spoil: bool = False
+    takes: timedelta = timedelta()
     faults: tuple[Fault, ...] = ()
 
     @property
@@ -131,7 +135,7 @@ def naive(rng: random.Random, times: int) -> list[Trial]:
 
 
 def quiet(rng: random.Random, cases: int) -> list[Trial]:
-    """Cases without faults of their own, of all kinds: for the storm."""
+    """Cases of all kinds without faults of their own, slow enough to be hit: for the storm."""
     kinds = cycle(KINDS)
     return [
         Trial(
@@ -140,6 +144,7 @@ def quiet(rng: random.Random, cases: int) -> list[Trial]:
             kind=next(kinds),
             held=rng.random() < 0.2,
             spoil=rng.random() < 0.15,
+            takes=timedelta(seconds=rng.uniform(0.2, 2.5)),
         )
         for n in range(cases)
     ]

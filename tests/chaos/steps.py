@@ -1,5 +1,6 @@
 """The steps of the agent under test: all three kinds of write, each with its undo."""
 
+import asyncio
 import contextlib
 import functools
 import os
@@ -38,6 +39,7 @@ class Order(Event):
     kind: Kind
     amount: int
     spoil: bool
+    takes: float
 
     @property
     @override
@@ -49,18 +51,21 @@ class Keyed(Action):
     """Do it where the outside system takes a key."""
 
     amount: int
+    takes: float
 
 
 class Findable(Action):
     """Do it where the outside system can be asked."""
 
     amount: int
+    takes: float
 
 
 class Plain(Action):
     """Do it where the outside system can do neither."""
 
     amount: int
+    takes: float
 
 
 class Seen(BaseModel):
@@ -93,15 +98,17 @@ async def warm_up() -> None:
         await client().get("/truth", params={"case": "", "op": ""})
 
 
-async def send(surface: str, op: str, case: str, ref: str, of: str | None = None) -> int:
-    """Make an effect in the outside world; returns its number there.
+async def send(
+    surface: str, op: str, case: str, ref: str, *, of: str | None = None, takes: float = 0
+) -> int:
+    """Make an effect in the outside world, which `takes` seconds; returns its number there.
 
     Raises:
         NotDone: if nobody listened, so that nothing can have happened.
     """
     if op != "undo":
         reached("client:sending" if op == "do" else "client:telling", case)
-    wanted = {"case": case, "ref": ref, "of": of}
+    wanted = {"case": case, "ref": ref, "of": of, "takes": takes}
     try:
         answer = await client().post(f"/{surface}/{op}", json=wanted)
     except httpx2.ConnectError as error:
@@ -134,52 +141,57 @@ async def _find_undone(_: Any, effect: Effect) -> int | None:
 
 
 @read
-async def look(kind: str) -> int:
+async def look(order: Order) -> int:
     """Look at the world."""
-    return len(kind)
+    await asyncio.sleep(order.takes)
+    return order.amount
 
 
 @decide
 async def choose(order: Order, level: int) -> Decision[Keyed | Findable | Plain, Seen]:
     """Choose what to do."""
-    action = ACTIONS[order.kind](amount=order.amount)
+    action = ACTIONS[order.kind](amount=order.amount, takes=order.takes)
     return Decision(action=action, rationale="ordered", confidence=1, evidence=Seen(level=level))
 
 
 @write(idempotent=True, timeout=WRITE_TIMEOUT)
 async def undo_keyed(action: Keyed, effect: Effect) -> int:
     """Take it back under a key."""
-    return await send("keyed", "undo", effect.case, effect.key, undone(effect))
+    return await send(
+        "keyed", "undo", effect.case, effect.key, of=undone(effect), takes=action.takes
+    )
 
 
 @write(find=_find_undone, timeout=WRITE_TIMEOUT)
 async def undo_findable(action: Findable, effect: Effect) -> int:
     """Take it back so that it can be found."""
-    return await send("findable", "undo", effect.case, effect.key, undone(effect))
+    return await send(
+        "findable", "undo", effect.case, effect.key, of=undone(effect), takes=action.takes
+    )
 
 
 @write(timeout=WRITE_TIMEOUT)
 async def undo_plain(action: Plain, effect: Effect) -> int:
     """Take it back, and never know."""
-    return await send("plain", "undo", effect.case, effect.key)
+    return await send("plain", "undo", effect.case, effect.key, takes=action.takes)
 
 
 @write(undo=undo_keyed, idempotent=True, timeout=WRITE_TIMEOUT)
 async def do_keyed(action: Keyed, effect: Effect) -> int:
     """Do it under a key."""
-    return await send("keyed", "do", effect.case, effect.key)
+    return await send("keyed", "do", effect.case, effect.key, takes=action.takes)
 
 
 @write(undo=undo_findable, find=_find_done, timeout=WRITE_TIMEOUT)
 async def do_findable(action: Findable, effect: Effect) -> int:
     """Do it so that it can be found."""
-    return await send("findable", "do", effect.case, effect.key)
+    return await send("findable", "do", effect.case, effect.key, takes=action.takes)
 
 
 @write(undo=undo_plain, timeout=WRITE_TIMEOUT)
 async def do_plain(action: Plain, effect: Effect) -> int:
     """Do it, and never know."""
-    return await send("plain", "do", effect.case, effect.key)
+    return await send("plain", "do", effect.case, effect.key, takes=action.takes)
 
 
 @notify

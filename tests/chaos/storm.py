@@ -11,16 +11,16 @@ from tests.chaos.lab import Actor, Blow, Lab, Lane
 from tests.chaos.plan import Trial
 
 LANE = "storm"
-AT_ONCE = 20
-PACE = timedelta(seconds=0.6)
-"""From the start of one case to the next: so many blows hit so many cases."""
+AT_ONCE = 24
+PACE = timedelta(seconds=0.4)
+"""From the start of one case to the next."""
 
 PATIENCE = timedelta(minutes=4)
 
 _WORKER_FREEZES = (0.3, 1.0, 4.0, 8.0)
 _SERVER_FREEZES = (0.3, 1.0, 3.0, 12.0)
 _OUTSIDE_FREEZES = (0.3, 1.0, 5.0)
-_BETWEEN = (1.0, 4.0)
+_BETWEEN = (0.5, 3.5)
 
 
 async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
