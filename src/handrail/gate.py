@@ -94,6 +94,14 @@ class Leg(Wire):
         return self.ask.stages[self.stage]
 
     @property
+    def starts(self) -> tuple[datetime, ...]:
+        """Since when each of the stages reached is asked."""
+        starts = [self.since]
+        for stage in reversed(self.ask.stages[: self.stage]):
+            starts.insert(0, starts[0] - stage.after)
+        return tuple(starts)
+
+    @property
     def deadline(self) -> datetime:
         """When this stage's time is over."""
         return self.since + self.now_asked.after
@@ -144,17 +152,23 @@ class Gate(Wire):
         """The chains that have no quorum yet; none of a closed gate."""
         if self.closed is not None:
             return ()
-        agreeing = self.agreeing()
-        return tuple(leg for leg in self.legs if not _settled(leg, agreeing))
+        said = self.said()
+        owing = tuple(leg for leg in self.legs if not _settled(leg, said))
+        # Only a ruling closes a gate. Were none owing, it would never be over either.
+        return owing or self.legs
 
-    def agreeing(self, answer: str | None = None) -> frozenset[str]:
-        """Who agreed to exactly this action, here or before the gate had to open again.
+    def agreeing(self) -> frozenset[str]:
+        """Who agreed to exactly this action, here or before the gate had to open again."""
+        return frozenset(by for by, _ in self.said())
+
+    def said(self, answer: str | None = None) -> tuple[tuple[str, datetime], ...]:
+        """Who agreed to exactly this action, and when; what was given before, as it opened.
 
         With `answer`: who gave that answer to a gate in doubt.
         """
         verbs = {Verb.ANSWER} if answer else {Verb.APPROVE, Verb.AMEND}
-        return frozenset(
-            r.by
+        return tuple(
+            (r.by, max(r.at, self.opened))
             for r in (*self.question.given, *self.rulings)
             if r.accepted
             and r.verb in verbs
@@ -267,7 +281,7 @@ def _refusal(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
         return f"{by} holds none of the roles asked ({', '.join(_roles(gate))})"
     if by == person(gate.question.requester or "") and verb != Verb.REJECT:
         return f"{by} asked for this case and may not approve it"
-    if by in gate.agreeing() or any(r.accepted and r.by == by for r in gate.rulings):
+    if _has_ruled(gate, by):
         return f"{by} has ruled on this gate already"
     if verb != Verb.ANSWER and ruling.answer is not None:
         return f"`answer` goes with the signal `answer`, not with `{verb}`"
@@ -303,13 +317,14 @@ def _decide(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Actio
     if verb == Verb.AMEND and amended is not None:
         action = amended.model_dump(mode="json")
         return _close(gate, _closing("amended", record).model_copy(update={"action": action}))
-    agreeing = gate.agreeing(ruling.answer)
-    if not all(_settled(leg, agreeing) for leg in gate.legs):
+    said = gate.said(ruling.answer)
+    if not all(_settled(leg, said) for leg in gate.legs):
         return gate
-    closing = Closing(how="approved", at=record.at, by=tuple(sorted(agreeing)), why=ruling.why)
+    by = tuple(sorted({who for who, _ in said}))
+    closing = Closing(how="approved", at=record.at, by=by, why=ruling.why)
     if verb == Verb.ANSWER:
-        said = {"how": "answered", "answer": ruling.answer, "result": ruling.result}
-        closing = closing.model_copy(update=said)
+        answer = {"how": "answered", "answer": ruling.answer, "result": ruling.result}
+        closing = closing.model_copy(update=answer)
     return _close(gate, closing)
 
 
@@ -321,19 +336,33 @@ def _close(gate: Gate, closing: Closing) -> Gate:
     return gate.model_copy(update={"closed": closing})
 
 
-def _settled(leg: Leg, agreeing: Iterable[str]) -> bool:
+def _settled(leg: Leg, said: Iterable[tuple[str, datetime]]) -> bool:
     """Whether one of the stages reached has its quorum.
 
     A person counts for the own stage and for earlier ones: an approval from above
-    completes a quorum below, one from below never fills a quorum above.
+    completes a quorum below, one from below never fills a quorum above. What was said
+    before a stage was reached was not said for it: otherwise time alone would approve.
     """
-    said = set(agreeing)
-    people: set[str] = set()
-    for stage in reversed(leg.reached):
-        people |= _people(stage)
-        if len(said & people) >= stage.quorum:
+    given = tuple(said)
+    counting: set[str] = set()
+    for stage, start in zip(reversed(leg.reached), reversed(leg.starts), strict=True):
+        people = _people(stage)
+        counting |= {by for by, at in given if at >= start and by in people}
+        if len(counting) >= stage.quorum:
             return True
     return False
+
+
+def _has_ruled(gate: Gate, by: str) -> bool:
+    """Whether they have ruled, and have not been asked as somebody else since."""
+    here = [r.at for r in gate.rulings if r.accepted and r.by == by]
+    times = [*here, *(at for who, at in gate.said() if who == by)]
+    if not times:
+        return False
+    stages = (
+        (s, at) for leg in gate.owing() for s, at in zip(leg.reached, leg.starts, strict=True)
+    )
+    return not any(by in _people(stage) and start > max(times) for stage, start in stages)
 
 
 def _people(stage: Stage) -> set[str]:
