@@ -46,6 +46,9 @@ POLL = timedelta(milliseconds=200)
 GRACE = timedelta(seconds=2)
 """How long after its end an attempt's request may still be on its way."""
 
+PATIENCE = timedelta(seconds=15)
+"""How long a receipt is tried to be kept while the ledger is away."""
+
 _current: ContextVar[Effect] = ContextVar("handrail_effect")
 
 
@@ -263,11 +266,23 @@ class _Writer:
             result=value,
         )
         reached("write:before-receipt", self.attempt.case)
-        await _whole(self.ledger.finish(receipt, fault))
+        await self._finish(receipt, fault)
         self._reached("after-receipt")
         if fault is not None:
             raise BadResult(f"{self.step.name} happened (receipt {self.attempt.key}), but {fault}")
         return receipt
+
+    async def _finish(self, receipt: Receipt, fault: str | None) -> None:
+        """Commit a receipt. What is known now a human would have to be asked about later."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE.total_seconds()
+        while True:
+            try:
+                return await _whole(self.ledger.finish(receipt, fault))
+            except LedgerUnavailable:
+                if clock() > until:
+                    raise
+                await asyncio.sleep(POLL.total_seconds())
 
     async def _in_time(self, work: Awaitable[Any]) -> Any:
         """Await `work` until the deadline; begin nothing when the deadline is over."""

@@ -3,6 +3,7 @@
 import asyncio
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -16,7 +17,7 @@ import pytest
 from handrail import Action, Effect, Ledger, NotDone, effects, write
 from handrail.actions import Attempt, Receipt, Undoes, digest_of, undo_key
 from handrail.effects import KeyUsed
-from handrail.ledger import EffectState
+from handrail.ledger import EffectState, store
 from handrail.steps import Write
 
 KEY = "pay:1/pay/1"
@@ -183,6 +184,27 @@ async def test_an_attempt_that_broke_off_is_not_waited_for_until_its_deadline(
     async with asyncio.timeout(5):
         receipt = await once(ledger, pay, attempt_at(pay))
     assert receipt.how == "found"
+
+
+async def test_a_receipt_is_kept_although_the_ledger_is_away_for_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "BUSY", timedelta(milliseconds=50))
+    other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
+
+    @write
+    async def pay(action: Pay, effect: Effect) -> str:
+        other.execute("begin immediate")
+        asyncio.get_running_loop().call_later(0.5, other.execute, "rollback")
+        return "paid"
+
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        receipt = await once(ledger, pay, attempt_at(pay))
+        row = await ledger.effect(KEY)
+    other.close()
+    assert receipt.how == "written"
+    assert row is not None
+    assert row.receipt == receipt
 
 
 FROZEN = """
