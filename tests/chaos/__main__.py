@@ -14,6 +14,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import structlog
+
 from tests.chaos import aimed, plan, storm
 from tests.chaos.human import Human
 from tests.chaos.judge import Row, Verdict, judge, percentile, recover, table
@@ -169,6 +171,7 @@ def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any
 def main() -> int:
     """Run, print, and return the exit code: 1 on any violation."""
     options = arguments()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     say(options, f"chaos: seed {options.seed} (run it again with --seed {options.seed})")
     room = Path(tempfile.mkdtemp(prefix="handrail-chaos-"))
     result = asyncio.run(experiment(options, room))
@@ -199,7 +202,7 @@ def arguments() -> Options:
     parser.add_argument("--limit", type=float, default=5, help="seconds of recovery, p95")
     given: dict[str, Any] = vars(parser.parse_args())
     if given["cases"] is None:
-        given["cases"] = 20 if given["short"] else 300
+        given["cases"] = 15 if given["short"] else 300
     given["limit"] = timedelta(seconds=given["limit"])
     return Options(**given)
 

@@ -17,6 +17,9 @@ PACE = timedelta(seconds=0.4)
 
 PATIENCE = timedelta(minutes=4)
 
+_START = timedelta(seconds=2)
+"""Until the workers are up: a case that nobody has begun cannot be hit."""
+
 _WORKER_FREEZES = (0.3, 1.0, 4.0, 8.0)
 _SERVER_FREEZES = (0.3, 1.0, 3.0, 12.0)
 _OUTSIDE_FREEZES = (0.3, 1.0, 5.0)
@@ -26,6 +29,7 @@ _BETWEEN = (0.5, 3.5)
 async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
     """Run the trials under random blows; heal when the last has begun; wait for all."""
     lane = lab.open_lane(LANE, trials, cold=True)
+    await asyncio.sleep(_START.total_seconds())
     slots = asyncio.Semaphore(AT_ONCE)
     begun = asyncio.Event()
     blows = asyncio.ensure_future(_strike(lab, lane, rng, begun))
