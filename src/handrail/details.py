@@ -44,7 +44,8 @@ _QUOTED = 2_000
 _LINE = 500
 _UNUSUAL = re.compile(r"[^\n\t -~]")
 _QUOTABLE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
-_INLINE = str.maketrans({c: f"\\{c}" for c in "`*_[]<>#|~"})
+_INLINE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~"})
+_LINE_START = re.compile(r"^(\d*)([-+=.)])")
 
 
 class LogLine(BaseModel):
@@ -185,13 +186,23 @@ def spelt_out(text: str) -> str:
 def _spelt(found: re.Match[str]) -> str:
     character = found[0]
     hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
-    return f"\\u{ord(character):04x}" if hidden else character
+    if not hidden:
+        return character
+    # As JSON spells it, so that what is shown of an action is what is in it.
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
 def quoted(text: str) -> str:
     """Text that somebody else wrote, as a Markdown quotation that it cannot leave."""
     shown = spelt_out(text[:_QUOTED]) + (" […]" if len(text) > _QUOTED else "")
-    return "\n".join(f"> {line}" for line in shown.translate(_QUOTABLE).splitlines() or [""])
+    lines = (line.strip() for line in shown.translate(_QUOTABLE).splitlines() or [""])
+    return "\n".join(f"> {_LINE_START.sub(_escaped, line)}" for line in lines)
+
+
+def _escaped(marker: re.Match[str]) -> str:
+    """A marker at the start of a line: of a list, a rule or a heading."""
+    return f"{marker[1]}\\{marker[2]}"
 
 
 def as_code(value: Any) -> str:
@@ -210,7 +221,9 @@ def markdown(case: CaseView) -> str:
         lines += _gate_lines(gate)
     if case.receipts:
         lines += ["#### Written", ""]
-        lines += [f"- `{r.step}` {r.how} at {moment(r.at)}, key `{r.key}`" for r in case.receipts]
+        lines += [
+            f"- `{r.step}` {r.how} at {moment(r.at)}, key {_code(r.key)}" for r in case.receipts
+        ]
         lines.append("")
     lines += ["#### What happened so far", ""]
     if len(case.log) > LOG_SHOWN:
@@ -268,6 +281,15 @@ def _answer_lines(gate: GateView) -> list[str]:
         gate.kind, f"approve {gate.gate}"
     )
     return [*lines, f"Or in a shell: `handrail {said} {who}`", ""]
+
+
+def _code(text: str) -> str:
+    """Text in a code span that it cannot close."""
+    ticks = "`"
+    shown = spelt_out(text[:_LINE]).replace("\n", " ")
+    while ticks in shown:
+        ticks += "`"
+    return f"{ticks} {shown} {ticks}" if len(ticks) > 1 else f"`{shown}`"
 
 
 def _inline(text: str) -> str:
