@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -294,6 +295,21 @@ async def test_under_a_broken_policy_nothing_is_written_and_it_goes_on_when_mend
         put_policy(tmp_path, policy(version=3))
         assert (await case.outcome()).status is State.DONE
     assert outside.effects("pay") == PAID
+
+
+async def test_where_proof_is_required_nothing_unproven_lets_it_happen(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path, policy(proof="required"))) as stage:
+        case = await stage.start("orders", ORDER)
+        seen = await case.gate()
+        await ANA.approve(case, seen)
+        again = await case.gate(but=seen)
+        assert "0 of 1" in " ".join(finding.why for finding in again.findings)
+        await case.pass_time(timedelta(hours=8))
+        assert (await case.outcome()).status is State.EXPIRED
+        assert len((await case.history()).events) < 60
+    assert outside.effects("pay") == []
 
 
 async def test_an_action_that_the_policy_does_not_list_is_held(
