@@ -2,4 +2,85 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.exc import OperationalError
+
 pytest_plugins = ["handrail.testing.fixtures"]
+
+
+# PostgreSQL, as nobody, on a socket in a directory of its own.
+
+
+def _postgres_binaries() -> Path | None:
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    return found[-1].parent if found else None
+
+
+def _as_nobody() -> dict[str, Any]:
+    """PostgreSQL refuses to run as root."""
+    if os.getuid() != 0:
+        return {}
+    nobody = pwd.getpwnam("nobody")
+    return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Generator[str]:
+    binaries = _postgres_binaries()
+    if binaries is None:
+        pytest.skip("no PostgreSQL server is installed here")
+    pytest.importorskip("psycopg")
+    home = Path(tempfile.mkdtemp(prefix="pg"))
+    who = _as_nobody()
+    if who:
+        os.chown(home, who["user"], who["group"])
+    data = home / "data"
+    quiet: dict[str, Any] = {
+        "stdout": subprocess.DEVNULL,
+        "stderr": subprocess.DEVNULL,
+        "cwd": home,
+    }
+    make = [binaries / "initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"]
+    subprocess.run(make, check=True, **quiet, **who)
+    options = ["-k", home, "-c", "listen_addresses=", "-c", "fsync=off"]
+    with subprocess.Popen([binaries / "postgres", "-D", data, *options], **quiet, **who) as server:
+        url = f"postgresql+psycopg://postgres@/postgres?host={home}"
+        try:
+            _until_it_answers(url)
+            yield url
+        finally:
+            server.terminate()
+            server.wait(timeout=20)
+            shutil.rmtree(home, ignore_errors=True)
+
+
+def _until_it_answers(url: str) -> None:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    for _ in range(200):
+        with contextlib.suppress(OperationalError), engine.connect():
+            return
+        time.sleep(0.05)
+    raise TimeoutError("PostgreSQL does not answer")
+
+
+@pytest.fixture
+def postgres_url(postgres: str) -> Generator[str]:
+    """The URL of an empty database on PostgreSQL."""
+    engine = sa.create_engine(postgres, isolation_level="AUTOCOMMIT", poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        connection.execute(sa.text("create database handrail"))
+    yield postgres.replace("/postgres?", "/handrail?")
+    with engine.connect() as connection:
+        connection.execute(sa.text("drop database handrail with (force)"))

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SCHEMA_VERSION = 1
+_SCHEMA_LOCK = 0x68616E6472
+"""Any number that other programs on the same database do not lock on."""
+
 BUSY = timedelta(seconds=5)
 """How long a write waits for a locked SQLite file before it fails and is retried."""
 
@@ -137,7 +140,11 @@ class Ledger:
             ConfigurationError: if the database belongs to another version of Handrail.
             LedgerUnavailable: if it cannot be opened or written.
         """
-        await self._run(_prepare)
+        try:
+            await self._run(_prepare)
+        except BaseException:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -347,7 +354,10 @@ def _values(intent: Intent) -> dict[str, Any]:
     }
 
 
-_INSERT_POSTGRES = postgresql.insert(_effects).on_conflict_do_nothing()
+# Whether a row was inserted is only known of an INSERT when that is asked for.
+_INSERT_POSTGRES = (
+    postgresql.insert(_effects).on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+)
 _INSERT_SQLITE = sqlite.insert(_effects).on_conflict_do_nothing()
 _ONE = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key")).with_for_update()
 _FORBID = (
@@ -371,6 +381,9 @@ _END = (
 
 
 def _prepare(connection: sa.Connection) -> None:
+    if connection.dialect.name != "sqlite":
+        # Workers that start together on a new database would make its tables at once.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
     _meta.create_all(connection)
     version = connection.execute(sa.select(_schema.c.version)).scalar()
     if version is None:
