@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, event
 
 from handrail import Ledger, LedgerUnavailable, State
 from handrail.ledger import store
-from handrail.testing import Outside, eventually
+from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
@@ -152,3 +152,20 @@ async def test_a_ledger_that_cannot_be_opened_says_what_to_do(tmp_path: Path) ->
 async def _open(url: str) -> None:
     async with Ledger(url):
         pass
+
+
+async def test_on_postgresql_each_kind_of_write_is_made_once(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, postgres_url: str
+) -> None:
+    for surface in ("pay", "ship", "post"):
+        outside.break_down(surface, "after")
+    async with run_fleet(orders(tmp_path), ledger=postgres_url) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("pay", "ship", "post")))
+        seen = await case.gate()
+        assert (seen.kind, seen.step) == ("in_doubt", "post")
+        assert (await Human("ana@example.com").answer(case, "happened", result="x")).accepted
+        outcome = await case.outcome()
+        assert (await stage.start("orders", Order(number="1"))).duplicate
+    assert outcome.status is State.DONE
+    assert [receipt.how for receipt in outcome.receipts] == ["written", "found", "confirmed"]
+    assert outside.doubled() == []
