@@ -12,7 +12,6 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-import psutil
 from temporalio.api.enums.v1 import EventType
 from temporalio.client import Client
 
@@ -62,12 +61,14 @@ class Size:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What a case costs that waits for a human, in kilobytes (1,000 bytes)."""
+    """What a case costs that waits for a human, in kilobytes (1,000 bytes).
+
+    `worker_memory`: resident, in a worker that keeps all of them in its cache.
+    """
 
     contender: str
     cases: int
     worker_memory: float
-    server_memory: float
     server_disk: float
 
 
@@ -175,7 +176,10 @@ def _written(contender: Contender, keys: set[str], entered: dict[str, int]) -> N
 
 
 async def held_load(bench: Bench, contender: Contender, cases: int, concurrency: int) -> Load:
-    """Run cases that wait for a human. What it costs to look at them is not counted."""
+    """Run cases that wait for a human. What it costs to look at them is not counted.
+
+    Rate and time of a case are those from its approval on.
+    """
     begun: list[tuple[str, Handle]] = []
 
     async def begin() -> None:
@@ -186,7 +190,8 @@ async def held_load(bench: Bench, contender: Contender, cases: int, concurrency:
     await at_once([begin] * cases, concurrency)
     await worker.quiet()
     marks.append(bench.cpu(contender))
-    jobs = [_approving(handle, await _approval(contender, handle)) for _, handle in begun]
+    took: list[float] = []
+    jobs = [_approving(handle, await _approval(contender, handle), took) for _, handle in begun]
     await worker.quiet()
     marks.append(bench.cpu(contender))
     sent = time.perf_counter()
@@ -197,7 +202,7 @@ async def held_load(bench: Bench, contender: Contender, cases: int, concurrency:
     spent = [
         (marks[1][i] - marks[0][i] + marks[3][i] - marks[2][i]) * 1000 / cases for i in range(3)
     ]
-    return Load(contender.name, concurrency, cases, cases / seconds, float("nan"), *spent)
+    return Load(contender.name, concurrency, cases, cases / seconds, percentile(took, 50), *spent)
 
 
 async def _approval(contender: Contender, handle: Handle) -> object:
@@ -209,10 +214,12 @@ async def _approval(contender: Contender, handle: Handle) -> object:
             await asyncio.sleep(0.05)
 
 
-def _approving(handle: Handle, said: object) -> Callable[[], Awaitable[None]]:
+def _approving(handle: Handle, said: object, took: list[float]) -> Callable[[], Awaitable[None]]:
     async def job() -> None:
+        begun = time.perf_counter()
         await handle.signal("approve", said)
         await ended(handle)
+        took.append((time.perf_counter() - begun) * 1000)
 
     return job
 
@@ -278,21 +285,17 @@ async def waiting(bench: Bench, contender: Contender, cases: int) -> Waiting:
     worker = await bench.add(contender)
     await load(bench, contender, 50, 16)
     await worker.quiet()
-    before = (worker.resident(), _resident(bench.server), _stored(bench.database))
+    before = (worker.resident(), _stored(bench.database))
 
     async def begin() -> None:
         await bench.start(contender, HELD)
 
     await at_once([begin] * cases, 16)
     await worker.quiet()
-    after = (worker.resident(), _resident(bench.server), _stored(bench.database))
+    after = (worker.resident(), _stored(bench.database))
     await bench.remove(contender)
-    memory, server, disk = ((b - a) / 1000 / cases for a, b in zip(before, after, strict=True))
-    return Waiting(contender.name, cases, memory, server, disk)
-
-
-def _resident(pid: int) -> int:
-    return psutil.Process(pid).memory_info().rss
+    memory, disk = ((b - a) / 1000 / cases for a, b in zip(before, after, strict=True))
+    return Waiting(contender.name, cases, memory, disk)
 
 
 def _stored(database: Path) -> int:

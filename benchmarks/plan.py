@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 
 from benchmarks.contender import (
@@ -37,12 +39,20 @@ from benchmarks.measure import (
 from benchmarks.stats import in_turn
 from handrail.server import EmbeddedServer
 
+FEWEST = 2
+"""Rounds that are run however long they take: one alone has no spread."""
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How much is run. `loads`: cases at each concurrency, a round."""
+    """How much is run. `loads`: cases at each concurrency, a round.
+
+    Many short rounds, since what disturbs a machine lasts longer than one. `time`: after it
+    no further round begins, but two are run in any case, if so many are planned.
+    """
 
     rounds: int
+    time: timedelta
     loads: Mapping[int, int]
     held: int
     rulings: int
@@ -51,9 +61,23 @@ class Plan:
 
 
 FULL = Plan(
-    rounds=4, loads={1: 16, 16: 96, 128: 256}, held=128, rulings=30, waiting=1000, writes=600
+    rounds=8,
+    time=timedelta(minutes=5),
+    loads={1: 8, 16: 48, 128: 128},
+    held=64,
+    rulings=15,
+    waiting=1000,
+    writes=600,
 )
-QUICK = Plan(rounds=1, loads={1: 8, 16: 48, 128: 128}, held=48, rulings=15, waiting=100, writes=200)
+QUICK = Plan(
+    rounds=1,
+    time=timedelta(minutes=1),
+    loads={1: 6, 16: 32, 128: 128},
+    held=32,
+    rulings=10,
+    waiting=100,
+    writes=200,
+)
 
 KINDS = (
     (HANDRAIL, "passed", PASSING),
@@ -111,7 +135,11 @@ async def run(plan: Plan, home: Path, say: Callable[[str], None] = lambda _: Non
         say("workers: warm")
         for contender, kind, extra_cost in KINDS:
             results.sizes.append(await size(bench, contender, kind, extra_cost))
+        begun = time.monotonic()
         for number in range(plan.rounds):
+            if number >= FEWEST and time.monotonic() - begun > plan.time.total_seconds():
+                say(f"no time for more rounds: {plan.time} are over")
+                break
             await _round(plan, bench, results, number)
             say(f"round {number + 1} of {plan.rounds}: measured")
         await bench.close()

@@ -90,8 +90,8 @@ def markdown(results: Results, plan: Plan, where: str, took: float) -> str:
     parts = [
         f"{where}. Took {took:.0f} s.",
         (
-            "Figures are medians over the rounds; ratios are medians of paired rounds, with the "
-            "lowest and the highest. CPU in ms a case, time in ms."
+            f"Figures are medians over the rounds ({len(results.rulings)}); ratios are medians of "
+            "paired rounds, with the lowest and the highest. CPU in ms a case, time in ms."
         ),
         "### Goals",
         table(
@@ -113,14 +113,9 @@ def markdown(results: Results, plan: Plan, where: str, took: float) -> str:
         ),
         f"### {plan.waiting:,} waiting cases, KB a case",
         table(
-            ("contender", "worker memory", "server memory", "server disk"),
+            ("contender", "worker memory", "server disk"),
             [
-                (
-                    w.contender,
-                    f"{w.worker_memory:.0f}",
-                    f"{w.server_memory:.0f}",
-                    f"{w.server_disk:.1f}",
-                )
+                (w.contender, f"{w.worker_memory:.0f}", f"{w.server_disk:.1f}")
                 for w in results.waiting
             ],
         ),
@@ -212,7 +207,7 @@ def as_json(results: Results, plan: Plan, where: str, took: float) -> dict[str, 
     return {
         "machine": where,
         "seconds": round(took, 1),
-        "plan": asdict(plan),
+        "plan": asdict(plan) | {"time": plan.time.total_seconds()},
         "goals": [asdict(goal) | {"verdict": goal.verdict} for goal in goals(results)],
         **asdict(results),
     }

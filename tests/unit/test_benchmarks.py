@@ -1,6 +1,7 @@
 """The arithmetic of the benchmark: ratios of paired rounds, percentiles, verdicts."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -122,3 +123,8 @@ def test_the_report_names_every_contender_and_every_goal() -> None:
     assert all(f"| {contender.name} " in text for contender in ALL.values())
     assert all(goal.name in text for goal in goals(results))
     assert len(as_json(results, QUICK, "a machine", 60)["loads"]) == len(results.loads)
+
+
+def test_the_figures_are_strict_json() -> None:
+    figures = as_json(_results(1.2), FULL, "a machine", 60)
+    assert json.loads(json.dumps(figures, allow_nan=False))["plan"]["time"] == 300
