@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import itertools
 import sqlite3
@@ -13,7 +14,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Engine, event
 
-from handrail import Ledger, LedgerUnavailable, State
+from handrail import Ledger, LedgerUnavailable, State, effects
 from handrail.ledger import store
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
@@ -108,25 +109,42 @@ async def test_while_the_ledger_cannot_be_used_nothing_is_written(
     assert outside.effects("pay") == ["orders:1/pay/1"]
 
 
-async def test_a_receipt_that_cannot_be_kept_is_kept_later_and_the_effect_not_repeated(
+async def test_a_receipt_waits_for_a_ledger_that_is_away_for_a_moment(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
     async with run_fleet(orders(tmp_path)) as stage:
-        with outside.kept_waiting("pay"):
-            case = await stage.start("orders", Order(number="1", parts=("pay",)))
-            await outside.arrived("pay")
-            lock = locked(stage.ledger)
-            lock.__enter__()
-        await eventually(lambda: _sent(outside))
-        await eventually(lambda: _failing(case))
-        lock.__exit__(None, None, None)
+        with contextlib.ExitStack() as lock:
+            with outside.kept_waiting("post"):
+                case = await stage.start("orders", Order(number="1", parts=("post",)))
+                await outside.arrived("post")
+                lock.enter_context(locked(stage.ledger))
+            await eventually(lambda: _sent(outside, "post"))
+            await asyncio.sleep(0.7)
         outcome = await case.outcome()
     assert outcome.status is State.DONE
+    assert [receipt.how for receipt in outcome.receipts] == ["written"]
+
+
+async def test_a_receipt_that_could_not_be_kept_is_kept_by_the_next_attempt(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(effects, "PATIENCE", timedelta(0))
+    async with run_fleet(orders(tmp_path)) as stage:
+        with contextlib.ExitStack() as lock:
+            with outside.kept_waiting("pay"):
+                case = await stage.start("orders", Order(number="1", parts=("pay",)))
+                await outside.arrived("pay")
+                lock.enter_context(locked(stage.ledger))
+            await eventually(lambda: _sent(outside, "pay"))
+            await eventually(lambda: _failing(case))
+        outcome = await case.outcome()
+    assert outcome.status is State.DONE
+    assert len(outside.calls("pay")) > 1
     assert outside.effects("pay") == ["orders:1/pay/1"]
 
 
-async def _sent(outside: Outside) -> bool:
-    return bool(outside.effects("pay"))
+async def _sent(outside: Outside, surface: str) -> bool:
+    return bool(outside.effects(surface))
 
 
 async def _failing(case: Any) -> bool:
