@@ -186,11 +186,17 @@ class _Writer:
             self.intent(agent, policy), key=key, step=key.rsplit("/", 2)[1], digest="", owner=""
         )
         row = await _whole(self.ledger.forbid(write))
-        if row.state is EffectState.INTENDED:
-            row = await _over(self.ledger, row)
-        if row.state is EffectState.INTENDED and not await _whole(self.ledger.take_back(row)):
+        if row.state is EffectState.INTENDED and not await self._close(write, row):
             raise NotDone("another worker has taken over what is to be undone")
         self._start_clock()
+
+    async def _close(self, write: Intent, row: EffectRow) -> bool:
+        """Wait for the end of an attempt, and let none follow it. False if one has."""
+        row = await _over(self.ledger, row)
+        if row.state is EffectState.INTENDED:
+            return await _whole(self.ledger.take_back(row))
+        # It may have ended without an effect, and then it could begin again.
+        return (await _whole(self.ledger.forbid(write))).state is not EffectState.INTENDED
 
     def intent(self, agent: str, policy: str) -> Intent:
         return Intent(

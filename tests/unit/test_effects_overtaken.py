@@ -126,6 +126,28 @@ async def test_an_undo_waits_for_the_write_that_is_still_under_way(
     assert isinstance(await writing, Receipt)
 
 
+async def test_a_write_that_gives_up_while_its_undo_waits_is_not_begun_again(
+    ledger: Ledger, world: list[str]
+) -> None:
+    begun: list[str] = []
+
+    @write(timeout=timedelta(seconds=2))
+    async def pay(action: Pay, effect: Effect) -> str:
+        begun.append(effect.key)
+        await asyncio.sleep(0.5)
+        raise NotDone("nobody listens")
+
+    pay_back = paying_back(world)
+    writing = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+    await until(lambda: begun)
+    await once(ledger, pay_back, attempt_at(pay_back, Undoes(key=KEY)))
+    with pytest.raises(NotDone):
+        await writing
+    with pytest.raises(KeyUsed, match="taken back"):
+        await once(ledger, pay, attempt_at(pay))
+    assert len(begun) == 1
+
+
 async def test_an_undo_of_a_write_in_doubt_closes_it(
     ledger: Ledger, world: list[str], short_grace: None
 ) -> None:
