@@ -24,7 +24,7 @@ class Human:
     def __init__(self, lab: Lab) -> None:
         self._lab = lab
         self._answered: dict[str, float] = {}
-        self._http = httpx2.AsyncClient(timeout=2)
+        self._http = httpx2.AsyncClient(timeout=4)
 
     async def answer_all(self) -> None:
         """Answer until cancelled. A server or an outside system that is away is asked again."""

@@ -7,10 +7,13 @@ every effect is committed with synchronous=FULL before it is answered.
 """
 
 import asyncio
+import contextlib
 import sqlite3
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import uvicorn
@@ -29,6 +32,8 @@ create table if not exists effects (
     id integer primary key, at real, surface text, op text, case_id text, ref text);
 create index if not exists by_case on effects (case_id);
 """
+_SETTLE = timedelta(milliseconds=300)
+_LOOK = timedelta(milliseconds=20)
 _COMMITTED = {"do": "outside:committed", "undo": "outside:undone", "tell": "outside:told"}
 
 
@@ -118,6 +123,15 @@ class Books:
         )
 
 
+@contextlib.contextmanager
+def _counted(busy: Counter[str], case: str) -> Generator[None]:
+    busy[case] += 1
+    try:
+        yield
+    finally:
+        busy[case] -= 1
+
+
 class OutsideSpec(BaseModel, frozen=True):
     """What the process of the outside systems needs."""
 
@@ -129,10 +143,15 @@ class OutsideSpec(BaseModel, frozen=True):
 
 def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
     """The outside systems as an ASGI application. Everything runs in its one thread."""
+    busy: Counter[str] = Counter()
 
     async def act(request: Request) -> Response:
         surface, op = request.path_params["surface"], request.path_params["op"]
         wanted = Wanted.model_validate_json(await request.body())
+        with _counted(busy, wanted.case):
+            return await effect(surface, op, wanted)
+
+    async def effect(surface: str, op: str, wanted: Wanted) -> Response:
         books.called(surface, op, wanted)
         if op == "do":
             reached("outside:received", wanted.case)
@@ -150,6 +169,10 @@ def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
 
     async def truth(request: Request) -> Response:
         asked = request.query_params
+        # What has arrived, and is not committed yet, is not to be called not done.
+        await asyncio.sleep(_SETTLE.total_seconds())
+        while busy[asked["case"]]:  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(_LOOK.total_seconds())
         return JSONResponse({"number": books.truth(asked["case"], asked["op"])})
 
     return Starlette(

@@ -44,6 +44,13 @@ _MUST_ASK = frozenset(
         "write:before-receipt",
     }
 )
+_ON_THE_WAY = (
+    "write:arrived",
+    "write:judged",
+    "write:after-intent",
+    "write:before-effect",
+    "client:sending",
+)
 
 
 class Fault(BaseModel, frozen=True):
@@ -215,15 +222,17 @@ def _zombie(key: str, _: random.Random) -> tuple[Fault, ...]:
 
 
 def _roll_backs(rng: random.Random, times: int) -> list[Trial]:
-    """An operator rolls back while the write is frozen on its way out."""
-    return list(_combined("roll-back", rng, 2 * times, ("keyed", "findable"), _overrun))
+    """An operator rolls back while the write is frozen on its way out, at each place of it."""
+    trials: list[Trial] = []
+    for place in _ON_THE_WAY:
 
+        def overrun(key: str, rng: random.Random, place: str = place) -> tuple[Fault, ...]:
+            lasting = rng.choice(FREEZES[2:])
+            return (Fault(id=f"{key}.0", boundary=place, freeze=lasting, order="roll_back"),)
 
-def _overrun(key: str, rng: random.Random) -> tuple[Fault, ...]:
-    places = ("write:arrived", "write:judged", "write:after-intent")
-    place = rng.choice((*places, "write:before-effect", "client:sending"))
-    lasting = rng.choice(FREEZES[2:])
-    return (Fault(id=f"{key}.0", boundary=place, freeze=lasting, order="roll_back"),)
+        target = f"roll-back {place.partition(':')[2]}"
+        trials += _combined(target, rng, times, ("keyed", "findable"), overrun)
+    return trials
 
 
 def _combined(
@@ -235,5 +244,5 @@ def _combined(
 ) -> Iterator[Trial]:
     for kind in kinds:
         for n in range(times):
-            key = f"{target}-{kind}-{n}"
+            key = f"{target.replace(' ', '-')}-{kind}-{n}"
             yield Trial(key=key, target=target, kind=kind, faults=faults(key, rng))
