@@ -50,7 +50,7 @@ from handrail.door import Door
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.failures import ShortFailures
 from handrail.ledger import Ledger
-from handrail.payloads import claim_check
+from handrail.payloads import ClaimCheck
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.shown import AGENT, STATE
 from handrail.states import State
@@ -187,7 +187,7 @@ class Fleet:
             return dataclasses.replace(
                 pydantic_data_converter,
                 failure_converter_class=ShortFailures,
-                external_storage=claim_check(payload_dir),
+                payload_codec=ClaimCheck(payload_dir),
             )
 
         def runner(given: WorkflowRunner | None) -> WorkflowRunner:

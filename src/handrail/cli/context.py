@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.cli.output import Code, Output, UsageError
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.logs import core_logs
-from handrail.payloads import claim_check
+from handrail.payloads import ClaimCheck
 from handrail.settings import Settings, connect
 
 if TYPE_CHECKING:
@@ -153,9 +153,7 @@ def plugin(payload_dir: Path) -> SimplePlugin:
     """What a client needs that starts nothing: it reads what workers wrote."""
 
     def converter(_: DataConverter | None) -> DataConverter:
-        return dataclasses.replace(
-            pydantic_data_converter, external_storage=claim_check(payload_dir)
-        )
+        return dataclasses.replace(pydantic_data_converter, payload_codec=ClaimCheck(payload_dir))
 
     return SimplePlugin("handrail-client", data_converter=converter)
 

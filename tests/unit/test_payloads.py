@@ -1,0 +1,51 @@
+"""Large payloads leave the history, come back whole, and cannot be forged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from temporalio.api.common.v1 import Payload
+
+from handrail.payloads import THRESHOLD, ClaimCheck, PayloadLost
+
+LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b"1" * THRESHOLD)
+SMALL = Payload(metadata={"encoding": b"json/plain"}, data=b"1")
+
+
+def stored(directory: Path) -> list[Path]:
+    return list(directory.glob("*/*"))
+
+
+async def test_a_large_payload_comes_back_and_a_small_one_stays(tmp_path: Path) -> None:
+    kept = await ClaimCheck(tmp_path).encode([LARGE, SMALL, LARGE])
+    assert kept[1] == SMALL
+    assert kept[0].ByteSize() < 300
+    assert await ClaimCheck(tmp_path).decode(kept) == [LARGE, SMALL, LARGE]
+    assert len(stored(tmp_path)) == 1
+
+
+@pytest.mark.parametrize("change", ["gone", "changed"])
+async def test_a_payload_that_is_not_what_was_stored_is_lost(tmp_path: Path, change: str) -> None:
+    kept = await ClaimCheck(tmp_path).encode([LARGE])
+    (file,) = stored(tmp_path)
+    if change == "gone":
+        file.unlink()
+    else:
+        file.write_bytes(b"other")
+    with pytest.raises(PayloadLost, match="HANDRAIL_PAYLOAD_DIR" if change == "gone" else change):
+        await ClaimCheck(tmp_path).decode(kept)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"[]",
+        b'{"sha256": "../../../../etc/passwd", "bytes": 1, "mac": ""}',
+        b'{"sha256": "%s", "bytes": 1, "mac": "%s"}' % (b"a" * 64, b"b" * 64),
+    ],
+)
+async def test_what_somebody_sent_as_a_claim_stays_what_it_is(tmp_path: Path, data: bytes) -> None:
+    forged = Payload(metadata={"encoding": b"json/handrail-claim"}, data=data)
+    assert await ClaimCheck(tmp_path).decode([forged]) == [forged]
