@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
@@ -22,13 +22,19 @@ if TYPE_CHECKING:
 
     from handrail.fleet import Fleet
 
-_IDENTITY = re.compile(r'"identity":\s*"[^"]*"')
+_MACHINE = re.compile(r"\d+@[\w.-]+")
+"""How workers are called, also in the names of their own task queues."""
+
+_OF_NO_USE = {"identity", "stackTrace", "stickyAttributes", "workerVersion"}
 
 
 async def record(handle: WorkflowHandle[Any, Any], path: Path) -> None:
-    """Write the history of a case to `path`, as Temporal's JSON, without names of machines."""
+    """Write the history of a case's run to `path`, as Temporal's JSON on one line.
+
+    Names of machines and traces, which are of no use to a replay, are left out.
+    """
     history = await handle.fetch_history()
-    text = _IDENTITY.sub('"identity": "recorded"', history.to_json())
+    text = json.dumps(_without_traces(json.loads(history.to_json())), separators=(",", ":"))
     await asyncio.to_thread(_write, path, text + "\n")
 
 
@@ -52,6 +58,17 @@ async def replay(fleet: Fleet, path: Path, payload_dir: Path) -> str | None:
     history = WorkflowHistory.from_json(started["workflowId"], text)
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return None if result.replay_failure is None else str(result.replay_failure)
+
+
+def _without_traces(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_without_traces(item) for item in cast("list[Any]", value)]
+    if isinstance(value, str):
+        return _MACHINE.sub("recorded", value)
+    if not isinstance(value, dict):
+        return value
+    kept = {k: v for k, v in cast("dict[str, Any]", value).items() if k not in _OF_NO_USE}
+    return {k: _without_traces(v) for k, v in kept.items()}
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,0 +1,87 @@
+"""Plays every scene, and keeps the history of each run: `python -m tests.replay.record`.
+
+Only after a change that is meant to be incompatible, with a patch for the open cases.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import tempfile
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+from temporalio.client import WorkflowFailureError
+
+from handrail import Fleet, conductor
+from handrail.testing import Outside, Stage, record, running, server
+from tests.agents.fleets import LEAD, odd, orders, policy
+from tests.replay.scenes import SCENES, SHORT, Play
+
+HISTORIES = Path(__file__).parent / "histories"
+SHORT_RUN = 20
+ROLES = {
+    "lead": LEAD | {"deadline": {"after": "8h", "then": "escalate", "to": "operations"}},
+    "operations": {"people": ["cy@example.com"], "deadline": {"after": "24h", "then": "refuse"}},
+}
+
+
+def fleet(directory: Path) -> Fleet:
+    """All agents of the scenes."""
+    named = [
+        orders(directory, policy(agent=a, roles=ROLES)) for a in ("orders", "patient", "standing")
+    ]
+    return Fleet(*(agent for each in [*named, odd(directory)] for agent in each.agents.values()))
+
+
+async def play(name: str, stage: Stage, outside: Outside, number: int) -> None:
+    """Play one scene to its end, and keep every run of its case."""
+    played, end, _ = SCENES[name]
+    case = await played(Play(stage, outside, str(number)))
+    if end is not None:
+        with contextlib.suppress(WorkflowFailureError):
+            await case.outcome()
+        view = await case.view()
+        if view.state is not end:
+            raise AssertionError(f"{name} ended as {view.state}, not as {end}: {view.why}")
+    runs = stage.client.list_workflows(f"WorkflowId = '{case.id}'")
+    found = sorted([run async for run in runs], key=lambda run: run.start_time)
+    for position, run in enumerate(found, 1):
+        handle = stage.client.get_workflow_handle(case.id, run_id=run.run_id)
+        suffix = f"-{position}" if len(found) > 1 else ""
+        await record(handle, HISTORIES / f"{name}{suffix}.json")
+
+
+@contextlib.asynccontextmanager
+async def playing() -> AsyncGenerator[tuple[Stage, Outside]]:
+    """A stage with all agents, and an outside world."""
+    with tempfile.TemporaryDirectory() as made:
+        directory = Path(made)
+        outside = Outside(directory / "outside.db")
+        with outside.installed():
+            async with (
+                server(directory / "server") as started,
+                running(fleet(directory), started, directory) as stage,
+            ):
+                yield stage, outside
+
+
+async def main(names: list[str]) -> None:
+    """Play the scenes of these names, or all."""
+    async with playing() as (stage, outside):
+        for number, name in enumerate(SCENES, 1):
+            if names and name not in names:
+                continue
+            sys.stderr.write(f"{name}\n")
+            long_run = conductor.LONG_RUN
+            if SCENES[name][2] == SHORT:
+                conductor.LONG_RUN = SHORT_RUN
+            await play(name, stage, outside, number)
+            conductor.LONG_RUN = long_run
+
+
+if __name__ == "__main__":
+    logging.disable(logging.CRITICAL)
+    asyncio.run(main(sys.argv[1:]))

@@ -1,0 +1,316 @@
+"""One case of each kind, played on the real server so that its history can be kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any
+
+from handrail import State
+from handrail.testing import CaseHandle, Human, Outside, Stage
+from tests.agents.odd_steps import Odd
+from tests.agents.orders_steps import Order
+from tests.agents.tools import by_hand
+
+ANA, BO, CY = (Human(f"{name}@example.com") for name in ("ana", "bo", "cy"))
+ORDINARY = "ordinary"
+SHORT = "short"
+"""Scenes in which a case continues as new after a few steps."""
+
+
+@dataclass(frozen=True)
+class Play:
+    """What a scene is played with."""
+
+    stage: Stage
+    outside: Outside
+    number: str
+
+    async def start(self, *parts: str, agent: str = "orders", **more: Any) -> CaseHandle:
+        event = Order.model_validate({"number": self.number, "parts": parts, **more})
+        return await self.stage.start(agent, event)
+
+    async def held(self, *parts: str, agent: str = "orders") -> CaseHandle:
+        return await self.start(*(parts or ("pay", "tell")), agent=agent, amount=Decimal(300))
+
+
+Scene = Callable[[Play], Awaitable[CaseHandle]]
+SCENES: dict[str, tuple[Scene, State | None, str]] = {}
+"""Each scene with the state in which it ends; None for one whose case still waits."""
+
+
+def scene(end: State | None, kind: str = ORDINARY) -> Callable[[Scene], Scene]:
+    def keep(played: Scene) -> Scene:
+        SCENES[played.__name__] = (played, end, kind)
+        return played
+
+    return keep
+
+
+@scene(State.DONE)
+async def done_alone(play: Play) -> CaseHandle:
+    return await play.start("pay", "ship", "post", "call", "tell")
+
+
+@scene(State.DONE)
+async def started_by_hand(play: Play) -> CaseHandle:
+    return await by_hand(play.stage, f"orders:{play.number}", {"number": play.number})
+
+
+@scene(State.DONE)
+async def approved(play: Play) -> CaseHandle:
+    case = await play.held()
+    await ANA.approve(case)
+    return case
+
+
+@scene(State.DONE)
+async def approved_by_update(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.update({"verb": "approve", **ANA.ruling(await case.gate())})
+    return case
+
+
+@scene(State.DONE)
+async def approved_after_garbage(play: Play) -> CaseHandle:
+    case = await play.held()
+    for signal in ("approve", "reject", "nonsense"):
+        await case.send(signal)
+        await case.send(signal, "a", "b")
+    await CY.approve(case)
+    await ANA.approve(case, digest="0" * 12)
+    await ANA.approve(case)
+    return case
+
+
+@scene(State.DONE)
+async def signalled_before_it_began(play: Play) -> CaseHandle:
+    case = await play.start("wait", "pay")
+    await case.send("pause")
+    await case.send("approve", {"gate": "1"})
+    await case.send("resume")
+    await case.pass_time(timedelta(hours=1))
+    return case
+
+
+@scene(State.REJECTED)
+async def rejected(play: Play) -> CaseHandle:
+    case = await play.held()
+    await ANA.reject(case, why="too dear")
+    return case
+
+
+@scene(State.DONE)
+async def amended(play: Play) -> CaseHandle:
+    case = await play.held()
+    await ANA.amend(case, {"amount": "250"})
+    return case
+
+
+@scene(State.REFUSED)
+async def amended_and_refused(play: Play) -> CaseHandle:
+    case = await play.held()
+    await ANA.amend(case, {"amount": "5000"})
+    return case
+
+
+@scene(State.REFUSED)
+async def refused(play: Play) -> CaseHandle:
+    return await play.start("pay", amount=Decimal(5_000))
+
+
+@scene(State.EXPIRED)
+async def expired_after_reminders_and_escalation(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.gate()
+    await case.pass_time(timedelta(hours=33))
+    return case
+
+
+@scene(State.DONE)
+async def approved_after_escalation(play: Play) -> CaseHandle:
+    case = await play.held()
+    seen = await case.gate()
+    await case.pass_time(timedelta(hours=9))
+    await CY.approve(case, seen)
+    return case
+
+
+@scene(None)
+async def waiting(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.gate()
+    return case
+
+
+async def _doubtful(play: Play, answer: str, **more: Any) -> CaseHandle:
+    play.outside.break_down("post", "after" if answer == "happened" else "before")
+    case = await play.start("post", "tell")
+    await ANA.answer(case, answer, **more)
+    return case
+
+
+@scene(State.DONE)
+async def in_doubt_happened(play: Play) -> CaseHandle:
+    return await _doubtful(play, "happened", result="post-7")
+
+
+@scene(State.DONE)
+async def in_doubt_do_it(play: Play) -> CaseHandle:
+    return await _doubtful(play, "do it")
+
+
+@scene(State.REJECTED)
+async def in_doubt_drop(play: Play) -> CaseHandle:
+    return await _doubtful(play, "drop")
+
+
+@scene(State.EXPIRED)
+async def in_doubt_expired(play: Play) -> CaseHandle:
+    play.outside.break_down("post", "after")
+    case = await play.start("post")
+    await case.gate()
+    await case.pass_time(timedelta(hours=33))
+    return case
+
+
+@scene(None)
+async def in_doubt_waiting(play: Play) -> CaseHandle:
+    play.outside.break_down("post", "after")
+    case = await play.start("post")
+    await case.gate()
+    return case
+
+
+@scene(State.ROLLED_BACK)
+async def rolled_back(play: Play) -> CaseHandle:
+    case = await play.start("pay", "ship", "call", "wait")
+    await case.until(lambda view: len(view.receipts) == 3)
+    await case.send("roll_back", {"by": "ops@example.com", "why": "wrong order"})
+    return case
+
+
+@scene(State.ROLLED_BACK)
+async def rolled_back_while_waiting(play: Play) -> CaseHandle:
+    case = await play.held("call", "pay")
+    await case.gate()
+    await case.send("roll_back")
+    return case
+
+
+@scene(State.ROLLED_BACK)
+async def rolled_back_while_settling(play: Play) -> CaseHandle:
+    case = await play.start("pay", agent="patient")
+    await case.until(lambda view: view.state is State.SETTLING)
+    await case.send("roll_back")
+    return case
+
+
+@scene(State.ROLLED_BACK)
+async def cancelled(play: Play) -> CaseHandle:
+    case = await play.start("pay", "wait")
+    await case.until(lambda view: view.receipts)
+    await case.handle.cancel()
+    return case
+
+
+@scene(State.DONE)
+async def settled(play: Play) -> CaseHandle:
+    case = await play.start("pay", agent="patient")
+    await case.until(lambda view: view.state is State.SETTLING)
+    await case.pass_time(timedelta(days=1))
+    return case
+
+
+@scene(State.STOPPED)
+async def stopped_while_waiting(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.gate()
+    await case.send("stop", {"by": "ops@example.com"})
+    return case
+
+
+@scene(State.STOPPED)
+async def stopped_with_a_write_in_flight(play: Play) -> CaseHandle:
+    with play.outside.kept_waiting("pay"):
+        case = await play.start("pay", "post")
+        await play.outside.arrived("pay")
+        await case.send("stop")
+    return case
+
+
+@scene(State.DONE)
+async def paused_and_resumed(play: Play) -> CaseHandle:
+    case = await play.held()
+    seen = await case.gate()
+    await case.send("pause", {"by": "ops@example.com"})
+    await ANA.approve(case, seen)
+    await case.send("resume")
+    return case
+
+
+@scene(State.FAILED)
+async def failed(play: Play) -> CaseHandle:
+    return await play.start("pay", "call", "break")
+
+
+@scene(State.FAILED)
+async def failed_for_good(play: Play) -> CaseHandle:
+    play.outside.break_down("ship", says="final: too heavy")
+    return await play.start("pay", "ship")
+
+
+@scene(State.FAILED)
+async def undo_failed_and_tried_again(play: Play) -> CaseHandle:
+    play.outside.break_down("refund", says="final: closed")
+    case = await play.start("pay", "break")
+    await ANA.approve(case)
+    return case
+
+
+@scene(State.FAILED)
+async def undo_failed_and_left(play: Play) -> CaseHandle:
+    play.outside.break_down("refund", says="final: closed")
+    case = await play.start("pay", "break")
+    await ANA.reject(case)
+    return case
+
+
+@scene(State.ROLLED_BACK)
+async def undo_in_doubt(play: Play) -> CaseHandle:
+    play.outside.break_down("recall", "after")
+    case = await play.start("ship", "wait")
+    await case.until(lambda view: view.receipts)
+    await case.send("roll_back")
+    await ANA.answer(case, "happened", result="back")
+    return case
+
+
+@scene(State.DONE)
+async def notify_unsent(play: Play) -> CaseHandle:
+    play.outside.break_down("announce", times=1_000)
+    odd = Odd(number=play.number, step="announce")
+    case = await play.stage.start("odd", odd)
+    await case.until(lambda _: len(play.outside.calls("announce")) >= 0)
+    await case.pass_time(timedelta(minutes=10))
+    await case.outcome()
+    play.outside.mend("announce")
+    return case
+
+
+@scene(State.DONE)
+async def short_step_went_on_openly(play: Play) -> CaseHandle:
+    play.outside.break_down("shaky", times=4)
+    return await play.stage.start("odd", Odd(number=play.number, step="shaky"))
+
+
+@scene(State.FAILED)
+async def broken_step(play: Play) -> CaseHandle:
+    return await play.stage.start("odd", Odd(number=play.number, step="mistaken", what="a text"))
+
+
+@scene(State.DONE, SHORT)
+async def continued_as_new(play: Play) -> CaseHandle:
+    return await play.start(agent="standing", times=7)
