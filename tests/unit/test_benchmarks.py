@@ -80,12 +80,12 @@ def test_contenders_have_queues_and_names_of_their_own() -> None:
 
 
 def _results(worker: float) -> Results:
-    """Two rounds in which Handrail's worker costs `worker` times the lean one's 10 ms."""
+    """Two rounds: Handrail's worker costs `worker` times the lean one's 10 ms (9 and 11)."""
 
     def load(name: str, at: int, cost: float) -> Load:
         return Load(name, at, 10, 5.0, 100.0, cost, 20.0, 1.0)
 
-    costs = {HANDRAIL.name: worker * 10, ORDINARY.name: 30.0, LEAN.name: 10.0, "lean again": 10.0}
+    costs = {HANDRAIL.name: worker * 10, ORDINARY.name: 30.0, LEAN.name: 9.0, "lean again": 11.0}
     held = (HANDRAIL.name, LEAN_HELD.name, LEAN_FINDABLE.name)
     sizes = {"passed": (15, 29, 14), "approved": (24, 20, 22)}
     names = {"passed": (HANDRAIL.name, ORDINARY.name, LEAN.name), "approved": held}
@@ -105,7 +105,7 @@ def _results(worker: float) -> Results:
 def test_goals_are_judged_from_what_was_measured() -> None:
     verdicts = {goal.name: goal.verdict for goal in goals(_results(1.2))}
     assert verdicts == {
-        "worker CPU / lean": "met",
+        "worker CPU / lean (mean of its two runs)": "met",
         "all CPU / ordinary": "met",
         "events of a case that passes": "met",
         "events of an approved case, more than lean findable": "met",
