@@ -10,12 +10,15 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
+
+from handrail import effects
 
 pytest_plugins = ["handrail.testing.fixtures"]
 
@@ -34,6 +37,12 @@ def _as_nobody() -> dict[str, Any]:
         return {}
     nobody = pwd.getpwnam("nobody")
     return {"user": nobody.pw_uid, "group": nobody.pw_gid, "extra_groups": []}
+
+
+@pytest.fixture
+def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wait a moment, not two seconds, for requests that may still be on their way."""
+    monkeypatch.setattr(effects, "GRACE", timedelta(milliseconds=100))
 
 
 @pytest.fixture(scope="session")

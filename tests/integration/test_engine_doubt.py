@@ -14,7 +14,7 @@ from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_grace")]
 
 ANA = Human("ana@example.com")
 

@@ -18,7 +18,7 @@ from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order
 from tests.agents.tools import reset
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_grace")]
 
 ANA = Human("ana@example.com")
 UNDONE = ["orders:1/call/3/undo", "orders:1/ship/2/undo", "orders:1/pay/1/undo"]

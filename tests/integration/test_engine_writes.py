@@ -15,7 +15,7 @@ from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order, Part
 from tests.agents.tools import by_hand, reset
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_grace")]
 
 EVERYTHING: tuple[Part, ...] = ("pay", "ship", "post", "tell")
 ON_THE_WAY = [

@@ -31,8 +31,8 @@ from handrail.fleet import Fleet
 from handrail.ledger import Ledger
 from handrail.server import EmbeddedServer, register_search_attributes
 
-PATIENCE = timedelta(seconds=20)
-"""How long a test waits for what should happen at once."""
+PATIENCE = timedelta(seconds=60)
+"""How long a test waits for what should happen at once: long enough for a busy machine."""
 
 POLL = timedelta(milliseconds=25)
 
