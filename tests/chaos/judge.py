@@ -78,6 +78,13 @@ def _faults(verdict: Verdict, journal: Journal) -> Iterable[str]:
         yield "not reached: a planned fault did not fire"
     elif trial.must_ask and not verdict.asked:
         yield "not asked: nobody could know whether it happened"
+    # Whether or not it did any harm: a write in doubt goes out again for each "do it" alone.
+    ordered = sum(
+        a.case == verdict.case and a.step == "do_plain" and a.answer == "do it"
+        for a in journal.asked
+    )
+    if trial.kind == "plain" and verdict.count.tried > 1 + ordered:
+        yield f"repeated: sent {verdict.count.tried} times, {ordered} of them by order"
 
 
 def _of_the_case(verdict: Verdict, journal: Journal) -> Iterable[str]:

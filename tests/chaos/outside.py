@@ -51,8 +51,9 @@ class Wanted(BaseModel, frozen=True, extra="forbid"):
 
 @dataclass(frozen=True)
 class Count:
-    """What the books say of one case."""
+    """What the books say of one case. `tried`: how often the write itself arrived."""
 
+    tried: int
     done: int
     undone: int
     messages: int
@@ -112,14 +113,16 @@ class Books:
         """What happened to a case."""
         query = "select op, count(*), count(distinct ref) from effects where case_id = ? group by 1"
         by_op = {op: (n, keys) for op, n, keys in self._db.execute(query, (case,))}
-        calls = "select count(*) from calls where case_id = ?"
+        calls = "select count(*), coalesce(sum(op = 'do'), 0) from calls where case_id = ?"
+        arrived, tried = self._db.execute(calls, (case,)).fetchone()
         messages, keys = by_op.get("tell", (0, 0))
         return Count(
             done=by_op.get("do", (0, 0))[0],
             undone=by_op.get("undo", (0, 0))[0],
             messages=messages,
             message_keys=keys,
-            calls=self._db.execute(calls, (case,)).fetchone()[0],
+            calls=arrived,
+            tried=tried,
         )
 
 
