@@ -109,7 +109,11 @@ def test_a_write_cannot_be_called_past_the_door(step: Any) -> None:
 def defined(source: str) -> Any:
     """The function that a source defines: type checkers do not let these be written."""
     known: dict[str, Any] = {
-        "Pay": Pay, "Ship": Ship, "Facts": Facts, "Effect": Effect, "Decision": Decision,
+        "Pay": Pay,
+        "Ship": Ship,
+        "Facts": Facts,
+        "Effect": Effect,
+        "Decision": Decision,
         "Odd": type("Odd", (), {}),
     }
     exec(source, known)  # noqa: S102  # our own text
