@@ -111,7 +111,8 @@ def test_the_demo_runs_once_and_goes_on_where_it_was(project: Project) -> None:
         until(lambda: project.run("reject", no, *by, "--why", "no").returncode == 0)
         until(lambda: "5 cases: 3 done, 1 refused, 1 rejected; 3 receipts" in project.said("demo"))
         until(lambda: "paid at the till  3" in project.said("demo"))
-        assert project.said("demo").count("What came out") == 2
+        # Before the answers, after them, and between them where the shell is slow.
+        assert project.said("demo").count("What came out") in {2, 3}
         began = time.monotonic()
         demo.send_signal(signal.SIGINT)
         assert demo.wait(timeout=20) == 0
