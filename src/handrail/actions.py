@@ -159,13 +159,21 @@ class Finding(Wire):
 
 
 class Stage(Wire):
-    """One role that is asked, and what happens when it does not answer in time."""
+    """One role that is asked, and what happens when it does not answer in time.
+
+    `remind` and `after` are working time where the role has any: `open` holds it as
+    intervals of seconds since 1970, UTC, the first to last of which they are counted in.
+    `deputies` may be delegated to. `stops`: the clock stands still while a question is out.
+    """
 
     role: str
     people: tuple[str, ...]
     quorum: int = Field(default=1, ge=1)
     remind: timedelta | None = None
     after: timedelta
+    open: tuple[tuple[int, int], ...] = ()
+    stops: bool = False
+    deputies: tuple[str, ...] = ()
 
 
 class Ask(Wire):
@@ -184,13 +192,30 @@ class Limit:
     text: str
 
 
+class Terms(Wire):
+    """How a gate judges, as the policy and the settings of its door have it.
+
+    `drafter`: whether who wrote an amendment may approve it. `apart`: a person counts for
+    one of the chains asked, not for all of them. `inbox`: the address of the inbox whose
+    people are told by message; empty where there is none. `planted`: a bad action that is
+    asked about first and never done, to see whether people look.
+    """
+
+    proof: Literal["required", "unproven"] = "unproven"
+    drafter: bool = True
+    apart: bool = False
+    inbox: str = ""
+    planted: dict[str, JsonValue] | None = None
+
+
 class Verdict(Wire):
-    """What the door says, with every finding, and whom to ask when it holds."""
+    """What the door says, with every finding, and whom to ask, and how, when it holds."""
 
     kind: Kind
     findings: tuple[Finding, ...] = ()
     asks: tuple[Ask, ...] = ()
     policy: str = ""
+    terms: Terms = Terms()
 
     def why(self) -> str:
         """The findings that led to the verdict, in words."""
@@ -204,18 +229,32 @@ class Verb(StrEnum):
     REJECT = "reject"
     AMEND = "amend"
     ANSWER = "answer"
+    ASK = "ask"
+    DELEGATE = "delegate"
+    REVOKE = "revoke"
 
 
 class Ruling(Wire):
-    """A human's answer to one gate, as it comes in by signal or update."""
+    """A human's answer to one gate, as it comes in by signal or update.
+
+    `why` is the reason, or with `ask` the question. `to`: with `delegate` a person, with
+    `ask` a person or `agent`. `question`: with `answer`, which question it answers.
+    `result`: with `answer`, what a write in doubt returned, or the typed answer that an
+    agent asked for. `via`: by which channel it came; `looked`: for how many seconds the
+    person saw what they ruled on. `proof` covers all of it.
+    """
 
     gate: str = Field(min_length=1, max_length=64)
     digest: str = Field(min_length=DIGEST_PREFIX, max_length=64, pattern="^[0-9a-fA-F]+$")
     by: str = Field(min_length=1, max_length=200)
     why: str = Field(default="", max_length=4_000)
     action: dict[str, JsonValue] | None = None
-    answer: str | None = Field(default=None, max_length=200)
+    answer: str | None = Field(default=None, max_length=4_000)
     result: JsonValue = None
+    to: str | None = Field(default=None, min_length=1, max_length=200)
+    question: str | None = Field(default=None, max_length=64)
+    via: str = Field(default="", max_length=20)
+    looked: float | None = Field(default=None, ge=0)
     proof: str | None = Field(default=None, max_length=8_000)
 
 
@@ -223,7 +262,9 @@ class Ruled(Wire):
     """A ruling as it was judged: the record that is kept of every one, good or bad.
 
     `digest` is the action it allows: for an amendment that of the amended action.
-    `proven` is false as long as nobody has checked who sent it.
+    `proven` is false as long as nobody has checked who sent it. `stands_for`: in whose
+    place, by delegation. `ruling`: as it was sent, where it is proven, so that the door can
+    prove it again.
     """
 
     verb: str
@@ -237,6 +278,38 @@ class Ruled(Wire):
     role: str | None = None
     answer: str | None = None
     proven: bool = False
+    stands_for: str | None = None
+    to: str | None = None
+    via: str = ""
+    looked: float | None = None
+    ruling: Ruling | None = None
+
+
+class Proving(Wire):
+    """What an activity shall prove: rulings on one gate, each with its verb."""
+
+    case: str
+    gate: str
+    step: str
+    action: dict[str, JsonValue]
+    digest: str
+    kind: str
+    basis: Basis | None = None
+    requester: str | None = None
+    drafters: tuple[str, ...] = ()
+    rulings: tuple[tuple[str, Ruling], ...]
+
+
+class Proof(Wire):
+    """Whether one ruling is proven and its person entitled, under the policy in force; or why not.
+
+    `stands_for`: the person in whose place they may rule, by a delegation for a time.
+    """
+
+    proven: bool
+    entitled: bool = True
+    why: str = ""
+    stands_for: str | None = None
 
 
 class Undoes(Wire):
@@ -299,6 +372,8 @@ class Attempt(Wire):
     requester: str | None = None
     undoes: Undoes | None = None
     doubt: Answered | None = None
+    drafters: tuple[str, ...] = ()
+    """Who wrote this action by amending another."""
 
 
 class AnswerKind(StrEnum):
