@@ -1,0 +1,54 @@
+"""How a gate's messages are started and nudged: names that both sides know.
+
+The door's process imports this module, so nothing heavy is imported here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import Field
+
+from handrail.actions import Wire
+
+WORKFLOW: Final = "Messages"
+"""The type of the workflow that follows one gate."""
+
+QUEUE: Final = "handrail-inbox"
+"""The task queue of the inbox's worker."""
+
+LOOK: Final = "look"
+"""The signal that says: something happened to the gate, look at once. It carries nothing."""
+
+BOUNCED: Final = "bounced"
+"""The signal that a mail came back. It carries a `Bounced`."""
+
+
+class Call(Wire):
+    """Which gate people shall be told of.
+
+    `namespace` is the case's, empty for the inbox's own. `inbox`: the address that links in
+    messages begin with, as the policy's terms have it; empty for the inbox's own setting.
+    """
+
+    case: str = Field(min_length=1, max_length=1_000)
+    gate: str = Field(min_length=1, max_length=64)
+    namespace: str = ""
+    inbox: str = ""
+
+
+class Bounced(Wire):
+    """A mail to a person that could not be delivered after all.
+
+    `code` is the enhanced status code of the report (`5.1.1`). `final`: no more tries.
+    """
+
+    person: str = Field(max_length=320)
+    code: str = Field(max_length=12)
+    why: str = Field(default="", max_length=500)
+    final: bool = True
+
+
+def message_id(gate: str) -> str:
+    """The id of the workflow that tells people of a gate. One gate has one, for ever."""
+    return f"messages:{gate}"
