@@ -14,6 +14,7 @@ from handrail.cli.app import app
 from handrail.cli.board import counts, table
 from handrail.cli.listing import query
 from handrail.cli.output import UsageError
+from handrail.desk import ImpossibleName
 from handrail.cli.rulings import amended
 from handrail.dev import CaseRow
 from handrail.states import State
@@ -51,7 +52,7 @@ def test_a_change_that_cannot_be_made_is_wrong_usage(
 def test_names_cannot_break_out_of_a_query() -> None:
     assert "HandrailWaitingFor = 'lead'" in query(role="lead")
     for bad in ("x' OR '1'='1", "a\\", 'b"', "c\nd"):
-        with pytest.raises(UsageError):
+        with pytest.raises(ImpossibleName):
             query(role=bad)
     with pytest.raises(UsageError, match="waiting"):
         query(state="wating")

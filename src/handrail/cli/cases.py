@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 
+from handrail import desk
 from handrail.cli import listing as known
 from handrail.cli import words
 from handrail.cli.context import (
@@ -157,7 +158,7 @@ async def until_over(
 
 async def _until_asked(connected: Client, case: str, but: frozenset[str]) -> None:
     while True:
-        gates = await known.gates_of(await known.existing(connected, case))
+        gates = await desk.gates_of(await desk.existing(connected, case))
         if any(gate.gate not in but for gate in gates):
             return
         await asyncio.sleep(_LOOK.total_seconds())
@@ -180,7 +181,7 @@ def show_end(
     if state is State.WAITING:
         out.show("it waits for a human: `handrail inbox` shows what is asked")
     elif outcome is None:
-        out.show(f"it goes on: {words.case_url(settings(), connected.namespace, case)}")
+        out.show(f"it goes on: {desk.case_url(settings(), connected.namespace, case)}")
 
 
 async def listing(

@@ -24,6 +24,7 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.cli.output import Code, Output, UsageError
+from handrail.desk import ImpossibleName
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.logs import core_logs
 from handrail.payloads import ClaimCheck
@@ -35,9 +36,6 @@ if TYPE_CHECKING:
 
 PATIENCE = timedelta(seconds=5)
 """How long a command looks for the server."""
-
-SOON = timedelta(seconds=5)
-"""How long a command waits for an answer that only a worker can give."""
 
 Action = Callable[[Output], Awaitable[int | None] | int | None]
 
@@ -51,7 +49,7 @@ def perform(out: Output, action: Action) -> int:
         result = action(out)
         if inspect.isawaitable(result):
             result = asyncio.run(_finish(result))
-    except UsageError as error:
+    except (UsageError, ImpossibleName) as error:
         return out.failed(str(error), "usage", Code.USAGE)
     except ConfigurationError as error:
         return out.failed(str(error), "configuration", Code.USAGE)

@@ -16,6 +16,7 @@ from rich.text import Text
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from handrail import desk
 from handrail.cli import listing, words
 from handrail.cli.board import Board, View
 from handrail.cli.context import load, load_fleet, settings
@@ -242,7 +243,7 @@ class _Show:
 
     async def _gates(self) -> list[GateView]:
         try:
-            return await listing.open_gates(self.client)
+            return await desk.open_gates(self.client)
         except RPCError:
             return []
 

@@ -23,9 +23,9 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
-from handrail.cli.listing import OPEN
 from handrail.cli.output import Code, Output
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
@@ -238,7 +238,7 @@ async def _retention(connected: Client) -> Finding:
 
 async def _wedged(connected: Client) -> Finding:
     """Cases that the server itself reports: their code fails again and again."""
-    query = f"TemporalReportedProblems IS NOT NULL AND {OPEN}"
+    query = f"TemporalReportedProblems IS NOT NULL AND {desk.OPEN}"
     cases = [each.id async for each in connected.list_workflows(query, limit=20)]
     if not cases:
         return Finding("wedged cases", ok=True, what="none")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
+from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, settings
-from handrail.cli.listing import open_gates
 from handrail.cli.output import Code, Output
-from handrail.gate import GateKind, person
+from handrail.gate import GateKind
 
 if TYPE_CHECKING:
     from handrail.details import GateView
@@ -26,24 +26,24 @@ _ASKS = {
 async def inbox(out: Output, *, role: str | None, person: str | None, limit: int) -> int:
     """Show the open gates, the first to expire first."""
     connected = await client(settings())
-    gates = [gate for gate in await open_gates(connected, role) if _may(gate, person)]
+    gates = [
+        gate
+        for gate in await desk.open_gates(connected, role)
+        if person is None or desk.may_rule(gate, person)
+    ]
     shown = gates[:limit]
     out.data({"gates": [as_json(gate) for gate in shown], "total": len(gates)})
     if out.json:
         return Code.DONE
     now = datetime.now(UTC)
     for gate in shown:
-        url = words.case_url(settings(), connected.namespace, gate.case)
+        url = desk.case_url(settings(), connected.namespace, gate.case)
         out.show(*lines(gate, now, url), "")
     if not gates:
         out.show("nothing waits for a human")
     elif len(gates) > len(shown):
         out.say(f"{len(gates) - len(shown)} more; --limit {len(gates)} shows them all")
     return Code.DONE
-
-
-def _may(gate: GateView, who: str | None) -> bool:
-    return who is None or person(who) in {person(each) for each in gate.people}
 
 
 def as_json(gate: GateView) -> dict[str, Any]:

@@ -8,27 +8,22 @@ from typing import Any
 
 from pydantic import ValidationError
 from temporalio.client import (
-    Client,
     WorkflowExecution,
     WorkflowExecutionStatus,
     WorkflowFailureError,
     WorkflowHandle,
 )
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError, RPCStatusCode
 
+from handrail import desk
 from handrail.actions import Outcome
 from handrail.cli.output import UsageError
-from handrail.details import GateView
 from handrail.dev import CaseRow
-from handrail.exceptions import CaseError
 from handrail.shown import DEADLINE, STATE, WAITING_FOR
 from handrail.states import ENDS, State
 
 # Runs that only went on in another run are no cases of their own.
 ANY = "HandrailState IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
-OPEN = "ExecutionStatus = 'Running'"
-WAITING = f"HandrailWaitingFor IS NOT NULL AND {OPEN}"
 
 _CLOSED_AS = {
     WorkflowExecutionStatus.COMPLETED: State.DONE,
@@ -39,33 +34,23 @@ _CLOSED_AS = {
 }
 
 
-def quoted(value: str, what: str) -> str:
-    """A value in a query.
-
-    Raises:
-        UsageError: if it cannot stand in one.
-    """
-    if any(c in value for c in "'\"`\\\n"):
-        raise UsageError(f"{value!r} names no {what}")
-    return f"'{value}'"
-
-
 def query(agent: str | None = None, state: str | None = None, role: str | None = None) -> str:
     """The query for these cases.
 
     Raises:
-        UsageError: if there is no such state, or a name is impossible.
+        UsageError: if there is no such state.
+        ImpossibleName: if a name is.
     """
     parts = [ANY]
     if agent is not None:
-        parts.append(f"HandrailAgent = {quoted(agent, 'agent')}")
+        parts.append(f"HandrailAgent = {desk.quoted(agent, 'agent')}")
     if state is not None:
         known = state.replace("-", "_")
         if known not in set(State):
             raise UsageError(f"no state {state!r}; there are: {', '.join(State)}")
         parts.append(f"HandrailState = '{known}'")
     if role is not None:
-        parts.append(f"HandrailWaitingFor = {quoted(role, 'role')} AND {OPEN}")
+        parts.append(f"HandrailWaitingFor = {desk.quoted(role, 'role')} AND {desk.OPEN}")
     return " AND ".join(parts)
 
 
@@ -122,50 +107,6 @@ def _iso(at: datetime | None) -> str | None:
 def iso(at: datetime) -> str:
     """A time for programs, as the models write it."""
     return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
-async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
-    """Every open gate, from the memos of the cases that wait; the first to expire first.
-
-    Raises:
-        UsageError: if there can be no such role.
-    """
-    wanted = WAITING
-    if role is not None:
-        wanted += f" AND HandrailWaitingFor = {quoted(role, 'role')}"
-    found: list[GateView] = []
-    async for execution in client.list_workflows(wanted):
-        found += await gates_of(execution)
-    never = datetime.max.replace(tzinfo=UTC)
-    return sorted(found, key=lambda gate: (gate.deadline or never, gate.case, gate.gate))
-
-
-async def gates_of(execution: WorkflowExecution) -> list[GateView]:
-    """The open gates of one case. Its memo counts only while it waits for somebody."""
-    if not execution.typed_search_attributes.get(WAITING_FOR):
-        return []
-    given = (await execution.memo()).get("gates", [])
-    try:
-        return [GateView.model_validate(each) for each in given]
-    except (ValidationError, TypeError):
-        # Not written by us: a case must not hide all the others.
-        return []
-
-
-async def existing(client: Client, case: str) -> Any:
-    """What the server knows of a case.
-
-    Raises:
-        CaseError: if there is none of that id.
-    """
-    try:
-        return await client.get_workflow_handle(case).describe()
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        raise CaseError(
-            f"there is no case {case}; `handrail cases` lists them (an id is agent:key)"
-        ) from error
 
 
 async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:

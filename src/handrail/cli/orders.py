@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from handrail import desk
 from handrail.cli import listing, words
 from handrail.cli.cases import end_json, until_over
 from handrail.cli.context import client, settings
@@ -49,11 +50,11 @@ async def order(  # noqa: PLR0917  # an order has these parts
 async def _one(  # noqa: PLR0917  # an order to one case
     out: Output, connected: Client, name: str, case: str, said: dict[str, str], waiting: Waiting
 ) -> dict[str, Any]:
-    execution = await listing.existing(connected, case)
+    execution = await desk.existing(connected, case)
     if execution.status is not WorkflowExecutionStatus.RUNNING:
         state = listing.row(execution).state.replace("_", " ")
         raise CaseError(f"{case} has ended ({state}): it takes no orders")
-    asked = {gate.gate for gate in await listing.gates_of(execution)}
+    asked = {gate.gate for gate in await desk.gates_of(execution)}
     handle = connected.get_workflow_handle(case)
     try:
         await handle.signal(name, said)
@@ -96,7 +97,7 @@ async def _await(
 
 
 async def _state(connected: Client, case: str) -> State:
-    return listing.row(await listing.existing(connected, case)).state
+    return listing.row(await desk.existing(connected, case)).state
 
 
 def _as_meant(name: str, state: State, *, seen: bool = False) -> bool:

@@ -10,33 +10,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import ValidationError
 from rich.text import Text
-from temporalio.client import (
-    Client,
-    WorkflowHandle,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-    WorkflowUpdateFailedError,
-    WorkflowUpdateRPCTimeoutOrCancelledError,
-)
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.client import Client
 
-from handrail.actions import DIGEST_PREFIX, Ruled, fits
+from handrail import desk
+from handrail.actions import DIGEST_PREFIX, Ruling, fits
 from handrail.cli import words
-from handrail.cli.context import SOON, client, json_of, settings
+from handrail.cli.context import client, first_fault, json_of, settings
 from handrail.cli.inbox import what_is_asked
-from handrail.cli.listing import existing, gates_of, iso, open_gates
+from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
+from handrail.desk import Sent
 from handrail.details import GateView
 from handrail.exceptions import CaseError
-
-# What a call says when no worker is there to answer it.
-_NOBODY = {
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.CANCELLED,
-    RPCStatusCode.UNAVAILABLE,
-    RPCStatusCode.FAILED_PRECONDITION,
-}
 
 
 @dataclass(frozen=True)
@@ -58,8 +45,7 @@ async def rule(out: Output, given: Given) -> int:
     """Rule on one gate: exactly on the action that is shown here, or was named."""
     connected = await client(settings())
     gate = await _find(connected, given.gate)
-    handle = connected.get_workflow_handle(gate.case)
-    fresh = await _ask_worker(handle, gate)
+    fresh = await desk.fresh(connected, gate)
     gate = fresh or gate
     _require_digest(gate, given.digest)
     ruling = _ruling(gate, given)
@@ -67,10 +53,8 @@ async def rule(out: Output, given: Given) -> int:
     if not _agreed(out, given):
         out.say("nothing was sent")
         return Code.FAILED
-    record = await _send(handle, given.verb, ruling) if fresh is not None else None
-    if record is None:
-        return await _leave(out, handle, gate, given.verb, ruling)
-    return _judged(out, gate, record)
+    sent = await desk.send(connected, gate, given.verb, ruling, at_once=fresh is not None)
+    return _judged(out, gate, sent)
 
 
 async def _find(connected: Client, named: str) -> GateView:
@@ -81,10 +65,10 @@ async def _find(connected: Client, named: str) -> GateView:
         UsageError: if there are several.
     """
     if ":" in named:
-        found = await gates_of(await existing(connected, named))
+        found = await desk.gates_of(await desk.existing(connected, named))
         lacking = f"{named} waits for nobody"
     else:
-        found = [g for g in await open_gates(connected) if g.gate.startswith(named.lower())]
+        found = [g for g in await desk.open_gates(connected) if g.gate.startswith(named.lower())]
         lacking = f"no open gate {named}"
     if len(found) > 1:
         ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])
@@ -95,27 +79,6 @@ async def _find(connected: Client, named: str) -> GateView:
             "`handrail inbox` lists what is open, `handrail show CASE` what became of one"
         )
     return found[0]
-
-
-async def _ask_worker(handle: WorkflowHandle[Any, Any], gate: GateView) -> GateView | None:
-    """The gate as its case sees it now; None when no worker answers.
-
-    Raises:
-        CaseError: if the case has closed it meanwhile.
-    """
-    try:
-        answer: list[Any] = await handle.query("gates", rpc_timeout=SOON)
-    except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
-        return None
-    except RPCError as error:
-        if error.status not in _NOBODY:
-            raise
-        return None
-    views = [GateView.model_validate(each) for each in answer]
-    now = next((each for each in views if each.gate == gate.gate), None)
-    if now is None:
-        raise CaseError(f"the gate {gate.gate} has closed; see `handrail show {gate.case}`")
-    return now
 
 
 def _require_digest(gate: GateView, named: str | None) -> None:
@@ -129,22 +92,25 @@ def _require_digest(gate: GateView, named: str | None) -> None:
     )
 
 
-def _ruling(gate: GateView, given: Given) -> dict[str, Any]:
-    ruling: dict[str, Any] = {
+def _ruling(gate: GateView, given: Given) -> Ruling:
+    said: dict[str, Any] = {
         "gate": gate.gate,
         "digest": gate.digest,
         "by": given.by,
         "why": given.why,
     }
     if given.verb == "amend":
-        ruling["action"] = amended(gate.action, given.changes, given.action)
+        said["action"] = amended(gate.action, given.changes, given.action)
     if given.said is not None:
-        ruling["answer"] = given.said
+        said["answer"] = given.said
     if given.result is not None:
         if given.said != "happened":
             raise UsageError("--result goes with `happened`")
-        ruling["result"] = json_of(given.result, "--result")
-    return ruling
+        said["result"] = json_of(given.result, "--result")
+    try:
+        return Ruling.model_validate(said)
+    except ValidationError as error:
+        raise UsageError(f"this is no ruling: {first_fault(error)}") from error
 
 
 def amended(action: dict[str, Any], changes: tuple[str, ...], whole: str | None) -> dict[str, Any]:
@@ -194,12 +160,12 @@ def _value(before: Any, text: str) -> Any:
         return text
 
 
-def _show(out: Output, gate: GateView, given: Given, ruling: dict[str, Any]) -> None:
+def _show(out: Output, gate: GateView, given: Given, ruling: Ruling) -> None:
     verb = given.said or given.verb
     out.show(Text(f"{verb} {words.plain(gate.case)}, gate {gate.gate}", "bold"))
     out.show(*what_is_asked(gate))
-    if "action" in ruling:
-        out.show(words.label("instead", " "), words.code(ruling["action"]))
+    if ruling.action is not None:
+        out.show(words.label("instead", " "), words.code(ruling.action))
 
 
 def _agreed(out: Output, given: Given) -> bool:
@@ -210,30 +176,16 @@ def _agreed(out: Output, given: Given) -> bool:
     return input("Approve exactly this? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-async def _send(
-    handle: WorkflowHandle[Any, Any], verb: str, ruling: dict[str, Any]
-) -> Ruled | str | None:
-    """Have the case judge it at once. The record, why it is refused, or None without answer."""
-    try:
-        return await handle.execute_update(  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
-            "rule", ruling | {"verb": verb}, result_type=Ruled, rpc_timeout=SOON
-        )
-    except WorkflowUpdateFailedError as error:
-        return getattr(error.cause, "message", None) or str(error.cause)
-    except WorkflowUpdateRPCTimeoutOrCancelledError:
-        return None
-    except RPCError as error:
-        if error.status is RPCStatusCode.NOT_FOUND:
-            raise CaseError(f"the case {handle.id} has ended") from error
-        if error.status not in _NOBODY:
-            raise
-        return None
-
-
-def _judged(out: Output, gate: GateView, record: Ruled | str) -> int:
-    if isinstance(record, str):
-        out.say(f"handrail: not accepted: {words.plain(record)}", "red")
-        out.data(_json(gate, accepted=False, note=record, record=None, sent="update"))
+def _judged(out: Output, gate: GateView, sent: Sent) -> int:
+    record = sent.record
+    if sent.accepted is None:
+        out.show(Text(sent.note, "yellow"))
+        out.say(f"see `handrail show {words.plain(gate.case)}` for whether it was accepted")
+        out.data(_json(gate, accepted=None, note=sent.note, record=None, sent="signal"))
+        return Code.DONE
+    if not sent.accepted or record is None:
+        out.say(f"handrail: not accepted: {words.plain(sent.note)}", "red")
+        out.data(_json(gate, accepted=False, note=sent.note, record=None, sent="update"))
         return Code.REFUSED
     who = words.plain(record.by)
     proven = "" if record.proven else " (unproven)"
@@ -242,27 +194,6 @@ def _judged(out: Output, gate: GateView, record: Ruled | str) -> int:
     )
     document = record.model_dump(mode="json")
     out.data(_json(gate, accepted=True, note=record.note, record=document, sent="update"))
-    return Code.DONE
-
-
-async def _leave(
-    out: Output,
-    handle: WorkflowHandle[Any, Any],
-    gate: GateView,
-    verb: str,
-    ruling: dict[str, Any],
-) -> int:
-    """Leave it for the case as a signal, to be judged when a worker runs."""
-    try:
-        await handle.signal(verb, ruling)
-    except RPCError as error:
-        if error.status is not RPCStatusCode.NOT_FOUND:
-            raise
-        raise CaseError(f"the case {gate.case} has ended") from error
-    note = "no worker answers now: it was left for the case, which will judge it when one runs"
-    out.show(Text(note, "yellow"))
-    out.say(f"see `handrail show {words.plain(gate.case)}` for whether it was accepted")
-    out.data(_json(gate, accepted=None, note=note, record=None, sent="signal"))
     return Code.DONE
 
 

@@ -6,20 +6,14 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from pydantic import ValidationError
 from rich.text import Text
-from temporalio.client import (
-    Client,
-    WorkflowExecution,
-    WorkflowQueryFailedError,
-    WorkflowQueryRejectedError,
-)
-from temporalio.service import RPCError
+from temporalio.client import Client, WorkflowExecution
 
+from handrail import desk
 from handrail.actions import Outcome, Receipt, Ruled
 from handrail.cli import inbox, words
 from handrail.cli import listing as known
-from handrail.cli.context import SOON, client, ledger_if_there, settings
+from handrail.cli.context import client, ledger_if_there, settings
 from handrail.cli.output import Code, Output
 from handrail.details import CaseView, GateView
 from handrail.dev import CaseRow
@@ -57,7 +51,7 @@ async def show(out: Output, case: str) -> int:
     """Show one case."""
     connected = await client(settings())
     found = await _find_out(connected, case)
-    url = words.case_url(settings(), connected.namespace, case)
+    url = desk.case_url(settings(), connected.namespace, case)
     out.data(_as_json(found, url))
     if not out.json:
         _print(out, found, url)
@@ -67,14 +61,14 @@ async def show(out: Output, case: str) -> int:
 
 
 async def _find_out(connected: Client, case: str) -> Known:
-    execution: WorkflowExecution = await known.existing(connected, case)
+    execution: WorkflowExecution = await desk.existing(connected, case)
     found = Known(known.row(execution))
     if found.row.closed is not None:
         found.outcome = await known.outcome_of(connected.get_workflow_handle(case))
         found.row = known.row(execution, found.outcome)
-    found.view = await _ask_worker(connected, case)
+    found.view = await desk.case_view(connected, case)
     if found.view is None:
-        found.gates = await known.gates_of(execution)
+        found.gates = await desk.gates_of(execution)
         found.lacking.append(
             "no worker answers: the log and the moves of the case are not shown"
             + ("" if found.outcome else ", nor its rulings")
@@ -87,16 +81,6 @@ async def _find_out(connected: Client, case: str) -> Known:
     except LedgerUnavailable as error:
         found.lacking.append(str(error))
     return found
-
-
-async def _ask_worker(connected: Client, case: str) -> CaseView | None:
-    handle = connected.get_workflow_handle(case)
-    try:
-        answer: Any = await handle.query("case", rpc_timeout=SOON)
-        return CaseView.model_validate(answer)
-    except (RPCError, WorkflowQueryFailedError, WorkflowQueryRejectedError, ValidationError):
-        # Nobody to answer, code that does not replay it, or a workflow that is no agent.
-        return None
 
 
 def _as_json(found: Known, url: str) -> dict[str, Any]:

@@ -139,13 +139,6 @@ def commands(gate: GateView, by: str | None = None) -> dict[str, str]:
     return found
 
 
-def case_url(settings: Settings, namespace: str, case: str) -> str:
-    """The page of a case in Temporal's Web UI."""
-    return (
-        f"{settings.ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"
-    )
-
-
 def list_url(settings: Settings, namespace: str, query: str = "") -> str:
     """The list of cases in Temporal's Web UI, filtered."""
     base = f"{settings.ui_url}/namespaces/{quote(namespace, safe='')}/workflows"
