@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy import Connection, Engine, event
 
 from handrail import Ledger, LedgerUnavailable, State, effects
-from handrail.ledger import store
+from handrail.ledger import database
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
@@ -76,7 +76,7 @@ Fault = Callable[[Ledger], contextlib.AbstractContextManager[None]]
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Give a locked file up after a fifth of a second instead of five."""
-    monkeypatch.setattr(store, "BUSY", timedelta(milliseconds=200))
+    monkeypatch.setattr(database, "BUSY", timedelta(milliseconds=200))
 
 
 @pytest.mark.parametrize(

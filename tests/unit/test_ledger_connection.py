@@ -10,7 +10,7 @@ import pytest
 
 from handrail import Ledger, LedgerUnavailable
 from handrail.actions import Limit, Receipt
-from handrail.ledger import EffectState, Intent, OverLimit, store
+from handrail.ledger import EffectState, Intent, OverLimit, database
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def ledger(file: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncGenerator[Ledger]:
-    monkeypatch.setattr(store, "BUSY", timedelta(milliseconds=50))
+    monkeypatch.setattr(database, "BUSY", timedelta(milliseconds=50))
     async with Ledger(f"sqlite:///{file}") as opened:
         yield opened
 

@@ -1,16 +1,30 @@
 """The ledger: what must outlive Temporal's retention, in SQL.
 
 SQLite on one machine, PostgreSQL in a cluster; the same code. Here stands, for every
-write ever begun, its intent before the effect and its receipt after it.
+write ever begun, its intent before the effect and its receipt after it; every proven ruling
+as it was signed, and which write used it; and what people allowed in advance, use by use.
 """
 
-from handrail.ledger.store import (
+from handrail.ledger.effects import (
     Begun,
     EffectRow,
     EffectState,
     Intent,
-    Ledger,
     OverLimit,
 )
+from handrail.ledger.mandates import MandateRow, MandateSpent
+from handrail.ledger.rulings import RulingRow, RulingUsed
+from handrail.ledger.store import Ledger
 
-__all__ = ["Begun", "EffectRow", "EffectState", "Intent", "Ledger", "OverLimit"]
+__all__ = [
+    "Begun",
+    "EffectRow",
+    "EffectState",
+    "Intent",
+    "Ledger",
+    "MandateRow",
+    "MandateSpent",
+    "OverLimit",
+    "RulingRow",
+    "RulingUsed",
+]

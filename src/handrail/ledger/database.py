@@ -1,0 +1,165 @@
+"""The ledger's connection: its threads, its transactions, and what is said when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy import event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, SQLAlchemyError
+
+from handrail.exceptions import ConfigurationError, LedgerUnavailable
+from handrail.ledger.tables import prepare
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+T = TypeVar("T")
+
+BUSY = timedelta(seconds=5)
+"""How long a write waits for a locked SQLite file before it fails and is retried."""
+
+
+class Database:
+    """One SQL database. Each transaction is one function that runs whole in a thread.
+
+    On SQLite that costs a third of what an async driver costs, which changes threads for
+    every statement.
+    """
+
+    def __init__(self, url: str) -> None:
+        """Take an SQLAlchemy URL: `sqlite:///path` or `postgresql+psycopg://…`.
+
+        Raises:
+            ConfigurationError: if it is none of these.
+        """
+        self._engine = _engine(url)
+        self._sqlite = self._engine.dialect.name == "sqlite"
+        # SQLite has one writer at a time; more threads would only wait for each other.
+        self._threads = ThreadPoolExecutor(1 if self._sqlite else 8, "handrail-ledger")
+        self._kept: sa.Connection | None = None
+
+    async def __aenter__(self) -> Self:
+        """Create the tables that are missing; bring those of an older version up to date.
+
+        Raises:
+            ConfigurationError: if the database belongs to a newer version of Handrail.
+            LedgerUnavailable: if it cannot be opened or written.
+        """
+        try:
+            await self._run(prepare)
+        except BaseException:
+            await self.__aexit__()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what runs, and close the connections."""
+        await asyncio.to_thread(self._threads.shutdown)
+        if self._kept is not None:
+            self._kept.close()
+        self._engine.dispose()
+
+    async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, self._transact, transaction)
+
+    @contextlib.contextmanager
+    def _connected(self) -> Generator[sa.Connection]:
+        """A connection. SQLite's one thread keeps its own until it fails.
+
+        Taking one from a pool and giving it back costs as much as a statement.
+        """
+        if not self._sqlite:
+            with self._engine.connect() as connection:
+                yield connection
+            return
+        if self._kept is None:
+            self._kept = self._engine.connect()
+        try:
+            yield self._kept
+        except (SQLAlchemyError, OSError):
+            kept, self._kept = self._kept, None
+            kept.close()
+            raise
+
+    def _transact(self, transaction: Callable[[sa.Connection], T]) -> T:
+        try:
+            with self._connected() as connection, connection.begin():
+                return transaction(connection)
+        except (DBAPIError, OSError) as error:
+            raise LedgerUnavailable(_explain(error, self._engine)) from error
+        except SQLAlchemyError as error:
+            raise LedgerUnavailable(f"the ledger failed: {error}") from error
+
+
+class Insert:
+    """An INSERT that leaves alone what is there already, for both kinds of database."""
+
+    def __init__(self, table: sa.Table) -> None:
+        """Prepare it once: building a statement costs more than running it."""
+        # Whether a row was inserted is only known of an INSERT when that is asked for.
+        counted = {"preserve_rowcount": True}
+        self._sqlite = sqlite.insert(table).on_conflict_do_nothing()
+        self._postgres = (
+            postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted)
+        )
+
+    def __call__(self, connection: sa.Connection, values: dict[str, Any]) -> bool:
+        """Insert one row. False if there was one."""
+        on_sqlite = connection.dialect.name == "sqlite"
+        statement = self._sqlite if on_sqlite else self._postgres
+        return connection.execute(statement, values).rowcount == 1
+
+
+def _engine(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+        engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+        raise ConfigurationError(
+            f"HANDRAIL_LEDGER_URL={url!r} cannot be used: {error}; "
+            "give sqlite:///path or postgresql+psycopg://user@host/database "
+            "(and install handrail[postgres] for the latter)"
+        ) from error
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_immediate)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _: object) -> None:
+    # The driver's own transaction handling begins too late for a read followed by a write.
+    connection.isolation_level = None
+    cursor = connection.cursor()
+    for pragma in (
+        f"busy_timeout={BUSY // timedelta(milliseconds=1)}",
+        "journal_mode=wal",
+        "synchronous=full",
+    ):
+        cursor.execute(f"pragma {pragma}")
+    cursor.close()
+
+
+def _begin_immediate(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("begin immediate")
+
+
+def _explain(error: BaseException, engine: sa.Engine) -> str:
+    where = engine.url.render_as_string(hide_password=True)
+    text = str(getattr(error, "orig", None) or error)
+    fixes = {
+        "locked": "another process holds it; stop it, or wait: the step is retried",
+        "readonly": "make it writable for this user",
+        "read-only": "make it writable for this user",
+        "full": "free some space; the step is retried",
+        "unable to open": "create its directory, and make it writable",
+        "connect": "start the database, or correct HANDRAIL_LEDGER_URL",
+    }
+    fix = next((say for word, say in fixes.items() if word in text.lower()), "see its log")
+    return f"the ledger {where} cannot be used: {text}; fix: {fix}; nothing was written"

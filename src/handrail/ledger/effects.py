@@ -1,0 +1,334 @@
+"""Effects: each write's intent before it, its receipt after it, and the limits on them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from handrail.actions import Limit, Receipt
+from handrail.exceptions import HandrailError
+from handrail.ledger import mandates, rulings
+from handrail.ledger.database import Database, Insert
+from handrail.ledger.tables import effects as _effects
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from pydantic import JsonValue
+
+
+class EffectState(StrEnum):
+    """How far an effect got, as far as the ledger knows."""
+
+    INTENDED = "intended"
+    """The effect may have happened: no receipt, no word that it did not."""
+    DONE = "done"
+    NOT_DONE = "not_done"
+    """It certainly did not happen."""
+    TAKEN_BACK = "taken_back"
+    """It must not begin any more; an undo is taking back what there may have been."""
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a worker is about to do. `deadline`: after it, that worker will not begin it.
+
+    `uses`: the single-use ids of the rulings that allow it. `mandates`: the standing ones that
+    do, each with the number of its most uses.
+    """
+
+    key: str
+    case: str
+    agent: str
+    step: str
+    digest: str
+    action: Mapping[str, JsonValue]
+    policy: str
+    owner: str
+    deadline: datetime
+    uses: tuple[str, ...] = ()
+    mandates: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class EffectRow:
+    """What the ledger knows of one effect."""
+
+    key: str
+    case: str
+    step: str
+    digest: str
+    state: EffectState
+    owner: str
+    deadline: datetime
+    begun: datetime
+    receipt: Receipt | None
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Begun:
+    """The intent stands. `before` is None when it is new, or says what was there already."""
+
+    before: EffectRow | None
+
+
+class OverLimit(HandrailError):  # says what happened, and is caught by the door
+    """The intent would exceed a limit; nothing was recorded."""
+
+    def __init__(self, limit: Limit, used: Decimal) -> None:
+        """Say which limit, and how much of it is `used` without this intent."""
+        self.limit = limit
+        self.used = used
+        super().__init__(f"limit {limit.text}: {used} of it is used")
+
+
+class Effects(Database):
+    """The effects of a ledger."""
+
+    async def begin(self, intent: Intent, limits: Sequence[Limit] = ()) -> Begun:
+        """Commit an intent before its effect, or say what is there under its key.
+
+        Limits are counted in the same transaction, including this intent, over
+        everything that was done or may have been. An intent that was there and is
+        known not to have happened is taken over as new. In the same transaction the
+        rulings and mandates that allow it are marked as used, by this key.
+
+        Raises:
+            OverLimit: if a limit would be exceeded; nothing is recorded.
+            RulingUsed: if a ruling was used under another key, or is not recorded; the same.
+            MandateSpent: if a mandate has no use left, or is revoked; the same.
+            LedgerUnavailable: if the database cannot be written.
+        """
+
+        def transaction(connection: sa.Connection) -> Begun:
+            if limits and not self._sqlite:
+                lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(intent.agent))
+                connection.execute(sa.select(lock))
+            before = _begun_before(connection, intent)
+            if before is not None and before.state is not EffectState.NOT_DONE:
+                return Begun(before)
+            for limit in limits:
+                _within(connection, intent, limit)
+            if intent.uses:
+                rulings.use(connection, intent.uses, intent.key)
+            if intent.mandates:
+                mandates.use(connection, intent.mandates, intent.key)
+            return Begun(None)
+
+        return await self._run(transaction)
+
+    async def preview(self, intent: Intent, limits: Sequence[Limit]) -> None:
+        """Say now what `begin` would say of the limits, and record nothing.
+
+        Raises:
+            OverLimit: if a limit would be exceeded.
+        """
+
+        def transaction(connection: sa.Connection) -> None:
+            for limit in limits:
+                _within(connection, intent, limit)
+
+        if limits:
+            await self._run(transaction)
+
+    async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
+        """Become the owner of an intent whose owner is gone. False if another was faster."""
+        statement = (
+            sa.update(_effects)
+            .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
+            .where(_effects.c.deadline == row.deadline.timestamp())
+            .where(_effects.c.state == EffectState.INTENDED)
+            .values(owner=owner, deadline=deadline.timestamp())
+        )
+        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def release(self, key: str, owner: str, deadline: datetime) -> None:
+        """Say that an attempt of `owner` is over and left nothing that is known.
+
+        `deadline`: since when it cannot begin its effect any more.
+        """
+        statement = (
+            sa.update(_effects)
+            .where(_effects.c.key == key, _effects.c.owner == owner)
+            .where(_effects.c.state == EffectState.INTENDED)
+            .values(deadline=deadline.timestamp())
+        )
+        await self._run(lambda connection: connection.execute(statement))
+
+    async def forbid(self, intent: Intent) -> EffectRow:
+        """See to it that an effect never begins that has not begun. Returns how it stands.
+
+        What has begun is left as it is: wait for its end, then `take_back`.
+        """
+
+        def transaction(connection: sa.Connection) -> EffectRow:
+            values = _values(intent) | {"state": EffectState.TAKEN_BACK.value}
+            _insert(connection, values)
+            connection.execute(_FORBID, {"b_key": intent.key})
+            return _row(connection.execute(_ONE, {"b_key": intent.key}).mappings().one())
+
+        return await self._run(transaction)
+
+    async def take_back(self, row: EffectRow) -> bool:
+        """Close an intent whose owner is gone, for its undo. False if somebody goes on with it."""
+        statement = (
+            sa.update(_effects)
+            .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
+            .where(_effects.c.deadline == row.deadline.timestamp())
+            .where(_effects.c.state == EffectState.INTENDED)
+            .values(state=EffectState.TAKEN_BACK.value)
+        )
+        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def finish(self, receipt: Receipt, error: str | None = None) -> None:
+        """Commit the receipt of an effect that happened."""
+        await self._end(receipt.key, EffectState.DONE, receipt.model_dump_json(), error)
+
+    async def abandon(self, key: str, owner: str, error: str) -> None:
+        """Record that an effect certainly did not happen, and why.
+
+        Only its `owner` may say so: to a later one it may be happening now. Its uses of
+        mandates are given back; its rulings stay bound to its key, which may begin again.
+        """
+        await self._end(key, EffectState.NOT_DONE, None, error, owner)
+
+    async def effect(self, key: str) -> EffectRow | None:
+        """What is known of one effect."""
+
+        def look(connection: sa.Connection) -> EffectRow | None:
+            found = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
+            return None if found is None else _row(found)
+
+        return await self._run(look)
+
+    async def effects(self, case: str) -> list[EffectRow]:
+        """What is known of all effects of a case, in the order they began."""
+        return await self._select(_effects.c.case_id == case)
+
+    async def _select(self, condition: sa.ColumnElement[bool]) -> list[EffectRow]:
+        query = sa.select(_effects).where(condition).order_by(_effects.c.begun)
+        return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+
+    async def _end(
+        self,
+        key: str,
+        state: EffectState,
+        receipt: str | None,
+        error: str | None,
+        owner: str | None = None,
+    ) -> None:
+        values = {
+            "b_key": key,
+            "b_state": state.value,
+            "b_ended": datetime.now(UTC).timestamp(),
+            "b_receipt": receipt,
+            "b_error": error,
+        }
+        statement = _END
+        if owner is not None:
+            intended = _effects.c.state == EffectState.INTENDED.value
+            statement = _END.where(_effects.c.owner == owner, intended)
+
+        def transaction(connection: sa.Connection) -> None:
+            ended = connection.execute(statement, values).rowcount == 1
+            if ended and state is EffectState.NOT_DONE:
+                mandates.give_back(connection, key)
+
+        await self._run(transaction)
+
+
+def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None:
+    """Insert an intent, or begin one again that did not happen. What was there before."""
+    values = _values(intent)
+    if _insert(connection, values):
+        return None
+    before = _row(connection.execute(_ONE, {"b_key": intent.key}).mappings().one())
+    if before.state is EffectState.NOT_DONE:
+        again = values | {"ended": None, "error": None}
+        connection.execute(sa.update(_effects).where(_effects.c.key == intent.key).values(again))
+    return before
+
+
+def _values(intent: Intent) -> dict[str, Any]:
+    return {
+        "key": intent.key,
+        "case_id": intent.case,
+        "agent": intent.agent,
+        "step": intent.step,
+        "digest": intent.digest,
+        "action": json.dumps(intent.action),
+        "policy": intent.policy,
+        "state": EffectState.INTENDED.value,
+        "owner": intent.owner,
+        "deadline": intent.deadline.timestamp(),
+        "begun": datetime.now(UTC).timestamp(),
+    }
+
+
+_insert = Insert(_effects)
+_ONE = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key")).with_for_update()
+_FORBID = (
+    sa.update(_effects)
+    .where(_effects.c.key == sa.bindparam("b_key"))
+    .where(_effects.c.state == EffectState.NOT_DONE.value)
+    .values(state=EffectState.TAKEN_BACK.value)
+)
+_LOOK = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key"))
+_END = (
+    sa.update(_effects)
+    # A receipt is for ever: nothing that comes late can take it back.
+    .where(_effects.c.key == sa.bindparam("b_key"), _effects.c.state != EffectState.DONE.value)
+    .values(
+        state=sa.bindparam("b_state"),
+        ended=sa.bindparam("b_ended"),
+        receipt=sa.bindparam("b_receipt"),
+        error=sa.bindparam("b_error"),
+    )
+)
+
+
+def _within(connection: sa.Connection, intent: Intent, limit: Limit) -> None:
+    """Check one limit. The sum is exact: decimals are added here, not by the database."""
+    since = datetime.now(UTC) - limit.window
+    others = (
+        _effects.c.agent == intent.agent,
+        _effects.c.step == intent.step,
+        _effects.c.begun > since.timestamp(),
+        _effects.c.state.in_([EffectState.INTENDED, EffectState.DONE]),
+        _effects.c.key != intent.key,
+    )
+    if limit.field is None:
+        number = sa.select(sa.func.count()).select_from(_effects).where(*others)
+        used = Decimal(connection.execute(number).scalar_one())
+    else:
+        actions = connection.execute(sa.select(_effects.c.action).where(*others)).scalars()
+        used = sum((_share(limit, json.loads(text)) for text in actions), Decimal(0))
+    if used + _share(limit, intent.action) > limit.cap:
+        raise OverLimit(limit, used)
+
+
+def _share(limit: Limit, action: Mapping[str, JsonValue]) -> Decimal:
+    # What is negative gives nothing back: a credit must not make room for more payments.
+    return Decimal(1) if limit.field is None else max(Decimal(str(action[limit.field])), Decimal(0))
+
+
+def _row(found: Any) -> EffectRow:
+    return EffectRow(
+        key=found["key"],
+        case=found["case_id"],
+        step=found["step"],
+        digest=found["digest"],
+        state=EffectState(found["state"]),
+        owner=found["owner"],
+        deadline=datetime.fromtimestamp(found["deadline"], UTC),
+        begun=datetime.fromtimestamp(found["begun"], UTC),
+        receipt=Receipt.model_validate_json(found["receipt"]) if found["receipt"] else None,
+        error=found["error"],
+    )

@@ -1,0 +1,122 @@
+"""The ledger's tables, and how an older ledger becomes one of today.
+
+Times are seconds since 1970, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import sqlalchemy as sa
+
+from handrail.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+SCHEMA_VERSION = 2
+_SCHEMA_LOCK = 0x68616E6472
+"""Any number that other programs on the same database do not lock on."""
+
+meta = sa.MetaData()
+schema = sa.Table("handrail_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
+effects = sa.Table(
+    "handrail_effects",
+    meta,
+    sa.Column("key", sa.String(400), primary_key=True),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("policy", sa.String(200), nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("owner", sa.String(200), nullable=False),
+    sa.Column("deadline", sa.Float, nullable=False),
+    sa.Column("begun", sa.Float, nullable=False),
+    sa.Column("ended", sa.Float),
+    sa.Column("receipt", sa.Text),
+    sa.Column("error", sa.Text),
+    sa.Index("handrail_effects_window", "agent", "step", "begun"),
+)
+rulings = sa.Table(
+    "handrail_rulings",
+    meta,
+    sa.Column("jti", sa.String(64), primary_key=True),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("gate", sa.String(64), nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("stands_for", sa.String(200)),
+    sa.Column("verb", sa.String(20), nullable=False),
+    sa.Column("kid", sa.String(100), nullable=False),
+    sa.Column("via", sa.String(20), nullable=False),
+    sa.Column("looked", sa.Float),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("ruling", sa.Text, nullable=False),
+    sa.Column("effect", sa.String(400)),
+    sa.Column("planted", sa.Boolean),
+    sa.Index("handrail_rulings_by_at", "by", "at"),
+)
+mandates = sa.Table(
+    "handrail_mandates",
+    meta,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("to", sa.String(200)),
+    sa.Column("begins", sa.Float, nullable=False),
+    sa.Column("ends", sa.Float, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("revoked", sa.Float),
+    sa.Column("revoked_by", sa.String(200)),
+    sa.Index("handrail_mandates_live", "agent", "ends"),
+)
+mandate_uses = sa.Table(
+    "handrail_mandate_uses",
+    meta,
+    sa.Column("mandate", sa.String(64), primary_key=True),
+    sa.Column("effect", sa.String(400), primary_key=True, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+)
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Make the tables that are missing, in a transaction of its own.
+
+    Raises:
+        ConfigurationError: if the database belongs to a newer Handrail; it is left as it is.
+    """
+    if connection.dialect.name != "sqlite":
+        # Workers that start together on a new database would make its tables at once.
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
+    schema.create(connection, checkfirst=True)
+    version = connection.execute(sa.select(schema.c.version)).scalar()
+    if version is None:
+        meta.create_all(connection)
+        connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
+        return
+    _migrate(connection, version)
+    # A ledger that can only be read must be found out now, not at the first write.
+    connection.execute(sa.update(schema).values(version=SCHEMA_VERSION))
+
+
+def _migrate(connection: sa.Connection, version: int) -> None:
+    if version != SCHEMA_VERSION and version not in _MIGRATIONS:
+        raise ConfigurationError(
+            f"the ledger has schema {version}, this Handrail needs {SCHEMA_VERSION}; "
+            "use the version that made it, or give HANDRAIL_LEDGER_URL another database"
+        )
+    for older in range(version, SCHEMA_VERSION):
+        _MIGRATIONS[older](connection)
+
+
+def _people_are_proven(connection: sa.Connection) -> None:
+    """1 to 2: rulings, mandates and their uses. Effects stay as they are."""
+    meta.create_all(connection, tables=[rulings, mandates, mandate_uses])
+
+
+_MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {1: _people_are_proven}
