@@ -14,8 +14,8 @@ from handrail.cli.app import app
 from handrail.cli.board import counts, table
 from handrail.cli.listing import query
 from handrail.cli.output import UsageError
-from handrail.desk import ImpossibleName
 from handrail.cli.rulings import amended
+from handrail.desk import ImpossibleName
 from handrail.dev import CaseRow
 from handrail.states import State
 
