@@ -124,7 +124,7 @@ class Look(Wire):
     barred: tuple[str, ...] = ()
     next: Aware | None = None
     questions: tuple[Query, ...] = ()
-    ways: dict[str, tuple[str, ...]] = {}
+    ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
 
 

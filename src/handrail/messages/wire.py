@@ -38,12 +38,13 @@ class Call(Wire):
 
 
 class Bounced(Wire):
-    """A mail to a person that could not be delivered after all.
+    """A mail that could not be delivered after all.
 
-    `code` is the enhanced status code of the report (`5.1.1`). `final`: no more tries.
+    `tag`: the mark of the person it was for. `code`: the enhanced status code of the report
+    (`5.1.1`). `final`: the mail server tries no more.
     """
 
-    person: str = Field(max_length=320)
+    tag: str = Field(min_length=16, max_length=16)
     code: str = Field(max_length=12)
     why: str = Field(default="", max_length=500)
     final: bool = True
