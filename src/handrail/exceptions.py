@@ -4,6 +4,7 @@ HandrailError
 ├── ConfigurationError      a setting, policy, step or fleet is wrong; found before it runs
 │   ├── PolicyError         the policy file, with every fault, its line and its fix
 │   ├── RuleError           a rule of it cannot be used (handrail.rules)
+│   ├── KeyringError        a keyring or a private key cannot be used (handrail.keyring)
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
@@ -20,6 +21,7 @@ HandrailError
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
 ├── KeyUsed                 a write's key was used for another action (handrail.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.effects)
+├── NotProven               a ruling is not signed by whom it names (handrail.proof)
 ├── BadSignal               a signal cannot be read: recorded (handrail.case)
 └── PayloadLost             a large payload is missing (handrail.payloads)
 """
