@@ -10,87 +10,47 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel
+from handrail.actions import Ask, Finding, Kind, Limit, Ruled, Terms, Verb
+from handrail.approvals import Approval, Count, Roles, enough
+from handrail.asking import ask
+from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
+from handrail.policy_file import read
+from handrail.policy_judge import judge
+from handrail.policy_parts import AgentShape, Condition, Entry, Facts, WriteShape, chain
+from handrail.policy_text import Faults, Stamp, content_of, stamp_of
+from handrail.policy_values import WHOLE, same_person
+from handrail.rules import RuleFailed, nearest
 
-from handrail.actions import Action, Ask, Basis, Finding, Kind, Limit, Ruled, Stage, Verb
-from handrail.exceptions import PolicyError
-from handrail.policy_file import (
-    WHOLE,
-    WINDOWS,
-    ActionDoc,
-    Cap,
-    FileDoc,
-    HoldDoc,
-    RefuseDoc,
-    RoleDoc,
-    known_role,
-    read,
-    same_person,
-)
-from handrail.policy_text import Faults, Loc, Stamp, content_of, stamp_of
-from handrail.rules import CaseFact, Rule, RuleError, RuleFailed, Types, compile_rule, nearest
+__all__ = [
+    "AgentShape",
+    "Approval",
+    "Facts",
+    "Limit",
+    "NobodyMayApprove",
+    "Policy",
+    "PolicyFile",
+    "WriteShape",
+    "load",
+    "parse",
+    "share_of",
+]
 
-
-@dataclass(frozen=True)
-class WriteShape:
-    """A write step as its agent declares it. `undoes` names the writes it takes back."""
-
-    name: str
-    action: type[Action]
-    evidence: type[BaseModel] | None = None
-    undo: str | None = None
-    undoes: frozenset[str] = frozenset()
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@dataclass(frozen=True)
-class AgentShape:
-    """What an agent can do at all: its write steps and its notifications."""
+class NobodyMayApprove(HandrailError):
+    """What would be held, and nobody may approve: it is refused. `finding` says so."""
 
-    agent: str
-    writes: Mapping[str, WriteShape]
-    notifies: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True)
-class Facts:
-    """One write, as the rules see it. `case` is the id of the case (`agent:key`)."""
-
-    step: str
-    action: Action
-    basis: Basis | None
-    evidence: BaseModel | None
-    case: str
-    requester: str | None
-
-    def named(self) -> dict[str, Any]:
-        """The facts under the names that rules use."""
-        key = self.case.partition(":")[2] or self.case
-        return {
-            "action": self.action,
-            "evidence": self.evidence,
-            "confidence": self.basis.confidence if self.basis else None,
-            "case": CaseFact(id=self.case, key=key, requester=self.requester),
-        }
-
-
-@dataclass(frozen=True)
-class _Condition:
-    rule: Rule
-    why: str
-    role: str
-
-
-@dataclass(frozen=True)
-class _Entry:
-    doc: ActionDoc
-    role: str
-    refuse: tuple[_Condition, ...]
-    hold: tuple[_Condition, ...]
-    limits: tuple[Limit, ...]
+    def __init__(self, why: str) -> None:
+        self.finding = Finding(
+            check="approvers", kind=Kind.REFUSE, why=f"nobody may approve it: {why}"
+        )
+        super().__init__(self.finding.why)
 
 
 @dataclass(frozen=True)
@@ -98,7 +58,8 @@ class Policy:
     """A policy that was found sound. Made by `load` and `parse`.
 
     `label` names agent, version and the first 8 hex digits of the file's SHA-256. `proof`
-    says whether a ruling counts although nobody checked who sent it. `notes` are worth
+    says whether a ruling counts although nobody checked who sent it; None leaves it to the
+    settings. `drafter`: whether who wrote an amendment may approve it. `notes` are worth
     reading, and no faults.
     """
 
@@ -106,32 +67,32 @@ class Policy:
     agent: str
     version: int
     owner: str
-    proof: Literal["required", "unproven"]
+    proof: Literal["required", "unproven"] | None
+    drafter: bool
     notes: tuple[str, ...]
     _shape: AgentShape = field(repr=False)
-    _roles: Mapping[str, RoleDoc] = field(repr=False)
+    _roles: Roles = field(repr=False)
     _default: str = field(repr=False)
-    _entries: Mapping[str, _Entry] = field(repr=False)
+    _entries: Mapping[str, Entry] = field(repr=False)
     _silent: frozenset[str] = field(repr=False)
+    _planted: int = field(repr=False)
 
     def refusals(self, facts: Facts) -> list[Finding]:
         """The refuse-rules that are true. One that could not be judged is among `holds`."""
         entry = self._entries.get(facts.step)
         if entry is None or not entry.refuse:
             return []
-        judged = [_judge(condition, facts.named(), Kind.REFUSE) for condition in entry.refuse]
-        return [finding for finding in judged if finding and finding.kind is Kind.REFUSE]
+        return [found for found in _judged(entry.refuse, facts, Kind.REFUSE) if _refuses(found)]
 
     def holds(self, facts: Facts) -> list[Finding]:
         """Why a human is asked: autonomy, hold-rules, and rules that could not be judged."""
         entry = self._entries.get(facts.step)
         if entry is None:
             return self._unlisted(facts.step)
-        named = facts.named()
-        refusing = [_judge(condition, named, Kind.REFUSE) for condition in entry.refuse]
-        holding = [_judge(condition, named, Kind.HOLD) for condition in entry.hold]
-        failed = [finding for finding in refusing if finding and finding.kind is Kind.HOLD]
-        return [*self._autonomy(entry, facts), *failed, *filter(None, holding)]
+        refusing = _judged(entry.refuse, facts, Kind.REFUSE)
+        failed = [finding for finding in refusing if not _refuses(finding)]
+        holding = _judged(entry.hold, facts, Kind.HOLD)
+        return [*self._autonomy(entry, facts), *failed, *holding]
 
     def role_for(self, step: str) -> str:
         """The role that is asked about `step` where no hold-rule names another.
@@ -144,32 +105,156 @@ class Policy:
         undone = sorted(shape.undoes & self._entries.keys()) if shape else []
         return self._entries[undone[0]].role if undone else self._default
 
-    def asks(self, findings: Sequence[Finding], step: str) -> tuple[Ask, ...]:
-        """Whom to ask: one chain for each role that holds.
+    def asks(
+        self,
+        findings: Sequence[Finding],
+        facts: Facts | str,
+        now: datetime | None = None,
+        standing: Mapping[str, Sequence[str]] | None = None,
+        *,
+        barred: Sequence[str] = (),
+    ) -> tuple[Ask, ...]:
+        """Whom to ask: one chain for each role that holds, without roles that may not approve it.
 
-        A holding finding without a role, such as a data check's, asks the role of `step`.
+        A holding finding without a role, such as a data check's, asks the role of the step.
+        `standing`: who stands in for whom by a delegation for a time. `barred`: who may not
+        approve it beside the requester.
+
+        Raises:
+            NobodyMayApprove: if all people together could not approve it.
         """
+        step = facts if isinstance(facts, str) else facts.step
         held = (finding for finding in findings if finding.kind is Kind.HOLD)
         roles = dict.fromkeys(finding.role or self.role_for(step) for finding in held)
-        return tuple(self._chain(role) for role in roles)
+        chains = [chain(self._roles.docs, role) or (self._default,) for role in roles]
+        if not isinstance(facts, str):
+            chains = [self._able(names, facts) for names in chains]
+            self._somebody(chains, facts, barred)
+        return tuple(ask(self._roles, names, now, standing or {}) for names in chains)
 
-    def default_asks(self, step: str) -> tuple[Ask, ...]:
-        """Whom to ask about `step` when no rule says so: a write in doubt, a failed undo."""
-        return (self._chain(self.role_for(step)),)
+    def default_asks(
+        self, step: str, now: datetime | None = None, facts: Facts | None = None
+    ) -> tuple[Ask, ...]:
+        """Whom to ask about `step` when no rule says so: a write in doubt, a failed undo.
+
+        With `facts` without the roles that may not approve it. Somebody is always asked: the
+        last role, where none may approve it.
+        """
+        names = chain(self._roles.docs, self.role_for(step))
+        if facts is not None:
+            able = [name for name in names if self._roles.too_much(name, facts) is None]
+            names = tuple(able) or names[-1:]
+        return (ask(self._roles, names, now, {}),)
+
+    def asks_of(self, role: str, now: datetime) -> tuple[Ask, ...]:
+        """Whom to ask when an agent has a question for `role`.
+
+        Raises:
+            ConfigurationError: if the policy has no such role.
+        """
+        if role not in self._roles.docs:
+            fix = nearest(role, self._roles.docs)
+            raise ConfigurationError(f"the policy of {self.agent} has no role {role}; {fix}")
+        return (ask(self._roles, chain(self._roles.docs, role), now, {}),)
 
     def unsatisfied(
-        self, asks: Sequence[Ask], rulings: Sequence[Ruled], digest: str, requester: str | None
+        self,
+        asks: Sequence[Ask],
+        approvals: Sequence[Approval] | Sequence[Ruled],
+        facts: Facts | str,
+        now: datetime | str | None = None,
+        barred: Sequence[str] = (),
     ) -> list[str]:
-        """What is still missing before exactly this action may run, in words.
+        """What is still missing before this action may run, in words.
 
-        Judged by the people and quorums of this policy, whatever the asks say. A chain is
-        satisfied by the quorum of one of its roles; a person counts for the own stage and
-        for earlier ones, so that an approval from above completes a quorum
-        below, and one from below never fills a quorum above.
+        `approvals` are those of exactly this action. Judged by the people, quorums and limits
+        of this policy, whatever the asks say. A chain is satisfied by the quorum of one of its
+        roles; a person counts for the own role and for those below, so that an approval from
+        above completes a quorum below, and one from below never fills a quorum above. Nobody
+        counts for two chains. `barred` (see there) never count.
         """
-        approvers = self._approvers(rulings, digest, requester)
-        lacking = (self._lacking(ask, approvers, requester) for ask in asks)
-        return [words for words in lacking if words]
+        names = [[stage.role for stage in ask.stages] for ask in asks]
+        if isinstance(facts, str) or not isinstance(now, datetime):
+            return self._unsatisfied_before(names, approvals, str(facts), now)
+        given = [each for each in approvals if isinstance(each, Approval)]
+        return Count(self._roles, names, facts, now, _barring(facts, barred)).lacking(given)
+
+    def _unsatisfied_before(  # until the door gives approvals
+        self, names: Any, rulings: Any, digest: str, requester: Any
+    ) -> list[str]:
+        approvals = [
+            Approval(ruling.by, ruling.at)
+            for ruling in rulings
+            if ruling.accepted
+            and ruling.verb in {Verb.APPROVE, Verb.AMEND}
+            and ruling.digest == digest != ""
+            and (ruling.proven or self.proof != "required")
+        ]
+        latest = max((given.at for given in approvals), default=_EPOCH)
+        barred = {same_person(requester): "asked for it"} if requester else {}
+        return Count(self._roles, names, None, latest, barred).lacking(approvals)
+
+    def barred(self, requester: str | None, drafters: Sequence[str]) -> tuple[str, ...]:
+        """Who may not approve an action: who asked for it and, mostly, who wrote it."""
+        return (*filter(None, [requester]), *(() if self.drafter else drafters))
+
+    def cannot(
+        self,
+        by: str,
+        facts: Facts,
+        stands_for: str | None = None,
+        via: str = "",
+        *,
+        barred: Sequence[str] = (),
+    ) -> str | None:
+        """Why `by` may not approve this action at all, in words; None if they may.
+
+        `via`: by which channel the approval came.
+        """
+        given = Approval(by, _EPOCH, via, stands_for)
+        for who in (given.who, given.seat):
+            if who in (whys := _barring(facts, barred)):
+                return f"{who} {whys[who]} and may not approve it"
+        first = self._entries[facts.step].asked() if facts.step in self._entries else None
+        roles = self._roles
+        asked = {n for r in first or [self.role_for(facts.step)] for n in chain(roles.docs, r)}
+        mine = [role for role in roles.of(given.seat) if role in asked]
+        if not mine:
+            return f"{given.seat} belongs to no role that may approve {facts.step}"
+        whys = [roles.not_to(role, given) or roles.too_much(role, facts) for role in mine]
+        return None if None in whys else whys[0]
+
+    def cannot_answer(
+        self, by: str, role: str, stands_for: str | None = None, via: str = ""
+    ) -> str | None:
+        """Why `by` may not answer a question to `role`, or to those above it; None if they may."""
+        given = Approval(by, _EPOCH, via, stands_for)
+        mine = [r for r in chain(self._roles.docs, role) if r in self._roles.of(given.seat)]
+        whys = [self._roles.not_to(each, given) for each in mine]
+        nobody = f"{given.seat} does not belong to {role}"
+        return None if None in whys else next(iter(whys), nobody)
+
+    def deputy(self, of: str, to: str) -> str | None:
+        """Why `to` may not stand in for `of`; None if they may."""
+        roles = self._roles.of(of)
+        if not roles:
+            return f"{of} belongs to no role, so nobody can stand in for them"
+        if not any(same_person(to) in self._roles.deputies(role) for role in roles):
+            return f"{to} is not among the deputies of {' or '.join(roles)}"
+        return None
+
+    def terms(
+        self,
+        step: str,  # noqa: ARG002  # terms may come to differ between steps and cases
+        case: str,  # noqa: ARG002  # the same
+        default_proof: Literal["required", "unproven"],
+    ) -> Terms:
+        """How gates judge under this policy. `default_proof` is what the settings say."""
+        return Terms(proof=self.proof or default_proof, drafter=self.drafter, apart=True)
+
+    def plants(self, step: str, case: str) -> bool:
+        """Whether a bad action is asked about first, to see if people look, in this case."""
+        return share_of(f"planted/{self.agent}", step, case) < self._planted
 
     def limits(self, step: str) -> tuple[Limit, ...]:
         """The limits of `step`."""
@@ -193,7 +278,7 @@ class Policy:
         why = f"the policy does not list {step}"
         return [Finding(check="listed", kind=Kind.HOLD, why=why, role=self.role_for(step))]
 
-    def _autonomy(self, entry: _Entry, facts: Facts) -> list[Finding]:
+    def _autonomy(self, entry: Entry, facts: Facts) -> list[Finding]:
         doc, step = entry.doc, facts.step
         share = WHOLE if doc.rollout is None else doc.rollout
         if doc.autonomy == "full" and share_of(self.agent, step, facts.case) < share:
@@ -206,52 +291,35 @@ class Policy:
         check = "rollout" if doc.autonomy == "full" else "autonomy"
         return [Finding(check=check, kind=Kind.HOLD, why=why, role=entry.role)]
 
-    def _chain(self, name: str) -> Ask:
-        names: list[str] = []
-        while name in self._roles and name not in names:
-            names.append(name)
-            name = self._roles[name].deadline.to or ""
-        return Ask(stages=tuple(self._stage(each) for each in names or [self._default]))
+    def _able(self, names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
+        """Those of a chain who may approve this action.
 
-    def _stage(self, name: str) -> Stage:
-        role = self._roles[name]
-        return Stage(
-            role=name,
-            people=role.people,
-            quorum=role.quorum,
-            remind=role.remind,
-            after=role.deadline.after,
-        )
+        Raises:
+            NobodyMayApprove: if there is none.
+        """
+        whys = {name: self._roles.too_much(name, facts) for name in names}
+        able = tuple(name for name, why in whys.items() if why is None)
+        if not able:
+            raise NobodyMayApprove("; ".join(filter(None, whys.values())))
+        return able
 
-    def _approvers(
-        self, rulings: Sequence[Ruled], digest: str, requester: str | None
-    ) -> frozenset[str]:
-        asked_by = same_person(requester) if requester else None
-        return frozenset(
-            same_person(ruling.by)
-            for ruling in rulings
-            if ruling.accepted
-            and ruling.verb in {Verb.APPROVE, Verb.AMEND}
-            and ruling.digest == digest != ""
-            and (ruling.proven or self.proof == "unproven")
-            and same_person(ruling.by) != asked_by
-        )
+    def _somebody(
+        self, chains: Sequence[Sequence[str]], facts: Facts, barred: Sequence[str]
+    ) -> None:
+        whys = _barring(facts, barred)
+        if enough(self._roles, chains, facts, whys):
+            return
+        without = "; ".join(f"{who} {why}" for who, why in whys.items())
+        roles = " and ".join(dict.fromkeys(names[0] for names in chains))
+        but = f", and {without}" if without else ""
+        raise NobodyMayApprove(f"{roles} do not have enough different people{but}")
 
-    def _lacking(self, ask: Ask, approvers: frozenset[str], requester: str | None) -> str:
-        above: frozenset[str] = frozenset()
-        missing: list[str] = []
-        for stage in reversed(ask.stages):
-            role = self._roles.get(stage.role)
-            if role is None:
-                missing.append(f"{stage.role} is no role any more")
-                continue
-            above |= frozenset(map(same_person, role.people))
-            got = len(approvers & above)
-            if got >= role.quorum:
-                return ""
-            missing.append(f"{stage.role} gave {got} of {role.quorum} approvals")
-        but = f" (not {requester}, who asked for it)" if requester else ""
-        return " or ".join(reversed(missing)) + but
+
+def _barring(facts: Facts | None, barred: Sequence[str]) -> dict[str, str]:
+    """Who may not approve, and why not."""
+    whys = {same_person(who): "wrote it" for who in barred}
+    asked_by = facts.requester if facts is not None else None
+    return whys | ({same_person(asked_by): "asked for it"} if asked_by else {})
 
 
 def share_of(agent: str, step: str, case: str) -> int:
@@ -261,18 +329,28 @@ def share_of(agent: str, step: str, case: str) -> int:
     return int(digest, 16) % WHOLE
 
 
-def _judge(condition: _Condition, named: Mapping[str, Any], kind: Kind) -> Finding | None:
-    """What a rule says. One that cannot be judged holds, whatever it would have done."""
+def _judged(conditions: Sequence[Condition], facts: Facts, kind: Kind) -> list[Finding]:
+    """What rules say. One that cannot be judged holds, whatever it would have done."""
+    named = facts.named() if conditions else {}
+    return [finding for condition in conditions for finding in _judge(condition, named, kind)]
+
+
+def _judge(condition: Condition, named: Mapping[str, Any], kind: Kind) -> list[Finding]:
     check = f"rule: {condition.rule.text}"
     try:
         match = condition.rule.evaluate(named)
     except RuleFailed as failed:
-        return Finding(check=check, kind=Kind.HOLD, why=str(failed), role=condition.role)
-    if not match.true:
-        return None
-    role = condition.role if kind is Kind.HOLD else None
-    why = f"{condition.why}: {' and '.join(match.because)}"
-    return Finding(check=check, kind=kind, why=why, role=role)
+        why, kind = str(failed), Kind.HOLD
+    else:
+        if not match.true:
+            return []
+        why = f"{condition.why}: {' and '.join(match.because)}"
+    roles = condition.roles if kind is Kind.HOLD else (None,)
+    return [Finding(check=check, kind=kind, why=why, role=role) for role in roles]
+
+
+def _refuses(finding: Finding) -> bool:
+    return finding.kind is Kind.REFUSE
 
 
 def load(path: Path, shape: AgentShape) -> Policy:
@@ -294,10 +372,24 @@ def parse(text: str, path: str, shape: AgentShape) -> Policy:
     doc = read(text, faults)
     if doc is None:
         raise PolicyError(path, faults.texts())
-    policy = _Judge(doc, faults, shape).policy(hashlib.sha256(text.encode()).hexdigest())
+    judged = judge(doc, faults, shape)
     if faults.found:
         raise PolicyError(path, faults.texts())
-    return policy
+    return Policy(
+        label=f"{doc.agent} v{doc.version} {hashlib.sha256(text.encode()).hexdigest()[:8]}",
+        agent=doc.agent,
+        version=doc.version,
+        owner=doc.owner,
+        proof=doc.proof,
+        drafter=doc.drafter == "may approve",
+        notes=judged.notes,
+        _shape=shape,
+        _roles=judged.roles,
+        _default=judged.default,
+        _entries=judged.entries,
+        _silent=frozenset(step for step, said in doc.notify.items() if not said.allow),
+        _planted=doc.planted,
+    )
 
 
 class PolicyFile:
@@ -328,124 +420,3 @@ class PolicyFile:
         policy = self._seen[2] if self._seen and known else parse(text, str(self.path), self._shape)
         self._seen = (stamp, text, policy)
         return policy
-
-
-class _Judge:
-    """Judges a file against the steps of its agent, and makes the policy."""
-
-    def __init__(self, doc: FileDoc, faults: Faults, shape: AgentShape) -> None:
-        self.doc = doc
-        self.faults = faults
-        self.shape = shape
-        targets = {name for name, r in doc.roles.items() for name in [r.deadline.to] if name}
-        first = [name for name in doc.roles if name not in targets] or list(doc.roles)[:1]
-        self.default = doc.role or (first[0] if len(first) == 1 else None)
-
-    def policy(self, sha256: str) -> Policy:
-        """The policy; to be used only if there are no faults."""
-        doc, shape = self.doc, self.shape
-        if doc.agent != shape.agent:
-            self._fault(("agent",), f"{doc.agent} is not this agent", f"write {shape.agent}")
-        for step in doc.notify.keys() - shape.notifies:
-            what = f"{step} is no notification of {shape.agent}"
-            self._fault(("notify", step), what, nearest(step, shape.notifies))
-        entries = {step: self._entry(step, action) for step, action in doc.actions.items()}
-        notes = self._unlisted()
-        return Policy(
-            label=f"{doc.agent} v{doc.version} {sha256[:8]}",
-            agent=doc.agent,
-            version=doc.version,
-            owner=doc.owner,
-            proof=doc.proof,
-            notes=notes,
-            _shape=shape,
-            _roles=doc.roles,
-            _default=self.default or next(iter(doc.roles)),
-            _entries={step: entry for step, entry in entries.items() if entry},
-            _silent=frozenset(step for step, said in doc.notify.items() if not said.allow),
-        )
-
-    def _fault(self, loc: Loc, what: str, fix: str) -> None:
-        self.faults.add(loc, what, fix)
-
-    def _role(self, loc: Loc, name: str | None) -> None:
-        known_role(loc, name, self.doc, self.faults)
-
-    def _entry(self, step: str, doc: ActionDoc) -> _Entry | None:
-        at: Loc = ("actions", step)
-        write = self.shape.writes.get(step)
-        if write is None:
-            what = f"no step of {self.shape.agent} writes {step}"
-            self._fault(at, what, nearest(step, self.shape.writes))
-            return None
-        self._role((*at, "for"), doc.role)
-        role = doc.role or self.default
-        if role is None and ("roles",) not in self.faults.broken:
-            what = f"nobody is named to be asked about {step}"
-            self._fault(at, what, f"add for: and one of {', '.join(self.doc.roles)}")
-        self._autonomy(at, write, doc)
-        types = Types(write.action, write.evidence)
-        return _Entry(
-            doc=doc,
-            role=role or next(iter(self.doc.roles)),
-            refuse=self._conditions((*at, "refuse"), doc.refuse, types, role or ""),
-            hold=self._conditions((*at, "hold"), doc.hold, types, role or ""),
-            limits=tuple(
-                self._limit((*at, "limits", name), name, cap, types)
-                for name, cap in doc.limits.items()
-            ),
-        )
-
-    def _autonomy(self, at: Loc, write: WriteShape, doc: ActionDoc) -> None:
-        if doc.rollout is not None and doc.autonomy != "full":
-            what = f"a rollout of {write.name} without full autonomy changes nothing"
-            self._fault((*at, "rollout"), what, "write autonomy: full, or remove rollout")
-        final = write.undo is None and not write.undoes
-        if final and doc.autonomy == "full" and not doc.irreversible:
-            what = f"{write.name} cannot be undone, and would run without a human"
-            fix = "write autonomy: supervised, give the step an undo, or add irreversible: why"
-            loc = (*at, "autonomy")
-            if (*at, "irreversible") not in self.faults.broken:
-                self._fault(loc, what, fix)
-
-    def _conditions(
-        self, at: Loc, docs: Sequence[RefuseDoc], types: Types, default: str
-    ) -> tuple[_Condition, ...]:
-        found: list[_Condition] = []
-        for position, doc in enumerate(docs):
-            role = doc.role if isinstance(doc, HoldDoc) else None
-            self._role((*at, position, "for"), role)
-            try:
-                rule = compile_rule(doc.when, types)
-            except RuleError as error:
-                self._fault((*at, position, "when"), error.what, error.fix)
-            else:
-                found.append(_Condition(rule, doc.why, role or default))
-        return tuple(found)
-
-    def _limit(self, loc: Loc, name: str, cap: Cap, types: Types) -> Limit:
-        amount, window = cap
-        numbers = types.numbers()
-        if name == "count" and amount != int(amount):
-            self._fault(loc, f"{amount:f} is no number of writes", "write a whole number")
-        elif name != "count" and name not in numbers:
-            what = f"{name} is not a number of {types.name} that is always there"
-            self._fault(loc, what, nearest(name, [*numbers, "count"]))
-        unit = {v: k for k, v in WINDOWS.items()}[window]
-        text = f"{name}: at most {amount:f} per {unit}"
-        return Limit(None if name == "count" else name, amount, window, text)
-
-    def _unlisted(self) -> tuple[str, ...]:
-        """Notes on writes that the file leaves out: those are held, so somebody must be asked."""
-        listed = self.doc.actions.keys()
-        notes: list[str] = []
-        for step, write in self.shape.writes.items():
-            if step in listed or write.undoes & listed:
-                continue
-            if self.default is None and ("roles",) not in self.faults.broken:
-                what = f"nobody is named to be asked about {step}, which is not listed"
-                fix = f"add for: at the top, and one of {', '.join(self.doc.roles)}"
-                self._fault(("roles",), what, fix)
-            if not write.undoes:
-                notes.append(f"{self.faults.path}: {step} is not listed: every one is held")
-        return tuple(notes)

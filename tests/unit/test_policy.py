@@ -27,7 +27,7 @@ from handrail.policy import (
     parse,
     share_of,
 )
-from handrail.policy_file import duration
+from handrail.policy_values import duration
 
 PATH = "guardrails/shipments.yaml"
 
@@ -114,7 +114,7 @@ CHEAP = Rebook(extra_cost=Decimal(10))
 def test_the_label_names_agent_version_and_file() -> None:
     assert policy().label == "shipments v3 " + policy().label[-8:]
     assert policy().label != policy(("version: 3", "version:  3")).label
-    assert policy().proof == "unproven"
+    assert policy().proof is None
 
 
 def test_an_action_that_no_rule_touches_runs_alone() -> None:
@@ -289,9 +289,8 @@ def test_an_entitled_approval_of_this_very_action_suffices(by: str) -> None:
     ],
 )
 def test_any_other_ruling_does_not_count(ruling: Ruled) -> None:
-    assert lacking(policy(), ruling) == [
-        "lead gave 0 of 1 approvals or operations gave 0 of 1 approvals"
-    ]
+    (words,) = lacking(policy(), ruling)
+    assert words.startswith("lead gave 0 of 1 approvals or operations gave 0 of 1 approvals")
 
 
 def test_nothing_satisfies_an_unknown_digest() -> None:
@@ -301,7 +300,7 @@ def test_nothing_satisfies_an_unknown_digest() -> None:
 
 def test_the_requester_may_not_approve() -> None:
     (words,) = lacking(policy(), ruled(), requester="Ana@Example.com")
-    assert "not Ana@Example.com, who asked for it" in words
+    assert "(ana@example.com asked for it)" in words
 
 
 def test_a_quorum_counts_distinct_people_and_those_above_complete_it() -> None:

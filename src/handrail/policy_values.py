@@ -1,0 +1,201 @@
+"""The values that a policy file is written in: durations, shares, limits, people, hours.
+
+Each is read from what the file says, or refused with a fix.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import date, timedelta
+from decimal import Decimal
+from difflib import get_close_matches
+from functools import cache
+from typing import Annotated, Any, cast
+from zoneinfo import ZoneInfo, available_timezones
+
+from pydantic import BeforeValidator
+from pydantic_core import PydanticCustomError
+
+from handrail.working_time import MIDNIGHT
+
+WHOLE = 10_000
+"""All cases, in the unit of a rollout: a hundredth of a percent."""
+
+WINDOWS = {
+    "minute": timedelta(minutes=1),
+    "hour": timedelta(hours=1),
+    "day": timedelta(days=1),
+    "week": timedelta(weeks=1),
+}
+"""The windows of limits, by name."""
+
+_YEAR = timedelta(days=366)
+_DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,6}}){u})?" for u in "dhms"), re.ASCII)
+_LIMIT = re.compile(rf"(\d{{1,18}}(?:\.\d{{1,6}})?) per ({'|'.join(WINDOWS)})", re.ASCII)
+_PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)%", re.ASCII)
+_ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+")
+_TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
+_DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
+_ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+", re.ASCII)
+_DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_WORDS_AT_LEAST = 3
+_SHOWN = 60
+
+
+def wrong(what: str, fix: str) -> PydanticCustomError:
+    """A value that does not fit: what is wrong, and the fix."""
+    return PydanticCustomError("policy", "{what}", {"what": what, "fix": fix})
+
+
+def shown(value: object) -> str:
+    """A value of the file, on one short line."""
+    text = "" if value is None else " ".join(str(value).split())
+    return f"{text[:_SHOWN]}..." if len(text) > _SHOWN else text or "nothing"
+
+
+def duration(value: object) -> timedelta:
+    """Read `30m`, `8h`, `2d` or `1h30m`.
+
+    Raises:
+        PydanticCustomError: if it is something else, nothing, or more than a year.
+    """
+    found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong(f"{shown(value)} is not a duration", "write it like 30m, 8h, 2d or 1h30m")
+    names = ("days", "hours", "minutes", "seconds")
+    length = timedelta(**{n: int(v or 0) for n, v in zip(names, found.groups(), strict=True)})
+    if not timedelta(0) < length <= _YEAR:
+        raise wrong(f"{value} is not between a second and a year", "write it like 30m or 8h")
+    return length
+
+
+def written(length: timedelta) -> str:
+    """A duration as a policy file has it: `30m`, `1h30m`, `7d`."""
+    seconds = int(length.total_seconds())
+    parts: list[str] = []
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60), ("s", 1)):
+        count, seconds = divmod(seconds, size)
+        parts += [f"{count}{unit}"] if count else []
+    return "".join(parts) or "0s"
+
+
+def _share(value: object) -> int:
+    found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
+    share = int(Decimal(found[1]) * 100) if found else -1
+    if not 0 <= share <= WHOLE:
+        raise wrong(f"{shown(value)} is not a share of the cases", "write it like 25% or 0.5%")
+    return share
+
+
+def _limit(value: object) -> tuple[Decimal, timedelta]:
+    found = _LIMIT.fullmatch(" ".join(value.split())) if isinstance(value, str) else None
+    if found is None:
+        fix = "write it like 2000 per day (minute, hour, day or week), the currency as a comment"
+        raise wrong(f"{shown(value)} is not a limit", fix)
+    return Decimal(found[1]), WINDOWS[found[2]]
+
+
+def _person(value: object) -> str:
+    if not (isinstance(value, str) and _ADDRESS.fullmatch(value.strip())):
+        raise wrong(f"{shown(value)} is not an address", "write it like ana@example.com")
+    return value.strip()
+
+
+def _reason(value: object) -> str:
+    if not (isinstance(value, str) and len(value.split()) >= _WORDS_AT_LEAST):
+        fix = "say in words why this may run without a human"
+        raise wrong(f"{shown(value)} is no reason", fix)
+    return value
+
+
+def _many(value: Any) -> list[object]:
+    return cast("list[object]", value) if isinstance(value, list) else [value]
+
+
+def _names(value: object) -> tuple[str, ...]:
+    """One name, or a list of different ones."""
+    many = _many(value)
+    names = [str(name) for name in many if isinstance(name, str) and name]
+    if value is not None and (not names or len(names) != len(many)):
+        raise wrong(f"{shown(value)} names no role", "write a role, or a list such as [a, b]")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise wrong(f"{twice[0]} stands twice", "each role is asked once: remove one")
+    return tuple(names)
+
+
+def _zone(value: object) -> str:
+    text = value.strip() if isinstance(value, str) else ""
+    # Only names of the IANA database: what a machine calls localtime differs from machine
+    # to machine.
+    if not _ZONE.fullmatch(text) or not _known(text):
+        raise wrong(f"{shown(value)} is no time zone", _near_zone(text))
+    return text
+
+
+@cache
+def _known(name: str) -> bool:
+    try:
+        ZoneInfo(name)
+    except (LookupError, ValueError, OSError):
+        return False
+    return True
+
+
+def _near_zone(text: str) -> str:
+    names = {name.casefold(): name for name in available_timezones()}
+    cities: Mapping[str, str] = {key.rpartition("/")[2]: name for key, name in names.items()}
+    for known in (names, cities):
+        close = get_close_matches(text.casefold(), known, n=1, cutoff=0.75)
+        if close:
+            return f"did you mean {known[close[0]]}?"
+    return "write its name in the IANA database, such as Europe/Berlin or UTC"
+
+
+def _days(value: object) -> frozenset[int]:
+    """Weekdays, Monday is 0: `mon-fri`, `sun-thu`, `mon, wed, fri` or a list of these."""
+    found: set[int] = set()
+    for part in (part for each in _many(value) for part in str(each).lower().split(",")):
+        first, dash, last = (name.strip() for name in part.partition("-"))
+        if first not in _DAYS or (last if dash else first) not in _DAYS:
+            fix = f'write it like mon-fri or "mon, wed, fri"; the days are {", ".join(_DAYS)}'
+            raise wrong(f"{shown(part)} is no day of the week", fix)
+        begin = _DAYS.index(first)
+        length = (_DAYS.index(last if dash else first) - begin) % len(_DAYS)
+        found |= {(begin + n) % len(_DAYS) for n in range(length + 1)}
+    return frozenset(found)
+
+
+def _time(value: object) -> int:
+    """A time of the day, in minutes after its beginning."""
+    found = _TIME.fullmatch(value) if isinstance(value, str) else None
+    if found is None:
+        raise wrong(f"{shown(value)} is no time of the day", 'write it like "09:00" or "17:30"')
+    return int(found[1]) * 60 + int(found[2]) if found[1] else MIDNIGHT
+
+
+def _date(value: object) -> date:
+    try:
+        return date.fromisoformat(
+            value if isinstance(value, str) and _DATE.fullmatch(value) else ""
+        )
+    except ValueError:
+        raise wrong(f"{shown(value)} is no date", "write it like 2026-12-25") from None
+
+
+Duration = Annotated[timedelta, BeforeValidator(duration)]
+Person = Annotated[str, BeforeValidator(_person)]
+Reason = Annotated[str, BeforeValidator(_reason)]
+Share = Annotated[int, BeforeValidator(_share)]
+Cap = Annotated[tuple[Decimal, timedelta], BeforeValidator(_limit)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Zone = Annotated[str, BeforeValidator(_zone)]
+Days = Annotated[frozenset[int], BeforeValidator(_days)]
+TimeOfDay = Annotated[int, BeforeValidator(_time)]
+Day = Annotated[date, BeforeValidator(_date)]
+
+
+def same_person(address: str) -> str:
+    """The form under which two addresses of one person are equal."""
+    return address.strip().casefold()
