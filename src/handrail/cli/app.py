@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 
+from handrail.cli.common import (
+    AT_ONCE,
+    LOOK,
+    PLAIN,
+    RULE,
+    RUN,
+    WORK,
+    By,
+    Cases,
+    Common,
+    Digest,
+    Gate,
+    SomeBody,
+    Waiting,
+    Why,
+    do,
+)
 from handrail.cli.output import Code, Output
-
-WORK = Group("Cases", sort_key=1)
-RULE = Group("Rulings", sort_key=2)
-RUN = Group("Processes", sort_key=3)
-LOOK = Group("Setup", sort_key=4)
 
 
 def _version() -> str:
@@ -40,45 +50,6 @@ app = App(
 app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
 
 
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Common:
-    """What every command takes."""
-
-    json: Annotated[bool, Parameter(negative=(), help="Print JSON on stdout.")] = False
-
-    def out(self) -> Output:
-        """Where the command's output goes."""
-        return Output(self.json)
-
-
-@Parameter(name="*")
-@dataclass(frozen=True)
-class Waiting:
-    """Waiting for what comes of it."""
-
-    wait: Annotated[
-        bool,
-        Parameter(negative=(), help="Wait until the case ends, or waits for a human (exit 4)."),
-    ] = False
-    timeout: Annotated[
-        timedelta | None, Parameter(help="With --wait: at most so long, such as 30s or 5m.")
-    ] = None
-
-
-By = Annotated[str, Parameter(help="Who says so: your address, as the policy knows it.")]
-SomeBody = Annotated[str | None, Parameter(help="Who says so.")]
-Why = Annotated[str, Parameter(help="The reason, for the record.")]
-Digest = Annotated[
-    str | None,
-    Parameter(help="The action you mean: `handrail inbox` shows it. Another one is not ruled on."),
-]
-Gate = Annotated[
-    str, Parameter(help="The gate's id, its beginning, or the case if it has one gate only.")
-]
-Cases = Annotated[tuple[str, ...], Parameter(help="Ids of cases, such as shipments:AWB-1042.")]
-
-
 def run(argv: list[str]) -> int:
     """Run one command and return its exit code."""
     argv = _json_after_command(argv)
@@ -97,13 +68,8 @@ def _json_after_command(argv: list[str]) -> list[str]:
     """Accept `handrail --json cases` too."""
     early = [arg for arg in argv[:1] if arg == "--json"]
     rest = argv[len(early) :]
-    return [*rest[:1], *early, *rest[1:]] if rest else rest
-
-
-def _do(common: Common, action: Callable[[Output], Any]) -> int:
-    from handrail.cli.context import perform  # noqa: PLC0415  # imports Temporal
-
-    return perform(common.out(), action)
+    end = rest.index("--") if "--" in rest else len(rest)
+    return [*rest[:end], *early, *rest[end:]] if rest else rest
 
 
 @app.command(group=WORK)
@@ -115,8 +81,8 @@ def start(
     stream: Annotated[
         bool, Parameter(negative=(), help="The event is `-` or @file: one event on each line.")
     ] = False,
-    waiting: Waiting = Waiting(),
-    common: Common = Common(),
+    waiting: Waiting = AT_ONCE,
+    common: Common = PLAIN,
 ) -> int:
     """Start the case of an event. The same event again is the same case.
 
@@ -129,7 +95,7 @@ def start(
     """
     from handrail.cli import cases as does  # noqa: PLC0415
 
-    return _do(
+    return do(
         common,
         lambda out: does.start(out, agent, event, by=by, stream=stream, waiting=waiting),
     )
@@ -142,19 +108,19 @@ def cases(
     state: Annotated[str | None, Parameter(help="In this state only, such as waiting.")] = None,
     waiting_for: Annotated[str | None, Parameter(help="That wait for this role only.")] = None,
     limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """List cases, newest first."""
     from handrail.cli import cases as does  # noqa: PLC0415
 
-    return _do(
+    return do(
         common,
         lambda out: does.listing(out, agent=agent, state=state, role=waiting_for, limit=limit),
     )
 
 
 @app.command(group=WORK)
-def show(case: str, *, common: Common = Common()) -> int:
+def show(case: str, *, common: Common = PLAIN) -> int:
     """Show everything about a case: state, gates, receipts, rulings, log, ledger.
 
     Parameters
@@ -164,7 +130,7 @@ def show(case: str, *, common: Common = Common()) -> int:
     """
     from handrail.cli import show as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.show(out, case))
+    return do(common, lambda out: does.show(out, case))
 
 
 @app.command(group=RULE)
@@ -173,26 +139,24 @@ def inbox(
     role: Annotated[str | None, Parameter(help="What waits for this role only.")] = None,
     person: Annotated[str | None, Parameter(help="What this person may answer only.")] = None,
     limit: Annotated[int, Parameter(help="At most so many, the first to expire.")] = 20,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Show what waits for a human: what would be done, why it is held, until when."""
     from handrail.cli import inbox as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.inbox(out, role=role, person=person, limit=limit))
+    return do(common, lambda out: does.inbox(out, role=role, person=person, limit=limit))
 
 
 @app.command(group=RULE)
 def approve(
-    gate: Gate, *, by: By, why: Why = "", digest: Digest = None, common: Common = Common()
+    gate: Gate, *, by: By, why: Why = "", digest: Digest = None, common: Common = PLAIN
 ) -> int:
     """Let a write happen, exactly as it is shown."""
     return _rule(common, gate, "approve", by, why, digest)
 
 
 @app.command(group=RULE)
-def reject(
-    gate: Gate, *, by: By, why: Why, digest: Digest = None, common: Common = Common()
-) -> int:
+def reject(gate: Gate, *, by: By, why: Why, digest: Digest = None, common: Common = PLAIN) -> int:
     """Do not let a write happen."""
     return _rule(common, gate, "reject", by, why, digest)
 
@@ -214,7 +178,7 @@ def amend(
     ] = None,
     why: Why = "",
     digest: Digest = None,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Have another action done instead. It passes the door again."""
     return _rule(common, gate, "amend", by, why, digest, changes=set_, action=action)
@@ -234,7 +198,7 @@ def answer(
     ] = None,
     why: Why = "",
     digest: Digest = None,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Say what became of a write in doubt.
 
@@ -253,7 +217,7 @@ def _rule(  # noqa: PLR0917  # a ruling has these parts
     from handrail.cli import rulings as does  # noqa: PLC0415
 
     given = does.Given(gate=gate, verb=verb, by=by, why=why, digest=digest, **more)
-    return _do(common, lambda out: does.rule(out, given))
+    return do(common, lambda out: does.rule(out, given))
 
 
 @app.command(group=WORK)
@@ -263,8 +227,8 @@ def pause(
     *,
     by: SomeBody = None,
     why: Why = "",
-    waiting: Waiting = Waiting(),
-    common: Common = Common(),
+    waiting: Waiting = AT_ONCE,
+    common: Common = PLAIN,
 ) -> int:
     """Let cases begin no further step."""
     return _order(common, "pause", cases, by, why, waiting)
@@ -277,8 +241,8 @@ def resume(
     *,
     by: SomeBody = None,
     why: Why = "",
-    waiting: Waiting = Waiting(),
-    common: Common = Common(),
+    waiting: Waiting = AT_ONCE,
+    common: Common = PLAIN,
 ) -> int:
     """Let paused cases go on."""
     return _order(common, "resume", cases, by, why, waiting)
@@ -291,8 +255,8 @@ def stop(
     *,
     by: SomeBody = None,
     why: Why = "",
-    waiting: Waiting = Waiting(),
-    common: Common = Common(),
+    waiting: Waiting = AT_ONCE,
+    common: Common = PLAIN,
 ) -> int:
     """End cases, and leave what they have written."""
     return _order(common, "stop", cases, by, why, waiting)
@@ -305,8 +269,8 @@ def roll_back(
     *,
     by: SomeBody = None,
     why: Why = "",
-    waiting: Waiting = Waiting(),
-    common: Common = Common(),
+    waiting: Waiting = AT_ONCE,
+    common: Common = PLAIN,
 ) -> int:
     """Undo what cases have written, last first, and end them."""
     return _order(common, "roll_back", cases, by, why, waiting)
@@ -317,7 +281,7 @@ def _order(  # noqa: PLR0917  # an order has these parts
 ) -> int:
     from handrail.cli import orders as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.order(out, order, cases, by, why, waiting))
+    return do(common, lambda out: does.order(out, order, cases, by, why, waiting))
 
 
 @app.command(group=RUN)
@@ -327,20 +291,20 @@ def worker(
         bool,
         Parameter(negative=(), help="Start although open cases do not replay with this code."),
     ] = False,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Run the agents until SIGTERM; then finish the steps that were begun."""
     from handrail.cli import processes as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.worker(out, anyway=anyway))
+    return do(common, lambda out: does.worker(out, anyway=anyway))
 
 
 @app.command(group=RUN)
-def dev(*, common: Common = Common()) -> int:
+def dev(*, common: Common = PLAIN) -> int:
     """Run everything on this machine: Temporal with its Web UI, and the worker."""
     from handrail.cli import processes as does  # noqa: PLC0415
 
-    return _do(common, does.dev)
+    return do(common, does.dev)
 
 
 @app.command(group=RUN)
@@ -349,32 +313,32 @@ def demo(
     once: Annotated[
         bool, Parameter(negative=(), help="End when nothing moves any more (4: cases wait).")
     ] = False,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Run everything on this machine, and the project's demonstration with it."""
     from handrail.cli import demo as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.demo(out, once=once))
+    return do(common, lambda out: does.demo(out, once=once))
 
 
 @app.command(group=LOOK)
 def check(
     *,
     fleet: Annotated[str | None, Parameter(help="module:variable; workers.fleet:fleet.")] = None,
-    common: Common = Common(),
+    common: Common = PLAIN,
 ) -> int:
     """Say every fault of every policy and step, with its line and its fix; run nothing."""
     from handrail.cli import check as does  # noqa: PLC0415
 
-    return _do(common, lambda out: does.check(out, fleet))
+    return do(common, lambda out: does.check(out, fleet))
 
 
 @app.command(group=LOOK)
-def doctor(*, common: Common = Common()) -> int:
+def doctor(*, common: Common = PLAIN) -> int:
     """Look at everything that a worker needs, and say what to do about what is wrong."""
     from handrail.cli import doctor as does  # noqa: PLC0415
 
-    return _do(common, does.doctor)
+    return do(common, does.doctor)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ from handrail.states import State
 
 if TYPE_CHECKING:
     from handrail.actions import Event, Outcome
-    from handrail.cli.app import Waiting
+    from handrail.cli.common import Waiting
     from handrail.fleet import Fleet, Started
     from handrail.ledger import Ledger
 

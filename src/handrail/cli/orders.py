@@ -19,7 +19,7 @@ from handrail.exceptions import CaseError
 from handrail.states import ENDS, State
 
 if TYPE_CHECKING:
-    from handrail.cli.app import Waiting
+    from handrail.cli.common import Waiting
 
 _LOOK = timedelta(milliseconds=200)
 
