@@ -60,7 +60,7 @@ def test_every_setting_is_read_from_the_environment() -> None:
     settings = Settings.from_environment(
         {
             "HANDRAIL_HOME": "/a",
-            "HANDRAIL_LEDGER_URL": "postgresql+psycopg://u:secret@db/ledger",
+            "HANDRAIL_LEDGER_URL": "postgresql+psycopg://u:hunter2@db/ledger",
             "HANDRAIL_PAYLOAD_DIR": "/b",
             "HANDRAIL_TEMPORAL_PORT": "1",
             "HANDRAIL_UI_PORT": "2",
@@ -69,15 +69,26 @@ def test_every_setting_is_read_from_the_environment() -> None:
             "HANDRAIL_METRICS_PORT": "9464",
             "HANDRAIL_OTEL": "1",
             "HANDRAIL_LOG_FORMAT": "json",
+            "HANDRAIL_INBOX_URL": "https://inbox.example.com/",
+            "HANDRAIL_INBOX_DOMAINS": "Example.com, example.org",
+            "HANDRAIL_INBOX_SECRET": "hunter2" * 6,
+            "HANDRAIL_SMTP_URL": "smtps://me:hunter2@mail.example.com",
+            "HANDRAIL_OIDC_CLIENT_SECRET": "hunter2",
+            "HANDRAIL_OIDC_EMAIL": "as given",
             "PATH": "/bin",
         }
     )
-    assert settings.ledger_url.password == "secret"  # noqa: S105 (not a secret)
+    assert settings.ledger_url.password == "hunter2"  # noqa: S105 (not a secret)
     assert settings.ui_url == "https://temporal.example.com/ui"
     assert settings.metrics_port == 9464
     assert settings.otel
     assert settings.log_format == "json"
-    assert "secret" not in repr(settings)
+    assert settings.inbox_url == "https://inbox.example.com"
+    assert settings.inbox_domains == ("example.com", "example.org")
+    assert settings.oidc_email == "as given"
+    assert settings.smtp_url is not None
+    assert settings.smtp_url.get_secret_value() == "smtps://me:hunter2@mail.example.com"
+    assert "hunter2" not in repr(settings)
 
 
 def test_an_empty_variable_counts_as_unset() -> None:
@@ -107,6 +118,10 @@ def test_unknown_variables_are_named_with_the_nearest_one() -> None:
         ("HANDRAIL_LOG_FORMAT", "xml", "'console' or 'json'"),
         ("HANDRAIL_FLEET", "workers/fleet.py", "match pattern"),
         ("HANDRAIL_UI_URL", "localhost", "match pattern"),
+        ("HANDRAIL_INBOX_URL", "https://example.com/inbox", "match pattern"),
+        ("HANDRAIL_INBOX_SECRET", "short", "at least 32"),
+        ("HANDRAIL_SMTP_URL", "mail.example.com:25", "is not a mail server"),
+        ("HANDRAIL_MAIL_FROM", "Handrail <h@example.com>", "match pattern"),
         ("HANDRAIL_LEDGER_URL", "ledger.db", "is not a database URL"),
         ("HANDRAIL_LEDGER_URL", "postgresql://u:hush@db/x", "write postgresql+psycopg://"),
         ("HANDRAIL_LEDGER_URL", "sqlite+aiosqlite:///x.db", "write sqlite://"),
