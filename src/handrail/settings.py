@@ -15,12 +15,14 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal, Self
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
     Field,
+    SecretStr,
     ValidationError,
     field_validator,
 )
@@ -66,6 +68,24 @@ def _to_url(value: object) -> object:
         raise ValueError(f"names the driver {url.drivername!r}; write {wanted}:// instead")
     return url
 
+
+def _words(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    return tuple(word.strip().casefold() for word in value.split(",") if word.strip())
+
+
+def _secret_url(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    parts = urlsplit(value)
+    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
+        raise ValueError("is not a mail server, such as smtp://localhost:25 or smtps://host")
+    return SecretStr(value)
+
+
+SmtpUrl = Annotated[SecretStr, BeforeValidator(_secret_url)]
+"""A mail server with its credentials."""
 
 Port = Annotated[int, Field(ge=1, le=65535)]
 
@@ -128,12 +148,68 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     """How log lines are written to stderr."""
 
-    @field_validator("ui_url")
+    inbox_host: str = "127.0.0.1"
+    """Which address the inbox listens on."""
+
+    inbox_port: Port = 8480
+    """Which port the inbox listens on."""
+
+    inbox_url: str = Field(default="", pattern=r"^(https?://[^/\s?#]+/?)?$")
+    """Where people find the inbox, without a path; links in messages begin with it, and only
+    there it answers. A worker that knows none lets nobody be told by message."""
+
+    inbox_secret: SecretStr | None = Field(default=None, min_length=32)
+    """What sessions and links are signed with, 32 characters or more; made in the home
+    directory when unset. Replacing it signs everybody out."""
+
+    inbox_dev: bool = False
+    """Whether anybody may sign in as anybody. Only where the inbox listens on loopback."""
+
+    inbox_domains: Annotated[tuple[str, ...], BeforeValidator(_words)] = ()
+    """Mail domains, with commas, of which everybody may sign in; beside those whom a policy or
+    the people file names."""
+
+    inbox_policies: Path = Path("guardrails")
+    """Where the policy files are from which the inbox reads who is somebody. It runs none."""
+
+    people: Path = Field(default_factory=lambda data: data["home"] / "people.yaml")
+    """How each person wants to be told. It may be absent."""
+
+    smtp_url: SmtpUrl | None = None
+    """The mail server: ``smtp://localhost:25``, ``smtp+starttls://user:password@host:587`` or
+    ``smtps://user:password@host``."""
+
+    mail_from: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
+    """From which address mail is sent."""
+
+    oidc_issuer: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Whose OpenID Connect sign-in the inbox offers; the rest is discovered there."""
+
+    oidc_client_id: str = ""
+    """As which client the inbox is registered there."""
+
+    oidc_client_secret: SecretStr | None = None
+    """Its secret, if it has one."""
+
+    oidc_email: Literal["verified", "as given"] = "verified"
+    """Whether the provider must say that it has verified a person's address. ``as given`` only
+    for a provider whose users cannot choose their own (Entra ID with one tenant, say)."""
+
+    @field_validator("ui_url", "inbox_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
 
-    @field_validator("home", "payload_dir", "keyring", "key_dir", "key", mode="before")
+    @field_validator(
+        "home",
+        "payload_dir",
+        "keyring",
+        "key_dir",
+        "key",
+        "inbox_policies",
+        "people",
+        mode="before",
+    )
     @classmethod
     def _expand_user(cls, value: object) -> object:
         return Path(value).expanduser() if isinstance(value, str) else value
