@@ -182,6 +182,22 @@ class Settings(BaseModel):
     mail_from: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
     """From which address mail is sent."""
 
+    bounce_port: Port | None = None
+    """Where the inbox takes mail that comes back; nowhere when unset. Have the mail server for
+    ``bounce_domain`` bring it there."""
+
+    bounce_domain: str = Field(default="", pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?$")
+    """The domain that mail comes back to; that of ``mail_from`` when unset."""
+
+    slack_token: SecretStr | None = None
+    """The bot token of the Slack app (``xoxb-...``; scopes chat:write, im:write, im:history)."""
+
+    slack_signing_secret: SecretStr | None = None
+    """What Slack signs its requests with; without it no button in Slack does anything."""
+
+    slack_url: str = Field(default="https://slack.com/api/", pattern=r"^https?://\S+/$")
+    """Where Slack's Web API is."""
+
     oidc_issuer: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """Whose OpenID Connect sign-in the inbox offers; the rest is discovered there."""
 

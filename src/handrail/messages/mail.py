@@ -34,17 +34,23 @@ TIMEOUT: Final = 20.0
 """Seconds for each exchange with the mail server."""
 
 _PERMANENT = 500
-_PORTS = {"smtp": 25, "smtps": 465}
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_UPGRADES = {"smtp+starttls": True, "smtps": False}
 _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
 class Server:
-    """A mail server. `smtps` speaks TLS at once, `smtp` as soon as it is offered."""
+    """A mail server.
+
+    `tls`: it speaks TLS from the start. `upgrade`: TLS must be begun, before anything else;
+    None where it is begun if it is offered.
+    """
 
     host: str
     port: int
     tls: bool = False
+    upgrade: bool | None = None
     user: str = ""
     password: str = ""
 
@@ -67,6 +73,7 @@ class Server:
             host=parts.hostname,
             port=port or _PORTS[parts.scheme],
             tls=parts.scheme == "smtps",
+            upgrade=_UPGRADES.get(parts.scheme),
             user=unquote(parts.username or ""),
             password=unquote(parts.password or ""),
         )
@@ -106,6 +113,7 @@ class Mailer:
             hostname=self.server.host,
             port=self.server.port,
             use_tls=self.server.tls,
+            start_tls=self.server.upgrade,
             timeout=TIMEOUT,
         )
         try:

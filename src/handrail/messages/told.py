@@ -57,32 +57,6 @@ class Ref(Wire):
     tag: str = ""
 
 
-class Seat(Wire):
-    """A role that is asked, or will be: who, how many of them must agree, and until when."""
-
-    role: str
-    people: tuple[str, ...]
-    quorum: int = 1
-    until: Aware | None = None
-
-
-class Chain(Wire):
-    """Who is asked one after the other. `at`: which of them is asked now."""
-
-    seats: tuple[Seat, ...] = Field(min_length=1)
-    at: int = 0
-
-    @property
-    def now(self) -> Seat:
-        """Who is asked now."""
-        return self.seats[self.at]
-
-    @property
-    def reached(self) -> tuple[str, ...]:
-        """Everybody who has been asked so far."""
-        return tuple(dict.fromkeys(p for seat in self.seats[: self.at + 1] for p in seat.people))
-
-
 class Query(Wire):
     """A question that one person asked another, or the agent; `answer` is empty until it comes."""
 
@@ -111,19 +85,18 @@ class Looking(Wire):
 
 
 class Look(Wire):
-    """A gate as it is now. Either `view` or `ended` is set.
+    """A gate as it is now: open, ended, or neither when nobody can say.
 
     `fresh` is false when no worker answered, and what is known is what the case last
     published. `ways`: the channels of each person, by name. `owner`: of the agent's policy.
+    `fault`: what is wrong with the people file, so that everybody is told by mail.
     """
 
     view: GateView | None = None
     ended: Ended | None = None
     fresh: bool = True
-    chains: tuple[Chain, ...] = ()
-    barred: tuple[str, ...] = ()
-    next: Aware | None = None
     questions: tuple[Query, ...] = ()
+    fault: Short = ""
     ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
 

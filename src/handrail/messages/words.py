@@ -30,6 +30,8 @@ _ASKS = {
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
 }
+_YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO})
+_CUT = " […]"
 _TO_RULE_ON = frozenset({What.ASKED, What.REMINDER, What.QUESTION, What.ANSWER, What.PASSED_ON})
 
 
@@ -49,7 +51,8 @@ class Links(Protocol):
 class Note:
     """A message in words: a heading, what is to be known first, and tables under titles.
 
-    `rule`: whether the person may rule now, so that buttons make sense.
+    `rule`: whether the person may approve or reject now. `whole`: whether all of the action
+    is in it, so that nobody approves what they have not seen.
     """
 
     subject: str
@@ -57,6 +60,7 @@ class Note:
     tables: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
     closing: tuple[str, ...]
     rule: bool
+    whole: bool = True
 
 
 def note(telling: Telling) -> Note:
@@ -67,8 +71,20 @@ def note(telling: Telling) -> Note:
         opening=_opening(telling),
         tables=() if telling.ended else _tables(view),
         closing=() if telling.ended else _closing(view),
-        rule=telling.due.what in _TO_RULE_ON and telling.ended is None,
+        rule=telling.due.what in _TO_RULE_ON and telling.ended is None and view.kind in _YES_NO,
+        whole=is_whole(view.action),
     )
+
+
+def of_view(view: GateView, opening: str) -> Note:
+    """A question that this person cannot rule on any more, with what is to be said of it."""
+    return Note(subject(view), (opening,), _tables(view), (), rule=False)
+
+
+def is_whole(action: dict[str, Any]) -> bool:
+    """Whether every field of an action is shown in full."""
+    shown = _rows(action)
+    return len(action) <= MOST_ROWS and not any(text.endswith(_CUT) for _, text in shown)
 
 
 def subject(view: GateView) -> str:
@@ -87,7 +103,7 @@ def ask(view: GateView) -> str:
 def line(text: str, most: int = LONGEST_VALUE) -> str:
     """Anybody's text on one line, with nothing hidden in it, and no longer than `most`."""
     shown = spelt_out(" ".join(text.split()))
-    return shown if len(shown) <= most else f"{shown[: most - 4]} […]"
+    return shown if len(shown) <= most else f"{shown[: most - len(_CUT)]}{_CUT}"
 
 
 def value(given: Any) -> str:
@@ -98,7 +114,7 @@ def value(given: Any) -> str:
     else:
         text = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=2)
     shown = spelt_out(text)
-    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]} […]"
+    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{_CUT}"
 
 
 def ended_words(ended: Ended) -> str:

@@ -1,0 +1,36 @@
+"""Other channels, one way: a line of words and the link to the inbox, sent by apprise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import apprise
+
+from handrail.messages.faults import NotNow, Undeliverable
+from handrail.messages.words import note
+
+if TYPE_CHECKING:
+    from handrail.messages.told import Telling
+
+TIMEOUT: Final = 20.0
+"""Seconds for one message."""
+
+
+async def tell(telling: Telling, url: str, page: str) -> None:
+    """Send one message to the channel that `url` describes. It holds no link that lets in.
+
+    Raises:
+        Undeliverable: if apprise knows no such channel.
+        NotNow: if it was not sent. Apprise does not say why.
+    """
+    # Untyped, as the library's own signatures are.
+    channel: Any = apprise.Apprise()
+    if not channel.add(url):
+        raise Undeliverable("apprise knows no such channel; see `also` in the people file")
+    said = note(telling)
+    body = "\n".join([*said.opening, page, *said.closing])
+    sent = await channel.async_notify(
+        body=body, title=said.subject, body_format=apprise.NotifyFormat.TEXT, timeout=TIMEOUT
+    )
+    if not sent:
+        raise NotNow("the channel did not take it; its address is in the people file")
