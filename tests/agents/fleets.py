@@ -28,6 +28,7 @@ POLICY: dict[str, Any] = {
     "agent": "orders",
     "version": 1,
     "owner": "boss@example.com",
+    "drafter": "may approve",
     "actions": {"pay": LARGE, "ship": ALONE, "post": NO_UNDO, "call": ALONE},
     "roles": {"lead": LEAD},
 }
