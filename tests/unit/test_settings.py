@@ -45,6 +45,10 @@ def test_defaults_live_in_one_directory() -> None:
     assert (settings.temporal_port, settings.ui_port) == (7233, 8233)
     assert settings.ui_url == "http://localhost:8233"
     assert settings.fleet == "workers.fleet:fleet"
+    assert settings.keyring == Path(".handrail/keys/trusted.json")
+    assert settings.key_dir == Path(".handrail/keys/private")
+    assert settings.key is None
+    assert settings.proof == "required"
     assert settings.metrics_port is None
     assert not settings.otel
 
@@ -117,6 +121,7 @@ def test_unknown_variables_are_named_with_the_nearest_one() -> None:
         ("HANDRAIL_OTEL", "perhaps", "valid boolean"),
         ("HANDRAIL_LOG_FORMAT", "xml", "'console' or 'json'"),
         ("HANDRAIL_FLEET", "workers/fleet.py", "match pattern"),
+        ("HANDRAIL_PROOF", "none", "'required' or 'unproven'"),
         ("HANDRAIL_UI_URL", "localhost", "match pattern"),
         ("HANDRAIL_INBOX_URL", "https://example.com/inbox", "match pattern"),
         ("HANDRAIL_INBOX_SECRET", "short", "at least 32"),
