@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -84,6 +84,7 @@ def is_within(value: object, bound: Decimal) -> bool:
     return number.is_finite() and number >= 0 and not number > bound
 
 
+@settings(max_examples=500, deadline=None)
 @given(action=ACTIONS, up_to=BOUNDS, same=SAME)
 def test_what_is_over_a_bound_or_another_value_is_never_covered(
     action: dict[str, Any], up_to: dict[str, Decimal], same: dict[str, Any]
@@ -99,6 +100,7 @@ def test_what_is_over_a_bound_or_another_value_is_never_covered(
             assert as_json[name] == wanted
 
 
+@settings(max_examples=500, deadline=None)
 @given(
     cost=st.decimals(-10, 100, places=3),
     pieces=st.integers(-2, 6),
