@@ -371,16 +371,34 @@ class Trust:
         return {} if self.keyring is None else self.keyring.current()
 
 
-def key_files(directory: Path) -> tuple[Path, ...]:
-    """The private keys in a directory, each in a file of its own.
+def private_keys(directory: Path) -> dict[Path, SigningKey]:
+    """The private keys in a directory, the newest first; none if there is no directory.
 
     Raises:
-        KeyringError: if the directory cannot be read.
+        KeyringError: if one of them cannot be used.
     """
     try:
-        return tuple(sorted(p for p in directory.glob("*.json") if not p.name.startswith(".")))
+        files = [p for p in directory.glob("*.json") if not p.name.startswith(".")]
     except OSError as error:
         raise KeyringError(f"the keys in {directory} cannot be read: {error}") from error
+    keys = {path: SigningKey.load(path) for path in sorted(files)}
+    return dict(sorted(keys.items(), key=lambda each: each[1].made, reverse=True))
+
+
+def signing_key(
+    directory: Path, person: str | None, trusted: Mapping[str, TrustedKey], now: datetime
+) -> SigningKey | None:
+    """The key to sign with for `person`, or of the inbox if that is None; None if there is none.
+
+    Of several the newest that is in `trusted`, else the newest; never one that is over.
+
+    Raises:
+        KeyringError: if a key in the directory cannot be used.
+    """
+    wanted = None if person is None else one_spelling(person)
+    own = [key for key in private_keys(directory).values() if key.person == wanted]
+    fit = [key for key in own if key.kid not in trusted or not trusted[key.kid].over(now)]
+    return next((key for key in fit if key.kid in trusted), next(iter(fit), None))
 
 
 def _content(path: Path, most: int) -> tuple[bytes, os.stat_result]:

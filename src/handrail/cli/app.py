@@ -25,6 +25,7 @@ from handrail.cli.common import (
     Why,
     do,
 )
+from handrail.cli.keys_app import keys
 from handrail.cli.output import Code, Output
 
 
@@ -48,6 +49,7 @@ app = App(
     print_error=True,
 )
 app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
+app.command(keys)
 
 
 def run(argv: list[str]) -> int:
