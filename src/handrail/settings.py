@@ -79,7 +79,7 @@ def _secret_url(value: object) -> object:
     if not isinstance(value, str):
         return value
     parts = urlsplit(value)
-    if parts.scheme not in {"smtp", "smtp+starttls", "smtps"} or not parts.hostname:
+    if parts.scheme not in {"smtp", "smtps"} or not parts.hostname:
         raise ValueError("is not a mail server, such as smtp://localhost:25 or smtps://host")
     return SecretStr(value)
 
@@ -176,7 +176,7 @@ class Settings(BaseModel):
     """How each person wants to be told. It may be absent."""
 
     smtp_url: SmtpUrl | None = None
-    """The mail server: ``smtp://localhost:25``, ``smtp+starttls://user:password@host:587`` or
+    """The mail server: ``smtp://localhost:25``, ``smtp://user:password@host:587`` or
     ``smtps://user:password@host``."""
 
     mail_from: str = Field(default="", pattern=r"^([^@\s<>]+@[^@\s<>]+)?$")
