@@ -1,0 +1,11 @@
+"""The inbox: the web page where people see what waits for them, and rule on it.
+
+It is rendered by the server and works without scripts; htmx only brings news to a page that
+is open. It signs people in, and signs their rulings with its own key: workers trust that key,
+and have none.
+"""
+
+from handrail.inbox.links import Links, mail_link, page_link, read_mail
+from handrail.inbox.seals import BadToken, Seals, seals_of
+
+__all__ = ["BadToken", "Links", "Seals", "mail_link", "page_link", "read_mail", "seals_of"]
