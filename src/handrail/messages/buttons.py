@@ -25,11 +25,11 @@ from temporalio.service import RPCError
 
 from handrail import desk
 from handrail.actions import Ruling
+from handrail.calls import LOOK, message_id
 from handrail.details import moment
 from handrail.exceptions import HandrailError
 from handrail.messages.slack import CHANNEL, Pressed, Slack
 from handrail.messages.told import Ref
-from handrail.messages.wire import LOOK, message_id
 from handrail.messages.words import line
 
 if TYPE_CHECKING:

@@ -88,6 +88,17 @@ class Mailer:
     secret: bytes = b""
     bounces: str = ""
 
+    @staticmethod
+    def required(mailer: Mailer | None) -> Mailer:
+        """The mailer, if one is set.
+
+        Raises:
+            Undeliverable: if none is.
+        """
+        if mailer is None:
+            raise Undeliverable("no mail server is set: HANDRAIL_SMTP_URL and HANDRAIL_MAIL_FROM")
+        return mailer
+
     async def tell(self, telling: Telling, to: str, links: Links) -> Ref:
         """Send one message.
 
@@ -135,7 +146,7 @@ class Mailer:
 
 
 def compose(telling: Telling, to: str, sender: str, links: Links) -> EmailMessage:
-    """The message, ready to be sent: the same bytes for the same telling."""
+    """The message, ready to be sent. A retry differs in its links at most."""
     said = note(telling)
     link = _link(telling, links)
     message = EmailMessage()

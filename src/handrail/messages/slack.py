@@ -11,7 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import aiohttp
 from pydantic import Field
@@ -221,7 +221,7 @@ def _fault(method: str, error: Exception) -> Undeliverable | NotNow:
     untyped: Any = error
     response: Any = untyped.response
     answered: Any = response.data
-    data: dict[str, Any] = answered if isinstance(answered, dict) else {}
+    data = cast("dict[str, Any]", answered) if isinstance(answered, dict) else {}
     code = str(data.get("error", f"HTTP {response.status_code}"))
     if response.status_code == _TOO_MANY or code in _LATER:
         return NotNow(f"Slack asks to wait: {code}", _after(response.headers))

@@ -8,8 +8,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from handrail.actions import Aware, Wire
+from handrail.calls import Call
 from handrail.details import GateView
-from handrail.messages.wire import Call
 
 Short = Annotated[str, AfterValidator(lambda text: text[:500])]
 """Words for people; what is longer is cut off."""

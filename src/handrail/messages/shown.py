@@ -1,0 +1,52 @@
+"""What Temporal's UI shows of a gate's messages: who was told, by what, when, what failed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handrail.details import moment
+from handrail.messages.book import Fate
+from handrail.messages.words import ended_words, line
+
+if TYPE_CHECKING:
+    from handrail.calls import Call
+    from handrail.messages.book import Book, Letter
+    from handrail.messages.told import Telling
+
+LARGEST = 18_000
+"""Bytes of the details; Temporal takes 20,000."""
+
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~!"})
+
+
+def summary(telling: Telling) -> str:
+    """One activity in a line."""
+    return line(f"{telling.due.what}: {telling.due.person} by {telling.channel}", 200)
+
+
+def details(call: Call, book: Book) -> str:
+    """The page of one gate's messages, in Markdown."""
+    lines = [f"### Messages about {_safe(call.case)}, gate {_safe(call.gate)}", ""]
+    if book.ended is not None:
+        lines += [_safe(ended_words(book.ended)), ""]
+    if book.unreached():
+        lines += [f"**Not reached: {_safe(', '.join(book.unreached()))}**", ""]
+    if book.fault:
+        lines += [f"**The people file is broken, so everybody gets mail:** {_safe(book.fault)}", ""]
+    lines += [entry for letter in book.letters for entry in _entries(letter)]
+    page = "\n".join(lines)
+    return page.encode()[:LARGEST].decode(errors="ignore")
+
+
+def _entries(letter: Letter) -> list[str]:
+    due = letter.due
+    fate = "" if letter.fate is Fate.TOLD else f": {letter.fate}"
+    entries = [f"- **{due.what.replace('_', ' ')}** {_safe(due.person)}{fate}"]
+    for each in letter.tries:
+        became = f"failed: {_safe(each.why)}" if each.why else "sent"
+        entries.append(f"    - {each.channel} at {moment(each.at)}: {became}")
+    return entries
+
+
+def _safe(text: str) -> str:
+    return line(text, 500).translate(_MARKDOWN)
