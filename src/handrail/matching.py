@@ -33,7 +33,7 @@ def _serve(need: int, needs: Sequence[Need], serves: dict[str, int]) -> bool:
             if taken is None:
                 _move(who, need, wanted_by, freed_by, serves)
                 return True
-            if taken != need and taken not in freed_by:
+            if taken not in freed_by:
                 freed_by[taken] = who
                 waiting.append(taken)
     return False
