@@ -16,12 +16,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, Self
+from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from handrail.actions import Aware, Wire, canonical
 from handrail.exceptions import HandrailError
 from handrail.gate import person
+from handrail.ledger import MandateRow
 
 LONGEST = timedelta(days=31)
 """No mandate is in force for longer; give it again."""
@@ -119,6 +121,89 @@ def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Given:
     return Given(mandate, kid)
 
 
+def row_of(mandate: Mandate, text: str) -> MandateRow:
+    """How the ledger keeps a mandate; `text`: the signed statement (`sign_mandate`)."""
+    return MandateRow(
+        id=mandate.id,
+        kind=mandate.kind,
+        agent=mandate.agent,
+        by=mandate.by,
+        to=mandate.to,
+        begins=mandate.begins,
+        ends=mandate.ends,
+        text=text,
+    )
+
+
+def such_as(
+    step: str,
+    action: Mapping[str, JsonValue],
+    risk: str,
+    *,
+    agent: str,
+    by: str,
+    role: str,
+    begins: datetime,
+    ends: datetime,
+    uses: int,
+    same: Mapping[str, JsonValue] | None = None,
+    up_to: Mapping[str, Decimal] | None = None,
+    why: str = "",
+) -> Mandate:
+    """A standing approval of what an open gate asks about, which must be such a one itself.
+
+    `action` is the gate's, as JSON, and `risk` as the gate says it.
+
+    Raises:
+        NoMandate: if the step cannot be undone, or its bounds are none, too wide, or would not
+            let the gate's own action pass.
+    """
+    if risk != "reversible":
+        raise NoMandate(f"{step} cannot be undone: each one is asked about, none in advance")
+    for name in (*(same or {}), *(up_to or {})):
+        if name not in action:
+            known = ", ".join(action)
+            raise NoMandate(f"{step} has no field {name}; there are: {known}")
+    mandate = _made(
+        kind="standing",
+        by=by,
+        agent=agent,
+        begins=begins,
+        ends=ends,
+        why=why,
+        step=step,
+        role=role,
+        same=dict(same or {}),
+        up_to=dict(up_to or {}),
+        uses=uses,
+    )
+    outside = [*_others(mandate, action), *_beyond(mandate, action)]
+    if outside:
+        raise NoMandate(
+            f"the action of the gate itself would not be covered: {', '.join(outside)}; "
+            "give bounds that it is within"
+        )
+    return mandate
+
+
+def delegation(
+    *, agent: str, by: str, to: str, begins: datetime, ends: datetime, why: str = ""
+) -> Mandate:
+    """`to` answers in the place of `by`. Whether they may is the policy's to say, each time.
+
+    Raises:
+        NoMandate: if it is to nobody else, has no time, or is too long.
+    """
+    return _made(kind="delegation", by=by, agent=agent, begins=begins, ends=ends, why=why, to=to)
+
+
+def _made(**said: Any) -> Mandate:
+    try:
+        return Mandate.model_validate(said | {"id": uuid4().hex})
+    except ValidationError as error:
+        raise NoMandate(f"this is no mandate: {_first(error)}") from error
+
+
 def covers(mandate: Mandate, step: str, action: BaseModel | Mapping[str, JsonValue]) -> bool:
     """Whether a standing approval is for this action, whoever asks, and whenever.
 
@@ -128,15 +213,7 @@ def covers(mandate: Mandate, step: str, action: BaseModel | Mapping[str, JsonVal
     """
     if mandate.kind != "standing" or mandate.step != step:
         return False
-    as_json = action.model_dump(mode="json") if isinstance(action, BaseModel) else action
-    values = dict(action) if isinstance(action, BaseModel) else action
-    texts = not isinstance(action, BaseModel)
-    return all(
-        name in as_json and canonical(as_json[name]) == canonical(wanted)
-        for name, wanted in mandate.same.items()
-    ) and all(
-        _within(values.get(name), bound, texts=texts) for name, bound in mandate.up_to.items()
-    )
+    return not _others(mandate, action) and not _beyond(mandate, action)
 
 
 def allowed(  # noqa: PLR0917  # the facts of a write, as the door has them
@@ -192,6 +269,28 @@ def delegations(mandates: Sequence[Given], agent: str, now: datetime) -> dict[st
 def in_force(mandate: Mandate, now: datetime) -> bool:
     """Whether `now` is in its time. Whether it was revoked is in the ledger."""
     return mandate.begins <= now < mandate.ends
+
+
+def _others(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> list[str]:
+    """The fields that must have one value, and have another or are missing."""
+    here = action.model_dump(mode="json") if isinstance(action, BaseModel) else action
+    return [
+        name
+        for name, wanted in mandate.same.items()
+        if name not in here or canonical(here[name]) != canonical(wanted)
+    ]
+
+
+def _beyond(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> list[str]:
+    """The fields that have a bound and are not numbers within it."""
+    # Only in JSON is a decimal a text: in a model, a text is no number.
+    texts = not isinstance(action, BaseModel)
+    here = dict(action) if isinstance(action, BaseModel) else action
+    return [
+        name
+        for name, bound in mandate.up_to.items()
+        if not _within(here.get(name), bound, texts=texts)
+    ]
 
 
 def _within(value: object, bound: Decimal, *, texts: bool) -> bool:

@@ -240,3 +240,58 @@ def test_a_statement_counts_for_who_signed_it_under_its_own_id_only() -> None:
         mandates.given("another1", payload, "ana@example.com", "k")
     with pytest.raises(NoMandate, match="is not one: uses"):
         mandates.given(mandate.id, payload | {"uses": 10**9}, "ana@example.com", "k")
+
+
+# Made from an open gate
+
+
+def made(**more: Any) -> Mandate:
+    said: dict[str, Any] = {
+        "agent": "shipments",
+        "by": "Ana@example.com",
+        "role": "lead",
+        "begins": NOW,
+        "ends": NOW + HOUR,
+        "uses": 5,
+        "up_to": {"extra_cost": Decimal(60)},
+    }
+    action = Rebook().model_dump(mode="json")
+    return mandates.such_as("rebook", action, more.pop("risk", "reversible"), **said | more)
+
+
+def test_it_is_made_of_what_the_gate_asks_about_and_covers_that() -> None:
+    mandate = made(same={"carrier": "XY"})
+    assert covers(mandate, "rebook", Rebook())
+    assert (mandate.by, mandate.uses, mandate.kind) == ("ana@example.com", 5, "standing")
+    assert made().id != made().id
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"risk": "irreversible"}, "rebook cannot be undone"),
+        ({"risk": ""}, "rebook cannot be undone"),
+        ({"up_to": {"extra_cost": Decimal("49.99")}}, "would not be covered: extra_cost"),
+        ({"same": {"carrier": "YX"}}, "would not be covered: carrier"),
+        ({"up_to": {"carrier": Decimal(5)}}, "would not be covered: carrier"),
+        ({"same": {"carier": "XY"}}, "no field carier; there are: shipment, carrier"),
+        ({"up_to": {}}, "at least one field"),
+        ({"uses": 1001}, "uses: Input should be less than or equal to 1000"),
+        ({"ends": NOW + timedelta(days=32)}, "31 days"),
+    ],
+)
+def test_what_is_no_such_approval_is_refused_when_it_is_made(
+    more: dict[str, Any], why: str
+) -> None:
+    with pytest.raises(NoMandate, match=why):
+        made(**more)
+
+
+def test_the_ledger_keeps_it_under_its_own_id() -> None:
+    mandate = mandates.delegation(
+        agent="a", by="ana@example.com", to="Bo@example.com", begins=NOW, ends=NOW + HOUR
+    )
+    row = mandates.row_of(mandate, "signed")
+    assert (row.id, row.to, row.text, row.used) == (mandate.id, "bo@example.com", "signed", 0)
+    with pytest.raises(NoMandate, match="another person"):
+        mandates.delegation(agent="a", by="x", to="X", begins=NOW, ends=NOW + HOUR)
