@@ -55,6 +55,7 @@ MAX_MANDATE = 64_000
 
 _RULING: Literal["handrail-ruling+jwt"] = "handrail-ruling+jwt"
 _MANDATE: Literal["handrail-mandate+jwt"] = "handrail-mandate+jwt"
+_NO_JSON = "something in it cannot be written as JSON"
 _LATEST = 1 << 33  # the year 2242: what is beyond is no time, and no datetime on some systems
 
 
@@ -227,7 +228,10 @@ def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
 def _said(ruling: Ruling, verb: str, case: str) -> str:
     """The SHA-256, in hex, of all that is said."""
     # A field at its default says nothing: one that is added later undoes no old signature.
-    fields = ruling.model_dump(mode="json", exclude={"proof"}, exclude_defaults=True)
+    try:
+        fields = ruling.model_dump(mode="json", exclude={"proof"}, exclude_defaults=True)
+    except ValueError:
+        raise NotProven(_NO_JSON) from None
     whole = {"case": case, "verb": str(verb), "ruling": fields}
     return hashlib.sha256(_plain(whole)).hexdigest()
 
@@ -239,7 +243,7 @@ def _plain(value: Mapping[str, Any]) -> bytes:
         ).encode()
     # A number without a value or end, half a character, a thing nested without end.
     except (ValueError, TypeError, RecursionError):
-        raise NotProven("something in it cannot be written as JSON") from None
+        raise NotProven(_NO_JSON) from None
 
 
 def _opened(
