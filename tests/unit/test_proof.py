@@ -312,7 +312,7 @@ def test_only_the_compact_form_is_read(kind: str) -> None:
         {"kid": [ANA.kid]},
         {"kid": f"../{ANA.kid}"},
     ],
-    ids=lambda changes: ",".join(changes),
+    ids=",".join,
 )
 def test_a_header_holds_what_it_must_and_nothing_else(changes: dict[str, Any]) -> None:
     refused(forged(header(**changes)))
