@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -189,9 +189,12 @@ def amend(
 @app.command(group=RULE)
 def answer(
     gate: Gate,
-    what: Literal["happened", "do-it", "drop"],
+    what: Annotated[str | None, Parameter(allow_leading_hyphen=True)] = None,
     *,
     by: By,
+    question: Annotated[
+        str | None, Parameter(help="Which question of an approver it answers: its id.")
+    ] = None,
     result: Annotated[
         str | None,
         Parameter(
@@ -202,15 +205,52 @@ def answer(
     digest: Digest = None,
     common: Common = PLAIN,
 ) -> int:
-    """Say what became of a write in doubt.
+    """Say what became of a write in doubt, or answer a question.
 
     Parameters
     ----------
     what
-        happened: it did, do not repeat it. do-it: it did not, do it. drop: leave it at that.
+        Of a write in doubt: happened (do not repeat it), do-it (it did not happen), or drop
+        (leave it at that). To an agent's question: JSON, @file, or -. With --question: words.
     """
-    said = what.replace("-", " ")
-    return _rule(common, gate, "answer", by, why, digest, said=said, result=result)
+    more = {"said": what, "result": result, "question": question}
+    return _rule(common, gate, "answer", by, why, digest, **more)
+
+
+@app.command(group=RULE)
+def ask(
+    gate: Gate,
+    question: str,
+    *,
+    by: By,
+    to: Annotated[str, Parameter(help="Whom: `agent`, or a person whom the policy names.")],
+    digest: Digest = None,
+    common: Common = PLAIN,
+) -> int:
+    """Ask the agent or a colleague before you rule. The answer is added to the evidence."""
+    return _rule(common, gate, "ask", by, question, digest, to=to)
+
+
+@app.command(group=RULE)
+def delegate(
+    gate: Gate,
+    *,
+    by: By,
+    to: Annotated[str, Parameter(help="Who rules in your place: one whom the policy lets.")],
+    why: Why = "",
+    digest: Digest = None,
+    common: Common = PLAIN,
+) -> int:
+    """Let somebody else rule on this one gate in your place."""
+    return _rule(common, gate, "delegate", by, why, digest, to=to)
+
+
+@app.command(group=RULE)
+def revoke(
+    gate: Gate, *, by: By, why: Why = "", digest: Digest = None, common: Common = PLAIN
+) -> int:
+    """Take back what you said to a gate that is still open."""
+    return _rule(common, gate, "revoke", by, why, digest)
 
 
 def _rule(  # noqa: PLR0917  # a ruling has these parts

@@ -1,4 +1,4 @@
-"""`handrail approve`, `reject`, `amend` and `answer`."""
+"""`handrail approve`, `reject`, `amend`, `answer`, `ask`, `delegate` and `revoke`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from handrail import desk
 from handrail.actions import DIGEST_PREFIX, Ruling, fits
-from handrail.cli import words
+from handrail.cli import signing, words
 from handrail.cli.context import client, first_fault, json_of, settings
 from handrail.cli.inbox import what_is_asked
 from handrail.cli.listing import iso
@@ -24,6 +24,7 @@ from handrail.cli.output import Code, Output, UsageError
 from handrail.desk import Sent
 from handrail.details import GateView
 from handrail.exceptions import CaseError
+from handrail.gate import ANSWERS, GateKind
 
 
 @dataclass(frozen=True)
@@ -39,20 +40,25 @@ class Given:
     action: str | None = None
     said: str | None = None
     result: str | None = None
+    to: str | None = None
+    question: str | None = None
 
 
 async def rule(out: Output, given: Given) -> int:
     """Rule on one gate: exactly on the action that is shown here, or was named."""
-    connected = await client(settings())
+    found = settings()
+    connected = await client(found)
     gate = await _find(connected, given.gate)
     fresh = await desk.fresh(connected, gate)
     gate = fresh or gate
     _require_digest(gate, given.digest)
     ruling = _ruling(gate, given)
+    key = signing.key_of(out, found, gate, given.by)
     _show(out, gate, given, ruling)
     if not _agreed(out, given):
         out.say("nothing was sent")
         return Code.FAILED
+    ruling = signing.signed(ruling, given.verb, gate.case, key)
     sent = await desk.send(connected, gate, given.verb, ruling, at_once=fresh is not None)
     return _judged(out, gate, sent)
 
@@ -101,16 +107,39 @@ def _ruling(gate: GateView, given: Given) -> Ruling:
     }
     if given.verb == "amend":
         said["action"] = amended(gate.action, given.changes, given.action)
-    if given.said is not None:
-        said["answer"] = given.said
-    if given.result is not None:
-        if given.said != "happened":
-            raise UsageError("--result goes with `happened`")
-        said["result"] = json_of(given.result, "--result")
+    if given.verb == "answer":
+        said |= _answer(gate, given)
+    if given.to is not None:
+        said["to"] = given.to
     try:
         return Ruling.model_validate(said)
     except ValidationError as error:
         raise UsageError(f"this is no ruling: {first_fault(error)}") from error
+
+
+def _answer(gate: GateView, given: Given) -> dict[str, Any]:
+    """What was answered: to an approver's question, to the agent's own, or of a write in doubt."""
+    if given.question is not None:
+        return {"answer": given.said, "question": given.question}
+    if gate.kind is GateKind.IN_DOUBT:
+        return _of_doubt(given)
+    if gate.kind != "question":
+        raise UsageError("this gate is approved, amended or rejected; --question ID answers one")
+    if (given.said is None) == (given.result is None):
+        raise UsageError("give the answer as JSON, or --result with it")
+    return {"result": json_of(given.said or given.result or "", "the answer")}
+
+
+def _of_doubt(given: Given) -> dict[str, Any]:
+    said = (given.said or "").replace("-", " ")
+    if said not in ANSWERS:
+        known = ", ".join(each.replace(" ", "-") for each in ANSWERS)
+        raise UsageError(f"say what became of it: {known}")
+    if given.result is None:
+        return {"answer": said}
+    if said != "happened":
+        raise UsageError("--result goes with `happened`")
+    return {"answer": said, "result": json_of(given.result, "--result")}
 
 
 def amended(action: dict[str, Any], changes: tuple[str, ...], whole: str | None) -> dict[str, Any]:
@@ -166,6 +195,8 @@ def _show(out: Output, gate: GateView, given: Given, ruling: Ruling) -> None:
     out.show(*what_is_asked(gate))
     if ruling.action is not None:
         out.show(words.label("instead", " "), words.code(ruling.action))
+    if ruling.to is not None:
+        out.show(words.label("to", words.plain(ruling.to)))
 
 
 def _agreed(out: Output, given: Given) -> bool:
