@@ -300,6 +300,8 @@ def _environment(home: Path, server: EmbeddedServer) -> dict[str, str]:
     profile.touch()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
     return kept | {
+        # One machine, one person: whoever may write to it could sign as anybody, too.
+        "HANDRAIL_PROOF": kept.get("HANDRAIL_PROOF") or "unproven",
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_NAMESPACE": server.namespace,
         "TEMPORAL_CONFIG_FILE": str(profile),
