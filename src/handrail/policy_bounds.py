@@ -78,5 +78,6 @@ class Asked:
                 found[name, step] = compile_rule(limit, types)
             except RuleError as error:
                 what = f"{name} is asked about {step}: {error.what}"
-                self.faults.add(("roles", name, "up to"), what, error.fix)
+                fix = f"{error.fix}, or let another role be asked about {step}"
+                self.faults.add(("roles", name, "up to"), what, fix)
         return found

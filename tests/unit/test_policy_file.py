@@ -1,0 +1,237 @@
+"""Every way in which a policy file is wrong, each with its line and its fix."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic_core import PydanticCustomError
+
+from handrail.exceptions import PolicyError
+from handrail.policy import parse
+from handrail.policy_values import duration
+from tests.agents.policies import GOOD, PATH, SHAPE, policy
+
+# What is wrong with a file
+
+# What stands in the good file, what is put there, the line it is on, the fault and its fix.
+BAD: list[tuple[str, str, str, str, str]] = [
+    ("version: 3", "versoin: 3", "versoin", "versoin is not a key of a policy", "mean version?"),
+    ("version: 3\n", "", "agent:", "version is missing", "add version: 1"),
+    ("version: 3", "version: 0", "version", "version: 0 does not belong here", "1 or more"),
+    ("version: 3", 'version: "3"', "version", "version: 3 does not", "a whole number"),
+    ("owner: logistics@", "owner: logistics.", "owner", "is not an address", "ana@example"),
+    ("agent: shipments", "agent: shipment", "agent", "is not this agent", "write shipments"),
+    ("owner:", "proof: maybe\nowner:", "proof", "maybe is not a value of proof", "required"),
+    ("owner:", "for: boss\nowner:", "for: boss", "there is no role boss", "use one of: lead,"),
+    ("  rebook:", "  rebok:", "rebok", "no step of shipments writes rebok", "mean rebook?"),
+    ("autonomy: full", "autonomy: ful", "ful\n", "ful is not a value of", "mean full?"),
+    ("    autonomy: full\n", "", "  rebook:", "autonomy is missing in actions.rebook", "human_led"),
+    (
+        "autonomy: full",
+        "autonomy: supervised\n    rollout: 5%",
+        "rollout",
+        "without full",
+        "remove",
+    ),
+    ("autonomy: full", "autonomy: full\n    rollout: 25", "rollout", "25 is not a share", "25%"),
+    ("autonomy: full", "autonomy: full\n    rollout: 101%", "rollout", "is not a share", "25%"),
+    (
+        "actions:\n",
+        "actions:\n  release: {autonomy: full}\n",
+        "release",
+        "cannot be undone",
+        "undo",
+    ),
+    (
+        "actions:\n",
+        "actions:\n  release: {autonomy: full, irreversible: yes}\n",
+        "release",
+        "yes is no reason",
+        "say in words",
+    ),
+    ("action.extra_cost", "action.extra_csot", "csot", "is not a field of Rebook", "extra_cost?"),
+    ("confidence < 0.5", "confidence < high", "high", "high is not a fact", "use one of: action"),
+    ("confidence < 0.5", "action.shipment > 5", "shipment >", "mixes types", "is text"),
+    ("confidence < 0.5", "action.refund > 5", "refund", "may be null", "?? 0"),
+    ("        why: unsure\n", "", "confidence", "why is missing", "the reason in words"),
+    ("for: lead", "for: laed", "laed", "there is no role laed", "did you mean lead?"),
+    (
+        "        why: it has",
+        "        for: lead\n        why: it has",
+        "for: lead",
+        "for is not a key",
+        "when, why",
+    ),
+    ("- when: confidence", "- whn: confidence", "whn", "whn is not a key", "did you mean when?"),
+    ("{extra_cost:", "{extra_csot:", "limits", "extra_csot is not a number", "extra_cost?"),
+    ("{extra_cost:", "{shipment:", "limits", "shipment is not a number", "use one of: count,"),
+    ("{extra_cost:", "{refund:", "limits", "that is always there", "use one of: count,"),
+    ("2000 per day", "2000 EUR per day", "limits", "is not a limit", "2000 per day"),
+    ("2000 per day", "2000 per month", "limits", "is not a limit", "minute, hour, day or week"),
+    ("2000 per day", "-5 per day", "limits", "is not a limit", "2000 per day"),
+    ("40 per hour", "40.5 per hour", "limits", "40.5 is no number of writes", "whole number"),
+    (
+        "roles:\n",
+        "notify: {tel_customer: {allow: true}}\nroles:\n",
+        "notify",
+        "is no notification",
+        "tell_customer?",
+    ),
+    ("roles:\n", "notify: {tell_customer: {}}\nroles:\n", "notify", "allow is missing", "allow:"),
+    ("[ana@example.com, bo@example.com]", "[]", "people", "does not belong here", "at least one"),
+    ("bo@example.com]", "Ana@Example.com]", "people", "stands twice in lead", "counts once"),
+    ("bo@example.com]", "bo]", "people", "bo is not an address", "ana@example.com"),
+    ("quorum: 1", "quorum: 3", "quorum", "needs 3 approvals but has 2", "lower quorum"),
+    ("quorum: 1", "quorum: 0", "quorum", "0 does not belong here", "1 or more"),
+    ("remind: 30m", "remind: 9h", "remind", "is not reminded before", "shorter than after"),
+    ("remind: 30m", "remind: 30", "remind", "30 is not a duration", "30m, 8h, 2d"),
+    ("after: 8h", "after: 8000d", "after", "between a second and a year", "30m or 8h"),
+    ("after: 8h", "after: 0h", "after", "between a second and a year", "30m or 8h"),
+    ("then: escalate", "then: approve", "approve", "approve is not a value", "escalate"),
+    (", to: operations}", "}", "escalate", "lead escalates to nobody", "add to:"),
+    ("to: operations}", "to: operatons}", "to:", "no role operatons", "did you mean operations?"),
+    ("then: refuse}", "then: refuse, to: lead}", "refuse", "refuses, and yet names", "remove to:"),
+    (
+        "then: refuse}",
+        "then: escalate, to: lead}",
+        "to: lead",
+        "in a circle: lead to operations to lead",
+        "then: refuse",
+    ),
+    (
+        ", deadline: {after: 24h, then: refuse}}",
+        "}",
+        "  operations:",
+        "deadline is missing in roles.operations",
+        "add deadline",
+    ),
+    (
+        "then: escalate, to: operations}",
+        "then: refuse}",
+        "  rebook:",
+        "nobody is named to be asked about rebook",
+        "add for:",
+    ),
+    (
+        "version: 3",
+        "version: 3\nversion: 4",
+        "version: 4",
+        "twice (first in line 2)",
+        "one of them",
+    ),
+    ("version: 3", "version: &v 3", "version", "anchors such as &v", "write the value out"),
+    ("version: 3", "version: !!python/name:os.system 3", "version", "is not allowed", "leave it"),
+    ("version: 3", "version: 3\n<<: {a: 1}", "<<", "<< is not a key", "use one of: actions"),
+    ("version: 3", "version: [3", "owner", "this is not YAML", "correct it"),
+    ("version: 3", "\tversion: 3", "\tversion", "this is not YAML", "correct it"),
+    (
+        "- when: confidence < 0.5\n        why: unsure",
+        "- 5",
+        "- 5",
+        "hold[1]: 5 does not belong here",
+        "keys below it",
+    ),
+    ("version: 3", "version: *v", "*v", "undefined alias", "correct it"),
+]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "at", "what", "fix"), BAD, ids=[f"{b[0][:20]}>{b[1][:30]}" for b in BAD]
+)
+def test_a_bad_file_is_refused_with_line_and_fix(
+    old: str, new: str, at: str, what: str, fix: str
+) -> None:
+    assert GOOD.count(old) >= 1
+    text = GOOD.replace(old, new, 1)
+    start = text.index(new) if at in new else 0
+    line = text.count("\n", 0, text.index(at, start)) + 1
+    with pytest.raises(PolicyError) as caught:
+        parse(text, PATH, SHAPE)
+    faults = [fault for fault in caught.value.faults if what in fault]
+    assert faults, caught.value
+    assert faults[0].startswith(f"{PATH}:{line}: "), (line, faults)
+    assert fix in faults[0].split("\n  fix: ")[1]
+
+
+def test_the_text_of_a_fault() -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy(("action.extra_cost", "action.extra_csot"))
+    assert str(caught.value) == (
+        f"{PATH}:11: action.extra_csot is not a field of Rebook\n  fix: did you mean extra_cost?"
+    )
+
+
+def test_all_faults_are_said_at_once_in_the_order_of_the_file() -> None:
+    edits = [(old, new) for old, new, *_ in BAD if old in {"version: 3", "quorum: 1"}][:1]
+    edits += [
+        ("autonomy: full", "autonomy: ful"),
+        ("action.extra_cost", "action.extra_csot"),
+        ("why: unsure", "wy: unsure"),
+        ("for: lead", "for: laed"),
+        ("40 per hour", "40"),
+        ("quorum: 1", "quorum: 3"),
+        ("after: 24h", "after: soon"),
+    ]
+    with pytest.raises(PolicyError) as caught:
+        policy(*edits)
+    lines = [int(fault.split(":")[1]) for fault in caught.value.faults]
+    assert lines == [1, 2, 6, 11, 13, 14, 15, 16, 20, 23]
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("", "this is no policy"),
+        ("- a\n- b\n", "this is no policy"),
+        ("just text", "this is no policy"),
+        ("[" * 60_000, "nested too deeply"),
+        ("a: \x00", "this is not YAML"),
+        (f"{GOOD}---\n{GOOD}", "another document"),
+        ("a: &a [1, 1]\nb: &b [*a, *a]\nc: &c [*b, *b]\nd: [*c, *c]\n", "anchors such as &a"),
+        ("a: &a [*a]\n", "anchors such as &a"),
+        ("? [a, b]\n: 1\n", "a key must be plain text"),
+    ],
+)
+def test_what_is_no_policy_at_all_is_refused_too(text: str, what: str) -> None:
+    with pytest.raises(PolicyError, match=what):
+        parse(text, PATH, SHAPE)
+
+
+@given(st.text(max_size=300))
+def test_no_text_does_anything_but_be_refused(text: str) -> None:
+    with pytest.raises(PolicyError):
+        parse(text, PATH, SHAPE)
+
+
+@given(st.integers(0, len(GOOD)), st.text("\n\t {}[]:-&*!%\"'#>|a1", max_size=4))
+def test_a_damaged_file_is_refused_or_sound(cut: int, junk: str) -> None:
+    text = GOOD[:cut] + junk + GOOD[cut:]
+    refused: list[PolicyError] = []
+    try:
+        parse(text, PATH, SHAPE).default_asks("rebook")
+    except PolicyError as error:
+        refused.append(error)
+    assert all(error.faults and "\n  fix: " in error.faults[0] for error in refused)
+
+
+# Durations
+
+PARTS = st.tuples(st.integers(0, 100), st.integers(0, 48), st.integers(0, 90), st.integers(0, 90))
+
+
+@given(PARTS.filter(any))
+def test_a_duration_is_read_as_it_is_written(parts: tuple[int, int, int, int]) -> None:
+    text = "".join(f"{n}{unit}" for n, unit in zip(parts, "dhms", strict=True) if n)
+    days, hours, minutes, seconds = parts
+    assert duration(text) == timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "8", "8 h", "h", "-8h", "1m2h", "8h8h", "٣h", "1.5h", 8, None]
+)
+def test_what_is_no_duration(text: object) -> None:
+    with pytest.raises(PydanticCustomError, match="is not a duration"):
+        duration(text)
