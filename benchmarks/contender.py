@@ -25,6 +25,7 @@ from typing_extensions import override
 from handrail import Event, Fleet, Ledger
 from handrail.actions import DIGEST_PREFIX
 from handrail.fleet import GRACE, STICKY, TASK_TIMEOUT
+from handrail.testing import UNPROVEN
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping
@@ -95,7 +96,7 @@ class Guarded(Contender):
     async def working(self, client: Client, home: Path) -> AsyncGenerator[None]:
         async with (
             Ledger(f"sqlite:///{home / 'ledger.db'}") as ledger,
-            self.fleet.running(client, ledger),
+            self.fleet.running(client, ledger, trust=UNPROVEN),
         ):
             yield
 

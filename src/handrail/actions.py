@@ -141,6 +141,11 @@ def fits(digest: str, named: str) -> bool:
     return len(named) >= DIGEST_PREFIX and digest.startswith(named.lower())
 
 
+def person(address: str) -> str:
+    """One spelling for one person."""
+    return address.strip().casefold()
+
+
 class Kind(StrEnum):
     """What the door says of an action."""
 
@@ -286,7 +291,10 @@ class Ruled(Wire):
 
 
 class Proving(Wire):
-    """What an activity shall prove: rulings on one gate, each with its verb."""
+    """What an activity shall prove: rulings on one gate, each with its verb.
+
+    `roles` are those asked so far; `seats` says who rules in whose place by a delegation.
+    """
 
     case: str
     gate: str
@@ -297,6 +305,9 @@ class Proving(Wire):
     basis: Basis | None = None
     requester: str | None = None
     drafters: tuple[str, ...] = ()
+    planted: bool = False
+    roles: tuple[str, ...] = ()
+    seats: dict[str, str] = Field(default_factory=dict[str, str])
     rulings: tuple[tuple[str, Ruling], ...]
 
 
@@ -310,6 +321,13 @@ class Proof(Wire):
     entitled: bool = True
     why: str = ""
     stands_for: str | None = None
+
+
+class Whom(Wire):
+    """Which role an agent's own question asks."""
+
+    case: str
+    role: str
 
 
 class Undoes(Wire):

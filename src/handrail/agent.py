@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, ParamSpec, Self
 
+from pydantic import BaseModel, TypeAdapter
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
@@ -14,9 +15,10 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Basis, Decision, Event, Outcome, Ruled
-from handrail.case import BadSignal, read
-from handrail.conductor import Conductor, perform
+from handrail.case import BadSignal, Model, read
+from handrail.conductor import Conductor
 from handrail.details import CaseView, GateView
+from handrail.performing import perform
 from handrail.states import State
 from handrail.steps import Decide, Notify, Read, Write, as_decided, decided_type
 
@@ -24,8 +26,21 @@ P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
+M = TypeVar("M", bound=BaseModel)
 
-SIGNALS = ("approve", "reject", "amend", "answer", "pause", "resume", "stop", "roll_back")
+SIGNALS = (
+    "approve",
+    "reject",
+    "amend",
+    "answer",
+    "ask",
+    "delegate",
+    "revoke",
+    "pause",
+    "resume",
+    "stop",
+    "roll_back",
+)
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
 _RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
@@ -36,7 +51,7 @@ Temporal hands over undecoded payloads only to a parameter that is exactly a Raw
 
 
 class AgentWorkflow:
-    """Base class of agents. Its verbs are `read`, `decide`, `write` and `notify`.
+    """Base class of agents. Its verbs are `read`, `decide`, `write`, `notify` and `ask`.
 
     Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
@@ -51,7 +66,8 @@ class AgentWorkflow:
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the conductor before anything else can happen to the case."""
         self = super().__new__(cls)
-        self._conductor = Conductor(cls)
+        explains = cls.explain is not AgentWorkflow.explain
+        self._conductor = Conductor(cls, self.explain if explains else None)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -117,6 +133,32 @@ class AgentWorkflow:
         await self._conductor.boundary()
         return await self._conductor.notify(step, step.bind(*args, **kwargs))
 
+    async def ask(
+        self, question: str, model: type[M], /, *, to: str, evidence: BaseModel | None = None
+    ) -> M:
+        """Ask the people of a role something, and return their answer as a `model`.
+
+        The same gate as for a write: who may answer, until when and what happens then is the
+        policy's. What `evidence` shows them is no secret to them.
+
+        Raises:
+            Refused: if the policy has no role `to`.
+            Rejected: if somebody declined to answer.
+            Expired: if nobody answered in time.
+        """
+        await self._conductor.boundary()
+        adapter = TypeAdapter(model)
+        shown = None if evidence is None else evidence.model_dump(mode="json")
+        closing = await self._conductor.ask(question, Model(Action, adapter), to, shown)
+        return adapter.validate_python(closing.result)
+
+    async def explain(self, question: str, gate: GateView, /) -> str:
+        """Answer what an approver asks the agent about an open gate. Override it.
+
+        It may read and decide. Its answer is shown as a quotation; a write does not belong here.
+        """
+        raise NotImplementedError
+
     def done(self, why: str = "") -> Outcome:
         """The outcome of a case that ended well. `why` says so in words."""
         return self._conductor.case.outcome(State.DONE, why, workflow.now())
@@ -153,6 +195,24 @@ class AgentWorkflow:
     def _answer(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.rule("answer", _payloads(raw))
 
+    @workflow.signal(
+        name="ask",
+        description="Ask the agent or a colleague something first. "
+        f"{_RULING} (the question), to (agent, or a person)",
+    )
+    def _ask(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("ask", _payloads(raw))
+
+    @workflow.signal(name="delegate", description=f"Let somebody else rule. {_RULING}, to")
+    def _delegate(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("delegate", _payloads(raw))
+
+    @workflow.signal(
+        name="revoke", description=f"Take back what you said, before it is used. {_RULING}"
+    )
+    def _revoke(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("revoke", _payloads(raw))
+
     @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
     def _pause(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.pause(_payloads(raw))
@@ -176,23 +236,34 @@ class AgentWorkflow:
     @workflow.update(
         name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
     )
-    def _rule(self, raw: RawValue = _NOTHING) -> Ruled:
-        return self._conductor.rule(*_verb_and_ruling(_payloads(raw)))
+    async def _rule(self, raw: RawValue = _NOTHING) -> Ruled:
+        record = await self._conductor.ruled(*_verb_and_ruling(_payloads(raw)))
+        if not record.accepted:
+            raise _refusal(record)
+        return record
 
     @_rule.validator
     def _rule_validator(self, raw: RawValue = _NOTHING) -> None:
         verb, payloads = _verb_and_ruling(_payloads(raw))
-        _, record = self._conductor.case.judge(verb, payloads, workflow.now())
+        record = self._conductor.case.judge(verb, payloads, workflow.now())
         if not record.accepted:
-            raise ApplicationError(record.note, type="RulingRefused", non_retryable=True)
+            raise _refusal(record)
 
     @workflow.query(name="case", description="Everything about the case")
     def _query_case(self) -> CaseView:
         return self._conductor.case.view()
 
+    @workflow.query(name="form", description="The JSON schema of what an open gate takes")
+    def _query_form(self, gate: str = "") -> dict[str, Any]:
+        return self._conductor.case.form(gate)
+
     @workflow.query(name="gates", description="The open questions, complete enough to rule on")
     def _query_gates(self) -> list[GateView]:
         return self._conductor.case.views()
+
+
+def _refusal(record: Ruled) -> ApplicationError:
+    return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
 
 
 def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Outcome]]:

@@ -14,24 +14,29 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from handrail import details, gate
+from handrail import details, gate, judging
 from handrail.actions import (
     Action,
     Attempt,
     Moved,
     Outcome,
+    Proof,
+    Proving,
     Receipt,
     Ruled,
     Ruling,
     Undoes,
     Usage,
+    Verb,
     Verdict,
     Wire,
+    fits,
+    person,
     undo_key,
 )
-from handrail.details import CaseView, GateView, LogLine
+from handrail.details import CaseView, ClosedView, GateView, LogLine
 from handrail.exceptions import HandrailError
-from handrail.gate import Gate, Question
+from handrail.gate import AGENT, Asked, Gate, GateKind, Question
 from handrail.states import State, may_move
 
 if TYPE_CHECKING:
@@ -44,6 +49,14 @@ MAX_RULING = 64 * 1024
 
 MAX_RECORDED = 500
 """Refused rulings that are kept; beyond it only their number grows."""
+
+MAX_UNPROVEN = 2_000
+"""Rulings that wait to be proven. Beyond it the next ones are refused: send them again."""
+
+_STIRRING = frozenset({Verb.ASK, Verb.DELEGATE, Verb.REVOKE})
+
+PROVEN_AT_ONCE = 50
+"""Rulings that one activity proves."""
 
 _CARRIED_LOG = 200
 
@@ -112,10 +125,31 @@ class Model:
             return f"`result` is not what this write returns: {_first(error)}"
         return None
 
+    def form(self, kind: GateKind) -> dict[str, Any]:
+        """The JSON schema of what a human fills in: the action, or the result."""
+        if kind is GateKind.WRITE:
+            return self.action.model_json_schema()
+        return self.result.json_schema() if self.result is not None else {}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A ruling that must be proven before it is judged. `number`: the how-manieth it is."""
+
+    number: int
+    verb: str
+    ruling: Ruling
+    at: datetime
+
 
 @dataclass
 class Case:
-    """One case. `order` is what an operator wants to become of it."""
+    """One case. `order` is what an operator wants to become of it.
+
+    `pending`: rulings to be proven, oldest first. `stirred`: gates that people did not close
+    but changed. `unused`: keys of writes that have not used what their gates gave them;
+    `revoked`: when somebody took back what they gave to a gate.
+    """
 
     id: str = ""
     agent: str = ""
@@ -139,6 +173,14 @@ class Case:
     paused: bool = False
     rolling_back: bool = False
     foreseen: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    pending: list[Pending] = field(default_factory=list[Pending])
+    stirred: set[str] = field(default_factory=set[str])
+    unused: set[str] = field(default_factory=set[str])
+    revoked: dict[tuple[str, str], datetime] = field(
+        default_factory=dict[tuple[str, str], datetime]
+    )
+    _keys: dict[str, str] = field(default_factory=dict[str, str])
+    _arrived: int = 0
     _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
 
     def begin(
@@ -222,7 +264,20 @@ class Case:
             moves=tuple(self.moves),
             log=tuple(self.log),
             usage=self.usage,
+            closed=self.closed_views(),
         )
+
+    def closed_views(self) -> tuple[ClosedView, ...]:
+        """The questions that are over, oldest first."""
+        views = (details.closed_view(g) for g in self.gates.values())
+        return tuple(view for view in views if view is not None)
+
+    def form(self, gate_id: str) -> dict[str, Any]:
+        """The JSON schema of what an open question takes; empty if there is no such one."""
+        known = self.gates.get(gate_id)
+        if known is None or known.closed is not None:
+            return {}
+        return self._models[gate_id].form(known.question.kind)
 
     def outcome(self, status: State, why: str, now: datetime) -> Outcome:
         """The result of the case as it stands."""
@@ -238,8 +293,11 @@ class Case:
 
     # Questions and answers
 
-    def ask(self, gate_id: str, question: Question, model: Model, now: datetime) -> None:
-        """Open a gate."""
+    def ask(  # a question, whose, and when
+        self, gate_id: str, question: Question, model: Model, key: str, now: datetime
+    ) -> None:
+        """Open a gate about the write of that key."""
+        self._keys[gate_id] = key
         self.gates[gate_id] = gate.open_gate(gate_id, question, now)
         self._models[gate_id] = model
         roles = ", ".join(self.gates[gate_id].waiting_for)
@@ -257,42 +315,162 @@ class Case:
         """Close a gate that nobody needs answered any more."""
         self.gates[gate_id] = gate.withdraw(self.gates[gate_id], now, why)
 
-    def judge(
-        self, verb: str, payloads: Sequence[Payload], now: datetime
-    ) -> tuple[Gate | None, Ruled]:
-        """Judge a ruling and change nothing: the gate as it would be, and the record."""
+    def judge(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
+        """Judge a ruling and change nothing. One that must be proven is taken to be so."""
+        read = self._read(verb, payloads, now)
+        if isinstance(read, Ruled):
+            return read
+        proof = Proof(proven=True) if self._to_be_proven(read) else judging.UNPROVEN
+        return self._judge(Pending(0, verb, read, now), proof)[1]
+
+    def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled | Pending:
+        """Judge a ruling, and let it count; or keep it until it is proven.
+
+        The record is kept whatever it was.
+        """
+        read = self._read(verb, payloads, now)
+        if isinstance(read, Ruled):
+            return self._record(read)
+        self._arrived += 1
+        came = Pending(self._arrived, verb, read, now)
+        if self._to_be_proven(read):
+            supposed = self._judge(came, Proof(proven=True))[1]
+            if not supposed.accepted:
+                return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
+            if len(self.pending) >= MAX_UNPROVEN:
+                note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
+                return self._record(_refused(verb, now, note, read))
+            self.pending.append(came)
+            return came
+        return self.prove(came, judging.UNPROVEN)
+
+    def prove(self, came: Pending, proof: Proof) -> Ruled:
+        """Judge a ruling of which it is known whether it is proven, and let it count."""
+        changed, record = self._judge(came, proof)
+        if changed is not None:
+            if changed.closed is not None and changed.closed.how == "expired":
+                self.pass_time(changed.id, came.at)
+            self.gates[changed.id] = changed
+        if record.accepted and (record.verb in _STIRRING or came.ruling.question):
+            self.stirred.add(record.gate)
+        if record.accepted and record.verb == Verb.REVOKE:
+            self._revoke(record)
+        return self._record(record)
+
+    def proves(self, gate_id: str) -> bool:
+        """Whether rulings on a gate wait to be proven."""
+        return any(came.ruling.gate == gate_id for came in self.pending)
+
+    def proving(self) -> tuple[tuple[Pending, ...], Proving]:
+        """The oldest rulings to be proven together: those on one gate."""
+        first = self.gates[self.pending[0].ruling.gate]
+        batch = [p for p in self.pending if p.ruling.gate == first.id][:PROVEN_AT_ONCE]
+        asked = first.question
+        return tuple(batch), Proving(
+            case=self.id,
+            gate=first.id,
+            step=asked.step,
+            action=asked.action,
+            digest=asked.digest,
+            kind=asked.kind,
+            basis=asked.basis,
+            requester=asked.requester,
+            drafters=asked.drafters,
+            planted=asked.planted,
+            roles=tuple(dict.fromkeys(s.role for leg in first.legs for s in leg.reached)),
+            seats={d.to: d.by for d in first.delegated},
+            rulings=tuple((p.verb, p.ruling) for p in batch),
+        )
+
+    def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | Ruled:
         try:
             ruling = Ruling.model_validate(read(payloads))
         except BadSignal as error:
-            return None, _refused(verb, now, str(error))
+            return _refused(verb, now, str(error))
         except ValidationError as error:
-            return None, _refused(verb, now, _first(error))
-        known = self.gates.get(ruling.gate)
-        if known is None:
-            note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
-            return None, _refused(verb, now, note, ruling)
-        model = self._models[known.id]
-        return gate.rule(known, verb, ruling, now, model.action, model.fault)
+            return _refused(verb, now, _first(error))
+        if ruling.gate in self.gates:
+            return ruling
+        note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
+        return _refused(verb, now, note, ruling)
 
-    def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
-        """Judge a ruling, and let it count. The record is kept whatever it was."""
-        changed, record = self.judge(verb, payloads, now)
-        if changed is not None:
-            if changed.closed is not None and changed.closed.how == "expired":
-                self.pass_time(changed.id, now)
-            self.gates[changed.id] = changed
+    def _to_be_proven(self, ruling: Ruling) -> bool:
+        return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
+
+    def _judge(self, came: Pending, proof: Proof) -> tuple[Gate | None, Ruled]:
+        known = self.gates[came.ruling.gate]
+        late = known.closed is not None and self._keys[known.id] in self.unused
+        if came.verb == Verb.REVOKE and late:
+            return None, self._late_revocation(known, came, proof)
+        model = self._models[known.id]
+        return judging.rule(
+            known, came.verb, came.ruling, came.at, model.action, model.fault, proof
+        )
+
+    def _late_revocation(self, known: Gate, came: Pending, proof: Proof) -> Ruled:
+        """Judge the revocation of an approval that closed its gate, and is not used yet."""
+        by = person(came.ruling.by)
+        given = any(r.by == by and r.accepted for r in known.rulings)
+        refusal = judging.unproven(known, came.ruling, proof)
+        if refusal is None and not fits(known.question.digest, came.ruling.digest):
+            refusal = "its digest is not that of the action that was asked about"
+        if refusal is None and not given:
+            refusal = f"{by} has given nothing that could be revoked"
+        note = refusal or "accepted"
+        record = _refused(came.verb, came.at, note, came.ruling)
+        return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
+
+    def _revoke(self, record: Ruled) -> None:
+        """Take back all that somebody gave to the gates of one write."""
+        key = self._keys[record.gate]
+        gates = (gate_id for gate_id, other in self._keys.items() if other == key)
+        self.revoked |= {(gate_id, record.by): record.at for gate_id in gates}
+
+    def still_given(self, rulings: Sequence[Ruled]) -> tuple[Ruled, ...]:
+        """The rulings that nobody has taken back."""
+        back = self.revoked
+        return tuple(r for r in rulings if (r.gate, r.by) not in back or r.at > back[r.gate, r.by])
+
+    def questions_to_agent(self, gate_id: str) -> tuple[Asked, ...]:
+        """What approvers asked the agent about an open gate, and it has not answered."""
+        known = self.gates[gate_id]
+        if known.closed is not None:
+            return ()
+        return tuple(asked for asked in known.unanswered() if asked.to == AGENT)
+
+    def explained(self, gate_id: str, question: str, answer: str, now: datetime) -> None:
+        """Take the agent's answer to an approver's question."""
+        self.gates[gate_id] = judging.answered_by_agent(self.gates[gate_id], question, answer, now)
+        self.stirred.add(gate_id)
+        self.note(f"answered the question {question}", now)
+
+    def _record(self, record: Ruled) -> Ruled:
         if not record.accepted and len(self.rulings) >= MAX_RECORDED:
             self.ignored += 1
             return record
         self.rulings.append(record)
         what = "accepted" if record.accepted else f"refused: {record.note}"
-        self.note(f"{verb} by {record.by or 'somebody'} (unproven) {what}", now)
+        proven = "" if record.proven else " (unproven)"
+        self.note(f"{record.verb} by {record.by or 'somebody'}{proven} {what}", record.at)
         return record
 
-    def answered(self, closing: gate.Closing, now: datetime) -> None:
-        """Note how a gate closed."""
-        by = f" by {', '.join(closing.by)} (unproven)" if closing.by else ""
+    def answered(self, gate_id: str, now: datetime) -> None:
+        """Note how a gate closed. What it gave may be taken back until it is used."""
+        closed = self.gates[gate_id]
+        closing = closed.closed
+        assert closing is not None  # noqa: S101  # it was waited for
+        self.unused.add(self._keys[gate_id])
+        if closed.question.planted:
+            self.note(
+                "that proposal was planted, to see whether people look: it is never done", now
+            )
+        by = f" by {', '.join(closing.by)}{self.unproven(closing)}" if closing.by else ""
         self.note(f"{closing.how}{by}{f': {closing.why}' if closing.why else ''}", now)
+
+    def unproven(self, closing: gate.Closing) -> str:
+        """What to add to the names of those who closed a gate, if one of them is not proven."""
+        proven = {r.by for r in self.rulings if r.accepted and r.proven}
+        return "" if proven >= set(closing.by) else " (unproven)"
 
     # What can be taken back
 
@@ -364,7 +542,7 @@ def _refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) 
     return Ruled(
         verb=verb[:40],
         gate=ruling.gate if ruling else "",
-        by=gate.person(ruling.by) if ruling else "",
+        by=person(ruling.by) if ruling else "",
         at=now,
         accepted=False,
         note=note[:500],

@@ -11,44 +11,41 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from temporalio import workflow
-from temporalio.common import RawValue
-from temporalio.exceptions import (
-    ActivityError,
-    ApplicationError,
-    FailureError,
-    RetryState,
-    is_cancelled_exception,
-)
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from typing_extensions import TypeVar
 
-from handrail import details
+from handrail import details, questions
 from handrail.actions import (
     Action,
     Answer,
-    Answered,
     AnswerKind,
     Attempt,
     Basis,
     Kind,
     Notice,
     Outcome,
+    Proof,
+    Proving,
     Ruled,
     Told,
     Verdict,
-    canonical,
+    Whom,
     digest_of,
 )
-from handrail.case import BadSignal, Carried, Case, Model, Said, UndoEntry, said
-from handrail.exceptions import Expired, Failed, InDoubt, NotWritten, Refused, Rejected
-from handrail.gate import Closing, GateKind, Question, next_moment
+from handrail.calls import Call
+from handrail.case import BadSignal, Carried, Case, Model, Pending, Said, UndoEntry, said
+from handrail.details import GateView
+from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
+from handrail.gate import Asked, Closing, Question, next_moment
+from handrail.performing import CALL, HEARTBEAT, PROVE, WHOM, cause, engine, perform
 from handrail.shown import AGENT, STATE, Shown
 from handrail.states import State
-from handrail.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Notify, Posture, Step, Write
+from handrail.steps import RETRY, Notify, Write
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -56,11 +53,11 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 
-HEARTBEAT = timedelta(seconds=3)
-"""How long an ordinary activity may be silent before its worker is taken for dead."""
+Explain = Callable[[str, GateView], Awaitable[str]]
+"""How an agent answers an approver's question about an open gate."""
 
-LARGEST_ACTION = 32_000
-"""Characters of the largest action, as JSON: it must fit into memo and details."""
+_AT_MOST = timedelta(seconds=30)
+"""How long a case that is over waits for its messages."""
 
 LONG_RUN = 1_000
 """Events after which a case that renews itself continues as new: about 150 steps."""
@@ -69,8 +66,14 @@ LONG_RUN = 1_000
 class Conductor:
     """One run of one case."""
 
-    def __init__(self, kind: type) -> None:
+    def __init__(self, kind: type, explain: Explain | None = None) -> None:
         """Begin the case. Signals may come before its `run` does: after a reset they do."""
+        self._explain = explain
+        self._proving: asyncio.Task[None] | None = None
+        self._awaited: dict[int, Ruled | None] = {}
+        self._side: set[asyncio.Task[None]] = set()
+        self._explaining: set[tuple[str, str]] = set()
+        self._untold: set[str] = set()
         info = workflow.info()
         carried = workflow.memo_value("carried", None, type_hint=Carried)
         requester = workflow.memo_value("requested_by", None, type_hint=str)
@@ -84,11 +87,51 @@ class Conductor:
 
     # What people send. None of it raises.
 
-    def rule(self, verb: str, payloads: Sequence[Payload]) -> Ruled:
-        """Take a ruling and keep its record."""
-        record = self.case.receive(verb, payloads, workflow.now())
+    def rule(self, verb: str, payloads: Sequence[Payload]) -> Ruled | Pending:
+        """Take a ruling: judge it and keep its record, or have it proven first."""
+        judged = self.case.receive(verb, payloads, workflow.now())
+        if isinstance(judged, Pending) and (self._proving is None or self._proving.done()):
+            self._proving = asyncio.create_task(self._prove_all())
         self._show_details()
+        return judged
+
+    async def ruled(self, verb: str, payloads: Sequence[Payload]) -> Ruled:
+        """Take a ruling, and return the record when it is judged."""
+        judged = self.rule(verb, payloads)
+        if isinstance(judged, Ruled):
+            return judged
+        number = judged.number
+        self._awaited[number] = None
+        await workflow.wait_condition(lambda: self._awaited[number] is not None)
+        record = self._awaited.pop(number)
+        assert record is not None  # noqa: S101  # it was waited for
         return record
+
+    async def _prove_all(self) -> None:
+        """Have the rulings proven that came, in their order, and judge them."""
+        while self.case.pending:
+            batch, proving = self.case.proving()
+            proofs = await self._proofs(proving)
+            for came, proof in zip(batch, proofs, strict=True):
+                self._prove(came, proof)
+            self._show_details()
+
+    async def _proofs(self, proving: Proving) -> Sequence[Proof]:
+        try:
+            # While it runs the gate's time goes on, and other steps do.
+            proofs: tuple[Proof, ...] = await engine(
+                PROVE, proving, tuple[Proof, ...], f"who sent {len(proving.rulings)} rulings?"
+            )
+        except ActivityError as error:
+            why = f"who sent it could not be looked at: {cause(error)}; send it again"
+            proofs = (Proof(proven=False, why=why),) * len(proving.rulings)
+        return proofs
+
+    def _prove(self, came: Pending, proof: Proof) -> None:
+        self.case.pending.remove(came)
+        record = self.case.prove(came, proof)
+        if came.number in self._awaited:
+            self._awaited[came.number] = record
 
     def pause(self, payloads: Sequence[Payload]) -> None:
         """Begin no further step."""
@@ -172,7 +215,7 @@ class Conductor:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            told = Told(sent=False, why=_cause(error).removeprefix(f"{step.name}: "))
+            told = Told(sent=False, why=cause(error).removeprefix(f"{step.name}: "))
         if told.sent:
             self.note(f"told: {step.name}")
             return step.adapter.validate_python(told.result)
@@ -186,7 +229,7 @@ class Conductor:
         if info.get_current_history_length() < LONG_RUN and not info.is_continue_as_new_suggested():
             return
         # Never with a gate open: the UI's signals are pinned to the run on its page.
-        await workflow.wait_condition(lambda: not self.case.busy)
+        await workflow.wait_condition(lambda: not self.case.busy and not self.case.pending)
         await workflow.wait_condition(workflow.all_handlers_finished)
         memo = {k: workflow.memo_value(k) for k in workflow.memo() if k not in {"carried", "gates"}}
         workflow.continue_as_new(args=list(args), memo=memo | {"carried": self.case.carry()})
@@ -195,25 +238,21 @@ class Conductor:
         """Take one action through the door, and through the gate if the door holds it."""
         case = self.case
         case.writes += 1
-        key = f"{case.id}/{step.name}/{case.writes}"
+        attempt = Attempt(
+            case=case.id,
+            key=f"{case.id}/{step.name}/{case.writes}",
+            digest=questions.digest(step, action),
+            basis=basis,
+            requester=case.requester,
+        )
         case.busy += 1
-        rulings: tuple[Ruled, ...] = ()
-        doubt: Answered | None = None
         try:
             while True:
-                digest = _digest(step, action)
-                answer = _foreseen(case.foreseen.pop(digest, None), case.requester)
+                foreseen = case.foreseen.pop(attempt.digest, None)
+                answer = questions.foreseen(foreseen, case.requester)
                 if answer is None:
-                    attempt = Attempt(
-                        case=case.id,
-                        key=key,
-                        digest=digest,
-                        basis=basis,
-                        rulings=rulings,
-                        requester=case.requester,
-                        doubt=doubt,
-                    )
-                    case.register(_undo_entry(step, action, attempt))
+                    attempt = self._with_what_stands(attempt)
+                    case.register(questions.undo_entry(step, action, attempt))
                     answer = await self._attempt(step.name, step.timeout, action, attempt)
                 if answer.receipt is not None:
                     return step.adapter.validate_python(answer.receipt.result)
@@ -221,13 +260,68 @@ class Conductor:
                     raise Refused(step.name, answer.verdict.why())
                 if answer.kind is AnswerKind.FAILED:
                     raise Failed(step.name, answer.why)
-                question = _question(step, action, answer, basis, case.requester, rulings)
-                gate, closing = await self._ask(question, Model(step.action, step.adapter))
-                await self.boundary()
-                action, doubt = _next(step, action, closing, answer)
-                rulings = (*rulings, *(r for r in case.gates[gate].rulings if r.accepted))
+                action, attempt = await self._asked(step, action, answer, attempt)
         finally:
             case.busy -= 1
+
+    def _with_what_stands(self, attempt: Attempt) -> Attempt:
+        """The attempt with the rulings that nobody took back. From now on it is too late to."""
+        self.case.unused.discard(attempt.key)
+        return attempt.model_copy(update={"rulings": self.case.still_given(attempt.rulings)})
+
+    async def _asked(
+        self, step: Write[A, R], action: A, answer: Answer, attempt: Attempt
+    ) -> tuple[A, Attempt]:
+        """Ask people about a write that is held or in doubt. Returns what to attempt next."""
+        case, model = self.case, Model(step.action, step.adapter)
+        attempt = attempt.model_copy(update={"rulings": case.still_given(attempt.rulings)})
+        question = questions.about_write(step, action, answer, attempt)
+        bad = questions.planted(step, answer, question)
+        if bad is not None:
+            await self._ask(bad, model, attempt.key)
+            await self.boundary()
+        gate, closing = await self._ask(question, model, attempt.key)
+        await self.boundary()
+        who = f"{', '.join(closing.by)}{case.unproven(closing)}"
+        action, doubt = questions.what_next(step, action, closing, answer, who)
+        amended = closing.by if closing.how == "amended" else ()
+        given = tuple(r for r in case.gates[gate].rulings if r.accepted)
+        changes = {
+            "digest": questions.digest(step, action),
+            "rulings": (*attempt.rulings, *given),
+            "doubt": doubt,
+            "drafters": (*attempt.drafters, *amended),
+        }
+        return action, attempt.model_copy(update=changes)
+
+    async def ask(self, question: str, model: Model, role: str, evidence: Any) -> Closing:
+        """Ask people a question of the agent's own.
+
+        Raises:
+            Refused: if the policy knows no such role.
+            Rejected: if somebody declined to answer.
+            Expired: if nobody answered in time.
+        """
+        case = self.case
+        whom: Verdict = await engine(
+            WHOM, Whom(case=case.id, role=role), Verdict, f"who answers as {role}?"
+        )
+        if whom.kind is Kind.REFUSE:
+            raise Refused(questions.OWN_QUESTION, whom.why())
+        form = model.result.json_schema() if model.result is not None else {}
+        asked = questions.agents_own(question, form, evidence, whom)
+        case.busy += 1
+        try:
+            _, closing = await self._ask(asked, model, questions.OWN_QUESTION)
+        finally:
+            case.busy -= 1
+        await self.boundary()
+        if closing.how == "answered":
+            return closing
+        if closing.how == "rejected":
+            who = f"{', '.join(closing.by)}{case.unproven(closing)}"
+            raise Rejected(questions.OWN_QUESTION, f"declined by {who}: {closing.why}".rstrip(": "))
+        raise Expired(questions.OWN_QUESTION, closing.why)
 
     async def _attempt(
         self, step: str, duration: timedelta, action: Any, attempt: Attempt
@@ -252,6 +346,7 @@ class Conductor:
                 self._keep(attempt, await handle)
             raise
         self._keep(attempt, answer)
+        self._tell_people()
         return answer
 
     def _keep(self, attempt: Attempt, answer: Answer) -> None:
@@ -262,21 +357,26 @@ class Conductor:
             # A token names an attempt of which nobody knows whether it happened.
             self.case.unregister(attempt.key)
 
-    async def _ask(self, question: Question, model: Model) -> tuple[str, Closing]:
-        """Open a gate and wait until people or time have closed it."""
+    async def _ask(self, question: Question, model: Model, key: str) -> tuple[str, Closing]:
+        """Open a gate and wait until people or time have closed it. `key`: of its write."""
         case = self.case
         gate = workflow.uuid4().hex[:16]
-        case.ask(gate, question, model, workflow.now())
+        case.ask(gate, question, model, key, workflow.now())
         if not case.paused:
             case.move(State.WAITING, workflow.now(), question.why)
         self._publish()
+        self._untold.add(gate)
+        self._tell_people()
         try:
             while (closing := case.gates[gate].closed) is None:
                 await self._wait(gate)
         except asyncio.CancelledError:
             case.withdraw(gate, workflow.now(), "the case ended")
             raise
-        case.answered(closing, workflow.now())
+        finally:
+            # Its messages are locked when the write is made: it shall not wait for them.
+            self._untold.add(gate)
+        case.answered(gate, workflow.now())
         if case.state is State.WAITING and not case.open_gates:
             undoing = case.rolling_back
             case.move(State.ROLLING_BACK if undoing else State.WORKING, workflow.now())
@@ -291,17 +391,89 @@ class Conductor:
         roles = ", ".join(case.gates[gate].waiting_for)[:200]
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: case.gates[gate].closed is not None,
+                lambda: case.gates[gate].closed is not None or gate in case.stirred,
                 timeout=max(left, timedelta(milliseconds=1)),
                 timeout_summary=f"waiting for {roles}: the question is in the tab User Metadata",
             )
-        if case.pass_time(gate, workflow.now()):
+        stirred = gate in case.stirred
+        case.stirred.discard(gate)
+        for asked in case.questions_to_agent(gate):
+            self._answer(gate, asked)
+        if not stirred:
+            # What came in time is judged first, however long its proof takes.
+            await workflow.wait_condition(lambda: not case.proves(gate))
+        passed = case.pass_time(gate, workflow.now())
+        if passed or (stirred and case.gates[gate].closed is None):
             self._publish()
+            self._untold.add(gate)
+            self._tell_people()
+
+    # What an approver asks the agent
+
+    def _answer(self, gate: str, asked: Asked) -> None:
+        if (gate, asked.id) not in self._explaining:
+            self._explaining.add((gate, asked.id))
+            self._aside(self._explained(gate, asked))
+
+    async def _explained(self, gate: str, asked: Asked) -> None:
+        answer = "this agent answers no questions; its reasons and evidence are all there is"
+        if self._explain is not None:
+            view = details.view(self.case.gates[gate], self.case.id)
+            try:
+                answer = await self._explain(asked.text, view)
+            # The agent's own code: whatever it raises, the approver must not wait for it.
+            except Exception as error:  # noqa: BLE001
+                answer = f"the agent could not answer: {cause(error)}"
+        if self.case.gates[gate].closed is None:
+            self.case.explained(gate, asked.id, str(answer), workflow.now())
+            self._show_details()
+
+    # Messages to people
+
+    def _tell_people(self) -> None:
+        """Have people told by message of the gates that opened, changed or closed."""
+        for gate in sorted(self._untold):
+            inbox = self.case.gates[gate].question.terms.inbox
+            if inbox:
+                self._aside(self._call(Call(case=self.case.id, gate=gate, inbox=inbox)))
+        self._untold.clear()
+
+    async def _call(self, call: Call) -> None:
+        try:
+            await engine(CALL, call, None, "tell the people who are asked")
+        except ActivityError as error:
+            self.note(f"nobody could be told by message of {call.gate}: {cause(error)}")
+
+    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something beside the case, which does not wait for it before its end."""
+        task = asyncio.create_task(work)
+        self._side.add(task)
+        task.add_done_callback(self._side.discard)
+
+    async def _quiet(self) -> None:
+        """Answer everybody, and finish what was done aside, before the case is over."""
+        if self._proving is not None:
+            self._proving.cancel()
+        for came in list(self.case.pending):
+            self._prove(came, Proof(proven=False, why="the case has ended"))
+        self._tell_people()
+        if self._side:
+            await workflow.wait(list(self._side), timeout=_AT_MOST.total_seconds())
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     # From beginning to end
 
     async def conduct(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:
         """Run the agent to its end, whatever that is."""
+        try:
+            outcome = await self._conduct(run, window)
+        except (ApplicationError, asyncio.CancelledError):
+            await self._unbroken(self._quiet())
+            raise
+        await self._unbroken(self._quiet())
+        return outcome
+
+    async def _conduct(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:
         if self._shown.agent is None:
             # Started by hand or by another workflow: it must be found all the same.
             self._publish()
@@ -385,7 +557,7 @@ class Conductor:
 
     async def _fail(self, error: BaseException) -> NoReturn:
         """Undo what was written, and fail the case, saying both."""
-        why = _cause(error)
+        why = cause(error)
         left = await self._unbroken(self._undo_all(why))
         if left:
             why = f"{why}; not undone: {'; '.join(left)}"
@@ -429,203 +601,18 @@ class Conductor:
             try:
                 answer = await self._attempt(entry.undo, entry.timeout, entry.action, attempt)
             except ActivityError as error:
-                return _cause(error)
+                return cause(error)
             if answer.receipt is not None:
                 return None
             if answer.kind is AnswerKind.REFUSED:
                 return answer.verdict.why()
-            question = _undo_question(entry, attempt, answer)
-            gate, closing = await self._ask(question, Model(Action))
+            question = questions.about_undo(entry, attempt, answer)
+            gate, closing = await self._ask(question, Model(Action), attempt.key)
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":
                 return f"{question.why}; {closing.how} {', '.join(closing.by)}".rstrip()
             given = tuple(r for r in self.case.gates[gate].rulings if r.accepted)
-            again = {"rulings": (*attempt.rulings, *given), "doubt": _doubt(closing, answer)}
-            attempt = attempt.model_copy(update=again)
-
-
-async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> Any:
-    """Run a step that writes nothing, and read what it returned.
-
-    It is read here and not by Temporal, whose error would end the case with nothing undone.
-
-    Raises:
-        ActivityError: if the step raised `Final`, or is broken; or on a cancellation.
-        ApplicationError: if what it returned did not survive the way through JSON.
-    """
-    raw = await _raw(step, args)
-    try:
-        return workflow.payload_converter().from_payload(raw.payload, returns)
-    except (ValueError, TypeError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        raise ApplicationError(
-            f"{step.name}: what it returned is not {returns} any more after its way through "
-            f"JSON: {first}; return a model that reads back what it writes",
-            type="StepError",
-            non_retryable=True,
-        ) from error
-
-
-async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
-    """Run it inside the workflow task if it is short, else openly."""
-    summary = f"{step.posture}: {step.summary}"
-    if step.local:
-        try:
-            return await workflow.execute_local_activity(
-                step.name,
-                args=args,
-                result_type=RawValue,
-                start_to_close_timeout=step.timeout + timedelta(seconds=1),
-                retry_policy=LOCAL_RETRY,
-                summary=summary,
-            )
-        # Unlike the error of an ordinary activity, a local one's comes as it is.
-        except ApplicationError as error:
-            if error.non_retryable:
-                raise _wrapped(step, error) from error
-        except ActivityError as error:
-            if is_cancelled_exception(error):
-                raise
-    return await workflow.execute_activity(
-        step.name,
-        args=args,
-        result_type=RawValue,
-        start_to_close_timeout=step.timeout + timedelta(seconds=1),
-        heartbeat_timeout=HEARTBEAT,
-        retry_policy=NOTIFY_RETRY if step.posture is Posture.NOTIFY else RETRY,
-        summary=summary,
-    )
-
-
-def _wrapped(step: Step[..., Any], error: ApplicationError) -> ActivityError:
-    """The error of a local activity in the form in which those of ordinary ones come."""
-    return ActivityError(
-        str(error),
-        scheduled_event_id=0,
-        started_event_id=0,
-        identity="",
-        activity_type=step.name,
-        activity_id="",
-        retry_state=RetryState.NON_RETRYABLE_FAILURE,
-    )
-
-
-def _cause(error: BaseException) -> str:
-    """What happened, in the words of the step, which say more than what lies beneath them."""
-    while isinstance(error, FailureError) and not isinstance(error, ApplicationError):
-        if error.cause is None:
-            break
-        error = error.cause
-    return getattr(error, "message", None) or str(error) or type(error).__name__
-
-
-def _foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
-    """What the door said when the decision was made, if it would not just let it pass.
-
-    It did not know the requester then, so it is asked again where there is one.
-    """
-    if verdict is None or verdict.kind is Kind.PASS or requester is not None:
-        return None
-    held = verdict.kind is Kind.HOLD
-    return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
-
-
-def _digest(step: Write[Any, Any], action: Action) -> str:
-    given = action.model_dump(mode="json")
-    size = len(canonical(given))
-    if size > LARGEST_ACTION:
-        raise Refused(
-            step.name,
-            f"the action has {size} characters and {LARGEST_ACTION} are the most that people can "
-            "be asked about; refer to large data by its id",
-        )
-    return digest_of(step.name, given)
-
-
-def _undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> UndoEntry:
-    return UndoEntry(
-        key=attempt.key,
-        step=step.name,
-        undo=step.undo.name if step.undo else None,
-        action=action.model_dump(mode="json"),
-        digest=attempt.digest,
-        timeout=step.undo.timeout if step.undo else step.timeout,
-    )
-
-
-def _question(  # noqa: PLR0917  # what the gate shows, and nothing else calls it
-    step: Write[Any, Any],
-    action: Action,
-    answer: Answer,
-    basis: Basis | None,
-    requester: str | None,
-    given: tuple[Ruled, ...],
-) -> Question:
-    doubtful = answer.kind is AnswerKind.IN_DOUBT
-    shown = action.model_dump(mode="json")
-    return Question(
-        kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
-        step=step.name,
-        title=(step.action.__doc__ or step.summary).strip().splitlines()[0],
-        action=shown,
-        digest=digest_of(step.name, shown),
-        why=answer.why or answer.verdict.why(),
-        asks=answer.verdict.asks,
-        findings=answer.verdict.findings,
-        basis=basis,
-        requester=requester,
-        given=() if doubtful else given,
-        risk="reversible" if step.undo is not None else "irreversible",
-        policy=answer.verdict.policy,
-    )
-
-
-def _undo_question(entry: UndoEntry, attempt: Attempt, answer: Answer) -> Question:
-    kinds = {AnswerKind.FAILED: GateKind.UNDO, AnswerKind.IN_DOUBT: GateKind.IN_DOUBT}
-    return Question(
-        kind=kinds.get(answer.kind, GateKind.WRITE),
-        step=entry.undo or entry.step,
-        title=f"Take back {entry.step}",
-        action=entry.action,
-        digest=attempt.digest,
-        why=answer.why or answer.verdict.why(),
-        asks=answer.verdict.asks,
-        findings=answer.verdict.findings,
-        policy=answer.verdict.policy,
-    )
-
-
-def _next(
-    step: Write[A, Any], action: A, closing: Closing, answer: Answer
-) -> tuple[A, Answered | None]:
-    """What to attempt after a gate closed.
-
-    Raises:
-        Rejected: if a human rejected it.
-        Expired: if nobody ruled in time.
-        InDoubt: if it is left in doubt.
-    """
-    who = ", ".join(closing.by)
-    if closing.how == "approved":
-        return action, None
-    if closing.how == "amended":
-        return step.action.model_validate(closing.action), None
-    doubt = _doubt(closing, answer)
-    if doubt is not None:
-        return action, doubt
-    if answer.kind is AnswerKind.IN_DOUBT:
-        why = f"nobody knows whether it happened; {closing.how} {who}".rstrip()
-        raise InDoubt(step.name, why, State.EXPIRED if closing.how == "expired" else State.REJECTED)
-    if closing.how == "rejected":
-        raise Rejected(step.name, f"rejected by {who} (unproven): {closing.why}".rstrip(": "))
-    raise Expired(step.name, closing.why)
-
-
-def _doubt(closing: Closing, answer: Answer) -> Answered | None:
-    if closing.how != "answered" or closing.answer == "drop":
-        return None
-    return Answered(
-        answer="happened" if closing.answer == "happened" else "do it",
-        by=", ".join(closing.by),
-        token=answer.token,
-        result=closing.result,
-    )
+            again = {
+                "rulings": (*attempt.rulings, *given),
+                "doubt": questions.doubt(closing, answer),
+            }
+            attempt = self._with_what_stands(attempt.model_copy(update=again))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict
@@ -25,8 +25,9 @@ from handrail.actions import (
     Usage,
     canonical,
 )
-from handrail.gate import ANSWERS, Gate, GateKind
+from handrail.gate import ANSWERS, Asked, Closing, Gate, GateKind, entitled, next_moment
 from handrail.states import State
+from handrail.working_time import after
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,8 +58,40 @@ class LogLine(BaseModel):
     text: str
 
 
+class StageView(BaseModel):
+    """One role of a chain: who may rule in it, and until when it is asked if nobody does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str
+    people: tuple[str, ...]
+    deputies: tuple[str, ...] = ()
+    until: Aware
+    asked: bool = False
+
+
+class GivenView(BaseModel):
+    """What somebody said to a gate, without what proves it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: str
+    by: str
+    at: Aware
+    proven: bool = False
+    via: str = ""
+    why: str = ""
+    stands_for: str | None = None
+    to: str | None = None
+
+
 class GateView(BaseModel):
-    """An open question, complete enough to rule on. This is what the memo holds."""
+    """An open question, complete enough to rule on. This is what the memo holds.
+
+    `people`: who may rule now. `stages`: the whole of the chains that still owe an answer.
+    `next`: when time alone next does something to it. `barred`: who may not approve it.
+    `proof`: whether only proven rulings count. `inbox`: where people answer.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -82,6 +115,30 @@ class GateView(BaseModel):
     risk: str = ""
     policy: str = ""
     findings: tuple[Finding, ...] = ()
+    proof: str = "unproven"
+    stages: tuple[StageView, ...] = ()
+    rulings: tuple[GivenView, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    barred: tuple[str, ...] = ()
+    requester: str | None = None
+    next: Aware | None = None
+    inbox: str = ""
+
+
+class ClosedView(BaseModel):
+    """A question that is over: how, when, by whom."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gate: str
+    step: str
+    title: str
+    digest: str
+    opened: Aware
+    closing: Closing
+    rulings: tuple[GivenView, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    planted: bool = False
 
 
 class CaseView(BaseModel):
@@ -102,6 +159,7 @@ class CaseView(BaseModel):
     moves: tuple[Moved, ...]
     log: tuple[LogLine, ...]
     usage: Usage
+    closed: tuple[ClosedView, ...] = ()
 
 
 def view(gate: Gate, case: str) -> GateView:
@@ -118,9 +176,7 @@ def view(gate: Gate, case: str) -> GateView:
         digest=asked.digest,
         why=asked.why,
         waiting_for=gate.waiting_for,
-        people=tuple(
-            dict.fromkeys(p for leg in gate.owing() for s in leg.reached for p in s.people)
-        ),
+        people=entitled(gate),
         opened=gate.opened,
         deadline=gate.deadline,
         then=prospect(gate),
@@ -131,7 +187,64 @@ def view(gate: Gate, case: str) -> GateView:
         risk=asked.risk,
         policy=asked.policy,
         findings=asked.findings,
+        proof=asked.terms.proof,
+        stages=_stages(gate),
+        rulings=tuple(_given(r) for r in gate.rulings),
+        asked=gate.asked,
+        barred=tuple(sorted(asked.barred)),
+        requester=asked.requester,
+        next=next_moment(gate),
+        inbox=asked.terms.inbox,
     )
+
+
+def closed_view(gate: Gate) -> ClosedView | None:
+    """What people need to know of a question that is over; None while it is open."""
+    if gate.closed is None:
+        return None
+    return ClosedView(
+        gate=gate.id,
+        step=gate.question.step,
+        title=gate.question.title,
+        digest=gate.question.digest,
+        opened=gate.opened,
+        closing=gate.closed,
+        rulings=tuple(_given(r) for r in gate.rulings),
+        asked=gate.asked,
+        planted=gate.question.planted,
+    )
+
+
+def _given(ruled: Ruled) -> GivenView:
+    return GivenView(
+        verb=ruled.verb,
+        by=ruled.by,
+        at=ruled.at,
+        proven=ruled.proven,
+        via=ruled.via,
+        why=ruled.why,
+        stands_for=ruled.stands_for,
+        to=ruled.to,
+    )
+
+
+def _stages(gate: Gate) -> tuple[StageView, ...]:
+    """The stages that are asked or will be, each with its end, in the order of the chains."""
+    found: list[StageView] = []
+    for leg in gate.owing():
+        until = leg.deadline
+        for number, stage in enumerate(leg.ask.stages[leg.stage :]):
+            until = after(until, stage.after, stage.open) if number else until
+            found.append(
+                StageView(
+                    role=stage.role,
+                    people=stage.people,
+                    deputies=stage.deputies,
+                    until=until,
+                    asked=not number,
+                )
+            )
+    return tuple(found)
 
 
 def _shortened(evidence: Any) -> Any:
@@ -143,7 +256,11 @@ def _shortened(evidence: Any) -> Any:
 
 def prospect(gate: Gate) -> tuple[str, ...]:
     """What will happen if nobody answers, in words, with the times."""
-    end = "the write is not made" if gate.question.kind is not GateKind.UNDO else "it is left as is"
+    ends = {
+        GateKind.UNDO: "it is left as is",
+        GateKind.QUESTION: "the question stays unanswered",
+    }
+    end = ends.get(gate.question.kind, "the write is not made")
     lines: list[str] = []
     for leg in gate.owing():
         until = leg.deadline
@@ -152,7 +269,9 @@ def prospect(gate: Gate) -> tuple[str, ...]:
         ):
             what = f"it goes to {following.role}" if following else f"it expires: {end}"
             lines.append(f"if nobody of {stage.role} answers by {moment(until)}, {what}")
-            until += following.after if following else timedelta(0)
+            until = after(until, following.after, following.open) if following else until
+    if any(leg.stopped for leg in gate.owing()):
+        lines.append("the clock stands still until the question is answered, at most so long again")
     return tuple(lines)
 
 
@@ -172,6 +291,8 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
     }
     if gate.kind is GateKind.IN_DOUBT:
         return {"answer": json.dumps(ruling | {"answer": " | ".join(ANSWERS)})}
+    if gate.kind is GateKind.QUESTION:
+        return {"answer": json.dumps(ruling | {"result": {}}), "reject": json.dumps(ruling)}
     signals = {"approve": json.dumps(ruling), "reject": json.dumps(ruling)}
     if gate.kind is GateKind.WRITE:
         signals["amend"] = json.dumps(ruling | {"action": gate.action})
@@ -248,22 +369,39 @@ def _gate_lines(gate: GateView) -> list[str]:
         GateKind.WRITE: f"May `{gate.step}` be done?",
         GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
+        GateKind.QUESTION: "The agent asks",
     }
     lines = [f"#### {asks[gate.kind]}", "", gate.title, "", as_code(gate.action), ""]
     lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
     lines += [f"**Who may answer:** {', '.join(gate.people)} ({', '.join(gate.waiting_for)})", ""]
     if gate.given:
-        lines += [f"**Agreed so far (unproven):** {', '.join(gate.given)}", ""]
+        unproven = "" if gate.proof == "required" else " (unproven)"
+        lines += [f"**Agreed so far{unproven}:** {', '.join(gate.given)}", ""]
+    if gate.barred:
+        lines += [f"**Who may not approve it:** {', '.join(gate.barred)}", ""]
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
     if gate.rationale:
         sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
         lines += [f"**What the agent says{sure}:**", "", quoted(gate.rationale), ""]
     if gate.evidence is not None:
         lines += ["**Evidence:**", "", as_code(gate.evidence), ""]
+    for asked in gate.asked:
+        lines += [f"**{_inline(asked.by)} asks {_inline(asked.to)}:**", "", quoted(asked.text), ""]
+        if asked.answer is not None:
+            lines += [f"**{_inline(asked.to)} answers:**", "", quoted(asked.answer), ""]
     return lines + _answer_lines(gate)
 
 
 def _answer_lines(gate: GateView) -> list[str]:
+    lines = [f"**To answer:** {gate.inbox}/gates/{gate.case}/{gate.gate}", ""] if gate.inbox else []
+    if gate.proof == "required":
+        why = "Only proven rulings count: a signal that is sent from this page is refused."
+        shell = f"`handrail approve {gate.gate} --digest {gate.digest[:DIGEST_PREFIX]}`"
+        return [*lines, why, "", f"In a shell, with a key of your own: {shell}", ""]
+    return lines + _signal_lines(gate)
+
+
+def _signal_lines(gate: GateView) -> list[str]:
     lines = [
         (
             "**To answer:** press *More Actions*, *Send a Signal*, choose the signal, "

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, JsonValue, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -33,17 +33,26 @@ from handrail.actions import (
     Finding,
     Kind,
     Notice,
+    Proof,
+    Proving,
     Receipt,
+    Terms,
     Told,
     Verdict,
+    Whom,
     digest_of,
 )
 from handrail.boundaries import reached
+from handrail.calls import Call
 from handrail.checks import Check
-from handrail.effects import BadResult, Doubt, KeyUsed, as_current, once
+from handrail.effects import BadResult, Doubt, KeyUsed, Leave, as_current, once
 from handrail.exceptions import Final, StepError
+from handrail.gate import GateKind
+from handrail.humans import Humans, server_time
+from handrail.keyring import Trust
 from handrail.ledger import EffectState, Intent, Ledger, OverLimit
-from handrail.policy import AgentShape, Facts, Policy, PolicyFile
+from handrail.performing import CALL, PROVE, WHOM
+from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, PolicyFile
 from handrail.steps import Decide, Notify, Posture, Read, Step, Write, decided_type
 
 BEAT = timedelta(seconds=1)
@@ -61,6 +70,14 @@ Activity = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True)
+class Judged:
+    """A verdict, and what people gave that the write will use up."""
+
+    verdict: Verdict
+    leave: Leave = field(default_factory=Leave)
+
+
+@dataclass(frozen=True)
 class Door:
     """The door of one agent. Its `activities` are the only way in which steps are run."""
 
@@ -70,10 +87,46 @@ class Door:
     policy: PolicyFile
     ledger: Ledger
     checks: Sequence[Check[Any]] = field(default=())
+    trust: Trust = field(default_factory=Trust)
+
+    @property
+    def humans(self) -> Humans:
+        """Who may rule, and whether it was they who did."""
+        return Humans(self.agent, self.ledger, self.trust)
 
     def activities(self) -> list[Activity]:
-        """One Temporal activity for each step, under the step's name."""
-        return [self._activity(step) for step in self.steps]
+        """One Temporal activity for each step, under its name, and those of the engine."""
+        return [*(self._activity(step) for step in self.steps), *self._engine()]
+
+    def _engine(self) -> list[Activity]:
+        @activity.defn(name=PROVE)
+        async def prove(proving: Proving) -> tuple[Proof, ...]:
+            policy = self.policy.current()
+            return await self.humans.prove(policy, self._asked(proving), proving)
+
+        @activity.defn(name=WHOM)
+        async def whom(asked: Whom) -> Verdict:
+            return self.humans.whom(self.policy.current(), asked)
+
+        @activity.defn(name=CALL)
+        async def call(asked: Call) -> None:
+            await self.humans.call(asked)
+
+        return [prove, whom, call]
+
+    def _asked(self, proving: Proving) -> Facts | None:
+        """The write that a gate asks about; None of an agent's own question."""
+        shape = self.shape.writes.get(proving.step)
+        if shape is None or proving.kind == GateKind.QUESTION:
+            return None
+        return Facts(
+            step=proving.step,
+            action=shape.action.model_validate(proving.action),
+            basis=proving.basis,
+            evidence=_evidence(shape.evidence, proving.basis),
+            case=proving.case,
+            requester=proving.requester,
+        )
 
     def _activity(self, step: Step[..., Any]) -> Activity:
         match step:
@@ -111,19 +164,17 @@ class Door:
         attempt = Attempt(case=case, key="", digest=digest, basis=decision.basis())
         facts = self._facts(writes[0].name, action, attempt)
         policy = self.policy.current()
-        verdict = _verdict(policy, facts.step, [*policy.refusals(facts), *policy.holds(facts)])
-        if verdict.kind is Kind.HOLD:
-            verdict = await self.judge(policy, facts, attempt)
-        return digest, verdict
+        findings = [*policy.refusals(facts), *policy.holds(facts)]
+        if _gravest(findings) is Kind.HOLD:
+            return digest, (await self.judge(policy, facts, attempt)).verdict
+        return digest, _verdict(policy, findings)
 
-    async def judge(self, policy: Policy, facts: Facts, attempt: Attempt) -> Verdict:
+    async def judge(self, policy: Policy, facts: Facts, attempt: Attempt) -> Judged:
         """The verdict on one attempt under `policy`, with the rulings it brings."""
         given = facts.action.model_dump(mode="json")
         if digest_of(facts.step, given) != attempt.digest:
             why = "the action is not the one that was decided and ruled on"
-            return _verdict(
-                policy, facts.step, [Finding(check="digest", kind=Kind.REFUSE, why=why)]
-            )
+            return Judged(_verdict(policy, [Finding(check="digest", kind=Kind.REFUSE, why=why)]))
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
         findings = [] if attempt.undoes else await self._check_data(facts.action)
         findings += policy.refusals(facts)
@@ -131,16 +182,68 @@ class Door:
         # Only before a human is asked: what passes is counted in the moment it begins.
         if _gravest(findings) is Kind.HOLD:
             findings += await self._check_limits(policy, facts, attempt)
-        verdict = _verdict(policy, facts.step, findings)
-        if verdict.kind is not Kind.HOLD or not attempt.rulings:
-            return verdict
-        lacking = policy.unsatisfied(
-            verdict.asks, attempt.rulings, attempt.digest, attempt.requester
-        )
+        if _gravest(findings) is not Kind.HOLD:
+            return Judged(_verdict(policy, findings))
+        return await self._held(policy, facts, attempt, findings)
+
+    async def _held(
+        self, policy: Policy, facts: Facts, attempt: Attempt, findings: Sequence[Finding]
+    ) -> Judged:
+        """What holds is let pass by those who may; otherwise they are asked."""
+        now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
+        try:
+            asks = policy.asks(findings, facts, now, await self.humans.deputies(now), barred=barred)
+        except NobodyMayApprove as nobody:
+            finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
+            return Judged(_verdict(policy, [*findings, finding]))
+        voices = await self.humans.voices(policy, facts, attempt)
+        lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+        verdict = _verdict(policy, findings).model_copy(update={"asks": asks})
         if not lacking:
-            return verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
-        more = tuple(Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking)
-        return verdict.model_copy(update={"findings": (*verdict.findings, *more)})
+            passed = verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
+            return Judged(passed, voices.leave)
+        stages = [stage for ask in asks for stage in ask.stages]
+        undo = self.shape.writes[facts.step].undo is not None
+        approvals, used = list(voices.approvals), list[tuple[str, int]]()
+        for approval, given in await self.humans.standing_approvals(
+            facts, findings, stages, undo=undo
+        ):
+            approvals.append(approval)
+            used.append((given.mandate.id, given.mandate.uses or 0))
+            why = f"{given.mandate.by} allowed such as this in advance ({given.mandate.id})"
+            findings = [*findings, Finding(check="standing approval", kind=Kind.PASS, why=why)]
+            if not policy.unsatisfied(asks, approvals, facts, now, barred):
+                leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
+                passed = {"kind": Kind.PASS, "findings": tuple(findings)}
+                return Judged(verdict.model_copy(update={"asks": (), **passed}), leave)
+        more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
+        held = {
+            "findings": (*verdict.findings, *(more if attempt.rulings else ())),
+            "terms": self._terms(policy, facts, attempt),
+        }
+        return Judged(verdict.model_copy(update=held))
+
+    def _terms(self, policy: Policy, facts: Facts, attempt: Attempt) -> Terms:
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
+            return terms
+        return terms.model_copy(update={"planted": self._planted(facts)})
+
+    def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
+        """A bad action of the same kind, as the step makes one; None if it cannot."""
+        found = next(s for s in self.steps if isinstance(s, Write) and s.name == facts.step)
+        plant = cast("Write[Any, Any]", found).plant
+        if plant is None:
+            return None
+        try:
+            bad: Action | None = plant(facts.action)
+        # The agent's own code: its fault is no reason to keep people from the real question.
+        except Exception:
+            log.exception("no bad proposal could be made", extra={"step": facts.step})
+            return None
+        if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
+            return None
+        return bad.model_dump(mode="json")
 
     def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
         return Facts(
@@ -185,18 +288,23 @@ class Door:
         """
         reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
         policy = self.policy.current()
-        verdict = Verdict(kind=Kind.PASS, policy=policy.label)
+        facts = self._facts(step.name, action, attempt)
+        judged = Judged(Verdict(kind=Kind.PASS, policy=policy.label))
         # What was let pass once and may have happened is finished, not judged again: its own
         # traces in the world would refuse it.
         if not await self._begun(attempt):
-            verdict = await self.judge(policy, self._facts(step.name, action, attempt), attempt)
+            judged = await self.judge(policy, facts, attempt)
+            verdict = judged.verdict
             said = {"verdict": verdict.kind, "why": verdict.why(), "policy": verdict.policy}
             _log("verdict", attempt, step, **said)
         reached("write:judged", attempt.case)
-        if verdict.kind is not Kind.PASS:
-            held = verdict.kind is Kind.HOLD
-            return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
-        answer = await self._once(policy, step, action, attempt, verdict)
+        if judged.verdict.kind is not Kind.PASS:
+            held = AnswerKind.HELD if judged.verdict.kind is Kind.HOLD else AnswerKind.REFUSED
+            return Answer(kind=held, verdict=judged.verdict)
+        if not await self.humans.answered(policy, facts, attempt):
+            # Nobody who may has really said it: it is as if nobody had been asked.
+            attempt = attempt.model_copy(update={"doubt": None})
+        answer = await self._once(policy, step, action, attempt, judged)
         _log("effect", attempt, step, kind=answer.kind, key=attempt.key)
         reached("write:answering", attempt.case)
         return answer
@@ -211,17 +319,20 @@ class Door:
         step: Write[Any, Any],
         action: Action,
         attempt: Attempt,
-        verdict: Verdict,
+        judged: Judged,
     ) -> Answer:
+        verdict = judged.verdict
         try:
-            limits = policy.limits(step.name)
-            done = await once(self.ledger, step, action, attempt, self.agent, policy.label, limits)
+            limits, label = policy.limits(step.name), policy.label
+            done = await once(
+                self.ledger, step, action, attempt, self.agent, label, limits, judged.leave
+            )
         except OverLimit as over:
-            verdict = _verdict(policy, step.name, [*verdict.findings, _over_limit(over)])
+            verdict = _verdict(policy, [*verdict.findings, _over_limit(over)])
             return Answer(kind=AnswerKind.REFUSED, verdict=verdict)
         except KeyUsed as used:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
-            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, step.name, [finding]))
+            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, [finding]))
         except Final as error:
             failed = self._failed(policy, step, verdict, error)
             # An earlier try may have happened all the same: then its undo must stay known.
@@ -236,23 +347,30 @@ class Door:
             return self._failed(policy, step, verdict, error)
         if isinstance(done, Receipt):
             return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
-        return _in_doubt(policy, step, verdict, done)
+        return self._in_doubt(policy, step, verdict, done)
+
+    def _in_doubt(
+        self, policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Doubt
+    ) -> Answer:
+        why = (
+            f"{step.name} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
+            "the outside system cannot be asked whether it happened"
+        )
+        asked = self._asking(policy, step, verdict)
+        return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
+
+    def _asking(self, policy: Policy, step: Write[Any, Any], verdict: Verdict) -> Verdict:
+        """The verdict, with whom to ask when no rule says so."""
+        asks = policy.default_asks(step.name, server_time())
+        terms = self.humans.terms(policy, step.name, "")
+        return verdict.model_copy(update={"asks": asks, "terms": terms})
 
     def _failed(
         self, policy: Policy, step: Write[Any, Any], verdict: Verdict, error: Exception
     ) -> Answer:
-        asked = verdict.model_copy(update={"asks": policy.default_asks(step.name)})
         why = str(error) or type(error).__name__
+        asked = self._asking(policy, step, verdict)
         return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
-
-
-def _in_doubt(policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Doubt) -> Answer:
-    asked = verdict.model_copy(update={"asks": policy.default_asks(step.name)})
-    why = (
-        f"{step.name} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
-        "the outside system cannot be asked whether it happened"
-    )
-    return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
 
 def _gravest(findings: Sequence[Finding]) -> Kind:
@@ -260,10 +378,8 @@ def _gravest(findings: Sequence[Finding]) -> Kind:
     return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
 
 
-def _verdict(policy: Policy, step: str, findings: Sequence[Finding]) -> Verdict:
-    kind = _gravest(findings)
-    asks = policy.asks(findings, step) if kind is Kind.HOLD else ()
-    return Verdict(kind=kind, findings=tuple(findings), asks=asks, policy=policy.label)
+def _verdict(policy: Policy, findings: Sequence[Finding]) -> Verdict:
+    return Verdict(kind=_gravest(findings), findings=tuple(findings), policy=policy.label)
 
 
 def _log(what: str, attempt: Attempt, step: Write[Any, Any], **more: str) -> None:

@@ -60,6 +60,18 @@ class Doubt:
     since: datetime
 
 
+@dataclass(frozen=True)
+class Leave:
+    """What people gave a write that needs it: it is used up in the moment the write begins.
+
+    `uses`: the single-use ids of proven rulings. `mandates`: standing approvals, each with
+    its most uses.
+    """
+
+    uses: tuple[str, ...] = ()
+    mandates: tuple[tuple[str, int], ...] = ()
+
+
 class KeyUsed(HandrailError):
     """The key of this write was used for another action, or what it did was taken back."""
 
@@ -95,10 +107,13 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
     agent: str,
     policy: str,
     limits: Sequence[Limit],
+    leave: Leave = Leave(),
 ) -> Receipt | Doubt:
     """Make the effect of `attempt` happen once, however often this is called.
 
     Raises:
+        RulingUsed: if what people said was used for another write meanwhile; call again.
+        MandateSpent: if a standing approval was used up meanwhile; call again.
         KeyUsed: if the key has been used for another action, or its effect was taken back.
         OverLimit: if a limit would be exceeded; nothing was done.
         Final: if the step says that it did not and will not happen.
@@ -107,7 +122,7 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, action, attempt, _new_owner())
+    writer = _Writer(ledger, step, action, attempt, _new_owner(), leave)
     try:
         return await _once(writer, agent, policy, limits)
     except BaseException:
@@ -154,6 +169,7 @@ class _Writer:
     action: Action
     attempt: Attempt
     owner: str
+    leave: Leave = Leave()
     sent_until: datetime | None = None
     """Until when something may have been sent under the key. None: until now."""
 
@@ -209,6 +225,8 @@ class _Writer:
             policy=policy,
             owner=self.owner,
             deadline=self.deadline,
+            uses=self.leave.uses,
+            mandates=self.leave.mandates,
         )
 
     async def resume(self, before: EffectRow) -> Receipt | Doubt:

@@ -49,6 +49,7 @@ from handrail.checks import Check
 from handrail.door import Door
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.failures import ShortFailures
+from handrail.keyring import Trust
 from handrail.ledger import Ledger
 from handrail.payloads import ClaimCheck
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
@@ -209,16 +210,27 @@ class Fleet:
             workflow_failure_exception_types=[ValidationError],
         )
 
-    def workers(self, client: Client, ledger: Ledger, **options: Any) -> list[Worker]:
+    def workers(
+        self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
+    ) -> list[Worker]:
         """One Temporal worker for each agent, on the task queue of its name.
 
-        `client` must have been connected with this fleet's `plugin`. `options` go to
-        Temporal's `Worker`.
+        `client` must have been connected with this fleet's `plugin`. `trust`: whose rulings
+        are proven; without it every ruling needs a proof and nobody can give one. `options`
+        go to Temporal's `Worker`.
         """
-        return [self._worker(client, agent, ledger, options) for agent in self.agents.values()]
+        trusted = trust or Trust()
+        return [
+            self._worker(client, agent, ledger, trusted, options) for agent in self.agents.values()
+        ]
 
-    def _worker(
-        self, client: Client, agent: Agent, ledger: Ledger, options: Mapping[str, Any]
+    def _worker(  # the parts of one worker
+        self,
+        client: Client,
+        agent: Agent,
+        ledger: Ledger,
+        trust: Trust,
+        options: Mapping[str, Any],
     ) -> Worker:
         door = Door(
             agent=agent.name,
@@ -227,6 +239,7 @@ class Fleet:
             policy=PolicyFile(agent.policy, agent.shape),
             ledger=ledger,
             checks=agent.checks,
+            trust=trust,
         )
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
@@ -242,10 +255,12 @@ class Fleet:
         )
 
     @contextlib.asynccontextmanager
-    async def running(self, client: Client, ledger: Ledger, **options: Any) -> AsyncGenerator[None]:
-        """Run all workers of the fleet in this context."""
+    async def running(
+        self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
+    ) -> AsyncGenerator[None]:
+        """Run all workers of the fleet in this context, as `workers` makes them."""
         async with contextlib.AsyncExitStack() as stack:
-            for worker in self.workers(client, ledger, **options):
+            for worker in self.workers(client, ledger, trust=trust, **options):
                 await stack.enter_async_context(worker)
             yield
 

@@ -1,7 +1,8 @@
 """The approval gate: one open question to humans about one action.
 
 Pure and deterministic: `(gate, ruling or time) -> gate`. It knows nothing of Temporal;
-the workflow feeds it and acts on how it closed. Time is always an argument.
+the workflow feeds it and acts on how it closed. Time is always an argument. How a ruling
+is judged is in `judging`; what time does to a gate, and who counts, is here.
 
 A gate asks one or more chains of roles (`Ask`). Each chain stands at a stage; when the
 stage's time is over it goes to the next one, and after the last the gate expires. The
@@ -11,29 +12,31 @@ its quorum of distinct people.
 
 from __future__ import annotations
 
+import itertools
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 
 from handrail.actions import (
-    Action,
     Ask,
     Aware,
     Basis,
     Finding,
     Ruled,
-    Ruling,
     Stage,
+    Terms,
     Verb,
     Wire,
-    digest_of,
-    fits,
+    Words,
+    person,
 )
+from handrail.matching import distinct
+from handrail.working_time import after, worked
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from datetime import datetime
+    from collections.abc import Sequence
 
 
 class GateKind(StrEnum):
@@ -45,20 +48,23 @@ class GateKind(StrEnum):
     """Did this happen? answer: happened, do it, drop."""
     UNDO = "undo_failed"
     """An undo failed. approve: try again. reject: leave it."""
+    QUESTION = "question"
+    """An agent's own question. answer: with a typed result. reject: it stays unanswered."""
 
 
 ANSWERS = ("happened", "do it", "drop")
 """What may be answered to a gate that is in doubt."""
 
-_VERBS: dict[GateKind, frozenset[str]] = {
-    GateKind.WRITE: frozenset({Verb.APPROVE, Verb.REJECT, Verb.AMEND}),
-    GateKind.IN_DOUBT: frozenset({Verb.ANSWER}),
-    GateKind.UNDO: frozenset({Verb.APPROVE, Verb.REJECT}),
-}
+AGENT = "agent"
+"""Whom an approver asks who asks the agent itself."""
 
 
 class Question(Wire):
-    """What is asked: the exact action, and why a human must say."""
+    """What is asked: the exact action, and why a human must say.
+
+    `drafters` wrote the action by amending another. `given`: rulings that were given
+    before the gate had to open again. `planted`: nobody wants it done.
+    """
 
     kind: GateKind
     step: str
@@ -70,18 +76,54 @@ class Question(Wire):
     findings: tuple[Finding, ...] = ()
     basis: Basis | None = None
     requester: str | None = None
+    drafters: tuple[str, ...] = ()
     given: tuple[Ruled, ...] = ()
     risk: str = ""
     policy: str = ""
+    terms: Terms = Terms()
+    planted: bool = False
+
+    @property
+    def barred(self) -> frozenset[str]:
+        """Who may not approve it: they asked for it, or wrote it."""
+        drafters = () if self.terms.drafter else self.drafters
+        return frozenset(map(person, (*drafters, *filter(None, [self.requester]))))
+
+
+class Asked(Wire):
+    """A question that an approver put to the agent or to a colleague, and its answer."""
+
+    id: str
+    by: str
+    to: str
+    text: Words
+    at: Aware
+    answer: Words | None = None
+    answered: Aware | None = None
+
+
+class Delegated(Wire):
+    """Whose place on this gate went to whom."""
+
+    by: str
+    to: str
+    at: Aware
 
 
 class Leg(Wire):
-    """Where one chain stands: the stage it reached, since when, and reminders sent in it."""
+    """Where one chain stands: the stage it reached, since when, and reminders sent in it.
+
+    `began`: since when each earlier stage was asked. `stopped`: since when its clock stands
+    still; `stood`: how much working time it stood still before in this stage.
+    """
 
     ask: Ask
     since: Aware
     stage: int = 0
     reminded: int = 0
+    began: tuple[Aware, ...] = ()
+    stopped: Aware | None = None
+    stood: timedelta = timedelta(0)
 
     @property
     def reached(self) -> tuple[Stage, ...]:
@@ -96,15 +138,34 @@ class Leg(Wire):
     @property
     def starts(self) -> tuple[datetime, ...]:
         """Since when each of the stages reached is asked."""
-        starts = [self.since]
-        for stage in reversed(self.ask.stages[: self.stage]):
-            starts.insert(0, starts[0] - stage.after)
-        return tuple(starts)
+        return (*self.began, self.since)
 
     @property
     def deadline(self) -> datetime:
-        """When this stage's time is over."""
-        return self.since + self.now_asked.after
+        """When this stage's time is over. While its clock stands still: at the latest."""
+        stage = self.now_asked
+        stood = self.stood if self.stopped is None else stage.after
+        return after(self.since, stage.after + stood, stage.open)
+
+    def escalated(self) -> Leg:
+        """The chain at its next stage."""
+        began, at = (*self.began, self.since), self.deadline
+        stopped = at if self.stopped and self.ask.stages[self.stage + 1].stops else None
+        return Leg(ask=self.ask, since=at, stage=self.stage + 1, began=began, stopped=stopped)
+
+    def stop(self, now: datetime) -> Leg:
+        """Let its clock stand still, if its role's does."""
+        if self.stopped is not None or not self.now_asked.stops:
+            return self
+        return self.model_copy(update={"stopped": now})
+
+    def go_on(self, now: datetime) -> Leg:
+        """Let its clock run again. It never stands still for longer than the stage lasts."""
+        if self.stopped is None:
+            return self
+        stage = self.now_asked
+        stood = min(self.stood + worked(self.stopped, now, stage.open), stage.after)
+        return self.model_copy(update={"stopped": None, "stood": stood})
 
 
 class Closing(Wire):
@@ -136,6 +197,8 @@ class Gate(Wire):
     opened: Aware
     legs: tuple[Leg, ...]
     rulings: tuple[Ruled, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    delegated: tuple[Delegated, ...] = ()
     closed: Closing | None = None
 
     @property
@@ -153,39 +216,70 @@ class Gate(Wire):
         if self.closed is not None:
             return ()
         said = self.said()
-        owing = tuple(leg for leg in self.legs if not _settled(leg, said))
+        owing = tuple(leg for leg in self.legs if not settled([leg], said))
         # Only a ruling closes a gate. Were none owing, it would never be over either.
         return owing or self.legs
 
     def agreeing(self) -> frozenset[str]:
         """Who agreed to exactly this action, here or before the gate had to open again."""
-        return frozenset(by for by, _ in self.said())
+        return frozenset(said.by for said in self.said())
 
-    def said(self, answer: str | None = None) -> tuple[tuple[str, datetime], ...]:
+    def said(self, answer: str | None = None) -> tuple[Said, ...]:
         """Who agreed to exactly this action, and when; what was given before, as it opened.
 
         With `answer`: who gave that answer to a gate in doubt.
         """
         verbs = {Verb.ANSWER} if answer else {Verb.APPROVE, Verb.AMEND}
+        barred = self.question.barred
         return tuple(
-            (r.by, max(r.at, self.opened))
+            Said(by=r.by, at=max(r.at, self.opened), seat=r.stands_for or self.seat_of(r.by))
             for r in (*self.question.given, *self.rulings)
             if r.accepted
             and r.verb in verbs
             and r.digest == self.question.digest
             and r.answer == answer
+            and r.by not in barred
         )
+
+    def seat_of(self, by: str) -> str:
+        """In whose place somebody rules: in their own, unless it was delegated to them."""
+        return next((d.by for d in self.delegated if d.to == by), by)
+
+    def has_given_away(self, by: str) -> bool:
+        """Whether somebody's place was delegated to another."""
+        return any(d.by == by for d in self.delegated)
+
+    def role_of(self, by: str) -> str | None:
+        """The first role asked so far in which somebody may rule; None if in none."""
+        if self.has_given_away(by):
+            return None
+        seats = {by, self.seat_of(by)}
+        stages = (stage for leg in self.legs for stage in leg.reached)
+        return next((stage.role for stage in stages if seats & people(stage)), None)
+
+    def named(self) -> frozenset[str]:
+        """Everybody whom the question names: asked now or later, deputies, the requester."""
+        stages = [stage for leg in self.legs for stage in leg.ask.stages]
+        all_of = {person(p) for s in stages for p in (*s.people, *s.deputies)}
+        return frozenset(all_of | {d.to for d in self.delegated} | self.question.barred)
+
+    def unanswered(self) -> tuple[Asked, ...]:
+        """The questions of approvers that have no answer yet."""
+        return tuple(asked for asked in self.asked if asked.answer is None)
+
+
+class Said(Wire):
+    """That somebody agreed, when, and in whose place (their own, mostly)."""
+
+    by: str
+    at: Aware
+    seat: str
 
 
 def open_gate(gate_id: str, question: Question, now: datetime) -> Gate:
     """Open a gate under an id that was never used before."""
     legs = tuple(Leg(ask=ask, since=now) for ask in question.asks)
     return Gate(id=gate_id, question=question, opened=now, legs=legs)
-
-
-def person(address: str) -> str:
-    """One spelling for one person."""
-    return address.strip().casefold()
 
 
 def next_moment(gate: Gate) -> datetime | None:
@@ -209,179 +303,68 @@ def pass_time(gate: Gate, now: datetime) -> tuple[Gate, tuple[Passed, ...]]:
     expired = next((p for p in passed if p.what == "expired"), None)
     if expired is not None:
         why = f"nobody of {expired.role} answered in time"
-        gate = _close(gate, Closing(how="expired", at=expired.at, why=why))
+        gate = close(gate, Closing(how="expired", at=expired.at, why=why))
     return gate, tuple(passed)
-
-
-def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
-    gate: Gate,
-    verb: str,
-    ruling: Ruling,
-    now: datetime,
-    model: type[Action],
-    result_fault: Callable[[JsonValue], str | None] = lambda _: None,
-    proven: Callable[[Ruling], bool] = lambda _: False,
-) -> tuple[Gate, Ruled]:
-    """Judge one ruling at `now`. The record says whether it was accepted, and why not.
-
-    Time passes first, so a ruling after the deadline finds the gate expired. `model` is
-    the action's own class, against which an amendment is validated; `result_fault` says
-    what is wrong with the result of a write that is said to have happened. Never raises.
-    """
-    gate, _ = pass_time(gate, now)
-    by = person(ruling.by)
-    refusal = _refusal(gate, verb, ruling, by)
-    amended: Action | None = None
-    if refusal is None and verb == Verb.AMEND:
-        amended, refusal = _amended(gate, ruling, model)
-    if refusal is None and ruling.answer == "happened":
-        refusal = result_fault(ruling.result)
-    record = Ruled(
-        verb=verb,
-        gate=gate.id,
-        by=by,
-        at=now,
-        accepted=refusal is None,
-        note=refusal or "accepted",
-        why=ruling.why,
-        digest=_allowed(gate, amended),
-        role=_role_of(gate, by),
-        answer=ruling.answer,
-        proven=proven(ruling),
-    )
-    if refusal is not None:
-        return gate, record
-    gate = gate.model_copy(update={"rulings": (*gate.rulings, record)})
-    return _decide(gate, verb, ruling, record, amended), record
 
 
 def withdraw(gate: Gate, now: datetime, why: str) -> Gate:
     """Close a gate that nobody needs answered any more (the case stopped, say)."""
     if gate.closed is not None:
         return gate
-    return _close(gate, Closing(how="withdrawn", at=now, why=why))
+    return close(gate, Closing(how="withdrawn", at=now, why=why))
 
 
-def entitled(gate: Gate) -> tuple[str, ...]:
-    """Everybody who may rule on the gate now."""
-    return tuple(dict.fromkeys(p for leg in gate.legs for s in leg.reached for p in s.people))
-
-
-def _refusal(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
-    if ruling.gate != gate.id:
-        return f"it names the gate {ruling.gate}, this is {gate.id}"
-    if gate.closed is not None:
-        return f"the gate is closed: {gate.closed.how} at {gate.closed.at:%Y-%m-%d %H:%M:%S} UTC"
-    if verb not in _VERBS[gate.question.kind]:
-        wanted = ", ".join(sorted(_VERBS[gate.question.kind]))
-        return f"this gate does not take `{verb}`; send one of: {wanted}"
-    if not fits(gate.question.digest, ruling.digest):
-        return f"its digest is not that of the action asked about ({gate.question.digest[:12]})"
-    if _role_of(gate, by) is None:
-        return f"{by} holds none of the roles asked ({', '.join(_roles(gate))})"
-    if by == person(gate.question.requester or "") and verb != Verb.REJECT:
-        return f"{by} asked for this case and may not approve it"
-    if _has_ruled(gate, by):
-        return f"{by} has ruled on this gate already"
-    if verb != Verb.ANSWER and ruling.answer is not None:
-        return f"`answer` goes with the signal `answer`, not with `{verb}`"
-    if verb == Verb.ANSWER and ruling.answer not in ANSWERS:
-        return f"`answer` must be one of: {', '.join(ANSWERS)}"
-    return None
-
-
-def _amended(gate: Gate, ruling: Ruling, model: type[Action]) -> tuple[Action | None, str | None]:
-    if ruling.action is None:
-        return None, "an amendment needs the whole `action` as it shall be"
-    try:
-        action = model.model_validate(ruling.action)
-        digest = digest_of(gate.question.step, action.model_dump(mode="json"))
-    except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "action"
-        return None, f"the amended action is not valid: {where}: {first['msg']}"
-    if digest == gate.question.digest:
-        return None, "the amendment changes nothing; approve instead"
-    return action, None
-
-
-def _allowed(gate: Gate, amended: Action | None) -> str:
-    if amended is None:
-        return gate.question.digest
-    return digest_of(gate.question.step, amended.model_dump(mode="json"))
-
-
-def _decide(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Action | None) -> Gate:
-    if verb == Verb.REJECT:
-        return _close(gate, _closing("rejected", record))
-    if verb == Verb.AMEND and amended is not None:
-        action = amended.model_dump(mode="json")
-        return _close(gate, _closing("amended", record).model_copy(update={"action": action}))
-    said = gate.said(ruling.answer)
-    if not all(_settled(leg, said) for leg in gate.legs):
-        return gate
-    by = tuple(sorted({who for who, _ in said}))
-    closing = Closing(how="approved", at=record.at, by=by, why=ruling.why)
-    if verb == Verb.ANSWER:
-        answer = {"how": "answered", "answer": ruling.answer, "result": ruling.result}
-        closing = closing.model_copy(update=answer)
-    return _close(gate, closing)
-
-
-def _closing(how: Literal["rejected", "amended"], record: Ruled) -> Closing:
-    return Closing(how=how, at=record.at, by=(record.by,), why=record.why)
-
-
-def _close(gate: Gate, closing: Closing) -> Gate:
+def close(gate: Gate, closing: Closing) -> Gate:
+    """Close a gate."""
     return gate.model_copy(update={"closed": closing})
 
 
-def _settled(leg: Leg, said: Iterable[tuple[str, datetime]]) -> bool:
-    """Whether one of the stages reached has its quorum.
+def entitled(gate: Gate) -> tuple[str, ...]:
+    """Everybody whose ruling is owed now: those asked, and those who stand in for them."""
+    asked = [p for leg in gate.owing() for s in leg.reached for p in s.people]
+    deputies = [d.to for d in gate.delegated if gate.closed is None]
+    may = (p for p in (*asked, *deputies) if not gate.has_given_away(person(p)))
+    return tuple(dict.fromkeys(may))
+
+
+def people(stage: Stage) -> frozenset[str]:
+    """The people of a stage, each in one spelling."""
+    return frozenset(map(person, stage.people))
+
+
+def settled(legs: Sequence[Leg], said: Sequence[Said], *, apart: bool = False) -> bool:
+    """Whether each chain has the quorum of one of the stages it reached.
 
     A person counts for the own stage and for earlier ones: an approval from above
     completes a quorum below, one from below never fills a quorum above. What was said
     before a stage was reached was not said for it: otherwise time alone would approve.
+    A place counts once, whoever sits in it. With `apart` a person counts for one chain only.
     """
-    given = tuple(said)
-    counting: set[str] = set()
+    ways = [[way for way in _ways(leg, said) if len(way[0]) >= way[1]] for leg in legs]
+    if not apart or len(legs) == 1:
+        return all(ways)
+    return any(distinct(way) for way in itertools.product(*ways))
+
+
+def _ways(leg: Leg, said: Sequence[Said]) -> list[tuple[frozenset[str], int]]:
+    """For each stage reached, last first: who counts for it, and how many it takes."""
+    ways: list[tuple[frozenset[str], int]] = []
+    counting: dict[str, str] = {}
     for stage, start in zip(reversed(leg.reached), reversed(leg.starts), strict=True):
-        people = _people(stage)
-        counting |= {by for by, at in given if at >= start and by in people}
-        if len(counting) >= stage.quorum:
-            return True
-    return False
-
-
-def _has_ruled(gate: Gate, by: str) -> bool:
-    """Whether they have ruled, and have not been asked as somebody else since."""
-    here = [r.at for r in gate.rulings if r.accepted and r.by == by]
-    times = [*here, *(at for who, at in gate.said() if who == by)]
-    if not times:
-        return False
-    stages = (
-        (s, at) for leg in gate.owing() for s, at in zip(leg.reached, leg.starts, strict=True)
-    )
-    return not any(by in _people(stage) and start > max(times) for stage, start in stages)
-
-
-def _people(stage: Stage) -> set[str]:
-    return {person(p) for p in stage.people}
-
-
-def _role_of(gate: Gate, by: str) -> str | None:
-    stages = (stage for leg in gate.legs for stage in leg.reached)
-    return next((stage.role for stage in stages if by in _people(stage)), None)
-
-
-def _roles(gate: Gate) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(s.role for leg in gate.legs for s in leg.reached))
+        seats = people(stage)
+        for each in said:
+            seat = next((s for s in (each.seat, each.by) if s in seats), None)
+            if seat is not None and each.at >= start and each.by not in counting.values():
+                counting.setdefault(seat, each.by)
+        ways.append((frozenset(counting.values()), stage.quorum))
+    return ways
 
 
 def _reminder(leg: Leg) -> datetime | None:
-    if leg.now_asked.remind is None:
+    stage = leg.now_asked
+    if stage.remind is None or leg.stopped is not None:
         return None
-    moment = leg.since + leg.now_asked.remind * (leg.reminded + 1)
+    moment = after(leg.since, stage.remind * (leg.reminded + 1) + leg.stood, stage.open)
     return moment if moment < leg.deadline else None
 
 
@@ -394,11 +377,12 @@ def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[Passed, ...]]:
             return leg, (*events, Passed(what="expired", at=leg.deadline, role=role))
         to = leg.ask.stages[leg.stage + 1].role
         events.append(Passed(what="escalated", at=leg.deadline, role=role, to=to))
-        leg = Leg(ask=leg.ask, since=leg.deadline, stage=leg.stage + 1)
+        leg = leg.escalated()
     moment = _reminder(leg)
     if moment is not None and now >= moment:
-        remind = leg.now_asked.remind
-        assert remind is not None  # noqa: S101  # _reminder gave a moment
-        leg = leg.model_copy(update={"reminded": (now - leg.since) // remind})
-        events.append(Passed(what="reminder", at=now, role=leg.now_asked.role))
+        stage = leg.now_asked
+        assert stage.remind is not None  # noqa: S101  # _reminder gave a moment
+        gone = worked(leg.since, now, stage.open) - leg.stood
+        leg = leg.model_copy(update={"reminded": max(gone // stage.remind, leg.reminded + 1)})
+        events.append(Passed(what="reminder", at=now, role=stage.role))
     return leg, tuple(events)

@@ -47,7 +47,11 @@ class Shown:
             waiting_for=sorted({role for view in views for role in view.waiting_for}),
             deadline=min(deadlines, default=None),
             risk=next((view.risk for view in views if view.risk), None),
-            gates=[view.model_dump(mode="json", exclude_defaults=True) for view in views],
+            # When the next reminder is due changes with each one, and is no event worth.
+            gates=[
+                view.model_dump(mode="json", exclude_defaults=True, exclude={"next"})
+                for view in views
+            ],
         )
         updates = list(self._updates(shown))
         if updates:

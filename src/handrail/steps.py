@@ -149,13 +149,15 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
 
     `idempotent`: the outside system takes `effect.key` and does nothing twice.
     `find`: asks the outside system whether this very effect is there; returns what the
-    write would have returned, or None.
+    write would have returned, or None. `plant`: makes of an action a bad one, which a person
+    who looks rejects; None if it cannot.
     """
 
     action: type[A]
     undo: Write[A, Any] | None = None
     find: Callable[[A, Effect], Awaitable[R | None]] | None = None
     idempotent: bool = False
+    plant: Callable[[A], A | None] | None = None
 
 
 @overload
@@ -246,6 +248,7 @@ def write(
     undo: Write[Any, Any] | None = ...,
     find: Callable[[Any, Effect], Awaitable[Any]] | None = ...,
     idempotent: bool = ...,
+    plant: Callable[[Any], Action | None] | None = ...,
     timeout: timedelta = ...,
 ) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
 def write(
@@ -255,6 +258,7 @@ def write(
     undo: Write[Any, Any] | None = None,
     find: Callable[..., Any] | None = None,
     idempotent: bool = False,
+    plant: Callable[..., Any] | None = None,
     timeout: timedelta = WRITE_TIMEOUT,
 ) -> Any:
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
@@ -262,7 +266,8 @@ def write(
     Declare how a crash between the effect and its receipt is dealt with: `idempotent`
     runs it again under the same key; `find` asks the outside system first; with
     neither, a human is asked, and nothing is repeated blindly. `undo` is another write
-    of the same action; it must do nothing when there is nothing to take back.
+    of the same action; it must do nothing when there is nothing to take back. `plant` makes
+    the bad proposals of a policy that has any `planted`: they are asked about, never done.
 
     Raises:
         StepError: if the signature is another one, or both or wrong options are given.
@@ -278,7 +283,9 @@ def write(
                 f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
                 f"not {action.__name__}; an undo takes the action that it undoes"
             )
-        return Write(**parts, action=action, undo=undo, find=find, idempotent=idempotent)
+        return Write(
+            **parts, action=action, undo=undo, find=find, idempotent=idempotent, plant=plant
+        )
 
     return declare if fn is None else declare(fn)
 

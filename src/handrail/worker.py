@@ -22,6 +22,7 @@ from temporalio.runtime import (
 
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
+from handrail.keyring import Keyring, Trust
 from handrail.ledger import Ledger
 from handrail.logs import core_logs
 from handrail.server import register_search_attributes
@@ -74,7 +75,7 @@ async def serve(
     await register_search_attributes(client)
     async with open_ledger(settings) as ledger:
         await _refuse_misfits(client, fleet, settings.payload_dir, anyway=anyway)
-        async with fleet.running(client, ledger):
+        async with fleet.running(client, ledger, trust=trust_of(settings)):
             agents = ", ".join(fleet.agents)
             log.info(
                 "ready",
@@ -101,6 +102,12 @@ def stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, caught, number)
+
+
+def trust_of(settings: Settings) -> Trust:
+    """Whose rulings the settings let a worker take for proven."""
+    keyring = Keyring(settings.keyring)
+    return Trust(keyring=keyring, proof=settings.proof, inbox=settings.inbox_url or "")
 
 
 def open_ledger(settings: Settings) -> Ledger:

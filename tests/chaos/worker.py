@@ -20,6 +20,7 @@ from typing_extensions import override
 
 from handrail import Agent, Fleet, Ledger, boundaries
 from handrail.settings import Settings, connect
+from handrail.testing import UNPROVEN
 from tests.chaos import steps
 from tests.chaos.cases import ChaosAgent
 from tests.chaos.listener import Listener
@@ -105,7 +106,7 @@ async def _work(spec: WorkerSpec) -> None:
         await _work_naively(client, spec.agent)
     async with (
         Ledger(spec.ledger) as ledger,
-        agents.running(client, ledger, interceptors=[Gateside()]),
+        agents.running(client, ledger, trust=UNPROVEN, interceptors=[Gateside()]),
     ):
         await asyncio.Event().wait()
 

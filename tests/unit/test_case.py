@@ -57,7 +57,7 @@ def asked() -> Case:
         why="w",
         asks=(ASK,),
     )
-    case.ask("g1", question, Model(Pay), NOW)
+    case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
     return case
 
 
@@ -156,7 +156,7 @@ def test_a_late_ruling_finds_the_gate_expired_and_says_so_in_the_log() -> None:
 
 def test_what_is_judged_only_changes_nothing() -> None:
     case = asked()
-    _, record = case.judge("approve", ruling(), NOW)
+    record = case.judge("approve", ruling(), NOW)
     assert record.accepted
     assert case.gates["g1"].closed is None
     assert case.rulings == []

@@ -118,7 +118,7 @@ def asked(text: str, kind: GateKind = GateKind.WRITE) -> Case:
         findings=(Finding(check="rule", kind=Kind.HOLD, why=text),),
         basis=Basis(rationale=text, confidence=0.5, evidence={"mail": text}),
     )
-    case.ask("g1", question, Model(Pay), NOW)
+    case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
     case.receipts.append(Receipt(key=f"orders:{text}/pay/1", step="pay", digest="d", at=NOW))
     case.note(text, NOW)
     case.moves.append(Moved(state=State.WAITING, at=NOW, why=text))

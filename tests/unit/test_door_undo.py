@@ -63,5 +63,5 @@ async def test_what_refuses_a_second_write_does_not_refuse_its_undo(
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         policy = PolicyFile(path, SHAPE)
         door = Door("movers", SHAPE, [move, put_back], policy, ledger, [not_moved_yet])
-        verdict = await door.judge(policy.current(), facts, attempt)
+        verdict = (await door.judge(policy.current(), facts, attempt)).verdict
     assert verdict.kind is kind

@@ -24,7 +24,7 @@ from handrail.gate import (
     pass_time,
     withdraw,
 )
-from handrail.gate import rule as judge
+from handrail.judging import rule as judge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -429,6 +429,7 @@ def test_each_kind_of_gate_takes_its_own_verbs(kind: GateKind, verb: str) -> Non
         GateKind.WRITE: {"approve", "reject", "amend"},
         GateKind.IN_DOUBT: {"answer"},
         GateKind.UNDO: {"approve", "reject"},
+        GateKind.QUESTION: {"answer", "reject"},
     }
     extra: dict[str, Any] = {"answer": {"answer": "drop"}, "amend": {"action": {"amount": 6}}}
     _, record = told(opened(ONE, kind=kind), verb, "ana@x.org", **extra.get(verb, {}))

@@ -29,6 +29,7 @@ from handrail.testing.histories import record, replay
 from handrail.testing.human import Human
 from handrail.testing.outside import Call, Outside, OutsideError
 from handrail.testing.stage import (
+    UNPROVEN,
     CaseHandle,
     Stage,
     eventually,
@@ -40,6 +41,7 @@ from handrail.testing.stage import (
 from handrail.testing.steps import call_find, call_notify, call_write
 
 __all__ = [
+    "UNPROVEN",
     "Call",
     "CaseHandle",
     "Crash",

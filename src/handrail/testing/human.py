@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from handrail.actions import DIGEST_PREFIX, Ruled
+from handrail.actions import DIGEST_PREFIX, Ruled, Ruling
+from handrail.proof import sign
 
 if TYPE_CHECKING:
     from handrail.details import GateView
+    from handrail.keyring import SigningKey
     from handrail.testing.stage import CaseHandle
 
 
@@ -24,10 +27,13 @@ class Human:
     - forged: give any field of the ruling as it should not be, such as `digest="0" * 12`
       or `by="boss@example.com"`.
 
+    With a `key` each ruling is signed as it goes out, so that it can be proven.
+
     Every verb returns the record that the case keeps of the ruling, accepted or not.
     """
 
     address: str
+    key: SigningKey | None = None
 
     async def approve(self, case: CaseHandle, seen: GateView | None = None, **forged: Any) -> Ruled:
         """Let the write happen."""
@@ -57,9 +63,35 @@ class Human:
         """
         return await self._rule("answer", case, seen, {"answer": answer} | forged)
 
+    async def ask(
+        self, case: CaseHandle, question: str, to: str, seen: GateView | None = None, **forged: Any
+    ) -> Ruled:
+        """Ask the agent (`to` agent) or a colleague something."""
+        return await self._rule("ask", case, seen, {"why": question, "to": to} | forged)
+
+    async def delegate(
+        self, case: CaseHandle, to: str, seen: GateView | None = None, **forged: Any
+    ) -> Ruled:
+        """Let somebody else rule."""
+        return await self._rule("delegate", case, seen, {"to": to} | forged)
+
+    async def revoke(self, case: CaseHandle, seen: GateView | None = None, **forged: Any) -> Ruled:
+        """Take back what was given, as long as it is not used."""
+        return await self._rule("revoke", case, seen, forged)
+
+    def signed(self, verb: str, case: str, ruling: dict[str, Any]) -> dict[str, Any]:
+        """The JSON of a ruling with its proof; as it is without a key."""
+        if self.key is None:
+            return ruling
+        now = datetime.now(UTC)
+        return sign(Ruling.model_validate(ruling), verb, case, self.key, now).model_dump(
+            mode="json", exclude_defaults=True
+        )
+
     def ruling(self, seen: GateView, **forged: Any) -> dict[str, Any]:
         """The JSON that this human sends about what they saw."""
-        ruling = {"gate": seen.gate, "digest": seen.digest[:DIGEST_PREFIX], "by": self.address}
+        digest = seen.digest if self.key else seen.digest[:DIGEST_PREFIX]
+        ruling = {"gate": seen.gate, "digest": digest, "by": self.address}
         return ruling | forged
 
     async def _rule(
@@ -67,7 +99,7 @@ class Human:
     ) -> Ruled:
         seen = seen or await case.gate()
         before = len((await case.view()).rulings)
-        await case.send(verb, self.ruling(seen, **forged))
+        await case.send(verb, self.signed(verb, case.id, self.ruling(seen, **forged)))
         # The server hands a query to the worker together with the signals before it.
         after = await case.until(lambda view: len(view.rulings) > before)
         return after.rulings[before]

@@ -28,6 +28,7 @@ from temporalio.testing import TimeSkipper
 from handrail.actions import Event, Outcome
 from handrail.details import CaseView, GateView
 from handrail.fleet import Fleet
+from handrail.keyring import Trust
 from handrail.ledger import Ledger
 from handrail.server import EmbeddedServer, register_search_attributes
 
@@ -181,6 +182,10 @@ class CaseHandle:
         return await self.handle.fetch_history()
 
 
+UNPROVEN = Trust(proof="unproven")
+"""Rulings count although nobody has checked who sent them, unless the policy says otherwise."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """A fleet at work. `directory` holds its ledger and its payloads."""
@@ -212,13 +217,15 @@ async def running(
     *,
     ledger: str | None = None,
     workers: bool = True,
+    trust: Trust = UNPROVEN,
     **options: Any,
 ) -> AsyncGenerator[Stage]:
     """Run a fleet on a running server, in a new namespace.
 
     `directory`: for its ledger and payloads; `ledger`: the URL of another ledger. Without
-    `workers`, run them elsewhere (`CrashingWorker`) or later (`fleet.running`). `options`
-    go to Temporal's `Worker`.
+    `workers`, run them elsewhere (`CrashingWorker`) or later (`fleet.running`). `trust`:
+    whose rulings are proven; where it is not given, rulings count unproven as long as the
+    policy lets them. `options` go to Temporal's `Worker`.
     """
     client = await new_namespace(server.address, fleet, directory / "payloads")
     given: dict[str, Any] = {"graceful_shutdown_timeout": timedelta(seconds=1)} | options
@@ -227,7 +234,7 @@ async def running(
         if not workers:
             yield stage
             return
-        async with fleet.running(client, opened, **given):
+        async with fleet.running(client, opened, trust=trust, **given):
             yield stage
 
 

@@ -16,6 +16,7 @@ from temporalio.client import Client
 from handrail.fleet import Fleet
 from handrail.ledger import Ledger
 from handrail.testing.crash import WorkerPlan, crash_at
+from handrail.testing.stage import UNPROVEN
 
 _LOOK = timedelta(milliseconds=500)
 
@@ -51,7 +52,7 @@ async def main(plan: WorkerPlan) -> None:
     crash_at(plan.crashes, plan.fired_dir)
     async with (
         Ledger(plan.ledger) as ledger,
-        fleet.running(client, ledger, graceful_shutdown_timeout=plan.grace),
+        fleet.running(client, ledger, trust=UNPROVEN, graceful_shutdown_timeout=plan.grace),
     ):
         ends = [asyncio.ensure_future(told.wait()), asyncio.ensure_future(_orphaned())]
         await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)

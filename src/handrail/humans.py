@@ -1,0 +1,340 @@
+"""The human side of a door: who ruled is proven, whether they may, and whom else to ask.
+
+A worker has public keys only: it can tell a ruling from a forgery, and make none. What the
+workflow says of a ruling is not relied upon where proof is required: the signed ruling
+itself comes along, and is proven here again in the moment of the write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from handrail.actions import (
+    Action,
+    Attempt,
+    Finding,
+    Kind,
+    Proof,
+    Proving,
+    Ruled,
+    Ruling,
+    Stage,
+    Terms,
+    Verb,
+    Verdict,
+    Whom,
+    digest_of,
+    fits,
+    person,
+)
+from handrail.approvals import Approval
+from handrail.calls import LOOK, QUEUE, WORKFLOW, Call, message_id
+from handrail.effects import Leave
+from handrail.exceptions import ConfigurationError
+from handrail.gate import GateKind
+from handrail.keyring import Trust, TrustedKey
+from handrail.ledger import Ledger, RulingRow
+from handrail.mandates import Given, NoMandate, delegations, given, standing
+from handrail.policy import Facts, Policy
+from handrail.proof import NotProven, Proved, verify, verify_mandate
+
+Keys = Mapping[str, TrustedKey]
+
+_NEVER = datetime.min.replace(tzinfo=UTC)
+
+_UNUSUAL = ("check: ", "listed", "digest")
+"""Reasons to hold that no standing approval was given for."""
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What people said of one attempt, as far as it counts, and what is used up by it."""
+
+    approvals: tuple[Approval, ...] = ()
+    leave: Leave = field(default_factory=Leave)
+
+
+@dataclass(frozen=True)
+class Humans:
+    """The people of one agent, as its policy, keyring and ledger know them."""
+
+    agent: str
+    ledger: Ledger
+    trust: Trust
+
+    def terms(self, policy: Policy, step: str, case: str) -> Terms:
+        """How the gates of a case judge."""
+        terms = policy.terms(step, case, self.trust.proof)
+        return terms.model_copy(update={"inbox": self.trust.inbox})
+
+    def proof(self, policy: Policy) -> Literal["required", "unproven"]:
+        """Whether only proven rulings count."""
+        return policy.proof or self.trust.proof
+
+    # What the case asks of its rulings
+
+    async def prove(
+        self, policy: Policy, facts: Facts | None, proving: Proving
+    ) -> tuple[Proof, ...]:
+        """Prove rulings, say whether their people may under the policy, and keep the proven.
+
+        Raises:
+            KeyringError: if the keyring cannot be used.
+            LedgerUnavailable: if the ledger cannot be written.
+        """
+        now, keys = server_time(), self.trust.keys()
+        deputies = delegations(await self._mandates(now, keys), self.agent, now)
+        judge = _Judge(policy, facts, proving, deputies)
+        proofs: list[Proof] = []
+        rows: list[RulingRow] = []
+        for verb, ruling in proving.rulings:
+            try:
+                proved = verify(ruling, verb, proving.case, keys, now)
+            except NotProven as error:
+                proofs.append(Proof(proven=False, why=str(error)))
+                continue
+            proof = judge.proof(verb, ruling, proved)
+            proofs.append(proof)
+            rows.append(_row(proving, verb, ruling, proved, proof))
+        await self.ledger.record_rulings(rows)
+        return tuple(proofs)
+
+    def whom(self, policy: Policy, asked: Whom) -> Verdict:
+        """Whom an agent's own question asks. Refused if the policy has no such role."""
+        try:
+            asks = policy.asks_of(asked.role, server_time())
+        except ConfigurationError as error:
+            finding = Finding(check="role", kind=Kind.REFUSE, why=str(error))
+            return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
+        terms = self.terms(policy, "", asked.case)
+        return Verdict(kind=Kind.HOLD, asks=asks, policy=policy.label, terms=terms)
+
+    async def call(self, call: Call) -> None:
+        """Have the people who are asked told by message, once a gate; or told what is new."""
+        client = activity.client()
+        try:
+            await client.start_workflow(
+                WORKFLOW,
+                call.model_copy(update={"namespace": client.namespace}),
+                id=message_id(call.gate),
+                task_queue=QUEUE,
+                start_signal=LOOK,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary=f"messages about {call.case}",
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it is over: everybody knows
+
+    # What the door asks at the write
+
+    async def deputies(self, now: datetime) -> Mapping[str, Sequence[str]]:
+        """Who stands in for whom now, by delegations for a time."""
+        return delegations(await self._mandates(now, self.trust.keys()), self.agent, now)
+
+    async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Voices:
+        """The approvals of exactly this action, each proven again where that is required.
+
+        Raises:
+            KeyringError: if the keyring cannot be used.
+        """
+        if self.proof(policy) == "unproven":
+            return Voices(_unproven(attempt.rulings, attempt.digest))
+        return await self._proven(policy, facts, attempt, None)
+
+    async def answered(self, policy: Policy, facts: Facts, attempt: Attempt) -> bool:
+        """Whether people who may have really said what an attempt says of its doubt."""
+        if attempt.doubt is None or self.proof(policy) == "unproven":
+            return True
+        now = server_time()
+        voices = await self._proven(policy, facts, attempt, attempt.doubt.answer)
+        asks = policy.default_asks(facts.step, now, facts)
+        barred = policy.barred(attempt.requester, attempt.drafters)
+        return not policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+
+    async def _proven(
+        self, policy: Policy, facts: Facts, attempt: Attempt, answer: str | None
+    ) -> Voices:
+        keys, deputies = self.trust.keys(), await self.deputies(server_time())
+        proven = [(r, p) for r in attempt.rulings if (p := _again(r, attempt.case, keys))]
+        delegated = {
+            (ruled.gate, person(ruled.ruling.to)): proved.by
+            for ruled, proved in proven
+            if ruled.verb == Verb.DELEGATE and ruled.ruling and ruled.ruling.to
+        }
+        kept = await self.ledger.rulings(case=attempt.case)
+        used = {row.jti: row.effect for row in kept}
+        revoked = {r.by: r.at for r in reversed(kept) if r.verb == Verb.REVOKE}
+        approvals: list[Approval] = []
+        uses: list[str] = []
+        for ruled, proved in proven:
+            if used.get(proved.jti) not in {None, attempt.key}:
+                continue
+            if used.get(proved.jti) is None and proved.at <= revoked.get(proved.by, _NEVER):
+                continue
+            if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, answer):
+                continue
+            seat = delegated.get((ruled.gate, proved.by))
+            seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
+            approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
+            uses.append(proved.jti)
+        return Voices(tuple(approvals), Leave(uses=tuple(uses)))
+
+    async def standing_approvals(
+        self, facts: Facts, findings: Sequence[Finding], stages: Sequence[Stage], *, undo: bool
+    ) -> list[tuple[Approval, Given]]:
+        """The standing approvals that are for this action, with the approval each stands for.
+
+        None where something unusual holds it, such as a check that could not be run.
+        """
+        held = [finding for finding in findings if finding.kind is Kind.HOLD]
+        if any(finding.check.startswith(_UNUSUAL) for finding in held):
+            return []
+        now, keys = server_time(), self.trust.keys()
+        mandates = await self._mandates(now, keys, unspent=True)
+        roles = {stage.role for stage in stages}
+        found = standing(mandates, facts.step, facts.action, self.agent, undo, now)
+        return [
+            (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
+            for g in found
+            if g.mandate.role in roles
+        ]
+
+    async def _mandates(self, now: datetime, keys: Keys, *, unspent: bool = False) -> list[Given]:
+        """The mandates in force whose signature is good. A forged or altered one is none."""
+        found: list[Given] = []
+        for row in await self.ledger.mandates(self.agent, now):
+            if unspent and row.kind != "standing":
+                continue
+            try:
+                each = given(row.id, *verify_mandate(row.text, keys, now))
+            except (NotProven, NoMandate):
+                continue
+            if not unspent or row.used < (each.mandate.uses or 0):
+                found.append(each)
+        return found
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Says of proven rulings whether their people may rule so."""
+
+    policy: Policy
+    facts: Facts | None
+    proving: Proving
+    deputies: Mapping[str, Sequence[str]]
+
+    def proof(self, verb: str, ruling: Ruling, proved: Proved) -> Proof:
+        if verb == Verb.ANSWER and ruling.question is not None:
+            return Proof(proven=True)  # the gate knows whom it was put to
+        seat = self.proving.seats.get(proved.by) or self._seat(proved.by, ruling.via)
+        why = self._cannot(verb, ruling, proved.by, seat)
+        return Proof(proven=True, entitled=why is None, why=why or "", stands_for=seat)
+
+    def _seat(self, by: str, via: str) -> str | None:
+        if self.facts is not None:
+            return _in_place_of(self.policy, self.facts, by, via, self.deputies)
+        seats = (who for who, to in self.deputies.items() if by in to)
+        return next((who for who in seats if not self._belongs(by, None, via)), None)
+
+    def _cannot(self, verb: str, ruling: Ruling, by: str, seat: str | None) -> str | None:
+        deciding = verb == Verb.APPROVE or (
+            verb == Verb.ANSWER and self.proving.kind == GateKind.IN_DOUBT
+        )
+        if deciding and self.facts is not None:
+            barred = self.policy.barred(self.proving.requester, self.proving.drafters)
+            return self.policy.cannot(by, self.facts, seat, ruling.via, barred=barred)
+        why = self._not_asked(by, seat, ruling.via)
+        if why is None and verb == Verb.DELEGATE:
+            why = self.policy.deputy(by, person(ruling.to or ""))
+        return why
+
+    def _belongs(self, by: str, seat: str | None, via: str) -> bool:
+        return self._not_asked(by, seat, via) is None
+
+    def _not_asked(self, by: str, seat: str | None, via: str) -> str | None:
+        whys = [self.policy.cannot_answer(by, role, seat, via) for role in self.proving.roles]
+        return None if None in whys else next(iter(whys), "no role is asked")
+
+
+def server_time() -> datetime:
+    """When this activity was sent out: the server's time, whatever this machine's clock says.
+
+    Outside an activity, where nothing is written, this machine's.
+    """
+    if not activity.in_activity():
+        return datetime.now(UTC)
+    return activity.info().current_attempt_scheduled_time.astimezone(UTC)
+
+
+def _row(proving: Proving, verb: str, ruling: Ruling, proved: Proved, proof: Proof) -> RulingRow:
+    return RulingRow.of(
+        ruling,
+        verb=verb,
+        case=proving.case,
+        step=proving.step,
+        digest=proving.digest,
+        by=proved.by,
+        jti=proved.jti,
+        kid=proved.kid,
+        at=proved.at,
+        stands_for=proof.stands_for,
+        planted=proving.planted,
+    )
+
+
+def _unproven(rulings: Sequence[Ruled], digest: str) -> tuple[Approval, ...]:
+    return tuple(
+        Approval(r.by, r.at, r.via, r.stands_for)
+        for r in rulings
+        if r.accepted and r.verb in {Verb.APPROVE, Verb.AMEND} and r.digest == digest != ""
+    )
+
+
+def _again(ruled: Ruled, case: str, keys: Keys) -> Proved | None:
+    """Prove a ruling once more.
+
+    It was in time when the gate took it; how long it is good for now the policy says.
+    """
+    if ruled.ruling is None:
+        return None
+    try:
+        return verify(ruled.ruling, ruled.verb, case, keys, ruled.at)
+    except NotProven:
+        return None
+
+
+def _allows(ruled: Ruled, facts: Facts, digest: str, answer: str | None) -> bool:
+    """Whether the signed words are about exactly this action."""
+    ruling = ruled.ruling
+    assert ruling is not None  # noqa: S101  # only proven ones come here
+    if answer is not None:
+        said = ruled.verb == Verb.ANSWER and ruling.question is None and ruling.answer == answer
+        return said and fits(digest, ruling.digest)
+    if ruled.verb == Verb.APPROVE:
+        return fits(digest, ruling.digest)
+    if ruled.verb != Verb.AMEND or ruling.action is None:
+        return False
+    try:
+        action: Action = type(facts.action).model_validate(ruling.action)
+    except ValidationError:
+        return False
+    return digest_of(facts.step, action.model_dump(mode="json")) == digest
+
+
+def _in_place_of(
+    policy: Policy, facts: Facts, by: str, via: str, deputies: Mapping[str, Sequence[str]]
+) -> str | None:
+    """In whose place somebody rules by a delegation for a time; None for their own."""
+    if policy.cannot(by, facts, None, via) is None:
+        return None
+    seats = (who for who, to in deputies.items() if by in map(person, to))
+    return next((who for who in seats if policy.cannot(by, facts, who, via) is None), None)
