@@ -312,7 +312,8 @@ class Policy:
         without = "; ".join(f"{who} {why}" for who, why in whys.items())
         roles = " and ".join(dict.fromkeys(names[0] for names in chains))
         but = f", and {without}" if without else ""
-        raise NobodyMayApprove(f"{roles} do not have enough different people{but}")
+        have = "does not have" if len(chains) == 1 else "do not have"
+        raise NobodyMayApprove(f"{roles} {have} enough different people{but}")
 
 
 def _barring(facts: Facts | None, barred: Sequence[str]) -> dict[str, str]:

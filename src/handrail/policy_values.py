@@ -144,7 +144,7 @@ def _known(name: str) -> bool:
 
 
 def _near_zone(text: str) -> str:
-    names = {name.casefold(): name for name in available_timezones()}
+    names = {name.casefold(): name for name in available_timezones() if _ZONE.fullmatch(name)}
     cities: Mapping[str, str] = {key.rpartition("/")[2]: name for key, name in names.items()}
     for known in (names, cities):
         close = get_close_matches(text.casefold(), known, n=1, cutoff=0.75)
@@ -164,6 +164,8 @@ def _days(value: object) -> frozenset[int]:
         begin = _DAYS.index(first)
         length = (_DAYS.index(last if dash else first) - begin) % len(_DAYS)
         found |= {(begin + n) % len(_DAYS) for n in range(length + 1)}
+    if not found:
+        raise wrong("no day is named", "write it like mon-fri")
     return frozenset(found)
 
 

@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import os
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handrail.actions import Basis, Finding, Kind
-from handrail.exceptions import PolicyError
-from handrail.policy import Limit, PolicyFile, load, share_of
-from tests.agents.policies import CHEAP, GOOD, PATH, SHAPE, Delay, Release, facts, policy
+from handrail.actions import Ask, Basis, Finding, Kind, Terms
+from handrail.exceptions import ConfigurationError, PolicyError
+from handrail.policy import Limit, NobodyMayApprove, Policy, PolicyFile, load, parse, share_of
+from handrail.working_time import after, worked
+from tests.agents.policies import CHEAP, GOOD, PATH, SHAPE, Delay, Rebook, Release, facts, policy
+
+NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
+NEVER = timedelta.max
+
 
 # What it answers
 
@@ -128,19 +133,174 @@ def test_notifications_may_go_out_unless_the_file_says_no() -> None:
 def test_each_role_is_asked_once_with_its_escalations() -> None:
     sound = policy(("        why: unsure\n", "        why: unsure\n        for: operations\n"))
     found = sound.holds(facts(basis=Basis(confidence=0.1)))
-    lead, operations = sound.asks([*found, *found], "rebook")
+    lead, operations = sound.asks([*found, *found], facts(), NOW)
     assert [stage.role for stage in lead.stages] == ["lead", "operations"]
     assert [stage.role for stage in operations.stages] == ["operations"]
     first = lead.stages[0]
     assert first.people == ("ana@example.com", "bo@example.com")
     assert (first.remind, first.after) == (timedelta(minutes=30), timedelta(hours=8))
+    assert (first.open, first.stops, first.deputies) == ((), False, ())
 
 
 def test_only_what_holds_asks_and_a_hold_without_a_role_asks_the_step_s() -> None:
     refused = Finding(check="x", kind=Kind.REFUSE, why="no", role="operations")
     unnamed = Finding(check="stock", kind=Kind.HOLD, why="unknown")
-    assert policy().asks([refused], "rebook") == ()
-    assert policy().asks([unnamed], "rebook") == policy().default_asks("rebook")
+    assert policy().asks([refused], facts(), NOW) == ()
+    assert policy().asks([unnamed], facts(), NOW) == policy().default_asks("rebook", NOW)
+
+
+def test_a_rule_may_ask_several_roles() -> None:
+    both = policy(("for: lead", "for: [lead, operations]"), ("actions:\n", "for: lead\nactions:\n"))
+    found = both.holds(facts())
+    assert [finding.role for finding in found] == ["lead", "operations"]
+    assert len({finding.why for finding in found}) == 1
+    asks = both.asks(found, facts(), NOW)
+    assert [[stage.role for stage in ask.stages] for ask in asks] == [
+        ["lead", "operations"],
+        ["operations"],
+    ]
+
+
+def bounded(lead: str = "500", operations: str | None = None) -> Policy:
+    above = f"up to: action.extra_cost <= {operations}, " if operations else ""
+    return parse(
+        GOOD.replace("quorum: 1", f"up to: action.extra_cost <= {lead}")
+        .replace("  operations: {", f"  operations: {{{above}")
+        .replace("actions:\n", "actions:\n  release: {autonomy: supervised, for: clerk}\n")
+        .replace("  rebook:\n", "  rebook:\n    for: lead\n")
+        + "  clerk: {people: [di@example.com], deadline: {after: 1h, then: refuse}}\n",
+        PATH,
+        SHAPE,
+    )
+
+
+def roles(*asks: Ask) -> list[list[str]]:
+    return [[stage.role for stage in ask.stages] for ask in asks]
+
+
+@pytest.mark.parametrize(
+    ("cost", "asked"),
+    [("500", ["lead", "operations"]), ("500.01", ["operations"]), ("1000", ["operations"])],
+)
+def test_who_may_not_approve_so_much_is_not_asked(cost: str, asked: list[str]) -> None:
+    sound = bounded(operations="1000")
+    given = facts(action=Rebook(extra_cost=Decimal(cost)))
+    assert roles(*sound.asks(sound.holds(given), given, NOW)) == [asked]
+    assert roles(*sound.default_asks("rebook", NOW, given)) == [asked]
+    assert roles(*sound.default_asks("rebook", NOW)) == [["lead", "operations"]]
+
+
+def test_what_nobody_may_approve_is_refused_and_says_why() -> None:
+    sound = bounded(operations="1000")
+    given = facts(action=Rebook(extra_cost=Decimal("1000.01")))
+    with pytest.raises(NobodyMayApprove) as caught:
+        sound.asks(sound.holds(given), given, NOW)
+    assert caught.value.finding == Finding(
+        check="approvers",
+        kind=Kind.REFUSE,
+        why="nobody may approve it: lead may approve only where `action.extra_cost <= 500`; "
+        "operations may approve only where `action.extra_cost <= 1000`",
+    )
+    # A write in doubt must be asked about all the same.
+    assert roles(*sound.default_asks("rebook", NOW, given)) == [["operations"]]
+
+
+def test_a_question_that_too_few_people_can_answer_is_not_asked() -> None:
+    alone = parse(
+        GOOD.replace("[ana@example.com, bo@example.com]", "[ana@example.com]")
+        .replace("then: escalate, to: operations}", "then: refuse}")
+        .replace("actions:\n", "for: lead\nactions:\n"),
+        PATH,
+        SHAPE,
+    )
+    own = facts(requester="Ana@example.com")
+    for given, barred in ((own, []), (facts(), ["ANA@example.com"])):
+        with pytest.raises(NobodyMayApprove, match="lead does not have enough different people"):
+            alone.asks(alone.holds(given), given, NOW, barred=barred)
+    assert roles(*alone.asks(alone.holds(facts()), facts(), NOW)) == [["lead"]]
+
+
+def test_a_limit_is_no_matter_when_a_write_is_taken_back() -> None:
+    tight = bounded(lead="0", operations="0")
+    undo = facts("cancel", Release())
+    held = [Finding(check="stock", kind=Kind.HOLD, why="unknown")]
+    assert roles(*tight.asks(held, undo, NOW)) == [["lead", "operations"]]
+    assert tight.cannot("ana@example.com", undo) is None
+
+
+def test_an_agent_s_question_asks_a_role_and_those_above_it() -> None:
+    assert policy().asks_of("lead", NOW) == policy().default_asks("rebook", NOW)
+    with pytest.raises(ConfigurationError, match="has no role laed; did you mean lead"):
+        policy().asks_of("laed", NOW)
+
+
+STANDING = {"Ana@example.com": ["dan@example.com", "eve@example.com"], "cy@example.com": ["di@x"]}
+
+
+def test_who_stands_in_is_asked_too_if_they_are_a_deputy() -> None:
+    sound = policy(("quorum: 1", "deputies: [Dan@example.com, bo2@example.com]"))
+    (ask,) = sound.asks(sound.holds(facts()), facts(), NOW, STANDING)
+    lead, operations = ask.stages
+    assert lead.people == ("ana@example.com", "dan@example.com", "bo@example.com")
+    assert lead.deputies == ("Dan@example.com", "bo2@example.com")
+    assert operations.people == ("cy@example.com",)
+
+
+OFFICE = 'hours: {zone: Europe/Berlin, days: mon-fri, from: "09:00", to: "17:00"}'
+
+
+def test_a_role_that_has_hours_is_asked_in_them() -> None:
+    sound = policy(("quorum: 1", f"{OFFICE}\n    clock: stops"))
+    friday = datetime(2026, 11, 20, 15, tzinfo=UTC)  # 16:00 in Berlin
+    (ask,) = sound.asks(sound.holds(facts()), facts(), friday)
+    lead, operations = ask.stages
+    assert (lead.stops, operations.stops, operations.open) == (True, False, ())
+    # 8 hours of working time later it goes to operations.
+    assert after(friday, lead.after, lead.open) == datetime(2026, 11, 23, 15, tzinfo=UTC)
+    assert after(friday, lead.remind or NEVER, lead.open) == friday + timedelta(minutes=30)
+
+
+def test_the_hours_of_a_chain_reach_twice_as_far_as_it_takes() -> None:
+    both = policy(
+        ("quorum: 1", OFFICE),
+        ("{people: [cy@example.com],", f"{{people: [cy@example.com], {OFFICE},"),
+    )
+    (ask,) = both.default_asks("rebook", NOW)
+    lead, operations = ask.stages
+    half = after(NOW, 2 * lead.after, lead.open)
+    over = after(half, 2 * operations.after, operations.open)
+    assert operations.open[0] == lead.open[0]
+    assert operations.open[-1][1] >= over.timestamp()
+    assert worked(half, over, operations.open) == 2 * operations.after
+    assert len(operations.open) == 9  # noon of Monday to noon of the Wednesday after next
+
+
+@pytest.mark.parametrize(
+    ("edit", "terms"),
+    [
+        ("", Terms(proof="required", drafter=False, apart=True)),
+        ("proof: unproven\n", Terms(proof="unproven", drafter=False, apart=True)),
+        ("drafter: may approve\n", Terms(proof="required", drafter=True, apart=True)),
+    ],
+)
+def test_its_terms_for_gates(edit: str, terms: Terms) -> None:
+    sound = policy(("owner:", f"{edit}owner:"))
+    assert sound.terms("rebook", "shipments:1", "required") == terms
+    assert sound.barred("ana@example.com", ["bo@example.com"]) == (
+        ("ana@example.com",) if terms.drafter else ("ana@example.com", "bo@example.com")
+    )
+    assert sound.barred(None, []) == ()
+
+
+def test_bad_actions_are_planted_in_a_share_of_the_cases_and_the_same_ones_each_time() -> None:
+    cases = [f"shipments:{n}" for n in range(4_000)]
+    some = policy(("owner:", "planted: 5%\nowner:"))
+    planted = [case for case in cases if some.plants("rebook", case)]
+    assert 140 < len(planted) < 260
+    assert planted == [case for case in cases if some.plants("rebook", case)]
+    assert not any(policy().plants("rebook", case) for case in cases)
+    # Not those that a rollout picks.
+    assert planted != [c for c in cases if share_of("shipments", "rebook", c) < 500]
 
 
 @pytest.mark.parametrize(
@@ -156,7 +316,7 @@ def test_the_action_names_whom_it_asks_else_the_file_else_who_escalates_first(
 ) -> None:
     sound = policy(*edits)
     for step in ("rebook", "cancel"):  # an undo asks whom its write asks
-        (ask,) = sound.default_asks(step)
+        (ask,) = sound.default_asks(step, NOW)
         assert ask.stages[0].role == role
 
 

@@ -11,7 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from handrail.exceptions import PolicyError
 from handrail.policy import parse
-from handrail.policy_values import duration
+from handrail.policy_file import HoursDoc
+from handrail.policy_values import duration, written
 from tests.agents.policies import GOOD, PATH, SHAPE, policy
 
 # What is wrong with a file
@@ -135,7 +136,102 @@ BAD: list[tuple[str, str, str, str, str]] = [
         "keys below it",
     ),
     ("version: 3", "version: *v", "*v", "undefined alias", "correct it"),
+    # Limits, hours, deputies, channels
+    ("owner:", "drafter: yes\nowner:", "drafter", "is not a value of drafter", "may approve"),
+    ("owner:", "drafter: may aprove\nowner:", "drafter", "is not a value", "mean may approve?"),
+    ("owner:", "planted: 2\nowner:", "planted", "2 is not a share of the cases", "like 25%"),
+    ("quorum: 1", "upto: 5", "upto", "upto is not a key of roles.lead", "did you mean up to?"),
+    ("quorum: 1", "up to: ''", "up to", "nothing does not belong here", "write something"),
+    ("quorum: 1", "up to: action.extra_csot < 5", "up to", "extra_csot is not a field", "a_cost?"),
+    ("quorum: 1", "up to: action.extra_cost", "up to", "a number, not a condition", "compare it"),
+    (
+        "quorum: 1",
+        "up to: action.extra_cost < 5",
+        "up to",
+        "lead is asked about release: action.extra_cost is not a field of Release",
+        "let another role be asked about release",
+    ),
+    (
+        "{people: [cy@example.com],",
+        "{people: [cy@example.com], up to: action.extra_cost < 5,",
+        "up to",
+        "operations is asked about release",
+        "use one of: shipment",
+    ),
+    (
+        "roles:\n",
+        "roles:\n  night: {people: [di@example.com], deadline: {after: 1h, then: refuse}}\n",
+        "  rebook:",
+        "nobody is named to be asked about rebook",
+        "add for: and one of night, lead, operations",
+    ),
+    ("quorum: 1", "deputies: [dan]", "deputies", "dan is not an address", "ana@example.com"),
+    (
+        "quorum: 1",
+        "deputies: [Bo@example.com]",
+        "deputies",
+        "Bo@example.com is to stand in for people of lead, and belongs to it",
+        "remove one of the two",
+    ),
+    (
+        "quorum: 1",
+        "deputies:\n      - di@example.com\n      - DI@example.com",
+        "- DI@",
+        "DI@example.com stands twice among the deputies of lead",
+        "remove one",
+    ),
+    ("quorum: 1", "lasts: forever", "lasts", "forever is not a duration", "30m, 8h, 2d"),
+    ("quorum: 1", "accept: [phone]", "accept", "phone is not a value of roles.lead.acc", "inbox"),
+    ("quorum: 1", "accept: []", "accept", "does not belong here", "name at least one"),
+    ("quorum: 1", "accept: inbox", "accept", "inbox does not belong here", "write a list"),
+    ("quorum: 1", "clock: stopped", "clock", "stopped is not a value of", "did you mean stops?"),
+    ("quorum: 1", "hours: 9-17", "hours", "9-17 does not belong here", "write keys below it"),
+    ("for: lead", "for: [lead, laed]", "for: [lead", "there is no role laed", "mean lead?"),
+    ("for: lead", "for: [lead, lead]", "for: [lead", "lead stands twice", "remove one"),
+    ("for: lead", "for: []", "for: []", "[] names no role", "a list such as [a, b]"),
+    ("for: lead", "for: [lead, 5]", "for: [lead", "names no role", "a list such as [a, b]"),
 ]
+
+HOURS = 'hours: {zone: Europe/Berlin, days: mon-fri, from: "09:00", to: "17:00"}'
+# What stands in HOURS, what is put there, the fault and its fix.
+BAD_HOURS: list[tuple[str, str, str, str]] = [
+    ("Europe/Berlin", "Europe/Berln", "Europe/Berln is no time zone", "mean Europe/Berlin?"),
+    ("Europe/Berlin", "europe/berlin", "is no time zone", "did you mean Europe/Berlin?"),
+    ("Europe/Berlin", "Berlin", "Berlin is no time zone", "did you mean Europe/Berlin?"),
+    ("Europe/Berlin", "localtime", "is no time zone", "in the IANA database"),
+    ("Europe/Berlin", "right/Europe/Berlin", "is no time zone", "Europe/Berlin"),
+    ("Europe/Berlin", "../../etc/passwd", "is no time zone", "in the IANA database"),
+    ("Europe/Berlin", "Europe", "Europe is no time zone", "in the IANA database"),
+    ("Europe/Berlin", "1", "1 is no time zone", "in the IANA database"),
+    ("zone: Europe/Berlin, ", "", "zone is missing in roles.lead.hours", "such as Europe/Berlin"),
+    ("zone:", "zoen:", "zoen is not a key of roles.lead.hours", "did you mean zone?"),
+    ("mon-fri", "mon-fry", "mon-fry is no day of the week", "the days are mon, tue, wed, thu"),
+    ("mon-fri", "monday", "monday is no day of the week", 'like mon-fri or "mon, wed, fri"'),
+    ("mon-fri", "[mon, 5]", "5 is no day of the week", 'like mon-fri or "mon, wed, fri"'),
+    ("mon-fri", "[]", "no day is named", "mon-fri"),
+    ("mon-fri", "mon,wed", "wed is not a key of roles.lead.hours", "use one of: days, from"),
+    ("09:00", "9", "9 is no time of the day", 'write it like "09:00"'),
+    ("09:00", "25:00", "25:00 is no time of the day", 'write it like "09:00"'),
+    ("09:00", "24:01", "24:01 is no time of the day", 'write it like "09:00"'),
+    ('from: "09:00", ', "", "from is missing in roles.lead.hours", 'such as "09:00"'),
+    (', to: "17:00"', "", "to is missing in roles.lead.hours", 'such as "17:00"'),
+    ("17:00", "09:00", "the hours of lead end before they begin", "do not go over midnight"),
+    ("09:00", "22:00", "the hours of lead end before they begin", "end them by 24:00"),
+    ("17:00", "09:01", "lead has more than 400 days of its hours", "after counts the hours"),
+    ("17:00", '17:00", holidays: [25.12.2026], clock: "', "25.12.2026 is no date", "2026-12-25"),
+    ("17:00", '17:00", holidays: [2026-02-29], clock: "', "2026-02-29 is no date", "2026-12-25"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "what", "fix"), BAD_HOURS, ids=lambda text: text[:30])
+def test_bad_hours_are_refused_with_line_and_fix(old: str, new: str, what: str, fix: str) -> None:
+    assert HOURS.count(old) == 1
+    with pytest.raises(PolicyError) as caught:
+        policy(("quorum: 1", HOURS.replace(old, new)))
+    (fault,) = [fault for fault in caught.value.faults if what in fault]
+    line = 22 if "400 days" in what else 20
+    assert fault.startswith(f"{PATH}:{line}: "), fault
+    assert fix in fault.split("\n  fix: ")[1]
 
 
 @pytest.mark.parametrize(
@@ -162,6 +258,45 @@ def test_the_text_of_a_fault() -> None:
     assert str(caught.value) == (
         f"{PATH}:11: action.extra_csot is not a field of Rebook\n  fix: did you mean extra_cost?"
     )
+
+
+def test_roles_that_must_both_agree_need_different_people() -> None:
+    both = "for: [lead, operations]"
+    one = ("[ana@example.com, bo@example.com]", "[cy@example.com]")
+    asks_both = (("for: lead", both), ("actions:\n", "for: lead\nactions:\n"))
+    assert policy(*asks_both).notes
+    with pytest.raises(PolicyError, match="lead and operations do not have enough different peo"):
+        policy(*asks_both, one)
+
+
+def test_a_limit_of_a_role_that_nobody_asks_is_a_fault() -> None:
+    people = "people: [di@example.com], up to: action.shipment == 'x'"
+    night = f"  night: {{{people}, deadline: {{after: 1h, then: refuse}}}}\n"
+    with pytest.raises(PolicyError, match="night is asked about no write") as caught:
+        parse(GOOD.replace("actions:\n", "for: lead\nactions:\n") + night, PATH, SHAPE)
+    assert str(caught.value).endswith("fix: remove up to")
+
+
+def test_what_is_above_the_last_limit_is_noted() -> None:
+    bounded = policy(
+        ("actions:\n", "actions:\n  release: {autonomy: supervised, for: lead}\n"),
+        ("{people: [cy@example.com],", "{people: [cy@example.com], up to: action.shipment != 'x',"),
+    )
+    last = "operations is the last to be asked and may approve only where"
+    above = "anything else nobody may approve, and it is refused"
+    assert bounded.notes == (f"{PATH}: {last} `action.shipment != 'x'`: {above}",)
+
+
+def test_channels_that_anybody_can_claim_are_noted() -> None:
+    picky = (
+        ("actions:\n", "actions:\n  release: {autonomy: supervised}\n"),
+        ("quorum: 1", "accept: [inbox, mail]"),
+    )
+    assert policy(*picky).notes == ()
+    only = "lead accepts approvals by inbox or mail only"
+    but = "but without proof anybody can say by which way theirs came"
+    unproven = policy(*picky, ("owner:", "proof: unproven\nowner:"))
+    assert unproven.notes == (f"{PATH}: {only}, {but}",)
 
 
 def test_all_faults_are_said_at_once_in_the_order_of_the_file() -> None:
@@ -235,3 +370,33 @@ def test_a_duration_is_read_as_it_is_written(parts: tuple[int, int, int, int]) -
 def test_what_is_no_duration(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a duration"):
         duration(text)
+
+
+@given(PARTS.filter(any))
+def test_a_duration_is_written_so_that_it_is_read_again(parts: tuple[int, int, int, int]) -> None:
+    days, hours, minutes, seconds = parts
+    length = timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
+    assert duration(written(length)) == length
+
+
+# Days of the week
+
+
+@pytest.mark.parametrize(
+    ("days", "found"),
+    [
+        ("mon-fri", {0, 1, 2, 3, 4}),
+        ("Mon - Fri", {0, 1, 2, 3, 4}),
+        ("mon,wed, fri", {0, 2, 4}),
+        (["mon", "wed", "fri"], {0, 2, 4}),
+        (["mon-thu", "sat"], {0, 1, 2, 3, 5}),
+        ("sun-thu", {6, 0, 1, 2, 3}),
+        ("sat", {5}),
+        ("mon-sun", set(range(7))),
+    ],
+)
+def test_days_are_read_as_people_write_them(days: object, found: set[int]) -> None:
+    given = {"zone": "UTC", "from": "9:00", "to": "24:00", "days": days}
+    read = HoursDoc.model_validate(given)
+    assert read.days == found
+    assert (read.begins, read.ends) == (540, 1440)

@@ -86,7 +86,8 @@ def test_what_is_refused(policy: Policy, given: Facts, why: str | None) -> None:
 
 
 def test_every_question_ends_with_operations_and_then_is_refused(policy: Policy) -> None:
-    asks = policy.asks(policy.holds(facts("250", goods="pharma")), "rebook")
+    held = facts("250", goods="pharma")
+    asks = policy.asks(policy.holds(held), held, datetime.now(UTC))
     assert [[stage.role for stage in ask.stages] for ask in asks] == [
         ["logistics-lead", "operations"],
         ["quality", "operations"],
