@@ -97,7 +97,7 @@ class Humans:
         rows: list[RulingRow] = []
         for verb, ruling in proving.rulings:
             try:
-                proved = verify(ruling, verb, proving.case, keys, now)
+                proved = verify(ruling, verb, proving.case, keys, now, arriving=True)
             except NotProven as error:
                 proofs.append(Proof(proven=False, why=str(error)))
                 continue

@@ -155,8 +155,13 @@ def verify(
     case: str,
     keys: Mapping[str, TrustedKey],
     now: datetime,
+    *,
+    arriving: bool = False,
 ) -> Proved:
     """Who made this ruling, with this verb, on this case, as `keys` have it at `now`.
+
+    `arriving`: nobody has seen it before, so that a key which has expired meanwhile may have
+    dated it back.
 
     Raises:
         NotProven: if nobody can be shown to have, with why in words.
@@ -166,6 +171,8 @@ def verify(
     header, claims = _opened(ruling.proof, _RULING, _Claims, keys, MAX_PROOF)
     key = keys[header.kid]
     _require_times(key, claims.iat, now)
+    if arriving and key.over(now):
+        raise NotProven(f"its key {key.kid} has expired; rule again with the one in its place")
     if not claims.iat < claims.exp <= claims.iat + LASTS_MOST.total_seconds():
         raise NotProven(f"it must be good for {LASTS_MOST.days} days at most, and is not")
     if claims.exp <= now.timestamp():

@@ -460,6 +460,15 @@ def test_an_expired_key_proves_what_it_signed_before() -> None:
         refused(SIGNED, "expired at", keys=change(ANA, expires=at))
 
 
+def test_what_an_expired_key_dates_back_does_not_arrive() -> None:
+    expires = NOW + timedelta(seconds=1)
+    keys = change(ANA, expires=expires)
+    assert verify(SIGNED, "amend", CASE, keys, NOW, arriving=True)
+    with pytest.raises(NotProven, match="has expired"):
+        verify(SIGNED, "amend", CASE, keys, expires, arriving=True)
+    assert verify(SIGNED, "amend", CASE, keys, expires)
+
+
 def test_a_key_that_nobody_trusts_proves_nothing() -> None:
     refused(SIGNED, "is not in the keyring", keys={})
     refused(SIGNED, "is not in the keyring", keys={BO.kid: KEYS[BO.kid]})
