@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from handrail.actions import Wire
 
@@ -29,12 +29,14 @@ class Call(Wire):
 
     `namespace` is the case's, empty for the inbox's own. `inbox`: the address that links in
     messages begin with, as the policy's terms have it; empty for the inbox's own setting.
+    `carried`: what an earlier run of the workflow wrote down; nobody else sets it.
     """
 
     case: str = Field(min_length=1, max_length=1_000)
     gate: str = Field(min_length=1, max_length=64)
     namespace: str = ""
     inbox: str = ""
+    carried: dict[str, JsonValue] | None = None
 
 
 class Bounced(Wire):

@@ -26,7 +26,7 @@ from temporalio.client import (
     SchedulePolicy,
     ScheduleSpec,
 )
-from temporalio.common import RetryPolicy, VersioningBehavior
+from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from handrail.actions import Aware, Wire
@@ -76,7 +76,7 @@ class Report(Wire):
     at: Aware
 
 
-@workflow.defn(name="Approvers", versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name="Approvers")
 class Approvers:
     """Tells owners of approvers who do not seem to look, if there is something new."""
 

@@ -125,13 +125,15 @@ class Book(Wire):
         return self.model_copy(update={"letters": letters})
 
 
-def see(book: Book, look: Look, now: datetime) -> Book:
-    """Enter what was seen of the gate, and every message that is due by it."""
+def see(book: Book, look: Look) -> Book:
+    """Enter what was seen of the gate, and every message that is due by it.
+
+    What a case published before it fell silent says nothing new once the gate was seen.
+    """
     known = {"ways": book.ways | look.ways, "owner": look.owner or book.owner, "fault": look.fault}
-    if look.view is None:
+    if look.view is None or (book.view is not None and not look.fresh):
         return book.model_copy(update={**known, "ended": look.ended})
-    passed = look.fresh and _time_passed(book.view, look.view, now)
-    reminding = passed and _roles(book.view) == _roles(look.view)
+    reminding = _reminded(book.view, look.view)
     seen = book.model_copy(
         update={
             **known,
@@ -289,11 +291,19 @@ def _reminders(book: Book, view: GateView) -> list[Due]:
     ]
 
 
-def _time_passed(before: GateView | None, view: GateView, now: datetime) -> bool:
-    """Whether time has done what it was to do next, and not merely been moved."""
-    if before is None or before.next is None:
+def _reminded(before: GateView | None, view: GateView) -> bool:
+    """Whether the case has let a moment pass that ended no stage: it was one to remind at.
+
+    Told by what the case shows and not by a clock: nothing else moves the next moment and
+    leaves every end where it was.
+    """
+    if before is None or before.next is None or view.next is None:
         return False
-    return before.next <= now and view.next != before.next
+    return view.next > before.next and _ends(before) == _ends(view)
+
+
+def _ends(view: GateView) -> tuple[tuple[str, datetime], ...]:
+    return tuple((stage.role, stage.until) for stage in view.stages)
 
 
 def _roles(view: GateView | None) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
@@ -60,15 +60,15 @@ class Done(Wire):
     ended: str = ""
 
 
-@workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=WORKFLOW)
 class Messages:
     """Tells people of one gate, reminds them, and says how it ended."""
 
     @workflow.init
-    def __init__(self, call: Call, book: Book | None = None) -> None:
+    def __init__(self, call: Call) -> None:
         """Begin, or go on with the book of an earlier run."""
-        self._call = call
-        self._book = book or Book()
+        self._call = call.model_copy(update={"carried": None})
+        self._book = Book.model_validate(call.carried or {})
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._nudged = False
         self._bounces: list[Bounced] = []
@@ -76,9 +76,9 @@ class Messages:
         self._seen: tuple[str, ...] = ()
 
     @workflow.run
-    async def run(self, call: Call, book: Book | None = None) -> Done:
+    async def run(self, call: Call) -> Done:
         """Follow the gate until it has closed and every message says so."""
-        del call, book
+        del call  # __init__ has it
         self._show()
         while True:
             await self._look()
@@ -121,8 +121,7 @@ class Messages:
             retry_policy=_LOOKS,
             summary="how is the gate now?",
         )
-        before = self._book
-        self._book = books.see(before, look, workflow.now())
+        self._book = books.see(self._book, look)
         stale = look.view is not None and self._over(look.view.next)
         self._waits = self._waits + 1 if stale or not look.fresh else 0
 
@@ -155,7 +154,8 @@ class Messages:
     def _renew(self) -> None:
         """Go on in a new run when the history has grown long, while nobody is being told."""
         if workflow.info().is_continue_as_new_suggested() and not self._couriers:
-            workflow.continue_as_new(args=[self._call, self._book])
+            carried = self._book.model_dump(mode="json")
+            workflow.continue_as_new(self._call.model_copy(update={"carried": carried}))
 
     # Telling
 

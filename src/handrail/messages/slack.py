@@ -37,6 +37,7 @@ _LATER = frozenset(
     {"ratelimited", "rate_limited", "service_unavailable", "fatal_error", "internal_error"}
     | {"request_timeout", "team_added_to_org", "org_login_required"}
 )
+_READ = frozenset({"conversations.history", "conversations.replies"})
 _OVER = frozenset({"message_not_found", "cant_update_message", "edit_window_closed"})
 _SERVER_ERROR = 500
 _TOO_MANY = 429
@@ -128,8 +129,11 @@ class Slack:
         # Untyped, as the library's own signatures are.
         client: Any = AsyncWebClient(token=self.token, base_url=self.url, timeout=TIMEOUT)
         form = {name: _field(each) for name, each in given.items()}
+        how: dict[str, Any] = {"data": form}
+        if method in _READ:
+            how = {"http_verb": "GET", "params": form}
         try:
-            answer: Any = await client.api_call(method, data=form)
+            answer: Any = await client.api_call(method, **how)
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _fault(method, error) from error
         return answer.data
