@@ -27,6 +27,7 @@ from handrail.cli.common import (
 )
 from handrail.cli.keys_app import keys
 from handrail.cli.output import Code, Output
+from handrail.cli.record_app import approvers, mandates, rulings
 
 
 def _version() -> str:
@@ -50,6 +51,9 @@ app = App(
 )
 app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
 app.command(keys)
+app.command(mandates)
+app.command(group=RULE)(rulings)
+app.command(group=RULE)(approvers)
 
 
 def run(argv: list[str]) -> int:

@@ -48,10 +48,10 @@ async def rule(out: Output, given: Given) -> int:
     """Rule on one gate: exactly on the action that is shown here, or was named."""
     found = settings()
     connected = await client(found)
-    gate = await _find(connected, given.gate)
+    gate = await find_gate(connected, given.gate)
     fresh = await desk.fresh(connected, gate)
     gate = fresh or gate
-    _require_digest(gate, given.digest)
+    require_digest(gate, given.digest)
     ruling = _ruling(gate, given)
     key = signing.key_of(out, found, gate, given.by)
     _show(out, gate, given, ruling)
@@ -63,7 +63,7 @@ async def rule(out: Output, given: Given) -> int:
     return _judged(out, gate, sent)
 
 
-async def _find(connected: Client, named: str) -> GateView:
+async def find_gate(connected: Client, named: str) -> GateView:
     """The open gate of that id, of an id that begins so, or the only one of a case.
 
     Raises:
@@ -87,7 +87,13 @@ async def _find(connected: Client, named: str) -> GateView:
     return found[0]
 
 
-def _require_digest(gate: GateView, named: str | None) -> None:
+def require_digest(gate: GateView, named: str | None) -> None:
+    """See that a gate asks about the action that was named, if one was.
+
+    Raises:
+        UsageError: if too little of it was named.
+        CaseError: if it asks about another.
+    """
     if named is None or fits(gate.digest, named):
         return
     if len(named) < DIGEST_PREFIX:
@@ -171,7 +177,7 @@ def _change(action: dict[str, Any], path: list[str], text: str, named: str) -> N
         fix = f"did you mean {near[0]}?" if near else f"there are: {', '.join(action)}"
         raise UsageError(f"--set {named}: there is no field {first}; {fix}")
     if not rest:
-        action[first] = _value(action[first], text)
+        action[first] = value_of(action[first], text)
         return
     inner = action[first]
     if not isinstance(inner, dict):
@@ -179,7 +185,7 @@ def _change(action: dict[str, Any], path: list[str], text: str, named: str) -> N
     _change(inner, rest, text, named)  # pyright: ignore[reportUnknownArgumentType]  # JSON
 
 
-def _value(before: Any, text: str) -> Any:
+def value_of(before: Any, text: str) -> Any:
     """Text stays text: an order number 00123 is no number. Anything else is read as JSON."""
     if isinstance(before, str):
         return text

@@ -1,4 +1,4 @@
-"""How commands sign a ruling: with the key of the person who gives it."""
+"""How commands sign a ruling or a mandate: with the key of the person who gives it."""
 
 from __future__ import annotations
 
@@ -26,10 +26,30 @@ def key_of(out: Output, given: Settings, gate: GateView, by: str) -> SigningKey 
         KeyringError: if a key, or the keyring, cannot be used.
         UsageError: if the key that was named is not that of `by`.
     """
+    key = _own(out, given, by)
+    if key is None and getattr(gate, "proof", "unproven") == "required":
+        why = "this gate counts only proven rulings"
+        raise ConfigurationError(_how_to_get_one(given, by, why))
+    return key
+
+
+def key_of_person(out: Output, given: Settings, by: str) -> SigningKey:
+    """The key that `by` signs with here what counts only when it is signed.
+
+    Raises:
+        ConfigurationError: if there is none, with how to get one.
+        KeyringError: if a key, or the keyring, cannot be used.
+        UsageError: if the key that was named is not that of `by`.
+    """
+    key = _own(out, given, by)
+    if key is None:
+        raise ConfigurationError(_how_to_get_one(given, by, "a mandate must be signed"))
+    return key
+
+
+def _own(out: Output, given: Settings, by: str) -> SigningKey | None:
     trusted, now = Keyring(given.keyring).current(), datetime.now(UTC)
     key = _named(given, by) or signing_key(given.key_dir, by, trusted, now)
-    if key is None and getattr(gate, "proof", "unproven") == "required":
-        raise ConfigurationError(_how_to_get_one(given, by))
     if key is not None and trusted and key.kid not in trusted:
         out.say(
             f"your key {key.kid} is not in {given.keyring}: have it added where the workers' "
@@ -48,11 +68,11 @@ def _named(given: Settings, by: str) -> SigningKey | None:
     return key
 
 
-def _how_to_get_one(given: Settings, by: str) -> str:
+def _how_to_get_one(given: Settings, by: str, why: str) -> str:
     program = words.program()
     return (
-        f"this gate counts only proven rulings, and {given.key_dir} holds no key of "
-        f"{words.plain(by)} that is in use; nothing was sent\n"
+        f"{why}, and {given.key_dir} holds no key of {words.plain(by)} that is in use; "
+        "nothing was sent\n"
         f"fix: `{program} keys new --person {words.plain(by)}`, then send what it names to "
         f"whoever keeps the keyring (`{program} keys trust FILE` there); or set HANDRAIL_KEY "
         "to the file of your key; or rule in the inbox"
