@@ -15,7 +15,7 @@ from handrail.working_time import Interval, after
 def ask(
     roles: Roles,
     names: Sequence[str],
-    now: datetime | None,
+    now: datetime,
     standing: Mapping[str, Sequence[str]],
 ) -> Ask:
     """Ask the roles `names`, one after the other, from `now` on.
@@ -24,10 +24,9 @@ def ask(
     """
     standing = {same_person(who): others for who, others in standing.items()}
     docs = [roles.docs[name] for name in names]
-    times = _open(docs, now) if now is not None else [()] * len(docs)
     stages = (
         _stage(name, roles.docs[name], open_, standing)
-        for name, open_ in zip(names, times, strict=True)
+        for name, open_ in zip(names, _open(docs, now), strict=True)
     )
     return Ask(stages=tuple(stages))
 

@@ -15,7 +15,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
-from handrail.actions import Ask, Finding, Kind, Limit, Ruled, Terms, Verb
+from handrail.actions import Ask, Finding, Kind, Limit, Terms
 from handrail.approvals import Approval, Count, Roles, enough
 from handrail.asking import ask
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
@@ -44,13 +44,10 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class NobodyMayApprove(HandrailError):
-    """What would be held, and nobody may approve: it is refused. `finding` says so."""
+    """What would be held, and nobody may approve: it is to be refused."""
 
     def __init__(self, why: str) -> None:
-        self.finding = Finding(
-            check="approvers", kind=Kind.REFUSE, why=f"nobody may approve it: {why}"
-        )
-        super().__init__(self.finding.why)
+        super().__init__(f"nobody may approve it: {why}")
 
 
 @dataclass(frozen=True)
@@ -108,8 +105,8 @@ class Policy:
     def asks(
         self,
         findings: Sequence[Finding],
-        facts: Facts | str,
-        now: datetime | None = None,
+        facts: Facts,
+        now: datetime,
         standing: Mapping[str, Sequence[str]] | None = None,
         *,
         barred: Sequence[str] = (),
@@ -123,18 +120,14 @@ class Policy:
         Raises:
             NobodyMayApprove: if all people together could not approve it.
         """
-        step = facts if isinstance(facts, str) else facts.step
         held = (finding for finding in findings if finding.kind is Kind.HOLD)
-        roles = dict.fromkeys(finding.role or self.role_for(step) for finding in held)
+        roles = dict.fromkeys(finding.role or self.role_for(facts.step) for finding in held)
         chains = [chain(self._roles.docs, role) or (self._default,) for role in roles]
-        if not isinstance(facts, str):
-            chains = [self._able(names, facts) for names in chains]
-            self._somebody(chains, facts, barred)
+        chains = [self._able(names, facts) for names in chains]
+        self._somebody(chains, facts, barred)
         return tuple(ask(self._roles, names, now, standing or {}) for names in chains)
 
-    def default_asks(
-        self, step: str, now: datetime | None = None, facts: Facts | None = None
-    ) -> tuple[Ask, ...]:
+    def default_asks(self, step: str, now: datetime, facts: Facts | None = None) -> tuple[Ask, ...]:
         """Whom to ask about `step` when no rule says so: a write in doubt, a failed undo.
 
         With `facts` without the roles that may not approve it. Somebody is always asked: the
@@ -160,9 +153,9 @@ class Policy:
     def unsatisfied(
         self,
         asks: Sequence[Ask],
-        approvals: Sequence[Approval] | Sequence[Ruled],
-        facts: Facts | str,
-        now: datetime | str | None = None,
+        approvals: Sequence[Approval],
+        facts: Facts,
+        now: datetime,
         barred: Sequence[str] = (),
     ) -> list[str]:
         """What is still missing before this action may run, in words.
@@ -174,25 +167,8 @@ class Policy:
         counts for two chains. `barred` (see there) never count.
         """
         names = [[stage.role for stage in ask.stages] for ask in asks]
-        if isinstance(facts, str) or not isinstance(now, datetime):
-            return self._unsatisfied_before(names, approvals, str(facts), now)
-        given = [each for each in approvals if isinstance(each, Approval)]
-        return Count(self._roles, names, facts, now, _barring(facts, barred)).lacking(given)
-
-    def _unsatisfied_before(  # until the door gives approvals
-        self, names: Any, rulings: Any, digest: str, requester: Any
-    ) -> list[str]:
-        approvals = [
-            Approval(ruling.by, ruling.at)
-            for ruling in rulings
-            if ruling.accepted
-            and ruling.verb in {Verb.APPROVE, Verb.AMEND}
-            and ruling.digest == digest != ""
-            and (ruling.proven or self.proof != "required")
-        ]
-        latest = max((given.at for given in approvals), default=_EPOCH)
-        barred = {same_person(requester): "asked for it"} if requester else {}
-        return Count(self._roles, names, None, latest, barred).lacking(approvals)
+        barring = _barring(facts, barred)
+        return Count(self._roles, names, facts, now, barring).lacking(approvals)
 
     def barred(self, requester: str | None, drafters: Sequence[str]) -> tuple[str, ...]:
         """Who may not approve an action: who asked for it and, mostly, who wrote it."""
@@ -316,10 +292,10 @@ class Policy:
         raise NobodyMayApprove(f"{roles} {have} enough different people{but}")
 
 
-def _barring(facts: Facts | None, barred: Sequence[str]) -> dict[str, str]:
+def _barring(facts: Facts, barred: Sequence[str]) -> dict[str, str]:
     """Who may not approve, and why not."""
     whys = {same_person(who): "wrote it" for who in barred}
-    asked_by = facts.requester if facts is not None else None
+    asked_by = facts.requester
     return whys | ({same_person(asked_by): "asked for it"} if asked_by else {})
 
 

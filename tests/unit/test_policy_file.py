@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -14,6 +14,9 @@ from handrail.policy import parse
 from handrail.policy_file import HoursDoc
 from handrail.policy_values import duration, written
 from tests.agents.policies import GOOD, PATH, SHAPE, policy
+
+NOW = datetime(2026, 11, 16, tzinfo=UTC)
+
 
 # What is wrong with a file
 
@@ -346,7 +349,7 @@ def test_a_damaged_file_is_refused_or_sound(cut: int, junk: str) -> None:
     text = GOOD[:cut] + junk + GOOD[cut:]
     refused: list[PolicyError] = []
     try:
-        parse(text, PATH, SHAPE).default_asks("rebook")
+        parse(text, PATH, SHAPE).default_asks("rebook", NOW)
     except PolicyError as error:
         refused.append(error)
     assert all(error.faults and "\n  fix: " in error.faults[0] for error in refused)
