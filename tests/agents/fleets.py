@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Agent, Fleet
-from tests.agents import odd_flow, odd_steps, orders_flow, orders_steps
+from tests.agents import odd_flow, odd_steps, orders_flow, orders_steps, people_flow
 
 LEAD = {
     "people": ["ana@example.com", "bo@example.com"],
@@ -37,6 +37,7 @@ WORKFLOWS = {
     "orders": orders_flow.OrderAgent,
     "patient": orders_flow.PatientAgent,
     "standing": orders_flow.StandingAgent,
+    "curious": people_flow.CuriousAgent,
 }
 
 
