@@ -225,10 +225,10 @@ async def test_an_agent_asks_a_person_and_gets_a_typed_answer(
         form: dict[str, Any] = await case.handle.query("form", seen.gate)
         assert form["properties"]["parcels"]["maximum"] == 9
         wrong = {"urgent": True, "parcels": 99}
-        record = await ana._rule("answer", case, seen, {"result": wrong})
+        record = await ana.answer(case, None, seen, result=wrong)
         assert "parcels" in record.note
         right = {"urgent": True, "carrier": "rail", "parcels": 2}
-        assert (await ana._rule("answer", case, seen, {"result": right})).accepted
+        assert (await ana.answer(case, None, seen, result=right)).accepted
         outcome = await case.outcome()
     assert (outcome.status, outcome.why) == (State.DONE, "rail, 2, True")
 
@@ -322,7 +322,7 @@ async def test_above_their_limit_people_are_not_asked_and_may_not(
         "deadline": {"after": "8h", "then": "escalate", "to": "boss"},
     }
     alone = {"autonomy": "supervised", "for": "boss"}
-    others = dict.fromkeys(("ship", "post", "call"), alone)
+    others: dict[str, Any] = dict.fromkeys(("ship", "post", "call"), alone)
     fleet = orders(tmp_path, policy(actions=others, roles={"lead": lead, "boss": BOSS}))
     async with run_fleet(fleet, trust=trust) as stage:
         case = await stage.start("orders", ORDER)

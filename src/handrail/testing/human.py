@@ -53,13 +53,14 @@ class Human:
     async def answer(
         self,
         case: CaseHandle,
-        answer: str,
+        answer: str | None = None,
         seen: GateView | None = None,
         **forged: Any,
     ) -> Ruled:
         """Say what became of a write in doubt: `happened`, `do it` or `drop`.
 
-        `result=` is what it returned, if it happened.
+        `result=` is what it returned, if it happened; or, without `answer`, the typed answer
+        that an agent asked for. `question=` is the question of an approver that it answers.
         """
         return await self._rule("answer", case, seen, {"answer": answer} | forged)
 
