@@ -176,11 +176,10 @@ class Count:
     ) -> tuple[_Voice, ...]:
         """The voices that count for something."""
         refused = refusal or self._refusal
-        asked = [name for names in self.chains for name in names]
-        live = {name for name in asked if self._may(name)}
+        asked = {name for names in self.chains for name in names if name in self.roles.docs}
         counting: dict[tuple[str, str], set[str]] = {}
         for given in approvals:
-            roles = {name for name in live if refused(name, given) is None}
+            roles = {name for name in asked if refused(name, given) is None}
             if roles:
                 counting.setdefault((given.who, given.seat), set()).update(roles)
         return tuple(_Voice(*key, frozenset(roles)) for key, roles in counting.items())
@@ -270,15 +269,11 @@ def _ways(needs: Sequence[Need]) -> list[Need]:
 
 
 def _seatings(voices: tuple[_Voice, ...]) -> Iterator[tuple[_Voice, ...]]:
-    """The ways to let each person and each seat count once."""
+    """The ways to let each seat be taken by one person. A person may still have several seats."""
     for first in voices:
-        rivals = [
-            voice
-            for voice in voices
-            if voice is not first and (voice.by == first.by or voice.seat == first.seat)
-        ]
+        rivals = [voice for voice in voices if voice.seat == first.seat and voice != first]
         if rivals:
             yield from _seatings(tuple(voice for voice in voices if voice not in rivals))
-            yield from _seatings(tuple(voice for voice in voices if voice is not first))
+            yield from _seatings(tuple(voice for voice in voices if voice != first))
             return
     yield voices
