@@ -95,6 +95,17 @@ def test_every_question_ends_with_operations_and_then_is_refused(policy: Policy)
     assert {ask.stages[0].remind for ask in asks} == {timedelta(minutes=30)}
 
 
+@pytest.mark.parametrize(("cost", "first"), [("1000", "logistics-lead"), ("1000.01", "operations")])
+def test_what_is_dearer_than_a_lead_may_approve_goes_to_operations_at_once(
+    policy: Policy, cost: str, first: str
+) -> None:
+    held = facts(cost, value=Decimal(50_000))
+    (ask,) = policy.asks(policy.holds(held), held, datetime.now(UTC))
+    assert ask.stages[0].role == first
+    assert (policy.cannot("bo@example.com", held) is None) is (first == "logistics-lead")
+    assert policy.deputy("ana@example.com", "fay@example.com") is None
+
+
 def test_its_limits_bear_all_alerts_of_the_extract_and_not_much_more(policy: Policy) -> None:
     limits = {limit.field: limit for limit in policy.limits("rebook")}
     assert limits["extra_cost"].cap == 30_000
