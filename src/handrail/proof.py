@@ -24,9 +24,8 @@ from joserfc import jws
 from joserfc.errors import JoseError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
-from handrail.actions import Ruling
+from handrail.actions import Ruling, person
 from handrail.exceptions import HandrailError
-from handrail.gate import person
 from handrail.keyring import SigningKey, TrustedKey
 
 ALGORITHM = "Ed25519"
@@ -211,7 +210,8 @@ def verify_mandate(
 ) -> tuple[dict[str, JsonValue], str, str]:
     """What was stated, by whom in the gate's spelling, and with which key.
 
-    Whether it has begun, is over or was revoked is said in it, and in the ledger.
+    Whether it has begun, is over or was revoked is said in it, and in the ledger. What a key
+    stated counts for 31 days after its end, the longest that a mandate is in force.
 
     Raises:
         NotProven: if nobody can be shown to have stated it, with why in words.
@@ -219,6 +219,10 @@ def verify_mandate(
     header, claims = _opened(text, _MANDATE, _MandateClaims, keys, MAX_MANDATE)
     key = keys[header.kid]
     _require_times(key, claims.iat, now)
+    if key.expires is not None and key.over(now - LASTS_MOST):
+        # It bears its own date: a key that leaked since could go on stating for ever.
+        days = LASTS_MOST.days
+        raise NotProven(f"its key {key.kid} expired more than {days} days ago; give it again")
     if claims.mandate.get("by") != claims.sub:
         raise NotProven("whoever signed it is not whose statement it is")
     _require_owner(key, claims.sub)

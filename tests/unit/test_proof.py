@@ -536,6 +536,16 @@ def test_a_mandate_is_proven_and_comes_back_whole() -> None:
     assert (by, kid) == ("ana@example.com", ANA.kid)
 
 
+def test_what_a_key_stated_counts_no_longer_than_a_mandate_lasts_after_its_end() -> None:
+    text = sign_mandate(Statement(), ANA, NOW)
+    expires = NOW + timedelta(seconds=1)
+    keys = change(ANA, expires=expires)
+    payload, _, _ = verify_mandate(text, keys, expires + LASTS_MOST - timedelta(seconds=1))
+    assert payload["by"] == ANA.person
+    with pytest.raises(NotProven, match="expired more than 31 days ago; give it again"):
+        verify_mandate(text, keys, expires + LASTS_MOST)
+
+
 @pytest.mark.parametrize(
     ("make", "says"),
     [
