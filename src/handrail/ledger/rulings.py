@@ -140,18 +140,28 @@ def use(connection: sa.Connection, jtis: Sequence[str], key: str) -> None:
         RulingUsed: if another write has used one, or it was never recorded.
     """
     wanted = sorted(set(jtis))
-    # In one order, so that two writes which bring the same ones cannot lock each other out.
-    found = sa.select(rulings.c.jti, rulings.c.effect).where(rulings.c.jti.in_(wanted))
-    locked = connection.execute(found.order_by(rulings.c.jti).with_for_update())
+    locked = connection.execute(_LOCK, {"b_jtis": wanted})
     users = {row.jti: row.effect for row in locked}
     for jti in wanted:
         if users.get(jti, "") not in {None, key}:
             raise RulingUsed(jti, users.get(jti))
-    mark = sa.update(rulings).where(rulings.c.jti.in_(wanted), rulings.c.effect.is_(None))
-    connection.execute(mark.values(effect=key))
+    connection.execute(_MARK, {"b_jtis": wanted, "b_key": key})
 
 
 _insert = Insert(rulings)
+_wanted = rulings.c.jti.in_(sa.bindparam("b_jtis", expanding=True))
+_LOCK = (
+    sa.select(rulings.c.jti, rulings.c.effect)
+    .where(_wanted)
+    # In one order, so that two writes which bring the same ones cannot lock each other out.
+    .order_by(rulings.c.jti)
+    .with_for_update()
+)
+_MARK = (
+    sa.update(rulings)
+    .where(_wanted, rulings.c.effect.is_(None))
+    .values(effect=sa.bindparam("b_key"))
+)
 
 
 def _values(row: RulingRow) -> dict[str, Any]:
