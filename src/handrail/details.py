@@ -396,8 +396,7 @@ def _answer_lines(gate: GateView) -> list[str]:
     lines = [f"**To answer:** {gate.inbox}/gates/{gate.case}/{gate.gate}", ""] if gate.inbox else []
     if gate.proof == "required":
         why = "Only proven rulings count: a signal that is sent from this page is refused."
-        shell = f"`handrail approve {gate.gate} --digest {gate.digest[:DIGEST_PREFIX]}`"
-        return [*lines, why, "", f"In a shell, with a key of your own: {shell}", ""]
+        return [*lines, why, "", f"In a shell, with a key of your own: `{_shell(gate)}`", ""]
     return lines + _signal_lines(gate)
 
 
@@ -414,11 +413,15 @@ def _signal_lines(gate: GateView) -> list[str]:
         signals.setdefault(ruling, []).append(f"`{signal}`")
     for ruling, names in signals.items():
         lines += [f"{' or '.join(names)}:", "", as_code(json.loads(ruling)), ""]
-    who = f"--digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
-    said = {GateKind.IN_DOUBT: f"answer {gate.gate} happened"}.get(
-        gate.kind, f"approve {gate.gate}"
-    )
-    return [*lines, f"Or in a shell: `handrail {said} {who}`", ""]
+    return [*lines, f"Or in a shell: `{_shell(gate)}`", ""]
+
+
+def _shell(gate: GateView) -> str:
+    said = {
+        GateKind.IN_DOUBT: f"answer {gate.gate} happened",
+        GateKind.QUESTION: f"answer {gate.gate} 'JSON'",
+    }.get(gate.kind, f"approve {gate.gate}")
+    return f"handrail {said} --digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
 
 
 def _code(text: str) -> str:

@@ -29,8 +29,8 @@ from joserfc.jwk import OKPKey
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from handrail.actions import Aware, Wire, canonical
+from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
-from handrail.gate import person as one_spelling
 from handrail.policy_text import Stamp, stamp_of
 
 MAX_BYTES = 1024 * 1024

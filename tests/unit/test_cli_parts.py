@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -12,11 +13,14 @@ import pytest
 from handrail.cli import words
 from handrail.cli.app import app
 from handrail.cli.board import counts, table
+from handrail.cli.inbox import lines
 from handrail.cli.listing import query
 from handrail.cli.output import UsageError
-from handrail.cli.rulings import amended
+from handrail.cli.rulings import Given, amended, ruling_of
 from handrail.desk import ImpossibleName
+from handrail.details import GateView
 from handrail.dev import CaseRow
+from handrail.gate import GateKind
 from handrail.states import State
 
 ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
@@ -93,5 +97,98 @@ def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_completion_knows_the_commands(shell: Any) -> None:
     script = app.generate_completion(prog_name="handrail", shell=shell)
-    for command in ("start", "inbox", "approve", "roll-back", "doctor"):
+    for command in ("start", "inbox", "approve", "roll-back", "doctor", "rotate"):
         assert command in script
+
+
+def gate(kind: GateKind, **more: Any) -> GateView:
+    return GateView.model_validate(
+        {
+            "gate": "g1",
+            "case": "pay:1",
+            "kind": kind,
+            "step": "pay",
+            "title": "Pay.",
+            "action": {"kg": 5},
+            "digest": "ab" * 32,
+            "why": "large",
+            "waiting_for": ["lead"],
+            "people": ["ana@example.com"],
+            "opened": datetime.now(UTC),
+            "deadline": None,
+            "then": [],
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", list(GateKind))
+def test_every_kind_of_gate_is_shown_with_commands_that_can_be_typed(kind: GateKind) -> None:
+    view = gate(kind)
+    shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
+    for name, command in words.commands(view).items():
+        assert command in shown
+        verb, *rest = shlex.split(command.partition("handrail ")[2] or command)[:3]
+        assert verb in {"approve", "reject", "amend", "answer"}, command
+        assert rest[0] == "g1"
+        assert name in {"approve", "reject", "amend", "answer", "happened", "do-it", "drop"}
+        app.parse_args(shlex.split(command)[1:])
+
+
+def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:
+    said = {"by": "ana@x", "to": "bo@x", "text": "why?\u202e", "at": datetime.now(UTC)}
+    asked = [{"id": "q1", **said}, {"id": "q2", **said, "answer": "because"}]
+    view = gate(GateKind.WRITE, asked=asked, given=["cy@x"], proof="required")
+    shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
+    assert "by ana@x, of bo@x (--question q1)" in shown
+    assert "> why?\\u202e" in shown
+    assert "> because" in shown
+    assert "(unproven)" not in shown
+
+
+def given(verb: str, **more: Any) -> Given:
+    return Given(gate="g1", verb=verb, by="ana@example.com", **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "said"),
+    [
+        (GateKind.IN_DOUBT, {"said": "do-it"}, {"answer": "do it"}),
+        (
+            GateKind.IN_DOUBT,
+            {"said": "happened", "result": "[1]"},
+            {"answer": "happened", "result": [1]},
+        ),
+        (GateKind.QUESTION, {"said": '{"a": 1}'}, {"result": {"a": 1}}),
+        (GateKind.QUESTION, {"result": "7"}, {"result": 7}),
+        (
+            GateKind.WRITE,
+            {"said": "because", "question": "q1"},
+            {"answer": "because", "question": "q1"},
+        ),
+    ],
+)
+def test_an_answer_is_what_the_gate_takes(
+    kind: GateKind, more: dict[str, Any], said: dict[str, Any]
+) -> None:
+    ruling = ruling_of(gate(kind), given("answer", **more))
+    assert ruling.model_dump(exclude_defaults=True, exclude={"gate", "digest", "by"}) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "says"),
+    [
+        (GateKind.WRITE, {"said": "happened"}, "approved, amended or rejected"),
+        (GateKind.IN_DOUBT, {"said": "perhaps"}, "happened, do-it, drop"),
+        (GateKind.IN_DOUBT, {}, "happened, do-it, drop"),
+        (GateKind.IN_DOUBT, {"said": "drop", "result": "1"}, "goes with `happened`"),
+        (GateKind.QUESTION, {}, "give the answer as JSON"),
+        (GateKind.QUESTION, {"said": "1", "result": "1"}, "give the answer as JSON"),
+        (GateKind.QUESTION, {"said": "yes please"}, "the answer is not JSON"),
+    ],
+)
+def test_an_answer_that_the_gate_does_not_take_is_wrong_usage(
+    kind: GateKind, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        ruling_of(gate(kind), given("answer", **more))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -12,7 +12,18 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from handrail.actions import Action, Ask, Basis, Finding, Kind, Moved, Receipt, Stage, digest_of
+from handrail.actions import (
+    Action,
+    Ask,
+    Basis,
+    Finding,
+    Kind,
+    Moved,
+    Receipt,
+    Stage,
+    Terms,
+    digest_of,
+)
 from handrail.case import Case, Model
 from handrail.details import LARGEST_PAGE, as_code, how_to_answer, markdown, quoted, spelt_out
 from handrail.gate import GateKind, Question
@@ -102,7 +113,11 @@ def test_nothing_invisible_is_left(text: str) -> None:
     assert spelt_out("héllo 你好 🙂\n\t") == "héllo 你好 🙂\n\t"
 
 
-def asked(text: str, kind: GateKind = GateKind.WRITE) -> Case:
+def asked(
+    text: str,
+    kind: GateKind = GateKind.WRITE,
+    proof: Literal["required", "unproven"] = "unproven",
+) -> Case:
     """A case in which everything that the outside can write is `text`."""
     case = Case()
     case.begin(f"orders:{text}", "Fulfils orders.", text, None, NOW)
@@ -117,6 +132,7 @@ def asked(text: str, kind: GateKind = GateKind.WRITE) -> Case:
         asks=(Ask(stages=(Stage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),)),),
         findings=(Finding(check="rule", kind=Kind.HOLD, why=text),),
         basis=Basis(rationale=text, confidence=0.5, evidence={"mail": text}),
+        terms=Terms(proof=proof),
     )
     case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
     case.receipts.append(Receipt(key=f"orders:{text}/pay/1", step="pay", digest="d", at=NOW))
@@ -159,6 +175,7 @@ def test_a_page_stays_under_what_temporal_takes(size: int) -> None:
         (GateKind.WRITE, {"approve", "reject", "amend"}),
         (GateKind.IN_DOUBT, {"answer"}),
         (GateKind.UNDO, {"approve", "reject"}),
+        (GateKind.QUESTION, {"answer", "reject"}),
     ],
 )
 def test_the_page_gives_each_signal_with_the_json_it_needs(
@@ -175,3 +192,22 @@ def test_the_page_gives_each_signal_with_the_json_it_needs(
         assert ruling["gate"] == "g1"
         assert view.digest.startswith(ruling["digest"])
         assert ruling in [json.loads(fence) for fence in fences]
+
+
+@pytest.mark.parametrize("proof", ["required", "unproven"])
+@pytest.mark.parametrize(
+    ("kind", "command"),
+    [
+        (GateKind.WRITE, "handrail approve g1 --digest"),
+        (GateKind.UNDO, "handrail approve g1 --digest"),
+        (GateKind.IN_DOUBT, "handrail answer g1 happened --digest"),
+        (GateKind.QUESTION, "handrail answer g1 'JSON' --digest"),
+    ],
+)
+def test_the_page_names_a_command_that_the_gate_takes(
+    kind: GateKind, command: str, proof: Literal["required", "unproven"]
+) -> None:
+    page = markdown(asked("x", kind, proof).view())
+    assert command in page
+    assert "--by you@example.com" in page
+    assert ("Send a Signal" in page) is (proof == "unproven")

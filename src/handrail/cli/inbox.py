@@ -20,6 +20,7 @@ _ASKS = {
     GateKind.WRITE: "May this be done?",
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
+    GateKind.QUESTION: "The agent asks.",
 }
 
 
@@ -64,10 +65,12 @@ def lines(gate: GateView, now: datetime, url: str = "") -> list[Text]:
     )
     if gate.given:
         agreed = words.plain(", ".join(gate.given))
-        found.append(words.label("agreed", f"{agreed} (unproven)"))
+        unproven = "" if gate.proof == "required" else " (unproven)"
+        found.append(words.label("agreed", f"{agreed}{unproven}"))
     found.append(words.label("until", words.moment(gate.deadline)))
     found += [words.label("then", words.plain(line)) for line in gate.then]
     found += _what_the_agent_says(gate)
+    found += _what_was_asked(gate)
     if url:
         found.append(words.label("page", url))
     found += [words.label(name, text) for name, text in words.commands(gate).items()]
@@ -92,4 +95,17 @@ def _what_the_agent_says(gate: GateView) -> list[Text]:
         found += [words.label("agent says", sure), words.quotation(gate.rationale)]
     if gate.evidence is not None:
         found += [words.label("evidence", " "), words.code(gate.evidence)]
+    return found
+
+
+def _what_was_asked(gate: GateView) -> list[Text]:
+    found: list[Text] = []
+    for each in gate.asked:
+        to = words.plain(each.to)
+        found += [
+            words.label("asked", f"by {words.plain(each.by)}, of {to} (--question {each.id})"),
+            words.quotation(each.text),
+        ]
+        if each.answer is not None:
+            found += [words.label("answered", to), words.quotation(each.answer)]
     return found

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from rich.text import Text
 
+from handrail.actions import person as one_spelling
 from handrail.cli import words
 from handrail.cli.context import settings, text_of
 from handrail.cli.output import Code, Output, UsageError
-from handrail.gate import person as one_spelling
 from handrail.keyring import Keyring, SigningKey, TrustedKey, first_fault, private_keys
 
 if TYPE_CHECKING:

@@ -52,7 +52,7 @@ async def rule(out: Output, given: Given) -> int:
     fresh = await desk.fresh(connected, gate)
     gate = fresh or gate
     require_digest(gate, given.digest)
-    ruling = _ruling(gate, given)
+    ruling = ruling_of(gate, given)
     key = signing.key_of(out, found, gate, given.by)
     _show(out, gate, given, ruling)
     if not _agreed(out, given):
@@ -104,7 +104,12 @@ def require_digest(gate: GateView, named: str | None) -> None:
     )
 
 
-def _ruling(gate: GateView, given: Given) -> Ruling:
+def ruling_of(gate: GateView, given: Given) -> Ruling:
+    """What was typed, as a ruling on this gate.
+
+    Raises:
+        UsageError: if the gate does not take it, or it is no ruling.
+    """
     said: dict[str, Any] = {
         "gate": gate.gate,
         "digest": gate.digest,
@@ -129,7 +134,7 @@ def _answer(gate: GateView, given: Given) -> dict[str, Any]:
         return {"answer": given.said, "question": given.question}
     if gate.kind is GateKind.IN_DOUBT:
         return _of_doubt(given)
-    if gate.kind != "question":
+    if gate.kind is not GateKind.QUESTION:
         raise UsageError("this gate is approved, amended or rejected; --question ID answers one")
     if (given.said is None) == (given.result is None):
         raise UsageError("give the answer as JSON, or --result with it")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.output import Output, UsageError
 from handrail.exceptions import ConfigurationError
-from handrail.gate import person
 from handrail.keyring import Keyring, SigningKey, signing_key
 from handrail.proof import sign
 
@@ -27,7 +27,7 @@ def key_of(out: Output, given: Settings, gate: GateView, by: str) -> SigningKey 
         UsageError: if the key that was named is not that of `by`.
     """
     key = _own(out, given, by)
-    if key is None and getattr(gate, "proof", "unproven") == "required":
+    if key is None and gate.proof == "required":
         why = "this gate counts only proven rulings"
         raise ConfigurationError(_how_to_get_one(given, by, why))
     return key

@@ -124,9 +124,12 @@ def commands(gate: GateView, by: str | None = None) -> dict[str, str]:
             what: f"{program()} answer {gate.gate} {what} {rest}"
             for what in ("happened", "do-it", "drop")
         }
+    reject = f"{program()} reject {gate.gate} {rest} {why}"
+    if gate.kind is GateKind.QUESTION:
+        return {"answer": f"{program()} answer {gate.gate} 'JSON' {rest}", "reject": reject}
     found = {
         "approve": f"{program()} approve {gate.gate} {rest}",
-        "reject": f"{program()} reject {gate.gate} {rest} {why}",
+        "reject": reject,
     }
     if gate.kind is GateKind.WRITE and gate.action:
         judged = " ".join(finding.check for finding in gate.findings)
