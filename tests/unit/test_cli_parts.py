@@ -87,7 +87,8 @@ def test_the_table_fits_the_terminal_and_says_how_many_are_left_out() -> None:
 def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
     code = (
         "import sys; from handrail.cli.app import run; run(['start', '--help']); "
-        "print({'temporalio', 'pydantic', 'sqlalchemy'} & {*sys.modules})"
+        "run(['keys', '--help']); "
+        "print({'temporalio', 'pydantic', 'sqlalchemy', 'joserfc'} & {*sys.modules})"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--stream" in done.stdout
