@@ -18,7 +18,11 @@ HandrailError
 ├── Final                   raised by a step: it did not happen, trying again is no use
 ├── NotDone                 raised by a write step: it certainly did not happen; try again
 ├── RuleFailed              a rule could not be judged: it holds (handrail.rules)
+├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
+├── RulingUsed              a ruling was used for another write (handrail.ledger)
+├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
+├── NoMandate               a mandate cannot be given, or not be read (handrail.mandates)
 ├── KeyUsed                 a write's key was used for another action (handrail.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.effects)
 ├── NotProven               a ruling is not signed by whom it names (handrail.proof)
