@@ -15,10 +15,11 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Basis, Decision, Event, Outcome, Ruled
-from handrail.case import BadSignal, Model, read
+from handrail.case import Model
 from handrail.conductor import Conductor
 from handrail.details import CaseView, GateView
 from handrail.performing import perform
+from handrail.signals import BadSignal, read
 from handrail.states import State
 from handrail.steps import Decide, Notify, Read, Write, as_decided, decided_type
 

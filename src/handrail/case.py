@@ -7,7 +7,6 @@ updates alike, and never raises.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -37,15 +36,13 @@ from handrail.actions import (
 from handrail.details import CaseView, ClosedView, GateView, LogLine
 from handrail.exceptions import HandrailError
 from handrail.gate import AGENT, Asked, Gate, GateKind, Question
+from handrail.signals import BadSignal, first_fault, read
 from handrail.states import State, may_move
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from temporalio.api.common.v1 import Payload
-
-MAX_RULING = 64 * 1024
-"""Bytes of the largest ruling that is looked at."""
 
 MAX_RECORDED = 500
 """Refused rulings that are kept; beyond it only their number grows."""
@@ -59,10 +56,6 @@ PROVEN_AT_ONCE = 50
 """Rulings that one activity proves."""
 
 _CARRIED_LOG = 200
-
-
-class BadSignal(HandrailError):
-    """What a human or a program sent cannot be read."""
 
 
 class UndoEntry(Wire):
@@ -96,18 +89,6 @@ class Carried(Wire):
     usage: Usage
 
 
-class Said(Wire):
-    """Who asks for a pause, a stop or a roll-back, and why. Both may be left out."""
-
-    by: str = ""
-    why: str = ""
-
-    def words(self, what: str) -> str:
-        """In words, marked as unproven."""
-        who = f" by {self.by} (unproven)" if self.by else ""
-        return f"{what}{who}{f': {self.why}' if self.why else ''}"
-
-
 @dataclass(frozen=True)
 class Model:
     """What the answers to one question must be made of: an action, or a write's result."""
@@ -122,7 +103,7 @@ class Model:
         try:
             self.result.validate_python(result)
         except ValidationError as error:
-            return f"`result` is not what this write returns: {_first(error)}"
+            return f"`result` is not what this write returns: {first_fault(error)}"
         return None
 
     def form(self, kind: GateKind) -> dict[str, Any]:
@@ -388,7 +369,7 @@ class Case:
         except BadSignal as error:
             return _refused(verb, now, str(error))
         except ValidationError as error:
-            return _refused(verb, now, _first(error))
+            return _refused(verb, now, first_fault(error))
         if ruling.gate in self.gates:
             return ruling
         note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
@@ -491,51 +472,6 @@ class Case:
             for entry in self.undos
         ]
         self.note(f"{receipt.step} {receipt.how}", now)
-
-
-def read(payloads: Sequence[Payload]) -> dict[str, Any]:
-    """Read one JSON object from what came with a signal or update.
-
-    Raises:
-        BadSignal: if it is anything else, with what to send instead.
-    """
-    if len(payloads) != 1:
-        raise BadSignal(f"send one JSON object, not {'several' if payloads else 'nothing'}")
-    payload = payloads[0]
-    encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
-    if encoding != "json/plain":
-        raise BadSignal(f"send JSON, not the encoding {encoding[:40]!r}")
-    if len(payload.data) > MAX_RULING:
-        raise BadSignal(f"it has {len(payload.data)} bytes; {MAX_RULING} are the most")
-    try:
-        value = json.loads(payload.data)
-    except (ValueError, RecursionError):
-        raise BadSignal("it is not JSON") from None
-    if not isinstance(value, dict):
-        raise BadSignal("send one JSON object with the fields of a ruling")
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
-
-
-def said(payloads: Sequence[Payload]) -> Said:
-    """Who asks, and why, from a control signal. An empty one is fine.
-
-    Raises:
-        BadSignal: if it is neither empty nor such an object.
-    """
-    if not payloads:
-        return Said()
-    null = payloads[0].metadata.get("encoding") == b"binary/null"
-    if len(payloads) == 1 and (null or payloads[0].data in {b"", b"null", b'""'}):
-        return Said()
-    try:
-        return Said.model_validate(read(payloads))
-    except ValidationError as error:
-        raise BadSignal(_first(error)) from error
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
 
 
 def _refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> Ruled:

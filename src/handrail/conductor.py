@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -29,21 +29,19 @@ from handrail.actions import (
     Kind,
     Notice,
     Outcome,
-    Proof,
-    Proving,
     Ruled,
     Told,
     Verdict,
     Whom,
     digest_of,
 )
-from handrail.calls import Call
-from handrail.case import BadSignal, Carried, Case, Model, Pending, Said, UndoEntry, said
-from handrail.details import GateView
+from handrail.aside import Aside, Explain
+from handrail.case import Carried, Case, Model, Pending, UndoEntry
 from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
-from handrail.gate import Asked, Closing, Question, next_moment
-from handrail.performing import CALL, HEARTBEAT, PROVE, WHOM, cause, engine, perform
+from handrail.gate import Closing, Question, next_moment
+from handrail.performing import HEARTBEAT, WHOM, cause, engine, perform
 from handrail.shown import AGENT, STATE, Shown
+from handrail.signals import BadSignal, Said, said
 from handrail.states import State
 from handrail.steps import RETRY, Notify, Write
 
@@ -52,12 +50,6 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
-
-Explain = Callable[[str, GateView], Awaitable[str]]
-"""How an agent answers an approver's question about an open gate."""
-
-_AT_MOST = timedelta(seconds=30)
-"""How long a case that is over waits for its messages."""
 
 LONG_RUN = 1_000
 """Events after which a case that renews itself continues as new: about 150 steps."""
@@ -68,18 +60,13 @@ class Conductor:
 
     def __init__(self, kind: type, explain: Explain | None = None) -> None:
         """Begin the case. Signals may come before its `run` does: after a reset they do."""
-        self._explain = explain
-        self._proving: asyncio.Task[None] | None = None
-        self._awaited: dict[int, Ruled | None] = {}
-        self._side: set[asyncio.Task[None]] = set()
-        self._explaining: set[tuple[str, str]] = set()
-        self._untold: set[str] = set()
         info = workflow.info()
         carried = workflow.memo_value("carried", None, type_hint=Carried)
         requester = workflow.memo_value("requested_by", None, type_hint=str)
         title = ((kind.__doc__ or "").strip() or info.workflow_type).splitlines()[0]
         self.case = Case()
         self.case.begin(info.workflow_id, title, requester, carried, workflow.now())
+        self._aside = Aside(self.case, explain, self._show_details)
         self._shown = Shown(
             agent=info.typed_search_attributes.get(AGENT),
             state=info.typed_search_attributes.get(STATE),
@@ -90,48 +77,15 @@ class Conductor:
     def rule(self, verb: str, payloads: Sequence[Payload]) -> Ruled | Pending:
         """Take a ruling: judge it and keep its record, or have it proven first."""
         judged = self.case.receive(verb, payloads, workflow.now())
-        if isinstance(judged, Pending) and (self._proving is None or self._proving.done()):
-            self._proving = asyncio.create_task(self._prove_all())
+        if isinstance(judged, Pending):
+            self._aside.prove()
         self._show_details()
         return judged
 
     async def ruled(self, verb: str, payloads: Sequence[Payload]) -> Ruled:
         """Take a ruling, and return the record when it is judged."""
         judged = self.rule(verb, payloads)
-        if isinstance(judged, Ruled):
-            return judged
-        number = judged.number
-        self._awaited[number] = None
-        await workflow.wait_condition(lambda: self._awaited[number] is not None)
-        record = self._awaited.pop(number)
-        assert record is not None  # noqa: S101  # it was waited for
-        return record
-
-    async def _prove_all(self) -> None:
-        """Have the rulings proven that came, in their order, and judge them."""
-        while self.case.pending:
-            batch, proving = self.case.proving()
-            proofs = await self._proofs(proving)
-            for came, proof in zip(batch, proofs, strict=True):
-                self._prove(came, proof)
-            self._show_details()
-
-    async def _proofs(self, proving: Proving) -> Sequence[Proof]:
-        try:
-            # While it runs the gate's time goes on, and other steps do.
-            proofs: tuple[Proof, ...] = await engine(
-                PROVE, proving, tuple[Proof, ...], f"who sent {len(proving.rulings)} rulings?"
-            )
-        except ActivityError as error:
-            why = f"who sent it could not be looked at: {cause(error)}; send it again"
-            proofs = (Proof(proven=False, why=why),) * len(proving.rulings)
-        return proofs
-
-    def _prove(self, came: Pending, proof: Proof) -> None:
-        self.case.pending.remove(came)
-        record = self.case.prove(came, proof)
-        if came.number in self._awaited:
-            self._awaited[came.number] = record
+        return judged if isinstance(judged, Ruled) else await self._aside.proven(judged)
 
     def pause(self, payloads: Sequence[Payload]) -> None:
         """Begin no further step."""
@@ -346,7 +300,7 @@ class Conductor:
                 self._keep(attempt, await handle)
             raise
         self._keep(attempt, answer)
-        self._tell_people()
+        self._aside.tell()
         return answer
 
     def _keep(self, attempt: Attempt, answer: Answer) -> None:
@@ -365,8 +319,7 @@ class Conductor:
         if not case.paused:
             case.move(State.WAITING, workflow.now(), question.why)
         self._publish()
-        self._untold.add(gate)
-        self._tell_people()
+        self._aside.tell(gate)
         try:
             while (closing := case.gates[gate].closed) is None:
                 await self._wait(gate)
@@ -375,7 +328,7 @@ class Conductor:
             raise
         finally:
             # Its messages are locked when the write is made: it shall not wait for them.
-            self._untold.add(gate)
+            self._aside.tell_later(gate)
         case.answered(gate, workflow.now())
         if case.state is State.WAITING and not case.open_gates:
             undoing = case.rolling_back
@@ -397,69 +350,14 @@ class Conductor:
             )
         stirred = gate in case.stirred
         case.stirred.discard(gate)
-        for asked in case.questions_to_agent(gate):
-            self._answer(gate, asked)
+        self._aside.explain(gate)
         if not stirred:
             # What came in time is judged first, however long its proof takes.
             await workflow.wait_condition(lambda: not case.proves(gate))
         passed = case.pass_time(gate, workflow.now())
         if passed or (stirred and case.gates[gate].closed is None):
             self._publish()
-            self._untold.add(gate)
-            self._tell_people()
-
-    # What an approver asks the agent
-
-    def _answer(self, gate: str, asked: Asked) -> None:
-        if (gate, asked.id) not in self._explaining:
-            self._explaining.add((gate, asked.id))
-            self._aside(self._explained(gate, asked))
-
-    async def _explained(self, gate: str, asked: Asked) -> None:
-        answer = "this agent answers no questions; its reasons and evidence are all there is"
-        if self._explain is not None:
-            view = details.view(self.case.gates[gate], self.case.id)
-            try:
-                answer = await self._explain(asked.text, view)
-            # The agent's own code: whatever it raises, the approver must not wait for it.
-            except Exception as error:  # noqa: BLE001
-                answer = f"the agent could not answer: {cause(error)}"
-        if self.case.gates[gate].closed is None:
-            self.case.explained(gate, asked.id, str(answer), workflow.now())
-            self._show_details()
-
-    # Messages to people
-
-    def _tell_people(self) -> None:
-        """Have people told by message of the gates that opened, changed or closed."""
-        for gate in sorted(self._untold):
-            inbox = self.case.gates[gate].question.terms.inbox
-            if inbox:
-                self._aside(self._call(Call(case=self.case.id, gate=gate, inbox=inbox)))
-        self._untold.clear()
-
-    async def _call(self, call: Call) -> None:
-        try:
-            await engine(CALL, call, None, "tell the people who are asked")
-        except ActivityError as error:
-            self.note(f"nobody could be told by message of {call.gate}: {cause(error)}")
-
-    def _aside(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do something beside the case, which does not wait for it before its end."""
-        task = asyncio.create_task(work)
-        self._side.add(task)
-        task.add_done_callback(self._side.discard)
-
-    async def _quiet(self) -> None:
-        """Answer everybody, and finish what was done aside, before the case is over."""
-        if self._proving is not None:
-            self._proving.cancel()
-        for came in list(self.case.pending):
-            self._prove(came, Proof(proven=False, why="the case has ended"))
-        self._tell_people()
-        if self._side:
-            await workflow.wait(list(self._side), timeout=_AT_MOST.total_seconds())
-        await workflow.wait_condition(workflow.all_handlers_finished)
+            self._aside.tell(gate)
 
     # From beginning to end
 
@@ -468,9 +366,9 @@ class Conductor:
         try:
             outcome = await self._conduct(run, window)
         except (ApplicationError, asyncio.CancelledError):
-            await self._unbroken(self._quiet())
+            await self._unbroken(self._aside.finish())
             raise
-        await self._unbroken(self._quiet())
+        await self._unbroken(self._aside.finish())
         return outcome
 
     async def _conduct(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:

@@ -8,18 +8,15 @@ limits, and at last what a human must be asked. Asked is only what would otherwi
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import inspect
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from pydantic import BaseModel, JsonValue, ValidationError
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import to_jsonable_python
 from temporalio import activity
-from temporalio.exceptions import ApplicationError
 
 from handrail.actions import (
     Action,
@@ -45,7 +42,7 @@ from handrail.actions import (
 from handrail.boundaries import reached
 from handrail.calls import Call
 from handrail.checks import Check
-from handrail.effects import BadResult, Doubt, KeyUsed, Leave, as_current, once
+from handrail.effects import Doubt, KeyUsed, Leave, as_current, once
 from handrail.exceptions import Final, StepError
 from handrail.gate import GateKind
 from handrail.humans import Humans, server_time
@@ -53,20 +50,13 @@ from handrail.keyring import Trust
 from handrail.ledger import EffectState, Intent, Ledger, OverLimit
 from handrail.performing import CALL, PROVE, WHOM
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, PolicyFile
-from handrail.steps import Decide, Notify, Posture, Read, Step, Write, decided_type
-
-BEAT = timedelta(seconds=1)
-"""How often a running ordinary activity shows that its worker is alive."""
+from handrail.stepping import HOPELESS, Activity, as_activity, run_step, this_case
+from handrail.steps import Decide, Notify, Read, Step, Write, decided_type
 
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
 
-LONGEST = 4_000
-"""Characters of an error's text that go into a history."""
-
 log = logging.getLogger("handrail.door")
-
-Activity = Callable[..., Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -131,13 +121,13 @@ class Door:
     def _activity(self, step: Step[..., Any]) -> Activity:
         match step:
             case Write():
-                return _as_activity(step, _writing(self, step), Answer)
+                return as_activity(step, _writing(self, step), Answer)
             case Notify():
-                return _as_activity(step, _notifying(self, step), Told)
+                return as_activity(step, _notifying(self, step), Told)
             case Decide():
-                return _as_activity(step, _deciding(self, step), decided_type(step))
+                return as_activity(step, _deciding(self, step), decided_type(step))
             case Read():
-                return _as_activity(step, _reading(step), step.returns)
+                return as_activity(step, _reading(step), step.returns)
             case _:
                 raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
 
@@ -231,8 +221,7 @@ class Door:
 
     def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
         """A bad action of the same kind, as the step makes one; None if it cannot."""
-        found = next(s for s in self.steps if isinstance(s, Write) and s.name == facts.step)
-        plant = cast("Write[Any, Any]", found).plant
+        plant = next(w.plant for w in self._writes() if w.name == facts.step)
         if plant is None:
             return None
         try:
@@ -244,6 +233,9 @@ class Door:
         if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
             return None
         return bad.model_dump(mode="json")
+
+    def _writes(self) -> list[Write[Any, Any]]:
+        return [cast("Write[Any, Any]", step) for step in self.steps if isinstance(step, Write)]
 
     def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
         return Facts(
@@ -341,7 +333,7 @@ class Door:
             return failed.model_copy(update={"token": row.owner}) if row and unknown else failed
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
-            last = isinstance(error, _HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
+            last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
             return self._failed(policy, step, verdict, error)
@@ -417,15 +409,15 @@ async def _look(check: Check[Any], action: Action) -> Finding | None:
 
 def _reading(step: Read[..., Any]) -> Activity:
     async def run(*args: Any) -> Any:
-        return await _run(step, args)
+        return await run_step(step, args)
 
     return run
 
 
 def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
     async def run(*args: Any) -> Decided[Any]:
-        decision = await _run(step, args)
-        case = _case()
+        decision = await run_step(step, args)
+        case = this_case()
         foreseen = await door.foresee(decision, case)
         reached("decide:foreseen", case)
         kind = type(decision.action).__name__
@@ -442,7 +434,7 @@ def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
         if refused is not None:
             return Told(sent=False, why=refused.why)
         with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
-            return Told(sent=True, result=to_jsonable_python(await _run(step, args)))
+            return Told(sent=True, result=to_jsonable_python(await run_step(step, args)))
 
     return run
 
@@ -457,106 +449,3 @@ def _writing(door: Door, step: Write[Any, Any]) -> Activity:
             return await working
 
     return run
-
-
-async def _run(step: Step[..., Any], args: Sequence[Any]) -> Any:
-    """Run a step's function in its time, and see that it returns what it declares."""
-    case = _case()
-    reached(f"{step.posture}:before", case)
-    async with asyncio.timeout(step.timeout.total_seconds()):
-        result = await step.fn(*args)
-    reached(f"{step.posture}:after", case)
-    try:
-        return step.adapter.validate_python(result)
-    except ValidationError as error:
-        raise StepError(
-            f"{step.name} is declared to return {step.returns}, and returned "
-            f"{type(result).__name__}: {_first(error)}; correct the step, or its declaration"
-        ) from error
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}".lstrip(": ")
-
-
-def _case() -> str:
-    return activity.info().workflow_id or ""
-
-
-def _as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
-    """Give `run` the name and the types by which Temporal registers and decodes it."""
-
-    async def entry(*args: Any) -> Any:
-        with _errors(step):
-            async with _beating():
-                return await run(*args)
-
-    parameters = list(step.parameters)
-    if step.posture is Posture.WRITE:
-        parameters[1] = _parameter("attempt", Attempt)
-    elif step.posture is Posture.NOTIFY:
-        parameters.insert(0, _parameter("_notice", Notice))
-    parameters = [p.replace(default=inspect.Parameter.empty) for p in parameters]
-    signed = cast("Any", entry)
-    signed.__name__ = step.name
-    signed.__doc__ = inspect.getdoc(step.fn)
-    signed.__signature__ = inspect.Signature(parameters, return_annotation=returns)
-    signed.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
-    return activity.defn(name=step.name)(entry)
-
-
-def _parameter(name: str, kind: type) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
-
-
-_HOPELESS = (
-    Final,
-    StepError,
-    BadResult,
-    ValidationError,
-    PydanticSerializationError,
-    TypeError,
-    AttributeError,
-    NameError,
-)
-
-
-@contextlib.contextmanager
-def _errors(step: Step[..., Any]) -> Generator[None]:
-    """The one place that tells what is tried again from what is not.
-
-    Outside systems come back, so everything is tried again, except what the step calls
-    `Final`, and mistakes in the program.
-    """
-    try:
-        yield
-    except _HOPELESS as error:
-        raise ApplicationError(
-            f"{step.name}: {error}"[:LONGEST], type=type(error).__name__, non_retryable=True
-        ) from (error if len(str(error)) < LONGEST else None)
-    except Exception as error:
-        if len(str(error)) < LONGEST:
-            raise
-        # A failure over 2 MiB would wedge the case; nobody reads that much anyway.
-        raise ApplicationError(str(error)[:LONGEST], type=type(error).__name__) from None
-
-
-@contextlib.asynccontextmanager
-async def _beating() -> AsyncGenerator[None]:
-    """Heartbeat while an ordinary activity runs, so that the death of its worker shows."""
-    info = activity.info()
-    if info.is_local or info.heartbeat_timeout is None:
-        yield
-        return
-    beat = asyncio.get_running_loop().create_task(_beat())
-    try:
-        yield
-    finally:
-        beat.cancel()
-
-
-async def _beat() -> None:
-    while True:
-        await asyncio.sleep(BEAT.total_seconds())
-        activity.heartbeat()

@@ -239,10 +239,14 @@ async def test_a_standing_approval_lets_such_as_this_happen_and_not_once_more(
     ana = somebody("ana")
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
         await stage.ledger.add_mandate(_mandate(ana, uses=2, up_to={"amount": Decimal(400)}))
-        for number, amount in (("1", 300), ("2", 401), ("3", 400), ("4", 300)):
-            await stage.start("orders", Order(number=number, amount=Decimal(amount)))
-        for number, state in (("1", "done"), ("2", "waiting"), ("3", "done"), ("4", "waiting")):
-            await stage.case(f"orders:{number}").until(lambda v, state=state: v.state == state)
+        for number, amount, state in (
+            ("1", 300, State.DONE),
+            ("2", 401, State.WAITING),
+            ("3", 400, State.DONE),
+            ("4", 300, State.WAITING),
+        ):
+            case = await stage.start("orders", Order(number=number, amount=Decimal(amount)))
+            await case.until(lambda view, state=state: view.state is state)
         [row] = await stage.ledger.mandates("orders")
     assert row.used == 2
     assert sorted(outside.effects("pay")) == ["orders:1/pay/1", "orders:3/pay/1"]

@@ -13,21 +13,18 @@ from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
 from handrail import State
-from handrail.actions import Action, Ask, Receipt, Stage, digest_of, undo_key
-from handrail.case import (
-    MAX_RECORDED,
-    MAX_RULING,
-    BadSignal,
-    Carried,
-    Case,
-    Model,
-    UndoEntry,
-    read,
-    said,
-)
+from handrail.actions import Action, Ask, Receipt, Ruled, Stage, digest_of, undo_key
+from handrail.case import MAX_RECORDED, Carried, Case, Model, UndoEntry
 from handrail.gate import GateKind, Question
+from handrail.signals import MAX_RULING, BadSignal, read, said
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+def judged(case: Case, verb: str, payloads: list[Payload], now: datetime) -> Ruled:
+    record = case.receive(verb, payloads, now)
+    assert isinstance(record, Ruled)
+    return record
 
 
 class Pay(Action):
@@ -75,7 +72,7 @@ def test_bytes_of_any_kind_are_recorded_and_change_nothing(
     data: list[bytes], encoding: str | None, verb: str
 ) -> None:
     case = asked()
-    record = case.receive(verb, [payload(part, encoding) for part in data], NOW)
+    record = judged(case, verb, [payload(part, encoding) for part in data], NOW)
     assert not record.accepted
     assert record.note
     assert case.rulings == [record]
@@ -102,7 +99,7 @@ def test_any_value_in_any_field_is_judged_without_an_error(
     verb: str, field: str, value: Any
 ) -> None:
     case = asked()
-    record = case.receive(verb, ruling(**{field: value}), NOW)
+    record = judged(case, verb, ruling(**{field: value}), NOW)
     case.view().model_dump_json()
     if record.accepted:
         assert record.by == "ana@x.org"
@@ -141,15 +138,15 @@ def test_a_ruling_that_is_too_large_is_not_even_parsed() -> None:
 def test_refused_rulings_beyond_a_number_are_only_counted() -> None:
     case = asked()
     for _ in range(MAX_RECORDED + 7):
-        case.receive("approve", [], NOW)
+        judged(case, "approve", [], NOW)
     assert (len(case.rulings), case.ignored) == (MAX_RECORDED, 7)
-    assert case.receive("approve", ruling(), NOW).accepted
+    assert judged(case, "approve", ruling(), NOW).accepted
     assert case.rulings[-1].accepted
 
 
 def test_a_late_ruling_finds_the_gate_expired_and_says_so_in_the_log() -> None:
     case = asked()
-    record = case.receive("approve", ruling(), NOW + timedelta(hours=1))
+    record = judged(case, "approve", ruling(), NOW + timedelta(hours=1))
     assert "expired" in record.note
     assert "expired for lead" in [line.text for line in case.log]
 
@@ -196,7 +193,7 @@ def test_an_undo_has_a_key_of_its_own_that_never_changes() -> None:
 
 def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
     case = asked()
-    case.receive("approve", ruling(), NOW)
+    judged(case, "approve", ruling(), NOW)
     case.writes, case.notices = 4, 2
     case.unsent.append("tell: nobody there")
     case.register(entry(1))
@@ -208,5 +205,5 @@ def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
         assert getattr(later, name) == getattr(case, name), name
     assert later.state is State.WORKING
     assert later.gates == {}
-    stale = later.receive("approve", ruling(), NOW + timedelta(hours=9))
+    stale = judged(later, "approve", ruling(), NOW + timedelta(hours=9))
     assert "no gate g1" in stale.note

@@ -1,0 +1,81 @@
+"""Reading what people and programs send to a case. Whatever it is, it is said what is wrong."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from handrail.actions import Wire
+from handrail.exceptions import HandrailError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.api.common.v1 import Payload
+
+MAX_RULING = 64 * 1024
+"""Bytes of the largest ruling that is looked at."""
+
+
+class BadSignal(HandrailError):
+    """What a human or a program sent cannot be read."""
+
+
+class Said(Wire):
+    """Who asks for a pause, a stop or a roll-back, and why. Both may be left out."""
+
+    by: str = ""
+    why: str = ""
+
+    def words(self, what: str) -> str:
+        """In words, marked as unproven."""
+        who = f" by {self.by} (unproven)" if self.by else ""
+        return f"{what}{who}{f': {self.why}' if self.why else ''}"
+
+
+def read(payloads: Sequence[Payload]) -> dict[str, Any]:
+    """Read one JSON object from what came with a signal or update.
+
+    Raises:
+        BadSignal: if it is anything else, with what to send instead.
+    """
+    if len(payloads) != 1:
+        raise BadSignal(f"send one JSON object, not {'several' if payloads else 'nothing'}")
+    payload = payloads[0]
+    encoding = payload.metadata.get("encoding", b"").decode("ascii", "replace")
+    if encoding != "json/plain":
+        raise BadSignal(f"send JSON, not the encoding {encoding[:40]!r}")
+    if len(payload.data) > MAX_RULING:
+        raise BadSignal(f"it has {len(payload.data)} bytes; {MAX_RULING} are the most")
+    try:
+        value = json.loads(payload.data)
+    except (ValueError, RecursionError):
+        raise BadSignal("it is not JSON") from None
+    if not isinstance(value, dict):
+        raise BadSignal("send one JSON object with the fields of a ruling")
+    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+
+
+def said(payloads: Sequence[Payload]) -> Said:
+    """Who asks, and why, from a control signal. An empty one is fine.
+
+    Raises:
+        BadSignal: if it is neither empty nor such an object.
+    """
+    if not payloads:
+        return Said()
+    null = payloads[0].metadata.get("encoding") == b"binary/null"
+    if len(payloads) == 1 and (null or payloads[0].data in {b"", b"null", b'""'}):
+        return Said()
+    try:
+        return Said.model_validate(read(payloads))
+    except ValidationError as error:
+        raise BadSignal(first_fault(error)) from error
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that a model refused, and where."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}".lstrip(": ")
