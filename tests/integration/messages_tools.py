@@ -8,26 +8,38 @@ import email
 import json
 import os
 import re
+import time
 from collections import Counter
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from email.message import EmailMessage
 from email.policy import default as modern
 from pathlib import Path
 from typing import Any, cast
+from urllib.parse import urlencode
 
+import aiohttp
+import uvicorn
 from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from slack_sdk.signature import SignatureVerifier
+from starlette.applications import Starlette
 from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import TimeSkipper
 
+from handrail.actions import Ruling
 from handrail.calls import LOOK, QUEUE, WORKFLOW, Call, message_id
 from handrail.details import GateView
 from handrail.inbox.links import Links
+from handrail.keyring import Keyring, SigningKey, Trust
 from handrail.messages.book import Book, Fate
+from handrail.messages.buttons import PATH, Office, routes
+from handrail.messages.people import PeopleFile
 from handrail.messages.service import running
+from handrail.messages.slack import Slack
+from handrail.proof import sign
 from handrail.settings import Settings
 from handrail.testing import Stage, eventually
 
@@ -49,6 +61,8 @@ class MailServer:
     )
     port: int = 0
     offered: Counter[str] = field(default_factory=Counter[str])
+    kept: Callable[[], Awaitable[None]] | None = None
+    """Called when a mail is kept, and its sender does not know it yet."""
     _server: asyncio.Server | None = None
 
     async def start(self) -> None:
@@ -89,6 +103,8 @@ class MailServer:
         mail = email.message_from_bytes(envelope.content, policy=modern)
         for to in envelope.rcpt_tos:
             self.mails.append((str(envelope.mail_from), to, mail))
+        if self.kept is not None:
+            await self.kept()
         return "250 OK"
 
 
@@ -178,7 +194,7 @@ class SlackServer:
             form=form,
         )
         self.calls.append(call)
-        self.faults += [*self._wrong(call), *(self._undescribed(call) if self.described else [])]
+        self.faults += [*self._wrong(call), *(self.undescribed(call) if self.described else [])]
         answers = self.fails.get(call.method, [])
         if answers:
             failing = answers.pop(0)
@@ -204,7 +220,7 @@ class SlackServer:
         for block in call.blocks:
             yield from _wrong_block(block)
 
-    def _undescribed(self, call: Made) -> Iterable[str]:
+    def undescribed(self, call: Made) -> Iterable[str]:
         """Every way in which a call leaves Slack's published description."""
         assert self.described is not None
         operations = self.described["paths"].get(f"/{call.method}", {})
@@ -283,20 +299,27 @@ def _wrong_block(block: dict[str, Any]) -> Iterable[str]:
 
 
 @contextlib.asynccontextmanager
-async def slack_server() -> AsyncGenerator[SlackServer]:
-    server = SlackServer()
+async def web_server(
+    handler: Callable[[web.Request], Awaitable[web.Response]], path: str = "/"
+) -> AsyncGenerator[int]:
+    """A local web server that hands everything to `handler`; its port."""
     app = web.Application()
-    app.router.add_route("*", "/api/{method}", server.handle)
+    app.router.add_route("*", path, handler)
     runner = web.AppRunner(app)
     await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port = runner.addresses[0][1]
-    server.url = f"http://127.0.0.1:{port}/api/"
     try:
-        yield server
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield runner.addresses[0][1]
     finally:
         await runner.cleanup()
+
+
+@contextlib.asynccontextmanager
+async def slack_server() -> AsyncGenerator[SlackServer]:
+    server = SlackServer()
+    async with web_server(server.handle, "/api/{method}") as port:
+        server.url = f"http://127.0.0.1:{port}/api/"
+        yield server
     assert server.faults == []
 
 
@@ -383,3 +406,112 @@ class Told:
             return await eventually(look)
         except TimeoutError:
             raise TimeoutError(f"{await self.book()}") from None
+
+
+# Buttons, as Slack sends them
+
+
+@dataclass
+class Buttons:
+    """Presses buttons at a real web server, as Slack does: signed, by a form."""
+
+    url: str
+    posted: int = 0
+
+    async def post(
+        self,
+        payload: dict[str, Any],
+        *,
+        secret: str = SIGNING,
+        age: timedelta = timedelta(0),
+        at: str | None = None,
+        signature: str | None = None,
+    ) -> int:
+        self.posted += 1
+        stamp = at or str(int(time.time() - age.total_seconds()))
+        body = urlencode({"payload": json.dumps(payload | {"nonce": self.posted})})
+        signed = SignatureVerifier(secret).generate_signature(timestamp=stamp, body=body)
+        return await self.raw(body, stamp, signature or signed or "")
+
+    async def raw(self, body: str, stamp: str, signature: str) -> int:
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "X-Slack-Request-Timestamp": stamp,
+            "X-Slack-Signature": signature,
+        }
+        async with (
+            aiohttp.ClientSession() as session,
+            session.post(self.url, data=body.encode(), headers=headers) as answer,
+        ):
+            return answer.status
+
+    def press(self, user: str, shown: dict[str, Any], room: str, action: str) -> dict[str, Any]:
+        """What Slack sends when a button of a message is pressed."""
+        [button] = [e for e in elements(shown) if e["action_id"] == action]
+        return {
+            "type": "block_actions",
+            "user": {"id": user, "username": "somebody"},
+            "trigger_id": "12321423423.333649436676.d8c1bb837935619ccad0f624c448ffb3",
+            "channel": {"id": room, "name": "directmessage"},
+            "message": {"ts": shown["ts"], "text": shown["text"]},
+            "actions": [{"action_id": action, "value": button.get("value", ""), "type": "button"}],
+        }
+
+    def submit(self, user: str, view: dict[str, Any], why: str) -> dict[str, Any]:
+        """What Slack sends when the dialogue for a reason is sent off."""
+        return {
+            "type": "view_submission",
+            "user": {"id": user},
+            "view": {
+                "callback_id": view["callback_id"],
+                "private_metadata": view["private_metadata"],
+                "state": {"values": {"why": {"why": {"type": "plain_text_input", "value": why}}}},
+            },
+        }
+
+
+def elements(message: dict[str, Any]) -> list[dict[str, Any]]:
+    """The buttons of a message."""
+    return [e for b in message["blocks"] if b["type"] == "actions" for e in b["elements"]]
+
+
+def texts(message: dict[str, Any]) -> str:
+    """All words of a message."""
+    return json.dumps(message["blocks"], ensure_ascii=False)
+
+
+@contextlib.asynccontextmanager
+async def buttons(
+    stage: Stage, given: Settings, key: SigningKey, slack: SlackServer
+) -> AsyncGenerator[Buttons]:
+    """The route of the inbox, served by a real web server."""
+
+    def signed(ruling: Ruling, verb: str, case: str) -> Ruling:
+        return sign(ruling, verb, case, key, datetime.now(UTC))
+
+    app = Slack(TOKEN, slack.url)
+    office = Office(stage.client, app, PeopleFile(given.people), signed, LINKS)
+    config = uvicorn.Config(
+        Starlette(routes=routes(office, SIGNING)), port=0, log_level="error", lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve(sockets=[config.bind_socket()]))
+    try:
+
+        async def started() -> bool:
+            return server.started
+
+        await eventually(started)
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Buttons(f"http://127.0.0.1:{port}{PATH}")
+    finally:
+        server.should_exit = True
+        await serving
+
+
+def trusting(directory: Path) -> tuple[Trust, SigningKey]:
+    """Proof is required, and the inbox's key is trusted; people are told by message."""
+    key = SigningKey.new(None, datetime.now(UTC))
+    keyring = Keyring(directory / "trusted.json")
+    keyring.trust(key.public())
+    return Trust(keyring=keyring, proof="required", inbox=BASE), key

@@ -48,7 +48,9 @@ TRIES = RetryPolicy(
 """One channel is tried for about three minutes; then it is the next one's turn."""
 
 _LOOKS = RetryPolicy(maximum_interval=timedelta(minutes=1))
-_ATTEMPT = timedelta(seconds=60)
+ATTEMPT = timedelta(seconds=60)
+"""How long one try may take. A try whose inbox was killed is repeated after it."""
+
 _KEPT = 200
 
 
@@ -117,7 +119,7 @@ class Messages:
             "messages.look",
             Looking(call=self._call, people=(*people, *owner)),
             result_type=Look,
-            start_to_close_timeout=_ATTEMPT,
+            start_to_close_timeout=ATTEMPT,
             retry_policy=_LOOKS,
             summary="how is the gate now?",
         )
@@ -213,7 +215,7 @@ class Messages:
                 "messages.tell",
                 telling,
                 result_type=Ref,
-                start_to_close_timeout=_ATTEMPT,
+                start_to_close_timeout=ATTEMPT,
                 retry_policy=TRIES,
                 # So that what was sent in the last moment is known, and can be locked.
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -263,7 +265,7 @@ class Messages:
             await workflow.execute_activity(
                 "messages.lock",
                 Locking(call=self._call, view=view, ref=ref, ended=ended),
-                start_to_close_timeout=_ATTEMPT,
+                start_to_close_timeout=ATTEMPT,
                 retry_policy=TRIES,
                 summary=f"lock: {ended.how}",
             )

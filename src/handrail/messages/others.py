@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 import apprise
@@ -25,7 +26,11 @@ async def tell(telling: Telling, url: str, page: str) -> None:
     """
     # Untyped, as the library's own signatures are.
     channel: Any = apprise.Apprise()
-    if not channel.add(url):
+    with warnings.catch_warnings():
+        # It loads what it needs now, and on Python 3.11 that is imghdr.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        known = channel.add(url)
+    if not known:
         raise Undeliverable("apprise knows no such channel; see `also` in the people file")
     said = note(telling)
     body = "\n".join([*said.opening, page, *said.closing])
