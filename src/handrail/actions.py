@@ -142,8 +142,13 @@ def fits(digest: str, named: str) -> bool:
 
 
 def person(address: str) -> str:
-    """One spelling for one person."""
-    return address.strip().casefold()
+    """One spelling for one person.
+
+    Letters beyond ASCII are left as they are: among them are different ones that fold into
+    the same, and nobody may rule as somebody else whose address only looks alike.
+    """
+    text = address.strip()
+    return text.lower() if text.isascii() else text
 
 
 class Kind(StrEnum):
@@ -223,8 +228,8 @@ class Verdict(Wire):
     terms: Terms = Terms()
 
     def why(self) -> str:
-        """The findings that led to the verdict, in words."""
-        return "; ".join(f.why for f in self.findings if f.kind == self.kind)
+        """The findings that led to the verdict, in words, each reason once."""
+        return "; ".join(dict.fromkeys(f.why for f in self.findings if f.kind == self.kind))
 
 
 class Verb(StrEnum):

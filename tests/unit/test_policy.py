@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handrail.actions import Ask, Basis, Finding, Kind, Terms
+from handrail.actions import Ask, Basis, Finding, Kind, Terms, Verdict
 from handrail.exceptions import ConfigurationError, PolicyError
 from handrail.policy import Limit, NobodyMayApprove, Policy, PolicyFile, load, parse, share_of
 from handrail.working_time import after, worked
@@ -154,6 +154,7 @@ def test_a_rule_may_ask_several_roles() -> None:
     found = both.holds(facts())
     assert [finding.role for finding in found] == ["lead", "operations"]
     assert len({finding.why for finding in found}) == 1
+    assert Verdict(kind=Kind.HOLD, findings=tuple(found)).why() == found[0].why  # said once
     asks = both.asks(found, facts(), NOW)
     assert [[stage.role for stage in ask.stages] for ask in asks] == [
         ["lead", "operations"],
