@@ -86,6 +86,16 @@ def test_check_says_every_fault_of_a_policy_with_its_line_and_fix(project: Proje
     assert "amuont" in worker.stderr
 
 
+def test_check_says_what_is_worth_reading_and_no_fault(project: Project) -> None:
+    policy = project.directory / "pay.yaml"
+    limit = "{people: [cy@example.com], up to: 'case.key != \"big\"',"
+    policy.write_text(policy.read_text().replace("{people: [cy@example.com],", limit))
+    (agent,) = project.json("check")["agents"]
+    assert agent["faults"] == []
+    assert any("chief is the last to be asked" in note for note in agent["notes"])
+    assert "anything else nobody may approve" in " ".join(project.run("check").stdout.split())
+
+
 def test_the_demo_runs_once_and_goes_on_where_it_was(project: Project) -> None:
     first = project.run("demo", "--once", "--json")
     assert first.returncode == 4, first
