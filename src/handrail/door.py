@@ -296,7 +296,7 @@ class Door:
         if not await self.humans.answered(policy, facts, attempt):
             # Nobody who may has really said it: it is as if nobody had been asked.
             attempt = attempt.model_copy(update={"doubt": None})
-        answer = await self._once(policy, step, action, attempt, judged)
+        answer = await self._once(policy, step, facts, attempt, judged)
         _log("effect", attempt, step, kind=answer.kind, key=attempt.key)
         reached("write:answering", attempt.case)
         return answer
@@ -309,16 +309,14 @@ class Door:
         self,
         policy: Policy,
         step: Write[Any, Any],
-        action: Action,
+        facts: Facts,
         attempt: Attempt,
         judged: Judged,
     ) -> Answer:
-        verdict = judged.verdict
+        verdict, limits, label = judged.verdict, policy.limits(step.name), policy.label
+        write = (self.ledger, step, facts.action, attempt, self.agent, label, limits)
         try:
-            limits, label = policy.limits(step.name), policy.label
-            done = await once(
-                self.ledger, step, action, attempt, self.agent, label, limits, judged.leave
-            )
+            done = await once(*write, judged.leave)
         except OverLimit as over:
             verdict = _verdict(policy, [*verdict.findings, _over_limit(over)])
             return Answer(kind=AnswerKind.REFUSED, verdict=verdict)
@@ -326,7 +324,7 @@ class Door:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
             return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, [finding]))
         except Final as error:
-            failed = self._failed(policy, step, verdict, error)
+            failed = self._failed(policy, facts, verdict, error)
             # An earlier try may have happened all the same: then its undo must stay known.
             row = await self.ledger.effect(attempt.key)
             unknown = row is not None and row.state is EffectState.INTENDED
@@ -336,33 +334,29 @@ class Door:
             last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
-            return self._failed(policy, step, verdict, error)
+            return self._failed(policy, facts, verdict, error)
         if isinstance(done, Receipt):
             return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
-        return self._in_doubt(policy, step, verdict, done)
+        return self._in_doubt(policy, facts, verdict, done)
 
-    def _in_doubt(
-        self, policy: Policy, step: Write[Any, Any], verdict: Verdict, doubt: Doubt
-    ) -> Answer:
+    def _in_doubt(self, policy: Policy, facts: Facts, verdict: Verdict, doubt: Doubt) -> Answer:
         why = (
-            f"{step.name} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
+            f"{facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
             "the outside system cannot be asked whether it happened"
         )
-        asked = self._asking(policy, step, verdict)
+        asked = self._asking(policy, facts, verdict)
         return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
-    def _asking(self, policy: Policy, step: Write[Any, Any], verdict: Verdict) -> Verdict:
-        """The verdict, with whom to ask when no rule says so."""
-        asks = policy.default_asks(step.name, server_time())
-        terms = self.humans.terms(policy, step.name, "")
-        return verdict.model_copy(update={"asks": asks, "terms": terms})
-
-    def _failed(
-        self, policy: Policy, step: Write[Any, Any], verdict: Verdict, error: Exception
-    ) -> Answer:
+    def _failed(self, policy: Policy, facts: Facts, verdict: Verdict, error: Exception) -> Answer:
         why = str(error) or type(error).__name__
-        asked = self._asking(policy, step, verdict)
+        asked = self._asking(policy, facts, verdict)
         return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
+
+    def _asking(self, policy: Policy, facts: Facts, verdict: Verdict) -> Verdict:
+        """The verdict, with whom to ask when no rule says so."""
+        asks = policy.default_asks(facts.step, server_time(), facts)
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        return verdict.model_copy(update={"asks": asks, "terms": terms})
 
 
 def _gravest(findings: Sequence[Finding]) -> Kind:

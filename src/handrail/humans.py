@@ -48,8 +48,6 @@ from handrail.proof import NotProven, Proved, verify, verify_mandate
 
 Keys = Mapping[str, TrustedKey]
 
-_NEVER = datetime.min.replace(tzinfo=UTC)
-
 _UNUSUAL = ("check: ", "listed", "digest")
 """Reasons to hold that no standing approval was given for."""
 
@@ -164,25 +162,26 @@ class Humans:
         self, policy: Policy, facts: Facts, attempt: Attempt, answer: str | None
     ) -> Voices:
         keys, deputies = self.trust.keys(), await self.deputies(server_time())
-        proven = [(r, p) for r in attempt.rulings if (p := _again(r, attempt.case, keys))]
+        kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
+        revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
+        proven = [
+            (ruled, proved)
+            for ruled in attempt.rulings
+            if (proved := _again(ruled, attempt.case, keys))
+            and (row := kept.get(proved.jti))
+            and _stands(row, attempt.key, revocations)
+        ]
         delegated = {
-            (ruled.gate, person(ruled.ruling.to)): proved.by
+            (ruled.ruling.gate, person(ruled.ruling.to)): proved.by
             for ruled, proved in proven
             if ruled.verb == Verb.DELEGATE and ruled.ruling and ruled.ruling.to
         }
-        kept = await self.ledger.rulings(case=attempt.case)
-        used = {row.jti: row.effect for row in kept}
-        revoked = {r.by: r.at for r in reversed(kept) if r.verb == Verb.REVOKE}
         approvals: list[Approval] = []
         uses: list[str] = []
         for ruled, proved in proven:
-            if used.get(proved.jti) not in {None, attempt.key}:
-                continue
-            if used.get(proved.jti) is None and proved.at <= revoked.get(proved.by, _NEVER):
-                continue
             if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, answer):
                 continue
-            seat = delegated.get((ruled.gate, proved.by))
+            seat = delegated.get((ruled.ruling.gate, proved.by))
             seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
             approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
             uses.append(proved.jti)
@@ -310,6 +309,22 @@ def _again(ruled: Ruled, case: str, keys: Keys) -> Proved | None:
         return verify(ruled.ruling, ruled.verb, case, keys, ruled.at)
     except NotProven:
         return None
+
+
+def _stands(row: RulingRow, key: str, revocations: Sequence[RulingRow]) -> bool:
+    """Whether a ruling in the ledger counts for the write of that key.
+
+    One that is in no ledger does not: it may have been used by a write that no ledger knows.
+    """
+    if row.planted or row.effect not in {None, key}:
+        return False
+    # Signed in the same second as a revocation it counts if that is of another gate.
+    back = (
+        row.at < taken.at or (row.at == taken.at and row.gate == taken.gate)
+        for taken in revocations
+        if taken.by == row.by
+    )
+    return row.effect == key or not any(back)
 
 
 def _allows(ruled: Ruled, facts: Facts, digest: str, answer: str | None) -> bool:

@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
+from handrail import actions
 from handrail.working_time import MIDNIGHT
 
 WHOLE = 10_000
@@ -200,4 +201,4 @@ Day = Annotated[date, BeforeValidator(_date)]
 
 def same_person(address: str) -> str:
     """The form under which two addresses of one person are equal."""
-    return address.strip().casefold()
+    return actions.person(address)

@@ -38,6 +38,7 @@ WORKFLOWS = {
     "patient": orders_flow.PatientAgent,
     "standing": orders_flow.StandingAgent,
     "curious": people_flow.CuriousAgent,
+    "planted": orders_flow.PlantedAgent,
 }
 
 

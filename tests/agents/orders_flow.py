@@ -72,6 +72,15 @@ class PatientAgent(_Fulfils):
 
 
 @workflow.defn
+class PlantedAgent(_Fulfils):
+    """Fulfils orders, under a policy that plants bad ones among its questions."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        return await self.fulfil(order)
+
+
+@workflow.defn
 class StandingAgent(AgentWorkflow):
     """Pays a standing order again and again, and renews its run on the way."""
 

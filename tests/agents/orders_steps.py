@@ -153,7 +153,12 @@ async def find_parcel(action: Ship, effect: Effect) -> str | None:
     return await Outside.current().find("ship", effect.key)
 
 
-@write(find=find_parcel, undo=recall)
+def misdirected(action: Ship) -> Ship:
+    """A parcel that nobody ordered."""
+    return Ship(order=f"{action.order} to nowhere")
+
+
+@write(find=find_parcel, undo=recall, plant=misdirected)
 async def ship(action: Ship, effect: Effect) -> str:
     """Send the parcel."""
     return await _done("ship", effect, action)

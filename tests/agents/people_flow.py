@@ -28,7 +28,7 @@ class CuriousAgent(AgentWorkflow):
 
     @workflow.run
     async def run(self, order: Order) -> Outcome:
-        if "tell" in order.parts:
+        if "wait" in order.parts:
             answer = await self.ask(f"Is order {order.number} urgent?", Answer, to="lead")
             return self.done(f"{answer.carrier}, {answer.parcels}, {answer.urgent}")
         decision = await self.decide(choose, order)

@@ -219,7 +219,7 @@ async def test_an_agent_asks_a_person_and_gets_a_typed_answer(
 ) -> None:
     ana = somebody("ana")
     async with run_fleet(orders(tmp_path, policy(agent="curious")), trust=trust) as stage:
-        case = await stage.start("curious", Order(number="1", parts=("tell",)))
+        case = await stage.start("curious", Order(number="1", parts=("wait",)))
         seen = await case.gate()
         assert seen.title == "Is order 1 urgent?"
         form: dict[str, Any] = await case.handle.query("form", seen.gate)

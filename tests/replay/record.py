@@ -16,9 +16,10 @@ from pathlib import Path
 from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet, conductor
+from handrail.keyring import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.fleets import LEAD, odd, orders, policy
-from tests.replay.scenes import SCENES, SHORT, Play
+from tests.replay.scenes import KEYED, SCENES, SHORT, Play
 
 HISTORIES = Path(__file__).parent / "histories"
 SHORT_RUN = 20
@@ -28,12 +29,34 @@ ROLES = {
 }
 
 
+PROVEN_LEAD = LEAD | {"deputies": ["cy@example.com"], "clock": "stops"}
+CURIOUS = policy(
+    agent="curious", proof="required", drafter="may not approve", roles={"lead": PROVEN_LEAD}
+)
+PLANTED = policy(
+    agent="planted",
+    proof="required",
+    planted="100%",
+    actions={"ship": {"autonomy": "supervised"}},
+)
+
+
 def fleet(directory: Path) -> Fleet:
     """All agents of the scenes."""
     named = [
         orders(directory, policy(agent=a, roles=ROLES)) for a in ("orders", "patient", "standing")
     ]
-    return Fleet(*(agent for each in [*named, odd(directory)] for agent in each.agents.values()))
+    named += [orders(directory, CURIOUS), orders(directory, PLANTED), odd(directory)]
+    return Fleet(*(agent for each in named for agent in each.agents.values()))
+
+
+def trust(directory: Path) -> Trust:
+    """Those of the scenes who have keys."""
+    keyring = Keyring(directory / "trusted.json")
+    for human in KEYED.values():
+        if human.key is not None:
+            keyring.trust(human.key.public())
+    return Trust(keyring, "unproven")
 
 
 async def play(name: str, stage: Stage, outside: Outside, number: int) -> None:
@@ -63,7 +86,7 @@ async def playing() -> AsyncGenerator[tuple[Stage, Outside]]:
         with outside.installed():
             async with (
                 server(directory / "server") as started,
-                running(fleet(directory), started, directory) as stage,
+                running(fleet(directory), started, directory, trust=trust(directory)) as stage,
             ):
                 yield stage, outside
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
 from handrail import State
+from handrail.keyring import SigningKey
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand
 
 ANA, BO, CY = (Human(f"{name}@example.com") for name in ("ana", "bo", "cy"))
+KEYED = {
+    name: Human(f"{name}@example.com", SigningKey.new(f"{name}@example.com", datetime.now(UTC)))
+    for name in ("ana", "bo", "cy")
+}
 ORDINARY = "ordinary"
 SHORT = "short"
 """Scenes in which a case continues as new after a few steps."""
@@ -314,3 +319,97 @@ async def broken_step(play: Play) -> CaseHandle:
 @scene(State.DONE, SHORT)
 async def continued_as_new(play: Play) -> CaseHandle:
     return await play.start(agent="standing", times=7)
+
+
+# People with keys of their own: the policy of `curious` counts proven rulings only.
+
+
+@scene(State.DONE)
+async def proven(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    await ANA.approve(case)
+    await KEYED["ana"].approve(case, digest="0" * 64)
+    await KEYED["ana"].approve(case)
+    return case
+
+
+@scene(State.DONE)
+async def proven_by_update(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    ana, seen = KEYED["ana"], await case.gate()
+    await case.update({"verb": "approve", **ana.signed("approve", case.id, ana.ruling(seen))})
+    return case
+
+
+@scene(State.DONE)
+async def amended_and_approved_by_another(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    seen = await case.gate()
+    await KEYED["ana"].amend(case, {"amount": "250"}, seen)
+    await KEYED["bo"].approve(case, await case.gate(but=seen))
+    return case
+
+
+@scene(State.DONE)
+async def asked_and_answered(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    seen = await case.gate()
+    await KEYED["ana"].ask(case, "why?", "agent", seen)
+    await KEYED["ana"].ask(case, "is it so?", "bo@example.com", seen)
+    await case.pass_time(timedelta(hours=7))
+    await KEYED["bo"].answer(case, "it is", seen, question="q2")
+    await case.pass_time(timedelta(hours=5))
+    await KEYED["ana"].approve(case, seen)
+    return case
+
+
+@scene(State.DONE)
+async def delegated(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    seen = await case.gate()
+    await KEYED["ana"].delegate(case, "cy@example.com", seen)
+    await KEYED["cy"].approve(case, seen)
+    return case
+
+
+@scene(State.EXPIRED)
+async def revoked_and_expired(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    seen = await case.gate()
+    await case.send("pause", {"by": "ops@example.com"})
+    await KEYED["ana"].approve(case, seen)
+    await KEYED["ana"].revoke(case, seen)
+    await case.send("resume")
+    await case.gate(but=seen)
+    await case.pass_time(timedelta(hours=9))
+    return case
+
+
+@scene(State.DONE)
+async def people_were_asked(play: Play) -> CaseHandle:
+    case = await play.start("wait", agent="curious")
+    await KEYED["bo"].answer(case, result={"urgent": True})
+    return case
+
+
+@scene(State.REJECTED)
+async def people_declined(play: Play) -> CaseHandle:
+    case = await play.start("wait", agent="curious")
+    await KEYED["bo"].reject(case, why="ask somebody else")
+    return case
+
+
+@scene(None)
+async def proven_waiting(play: Play) -> CaseHandle:
+    case = await play.held(agent="curious")
+    await KEYED["ana"].ask(case, "is it so?", "bo@example.com")
+    return case
+
+
+@scene(State.DONE)
+async def planted_first(play: Play) -> CaseHandle:
+    case = await play.start("ship", agent="planted")
+    seen = await case.gate()
+    await KEYED["ana"].reject(case, seen)
+    await KEYED["ana"].approve(case, await case.gate(but=seen))
+    return case
