@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib.util
 import os
 import shutil
 import signal
@@ -19,6 +20,7 @@ from collections.abc import (
     Awaitable,
     Callable,
     Generator,
+    Iterable,
     Mapping,
     Sequence,
 )
@@ -39,6 +41,9 @@ __all__ = ["CaseRow", "Child", "ChildFailed", "Demo", "Site", "System", "running
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
+
+INBOX_READY = "inbox is ready"
+"""The same of the inbox."""
 
 PATIENCE = timedelta(seconds=60)
 """How long a process may take until it is ready for the first time."""
@@ -236,20 +241,26 @@ class Child:
 
 @dataclass(frozen=True)
 class Site:
-    """Everything that runs on this machine."""
+    """Everything that runs on this machine. `inbox` is None where it is not installed."""
 
     server: EmbeddedServer
     worker: Child
     systems: Sequence[Child]
+    inbox: Child | None = None
 
 
 @contextlib.asynccontextmanager
 async def running(
-    settings: Settings, systems: Sequence[System] = (), *, quiet: bool = False
+    settings: Settings,
+    systems: Sequence[System] = (),
+    *,
+    quiet: bool = False,
+    policies: Iterable[Path] = (),
 ) -> AsyncGenerator[Site]:
-    """Run the server, the worker and `systems`, each kept alive; ends all of them on exit.
+    """Run the server, the worker, the inbox and `systems`, each kept alive; ends all on exit.
 
-    `quiet`: the worker logs to a file of the home directory and not to stderr.
+    `quiet`: worker and inbox log to files of the home directory and not to stderr.
+    `policies`: those of the agents, from which the inbox reads who may sign in.
 
     Raises:
         ConfigurationError: if the server or a program cannot be run here.
@@ -260,20 +271,48 @@ async def running(
     server = EmbeddedServer(home, port=settings.temporal_port, ui_port=settings.ui_port)
     async with server, contextlib.AsyncExitStack() as stack:
         await stack.enter_async_context(_watched(server.supervise))
-        env = _environment(home, server)
+        env = _environment(home, server, inbox_url(settings))
         outside = [_system(system, home, env) for system in systems]
-        worker = Child(
-            "the worker",
-            [sys.executable, "-m", "handrail", "worker"],
-            ready=READY,
-            env=env,
-            log=home / "worker.log" if quiet else None,
-        )
-        for child in (*outside, worker):
+        worker = _ours("worker", READY, env, home if quiet else None)
+        inbox = None
+        if has_inbox():
+            inbox = _ours(
+                "inbox", INBOX_READY, _of_inbox(env, policies), home if quiet else None, "serve"
+            )
+        for child in (*outside, worker, *([inbox] if inbox else [])):
             stack.push_async_callback(child.stop)
             await child.start()
             await stack.enter_async_context(_watched(child.supervise))
-        yield Site(server, worker, outside)
+        yield Site(server, worker, outside, inbox)
+
+
+def has_inbox() -> bool:
+    """Whether what the inbox needs is installed."""
+    return all(importlib.util.find_spec(name) for name in ("authlib", "jinja2", "slack_sdk"))
+
+
+def inbox_url(settings: Settings) -> str:
+    """Where people find the inbox of this machine; empty where it is not installed."""
+    if not has_inbox():
+        return ""
+    return settings.inbox_url or f"http://localhost:{settings.inbox_port}"
+
+
+def _of_inbox(env: Mapping[str, str], policies: Iterable[Path]) -> dict[str, str]:
+    """Whoever is on this machine may sign in, unless another way is set up."""
+    folders = {str(path.absolute().parent) for path in policies}
+    if len(folders) == 1 and not env.get("HANDRAIL_INBOX_POLICIES"):
+        env = {**env, "HANDRAIL_INBOX_POLICIES": folders.pop()}
+    ways = ("HANDRAIL_INBOX_DEV", "HANDRAIL_OIDC_ISSUER", "HANDRAIL_SMTP_URL")
+    said = any(env.get(name) for name in ways)
+    return {**env} if said else {**env, "HANDRAIL_INBOX_DEV": "1"}
+
+
+def _ours(name: str, ready: str, env: Mapping[str, str], logs: Path | None, *more: str) -> Child:
+    """A process of this very program."""
+    argv = [sys.executable, "-m", "handrail", name, *more]
+    log = logs / f"{name}.log" if logs else None
+    return Child(f"the {name}", argv, ready=ready, env=env, log=log)
 
 
 @contextlib.asynccontextmanager
@@ -294,7 +333,7 @@ def _system(system: System, home: Path, env: Mapping[str, str]) -> Child:
     return Child(system.name, argv, ready=system.ready, env=env, log=home / f"{system.name}.log")
 
 
-def _environment(home: Path, server: EmbeddedServer) -> dict[str, str]:
+def _environment(home: Path, server: EmbeddedServer, inbox: str) -> dict[str, str]:
     """Ours, with this server instead of whatever TEMPORAL_* or a profile file names."""
     profile = home / "temporal.toml"
     profile.touch()
@@ -302,6 +341,7 @@ def _environment(home: Path, server: EmbeddedServer) -> dict[str, str]:
     return kept | {
         # One machine, one person: whoever may write to it could sign as anybody, too.
         "HANDRAIL_PROOF": kept.get("HANDRAIL_PROOF") or "unproven",
+        "HANDRAIL_INBOX_URL": inbox,
         "TEMPORAL_ADDRESS": server.address,
         "TEMPORAL_NAMESPACE": server.namespace,
         "TEMPORAL_CONFIG_FILE": str(profile),

@@ -55,7 +55,8 @@ def make_project(directory: Path, agent: str = "pay") -> Path:
 
 def environment(**more: object) -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith(("HANDRAIL_", "TEMPORAL_"))}
-    return own | {key: str(value) for key, value in more.items()}
+    given = {"HANDRAIL_INBOX_PORT": free_port()} | more
+    return own | {key: str(value) for key, value in given.items()}
 
 
 FORKS = """

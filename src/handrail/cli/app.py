@@ -25,6 +25,7 @@ from handrail.cli.common import (
     Why,
     do,
 )
+from handrail.cli.inbox_app import inbox
 from handrail.cli.keys_app import keys
 from handrail.cli.output import Code, Output
 from handrail.cli.record_app import approvers, mandates, rulings
@@ -50,6 +51,7 @@ app = App(
     print_error=True,
 )
 app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
+app.command(inbox)
 app.command(keys)
 app.command(mandates)
 app.command(group=RULE)(rulings)
@@ -137,20 +139,6 @@ def show(case: str, *, common: Common = PLAIN) -> int:
     from handrail.cli import show as does  # noqa: PLC0415
 
     return do(common, lambda out: does.show(out, case))
-
-
-@app.command(group=RULE)
-def inbox(
-    *,
-    role: Annotated[str | None, Parameter(help="What waits for this role only.")] = None,
-    person: Annotated[str | None, Parameter(help="What this person may answer only.")] = None,
-    limit: Annotated[int, Parameter(help="At most so many, the first to expire.")] = 20,
-    common: Common = PLAIN,
-) -> int:
-    """Show what waits for a human: what would be done, why it is held, until when."""
-    from handrail.cli import inbox as does  # noqa: PLC0415
-
-    return do(common, lambda out: does.inbox(out, role=role, person=person, limit=limit))
 
 
 @app.command(group=RULE)
@@ -347,7 +335,7 @@ def worker(
 
 @app.command(group=RUN)
 def dev(*, common: Common = PLAIN) -> int:
-    """Run everything on this machine: Temporal with its Web UI, and the worker."""
+    """Run everything on this machine: Temporal with its Web UI, the worker, and the inbox."""
     from handrail.cli import processes as does  # noqa: PLC0415
 
     return do(common, does.dev)

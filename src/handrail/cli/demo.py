@@ -21,7 +21,7 @@ from handrail.cli import listing, words
 from handrail.cli.board import Board, View
 from handrail.cli.context import load, load_fleet, settings
 from handrail.cli.output import Code, Output
-from handrail.cli.processes import say_urls, url_lines, urls, warn_of_address
+from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
 from handrail.details import GateView
 from handrail.dev import CaseRow, ChildFailed, Demo, Site, running
 from handrail.exceptions import ConfigurationError, HandrailError
@@ -83,8 +83,8 @@ def _load(fleet: Fleet) -> Demo:
 async def _run(
     out: Output, given: Settings, fleet: Fleet, shown: Demo, *, stop: asyncio.Event, once: bool
 ) -> int:
-    out.say("starting the Temporal server, the outside systems and the worker ...")
-    async with _started(given, shown, stop) as site:
+    out.say("starting the Temporal server, the outside systems, the worker and the inbox ...")
+    async with _started(given, fleet, shown, stop) as site:
         if site is None:
             return Code.DONE
         say_urls(out, given, site.server.namespace)
@@ -104,13 +104,12 @@ async def _run(
 
 @contextlib.asynccontextmanager
 async def _started(
-    given: Settings, shown: Demo, stop: asyncio.Event
+    given: Settings, fleet: Fleet, shown: Demo, stop: asyncio.Event
 ) -> AsyncGenerator[Site | None]:
     """Everything running; None if it was told to end while it started."""
     async with contextlib.AsyncExitStack() as stack:
-        starting = asyncio.ensure_future(
-            stack.enter_async_context(running(given, shown.systems, quiet=True))
-        )
+        everything = running(given, shown.systems, quiet=True, policies=policies_of(fleet))
+        starting = asyncio.ensure_future(stack.enter_async_context(everything))
         told = asyncio.ensure_future(stop.wait())
         await asyncio.wait({starting, told}, return_when="FIRST_COMPLETED")
         told.cancel()

@@ -5,15 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from handrail.cli import words
 from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output
-from handrail.dev import READY, ChildFailed, running
+from handrail.dev import READY, ChildFailed, inbox_url, running
 from handrail.logs import configure
 from handrail.settings import Settings
+
+if TYPE_CHECKING:
+    from handrail.fleet import Fleet
 
 
 async def worker(out: Output, *, anyway: bool) -> int:
@@ -42,17 +47,17 @@ async def worker(out: Output, *, anyway: bool) -> int:
 
 
 async def dev(out: Output) -> int:
-    """Run the server and the worker until told to end."""
+    """Run the server, the worker and the inbox until told to end."""
     from handrail.worker import stop_on_signals  # noqa: PLC0415
 
     given = settings()
-    load_fleet(given.fleet)  # say what is wrong with it before anything runs
+    fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs
     warn_of_address(out)
     lines = configure(given.log_format)
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
-        async with running(given) as site:
+        async with running(given, policies=policies_of(fleet)) as site:
             out.row(urls(given, site.server.namespace, site.server.address))
             say_urls(out, given, site.server.namespace)
             out.show("Ctrl-C ends it; nothing is lost.")
@@ -63,6 +68,11 @@ async def dev(out: Output) -> int:
     finally:
         lines.flush()
     return Code.DONE
+
+
+def policies_of(fleet: Fleet) -> list[Path]:
+    """Where the policies of its agents are."""
+    return [agent.policy for agent in fleet.agents.values()]
 
 
 def warn_of_address(out: Output) -> None:
@@ -79,6 +89,7 @@ def warn_of_address(out: Output) -> None:
 def urls(given: Settings, namespace: str, address: str) -> dict[str, str]:
     """Where everything is, for programs."""
     return {
+        "inbox": inbox_url(given),
         "temporal": address,
         "ui": words.list_url(given, namespace),
         "waiting": words.list_url(given, namespace, words.WAITS),
@@ -88,7 +99,9 @@ def urls(given: Settings, namespace: str, address: str) -> dict[str, str]:
 def url_lines(given: Settings, namespace: str) -> list[Text]:
     """Where everything is, for people."""
     found = urls(given, namespace, "")
-    return [words.label("all cases", found["ui"]), words.label("waiting", found["waiting"])]
+    inbox = [words.label("inbox", found["inbox"])] if found["inbox"] else []
+    rest = [words.label("all cases", found["ui"]), words.label("waiting", found["waiting"])]
+    return [*inbox, *rest]
 
 
 def say_urls(out: Output, given: Settings, namespace: str) -> None:

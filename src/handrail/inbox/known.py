@@ -88,6 +88,10 @@ class Known:
         """The agents whose policy a person owns."""
         return frozenset(n.agent for n in self.named() if person(who) == n.owner)
 
+    def owner(self, agent: str) -> str:
+        """Who owns the policy of an agent; empty if nobody is known to."""
+        return next((n.owner for n in self.named() if n.agent == agent), "")
+
     def _yaml(self, path: Path) -> dict[str, Any] | None:
         """The content of a file, read again when it has changed."""
         try:

@@ -165,10 +165,11 @@ async def _question(
     errors: Mapping[str, str],
 ) -> dict[str, Any]:
     now = site.clock()
+    own = view.kind is GateKind.QUESTION
     form = await desk.form(site.client, view.case, view.gate)
     return _now(site, seat, view) | {
         "who": seat.who,
-        "lines": views.lines(view.action, view.evidence),
+        "lines": views.lines(view.action, view.evidence) if not own else [],
         "case": await desk.case_view(site.client, view.case),
         "log_shown": LOG_SHOWN,
         "asks": views.ASKS[view.kind],

@@ -96,7 +96,7 @@ def _environment() -> Environment:
     cast("dict[str, Any]", made.filters).update(
         exact=exact, plain=plain, as_json=as_json, words=words, left=left, span=span, time=time
     )
-    made.tests["hiding"] = hides
+    made.tests.update(hiding=hides, long=lambda value: isinstance(value, str) and "\n" in value)
     return made
 
 

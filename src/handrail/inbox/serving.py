@@ -22,6 +22,7 @@ from handrail.inbox.seals import seals_of
 from handrail.inbox.session import Sessions
 from handrail.inbox.site import Site
 from handrail.keyring import Keyring, SigningKey, signing_key
+from handrail.proof import sign
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from starlette.routing import Route
     from temporalio.client import Client
 
+    from handrail.actions import Ruling
     from handrail.inbox.site import Post
     from handrail.ledger import Ledger
     from handrail.settings import Settings
@@ -135,6 +137,29 @@ async def opened(settings: Settings, client: Client, ledger: Ledger) -> AsyncGen
             post=_post(settings),
             dev=dev,
         )
+
+
+def signed(site: Site) -> list[Route]:
+    """What Slack calls, where an app of theirs is set up: its requests are signed by Slack."""
+    secret = site.settings.slack_signing_secret
+    if secret is None:
+        return []
+    from handrail.messages import buttons  # noqa: PLC0415  # only where Slack is used
+    from handrail.messages.people import PeopleFile  # noqa: PLC0415
+    from handrail.messages.service import slack_of  # noqa: PLC0415
+
+    slack = slack_of(site.settings)
+    if slack is None:
+        raise ConfigurationError(
+            "HANDRAIL_SLACK_SIGNING_SECRET is set, and HANDRAIL_SLACK_TOKEN is not; set both"
+        )
+
+    def sign_it(ruling: Ruling, verb: str, case: str) -> Ruling:
+        return sign(ruling, verb, case, site.key, site.clock())
+
+    people = PeopleFile(site.settings.people)
+    office = buttons.Office(site.client, slack, people, sign_it, site.links)
+    return buttons.routes(office, secret.get_secret_value())
 
 
 class _Server(uvicorn.Server):

@@ -13,6 +13,7 @@ from limits.aio.strategies import MovingWindowRateLimiter
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from handrail.inbox.links import Links
 from handrail.inbox.render import TEMPLATES
 from handrail.inbox.seals import BadToken
 
@@ -69,6 +70,11 @@ class Site:
     def https(self) -> bool:
         """Whether people reach it by TLS."""
         return self.base.startswith("https:")
+
+    @property
+    def links(self) -> Links:
+        """Where links in messages lead."""
+        return Links(self.seals.secret, self.base, self.clock)
 
     async def slow_down(self, what: str, who: str, cost: int = 1) -> None:
         """Count one more of these.

@@ -28,6 +28,9 @@ ASKS = {
 SOON = timedelta(hours=1)
 """What is due sooner is shown as urgent."""
 
+PATH = " / "
+"""Between the names of a field and of a field within it."""
+
 _DECIDED = {"approve", "reject", "amend", "answer"}
 _ON_A_ROW = 4
 _NOTHING: Any = object()
@@ -48,15 +51,15 @@ class Line:
         return self.known and self.before != self.value
 
     @property
-    def nested(self) -> bool:
-        """Whether it has parts."""
-        return isinstance(self.value, dict | list)
+    def listed(self) -> bool:
+        """Whether it is a list of plain values."""
+        return isinstance(self.value, list)
 
 
 def lines(action: dict[str, Any], evidence: Any) -> list[Line]:
     """The fields of an action, each beside the same field of the evidence where there is one."""
     found: list[Line] = []
-    for name, value in action.items():
+    for name, value in _flat(action):
         before = _current(evidence, name)
         known = before is not _NOTHING
         found.append(Line(name, value, before if known else None, known))
@@ -65,8 +68,32 @@ def lines(action: dict[str, Any], evidence: Any) -> list[Line]:
 
 def changes(before: dict[str, Any], after: dict[str, Any]) -> list[Line]:
     """The fields of an amended action beside what was proposed."""
-    names = [*before, *(name for name in after if name not in before)]
-    return [Line(name, after.get(name), before.get(name), known=True) for name in names]
+    old, new = dict(_flat(before)), dict(_flat(after))
+    names = [*old, *(name for name in new if name not in old)]
+    return [Line(name, new.get(name), old.get(name), known=True) for name in names]
+
+
+def _flat(value: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
+    """The fields within fields, each under its path; lists of anything but values as JSON."""
+    found: list[tuple[str, Any]] = []
+    for name, each in value.items():
+        path = f"{above}{name}"
+        if isinstance(each, dict) and each:
+            found += _flat(cast("dict[str, Any]", each), f"{path}{PATH}")
+        else:
+            found.append((path, _value(each)))
+    return found
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, list):
+        listed = cast("list[Any]", value)
+        return _as_text(listed) if any(isinstance(e, dict | list) for e in listed) else listed
+    return None if value == {} else value
+
+
+def _as_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, indent=2)
 
 
 def _current(evidence: Any, name: str) -> Any:
@@ -180,7 +207,9 @@ def rows(
 
 
 def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str]) -> Row:
-    fields = [each for each in lines(gate.action, gate.evidence) if not each.nested]
+    own = gate.kind is GateKind.QUESTION
+    every = [] if own else lines(gate.action, gate.evidence)
+    fields = [each for each in every if not each.listed and PATH not in each.name]
     here = standing(gate, who)
     bulk = gate.kind is GateKind.WRITE and here.rules
     item = json.dumps([gate.case, gate.gate, gate.digest])
@@ -188,7 +217,7 @@ def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str]) -> Row
         gate=gate,
         url=page_link("", gate.case, gate.gate),
         fields=tuple(fields[:_ON_A_ROW]),
-        more=len(gate.action) - len(fields[:_ON_A_ROW]),
+        more=len(every) - len(fields[:_ON_A_ROW]),
         urgent=gate.deadline is not None and gate.deadline - now < SOON,
         mine=here.rules or bool(here.to_answer),
         bulk=item if bulk else "",
