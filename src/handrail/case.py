@@ -104,6 +104,9 @@ class Model:
             self.result.validate_python(result)
         except ValidationError as error:
             return f"`result` is not what this write returns: {first_fault(error)}"
+        # The agent's own validators: whatever they raise, a ruling must not wedge the case.
+        except Exception as error:  # noqa: BLE001
+            return f"`result` cannot be judged: {type(error).__name__}: {error}"
         return None
 
     def form(self, kind: GateKind) -> dict[str, Any]:
@@ -161,6 +164,7 @@ class Case:
         default_factory=dict[tuple[str, str], datetime]
     )
     _keys: dict[str, str] = field(default_factory=dict[str, str])
+    _heard: set[str] = field(default_factory=set[str])
     _arrived: int = 0
     _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
 
@@ -332,6 +336,8 @@ class Case:
             if changed.closed is not None and changed.closed.how == "expired":
                 self.pass_time(changed.id, came.at)
             self.gates[changed.id] = changed
+        if record.accepted and came.ruling.proof is not None:
+            self._heard.add(came.ruling.proof)
         if record.accepted and (record.verb in _STIRRING or came.ruling.question):
             self.stirred.add(record.gate)
         if record.accepted and record.verb == Verb.REVOKE:
@@ -339,8 +345,11 @@ class Case:
         return self._record(record)
 
     def proves(self, gate_id: str) -> bool:
-        """Whether rulings on a gate wait to be proven."""
-        return any(came.ruling.gate == gate_id for came in self.pending)
+        """Whether rulings wait to be proven that came before the time of an open gate was over."""
+        deadline = self.gates[gate_id].deadline
+        return deadline is not None and any(
+            came.ruling.gate == gate_id and came.at < deadline for came in self.pending
+        )
 
     def proving(self) -> tuple[tuple[Pending, ...], Proving]:
         """The oldest rulings to be proven together: those on one gate."""
@@ -379,6 +388,10 @@ class Case:
         return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
 
     def _judge(self, came: Pending, proof: Proof) -> tuple[Gate | None, Ruled]:
+        if came.ruling.proof in self._heard:
+            # Whoever reads the history has it, and could undo by it what was taken back.
+            note = "this very ruling was taken before, and counts once; sign a new one"
+            return None, _refused(came.verb, came.at, note, came.ruling)
         known = self.gates[came.ruling.gate]
         late = known.closed is not None and self._keys[known.id] in self.unused
         if came.verb == Verb.REVOKE and late:

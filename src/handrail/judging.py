@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 MOST_QUESTIONS = 20
 """Questions that one gate takes."""
 
+_LONGEST = 500
+"""Characters of what is said to a ruling."""
+
 _DECIDING = frozenset({Verb.APPROVE, Verb.AMEND, Verb.ANSWER})
 _ANY_GATE = frozenset({Verb.ASK, Verb.DELEGATE, Verb.REVOKE})
 _VERBS: dict[GateKind, frozenset[str]] = {
@@ -84,7 +87,7 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
         by=by,
         at=now,
         accepted=refusal is None,
-        note=refusal or "accepted",
+        note=(refusal or "accepted")[:_LONGEST],
         why=ruling.why,
         digest=_allowed(gate, amended),
         role=gate.role_of(by),
@@ -256,12 +259,18 @@ def _amended(gate: Gate, ruling: Ruling, model: type[Action]) -> tuple[Action | 
         action = model.model_validate(ruling.action)
         digest = digest_of(gate.question.step, action.model_dump(mode="json"))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"]) or "action"
-        return None, f"the amended action is not valid: {where}: {first['msg']}"
+        return None, f"the amended action is not valid: {_first_fault(error)}"
+    # The agent's own validators: whatever they raise, a ruling must not wedge the case.
+    except Exception as error:  # noqa: BLE001
+        return None, f"the amended action cannot be judged: {type(error).__name__}: {error}"
     if digest == gate.question.digest:
         return None, "the amendment changes nothing; approve instead"
     return action, None
+
+
+def _first_fault(error: ValidationError) -> str:
+    first = error.errors(include_url=False, include_input=False)[0]
+    return f"{'.'.join(str(part) for part in first['loc']) or 'action'}: {first['msg']}"
 
 
 def _allowed(gate: Gate, amended: Action | None) -> str:

@@ -50,12 +50,30 @@ def read(payloads: Sequence[Payload]) -> dict[str, Any]:
     if len(payload.data) > MAX_RULING:
         raise BadSignal(f"it has {len(payload.data)} bytes; {MAX_RULING} are the most")
     try:
-        value = json.loads(payload.data)
+        value = _plain(payload.data)
     except (ValueError, RecursionError):
         raise BadSignal("it is not JSON") from None
     if not isinstance(value, dict):
         raise BadSignal("send one JSON object with the fields of a ruling")
     return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+
+
+def _plain(data: bytes) -> Any:
+    """Read JSON that can be written again: digests, proofs and views are made of it.
+
+    Raises:
+        ValueError: if it is none, a name stands in it twice, a number is without value or
+            end, or a text holds half a character.
+    """
+    value = json.loads(data.decode(), object_pairs_hook=_each_once)
+    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    return value
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    if len({name for name, _ in pairs}) < len(pairs):
+        raise ValueError("a name stands in it twice")
+    return dict(pairs)
 
 
 def said(payloads: Sequence[Payload]) -> Said:
