@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from handrail.messages import flow
+from handrail.messages.board import undelivered
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy
@@ -97,16 +99,12 @@ async def test_a_dead_address_goes_to_the_next_channel_at_once_and_is_shown_when
             said = (f"early {CY} mail", "owner boss@example.com mail")
             await told.until(*said, lost=[ANA, BO])
             assert mail.offered[ANA] == 1
-            found = await eventually(lambda: _undelivered(stage))
-            assert found == [told.handle.id]
+            [found] = await eventually(lambda: undelivered(stage.client))
+            assert (found.gate, found.case, found.people) == (gate.gate, "orders:1", (ANA, BO))
+            assert "the mail server refuses it: 550 5.1.1 no such mailbox" in found.tries[0]
         [to_owner] = mail.to("boss@example.com")
     assert "nobody of lead can be reached" in _text(to_owner)
     assert "/mail/" not in _text(to_owner)
-
-
-async def _undelivered(stage: Any) -> list[str]:
-    query = "WorkflowType = 'Messages' AND HandrailRisk = 'undelivered'"
-    return [each.id async for each in stage.client.list_workflows(query)]
 
 
 def _text(mail: Any) -> str:
@@ -134,3 +132,117 @@ async def test_a_server_that_is_busy_or_down_is_tried_again_until_it_takes_the_m
 async def _tried(told: Any) -> bool:
     described = await told.handle.describe()
     return any(p.attempt > 1 for p in described.raw_description.pending_activities)
+
+
+async def test_a_question_goes_to_the_colleague_and_its_answer_comes_back(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with (
+        run_fleet(orders(tmp_path)) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        case = await stage.start("orders", ORDER)
+        gate = await case.gate()
+        told = await follow(stage, gate)
+        asked = [f"asked {ANA} mail", f"asked {BO} mail"]
+        await told.until(*asked)
+        assert (await Human(ANA).ask(case, "is the invoice theirs?", BO)).accepted
+        await told.nudge()
+        await told.until(*asked, f"question {BO} mail")
+        [question] = (await case.gates())[0].asked
+        said = await Human(BO).answer(case, "yes, I rang them", question=question.id)
+        assert said.accepted
+        await told.nudge()
+        await told.until(*asked, f"question {BO} mail", f"answer {ANA} mail")
+    assert f"{ANA} asks you: is the invoice theirs?" in _text(mail.to(BO)[1])
+    assert "answers: yes, I rang them" in _text(mail.to(ANA)[1])
+    assert mail.to(ANA)[1]["In-Reply-To"] == mail.to(ANA)[0]["Message-ID"]
+
+
+async def test_who_let_its_time_pass_is_told_that_it_expired(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    roles = {"lead": {"people": [ANA], "deadline": {"after": "1h", "then": "refuse"}}}
+    fleet = orders(tmp_path, policy(roles=roles))
+    async with (
+        run_fleet(fleet) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        case = await stage.start("orders", ORDER)
+        told = await follow(stage, await case.gate())
+        await told.until(f"asked {ANA} mail")
+        await case.pass_time(timedelta(hours=1, seconds=5))
+        await case.outcome()
+        await told.nudge()
+        done: Any = await told.handle.result()
+    assert done["ended"] == "expired"
+    assert done["told"] == [f"{ANA}: asked", f"{ANA}: closed"]
+    assert "nobody of lead answered in time" in _text(mail.to(ANA)[1])
+
+
+async def test_junk_signals_wedge_nothing(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with (
+        run_fleet(orders(tmp_path)) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        case = await stage.start("orders", ORDER)
+        told = await follow(stage, await case.gate())
+        await told.until(f"asked {ANA} mail", f"asked {BO} mail")
+        for name in ("look", "bounced", "nonsense"):
+            for values in ([], [1, 2], [b"\x00"], [{"tag": 1}], ["x" * 1_000]):
+                await told.handle.signal(name, args=values)
+        assert (await Human(ANA).approve(case)).accepted
+        await case.outcome()
+        await told.nudge()
+        done: Any = await told.handle.result()
+    assert done["ended"] == "approved"
+    assert len(mail.mails) == 2
+
+
+async def test_a_broken_people_file_lets_everybody_get_mail_and_says_so(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with (
+        run_fleet(orders(tmp_path)) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        (tmp_path / "people.yaml").write_text("ana: [", encoding="utf-8")
+        case = await stage.start("orders", ORDER)
+        told = await follow(stage, await case.gate())
+        book = await told.until(f"asked {ANA} mail", f"asked {BO} mail")
+    assert "this is not YAML" in book.fault
+
+
+async def test_a_long_history_goes_on_in_a_new_run_and_tells_nobody_twice(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with (
+        run_fleet(orders(tmp_path)) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        case = await stage.start("orders", ORDER)
+        told = await follow(stage, await case.gate())
+        await told.until(f"asked {ANA} mail", f"asked {BO} mail")
+        monkeypatch.setattr(flow, "LONGEST", 10)
+        before = (await told.handle.describe()).run_id
+        await told.nudge()
+
+        async def renewed() -> bool:
+            return (await told.handle.describe()).run_id != before
+
+        await eventually(renewed)
+        monkeypatch.setattr(flow, "LONGEST", 4_000)
+        await told.until(f"asked {ANA} mail", f"asked {BO} mail")
+        assert (await Human(ANA).approve(case)).accepted
+        await case.outcome()
+        await told.nudge()
+        done: Any = await told.handle.result()
+    assert done["ended"] == "approved"
+    assert len(mail.mails) == 2

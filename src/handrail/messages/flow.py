@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 UNDELIVERED = "undelivered"
 """The HandrailRisk of a gate of which somebody could not be told."""
 
-POLL = timedelta(minutes=5)
+POLL = timedelta(minutes=30)
 """After this time it looks again, although nothing said that it must."""
 
 LAST_POLL = timedelta(minutes=10)
@@ -46,6 +46,9 @@ TRIES = RetryPolicy(
     maximum_attempts=5,
 )
 """One channel is tried for about three minutes; then it is the next one's turn."""
+
+LONGEST = 4_000
+"""Events of a history, after which it goes on in a new run."""
 
 _LOOKS = RetryPolicy(maximum_interval=timedelta(minutes=1))
 ATTEMPT = timedelta(seconds=60)
@@ -155,7 +158,9 @@ class Messages:
 
     def _renew(self) -> None:
         """Go on in a new run when the history has grown long, while nobody is being told."""
-        if workflow.info().is_continue_as_new_suggested() and not self._couriers:
+        info = workflow.info()
+        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
+        if long and not self._couriers:
             carried = self._book.model_dump(mode="json")
             workflow.continue_as_new(self._call.model_copy(update={"carried": carried}))
 

@@ -191,13 +191,14 @@ def _link(telling: Telling, links: Links) -> str:
 
 
 def _choices(said: Note, link: str) -> tuple[tuple[str, str], ...]:
-    """What the links are called, and where they lead: each to a page that only shows."""
+    """What the links are called, and where they lead: to one page, which only shows.
+
+    Fragments stay in the browser, which jumps to the button of that name.
+    """
     look = ("Look at it", link)
     if not said.rule:
         return (look,)
-    joined = "&" if "?" in link else "?"
-    approve, reject = (f"{link}{joined}say={verb}" for verb in ("approve", "reject"))
-    return (("Approve", approve), ("Reject", reject), look)
+    return (("Approve", f"{link}#approve"), ("Reject", f"{link}#reject"), look)
 
 
 def _text(said: Note, link: str) -> str:

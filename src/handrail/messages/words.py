@@ -184,9 +184,15 @@ def _rows(given: Any) -> tuple[tuple[str, str], ...]:
     if not isinstance(given, dict):
         return (("value", value(given)),)
     fields: dict[str, Any] = given  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
-    rows = tuple((line(str(name), 80), value(each)) for name, each in fields.items())
+    rows = tuple((_name(str(name)), value(each)) for name, each in fields.items())
     left = len(rows) - MOST_ROWS
     return (*rows[:MOST_ROWS], ("…", f"{left} more: open it to see them")) if left > 0 else rows
+
+
+def _name(name: str) -> str:
+    """The name of a field; in quotes when it could pass for more than a name."""
+    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return line(name if plain else json.dumps(name), 80)
 
 
 def _closing(view: GateView) -> tuple[str, ...]:
