@@ -12,6 +12,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
 
@@ -371,14 +372,16 @@ def _gate_lines(gate: GateView) -> list[str]:
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
         GateKind.QUESTION: "The agent asks",
     }
-    lines = [f"#### {asks[gate.kind]}", "", gate.title, "", as_code(gate.action), ""]
+    own = gate.kind is GateKind.QUESTION
+    title = quoted(gate.title) if own else _inline(gate.title)
+    lines = [f"#### {asks[gate.kind]}", "", title, "", as_code(gate.action), ""]
     lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
-    lines += [f"**Who may answer:** {', '.join(gate.people)} ({', '.join(gate.waiting_for)})", ""]
+    lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:
         unproven = "" if gate.proof == "required" else " (unproven)"
-        lines += [f"**Agreed so far{unproven}:** {', '.join(gate.given)}", ""]
+        lines += [f"**Agreed so far{unproven}:** {_names(gate.given)}", ""]
     if gate.barred:
-        lines += [f"**Who may not approve it:** {', '.join(gate.barred)}", ""]
+        lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
     if gate.rationale:
         sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
@@ -392,8 +395,16 @@ def _gate_lines(gate: GateView) -> list[str]:
     return lines + _answer_lines(gate)
 
 
+def _names(names: Iterable[str]) -> str:
+    """People and roles. Who asked for a case is whatever its starter said."""
+    return ", ".join(map(_inline, names))
+
+
 def _answer_lines(gate: GateView) -> list[str]:
-    lines = [f"**To answer:** {gate.inbox}/gates/{gate.case}/{gate.gate}", ""] if gate.inbox else []
+    # Part of a case's id came with its event.
+    case = quote(gate.case, safe=":").replace("_", "%5F").replace("~", "%7E")
+    page = f"{gate.inbox}/gates/{case}/{gate.gate}"
+    lines = [f"**To answer:** {page}", ""] if gate.inbox else []
     if gate.proof == "required":
         why = "Only proven rulings count: a signal that is sent from this page is refused."
         return [*lines, why, "", f"In a shell, with a key of your own: `{_shell(gate)}`", ""]

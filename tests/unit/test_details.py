@@ -125,14 +125,15 @@ def asked(
     question = Question(
         kind=kind,
         step="pay",
-        title="Pay for an order.",
+        title=text if kind is GateKind.QUESTION else "Pay for an order.",
         action=action,
         digest=digest_of("pay", action),
         why=text,
         asks=(Ask(stages=(Stage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),)),),
         findings=(Finding(check="rule", kind=Kind.HOLD, why=text),),
         basis=Basis(rationale=text, confidence=0.5, evidence={"mail": text}),
-        terms=Terms(proof=proof),
+        requester=text,
+        terms=Terms(proof=proof, inbox="https://inbox.example"),
     )
     case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
     case.receipts.append(Receipt(key=f"orders:{text}/pay/1", step="pay", digest="d", at=NOW))
