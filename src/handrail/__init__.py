@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from handrail.agent import AgentWorkflow
     from handrail.checks import check
+    from handrail.details import GateView
     from handrail.effects import current_effect
     from handrail.exceptions import (
         CaseError,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
         StepError,
     )
     from handrail.fleet import Agent, Fleet
+    from handrail.keyring import Keyring, Trust
     from handrail.ledger import Ledger
     from handrail.states import State
     from handrail.steps import decide, notify, read, write
@@ -59,8 +61,10 @@ __all__ = [
     "Failed",
     "Final",
     "Fleet",
+    "GateView",
     "HandrailError",
     "InDoubt",
+    "Keyring",
     "Ledger",
     "LedgerUnavailable",
     "NoEvidence",
@@ -74,6 +78,7 @@ __all__ = [
     "ServerUnavailable",
     "State",
     "StepError",
+    "Trust",
     "Usage",
     "check",
     "current_effect",
@@ -88,6 +93,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
         "agent": "AgentWorkflow",
         "checks": "check",
+        "details": "GateView",
         "effects": "current_effect",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
@@ -95,6 +101,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
             "ServerUnavailable StepError"
         ),
         "fleet": "Agent Fleet",
+        "keyring": "Keyring Trust",
         "ledger": "Ledger",
         "states": "State",
         "steps": "decide notify read write",
