@@ -5,6 +5,7 @@ HandrailError
 │   ├── PolicyError         the policy file, with every fault, its line and its fix
 │   ├── RuleError           a rule of it cannot be used (handrail.rules)
 │   ├── KeyringError        a keyring or a private key cannot be used (handrail.keyring)
+│   ├── PeopleError         the people file, with every fault (handrail.messages.people)
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
@@ -26,6 +27,8 @@ HandrailError
 ├── KeyUsed                 a write's key was used for another action (handrail.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.effects)
 ├── NotProven               a ruling is not signed by whom it names (handrail.proof)
+├── Undeliverable           a message cannot go out this way (handrail.messages.faults)
+├── NotNow                  a message may go out later: tried again (handrail.messages.faults)
 ├── BadSignal               a signal cannot be read: recorded (handrail.case)
 └── PayloadLost             a large payload is missing (handrail.payloads)
 """

@@ -82,3 +82,11 @@ def test_it_follows_its_file(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     with pytest.raises(PeopleError, match="cannot be read"):
         PeopleFile(tmp_path).current()
+
+
+def test_the_example_of_the_documentation_is_sound() -> None:
+    page = Path(__file__).parents[2] / "docs" / "messages.md"
+    [_, example, *_] = page.read_text(encoding="utf-8").split("```")
+    people = parse(example.removeprefix("text\n"), "people.yaml")
+    assert people.of("ana@example.com").ways() == ("slack", "mail", "also 1")
+    assert people.of("bo@example.com").mail == "bo.private@example.com"
