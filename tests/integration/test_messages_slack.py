@@ -306,3 +306,21 @@ async def test_a_slack_that_asks_to_wait_is_left_alone_for_that_long(office: Off
     assert sorted(await told.said()) == [f"asked {ANA} slack", f"asked {BO} slack"]
     assert len(office.slack.messages) == 2
     assert told.handle.id == message_id(gate.gate)
+
+
+async def test_a_reminder_is_in_the_thread_and_its_buttons_are_locked_too(office: Office) -> None:
+    case, _, told = await office.asked()
+    await case.pass_time(timedelta(hours=2, seconds=5))
+    await told.nudge()
+    asked = [f"asked {ANA} slack", f"asked {BO} slack"]
+    await told.until(*asked, f"reminder {ANA} slack", f"reminder {BO} slack")
+    room, first = office.shown(UANA)
+    threads = [m for (r, _), m in office.slack.messages.items() if r == room and m["thread_ts"]]
+    assert [reminder["thread_ts"] for reminder in threads] == [first["ts"]]
+    pressed = office.buttons.press(UANA, threads[0], room, "approve")
+    assert await office.buttons.post(pressed) == 200
+    assert (await case.outcome()).status is State.DONE
+    await told.handle.result()
+    for message in office.slack.messages.values():
+        assert elements(message) == []
+        assert f"Approved by {ANA}" in texts(message)
