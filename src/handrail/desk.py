@@ -21,7 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import Ruled, Ruling
+from handrail.actions import Ruled, Ruling, digest_of
 from handrail.details import CaseView, GateView
 from handrail.exceptions import CaseError, HandrailError
 from handrail.gate import person
@@ -103,10 +103,32 @@ async def gates_of(execution: WorkflowExecution) -> list[GateView]:
         return []
     given = (await execution.memo()).get("gates", [])
     try:
-        return [GateView.model_validate(each) for each in given]
-    except (ValidationError, TypeError):
+        return _views(execution.id, given)
+    except (CaseError, ValidationError, TypeError):
         # Not written by us: a case must not hide all the others.
         return []
+
+
+def _views(case: str, given: Any) -> list[GateView]:
+    """Open gates as a case gave them. What each shows is what its digest is of.
+
+    Whoever may start workflows can have one say anything: people would see one action, and
+    sign for another.
+
+    Raises:
+        CaseError: if one shows something else, or speaks for another case.
+    """
+    views = [GateView.model_validate(each) for each in given]
+    if all(each.case == case and _is_shown(each) for each in views):
+        return views
+    raise CaseError(
+        f"what {case} shows is not what would be done: it was not written by Handrail. Do not "
+        "rule on it, and tell whoever runs Temporal"
+    )
+
+
+def _is_shown(view: GateView) -> bool:
+    return digest_of(view.step, view.action) == view.digest
 
 
 def may_rule(gate: GateView, who: str) -> bool:
@@ -134,13 +156,13 @@ async def gate(client: Client, case: str, gate_id: str) -> GateView:
     """One open gate as its case sees it now, or as its memo has it when no worker answers.
 
     Raises:
-        CaseError: if there is no such case, or the gate is not open.
+        CaseError: if there is no such case, the gate is not open, or it shows what it is not.
     """
     answered = await _query(client, case, "gates")
     if answered is None:
         views = await gates_of(await existing(client, case))
     else:
-        views = [GateView.model_validate(each) for each in answered]
+        views = _views(case, answered)
     found = next((each for each in views if each.gate == gate_id), None)
     if found is None:
         raise closed(case, gate_id)
@@ -151,12 +173,12 @@ async def fresh(client: Client, known: GateView) -> GateView | None:
     """A gate as its case sees it now; None when no worker answers.
 
     Raises:
-        CaseError: if the case has closed it meanwhile.
+        CaseError: if the case has closed it meanwhile, or shows what it is not.
     """
     answered = await _query(client, known.case, "gates")
     if answered is None:
         return None
-    views = [GateView.model_validate(each) for each in answered]
+    views = _views(known.case, answered)
     now = next((each for each in views if each.gate == known.gate), None)
     if now is None:
         raise closed(known.case, known.gate)
@@ -172,9 +194,11 @@ async def case_view(client: Client, case: str) -> CaseView | None:
     """Everything about a case; None when nobody answers, or what answers is no agent."""
     try:
         answer = await _query(client, case, "case")
-        return None if answer is None else CaseView.model_validate(answer)
+        view = None if answer is None else CaseView.model_validate(answer)
     except (RPCError, ValidationError):
         return None
+    genuine = view is not None and all(_is_shown(each) for each in view.gates)
+    return view if genuine else None
 
 
 async def form(client: Client, case: str, gate_id: str) -> dict[str, Any] | None:
