@@ -33,8 +33,8 @@ from tests.integration.messages_tools import (
     mail_server,
     people,
     settings,
-    web_server,
 )
+from tests.integration.slack_tools import web_server
 
 pytestmark = pytest.mark.integration
 

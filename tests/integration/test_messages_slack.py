@@ -33,9 +33,7 @@ from tests.agents.orders_steps import Order
 from tests.integration.messages_tools import (
     SIGNING,
     Buttons,
-    Made,
     MailServer,
-    SlackServer,
     Told,
     buttons,
     elements,
@@ -43,10 +41,10 @@ from tests.integration.messages_tools import (
     mail_server,
     people,
     settings,
-    slack_server,
     texts,
     trusting,
 )
+from tests.integration.slack_tools import Made, SlackServer, slack_server
 
 pytestmark = pytest.mark.integration
 
