@@ -134,7 +134,7 @@ def test_an_approval_is_of_what_was_shown_and_by_somebody_entitled(project: Proj
 def test_amend_changes_one_field_and_answer_is_only_for_doubt(project: Project) -> None:
     project.start("amend", 300, code=4)
     by = ("--by", "ana@example.com")
-    assert project.run("answer", "pay:amend", "happened", *by).returncode == 3
+    assert project.run("answer", "pay:amend", "happened", *by).returncode == 2
     assert project.run("amend", "pay:amend", *by, "--set", "amunt=1").returncode == 2
     assert project.run("amend", "pay:amend", *by).returncode == 2
     assert project.run("amend", "pay:amend", *by, "--set", "amount=much").returncode == 3
@@ -195,7 +195,7 @@ ANYTHING: dict[str, Any] = {}
 GATE = shape(
     gate={"type": "string", "pattern": "^[0-9a-f]{16}$"},
     case=TEXT,
-    kind={"enum": ["write", "in_doubt", "undo_failed"]},
+    kind={"enum": ["write", "in_doubt", "undo_failed", "question"]},
     step=TEXT,
     title=TEXT,
     action={"type": "object"},
@@ -213,6 +213,16 @@ GATE = shape(
     risk=TEXT,
     policy=TEXT,
     findings=many({"type": "object"}),
+    proof={"enum": ["required", "unproven"]},
+    stages=many(
+        shape(role=TEXT, people=TEXTS, deputies=TEXTS, until=TEXT, asked={"type": "boolean"})
+    ),
+    rulings=many({"type": "object"}),
+    asked=many({"type": "object"}),
+    barred=TEXTS,
+    requester=MAYBE,
+    next=MAYBE,
+    inbox=TEXT,
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {
