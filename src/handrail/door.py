@@ -166,7 +166,9 @@ class Door:
             why = "the action is not the one that was decided and ruled on"
             return Judged(_verdict(policy, [Finding(check="digest", kind=Kind.REFUSE, why=why)]))
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
-        findings = [] if attempt.undoes else await self._check_data(facts.action)
+        # That it is one is not for the attempt to say alone, or it could spare itself the checks.
+        undoing = attempt.undoes is not None and self.shape.writes[facts.step].undoes
+        findings = [] if undoing else await self._check_data(facts.action)
         findings += policy.refusals(facts)
         findings += policy.holds(facts)
         # Only before a human is asked: what passes is counted in the moment it begins.

@@ -49,7 +49,12 @@ roles: {lead: {people: [ana@example.com], deadline: {after: 1h, then: refuse}}}
 
 @pytest.mark.parametrize(
     ("step", "undoes", "kind"),
-    [("move", None, Kind.REFUSE), ("put_back", Undoes(key="movers:1/move/1"), Kind.PASS)],
+    [
+        ("move", None, Kind.REFUSE),
+        ("put_back", Undoes(key="movers:1/move/1"), Kind.PASS),
+        # No undo, whatever whoever attempts it says.
+        ("move", Undoes(key="movers:1/move/1"), Kind.REFUSE),
+    ],
 )
 async def test_what_refuses_a_second_write_does_not_refuse_its_undo(
     tmp_path: Path, step: str, undoes: Undoes | None, kind: Kind
