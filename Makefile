@@ -3,7 +3,7 @@
 #   make demo     the main job: server, worker and the shipments agent on real events
 #   make test     all tests (what .ci/run calls)
 #   make check    ruff, pyright, import-linter, wheel contents
-#   make bench    Handrail beside hand-written Temporal workflows
+#   make bench    Handrail beside hand-written Temporal workflows; how long people wait
 #   make chaos    kill -9 and SIGSTOP aimed at every boundary of a write
 #   make figures  play all alerts, and write what came out into the README
 #   make format   let ruff rewrite the code
@@ -89,6 +89,7 @@ wheel: $(STAMP)
 
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
+	@$(BIN)/python -m benchmarks.people
 
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos
