@@ -246,3 +246,15 @@ async def test_a_long_history_goes_on_in_a_new_run_and_tells_nobody_twice(
         done: Any = await told.handle.result()
     assert done["ended"] == "approved"
     assert len(mail.mails) == 2
+
+
+async def test_an_inbox_without_any_channel_tries_nothing_and_its_messages_end_at_once(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage, inbox(stage, settings(tmp_path)):
+        gate = await (await stage.start("orders", ORDER)).gate()
+        told = await follow(stage, gate)
+        done: dict[str, Any] = await told.handle.result()
+        book = await told.book()
+    assert done["ended"] == "no channel is set up"
+    assert book.letters == ()

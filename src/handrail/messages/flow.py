@@ -79,6 +79,7 @@ class Messages:
         self._bounces: list[Bounced] = []
         self._waits = 0
         self._seen: tuple[str, ...] = ()
+        self._silent = False
 
     @workflow.run
     async def run(self, call: Call) -> Done:
@@ -87,6 +88,8 @@ class Messages:
         self._show()
         while True:
             await self._look()
+            if self._silent:
+                return self._done()
             if self._book.ended is not None:
                 break
             self._send()
@@ -127,6 +130,7 @@ class Messages:
             summary="how is the gate now?",
         )
         self._book = books.see(self._book, look)
+        self._silent = look.silent
         stale = look.view is not None and self._over(look.view.next)
         self._waits = self._waits + 1 if stale or not look.fresh else 0
 
@@ -282,7 +286,9 @@ class Messages:
         return Done(
             told=tuple(told)[:_KEPT],
             unreached=self._book.unreached()[:_KEPT],
-            ended=self._book.ended.how if self._book.ended else "",
+            ended="no channel is set up"
+            if self._silent
+            else (self._book.ended.how if self._book.ended else ""),
         )
 
     def _show(self) -> None:

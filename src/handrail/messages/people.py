@@ -81,6 +81,10 @@ class People:
         """How to tell this person; by mail where nothing is known."""
         return self._listed.get(person(address), _UNLISTED)
 
+    def others(self) -> bool:
+        """Whether anybody is told by something else than mail and Slack."""
+        return any(someone.also for someone in self._listed.values())
+
     def by_slack(self, user: str) -> str | None:
         """The address of the person with that Slack id; None if nobody has it."""
         return self._by_slack.get(user)

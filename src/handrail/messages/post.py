@@ -67,6 +67,7 @@ class Post:
             ways={person(each): people.of(each).ways() for each in named},
             owner=owner,
             fault=fault,
+            silent=self.mailer is None and self.slack is None and not people.others(),
         )
 
     async def _see(

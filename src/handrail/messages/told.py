@@ -89,7 +89,8 @@ class Look(Wire):
 
     `fresh` is false when no worker answered, and what is known is what the case last
     published. `ways`: the channels of each person, by name. `owner`: of the agent's policy.
-    `fault`: what is wrong with the people file, so that everybody is told by mail.
+    `fault`: what is wrong with the people file, so that everybody is told by mail. `silent`:
+    the inbox has no channel at all, and people look into it by themselves.
     """
 
     view: GateView | None = None
@@ -99,6 +100,7 @@ class Look(Wire):
     fault: Short = ""
     ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
+    silent: bool = False
 
 
 class Telling(Wire):
