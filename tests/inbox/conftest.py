@@ -8,7 +8,6 @@ import re
 import socket
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ import pytest
 from pydantic import SecretStr
 
 from handrail import Agent, Fleet
-from handrail.inbox.seals import Seals
 from handrail.inbox.serving import opened, serving
 from handrail.inbox.site import Site
 from handrail.keyring import Keyring, Trust
@@ -94,7 +92,7 @@ class Visitor:
 
     async def post(self, path: str, status: int = 200, **fields: Any) -> str:
         """Send a form with the token of the last page, unless another is given."""
-        given = {"token": token_of(self.page)} | fields
+        given = fields if "token" in fields else fields | {"token": token_of(self.page)}
         answer = await self.http.post(path, data=given, follow_redirects=True)
         assert answer.status_code == status, answer.text
         self.page = answer.text
@@ -106,7 +104,7 @@ class Visitor:
 
 
 def token_of(page: str) -> str:
-    """The token of the first form that is not the sign-out."""
+    """The token of the last form of a page: the first one signs out."""
     found = re.findall(r'name="token" value="([^"]+)"', page)
     assert found, "the page has no form"
     return found[-1]
@@ -159,10 +157,3 @@ async def inbox(run_inbox: Run) -> AsyncGenerator[Inbox]:
     """An inbox into which anybody of the policy may sign in by name."""
     async with run_inbox() as running_inbox:
         yield running_inbox
-
-
-def seals() -> Seals:
-    return Seals(SECRET)
-
-
-LONG = timedelta(minutes=10)

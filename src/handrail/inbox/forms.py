@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import json
 import math
+import operator
 import re
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import date
 from decimal import Decimal, InvalidOperation
@@ -30,6 +32,18 @@ ROOT = "f"
 """The name of the whole in a form; fields below it are named by their path."""
 
 _LONG = 80
+_BOUNDS = {
+    "minimum": "at least",
+    "exclusiveMinimum": "more than",
+    "maximum": "at most",
+    "exclusiveMaximum": "less than",
+}
+_WITHIN: dict[str, Callable[[Decimal, Decimal], bool]] = {
+    "minimum": operator.ge,
+    "exclusiveMinimum": operator.gt,
+    "maximum": operator.le,
+    "exclusiveMaximum": operator.lt,
+}
 _DEEPEST = 6
 
 
@@ -169,7 +183,8 @@ def _alternative(whole: Schema, schema: Schema) -> tuple[Schema, bool]:
     if len(rest) == 1:
         return rest[0] | beside, nullable
     if {each.get("type") for each in rest} == {"number", "string"}:
-        return {"type": "decimal"} | beside, nullable
+        number = next(each for each in rest if each.get("type") == "number")
+        return {**number, "type": "decimal"} | beside, nullable
     return schema, nullable
 
 
@@ -233,6 +248,8 @@ def _read(  # where it stands in the whole
     if not text and nullable:
         return None
     try:
+        if kind == "decimal":
+            _require_bounds(schema, Decimal(_decimal(text)))
         return _value(kind, text)
     except _Wrong as wrong:
         errors[name] = str(wrong)
@@ -300,6 +317,13 @@ def _decimal(text: str) -> str:
     return text.strip()
 
 
+def _require_bounds(schema: Schema, number: Decimal) -> None:
+    """Of a decimal: written as text it would pass the schema however large it is."""
+    for name, within in _WITHIN.items():
+        if name in schema and not within(number, Decimal(str(schema[name]))):
+            raise _Wrong(f"this must be {_BOUNDS[name]} {schema[name]}")
+
+
 def _date(text: str) -> str:
     try:
         return date.fromisoformat(text.strip()).isoformat()
@@ -341,14 +365,6 @@ def _at(error: ValidationError) -> str:
             break  # a list is one field
         name = _below(name, part)
     return name
-
-
-_BOUNDS = {
-    "minimum": "at least",
-    "exclusiveMinimum": "more than",
-    "maximum": "at most",
-    "exclusiveMaximum": "less than",
-}
 
 
 def _said(error: ValidationError) -> str:

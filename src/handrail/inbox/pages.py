@@ -253,7 +253,7 @@ def _now(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
 
 
 async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Response:
-    case = await desk.case_view(site.client, seat.case)
+    case = await _case(site, seat)
     closed = _find(case, seat.gate)
     agent = seat.case.partition(":")[0]
     named = closed is not None and seat.who in {
@@ -277,7 +277,14 @@ async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Respon
 
 
 async def _closing(site: Site, seat: Seat) -> ClosedView | None:
-    return _find(await desk.case_view(site.client, seat.case), seat.gate)
+    return _find(await _case(site, seat), seat.gate)
+
+
+async def _case(site: Site, seat: Seat) -> CaseView | None:
+    try:
+        return await desk.case_view(site.client, seat.case)
+    except CaseError:
+        return None
 
 
 def _find(case: CaseView | None, gate: str) -> ClosedView | None:

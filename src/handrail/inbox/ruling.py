@@ -208,7 +208,7 @@ def _review(  # noqa: PLR0917  # what the page shows
         seat=seat,
         gate=view,
         lines=changes,
-        action=json.dumps(action),
+        amended=json.dumps(action),
         why=said.more["why"],
         token=token,
     )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from email.message import EmailMessage
 
     from starlette.routing import Route
+    from starlette.types import ASGIApp
     from temporalio.client import Client
 
     from handrail.actions import Ruling
@@ -185,8 +186,15 @@ async def serving(
     site: Site, listener: socket.socket, signed: Sequence[Route] = ()
 ) -> AsyncGenerator[None]:
     """Serve the pages on a socket while in this context. `signed`: see `build`."""
+    async with on(build(site, signed), listener):
+        yield
+
+
+@contextlib.asynccontextmanager
+async def on(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
+    """Serve an application on a socket while in this context."""
     config = uvicorn.Config(
-        build(site, signed),
+        app,
         log_config=None,
         access_log=False,
         server_header=False,
