@@ -129,8 +129,10 @@ class Messages:
             retry_policy=_LOOKS,
             summary="how is the gate now?",
         )
-        self._book = books.see(self._book, look)
         self._silent = look.silent
+        if self._silent:
+            return
+        self._book = books.see(self._book, look)
         stale = look.view is not None and self._over(look.view.next)
         self._waits = self._waits + 1 if stale or not look.fresh else 0
 
