@@ -19,6 +19,7 @@ import hashlib
 import hmac
 import os
 import secrets
+import stat
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,9 +80,10 @@ class ClaimCheck(PayloadCodec):
         digest = hashlib.sha256(data).hexdigest()
         path = self._path(digest)
         if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self._make(path.parent)
             # Written aside and renamed: a crash leaves no half of a payload under its name.
             with tempfile.NamedTemporaryFile(dir=path.parent, delete=False) as file:
+                self._share(file.fileno())
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
@@ -112,6 +114,7 @@ class ClaimCheck(PayloadCodec):
         if not path.exists():
             self.directory.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=self.directory) as file:
+                self._share(file.fileno())
                 file.write(secrets.token_bytes(32))
                 file.flush()
                 os.fsync(file.fileno())
@@ -119,6 +122,24 @@ class ClaimCheck(PayloadCodec):
                 with contextlib.suppress(FileExistsError):
                     os.link(file.name, path)
         return path.read_bytes()
+
+    def _make(self, folder: Path) -> None:
+        """Make a folder within the directory, for whom the directory is."""
+        self.directory.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            folder.mkdir()
+            folder.chmod(0o700 | self._shared())
+
+    def _share(self, file: int) -> None:
+        os.fchmod(file, 0o600 | (self._shared() & 0o060))
+
+    def _shared(self) -> int:
+        """What the group may, where the directory is set-group-id, and so meant for a group.
+
+        The inbox reads the same payloads, and has a user of its own.
+        """
+        mode = self.directory.stat().st_mode
+        return mode & (stat.S_ISGID | 0o070) if mode & stat.S_ISGID else 0
 
     def _path(self, digest: str) -> Path:
         return self.directory / digest[:2] / digest

@@ -17,6 +17,20 @@ def stored(directory: Path) -> list[Path]:
     return list(directory.glob("*/*"))
 
 
+@pytest.mark.parametrize(("directory", "file"), [(0o755, 0o600), (0o2770, 0o660), (0o2750, 0o640)])
+async def test_payloads_are_for_the_group_that_the_directory_is_for(
+    tmp_path: Path, directory: int, file: int
+) -> None:
+    shared = tmp_path / "payloads"
+    shared.mkdir()
+    shared.chmod(directory)
+    await ClaimCheck(shared).encode([LARGE])
+    files = [*stored(shared), shared / "key"]
+    assert {path.stat().st_mode & 0o7777 for path in files} == {file}
+    inner = stored(shared)[0].parent.stat().st_mode & 0o7777
+    assert inner == (directory if directory & 0o2000 else 0o700)
+
+
 async def test_a_large_payload_comes_back_and_a_small_one_stays(tmp_path: Path) -> None:
     kept = await ClaimCheck(tmp_path).encode([LARGE, SMALL, LARGE])
     assert kept[1] == SMALL
