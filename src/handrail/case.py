@@ -316,18 +316,26 @@ class Case:
         read = self._read(verb, payloads, now)
         if isinstance(read, Ruled):
             return self._record(read)
+        if self._flooded(read):
+            self.ignored += 1
+            return judging.refused(verb, now, judging.NOT_PROVEN, read)
         self._arrived += 1
         came = Pending(self._arrived, verb, read, now)
         if self._to_be_proven(read):
+            if len(self.pending) >= MAX_UNPROVEN:
+                note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
+                return self._record(judging.refused(verb, now, note, read))
             supposed = self._judge(came, Proof(proven=True))[1]
             if not supposed.accepted:
                 return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
-            if len(self.pending) >= MAX_UNPROVEN:
-                note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
-                return self._record(_refused(verb, now, note, read))
             self.pending.append(came)
             return came
         return self.prove(came, judging.UNPROVEN)
+
+    def _flooded(self, ruling: Ruling) -> bool:
+        """Whether it need not even be judged: it cannot count, and its record is not kept."""
+        required = self.gates[ruling.gate].question.terms.proof == "required"
+        return required and ruling.proof is None and len(self.rulings) >= MAX_RECORDED
 
     def prove(self, came: Pending, proof: Proof) -> Ruled:
         """Judge a ruling of which it is known whether it is proven, and let it count."""
@@ -376,13 +384,13 @@ class Case:
         try:
             ruling = Ruling.model_validate(read(payloads))
         except BadSignal as error:
-            return _refused(verb, now, str(error))
+            return judging.refused(verb, now, str(error))
         except ValidationError as error:
-            return _refused(verb, now, first_fault(error))
+            return judging.refused(verb, now, first_fault(error))
         if ruling.gate in self.gates:
             return ruling
         note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
-        return _refused(verb, now, note, ruling)
+        return judging.refused(verb, now, note, ruling)
 
     def _to_be_proven(self, ruling: Ruling) -> bool:
         return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
@@ -391,7 +399,7 @@ class Case:
         if came.ruling.proof in self._heard:
             # Whoever reads the history has it, and could undo by it what was taken back.
             note = "this very ruling was taken before, and counts once; sign a new one"
-            return None, _refused(came.verb, came.at, note, came.ruling)
+            return None, judging.refused(came.verb, came.at, note, came.ruling)
         known = self.gates[came.ruling.gate]
         late = known.closed is not None and self._keys[known.id] in self.unused
         if came.verb == Verb.REVOKE and late:
@@ -411,7 +419,7 @@ class Case:
         if refusal is None and not given:
             refusal = f"{by} has given nothing that could be revoked"
         note = refusal or "accepted"
-        record = _refused(came.verb, came.at, note, came.ruling)
+        record = judging.refused(came.verb, came.at, note, came.ruling)
         return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
 
     def _revoke(self, record: Ruled) -> None:
@@ -485,15 +493,3 @@ class Case:
             for entry in self.undos
         ]
         self.note(f"{receipt.step} {receipt.how}", now)
-
-
-def _refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> Ruled:
-    return Ruled(
-        verb=verb[:40],
-        gate=ruling.gate if ruling else "",
-        by=person(ruling.by) if ruling else "",
-        at=now,
-        accepted=False,
-        note=note[:500],
-        why=ruling.why[:200] if ruling else "",
-    )

@@ -66,6 +66,7 @@ class Conductor:
         title = ((kind.__doc__ or "").strip() or info.workflow_type).splitlines()[0]
         self.case = Case()
         self.case.begin(info.workflow_id, title, requester, carried, workflow.now())
+        self._showing = False
         self._aside = Aside(self.case, explain, self._show_details)
         self._shown = Shown(
             agent=info.typed_search_attributes.get(AGENT),
@@ -136,6 +137,17 @@ class Conductor:
         self._show_details()
 
     def _show_details(self) -> None:
+        """Show the case as it is when this activation has come to rest.
+
+        Once, whatever happened: thousands of signals may come together, and a page for each
+        would take longer than a workflow task may.
+        """
+        if not self._showing:
+            self._showing = True
+            asyncio.get_running_loop().call_soon(self._render)
+
+    def _render(self) -> None:
+        self._showing = False
         workflow.set_current_details(details.markdown(self.case.view()))
 
     def _publish(self) -> None:

@@ -44,6 +44,12 @@ _VERBS: dict[GateKind, frozenset[str]] = {
     GateKind.QUESTION: _ANY_GATE | {Verb.ANSWER, Verb.REJECT},
 }
 
+NOT_PROVEN = (
+    "it is not proven who sent it, and this policy counts only proven rulings: rule in "
+    "the inbox, or with `handrail approve` and a key of your own"
+)
+"""What is said to a ruling that brings no proof where one is required."""
+
 UNPROVEN = Proof(proven=False)
 """Of a ruling that brings no proof."""
 
@@ -109,6 +115,19 @@ def answered_by_agent(gate: Gate, question: str, answer: str, now: datetime) -> 
     return _answer_question(gate, question, answer, now)
 
 
+def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> Ruled:
+    """The record of what was not even judged. Text of strangers is cut short in it."""
+    return Ruled(
+        verb=verb[:40],
+        gate=ruling.gate if ruling else "",
+        by=person(ruling.by) if ruling else "",
+        at=now,
+        accepted=False,
+        note=note[:_LONGEST],
+        why=ruling.why[:200] if ruling else "",
+    )
+
+
 # What is refused
 
 
@@ -121,10 +140,7 @@ def unproven(gate: Gate, ruling: Ruling, proof: Proof) -> str | None:
     if ruling.proof is not None:
         return f"its proof does not hold: {proof.why or 'nobody has looked at it'}"
     if gate.question.terms.proof == "required":
-        return (
-            "it is not proven who sent it, and this policy counts only proven rulings: rule in "
-            "the inbox, or with `handrail approve` and a key of your own"
-        )
+        return NOT_PROVEN
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -65,9 +66,20 @@ def _plain(data: bytes) -> Any:
         ValueError: if it is none, a name stands in it twice, a number is without value or
             end, or a text holds half a character.
     """
-    value = json.loads(data.decode(), object_pairs_hook=_each_once)
-    json.dumps(value, ensure_ascii=False, allow_nan=False).encode()
+    value = json.loads(
+        data.decode(), object_pairs_hook=_each_once, parse_float=_finite, parse_constant=_finite
+    )
+    if b"\\u" in data:
+        # Only an escape can bring half a character: as bytes it is no UTF-8.
+        json.dumps(value, ensure_ascii=False).encode()
     return value
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is no number")
+    return number
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

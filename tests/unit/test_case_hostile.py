@@ -11,7 +11,7 @@ from pydantic import JsonValue, TypeAdapter, field_validator
 from temporalio.api.common.v1 import Payload
 
 from handrail.actions import Action, Ask, Proof, Ruled, Stage, Terms, digest_of
-from handrail.case import Case, Model, Pending
+from handrail.case import MAX_RECORDED, MAX_UNPROVEN, Case, Model, Pending
 from handrail.details import markdown
 from handrail.gate import GateKind, Question
 
@@ -169,3 +169,22 @@ def test_only_what_came_in_time_is_waited_for() -> None:
     late = Pending(2, "approve", came.ruling, over)
     case.pending.append(late)
     assert not case.proves("g1")
+
+
+def test_beyond_a_number_what_brings_no_proof_is_only_counted() -> None:
+    case = asked(proof="required")
+    text = json.dumps(ruling()).encode()
+    record = [sent(case, "approve", text) for _ in range(MAX_RECORDED + 7)][-1]
+    assert isinstance(record, Ruled)
+    assert (record.accepted, "only proven rulings" in record.note) == (False, True)
+    assert (len(case.rulings), case.ignored) == (MAX_RECORDED, 7)
+    assert proven(case, "approve", proof="one").accepted
+
+
+def test_beyond_a_number_nothing_more_waits_to_be_proven() -> None:
+    case = asked(proof="required")
+    text = json.dumps(ruling(proof="x.y.z")).encode()
+    record = [sent(case, "approve", text) for _ in range(MAX_UNPROVEN + 1)][-1]
+    assert isinstance(record, Ruled)
+    assert "send it again" in record.note
+    assert len(case.pending) == MAX_UNPROVEN
