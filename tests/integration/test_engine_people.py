@@ -366,3 +366,46 @@ async def test_a_ruling_of_one_case_is_none_of_another(
         view = await two.until(lambda view: bool(view.rulings))
     assert "does not hold" in view.rulings[0].note
     assert outside.effects("pay") == []
+
+
+async def test_what_is_planted_is_asked_about_and_never_done_whatever_people_say(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust, somebody: Somebody
+) -> None:
+    ana, bo = somebody("ana"), somebody("bo")
+    document = policy(planted="100%", actions={"ship": {"autonomy": "supervised"}})
+    async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("ship",)))
+        bad = await case.gate()
+        assert bad.action == {"order": "1 to nowhere"}
+        assert "planted" not in bad.model_dump_json(exclude_defaults=True)
+        assert (await ana.approve(case, bad)).accepted
+        real = await case.gate(but=bad)
+        assert real.action == {"order": "1"}
+        assert outside.calls("ship") == []
+        assert (await bo.approve(case, real)).accepted
+        assert (await case.outcome()).status is State.DONE
+        kept = {row.by: row.planted for row in await stage.ledger.rulings(case=case.id)}
+        view = await case.view()
+    assert kept == {"ana@example.com": True, "bo@example.com": False}
+    assert [closed.planted for closed in view.closed] == [True, False]
+    assert [call.body for call in outside.calls("ship")] == [{"order": "1"}]
+
+
+async def test_nobody_is_asked_twice_about_what_is_planted(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust, somebody: Somebody
+) -> None:
+    ana, bo = somebody("ana"), somebody("bo")
+    document = policy(
+        planted="100%", drafter="may not approve", actions={"ship": {"autonomy": "supervised"}}
+    )
+    async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("ship",)))
+        bad = await case.gate()
+        assert (await ana.reject(case, bad, why="nobody ordered that")).accepted
+        real = await case.gate(but=bad)
+        assert (await ana.amend(case, {"order": "one"}, real)).accepted
+        again = await case.gate(but=real)
+        assert again.action == {"order": "one"}
+        assert (await bo.approve(case, again)).accepted
+        assert (await case.outcome()).status is State.DONE
+    assert [call.body for call in outside.calls("ship")] == [{"order": "one"}]
