@@ -6,7 +6,6 @@ import contextlib
 import re
 import shutil
 from collections.abc import AsyncGenerator
-from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -234,16 +233,3 @@ async def test_axe_finds_nothing_serious_on_any_page(inbox: Inbox, how: dict[str
     async with sitting_at(inbox, BOSS, how) as page:
         await page.goto(f"{inbox.base}/approvers")
         await accessible(page)
-
-
-async def test_pictures_for_the_docs(inbox: Inbox, tmp_path: Path) -> None:
-    """Not compared, but made as those in the docs were, so that they can be made again."""
-    await inbox.ask("R-2041")
-    await inbox.ask("R-2042", amount="120.50", text="It came three weeks late.")
-    await inbox.stage.start("refunds", Complaint(number="ASK-7"))
-    async with sitting_at(inbox, ANA, DESK) as page:
-        await page.goto(inbox.base)
-        await page.screenshot(path=tmp_path / "list.png")
-        await page.get_by_role("link", name="Give a customer money back.").first.click()
-        await page.screenshot(path=tmp_path / "gate.png", full_page=True)
-    assert (tmp_path / "gate.png").stat().st_size > 10_000

@@ -321,7 +321,7 @@ def _require_bounds(schema: Schema, number: Decimal) -> None:
     """Of a decimal: written as text it would pass the schema however large it is."""
     for name, within in _WITHIN.items():
         if name in schema and not within(number, Decimal(str(schema[name]))):
-            raise _Wrong(f"this must be {_BOUNDS[name]} {schema[name]}")
+            raise _Wrong(f"this must be {_BOUNDS[name]} {schema[name]:g}")
 
 
 def _date(text: str) -> str:

@@ -8,6 +8,7 @@ are, for what a form sends back.
 from __future__ import annotations
 
 import json
+import re
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
@@ -16,6 +17,7 @@ from markupsafe import Markup, escape
 
 from handrail.details import moment, spelt_out
 
+_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
 
 
@@ -47,6 +49,18 @@ def plain(value: Any) -> str:
     return json.dumps(
         value, ensure_ascii=False, indent=2 if isinstance(value, dict | list) else None
     )
+
+
+def numeric(value: Any) -> bool:
+    """Whether a value of an action is a number of 0 or more, or a decimal as text."""
+    if isinstance(value, bool):
+        return False
+    return _NUMBER.fullmatch(str(value)) is not None
+
+
+def long(value: Any) -> bool:
+    """Whether a value is text of several lines."""
+    return isinstance(value, str) and "\n" in value
 
 
 def as_json(value: Any) -> str:
@@ -96,7 +110,7 @@ def _environment() -> Environment:
     cast("dict[str, Any]", made.filters).update(
         exact=exact, plain=plain, as_json=as_json, words=words, left=left, span=span, time=time
     )
-    made.tests.update(hiding=hides, long=lambda value: isinstance(value, str) and "\n" in value)
+    made.tests.update(hiding=hides, numeric=numeric, long=long)
     return made
 
 
