@@ -17,7 +17,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from handrail.cli.listing import open_gates
+from handrail.desk import open_gates
 from handrail.settings import Settings, connect
 from workers.fleet import fleet
 

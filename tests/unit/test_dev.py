@@ -20,5 +20,5 @@ def test_rulings_need_no_proof_on_one_machine_unless_that_is_said(
     monkeypatch.delenv("HANDRAIL_PROOF", raising=False)
     if said is not None:
         monkeypatch.setenv("HANDRAIL_PROOF", said)
-    env = _environment(tmp_path, EmbeddedServer(tmp_path, port=1, ui_port=2))
+    env = _environment(tmp_path, EmbeddedServer(tmp_path, port=1, ui_port=2), "http://localhost:3")
     assert Settings.from_environment(env).proof == proof
