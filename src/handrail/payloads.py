@@ -128,7 +128,10 @@ class ClaimCheck(PayloadCodec):
         self.directory.mkdir(parents=True, exist_ok=True)
         with contextlib.suppress(FileExistsError):
             folder.mkdir()
-            folder.chmod(0o700 | self._shared())
+            wanted = 0o700 | self._shared()
+            # Under systemd's RestrictSUIDSGID only the umask can let it be so.
+            if stat.S_IMODE(folder.stat().st_mode) != wanted:
+                folder.chmod(wanted)
 
     def _share(self, file: int) -> None:
         os.fchmod(file, 0o600 | (self._shared() & 0o060))
