@@ -17,7 +17,7 @@ import pytest
 from handrail import Action, Effect, Ledger, NotDone, effects, write
 from handrail.actions import Attempt, Receipt, Undoes, digest_of, undo_key
 from handrail.effects import KeyUsed
-from handrail.ledger import EffectState, store
+from handrail.ledger import EffectState, database
 from handrail.steps import Write
 
 KEY = "pay:1/pay/1"
@@ -211,7 +211,7 @@ async def test_an_attempt_that_broke_off_is_not_waited_for_until_its_deadline(
 async def test_a_receipt_is_kept_although_the_ledger_is_away_for_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "BUSY", timedelta(milliseconds=50))
+    monkeypatch.setattr(database, "BUSY", timedelta(milliseconds=50))
     other = sqlite3.connect(tmp_path / "ledger.db", isolation_level=None)
 
     @write
