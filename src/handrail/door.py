@@ -286,7 +286,7 @@ class Door:
         judged = Judged(Verdict(kind=Kind.PASS, policy=policy.label))
         # What was let pass once and may have happened is finished, not judged again: its own
         # traces in the world would refuse it.
-        if not await self._begun(attempt):
+        if not await self._begun(facts, attempt):
             judged = await self.judge(policy, facts, attempt)
             verdict = judged.verdict
             said = {"verdict": verdict.kind, "why": verdict.why(), "policy": verdict.policy}
@@ -303,7 +303,9 @@ class Door:
         reached("write:answering", attempt.case)
         return answer
 
-    async def _begun(self, attempt: Attempt) -> bool:
+    async def _begun(self, facts: Facts, attempt: Attempt) -> bool:
+        if digest_of(facts.step, facts.action.model_dump(mode="json")) != attempt.digest:
+            return False  # it brings another action than it says: that was never let pass
         row = await self.ledger.effect(attempt.key)
         return row is not None and row.state is not EffectState.NOT_DONE
 
