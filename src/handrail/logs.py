@@ -123,7 +123,14 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     last: list[Processor] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if style == "json"
-        else [structlog.dev.ConsoleRenderer(colors=os.isatty(fd), pad_event_to=0)]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=os.isatty(fd),
+                pad_event_to=0,
+                # By itself it would show what every variable held: secrets, and what was asked.
+                exception_formatter=structlog.dev.plain_traceback,
+            )
+        ]
     )
     structlog.configure(
         processors=[*before, *last],

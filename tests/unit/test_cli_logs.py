@@ -102,3 +102,25 @@ def test_json_logs_are_one_object_a_line_from_us_and_from_libraries(pipe: tuple[
     assert found["event"] == "odd\nlines"
     assert found["level"] == "warning"
     assert "ValueError: inside" in found["exception"]
+
+
+def test_no_log_shows_what_variables_held(pipe: tuple[int, int]) -> None:
+    reader, writer = pipe
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    try:
+        lines = configure("console", fd=writer)
+        kept = {"password": "hunter2"}
+        try:
+            kept["other"]
+        except KeyError as error:
+            structlog.get_logger("handrail.test").error("ours", exc_info=error)
+            logging.getLogger("temporalio.test").exception("theirs")
+        lines.put("last")
+        assert lines.flush()
+    finally:
+        root.handlers, root.level = handlers, level
+        structlog.reset_defaults()
+    found = drain(reader)
+    assert found.count("KeyError: 'other'") == 2
+    assert "hunter2" not in found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 log = structlog.get_logger("handrail.inbox")
 
 _TITLES = {403: "Not so", 404: "Not here", 405: "Not so", 429: "Too often", 503: "Not now"}
+
+_SECRET = re.compile(r"^((?:/now)?/mail/|/sign-in/link/).*", re.DOTALL)
+"""The path of a link that lets in whoever has it: in no log."""
 
 
 def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
@@ -134,5 +138,5 @@ async def _unavailable(request: Request, error: Exception) -> Response:
 
 
 async def _broken(request: Request, error: Exception) -> Response:
-    log.error("failed", path=request.url.path, exc_info=error)
+    log.error("failed", path=_SECRET.sub(r"\1…", request.url.path), exc_info=error)
     return PlainTextResponse("This page failed. It is logged; try again.", status_code=500)

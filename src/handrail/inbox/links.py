@@ -7,7 +7,7 @@ not want that leaves `mail` out of `accept`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -64,7 +64,7 @@ def page_link(base: str, case: str, gate: str) -> str:
 class Links:
     """Where links in messages lead."""
 
-    secret: str
+    secret: str = field(repr=False)
     base: str
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from itsdangerous import BadData, URLSafeSerializer
@@ -32,7 +32,7 @@ class BadToken(HandrailError):
 class Seals:
     """Seals under one secret of 32 characters or more."""
 
-    secret: str
+    secret: str = field(repr=False)
 
     def seal(self, purpose: str, until: datetime, **content: Any) -> str:
         """A token for `purpose` that holds `content` for everybody to read, until then."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -52,7 +52,7 @@ class Server:
     tls: bool = False
     upgrade: bool | None = None
     user: str = ""
-    password: str = ""
+    password: str = field(default="", repr=False)
 
     @classmethod
     def of(cls, url: str) -> Server:
@@ -85,7 +85,7 @@ class Mailer:
 
     server: Server
     sender: str
-    secret: bytes = b""
+    secret: bytes = field(default=b"", repr=False)
     bounces: str = ""
 
     @staticmethod

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -55,7 +55,7 @@ class Pressed(Wire):
 class Slack:
     """Speaks to Slack as one app. `url` is another address of the Web API, for tests."""
 
-    token: str
+    token: str = field(repr=False)
     url: str = "https://slack.com/api/"
 
     async def tell(self, telling: Telling, user: str, page: str, *, again: bool) -> Ref:
