@@ -119,7 +119,7 @@ def _views(case: str, given: Any) -> list[GateView]:
         CaseError: if one shows something else, or speaks for another case.
     """
     views = [GateView.model_validate(each) for each in given]
-    if all(each.case == case and _is_shown(each) for each in views):
+    if all(each.case == case and is_shown(each) for each in views):
         return views
     raise CaseError(
         f"what {case} shows is not what would be done: it was not written by Handrail. Do not "
@@ -127,7 +127,8 @@ def _views(case: str, given: Any) -> list[GateView]:
     )
 
 
-def _is_shown(view: GateView) -> bool:
+def is_shown(view: GateView) -> bool:
+    """Whether the action that a gate shows is the one that its digest is of."""
     return digest_of(view.step, view.action) == view.digest
 
 
@@ -197,7 +198,7 @@ async def case_view(client: Client, case: str) -> CaseView | None:
         view = None if answer is None else CaseView.model_validate(answer)
     except (RPCError, ValidationError):
         return None
-    genuine = view is not None and all(_is_shown(each) for each in view.gates)
+    genuine = view is not None and all(g.case == case and is_shown(g) for g in view.gates)
     return view if genuine else None
 
 

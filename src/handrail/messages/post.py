@@ -113,7 +113,11 @@ class Post:
             return await self._tell(telling)
 
     async def _tell(self, telling: Telling) -> Ref:
-        call, address = telling.call, telling.due.person
+        call, view, address = telling.call, telling.view, telling.due.person
+        # Whoever may start workflows can ask for any message: a button must not mean another
+        # action than is shown beside it.
+        if (view.case, view.gate) != (call.case, call.gate) or not desk.is_shown(view):
+            raise Undeliverable(f"what is to be shown is not what {call.case} asks")
         people, _ = self._listed()
         someone = people.of(address)
         page = self.links.page(call.case, call.gate)
