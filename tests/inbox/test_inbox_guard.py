@@ -22,6 +22,11 @@ from handrail.settings import Settings
 from tests.inbox.conftest import ANA, BO, BOSS, CY, DEE, POLICY, SECRET, Inbox, Run, token_of
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
+WITH_MAIL: dict[str, Any] = {
+    "inbox_dev": False,
+    "smtp_url": "smtp://localhost:1",
+    "mail_from": "h@example.com",
+}
 
 
 async def url_of(inbox: Inbox, number: str = "R-1", **more: Any) -> str:
@@ -191,7 +196,7 @@ async def test_cookies_and_headers_are_as_they_must_be(run_inbox: Run) -> None:
 
 
 async def test_behind_tls_the_cookie_is_for_tls_alone(run_inbox: Run) -> None:
-    async with run_inbox(inbox_url="https://inbox.example.com") as inbox:
+    async with run_inbox(inbox_url="https://inbox.example.com", **WITH_MAIL) as inbox:
         port = inbox.base.rpartition(":")[2]
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
             host = {"host": "inbox.example.com"}
@@ -413,8 +418,7 @@ async def test_an_inbox_that_lets_in_nobody_or_everybody_does_not_start(
 async def test_names_are_not_taken_on_trust_where_it_is_not_for_development(
     run_inbox: Run,
 ) -> None:
-    more = {"inbox_dev": False, "smtp_url": "smtp://localhost:1", "mail_from": "h@example.com"}
-    async with run_inbox(POLICY, **more) as inbox, inbox.visitor() as visitor:
+    async with run_inbox(POLICY, **WITH_MAIL) as inbox, inbox.visitor() as visitor:
         await visitor.get("/sign-in")
         assert "without proof" not in visitor.page
         await visitor.post("/sign-in/dev", 404, address=ANA)

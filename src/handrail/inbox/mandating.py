@@ -44,6 +44,9 @@ def allowing(
     Raises:
         fault: if it is none that may be given.
     """
+    if seat.via != "inbox":
+        # A link in a mail lets its reader rule on one question, and on no others.
+        raise fault("Nothing was sent: sign in to approve in advance.", {})
     if view.risk == _IRREVERSIBLE:
         raise fault("Nothing was sent: what cannot be undone is never approved in advance.", {})
     errors: dict[str, str] = {}
@@ -82,7 +85,8 @@ def _bounds(
     same: dict[str, Any] = {}
     up_to: dict[str, Decimal] = {}
     for name, value in view.action.items():
-        match given.get(f"bound/{name}", ""):
+        # What has no field of its own in the form cannot be shown as free, so it is not.
+        match "same" if isinstance(value, dict | list) else given.get(f"bound/{name}", ""):
             case "same":
                 same[name] = value
             case "up to":
@@ -93,7 +97,8 @@ def _bounds(
                     up_to[name] = bound
             case _:
                 pass
-    if not same and not up_to and not errors:
+    chosen = any(given.get(f"bound/{name}") for name in view.action)
+    if not chosen and not errors:
         errors["bounds"] = "Bind at least one field: such as this, but how far?"
     return same, up_to
 

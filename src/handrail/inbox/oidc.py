@@ -7,6 +7,7 @@ this very sign-in, and the address in it is verified.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from authlib.common.errors import AuthlibBaseError
@@ -28,6 +29,8 @@ _ASYMMETRIC = {
     "Ed25519",
 }  # fmt: skip
 _TIMEOUT = 10.0
+_ERROR = re.compile("[a-z_]{1,40}")
+"""What a provider may call an error, as far as it is shown."""
 
 
 class NotSignedIn(HandrailError):
@@ -108,4 +111,6 @@ class Provider:
 def _kind(error: Exception) -> str:
     """Which kind of error, without what it may quote of secrets."""
     said: Any = getattr(error, "error", None)
-    return said if isinstance(said, str) and said else type(error).__name__
+    # Whoever makes a link to us can put words of their own there.
+    plain = isinstance(said, str) and _ERROR.fullmatch(said)
+    return said if plain else type(error).__name__

@@ -227,7 +227,9 @@ async def _question_now(request: Request, site: Site, seat: Seat) -> Response:
     try:
         view = await desk.gate(site.client, seat.case, seat.gate)
     except CaseError:
-        closed = await _closing(site, seat)
+        case = await _case(site, seat)
+        closed = _find(case, seat.gate)
+        _require_concerned(site, seat, closed)
         content: dict[str, Any] = {"seat": seat, "closed": closed, "seen": "closed"}
     else:
         if not views.visible(view, seat.who, site.known):
@@ -255,13 +257,7 @@ def _now(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
 async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Response:
     case = await _case(site, seat)
     closed = _find(case, seat.gate)
-    agent = seat.case.partition(":")[0]
-    named = closed is not None and seat.who in {
-        *(r.by for r in closed.rulings),
-        *(person(a.to) for a in closed.asked),
-    }
-    if seat.via != "mail" and not named and agent not in site.known.agents(seat.who):
-        raise HTTPException(404, "There is no such question for you.")
+    _require_concerned(site, seat, closed)
     ui = desk.case_url(site.settings, site.client.namespace, seat.case)
     return site.page(
         request,
@@ -276,8 +272,19 @@ async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Respon
     )
 
 
-async def _closing(site: Site, seat: Seat) -> ClosedView | None:
-    return _find(await _case(site, seat), seat.gate)
+def _require_concerned(site: Site, seat: Seat, closed: ClosedView | None) -> None:
+    """That somebody may know how a question ended.
+
+    Raises:
+        HTTPException: 404 if it is none of theirs.
+    """
+    agent = seat.case.partition(":")[0]
+    named = closed is not None and seat.who in {
+        *(r.by for r in closed.rulings),
+        *(person(a.to) for a in closed.asked),
+    }
+    if seat.via != "mail" and not named and agent not in site.known.agents(seat.who):
+        raise HTTPException(404, "There is no such question for you.")
 
 
 async def _case(site: Site, seat: Seat) -> CaseView | None:

@@ -187,7 +187,7 @@ async def _filled(site: Site, view: GateView, given: FormData) -> Any:
 def _object(said: str) -> dict[str, Any]:
     try:
         value: Any = json.loads(said)
-    except ValueError:
+    except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):
         raise Wrong("Nothing was sent: the amended action cannot be read. Fill it in again.")
@@ -288,7 +288,7 @@ def _wrong_bulk(verb: str, why: str, chosen: list[tuple[str, str, str]]) -> str:
 def _item(said: str) -> tuple[str, str, str]:
     try:
         case, gate, digest = json.loads(said)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError):
         raise HTTPException(400, "This is no selection of questions.") from None
     return str(case), str(gate), str(digest)
 

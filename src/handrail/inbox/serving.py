@@ -8,6 +8,7 @@ import socket
 from collections.abc import AsyncGenerator, Generator, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import structlog
 import uvicorn
@@ -90,6 +91,12 @@ def _require_sign_in(settings: Settings) -> bool:
         raise ConfigurationError(
             f"HANDRAIL_INBOX_DEV lets anybody sign in as anybody, and HANDRAIL_INBOX_HOST is "
             f"{settings.inbox_host}; fix: listen on 127.0.0.1, or unset HANDRAIL_INBOX_DEV"
+        )
+    where = urlsplit(address_of(settings)).hostname or ""
+    if dev and not is_loopback(where):
+        raise ConfigurationError(
+            f"HANDRAIL_INBOX_DEV lets anybody sign in as anybody, and HANDRAIL_INBOX_URL says "
+            f"that people come by {where}; fix: unset one of the two"
         )
     mail = settings.smtp_url is not None and settings.mail_from
     if not (dev or mail or (settings.oidc_issuer and settings.oidc_client_id)):

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
 
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -88,7 +89,9 @@ class Site:
 
     def who(self, request: Request) -> str | None:
         """Who is signed in."""
-        return self.sessions.who(request, self.clock())
+        who = self.sessions.who(request, self.clock())
+        # Whoever is taken out of the policies is out at once, not when their session ends.
+        return who if who is not None and self.known.may_sign_in(who) else None
 
     def page(  # a page and its status
         self, request: Request, name: str, /, *, status: int = 200, **content: Any
@@ -142,7 +145,9 @@ def to_sign_in(request: Request) -> Response:
     """Send somebody to the sign-in, and remember where they wanted to go."""
     if request.method == "GET":
         query = f"?{request.url.query}" if request.url.query else ""
-        request.session["next"] = f"{request.url.path}{query}"[:1_000]
+        # Spelt as in a link: what is escaped in the id of a case stays part of it.
+        path = quote(request.scope["path"], safe="/:")
+        request.session["next"] = f"{path}{query}"[:1_000]
     return RedirectResponse("/sign-in", 303)
 
 
