@@ -164,12 +164,20 @@ class Humans:
         keys, deputies = self.trust.keys(), await self.deputies(server_time())
         kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
         revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
+        rejected = {
+            row.gate
+            for row in kept.values()
+            if row.verb == Verb.REJECT
+            and policy.cannot(row.by, facts, row.stands_for, row.via) is None
+        }
         proven = [
             (ruled, proved)
             for ruled in attempt.rulings
             if (proved := _again(ruled, attempt.case, keys))
             and (row := kept.get(proved.jti))
             and _stands(row, attempt.key, revocations)
+            # Whoever else said yes to it, and whatever the case made of both.
+            and row.gate not in rejected
         ]
         delegated = {
             (ruled.ruling.gate, person(ruled.ruling.to)): proved.by

@@ -36,7 +36,7 @@ owner: boss@example.com
 actions: {pay: {autonomy: supervised}}
 roles:
   lead:
-    people: [ana@example.com]
+    people: [ana@example.com, bo@example.com]
     deputies: [cy@example.com]
     deadline: {after: 1h, then: refuse}
 """
@@ -44,7 +44,7 @@ SHAPE = AgentShape(agent="payers", writes={"pay": WriteShape("pay", Pay)})
 ACTION = Pay().model_dump(mode="json")
 DIGEST = digest_of("pay", ACTION)
 CASE, KEY = "payers:1", "payers:1/pay/1"
-ANA, CY = "ana@example.com", "cy@example.com"
+ANA, BO, CY = "ana@example.com", "bo@example.com", "cy@example.com"
 
 
 class Bench:
@@ -54,7 +54,7 @@ class Bench:
         (directory / "payers.yaml").write_text(POLICY)
         self.keyring = Keyring(directory / "trusted.json")
         self.now = datetime.now(UTC) - timedelta(minutes=5)
-        self.keys = {who: SigningKey.new(who, self.now) for who in (ANA, CY)}
+        self.keys = {who: SigningKey.new(who, self.now) for who in (ANA, BO, CY)}
         for key in self.keys.values():
             self.keyring.trust(key.public())
         self.door = Door(
@@ -168,3 +168,17 @@ async def test_in_the_second_of_a_revocation_only_its_own_gate_is_meant(bench: B
     bench.now -= timedelta(minutes=1)
     await bench.proven(bench.signed("revoke", ANA))
     assert await bench.verdict(same_second) is Kind.HOLD
+
+
+async def test_what_somebody_rejected_at_the_same_gate_is_not_let_happen_by_others(
+    bench: Bench,
+) -> None:
+    approval = bench.signed("approve", ANA)
+    stranger = bench.signed("reject", CY)
+    await bench.proven(approval, stranger)
+    assert await bench.verdict(approval) is Kind.PASS
+    await bench.proven(bench.signed("reject", BO))
+    assert await bench.verdict(approval) is Kind.HOLD
+    again = bench.signed("approve", ANA, gate="g2")
+    await bench.proven(again)
+    assert await bench.verdict(approval, again) is Kind.PASS
