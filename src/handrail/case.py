@@ -130,7 +130,8 @@ class Pending:
 class Case:
     """One case. `order` is what an operator wants to become of it.
 
-    `pending`: rulings to be proven, oldest first. `stirred`: gates that people did not close
+    `proposed`: what an amended action, by its digest, was put in the place of. `pending`:
+    rulings to be proven, oldest first. `stirred`: gates that people did not close
     but changed. `unused`: keys of writes that have not used what their gates gave them;
     `revoked`: when somebody took back what they gave to a gate.
     """
@@ -157,6 +158,9 @@ class Case:
     paused: bool = False
     rolling_back: bool = False
     foreseen: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    proposed: dict[str, dict[str, JsonValue]] = field(
+        default_factory=dict[str, dict[str, JsonValue]]
+    )
     pending: list[Pending] = field(default_factory=list[Pending])
     stirred: set[str] = field(default_factory=set[str])
     unused: set[str] = field(default_factory=set[str])

@@ -242,6 +242,8 @@ class Conductor:
         case, model = self.case, Model(step.action, step.adapter)
         attempt = attempt.model_copy(update={"rulings": case.still_given(attempt.rulings)})
         question = questions.about_write(step, action, answer, attempt)
+        before = case.proposed.get(question.digest)
+        question = question.model_copy(update={"before": before})
         bad = questions.planted(step, answer, question)
         if bad is not None:
             await self._ask(bad, model, attempt.key)
@@ -251,6 +253,8 @@ class Conductor:
         who = f"{', '.join(closing.by)}{case.unproven(closing)}"
         action, doubt = questions.what_next(step, action, closing, answer, who)
         amended = closing.by if closing.how == "amended" else ()
+        if amended:
+            case.proposed[questions.digest(step, action)] = question.action
         given = tuple(r for r in case.gates[gate].rulings if r.accepted)
         changes = {
             "digest": questions.digest(step, action),

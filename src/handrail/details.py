@@ -91,7 +91,8 @@ class GateView(BaseModel):
 
     `people`: who may rule now. `stages`: the whole of the chains that still owe an answer.
     `next`: when time alone next does something to it. `barred`: who may not approve it.
-    `proof`: whether only proven rulings count. `inbox`: where people answer.
+    `proof`: whether only proven rulings count. `inbox`: where people answer. `before`: what
+    was proposed before somebody amended it.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -124,6 +125,7 @@ class GateView(BaseModel):
     requester: str | None = None
     next: Aware | None = None
     inbox: str = ""
+    before: dict[str, Any] | None = None
 
 
 class ClosedView(BaseModel):
@@ -196,6 +198,7 @@ def view(gate: Gate, case: str) -> GateView:
         requester=asked.requester,
         next=next_moment(gate),
         inbox=asked.terms.inbox,
+        before=asked.before,
     )
 
 
@@ -375,6 +378,8 @@ def _gate_lines(gate: GateView) -> list[str]:
     own = gate.kind is GateKind.QUESTION
     title = quoted(gate.title) if own else _inline(gate.title)
     lines = [f"#### {asks[gate.kind]}", "", title, "", as_code(gate.action), ""]
+    if gate.before is not None:
+        lines += ["**Amended. Proposed was:**", "", as_code(gate.before), ""]
     lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:

@@ -63,7 +63,8 @@ class Question(Wire):
     """What is asked: the exact action, and why a human must say.
 
     `drafters` wrote the action by amending another. `given`: rulings that were given
-    before the gate had to open again. `planted`: nobody wants it done.
+    before the gate had to open again. `planted`: nobody wants it done. `before`: the action
+    in whose place this one was put by an amendment.
     """
 
     kind: GateKind
@@ -82,6 +83,7 @@ class Question(Wire):
     policy: str = ""
     terms: Terms = Terms()
     planted: bool = False
+    before: dict[str, JsonValue] | None = None
 
     @property
     def barred(self) -> frozenset[str]:

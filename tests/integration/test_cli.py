@@ -223,6 +223,7 @@ GATE = shape(
     requester=MAYBE,
     next=MAYBE,
     inbox=TEXT,
+    before={"type": ["object", "null"]},
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {

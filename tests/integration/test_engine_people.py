@@ -149,6 +149,7 @@ async def test_who_amends_does_not_approve_the_amendment(
         again = await case.gate(but=seen)
         assert again.action["amount"] == "250"
         assert again.barred == ("ana@example.com",)
+        assert again.before == seen.action
         refused = await ana.approve(case, again)
         assert "wrote this amendment" in refused.note
         assert outside.effects("pay") == []
