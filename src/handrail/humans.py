@@ -19,6 +19,7 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from handrail.actions import (
     Action,
+    Answered,
     Attempt,
     Finding,
     Kind,
@@ -41,7 +42,7 @@ from handrail.effects import Leave
 from handrail.exceptions import ConfigurationError
 from handrail.gate import GateKind
 from handrail.keyring import Trust, TrustedKey
-from handrail.ledger import Ledger, RulingRow
+from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.mandates import Given, NoMandate, delegations, given, standing
 from handrail.policy import Facts, Policy
 from handrail.proof import NotProven, Proved, verify, verify_mandate
@@ -149,18 +150,29 @@ class Humans:
         return await self._proven(policy, facts, attempt, None)
 
     async def answered(self, policy: Policy, facts: Facts, attempt: Attempt) -> bool:
-        """Whether people who may have really said what an attempt says of its doubt."""
-        if attempt.doubt is None or self.proof(policy) == "unproven":
+        """Whether people who may have really said what an attempt says of its doubt.
+
+        What they said is used up by this: it is no answer to a later doubt.
+        """
+        doubt = attempt.doubt
+        if doubt is None or self.proof(policy) == "unproven":
             return True
-        now = server_time()
-        voices = await self._proven(policy, facts, attempt, attempt.doubt.answer)
+        now, mark = server_time(), f"{attempt.key}!{doubt.token}"
+        voices = await self._proven(policy, facts, attempt, doubt)
         asks = policy.default_asks(facts.step, now, facts)
         barred = policy.barred(attempt.requester, attempt.drafters)
-        return not policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+        if policy.unsatisfied(asks, voices.approvals, facts, now, barred):
+            return False
+        try:
+            await self.ledger.use_rulings(voices.leave.uses, mark)
+        except RulingUsed:
+            return False
+        return True
 
     async def _proven(
-        self, policy: Policy, facts: Facts, attempt: Attempt, answer: str | None
+        self, policy: Policy, facts: Facts, attempt: Attempt, doubt: Answered | None
     ) -> Voices:
+        mark = attempt.key if doubt is None else f"{attempt.key}!{doubt.token}"
         keys, deputies = self.trust.keys(), await self.deputies(server_time())
         kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
         revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
@@ -175,7 +187,7 @@ class Humans:
             for ruled in attempt.rulings
             if (proved := _again(ruled, attempt.case, keys))
             and (row := kept.get(proved.jti))
-            and _stands(row, attempt.key, revocations)
+            and _stands(row, mark, revocations)
             # Whoever else said yes to it, and whatever the case made of both.
             and row.gate not in rejected
         ]
@@ -187,7 +199,7 @@ class Humans:
         approvals: list[Approval] = []
         uses: list[str] = []
         for ruled, proved in proven:
-            if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, answer):
+            if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, doubt):
                 continue
             seat = delegated.get((ruled.ruling.gate, proved.by))
             seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
@@ -335,13 +347,14 @@ def _stands(row: RulingRow, key: str, revocations: Sequence[RulingRow]) -> bool:
     return row.effect == key or not any(back)
 
 
-def _allows(ruled: Ruled, facts: Facts, digest: str, answer: str | None) -> bool:
-    """Whether the signed words are about exactly this action."""
+def _allows(ruled: Ruled, facts: Facts, digest: str, doubt: Answered | None) -> bool:
+    """Whether the signed words are about exactly this action, and its doubt if there is one."""
     ruling = ruled.ruling
     assert ruling is not None  # noqa: S101  # only proven ones come here
-    if answer is not None:
-        said = ruled.verb == Verb.ANSWER and ruling.question is None and ruling.answer == answer
-        return said and fits(digest, ruling.digest)
+    if doubt is not None:
+        answer = ruled.verb == Verb.ANSWER and ruling.question is None
+        said = (ruling.answer, ruling.result) == (doubt.answer, doubt.result)
+        return answer and said and fits(digest, ruling.digest)
     if ruled.verb == Verb.APPROVE:
         return fits(digest, ruling.digest)
     if ruled.verb != Verb.AMEND or ruling.action is None:

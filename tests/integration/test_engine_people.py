@@ -12,14 +12,17 @@ from typing import Any
 import pytest
 
 from handrail import State
+from handrail.actions import Answered, Attempt
+from handrail.humans import Humans
 from handrail.keyring import Keyring, SigningKey, Trust
 from handrail.ledger import MandateRow
 from handrail.mandates import Mandate
+from handrail.policy import Facts, PolicyFile
 from handrail.proof import sign_mandate
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LARGE, LEAD, orders, policy, put_policy
-from tests.agents.orders_steps import Order
+from tests.agents.orders_steps import Order, Post
 
 pytestmark = pytest.mark.integration
 
@@ -410,3 +413,41 @@ async def test_nobody_is_asked_twice_about_what_is_planted(
         assert (await bo.approve(case, again)).accepted
         assert (await case.outcome()).status is State.DONE
     assert [call.body for call in outside.calls("ship")] == [{"order": "one"}]
+
+
+@pytest.mark.usefixtures("short_grace")
+async def test_an_answer_to_a_doubt_is_proven_and_good_for_that_doubt_alone(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust, somebody: Somebody
+) -> None:
+    ana = somebody("ana")
+    outside.break_down("post", "after", times=2)
+    fleet = orders(tmp_path)
+    async with run_fleet(fleet, trust=trust) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("post",)))
+        seen = await case.gate()
+        assert not (await Human(ana.address).answer(case, "do it", seen)).accepted
+        assert len(outside.calls("post")) == 1
+        said = await ana.answer(case, "do it", seen)
+        assert (said.accepted, said.proven) == (True, True)
+        again = await case.gate(but=seen)
+        assert len(outside.calls("post")) == 2
+        agent = fleet.agent("orders")
+        policy = PolicyFile(agent.policy, agent.shape).current()
+        facts = Facts("post", Post(order="1"), None, None, case.id, None)
+        row = await stage.ledger.effect("orders:1/post/1")
+        assert row is not None
+        replayed = Attempt(
+            case=case.id,
+            key=row.key,
+            digest=row.digest,
+            rulings=(said,),
+            doubt=Answered(answer="do it", by=ana.address, token=row.owner),
+        )
+        humans = Humans("orders", stage.ledger, trust)
+        assert not await humans.answered(policy, facts, replayed)
+        assert (await ana.answer(case, "happened", again, result="post-1")).accepted
+        outcome = await case.outcome()
+        kept = await stage.ledger.rulings(case=case.id)
+    assert [(r.how, r.result) for r in outcome.receipts] == [("confirmed", "post-1")]
+    assert len({row.effect for row in kept}) == 2
+    assert all((row.effect or "").startswith("orders:1/post/1!") for row in kept)

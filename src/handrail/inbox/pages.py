@@ -169,7 +169,7 @@ async def _question(
     form = await desk.form(site.client, view.case, view.gate)
     return _now(site, seat, view) | {
         "who": seat.who,
-        "lines": views.lines(view.action, view.evidence) if not own else [],
+        "lines": [] if own else _lines(view),
         "case": await desk.case_view(site.client, view.case),
         "log_shown": LOG_SHOWN,
         "asks": views.ASKS[view.kind],
@@ -182,6 +182,13 @@ async def _question(
             seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
         ),
     }
+
+
+def _lines(view: GateView) -> list[views.Line]:
+    """The action beside what it replaces: what was proposed, or what is there now."""
+    if view.before is not None:
+        return views.changes(view.before, view.action)
+    return views.lines(view.action, view.evidence)
 
 
 def schema_of(view: GateView, form: dict[str, Any] | None) -> forms.Schema:

@@ -221,7 +221,7 @@ async def _send(site: Site, seat: Seat, view: GateView, said: Said, made: dateti
         sent = await desk.send(site.client, view, said.verb, ruling)
     except CaseError as error:
         return Sent(False, str(error))
-    if said.mandate is not None and sent.accepted is not False:
+    if said.mandate is not None and sent.accepted:
         await site.ledger.add_mandate(said.mandate)
     return sent
 

@@ -114,6 +114,14 @@ class Rulings(Database):
         if values:
             await self._run(transaction)
 
+    async def use_rulings(self, jtis: Sequence[str], key: str) -> None:
+        """Mark rulings as used under `key`, beside any intent: answers to a doubt.
+
+        Raises:
+            RulingUsed: if one was used under another key, or was never recorded.
+        """
+        await self._run(lambda connection: use(connection, jtis, key))
+
     async def rulings(
         self,
         *,
