@@ -51,10 +51,10 @@ class Arena:
     taken: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     tags: dict[str, str] = field(default_factory=dict[str, str])
 
-    async def waiting(self) -> tuple[CaseHandle, GateView]:
+    async def waiting(self, *, requested_by: str | None = None) -> tuple[CaseHandle, GateView]:
         """A new case that waits for people."""
-        number = next(iter(self.numbers))
-        case = await self.stage.start(self.agent, self.event(number))
+        event = self.event(next(iter(self.numbers)))
+        case = await self.stage.start(self.agent, event, requested_by=requested_by)
         seen = await case.gate()
         self.before[case.id] = self._done(case)
         self.report.cases += 1

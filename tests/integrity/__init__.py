@@ -1,0 +1,1 @@
+"""The integrity suite: `make integrity`. What it shows is said in README.md."""

@@ -1,0 +1,37 @@
+"""The control: the same attacks on an engine that was weakened. The counts must rise."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from unittest import mock
+
+from handrail import humans
+from handrail.actions import Ruling, person
+from handrail.proof import Proved
+from handrail.testing.integrity import Report
+from tests.integrity import offline
+
+
+def _believing(
+    ruling: Ruling, verb: str, case: str, keys: Mapping[str, Any], now: datetime, **_: Any
+) -> Proved:
+    """Takes every ruling for proven, whatever its proof is."""
+    jti = sha256(f"{verb} {case} {ruling.model_dump_json()}".encode()).hexdigest()[:32]
+    return Proved(by=person(ruling.by), jti=jti, kid="0" * 16, at=now, until=now)
+
+
+@contextmanager
+def no_signatures() -> Generator[None]:
+    """An engine that looks at no signature."""
+    with mock.patch.object(humans, "verify", _believing):
+        yield
+
+
+async def attack(number: int, seed: int) -> Report:
+    """What the attacks find where signatures are not looked at."""
+    with no_signatures():
+        return await offline.attack(number, seed)
