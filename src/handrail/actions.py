@@ -219,13 +219,18 @@ class Terms(Wire):
 
 
 class Verdict(Wire):
-    """What the door says, with every finding, and whom to ask, and how, when it holds."""
+    """What the door says, with every finding, and whom to ask, and how, when it holds.
+
+    `heard`: whose approvals it was brought and could count; None where none was brought. The
+    others must be asked again.
+    """
 
     kind: Kind
     findings: tuple[Finding, ...] = ()
     asks: tuple[Ask, ...] = ()
     policy: str = ""
     terms: Terms = Terms()
+    heard: tuple[str, ...] | None = None
 
     def why(self) -> str:
         """The findings that led to the verdict, in words, each reason once."""

@@ -212,6 +212,7 @@ class Door:
         held = {
             "findings": (*verdict.findings, *(more if attempt.rulings else ())),
             "terms": self._terms(policy, facts, attempt),
+            "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
         }
         return Judged(verdict.model_copy(update=held))
 

@@ -14,6 +14,7 @@ from handrail.actions import (
     Attempt,
     Basis,
     Kind,
+    Ruled,
     Verdict,
     canonical,
     digest_of,
@@ -95,11 +96,16 @@ def about_write(step: Write[A, Any], action: A, answer: Answer, attempt: Attempt
         basis=attempt.basis,
         requester=attempt.requester,
         drafters=attempt.drafters,
-        given=() if doubtful else attempt.rulings,
+        given=() if doubtful else _heard(attempt.rulings, answer.verdict.heard),
         risk="reversible" if step.undo is not None else "irreversible",
         policy=answer.verdict.policy,
         terms=answer.verdict.terms.model_copy(update={"planted": None}),
     )
+
+
+def _heard(rulings: tuple[Ruled, ...], heard: tuple[str, ...] | None) -> tuple[Ruled, ...]:
+    """The rulings that count still. Whose do not, may rule again."""
+    return rulings if heard is None else tuple(r for r in rulings if r.by in heard)
 
 
 def planted(step: Write[A, Any], answer: Answer, asked: Question) -> Question | None:

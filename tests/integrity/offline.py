@@ -138,12 +138,15 @@ async def bench(seed: int, trust: Trust | None = None) -> AsyncGenerator[Bench]:
             yield Bench(door, cast, random.Random(seed), itertools.count())
 
 
-async def attack(number: int, seed: int) -> Report:
-    """Make that many attacks by a single ruling, and as many more at the door."""
+async def attack(number: int, seed: int, *, each: int = EACH) -> Report:
+    """Make that many attacks, by rulings on gates and with the same at the door.
+
+    `each`: on one gate.
+    """
     report, began = Report(seed), time.monotonic()
     async with bench(seed) as place:
         while report.attacks < number:
-            await _round(place, report, min(EACH, number - report.attacks))
+            await _round(place, report, min(each, number - report.attacks))
     report.took = timedelta(seconds=time.monotonic() - began)
     return report
 
