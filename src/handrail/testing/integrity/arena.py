@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import random
 from collections import Counter, defaultdict
@@ -15,7 +16,7 @@ from temporalio.api.workflowservice.v1 import SignalWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from handrail.actions import Event
+from handrail.actions import Event, person
 from handrail.details import GateView
 from handrail.testing.human import Human
 from handrail.testing.integrity.report import Count, Report
@@ -27,6 +28,8 @@ GENUINE = "genuine"
 """The reason that approvers give. No attack gives it, but one that repeats their bytes."""
 
 PATIENCE = timedelta(seconds=60)
+
+_LOOK = timedelta(milliseconds=250)
 
 
 @dataclass
@@ -128,14 +131,29 @@ class Arena:
     # What must be true in the end
 
     async def ends(self, case: CaseHandle) -> str:
-        """Wait for the end of a case, and look at what was accepted in it. Its state, in words."""
+        """Wait for the end of a case, and look at what was accepted in it. Its state, in words.
+
+        Where it asks again, or something else, about what was allowed, it is allowed again.
+        """
+        ended = asyncio.ensure_future(case.outcome(within=PATIENCE))
+        while not (await asyncio.wait([ended], timeout=_LOOK.total_seconds()))[0]:
+            if case.id in self.allowed:
+                await self._again(case)
         try:
-            state = str((await case.outcome(within=PATIENCE)).status)
+            state = str(ended.result().status)
         except (TimeoutError, WorkflowFailureError) as error:
             self.report.wedged.append(f"{case.id}: {error}"[:300])
             return "wedged"
         await self.audit(case)
         return state
+
+    async def _again(self, case: CaseHandle) -> None:
+        """What is signed in the second of a revocation does not count, and is asked for again."""
+        for seen in await case.gates():
+            asked = {person(who) for who in seen.people} - set(seen.given)
+            for human in self.cast.approvers:
+                if person(human.address) in asked and await self.is_open(case, seen):
+                    await self.says(human, "approve", case, seen)
 
     async def audit(self, case: CaseHandle) -> None:
         """Count rulings that were accepted although nobody who may had sent them just then."""
