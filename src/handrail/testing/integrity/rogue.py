@@ -55,11 +55,11 @@ class Insider:
     """Signals another case from inside Temporal, as an agent would that approves itself."""
 
     @workflow.run
-    async def run(self, case: str, signal: str, rulings: list[dict[str, Any]]) -> int:
+    async def run(self, case: str, rulings: list[tuple[str, dict[str, Any]]]) -> int:
         """Send them all; how many were sent."""
         handle = workflow.get_external_workflow_handle(case)
-        for ruling in rulings:
-            await handle.signal(signal, ruling)
+        for verb, ruling in rulings:
+            await handle.signal(verb, ruling)
         return len(rulings)
 
 
@@ -83,12 +83,12 @@ class Access:
             return {"kind": "error", "why": str(error.cause or error)}
 
     async def signal_from_inside(
-        self, case: str, signal: str, rulings: Sequence[dict[str, Any]]
+        self, case: str, rulings: Sequence[tuple[str, dict[str, Any]]]
     ) -> None:
-        """Have a workflow signal a case."""
+        """Have a workflow signal a case: verbs, each with its ruling."""
         await self.client.execute_workflow(
             Insider.run,
-            args=[case, signal, list(rulings)],
+            args=[case, list(rulings)],
             id=f"insider:{uuid.uuid4().hex}",
             task_queue=QUEUE,
             execution_timeout=_PATIENCE,

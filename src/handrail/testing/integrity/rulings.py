@@ -192,8 +192,8 @@ def _claim_changed(scene: Scene) -> Message:
     ruling = scene.genuine(verb, scene.approver)
     now = int(scene.now.timestamp())
     changes: dict[str, Any] = {
-        "case": scene.other.case,
-        "gate": scene.other.gate,
+        "case": f"{scene.case}0",
+        "gate": uuid.uuid4().hex[:16],
         "digest": "0" * 64,
         "verb": "amend",
         "sub": STRANGER,

@@ -193,16 +193,17 @@ async def _reset(arena: Arena, case: CaseHandle) -> None:
 
 async def an_agent_that_approves_itself(arena: Arena) -> None:
     """Workflow code signals the case with all that it can make, from inside Temporal."""
-    case, seen = await arena.waiting()
-    scene = later(arena.scene(case, seen, seen), "from inside")
-    made = [attack.make(scene) for attack in RULINGS if attack.family in {"forged", "altered"}]
-    said = [each for each in made if each.said is not None]
-    for each in said:
-        await arena.access.signal_from_inside(case.id, each.verb, [dict(each.said or {})])
+    (case, seen), (two, other) = await arena.waiting(), await arena.waiting()
+    scene = later(arena.scene(case, seen, other), "from inside")
+    made = [attack.make(scene) for attack in RULINGS if attack.family != "no ruling"]
+    said = [(each.verb, dict(each.said)) for each in made if each.said is not None]
+    await arena.access.signal_from_inside(case.id, said)
+    for _ in said:
         arena.report.attack("self-approval", "by a signal from inside", accepted=False)
     await case.until(lambda view: len(view.rulings) >= len(said))
-    await arena.says(arena.cast.approvers[0], "reject", case, seen)
-    await arena.ends(case)
+    for each, gate in ((case, seen), (two, other)):
+        await arena.says(arena.cast.approvers[0], "reject", each, gate)
+        await arena.ends(each)
 
 
 async def past_the_gate(arena: Arena) -> None:
