@@ -139,14 +139,14 @@ async def bench(seed: int, trust: Trust | None = None) -> AsyncGenerator[Bench]:
 
 
 async def attack(number: int, seed: int, *, each: int = EACH) -> Report:
-    """Make that many attacks, by rulings on gates and with the same at the door.
+    """Make that many attacks by a single ruling on a gate, and with the same ones at the door.
 
-    `each`: on one gate.
+    `each`: how many on one gate.
     """
     report, began = Report(seed), time.monotonic()
     async with bench(seed) as place:
-        while report.attacks < number:
-            await _round(place, report, min(each, number - report.attacks))
+        for made in range(0, number, each):
+            await _round(place, report, min(each, number - made))
     report.took = timedelta(seconds=time.monotonic() - began)
     return report
 

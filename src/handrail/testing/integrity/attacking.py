@@ -92,8 +92,8 @@ async def flood(
     where too many others wait to be proven; then it is sent again, as people are told to.
     """
     async with _arena(stage, agent, event, approvers, keyring, books, seed) as arena:
-        case, seen = await arena.waiting()
-        scene = later(arena.scene(case, seen, seen), "flood")
+        (case, seen), (two, other) = await arena.waiting(), await arena.waiting()
+        scene = later(arena.scene(case, seen, other), "flood")
         some = [each.make(scene) for each in RULINGS for _ in range(10)]
         small = [each for each in some if sum(len(p.data) for p in each.payloads) < _SMALL]
         await _all(arena, case, [small[n % len(small)] for n in range(signals)])
@@ -102,6 +102,8 @@ async def flood(
         await _quiet(case)
         await arena.approve(case, seen)
         await arena.ends(case)
+        await arena.says(arena.cast.approvers[0], "reject", two, other)
+        await arena.ends(two)
     return arena.report
 
 
