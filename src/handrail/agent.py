@@ -102,7 +102,7 @@ class AgentWorkflow:
         decision = as_decided(step, decided)
         case = self._conductor.case
         if decided.verdict is not None:
-            case.foreseen[decided.digest] = decided.verdict
+            case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")

@@ -157,7 +157,9 @@ class Case:
     ordered: str = ""
     paused: bool = False
     rolling_back: bool = False
-    foreseen: dict[str, Verdict] = field(default_factory=dict[str, Verdict])
+    foreseen: dict[str, tuple[Verdict, datetime]] = field(
+        default_factory=dict[str, tuple[Verdict, datetime]]
+    )
     proposed: dict[str, dict[str, JsonValue]] = field(
         default_factory=dict[str, dict[str, JsonValue]]
     )
@@ -338,8 +340,8 @@ class Case:
 
     def _flooded(self, ruling: Ruling) -> bool:
         """Whether it need not even be judged: it cannot count, and its record is not kept."""
-        required = self.gates[ruling.gate].question.terms.proof == "required"
-        return required and ruling.proof is None and len(self.rulings) >= MAX_RECORDED
+        full = len(self.rulings) >= MAX_RECORDED and ruling.proof is None
+        return full and self.gates[ruling.gate].question.terms.proof == "required"
 
     def prove(self, came: Pending, proof: Proof) -> Ruled:
         """Judge a ruling of which it is known whether it is proven, and let it count."""

@@ -215,7 +215,7 @@ class Conductor:
         try:
             while True:
                 foreseen = case.foreseen.pop(attempt.digest, None)
-                answer = questions.foreseen(foreseen, case.requester)
+                answer = questions.foreseen(foreseen, case.requester, workflow.now())
                 if answer is None:
                     attempt = self._with_what_stands(attempt)
                     case.register(questions.undo_entry(step, action, attempt))
