@@ -214,8 +214,7 @@ class Conductor:
         case.busy += 1
         try:
             while True:
-                foreseen = case.foreseen.pop(attempt.digest, None)
-                answer = questions.foreseen(foreseen, case.requester, workflow.now())
+                answer = self._foreseen(attempt.digest)
                 if answer is None:
                     attempt = self._with_what_stands(attempt)
                     case.register(questions.undo_entry(step, action, attempt))
@@ -229,6 +228,15 @@ class Conductor:
                 action, attempt = await self._asked(step, action, answer, attempt)
         finally:
             case.busy -= 1
+
+    def _foreseen(self, digest: str) -> Answer | None:
+        """What the door said when this was decided, while that is fresh."""
+        verdict, at = self.case.foreseen.pop(digest, (None, workflow.now()))
+        stale = workflow.now() - at > questions.FRESH
+        # Cases that were decided before this was looked at go on as they began.
+        if stale and workflow.patched("foreseen-while-fresh"):
+            return None
+        return questions.foreseen(verdict, self.case.requester)
 
     def _with_what_stands(self, attempt: Attempt) -> Attempt:
         """The attempt with the rulings that nobody took back. From now on it is too late to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
@@ -39,23 +39,19 @@ OWN_QUESTION = "ask"
 """What stands for a write step in an agent's own question."""
 
 FRESH = timedelta(minutes=1)
-"""How long what the door said of a decision stands for what it would say of the write."""
+"""How long what the door said of a decision stands for what it would say of the write.
+
+When people work was told from that moment on, so that it is asked again later."""
 
 _TITLE = 500
 
 
-def foreseen(
-    said: tuple[Verdict, datetime] | None, requester: str | None, now: datetime
-) -> Answer | None:
+def foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
     """What the door said when the decision was made, if it would not just let it pass.
 
-    It did not know the requester then, so it is asked again where there is one; and where
-    time has passed: when people work was told from that moment on.
+    It did not know the requester then, so it is asked again where there is one.
     """
-    if said is None or requester is not None or now - said[1] > FRESH:
-        return None
-    verdict, _ = said
-    if verdict.kind is Kind.PASS:
+    if verdict is None or verdict.kind is Kind.PASS or requester is not None:
         return None
     held = verdict.kind is Kind.HOLD
     return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
