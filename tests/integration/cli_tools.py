@@ -30,7 +30,7 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def until(condition: Callable[[], Any], patience: float = 40) -> Any:
+def until(condition: Callable[[], Any], patience: float = 120) -> Any:
     end = time.monotonic() + patience
     while time.monotonic() < end:
         found = condition()
