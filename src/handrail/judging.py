@@ -208,6 +208,8 @@ def _wrong_deputy(gate: Gate, by: str, ruling: Ruling) -> str | None:
     to = person(ruling.to or "")
     if not to:
         return "say in `to` to whom it is delegated"
+    if to == by:
+        return f"{by} has it already: nobody delegates to themselves"
     if gate.seat_of(by) != by:
         return f"{by} stands in for {gate.seat_of(by)}, and may not delegate that further"
     seats = [s for leg in gate.legs for s in leg.reached if by in people(s)]
