@@ -119,11 +119,17 @@ class Decision(Wire, Generic[A, E]):
 
 
 class Basis(Wire):
-    """The reasons of a decision, without its action."""
+    """The reasons of a decision, without its action.
+
+    `unsourced`: what of the action and the evidence stems from no trusted read although the
+    decision had read text from outside (`action.account`, `evidence.vip`); `*` when nobody
+    knows where any of it comes from.
+    """
 
     rationale: str = ""
     confidence: float | None = None
     evidence: JsonValue = None
+    unsourced: tuple[str, ...] = ()
 
 
 def canonical(value: Any) -> str:
@@ -149,6 +155,22 @@ def person(address: str) -> str:
     """
     text = address.strip()
     return text.lower() if text.isascii() else text
+
+
+class Level(StrEnum):
+    """How much an agent does of one action by itself, from nothing to all that no rule holds."""
+
+    STOP = "stop"
+    PILOT = "pilot"
+    """Judged and recorded, never done."""
+    HUMAN_LED = "human_led"
+    SUPERVISED = "supervised"
+    FULL = "full"
+
+    def exceeds(self, other: Level) -> bool:
+        """Whether it lets the agent do more than `other` does."""
+        order = list(Level)
+        return order.index(self) > order.index(other)
 
 
 class Kind(StrEnum):
@@ -222,7 +244,8 @@ class Verdict(Wire):
     """What the door says, with every finding, and whom to ask, and how, when it holds.
 
     `heard`: whose approvals it was brought and could count; None where none was brought. The
-    others must be asked again.
+    others must be asked again. `policy` and `autonomy`: the version of the policy, and the
+    level with its share of the cases, under which it fell.
     """
 
     kind: Kind
@@ -231,6 +254,7 @@ class Verdict(Wire):
     policy: str = ""
     terms: Terms = Terms()
     heard: tuple[str, ...] | None = None
+    autonomy: str = ""
 
     def why(self) -> str:
         """The findings that led to the verdict, in words, each reason once."""
@@ -402,6 +426,8 @@ class Attempt(Wire):
     doubt: Answered | None = None
     drafters: tuple[str, ...] = ()
     """Who wrote this action by amending another."""
+    pilot: bool = False
+    """An earlier write of the case was only recorded: so is this one."""
 
 
 class AnswerKind(StrEnum):
@@ -412,16 +438,27 @@ class AnswerKind(StrEnum):
     REFUSED = "refused"
     IN_DOUBT = "in_doubt"
     FAILED = "failed"
+    STOPPED = "stopped"
+    """A stop is in force: nothing was done, and it may be asked again when the stop is lifted."""
+    PILOT = "pilot"
+    """Recorded and not done: the agent runs beside the people who do it."""
 
 
 class Answer(Wire):
-    """What the door did. `why` is set for in_doubt and failed; `verdict.asks` says whom to ask."""
+    """What the door did.
+
+    `why` is set for in_doubt, failed, stopped and pilot; `verdict.asks` says whom to ask.
+    `incident`: what reading back a write found wrong, and `roll_back`, whether the policy then
+    wants the case undone.
+    """
 
     kind: AnswerKind
     verdict: Verdict
     receipt: Receipt | None = None
     why: str = ""
     token: str = ""
+    incident: str = ""
+    roll_back: bool = False
 
 
 D = TypeVar("D", bound=BaseModel)
@@ -438,6 +475,7 @@ class Decided(Wire, Generic[D]):
     digest: str | None = None
     verdict: Verdict | None = None
     kind: str | None = None
+    unsourced: tuple[str, ...] = ()
 
 
 class Told(Wire):
@@ -449,10 +487,11 @@ class Told(Wire):
 
 
 class Notice(Wire):
-    """Under which key a notification goes out."""
+    """Under which key a notification goes out. `pilot`: of a case that writes nothing."""
 
     case: str
     key: str
+    pilot: bool = False
 
 
 class Moved(Wire):
@@ -467,7 +506,7 @@ class Outcome(Wire):
     """The result of a case.
 
     `seconds` is the time spent in each state; `unsent` names notifications that could
-    not be delivered.
+    not be delivered; `incidents` what was found wrong after a write.
     """
 
     status: State
@@ -477,3 +516,4 @@ class Outcome(Wire):
     unsent: tuple[str, ...] = ()
     seconds: dict[State, float] = Field(default_factory=dict[State, float])
     usage: Usage = Usage()
+    incidents: tuple[str, ...] = ()

@@ -15,6 +15,7 @@ HandrailError
 │   ├── Rejected            a human said no
 │   ├── Expired             nobody answered in time
 │   ├── Failed              the step said that it cannot be done (`Final`)
+│   ├── Piloted             the agent is in pilot: what it would do was recorded
 │   └── InDoubt             it may have happened; a human decided to leave it at that
 ├── Final                   raised by a step: it did not happen, trying again is no use
 ├── NotDone                 raised by a write step: it certainly did not happen; try again
@@ -109,6 +110,12 @@ class Failed(NotWritten):
     """The write step raised `Final`. Uncaught, it rolls back what was written before."""
 
     state = "failed"
+
+
+class Piloted(NotWritten):
+    """The agent is in pilot: what it proposes was recorded, and not done."""
+
+    state = "piloted"
 
 
 class InDoubt(NotWritten):

@@ -20,6 +20,7 @@ class State(StrEnum):
     STOPPED = "stopped"
     ROLLED_BACK = "rolled_back"
     FAILED = "failed"
+    PILOTED = "piloted"
 
 
 ENDS = frozenset(
@@ -31,6 +32,7 @@ ENDS = frozenset(
         State.STOPPED,
         State.ROLLED_BACK,
         State.FAILED,
+        State.PILOTED,
     }
 )
 

@@ -14,9 +14,12 @@ from handrail.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 _SCHEMA_LOCK = 0x68616E6472
 """Any number that other programs on the same database do not lock on."""
+
+# SQLite numbers rows by itself only where the key is exactly INTEGER.
+_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 
 meta = sa.MetaData()
 schema = sa.Table("handrail_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
@@ -37,6 +40,9 @@ effects = sa.Table(
     sa.Column("ended", sa.Float),
     sa.Column("receipt", sa.Text),
     sa.Column("error", sa.Text),
+    sa.Column("evidence", sa.Text),
+    sa.Column("confidence", sa.Float),
+    sa.Column("alone", sa.Boolean),
     sa.Index("handrail_effects_window", "agent", "step", "begun"),
 )
 rulings = sa.Table(
@@ -82,6 +88,105 @@ mandate_uses = sa.Table(
     sa.Column("effect", sa.String(400), primary_key=True, index=True),
     sa.Column("at", sa.Float, nullable=False),
 )
+verdicts = sa.Table(
+    "handrail_verdicts",
+    meta,
+    sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("key", sa.String(400), nullable=False),
+    sa.Column("digest", sa.String(64), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("findings", sa.Text, nullable=False),
+    sa.Column("policy", sa.String(200), nullable=False),
+    sa.Column("autonomy", sa.String(40), nullable=False),
+    sa.Column("pilot", sa.Boolean, nullable=False),
+    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("basis", sa.Text),
+    sa.Column("requester", sa.String(200)),
+    sa.Index("handrail_verdicts_agent_at", "agent", "at"),
+    sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
+)
+policies = sa.Table(
+    "handrail_policies",
+    meta,
+    sa.Column("agent", sa.String(100), primary_key=True),
+    sa.Column("sha", sa.String(64), primary_key=True),
+    sa.Column("version", sa.Integer, nullable=False),
+    sa.Column("label", sa.String(200), nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("first", sa.Float, nullable=False),
+    sa.Column("loaded", sa.Float, nullable=False),
+)
+orders = sa.Table(
+    "handrail_orders",
+    meta,
+    sa.Column("id", sa.String(64), primary_key=True),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100)),
+    sa.Column("case_id", sa.String(300)),
+    sa.Column("level", sa.String(20)),
+    sa.Column("rollout", sa.Integer),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("proofs", sa.Text, nullable=False),
+    sa.Column("ended", sa.Float),
+    sa.Column("ended_by", sa.String(200)),
+    sa.Column("ended_why", sa.Text),
+    sa.Column("ended_proofs", sa.Text),
+    sa.Index("handrail_orders_live", "agent", "ended"),
+)
+spending = sa.Table(
+    "handrail_spending",
+    meta,
+    sa.Column("id", sa.String(400), primary_key=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("tokens", sa.BigInteger, nullable=False),
+    sa.Column("cost", sa.String(40), nullable=False),
+    sa.Column("currency", sa.String(10), nullable=False),
+    sa.Column("model", sa.String(200), nullable=False),
+    sa.Index("handrail_spending_agent_at", "agent", "at"),
+)
+reviews = sa.Table(
+    "handrail_reviews",
+    meta,
+    sa.Column("key", sa.String(400), primary_key=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("share", sa.Float, nullable=False),
+    sa.Column("answer", sa.String(20)),
+    sa.Column("by", sa.String(200)),
+    sa.Column("answered", sa.Float),
+    sa.Column("note", sa.Text),
+    sa.Column("proof", sa.Text),
+    sa.Index("handrail_reviews_agent_at", "agent", "at"),
+)
+incidents = sa.Table(
+    "handrail_incidents",
+    meta,
+    sa.Column("id", sa.String(400), primary_key=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("case_id", sa.String(300), nullable=False, index=True),
+    sa.Column("key", sa.String(400), nullable=False),
+    sa.Column("kind", sa.String(20), nullable=False),
+    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("closed", sa.Float),
+    sa.Column("closed_by", sa.String(200)),
+    sa.Column("closed_why", sa.Text),
+    sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
+)
 
 
 def prepare(connection: sa.Connection) -> None:
@@ -119,4 +224,16 @@ def _people_are_proven(connection: sa.Connection) -> None:
     meta.create_all(connection, tables=[rulings, mandates, mandate_uses])
 
 
-_MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {1: _people_are_proven}
+def _guards_remember(connection: sa.Connection) -> None:
+    """2 to 3: what the guards remember; effects know what they were decided by."""
+    known = {column["name"] for column in sa.inspect(connection).get_columns(effects.name)}
+    for name, kind in (("evidence", "TEXT"), ("confidence", "FLOAT"), ("alone", "BOOLEAN")):
+        if name not in known:
+            connection.execute(sa.text(f"ALTER TABLE {effects.name} ADD COLUMN {name} {kind}"))
+    meta.create_all(connection, tables=[verdicts, policies, orders, spending, reviews, incidents])
+
+
+_MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {
+    1: _people_are_proven,
+    2: _guards_remember,
+}
