@@ -15,6 +15,7 @@ from handrail.ledger.effects import (
 from handrail.ledger.mandates import MandateRow, MandateSpent
 from handrail.ledger.rulings import RulingRow, RulingUsed
 from handrail.ledger.store import Ledger
+from handrail.ledger.verdicts import VerdictRow
 
 __all__ = [
     "Begun",
@@ -27,4 +28,5 @@ __all__ = [
     "OverLimit",
     "RulingRow",
     "RulingUsed",
+    "VerdictRow",
 ]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from handrail.ledger.effects import Effects
 from handrail.ledger.mandates import Mandates
 from handrail.ledger.rulings import Rulings
+from handrail.ledger.verdicts import Verdicts
 
 
-class Ledger(Effects, Rulings, Mandates):
+class Ledger(Effects, Rulings, Mandates, Verdicts):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 
     SQLite on one machine (`sqlite:///path`), PostgreSQL in a cluster
