@@ -107,8 +107,9 @@ async def test_a_ledger_of_the_first_schema_keeps_its_rows_and_takes_rulings(url
         assert (before.state, before.digest) == (EffectState.INTENDED, "eeee")
         await ledger.record_rulings([RULING])
         await ledger.add_mandate(MANDATE)
-        await ledger.begin(intent("a:3/pay/1", uses=("j1",), mandates=(("m1", 1),)))
-    assert _version(url) == [2]
+        more = {"evidence": {"vip": True}, "confidence": 0.5, "alone": True}
+        await ledger.begin(intent("a:3/pay/1", uses=("j1",), mandates=(("m1", 1),), **more))
+    assert _version(url) == [3]
     async with Ledger(url) as again:
         assert [each.effect for each in await again.rulings()] == ["a:3/pay/1"]
 
@@ -121,17 +122,17 @@ async def test_many_that_open_one_of_the_first_schema_at_once_all_can(url: str) 
             return len(await ledger.effects("a:1"))
 
     assert await asyncio.gather(*(open_it() for _ in range(6))) == [1] * 6
-    assert _version(url) == [2]
+    assert _version(url) == [3]
 
 
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make_first(url)
     with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 3")
-    with pytest.raises(ConfigurationError, match="schema 3, this Handrail needs 2"):
+        connection.exec_driver_sql("update handrail_schema set version = 4")
+    with pytest.raises(ConfigurationError, match="schema 4, this Handrail needs 3"):
         async with Ledger(url):
             pass
-    assert _version(url) == [3]
+    assert _version(url) == [4]
     names = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 

@@ -78,6 +78,7 @@ def test_the_values_are_a_promise() -> None:
         "stopped",
         "rolled_back",
         "failed",
+        "piloted",
     ]
 
 

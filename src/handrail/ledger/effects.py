@@ -40,7 +40,8 @@ class Intent:
     """What a worker is about to do. `deadline`: after it, that worker will not begin it.
 
     `uses`: the single-use ids of the rulings that allow it. `mandates`: the standing ones that
-    do, each with the number of its most uses.
+    do, each with the number of its most uses. `evidence` and `confidence`: of the decision, if
+    there was one. `alone`: no human was asked; None of an undo.
     """
 
     key: str
@@ -54,6 +55,9 @@ class Intent:
     deadline: datetime
     uses: tuple[str, ...] = ()
     mandates: tuple[tuple[str, int], ...] = ()
+    evidence: JsonValue = None
+    confidence: float | None = None
+    alone: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -269,6 +273,9 @@ def _values(intent: Intent) -> dict[str, Any]:
         "owner": intent.owner,
         "deadline": intent.deadline.timestamp(),
         "begun": datetime.now(UTC).timestamp(),
+        "evidence": None if intent.evidence is None else json.dumps(intent.evidence),
+        "confidence": intent.confidence,
+        "alone": intent.alone,
     }
 
 
