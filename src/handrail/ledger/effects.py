@@ -41,7 +41,8 @@ class Intent:
 
     `uses`: the single-use ids of the rulings that allow it. `mandates`: the standing ones that
     do, each with the number of its most uses. `evidence` and `confidence`: of the decision, if
-    there was one. `alone`: no human was asked; None of an undo.
+    there was one. `alone`: no human was asked; None of an undo. `share`: the chance, 0..1, with
+    which it is put before a human afterwards (`reviews.share`); None where none is.
     """
 
     key: str
@@ -58,6 +59,7 @@ class Intent:
     evidence: JsonValue = None
     confidence: float | None = None
     alone: bool | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -276,6 +278,7 @@ def _values(intent: Intent) -> dict[str, Any]:
         "evidence": None if intent.evidence is None else json.dumps(intent.evidence),
         "confidence": intent.confidence,
         "alone": intent.alone,
+        "share": intent.share,
     }
 
 

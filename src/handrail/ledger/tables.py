@@ -43,6 +43,8 @@ effects = sa.Table(
     sa.Column("evidence", sa.Text),
     sa.Column("confidence", sa.Float),
     sa.Column("alone", sa.Boolean),
+    # The chance, 0..1, with which it is put before a human afterwards; NULL: no review was on.
+    sa.Column("share", sa.Float),
     sa.Index("handrail_effects_window", "agent", "step", "begun"),
 )
 rulings = sa.Table(
@@ -164,12 +166,26 @@ reviews = sa.Table(
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("why", sa.Text, nullable=False),
     sa.Column("share", sa.Float, nullable=False),
+    sa.Column("role", sa.String(200), nullable=False),
+    sa.Column("people", sa.Text, nullable=False),
+    sa.Column("requester", sa.String(200)),
     sa.Column("answer", sa.String(20)),
     sa.Column("by", sa.String(200)),
     sa.Column("answered", sa.Float),
     sa.Column("note", sa.Text),
     sa.Column("proof", sa.Text),
     sa.Index("handrail_reviews_agent_at", "agent", "at"),
+)
+review_answers = sa.Table(
+    "handrail_review_answers",
+    meta,
+    sa.Column("key", sa.String(400), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    sa.Column("answer", sa.String(20), nullable=False),
+    sa.Column("by", sa.String(200), nullable=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("proof", sa.Text, nullable=False),
 )
 incidents = sa.Table(
     "handrail_incidents",
@@ -186,6 +202,14 @@ incidents = sa.Table(
     sa.Column("closed_by", sa.String(200)),
     sa.Column("closed_why", sa.Text),
     sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
+)
+
+
+_EFFECTS_OF_3 = (
+    ("evidence", "TEXT"),
+    ("confidence", "FLOAT"),
+    ("alone", "BOOLEAN"),
+    ("share", "FLOAT"),
 )
 
 
@@ -227,10 +251,11 @@ def _people_are_proven(connection: sa.Connection) -> None:
 def _guards_remember(connection: sa.Connection) -> None:
     """2 to 3: what the guards remember; effects know what they were decided by."""
     known = {column["name"] for column in sa.inspect(connection).get_columns(effects.name)}
-    for name, kind in (("evidence", "TEXT"), ("confidence", "FLOAT"), ("alone", "BOOLEAN")):
+    for name, kind in _EFFECTS_OF_3:
         if name not in known:
             connection.execute(sa.text(f"ALTER TABLE {effects.name} ADD COLUMN {name} {kind}"))
-    meta.create_all(connection, tables=[verdicts, policies, orders, spending, reviews, incidents])
+    made = [verdicts, policies, orders, spending, reviews, review_answers, incidents]
+    meta.create_all(connection, tables=made)
 
 
 _MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {
