@@ -428,6 +428,8 @@ class Attempt(Wire):
     """Who wrote this action by amending another."""
     pilot: bool = False
     """An earlier write of the case was only recorded: so is this one."""
+    ordered: bool = False
+    """A human ordered this undo: only a stop of the very step forbids it."""
 
 
 class AnswerKind(StrEnum):

@@ -29,6 +29,7 @@ from handrail.actions import (
     Verb,
     Verdict,
     Wire,
+    canonical,
     fits,
     person,
     undo_key,
@@ -87,6 +88,9 @@ class Carried(Wire):
     log: tuple[LogLine, ...]
     unsent: tuple[str, ...]
     usage: Usage
+    pilot: bool = False
+    outside: bool = False
+    incidents: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -128,12 +132,15 @@ class Pending:
 
 @dataclass
 class Case:
-    """One case. `order` is what an operator wants to become of it.
+    """One case. `order` is what an operator wants to become of it; or, `by_itself`, the policy.
 
     `proposed`: what an amended action, by its digest, was put in the place of. `pending`:
     rulings to be proven, oldest first. `stirred`: gates that people did not close
-    but changed. `unused`: keys of writes that have not used what their gates gave them;
-    `revoked`: when somebody took back what they gave to a gate.
+    but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
+    recorded, so every later one is. `outside`: text from outside came into the case; `sources`:
+    of each action that was decided, what of it has no trusted source. `unused`: keys of writes
+    that have not used what their gates gave them; `revoked`: when somebody took back what they
+    gave to a gate.
     """
 
     id: str = ""
@@ -155,7 +162,13 @@ class Case:
     ignored: int = 0
     order: Literal["stop", "roll_back"] | None = None
     ordered: str = ""
+    by_itself: bool = False
     paused: bool = False
+    parked: bool = False
+    pilot: bool = False
+    outside: bool = False
+    sources: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    incidents: list[str] = field(default_factory=list[str])
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(
         default_factory=dict[str, tuple[Verdict, datetime]]
@@ -196,6 +209,8 @@ class Case:
         self.rulings, self.moves = list(carried.rulings), list(carried.moves)
         self.log, self.unsent = list(carried.log), list(carried.unsent)
         self.usage = carried.usage
+        self.pilot, self.outside = carried.pilot, carried.outside
+        self.incidents = list(carried.incidents)
         self.state = self.moves[-1].state
         self.note("the case continued in a new run", now)
 
@@ -211,6 +226,9 @@ class Case:
             log=tuple(self.log[-_CARRIED_LOG:]),
             unsent=tuple(self.unsent),
             usage=self.usage,
+            pilot=self.pilot,
+            outside=self.outside,
+            incidents=tuple(self.incidents),
         )
 
     def note(self, text: str, now: datetime) -> None:
@@ -256,6 +274,7 @@ class Case:
             log=tuple(self.log),
             usage=self.usage,
             closed=self.closed_views(),
+            incidents=tuple(self.incidents),
         )
 
     def closed_views(self) -> tuple[ClosedView, ...]:
@@ -280,7 +299,27 @@ class Case:
             unsent=tuple(self.unsent),
             seconds=details.seconds_in_states(self.moves, now),
             usage=self.usage,
+            incidents=tuple(self.incidents),
         )
+
+    # Where what is done comes from
+
+    def decided(self, action: Action, unsourced: tuple[str, ...]) -> None:
+        """Remember what of a decided action has no trusted source."""
+        self.sources[_spelt(action)] = unsourced
+
+    def unsourced(self, action: Action) -> tuple[str, ...]:
+        """What of an action has no trusted source.
+
+        Of one that no decision proposed nothing is known, once text from outside has come in.
+        """
+        unknown = ("*",) if self.outside else ()
+        return self.sources.get(_spelt(action), unknown)
+
+    def incident(self, what: str, now: datetime) -> None:
+        """Keep what was found wrong after a write."""
+        self.incidents.append(what)
+        self.note(f"incident: {what}", now)
 
     # Questions and answers
 
@@ -499,3 +538,8 @@ class Case:
             for entry in self.undos
         ]
         self.note(f"{receipt.step} {receipt.how}", now)
+
+
+def _spelt(action: Action) -> str:
+    """An action with its kind: as JSON alone, two with the same fields look alike."""
+    return f"{type(action).__name__} {canonical(action.model_dump(mode='json'))}"

@@ -37,7 +37,7 @@ from handrail.actions import (
 )
 from handrail.aside import Aside, Explain
 from handrail.case import Carried, Case, Model, Pending, UndoEntry
-from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
+from handrail.exceptions import Expired, Failed, NotWritten, Piloted, Refused, Rejected
 from handrail.gate import Closing, Question, next_moment
 from handrail.performing import HEARTBEAT, WHOM, cause, engine, perform
 from handrail.shown import AGENT, STATE, Shown
@@ -91,14 +91,21 @@ class Conductor:
     def pause(self, payloads: Sequence[Payload]) -> None:
         """Begin no further step."""
         words = self._said("paused", payloads, anyhow=True)
-        if words is not None and self.case.state in {State.WORKING, State.WAITING}:
+        if words is None:
+            return
+        # Whoever pauses a case that waits for the end of a stop wants more than that end.
+        self.case.parked = False
+        if self.case.state in {State.WORKING, State.WAITING}:
             self.case.paused = True
             self._move(State.PAUSED, words)
 
     def resume(self, payloads: Sequence[Payload]) -> None:
         """Go on after a pause."""
         words = self._said("resumed", payloads)
-        if words is not None and self.case.paused:
+        if words is None:
+            return
+        self.case.parked = False
+        if self.case.paused:
             self.case.paused = False
             self._move(State.WAITING if self.case.open_gates else State.WORKING, words)
 
@@ -175,7 +182,7 @@ class Conductor:
         """Run a notify step; note what could not be sent, and go on."""
         case = self.case
         case.notices += 1
-        notice = Notice(case=case.id, key=f"{case.id}/{step.name}/{case.notices}")
+        notice = Notice(case=case.id, key=f"{case.id}/{step.name}/{case.notices}", pilot=case.pilot)
         try:
             told = await perform(step, [notice, *args], Told)
         except ActivityError as error:
@@ -208,10 +215,12 @@ class Conductor:
             case=case.id,
             key=f"{case.id}/{step.name}/{case.writes}",
             digest=questions.digest(step, action),
-            basis=basis,
+            basis=questions.with_sources(basis, case.unsourced(action)),
             requester=case.requester,
+            pilot=case.pilot,
         )
         case.busy += 1
+        patience = questions.ASK_AGAIN
         try:
             while True:
                 answer = self._foreseen(attempt.digest)
@@ -221,6 +230,12 @@ class Conductor:
                     answer = await self._attempt(step.name, step.timeout, action, attempt)
                 if answer.receipt is not None:
                     return step.adapter.validate_python(answer.receipt.result)
+                if answer.kind is AnswerKind.STOPPED:
+                    patience = await self._stopped(answer.why, patience)
+                    await self.boundary()
+                    continue
+                if answer.kind is AnswerKind.PILOT:
+                    return self._recorded(step, action, answer.why)
                 if answer.kind is AnswerKind.REFUSED:
                     raise Refused(step.name, answer.verdict.why())
                 if answer.kind is AnswerKind.FAILED:
@@ -228,6 +243,42 @@ class Conductor:
                 action, attempt = await self._asked(step, action, answer, attempt)
         finally:
             case.busy -= 1
+
+    async def _stopped(self, why: str, patience: timedelta) -> timedelta:
+        """Wait until a stop is lifted: until somebody resumes the case, or for `patience`.
+
+        Returns how long to wait the next time.
+        """
+        case = self.case
+        case.parked = True
+        if not case.rolling_back:
+            case.paused = True
+            self._move(State.PAUSED, why)
+        self.note(f"waits, and asks again when it is resumed, or in {patience}: {why}")
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: not case.parked or case.order == "stop",
+                timeout=patience,
+                timeout_summary=why[:200],
+            )
+        if case.parked:
+            case.parked = False
+            if case.state is State.PAUSED:
+                case.paused = False
+                self._move(State.WORKING, "asks again whether it is stopped")
+        return min(2 * patience, questions.ASK_AGAIN_MOST)
+
+    def _recorded(self, step: Write[A, R], action: A, why: str) -> R:
+        """Go on, as far as that goes, from a write that was recorded and not made.
+
+        Raises:
+            Piloted: if the step has nothing to stand in for it.
+        """
+        self.case.pilot = True
+        self.note(f"recorded, and not done: {step.name}: {why}")
+        if step.stand_in is None:
+            raise Piloted(step.name, why)
+        return step.adapter.validate_python(step.stand_in(action))
 
     def _foreseen(self, digest: str) -> Answer | None:
         """What the door said when this was decided, while that is fresh."""
@@ -264,12 +315,14 @@ class Conductor:
         if amended:
             case.proposed[questions.digest(step, action)] = question.action
         given = tuple(r for r in case.gates[gate].rulings if r.accepted)
-        changes = {
+        changes: dict[str, Any] = {
             "digest": questions.digest(step, action),
             "rulings": (*attempt.rulings, *given),
             "doubt": doubt,
             "drafters": (*attempt.drafters, *amended),
         }
+        if amended:
+            changes["basis"] = questions.amended(attempt.basis)
         return action, attempt.model_copy(update=changes)
 
     async def ask(self, question: str, model: Model, role: str, evidence: Any) -> Closing:
@@ -331,9 +384,19 @@ class Conductor:
         """Keep the books on what an attempt came to."""
         if answer.receipt is not None:
             self.case.wrote(answer.receipt, workflow.now())
+            if answer.incident:
+                self._incident(answer)
         elif attempt.undoes is None and not answer.token:
             # A token names an attempt of which nobody knows whether it happened.
             self.case.unregister(attempt.key)
+
+    def _incident(self, answer: Answer) -> None:
+        """Keep what was found wrong after a write, and take the case back if that is the policy."""
+        case = self.case
+        case.incident(answer.incident, workflow.now())
+        if answer.roll_back and case.order is None and not case.rolling_back:
+            case.order, case.ordered = "roll_back", f"rolled back: {answer.incident}"
+            case.by_itself = True
 
     async def _ask(self, question: Question, model: Model, key: str) -> tuple[str, Closing]:
         """Open a gate and wait until people or time have closed it. `key`: of its write."""
@@ -519,6 +582,9 @@ class Conductor:
         if entry.undo is None:
             return "it cannot be undone" if entry.receipt else "it may have happened"
         attempt = entry.attempt(self.case.id, digest_of(entry.undo, entry.action))
+        people = self.case.order == "roll_back" and not self.case.by_itself
+        attempt = attempt.model_copy(update={"ordered": people})
+        patience = questions.ASK_AGAIN
         while True:
             try:
                 answer = await self._attempt(entry.undo, entry.timeout, entry.action, attempt)
@@ -526,6 +592,9 @@ class Conductor:
                 return cause(error)
             if answer.receipt is not None:
                 return None
+            if answer.kind is AnswerKind.STOPPED:
+                patience = await self._stopped(answer.why, patience)
+                continue
             if answer.kind is AnswerKind.REFUSED:
                 return answer.verdict.why()
             question = questions.about_undo(entry, attempt, answer)

@@ -163,6 +163,7 @@ class CaseView(BaseModel):
     log: tuple[LogLine, ...]
     usage: Usage
     closed: tuple[ClosedView, ...] = ()
+    incidents: tuple[str, ...] = ()
 
 
 def view(gate: Gate, case: str) -> GateView:
@@ -344,6 +345,8 @@ def markdown(case: CaseView) -> str:
     lines = [f"### {_headline(case)}", ""]
     for gate in case.gates:
         lines += _gate_lines(gate)
+    if case.incidents:
+        lines += ["#### Incidents", "", *(f"- {_inline(what)}" for what in case.incidents), ""]
     if case.receipts:
         lines += ["#### Written", ""]
         lines += [

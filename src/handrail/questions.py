@@ -43,6 +43,12 @@ FRESH = timedelta(minutes=1)
 
 When people work was told from that moment on, so that it is asked again later."""
 
+ASK_AGAIN = timedelta(minutes=1)
+"""How long a case that met a stop waits before it asks again; each time twice as long, and at
+most `ASK_AGAIN_MOST`. Whoever lifts a stop resumes those that wait for it."""
+
+ASK_AGAIN_MOST = timedelta(hours=1)
+
 _TITLE = 500
 
 
@@ -55,6 +61,21 @@ def foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
         return None
     held = verdict.kind is Kind.HOLD
     return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+
+
+def with_sources(basis: Basis | None, unsourced: tuple[str, ...]) -> Basis | None:
+    """The basis of a write, saying also what of it has no trusted source."""
+    if not unsourced:
+        return basis
+    return (basis or Basis()).model_copy(update={"unsourced": unsourced})
+
+
+def amended(basis: Basis | None) -> Basis | None:
+    """The basis of what a human wrote: the action is theirs, the evidence is not."""
+    if basis is None:
+        return None
+    left = tuple(name for name in basis.unsourced if name.startswith("evidence."))
+    return basis.model_copy(update={"unsourced": left})
 
 
 def digest(step: Write[Any, Any], action: Action) -> str:

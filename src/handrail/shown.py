@@ -25,6 +25,9 @@ RISK = SearchAttributeKey.for_keyword("HandrailRisk")
 WAITING_FOR = SearchAttributeKey.for_keyword_list("HandrailWaitingFor")
 DEADLINE = SearchAttributeKey.for_datetime("HandrailDeadline")
 
+INCIDENT = "incident"
+"""The HandrailRisk of a case in which something was found wrong after a write."""
+
 
 @dataclass
 class Shown:
@@ -46,7 +49,7 @@ class Shown:
             state=case.state.value,
             waiting_for=sorted({role for view in views for role in view.waiting_for}),
             deadline=min(deadlines, default=None),
-            risk=next((view.risk for view in views if view.risk), None),
+            risk=next((view.risk for view in views if view.risk), _incident(case)),
             # When the next reminder is due changes with each one, and is no event worth.
             gates=[
                 view.model_dump(mode="json", exclude_defaults=True, exclude={"next"})
@@ -77,3 +80,8 @@ class Shown:
             risk = shown.risk
             updates.append(RISK.value_unset() if risk is None else RISK.value_set(risk))
         return updates
+
+
+def _incident(case: Case) -> str | None:
+    """What makes a case found by whoever looks for those with an incident."""
+    return INCIDENT if case.incidents else None

@@ -150,7 +150,8 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     `idempotent`: the outside system takes `effect.key` and does nothing twice.
     `find`: asks the outside system whether this very effect is there; returns what the
     write would have returned, or None. `plant`: makes of an action a bad one, which a person
-    who looks rejects; None if it cannot.
+    who looks rejects; None if it cannot. `stand_in`: makes of an action what the write would
+    have returned, for a case in pilot to go on with; pure, and run in the workflow.
     """
 
     action: type[A]
@@ -158,6 +159,7 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     find: Callable[[A, Effect], Awaitable[R | None]] | None = None
     idempotent: bool = False
     plant: Callable[[A], A | None] | None = None
+    stand_in: Callable[[A], R] | None = None
 
 
 @overload
@@ -249,6 +251,7 @@ def write(
     find: Callable[[Any, Effect], Awaitable[Any]] | None = ...,
     idempotent: bool = ...,
     plant: Callable[[Any], Action | None] | None = ...,
+    stand_in: Callable[[Any], Any] | None = ...,
     timeout: timedelta = ...,
 ) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
 def write(
@@ -259,6 +262,7 @@ def write(
     find: Callable[..., Any] | None = None,
     idempotent: bool = False,
     plant: Callable[..., Any] | None = None,
+    stand_in: Callable[..., Any] | None = None,
     timeout: timedelta = WRITE_TIMEOUT,
 ) -> Any:
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
@@ -268,6 +272,7 @@ def write(
     neither, a human is asked, and nothing is repeated blindly. `undo` is another write
     of the same action; it must do nothing when there is nothing to take back. `plant` makes
     the bad proposals of a policy that has any `planted`: they are asked about, never done.
+    `stand_in` gives a case in pilot something to go on with; without it the case ends there.
 
     Raises:
         StepError: if the signature is another one, or both or wrong options are given.
@@ -284,7 +289,13 @@ def write(
                 f"not {action.__name__}; an undo takes the action that it undoes"
             )
         return Write(
-            **parts, action=action, undo=undo, find=find, idempotent=idempotent, plant=plant
+            **parts,
+            action=action,
+            undo=undo,
+            find=find,
+            idempotent=idempotent,
+            plant=plant,
+            stand_in=stand_in,
         )
 
     return declare if fn is None else declare(fn)
