@@ -54,12 +54,13 @@ MAX_MANDATE = 64_000
 
 _RULING: Literal["handrail-ruling+jwt"] = "handrail-ruling+jwt"
 _MANDATE: Literal["handrail-mandate+jwt"] = "handrail-mandate+jwt"
+_ORDER: Literal["handrail-order+jwt"] = "handrail-order+jwt"
 _NO_JSON = "something in it cannot be written as JSON"
 _LATEST = 1 << 33  # the year 2242: what is beyond is no time, and no datetime on some systems
 
 
 class NotProven(HandrailError):
-    """A ruling or a mandate is not proven. The message says why, for whoever sent it."""
+    """A ruling, a mandate or an order is not proven. The message says why, for whoever sent it."""
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,13 @@ class _Claims(_Strict):
 
 class _MandateClaims(_Strict):
     mandate: dict[str, JsonValue]
+    sub: str
+    iat: _Moment
+    jti: _Once
+
+
+class _OrderClaims(_Strict):
+    order: dict[str, JsonValue]
     sub: str
     iat: _Moment
     jti: _Once
@@ -227,6 +235,49 @@ def verify_mandate(
         raise NotProven("whoever signed it is not whose statement it is")
     _require_owner(key, claims.sub)
     return claims.mandate, person(claims.sub), key.kid
+
+
+def sign_order(order: BaseModel, key: SigningKey, now: datetime) -> str:
+    """An order (`handrail.orders.Order`), signed. Its field `by` names who gives it.
+
+    Raises:
+        NotProven: if this key cannot sign it: it is somebody else's, or the order is no JSON.
+    """
+    payload: dict[str, Any] = order.model_dump(mode="json")
+    claims = {
+        "order": payload,
+        "sub": payload.get("by"),
+        "iat": int(now.timestamp()),
+        "jti": uuid4().hex,
+    }
+    text = _signed(_ORDER, claims, key)
+    verify_order(text, {key.kid: key.public()}, now)
+    return text
+
+
+def verify_order(
+    text: str, keys: Mapping[str, TrustedKey], now: datetime, *, arriving: bool = False
+) -> tuple[dict[str, JsonValue], str, str]:
+    """What was ordered, by whom in the gate's spelling, and with which key.
+
+    `arriving`: nobody has seen it before: it must be of the last days, and its key must not
+    have expired, or it may have been dated back. Later what a key signed in its time counts
+    until that key is revoked.
+
+    Raises:
+        NotProven: if nobody can be shown to have ordered it, with why in words.
+    """
+    header, claims = _opened(text, _ORDER, _OrderClaims, keys, MAX_PROOF)
+    key = keys[header.kid]
+    _require_times(key, claims.iat, now)
+    if arriving and key.over(now):
+        raise NotProven(f"its key {key.kid} has expired; order again with the one in its place")
+    if arriving and claims.iat <= (now - LASTS).timestamp():
+        raise NotProven(f"it was signed at {_words(claims.iat)}, too long ago; order again")
+    if claims.order.get("by") != claims.sub:
+        raise NotProven("whoever signed it is not whose order it is")
+    _require_owner(key, claims.sub)
+    return claims.order, person(claims.sub), key.kid
 
 
 def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:

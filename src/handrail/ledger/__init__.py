@@ -13,11 +13,13 @@ from handrail.ledger.effects import (
     OverLimit,
 )
 from handrail.ledger.mandates import MandateRow, MandateSpent
+from handrail.ledger.orders import FLEET, OrderRow
 from handrail.ledger.rulings import RulingRow, RulingUsed
 from handrail.ledger.store import Ledger
 from handrail.ledger.verdicts import VerdictRow
 
 __all__ = [
+    "FLEET",
     "Begun",
     "EffectRow",
     "EffectState",
@@ -25,6 +27,7 @@ __all__ = [
     "Ledger",
     "MandateRow",
     "MandateSpent",
+    "OrderRow",
     "OverLimit",
     "RulingRow",
     "RulingUsed",

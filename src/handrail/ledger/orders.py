@@ -1,0 +1,196 @@
+"""Orders as they are kept: stops and levels, who gave them, when and why, and how they ended.
+
+What an order says, and whether it was signed by those who may, is in `handrail.orders` and
+`handrail.control`. Here a stop is in force until its row says that it was lifted, whoever gave
+it: it cannot lapse.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
+
+import sqlalchemy as sa
+
+from handrail.actions import Level
+from handrail.ledger.database import Database, Insert
+from handrail.ledger.tables import orders as _orders
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FLEET = "*"
+"""The agent of an order that is for all of them."""
+
+_STOP_LOCK = 0x73746F70
+"""Any number that other programs on the same database do not lock on."""
+
+
+@dataclass(frozen=True)
+class OrderRow:
+    """One order. `proofs` are signed statements; the columns beside them prove nothing.
+
+    `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
+    every case. `rollout`: of `full`, in hundredths of a percent of the cases; None is all.
+    `ended`: when it was lifted, or replaced by another level.
+    """
+
+    id: str
+    kind: Literal["stop", "level"]
+    agent: str
+    by: str
+    at: datetime
+    step: str | None = None
+    case: str | None = None
+    level: Level | None = None
+    rollout: int | None = None
+    why: str = ""
+    proofs: tuple[str, ...] = ()
+    ended: datetime | None = None
+    ended_by: str | None = None
+    ended_why: str | None = None
+    ended_proofs: tuple[str, ...] = ()
+
+
+class Orders(Database):
+    """The orders of a ledger."""
+
+    async def order(self, row: OrderRow, *, replacing: Sequence[str] = ()) -> bool:
+        """Put an order in force. False if there is one of its id already, which stays as it is.
+
+        When this returns, no write that a stop is for begins any more: one whose intent was
+        not committed before finds the stop. `replacing`: the ids of orders that end with it.
+
+        Raises:
+            LedgerUnavailable: if the database cannot be written; nothing is in force then.
+        """
+
+        def transaction(connection: sa.Connection) -> bool:
+            if row.kind == "stop" and not self._sqlite:
+                # Waits for the intents that are being written, and they for it.
+                connection.execute(_EXCLUSIVE)
+            new = _insert(connection, _values(row))
+            if new and replacing:
+                why, proofs = f"replaced by {row.id}", json.dumps(row.proofs)
+                ends = _ended(row.by, row.at, why, proofs)
+                connection.execute(_END.where(_orders.c.id.in_(replacing)).values(ends))
+            return new
+
+        return await self._run(transaction)
+
+    async def end_order(
+        self, order_id: str, by: str, at: datetime, why: str = "", proofs: Sequence[str] = ()
+    ) -> bool:
+        """Lift a stop, or take back a level. False if there is none in force of that id."""
+        ends = _ended(by, at, why, json.dumps(list(proofs)))
+        statement = _END.where(_orders.c.id == order_id).values(ends)
+        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+
+    async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
+        """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
+        query = _SELECT
+        if agent is not None:
+            query = query.where(_orders.c.agent.in_((agent, FLEET)))
+        if live:
+            query = query.where(_orders.c.ended.is_(None))
+        return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+
+    async def order_of(self, order_id: str) -> OrderRow | None:
+        """One order, in force or not."""
+        query = _SELECT.where(_orders.c.id == order_id)
+
+        def look(connection: sa.Connection) -> OrderRow | None:
+            found = connection.execute(query).mappings().one_or_none()
+            return None if found is None else _row(found)
+
+        return await self._run(look)
+
+
+def stopping(connection: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
+    """The oldest stop in force for a write, in the transaction of its intent.
+
+    No stop comes between this answer and the end of that transaction: call it before the
+    intent is written. Signed or not, each counts.
+    """
+    if connection.dialect.name != "sqlite":
+        # SQLite has one writer at a time anyway.
+        connection.execute(_SHARED)
+    given = {"b_agent": agent, "b_step": step, "b_case": case}
+    found = connection.execute(_STOPPING, given).mappings().first()
+    return None if found is None else _row(found)
+
+
+def live(connection: sa.Connection, agent: str, case: str | None = None) -> tuple[OrderRow, ...]:
+    """The stops and levels in force for an agent, the oldest first; of cases only `case`'s.
+
+    Without a `case` those of all its cases.
+    """
+    statement = _LIVE if case is None else _LIVE_OF_CASE
+    given = {"b_agent": agent, "b_case": case}
+    return tuple(_row(found) for found in connection.execute(statement, given).mappings())
+
+
+_EXCLUSIVE = sa.select(sa.func.pg_advisory_xact_lock(_STOP_LOCK))
+_SHARED = sa.select(sa.func.pg_advisory_xact_lock_shared(_STOP_LOCK))
+_insert = Insert(_orders)
+_SELECT = sa.select(_orders).order_by(_orders.c.at, _orders.c.id)
+_IN_FORCE = _SELECT.where(
+    sa.or_(_orders.c.agent == sa.bindparam("b_agent"), _orders.c.agent == FLEET),
+    _orders.c.ended.is_(None),
+)
+_THIS_CASE = sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))
+_THIS_STEP = sa.or_(_orders.c.step.is_(None), _orders.c.step == sa.bindparam("b_step"))
+_STOPPING = _IN_FORCE.where(_orders.c.kind == "stop", _THIS_CASE, _THIS_STEP).limit(1)
+_LIVE = _IN_FORCE
+_LIVE_OF_CASE = _IN_FORCE.where(_THIS_CASE)
+_END = sa.update(_orders).where(_orders.c.ended.is_(None))
+
+
+def _ended(by: str, at: datetime, why: str, proofs: str) -> dict[str, Any]:
+    return {"ended": at.timestamp(), "ended_by": by, "ended_why": why, "ended_proofs": proofs}
+
+
+def _values(row: OrderRow) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "kind": row.kind,
+        "agent": row.agent,
+        "step": row.step,
+        "case_id": row.case,
+        "level": row.level,
+        "rollout": row.rollout,
+        "by": row.by,
+        "at": row.at.timestamp(),
+        "why": row.why,
+        "proofs": json.dumps(row.proofs),
+        "ended": None,
+        "ended_by": None,
+        "ended_why": None,
+        "ended_proofs": None,
+    }
+
+
+def _row(found: Any) -> OrderRow:
+    return OrderRow(
+        id=found["id"],
+        kind=found["kind"],
+        agent=found["agent"],
+        step=found["step"],
+        case=found["case_id"],
+        level=None if found["level"] is None else Level(found["level"]),
+        rollout=found["rollout"],
+        by=found["by"],
+        at=datetime.fromtimestamp(found["at"], UTC),
+        why=found["why"],
+        proofs=_texts(found["proofs"]),
+        ended=None if found["ended"] is None else datetime.fromtimestamp(found["ended"], UTC),
+        ended_by=found["ended_by"],
+        ended_why=found["ended_why"],
+        ended_proofs=_texts(found["ended_proofs"]),
+    )
+
+
+def _texts(written: str | None) -> tuple[str, ...]:
+    return tuple(json.loads(written)) if written else ()
