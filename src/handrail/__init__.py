@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from handrail.fleet import Agent, Fleet
     from handrail.keyring import Keyring, Trust
     from handrail.ledger import Ledger
+    from handrail.masking import Personal
     from handrail.states import State
     from handrail.steps import decide, notify, read, write
 
@@ -71,6 +72,7 @@ __all__ = [
     "NotDone",
     "NotWritten",
     "Outcome",
+    "Personal",
     "PolicyError",
     "Receipt",
     "Refused",
@@ -103,6 +105,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "fleet": "Agent Fleet",
         "keyring": "Keyring Trust",
         "ledger": "Ledger",
+        "masking": "Personal",
         "states": "State",
         "steps": "decide notify read write",
     }

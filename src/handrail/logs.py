@@ -3,6 +3,9 @@
 A process that logs into a pipe nobody reads hangs as soon as the pipe is full. So lines go
 into a bounded queue, and a thread that nothing waits for writes them. While the pipe is
 full, lines are dropped, and when it flows again their number is said.
+
+Whoever wrote it, what leaves here is masked (`handrail.masking`): personal data and secrets
+get into logs by errors and libraries that nobody thought of.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ from __future__ import annotations
 import logging
 import os
 import queue
+import re
 import threading
 import time
 from datetime import timedelta
@@ -19,7 +23,13 @@ import structlog
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 from typing_extensions import override
 
+from handrail.masking import Masker, key_in, masker, use
+
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+    from pathlib import Path
+    from typing import Any
+
     from structlog.typing import Processor
 
 QUEUED = 2_000
@@ -109,10 +119,56 @@ class _Handler(logging.Handler):
         self._lines.put(self.format(record))
 
 
+# Fields whose digits are no telephone number, and by which lines are joined with the rest.
+_NAMES = (
+    "agent attempt build case cases digest duration_ms file handrail id key kid level log logger "
+    "pid policy run_id server span_id step timestamp trace_id undoes"
+)
+_IDS = frozenset(_NAMES.split())
+_LONG = {"event": 4_000, "exception": 40_000, "stack": 40_000}
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+
+
+def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Mask every field by its name and its form. A field that cannot be is left out."""
+    for name, value in list(event.items()):
+        if name in {"exc_info", "_record", "_from_structlog"}:
+            continue
+        try:
+            event[name] = _masked(name, value)
+        except Exception as error:  # noqa: BLE001  # a value's own code may raise anything
+            event[name] = f"<not shown: {type(error).__name__}>"
+    return event
+
+
+def _masked(name: str, value: Any) -> Any:
+    if name in _IDS:
+        if isinstance(value, list | tuple):
+            return [masker().name(str(each)) for each in value]  # pyright: ignore[reportUnknownVariableType,reportUnknownArgumentType]
+        return masker().name(value) if isinstance(value, str) else masker().value(value)
+    if name in _LONG:
+        return masker().text(str(value), most=_LONG[name])
+    return masker().value(value, name)
+
+
+def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """Without what would drive a terminal instead of being read on it."""
+    for name, value in event.items():
+        if isinstance(value, str):
+            event[name] = _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], value)
+    return event
+
+
+def mask_with(keys: Path, key: str | None, *, clear: bool) -> None:
+    """Set up the masker of this process: with `key`, else with that of the machine in `keys`."""
+    use(Masker(key.encode() if key else key_in(keys), clear=clear))
+
+
 def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUEUED) -> Lines:
     """Send the logs of this process to `fd`. Call it once, and `flush` the result at the end.
 
-    Standard logging is taken from warnings on; Handrail's own events from info on.
+    Standard logging is taken from warnings on; Handrail's own events, whichever way they were
+    logged, from info on. All of it is masked.
     """
     lines = Lines(fd, size)
     before: list[Processor] = [
@@ -120,18 +176,8 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
-    last: list[Processor] = (
-        [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-        if style == "json"
-        else [
-            structlog.dev.ConsoleRenderer(
-                colors=os.isatty(fd),
-                pad_event_to=0,
-                # By itself it would show what every variable held: secrets, and what was asked.
-                exception_formatter=structlog.dev.plain_traceback,
-            )
-        ]
-    )
+    # Errors as text first: what every variable held is never shown, and the rest masked.
+    last: list[Processor] = [structlog.processors.format_exc_info, _mask, *_render(style, fd)]
     structlog.configure(
         processors=[*before, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -140,9 +186,20 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     )
     strip = structlog.stdlib.ProcessorFormatter.remove_processors_meta
     formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=before, processors=[strip, *last]
+        foreign_pre_chain=[*before, structlog.stdlib.ExtraAdder()], processors=[strip, *last]
     )
     root = logging.getLogger()
     root.handlers = [_Handler(lines, formatter)]
     root.setLevel(logging.WARNING)
+    logging.getLogger("handrail").setLevel(logging.INFO)
     return lines
+
+
+def _render(style: Literal["console", "json"], fd: int) -> list[Processor]:
+    if style == "json":
+        return [structlog.processors.JSONRenderer()]
+    plain = structlog.dev.plain_traceback
+    console = structlog.dev.ConsoleRenderer(
+        colors=os.isatty(fd), pad_event_to=0, exception_formatter=plain
+    )
+    return [_plain, console]

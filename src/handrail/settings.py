@@ -148,6 +148,14 @@ class Settings(BaseModel):
     log_format: Literal["console", "json"] = "console"
     """How log lines are written to stderr."""
 
+    log_personal: Literal["masked", "clear"] = "masked"
+    """Whether personal data in log lines are masked. Secrets always are."""
+
+    log_key: SecretStr | None = Field(default=None, min_length=32)
+    """What pseudonyms in log lines are made with, 32 characters or more: the same on all
+    machines whose lines shall be joined. Of each machine its own (``keys/pseudonyms`` in the
+    home) when unset."""
+
     inbox_host: str = "127.0.0.1"
     """Which address the inbox listens on."""
 

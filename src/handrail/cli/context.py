@@ -26,7 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.cli.output import Code, Output, UsageError
 from handrail.desk import ImpossibleName
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.logs import core_logs
+from handrail.logs import Lines, configure, core_logs, mask_with
 from handrail.payloads import ClaimCheck
 from handrail.settings import Settings, connect
 
@@ -89,6 +89,16 @@ def settings() -> Settings:
         ConfigurationError: if they are wrong.
     """
     return Settings.from_environment()
+
+
+def logs(given: Settings, fd: int = 2) -> Lines:
+    """Send the logs of this process to `fd`, as the settings have it; flush the result at its end.
+
+    Only for commands that stay: others would make a key for pseudonyms that they never need.
+    """
+    key = given.log_key.get_secret_value() if given.log_key else None
+    mask_with(given.home / "keys", key, clear=given.log_personal == "clear")
+    return configure(given.log_format, fd=fd)
 
 
 def load_fleet(name: str) -> Fleet:

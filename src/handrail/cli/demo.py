@@ -19,14 +19,13 @@ from temporalio.service import RPCError
 from handrail import desk
 from handrail.cli import listing, words
 from handrail.cli.board import Board, View
-from handrail.cli.context import load, load_fleet, settings
+from handrail.cli.context import load, load_fleet, logs, settings
 from handrail.cli.output import Code, Output
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
 from handrail.details import GateView
 from handrail.dev import CaseRow, ChildFailed, Demo, Site, running
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
-from handrail.logs import configure
 from handrail.server import prepare_directory
 from handrail.settings import Settings, connect
 from handrail.states import State
@@ -65,7 +64,7 @@ async def demo(out: Output, *, once: bool) -> int:
 def _logging(given: Settings) -> Any:
     """Our own log goes to a file: the table is what people look at."""
     fd = os.open(given.home / "demo.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
-    lines = configure(given.log_format, fd=fd)
+    lines = logs(given, fd)
     try:
         yield
     finally:

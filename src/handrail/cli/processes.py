@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from handrail.cli import words
-from handrail.cli.context import load_fleet, settings
+from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output
 from handrail.dev import READY, ChildFailed, inbox_url, running
-from handrail.logs import configure
 from handrail.settings import Settings
 
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ async def worker(out: Output, *, anyway: bool) -> int:
     from handrail.worker import serve, stop_on_signals  # noqa: PLC0415  # imports everything
 
     given = settings()
-    lines = configure(given.log_format)
+    lines = logs(given)
     fleet = load_fleet(given.fleet)
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -53,7 +52,7 @@ async def dev(out: Output) -> int:
     given = settings()
     fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs
     warn_of_address(out)
-    lines = configure(given.log_format)
+    lines = logs(given)
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from handrail.cli.context import first_fault, plugin, settings
+from handrail.cli.context import first_fault, logs, plugin, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.dev import INBOX_READY
 from handrail.exceptions import ConfigurationError
-from handrail.logs import configure
 from handrail.settings import Settings, connect
 from handrail.worker import open_ledger, stop_on_signals
 
@@ -32,7 +31,7 @@ async def serve(out: Output, *, host: str | None, port: int | None) -> int:
         ConfigurationError: if the settings, or what is installed, do not let it run.
     """
     given = _settings(host, port)
-    lines = configure(given.log_format)
+    lines = logs(given)
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
