@@ -55,6 +55,7 @@ MAX_MANDATE = 64_000
 _RULING: Literal["handrail-ruling+jwt"] = "handrail-ruling+jwt"
 _MANDATE: Literal["handrail-mandate+jwt"] = "handrail-mandate+jwt"
 _ORDER: Literal["handrail-order+jwt"] = "handrail-order+jwt"
+_REVIEW: Literal["handrail-review+jwt"] = "handrail-review+jwt"
 _NO_JSON = "something in it cannot be written as JSON"
 _LATEST = 1 << 33  # the year 2242: what is beyond is no time, and no datetime on some systems
 
@@ -112,6 +113,13 @@ class _MandateClaims(_Strict):
 
 class _OrderClaims(_Strict):
     order: dict[str, JsonValue]
+    sub: str
+    iat: _Moment
+    jti: _Once
+
+
+class _ReviewClaims(_Strict):
+    review: dict[str, JsonValue]
     sub: str
     iat: _Moment
     jti: _Once
@@ -278,6 +286,43 @@ def verify_order(
         raise NotProven("whoever signed it is not whose order it is")
     _require_owner(key, claims.sub)
     return claims.order, person(claims.sub), key.kid
+
+
+def sign_review(opinion: BaseModel, key: SigningKey, now: datetime) -> str:
+    """What a reviewer says of a write (`handrail.reviews.Opinion`), signed; `by` names them.
+
+    Raises:
+        NotProven: if this key cannot sign it: it is somebody else's, or the opinion is no JSON.
+    """
+    payload: dict[str, Any] = opinion.model_dump(mode="json")
+    claims = {
+        "review": payload,
+        "sub": payload.get("by"),
+        "iat": int(now.timestamp()),
+        "jti": uuid4().hex,
+    }
+    text = _signed(_REVIEW, claims, key)
+    verify_review(text, {key.kid: key.public()}, now)
+    return text
+
+
+def verify_review(
+    text: str, keys: Mapping[str, TrustedKey], now: datetime
+) -> tuple[dict[str, JsonValue], str, str]:
+    """What was said of a write, by whom in the gate's spelling, and with which key.
+
+    It is a record: what a key signed in its time counts until that key is revoked.
+
+    Raises:
+        NotProven: if nobody can be shown to have said it, with why in words.
+    """
+    header, claims = _opened(text, _REVIEW, _ReviewClaims, keys, MAX_PROOF)
+    key = keys[header.kid]
+    _require_times(key, claims.iat, now)
+    if claims.review.get("by") != claims.sub:
+        raise NotProven("whoever signed it is not whose answer it is")
+    _require_owner(key, claims.sub)
+    return claims.review, person(claims.sub), key.kid
 
 
 def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:

@@ -151,7 +151,9 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     `find`: asks the outside system whether this very effect is there; returns what the
     write would have returned, or None. `plant`: makes of an action a bad one, which a person
     who looks rejects; None if it cannot. `stand_in`: makes of an action what the write would
-    have returned, for a case in pilot to go on with; pure, and run in the workflow.
+    have returned, for a case in pilot to go on with; pure, and run in the workflow. `verify`:
+    reads back, after the receipt, what was written; None where it is as it should be, else what
+    is wrong with it.
     """
 
     action: type[A]
@@ -160,6 +162,7 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     idempotent: bool = False
     plant: Callable[[A], A | None] | None = None
     stand_in: Callable[[A], R] | None = None
+    verify: Callable[[A, Effect, R], Awaitable[str | None]] | None = None
 
 
 @overload
@@ -252,6 +255,7 @@ def write(
     idempotent: bool = ...,
     plant: Callable[[Any], Action | None] | None = ...,
     stand_in: Callable[[Any], Any] | None = ...,
+    verify: Callable[[Any, Effect, Any], Awaitable[str | None]] | None = ...,
     timeout: timedelta = ...,
 ) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
 def write(
@@ -263,6 +267,7 @@ def write(
     idempotent: bool = False,
     plant: Callable[..., Any] | None = None,
     stand_in: Callable[..., Any] | None = None,
+    verify: Callable[..., Any] | None = None,
     timeout: timedelta = WRITE_TIMEOUT,
 ) -> Any:
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
@@ -273,6 +278,8 @@ def write(
     of the same action; it must do nothing when there is nothing to take back. `plant` makes
     the bad proposals of a policy that has any `planted`: they are asked about, never done.
     `stand_in` gives a case in pilot something to go on with; without it the case ends there.
+    `verify`, `async def name(action, effect, result) -> str | None`, reads back what was written:
+    None is right, a text says what is wrong, and makes an incident of it.
 
     Raises:
         StepError: if the signature is another one, or both or wrong options are given.
@@ -288,6 +295,7 @@ def write(
                 f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
                 f"not {action.__name__}; an undo takes the action that it undoes"
             )
+        _require_verify(fn.__name__, verify)
         return Write(
             **parts,
             action=action,
@@ -296,6 +304,7 @@ def write(
             idempotent=idempotent,
             plant=plant,
             stand_in=stand_in,
+            verify=verify,
         )
 
     return declare if fn is None else declare(fn)
@@ -356,6 +365,18 @@ def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[A
     if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
         raise StepError(wanted)
     return action
+
+
+def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:
+    if verify is None:
+        return
+    wanted = f"{name}: its `verify` must be `async def name(action, effect, result) -> str | None`"
+    if not inspect.iscoroutinefunction(verify):
+        raise StepError(wanted)
+    try:
+        inspect.signature(verify).bind(None, None, None)
+    except TypeError as error:
+        raise StepError(f"{wanted}: {error}") from error
 
 
 def _decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseModel]]:

@@ -12,24 +12,33 @@ from handrail.ledger.effects import (
     Intent,
     OverLimit,
 )
+from handrail.ledger.incidents import IncidentRow
 from handrail.ledger.mandates import MandateRow, MandateSpent
 from handrail.ledger.orders import FLEET, OrderRow
+from handrail.ledger.reviews import Alone, Answered, AnswerRow, ReviewRow, Tally, Written
 from handrail.ledger.rulings import RulingRow, RulingUsed
 from handrail.ledger.store import Ledger
 from handrail.ledger.verdicts import VerdictRow
 
 __all__ = [
     "FLEET",
+    "Alone",
+    "AnswerRow",
+    "Answered",
     "Begun",
     "EffectRow",
     "EffectState",
+    "IncidentRow",
     "Intent",
     "Ledger",
     "MandateRow",
     "MandateSpent",
     "OrderRow",
     "OverLimit",
+    "ReviewRow",
     "RulingRow",
     "RulingUsed",
+    "Tally",
     "VerdictRow",
+    "Written",
 ]

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from handrail.ledger.effects import Effects
+from handrail.ledger.incidents import Incidents
 from handrail.ledger.mandates import Mandates
 from handrail.ledger.orders import Orders
+from handrail.ledger.reviews import Reviews
 from handrail.ledger.rulings import Rulings
 from handrail.ledger.verdicts import Verdicts
 
 
-class Ledger(Effects, Rulings, Mandates, Verdicts, Orders):
+class Ledger(Effects, Rulings, Mandates, Verdicts, Orders, Reviews, Incidents):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 
     SQLite on one machine (`sqlite:///path`), PostgreSQL in a cluster

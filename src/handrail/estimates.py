@@ -1,0 +1,142 @@
+"""How many of many writes were wrong, from a look at some of them. Pure.
+
+Each write is drawn with a chance `share` that is known before it is made, higher where
+something was unusual. One that was drawn and found wrong stands for `1 / share` writes; their
+sum over the number of all writes is the share that was wrong (Horvitz and Thompson 1952).
+
+The interval is an empirical-Bernstein confidence sequence (Howard, Ramdas, McAuliffe and
+Sekhon 2021, "Time-uniform, nonparametric, nonasymptotic confidence sequences", from the
+inequality of Fan, Grama and Liu 2015): it holds at every moment at once, so that whoever looks
+every day, and decides on the first day that pleases them, is not deceived. It bounds the
+average over the writes of the chance that each had to be wrong when it was made, and so asks
+for no errors that come evenly, or independently. Its price beside an interval that is looked
+at once, with no error found: 5.5 instead of 3.7 writes of the smallest share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from math import exp, log, log1p
+
+ERROR = 0.05
+"""With what chance the interval is ever wrong, at any of the moments at which one looks."""
+
+# Which steepness suits depends on how much is wrong: a mixture pays a little for each.
+_MIXTURE = (
+    (0.95, 0.35),
+    (0.75, 0.25),
+    (0.5, 0.15),
+    (0.3, 0.1),
+    (0.15, 0.07),
+    (0.07, 0.04),
+    (0.03, 0.03),
+    (0.01, 0.01),
+)
+_FIRST, _REST = 0.6, 0.4
+"""Of the error, what the first smallest share gets; and what each later one does, of the one
+before it: a policy may lower the share while the sequence runs."""
+
+_STEPS = 60
+
+
+@dataclass(frozen=True)
+class Share:
+    """A share of all writes: the best guess, and between what it lies with 95 % certainty.
+
+    `high` is 1 as long as too little was looked at to say anything.
+    """
+
+    guess: float
+    low: float
+    high: float
+
+
+@dataclass
+class Sequence:
+    """The confidence sequence of one kind of error, fed with each write in its order."""
+
+    error: float = ERROR
+    writes: int = 0
+    total: float = 0.0
+    """For how many writes those that were found wrong stand."""
+    square: float = 0.0
+    heaviest: float = 0.0
+    changes: int = field(default=-1)
+    _bounds: dict[tuple[float, float, int], tuple[float, float]] = field(
+        default_factory=dict[tuple[float, float, int], tuple[float, float]]
+    )
+
+    def add(self, share: float, *, wrong: bool) -> None:
+        """One more write: with what chance it was drawn, and whether it was found wrong.
+
+        Of one that was not drawn nothing is found.
+        """
+        weight = 1 / share
+        if weight > self.heaviest:
+            self.heaviest = weight
+            self.changes += 1
+        self.writes += 1
+        if wrong:
+            self.total += weight
+            self.square += weight * weight
+
+    def away(self) -> tuple[float, float]:
+        """By how much at most the true total is below and above the one that was found."""
+        seen = (self.square, self.heaviest, self.changes)
+        if seen not in self._bounds:
+            error = self.error / 2 * _FIRST * _REST**self.changes
+            most = _largest(self.square / self.heaviest**2, error) * self.heaviest
+            self._bounds = {seen: (most, most)}
+        return self._bounds[seen]
+
+    def interval(self) -> Share:
+        """The share of the writes so far."""
+        if not self.writes:
+            return Share(0.0, 0.0, 1.0)
+        below, above = self.away()
+        low, guess, high = (
+            min(max(total / self.writes, 0.0), 1.0)
+            for total in (self.total - below, self.total, self.total + above)
+        )
+        return Share(guess, low, high)
+
+
+def _largest(variance: float, error: float) -> float:
+    """The largest deviation that the mixture does not rule out.
+
+    `variance` and what is returned in units of the largest weight, and of its square.
+    """
+    goal = log(1 / error)
+    low, high = 0.0, min((goal - log(p) + _psi(steep) * variance) / steep for steep, p in _MIXTURE)
+    return _bisect(lambda away: _mixed(away, variance) <= goal, low, high)
+
+
+def _mixed(away: float, variance: float) -> float:
+    """The logarithm of the mixture of supermartingales at a deviation."""
+    terms = [log(p) + steep * away - _psi(steep) * variance for steep, p in _MIXTURE]
+    most = max(terms)
+    return most + log(sum(exp(term - most) for term in terms))
+
+
+def _psi(steep: float) -> float:
+    return -log1p(-steep) - steep
+
+
+def _bisect(fits: Callable[[float], bool], low: float, high: float) -> float:
+    for _ in range(_STEPS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if fits(middle) else (low, middle)
+    return high
+
+
+def estimate(seen: Iterable[tuple[float, bool]], error: float = ERROR) -> Share:
+    """The share of writes that were wrong.
+
+    `seen`: for each write, in the order in which they were made, the chance with which it was
+    drawn, and whether it was drawn and found wrong.
+    """
+    sequence = Sequence(error)
+    for share, wrong in seen:
+        sequence.add(share, wrong=wrong)
+    return sequence.interval()
