@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from handrail.masking import Personal
     from handrail.states import State
     from handrail.steps import decide, notify, read, write
+    from handrail.untrusted import FreeText, From, Untrusted
 
 __all__ = [
     "Action",
@@ -62,6 +63,8 @@ __all__ = [
     "Failed",
     "Final",
     "Fleet",
+    "FreeText",
+    "From",
     "GateView",
     "HandrailError",
     "InDoubt",
@@ -81,6 +84,7 @@ __all__ = [
     "State",
     "StepError",
     "Trust",
+    "Untrusted",
     "Usage",
     "check",
     "current_effect",
@@ -108,6 +112,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "masking": "Personal",
         "states": "State",
         "steps": "decide notify read write",
+        "untrusted": "FreeText From Untrusted",
     }
 
     def __getattr__(name: str) -> Any:
