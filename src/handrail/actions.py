@@ -216,12 +216,33 @@ class Ask(Wire):
 
 @dataclass(frozen=True)
 class Limit:
-    """At most `cap` in `window`: of the action's `field`, summed, or of writes if None."""
+    """At most `cap` in `window`: of the action's `field`, summed, or of writes if None.
+
+    `per`: for each value of this field (`action.customer`, `evidence.vip`) by itself; `number`:
+    it is one. `unit`: only of writes whose field `currency` has it. `whole`: over all writes of
+    the agent.
+    """
 
     field: str | None
     cap: Decimal
     window: timedelta
     text: str
+    per: str | None = None
+    number: bool = False
+    unit: str | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """A write that is the same as an earlier one in all `fields`, within `within`, is held.
+
+    `fields` as `Limit.per` has them; `numbers` are those among them that are numbers.
+    """
+
+    fields: tuple[str, ...]
+    within: timedelta
+    numbers: frozenset[str] = frozenset()
 
 
 class Terms(Wire):
@@ -358,10 +379,11 @@ class Proof(Wire):
 
 
 class Whom(Wire):
-    """Which role an agent's own question asks."""
+    """Which role an agent's own question asks. `pilot`: of a case that writes nothing."""
 
     case: str
     role: str
+    pilot: bool = False
 
 
 class Undoes(Wire):

@@ -88,6 +88,7 @@ class AgentWorkflow:
         """
         await self._conductor.boundary()
         result = await perform(step, step.bind(*args, **kwargs), step.returns)
+        self._conductor.case.came_in(result)
         self._conductor.note(f"read {step.name}")
         return result
 
@@ -276,6 +277,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
         conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
+        conductor.case.came_in(args[0])
         return await conductor.conduct(lambda: run(self, *args), self.undo_window)
 
     return conducted

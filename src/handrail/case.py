@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
 
-from handrail import details, gate, judging
+from handrail import details, gate, judging, tracing
 from handrail.actions import (
     Action,
     Attempt,
@@ -303,6 +303,10 @@ class Case:
         )
 
     # Where what is done comes from
+
+    def came_in(self, value: object) -> None:
+        """Take note whether text from outside came into the case: with its event, or a read."""
+        self.outside = self.outside or tracing.holds_untrusted(value)
 
     def decided(self, action: Action, unsourced: tuple[str, ...]) -> None:
         """Remember what of a decided action has no trusted source."""

@@ -19,7 +19,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from typing_extensions import TypeVar
 
-from handrail import details, questions
+from handrail import details, questions, tracing
 from handrail.actions import (
     Action,
     Answer,
@@ -322,7 +322,7 @@ class Conductor:
             "drafters": (*attempt.drafters, *amended),
         }
         if amended:
-            changes["basis"] = questions.amended(attempt.basis)
+            changes["basis"] = tracing.amended(attempt.basis)
         return action, attempt.model_copy(update=changes)
 
     async def ask(self, question: str, model: Model, role: str, evidence: Any) -> Closing:
@@ -335,7 +335,10 @@ class Conductor:
         """
         case = self.case
         whom: Verdict = await engine(
-            WHOM, Whom(case=case.id, role=role), Verdict, f"who answers as {role}?"
+            WHOM,
+            Whom(case=case.id, role=role, pilot=case.pilot),
+            Verdict,
+            f"who answers as {role}?",
         )
         if whom.kind is Kind.REFUSE:
             raise Refused(questions.OWN_QUESTION, whom.why())

@@ -49,7 +49,7 @@ from handrail.proof import NotProven, Proved, verify, verify_mandate
 
 Keys = Mapping[str, TrustedKey]
 
-_UNUSUAL = ("check: ", "listed", "digest")
+_UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
 """Reasons to hold that no standing approval was given for."""
 
 

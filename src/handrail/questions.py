@@ -70,14 +70,6 @@ def with_sources(basis: Basis | None, unsourced: tuple[str, ...]) -> Basis | Non
     return (basis or Basis()).model_copy(update={"unsourced": unsourced})
 
 
-def amended(basis: Basis | None) -> Basis | None:
-    """The basis of what a human wrote: the action is theirs, the evidence is not."""
-    if basis is None:
-        return None
-    left = tuple(name for name in basis.unsourced if name.startswith("evidence."))
-    return basis.model_copy(update={"unsourced": left})
-
-
 def digest(step: Write[Any, Any], action: Action) -> str:
     """The digest of an action, if it is small enough to ask people about.
 
