@@ -11,20 +11,33 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from handrail.actions import Ask, Finding, Kind, Limit, Terms
+from handrail.actions import Ask, Duplicates, Finding, Kind, Level, Limit, Terms
 from handrail.approvals import Approval, Count, Roles, enough
 from handrail.asking import ask
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.policy_file import read
+from handrail.policy_findings import autonomy, judged, refuses, share_of, unmet
 from handrail.policy_judge import judge
-from handrail.policy_parts import AgentShape, Condition, Entry, Facts, WriteShape, chain
+from handrail.policy_parts import (
+    AgentShape,
+    Breaker,
+    Budget,
+    Control,
+    Entry,
+    Facts,
+    Guards,
+    Normal,
+    Review,
+    Setting,
+    WriteShape,
+    chain,
+)
 from handrail.policy_text import Faults, Stamp, content_of, stamp_of
-from handrail.policy_values import WHOLE, same_person
-from handrail.rules import RuleFailed, nearest
+from handrail.policy_values import same_person
+from handrail.rules import nearest
 
 __all__ = [
     "AgentShape",
@@ -34,6 +47,7 @@ __all__ = [
     "NobodyMayApprove",
     "Policy",
     "PolicyFile",
+    "Setting",
     "WriteShape",
     "load",
     "parse",
@@ -57,7 +71,7 @@ class Policy:
     `label` names agent, version and the first 8 hex digits of the file's SHA-256. `proof`
     says whether a ruling counts although nobody checked who sent it; None leaves it to the
     settings. `drafter`: whether who wrote an amendment may approve it. `notes` are worth
-    reading, and no faults.
+    reading, and no faults. `sha`: of the whole `text`.
     """
 
     label: str
@@ -67,29 +81,76 @@ class Policy:
     proof: Literal["required", "unproven"] | None
     drafter: bool
     notes: tuple[str, ...]
+    sha: str
+    text: str = field(repr=False)
     _shape: AgentShape = field(repr=False)
     _roles: Roles = field(repr=False)
     _default: str = field(repr=False)
     _entries: Mapping[str, Entry] = field(repr=False)
     _silent: frozenset[str] = field(repr=False)
     _planted: int = field(repr=False)
+    _guards: Guards = field(repr=False)
 
     def refusals(self, facts: Facts) -> list[Finding]:
         """The refuse-rules that are true. One that could not be judged is among `holds`."""
         entry = self._entries.get(facts.step)
         if entry is None or not entry.refuse:
             return []
-        return [found for found in _judged(entry.refuse, facts, Kind.REFUSE) if _refuses(found)]
+        return [found for found in judged(entry.refuse, facts, Kind.REFUSE) if refuses(found)]
 
     def holds(self, facts: Facts) -> list[Finding]:
         """Why a human is asked: autonomy, hold-rules, and rules that could not be judged."""
         entry = self._entries.get(facts.step)
         if entry is None:
             return self._unlisted(facts.step)
-        refusing = _judged(entry.refuse, facts, Kind.REFUSE)
-        failed = [finding for finding in refusing if not _refuses(finding)]
-        holding = _judged(entry.hold, facts, Kind.HOLD)
-        return [*self._autonomy(entry, facts), *failed, *holding]
+        refusing = judged(entry.refuse, facts, Kind.REFUSE)
+        failed = [finding for finding in refusing if not refuses(finding)]
+        holding = judged(entry.hold, facts, Kind.HOLD)
+        setting = self.setting(facts)
+        return [*autonomy(self.agent, facts, setting, entry.role), *failed, *holding]
+
+    def scope(self, facts: Facts) -> list[Finding]:
+        """What of `only:` is not met: it refuses; what could not be judged holds."""
+        entry = self._entries.get(facts.step)
+        return unmet(entry.only, facts) if entry is not None else []
+
+    def setting(self, facts: Facts) -> Setting:
+        """How much the agent does of this write by itself, now.
+
+        What was set at run time counts before what the file says, but neither is ever above
+        the cap of its class of risk, nor full where it cannot be undone and the file does not
+        say why it may run alone. What takes back a write runs, whatever is set.
+        """
+        entry = self._entries.get(facts.step)
+        if entry is None:
+            return self._unlisted_setting(facts)
+        given = facts.setting or entry.own()
+        most, why = entry.most
+        if not given.level.exceeds(most):
+            return given
+        lowered = f"{given.label}; {most.value} instead of {given.level.value}: {why}"
+        return Setting(most, label=lowered.removeprefix("; "))
+
+    def capped(self, step: str, level: Level) -> Level:
+        """What a setting of `level` comes to."""
+        entry = self._entries.get(step)
+        most = entry.most[0] if entry is not None else Level.SUPERVISED
+        return most if level.exceeds(most) else level
+
+    def why_capped(self, step: str) -> str:
+        """Why no setting of `step` comes to more than it does, in words."""
+        entry = self._entries.get(step)
+        return entry.most[1] if entry is not None else f"the policy does not list {step}"
+
+    def own_setting(self, step: str) -> Setting:
+        """What the file itself says of the autonomy of `step`, before any cap."""
+        entry = self._entries.get(step)
+        return entry.own() if entry is not None else Setting(Level.SUPERVISED, label="not listed")
+
+    def risk(self, step: str) -> str:
+        """The class of risk of `step`: low, medium, high or critical."""
+        entry = self._entries.get(step)
+        return entry.risk if entry is not None else "high"
 
     def role_for(self, step: str) -> str:
         """The role that is asked about `step` where no hold-rule names another.
@@ -233,9 +294,63 @@ class Policy:
         return share_of(f"planted/{self.agent}", step, case) < self._planted
 
     def limits(self, step: str) -> tuple[Limit, ...]:
-        """The limits of `step`."""
+        """The limits of `step`, with those over all writes of the agent.
+
+        What takes back a write and is not listed has none: no rate keeps an undo from running.
+        """
         entry = self._entries.get(step)
-        return entry.limits if entry else ()
+        if entry is not None:
+            return entry.limits
+        return () if self._takes_back(step) else self._guards.limits
+
+    def duplicates(self, step: str) -> Duplicates | None:
+        """What makes a write of `step` the same as an earlier one; None where nothing does."""
+        entry = self._entries.get(step)
+        return entry.duplicates if entry is not None else None
+
+    def normal(self, step: str) -> Normal | None:
+        """What is learned of `step`, so that what is odd is held; None where nothing is."""
+        entry = self._entries.get(step)
+        return entry.normal if entry is not None else None
+
+    def review(self, step: str) -> Review | None:
+        """Which share of what ran alone is looked at afterwards; None where none is."""
+        entry = self._entries.get(step)
+        return entry.review if entry is not None else None
+
+    def mismatch(self, step: str) -> Literal["incident", "roll back"]:
+        """What follows when reading back a write finds something else than was written."""
+        entry = self._entries.get(step)
+        return entry.doc.mismatch if entry is not None else "incident"
+
+    def mentions(self, step: str) -> frozenset[str]:
+        """The facts that decide about `step`, such as `action.amount` or `confidence`.
+
+        A field of a field stands there with those above it: `evidence.customer.vip` and
+        `evidence.customer`.
+        """
+        entry = self._entries.get(step)
+        return entry.mentions if entry is not None else frozenset()
+
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The writes that the file lists."""
+        return tuple(self._entries)
+
+    @property
+    def breakers(self) -> tuple[Breaker, ...]:
+        """After what the agent's autonomy goes down."""
+        return self._guards.breakers
+
+    @property
+    def budgets(self) -> tuple[Budget, ...]:
+        """What the agent's own thinking may cost."""
+        return self._guards.budgets
+
+    @property
+    def control(self) -> Control:
+        """Who may turn the agent's autonomy."""
+        return self._guards.control
 
     def may_notify(self, step: str) -> Finding | None:
         """Why the notification `step` may not go out, or None when it may."""
@@ -248,24 +363,22 @@ class Policy:
         return Finding(check="notify", kind=Kind.REFUSE, why=why)
 
     def _unlisted(self, step: str) -> list[Finding]:
-        shape = self._shape.writes.get(step)
-        if shape is not None and shape.undoes:
+        if self._takes_back(step):
             return []
         why = f"the policy does not list {step}"
         return [Finding(check="listed", kind=Kind.HOLD, why=why, role=self.role_for(step))]
 
-    def _autonomy(self, entry: Entry, facts: Facts) -> list[Finding]:
-        doc, step = entry.doc, facts.step
-        share = WHOLE if doc.rollout is None else doc.rollout
-        if doc.autonomy == "full" and share_of(self.agent, step, facts.case) < share:
-            return []
-        why = {
-            "full": f"only {Decimal(share) / 100:f}% of the cases run alone, this one does not",
-            "supervised": f"every {step} is held: its autonomy is supervised",
-            "human_led": f"a human decides every {step}: its autonomy is human_led",
-        }[doc.autonomy]
-        check = "rollout" if doc.autonomy == "full" else "autonomy"
-        return [Finding(check=check, kind=Kind.HOLD, why=why, role=entry.role)]
+    def _takes_back(self, step: str) -> bool:
+        shape = self._shape.writes.get(step)
+        return shape is not None and bool(shape.undoes)
+
+    def _unlisted_setting(self, facts: Facts) -> Setting:
+        if self._takes_back(facts.step):
+            return Setting(Level.FULL, label="it takes back what was written")
+        given = facts.setting
+        if given is not None and not given.level.exceeds(Level.SUPERVISED):
+            return given
+        return Setting(Level.SUPERVISED, label=f"the policy does not list {facts.step}")
 
     def _able(self, names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
         """Those of a chain who may approve this action.
@@ -299,37 +412,6 @@ def _barring(facts: Facts, barred: Sequence[str]) -> dict[str, str]:
     return whys | ({same_person(asked_by): "asked for it"} if asked_by else {})
 
 
-def share_of(agent: str, step: str, case: str) -> int:
-    """Where a case falls in a rollout, 0 to 9,999: the same in every process, for ever."""
-    key = case.partition(":")[2] or case
-    digest = hashlib.sha256(f"{agent}/{step}/{key}".encode()).hexdigest()
-    return int(digest, 16) % WHOLE
-
-
-def _judged(conditions: Sequence[Condition], facts: Facts, kind: Kind) -> list[Finding]:
-    """What rules say. One that cannot be judged holds, whatever it would have done."""
-    named = facts.named() if conditions else {}
-    return [finding for condition in conditions for finding in _judge(condition, named, kind)]
-
-
-def _judge(condition: Condition, named: Mapping[str, Any], kind: Kind) -> list[Finding]:
-    check = f"rule: {condition.rule.text}"
-    try:
-        match = condition.rule.evaluate(named)
-    except RuleFailed as failed:
-        why, kind = str(failed), Kind.HOLD
-    else:
-        if not match.true:
-            return []
-        why = f"{condition.why}: {' and '.join(match.because)}"
-    roles = condition.roles if kind is Kind.HOLD else (None,)
-    return [Finding(check=check, kind=kind, why=why, role=role) for role in roles]
-
-
-def _refuses(finding: Finding) -> bool:
-    return finding.kind is Kind.REFUSE
-
-
 def load(path: Path, shape: AgentShape) -> Policy:
     """Read the policy file at `path` and judge it against what the agent can do.
 
@@ -349,23 +431,27 @@ def parse(text: str, path: str, shape: AgentShape) -> Policy:
     doc = read(text, faults)
     if doc is None:
         raise PolicyError(path, faults.texts())
-    judged = judge(doc, faults, shape)
+    found = judge(doc, faults, shape)
     if faults.found:
         raise PolicyError(path, faults.texts())
+    sha = hashlib.sha256(text.encode()).hexdigest()
     return Policy(
-        label=f"{doc.agent} v{doc.version} {hashlib.sha256(text.encode()).hexdigest()[:8]}",
+        label=f"{doc.agent} v{doc.version} {sha[:8]}",
         agent=doc.agent,
         version=doc.version,
         owner=doc.owner,
         proof=doc.proof,
         drafter=doc.drafter == "may approve",
-        notes=judged.notes,
+        notes=found.notes,
         _shape=shape,
-        _roles=judged.roles,
-        _default=judged.default,
-        _entries=judged.entries,
+        _roles=found.roles,
+        _default=found.default,
+        _entries=found.entries,
         _silent=frozenset(step for step, said in doc.notify.items() if not said.allow),
         _planted=doc.planted,
+        _guards=found.guards,
+        sha=sha,
+        text=text,
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from handrail.approvals import Roles
 from handrail.policy_file import FileDoc
@@ -28,18 +28,26 @@ class Asked:
     entries: Mapping[str, Entry]
     default: str | None
 
-    def roles(self) -> Roles:
-        """The roles with their limits. What is wrong with a limit is added to the faults."""
-        limits: dict[tuple[str, str], Rule] = {}
-        bound = [step for step in self.shape.writes if step not in self._free()]
-        for step in bound:
-            limits.update(self._limits(step))
-        asked = {name for step in bound for name in self._chains(step)}
+    def rules(self) -> dict[tuple[str, str], Rule]:
+        """The limit of each role for each write. What is wrong with one is added to the faults."""
+        return {key: rule for step in self._bound() for key, rule in self._limits(step).items()}
+
+    def roles(self, rules: Mapping[tuple[str, str], Rule]) -> Roles:
+        """The roles with their limits."""
+        asked = {name for step in self._bound() for name in self._chains(step)}
         for name, role in self.doc.roles.items():
             if role.up_to is not None and name not in asked and not self.faults.found:
                 what = f"{name} is asked about no write, so it has nothing to approve"
                 self.faults.add(("roles", name, "up to"), what, "remove up to")
-        return Roles(self.doc.roles, limits, self._free())
+        return Roles(self.doc.roles, rules, self._free())
+
+    def mentioning(self, rules: Mapping[tuple[str, str], Rule]) -> dict[str, Entry]:
+        """The entries, each with what the limits of the roles that it asks look at."""
+        found: dict[str, Entry] = {}
+        for step, entry in self.entries.items():
+            names = {n for (_, of), rule in rules.items() if of == step for n in rule.mentions()}
+            found[step] = replace(entry, mentions=entry.mentions | names)
+        return found
 
     def notes(self) -> list[str]:
         """What is worth reading: limits above which nobody is left, channels anybody can claim."""
@@ -56,6 +64,9 @@ class Asked:
                     "without proof anybody can say by which way theirs came"
                 )
         return [f"{self.faults.path}: {note}" for note in notes]
+
+    def _bound(self) -> list[str]:
+        return [step for step in self.shape.writes if step not in self._free()]
 
     def _free(self) -> frozenset[str]:
         """The undos that the file does not list: taking back needs no limit."""

@@ -10,12 +10,27 @@ import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, Field, StrictInt, ValidationError
 from pydantic_core import ErrorDetails
 
+from handrail.policy_guards import (
+    BreakerDoc,
+    BudgetsDoc,
+    Caps,
+    ControlDoc,
+    Doc,
+    DuplicatesDoc,
+    LevelName,
+    NormalDoc,
+    RefuseDoc,
+    Review,
+    Risk,
+    RiskDoc,
+    Text,
+    keys_of,
+)
 from handrail.policy_text import Faults, Loc, plain
 from handrail.policy_values import (
-    Cap,
     Day,
     Days,
     Duration,
@@ -32,19 +47,7 @@ from handrail.working_time import Hours
 
 _ROUNDS = 5
 
-Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 Channel = Literal["inbox", "mail", "slack", "key"]
-
-
-class _Doc(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class RefuseDoc(_Doc):
-    """A rule that refuses."""
-
-    when: Text
-    why: Text
 
 
 class HoldDoc(RefuseDoc):
@@ -53,25 +56,31 @@ class HoldDoc(RefuseDoc):
     roles: Names = Field(default=(), alias="for")
 
 
-class ActionDoc(_Doc):
+class ActionDoc(Doc):
     """What the agent may do of one write."""
 
-    autonomy: Literal["full", "supervised", "human_led"]
+    autonomy: LevelName
+    risk: Risk | None = None
     rollout: Share | None = None
     irreversible: Reason | None = None
     role: str | None = Field(default=None, alias="for")
+    only: tuple[RefuseDoc, ...] = ()
     refuse: tuple[RefuseDoc, ...] = ()
     hold: tuple[HoldDoc, ...] = ()
-    limits: dict[str, Cap] = {}
+    limits: dict[str, Caps] = Field(default_factory=dict[str, Caps])
+    duplicates: DuplicatesDoc | None = None
+    normal: NormalDoc | None = None
+    review: Review | None = None
+    mismatch: Literal["incident", "roll back"] = "incident"
 
 
-class NotifyDoc(_Doc):
+class NotifyDoc(Doc):
     """Whether a notification may go out."""
 
     allow: bool
 
 
-class DeadlineDoc(_Doc):
+class DeadlineDoc(Doc):
     """How long a role has, and what happens then."""
 
     after: Duration
@@ -79,7 +88,7 @@ class DeadlineDoc(_Doc):
     to: str | None = None
 
 
-class HoursDoc(_Doc):
+class HoursDoc(Doc):
     """When the people of a role work."""
 
     zone: Zone
@@ -93,7 +102,7 @@ class HoursDoc(_Doc):
         return Hours(self.zone, self.days, self.begins, self.ends, frozenset(self.holidays))
 
 
-class RoleDoc(_Doc):
+class RoleDoc(Doc):
     """Who may rule and for how much, how many of them it takes, and until when."""
 
     people: Annotated[tuple[Person, ...], Field(min_length=1)]
@@ -108,7 +117,7 @@ class RoleDoc(_Doc):
     deadline: DeadlineDoc
 
 
-class FileDoc(_Doc):
+class FileDoc(Doc):
     """A whole policy file."""
 
     agent: Text
@@ -117,9 +126,14 @@ class FileDoc(_Doc):
     proof: Literal["required", "unproven"] | None = None
     drafter: Literal["may approve", "may not approve"] = "may not approve"
     planted: Share = 0
+    caps: RiskDoc = RiskDoc()
+    control: ControlDoc | None = None
+    limits: dict[str, Caps] = Field(default_factory=dict[str, Caps])
+    budgets: BudgetsDoc = BudgetsDoc()
+    breakers: tuple[BreakerDoc, ...] = ()
     role: str | None = Field(default=None, alias="for")
     actions: dict[str, ActionDoc]
-    notify: dict[str, NotifyDoc] = {}
+    notify: dict[str, NotifyDoc] = Field(default_factory=dict[str, NotifyDoc])
     roles: Annotated[dict[str, RoleDoc], Field(min_length=1)]
 
 
@@ -151,7 +165,10 @@ _NEEDS = {
     "after": "add after: and a time, such as 8h",
     "agent": "add agent: and the name of the agent",
     "allow": "add allow: true or allow: false",
-    "autonomy": "add autonomy: full, supervised or human_led",
+    "autonomy": "add autonomy: full, supervised, human_led, pilot or stop",
+    "same": "add same: and the fields that make it the same, such as [customer, amount]",
+    "watch": "add watch: and what is watched, such as [amount, confidence, rate]",
+    "within": "add within: and for how long, such as 7d",
     "deadline": "add deadline: {after: 8h, then: refuse}",
     "from": 'add from: and when the day begins, such as "09:00"',
     "owner": "add owner: and the address of who answers for this agent",
@@ -164,11 +181,15 @@ _NEEDS = {
     "why": "add why: and the reason in words",
     "zone": "add zone: and a name such as Europe/Berlin",
 }
+_BREAKER_NEEDS = {
+    "after": "add after: and what trips it, such as 5 refusals per hour",
+    "then": "add then: supervised, human_led, pilot or stop",
+}
 _EXPECTED = {
     "bool_parsing": "write true or false",
     "bool_type": "write true or false",
     "dict_type": "write keys below it",
-    "greater_than_equal": "write 1 or more",
+    "less_than_equal": "write a smaller number",
     "int_type": "write a whole number",
     "model_type": "write keys below it",
     "string_too_long": "write less",
@@ -199,14 +220,25 @@ def _validated(data: dict[str, Any], faults: Faults) -> FileDoc | None:
 
 
 def _mend(data: Any, error: ErrorDetails) -> None:
-    *above, last = error["loc"]
+    *above, last = _whole(error["loc"])
     for key in above:
         data = data[key]
-    stand_in = _stand_in(error["loc"])
+    stand_in = _stand_in((*above, last))
     if error["type"] == "extra_forbidden" or stand_in is None:
         data.pop(last, None)
     else:
         data[last] = stand_in
+
+
+def _whole(loc: Loc) -> Loc:
+    """What is left out for a fault: the whole part that guards, where it is in one."""
+    match loc:
+        case ("actions", _, "only" | "duplicates" | "normal" | "review", *_):
+            return loc[:3]
+        case ("caps" | "control" | "budgets" | "breakers", *_):
+            return loc[:1]
+        case _:
+            return loc
 
 
 def _stand_in(loc: Loc) -> Any:
@@ -237,7 +269,8 @@ def _words(error: ErrorDetails) -> tuple[str, str]:
     if kind == "extra_forbidden":
         return f"{last} is not a key{where or ' of a policy'}", nearest(str(last), _keys(above))
     if kind == "missing":
-        return f"{last} is missing{' in ' + _dotted(above) if above else ''}", _NEEDS[str(last)]
+        needs = _BREAKER_NEEDS if above[:1] == ["breakers"] else _NEEDS
+        return f"{last} is missing{' in ' + _dotted(above) if above else ''}", needs[str(last)]
     if kind == "policy":
         return f"{_dotted(error['loc'])}: {context['what']}", str(context["fix"])
     if kind == "literal_error":
@@ -246,6 +279,8 @@ def _words(error: ErrorDetails) -> tuple[str, str]:
             str(given), choices
         )
     what = f"{_dotted(error['loc'])}: {shown(given)} does not belong here"
+    if kind == "greater_than_equal":
+        return what, f"write {context['ge']} or more"
     return what, _EXPECTED.get(kind, "correct it")
 
 
@@ -259,8 +294,6 @@ def _keys(above: list[str | int]) -> list[str]:
     match above:
         case ["actions", _]:
             model = ActionDoc
-        case ["actions", _, "refuse", _]:
-            model = RefuseDoc
         case ["actions", _, "hold", _]:
             model = HoldDoc
         case ["notify", _]:
@@ -272,5 +305,5 @@ def _keys(above: list[str | int]) -> list[str]:
         case ["roles", _, "hours"]:
             model = HoursDoc
         case _:
-            pass
+            model = keys_of(above) or model
     return [field.alias or name for name, field in model.model_fields.items()]

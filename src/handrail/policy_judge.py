@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from handrail.actions import Limit
+from handrail.actions import Level
 from handrail.approvals import Roles, enough
 from handrail.policy_bounds import Asked, unbounded
-from handrail.policy_file import ActionDoc, FileDoc, HoldDoc, RefuseDoc
-from handrail.policy_parts import AgentShape, Condition, Entry, WriteShape, chain
+from handrail.policy_control import judge_guards, most_of, risk_of
+from handrail.policy_file import ActionDoc, FileDoc, HoldDoc
+from handrail.policy_guards import RefuseDoc
+from handrail.policy_limits import Fields, mentioned
+from handrail.policy_parts import (
+    AgentShape,
+    Condition,
+    Entry,
+    Guards,
+    Review,
+    WriteShape,
+    chain,
+)
 from handrail.policy_roles import judge_roles, known_role
 from handrail.policy_text import Faults, Loc
-from handrail.policy_values import WINDOWS, Cap
 from handrail.rules import RuleError, Types, compile_rule, nearest
 
 
@@ -26,6 +36,7 @@ class Judged:
     roles: Roles
     default: str
     entries: Mapping[str, Entry]
+    guards: Guards
     notes: tuple[str, ...]
 
 
@@ -45,6 +56,7 @@ class _Judge:
         targets = {name for name, r in doc.roles.items() for name in [r.deadline.to] if name}
         first = [name for name in doc.roles if name not in targets] or list(doc.roles)[:1]
         self.default = doc.role or (first[0] if len(first) == 1 else None)
+        self.guards = judge_guards(doc, faults)
 
     def judged(self) -> Judged:
         """The file as it is meant."""
@@ -58,11 +70,13 @@ class _Judge:
         known = {step: entry for step, entry in entries.items() if entry}
         notes = self._unlisted()
         asked = Asked(doc, faults, shape, known, self.default)
+        rules = asked.rules()
         return Judged(
-            roles=asked.roles(),
+            roles=asked.roles(rules),
             default=self.default or next(iter(doc.roles)),
-            entries=known,
-            notes=(*notes, *asked.notes()),
+            entries=asked.mentioning(rules),
+            guards=self.guards,
+            notes=(*notes, *self._lowered(known), *asked.notes()),
         )
 
     def _fault(self, loc: Loc, what: str, fix: str) -> None:
@@ -85,16 +99,40 @@ class _Judge:
             self._fault(at, what, f"add for: and one of {', '.join(self.doc.roles)}")
         self._autonomy(at, write, doc)
         types = Types(write.action, write.evidence)
+        fields = Fields(types, self.faults, at)
+        duplicates, limits = fields.duplicates(doc), fields.limits(doc.limits)
+        only = self._conditions((*at, "only"), doc.only, types, role or "")
+        refuse = self._conditions((*at, "refuse"), doc.refuse, types, role or "")
+        hold = self._conditions((*at, "hold"), doc.hold, types, role or "")
         return Entry(
             doc=doc,
             role=role or next(iter(self.doc.roles)),
-            refuse=self._conditions((*at, "refuse"), doc.refuse, types, role or ""),
-            hold=self._conditions((*at, "hold"), doc.hold, types, role or ""),
-            limits=tuple(
-                self._limit((*at, "limits", name), name, cap, types)
-                for name, cap in doc.limits.items()
-            ),
+            refuse=refuse,
+            hold=hold,
+            limits=(*limits, *self.guards.limits),
+            only=only,
+            risk=risk_of(write, doc),
+            most=most_of(write, doc, self.guards.caps),
+            duplicates=duplicates,
+            normal=fields.normal(doc.normal),
+            review=self._review(at, doc, role or ""),
+            mentions=mentioned((*only, *refuse, *hold), limits, duplicates),
         )
+
+    def _review(self, at: Loc, doc: ActionDoc, default: str) -> Review | None:
+        if doc.review is None:
+            return None
+        self._role((*at, "review", "for"), doc.review.role)
+        return Review(doc.review.random, doc.review.unusual, doc.review.role or default)
+
+    def _lowered(self, entries: Mapping[str, Entry]) -> list[str]:
+        """Notes on writes whose own autonomy is more than their class of risk allows."""
+        lowered = [
+            f"{step} is {entry.most[0].value}, not {entry.doc.autonomy}: {entry.most[1]}"
+            for step, entry in entries.items()
+            if Level(entry.doc.autonomy).exceeds(entry.most[0])
+        ]
+        return [f"{self.faults.path}: {note}" for note in lowered]
 
     def _autonomy(self, at: Loc, write: WriteShape, doc: ActionDoc) -> None:
         if doc.rollout is not None and doc.autonomy != "full":
@@ -107,6 +145,9 @@ class _Judge:
             loc = (*at, "autonomy")
             if (*at, "irreversible") not in self.faults.broken:
                 self._fault(loc, what, fix)
+        if doc.mismatch == "roll back" and write.undo is None:
+            what = f"{write.name} cannot be undone, so nothing can be rolled back"
+            self._fault((*at, "mismatch"), what, "write mismatch: incident, or give it an undo")
 
     def _conditions(
         self, at: Loc, docs: Sequence[RefuseDoc], types: Types, default: str
@@ -131,18 +172,6 @@ class _Judge:
         if len(chains) > 1 and all(chains) and not enough(unbounded(self.doc), chains, None, {}):
             what = f"{' and '.join(roles)} do not have enough different people"
             self._fault(loc, what, "a person approves for one of them only: add people")
-
-    def _limit(self, loc: Loc, name: str, cap: Cap, types: Types) -> Limit:
-        amount, window = cap
-        numbers = types.numbers()
-        if name == "count" and amount != int(amount):
-            self._fault(loc, f"{amount:f} is no number of writes", "write a whole number")
-        elif name != "count" and name not in numbers:
-            what = f"{name} is not a number of {types.name} that is always there"
-            self._fault(loc, what, nearest(name, [*numbers, "count"]))
-        unit = {v: k for k, v in WINDOWS.items()}[window]
-        text = f"{name}: at most {amount:f} per {unit}"
-        return Limit(None if name == "count" else name, amount, window, text)
 
     def _unlisted(self) -> tuple[str, ...]:
         """Notes on writes that the file leaves out: those are held, so somebody must be asked."""

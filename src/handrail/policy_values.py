@@ -28,12 +28,12 @@ WINDOWS = {
     "hour": timedelta(hours=1),
     "day": timedelta(days=1),
     "week": timedelta(weeks=1),
+    "month": timedelta(days=31),
 }
-"""The windows of limits, by name."""
+"""The windows of limits, by name. They roll: any 31 days hold a month of the calendar."""
 
 _YEAR = timedelta(days=366)
 _DURATION = re.compile(r"(?=\d)" + "".join(rf"(?:(\d{{1,6}}){u})?" for u in "dhms"), re.ASCII)
-_LIMIT = re.compile(rf"(\d{{1,18}}(?:\.\d{{1,6}})?) per ({'|'.join(WINDOWS)})", re.ASCII)
 _PERCENT = re.compile(r"(\d{1,3}(?:\.\d{1,2})?)%", re.ASCII)
 _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
@@ -81,20 +81,17 @@ def written(length: timedelta) -> str:
     return "".join(parts) or "0s"
 
 
-def _share(value: object) -> int:
+def share(value: object) -> int:
+    """Read `25%` or `0.5%`, in hundredths of a percent.
+
+    Raises:
+        PydanticCustomError: if it is something else, or more than all.
+    """
     found = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    share = int(Decimal(found[1]) * 100) if found else -1
-    if not 0 <= share <= WHOLE:
+    part = int(Decimal(found[1]) * 100) if found else -1
+    if not 0 <= part <= WHOLE:
         raise wrong(f"{shown(value)} is not a share of the cases", "write it like 25% or 0.5%")
-    return share
-
-
-def _limit(value: object) -> tuple[Decimal, timedelta]:
-    found = _LIMIT.fullmatch(" ".join(value.split())) if isinstance(value, str) else None
-    if found is None:
-        fix = "write it like 2000 per day (minute, hour, day or week), the currency as a comment"
-        raise wrong(f"{shown(value)} is not a limit", fix)
-    return Decimal(found[1]), WINDOWS[found[2]]
+    return part
 
 
 def _person(value: object) -> str:
@@ -190,8 +187,7 @@ def _date(value: object) -> date:
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Person = Annotated[str, BeforeValidator(_person)]
 Reason = Annotated[str, BeforeValidator(_reason)]
-Share = Annotated[int, BeforeValidator(_share)]
-Cap = Annotated[tuple[Decimal, timedelta], BeforeValidator(_limit)]
+Share = Annotated[int, BeforeValidator(share)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Zone = Annotated[str, BeforeValidator(_zone)]
 Days = Annotated[frozenset[int], BeforeValidator(_days)]

@@ -14,29 +14,29 @@ from __future__ import annotations
 
 import decimal
 import re
-import types
-import typing
-from collections.abc import Mapping, Sequence
-from collections.abc import Set as AbstractSet
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from difflib import get_close_matches
-from enum import Enum
-from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
-from uuid import UUID
+from datetime import UTC
+from typing import Any
 
 import rule_engine
-from pydantic import BaseModel
 from rule_engine import DataType, ast, errors
 
-from handrail.actions import Wire
 from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.rule_types import FACTS, CaseFact, Types, bare, fact_of, nearest
 from handrail.rule_words import RAISED, because, children, failure, quoted, shortened, wording
 
-FACTS = ("action", "evidence", "confidence", "case")
-"""What a rule may name. `evidence` and `confidence` may be absent: then the rule fails."""
+__all__ = [
+    "FACTS",
+    "CaseFact",
+    "Match",
+    "Rule",
+    "RuleError",
+    "RuleFailed",
+    "Types",
+    "compile_rule",
+    "nearest",
+]
 
 MAX_TEXT = 2_000
 """Characters of the longest rule."""
@@ -44,7 +44,6 @@ MAX_TEXT = 2_000
 _STEADY = frozenset({"abs", "all", "any", "e", "max", "min", "pi", "split", "sum"})
 _UNSTEADY = frozenset({"now", "random", "today"})
 _DEEPEST = 100
-_PAIR = 2
 _EXACT = decimal.Context(
     prec=60, traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 )
@@ -80,207 +79,12 @@ class RuleFailed(HandrailError):
         super().__init__(f"the rule `{text}` could not be judged: {why}")
 
 
-class CaseFact(Wire):
-    """What a rule may know of the case: its id (`agent:key`), its key, who asked for it."""
-
-    id: str
-    key: str
-    requester: str | None = None
-
-
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Whether a rule is true, and the conditions in it that made it so, with their values."""
+    """What a rule came out as; where asked for, the conditions in it that made it so."""
 
     true: bool
     because: tuple[str, ...] = ()
-
-
-def nearest(name: str, names: Sequence[str] | AbstractSet[str] | Mapping[str, Any]) -> str:
-    """The fix for a misspelt `name`: the nearest of `names`, or all of them."""
-    close = get_close_matches(name, list(names), n=1, cutoff=0.6)
-    if close:
-        return f"did you mean {close[0]}?"
-    return f"use one of: {', '.join(sorted(names))}" if names else "remove it"
-
-
-class Types:
-    """The types of the facts of one write, for its rules. Build it once and share it."""
-
-    def __init__(self, action: type[BaseModel], evidence: type[BaseModel] | None = None) -> None:
-        self.name = action.__name__
-        self.models: dict[str, type[BaseModel]] = {}
-        self.choices: dict[tuple[str, str], frozenset[str]] = {}
-        self._names: dict[type[BaseModel], str] = {}
-        self._objects: dict[str, Any] = {}
-        self.facts: dict[str, Any] = {"action": self._object(action)}
-        if evidence is not None:
-            self.facts["evidence"] = self._object(evidence)
-        self.facts["confidence"] = DataType.FLOAT
-        self.facts["case"] = self._object(CaseFact)
-
-    def resolve(self, name: str) -> Any:
-        """The type of the fact or model `name`.
-
-        Raises:
-            SymbolResolutionError: if there is none.
-        """
-        found = self.facts.get(name) or self._objects.get(name)
-        if found is None:
-            raise errors.SymbolResolutionError(name)
-        return found
-
-    def path(self, dotted: str) -> Any:
-        """The type of `action.customer.name`, or None if no field leads there."""
-        first, *rest = dotted.split(".")
-        found = self.facts.get(first)
-        for name in rest:
-            found = self._objects.get(_bare(found).name) if found is not None else None
-            found = found.attributes.get(name) if found is not None else None
-        return found
-
-    def numbers(self) -> tuple[str, ...]:
-        """The fields of the action that are always a number: what a limit can sum."""
-        fields = self.facts["action"].attributes.items()
-        return tuple(name for name, kind in fields if kind == DataType.FLOAT)
-
-    def _object(self, model: type[BaseModel]) -> Any:
-        if model in self._names:
-            return DataType.OBJECT.reference(self._names[model])
-        # The dot keeps the name of a model from ever being a symbol in a rule.
-        name = self._names[model] = f"{model.__name__}.{len(self._names)}"
-        self.models[name] = model
-        fields = {key: field.annotation for key, field in model.model_fields.items()}
-        fields |= {key: f.return_type for key, f in model.model_computed_fields.items()}
-        for key, annotation in fields.items():
-            if choices := _choices(annotation):
-                self.choices[name, key] = choices
-        attributes = {key: self._kind(annotation) for key, annotation in fields.items()}
-        found = DataType.OBJECT(name, attributes=attributes, accessor=_field)
-        self._objects[name] = found
-        return found
-
-    def _kind(self, annotation: Any) -> Any:
-        annotation = _unwrapped(annotation)
-        origin: Any = get_origin(annotation)
-        args = get_args(annotation)
-        if origin in {Union, types.UnionType}:
-            kind = self._common([arg for arg in args if arg is not type(None)])
-            null = type(None) in args and kind != DataType.UNDEFINED
-            return DataType.NULLABLE.wrap(kind) if null else kind
-        if origin is Literal:
-            kind = self._common([type(arg) for arg in args if arg is not None])
-            return DataType.NULLABLE.wrap(kind) if None in args else kind
-        if origin is not None and isinstance(origin, type):
-            return self._container(origin, args)
-        return self._plain_kind(annotation) if isinstance(annotation, type) else DataType.UNDEFINED
-
-    def _container(self, origin: Any, args: tuple[Any, ...]) -> Any:
-        if issubclass(origin, Mapping) and len(args) == _PAIR:
-            key, value = (self._kind(arg) for arg in args)
-            return DataType.MAPPING(key, value) if key.is_scalar else DataType.UNDEFINED
-        if issubclass(origin, AbstractSet):
-            member = self._kind(args[0])
-            return DataType.SET(member) if member.is_scalar else DataType.UNDEFINED
-        if issubclass(origin, Sequence):
-            return DataType.ARRAY(self._common([arg for arg in args if arg is not ...]))
-        return DataType.UNDEFINED
-
-    def _plain_kind(self, kind: type) -> Any:
-        if issubclass(kind, BaseModel):
-            return self._object(kind)
-        if issubclass(kind, Enum):
-            return self._common([type(member.value) for member in kind])
-        if issubclass(kind, timedelta):
-            return DataType.TIMEDELTA
-        for known, found in (
-            (bool, DataType.BOOLEAN),
-            ((int, float, Decimal), DataType.FLOAT),
-            ((str, UUID, PurePath), DataType.STRING),
-            (date, DataType.DATETIME),
-            (bytes, DataType.BYTES),
-        ):
-            if issubclass(kind, known):
-                return found
-        return DataType.UNDEFINED
-
-    def _common(self, annotations: Sequence[Any]) -> Any:
-        first, *rest = [self._kind(annotation) for annotation in annotations] or [None]
-        return DataType.UNDEFINED if first is None or any(k != first for k in rest) else first
-
-
-def _unwrapped(annotation: Any) -> Any:
-    """The annotation below `Annotated`, `NewType`, `type` aliases and type variables."""
-    while True:
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
-        elif isinstance(annotation, TypeVar):
-            annotation = annotation.__bound__
-        elif isinstance(annotation, typing.NewType):
-            annotation = annotation.__supertype__
-        elif type(annotation).__name__ == "TypeAliasType":
-            annotation = annotation.__value__
-        else:
-            return annotation
-
-
-def _choices(annotation: Any) -> frozenset[str]:
-    """The only texts a field can have, when its type says so."""
-    annotation = _unwrapped(annotation)
-    args = get_args(annotation)
-    if get_origin(annotation) in {Union, types.UnionType}:
-        found = [_choices(arg) for arg in args if arg is not type(None)]
-        return frozenset[str]().union(*found) if all(found) else frozenset()
-    if get_origin(annotation) is Literal:
-        values: Sequence[Any] = [arg for arg in args if arg is not None]
-    elif isinstance(annotation, type) and issubclass(annotation, Enum):
-        values = list(annotation)
-    else:
-        return frozenset()
-    plain = [value.value if isinstance(value, Enum) else value for value in values]
-    return frozenset(str(v) for v in plain) if all(isinstance(v, str) for v in plain) else _NONE
-
-
-_NONE: frozenset[str] = frozenset()
-_AS_IS = frozenset({str, bool, type(None), datetime, timedelta, bytes})
-
-
-def _field(owner: Any, name: str) -> Any:
-    return _plain(getattr(owner, name))
-
-
-def _plain(value: Any) -> Any:  # one line for each kind of value
-    """The value as rule-engine knows it. It compares types exactly: an enum is no text to it."""
-    if type(value) in _AS_IS or isinstance(value, BaseModel):
-        return value
-    if isinstance(value, Enum):
-        return _plain(value.value)
-    if isinstance(value, (int, float, Decimal)):
-        number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-        if not number.is_finite():
-            raise ValueError(f"{number} is not a number that can be compared")
-        return number
-    if isinstance(value, (str, UUID, PurePath)):
-        return str(value)
-    if isinstance(value, Mapping):
-        items = typing.cast("Mapping[Any, Any]", value).items()
-        return {_plain(key): _plain(item) for key, item in items}
-    if isinstance(value, AbstractSet):
-        return {_plain(item) for item in typing.cast("AbstractSet[Any]", value)}
-    if isinstance(value, Sequence):
-        return tuple(_plain(item) for item in typing.cast("Sequence[Any]", value))
-    return value
-
-
-def _fact(facts: Any, name: str) -> Any:
-    value = facts.get(name)
-    if value is None:
-        raise errors.SymbolResolutionError(name)
-    return _plain(value)
-
-
-def _bare(kind: Any) -> Any:
-    return DataType.NULLABLE.unwrap(kind)
 
 
 class Rule:
@@ -291,21 +95,45 @@ class Rule:
         self._rule = rule
         self._root: Any = rule.statement.expression
 
-    def evaluate(self, facts: Mapping[str, Any]) -> Match:
-        """Judge `facts` (the names in FACTS), and say why when the rule is true.
+    def evaluate(self, facts: Mapping[str, Any], *, want: bool = True) -> Match:
+        """Judge `facts` (the names in FACTS), and say why when the rule comes out as `want`.
 
         Raises:
             RuleFailed: if it cannot be judged: a fact is absent, a field is empty where
                 a value is needed, a number is no number, or arithmetic fails.
         """
         try:
-            if not self._rule.evaluate(facts):
-                return Match(true=False)
+            true = bool(self._rule.evaluate(facts))
+            if true != want:
+                return Match(true)
             with decimal.localcontext(_EXACT):
-                leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=True)))
+                leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=want)))
         except RAISED as error:
             raise RuleFailed(self.text, failure(error, self._root, facts)) from error
-        return Match(true=True, because=tuple(leaves))
+        return Match(true, tuple(leaves))
+
+    def mentions(self) -> frozenset[str]:
+        """The facts that it looks at, such as `action.amount`, each with those above it."""
+        return frozenset(_mentions(self._root))
+
+
+def _mentions(node: Any) -> Iterator[str]:
+    path = _path(node)
+    names = path.split(".") if path else []
+    if names and names[0] in FACTS:
+        least = min(2, len(names))
+        yield from (".".join(names[:n]) for n in range(least, len(names) + 1))
+    for child in () if path else children(node):
+        yield from _mentions(child)
+
+
+def _path(node: Any) -> str:
+    """The field that a node is, such as `evidence.customer.vip`; empty if it is none."""
+    if isinstance(node, ast.SymbolExpression) and node.scope is None:
+        return str(node.name)
+    if isinstance(node, ast.GetAttributeExpression) and (above := _path(node.object)):
+        return f"{above}.{node.name}"
+    return ""
 
 
 def compile_rule(text: str, types: Types) -> Rule:
@@ -317,7 +145,7 @@ def compile_rule(text: str, types: Types) -> Rule:
     if len(text) > MAX_TEXT:
         raise RuleError(f"the rule has {len(text)} characters", f"keep it under {MAX_TEXT}")
     context = rule_engine.Context(
-        resolver=_fact,
+        resolver=fact_of,
         type_resolver=types.resolve,
         default_timezone=UTC,
         decimal_context=_EXACT,
@@ -402,7 +230,7 @@ def _condition(node: Any) -> None:
 
 
 def _contains(node: Any, types: Types) -> None:
-    container = _bare(node.container.result_type)
+    container = bare(node.container.result_type)
     if container == DataType.STRING:
         return
     member = container.iterable_type
@@ -416,7 +244,7 @@ def _contains(node: Any, types: Types) -> None:
 
 def _comparable(node: Any, left: Any, right: Any) -> None:
     """`==` and `in` between types that never meet are false for ever: say so now."""
-    kinds = (_bare(left), _bare(right))
+    kinds = (bare(left), bare(right))
     if DataType.NULL in kinds:
         other = left if kinds[1] == DataType.NULL else right
         if not DataType.is_type(other, DataType.NULLABLE):
@@ -434,7 +262,7 @@ def _possible(field: Any, value: Any, types: Types) -> None:
         return
     if not isinstance(value, ast.StringExpression):
         return
-    owner = _bare(field.object.result_type).name
+    owner = bare(field.object.result_type).name
     choices = types.choices.get((owner, field.name))
     if choices and value.value not in choices:
         raise RuleError(
@@ -443,7 +271,7 @@ def _possible(field: Any, value: Any, types: Types) -> None:
 
 
 def _kind_of(kind: Any) -> str:
-    words = _KINDS.get(_bare(kind).name, str(_bare(kind).name).split(".", maxsplit=1)[0])
+    words = _KINDS.get(bare(kind).name, str(bare(kind).name).split(".", maxsplit=1)[0])
     return f"{words} or null" if DataType.is_type(kind, DataType.NULLABLE) else words
 
 

@@ -73,8 +73,8 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ("{extra_cost:", "{extra_csot:", "limits", "extra_csot is not a number", "extra_cost?"),
     ("{extra_cost:", "{shipment:", "limits", "shipment is not a number", "use one of: count,"),
     ("{extra_cost:", "{refund:", "limits", "that is always there", "use one of: count,"),
-    ("2000 per day", "2000 EUR per day", "limits", "is not a limit", "2000 per day"),
-    ("2000 per day", "2000 per month", "limits", "is not a limit", "minute, hour, day or week"),
+    ("2000 per day", "2000 € per day", "limits", "is not a limit", "2000 per day"),
+    ("2000 per day", "2000 per moon", "limits", "moon is no window of time", "week, month"),
     ("2000 per day", "-5 per day", "limits", "is not a limit", "2000 per day"),
     ("40 per hour", "40.5 per hour", "limits", "40.5 is no number of writes", "whole number"),
     (
