@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field, ValidationError, field_validator
 
-from handrail.actions import Aware, Wire, person
+from handrail.actions import Aware, Finding, Kind, Wire, person
 from handrail.exceptions import HandrailError
 from handrail.ledger import AnswerRow, ReviewRow
+from handrail.policy import NobodyMayApprove
 from handrail.proof import NotProven, sign_review, verify_review
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
     from handrail.keyring import SigningKey, TrustedKey
     from handrail.ledger import Written
+    from handrail.policy import Facts, Policy
+    from handrail.policy_parts import Review
 
 WHOLE = 10_000
 """Shares are given in parts of it, as in the policy."""
@@ -92,6 +95,44 @@ def draw(review: Sampling | None, agent: str, step: str, key: str, unusual: bool
     oversampled = unusual and (usual is None or not falls(agent, step, key, usual))
     why = "something about it was unusual" if oversampled else "it was drawn at random"
     return Draw(f"{why}, as {chance * 100:g} % of such writes are", chance)
+
+
+def due(
+    policy: Policy,
+    review: Review | None,
+    facts: Facts,
+    *,
+    agent: str,
+    key: str,
+    unusual: bool,
+    now: datetime,
+) -> ReviewRow | None:
+    """The review of a write that ran alone, for the ledger; None if it is not drawn."""
+    drawn = draw(review, agent, facts.step, key, unusual)
+    if review is None or drawn is None:
+        return None
+    return ReviewRow(
+        key=key,
+        agent=agent,
+        step=facts.step,
+        case=facts.case,
+        at=now,
+        why=drawn.why,
+        share=drawn.share,
+        role=review.role,
+        people=_people(policy, review.role, facts, now),
+        requester=facts.requester,
+    )
+
+
+def _people(policy: Policy, role: str, facts: Facts, now: datetime) -> tuple[str, ...]:
+    """Who is of a role; where it may not approve this write, who may is asked instead."""
+    held = Finding(check="review", kind=Kind.HOLD, why="", role=role)
+    try:
+        asks = policy.asks([held], facts, now)
+    except NobodyMayApprove:
+        asks = policy.default_asks(facts.step, now)
+    return asks[0].stages[0].people
 
 
 # Answers
