@@ -78,6 +78,11 @@ class Incidents(Database):
         return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
 
 
+def keep(connection: sa.Connection, row: IncidentRow) -> bool:
+    """Keep an incident, in the transaction of whoever calls. False if it is there already."""
+    return _insert(connection, _values(row))
+
+
 _insert = Insert(incidents)
 
 

@@ -68,10 +68,7 @@ class Orders(Database):
         """
 
         def transaction(connection: sa.Connection) -> bool:
-            if row.kind == "stop" and not self._sqlite:
-                # Waits for the intents that are being written, and they for it.
-                connection.execute(_EXCLUSIVE)
-            new = _insert(connection, _values(row))
+            new = give(connection, row)
             if new and replacing:
                 why, proofs = f"replaced by {row.id}", json.dumps(row.proofs)
                 ends = _ended(row.by, row.at, why, proofs)
@@ -106,6 +103,14 @@ class Orders(Database):
             return None if found is None else _row(found)
 
         return await self._run(look)
+
+
+def give(connection: sa.Connection, row: OrderRow) -> bool:
+    """Put an order in force, in the transaction of whoever calls; see `Orders.order`."""
+    if row.kind == "stop" and connection.dialect.name != "sqlite":
+        # Waits for the intents that are being written, and they for it.
+        connection.execute(_EXCLUSIVE)
+    return _insert(connection, _values(row))
 
 
 def stopping(connection: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:

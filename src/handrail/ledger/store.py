@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handrail.ledger.effects import Effects
+from handrail.ledger.history import History
 from handrail.ledger.incidents import Incidents
 from handrail.ledger.mandates import Mandates
 from handrail.ledger.orders import Orders
@@ -11,7 +12,7 @@ from handrail.ledger.rulings import Rulings
 from handrail.ledger.verdicts import Verdicts
 
 
-class Ledger(Effects, Rulings, Mandates, Verdicts, Orders, Reviews, Incidents):
+class Ledger(Effects, Rulings, Mandates, Verdicts, Orders, Reviews, Incidents, History):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 
     SQLite on one machine (`sqlite:///path`), PostgreSQL in a cluster

@@ -1,0 +1,358 @@
+"""What an agent did so far, as far as it may teach what is normal; and what went wrong, counted.
+
+A write teaches when it happened and nobody said afterwards that it was wrong: it was not taken
+back, no review called it wrong, and reading it back found nothing else. What people rejected
+never happened, so it is not among them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import sqlalchemy as sa
+
+from handrail.actions import Kind, Level
+from handrail.ledger.database import Database
+from handrail.ledger.effects import EffectState
+from handrail.ledger.incidents import IncidentRow, keep
+from handrail.ledger.orders import FLEET, OrderRow, give
+from handrail.ledger.tables import effects, incidents, orders, reviews, verdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping
+
+    from pydantic import JsonValue
+
+LATEST = 2_000
+"""At most so many writes, of each step, teach: the latest."""
+
+DAYS = timedelta(days=28)
+"""How far back the writes of each hour are counted."""
+
+BREAKER = "breaker"
+"""Who gives an order that no person gave, and the kind of the incident that says so."""
+
+FAILED, IN_DOUBT = "failed", "in_doubt"
+"""The kinds of incidents that are counted under names of their own."""
+
+_HOUR = 3_600
+_UNDO = "/undo"
+
+
+@dataclass(frozen=True, slots=True)
+class PastWrite:
+    """One write that teaches what is normal."""
+
+    key: str
+    at: datetime
+    action: Mapping[str, JsonValue]
+    evidence: JsonValue
+    confidence: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class PastVerdict:
+    """One verdict, as shares are taken of them. `whys`: the checks that held or refused."""
+
+    number: int
+    case: str
+    digest: str
+    step: str
+    kind: Kind
+    whys: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How many writes began: in the last hour and day, and in each hour of the last 28 days.
+
+    `hours`: by hours since 1970; the one that is not over, and the first, are left out.
+    """
+
+    last_hour: int
+    last_day: int
+    hours: Mapping[int, int]
+
+
+@dataclass(frozen=True)
+class Fuse:
+    """When a breaker trips, and how low it then puts the agent's level.
+
+    `what`: one of `COUNTED`. `text`: the breaker as the policy has it; of it one order is given
+    until people reset it.
+    """
+
+    what: str
+    count: int
+    window: timedelta
+    then: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class Tripping:
+    """What came of looking at a breaker: how many were counted, and the order if it tripped."""
+
+    count: int
+    order: OrderRow | None = None
+
+
+class History(Database):
+    """The past of the agents of a ledger."""
+
+    async def past_writes(
+        self, agent: str, step: str, known: Collection[str] = (), limit: int = LATEST
+    ) -> tuple[tuple[str, ...], list[PastWrite]]:
+        """The keys of the latest writes that teach, oldest first, and those not `known` in full."""
+
+        def transaction(connection: sa.Connection) -> tuple[tuple[str, ...], list[PastWrite]]:
+            keys = _teaching(connection, agent, step, limit)
+            fresh = [key for key in keys if key not in known]
+            query = sa.select(effects).where(effects.c.key.in_(fresh))
+            rows = connection.execute(query).mappings() if fresh else ()
+            return keys, [_past_write(row) for row in rows]
+
+        return await self._run(transaction)
+
+    async def rates(self, agent: str, step: str, now: datetime) -> Rates:
+        """How many writes of a step began, up to now."""
+
+        def transaction(connection: sa.Connection) -> Rates:
+            begun = (effects.c.agent == agent, effects.c.step == step)
+            counted = [
+                connection.execute(
+                    sa.select(sa.func.count()).where(
+                        *begun, effects.c.begun > (now - window).timestamp()
+                    )
+                ).scalar_one()
+                for window in (timedelta(hours=1), timedelta(days=1))
+            ]
+            hours = _hours(connection, begun, now)
+            return Rates(counted[0], counted[1], hours)
+
+        return await self._run(transaction)
+
+    async def past_verdicts(
+        self, agent: str, after: int = 0, limit: int = 2 * LATEST
+    ) -> list[PastVerdict]:
+        """The latest verdicts on writes that are no pilot's, numbered higher than `after`."""
+        query = (
+            sa.select(verdicts)
+            .where(verdicts.c.agent == agent, verdicts.c.id > after)
+            .where(verdicts.c.pilot.is_(False))
+            .order_by(verdicts.c.at.desc(), verdicts.c.id.desc())
+            .limit(limit)
+        )
+        rows = await self._run(
+            lambda c: [_past_verdict(row) for row in c.execute(query).mappings()]
+        )
+        return rows[::-1]
+
+    async def trip(self, agent: str, step: str, fuse: Fuse, now: datetime) -> Tripping:
+        """Count for a breaker, and when there are enough, lower the agent's level: both at once.
+
+        It counts from its window's beginning, or from when people last set a level of the agent
+        or lifted a stop, if that is later. Two workers that count at once give one order.
+        """
+
+        def transaction(connection: sa.Connection) -> Tripping:
+            if not self._sqlite:
+                lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"breaker {agent}"))
+                connection.execute(sa.select(lock))
+            reset = _reset(connection, agent)
+            name = order_id(agent, fuse, reset)
+            if connection.execute(sa.select(orders.c.id).where(orders.c.id == name)).first():
+                return Tripping(0)
+            since = max((now - fuse.window).timestamp(), reset)
+            count = int(connection.execute(COUNTED[fuse.what](agent, since)).scalar_one())
+            if count < fuse.count:
+                return Tripping(count)
+            stop = fuse.then is Level.STOP
+            order = OrderRow(
+                id=name,
+                kind="stop" if stop else "level",
+                agent=agent,
+                level=None if stop else fuse.then,
+                by=BREAKER,
+                at=now,
+                why=_why(fuse, count),
+            )
+            _give_order(connection, agent, step, order)
+            return Tripping(count, order)
+
+        return await self._run(transaction)
+
+
+def order_id(agent: str, fuse: Fuse, reset: float) -> str:
+    """The id of the order that a breaker gives, until people reset it: always the same one."""
+    named = f"{agent}\n{fuse.what} {fuse.window} {fuse.then}\n{reset!r}"
+    return f"breaker-{hashlib.sha256(named.encode()).hexdigest()[:40]}"
+
+
+# What teaches
+
+
+def _teaching(connection: sa.Connection, agent: str, step: str, limit: int) -> tuple[str, ...]:
+    undo = effects.alias()
+    taken_back = sa.exists().where(
+        undo.c.key == effects.c.key + _UNDO, undo.c.state != EffectState.NOT_DONE.value
+    )
+    wrong = sa.exists().where(
+        reviews.c.key == effects.c.key, reviews.c.answer.in_(("wrong", "harmless"))
+    )
+    query = (
+        sa.select(effects.c.key)
+        .where(effects.c.agent == agent, effects.c.step == step)
+        .where(effects.c.state == EffectState.DONE.value, ~taken_back, ~wrong)
+        .order_by(effects.c.begun.desc())
+        .limit(limit)
+    )
+    found = connection.execute(query).scalars().all()
+    bad = _amiss(connection, agent, step)
+    return tuple(key for key in reversed(found) if key not in bad)
+
+
+def _amiss(connection: sa.Connection, agent: str, step: str) -> set[str]:
+    """The writes with an incident that is no matter of whether they happened."""
+    query = (
+        sa.select(incidents.c.key)
+        .where(incidents.c.agent == agent, incidents.c.step == step)
+        .where(incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER)))
+        .order_by(incidents.c.at.desc())
+        .limit(LATEST)
+    )
+    return set(connection.execute(query).scalars())
+
+
+def _past_write(row: Any) -> PastWrite:
+    return PastWrite(
+        key=row["key"],
+        at=datetime.fromtimestamp(row["begun"], UTC),
+        action=json.loads(row["action"]),
+        evidence=json.loads(row["evidence"]) if row["evidence"] else None,
+        confidence=row["confidence"],
+    )
+
+
+def _past_verdict(row: Any) -> PastVerdict:
+    found = json.loads(row["findings"])
+    return PastVerdict(
+        number=row["id"],
+        case=row["case_id"],
+        digest=row["digest"],
+        step=row["step"],
+        kind=Kind(row["kind"]),
+        whys=tuple(each["check"] for each in found if each["kind"] != Kind.PASS),
+    )
+
+
+def _hours(
+    connection: sa.Connection, begun: tuple[sa.ColumnElement[bool], ...], now: datetime
+) -> dict[int, int]:
+    hour = effects.c.begun / _HOUR
+    # SQLite cuts off when it casts, PostgreSQL rounds.
+    whole = hour if connection.dialect.name == "sqlite" else sa.func.floor(hour)
+    number = sa.cast(whole, sa.Integer).label("hour")
+    this = int(now.timestamp() // _HOUR)
+    first = this - DAYS // timedelta(hours=1)
+    query = (
+        sa.select(number, sa.func.count())
+        .where(*begun, effects.c.begun >= first * _HOUR, effects.c.begun < this * _HOUR)
+        .group_by(number)
+    )
+    counts = {int(at): int(count) for at, count in connection.execute(query)}
+    if counts and min(counts) > first:
+        counts.pop(min(counts))
+    return counts
+
+
+# Breakers
+
+
+def _reset(connection: sa.Connection, agent: str) -> float:
+    """When people last set a level of the agent, or ended an order of it: seconds since 1970."""
+    mine = orders.c.agent.in_((agent, FLEET))
+    levels = sa.select(sa.func.max(orders.c.at)).where(
+        mine, orders.c.kind == "level", orders.c.by != BREAKER
+    )
+    ended = sa.select(sa.func.max(orders.c.ended)).where(mine, orders.c.ended_by != BREAKER)
+    found = [connection.execute(query).scalar() for query in (levels, ended)]
+    return max((float(at) for at in found if at is not None), default=0.0)
+
+
+def _refusals(agent: str, since: float) -> sa.Select[Any]:
+    """A write that is tried again is refused again: it is one."""
+    each = (
+        sa.select(verdicts.c.case_id, verdicts.c.digest)
+        .where(verdicts.c.agent == agent, verdicts.c.at > since)
+        .where(verdicts.c.kind == Kind.REFUSE.value, verdicts.c.pilot.is_(False))
+        .distinct()
+        .subquery()
+    )
+    return sa.select(sa.func.count()).select_from(each)
+
+
+def _roll_backs(agent: str, since: float) -> sa.Select[Any]:
+    return sa.select(sa.func.count()).where(
+        effects.c.agent == agent,
+        effects.c.key.like(f"%{_UNDO}"),
+        effects.c.state == EffectState.DONE.value,
+        effects.c.ended > since,
+    )
+
+
+def _of_kind(agent: str, since: float, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+    """Incidents of one write are one, of whatever kind they are."""
+    number = sa.func.count(sa.distinct(incidents.c.key))
+    return sa.select(number).where(incidents.c.agent == agent, incidents.c.at > since, condition)
+
+
+def _failures(agent: str, since: float) -> sa.Select[Any]:
+    return _of_kind(agent, since, incidents.c.kind == FAILED)
+
+
+def _doubts(agent: str, since: float) -> sa.Select[Any]:
+    return _of_kind(agent, since, incidents.c.kind == IN_DOUBT)
+
+
+def _others(agent: str, since: float) -> sa.Select[Any]:
+    return _of_kind(agent, since, incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER)))
+
+
+COUNTED = {
+    "refusals": _refusals,
+    "failures": _failures,
+    "in doubt": _doubts,
+    "roll-backs": _roll_backs,
+    "incidents": _others,
+}
+"""What a breaker counts, by the words of the policy file."""
+
+
+def _give_order(connection: sa.Connection, agent: str, step: str, order: OrderRow) -> None:
+    give(connection, order)
+    incident = IncidentRow(
+        id=order.id,
+        agent=agent,
+        step=step,
+        case="",
+        key=order.id,
+        kind=BREAKER,
+        what=order.why,
+        at=order.at,
+    )
+    keep(connection, incident)
+
+
+def _why(fuse: Fuse, count: int) -> str:
+    return f"{count} {fuse.what} in {_span(fuse.window)}; the policy says: {fuse.text}"
+
+
+def _span(window: timedelta) -> str:
+    names = {timedelta(minutes=1): "a minute", timedelta(hours=1): "an hour"}
+    names |= {timedelta(days=1): "a day", timedelta(weeks=1): "a week"}
+    return names.get(window, str(window))
