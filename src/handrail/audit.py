@@ -9,6 +9,7 @@ In a process that has set up no logs, lines go to the standard logger `handrail.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import logging
@@ -16,7 +17,7 @@ import os
 import sys
 from collections.abc import Mapping
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 
 import structlog
 from temporalio import activity
@@ -25,6 +26,7 @@ from handrail.actions import DIGEST_PREFIX, AnswerKind, Kind
 from handrail.masking import masker
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from datetime import timedelta
 
     from handrail.actions import Action, Answer, Attempt, Notice, Told, Verdict
@@ -35,6 +37,30 @@ _GRAVE = {AnswerKind.IN_DOUBT, AnswerKind.FAILED, AnswerKind.STOPPED}
 _Severity = Literal["info", "warning"]
 
 
+P = ParamSpec("P")
+
+
+def _quiet(fn: Callable[P, None]) -> Callable[P, None]:
+    """What a caller gave may be anything: no fault of it gets out."""
+
+    @functools.wraps(fn)
+    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            fn(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made stops no write
+            _give_up(fn.__name__, type(error).__name__)
+
+    return said
+
+
+def _give_up(event: str, fault: str) -> None:
+    """Say that a line is missing; of what it held nothing, for it may not be masked."""
+    # The way out itself may be broken: then there is none left.
+    with contextlib.suppress(Exception):
+        _put("no line could be made", "warning", {"of": event, "fault": fault})
+
+
+@_quiet
 def verdict(
     agent: str,
     step: str,
@@ -49,7 +75,7 @@ def verdict(
         "verdict",
         "info" if verdict.kind is Kind.PASS else "warning",
         took,
-        lambda: {
+        {
             **_write(agent, step, attempt),
             "verdict": verdict.kind.value,
             "checks": [_text(found.check) for found in verdict.findings],
@@ -63,6 +89,7 @@ def verdict(
     )
 
 
+@_quiet
 def effect(
     agent: str, step: str, attempt: Attempt, answer: Answer, *, took: timedelta | None = None
 ) -> None:
@@ -72,7 +99,7 @@ def effect(
         "effect",
         "warning" if answer.kind in _GRAVE or answer.incident else "info",
         took,
-        lambda: {
+        {
             **_write(agent, step, attempt),
             "effect": answer.kind.value,
             "how": None if receipt is None else receipt.how,
@@ -85,6 +112,7 @@ def effect(
     )
 
 
+@_quiet
 def told(
     agent: str, step: str, notice: Notice, told: Told, *, took: timedelta | None = None
 ) -> None:
@@ -93,7 +121,7 @@ def told(
         "told",
         "info" if told.sent else "warning",
         took,
-        lambda: {
+        {
             "agent": agent,
             "case": _name(notice.case),
             "step": step,
@@ -105,6 +133,7 @@ def told(
     )
 
 
+@_quiet
 def order(
     kind: str,
     agent: str,
@@ -124,13 +153,13 @@ def order(
         "order",
         "warning",
         None,
-        lambda: {
+        {
             "order": kind,
             "id": id,
             "agent": agent,
             "step": step,
             "case": None if case is None else _name(case),
-            "level": level,
+            "to": level,
             "rollout": rollout,
             "ended": ended,
             "by": _text(by),
@@ -140,16 +169,18 @@ def order(
     )
 
 
+@_quiet
 def incident(agent: str, step: str, case: str, key: str, *, kind: str, what: str) -> None:
     """Something that a human must look at: a mismatch, a doubt, a failure, a tripped breaker."""
     _say(
         "incident",
         "warning",
         None,
-        lambda: {**_place(agent, step, case, key), "kind": kind, "why": _text(what)},
+        {**_place(agent, step, case, key), "kind": kind, "why": _text(what)},
     )
 
 
+@_quiet
 def review(
     agent: str,
     step: str,
@@ -166,7 +197,7 @@ def review(
         "review",
         "warning" if answer == "wrong" else "info",
         None,
-        lambda: {
+        {
             **_place(agent, step, case, key),
             "share": share,
             "answer": answer,
@@ -176,13 +207,14 @@ def review(
     )
 
 
+@_quiet
 def breaker(agent: str, step: str | None, *, breaker: str, then: str, why: str) -> None:
     """A breaker has lowered the autonomy of an agent, or stopped it."""
     _say(
         "breaker",
         "warning",
         None,
-        lambda: {
+        {
             "agent": agent,
             "step": step,
             "breaker": _text(breaker),
@@ -243,15 +275,14 @@ def _trace() -> dict[str, str]:
     return {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
 
 
-def _say(event: str, severity: _Severity, took: timedelta | None, fields: Any) -> None:
-    """Write one line. What a caller gave may be anything: no fault of it gets out."""
-    try:
-        made: dict[str, Any] = {**fields(), **_process()}
-        if took is not None:
-            made["duration_ms"] = round(took.total_seconds() * 1_000, 3)
-        _put(event, severity, {k: v for k, v in made.items() if v is not None})
-    except Exception as error:  # noqa: BLE001  # a line that cannot be made must stop no write
-        _give_up(event, error)
+def _say(
+    event: str, severity: _Severity, took: timedelta | None, fields: Mapping[str, Any]
+) -> None:
+    """Write one line, of what is known."""
+    made = {**fields, **_process()}
+    if took is not None:
+        made["duration_ms"] = round(took.total_seconds() * 1_000, 3)
+    _put(event, severity, {name: value for name, value in made.items() if value is not None})
 
 
 def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
@@ -262,12 +293,3 @@ def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
     level = logging.WARNING if severity == "warning" else logging.INFO
     if log.isEnabledFor(level):
         log.log(level, json.dumps({"event": event, **fields}, ensure_ascii=False, default=repr))
-
-
-def _give_up(event: str, error: Exception) -> None:
-    """Say that a line is missing; of what it held nothing, for it may not be masked."""
-    try:
-        fault = type(error).__name__
-        _put("no line could be made", "warning", {"of": event, "fault": fault})
-    except Exception:  # noqa: BLE001, S110  # the way out itself is broken: there is none left
-        pass

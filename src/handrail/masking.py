@@ -115,13 +115,13 @@ class Masker:
             for name, value in model
         }
         return {
-            name: self._value(value, given or kind or _kind_of(name), depth - 1)
+            name: self._value(value, given or _within(kind, name), depth - 1)
             for name, (value, given) in list(named.items())[:MOST]
         }
 
     def _mapping(self, given: Mapping[Any, Any], kind: str, depth: int) -> JsonValue:
         return {
-            self.text(str(key), most=100): self._value(item, kind or _kind_of(str(key)), depth - 1)
+            self.text(str(key), most=100): self._value(item, _within(kind, str(key)), depth - 1)
             for key, item in list(given.items())[:MOST]
         }
 
@@ -196,6 +196,12 @@ def _kind_of(field: str) -> str:
     pairs = [f"{a}-{b}" for apart in (1, 2) for a, b in zip(words, words[apart:], strict=False)]
     kinds = [_KINDS[each] for each in (*pairs, *words) if each in _KINDS]
     return SECRET if SECRET in kinds else next(iter(kinds), "")
+
+
+def _within(kind: str, field: str) -> str:
+    """What a field within one of `kind` holds: the same, unless its own name says worse."""
+    own = _kind_of(field)
+    return own if not kind or own in {SECRET, _UNTRUSTED} else kind
 
 
 def _declared(field: Any) -> str:

@@ -63,6 +63,10 @@ _SAID = re.compile(
     r"[\"']?[ ]{0,3}(?:=|:)[ ]{0,3}(?:(?:bearer|basic)[ ]+)?[\"']?)"
     r"(?P<value>[^\s\"'&,;<>{}\[\]()]{3,})"
 )
+# How `handrail.Untrusted` shows itself in an error's text.
+_UNTRUSTED = re.compile(
+    r"(?<=Untrusted\()(?:untrusted=)?(?P<value>'(?:[^'\\]|\\.){0,9000}'|\"(?:[^\"\\]|\\.){0,9000}\")"
+)
 _URL = re.compile(r"(?<=://)[^\s/@:]{0,200}:(?P<value>[^\s/@]{1,200})(?=@)")
 
 
@@ -110,7 +114,7 @@ def _secrets(text: str) -> Iterator[Found]:
     for pattern in (_PEM, _TOKEN):
         for found in pattern.finditer(text):
             yield Found(found.start(), found.end(), SECRET, "")
-    for pattern in (_SAID, _URL):
+    for pattern in (_SAID, _URL, _UNTRUSTED):
         for found in pattern.finditer(text):
             yield Found(found.start("value"), found.end("value"), SECRET, "")
 
