@@ -5,11 +5,11 @@ The door's process imports this module, so nothing heavy is imported here.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 from pydantic import Field, JsonValue
 
-from handrail.actions import Wire
+from handrail.actions import Aware, Wire, Words
 
 WORKFLOW: Final = "Messages"
 """The type of the workflow that follows one gate."""
@@ -52,6 +52,30 @@ class Bounced(Wire):
     final: bool = True
 
 
+OWNER: Final = "Owner"
+"""The type of the workflow that tells the owner of an agent's policy of one event."""
+
+
+class News(Wire):
+    """What the owner of an agent's policy is to know at once.
+
+    `id` names the event: of one event the owner is told once. `title`: one line. `lines`: what
+    happened, and what to do.
+    """
+
+    agent: str = Field(min_length=1, max_length=100)
+    what: Literal["breaker", "budget", "incident"]
+    id: str = Field(min_length=1, max_length=400)
+    title: Words
+    lines: tuple[Words, ...] = Field(max_length=20)
+    at: Aware
+
+
 def message_id(gate: str) -> str:
     """The id of the workflow that tells people of a gate. One gate has one, for ever."""
     return f"messages:{gate}"
+
+
+def news_id(news: News) -> str:
+    """The id of the workflow that tells an owner of one event: the event has one, for ever."""
+    return f"messages:owner/{news.agent}/{news.what}/{news.id}"

@@ -1,0 +1,46 @@
+"""The owner of an agent's policy is told at once: of a breaker, a budget, an incident.
+
+A worker starts one small workflow for each event, under an id made of the event, so that nobody
+is told twice. The inbox's process runs it (`handrail.messages.owner`), which has the credentials
+of mail and chat; a worker has none.
+"""
+
+from __future__ import annotations
+
+import logging
+
+from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
+
+from handrail.calls import OWNER, QUEUE, News, news_id
+
+log = logging.getLogger("handrail.telling")
+
+
+async def tell_owner(news: News, inbox: str) -> bool:
+    """Have the owner of an agent told, once for each event. False if it was not begun.
+
+    `inbox`: its address, as the worker's settings have it; where it is empty nobody would send
+    anything, and nothing is done. Must be called in an activity. It never raises: what happened
+    stands in the ledger, whether somebody could be told of it or not.
+    """
+    if not inbox or not activity.in_activity():
+        return False
+    try:
+        await activity.client().start_workflow(
+            OWNER,
+            news,
+            id=news_id(news),
+            task_queue=QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            static_summary=f"tell the owner of {news.agent}: {news.what}",
+        )
+    except WorkflowAlreadyStartedError:
+        return True
+    except (RPCError, RuntimeError):  # RuntimeError: the activity runs where there is no client
+        log.exception("the owner of %s could not be told of %s", news.agent, news.id)
+        return False
+    return True
