@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from handrail.keyring import Keyring, Trust
     from handrail.ledger import Ledger
     from handrail.masking import Personal
+    from handrail.secrets import secret
     from handrail.states import State
     from handrail.steps import decide, notify, read, write
     from handrail.untrusted import FreeText, From, Untrusted
@@ -91,6 +92,7 @@ __all__ = [
     "decide",
     "notify",
     "read",
+    "secret",
     "write",
 ]
 
@@ -110,6 +112,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "keyring": "Keyring Trust",
         "ledger": "Ledger",
         "masking": "Personal",
+        "secrets": "secret",
         "states": "State",
         "steps": "decide notify read write",
         "untrusted": "FreeText From Untrusted",

@@ -54,6 +54,7 @@ from handrail.ledger import Ledger
 from handrail.payloads import ClaimCheck
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.sandbox import ContextFreeSandbox
+from handrail.secrets import faults
 from handrail.shown import AGENT, STATE
 from handrail.states import State
 from handrail.steps import Decide, Notify, Step, Write
@@ -106,12 +107,13 @@ class Agent:
         )
 
     def faults(self) -> list[str]:
-        """Every fault of the agent's policy, each with its line and its fix."""
+        """Every fault of the agent's policy, and secrets that its steps lack, each with its fix."""
+        lacking = [fault for step in self.steps for fault in faults(step.name, step.secrets)]
         try:
             load(self.policy, self.shape)
         except PolicyError as error:
-            return list(error.faults)
-        return []
+            return [*error.faults, *lacking]
+        return lacking
 
     def notes(self) -> list[str]:
         """What of the policy is worth reading, and no fault.

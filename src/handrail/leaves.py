@@ -158,7 +158,8 @@ def _gather(found: Given, name: str, value: Any, owner: Owner | None) -> None:
 
 
 def _owner(name: str, value: Any, parent: Owner | None) -> Owner:
-    return Owner(type(value), _names(type(value)) | {name}, parent)
+    kind: type = value.__class__
+    return Owner(kind, _names(kind) | {name}, parent)
 
 
 def _gather_model(found: Given, owner: Owner, parts: Mapping[str, Any]) -> None:

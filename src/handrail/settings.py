@@ -34,6 +34,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
+from handrail import secrets
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 
 __all__ = ["Settings", "connect"]
@@ -118,6 +119,9 @@ class Settings(BaseModel):
 
     key: Path | None = None
     """The private key that commands sign with; of `key_dir` the person's own when unset."""
+
+    secret_dir: Path | None = None
+    """Where a step's secret is the file of its name; or it is ``HANDRAIL_SECRET_`` and its name."""
 
     proof: Literal["required", "unproven"] = "required"
     """Whether a worker takes a ruling only with proof of who made it, where the policy does not
@@ -230,6 +234,7 @@ class Settings(BaseModel):
         "keyring",
         "key_dir",
         "key",
+        "secret_dir",
         "inbox_policies",
         "people",
         mode="before",
@@ -249,7 +254,7 @@ class Settings(BaseModel):
         given = {
             key.removeprefix(_PREFIX).lower(): value
             for key, value in environ.items()
-            if key.startswith(_PREFIX) and value
+            if key.startswith(_PREFIX) and value and not _is_secret(key)
         }
         faults = [cls._unknown(name) for name in given if name not in cls.model_fields]
         if faults:
@@ -274,6 +279,11 @@ class Settings(BaseModel):
             else f"known are {', '.join(cls.variables())}."
         )
         return f"{variable} is not a setting: {fix}"
+
+
+def _is_secret(variable: str) -> bool:
+    """Whether it holds what only one step may see."""
+    return variable.startswith(secrets.PREFIX) and variable != secrets.DIRECTORY
 
 
 def _explain(error: ValidationError) -> str:

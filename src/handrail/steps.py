@@ -11,8 +11,9 @@ history, so it is a promise: rename it only with a Temporal patch.
 
 from __future__ import annotations
 
+import functools
 import inspect
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import (
@@ -32,9 +33,10 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decided, Decision, Effect
 from handrail.exceptions import StepError
+from handrail.secrets import declared, given
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pydantic import BaseModel
 
@@ -89,7 +91,8 @@ class Step(Generic[P, R]):
     """A declared activity: its function, posture and limits.
 
     `timeout` is the longest one attempt may take. `local` steps run inside the
-    workflow task: cheap, without an entry in the UI's list of pending activities.
+    workflow task: cheap, without an entry in the UI's list of pending activities. `secrets`:
+    those that it may have, and no other step.
     """
 
     fn: Callable[P, Awaitable[R]]
@@ -101,6 +104,7 @@ class Step(Generic[P, R]):
     returns: Any
     adapter: TypeAdapter[Any]
     summary: str
+    secrets: tuple[str, ...] = field(default=(), kw_only=True)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> list[Any]:
         """The arguments in order, defaults filled in.
@@ -118,7 +122,8 @@ class Read(Step[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: for tests, and from other steps."""
-        return await self.fn(*args, **kwargs)
+        with given(self.secrets):
+            return await self.fn(*args, **kwargs)
 
 
 class Decide(Step[P, D]):
@@ -126,7 +131,8 @@ class Decide(Step[P, D]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
         """Call the function itself: for tests, and from other steps."""
-        return await self.fn(*args, **kwargs)
+        with given(self.secrets):
+            return await self.fn(*args, **kwargs)
 
     @property
     def actions(self) -> tuple[type[Action], ...]:
@@ -169,7 +175,7 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
 def read(fn: Callable[P, Awaitable[R]], /) -> Read[P, R]: ...
 @overload
 def read(
-    *, timeout: timedelta = ..., local: bool | None = ...
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
 ) -> Callable[[Callable[P, Awaitable[R]]], Read[P, R]]: ...
 def read(
     fn: Callable[..., Any] | None = None,
@@ -177,15 +183,18 @@ def read(
     *,
     timeout: timedelta = DEFAULT_TIMEOUT,
     local: bool | None = None,
+    secrets: Sequence[str] = (),
 ) -> Any:
     """Declare a step that looks at the world and changes nothing.
+
+    `secrets`: the names of those that it alone may have, by `handrail.secret`.
 
     Raises:
         StepError: if it is not an async function with types, or `timeout` is not positive.
     """
 
     def declare(fn: Callable[..., Any]) -> Read[..., Any]:
-        return Read(**_declare(fn, Posture.READ, timeout, local=local))
+        return Read(**_declare(fn, Posture.READ, timeout, secrets, local=local))
 
     return declare if fn is None else declare(fn)
 
@@ -194,7 +203,7 @@ def read(
 def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
 @overload
 def decide(
-    *, timeout: timedelta = ..., local: bool | None = ...
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
 ) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
 def decide(
     fn: Callable[..., Any] | None = None,
@@ -202,6 +211,7 @@ def decide(
     *,
     timeout: timedelta = DEFAULT_TIMEOUT,
     local: bool | None = None,
+    secrets: Sequence[str] = (),
 ) -> Any:
     """Declare a step that returns a `Decision`. Give one that asks a model minutes.
 
@@ -210,7 +220,7 @@ def decide(
     """
 
     def declare(fn: Callable[..., Any]) -> Decide[..., Any]:
-        step = Decide(**_declare(fn, Posture.DECIDE, timeout, local=local))
+        step = Decide(**_declare(fn, Posture.DECIDE, timeout, secrets, local=local))
         _decision_types(step.returns)
         return step
 
@@ -221,7 +231,7 @@ def decide(
 def notify(fn: Callable[P, Awaitable[R]], /) -> Notify[P, R]: ...
 @overload
 def notify(
-    *, timeout: timedelta = ..., local: bool | None = ...
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
 ) -> Callable[[Callable[P, Awaitable[R]]], Notify[P, R]]: ...
 def notify(
     fn: Callable[..., Any] | None = None,
@@ -229,6 +239,7 @@ def notify(
     *,
     timeout: timedelta = DEFAULT_TIMEOUT,
     local: bool | None = None,
+    secrets: Sequence[str] = (),
 ) -> Any:
     """Declare a step that tells somebody something.
 
@@ -240,7 +251,7 @@ def notify(
     """
 
     def declare(fn: Callable[..., Any]) -> Notify[..., Any]:
-        return Notify(**_declare(fn, Posture.NOTIFY, timeout, local=local))
+        return Notify(**_declare(fn, Posture.NOTIFY, timeout, secrets, local=local))
 
     return declare if fn is None else declare(fn)
 
@@ -257,6 +268,7 @@ def write(
     stand_in: Callable[[Any], Any] | None = ...,
     verify: Callable[[Any, Effect, Any], Awaitable[str | None]] | None = ...,
     timeout: timedelta = ...,
+    secrets: Sequence[str] = ...,
 ) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
 def write(
     fn: Callable[..., Any] | None = None,
@@ -269,6 +281,7 @@ def write(
     stand_in: Callable[..., Any] | None = None,
     verify: Callable[..., Any] | None = None,
     timeout: timedelta = WRITE_TIMEOUT,
+    secrets: Sequence[str] = (),
 ) -> Any:
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
 
@@ -279,14 +292,15 @@ def write(
     the bad proposals of a policy that has any `planted`: they are asked about, never done.
     `stand_in` gives a case in pilot something to go on with; without it the case ends there.
     `verify`, `async def name(action, effect, result) -> str | None`, reads back what was written:
-    None is right, a text says what is wrong, and makes an incident of it.
+    None is right, a text says what is wrong, and makes an incident of it. `secrets`: as of
+    `read`; `find` and `verify` may have them too.
 
     Raises:
         StepError: if the signature is another one, or both or wrong options are given.
     """
 
     def declare(fn: Callable[..., Any]) -> Write[Any, Any]:
-        parts = _declare(fn, Posture.WRITE, timeout, local=False)
+        parts = _declare(fn, Posture.WRITE, timeout, secrets, local=False)
         action = _action_type(fn.__name__, parts["parameters"])
         if idempotent and find is not None:
             raise StepError(f"{fn.__name__}: give `idempotent` or `find`, not both")
@@ -300,18 +314,23 @@ def write(
             **parts,
             action=action,
             undo=undo,
-            find=find,
+            find=_with_secrets(find, secrets),
             idempotent=idempotent,
             plant=plant,
             stand_in=stand_in,
-            verify=verify,
+            verify=_with_secrets(verify, secrets),
         )
 
     return declare if fn is None else declare(fn)
 
 
 def _declare(
-    fn: Callable[..., Any], posture: Posture, timeout: timedelta, *, local: bool | None
+    fn: Callable[..., Any],
+    posture: Posture,
+    timeout: timedelta,
+    secrets: Sequence[str],
+    *,
+    local: bool | None,
 ) -> dict[str, Any]:
     if not inspect.iscoroutinefunction(fn):
         raise StepError(f"{getattr(fn, '__name__', fn)}: a step must be an `async def` function")
@@ -336,7 +355,21 @@ def _declare(
         "returns": returns,
         "adapter": _adapter(fn.__name__, returns),
         "summary": _first_line(fn),
+        "secrets": declared(fn.__name__, secrets),
     }
+
+
+def _with_secrets(fn: Callable[..., Any] | None, secrets: Sequence[str]) -> Any:
+    """What belongs to a step may have the secrets of the step."""
+    if fn is None or not secrets:
+        return fn
+
+    @functools.wraps(fn)
+    async def entrusted(*args: Any) -> Any:
+        with given(secrets):
+            return await fn(*args)
+
+    return entrusted
 
 
 def _parameters(fn: Callable[..., Any], hints: dict[str, Any]) -> tuple[inspect.Parameter, ...]:
