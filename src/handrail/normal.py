@@ -4,7 +4,7 @@ Each watched thing is one small model, fitted to the agent's own writes; each sa
 is normal now and from where on it flags. Two conditions must both be met before anything is:
 
 - a method of its own says that it is far outside: a robust z, a Poisson-gamma rate, a p-chart;
-- of the history itself at most one in 500 (`RARE`) was as far out. By exchangeability this
+- of the history itself at most one in 1,000 (`RARE`) was as far out. By exchangeability this
   alone bounds how often an agent is flagged that goes on as it did, whatever the distribution
   of its figures is (Vovk, Gammerman & Shafer, Algorithmic Learning in a Random World, 2005).
 
@@ -22,62 +22,44 @@ from datetime import UTC, datetime, timedelta
 from statistics import fmean, median, variance
 from typing import TYPE_CHECKING, Literal
 
-from handrail.chance import beta_binomial_tail, poisson_gamma_tail, t_for
+from handrail.chance import poisson_gamma_tail, t_for
+from handrail.normal_words import Figure, number, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
-RARE = 1 / 500
+RARE = 1 / 1_000
 """At most this share of the history may be as far out as what is flagged."""
 
-UNLIKELY = 1e-4
-"""Rates and shares are flagged when they are less likely than this."""
+UNLIKELY_RATE = 1e-5
+"""Rates are flagged when they are less likely: a day that is flagged is so with all its writes."""
 
 UNLIKELY_HOUR = 1e-3
 """Times of day are flagged when all that are as unusual are together less likely than this."""
 
-UNLIKELY_TARGET = 1 / 400
-"""A target is flagged when all that are as rare are together less likely than this."""
-
-UNLIKELY_BOTH = 1e-3
-"""The same of a target that was never seen, together with how high the number is."""
-
-LAST = 50
-"""Shares are looked at among so many, the latest."""
-
 FLOOR = 0.1
-"""The least spread of a number, on the log scale: a tenth of it. So a fee that was always the
-same is not flagged for a cent, nor before it is about half as much again."""
+"""The least spread of a number, on the log scale: about a tenth of it.
+
+So a fee that was always the same is not flagged for a cent, nor before it is half as much again.
+"""
 
 FLOOR_OF_CONFIDENCE = 0.02
 """The least spread of a confidence."""
 
-HOURS_AT_LEAST = 12
-DAYS_AT_LEAST = 7
+HOURS_AT_LEAST = 24
+DAYS_AT_LEAST = 14
 """Of fewer hours, or days, in which it wrote at all, no rate is normal yet."""
 
 _BINS = 96
+_QUARTER = 900
 _KERNEL = timedelta(minutes=45) / timedelta(days=1)
+_KERNEL_OF = 2_000
 _PRIOR_OF_TIME = 0.5
 _MAD = 1.4826
 _MEAN_AD = 1.2533
 _EFFICIENCY = 0.37
-_TELLING = 50
 _EVEN = 1 + 1e-9
-
-
-@dataclass(frozen=True)
-class Figure:
-    """What is normal of one watched thing, in words.
-
-    `of`: from how many writes (of rates: hours or days) it was learned. `usual`: what is normal.
-    `flags`: what would be flagged; empty while it is not known yet.
-    """
-
-    what: str
-    of: int
-    usual: str
-    flags: str = ""
+_NOTHING = 1e-6
 
 
 # Numbers
@@ -123,12 +105,13 @@ class Spread:
 
 
 def amounts(what: str, values: Iterable[float], z: float) -> Spread:
-    """Numbers such as amounts, both ways, on a log scale. `values` must not be empty.
+    """Numbers such as amounts, upwards on a log scale. `values` must not be empty.
 
     Amounts spread over magnitudes: 100 and 200 differ as 1,000 and 2,000 do, so that on the
     plain scale the upper tail of honest amounts is flagged all the time. The scale is
     sign(x) log(1 + |x| / u), with u a hundredth of the median of |x|: a logarithm for all that
-    is not next to nothing, and defined for zero and credits too.
+    is not next to nothing, and defined for zero and credits too. Downwards it is the plain
+    scale: there a factor does no harm, and honest small amounts are many factors apart.
 
     The robust z of x is (x - median) / s, with s = 1.4826 MAD, or 1.2533 mean absolute
     deviation where most values are equal (Iglewicz & Hoaglin, How to Detect and Handle
@@ -140,11 +123,12 @@ def amounts(what: str, values: Iterable[float], z: float) -> Spread:
     scaled = [_log(x, unit) for x in ordered]
     centre, reach = median(scaled), _reach(scaled, z, FLOOR)
     low, high = _beyond(ordered)
+    down = _reach(ordered, z, FLOOR * unit * 100)
     return Spread(
         what=what,
         values=tuple(ordered),
         centre=median(ordered),
-        low=min(low, _exp(centre - reach, unit)),
+        low=min(low, median(ordered) - down),
         high=max(high, _exp(centre + reach, unit)),
         z=z,
     )
@@ -223,9 +207,9 @@ def pace(window: Literal["hour", "day"], counts: Iterable[int]) -> Pace:
     """The rate, from the writes of each hour (or day) that had any.
 
     The writes of such an hour beyond the first are Poisson, with a rate that itself varies by a
-    Gamma distribution: its mean and shape by the moments of the counts, its shape also by how
-    little has been seen. The posterior predictive is the negative binomial (Gelman et al.,
-    Bayesian Data Analysis, 2.6).
+    Gamma distribution: its mean and shape by the moments of the counts (the variance two standard
+    errors up, because few hours underrate it), its shape also by how little has been seen. The
+    posterior predictive is the negative binomial (Gelman et al., Bayesian Data Analysis, 2.6).
 
     Note:
         Nights and weekends without writes are left out instead of modelled: a rate for each
@@ -238,7 +222,8 @@ def pace(window: Literal["hour", "day"], counts: Iterable[int]) -> Pace:
         return Pace(window, seen, fmean(seen) if seen else 0.0, None)
     total = sum(seen) - len(seen) + 0.5
     mean = total / len(seen)
-    varies = max(0.0, (variance(seen) - mean) / mean**2)
+    spread = variance(seen) * (1 + 2 * math.sqrt(2 / (len(seen) - 1)))
+    varies = max(0.0, (spread - mean) / mean**2)
     shape = 1 / (varies + 1 / total)
     most = max(seen[-1 - int(len(seen) * RARE)], _most_of(mean, shape) + 1)
     return Pace(window, seen, fmean(seen), most)
@@ -247,11 +232,11 @@ def pace(window: Literal["hour", "day"], counts: Iterable[int]) -> Pace:
 def _most_of(mean: float, shape: float) -> int:
     """The largest count that is not yet unlikely."""
     below, above = 0, 1
-    while poisson_gamma_tail(above + 1, mean, shape) >= UNLIKELY:
+    while poisson_gamma_tail(above + 1, mean, shape) >= UNLIKELY_RATE:
         below, above = above, above * 2
     while above - below > 1:
         middle = (below + above) // 2
-        unlikely = poisson_gamma_tail(middle + 1, mean, shape) < UNLIKELY
+        unlikely = poisson_gamma_tail(middle + 1, mean, shape) < UNLIKELY_RATE
         below, above = (below, middle) if unlikely else (middle, above)
     return above
 
@@ -272,14 +257,16 @@ class Clock:
         if chance >= UNLIKELY_HOUR:
             return None
         return (
-            f"it is {at.astimezone(UTC):%H:%M} UTC, when it does not write: of its last "
-            f"{self.of} writes those at times as unusual are {_percent(chance)}; usual is "
-            f"{self._usual()}"
+            f"it is {at.astimezone(UTC):%H:%M} UTC, when it does not write: by the last {self.of} "
+            f"quarters of an hour in which it did, times as unusual are {percent(chance)}; "
+            f"usual is {self._usual()}"
         )
 
     def figure(self) -> Figure:
         """The same for people."""
         rare = [chance < UNLIKELY_HOUR for chance in self.chances]
+        if min(self.chances) >= 1:
+            return Figure("hour", self.of, "not known yet")
         flags = f"{_spans(rare)} UTC" if any(rare) else "no time of the day yet"
         return Figure("hour", self.of, self._usual(), flags)
 
@@ -287,38 +274,42 @@ class Clock:
         return f"{_spans([chance >= 1 / 20 for chance in self.chances])} UTC"
 
 
-def clock(times: Sequence[datetime]) -> Clock:
-    """The times of day, smoothed around the clock.
+def clock(times: Iterable[datetime], least: int = 1) -> Clock:
+    """The times of day, smoothed around the clock. Of fewer than `least` none is unusual.
 
-    Quarters of an hour, smoothed by a normal kernel of 45 minutes that wraps around midnight,
-    with half a write spread evenly over the day as the prior. How unusual a time is: the share
+    A quarter of an hour in which it wrote counts once, so that a batch is not taken for a habit.
+    Quarters of an hour, smoothed by a normal kernel that wraps around midnight, 45 minutes wide
+    for 2,000 writes and wider for fewer, by n^(-1/5) (Silverman 1986, 3.4), with half a write
+    spread evenly over the day as the prior. How unusual a time is: the share
     of all times that are as unlikely or more so, the complement of its highest-density region
     (Hyndman 1996). A change to summer time is within the kernel.
     """
-    counts = Counter(_bin(at) for at in times)
-    kernel = _kernel()
-    whole = len(times) + _PRIOR_OF_TIME
+    quarters = {int(at.timestamp()) // _QUARTER for at in times}
+    if len(quarters) < least:
+        return Clock(len(quarters), (1.0,) * _BINS)
+    counts = Counter(quarter % _BINS for quarter in quarters)
+    kernel = _kernel(len(quarters))
+    whole = len(quarters) + _PRIOR_OF_TIME
     density = [
         (sum(counts[(b - d) % _BINS] * k for d, k in kernel.items()) + _PRIOR_OF_TIME / _BINS)
         / whole
         for b in range(_BINS)
     ]
     chances = tuple(sum(f for f in density if f <= here * _EVEN) for here in density)
-    return Clock(len(times), chances)
+    return Clock(len(quarters), chances)
 
 
-def _kernel() -> dict[int, float]:
+def _kernel(of: int) -> dict[int, float]:
     """The weights of the quarters around one, by their distance; they sum to 1."""
     half = _BINS // 2
-    width = _KERNEL * _BINS
+    width = _KERNEL * _BINS * (_KERNEL_OF / max(of, 1)) ** 0.2
     weights = {d: math.exp(-((d / width) ** 2) / 2) for d in range(-half, half)}
     whole = sum(weights.values())
-    return {d: weight / whole for d, weight in weights.items() if weight / whole > UNLIKELY / 100}
+    return {d: weight / whole for d, weight in weights.items() if weight / whole > _NOTHING}
 
 
 def _bin(at: datetime) -> int:
-    here = at.astimezone(UTC)
-    return (here.hour * 60 + here.minute) * _BINS // 1_440
+    return int(at.timestamp()) // _QUARTER % _BINS
 
 
 def _spans(chosen: Sequence[bool]) -> str:
@@ -335,165 +326,3 @@ def _spans(chosen: Sequence[bool]) -> str:
 
 def _moment(quarter: int) -> str:
     return f"{quarter // 4:02}:{quarter % 4 * 15:02}"
-
-
-# Targets
-
-
-@dataclass(frozen=True)
-class Targets:
-    """Whom or what it writes to, how often each; and how likely one as rare is."""
-
-    what: str
-    seen: Mapping[str, int]
-    of: int
-    by_count: Mapping[int, int]
-
-    def chance(self, target: str) -> float:
-        """How likely a target is that was seen no more often than this one.
-
-        With this write counted: the share of writes to targets that have at most as many. For
-        one never seen this is Good and Turing's share of what is yet to come, (N1 + 1)/(n + 1),
-        N1 being the targets seen once (Good 1953). So an agent whose every target is new is not
-        flagged for a new one.
-        """
-        times = self.seen.get(target, 0)
-        rarer = sum(n * k for n, k in self.by_count.items() if n <= times + 1)
-        return min((rarer + 1) / (self.of + 1), 1.0)
-
-    def flag(self, target: str, with_: Sequence[tuple[Spread, float]] = ()) -> str | None:
-        """Why a target is unusual, in words; None if it is not. `with_`: the write's numbers."""
-        chance, times = self.chance(target), self.seen.get(target, 0)
-        seen = f"was seen {_times(times)} in the last {self.of} writes"
-        if chance < UNLIKELY_TARGET:
-            return f"{self.what} {_short(target)} {seen}: targets as rare are {_percent(chance)}"
-        for spread, value in with_ if times == 0 else ():
-            high = spread.at_least(value)
-            if chance * high < UNLIKELY_BOTH:
-                return (
-                    f"{self.what} {_short(target)} {seen}, and {spread.what} {number(value)} is "
-                    f"high at once: new targets are {_percent(chance)}, numbers so high "
-                    f"{_percent(high)}"
-                )
-        return None
-
-    def figure(self) -> Figure:
-        """The same for people."""
-        often = sorted(self.seen.items(), key=lambda each: (-each[1], each[0]))[:3]
-        top = ", ".join(f"{_short(name)} ({count / self.of:.0%})" for name, count in often)
-        fresh = self.chance("\0never")
-        usual = f"{len(self.seen)} different, most often {top}; {_percent(fresh)} are new ones"
-        rare = [count for count in range(3) if self._rare(count)]
-        if rare:
-            flags = f"seen {_times(max(rare))} or less" if max(rare) else "one never seen"
-        elif fresh >= 1:
-            flags = "none: every target is a new one"
-        else:
-            share = min(UNLIKELY_BOTH / fresh, 1.0)
-            flags = f"one never seen with a number among the highest {_percent(share)}"
-        return Figure(f"target: {self.what}", self.of, usual, flags)
-
-    def _rare(self, times: int) -> bool:
-        known = [name for name, count in self.seen.items() if count == times]
-        return bool(times == 0 or known) and self.chance((known or ["\0never"])[0]) < (
-            UNLIKELY_TARGET
-        )
-
-
-def targets(what: str, values: Iterable[str]) -> Targets:
-    """Whom or what it writes to, from the targets of its writes."""
-    seen = Counter(values)
-    return Targets(what, seen, seen.total(), Counter(seen.values()))
-
-
-# Shares
-
-
-@dataclass(frozen=True)
-class Share:
-    """A share among the last so many, as a p-chart has it. More than `most` are flagged.
-
-    `most` is None while it is not known yet.
-    """
-
-    what: str
-    of: int
-    yes: int
-    window: int
-    most: int | None
-
-    def flag(self, count: int) -> str | None:
-        """Why so many of the window are too many, in words; None if they are not."""
-        if self.most is None or count <= self.most:
-            return None
-        return (
-            f"{count} of the last {self.window} {self.what}: normal is {_percent(self.usual)}, "
-            f"and more than {self.most} are flagged"
-        )
-
-    @property
-    def usual(self) -> float:
-        """The share that is normal, 0..1."""
-        return self.yes / self.of if self.of else 0.0
-
-    def figure(self, name: str) -> Figure:
-        """The same for people."""
-        if self.most is None:
-            return Figure(name, self.of, f"not known before {2 * self.window} were seen")
-        usual = f"{_percent(self.usual)} {self.what}"
-        never = self.most >= self.window
-        flags = "no share" if never else f"more than {self.most} of the last {self.window}"
-        return Figure(name, self.of, usual, flags)
-
-
-def share(what: str, past: Sequence[bool], window: int = LAST) -> Share:
-    """A share, from the past in its order.
-
-    The upper control limit of a p-chart (Shewhart; Montgomery, Introduction to Statistical
-    Quality Control, 7.2), exact instead of by three sigmas: the count of the window is
-    beta-binomial, given the past and Jeffreys' prior. What comes in runs varies more than that,
-    so that no window of the past may have had more either, but for `RARE` of them.
-    """
-    of, yes = len(past), sum(past)
-    if of < 2 * window:
-        return Share(what, of, yes, window, None)
-    prior = (yes + 0.5, of - yes + 0.5)
-    likely = (x for x in range(window + 1) if beta_binomial_tail(x + 1, window, *prior) < UNLIKELY)
-    windows = sorted(_moving(past, window))
-    beyond = windows[-1 - int(len(windows) * RARE)]
-    return Share(what, of, yes, window, max(next(likely, window), beyond))
-
-
-def _moving(past: Sequence[bool], window: int) -> list[int]:
-    """How many there were in each window of the past."""
-    count = sum(past[:window])
-    counts = [count]
-    for before, after in zip(past, past[window:], strict=False):
-        count += after - before
-        counts.append(count)
-    return counts
-
-
-# Words
-
-
-def number(value: float) -> str:
-    """A number, as short as it says enough."""
-    if value == int(value) and abs(value) < 1e15:  # noqa: PLR2004  # whole numbers are exact up to there
-        return f"{int(value)}"
-    digits = 2 if abs(value) >= 1 else 4
-    return f"{value:.{digits}f}" if 1e-3 <= abs(value) < 1e15 else f"{value:.3g}"  # noqa: PLR2004  # the same
-
-
-def _percent(share_: float) -> str:
-    percent = share_ * 100
-    return f"{percent:.0f} %" if percent >= _TELLING / 5 else f"{percent:.2g} %"
-
-
-def _times(count: int) -> str:
-    return {0: "never", 1: "once"}.get(count, f"{count} times")
-
-
-def _short(text: str) -> str:
-    shown = ascii(text) if not text.isprintable() else repr(text)
-    return shown if len(shown) <= _TELLING else f"{shown[:_TELLING]}..."

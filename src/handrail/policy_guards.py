@@ -160,7 +160,7 @@ def _watch(value: object) -> Watched:
 def _positive(value: object) -> Decimal:
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not _NUMBER.fullmatch(text) or Decimal(text) <= 0:
-        raise wrong(f"{shown(value)} is no positive number", "write it like 6 or 3.5")
+        raise wrong(f"{shown(value)} is no positive number", "write it like 4 or 3.5")
     return Decimal(text)
 
 
@@ -206,7 +206,7 @@ class NormalDoc(Doc):
 
     learn: Annotated[StrictInt, Field(ge=2, le=100_000)] = 30
     watch: Watch
-    z: Positive = Decimal(6)
+    z: Positive = Decimal(4)
 
 
 class ReviewDoc(Doc):

@@ -16,21 +16,9 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.actions import Finding, Kind
 from handrail.ledger.history import PastVerdict, PastWrite, Rates
-from handrail.normal import (
-    LAST,
-    Clock,
-    Figure,
-    Pace,
-    Share,
-    Spread,
-    Targets,
-    amounts,
-    clock,
-    confidences,
-    pace,
-    share,
-    targets,
-)
+from handrail.normal import Clock, Pace, Spread, amounts, clock, confidences, pace
+from handrail.normal_kinds import LAST, Share, Targets, share, targets
+from handrail.normal_words import Figure
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -192,7 +180,7 @@ class Watch:
             },
             confidence=confidences(sure, z) if watch_sure else None,
             unsure=unsure,
-            hour=clock([row.at for row in rows]) if asked.hour else None,
+            hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
             paces=_paces(rates) if rates is not None and asked.rate else (),
             mix=mix,
             guarded=guarded,
