@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from temporalio.api.common.v1 import Payload
 
+LIFTED = "lifted"
+"""The signal that a stop is over: a case that waits for its end asks the door again. It carries
+nothing, and nobody need prove it: the door is asked in any case."""
+
 MAX_RULING = 64 * 1024
 """Bytes of the largest ruling that is looked at."""
 

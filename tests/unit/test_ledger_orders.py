@@ -46,8 +46,9 @@ class Opened(Ledger):
 
 
 def stop(agent: str = "a", **more: Any) -> OrderRow:
-    given: dict[str, Any] = {"id": uuid4().hex, "kind": "stop", "agent": agent, "by": ANA}
-    return OrderRow(**given | {"at": NOW} | more)
+    given: dict[str, Any] = {"id": uuid4().hex, "kind": "stop", "agent": agent}
+    given |= {"by": ANA, "at": NOW}
+    return OrderRow(**given | more)
 
 
 async def stopped(ledger: Opened, case: str = "a:1", step: str | None = "pay") -> OrderRow | None:

@@ -1,0 +1,252 @@
+"""What a steward has done in the worker: orders are judged and kept, and what is in force said."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from temporalio import activity
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail import control
+from handrail.exceptions import ConfigurationError
+from handrail.humans import server_time
+from handrail.keyring import Trust
+from handrail.ledger import FLEET, Ledger, OrderRow
+from handrail.orders import WHOLE, Order, row_of, target_of
+from handrail.policy import AgentShape, Policy, PolicyFile
+from handrail.policy_parts import Setting
+from handrail.signals import LIFTED
+from handrail.states import State
+from handrail.stepping import Activity
+from handrail.steward import ENTER, LOOK, WAKE
+from handrail.stewardship import Entered, Entering, Picture, Stand, Standing, StepView
+
+log = logging.getLogger("handrail.steward")
+
+
+@dataclass(frozen=True)
+class Stewarding:
+    """The activities of one agent's steward. `others`: the policies of its whole fleet."""
+
+    agent: str
+    shape: AgentShape
+    policy: PolicyFile
+    ledger: Ledger
+    trust: Trust = field(default_factory=Trust)
+    others: Sequence[PolicyFile] = ()
+
+    def activities(self) -> list[Activity]:
+        """Them, to be registered with the worker of the agent."""
+
+        @activity.defn(name=ENTER)
+        async def enter(entering: Entering) -> Entered:
+            return await self.enter(entering)
+
+        @activity.defn(name=LOOK)
+        async def look(agent: str) -> Picture:
+            del agent
+            return await self.look()
+
+        @activity.defn(name=WAKE)
+        async def wake(agent: str) -> None:
+            del agent
+            await self.wake()
+
+        return [enter, look, wake]
+
+    # Orders
+
+    async def enter(self, entering: Entering) -> Entered:
+        """Judge an order, and keep it if it counts.
+
+        Raises:
+            PolicyError: if the policy cannot be read, and the order is none to stop.
+            KeyringError: if the keyring cannot be used; the same.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        match entering.order.kind:
+            case "stop":
+                return await self._stop(entering)
+            case "lift":
+                return await self._lift(entering)
+            case "level":
+                return await self._level(entering)
+
+    async def _stop(self, entering: Entering) -> Entered:
+        """A stop is taken whoever gives it; who is shown to have is said all the same."""
+        order = entering.order
+        await self.ledger.order(row_of(order, entering.statements))
+        people = self._proven(order, entering.statements)
+        known = order.step is None or order.step in self.shape.writes
+        why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
+        return Entered(stand=Stand.IN_FORCE, why=why, proven=bool(people), people=people)
+
+    async def _lift(self, entering: Entering) -> Entered:
+        order = entering.order
+        row = await self.ledger.order_of(order.lifts or "")
+        if row is None or row.agent not in {self.agent, FLEET}:
+            return _refused(f"{self.agent} has no order {order.lifts}")
+        if row.ended is not None:
+            return Entered(stand=Stand.DONE, why=f"it was over already: {row.ended_why}")
+        # What is for every agent is lifted by whoever may lift it for each of them.
+        policies = [self.policy.current()]
+        if row.agent == FLEET:
+            policies += [each.current() for each in self.others]
+        two = row.kind == "level" and await self._two_for(row, policies[0])
+        waits = False
+        for policy in policies:
+            lacks = self._lacking(entering, policy, two=two)
+            if lacks is not None and not self._waits(entering, policy):
+                return _refused(lacks)
+            waits = waits or lacks is not None
+        people = self._proven(order, entering.statements)
+        proven = bool(people)
+        if waits:
+            why = "it takes a second person"
+            return Entered(stand=Stand.WAITING, why=why, proven=proven, people=people)
+        now, why = server_time(), order.why
+        await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
+        return Entered(stand=Stand.DONE, proven=proven, people=people)
+
+    async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
+        """Whether what comes back when a level is lifted takes two people to set."""
+        rows = await self.ledger.orders(self.agent, live=True)
+        left = [each for each in rows if each.id != row.id]
+        for step in self._steps(row.step):
+            now, then = (self._setting(some, step, policy) for some in (rows, left))
+            if control.exceeds(then, now) and then.level in policy.control.two:
+                return True
+        return False
+
+    async def _level(self, entering: Entering) -> Entered:
+        order, policy = entering.order, self.policy.current()
+        steps = self._steps(order.step)
+        if not steps:
+            known = ", ".join(self.shape.writes)
+            return _refused(f"{self.agent} has no write {order.step}; there are: {known}")
+        rows = await self.ledger.orders(self.agent, live=True)
+        new = control.asked_for(order)
+        raised = any(control.exceeds(new, self._setting(rows, step, policy)) for step in steps)
+        lacks = self._lacking(entering, policy)
+        people = self._proven(order, entering.statements)
+        proven = bool(people)
+        if raised and lacks is not None:
+            if self._waits(entering, policy):
+                return Entered(stand=Stand.WAITING, why=lacks, proven=proven, people=people)
+            return _refused(lacks)
+        # What lowers unproven is put over what was there, and takes nothing of it away.
+        older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
+        row = row_of(order, entering.statements)
+        await self.ledger.order(row, replacing=older if lacks is None else ())
+        why = _capped(order, policy, steps)
+        return Entered(stand=Stand.IN_FORCE, why=why, proven=proven, people=people)
+
+    def _steps(self, step: str | None) -> list[str]:
+        """The writes that an order is for; without a step not those that take others back."""
+        writes = self.shape.writes.values()
+        return [w.name for w in writes if w.name == step or (step is None and not w.undoes)]
+
+    def _setting(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting:
+        return self._made(rows, step, policy) or policy.own_setting(step)
+
+    def _made(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting | None:
+        return control.setting(rows, step, policy, self.trust.keys(), self._proof(policy))
+
+    def _lacking(
+        self, entering: Entering, policy: Policy, *, two: bool | None = None
+    ) -> str | None:
+        keys, proof, now = self.trust.keys(), self._proof(policy), server_time()
+        statements = entering.statements
+        return control.lacking(entering.order, statements, policy, keys, proof, now, two=two)
+
+    def _waits(self, entering: Entering, policy: Policy) -> bool:
+        keys, proof = self.trust.keys(), self._proof(policy)
+        return control.waits(entering.order, entering.statements, policy, keys, proof)
+
+    def _proof(self, policy: Policy) -> Literal["required", "unproven"]:
+        return policy.proof or self.trust.proof
+
+    def _proven(self, order: Order | None, statements: Sequence[str]) -> tuple[str, ...]:
+        """Who is shown by their signature to have given an order."""
+        if order is None:
+            return ()
+        try:
+            keys = self.trust.keys()
+        except ConfigurationError as error:
+            log.warning("the keyring cannot be used, so nobody is proven: %s", error)
+            return ()
+        return control.proven(order, statements, keys)
+
+    # What is in force
+
+    async def look(self) -> Picture:
+        """What is in force for the agent now.
+
+        Raises:
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        rows = await self.ledger.orders(self.agent, live=True)
+        stops = tuple(self._standing(row) for row in rows if row.kind == "stop")
+        now = server_time()
+        try:
+            policy = self.policy.current()
+            steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
+        except ConfigurationError as error:
+            return Picture(at=now, fault=str(error)[:1_000], stops=stops)
+        people = policy.control.people
+        return Picture(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
+
+    def _standing(self, row: OrderRow) -> Standing:
+        proven = bool(self._proven(control.read_row(row), row.proofs))
+        what = target_of(row).words
+        return Standing(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
+
+    def _view(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> StepView:
+        made, own = self._made(rows, step, policy), policy.own_setting(step)
+        given = made or own
+        level = policy.capped(step, given.level)
+        label = made.label if made is not None else ""
+        if level is not given.level:
+            label = f"{label}; {level} instead of {given}: {policy.why_capped(step)}".lstrip("; ")
+        share = given.rollout if level is given.level else WHOLE
+        return StepView(step=step, level=level, rollout=share, label=label, filed=str(own))
+
+    # After a stop
+
+    async def wake(self) -> None:
+        """Have the cases go on that waited for the end of a stop.
+
+        What is not heard of it asks again by itself after a while.
+        """
+        client = activity.client()
+        query = (
+            f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' "
+            "AND ExecutionStatus = 'Running'"
+        )
+        async for case in client.list_workflows(query):
+            activity.heartbeat()
+            try:
+                await client.get_workflow_handle(case.id).signal(LIFTED)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    log.warning("%s could not be told that a stop is over: %s", case.id, error)
+
+
+def _refused(why: str) -> Entered:
+    return Entered(stand=Stand.REFUSED, why=why[:1_000])
+
+
+def _capped(order: Order, policy: Policy, steps: Sequence[str]) -> str:
+    """What a level comes to less than it says, in words."""
+    level = order.level
+    if level is None:
+        return ""
+    most = {step: policy.capped(step, level) for step in steps}
+    return "; ".join(
+        f"{step} is {most[step]} all the same: {policy.why_capped(step)}"
+        for step in steps
+        if most[step] is not level
+    )
