@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Parameter
 
+from handrail.cli.after_app import incidents, pilot, review
 from handrail.cli.common import (
     AT_ONCE,
     LOOK,
@@ -56,6 +57,9 @@ app.command(keys)
 app.command(mandates)
 app.command(group=RULE)(rulings)
 app.command(group=RULE)(approvers)
+app.command(review)
+app.command(incidents)
+app.command(group=LOOK)(pilot)
 
 
 def run(argv: list[str]) -> int:
