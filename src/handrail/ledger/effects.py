@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import Limit, Receipt
+from handrail.actions import Duplicates, Limit, Receipt
 from handrail.exceptions import HandrailError
-from handrail.ledger import mandates, rulings
+from handrail.ledger import limits as counted
+from handrail.ledger import mandates, orders, policies, rulings, verdicts
 from handrail.ledger.database import Database, Insert
 from handrail.ledger.tables import effects as _effects
 
@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from pydantic import JsonValue
+
+    from handrail.ledger.orders import OrderRow
+    from handrail.ledger.policies import PolicyRow
+    from handrail.ledger.verdicts import VerdictRow
 
 
 class EffectState(StrEnum):
@@ -76,37 +80,66 @@ class EffectRow:
     begun: datetime
     receipt: Receipt | None
     error: str | None
+    alone: bool | None = None
 
 
 @dataclass(frozen=True)
 class Begun:
-    """The intent stands. `before` is None when it is new, or says what was there already."""
+    """The intent stands. `before` is None when it is new, or says what was there already.
+
+    `stop`: a stop that came after it was begun.
+    """
 
     before: EffectRow | None
+    stop: Stopped | None = None
 
 
-class OverLimit(HandrailError):  # says what happened, and is caught by the door
-    """The intent would exceed a limit; nothing was recorded."""
+@dataclass(frozen=True)
+class Situation:
+    """What a door must know before it judges, of one moment.
 
-    def __init__(self, limit: Limit, used: Decimal) -> None:
-        """Say which limit, and how much of it is `used` without this intent."""
-        self.limit = limit
-        self.used = used
-        super().__init__(f"limit {limit.text}: {used} of it is used")
+    `effect`: what is known under the key, if anything. `orders`: the stops and levels in force
+    for its agent and case. `policy`: which version of the agent's policy is in force; None
+    before any was loaded.
+    """
+
+    effect: EffectRow | None
+    orders: tuple[OrderRow, ...]
+    policy: PolicyRow | None
+
+
+class Stopped(HandrailError):  # says what happened, and is caught by the door
+    """A stop is in force; nothing was recorded."""
+
+    def __init__(self, order: OrderRow) -> None:
+        """Name the `order`; who gave it, when and why is said of it by `handrail.control`."""
+        self.order = order
+        super().__init__(f"the stop {order.id} is in force")
 
 
 class Effects(Database):
     """The effects of a ledger."""
 
-    async def begin(self, intent: Intent, limits: Sequence[Limit] = ()) -> Begun:
+    async def begin(
+        self,
+        intent: Intent,
+        limits: Sequence[Limit] = (),
+        duplicates: Duplicates | None = None,
+        verdict: VerdictRow | None = None,
+        *,
+        ordered: bool = False,
+    ) -> Begun:
         """Commit an intent before its effect, or say what is there under its key.
 
         Limits are counted in the same transaction, including this intent, over
         everything that was done or may have been. An intent that was there and is
         known not to have happened is taken over as new. In the same transaction the
-        rulings and mandates that allow it are marked as used, by this key.
+        rulings and mandates that allow it are marked as used, by this key, and the `verdict`
+        is kept. `ordered`: only a stop of this very step forbids it.
 
         Raises:
+            Stopped: if a stop is in force that forbids it; the same.
+            Duplicate: if `duplicates` finds the like done before; the same.
             OverLimit: if a limit would be exceeded; nothing is recorded.
             RulingUsed: if a ruling was used under another key, or is not recorded; the same.
             MandateSpent: if a mandate has no use left, or is revoked; the same.
@@ -114,14 +147,20 @@ class Effects(Database):
         """
 
         def transaction(connection: sa.Connection) -> Begun:
-            if limits and not self._sqlite:
-                lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(intent.agent))
-                connection.execute(sa.select(lock))
+            counted.lock(connection, intent)
+            # Before the intent: no stop comes between.
+            stop = _stop(connection, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
-                return Begun(before)
-            for limit in limits:
-                _within(connection, intent, limit)
+                return Begun(before, stop)
+            if stop is not None:
+                raise stop
+            counted.within(connection, intent, limits)
+            if duplicates is not None:
+                counted.repeated(connection, intent, duplicates)
+            if verdict is not None:
+                verdicts.keep(connection, verdict)
+            counted.count(connection, intent)
             if intent.uses:
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
@@ -130,19 +169,39 @@ class Effects(Database):
 
         return await self._run(transaction)
 
-    async def preview(self, intent: Intent, limits: Sequence[Limit]) -> None:
-        """Say now what `begin` would say of the limits, and record nothing.
+    async def preview(
+        self, intent: Intent, limits: Sequence[Limit], duplicates: Duplicates | None = None
+    ) -> None:
+        """Say now what `begin` would say of limits and duplicates, and record nothing.
 
         Raises:
             OverLimit: if a limit would be exceeded.
+            Duplicate: if the like was done before.
         """
 
         def transaction(connection: sa.Connection) -> None:
-            for limit in limits:
-                _within(connection, intent, limit)
+            counted.lock(connection, intent)
+            counted.within(connection, intent, limits)
+            if duplicates is not None:
+                counted.repeated(connection, intent, duplicates)
 
-        if limits:
+        if limits or duplicates:
             await self._run(transaction)
+
+    async def situation(self, agent: str, case: str, key: str | None = None) -> Situation:
+        """What a door must know before it judges, in one look. `key`: of the write."""
+
+        def look(connection: sa.Connection) -> Situation:
+            effect = None
+            if key is not None:
+                effect = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
+            return Situation(
+                effect=None if effect is None else _row(effect),
+                orders=orders.live(connection, agent, case),
+                policy=policies.in_force(connection, agent),
+            )
+
+        return await self._run(look)
 
     async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
         """Become the owner of an intent whose owner is gone. False if another was faster."""
@@ -191,7 +250,15 @@ class Effects(Database):
             .where(_effects.c.state == EffectState.INTENDED)
             .values(state=EffectState.TAKEN_BACK.value)
         )
-        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+
+        def transaction(connection: sa.Connection) -> bool:
+            counted.lock_for(connection, row.key)
+            taken = connection.execute(statement).rowcount == 1
+            if taken:
+                counted.give_back(connection, row.key)
+            return taken
+
+        return await self._run(transaction)
 
     async def finish(self, receipt: Receipt, error: str | None = None) -> None:
         """Commit the receipt of an effect that happened."""
@@ -237,17 +304,26 @@ class Effects(Database):
             "b_receipt": receipt,
             "b_error": error,
         }
-        statement = _END
+        intended = _effects.c.state == EffectState.INTENDED.value
+        statement = _END.where(intended)
         if owner is not None:
-            intended = _effects.c.state == EffectState.INTENDED.value
-            statement = _END.where(_effects.c.owner == owner, intended)
+            statement = statement.where(_effects.c.owner == owner)
 
-        def transaction(connection: sa.Connection) -> None:
-            ended = connection.execute(statement, values).rowcount == 1
-            if ended and state is EffectState.NOT_DONE:
+        def not_done(connection: sa.Connection) -> None:
+            counted.lock_for(connection, key)
+            if connection.execute(statement, values).rowcount == 1:
                 mandates.give_back(connection, key)
+                counted.give_back(connection, key)
 
-        await self._run(transaction)
+        def done(connection: sa.Connection) -> None:
+            if connection.execute(statement, values).rowcount == 1:
+                return
+            counted.lock_for(connection, key)
+            # It was taken for not done, and happened all the same.
+            if connection.execute(_END, values).rowcount == 1:
+                counted.count_again(connection, key)
+
+        await self._run(not_done if state is EffectState.NOT_DONE else done)
 
 
 def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None:
@@ -282,6 +358,14 @@ def _values(intent: Intent) -> dict[str, Any]:
     }
 
 
+def _stop(connection: sa.Connection, intent: Intent, *, ordered: bool) -> Stopped | None:
+    """The stop that forbids a write. What a human orders back only one of its own step does."""
+    order = orders.stopping(connection, intent.agent, intent.step, intent.case)
+    if order is None or (ordered and order.step != intent.step):
+        return None
+    return Stopped(order)
+
+
 _insert = Insert(_effects)
 _ONE = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key")).with_for_update()
 _FORBID = (
@@ -304,31 +388,6 @@ _END = (
 )
 
 
-def _within(connection: sa.Connection, intent: Intent, limit: Limit) -> None:
-    """Check one limit. The sum is exact: decimals are added here, not by the database."""
-    since = datetime.now(UTC) - limit.window
-    others = (
-        _effects.c.agent == intent.agent,
-        _effects.c.step == intent.step,
-        _effects.c.begun > since.timestamp(),
-        _effects.c.state.in_([EffectState.INTENDED, EffectState.DONE]),
-        _effects.c.key != intent.key,
-    )
-    if limit.field is None:
-        number = sa.select(sa.func.count()).select_from(_effects).where(*others)
-        used = Decimal(connection.execute(number).scalar_one())
-    else:
-        actions = connection.execute(sa.select(_effects.c.action).where(*others)).scalars()
-        used = sum((_share(limit, json.loads(text)) for text in actions), Decimal(0))
-    if used + _share(limit, intent.action) > limit.cap:
-        raise OverLimit(limit, used)
-
-
-def _share(limit: Limit, action: Mapping[str, JsonValue]) -> Decimal:
-    # What is negative gives nothing back: a credit must not make room for more payments.
-    return Decimal(1) if limit.field is None else max(Decimal(str(action[limit.field])), Decimal(0))
-
-
 def _row(found: Any) -> EffectRow:
     return EffectRow(
         key=found["key"],
@@ -341,4 +400,5 @@ def _row(found: Any) -> EffectRow:
         begun=datetime.fromtimestamp(found["begun"], UTC),
         receipt=Receipt.model_validate_json(found["receipt"]) if found["receipt"] else None,
         error=found["error"],
+        alone=found["alone"],
     )

@@ -142,6 +142,37 @@ orders = sa.Table(
     sa.Column("ended_proofs", sa.Text),
     sa.Index("handrail_orders_live", "agent", "ended"),
 )
+counters = sa.Table(
+    "handrail_counters",
+    meta,
+    sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("step", sa.String(100), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("since", sa.Float, nullable=False),
+    sa.Index("handrail_counters_named", "agent", "step", "name", unique=True),
+)
+counted = sa.Table(
+    "handrail_counted",
+    meta,
+    sa.Column("counter", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("grp", sa.String(300), primary_key=True),
+    sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("effect", sa.String(400), nullable=False, index=True),
+    sa.Column("amount", sa.Text, nullable=False),
+    sa.Column("total", sa.Text, nullable=False),
+    sa.Column("of_at", sa.Float),
+    sa.Index("handrail_counted_window", "counter", "grp", "at", "seq"),
+    sa.Index(
+        "handrail_counted_given_back",
+        "counter",
+        "grp",
+        "at",
+        sqlite_where=sa.text("of_at IS NOT NULL"),
+        postgresql_where=sa.text("of_at IS NOT NULL"),
+    ),
+)
 spending = sa.Table(
     "handrail_spending",
     meta,
@@ -255,7 +286,7 @@ def _guards_remember(connection: sa.Connection) -> None:
         if name not in known:
             connection.execute(sa.text(f"ALTER TABLE {effects.name} ADD COLUMN {name} {kind}"))
     made = [verdicts, policies, orders, spending, reviews, review_answers, incidents]
-    meta.create_all(connection, tables=made)
+    meta.create_all(connection, tables=[*made, counters, counted])
 
 
 _MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {

@@ -1,0 +1,241 @@
+"""Running totals: what was used of a limit in any window, without adding up the window.
+
+Each row of a group carries the total up to and with itself, so that what a window holds is one
+total less another, whatever its length. What is given back is a row of its own that takes the
+amount off again; a window that holds the giving back, but not what is given back, does not
+count it. Amounts are decimals in text, added here and never by the database: exact.
+
+Whoever adds holds the lock of the agent, so rows of a group are in one order for all.
+"""
+
+from __future__ import annotations
+
+import decimal
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from handrail.ledger.database import Insert
+from handrail.ledger.tables import counted as _counted
+from handrail.ledger.tables import counters as _counters
+
+EXACT = decimal.Context(prec=200, traps=[decimal.InvalidOperation])
+"""Of sums: more digits than a sum of amounts that any limit allows."""
+
+_SKEW = 60.0
+"""Seconds by which the clocks of workers may differ."""
+
+
+@dataclass(frozen=True)
+class Counted:
+    """One amount of one effect, as it was counted in a group at a time (seconds since 1970)."""
+
+    group: str
+    effect: str
+    amount: Decimal
+    at: float
+
+
+def lock(connection: sa.Connection, agent: str) -> None:
+    """Let nobody else count for this agent until the transaction ends.
+
+    SQLite has one writer at a time anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(_LOCK, {"b_agent": agent})
+
+
+def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> tuple[int, float]:
+    """The number of a counter, and since when it is complete; new ones are complete from now on.
+
+    A new one counts nothing from before: `since` is infinite until somebody sets it.
+    """
+    which = {"b_agent": agent, "b_step": step, "b_name": name}
+    found = connection.execute(_COUNTER, which).one_or_none()
+    if found is None:
+        values = {"agent": agent, "step": step, "name": name, "since": _NEVER}
+        _insert_counter(connection, values)
+        found = connection.execute(_COUNTER, which).one()
+    return found[0], found[1]
+
+
+def counters_of(connection: sa.Connection, agent: str, *steps: str) -> list[tuple[int, str]]:
+    """The numbers and names of all that is counted of these steps."""
+    found = connection.execute(_COUNTERS, {"b_agent": agent, "b_steps": steps})
+    return [(row[0], row[1]) for row in found]
+
+
+def total(connection: sa.Connection, counter: int, group: str, since: float) -> Decimal:
+    """What was counted in a group after `since`, without what was given back."""
+    which = {"b_counter": counter, "b_grp": group, "b_since": since}
+    last, base = connection.execute(_TOTALS, which).one()
+    if last is None:
+        return Decimal(0)
+    early = connection.execute(_GIVEN_BACK, which).scalars()
+    found = EXACT.subtract(Decimal(last), Decimal(base or 0))
+    for amount in early:
+        found = EXACT.subtract(found, Decimal(amount))
+    return found
+
+
+def add(connection: sa.Connection, counter: int, row: Counted) -> None:
+    """Count an amount. The lock of the agent must be held."""
+    _append(connection, counter, row, None)
+
+
+def refill(connection: sa.Connection, counter: int, since: float, rows: Iterable[Counted]) -> None:
+    """Count everything anew: `rows`, in the order of their time, are all since `since`."""
+    connection.execute(sa.delete(_counted).where(_counted.c.counter == counter))
+    seqs: dict[str, int] = defaultdict(int)
+    totals: dict[str, Decimal] = defaultdict(Decimal)
+    values: list[dict[str, Any]] = []
+    for row in rows:
+        seqs[row.group] += 1
+        totals[row.group] = EXACT.add(totals[row.group], row.amount)
+        values.append(_values(counter, row, seqs[row.group], totals[row.group], None))
+    if values:
+        connection.execute(_INSERT, values)
+    connection.execute(_SINCE, {"b_counter": counter, "b_since": since})
+
+
+def give_back(connection: sa.Connection, effect: str, now: float) -> None:
+    """Take off what was counted of an effect that did not happen. The lock must be held."""
+    for counter, row in _live(connection, effect):
+        negative = Counted(row.group, effect, -row.amount, now)
+        _append(connection, counter, negative, row.at)
+
+
+def is_counted(connection: sa.Connection, effect: str) -> bool:
+    """Whether an effect is counted anywhere now."""
+    return bool(_live(connection, effect))
+
+
+def latest(
+    connection: sa.Connection, counter: int, group: str, since: float, besides: str
+) -> tuple[str, float] | None:
+    """The last effect in a group after `since` that was not given back, and when it began."""
+    which = {"b_counter": counter, "b_grp": group, "b_since": since}
+    given_back: dict[tuple[str, float], int] = defaultdict(int)
+    with connection.execute(_NEWEST, which) as rows:
+        for effect, at, of_at in rows:
+            if of_at is not None:
+                given_back[effect, of_at] += 1
+            elif given_back[effect, at]:
+                given_back[effect, at] -= 1
+            elif effect != besides:
+                return effect, at
+    return None
+
+
+def _live(connection: sa.Connection, effect: str) -> list[tuple[int, Counted]]:
+    """What is counted of an effect, and was not given back."""
+    rows = connection.execute(_OF_EFFECT, {"b_effect": effect}).all()
+    given_back = [(row.counter, row.grp, row.of_at) for row in rows if row.of_at is not None]
+    found: list[tuple[int, Counted]] = []
+    for row in rows:
+        if row.of_at is not None:
+            continue
+        if (row.counter, row.grp, row.at) in given_back:
+            given_back.remove((row.counter, row.grp, row.at))
+        else:
+            found.append((row.counter, Counted(row.grp, effect, Decimal(row.amount), row.at)))
+    return found
+
+
+def _append(connection: sa.Connection, counter: int, row: Counted, of_at: float | None) -> None:
+    """Add a row behind the last one of its group, at no earlier time than that."""
+    which = {"b_counter": counter, "b_grp": row.group}
+    last = connection.execute(_LAST, which).one_or_none()
+    seq, at, before = (last.seq, last.at, Decimal(last.total)) if last else (0, row.at, Decimal(0))
+    if at > row.at + _SKEW:
+        # A clock was ahead, and no more: what was counted by it was counted by now at the latest.
+        for statement in _SET_BACK:
+            connection.execute(statement, which | {"b_now": row.at})
+        at = row.at
+    placed = Counted(row.group, row.effect, row.amount, max(at, row.at))
+    after = EXACT.add(before, row.amount)
+    of_at = None if of_at is None else min(of_at, placed.at)
+    connection.execute(_INSERT, _values(counter, placed, seq + 1, after, of_at))
+
+
+def _values(
+    counter: int, row: Counted, seq: int, after: Decimal, of_at: float | None
+) -> dict[str, Any]:
+    return {
+        "counter": counter,
+        "grp": row.group,
+        "seq": seq,
+        "at": row.at,
+        "effect": row.effect,
+        "amount": str(row.amount),
+        "total": str(after),
+        "of_at": of_at,
+    }
+
+
+_NEVER = 1e18
+_insert_counter = Insert(_counters)
+_INSERT = sa.insert(_counted)
+_LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("b_agent"))))
+_COUNTER = sa.select(_counters.c.id, _counters.c.since).where(
+    _counters.c.agent == sa.bindparam("b_agent"),
+    _counters.c.step == sa.bindparam("b_step"),
+    _counters.c.name == sa.bindparam("b_name"),
+)
+_COUNTERS = sa.select(_counters.c.id, _counters.c.name).where(
+    _counters.c.agent == sa.bindparam("b_agent"),
+    _counters.c.step.in_(sa.bindparam("b_steps", expanding=True)),
+)
+_SINCE = (
+    sa.update(_counters)
+    .where(_counters.c.id == sa.bindparam("b_counter"))
+    .values(since=sa.bindparam("b_since"))
+)
+_HERE = (
+    _counted.c.counter == sa.bindparam("b_counter"),
+    _counted.c.grp == sa.bindparam("b_grp"),
+)
+_AFTER = _counted.c.at > sa.bindparam("b_since", type_=sa.Float)
+_LAST = (
+    sa.select(_counted.c.seq, _counted.c.at, _counted.c.total)
+    .where(*_HERE)
+    .order_by(_counted.c.seq.desc())
+    .limit(1)
+)
+_TOTALS = sa.select(
+    sa.select(_counted.c.total)
+    .where(*_HERE)
+    .order_by(_counted.c.seq.desc())
+    .limit(1)
+    .scalar_subquery(),
+    sa.select(_counted.c.total)
+    .where(*_HERE, _counted.c.at <= sa.bindparam("b_since", type_=sa.Float))
+    .order_by(_counted.c.at.desc(), _counted.c.seq.desc())
+    .limit(1)
+    .scalar_subquery(),
+)
+_GIVEN_BACK = sa.select(_counted.c.amount).where(
+    *_HERE,
+    _AFTER,
+    _counted.c.of_at.is_not(None),
+    _counted.c.of_at <= sa.bindparam("b_since", type_=sa.Float),
+)
+_NEWEST = (
+    sa.select(_counted.c.effect, _counted.c.at, _counted.c.of_at)
+    .where(*_HERE, _AFTER)
+    .order_by(_counted.c.seq.desc())
+)
+_OF_EFFECT = (
+    sa.select(_counted)
+    .where(_counted.c.effect == sa.bindparam("b_effect"))
+    .order_by(_counted.c.counter, _counted.c.grp, _counted.c.seq)
+)
+_NOW = sa.bindparam("b_now", type_=sa.Float)
+_SET_BACK = (
+    sa.update(_counted).where(*_HERE, _counted.c.at > _NOW).values(at=_NOW),
+    sa.update(_counted).where(*_HERE, _counted.c.of_at > _NOW).values(of_at=_NOW),
+)

@@ -1,0 +1,320 @@
+"""Limits and duplicates: counted in the transaction in which a write begins.
+
+What has once been limited is counted ever after, also while no policy limits it, so that a
+limit that comes back finds nothing left out. What was never limited before is counted once,
+from the effects that are there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal, InvalidOperation
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, cast
+
+import sqlalchemy as sa
+
+from handrail.actions import Duplicates, Limit
+from handrail.exceptions import HandrailError
+from handrail.ledger import counting
+from handrail.ledger.counting import Counted
+from handrail.ledger.tables import effects as _effects
+from handrail.rule_words import quoted
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from handrail.ledger.effects import Intent
+
+_ALL = "*"
+_LIVE = ("intended", "done")
+_LONGEST = 200
+
+
+class OverLimit(HandrailError):  # says what happened, and is caught by the door
+    """The intent would exceed a limit, or cannot be counted; nothing was recorded."""
+
+    def __init__(self, limit: Limit, used: Decimal, why: str = "") -> None:
+        """Say which limit, and how much of it is `used` without this intent."""
+        self.limit = limit
+        self.used = used
+        super().__init__(f"limit {limit.text}: {why or f'{used} of it is used'}")
+
+
+class Duplicate(HandrailError):  # says what happened, and is caught by the door
+    """An effect like the intent began a short while ago; nothing was recorded."""
+
+    def __init__(self, key: str, at: datetime, same: str) -> None:
+        """Name the earlier effect, when it began, and what is the same."""
+        self.key = key
+        self.at = at
+        super().__init__(f"the same as {key} at {at:%Y-%m-%d %H:%M:%S} UTC: {same}")
+
+
+@dataclass(frozen=True)
+class Counting:
+    """What is counted of a write: `field`, or one; by what it is told apart from others.
+
+    `money`: by its field `currency` too. `numbers`: those of `by` that are numbers.
+    """
+
+    field: str | None
+    money: bool = False
+    by: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """The same as text, under which it is known in the ledger."""
+        return json.dumps([self.field, self.money, self.by, self.numbers])
+
+    @staticmethod
+    @lru_cache(maxsize=1000)
+    def named(name: str) -> Counting:
+        """What a name stands for."""
+        field, money, by, numbers = json.loads(name)
+        return Counting(field, money, tuple(by), tuple(numbers))
+
+    def amount(self, action: Mapping[str, Any]) -> Decimal | None:
+        """What a write adds; None if that is no number."""
+        if self.field is None:
+            return Decimal(1)
+        number = _number(action.get(self.field))
+        # What is negative gives nothing back: a credit must not make room for more payments.
+        return None if number is None else max(number, Decimal(0))
+
+    def group(self, action: Mapping[str, Any], evidence: Any) -> str | None:
+        """With which other writes it is counted; None if what tells them apart is missing."""
+        paths = (*(("action.currency",) if self.money else ()), *self.by)
+        values = [self._value(path, action, evidence) for path in paths]
+        if None in values:
+            return None
+        text = json.dumps(values) if values else ""
+        long = len(text) > _LONGEST
+        return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if long else text
+
+    def _value(self, path: str, action: Mapping[str, Any], evidence: Any) -> Any:
+        value = _at(path, action, evidence)
+        if path not in self.numbers or value is None:
+            return value if isinstance(value, (str, int, bool)) else None
+        number = _number(value)
+        return None if number is None else str(number.normalize(counting.EXACT))
+
+
+def counting_of(limit: Limit) -> Counting:
+    """What a limit counts."""
+    by = (limit.per,) if limit.per else ()
+    return Counting(limit.field, limit.unit is not None, by, by if limit.number else ())
+
+
+def within(connection: sa.Connection, intent: Intent, limits: Sequence[Limit]) -> None:
+    """See that an intent exceeds no limit. Hold the lock (`lock`), and `count` it afterwards.
+
+    Raises:
+        OverLimit: if it would, or if it cannot be counted.
+    """
+    now = datetime.now(UTC)
+    for what, same in _together(intent, limits).items():
+        limit = same[0]
+        amount, group = what.amount(intent.action), what.group(intent.action, intent.evidence)
+        if amount is None:
+            raise OverLimit(limit, Decimal(0), f"{limit.field} is not a number that can be added")
+        if group is None:
+            raise OverLimit(limit, Decimal(0), f"there is no {short(limit.per or 'currency')}")
+        longest = max(each.window for each in same)
+        step = _ALL if limit.whole else intent.step
+        counter = _counter(connection, intent.agent, step, what, now - longest, intent.key)
+        for each in same:
+            since = (now - each.window).timestamp()
+            used = counting.total(connection, counter, group, since)
+            if counting.EXACT.add(used, amount) > each.cap:
+                raise OverLimit(each, used, over_words(each, amount, used, intent))
+
+
+def over_words(limit: Limit, amount: Decimal, used: Decimal, intent: Intent) -> str:
+    """Why a limit is exceeded, leaf by leaf."""
+    of = f" of {_said(limit.per, intent.action, intent.evidence)}" if limit.per else ""
+    if limit.field is None:
+        return f"{used} before{of} + 1 > {limit.cap:f}"
+    return f"{limit.field} {amount:f} + {used:f} before{of} > {limit.cap:f}"
+
+
+def _together(intent: Intent, limits: Sequence[Limit]) -> dict[Counting, list[Limit]]:
+    """The limits on this intent, those that count the same together.
+
+    Raises:
+        OverLimit: if it is in a currency that no limit of its field names.
+    """
+    currency = str(intent.action.get("currency"))
+    for field in dict.fromkeys(limit.field for limit in limits if limit.unit):
+        named = [limit for limit in limits if limit.field == field and limit.unit]
+        if currency not in {limit.unit for limit in named}:
+            units = " and ".join(dict.fromkeys(str(limit.unit) for limit in named))
+            why = f"currency {quoted(currency)}, and {field} has limits in {units} only"
+            raise OverLimit(named[0], Decimal(0), why)
+    found: dict[Counting, list[Limit]] = defaultdict(list)
+    for limit in limits:
+        if limit.unit in {None, currency}:
+            found[counting_of(limit)].append(limit)
+    return found
+
+
+def repeated(connection: sa.Connection, intent: Intent, same: Duplicates) -> None:
+    """See that no effect like an intent began a short while ago. Hold the lock.
+
+    Raises:
+        Duplicate: if one did.
+    """
+    now = datetime.now(UTC)
+    what = duplicates_counted(same)
+    group = what.group(intent.action, intent.evidence)
+    if group is None:
+        return  # what it lacks tells it apart from all others
+    since = now - same.within
+    counter = _counter(connection, intent.agent, intent.step, what, since, intent.key)
+    found = counting.latest(connection, counter, group, since.timestamp(), intent.key)
+    if found is not None:
+        at = datetime.fromtimestamp(found[1], UTC)
+        words = " and ".join(_said(path, intent.action, intent.evidence) for path in same.fields)
+        raise Duplicate(found[0], at, words)
+
+
+def duplicates_counted(same: Duplicates) -> Counting:
+    """What is counted so that writes that are the same are found."""
+    return Counting(None, by=same.fields, numbers=tuple(sorted(same.numbers)))
+
+
+def lock(connection: sa.Connection, intent: Intent) -> None:
+    """Let no other write of this agent be counted until the transaction ends."""
+    counting.lock(connection, intent.agent)
+
+
+def count(connection: sa.Connection, intent: Intent) -> None:
+    """Count an intent that begins in everything that is counted of its step. Hold the lock."""
+    now = datetime.now(UTC).timestamp()
+    _count(connection, (intent.agent, intent.step, intent.key), intent.action, intent.evidence, now)
+
+
+def give_back(connection: sa.Connection, key: str) -> None:
+    """Take off what was counted of an effect that did not happen. Call `lock_for` first."""
+    counting.give_back(connection, key, datetime.now(UTC).timestamp())
+
+
+def lock_for(connection: sa.Connection, key: str) -> None:
+    """Lock the counting of the agent whose effect this is, before the effect is touched.
+
+    Whoever begins an effect takes the two in this order: no two wait for each other.
+    """
+    agent = connection.execute(_AGENT, {"b_key": key}).scalar()
+    if agent is not None:
+        counting.lock(connection, agent)
+
+
+def count_again(connection: sa.Connection, key: str) -> None:
+    """Count an effect again that was given back, and turns out to have happened."""
+    found = connection.execute(_EFFECT, {"b_key": key}).one_or_none()
+    if found is None or counting.is_counted(connection, key):
+        return
+    action, evidence = json.loads(found.action), _json(found.evidence)
+    now = datetime.now(UTC).timestamp()
+    _count(connection, (found.agent, found.step, key), action, evidence, now)
+
+
+def _count(
+    connection: sa.Connection,
+    which: tuple[str, str, str],
+    action: Mapping[str, JsonValue],
+    evidence: Any,
+    now: float,
+) -> None:
+    agent, step, key = which
+    for counter, name in counting.counters_of(connection, agent, step, _ALL):
+        row = _counted(Counting.named(name), key, action, evidence, now)
+        if row is not None:
+            counting.add(connection, counter, row)
+
+
+def _counted(
+    what: Counting, key: str, action: Mapping[str, Any], evidence: Any, at: float
+) -> Counted | None:
+    amount, group = what.amount(action), what.group(action, evidence)
+    if amount is None or group is None:
+        return None
+    return Counted(group, key, amount, at)
+
+
+def _counter(  # noqa: PLR0917  # which counter, and from when on it must be complete
+    connection: sa.Connection,
+    agent: str,
+    step: str,
+    what: Counting,
+    since: datetime,
+    besides: str,
+) -> int:
+    """The number of a counter that is complete since `since`, without the effect `besides`."""
+    counter, complete = counting.counter_of(connection, agent, step, what.name)
+    wanted = since.timestamp()
+    if complete > wanted:
+        rows = _earlier(connection, agent, step, what, wanted, besides)
+        counting.refill(connection, counter, wanted, rows)
+    return counter
+
+
+def _earlier(  # noqa: PLR0917  # of which effects, and since when
+    connection: sa.Connection, agent: str, step: str, what: Counting, since: float, besides: str
+) -> Iterator[Counted]:
+    query = (
+        sa.select(_effects.c.key, _effects.c.action, _effects.c.evidence, _effects.c.begun)
+        .where(_effects.c.agent == agent, _effects.c.begun > since, _effects.c.key != besides)
+        .where(_effects.c.state.in_(_LIVE))
+        .order_by(_effects.c.begun)
+    )
+    query = query if step == _ALL else query.where(_effects.c.step == step)
+    for found in connection.execute(query):
+        evidence = _json(found.evidence)
+        row = _counted(what, found.key, json.loads(found.action), evidence, found.begun)
+        if row is not None:
+            yield row
+
+
+def _json(text: str | None) -> Any:
+    return None if text is None else json.loads(text)
+
+
+def _number(value: Any) -> Decimal | None:
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
+        return None
+    try:
+        number = Decimal(str(value))
+    except InvalidOperation:
+        return None
+    return number if number.is_finite() else None
+
+
+def _at(path: str, action: Mapping[str, Any], evidence: Any) -> Any:
+    fact, *names = path.split(".")
+    value: Any = action if fact == "action" else evidence
+    for name in names:
+        value = cast("dict[str, Any]", value).get(name) if isinstance(value, dict) else None
+    return value
+
+
+def short(path: str) -> str:
+    """A field as people read it: without `action.`."""
+    return path.removeprefix("action.")
+
+
+def _said(path: str, action: Mapping[str, Any], evidence: Any) -> str:
+    value = _at(path, action, evidence)
+    return f"{short(path)} {quoted(value) if isinstance(value, str) else json.dumps(value)}"
+
+
+_AGENT = sa.select(_effects.c.agent).where(_effects.c.key == sa.bindparam("b_key"))
+_EFFECT = sa.select(
+    _effects.c.agent, _effects.c.step, _effects.c.action, _effects.c.evidence
+).where(_effects.c.key == sa.bindparam("b_key"))
