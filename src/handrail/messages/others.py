@@ -24,6 +24,17 @@ async def tell(telling: Telling, url: str, page: str) -> None:
         Undeliverable: if apprise knows no such channel.
         NotNow: if it was not sent. Apprise does not say why.
     """
+    said = note(telling)
+    await send(url, said.subject, "\n".join([*said.opening, page, *said.closing]))
+
+
+async def send(url: str, title: str, body: str) -> None:
+    """Send words to the channel that `url` describes.
+
+    Raises:
+        Undeliverable: if apprise knows no such channel.
+        NotNow: if it was not sent. Apprise does not say why.
+    """
     # Untyped, as the library's own signatures are.
     channel: Any = apprise.Apprise()
     with warnings.catch_warnings():
@@ -32,10 +43,8 @@ async def tell(telling: Telling, url: str, page: str) -> None:
         known = channel.add(url)
     if not known:
         raise Undeliverable("apprise knows no such channel; see `also` in the people file")
-    said = note(telling)
-    body = "\n".join([*said.opening, page, *said.closing])
     sent = await channel.async_notify(
-        body=body, title=said.subject, body_format=apprise.NotifyFormat.TEXT, timeout=TIMEOUT
+        body=body, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=TIMEOUT
     )
     if not sent:
         raise NotNow("the channel did not take it; its address is in the people file")

@@ -55,7 +55,7 @@ class Post:
         """See how a gate is now, and by which channels its people are told."""
         call = looking.call
         view, ended, case = await self._see(call.case, call.gate)
-        people, fault = self._listed()
+        people, fault = self.listed()
         owner = self.owners(call.case.partition(":")[0])
         named: set[str] = {*looking.people, *([owner] if owner else [])}
         named |= _named(view) if view else frozenset[str]()
@@ -67,7 +67,7 @@ class Post:
             ways={person(each): people.of(each).ways() for each in named},
             owner=owner,
             fault=fault,
-            silent=self.mailer is None and self.slack is None and not people.others(),
+            silent=self.silent(),
         )
 
     async def _see(
@@ -94,13 +94,17 @@ class Post:
         over = known.status is not WorkflowExecutionStatus.RUNNING
         return (None, Ended(how="gone"), None) if over else (view, None, None)
 
-    def _listed(self) -> tuple[People, str]:
+    def listed(self) -> tuple[People, str]:
         """The people of the file, or nobody and what is wrong with it."""
         try:
             return self.people.current(), ""
         except PeopleError as error:
             log.exception("the people file is broken, so everybody gets mail")
             return People({}), str(error)
+
+    def silent(self) -> bool:
+        """Whether there is no channel at all, and people look into the inbox by themselves."""
+        return self.mailer is None and self.slack is None and not self.listed()[0].others()
 
     @activity.defn(name="messages.tell")
     async def tell(self, telling: Telling) -> Ref:
@@ -118,7 +122,7 @@ class Post:
         # action than is shown beside it.
         if (view.case, view.gate) != (call.case, call.gate) or not desk.is_shown(view):
             raise Undeliverable(f"what is to be shown is not what {call.case} asks")
-        people, _ = self._listed()
+        people, _ = self.listed()
         someone = people.of(address)
         page = self.links.page(call.case, call.gate)
         if telling.channel == MAIL:
@@ -129,7 +133,7 @@ class Post:
             if someone.slack is None:
                 raise Undeliverable(f"{address} has no Slack id in the people file")
             again = activity.info().attempt > 1
-            return await self._slack().tell(telling, someone.slack, page, again=again)
+            return await self.chat().tell(telling, someone.slack, page, again=again)
         number = telling.channel.removeprefix(ALSO).strip()
         if not number.isdecimal() or int(number) > len(someone.also):
             raise Undeliverable(f"{address} has no channel {telling.channel} in the people file")
@@ -145,9 +149,14 @@ class Post:
         """
         call = locking.call
         async with failed():
-            await self._slack().lock(locking, self.links.page(call.case, call.gate))
+            await self.chat().lock(locking, self.links.page(call.case, call.gate))
 
-    def _slack(self) -> Slack:
+    def chat(self) -> Slack:
+        """What speaks to Slack.
+
+        Raises:
+            Undeliverable: if no app is set up.
+        """
         if self.slack is None:
             raise Undeliverable("no Slack app is set: HANDRAIL_SLACK_TOKEN")
         return self.slack

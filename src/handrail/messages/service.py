@@ -22,6 +22,7 @@ from handrail.messages import approvers
 from handrail.messages.bounces import Bounce, Listener
 from handrail.messages.flow import Messages
 from handrail.messages.mail import Mailer, Server
+from handrail.messages.owner import Owner, OwnersPost
 from handrail.messages.people import PeopleFile
 from handrail.messages.post import Owners, Post
 from handrail.messages.slack import Slack
@@ -53,7 +54,7 @@ async def running(
     ledger: Ledger | None = None,
     **options: Any,
 ) -> AsyncGenerator[None]:
-    """Send messages in this context.
+    """Send messages in this context, to those who are asked and to the owners of policies.
 
     `links`: where they lead. `secret`: the inbox's; marks of mail are made with it. `owners`:
     who owns the policy of an agent. With a `ledger` the owners are told once a day of
@@ -67,8 +68,8 @@ async def running(
     people.current()
     mailer = mailer_of(settings, secret)
     post = Post(client, people, links, owners, mailer, slack_of(settings))
-    activities = post.activities()
-    workflows: list[type] = [Messages]
+    activities = [*post.activities(), *OwnersPost(post).activities()]
+    workflows: list[type] = [Messages, Owner]
     if ledger is not None:
         activities += approvers.Watch(ledger, owners, people, mailer).activities()
         workflows.append(approvers.Approvers)

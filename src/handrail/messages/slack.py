@@ -24,6 +24,8 @@ from handrail.messages.told import Ref
 from handrail.messages.words import Note, ended_words, note, of_view
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from handrail.details import GateView
     from handrail.messages.told import Locking, Telling
 
@@ -118,6 +120,28 @@ class Slack:
             NotNow: if it could be tried again.
         """
         await self.call("chat.postEphemeral", channel=room, user=user, text=_escaped(text))
+
+    async def say(
+        self, user: str, title: str, lines: Sequence[str], *, key: str, again: bool
+    ) -> None:
+        """Tell a user something that nobody can answer. `again`: not the first try.
+
+        Raises:
+            Undeliverable: if Slack refuses it for good.
+            NotNow: if it is to be tried again.
+        """
+        if again and await self._find(key, user, None):
+            return
+        first = {"type": "header", "text": _plain(title, _HEADER), "block_id": mark(key)}
+        await self.call(
+            "chat.postMessage",
+            channel=user,
+            text=_escaped(f"{title}: {' '.join(lines)}"),
+            blocks=[first, *(_section(each) for each in lines)],
+            mrkdwn=False,
+            unfurl_links=False,
+            unfurl_media=False,
+        )
 
     async def call(self, method: str, **given: Any) -> dict[str, Any]:
         """Call a method of the Web API, and return what it answers.
