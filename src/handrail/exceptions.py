@@ -22,6 +22,7 @@ HandrailError
 ├── RuleFailed              a rule could not be judged: it holds (handrail.rules)
 ├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
+├── Duplicate               one like it began a short while ago (handrail.ledger)
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)
 ├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
 ├── NoMandate               a mandate cannot be given, or not be read (handrail.mandates)
