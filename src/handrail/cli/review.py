@@ -51,7 +51,7 @@ async def listing(out: Output, *, agent: str | None, every: bool, limit: int) ->
         rows = await opened.reviews(agent, open_only=not every, limit=limit)
     out.data({"reviews": [document(row) for row in rows]})
     for row in rows:
-        out.show(_line(row))
+        out.show(line(row))
     if not rows:
         out.show("no reviews" if every else "nothing waits for a look; --all shows what was said")
     elif len(rows) == limit:
@@ -187,7 +187,8 @@ def _whole(looked: Looked) -> dict[str, Any]:
 # For people
 
 
-def _line(row: ReviewRow) -> Text:
+def line(row: ReviewRow) -> Text:
+    """A review for people, on one line."""
     head = f"{words.moment(row.at)}  {words.plain(row.key)}  "
     if row.answer is None:
         asks = f"for {words.plain(row.role)}: {words.plain(', '.join(row.people))}"

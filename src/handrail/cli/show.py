@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
 from handrail import desk
 from handrail.actions import Outcome, Receipt, Ruled
-from handrail.cli import inbox, words
+from handrail.cli import inbox, incidents, review, words
 from handrail.cli import listing as known
 from handrail.cli.context import client, ledger_if_there, settings
 from handrail.cli.output import Code, Output
 from handrail.details import CaseView, GateView
 from handrail.dev import CaseRow
 from handrail.exceptions import LedgerUnavailable
-from handrail.ledger import EffectRow
+from handrail.ledger import EffectRow, IncidentRow, ReviewRow
+
+R = TypeVar("R")
 
 
 @dataclass
@@ -30,6 +33,8 @@ class Known:
     outcome: Outcome | None = None
     gates: list[GateView] = field(default_factory=list[GateView])
     effects: list[EffectRow] | None = None
+    incidents: list[IncidentRow] | None = None
+    reviews: list[ReviewRow] | None = None
     lacking: list[str] = field(default_factory=list[str])
 
     @property
@@ -77,7 +82,10 @@ async def _find_out(connected: Client, case: str) -> Known:
         found.gates = list(found.view.gates)
     try:
         async with ledger_if_there(settings()) as ledger:
-            found.effects = None if ledger is None else await ledger.effects(case)
+            if ledger is not None:
+                found.effects = await ledger.effects(case)
+                found.incidents = await ledger.incidents(case=case)
+                found.reviews = await ledger.reviews(case=case)
     except LedgerUnavailable as error:
         found.lacking.append(str(error))
     return found
@@ -97,10 +105,16 @@ def _as_json(found: Known, url: str) -> dict[str, Any]:
         "log": [entry.model_dump(mode="json") for entry in view.log] if view else None,
         "outcome": outcome.model_dump(mode="json") if outcome else None,
         "effects": None if effects is None else [_effect_json(e) for e in effects],
+        "incidents": _each(found.incidents, incidents.document),
+        "reviews": _each(found.reviews, review.document),
         "worker_answered": view is not None,
         "lacking": found.lacking,
         "url": url,
     }
+
+
+def _each(rows: Sequence[R] | None, document: Callable[[R], dict[str, Any]]) -> Any:
+    return None if rows is None else [document(row) for row in rows]
 
 
 def _effect_json(effect: EffectRow) -> dict[str, Any]:
@@ -135,14 +149,17 @@ def _print(out: Output, found: Known, url: str) -> None:
     unsent = found.outcome.unsent if found.outcome else ()
     _section(out, "not told", [words.plain(each) for each in unsent])
     _section(out, "ledger", [_effect(e) for e in found.effects or ()])
+    for incident in found.incidents or ():
+        out.show("", *incidents.lines(incident))
+    _section(out, "reviews", [review.line(each) for each in found.reviews or ()])
     if view is not None:
         log = [f"{words.moment(e.at)}  {words.plain(e.text)}" for e in view.log]
         _section(out, "log", log)
 
 
-def _section(out: Output, name: str, lines: list[str]) -> None:
+def _section(out: Output, name: str, lines: Sequence[str | Text]) -> None:
     if lines:
-        out.show("", Text(name, "bold"), *(f"  {line}" for line in lines))
+        out.show("", Text(name, "bold"), *(Text.assemble("  ", line) for line in lines))
 
 
 def _receipt(receipt: Receipt) -> str:
