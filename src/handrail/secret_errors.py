@@ -55,7 +55,7 @@ def _texts(error: BaseException) -> Iterator[str]:
 
 def _said(error: BaseException) -> str:
     try:
-        return str(error)
+        return error.message if isinstance(error, ApplicationError) else str(error)
     # Anybody's error may fail to say what it is; it is masked all the same.
     except Exception:  # noqa: BLE001
         return type(error).__name__

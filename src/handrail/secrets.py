@@ -169,6 +169,14 @@ def scrub(text: str) -> str:
     return _scrubbed(held.scrub(text) if held else text, _ever)
 
 
+def masked(value: Any) -> Any:
+    """A value for others to see: as it is, or its JSON without the running step's secrets."""
+    held = _held.get()
+    if held is None or not held.leaked(value):
+        return value
+    return held.masked(_as_json(value))[0]
+
+
 def declared(step: str, names: Iterable[str]) -> tuple[str, ...]:
     """The names of the secrets of a step, as they were declared.
 
@@ -276,13 +284,17 @@ def _says(names: Sequence[str]) -> str:
 
 def _texts(value: Any) -> Generator[str]:
     """Every text that JSON of this value holds, and the whole of what has no JSON."""
-    try:
-        json_value = to_jsonable_python(value)
-    except (PydanticSerializationError, ValueError):
-        json_value = repr(value)
+    json_value = _as_json(value)
     yield from _json_texts(json_value)
     # Also across what JSON puts between two texts.
     yield json.dumps(json_value, ensure_ascii=False, default=repr)
+
+
+def _as_json(value: Any) -> JsonValue:
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError):
+        return repr(value)
 
 
 def _json_texts(value: JsonValue) -> Generator[str]:

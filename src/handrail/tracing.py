@@ -9,8 +9,8 @@ decided is held against what else it was given. When an argument of a decide ste
   or `key` of one; one marked `From(Order, "total")` must be the `total` of an `Order`;
 - values that stand in one model must not be gathered from several: the order of one and the
   total of another were never together in anything that was read;
-- `FreeText`, true and false, an `Enum`, a `Literal`, and a field that is left out as its
-  `None`, are choices from what the author of the action offers, and need no source;
+- `FreeText`, true and false, an `Enum`, a `Literal`, and a field that is left out where its
+  default is `None` or empty, are choices that the author of the action offers, and need none;
 - each value of the evidence must have a source too, whatever its type: rules rely on it.
 
 Values are compared exactly, by type: 10.0 is 10.00, and no text is a number. Texts that

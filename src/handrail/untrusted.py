@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, model_validator
 from typing_extensions import override
 
 from handrail.exceptions import StepError
@@ -22,7 +22,7 @@ FIELD: Final = "untrusted"
 _SHOWN = 60
 
 
-class Untrusted(BaseModel):
+class Untrusted(BaseModel, frozen=True, extra="forbid"):
     """Text that somebody outside wrote. Use it as a field of events and of what reads return.
 
         class Mail(Event):
@@ -34,8 +34,6 @@ class Untrusted(BaseModel):
     sentence. On the wire it is `{"untrusted": "..."}`; plain JSON text is taken where one is
     expected.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     untrusted: str
 

@@ -125,8 +125,8 @@ class _Walk:
         scope = (*at.scope, next(self.numbers))
         for name, value in (fields(model) or {}).items():
             info = known.get(name)
-            if value is None and self.choices and info is not None and info.default is None:
-                continue  # left out, as its author allows
+            if self.choices and info is not None and _left_out(info, value):
+                continue
             self.value(_Place(f"{at.path}.{name}", name, scope, _Hint.of_field(info)), value)
 
     def value(self, at: _Place, value: Any) -> None:
@@ -163,6 +163,16 @@ class _Walk:
         self.found.append(
             Wanted(at.path, at.name, exactly, at.scope, free=free, source=at.hint.source)
         )
+
+
+def _left_out(info: FieldInfo, value: Any) -> bool:
+    """Whether nothing is said, as its author allows by the field's default."""
+    empty = value is None or (not value and (isinstance(value, Mapping) or is_many(value)))
+    return empty and not info.is_required() and _default(info) == value
+
+
+def _default(info: FieldInfo) -> Any:
+    return info.get_default(call_default_factory=not info.default_factory_takes_validated_data)
 
 
 def _exact(value: Any) -> Hashable:
