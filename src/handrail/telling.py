@@ -8,6 +8,7 @@ of mail and chat; a worker has none.
 from __future__ import annotations
 
 import logging
+from datetime import datetime
 
 from temporalio import activity
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
@@ -44,3 +45,30 @@ async def tell_owner(news: News, inbox: str) -> bool:
         log.exception("the owner of %s could not be told of %s", news.agent, news.id)
         return False
     return True
+
+
+def of_budget(agent: str, budget: str, said: str, now: datetime) -> News:
+    """That a budget is nearly, or quite, used up; told once a day of each.
+
+    `budget`: as the policy has it. `said`: how much of it is used.
+    """
+    return News(
+        agent=agent,
+        what="budget",
+        id=f"{budget} {now:%Y-%m-%d}",
+        title=f"A budget of {agent} is nearly used up",
+        lines=(f"{said} (the policy says: {budget})", f"Look at it: handrail policy show {agent}"),
+        at=now,
+    )
+
+
+def of_incident(agent: str, case: str, incident: str, what: str, at: datetime) -> News:
+    """That something was found wrong after a write. `incident`: the id of its row."""
+    return News(
+        agent=agent,
+        what="incident",
+        id=incident,
+        title=f"Something is wrong with a write of {agent}",
+        lines=(f"{case}: {what}", f"Look at it: handrail show {case}", "All: handrail incidents"),
+        at=at,
+    )

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowHandle
+from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from handrail.calls import News, news_id
+from handrail.calls import QUEUE, News, news_id
+from handrail.messages.owner import Telling
 from handrail.shown import RISK
 from handrail.telling import tell_owner
 from handrail.testing import Outside, Stage, eventually
@@ -80,20 +81,22 @@ async def test_nothing_is_begun_where_there_is_no_inbox_and_the_inbox_is_silent_
 async def test_who_does_not_own_the_policy_is_never_told(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
-    from handrail.messages.owner import Telling  # noqa: PLC0415  # the activity's own argument
-
     stolen = Telling(news=NEWS, owner="eve@example.com", channel="mail")
-    async with run_fleet(orders(tmp_path)) as stage, mail_server() as mail:
-        async with inbox(stage, settings(tmp_path, mail)):
-            handle = await stage.client.start_activity(
-                "owner.tell",
-                stolen,
-                id="stolen",
-                task_queue="handrail-inbox",
-                start_to_close_timeout=timedelta(seconds=30),
-            )
-            with pytest.raises(Exception, match="failed"):
-                await handle.result()
+    async with (
+        run_fleet(orders(tmp_path)) as stage,
+        mail_server() as mail,
+        inbox(stage, settings(tmp_path, mail)),
+    ):
+        handle = await stage.client.start_activity(
+            "owner.tell",
+            stolen,
+            id="stolen",
+            task_queue=QUEUE,
+            start_to_close_timeout=timedelta(seconds=30),
+        )
+        with pytest.raises(ActivityFailureError) as failure:
+            await handle.result()
+    assert "does not own the policy of orders" in str(failure.value.cause)
     assert mail.mails == []
 
 

@@ -28,6 +28,7 @@ from handrail.cli.common import (
 )
 from handrail.cli.inbox_app import inbox
 from handrail.cli.keys_app import keys
+from handrail.cli.normal_app import normal
 from handrail.cli.output import Code, Output
 from handrail.cli.record_app import approvers, mandates, rulings
 
@@ -60,6 +61,7 @@ app.command(group=RULE)(approvers)
 app.command(review)
 app.command(incidents)
 app.command(group=LOOK)(pilot)
+app.command(group=LOOK)(normal)
 
 
 def run(argv: list[str]) -> int:
