@@ -1,8 +1,4 @@
-"""Probabilities that a person can follow: tails of four distributions, by hand. Pure.
-
-All of them are shares of one function, the regularised incomplete beta function, or of the
-error function of the standard library.
-"""
+"""Probabilities that a person can follow, by hand: two tails, and a correction. Pure."""
 
 from __future__ import annotations
 
@@ -11,21 +7,6 @@ import math
 _TINY = 1e-300
 _CLOSE = 1e-14
 _ROUNDS = 10_000
-
-
-def normal_tail(z: float) -> float:
-    """P(Z >= z) of a standard normal: erfc(z / sqrt 2) / 2."""
-    return math.erfc(z / math.sqrt(2)) / 2
-
-
-def binomial_tail(count: int, of: int, share: float) -> float:
-    """P(X >= count) of a binomial of `of` draws with that share, 0..1.
-
-    It is the incomplete beta function I_share(count, of - count + 1): DLMF 8.17.5.
-    """
-    if count <= 0:
-        return 1.0
-    return 0.0 if count > of else beta_share(count, of - count + 1, share)
 
 
 def beta_binomial_tail(count: int, of: int, yes: float, no: float) -> float:
