@@ -1,0 +1,86 @@
+"""64 writers in 8 processes, each with a ledger of its own, against one set of limits."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections import Counter, defaultdict
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from handrail import Ledger
+from tests.agents.limit_writers import CUSTOMERS
+
+PROCESSES = 8
+WRITERS = 8
+
+
+async def _crowd(url: str) -> Counter[str]:
+    async with asyncio.timeout(170):
+        found = await asyncio.gather(*(_process(url, n * WRITERS) for n in range(PROCESSES)))
+    return sum(found, Counter[str]())
+
+
+async def _process(url: str, first: int) -> Counter[str]:
+    command = ("-m", "tests.agents.limit_writers", url, str(first), str(WRITERS))
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, *command, stdout=pipe, stderr=pipe
+    )
+    try:
+        out, err = await process.communicate()
+    finally:
+        if process.returncode is None:
+            process.kill()
+    assert process.returncode == 0, err.decode()[-2000:]
+    return Counter(json.loads(out))
+
+
+def _rows(connection: sa.Connection) -> list[Any]:
+    return list(connection.execute(sa.text("select state, action from handrail_effects")))
+
+
+def _totals(connection: sa.Connection) -> list[Any]:
+    query = "select k.name, c.grp, c.total from handrail_counted c join handrail_counters k"
+    return list(connection.execute(sa.text(f"{query} on k.id = c.counter")))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+async def test_64_writers_fill_every_limit_exactly_and_are_never_over(
+    kind: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    on_sqlite = kind == "sqlite"
+    url = f"sqlite:///{tmp_path}/l.db" if on_sqlite else request.getfixturevalue("postgres_url")
+    async with Ledger(url):
+        pass
+    counts = await _crowd(url)
+    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+        rows, totals = _rows(connection), _totals(connection)
+    used: dict[str, Decimal] = defaultdict(Decimal)
+    by_customer: dict[str, Decimal] = defaultdict(Decimal)
+    for state, text in rows:
+        if state != "not_done":
+            action = json.loads(text)
+            used[action["currency"]] += Decimal(action["amount"])
+            if action["currency"] == "EUR":
+                by_customer[action["customer"]] += Decimal(action["amount"])
+    # None over, none lost: what is done fills each limit to the last tenth.
+    assert used == {"EUR": Decimal(9), "USD": Decimal(5)}
+    assert all(by_customer[each] <= Decimal("2.5") for each in CUSTOMERS)
+    assert Counter(state for state, _ in rows) == {
+        "done": counts["done"],
+        "not_done": counts["given back"],
+    }
+    assert counts["given back"] > 10
+    # Nor was it over at any moment in between.
+    for name, group, total in totals:
+        caps = {'["EUR"]': Decimal(9), '["USD"]': Decimal(5)}
+        if json.loads(name)[0] == "amount":
+            per_customer = caps.get(group, Decimal("2.5"))
+            assert group.startswith('["USD", ') or Decimal(total) <= per_customer
