@@ -19,7 +19,7 @@ from handrail.case import Model
 from handrail.conductor import Conductor
 from handrail.details import CaseView, GateView
 from handrail.performing import perform
-from handrail.signals import BadSignal, read
+from handrail.signals import LIFTED, BadSignal, read
 from handrail.states import State
 from handrail.steps import Decide, Notify, Read, Write, as_decided, decided_type
 
@@ -41,6 +41,7 @@ SIGNALS = (
     "resume",
     "stop",
     "roll_back",
+    LIFTED,
 )
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
@@ -232,6 +233,11 @@ class AgentWorkflow:
     @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
     def _roll_back(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.roll_back(_payloads(raw))
+
+    @workflow.signal(name=LIFTED, description="A stop is over: ask the door again. Empty")
+    def _lifted(self, raw: RawValue = _NOTHING) -> None:
+        del raw
+        self._conductor.lifted()
 
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:

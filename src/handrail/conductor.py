@@ -109,6 +109,16 @@ class Conductor:
             self.case.paused = False
             self._move(State.WAITING if self.case.open_gates else State.WORKING, words)
 
+    def lifted(self) -> None:
+        """Ask the door again, if it waits for the end of a stop. Of a pause by people no word."""
+        if not self.case.parked:
+            return
+        self.case.parked = False
+        self.note("a stop is over")
+        if self.case.paused:
+            self.case.paused = False
+            self._move(State.WAITING if self.case.open_gates else State.WORKING, "a stop is over")
+
     def stop(self, payloads: Sequence[Payload]) -> None:
         """End the case and leave what is written. It outranks a roll-back not yet begun."""
         words = self._said("stopped", payloads, anyhow=True)

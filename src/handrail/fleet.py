@@ -51,6 +51,7 @@ from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.failures import ShortFailures
 from handrail.keyring import Trust
 from handrail.ledger import Ledger
+from handrail.orders import RESERVED
 from handrail.payloads import ClaimCheck
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.sandbox import ContextFreeSandbox
@@ -58,6 +59,10 @@ from handrail.secrets import faults
 from handrail.shown import AGENT, STATE
 from handrail.states import State
 from handrail.steps import Decide, Notify, Step, Write
+from handrail.steward import SIGNALS as STEWARD_SIGNALS
+from handrail.steward import WORKFLOW as STEWARD
+from handrail.steward import Steward, VersionedSteward
+from handrail.stewarding import Stewarding
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -92,6 +97,11 @@ class Agent:
         """
         if not name or ":" in name or len(name) > 100:  # noqa: PLR2004
             raise ConfigurationError(f"{name!r} cannot name an agent: use a short word without `:`")
+        if name in RESERVED or "/" in name:
+            raise ConfigurationError(
+                f"{name!r} cannot name an agent: {', '.join(RESERVED)} mean something else, and "
+                "`/` stands between an agent and its write; choose another word"
+            )
         self.name = name
         self.workflow = workflow
         self.event = _event_of(name, workflow)
@@ -234,11 +244,21 @@ class Fleet:
         trust: Trust,
         options: Mapping[str, Any],
     ) -> Worker:
+        policy = PolicyFile(agent.policy, agent.shape)
+        others = [each for each in self.agents.values() if each is not agent]
+        steward = Stewarding(
+            agent=agent.name,
+            shape=agent.shape,
+            policy=policy,
+            ledger=ledger,
+            trust=trust,
+            others=[PolicyFile(each.policy, each.shape) for each in others],
+        )
         door = Door(
             agent=agent.name,
             shape=agent.shape,
             steps=agent.steps,
-            policy=PolicyFile(agent.policy, agent.shape),
+            policy=policy,
             ledger=ledger,
             checks=agent.checks,
             trust=trust,
@@ -251,8 +271,8 @@ class Fleet:
         return Worker(
             client,
             task_queue=agent.name,
-            workflows=[agent.workflow],
-            activities=door.activities(),
+            workflows=[agent.workflow, Steward if deployment() is None else VersionedSteward],
+            activities=[*door.activities(), *steward.activities()],
             **(settings | dict(options)),
         )
 
@@ -326,7 +346,10 @@ class Fleet:
         if deployment() is not None:
             return found
         for agent in self.agents.values():
-            query = f"TaskQueue = '{agent.name}' AND ExecutionStatus = 'Running'"
+            query = (
+                f"TaskQueue = '{agent.name}' AND ExecutionStatus = 'Running' "
+                f"AND WorkflowType != '{STEWARD}'"
+            )
             replayer = Replayer(workflows=[agent.workflow], plugins=[self.plugin(payload_dir)])
             async for open_case in client.list_workflows(query, limit=most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)
@@ -398,9 +421,11 @@ class Guarding(Interceptor):
 class _GuardedInbound(WorkflowInboundInterceptor):
     @override
     async def handle_signal(self, input: HandleSignalInput) -> None:
-        if isinstance(workflow.instance(), AgentWorkflow) and len(input.args) > 1:
+        instance = workflow.instance()
+        if isinstance(instance, AgentWorkflow | Steward) and len(input.args) > 1:
             # A dynamic handler takes the name and all values; a named one takes one value.
-            named = input.signal in SIGNALS
+            names = SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
+            named = input.signal in names
             input.args = input.args[:1] if named else input.args
         await super().handle_signal(input)
 

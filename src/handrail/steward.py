@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -17,7 +18,7 @@ from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
 from temporalio.exceptions import ActivityError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from handrail.actions import Wire
 from handrail.performing import cause
@@ -82,7 +83,7 @@ def steward_id(agent: str) -> str:
     return f"autonomy:{agent}"
 
 
-@workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=WORKFLOW)
 class Steward:
     """Keeps how much one agent may do by itself, and who changed it, when and why."""
 
@@ -91,7 +92,6 @@ class Steward:
         """Begin, or go on with the book of an earlier run."""
         self._book = Book.model_validate(office.carried or {"agent": office.agent})
         self._entering: set[asyncio.Task[None]] = set()
-        # A policy file that is half written keeps levels waiting, and no stop behind them.
         self._one_by_one = asyncio.Lock()
         self._stale = True
         self._risk = False
@@ -148,7 +148,7 @@ class Steward:
         self._stale = True
 
     @workflow.signal(dynamic=True)
-    def _unknown(self, name: str, args: Any) -> None:
+    def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
         del args
         self._ignore(name[:60], "no such signal")
 
@@ -176,24 +176,30 @@ class Steward:
     # What is done
 
     def _enter(self, change: Change) -> None:
-        task = asyncio.create_task(self._entered(change))
+        # A policy file that is half written keeps levels waiting, and no stop behind them.
+        urgent = change.order.kind == "stop"
+        task = asyncio.create_task(self._entered(change.order.id, urgent=urgent))
         self._entering.add(task)
         task.add_done_callback(self._entering.discard)
 
-    async def _entered(self, change: Change) -> None:
+    async def _entered(self, order_id: str, *, urgent: bool) -> None:
         """Have an order judged and kept. It is tried until it is."""
-        urgent = change.order.kind == "stop"
         async with contextlib.nullcontext() if urgent else self._one_by_one:
-            order = change.order
-            given = Entering(agent=self._book.agent, order=order, statements=change.statements)
-            try:
-                entered: Entered = await self._do(
-                    ENTER, given, Entered, f"{what(order)} by {order.by}"
-                )
-            except ActivityError as error:
-                entered = Entered(stand=Stand.REFUSED, why=cause(error))
-            self._book = self._book.entered(order.id, entered, workflow.now())
+            change = self._book.change(order_id)
+            if change is None or change.stand not in {Stand.ASKED, Stand.WAITING}:
+                return
+            entered = await self._judged(change)
+            judged = entered.model_copy(update={"judged": len(change.statements)})
+            self._book = self._book.entered(order_id, judged, workflow.now())
             self._stale = True
+
+    async def _judged(self, change: Change) -> Entered:
+        order = change.order
+        given = Entering(agent=self._book.agent, order=order, statements=change.statements)
+        try:
+            return await self._do(ENTER, given, Entered, f"{what(order)} by {order.by}")
+        except ActivityError as error:
+            return Entered(stand=Stand.REFUSED, why=cause(error))
 
     async def _look(self) -> None:
         """See what is in force; have cases go on whose stop is over."""
@@ -247,6 +253,25 @@ class Steward:
             self._risk = stopped
             risk = RISK.value_set(STOPPED) if stopped else RISK.value_unset()
             workflow.upsert_search_attributes([risk])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+
+
+@workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class VersionedSteward(Steward):
+    """The same where workers are versioned: pinned, it would outlive the last of its version.
+
+    Temporal takes a behaviour only from workers that are.
+    """
+
+    @workflow.init
+    def __init__(self, office: Office) -> None:
+        """Begin as any steward."""
+        super().__init__(office)
+
+    @workflow.run
+    @override
+    async def run(self, office: Office) -> None:
+        """Go on as any steward."""
+        await super().run(office)
 
 
 def _payloads(raw: object) -> list[Payload]:

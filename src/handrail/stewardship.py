@@ -105,12 +105,16 @@ class Entering(Wire):
 
 
 class Entered(Wire):
-    """What became of an order. `people`: who is shown to have given it."""
+    """What became of an order. `people`: who is shown to have given it.
+
+    `judged`: how many statements on it were judged.
+    """
 
     stand: Stand
     why: str = ""
     proven: bool = False
     people: tuple[str, ...] = ()
+    judged: int = 0
 
 
 class Change(Wire):
@@ -123,6 +127,8 @@ class Change(Wire):
     note: str = ""
     proven: bool = False
     people: tuple[str, ...] = ()
+    judged: int = 0
+    """How many statements it was judged by."""
 
 
 class Ignored(Wire):
@@ -194,6 +200,7 @@ class Book(Wire):
             "note": entered.why,
             "proven": entered.proven,
             "people": entered.people,
+            "judged": max(change.judged, entered.judged),
         }
         return self._with(order_id, values)
 

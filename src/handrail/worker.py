@@ -19,7 +19,9 @@ from temporalio.runtime import (
     Runtime,
     TelemetryConfig,
 )
+from temporalio.service import RPCError
 
+from handrail import autonomy
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.fleet import Fleet
 from handrail.keyring import Keyring, Trust
@@ -83,12 +85,21 @@ async def serve(
                 pid=os.getpid(),
                 server=client.service_client.config.target_host,
             )
+            await _begin_stewards(client, fleet)
             ready()
             await stop.wait()
             log.info("ending: finishing the steps that were begun")
     if settings.otel:
         await asyncio.to_thread(_flush_traces)
     log.info("ended")
+
+
+async def _begin_stewards(client: Client, fleet: Fleet) -> None:
+    try:
+        await autonomy.look(client, fleet.agents)
+    except RPCError as error:
+        # Without them a stop is in force all the same, and the next order begins them.
+        log.warning("the stewards of the agents could not be begun", error=str(error))
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
