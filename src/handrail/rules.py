@@ -23,6 +23,7 @@ import rule_engine
 from rule_engine import DataType, ast, errors
 
 from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.rule_time import BadPattern, TooLong, in_time, timed
 from handrail.rule_types import FACTS, CaseFact, Types, bare, fact_of, nearest
 from handrail.rule_words import RAISED, because, children, failure, quoted, shortened, wording
 
@@ -44,6 +45,8 @@ MAX_TEXT = 2_000
 _STEADY = frozenset({"abs", "all", "any", "e", "max", "min", "pi", "split", "sum"})
 _UNSTEADY = frozenset({"now", "random", "today"})
 _DEEPEST = 100
+_QUOTED = re.compile(r"""[a-z]?"(?:\\.|[^"\\])*"|[a-z]?'(?:\\.|[^'\\])*'""")
+_SHIFT = re.compile("<<|>>")
 _EXACT = decimal.Context(
     prec=60, traps=[decimal.InvalidOperation, decimal.DivisionByZero, decimal.Overflow]
 )
@@ -100,14 +103,18 @@ class Rule:
 
         Raises:
             RuleFailed: if it cannot be judged: a fact is absent, a field is empty where
-                a value is needed, a number is no number, or arithmetic fails.
+                a value is needed, a number is no number, arithmetic fails, or it takes longer
+                than `rule_time.MOST`.
         """
         try:
-            true = bool(self._rule.evaluate(facts))
-            if true != want:
-                return Match(true)
-            with decimal.localcontext(_EXACT):
-                leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=want)))
+            with in_time():
+                true = bool(self._rule.evaluate(facts))
+                if true != want:
+                    return Match(true)
+                with decimal.localcontext(_EXACT):
+                    leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=want)))
+        except TooLong as late:
+            raise RuleFailed(self.text, str(late)) from late
         except RAISED as error:
             raise RuleFailed(self.text, failure(error, self._root, facts)) from error
         return Match(true, tuple(leaves))
@@ -144,6 +151,8 @@ def compile_rule(text: str, types: Types) -> Rule:
     """
     if len(text) > MAX_TEXT:
         raise RuleError(f"the rule has {len(text)} characters", f"keep it under {MAX_TEXT}")
+    if _SHIFT.search(_QUOTED.sub("", text)):
+        raise RuleError("rules do not shift numbers", "multiply or divide")
     context = rule_engine.Context(
         resolver=fact_of,
         type_resolver=types.resolve,
@@ -157,6 +166,9 @@ def compile_rule(text: str, types: Types) -> Rule:
             root: Any = rule.statement.expression
             _check(root, types)
             _condition(root)
+            timed(root)
+    except BadPattern as bad:
+        raise RuleError(f"`{text}`: {bad}", 'write it like action.account =~ "DE[0-9]+"') from bad
     except RecursionError:
         raise RuleError("the rule is nested too deeply", "split it into several rules") from None
     except RAISED as error:

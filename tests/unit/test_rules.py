@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -314,3 +315,73 @@ def test_any_logic_is_python_s_and_its_reasons_suffice(text: str, n: int, m: int
         for leaf in match.because:
             field, *_, sign, value = leaf.split()
             assert judge(f"action.{field} {sign} {value}", action).true
+
+
+# How long a rule may take
+
+
+SLOW = [
+    ('evidence.text =~ "(a|a|aa)+$"', {"text": "a" * 5_000 + "b"}),
+    ('evidence.text =~~ "(x+x+)+y"', {"text": "x" * 5_000}),
+    ('evidence.text !~ "(y+y+)+x"', {"text": "y" * 5_000}),
+    (
+        "$any([$any([c > n + 9999 for c in evidence.ns]) for n in evidence.ns])",
+        {"ns": list(range(20_000))},
+    ),
+]
+
+
+class Slow(BaseModel):
+    text: str = ""
+    ns: list[int] = []
+
+
+@pytest.mark.parametrize(("text", "given"), SLOW)
+def test_a_rule_that_takes_too_long_is_broken_off(text: str, given: dict[str, Any]) -> None:
+    rule = compile_rule(text, Types(Pay, Slow))
+    began = time.thread_time()
+    with pytest.raises(RuleFailed, match="took longer than 100 ms"):
+        rule.evaluate({"evidence": Slow(**given)})
+    assert time.thread_time() - began < 1
+    # It is as good as new for what it can judge.
+    assert rule.evaluate({"evidence": Slow(text="b", ns=[1])}).true is ("!~" in text)
+
+
+@pytest.mark.parametrize(
+    ("text", "what"),
+    [
+        ("action.to =~ action.note", "may be null"),
+        ("action.to =~ action.to", "must stand in the rule itself"),
+        ("action.n << 5 > 3", "do not shift"),
+        ("1 >> action.n > 3", "do not shift"),
+    ],
+)
+def test_what_could_take_any_time_is_refused(text: str, what: str) -> None:
+    with pytest.raises(RuleError, match=what):
+        compile_rule(text, Types(Pay))
+
+
+def test_quoted_shifts_are_text() -> None:
+    assert compile_rule("action.to != '<<'", Types(Pay)).evaluate({"action": Pay()}).true
+
+
+def test_what_is_not_so_is_said_leaf_by_leaf() -> None:
+    rule = compile_rule('action.to == "UPS" and action.amount < 500', Types(Pay))
+    found = rule.evaluate({"action": Pay()}, want=False)
+    assert found == Match(true=False, because=('to "DHL" != "UPS"',))
+
+
+def test_a_rule_knows_what_it_mentions() -> None:
+    rule = compile_rule(
+        "$any([x.price > 3 for x in action.lines]) or evidence.ns != [] and confidence < 1"
+        ' and case.requester == "a" and action.stock["a"] == action.n',
+        Types(Pay, Slow),
+    )
+    assert rule.mentions() == {
+        "action.lines",
+        "evidence.ns",
+        "confidence",
+        "case.requester",
+        "action.stock",
+        "action.n",
+    }
