@@ -71,9 +71,9 @@ class Fields:
         """A field whose values writes are told apart by: text, a number, a time, yes or no."""
         path = self._path(name)
         if not self.types.tells_apart(path):
-            known = self.types.telling_apart()
+            known = [each.removeprefix("action.") for each in self.types.telling_apart()]
             what = f"{name} is no field that is always there and tells writes apart"
-            self._fault(loc, what, nearest(path, known).replace("action.", ""))
+            self._fault(loc, what, nearest(name, known))
         return path
 
     def duplicates(self, doc: ActionDoc) -> Duplicates | None:
