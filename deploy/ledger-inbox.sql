@@ -1,5 +1,6 @@
--- The ledger's user for the inbox: it reads the record, and keeps and ends mandates. It may not
--- touch effects or rulings. Run it as the ledger's owner, when a worker has made the tables, and
+-- The ledger's user for the inbox: it reads the record, keeps and ends mandates and orders, and
+-- what people say of reviews and incidents. It may not touch effects, verdicts or rulings, put
+-- anything before people, or change or remove an answer that was given. Run it as the ledger's owner, when a worker has made the tables, and
 -- again after an upgrade; it does no harm twice.
 --
 --   psql -v ON_ERROR_STOP=1 -v password=... -d handrail -f ledger-inbox.sql
@@ -11,4 +12,11 @@ grant select, update on handrail_schema to handrail_inbox;
 grant select on handrail_rulings, handrail_mandates, handrail_mandate_uses to handrail_inbox;
 grant insert on handrail_mandates to handrail_inbox;
 grant update (revoked, revoked_by) on handrail_mandates to handrail_inbox;
+grant select on handrail_effects, handrail_verdicts to handrail_inbox;
+grant select on handrail_reviews, handrail_review_answers, handrail_incidents to handrail_inbox;
+grant insert on handrail_review_answers to handrail_inbox;
+grant update (answer, "by", answered, note, proof) on handrail_reviews to handrail_inbox;
+grant update (closed, closed_by, closed_why) on handrail_incidents to handrail_inbox;
+grant select, insert on handrail_orders to handrail_inbox;
+grant update (ended, ended_by, ended_why, ended_proofs) on handrail_orders to handrail_inbox;
 commit;

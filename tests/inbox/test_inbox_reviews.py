@@ -128,7 +128,7 @@ async def test_whoever_answered_may_answer_otherwise_and_nobody_else(inbox: Inbo
 
 
 @pytest.mark.parametrize("fields", [{"answer": "wrong"}, {"answer": "harmless", "why": " "}])
-async def test_what_is_wrong_must_be_said(inbox: Inbox, fields: dict[str, str]) -> None:
+async def test_what_is_wrong_must_be_said(inbox: Inbox, fields: dict[str, Any]) -> None:
     key = await wrote(inbox)
     async with inbox.visitor(ANA) as ana:
         await ana.get(review_link("", key))

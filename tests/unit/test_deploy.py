@@ -16,9 +16,18 @@ from urllib.parse import urlsplit
 import pytest
 import sqlalchemy as sa
 from ruamel.yaml import YAML
+from sqlalchemy.exc import ProgrammingError
 
 from handrail import LedgerUnavailable
-from handrail.ledger import Intent, Ledger, MandateRow
+from handrail.ledger import (
+    AnswerRow,
+    IncidentRow,
+    Intent,
+    Ledger,
+    MandateRow,
+    OrderRow,
+    ReviewRow,
+)
 from handrail.settings import Settings, connection
 
 ROOT = Path(__file__).parents[2]
@@ -347,23 +356,107 @@ async def test_the_ledgers_user_for_the_inbox_may_do_what_the_inbox_does(
         assert await ledger.rulings() == []
 
 
+KEY = "shipments:1/rebook/1"
+INTENT = Intent(
+    key=KEY,
+    case="shipments:1",
+    agent="shipments",
+    step="rebook",
+    digest="0" * 64,
+    action={},
+    policy="",
+    owner="",
+    deadline=datetime(2026, 3, 1, tzinfo=UTC),
+)
+REVIEW = ReviewRow(
+    key=KEY,
+    agent="shipments",
+    step="rebook",
+    case="shipments:1",
+    at=datetime(2026, 3, 1, tzinfo=UTC),
+    why="",
+    share=1.0,
+    role="lead",
+    people=("ana@example.com",),
+)
+INCIDENT = IncidentRow(
+    id=f"{KEY}/verify",
+    agent="shipments",
+    step="rebook",
+    case="shipments:1",
+    key=KEY,
+    kind="verify",
+    what="",
+    at=datetime(2026, 3, 1, tzinfo=UTC),
+)
+
+
+async def test_the_ledgers_user_for_the_inbox_may_look_at_what_was_done_and_say_what_it_was(
+    postgres_url: str, small_ledger: Ledger
+) -> None:
+    now = datetime.now(UTC)
+    async with Ledger(postgres_url) as workers:
+        await workers.begin(INTENT)
+        await workers.review(REVIEW)
+        await workers.incident(INCIDENT)
+    said = AnswerRow(KEY, "wrong", "ana@example.com", now, "too late", "")
+    async with small_ledger as ledger:
+        assert await ledger.answer_review(said)
+        assert [row.answer for row in await ledger.reviews()] == ["wrong"]
+        assert [row.note for row in await ledger.review_answers(KEY)] == ["too late"]
+        written = await ledger.written(KEY)
+        assert written is not None
+        assert await ledger.verdicts() == []
+        assert await ledger.close_incident(INCIDENT.id, "ana@example.com", now, "rebooked")
+        assert [row.closed_why for row in await ledger.incidents()] == ["rebooked"]
+
+
+async def test_the_ledgers_user_for_the_inbox_may_stop_and_lift(small_ledger: Ledger) -> None:
+    now = datetime.now(UTC)
+    async with small_ledger as ledger:
+        assert await ledger.order(OrderRow("1", "stop", "shipments", "ana@example.com", now))
+        assert await ledger.end_order("1", "ana@example.com", now, "it is over")
+        assert [row.ended_why for row in await ledger.orders()] == ["it is over"]
+
+
 async def test_the_ledgers_user_for_the_inbox_may_say_of_no_write_that_it_has_begun(
     small_ledger: Ledger,
 ) -> None:
-    intent = Intent(
-        key="shipments:1/rebook/1",
-        case="shipments:1",
-        agent="shipments",
-        step="rebook",
-        digest="0" * 64,
-        action={},
-        policy="",
-        owner="",
-        deadline=datetime.now(UTC),
-    )
     async with small_ledger as ledger:
-        with pytest.raises(LedgerUnavailable, match="permission denied"):
-            await ledger.begin(intent)
+        forbidden = [
+            ledger.begin(INTENT),
+            ledger.abandon(KEY, "", ""),
+            ledger.review(REVIEW),
+            ledger.incident(INCIDENT),
+        ]
+        for each in forbidden:
+            with pytest.raises(LedgerUnavailable, match="permission denied"):
+                await each
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "update handrail_review_answers set answer = 'right'",
+        "delete from handrail_review_answers",
+        "delete from handrail_reviews",
+        "update handrail_reviews set share = 1",
+        "update handrail_incidents set what = ''",
+        "delete from handrail_incidents",
+        "update handrail_orders set kind = 'level'",
+        "delete from handrail_orders",
+        "update handrail_effects set alone = false",
+        "delete from handrail_verdicts",
+    ],
+)
+async def test_the_ledgers_user_for_the_inbox_cannot_change_the_record(
+    postgres_url: str, small_ledger: Ledger, statement: str
+) -> None:
+    async with small_ledger:
+        url = sa.make_url(postgres_url).set(username="handrail_inbox")
+        engine = sa.create_engine(url, poolclass=sa.NullPool)
+        with pytest.raises(ProgrammingError, match="permission denied"), engine.begin() as c:
+            c.execute(sa.text(statement))
 
 
 @pytest.mark.parametrize("name", UNITS)
