@@ -52,7 +52,7 @@ DAYS_AT_LEAST = 14
 
 _BINS = 96
 _QUARTER = 900
-_KERNEL = timedelta(minutes=45) / timedelta(days=1)
+_KERNEL = timedelta(hours=1) / timedelta(days=1)
 _KERNEL_OF = 2_000
 _PRIOR_OF_TIME = 0.5
 _MAD = 1.4826
@@ -74,7 +74,6 @@ class Spread:
     centre: float
     low: float
     high: float
-    z: float
 
     def flag(self, value: float) -> str | None:
         """Why a value is outside, in words; None if it is not."""
@@ -120,40 +119,31 @@ def amounts(what: str, values: Iterable[float], z: float) -> Spread:
     """
     ordered = sorted(values)
     unit = (median(map(abs, filter(None, ordered))) if any(ordered) else 1.0) / 100
-    scaled = [_log(x, unit) for x in ordered]
-    centre, reach = median(scaled), _reach(scaled, z, FLOOR)
-    low, high = _beyond(ordered)
-    down = _reach(ordered, z, FLOOR * unit * 100)
-    return Spread(
-        what=what,
-        values=tuple(ordered),
-        centre=median(ordered),
-        low=min(low, median(ordered) - down),
-        high=max(high, _exp(centre + reach, unit)),
-        z=z,
-    )
+    low = _out([-x for x in ordered], z, FLOOR * unit * 100)
+    high = _out([_log(x, unit) for x in ordered], z, FLOOR)
+    return Spread(what, tuple(ordered), median(ordered), -low, _exp(high, unit))
 
 
 def confidences(values: Iterable[float], z: float) -> Spread:
     """How sure the agent is, 0..1, downwards only: by the robust z on the plain scale."""
     ordered = sorted(values)
-    low = min(_beyond(ordered)[0], median(ordered) - _reach(ordered, z, FLOOR_OF_CONFIDENCE))
-    return Spread("confidence", tuple(ordered), median(ordered), max(low, 0.0), math.inf, z)
+    low = -_out([-x for x in ordered], z, FLOOR_OF_CONFIDENCE)
+    return Spread("confidence", tuple(ordered), median(ordered), max(low, 0.0), math.inf)
 
 
-def _reach(values: Sequence[float], z: float, floor: float) -> float:
-    """How far from the median is still normal."""
+def _out(values: Sequence[float], z: float, floor: float) -> float:
+    """From where on, upwards, a value is far out.
+
+    Beyond `z` spreads from the median, and a spread beyond all but `RARE` of the values: of
+    figures with a heavy tail the next record is otherwise a matter of time.
+    """
     centre = median(values)
     away = [abs(value - centre) for value in values]
     spread = _MAD * median(away)
     spread = spread if spread >= floor else max(_MEAN_AD * fmean(away), floor)
-    return t_for(z, max(_EFFICIENCY * len(values), 1)) * spread
-
-
-def _beyond(ordered: Sequence[float]) -> tuple[float, float]:
-    """The values that at most the share `RARE` is beyond, on either side."""
-    cut = int(len(ordered) * RARE)
-    return ordered[cut], ordered[-1 - cut]
+    reach = t_for(z, max(_EFFICIENCY * len(values), 1)) * spread
+    beyond = sorted(values)[-1 - int(len(values) * RARE)]
+    return max(centre + reach, beyond + spread)
 
 
 def _log(value: float, unit: float) -> float:
@@ -278,8 +268,8 @@ def clock(times: Iterable[datetime], least: int = 1) -> Clock:
     """The times of day, smoothed around the clock. Of fewer than `least` none is unusual.
 
     A quarter of an hour in which it wrote counts once, so that a batch is not taken for a habit.
-    Quarters of an hour, smoothed by a normal kernel that wraps around midnight, 45 minutes wide
-    for 2,000 writes and wider for fewer, by n^(-1/5) (Silverman 1986, 3.4), with half a write
+    Quarters of an hour, smoothed by a normal kernel that wraps around midnight, an hour wide for
+    2,000 writes and wider for fewer, by n^(-1/5) (Silverman 1986, 3.4), with half a write
     spread evenly over the day as the prior. How unusual a time is: the share
     of all times that are as unlikely or more so, the complement of its highest-density region
     (Hyndman 1996). A change to summer time is within the kernel.

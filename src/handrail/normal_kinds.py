@@ -25,6 +25,9 @@ UNLIKELY_BOTH = 1e-3
 LAST = 50
 """Shares are looked at among so many, the latest."""
 
+RUN = 10
+"""Of numbers that are not far out one by one, so many, the latest, are looked at together."""
+
 
 # Targets
 
@@ -161,3 +164,38 @@ def _moving(past: Sequence[bool], window: int) -> list[int]:
         count += after - before
         counts.append(count)
     return counts
+
+
+# Runs
+
+
+@dataclass(frozen=True)
+class Run:
+    """How many of the latest values are in the highest tenth, beyond `mark`; or in the lowest.
+
+    So a change is found that is not far out in any single write.
+    """
+
+    share: Share
+    mark: float
+    lowest: bool
+    latest: int
+
+    def flag(self, value: float) -> str | None:
+        """Why a value is one too many, in words; None if it is not."""
+        odd = value < self.mark if self.lowest else value > self.mark
+        return self.share.flag(self.latest + 1) if odd else None
+
+
+def run(what: str, values: Sequence[float], *, lowest: bool = False) -> Run:
+    """The runs of a number, from its values in their order; they must not be empty.
+
+    A p-chart of the share in the highest tenth; `lowest`: in the lowest.
+    """
+    ordered = sorted(values)
+    cut = len(ordered) // 10
+    mark = ordered[cut] if lowest else ordered[-1 - cut]
+    odd = [value < mark if lowest else value > mark for value in values]
+    way = "below" if lowest else "above"
+    chart = share(f"had {what} {way} {number(mark)}", odd, RUN)
+    return Run(chart, mark, lowest, sum(odd[1 - RUN :]))

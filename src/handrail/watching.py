@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.actions import Finding, Kind
 from handrail.ledger.history import PastVerdict, PastWrite, Rates
 from handrail.normal import Clock, Pace, Spread, amounts, clock, confidences, pace
-from handrail.normal_kinds import LAST, Share, Targets, share, targets
+from handrail.normal_kinds import LAST, Run, Share, Targets, run, share, targets
 from handrail.normal_words import Figure
 
 if TYPE_CHECKING:
@@ -27,9 +27,6 @@ if TYPE_CHECKING:
 
 FRESH = timedelta(seconds=60)
 """How long what was read of the history is used."""
-
-LOW = 10
-"""Confidence is low when it is among the lowest tenth."""
 
 _GUARDED = ("rule: ", "check: ", "only", "limit", "source", "duplicate")
 _MOST_JUDGED = 10_000
@@ -48,7 +45,7 @@ class Pattern:
     amounts: Mapping[str, Spread] = field(default_factory=dict[str, Spread])
     targets: Mapping[str, Targets] = field(default_factory=dict[str, Targets])
     confidence: Spread | None = None
-    unsure: Share | None = None
+    runs: Mapping[str, Run] = field(default_factory=dict[str, Run])
     hour: Clock | None = None
     paces: tuple[Pace, ...] = ()
     mix: Share | None = None
@@ -61,11 +58,11 @@ class Pattern:
         whole = [*self.amounts.values(), self.confidence, self.hour, *self.paces]
         found = [each.figure() for each in whole if each is not None]
         shares = {
-            "confidence: share of low ones": self.unsure,
             "mix: share of the agent's writes": self.mix,
             "mix: share held or refused": self.guarded,
         }
         found += [each.figure(name) for name, each in shares.items() if each is not None]
+        found += [each.share.figure(f"runs of {name}") for name, each in self.runs.items()]
         return [*found, *(each.figure() for each in self.targets.values())]
 
 
@@ -78,7 +75,6 @@ class _Known:
     asked: Normal | None = None
     writes: dict[str, PastWrite] = field(default_factory=dict[str, PastWrite])
     rates: Rates | None = None
-    lows: tuple[bool, ...] = ()
     judged: dict[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -112,7 +108,7 @@ class Watch:
         flags = [
             *_of_values(normal, seen),
             *_of_time(normal, known, others, now),
-            *_of_shares(normal, known, seen),
+            *_of_shares(normal),
         ]
         return [Finding(check=f"normal: {what}", kind=Kind.HOLD, why=why) for what, why in flags]
 
@@ -161,25 +157,26 @@ class Watch:
         z = float(asked.z)
         sure = [row.confidence for row in rows if row.confidence is not None]
         watch_sure = asked.confidence and len(sure) >= asked.learn
-        known.lows, unsure = _lows(sure) if watch_sure else ((), None)
+        unsure = {"confidence": run("confidence", sure, lowest=True)} if watch_sure else {}
+        numbers = {
+            name: values
+            for name in asked.amounts
+            if len(values := _numbers(rows, name)) >= asked.learn
+        }
         mix, guarded = self._verdicts.shares(step) if asked.mix else (None, None)
         rates = known.rates
         return Pattern(
             learned=len(rows),
             learn=asked.learn,
             since=since,
-            amounts={
-                name: amounts(name, values, z)
-                for name in asked.amounts
-                if len(values := _numbers(rows, name)) >= asked.learn
-            },
+            amounts={name: amounts(name, values, z) for name, values in numbers.items()},
             targets={
                 name: targets(name, values)
                 for name in asked.targets
                 if len(values := _texts(rows, name)) >= asked.learn
             },
             confidence=confidences(sure, z) if watch_sure else None,
-            unsure=unsure,
+            runs={name: run(name, values) for name, values in numbers.items()} | unsure,
             hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
             paces=_paces(rates) if rates is not None and asked.rate else (),
             mix=mix,
@@ -229,8 +226,14 @@ def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
         for name, value in seen.texts.items()
         if name in normal.targets
     ]
+    sure = {} if seen.sure is None else {"confidence": seen.sure}
     if normal.confidence is not None and seen.sure is not None:
         flags.append(("confidence", normal.confidence.flag(seen.sure)))
+    flags += [
+        (f"{name} in a row", normal.runs[name].flag(value))
+        for name, value in {**seen.numbers, **sure}.items()
+        if name in normal.runs
+    ]
     return [(what, why) for what, why in flags if why is not None]
 
 
@@ -244,12 +247,8 @@ def _of_time(normal: Pattern, known: _Known, others: int, now: datetime) -> list
     return [(what, why) for what, why in flags if why is not None]
 
 
-def _of_shares(normal: Pattern, known: _Known, seen: _Seen) -> list[tuple[str, str]]:
+def _of_shares(normal: Pattern) -> list[tuple[str, str]]:
     flags: list[tuple[str, str | None]] = []
-    if normal.unsure is not None and normal.confidence is not None:
-        low = seen.sure is not None and seen.sure < _low_mark(normal.confidence)
-        count = sum(known.lows[1 - LAST :]) + 1
-        flags.append(("confidence", normal.unsure.flag(count) if low else None))
     if normal.mix is not None:
         flags.append(("mix", normal.mix.flag(normal.latest + 1)))
     if normal.guarded is not None:
@@ -304,16 +303,6 @@ def _number(value: Any) -> float | None:
 
 def _text(value: Any) -> str | None:
     return None if value is None else str(value)
-
-
-def _lows(sure: Sequence[float]) -> tuple[tuple[bool, ...], Share]:
-    mark = sorted(sure)[len(sure) // LOW]
-    lows = tuple(value < mark for value in sure)
-    return lows, share(f"writes were less sure than {mark:.2f}", lows)
-
-
-def _low_mark(confidence: Spread) -> float:
-    return confidence.values[len(confidence.values) // LOW]
 
 
 def _paces(rates: Rates) -> tuple[Pace, ...]:
