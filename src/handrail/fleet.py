@@ -55,6 +55,7 @@ from handrail.orders import RESERVED
 from handrail.payloads import ClaimCheck
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.sandbox import ContextFreeSandbox
+from handrail.scrubbing import Scrubbing
 from handrail.secrets import faults
 from handrail.shown import AGENT, STATE
 from handrail.states import State
@@ -216,7 +217,7 @@ class Fleet:
         return SimplePlugin(
             "handrail",
             data_converter=converter,
-            interceptors=[Guarding()],
+            interceptors=[Guarding(), Scrubbing()],
             workflow_runner=runner,
             # Only what comes from bad input: the case fails, instead of trying for ever.
             workflow_failure_exception_types=[ValidationError],

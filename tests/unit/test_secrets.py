@@ -132,7 +132,7 @@ def test_every_posture_declares_them() -> None:
 
 async def test_what_finds_and_reads_back_a_write_has_the_secrets_of_the_write() -> None:
     async def find(action: Rebook, effect: Effect) -> str | None:
-        return f"{action.shipment} {secret(NAME).get_secret_value()}"
+        return str(len(secret(NAME).get_secret_value()))
 
     async def verify(action: Rebook, effect: Effect, result: str) -> str | None:
         return f"{result} {secret(NAME).get_secret_value()}"
@@ -143,9 +143,10 @@ async def test_what_finds_and_reads_back_a_write_has_the_secrets_of_the_write() 
 
     effect = Effect(key="k", case="c", step="do")
     assert do.find is not None
-    assert await do.find(Rebook(), effect) == f"S1 {VALUE}"
+    assert await do.find(Rebook(), effect) == str(len(VALUE))
     assert do.verify is not None
-    assert await do.verify(Rebook(), effect, "ok") == f"ok {VALUE}"
+    # What it says is kept, so the value is not in it.
+    assert await do.verify(Rebook(), effect, "ok") == "ok [secret CARRIER_TOKEN]"
 
 
 # Where they come from
@@ -278,7 +279,7 @@ def test_a_result_that_holds_one_is_refused_without_saying_it(text: str) -> None
 
 @pytest.mark.parametrize("text", around(VALUE, "user:", " x"))
 def test_a_receipt_is_kept_with_the_value_masked(text: str) -> None:
-    receipt: Any = {"id": "B7", "echo": [text, 3], text: None}
+    receipt = json.loads(json.dumps({"id": "B7", "echo": [text, 3], text: None}))
     value, fault = Held(frozenset([NAME])).masked(receipt)
     assert fault is not None
     assert isinstance(value, dict)
@@ -298,7 +299,7 @@ def test_a_number_that_is_a_secret_cannot_be_masked_and_is_left_out(
 
 def test_what_holds_none_is_as_it_was() -> None:
     held = Held(frozenset([NAME]))
-    whole = {"id": "B7", "parts": [1, None, "x"]}
+    whole = json.loads('{"id": "B7", "parts": [1, null, "x"]}')
     assert held.masked(whole) == (whole, None)
     held.refuse("rebook", whole)
 
