@@ -1,23 +1,23 @@
 """The door: what stands between a step and the outside world.
 
 It runs in the worker, in the process that holds the credentials, in the same breath as
-the effect. In this order: is it the action that was decided? data checks, refuse-rules,
-limits, and at last what a human must be asked. Asked is only what would otherwise pass.
+the effect: it asks the guards (`handrail.guards`), makes the effect once, reads it back, and
+keeps what it said and did.
 """
 
 from __future__ import annotations
 
 import asyncio
-import logging
+import functools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from pydantic import BaseModel, JsonValue, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio import activity
 
+from handrail import audit, control, tracing
 from handrail.actions import (
     Action,
     Answer,
@@ -29,42 +29,54 @@ from handrail.actions import (
     Effect,
     Finding,
     Kind,
+    Level,
     Notice,
     Proof,
     Proving,
     Receipt,
-    Terms,
     Told,
     Verdict,
     Whom,
     digest_of,
 )
+from handrail.books import Books
 from handrail.boundaries import reached
 from handrail.calls import Call
 from handrail.checks import Check
-from handrail.effects import Doubt, KeyUsed, Leave, as_current, once
+from handrail.effects import Cleared, Doubt, KeyUsed, as_current, once
 from handrail.exceptions import Final, StepError
 from handrail.gate import GateKind
-from handrail.humans import Humans, server_time
+from handrail.guards import Guards, Judged, Matter, duplicate, over_limit, verdict_of
+from handrail.humans import Humans
 from handrail.keyring import Trust
-from handrail.ledger import EffectState, Intent, Ledger, OverLimit
+from handrail.ledger import (
+    Duplicate,
+    EffectState,
+    Ledger,
+    OverLimit,
+    Situation,
+    Stopped,
+)
 from handrail.performing import CALL, PROVE, WHOM
-from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, PolicyFile
+from handrail.policy import AgentShape, Facts, PolicyFile
 from handrail.stepping import HOPELESS, Activity, as_activity, run_step, this_case
 from handrail.steps import Decide, Notify, Read, Step, Write, decided_type
+from handrail.verifying import verify
+from handrail.watching import Watch
 
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
 
-log = logging.getLogger("handrail.door")
+MISMATCH = "mismatch"
+"""The kind of the incidents that reading a write back brings."""
 
 
 @dataclass(frozen=True)
-class Judged:
-    """A verdict, and what people gave that the write will use up."""
+class Foreseen:
+    """What the door would say of a decision, and the digest of its action."""
 
+    digest: str
     verdict: Verdict
-    leave: Leave = field(default_factory=Leave)
 
 
 @dataclass(frozen=True)
@@ -79,10 +91,28 @@ class Door:
     checks: Sequence[Check[Any]] = field(default=())
     trust: Trust = field(default_factory=Trust)
 
-    @property
+    @functools.cached_property
     def humans(self) -> Humans:
         """Who may rule, and whether it was they who did."""
         return Humans(self.agent, self.ledger, self.trust)
+
+    @functools.cached_property
+    def books(self) -> Books:
+        """What is kept of what it says and does."""
+        return Books(self.agent, self.ledger, self.trust.inbox)
+
+    @functools.cached_property
+    def guards(self) -> Guards:
+        """What stands before the effects."""
+        return Guards(
+            agent=self.agent,
+            shape=self.shape,
+            ledger=self.ledger,
+            humans=self.humans,
+            watch=Watch(self.agent, self.ledger),
+            checks=self.checks,
+            plants={step.name: step.plant for step in self._writes()},
+        )
 
     def activities(self) -> list[Activity]:
         """One Temporal activity for each step, under its name, and those of the engine."""
@@ -96,7 +126,14 @@ class Door:
 
         @activity.defn(name=WHOM)
         async def whom(asked: Whom) -> Verdict:
-            return self.humans.whom(self.policy.current(), asked)
+            policy = self.policy.current()
+            situation = await self.guards.situation(policy, asked.case)
+            why = f"{asked.case} is in pilot" if asked.pilot else None
+            why = why or self.guards.piloting(policy, situation)
+            if why is not None:
+                finding = Finding(check="pilot", kind=Kind.REFUSE, why=why)
+                return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
+            return self.humans.whom(policy, asked)
 
         @activity.defn(name=CALL)
         async def call(asked: Call) -> None:
@@ -131,114 +168,46 @@ class Door:
             case _:
                 raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
 
-    # What the door says
-
-    async def foresee(self, decision: Decision[Any, Any], case: str) -> tuple[str, Verdict] | None:
-        """What the door would say of a decision now, with the digest of its action.
-
-        None when no write step takes the action, or more than one does. Data checks and
-        limits are looked at only where a human would be asked: otherwise the write itself
-        is about to look at them.
-        """
-        if decision.action is None:
-            return None
-        writes = [
-            w
-            for w in self.shape.writes.values()
-            if w.action is type(decision.action) and not w.undoes
-        ]
-        if len(writes) != 1:
-            return None
-        action = cast("Action", decision.action)
-        digest = digest_of(writes[0].name, action.model_dump(mode="json"))
-        attempt = Attempt(case=case, key="", digest=digest, basis=decision.basis())
-        facts = self._facts(writes[0].name, action, attempt)
-        policy = self.policy.current()
-        findings = [*policy.refusals(facts), *policy.holds(facts)]
-        if _gravest(findings) is Kind.HOLD:
-            return digest, (await self.judge(policy, facts, attempt)).verdict
-        return digest, _verdict(policy, findings)
-
-    async def judge(self, policy: Policy, facts: Facts, attempt: Attempt) -> Judged:
-        """The verdict on one attempt under `policy`, with the rulings it brings."""
-        given = facts.action.model_dump(mode="json")
-        if digest_of(facts.step, given) != attempt.digest:
-            why = "the action is not the one that was decided and ruled on"
-            return Judged(_verdict(policy, [Finding(check="digest", kind=Kind.REFUSE, why=why)]))
-        # Data checks judge a world in which the write has not happened: they do not fit its undo.
-        # That it is one is not for the attempt to say alone, or it could spare itself the checks.
-        undoing = attempt.undoes is not None and self.shape.writes[facts.step].undoes
-        findings = [] if undoing else await self._check_data(facts.action)
-        findings += policy.refusals(facts)
-        findings += policy.holds(facts)
-        # Only before a human is asked: what passes is counted in the moment it begins.
-        if _gravest(findings) is Kind.HOLD:
-            findings += await self._check_limits(policy, facts, attempt)
-        if _gravest(findings) is not Kind.HOLD:
-            return Judged(_verdict(policy, findings))
-        return await self._held(policy, facts, attempt, findings)
-
-    async def _held(
-        self, policy: Policy, facts: Facts, attempt: Attempt, findings: Sequence[Finding]
-    ) -> Judged:
-        """What holds is let pass by those who may; otherwise they are asked."""
-        now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
-        try:
-            asks = policy.asks(findings, facts, now, await self.humans.deputies(now), barred=barred)
-        except NobodyMayApprove as nobody:
-            finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
-            return Judged(_verdict(policy, [*findings, finding]))
-        voices = await self.humans.voices(policy, facts, attempt)
-        lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
-        verdict = _verdict(policy, findings).model_copy(update={"asks": asks})
-        if not lacking:
-            passed = verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
-            return Judged(passed, voices.leave)
-        stages = [stage for ask in asks for stage in ask.stages]
-        undo = self.shape.writes[facts.step].undo is not None
-        approvals, used = list(voices.approvals), list[tuple[str, int]]()
-        for approval, given in await self.humans.standing_approvals(
-            facts, findings, stages, undo=undo
-        ):
-            approvals.append(approval)
-            used.append((given.mandate.id, given.mandate.uses or 0))
-            why = f"{given.mandate.by} allowed such as this in advance ({given.mandate.id})"
-            findings = [*findings, Finding(check="standing approval", kind=Kind.PASS, why=why)]
-            if not policy.unsatisfied(asks, approvals, facts, now, barred):
-                leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
-                passed = {"kind": Kind.PASS, "findings": tuple(findings)}
-                return Judged(verdict.model_copy(update={"asks": (), **passed}), leave)
-        more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
-        held = {
-            "findings": (*verdict.findings, *(more if attempt.rulings else ())),
-            "terms": self._terms(policy, facts, attempt),
-            "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
-        }
-        return Judged(verdict.model_copy(update=held))
-
-    def _terms(self, policy: Policy, facts: Facts, attempt: Attempt) -> Terms:
-        terms = self.humans.terms(policy, facts.step, facts.case)
-        if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
-            return terms
-        return terms.model_copy(update={"planted": self._planted(facts)})
-
-    def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
-        """A bad action of the same kind, as the step makes one; None if it cannot."""
-        plant = next(w.plant for w in self._writes() if w.name == facts.step)
-        if plant is None:
-            return None
-        try:
-            bad: Action | None = plant(facts.action)
-        # The agent's own code: its fault is no reason to keep people from the real question.
-        except Exception:
-            log.exception("no bad proposal could be made", extra={"step": facts.step})
-            return None
-        if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
-            return None
-        return bad.model_dump(mode="json")
-
     def _writes(self) -> list[Write[Any, Any]]:
         return [cast("Write[Any, Any]", step) for step in self.steps if isinstance(step, Write)]
+
+    # What the door says
+
+    async def foresee(self, decision: Decision[Any, Any], basis: Basis) -> Foreseen | None:
+        """What the door would say of a decision now, with the digest of its action.
+
+        None when no write step takes the action, or more than one does; or where it is to be
+        stopped or only recorded, which the write itself says. Data checks and limits are looked
+        at only where a human would be asked: otherwise the write is about to look at them.
+        """
+        step = self._takes(decision.action)
+        if step is None:
+            return None
+        case, policy = this_case(), self.policy.current()
+        action = cast("Action", decision.action)
+        digest = digest_of(step, action.model_dump(mode="json"))
+        attempt = Attempt(case=case, key="", digest=digest, basis=basis)
+        situation = await self.guards.situation(policy, case)
+        facts = self.guards.settled(policy, self._facts(step, action, attempt), situation)
+        matter = Matter(policy, facts, attempt)
+        stopped = self.guards.stopped(matter, situation)
+        if stopped is not None or policy.setting(facts).level is Level.PILOT:
+            return None
+        verdict = verdict_of(matter, self.guards.foresee(matter))
+        if verdict.kind is Kind.HOLD:
+            verdict = (await self.guards.judge(matter)).verdict
+        if verdict.kind is not Kind.PASS:
+            await self.books.keep(matter, verdict)
+        return Foreseen(digest, verdict)
+
+    def _takes(self, action: Action | None) -> str | None:
+        """The one write step that takes an action; None if there is none, or there are more."""
+        writes = [
+            write.name
+            for write in self.shape.writes.values()
+            if write.action is type(action) and not write.undoes
+        ]
+        return writes[0] if action is not None and len(writes) == 1 else None
 
     def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
         return Facts(
@@ -250,29 +219,6 @@ class Door:
             requester=attempt.requester,
         )
 
-    async def _check_data(self, action: Action) -> list[Finding]:
-        mine = [check for check in self.checks if check.action is type(action)]
-        found = await asyncio.gather(*(_look(check, action) for check in mine))
-        return [finding for finding in found if finding is not None]
-
-    async def _check_limits(self, policy: Policy, facts: Facts, attempt: Attempt) -> list[Finding]:
-        intent = Intent(
-            key=attempt.key,
-            case=attempt.case,
-            agent=self.agent,
-            step=facts.step,
-            digest=attempt.digest,
-            action=facts.action.model_dump(mode="json"),
-            policy=policy.label,
-            owner="",
-            deadline=datetime.now(UTC),
-        )
-        try:
-            await self.ledger.preview(intent, policy.limits(facts.step))
-        except OverLimit as over:
-            return [_over_limit(over)]
-        return []
-
     # What the door does
 
     async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
@@ -282,103 +228,197 @@ class Door:
             ApplicationError: if the write is to be tried again, or can never work.
         """
         reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
-        policy = self.policy.current()
-        facts = self._facts(step.name, action, attempt)
-        judged = Judged(Verdict(kind=Kind.PASS, policy=policy.label))
-        # What was let pass once and may have happened is finished, not judged again: its own
-        # traces in the world would refuse it.
-        if not await self._begun(facts, attempt):
-            judged = await self.judge(policy, facts, attempt)
-            verdict = judged.verdict
-            said = {"verdict": verdict.kind, "why": verdict.why(), "policy": verdict.policy}
-            _log("verdict", attempt, step, **said)
-        reached("write:judged", attempt.case)
-        if judged.verdict.kind is not Kind.PASS:
-            held = AnswerKind.HELD if judged.verdict.kind is Kind.HOLD else AnswerKind.REFUSED
-            return Answer(kind=held, verdict=judged.verdict)
-        if not await self.humans.answered(policy, facts, attempt):
-            # Nobody who may has really said it: it is as if nobody had been asked.
-            attempt = attempt.model_copy(update={"doubt": None})
-        answer = await self._once(policy, step, facts, attempt, judged)
-        _log("effect", attempt, step, kind=answer.kind, key=attempt.key)
+        answer = await self._write(step, action, attempt)
+        audit.effect(self.agent, step.name, attempt, answer)
         reached("write:answering", attempt.case)
         return answer
 
-    async def _begun(self, facts: Facts, attempt: Attempt) -> bool:
-        if digest_of(facts.step, facts.action.model_dump(mode="json")) != attempt.digest:
-            return False  # it brings another action than it says: that was never let pass
-        row = await self.ledger.effect(attempt.key)
-        return row is not None and row.state is not EffectState.NOT_DONE
+    async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+        policy = self.policy.current()
+        situation = await self.guards.situation(policy, attempt.case, attempt.key)
+        facts = self._facts(step.name, action, attempt)
+        matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt)
+        judged = Judged(verdict_of(matter, []), alone=_was_alone(situation))
+        # What was let pass once and may have happened is finished, not judged again: its own
+        # traces in the world would refuse it. A stop is looked at all the same, right before it.
+        begun = _begun(situation, facts, attempt)
+        if not begun:
+            stopped = self.guards.stopped(matter, situation)
+            if stopped is not None:
+                return _stopped(judged.verdict, stopped)
+            judged = await self.guards.judge(matter)
+        reached("write:judged", attempt.case)
+        if judged.pilot:
+            await self.books.keep(matter, judged.verdict, pilot=True)
+            return _recorded(judged.verdict)
+        if judged.verdict.kind is not Kind.PASS:
+            return await self._not_passed(matter, judged.verdict)
+        if not await self.humans.answered(policy, facts, attempt):
+            # Nobody who may has really said it: it is as if nobody had been asked.
+            matter = replace(matter, attempt=attempt.model_copy(update={"doubt": None}))
+        if not begun:
+            audit.verdict(self.agent, step.name, attempt, judged.verdict, action=action)
+        answer = await self._once(step, matter, judged, begun=begun)
+        return await self._afterwards(step, matter, judged, answer)
+
+    async def _not_passed(self, matter: Matter, verdict: Verdict) -> Answer:
+        await self.books.keep(matter, verdict)
+        held = verdict.kind is Kind.HOLD
+        return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
 
     async def _once(  # one write and the verdict on it
-        self,
-        policy: Policy,
-        step: Write[Any, Any],
-        facts: Facts,
-        attempt: Attempt,
-        judged: Judged,
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, begun: bool
     ) -> Answer:
-        verdict, limits, label = judged.verdict, policy.limits(step.name), policy.label
-        write = (self.ledger, step, facts.action, attempt, self.agent, label, limits)
+        verdict, attempt = judged.verdict, matter.attempt
+        cleared = self._cleared(matter, judged, begun=begun)
         try:
-            done = await once(*write, judged.leave)
+            done = await once(self.ledger, step, matter.facts.action, attempt, cleared)
+        except Stopped as stopped:
+            # What may have happened before the stop must stay known.
+            answer = _stopped(verdict, control.words_of_stop(stopped.order))
+            return answer.model_copy(update={"token": await self._unknown(attempt)})
         except OverLimit as over:
-            verdict = _verdict(policy, [*verdict.findings, _over_limit(over)])
-            return Answer(kind=AnswerKind.REFUSED, verdict=verdict)
+            findings = [*verdict.findings, over_limit(over)]
+            return await self._not_passed(matter, verdict_of(matter, findings))
+        except Duplicate as found:
+            again = await self.guards.held(matter, [*verdict.findings, duplicate(found)])
+            if again.verdict.kind is Kind.PASS:
+                return await self._once(step, matter, again, begun=begun)
+            return await self._not_passed(matter, again.verdict)
         except KeyUsed as used:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
-            return Answer(kind=AnswerKind.REFUSED, verdict=_verdict(policy, [finding]))
+            return await self._not_passed(matter, verdict_of(matter, [finding]))
         except Final as error:
-            failed = self._failed(policy, facts, verdict, error)
             # An earlier try may have happened all the same: then its undo must stay known.
-            row = await self.ledger.effect(attempt.key)
-            unknown = row is not None and row.state is EffectState.INTENDED
-            return failed.model_copy(update={"token": row.owner}) if row and unknown else failed
+            token = await self._unknown(attempt)
+            return self._failed(matter, verdict, error).model_copy(update={"token": token})
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
             last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
-            return self._failed(policy, facts, verdict, error)
+            return self._failed(matter, verdict, error)
         if isinstance(done, Receipt):
             return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
-        return self._in_doubt(policy, facts, verdict, done)
+        return self._in_doubt(matter, verdict, done)
 
-    def _in_doubt(self, policy: Policy, facts: Facts, verdict: Verdict, doubt: Doubt) -> Answer:
-        why = (
-            f"{facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken off; "
-            "the outside system cannot be asked whether it happened"
+    async def _unknown(self, attempt: Attempt) -> str:
+        """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
+        row = await self.ledger.effect(attempt.key)
+        return row.owner if row is not None and row.state is EffectState.INTENDED else ""
+
+    def _cleared(self, matter: Matter, judged: Judged, *, begun: bool) -> Cleared:
+        return Cleared(
+            agent=self.agent,
+            policy=matter.policy.label,
+            limits=matter.policy.limits(matter.facts.step),
+            duplicates=judged.duplicates,
+            leave=judged.leave,
+            verdict=None if begun else self.books.row(matter, judged.verdict),
+            alone=None if matter.attempt.undoes else judged.alone,
+            share=self.books.share(matter, judged),
+            ordered=matter.attempt.ordered,
         )
-        asked = self._asking(policy, facts, verdict)
+
+    async def _afterwards(
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, answer: Answer
+    ) -> Answer:
+        """Read a write back, draw it for a review, and see whether too much goes wrong."""
+        attempt, policy = matter.attempt, matter.policy
+        wrong = {AnswerKind.FAILED: "failed", AnswerKind.IN_DOUBT: "in_doubt"}.get(answer.kind)
+        if answer.receipt is not None and attempt.undoes is None:
+            effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
+            fault = await verify(step, matter.facts.action, effect, answer.receipt)
+            if fault:
+                wrong, back = MISMATCH, policy.mismatch(step.name) == "roll back"
+                answer = answer.model_copy(update={"incident": fault, "roll_back": back})
+            await self.books.draw(matter, judged)
+        if wrong is not None:
+            await self.books.incident(matter, wrong, answer.incident or answer.why)
+        if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):
+            await self.books.alarm(policy, step.name)
+        return answer
+
+    def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> Answer:
+        why = (
+            f"{matter.facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken "
+            "off; the outside system cannot be asked whether it happened"
+        )
+        asked = self.guards.asking(matter, verdict)
         return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
-    def _failed(self, policy: Policy, facts: Facts, verdict: Verdict, error: Exception) -> Answer:
+    def _failed(self, matter: Matter, verdict: Verdict, error: Exception) -> Answer:
         why = str(error) or type(error).__name__
-        asked = self._asking(policy, facts, verdict)
+        asked = self.guards.asking(matter, verdict)
         return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
 
-    def _asking(self, policy: Policy, facts: Facts, verdict: Verdict) -> Verdict:
-        """The verdict, with whom to ask when no rule says so."""
-        asks = policy.default_asks(facts.step, server_time(), facts)
-        terms = self.humans.terms(policy, facts.step, facts.case)
-        return verdict.model_copy(update={"asks": asks, "terms": terms})
+    # What the door does of decisions and notifications
+
+    async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> Decided[Any]:
+        """Run a decide step within its budget; say where its values come from, and what then."""
+        case = this_case()
+        await self.books.require_budget(self.policy.current(), step.name)
+        decision = await run_step(step, args)
+        await self.books.spend(step.name, case, decision.usage)
+        unsourced = tracing.unsourced(step, args, decision)
+        basis = decision.basis().model_copy(update={"unsourced": unsourced})
+        foreseen = await self.foresee(decision, basis)
+        reached("decide:foreseen", case)
+        return Decided(
+            decision=decision,
+            digest=None if foreseen is None else foreseen.digest,
+            verdict=None if foreseen is None else foreseen.verdict,
+            kind=type(decision.action).__name__,
+            unsourced=unsourced,
+        )
+
+    async def notify(self, step: Notify[..., Any], notice: Notice, args: Sequence[Any]) -> Told:
+        """Tell somebody, if the policy lets it and nobody has stopped it."""
+        why = await self._silent(step.name, notice)
+        if why is not None:
+            told = Told(sent=False, why=why)
+        else:
+            with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
+                told = Told(sent=True, result=to_jsonable_python(await run_step(step, args)))
+        audit.told(self.agent, step.name, notice, told)
+        return told
+
+    async def _silent(self, step: str, notice: Notice) -> str | None:
+        """Why a notification may not go out; None if it may."""
+        policy = self.policy.current()
+        refused = policy.may_notify(step)
+        if refused is not None:
+            return refused.why
+        if notice.pilot:
+            return f"{notice.case} is in pilot: it tells nobody"
+        situation = await self.guards.situation(policy, notice.case)
+        halted = self.guards.halted(situation, notice.case)
+        return halted or self.guards.piloting(policy, situation)
 
 
-def _gravest(findings: Sequence[Finding]) -> Kind:
-    gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
-    return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+def _begun(situation: Situation, facts: Facts, attempt: Attempt) -> bool:
+    """Whether it was let pass before, and may have happened."""
+    if digest_of(facts.step, facts.action.model_dump(mode="json")) != attempt.digest:
+        return False  # it brings another action than it says: that was never let pass
+    row = situation.effect
+    return row is not None and row.state is not EffectState.NOT_DONE
 
 
-def _verdict(policy: Policy, findings: Sequence[Finding]) -> Verdict:
-    return Verdict(kind=_gravest(findings), findings=tuple(findings), policy=policy.label)
+def _was_alone(situation: Situation) -> bool:
+    """Whether what was begun before began without a human."""
+    return situation.effect is not None and bool(situation.effect.alone)
 
 
-def _log(what: str, attempt: Attempt, step: Write[Any, Any], **more: str) -> None:
-    log.info(what, extra={"case": attempt.case, "step": step.name, **more})
+def _stopped(verdict: Verdict, why: str) -> Answer:
+    finding = Finding(check="stop", kind=Kind.REFUSE, why=why)
+    said = verdict.model_copy(update={"kind": Kind.REFUSE, "findings": (finding,)})
+    return Answer(kind=AnswerKind.STOPPED, verdict=said, why=why)
 
 
-def _over_limit(over: OverLimit) -> Finding:
-    return Finding(check=f"limit: {over.limit.text}", kind=Kind.REFUSE, why=str(over))
+def _recorded(verdict: Verdict) -> Answer:
+    would = {Kind.PASS: "let pass", Kind.HOLD: "held", Kind.REFUSE: "refused"}[verdict.kind]
+    why = f"in pilot: it would be {would}{f': {verdict.why()}' if verdict.why() else ''}"
+    return Answer(kind=AnswerKind.PILOT, verdict=verdict, why=why)
 
 
 def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
@@ -389,18 +429,6 @@ def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel |
         return model.model_validate(basis.evidence)
     except ValidationError:
         return None
-
-
-async def _look(check: Check[Any], action: Action) -> Finding | None:
-    name = f"check: {check.name}"
-    try:
-        async with asyncio.timeout(check.timeout.total_seconds()):
-            why = await check(action)
-    # A check is somebody else's code, and any fault of it must hold the write, not pass it.
-    except Exception as error:  # noqa: BLE001
-        why = f"{check.name} could not be checked: {str(error) or type(error).__name__}"
-        return Finding(check=name, kind=Kind.HOLD, why=why)
-    return None if why is None else Finding(check=name, kind=Kind.REFUSE, why=why)
 
 
 # Steps as activities
@@ -415,25 +443,14 @@ def _reading(step: Read[..., Any]) -> Activity:
 
 def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
     async def run(*args: Any) -> Decided[Any]:
-        decision = await run_step(step, args)
-        case = this_case()
-        foreseen = await door.foresee(decision, case)
-        reached("decide:foreseen", case)
-        kind = type(decision.action).__name__
-        if foreseen is None:
-            return Decided(decision=decision, kind=kind)
-        return Decided(decision=decision, digest=foreseen[0], verdict=foreseen[1], kind=kind)
+        return await door.decide(step, args)
 
     return run
 
 
 def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
     async def run(notice: Notice, *args: Any) -> Told:
-        refused = door.policy.current().may_notify(step.name)
-        if refused is not None:
-            return Told(sent=False, why=refused.why)
-        with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
-            return Told(sent=True, result=to_jsonable_python(await run_step(step, args)))
+        return await door.notify(step, notice, args)
 
     return run
 

@@ -28,10 +28,18 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from handrail.actions import Action, Attempt, Effect, Limit, Receipt, undo_key
+from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
 from handrail.boundaries import reached
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
-from handrail.ledger import EffectRow, EffectState, Intent, Ledger
+from handrail.ledger import (
+    EffectRow,
+    EffectState,
+    Intent,
+    Ledger,
+    Stopped,
+    VerdictRow,
+)
+from handrail.secrets import Held, given
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -72,6 +80,27 @@ class Leave:
     mandates: tuple[tuple[str, int], ...] = ()
 
 
+@dataclass(frozen=True)
+class Cleared:
+    """How a write was let pass: by which policy of which agent, and what holds it to its word.
+
+    `limits` and `duplicates` are looked at once more in the transaction of its intent, and
+    `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
+    reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
+    forbid.
+    """
+
+    agent: str
+    policy: str
+    limits: Sequence[Limit] = ()
+    duplicates: Duplicates | None = None
+    leave: Leave = Leave()
+    verdict: VerdictRow | None = None
+    alone: bool | None = None
+    share: float | None = None
+    ordered: bool = False
+
+
 class KeyUsed(HandrailError):
     """The key of this write was used for another action, or what it did was taken back."""
 
@@ -99,15 +128,8 @@ def as_current(effect: Effect) -> Generator[None]:
         _current.reset(token)
 
 
-async def once(  # noqa: PLR0917  # one write, and the policy it was let pass under
-    ledger: Ledger,
-    step: Write[Any, Any],
-    action: Action,
-    attempt: Attempt,
-    agent: str,
-    policy: str,
-    limits: Sequence[Limit],
-    leave: Leave = Leave(),
+async def once(
+    ledger: Ledger, step: Write[Any, Any], action: Action, attempt: Attempt, cleared: Cleared
 ) -> Receipt | Doubt:
     """Make the effect of `attempt` happen once, however often this is called.
 
@@ -115,30 +137,37 @@ async def once(  # noqa: PLR0917  # one write, and the policy it was let pass un
         RulingUsed: if what people said was used for another write meanwhile; call again.
         MandateSpent: if a standing approval was used up meanwhile; call again.
         KeyUsed: if the key has been used for another action, or its effect was taken back.
+        Stopped: if a stop is in force; nothing was done now.
         OverLimit: if a limit would be exceeded; nothing was done.
+        Duplicate: if the like was done a short while ago; nothing was done.
         Final: if the step says that it did not and will not happen.
         NotDone: if the step says that it did not happen; call again.
         BadResult: if it happened, and returned what its types do not allow.
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, action, attempt, _new_owner(), leave)
+    writer = _Writer(ledger, step, action, attempt, _new_owner(), cleared)
     try:
-        return await _once(writer, agent, policy, limits)
+        return await _once(writer)
     except BaseException:
         await writer.release()
         raise
 
 
-async def _once(
-    writer: _Writer, agent: str, policy: str, limits: Sequence[Limit]
-) -> Receipt | Doubt:
-    ledger, step, attempt = writer.ledger, writer.step, writer.attempt
+async def _once(writer: _Writer) -> Receipt | Doubt:
+    ledger, step, attempt, cleared = writer.ledger, writer.step, writer.attempt, writer.cleared
     if attempt.undoes is not None and attempt.undoes.receipt is None:
-        await writer.forestall(attempt.undoes.key, agent, policy)
+        await writer.forestall(attempt.undoes.key)
     reached("write:before-intent", attempt.case)
-    begin = ledger.begin(writer.intent(agent, policy), limits)
-    before = (await _whole(begin)).before
+    begin = ledger.begin(
+        writer.intent(),
+        cleared.limits,
+        cleared.duplicates,
+        cleared.verdict,
+        ordered=cleared.ordered,
+    )
+    begun = await _whole(begin)
+    before = begun.before
     reached("write:after-intent", attempt.case)
     if before is None:
         return await writer.perform(first=True)
@@ -157,6 +186,8 @@ async def _once(
         )
     if before.receipt is not None:
         return before.receipt
+    if begun.stop is not None:
+        return await writer.found_or(begun.stop, before)
     return await writer.resume(before)
 
 
@@ -169,7 +200,7 @@ class _Writer:
     action: Action
     attempt: Attempt
     owner: str
-    leave: Leave = Leave()
+    cleared: Cleared
     sent_until: datetime | None = None
     """Until when something may have been sent under the key. None: until now."""
 
@@ -192,15 +223,13 @@ class _Writer:
         with contextlib.suppress(LedgerUnavailable):
             await _whole(self.ledger.release(self.attempt.key, self.owner, ended))
 
-    async def forestall(self, key: str, agent: str, policy: str) -> None:
+    async def forestall(self, key: str) -> None:
         """Make a write impossible that is about to be undone, and wait for what goes on of it.
 
         Raises:
             NotDone: if another attempt has just taken it over.
         """
-        write = replace(
-            self.intent(agent, policy), key=key, step=key.rsplit("/", 2)[1], digest="", owner=""
-        )
+        write = replace(self.intent(), key=key, step=key.rsplit("/", 2)[1], digest="", owner="")
         row = await _whole(self.ledger.forbid(write))
         if row.state is EffectState.INTENDED and not await self._close(write, row):
             raise NotDone("another worker has taken over what is to be undone")
@@ -214,20 +243,44 @@ class _Writer:
         # It may have ended without an effect, and then it could begin again.
         return (await _whole(self.ledger.forbid(write))).state is not EffectState.INTENDED
 
-    def intent(self, agent: str, policy: str) -> Intent:
+    def intent(self) -> Intent:
+        basis, cleared = self.attempt.basis, self.cleared
         return Intent(
             key=self.attempt.key,
             case=self.attempt.case,
-            agent=agent,
+            agent=cleared.agent,
             step=self.step.name,
             digest=self.attempt.digest,
             action=self.action.model_dump(mode="json"),
-            policy=policy,
+            policy=cleared.policy,
             owner=self.owner,
             deadline=self.deadline,
-            uses=self.leave.uses,
-            mandates=self.leave.mandates,
+            uses=cleared.leave.uses,
+            mandates=cleared.leave.mandates,
+            evidence=basis.evidence if basis else None,
+            confidence=basis.confidence if basis else None,
+            alone=cleared.alone,
+            share=cleared.share,
         )
+
+    async def found_or(self, stop: Stopped, before: EffectRow) -> Receipt:
+        """What happened before a stop is not forgotten for it; nothing more is done.
+
+        Raises:
+            Stopped: if it is not known to have happened.
+        """
+        if self.step.find is None:
+            raise stop
+        before = await _over(self.ledger, before)
+        if before.receipt is not None:
+            return before.receipt
+        if before.state is not EffectState.INTENDED:
+            raise stop
+        await self._take_over(before)
+        found = await self._in_time(self.step.find(self.action, self.effect))
+        if found is None:
+            raise stop
+        return await self._receipt("found", found)
 
     async def resume(self, before: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
@@ -270,17 +323,24 @@ class _Writer:
         self._reached("before-effect")
         self.sent_until = None
         try:
-            with as_current(self.effect):
+            with as_current(self.effect), given(self.step.secrets) as held:
                 result = await self._in_time(self.step.fn(self.action, self.effect))
         except (Final, NotDone) as error:
             if first:
                 await _whole(self.ledger.abandon(self.attempt.key, self.owner, str(error)))
             raise
         self._reached("after-effect")
-        return await self._receipt("written", result)
+        return await self._receipt("written", result, held)
 
-    async def _receipt(self, how: Literal["written", "found", "confirmed"], result: Any) -> Receipt:
+    async def _receipt(
+        self,
+        how: Literal["written", "found", "confirmed"],
+        result: Any,
+        held: Held | None = None,
+    ) -> Receipt:
         value, fault = (result, None) if how == "confirmed" else _as_json(self.step, result)
+        if held is not None and fault is None:
+            value, fault = held.masked(value)
         receipt = Receipt(
             key=self.attempt.key,
             step=self.step.name,

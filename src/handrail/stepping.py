@@ -18,6 +18,7 @@ from handrail.actions import Attempt, Notice
 from handrail.boundaries import reached
 from handrail.effects import BadResult
 from handrail.exceptions import Final, StepError
+from handrail.secrets import given
 from handrail.signals import first_fault
 from handrail.steps import Posture, Step
 
@@ -39,9 +40,11 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     """
     case = this_case()
     reached(f"{step.posture}:before", case)
-    async with asyncio.timeout(step.timeout.total_seconds()):
-        result = await step.fn(*args)
+    with given(step.secrets) as held:
+        async with asyncio.timeout(step.timeout.total_seconds()):
+            result = await step.fn(*args)
     reached(f"{step.posture}:after", case)
+    held.refuse(step.name, result)
     try:
         return step.adapter.validate_python(result)
     except ValidationError as error:

@@ -24,6 +24,7 @@ from handrail.case import Case, Model
 from handrail.details import GateView
 from handrail.door import Door
 from handrail.gate import GateKind, Question
+from handrail.guards import Matter
 from handrail.keyring import Keyring, SigningKey, Trust
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.testing import Human
@@ -103,7 +104,7 @@ class Bench:
         gate = next(iter(case.gates.values()))
         tried = attempt.model_copy(update={"rulings": tuple(rulings)})
         facts = self._facts(case, gate.question.action)
-        judged = await self.door.judge(self.door.policy.current(), facts, tried)
+        judged = await self.door.guards.judge(Matter(self.door.policy.current(), facts, tried))
         return judged.verdict.kind is Kind.PASS
 
     def _facts(self, case: Case, action: dict[str, Any]) -> Facts:

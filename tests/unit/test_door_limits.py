@@ -11,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 from handrail import Action, Effect, Ledger, check, write
 from handrail.actions import Answer, AnswerKind, Attempt, Kind, digest_of
 from handrail.door import Door
+from handrail.guards import Matter
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 
 
@@ -91,5 +92,7 @@ async def test_no_human_is_asked_about_what_a_limit_refuses(tmp_path: Path, ledg
     door = Door("payers", SHAPE, [pay], policy, ledger, [broken])
     for amount, kind in ((10, Kind.HOLD), (11, Kind.REFUSE)):
         facts = Facts("pay", Pay(amount=amount), None, None, case="payers:1", requester=None)
-        verdict = (await door.judge(policy.current(), facts, attempt_at(amount, "k"))).verdict
+        verdict = (
+            await door.guards.judge(Matter(policy.current(), facts, attempt_at(amount, "k")))
+        ).verdict
         assert verdict.kind is kind

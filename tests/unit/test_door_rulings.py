@@ -13,6 +13,7 @@ from handrail import Action, Effect, Ledger, write
 from handrail.actions import Attempt, Kind, Proving, Ruled, Ruling, digest_of
 from handrail.door import Door
 from handrail.gate import GateKind
+from handrail.guards import Matter
 from handrail.keyring import Keyring, SigningKey, Trust
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.proof import sign
@@ -106,7 +107,7 @@ class Bench:
             step="pay", action=Pay(), basis=None, evidence=None, case=CASE, requester=None
         )
         attempt = Attempt(case=CASE, key=KEY, digest=DIGEST, rulings=rulings)
-        judged = await self.door.judge(self.door.policy.current(), facts, attempt)
+        judged = await self.door.guards.judge(Matter(self.door.policy.current(), facts, attempt))
         return judged.verdict.kind
 
 

@@ -83,7 +83,7 @@ async def once(
     action = Pay(amount=amount)
     digest = digest_of("pay", action.model_dump(mode="json"))
     attempt = Attempt(case="pay:1", key=KEY, digest=digest, doubt=doubt)
-    return await effects.once(ledger, step, action, attempt, "pay", "v1", ())
+    return await effects.once(ledger, step, action, attempt, effects.Cleared("pay", "v1"))
 
 
 async def state(ledger: Ledger) -> EffectState:

@@ -46,7 +46,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def once(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> Any:
-    return await effects.once(ledger, step, Pay(amount=1), attempt, "pay", "v1", ())
+    return await effects.once(ledger, step, Pay(amount=1), attempt, effects.Cleared("pay", "v1"))
 
 
 async def until(seen: Callable[[], object]) -> None:
@@ -250,7 +250,7 @@ async def pay(action: Pay, effect: Effect) -> str:
 async def main():
     async with Ledger(sys.argv[1]) as ledger:
         attempt = Attempt(case="pay:1", key="%s", digest=digest_of("pay", {"amount": 1}))
-        await effects.once(ledger, pay, Pay(amount=1), attempt, "pay", "v1", ())
+        await effects.once(ledger, pay, Pay(amount=1), attempt, effects.Cleared("pay", "v1"))
 
 asyncio.run(main())
 """

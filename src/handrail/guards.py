@@ -1,0 +1,360 @@
+"""The order of the checks: what is asked before an effect, and who may let pass what holds.
+
+Cheap and certain before dear and doubtful, what refuses before what holds, and people last:
+nobody is asked about what would be refused anyway. In this order:
+
+    digest      is it the action that was decided and ruled on?
+    stop        has somebody stopped the case, the action, the agent, or all of them?
+    policy      is this worker's policy file the one in force?
+    scope       may this agent do this to these at all?
+    source      does it stem from a trusted read, or from text that came from outside?
+    checks      data checks: what does the world say now?
+    rules       what the policy refuses
+    holds       autonomy, hold-rules, duplicates, what is outside the normal pattern
+    limits      is there room left for it?
+    people      who may let pass what holds, and did they?
+
+Stop, limits and duplicates are looked at once more in the transaction of the intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from handrail import control, tracing
+from handrail.actions import (
+    Action,
+    Attempt,
+    Duplicates,
+    Finding,
+    Kind,
+    Level,
+    Terms,
+    Verdict,
+    digest_of,
+)
+from handrail.checks import Check
+from handrail.effects import Leave
+from handrail.exceptions import HandrailError, LedgerUnavailable
+from handrail.humans import Humans, server_time
+from handrail.ledger import Duplicate, Intent, Ledger, OverLimit, Situation
+from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
+from handrail.watching import Watch
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+log = logging.getLogger("handrail.guards")
+
+
+class StalePolicy(HandrailError):
+    """Another policy is in force than the file of this worker: it writes nothing until it is."""
+
+    def __init__(self, policy: Policy, in_force: str) -> None:
+        """Say which one this worker has, and which is `in_force`."""
+        super().__init__(
+            f"this worker has the policy {policy.label}, and {in_force} is in force: give it that "
+            "file, or a later one with a higher version; another worker may go on meanwhile"
+        )
+
+
+@dataclass(frozen=True)
+class Matter:
+    """One write in question: what is asked, and the policy it is judged by."""
+
+    policy: Policy
+    facts: Facts
+    attempt: Attempt
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and what came of it.
+
+    `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
+    it is only recorded. `duplicates`: what the intent must still be held against.
+    """
+
+    verdict: Verdict
+    leave: Leave = field(default_factory=Leave)
+    alone: bool = True
+    pilot: bool = False
+    duplicates: Duplicates | None = None
+
+    @property
+    def unusual(self) -> bool:
+        """Whether something about it is outside what is normal."""
+        return any(found.check.startswith("normal") for found in self.verdict.findings)
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What stands before the writes of one agent."""
+
+    agent: str
+    shape: AgentShape
+    ledger: Ledger
+    humans: Humans
+    watch: Watch
+    checks: Sequence[Check[Any]] = ()
+    loaded: dict[str, str] = field(default_factory=dict[str, str])
+    plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
+        default_factory=dict[str, Any]
+    )
+
+    # What is known of one moment
+
+    async def situation(self, policy: Policy, case: str, key: str | None = None) -> Situation:
+        """What must be known before anything is judged, of one moment.
+
+        Raises:
+            StalePolicy: if the worker's policy is not the one in force.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        if self.loaded.get(self.agent) != policy.sha:
+            # Once for each time it is loaded, or two workers would take turns.
+            await self.ledger.loaded(
+                self.agent, policy.version, policy.sha, policy.label, policy.text
+            )
+            self.loaded[self.agent] = policy.sha
+        found = await self.ledger.situation(self.agent, case, key)
+        if found.policy is not None and found.policy.sha != policy.sha:
+            raise StalePolicy(policy, found.policy.label)
+        return found
+
+    def settled(self, policy: Policy, facts: Facts, situation: Situation) -> Facts:
+        """The facts of a write with the level that its owner has set, if any."""
+        levels = [order for order in situation.orders if order.kind == "level"]
+        if not levels:
+            return facts
+        keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
+        return replace(facts, setting=control.setting(levels, facts.step, policy, keys, proof))
+
+    def stopped(self, matter: Matter, situation: Situation) -> str | None:
+        """Why nothing is written now, in words; None if nobody has stopped it."""
+        facts, attempt = matter.facts, matter.attempt
+        stops = [order for order in situation.orders if order.kind == "stop"]
+        if attempt.undoes and attempt.ordered:
+            stops = [order for order in stops if order.step == facts.step]
+        words = control.stopped(stops, facts.step, facts.case)
+        if words is None and attempt.undoes is None:
+            setting = matter.policy.setting(facts)
+            if setting.level is Level.STOP:
+                return f"{facts.step} is stopped: {setting.label}"
+        return words
+
+    def halted(self, situation: Situation, case: str) -> str | None:
+        """Why nobody is told anything now, in words: the agent, or this case, is stopped."""
+        stops = [order for order in situation.orders if order.kind == "stop"]
+        return control.stopped(stops, None, case)
+
+    def piloting(self, policy: Policy, situation: Situation) -> str | None:
+        """Why nobody is told or asked anything, in words: nothing the agent writes is done."""
+        levels = [order for order in situation.orders if order.kind == "level"]
+        keys = self.humans.trust.keys()
+        proof, now = self.humans.proof(policy), list[Level]()
+        for step in (name for name, write in self.shape.writes.items() if not write.undoes):
+            known = control.setting(levels, step, policy, keys, proof) or policy.own_setting(step)
+            now.append(policy.capped(step, known.level))
+        if Level.PILOT in now and not any(level.exceeds(Level.PILOT) for level in now):
+            return f"{self.agent} is in pilot: it tells and asks nobody"
+        return None
+
+    # The verdict
+
+    def foresee(self, matter: Matter) -> list[Finding]:
+        """What can be said without a look at the world: scope, source, rules, autonomy."""
+        policy, facts = matter.policy, matter.facts
+        source = tracing.finding(facts.basis, policy.mentions(facts.step))
+        return [
+            *policy.scope(facts),
+            *([] if source is None else [source]),
+            *policy.refusals(facts),
+            *policy.holds(facts),
+        ]
+
+    async def judge(self, matter: Matter) -> Judged:
+        """The verdict on one attempt, with the rulings it brings."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        given = facts.action.model_dump(mode="json")
+        if digest_of(facts.step, given) != attempt.digest:
+            why = "the action is not the one that was decided and ruled on"
+            finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
+            return Judged(verdict_of(matter, [finding]))
+        # Data checks judge a world in which the write has not happened: they do not fit its undo.
+        # That it is one is not for the attempt to say alone, or it could spare itself the checks.
+        undoing = attempt.undoes is not None and bool(self.shape.writes[facts.step].undoes)
+        findings = [] if undoing else await self._check_data(facts.action)
+        findings = [*self.foresee(matter), *findings]
+        if gravest(findings) is not Kind.REFUSE and not undoing:
+            findings += await self._unusual(matter)
+            findings += await self._repeated(matter)
+        # Only before a human is asked: what passes is counted in the moment it begins.
+        if gravest(findings) is Kind.HOLD:
+            findings += await self._check_limits(matter)
+        pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
+        if pilot or gravest(findings) is not Kind.HOLD:
+            kept = None if undoing else policy.duplicates(facts.step)
+            return Judged(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
+        return await self.held(matter, findings)
+
+    async def held(self, matter: Matter, findings: Sequence[Finding]) -> Judged:
+        """What holds is let pass by those who may; otherwise they are asked."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
+        try:
+            asks = policy.asks(findings, facts, now, await self.humans.deputies(now), barred=barred)
+        except NobodyMayApprove as nobody:
+            finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
+            return Judged(verdict_of(matter, [*findings, finding]), alone=False)
+        voices = await self.humans.voices(policy, facts, attempt)
+        lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+        verdict = verdict_of(matter, findings).model_copy(update={"asks": asks})
+        if not lacking:
+            passed = verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
+            return Judged(passed, voices.leave, alone=False)
+        stages = [stage for ask in asks for stage in ask.stages]
+        undo = self.shape.writes[facts.step].undo is not None
+        approvals, used = list(voices.approvals), list[tuple[str, int]]()
+        for approval, given in await self.humans.standing_approvals(
+            facts, findings, stages, undo=undo
+        ):
+            approvals.append(approval)
+            used.append((given.mandate.id, given.mandate.uses or 0))
+            why = f"{given.mandate.by} allowed such as this in advance ({given.mandate.id})"
+            findings = [*findings, Finding(check="standing approval", kind=Kind.PASS, why=why)]
+            if not policy.unsatisfied(asks, approvals, facts, now, barred):
+                leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
+                passed = {"kind": Kind.PASS, "findings": tuple(findings)}
+                return Judged(verdict.model_copy(update={"asks": (), **passed}), leave, alone=False)
+        more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
+        held = {
+            "findings": (*verdict.findings, *(more if attempt.rulings else ())),
+            "terms": self._terms(matter),
+            "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
+        }
+        return Judged(verdict.model_copy(update=held), alone=False)
+
+    def asking(self, matter: Matter, verdict: Verdict) -> Verdict:
+        """The verdict, with whom to ask when no rule says so."""
+        policy, facts = matter.policy, matter.facts
+        asks = policy.default_asks(facts.step, server_time(), facts)
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        return verdict.model_copy(update={"asks": asks, "terms": terms})
+
+    def _terms(self, matter: Matter) -> Terms:
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
+            return terms
+        return terms.model_copy(update={"planted": self._planted(facts)})
+
+    def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
+        """A bad action of the same kind, as the step makes one; None if it cannot."""
+        plant = self.plants.get(facts.step)
+        if plant is None:
+            return None
+        try:
+            bad: Action | None = plant(facts.action)
+        # The agent's own code: its fault is no reason to keep people from the real question.
+        except Exception:
+            log.exception("no bad proposal could be made", extra={"step": facts.step})
+            return None
+        if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
+            return None
+        return bad.model_dump(mode="json")
+
+    async def _check_data(self, action: Action) -> list[Finding]:
+        mine = [check for check in self.checks if check.action is type(action)]
+        found = await asyncio.gather(*(_look(check, action) for check in mine))
+        return [finding for finding in found if finding is not None]
+
+    async def _unusual(self, matter: Matter) -> list[Finding]:
+        try:
+            return await self.watch.findings(matter.policy, matter.facts, server_time())
+        except LedgerUnavailable:
+            raise
+        # Whatever its fault, a guard that cannot judge must not let pass.
+        except Exception as error:
+            log.exception("what is normal could not be judged", extra={"step": matter.facts.step})
+            why = f"what is normal could not be judged: {str(error) or type(error).__name__}"
+            return [Finding(check="normal", kind=Kind.HOLD, why=why)]
+
+    async def _repeated(self, matter: Matter) -> list[Finding]:
+        duplicates = matter.policy.duplicates(matter.facts.step)
+        if duplicates is None:
+            return []
+        try:
+            await self.ledger.preview(self._intent(matter), (), duplicates)
+        except Duplicate as found:
+            return [duplicate(found)]
+        return []
+
+    async def _check_limits(self, matter: Matter) -> list[Finding]:
+        limits = matter.policy.limits(matter.facts.step)
+        try:
+            await self.ledger.preview(self._intent(matter), limits)
+        except OverLimit as over:
+            return [over_limit(over)]
+        return []
+
+    def _intent(self, matter: Matter) -> Intent:
+        """What would be begun, to be looked at and not recorded."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        return Intent(
+            key=attempt.key,
+            case=attempt.case,
+            agent=self.agent,
+            step=facts.step,
+            digest=attempt.digest,
+            action=facts.action.model_dump(mode="json"),
+            policy=policy.label,
+            owner="",
+            deadline=datetime.now(UTC),
+            evidence=attempt.basis.evidence if attempt.basis else None,
+        )
+
+
+def gravest(findings: Sequence[Finding]) -> Kind:
+    """The gravest kind among findings; pass where there is none."""
+    gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
+    return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+
+
+def verdict_of(matter: Matter, findings: Sequence[Finding]) -> Verdict:
+    """The verdict that findings come to."""
+    policy, facts = matter.policy, matter.facts
+    return Verdict(
+        kind=gravest(findings),
+        findings=tuple(findings),
+        policy=policy.label,
+        autonomy=str(policy.setting(facts)),
+    )
+
+
+def over_limit(over: OverLimit) -> Finding:
+    """Why it is refused."""
+    return Finding(check=f"limit: {over.limit.text}", kind=Kind.REFUSE, why=str(over))
+
+
+def duplicate(found: Duplicate) -> Finding:
+    """Why it is held."""
+    return Finding(check="duplicate", kind=Kind.HOLD, why=str(found))
+
+
+async def _look(check: Check[Any], action: Action) -> Finding | None:
+    name = f"check: {check.name}"
+    try:
+        async with asyncio.timeout(check.timeout.total_seconds()):
+            why = await check(action)
+    # A check is somebody else's code, and any fault of it must hold the write, not pass it; nor
+    # may it end this process, and every other case's work with it.
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
+        why = f"{check.name} could not be checked: {str(error) or type(error).__name__}"
+        return Finding(check=name, kind=Kind.HOLD, why=why)
+    return None if why is None else Finding(check=name, kind=Kind.REFUSE, why=why)
