@@ -88,11 +88,16 @@ def falls(agent: str, step: str, key: str, chance: float) -> bool:
 
 def draw(review: Sampling | None, agent: str, step: str, key: str, unusual: bool) -> Draw | None:  # noqa: FBT001  # as the door calls it
     """Whether the write `key` is put before a human afterwards."""
-    chance = share(review, unusual=unusual)
-    if review is None or chance is None or not falls(agent, step, key, chance):
+    return _draw(review, agent, step, key, share(review, unusual=unusual))
+
+
+def _draw(
+    review: Sampling | None, agent: str, step: str, key: str, chance: float | None
+) -> Draw | None:
+    if chance is None or not falls(agent, step, key, chance):
         return None
     usual = share(review, unusual=False)
-    oversampled = unusual and (usual is None or not falls(agent, step, key, usual))
+    oversampled = usual is None or not falls(agent, step, key, usual)
     why = "something about it was unusual" if oversampled else "it was drawn at random"
     return Draw(f"{why}, as {chance * 100:g} % of such writes are", chance)
 
@@ -106,10 +111,18 @@ def due(
     key: str,
     unusual: bool,
     now: datetime,
+    chance: float | None = None,
 ) -> ReviewRow | None:
-    """The review of a write that ran alone, for the ledger; None if it is not drawn."""
-    drawn = draw(review, agent, facts.step, key, unusual)
-    if review is None or drawn is None:
+    """The review of a write that ran alone, for the ledger; None if it is not drawn.
+
+    `chance`: with which it began, where that is on record: a retry after a crash draws as the
+    first try would have, whatever the policy says by then.
+    """
+    if review is None:
+        return None
+    chance = share(review, unusual=unusual) if chance is None else chance
+    drawn = _draw(review, agent, facts.step, key, chance)
+    if drawn is None:
         return None
     return ReviewRow(
         key=key,

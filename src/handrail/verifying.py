@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from handrail.effects import as_current
-from handrail.ledger import IncidentRow
 
 if TYPE_CHECKING:
     from handrail.actions import Action, Effect, Receipt
@@ -32,9 +31,6 @@ LIMIT = timedelta(seconds=10)
 
 LONGEST = 1_000
 """Characters of what is said about a mismatch."""
-
-VERIFY = "verify"
-"""The kind of the incidents that come from here."""
 
 
 async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt: Receipt) -> str:
@@ -80,17 +76,3 @@ async def _try(
     if said is None:
         return None
     return str(said) or "it is not as it should be (its `verify` does not say why)"
-
-
-def incident_of(receipt: Receipt, agent: str, case: str, what: str, at: datetime) -> IncidentRow:
-    """The incident of a write that was read back and is not as it should be."""
-    return IncidentRow(
-        id=f"{receipt.key}/{VERIFY}",
-        agent=agent,
-        step=receipt.step,
-        case=case,
-        key=receipt.key,
-        kind=VERIFY,
-        what=what[:LONGEST],
-        at=at,
-    )

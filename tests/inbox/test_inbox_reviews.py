@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from datetime import UTC, datetime
 from typing import Any
@@ -36,9 +35,13 @@ NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 async def wrote(inbox: Inbox, number: str = "R-1", **more: Any) -> str:
     """A refund that was given without asking anybody, and drawn."""
     case, key = f"refunds:{number}", f"refunds:{number}/refund/1"
-    action = {"order": number, "amount": "9.00", "account": {"holder": "Ida", "iban": "DE02"}}
+    action: dict[str, Any] = {
+        "order": number,
+        "amount": "9.00",
+        "account": {"holder": "Ida", "iban": "DE02"},
+    }
     digest, ledger = digest_of("refund", action), inbox.stage.ledger
-    evidence = {"amount": "0.00", "complaint": HOSTILE}
+    evidence: Any = {"amount": "0.00", "complaint": HOSTILE}
     given: dict[str, Any] = {"agent": "refunds", "step": "refund", "case": case}
     await ledger.begin(
         Intent(
@@ -66,7 +69,7 @@ async def wrote(inbox: Inbox, number: str = "R-1", **more: Any) -> str:
             policy="refunds v4",
             autonomy="full",
             pilot=False,
-            action=json.loads(json.dumps(action)),
+            action=action,
             basis=Basis(rationale=f"The glass broke. {HOSTILE}", evidence=evidence),
             requester=None,
             **given,
@@ -84,7 +87,7 @@ async def answers(inbox: Inbox, key: str) -> list[tuple[str, str, str]]:
 async def test_what_was_done_is_shown_with_its_reasons_and_what_came_of_it(inbox: Inbox) -> None:
     key = await wrote(inbox)
     incident = IncidentRow(
-        f"{key}/verify", "refunds", "refund", "refunds:R-1", key, "verify", "is 3.00", NOW
+        f"{key}!mismatch", "refunds", "refund", "refunds:R-1", key, "mismatch", "is 3.00", NOW
     )
     await inbox.stage.ledger.incident(incident)
     async with inbox.visitor(ANA) as ana:
@@ -197,10 +200,10 @@ async def test_incidents_are_closed_with_a_reason_by_those_concerned(inbox: Inbo
         key = f"{agent}:R-1/refund/1"
         await inbox.stage.ledger.incident(
             IncidentRow(
-                f"{key}/verify", agent, "refund", f"{agent}:R-1", key, "verify", HOSTILE, NOW
+                f"{key}!mismatch", agent, "refund", f"{agent}:R-1", key, "mismatch", HOSTILE, NOW
             )
         )
-    mine = "refunds:R-1/refund/1/verify"
+    mine = "refunds:R-1/refund/1!mismatch"
     async with inbox.visitor(BOSS) as boss:
         assert "(1 open)" in await boss.get("/reviews")
         page = await boss.get("/incidents")
@@ -208,7 +211,7 @@ async def test_incidents_are_closed_with_a_reason_by_those_concerned(inbox: Inbo
         assert "other:R-1" not in page
         assert "<script>alert" not in page
         assert "Say what was done" in await boss.post("/incidents", 422, incident=mine, why=" ")
-        await boss.post("/incidents", 404, incident="other:R-1/refund/1/verify", why="x")
+        await boss.post("/incidents", 404, incident="other:R-1/refund/1!mismatch", why="x")
         await boss.get("/incidents")
         assert "paid the rest by hand" in await boss.post(
             "/incidents", incident=mine, why="paid the rest by hand"
@@ -274,7 +277,7 @@ async def test_the_keyboard_reaches_the_answer_from_the_top(inbox: Inbox) -> Non
 async def test_axe_finds_nothing_serious(inbox: Inbox, how: dict[str, Any]) -> None:
     key, second = await wrote(inbox), await wrote(inbox, "R-2")
     incident = IncidentRow(
-        f"{key}/verify", "refunds", "refund", "refunds:R-1", key, "verify", "is 3", NOW
+        f"{key}!mismatch", "refunds", "refund", "refunds:R-1", key, "mismatch", "is 3", NOW
     )
     await inbox.stage.ledger.incident(incident)
     async with sitting_at(inbox, ANA, how) as page:

@@ -139,7 +139,7 @@ def test_what_waits_is_listed_until_it_is_answered(desk: Desk) -> None:
 
 def test_a_reviewer_sees_what_was_done_why_and_what_came_of_it(desk: Desk) -> None:
     key = desk.wrote()
-    incident = IncidentRow(f"{key}/verify", "pay", "pay", "pay:1", key, "verify", "is 3", NOW)
+    incident = IncidentRow(f"{key}!mismatch", "pay", "pay", "pay:1", key, "mismatch", "is 3", NOW)
     desk.ledger(lambda ledger: ledger.incident(incident))
     shown = desk.run("review", "show", "pay:1")
     for text in (key, '"amount": "10.00"', "It is due.", "80%", '"vip": true', "there is room"):
@@ -233,12 +233,12 @@ def test_an_incident_is_open_until_somebody_closes_it(desk: Desk) -> None:
     for number, agent in ((1, "pay"), (2, "ship")):
         key = f"{agent}:{number}/do/1"
         row = IncidentRow(
-            f"{key}/verify", agent, "do", f"{agent}:{number}", key, "verify", "3", NOW
+            f"{key}!mismatch", agent, "do", f"{agent}:{number}", key, "mismatch", "3", NOW
         )
         desk.ledger(lambda ledger, row=row: ledger.incident(row))
     assert [e["agent"] for e in desk.json("incidents")["incidents"]] == ["pay", "ship"]
     assert [e["agent"] for e in desk.json("incidents", "--agent", "ship")["incidents"]] == ["ship"]
-    assert "incidents close pay:1/do/1/verify --by" in " ".join(desk.run("incidents").split())
+    assert "incidents close 'pay:1/do/1!mismatch' --by" in " ".join(desk.run("incidents").split())
     closed = desk.json("incidents", "close", "pay:1", "--by", "Ana@example.com", "--why", "paid")
     assert (closed["closed_by"], closed["closed_why"]) == (ANA, "paid")
     assert [e["agent"] for e in desk.json("incidents", "--open")["incidents"]] == ["ship"]

@@ -65,12 +65,12 @@ def answer(key: str = "a:1/pay/1", **more: Any) -> AnswerRow:
 
 def incident(key: str = "a:1/pay/1", **more: Any) -> IncidentRow:
     given: dict[str, Any] = {
-        "id": f"{key}/verify",
+        "id": f"{key}!mismatch",
         "agent": "a",
         "step": "pay",
         "case": key.partition("/")[0],
         "key": key,
-        "kind": "verify",
+        "kind": "mismatch",
         "what": "the account has 3, not 5",
         "at": NOW,
     }
@@ -177,8 +177,8 @@ async def test_incidents_are_found_the_newest_first_and_closed_once(ledger: Ledg
     assert await found(agents=[]) == []
     assert await found(case="a:1", step="pay") == ["a:1/pay/1"]
     assert await found(since=NOW + MINUTE) == ["b:1/ship/1", "a:2/pay/1"]
-    assert await ledger.close_incident("a:1/pay/1/verify", "bo@example.com", NOW, "paid back")
-    assert not await ledger.close_incident("a:1/pay/1/verify", "cy@example.com", NOW, "again")
+    assert await ledger.close_incident("a:1/pay/1!mismatch", "bo@example.com", NOW, "paid back")
+    assert not await ledger.close_incident("a:1/pay/1!mismatch", "cy@example.com", NOW, "again")
     assert not await ledger.close_incident("none", "cy@example.com", NOW, "none")
     assert await found(open_only=True) == ["b:1/ship/1", "a:2/pay/1"]
     (closed,) = await ledger.incidents(case="a:1")
@@ -262,7 +262,7 @@ async def test_the_figures_count_what_ran_alone_and_what_was_said_of_it(ledger: 
         await said(ledger, f"a:{number}/pay/1", what)
     await ledger.incident(incident())
     await ledger.incident(incident("a:2/pay/1"))
-    await ledger.close_incident("a:2/pay/1/verify", "bo@example.com", NOW, "done")
+    await ledger.close_incident("a:2/pay/1!mismatch", "bo@example.com", NOW, "done")
     planted = [("reject", True), ("approve", True), ("amend", True), ("reject", False)]
     await ledger.record_rulings([_ruling(n, *each) for n, each in enumerate(planted)])
     found = await figures(ledger, "a", "pay", keys={ANA.kid: ANA.public()}, now=datetime.now(UTC))

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from handrail import Action
 from handrail.keyring import SigningKey
 from handrail.ledger import AnswerRow, ReviewRow, Written
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, load
+from handrail.policy_parts import Review
 from handrail.proof import NotProven, sign_mandate
 from handrail.reviews import (
     Answer,
@@ -17,6 +22,7 @@ from handrail.reviews import (
     Opinion,
     answered,
     draw,
+    due,
     falls,
     opinion,
     require_proven,
@@ -66,6 +72,36 @@ ROW = ReviewRow(
 )
 
 
+POLICY = """\
+agent: pay
+version: 1
+owner: boss@example.com
+actions: {pay: {autonomy: supervised}}
+roles:
+  lead:
+    people: [ana@example.com]
+    up to: action.amount <= 100
+    deadline: {after: 1h, then: escalate, to: head}
+  head: {people: [cy@example.com], deadline: {after: 1h, then: refuse}}
+"""
+
+
+class Pay(Action):
+    """Pay."""
+
+    amount: Decimal
+
+
+def policy_of(directory: Path) -> Policy:
+    path = directory / "pay.yaml"
+    path.write_text(POLICY)
+    return load(path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")}))
+
+
+def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:
+    return Facts("pay", Pay(amount=amount), None, None, case, "bo@example.com")
+
+
 # What is drawn
 
 
@@ -113,6 +149,27 @@ def test_what_is_drawn_at_random_is_drawn_where_it_is_unusual_too() -> None:
 def test_the_draw_is_the_same_for_ever() -> None:
     """A promise: figures count as drawn what was drawn by an older version."""
     assert [n for n in range(100) if falls("a", "pay", f"a:{n}/pay/1", 0.05)] == [5, 79, 99]
+
+
+def test_a_retry_draws_with_the_chance_with_which_the_write_began(tmp_path: Path) -> None:
+    """After a crash nobody knows any more what was unusual, and the policy may be another."""
+    policy, facts = policy_of(tmp_path), facts_of("pay:7")
+    lower = Review(random=1, unusual=1, role="lead")
+    given: dict[str, Any] = {"agent": "pay", "key": "pay:7/pay/1", "unusual": False, "now": NOW}
+    assert due(policy, lower, facts, **given) is None
+    again = due(policy, lower, facts, chance=1.0, **given)
+    assert again is not None
+    assert (again.share, again.role, again.people) == (1.0, "lead", ("ana@example.com",))
+    assert (again.case, again.requester) == ("pay:7", "bo@example.com")
+    assert due(policy, None, facts, chance=1.0, **given) is None
+
+
+def test_where_the_role_may_not_approve_a_write_who_may_looks_at_it(tmp_path: Path) -> None:
+    policy, facts = policy_of(tmp_path), facts_of("pay:8", amount=Decimal(900))
+    every = Review(random=10_000, unusual=0, role="lead")
+    found = due(policy, every, facts, agent="pay", key="1", unusual=False, now=NOW)
+    assert found is not None
+    assert found.people == ("cy@example.com",)
 
 
 def test_all_are_drawn_where_all_should_be_and_none_where_none() -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from handrail import Action, Effect, StepError, current_effect, verifying, write
 from handrail.actions import Receipt
-from handrail.verifying import PAUSES, incident_of, verify
+from handrail.verifying import PAUSES, verify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAYS: list[Callable[[], Any]] = []
@@ -133,17 +133,6 @@ async def test_a_case_that_is_cancelled_ends_it() -> None:
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-def test_an_incident_is_the_same_in_every_retry() -> None:
-    receipt = Receipt(key="a:1/pay/1", step="pay", digest="d" * 64, at=NOW)
-    found = incident_of(receipt, "a", "a:1", "is 3", NOW)
-    assert (found.id, found.key, found.kind, found.what) == (
-        "a:1/pay/1/verify",
-        "a:1/pay/1",
-        "verify",
-        "is 3",
-    )
 
 
 def test_a_verify_of_another_shape_is_refused_where_it_is_declared() -> None:

@@ -20,7 +20,7 @@ review = App(
 incidents = App(
     name="incidents",
     group=RULE,
-    help="Writes that were not as they should be when they were read back.",
+    help="Writes that failed, are in doubt, or were read back as something else.",
 )
 
 Agent = Annotated[str | None, Parameter(help="Of this agent only.")]

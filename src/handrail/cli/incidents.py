@@ -1,4 +1,4 @@
-"""`handrail incidents`: writes that were not as they should be when they were read back."""
+"""`handrail incidents`: writes that failed, are in doubt, or were read back as something else."""
 
 from __future__ import annotations
 

@@ -218,7 +218,7 @@ async def _incidents(site: Site, who: str) -> list[Any]:
 
 
 async def incidents(request: Request) -> Response:
-    """What was not as it should be when it was read back; for whom the agent's policy names."""
+    """What went wrong with writes, for whom the agent's policy names."""
     site = site_of(request)
     who = site.who(request)
     if who is None:

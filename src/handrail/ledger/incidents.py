@@ -20,8 +20,9 @@ class IncidentRow:
     """One incident of one write.
 
     `id`: the key of the write and the kind, so that the same one, met again in a retry, is one.
-    `kind`: `verify`, where reading back what was written found something else. `what`: in the
-    words of whoever found it.
+    `kind`: `mismatch`, where reading back what was written found something else; `failed`, where
+    the step gave it up; `in_doubt`, where nobody knows whether it happened. `what`: in the words
+    of whoever found it.
     """
 
     id: str
