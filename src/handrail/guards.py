@@ -38,7 +38,7 @@ from handrail.actions import (
     Verdict,
     digest_of,
 )
-from handrail.checks import Check
+from handrail.checks import Check, look
 from handrail.effects import Leave
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.humans import Humans, server_time
@@ -271,7 +271,7 @@ class Guards:
 
     async def _check_data(self, action: Action) -> list[Finding]:
         mine = [check for check in self.checks if check.action is type(action)]
-        found = await asyncio.gather(*(_look(check, action) for check in mine))
+        found = await asyncio.gather(*(look(check, action) for check in mine))
         return [finding for finding in found if finding is not None]
 
     async def _unusual(self, matter: Matter) -> list[Finding]:
@@ -345,16 +345,3 @@ def over_limit(over: OverLimit) -> Finding:
 def duplicate(found: Duplicate) -> Finding:
     """Why it is held."""
     return Finding(check="duplicate", kind=Kind.HOLD, why=str(found))
-
-
-async def _look(check: Check[Any], action: Action) -> Finding | None:
-    name = f"check: {check.name}"
-    try:
-        async with asyncio.timeout(check.timeout.total_seconds()):
-            why = await check(action)
-    # A check is somebody else's code, and any fault of it must hold the write, not pass it; nor
-    # may it end this process, and every other case's work with it.
-    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001
-        why = f"{check.name} could not be checked: {str(error) or type(error).__name__}"
-        return Finding(check=name, kind=Kind.HOLD, why=why)
-    return None if why is None else Finding(check=name, kind=Kind.REFUSE, why=why)
