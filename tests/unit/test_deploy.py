@@ -466,7 +466,7 @@ def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     unit = tmp_path / name
     unit.write_text(text.replace("/opt/handrail/.venv/bin/handrail", "/bin/true"), "utf-8")
     result = subprocess.run(
-        ["systemd-analyze", "mismatch", "--man=no", str(unit)],
+        ["systemd-analyze", "verify", "--man=no", str(unit)],
         capture_output=True,
         text=True,
         check=False,
