@@ -62,7 +62,7 @@ class Pattern:
             "mix: share held or refused": self.guarded,
         }
         found += [each.figure(name) for name, each in shares.items() if each is not None]
-        found += [each.share.figure(f"runs of {name}") for name, each in self.runs.items()]
+        found += [each.share.figure(f"{_said(name)} in a row") for name, each in self.runs.items()]
         return [*found, *(each.figure() for each in self.targets.values())]
 
 
@@ -169,14 +169,14 @@ class Watch:
             learned=len(rows),
             learn=asked.learn,
             since=since,
-            amounts={name: amounts(name, values, z) for name, values in numbers.items()},
+            amounts={name: amounts(_said(name), values, z) for name, values in numbers.items()},
             targets={
-                name: targets(name, values)
+                name: targets(_said(name), values)
                 for name in asked.targets
                 if len(values := _texts(rows, name)) >= asked.learn
             },
             confidence=confidences(sure, z) if watch_sure else None,
-            runs={name: run(name, values) for name, values in numbers.items()} | unsure,
+            runs={name: run(_said(name), values) for name, values in numbers.items()} | unsure,
             hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
             paces=_paces(rates) if rates is not None and asked.rate else (),
             mix=mix,
@@ -216,13 +216,13 @@ class _Seen:
 
 def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
     flags = [
-        (name, normal.amounts[name].flag(value))
+        (_said(name), normal.amounts[name].flag(value))
         for name, value in seen.numbers.items()
         if name in normal.amounts
     ]
     with_ = [(normal.amounts[n], v) for n, v in seen.numbers.items() if n in normal.amounts]
     flags += [
-        (f"target {name}", normal.targets[name].flag(value, with_))
+        (f"target {_said(name)}", normal.targets[name].flag(value, with_))
         for name, value in seen.texts.items()
         if name in normal.targets
     ]
@@ -230,7 +230,7 @@ def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
     if normal.confidence is not None and seen.sure is not None:
         flags.append(("confidence", normal.confidence.flag(seen.sure)))
     flags += [
-        (f"{name} in a row", normal.runs[name].flag(value))
+        (f"{_said(name)} in a row", normal.runs[name].flag(value))
         for name, value in {**seen.numbers, **sure}.items()
         if name in normal.runs
     ]
@@ -266,6 +266,11 @@ def _judged(known: _Known, facts: Facts, now: datetime) -> int:
 
 
 # What is learned from
+
+
+def _said(path: str) -> str:
+    """A field as people say it."""
+    return path.removeprefix("action.")
 
 
 def _numbers(rows: Sequence[PastWrite], name: str) -> list[float]:
