@@ -26,6 +26,7 @@ from handrail.cli.common import (
     Why,
     do,
 )
+from handrail.cli.control_app import autonomy, lift, stop, stops
 from handrail.cli.inbox_app import inbox
 from handrail.cli.keys_app import keys
 from handrail.cli.normal_app import normal
@@ -56,6 +57,10 @@ app.register_install_completion_command()  # pyright: ignore[reportUnknownMember
 app.command(inbox)
 app.command(keys)
 app.command(mandates)
+app.command(group=WORK)(stop)
+app.command(group=WORK)(lift)
+app.command(group=WORK)(stops)
+app.command(group=WORK)(autonomy)
 app.command(group=RULE)(rulings)
 app.command(group=RULE)(approvers)
 app.command(review)
@@ -286,20 +291,6 @@ def resume(
 ) -> int:
     """Let paused cases go on."""
     return _order(common, "resume", cases, by, why, waiting)
-
-
-@app.command(group=WORK)
-def stop(
-    cases: Cases,
-    /,
-    *,
-    by: SomeBody = None,
-    why: Why = "",
-    waiting: Waiting = AT_ONCE,
-    common: Common = PLAIN,
-) -> int:
-    """End cases, and leave what they have written."""
-    return _order(common, "stop", cases, by, why, waiting)
 
 
 @app.command(name="roll-back", group=WORK)

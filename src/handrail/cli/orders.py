@@ -33,6 +33,21 @@ async def order(  # noqa: PLR0917  # an order has these parts
     if not cases:
         raise UsageError("name at least one case, such as shipments:AWB-1042")
     connected = await client(settings())
+    code, found = await send(out, connected, name, cases, by, why, waiting)
+    out.data({"order": name, "cases": found})
+    return code
+
+
+async def send(  # noqa: PLR0917  # an order has these parts
+    out: Output,
+    connected: Client,
+    name: str,
+    cases: Sequence[str],
+    by: str | None,
+    why: str,
+    waiting: Waiting,
+) -> tuple[Code, list[dict[str, Any]]]:
+    """Send one order to each case. The worst of the exit codes, and what became of each."""
     said = {key: value for key, value in (("by", by), ("why", why)) if value}
     code, found = Code.DONE, list[dict[str, Any]]()
     for case in dict.fromkeys(cases):
@@ -43,8 +58,7 @@ async def order(  # noqa: PLR0917  # an order has these parts
             result = {"case": case, "ok": False, "error": str(error)}
         found.append(result)
         code = code if result["ok"] else Code.FAILED
-    out.data({"order": name, "cases": found})
-    return code
+    return code, found
 
 
 async def _one(  # noqa: PLR0917  # an order to one case

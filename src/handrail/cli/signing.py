@@ -47,6 +47,16 @@ def key_of_person(out: Output, given: Settings, by: str) -> SigningKey:
     return key
 
 
+def key_if_any(out: Output, given: Settings, by: str) -> SigningKey | None:
+    """The key that `by` signs with here, for what may go without; None if there is none.
+
+    Raises:
+        KeyringError: if a key, or the keyring, cannot be used.
+        UsageError: if the key that was named is not that of `by`.
+    """
+    return _own(out, given, by)
+
+
 def _own(out: Output, given: Settings, by: str) -> SigningKey | None:
     trusted, now = Keyring(given.keyring).current(), datetime.now(UTC)
     key = _named(given, by) or signing_key(given.key_dir, by, trusted, now)
