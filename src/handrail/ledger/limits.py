@@ -84,9 +84,9 @@ class Counting:
         """What a write adds; None if that is no number."""
         if self.field is None:
             return Decimal(1)
-        number = _number(action.get(self.field))
+        found = number(action.get(self.field))
         # What is negative gives nothing back: a credit must not make room for more payments.
-        return None if number is None else max(number, Decimal(0))
+        return None if found is None else max(found, Decimal(0))
 
     def group(self, action: Mapping[str, Any], evidence: Any) -> str | None:
         """With which other writes it is counted; None if what tells them apart is missing."""
@@ -102,8 +102,8 @@ class Counting:
         value = _at(path, action, evidence)
         if path not in self.numbers or value is None:
             return value if isinstance(value, (str, int, bool)) else None
-        number = _number(value)
-        return None if number is None else str(number.normalize(counting.EXACT))
+        found = number(value)
+        return None if found is None else str(found.normalize(counting.EXACT))
 
 
 def counting_of(limit: Limit) -> Counting:
@@ -118,39 +118,27 @@ def within(connection: sa.Connection, intent: Intent, limits: Sequence[Limit]) -
     Raises:
         OverLimit: if it would, or if it cannot be counted.
     """
-    now = datetime.now(UTC)
-    for what, same in _together(intent, limits).items():
-        limit = same[0]
-        amount, group = what.amount(intent.action), what.group(intent.action, intent.evidence)
-        if amount is None:
-            raise OverLimit(limit, Decimal(0), f"{limit.field} is not a number that can be added")
-        if group is None:
-            raise OverLimit(limit, Decimal(0), f"there is no {short(limit.per or 'currency')}")
+    now, action = datetime.now(UTC), intent.action
+    for what, same in together(action, limits).items():
+        amount, group = measured(what, same[0], action, intent.evidence)
         longest = max(each.window for each in same)
-        step = _ALL if limit.whole else intent.step
+        step = _ALL if same[0].whole else intent.step
         counter = _counter(connection, intent.agent, step, what, now - longest, intent.key)
         for each in same:
             since = (now - each.window).timestamp()
             used = counting.total(connection, counter, group, since)
-            if counting.EXACT.add(used, amount) > each.cap:
-                raise OverLimit(each, used, over_words(each, amount, used, intent))
+            exceed(each, amount, used, action, intent.evidence)
 
 
-def over_words(limit: Limit, amount: Decimal, used: Decimal, intent: Intent) -> str:
-    """Why a limit is exceeded, leaf by leaf."""
-    of = f" of {_said(limit.per, intent.action, intent.evidence)}" if limit.per else ""
-    if limit.field is None:
-        return f"{used} before{of} + 1 > {limit.cap:f}"
-    return f"{limit.field} {amount:f} + {used:f} before{of} > {limit.cap:f}"
-
-
-def _together(intent: Intent, limits: Sequence[Limit]) -> dict[Counting, list[Limit]]:
-    """The limits on this intent, those that count the same together.
+def together(
+    action: Mapping[str, JsonValue], limits: Sequence[Limit]
+) -> dict[Counting, list[Limit]]:
+    """The limits on an action, those that count the same together.
 
     Raises:
         OverLimit: if it is in a currency that no limit of its field names.
     """
-    currency = str(intent.action.get("currency"))
+    currency = str(action.get("currency"))
     for field in dict.fromkeys(limit.field for limit in limits if limit.unit):
         named = [limit for limit in limits if limit.field == field and limit.unit]
         if currency not in {limit.unit for limit in named}:
@@ -162,6 +150,42 @@ def _together(intent: Intent, limits: Sequence[Limit]) -> dict[Counting, list[Li
         if limit.unit in {None, currency}:
             found[counting_of(limit)].append(limit)
     return found
+
+
+def measured(
+    what: Counting, limit: Limit, action: Mapping[str, JsonValue], evidence: JsonValue
+) -> tuple[Decimal, str]:
+    """What an action adds to a limit, and with which others it is counted.
+
+    Raises:
+        OverLimit: if it cannot be counted.
+    """
+    amount, group = what.amount(action), what.group(action, evidence)
+    if amount is None:
+        raise OverLimit(limit, Decimal(0), f"{limit.field} is not a number that can be added")
+    if group is None:
+        raise OverLimit(limit, Decimal(0), f"there is no {short(limit.per or 'currency')}")
+    return amount, group
+
+
+def exceed(
+    limit: Limit,
+    amount: Decimal,
+    used: Decimal,
+    action: Mapping[str, JsonValue],
+    evidence: JsonValue,
+) -> None:
+    """See that an amount fits into what is left of a limit; why not is said leaf by leaf.
+
+    Raises:
+        OverLimit: if it does not.
+    """
+    if counting.EXACT.add(used, amount) <= limit.cap:
+        return
+    of = f" of {said(limit.per, action, evidence)}" if limit.per else ""
+    if limit.field is None:
+        raise OverLimit(limit, used, f"{used:f} before{of} + 1 > {limit.cap:f}")
+    raise OverLimit(limit, used, f"{limit.field} {amount:f} + {used:f} before{of} > {limit.cap:f}")
 
 
 def repeated(connection: sa.Connection, intent: Intent, same: Duplicates) -> None:
@@ -180,7 +204,7 @@ def repeated(connection: sa.Connection, intent: Intent, same: Duplicates) -> Non
     found = counting.latest(connection, counter, group, since.timestamp(), intent.key)
     if found is not None:
         at = datetime.fromtimestamp(found[1], UTC)
-        words = " and ".join(_said(path, intent.action, intent.evidence) for path in same.fields)
+        words = " and ".join(said(path, intent.action, intent.evidence) for path in same.fields)
         raise Duplicate(found[0], at, words)
 
 
@@ -286,14 +310,15 @@ def _json(text: str | None) -> Any:
     return None if text is None else json.loads(text)
 
 
-def _number(value: Any) -> Decimal | None:
+def number(value: Any) -> Decimal | None:
+    """A number as JSON has it; None if it is none that can be added."""
     if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
     try:
-        number = Decimal(str(value))
+        found = Decimal(str(value))
     except InvalidOperation:
         return None
-    return number if number.is_finite() else None
+    return found if found.is_finite() else None
 
 
 def _at(path: str, action: Mapping[str, Any], evidence: Any) -> Any:
@@ -309,7 +334,8 @@ def short(path: str) -> str:
     return path.removeprefix("action.")
 
 
-def _said(path: str, action: Mapping[str, Any], evidence: Any) -> str:
+def said(path: str, action: Mapping[str, Any], evidence: Any) -> str:
+    """A field with its value, as people read it."""
     value = _at(path, action, evidence)
     return f"{short(path)} {quoted(value) if isinstance(value, str) else json.dumps(value)}"
 
