@@ -31,6 +31,7 @@ from handrail.cli.inbox_app import inbox
 from handrail.cli.keys_app import keys
 from handrail.cli.normal_app import normal
 from handrail.cli.output import Code, Output
+from handrail.cli.policy_app import policy
 from handrail.cli.record_app import approvers, mandates, rulings
 
 
@@ -57,6 +58,7 @@ app.register_install_completion_command()  # pyright: ignore[reportUnknownMember
 app.command(inbox)
 app.command(keys)
 app.command(mandates)
+app.command(policy)
 app.command(group=WORK)(stop)
 app.command(group=WORK)(lift)
 app.command(group=WORK)(stops)

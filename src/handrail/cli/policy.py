@@ -1,0 +1,345 @@
+"""`handrail policy`: what is in force, and what a new policy would have decided otherwise."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from handrail import budgets, control
+from handrail.cli import words
+from handrail.cli.context import ledger_if_there, load_fleet, settings
+from handrail.cli.listing import iso
+from handrail.cli.output import Code, Output, UsageError
+from handrail.cli.record import ledger, moment_of
+from handrail.keyring import Keyring
+from handrail.policy import Facts, Policy, Setting, load, parse
+from handrail.policy_file import read
+from handrail.policy_replay import Moved, Outlook, Replayed, matrix, proposals, replay
+from handrail.policy_text import Faults, content_of
+from handrail.policy_words import described
+from handrail.rules import Types
+
+if TYPE_CHECKING:
+    from handrail.fleet import Agent
+    from handrail.ledger import Ledger, OrderRow, PolicyRow
+
+_KINDS = ("pass", "hold", "refuse", "pilot", "stop")
+_STYLES = {"pass": "green", "hold": "yellow", "refuse": "red", "pilot": "cyan", "stop": "magenta"}
+UNKNOWN: tuple[str, ...] = (
+    "data checks and what was found unusual are taken as they were found then",
+    "what held counts as written where people let it pass then, with what they had amended",
+    "the autonomy that was set at run time is taken as it is now; stops are left out",
+)
+"""What a comparison cannot know."""
+
+
+async def diff(
+    out: Output,
+    new: Path,
+    *,
+    agent: str | None,
+    since: datetime | timedelta,
+    limit: int,
+    exit_code: bool,
+) -> int:
+    """Judge recent writes by the policy in force and by a new one.
+
+    Raises:
+        UsageError: if there is no such agent, or no ledger.
+        PolicyError: if the new policy has faults: all of them.
+        LedgerUnavailable: if the ledger cannot be used.
+    """
+    text = content_of(new)[0]
+    owner = _agent(agent or _named(text, new))
+    after = parse(text, str(new), owner.shape)
+    begin = moment_of(since) or datetime.now(UTC)
+    async with ledger() as opened:
+        before = await _in_force(opened, owner)
+        rows = await opened.verdicts(owner.name, since=begin)
+        orders = await opened.orders(owner.name, live=True)
+    found = proposals(rows)
+    both = (before, after)
+    now = (_settings(before, orders, owner), _settings(after, orders, owner))
+    replayed, unreadable = replay(found, owner.shape, both, now)
+    report = _Report(owner, both, begin, replayed, len(unreadable), limit)
+    out.data(report.document())
+    if not out.json:
+        out.show(*report.lines())
+    return Code.FAILED if exit_code and report.changed else Code.DONE
+
+
+async def show(out: Output, name: str) -> int:
+    """Show every key in force, in words.
+
+    Raises:
+        UsageError: if there is no such agent.
+        PolicyError: if the policy in force has faults.
+        LedgerUnavailable: if the ledger cannot be used.
+    """
+    owner = _agent(name)
+    async with ledger_if_there(settings()) as opened:
+        found = await _standing(opened, owner)
+    policy, history = found.policy, found.history
+    sections = described(policy, found.effective)
+    out.data(
+        {
+            "agent": owner.name,
+            "policy": policy.label,
+            "version": policy.version,
+            "sha": policy.sha,
+            "keys": {each.title: [list(line) for line in each.lines] for each in sections},
+            "settings": {s: _setting(policy, s, now) for s, now in found.effective.items()},
+            "budgets": found.warnings,
+            "notes": list(policy.notes),
+            "history": [_version(row) for row in history],
+        }
+    )
+    if not out.json:
+        out.show(Text(policy.label, "bold"))
+        for each in sections:
+            out.show(Text(f"\n{words.plain(each.title)}", "bold"))
+            out.show(*(words.label(key, words.plain(said)) for key, said in each.lines))
+        notes = [*found.warnings, *policy.notes]
+        out.show(*(words.label("note", words.plain(each)) for each in notes))
+        out.show("\nversions, the one in force first" if history else "\nno worker has loaded it")
+        if history:
+            out.show(_history(history))
+    return Code.DONE
+
+
+@dataclass(frozen=True)
+class _Standing:
+    """How an agent stands now. `effective`: what each write's autonomy comes to."""
+
+    policy: Policy
+    history: Sequence[PolicyRow] = ()
+    effective: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
+    warnings: Sequence[str] = ()
+
+
+async def _standing(opened: Ledger | None, owner: Agent) -> _Standing:
+    if opened is None:
+        policy = load(owner.policy, owner.shape)
+        return _Standing(policy, effective=_effective(policy, (), owner))
+    policy = await _in_force(opened, owner)
+    orders = await opened.orders(owner.name, live=True)
+    spent = await budgets.spendings(opened, owner.name, policy.budgets, datetime.now(UTC))
+    words_of = (budgets.over(policy.budgets, spent), budgets.nearly(policy.budgets, spent))
+    return _Standing(
+        policy,
+        await opened.policies(owner.name),
+        _effective(policy, orders, owner),
+        [each for each in words_of if each],
+    )
+
+
+def _effective(policy: Policy, orders: Sequence[OrderRow], owner: Agent) -> dict[str, Setting]:
+    given = _settings(policy, orders, owner)
+    return {step: policy.setting(_bare(owner, step, given[step])) for step in policy.steps}
+
+
+def _named(text: str, path: Path) -> str:
+    """The agent that a file names."""
+    doc = read(text, Faults(str(path)))
+    return "" if doc is None else doc.agent
+
+
+def _agent(name: str) -> Agent:
+    agents = load_fleet(settings().fleet).agents
+    if name not in agents:
+        what = f"there is no agent {name}" if name else "the file names no agent"
+        raise UsageError(f"{what}; there are: {', '.join(agents)}; fix: name one by --agent")
+    return agents[name]
+
+
+async def _in_force(opened: Ledger, owner: Agent) -> Policy:
+    """The policy in force: that of the ledger, or the file where no worker has loaded one."""
+    rows = await opened.policies(owner.name)
+    if not rows:
+        return load(owner.policy, owner.shape)
+    return parse(rows[0].text, f"{rows[0].label} (in force)", owner.shape)
+
+
+def _settings(
+    policy: Policy, orders: Sequence[OrderRow], owner: Agent
+) -> dict[str, Setting | None]:
+    """What is set at run time of each write, as far as it counts under this policy."""
+    given = settings()
+    keys, proof = Keyring(given.keyring).current(), policy.proof or given.proof
+    levels = [row for row in orders if row.kind == "level"]
+    return {step: control.setting(levels, step, policy, keys, proof) for step in owner.shape.writes}
+
+
+def _bare(owner: Agent, step: str, setting: Setting | None) -> Facts:
+    """A write of which only its step is known: enough for its setting."""
+    action = owner.shape.writes[step].action.model_construct()
+    return Facts(step, action, None, None, f"{owner.name}:", None, setting)
+
+
+def _setting(policy: Policy, step: str, now: Setting) -> dict[str, Any]:
+    own = policy.own_setting(step)
+    return {
+        "level": now.level.value,
+        "rollout": now.rollout / 10_000,
+        "by": now.label,
+        "file": str(own),
+        "risk": policy.risk(step),
+    }
+
+
+def _version(row: PolicyRow) -> dict[str, Any]:
+    return {
+        "version": row.version,
+        "label": row.label,
+        "sha": row.sha,
+        "first": iso(row.first),
+        "loaded": iso(row.loaded),
+    }
+
+
+def _history(rows: Sequence[PolicyRow]) -> Table:
+    table = Table("policy", "first loaded", "last loaded", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(words.plain(row.label), words.moment(row.first), words.moment(row.loaded))
+    return table
+
+
+class _Report:
+    """What came of a comparison."""
+
+    def __init__(  # noqa: PLR0917  # all that it says
+        self,
+        owner: Agent,
+        policies: tuple[Policy, Policy],
+        since: datetime,
+        replayed: Sequence[Replayed],
+        unreadable: int,
+        limit: int,
+    ) -> None:
+        self.owner = owner
+        self.before, self.after = policies
+        self.since = since
+        self.replayed = replayed
+        self.unreadable = unreadable
+        self.moved = matrix(replayed, self._numbers)
+        self.changed = [each for each in replayed if each.changed]
+        self.shown = self.changed[-limit:] if limit > 0 else []
+        self.otherwise = sum(
+            not each.changed and not each.before.same(each.after) for each in replayed
+        )
+
+    def _numbers(self, step: str) -> Sequence[str]:
+        write = self.owner.shape.writes[step]
+        return Types(write.action, write.evidence).numbers()
+
+    def notes(self) -> list[str]:
+        """What the comparison cannot know."""
+        found = list(UNKNOWN)
+        steps = {each.proposal.first.step for each in self.replayed}
+        fresh = [s for s in steps if self.after.normal(s) and not self.before.normal(s)]
+        if fresh:
+            found.append(f"what would be unusual of {', '.join(sorted(fresh))} was not looked at")
+        if self.unreadable:
+            found.append(f"{self.unreadable} writes that today's code cannot read are left out")
+        return found
+
+    def document(self) -> dict[str, Any]:
+        return {
+            "agent": self.owner.name,
+            "before": self.before.label,
+            "after": self.after.label,
+            "since": iso(self.since),
+            "writes": len(self.replayed),
+            "differ": len(self.changed),
+            "other_reasons": self.otherwise,
+            "matrix": [_moved(each) for each in self.moved],
+            "cases": [_document(each) for each in self.shown],
+            "notes": self.notes(),
+        }
+
+    def lines(self) -> list[Any]:
+        count = len(self.replayed)
+        title = f"{self.before.label} -> {self.after.label}: {count} writes"
+        found: list[Any] = [Text(f"{title} since {words.moment(self.since)}", "bold")]
+        if count:
+            found.append(_table(self.replayed))
+        for each in self.shown:
+            found.extend(_lines(each))
+        hidden = len(self.changed) - len(self.shown)
+        if hidden:
+            found.append(Text(f"{hidden} older ones that differ are not shown (--limit)"))
+        found.extend(_amounts(each) for each in self.moved if each.before != each.after)
+        found.append(self._summary())
+        found.extend(words.label("note", note) for note in self.notes())
+        return found
+
+    def _summary(self) -> Text:
+        differ = len(self.changed)
+        also = f"; {self.otherwise} the same for other reasons" if self.otherwise else ""
+        text = f"{differ} would be decided otherwise{also}" if differ else f"none differs{also}"
+        return Text(text, "yellow" if differ else "green")
+
+
+def _moved(each: Moved) -> dict[str, Any]:
+    amounts = {name: str(amount) for name, amount in each.amounts.items()}
+    return {"before": each.before, "after": each.after, "writes": each.writes, "amounts": amounts}
+
+
+def _amounts(each: Moved) -> Text:
+    sums = ", ".join(f"{name} {amount:f}" for name, amount in each.amounts.items())
+    text = f"{each.before} -> {each.after}: {each.writes} writes{f', {sums}' if sums else ''}"
+    return Text(words.plain(text))
+
+
+def _document(each: Replayed) -> dict[str, Any]:
+    row = each.proposal.first
+    return {
+        "case": row.case,
+        "step": row.step,
+        "at": iso(row.at),
+        "action": row.action,
+        "before": _outlook(each.before),
+        "after": _outlook(each.after),
+        "decided": row.kind.value,
+        "written": each.proposal.written is not None,
+    }
+
+
+def _outlook(look: Outlook) -> dict[str, Any]:
+    return {"verdict": look.kind, "why": list(look.reasons)}
+
+
+def _table(replayed: Sequence[Replayed]) -> Table:
+    """How many went from which verdict, down, to which, across."""
+    count = Counter((each.before.kind, each.after.kind) for each in replayed)
+    used = [kind for kind in _KINDS if any(kind in pair for pair in count)]
+    table = Table("before, after:", *used, box=None, pad_edge=False)
+    for before in used:
+        cells = [Text(str(count[before, after] or "-"), _bold(before, after)) for after in used]
+        table.add_row(Text(before, _STYLES[before]), *cells)
+    return table
+
+
+def _bold(before: str, after: str) -> str:
+    return "" if before == after else "bold"
+
+
+def _lines(each: Replayed) -> list[Text]:
+    row = each.proposal.first
+    head = Text(f"\n{words.plain(row.case)} {row.step}  ")
+    head.append(each.before.kind, _STYLES[each.before.kind]).append(" -> ")
+    head.append(each.after.kind, _STYLES[each.after.kind])
+    sides = (("before", each.before), ("after", each.after))
+    said = [words.label(name, _why(look)) for name, look in sides]
+    return [head, *said]
+
+
+def _why(look: Outlook) -> str:
+    return words.plain("; ".join(look.reasons)) or "nothing holds it"
