@@ -86,6 +86,16 @@ class Spread:
             f"{self._ninety()}, and {way} {number(bound)} is flagged"
         )
 
+    def edge(self, value: float) -> str | None:
+        """That a value is further out than nine in ten, on a side that is watched, in words."""
+        cut = len(self.values) // 20
+        least, most = self.values[cut], self.values[-1 - cut]
+        if math.isfinite(self.high) and value > most:
+            return f"{self.what} {number(value)} is higher than 19 in 20 were ({number(most)})"
+        if math.isfinite(self.low) and value < least:
+            return f"{self.what} {number(value)} is lower than 19 in 20 were ({number(least)})"
+        return None
+
     def at_least(self, value: float) -> float:
         """How likely a value is that is as high: the share of those seen, this one counted."""
         above = len(self.values) - bisect_left(self.values, value)
@@ -110,7 +120,8 @@ def amounts(what: str, values: Iterable[float], z: float) -> Spread:
     plain scale the upper tail of honest amounts is flagged all the time. The scale is
     sign(x) log(1 + |x| / u), with u a hundredth of the median of |x|: a logarithm for all that
     is not next to nothing, and defined for zero and credits too. Downwards it is the plain
-    scale: there a factor does no harm, and honest small amounts are many factors apart.
+    scale: there a factor does no harm, and honest small amounts are many factors apart; but what
+    was never negative is flagged below zero.
 
     The robust z of x is (x - median) / s, with s = 1.4826 MAD, or 1.2533 mean absolute
     deviation where most values are equal (Iglewicz & Hoaglin, How to Detect and Handle
@@ -119,9 +130,15 @@ def amounts(what: str, values: Iterable[float], z: float) -> Spread:
     """
     ordered = sorted(values)
     unit = (median(map(abs, filter(None, ordered))) if any(ordered) else 1.0) / 100
-    low = _out([-x for x in ordered], z, FLOOR * unit * 100)
+    low = -_out([-x for x in ordered], z, FLOOR * unit * 100)
     high = _out([_log(x, unit) for x in ordered], z, FLOOR)
-    return Spread(what, tuple(ordered), median(ordered), -low, _exp(high, unit))
+    return Spread(
+        what=what,
+        values=tuple(ordered),
+        centre=median(ordered),
+        low=max(low, 0.0) if ordered[0] >= 0 else low,
+        high=_exp(high, unit),
+    )
 
 
 def confidences(values: Iterable[float], z: float) -> Spread:

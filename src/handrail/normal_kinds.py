@@ -132,7 +132,7 @@ class Share:
         """The same for people."""
         if self.most is None:
             return Figure(name, self.of, f"not known before {2 * self.window} were seen")
-        usual = f"{percent(self.usual)} {self.what}"
+        usual = f"{percent(self.usual)} of {self.what}"
         never = self.most >= self.window
         flags = "no share" if never else f"more than {self.most} of the last {self.window}"
         return Figure(name, self.of, usual, flags)
@@ -197,5 +197,5 @@ def run(what: str, values: Sequence[float], *, lowest: bool = False) -> Run:
     mark = ordered[cut] if lowest else ordered[-1 - cut]
     odd = [value < mark if lowest else value > mark for value in values]
     way = "below" if lowest else "above"
-    chart = share(f"had {what} {way} {number(mark)}", odd, RUN)
+    chart = share(f"writes had {what} {way} {number(mark)}", odd, RUN)
     return Run(chart, mark, lowest, sum(odd[1 - RUN :]))

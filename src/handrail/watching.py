@@ -112,6 +112,30 @@ class Watch:
         ]
         return [Finding(check=f"normal: {what}", kind=Kind.HOLD, why=why) for what, why in flags]
 
+    async def edges(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
+        """What of a write is at the edge of what is normal: worth a look afterwards, no hold.
+
+        Raises:
+            LedgerUnavailable: if the history cannot be read.
+        """
+        asked = policy.normal(facts.step)
+        normal = await self.normal(policy, facts.step, now)
+        if asked is None or normal is None or normal.learned < normal.learn:
+            return []
+        seen = _Seen.of(asked, facts)
+        found = {
+            _said(name): normal.amounts[name].edge(value)
+            for name, value in seen.numbers.items()
+            if name in normal.amounts
+        }
+        if normal.confidence is not None and seen.sure is not None:
+            found["confidence"] = normal.confidence.edge(seen.sure)
+        return [
+            Finding(check=f"normal: edge of {what}", kind=Kind.PASS, why=why)
+            for what, why in found.items()
+            if why is not None
+        ]
+
     async def normal(self, policy: Policy, step: str, now: datetime) -> Pattern | None:
         """What is normal of a step now; None where the policy has nothing watched.
 
