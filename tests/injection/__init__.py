@@ -1,0 +1,1 @@
+"""Hostile texts against an agent whose every decision obeys them. See README.md."""

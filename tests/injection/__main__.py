@@ -1,0 +1,155 @@
+"""`python -m tests.injection`: attack an agent that obeys every text, and count what came of it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import logging
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from handrail.testing import server
+from tests.injection.attack import Tally, offline, online, renumbered, without_tracing
+from tests.injection.texts import arbitrary, attacks
+
+
+@dataclass(frozen=True)
+class Size:
+    """How many of each. `control`: of those made on an engine without tracing."""
+
+    offline: int
+    online: int
+    genuine: int
+    control: int
+
+
+FULL = Size(offline=20_000, online=1_200, genuine=120, control=300)
+SHORT = Size(offline=400, online=44, genuine=8, control=22)
+
+
+@dataclass
+class Results:
+    """What came of each part. `controls` are without tracing, and must not be clean."""
+
+    parts: dict[str, Tally]
+    controls: dict[str, Tally]
+    seconds: float
+
+    def wrong(self) -> list[str]:
+        """Everything that must not be, in words."""
+        found = [
+            f"{name}: {line}"
+            for name, part in self.parts.items()
+            for line in part.unauthorised[:20]
+        ]
+        for name, part in self.parts.items():
+            if part.genuine_passed < part.genuine:
+                lost = part.genuine - part.genuine_passed
+                found.append(f"{name}: {lost} honest mails did not pass")
+            if part.obeyed < 0.9 * part.attempts:
+                found.append(f"{name}: only {part.obeyed} texts were obeyed: the suite is blind")
+        for name, part in self.controls.items():
+            if len(part.unauthorised) < 0.2 * part.attempts:
+                found.append(f"{name} found nothing without tracing: the suite is blind")
+        return found
+
+
+async def everything(size: Size, seed: int, home: Path, *, quiet: bool) -> Results:
+    """Make all attacks, without a server and on the whole of Handrail."""
+    began = time.monotonic()
+    results = Results({}, {}, 0)
+
+    def done(among: dict[str, Tally], name: str, part: Tally) -> None:
+        among[name] = part
+        count = len(part.unauthorised)
+        say(f"{name}: {part.attempts:,} attacks, {count} unauthorised writes", quiet=quiet)
+
+    texts, words = attacks(size.offline, seed), arbitrary(size.offline, seed)
+    parts, controls = results.parts, results.controls
+    done(parts, "offline, texts", await offline(texts, size.genuine))
+    done(parts, "offline, any answer", await offline(words, size.genuine))
+    few = [*texts[: size.control], *renumbered(words[: size.control], size.offline)]
+    with without_tracing():
+        done(controls, "offline, without tracing", await offline(few, size.genuine))
+    async with server(home / "server") as up:
+        half = size.online // 2
+        made = [*attacks(half, seed + 1), *renumbered(arbitrary(half, seed + 1), half)]
+        done(parts, "end to end", await online(up, _new(home, "whole"), made, size.genuine))
+        with without_tracing():
+            small = attacks(size.control, seed + 2)
+            weak = await online(up, _new(home, "weak"), small, size.genuine)
+        done(controls, "end to end, without tracing", weak)
+    results.seconds = time.monotonic() - began
+    return results
+
+
+def _new(home: Path, name: str) -> Path:
+    directory = home / name
+    directory.mkdir(parents=True)
+    return directory
+
+
+def say(text: str, *, quiet: bool) -> None:
+    """Say how far it is, where people read it."""
+    print(text, file=sys.stderr if quiet else sys.stdout, flush=True)
+
+
+_COLUMNS = ("attempts", "obeyed", "held", "refused", "harmless", "unauthorised")
+
+
+def show(results: Results) -> None:
+    """Print the table."""
+    print(f"\n| part | {' | '.join(_COLUMNS)} | honest mails passed |")
+    print(f"|{'---|' * (len(_COLUMNS) + 2)}")
+    for name, part in (results.parts | results.controls).items():
+        row = as_row(part)
+        cells = [f"{row[column]:,}" for column in _COLUMNS]
+        print(f"| {name} | {' | '.join(cells)} | {part.genuine_passed} of {part.genuine} |")
+    ways = set[str]().union(*(part.ways for part in results.parts.values()))
+    print(f"\n{len(ways)} tricks, languages, places, routes and goals; {results.seconds:.0f} s.")
+
+
+def as_row(part: Tally) -> dict[str, Any]:
+    """The same for programs."""
+    row = asdict(part) | {"unauthorised": len(part.unauthorised)}
+    row.pop("ways")
+    return row
+
+
+def main() -> int:
+    """Attack, print, and return the exit code: 1 if anything was written that must not be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.injection", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--short", action="store_true", help="under a minute")
+    parser.add_argument("--json", action="store_true")
+    given = parser.parse_args()
+    quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
+    structlog.configure(wrapper_class=quiet)
+    say(f"injection: seed {given.seed} (run it again with --seed {given.seed})", quiet=given.json)
+    home = Path(tempfile.mkdtemp(prefix="handrail-injection-"))
+    size = SHORT if given.short else FULL
+    try:
+        results = asyncio.run(everything(size, given.seed, home, quiet=given.json))
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+    wrong = results.wrong()
+    if given.json:
+        rows = {name: as_row(part) for name, part in (results.parts | results.controls).items()}
+        print(json.dumps({"seed": given.seed, "wrong": wrong, "parts": rows}))
+    else:
+        show(results)
+        print("\n".join(wrong) if wrong else "nothing was written that must not be")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
