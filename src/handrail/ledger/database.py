@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
@@ -43,6 +44,7 @@ class Database:
         # SQLite has one writer at a time; more threads would only wait for each other.
         self._threads = ThreadPoolExecutor(1 if self._sqlite else 8, "handrail-ledger")
         self._kept: sa.Connection | None = None
+        self._file: tuple[int, int] | None = None
 
     async def __aenter__(self) -> Self:
         """Create the tables that are missing; bring those of an older version up to date.
@@ -79,14 +81,28 @@ class Database:
             with self._engine.connect() as connection:
                 yield connection
             return
+        self._require_same_file()
         if self._kept is None:
             self._kept = self._engine.connect()
+            self._file = self._file or _file(self._engine)
         try:
             yield self._kept
         except (SQLAlchemyError, OSError):
             kept, self._kept = self._kept, None
             kept.close()
             raise
+
+    def _require_same_file(self) -> None:
+        """See that the path still leads to the file that was opened first.
+
+        SQLite goes on with a file that was moved or deleted, and what it is told would be gone
+        with the process; in another file everything that was done would be unknown.
+
+        Raises:
+            OSError: if it does not.
+        """
+        if self._file is not None and self._file != _file(self._engine):
+            raise OSError("its file was replaced or deleted while it was open")
 
     def _transact(self, transaction: Callable[[sa.Connection], T]) -> T:
         try:
@@ -133,6 +149,18 @@ def _engine(url: str) -> sa.Engine:
     return engine
 
 
+def _file(engine: sa.Engine) -> tuple[int, int] | None:
+    """Which file the path of an SQLite database leads to now; None if to none."""
+    path = engine.url.database or ""
+    if path.startswith("file:") or path in {"", ":memory:"}:
+        return None
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino)
+
+
 def _prepare_sqlite(connection: Any, _: object) -> None:
     # The driver's own transaction handling begins too late for a read followed by a write.
     connection.isolation_level = None
@@ -158,6 +186,7 @@ def _explain(error: BaseException, engine: sa.Engine) -> str:
         "readonly": "make it writable for this user",
         "read-only": "make it writable for this user",
         "full": "free some space; the step is retried",
+        "replaced": "put the file back, or start again if it shall be another one",
         "unable to open": "create its directory, and make it writable",
         "connect": "start the database, or correct HANDRAIL_LEDGER_URL",
     }
