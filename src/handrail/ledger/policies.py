@@ -8,6 +8,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from handrail.exceptions import HandrailError
 from handrail.ledger.database import Database, Insert
 from handrail.ledger.tables import policies as _policies
 
@@ -25,15 +26,35 @@ class PolicyRow:
     loaded: datetime
 
 
+class CutShort(HandrailError):
+    """A policy file is but the beginning of the one in force: it was not written to its end."""
+
+    def __init__(self, label: str, in_force: str) -> None:
+        """Name what was loaded, and what is `in_force`."""
+        super().__init__(
+            f"the policy {label} breaks off: it is only the beginning of {in_force}, which is in "
+            "force; nothing is written; fix: write the file to its end, or, if it shall end "
+            "there, give it a higher version"
+        )
+
+
 class Policies(Database):
     """The policies of a ledger."""
 
     async def loaded(self, agent: str, version: int, sha: str, label: str, text: str) -> PolicyRow:
-        """Say that a policy file was loaded. Returns the one that is in force then."""
+        """Say that a policy file was loaded. Returns the one that is in force then.
+
+        Raises:
+            CutShort: if it is but the beginning of the one in force; that stays in force. What
+                breaks off between two lines may be a sound policy, with fewer rules.
+        """
         now = datetime.now(UTC).timestamp()
         row = {"agent": agent, "version": version, "sha": sha, "label": label, "text": text}
 
         def transaction(connection: sa.Connection) -> PolicyRow:
+            before = in_force(connection, agent)
+            if before is not None and before.version == version and _begins(text, before.text):
+                raise CutShort(label, before.label)
             if not _insert(connection, row | {"first": now, "loaded": now}):
                 which = {"b_agent": agent, "b_sha": sha, "b_now": now}
                 connection.execute(_LOADED, which)
@@ -59,6 +80,11 @@ def in_force(connection: sa.Connection, agent: str) -> PolicyRow | None:
     """
     found = connection.execute(_ALL.limit(1), {"b_agent": agent}).mappings().one_or_none()
     return None if found is None else _row(found)
+
+
+def _begins(text: str, whole: str) -> bool:
+    text, whole = text.rstrip(), whole.rstrip()
+    return len(text) < len(whole) and whole.startswith(text)
 
 
 def _row(found: Any) -> PolicyRow:
