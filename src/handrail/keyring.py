@@ -31,7 +31,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from handrail.actions import Aware, Wire, canonical
 from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
-from handrail.policy_text import Stamp, stamp_of
+from handrail.policy_text import Stamp, opened, stamp_of
 
 MAX_BYTES = 1024 * 1024
 """Bytes of the largest keyring: room for some thousand keys."""
@@ -403,7 +403,7 @@ def signing_key(
 
 def _content(path: Path, most: int) -> tuple[bytes, os.stat_result]:
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             # Of the file that is read, whatever comes in its place meanwhile.
             status = os.fstat(file.fileno())
             content = file.read(most + 1)

@@ -6,12 +6,14 @@ and no file grows when it is read.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import time_ns
-from typing import Any
+from typing import Any, BinaryIO
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -80,7 +82,7 @@ def content_of(path: Path) -> tuple[str, Stamp | None]:
     """
     faults = Faults(str(path))
     try:
-        with path.open("rb") as file:
+        with opened(path) as file:
             # Of the open file, and before it is read: never a later file's.
             stamp = _stamped(os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)
@@ -101,6 +103,20 @@ def content_of(path: Path) -> tuple[str, Stamp | None]:
     return text, stamp if time_ns() - stamp[0] > _SETTLED_NS else None
 
 
+def opened(path: Path) -> BinaryIO:
+    """Open a file to read; never wait for who may write to a pipe.
+
+    Raises:
+        OSError: if it cannot be opened, or is no file.
+    """
+    # Path.open takes no opener.
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK))  # noqa: SIM115
+    if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        return file
+    file.close()
+    raise OSError(errno.EINVAL, "it is no file")
+
+
 def stamp_of(path: Path) -> Stamp:
     """By what to know that a file is still the same.
 
@@ -110,8 +126,8 @@ def stamp_of(path: Path) -> Stamp:
     return _stamped(path.stat())
 
 
-def _stamped(stat: os.stat_result) -> Stamp:
-    return (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+def _stamped(status: os.stat_result) -> Stamp:
+    return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
 def plain(text: str, faults: Faults) -> dict[str, Any] | None:
