@@ -107,6 +107,7 @@ class Books:
             key=matter.attempt.key,
             unusual=judged.unusual,
             now=server_time(),
+            chance=judged.share,
         )
         if row is not None:
             await self.ledger.review(row)

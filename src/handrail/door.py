@@ -238,7 +238,7 @@ class Door:
         situation = await self.guards.situation(policy, attempt.case, attempt.key)
         facts = self._facts(step.name, action, attempt)
         matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt)
-        judged = Judged(verdict_of(matter, []), alone=_was_alone(situation))
+        judged = _as_begun(matter, situation)
         # What was let pass once and may have happened is finished, not judged again: its own
         # traces in the world would refuse it. A stop is looked at all the same, right before it.
         begun = _begun(situation, facts, attempt)
@@ -404,9 +404,12 @@ def _begun(situation: Situation, facts: Facts, attempt: Attempt) -> bool:
     return row is not None and row.state is not EffectState.NOT_DONE
 
 
-def _was_alone(situation: Situation) -> bool:
-    """Whether what was begun before began without a human."""
-    return situation.effect is not None and bool(situation.effect.alone)
+def _as_begun(matter: Matter, situation: Situation) -> Judged:
+    """What was judged of a write that was begun before: with or without a human, say."""
+    row = situation.effect
+    if row is None:
+        return Judged(verdict_of(matter, []), alone=False)
+    return Judged(verdict_of(matter, []), alone=bool(row.alone), share=row.share)
 
 
 def _stopped(verdict: Verdict, why: str) -> Answer:

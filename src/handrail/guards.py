@@ -77,7 +77,8 @@ class Judged:
     """A verdict, and what came of it.
 
     `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
-    it is only recorded. `duplicates`: what the intent must still be held against.
+    it is only recorded. `duplicates`: what the intent must still be held against. `share`: with
+    what chance it is reviewed, of a write that had begun before.
     """
 
     verdict: Verdict
@@ -85,6 +86,7 @@ class Judged:
     alone: bool = True
     pilot: bool = False
     duplicates: Duplicates | None = None
+    share: float | None = None
 
     @property
     def unusual(self) -> bool:
@@ -275,8 +277,13 @@ class Guards:
         return [finding for finding in found if finding is not None]
 
     async def _unusual(self, matter: Matter) -> list[Finding]:
+        policy, facts, now = matter.policy, matter.facts, server_time()
+        review = policy.review(facts.step)
         try:
-            return await self.watch.findings(matter.policy, matter.facts, server_time())
+            found = await self.watch.findings(policy, facts, now)
+            # What nothing holds, and is reviewed more often for it.
+            edges = not found and review is not None and review.unusual > 0
+            return await self.watch.edges(policy, facts, now) if edges else found
         except LedgerUnavailable:
             raise
         # Whatever its fault, a guard that cannot judge must not let pass.

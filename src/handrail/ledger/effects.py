@@ -81,6 +81,7 @@ class EffectRow:
     receipt: Receipt | None
     error: str | None
     alone: bool | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -401,4 +402,5 @@ def _row(found: Any) -> EffectRow:
         receipt=Receipt.model_validate_json(found["receipt"]) if found["receipt"] else None,
         error=found["error"],
         alone=found["alone"],
+        share=found["share"],
     )
