@@ -274,11 +274,11 @@ class Clock:
         rare = [chance < UNLIKELY_HOUR for chance in self.chances]
         if min(self.chances) >= 1:
             return Figure("hour", self.of, "not known yet")
-        flags = f"{_spans(rare)} UTC" if any(rare) else "no time of the day yet"
+        flags = _spans(rare) if any(rare) else "no time of the day yet"
         return Figure("hour", self.of, self._usual(), flags)
 
     def _usual(self) -> str:
-        return f"{_spans([chance >= 1 / 20 for chance in self.chances])} UTC"
+        return _spans([chance >= 1 / 20 for chance in self.chances])
 
 
 def clock(times: Iterable[datetime], least: int = 1) -> Clock:
@@ -328,7 +328,7 @@ def _spans(chosen: Sequence[bool]) -> str:
     for begin in begins:
         end = next(b for b in range(begin, begin + _BINS) if not chosen[b % _BINS])
         spans.append(f"{_moment(begin)} to {_moment(end % _BINS)}")
-    return ", ".join(spans) or "none"
+    return f"{', '.join(spans)} UTC" if spans else "none"
 
 
 def _moment(quarter: int) -> str:
