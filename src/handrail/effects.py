@@ -338,9 +338,9 @@ class _Writer:
         result: Any,
         held: Held | None = None,
     ) -> Receipt:
-        value, fault = (result, None) if how == "confirmed" else _as_json(self.step, result)
-        if held is not None and fault is None:
-            value, fault = held.masked(value)
+        value, fault = (result, None)
+        if how != "confirmed":
+            value, fault = _as_json(self.step, result, held or Held(frozenset(self.step.secrets)))
         receipt = Receipt(
             key=self.attempt.key,
             step=self.step.name,
@@ -393,14 +393,15 @@ class _Writer:
         reached(f"{kind}:{what}", self.attempt.case)
 
 
-def _as_json(step: Write[Any, Any], result: Any) -> tuple[JsonValue, str | None]:
+def _as_json(step: Write[Any, Any], result: Any, held: Held) -> tuple[JsonValue, str | None]:
+    """What a write returned, for its receipt, without secrets; and what is wrong with it."""
     try:
         value = to_jsonable_python(result)
         step.adapter.validate_python(result)
     except (PydanticSerializationError, ValueError) as error:
-        first = str(error).splitlines()[0]
+        first = held.scrub(str(error)).splitlines()[0]
         return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
-    return value, None
+    return held.masked(value)
 
 
 async def _whole(work: Awaitable[Any]) -> Any:
