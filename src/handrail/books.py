@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from handrail import audit, breakers, budgets, reviews
+from handrail import audit, breakers, budgets, reviews, telling
 from handrail.actions import Kind, Usage, Verdict
 from handrail.exceptions import LedgerUnavailable
 from handrail.humans import server_time
 from handrail.ledger import IncidentRow, Ledger, SpendRow, VerdictRow
+from handrail.ledger.history import FAILED, IN_DOUBT
 
 if TYPE_CHECKING:
     from handrail.guards import Judged, Matter
@@ -75,7 +76,7 @@ class Books:
             log.warning("the breakers could not be looked at", exc_info=True)
 
     async def incident(self, matter: Matter, kind: str, what: str) -> None:
-        """Keep what went wrong with a write. Once of each kind, however often it is said."""
+        """Keep what went wrong with a write, and tell the owner. Once of each kind."""
         attempt = matter.attempt
         row = IncidentRow(
             id=f"{attempt.key}!{kind}",
@@ -88,6 +89,10 @@ class Books:
             at=server_time(),
         )
         await self.ledger.incident(row)
+        # What failed, or is in doubt, the case itself says to those who wait for it.
+        if kind not in {FAILED, IN_DOUBT}:
+            news = telling.of_incident(self.agent, row.case, row.id, what, row.at)
+            await telling.tell_owner(news, self.inbox)
 
     def share(self, matter: Matter, judged: Judged) -> float | None:
         """With what chance a write is put before a human afterwards; None of what is not."""
@@ -123,6 +128,7 @@ class Books:
         if not policy.budgets:
             return
         spent = await budgets.spendings(self.ledger, self.agent, policy.budgets, server_time())
+        await self._tell_of_budgets(policy, spent)
         over = budgets.over(policy.budgets, spent)
         if over is not None:
             raise ApplicationError(
@@ -131,9 +137,15 @@ class Books:
                 type="OverBudget",
                 next_retry_delay=BUDGET_POLL,
             )
-        nearly = budgets.nearly(policy.budgets, spent)
-        if nearly is not None:
-            log.warning("a budget nears its end", extra={"agent": self.agent, "why": nearly})
+
+    async def _tell_of_budgets(self, policy: Policy, spent: budgets.Spendings) -> None:
+        """Tell the owner of budgets that near their end, or are at it."""
+        for each in policy.budgets:
+            said = budgets.over((each,), spent) or budgets.nearly((each,), spent)
+            if said is not None:
+                log.warning("a budget nears its end", extra={"agent": self.agent, "why": said})
+                news = telling.of_budget(self.agent, each.text, each.window, said, server_time())
+                await telling.tell_owner(news, self.inbox)
 
     async def spend(self, step: str, case: str, usage: Usage) -> None:
         """Count what a decision used up."""

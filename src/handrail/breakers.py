@@ -51,24 +51,18 @@ async def look(
     Raises:
         LedgerUnavailable: if it cannot be counted; nothing was changed.
     """
-    tripped = [
-        found
-        for breaker in policy.breakers
-        if (found := await _look(ledger, breaker, agent, step, now)) is not None
-    ]
-    for each in tripped:
-        then = each.breaker.then.value
-        audit.breaker(agent, step, breaker=each.breaker.text, then=then, why=each.order.why)
-        await tell_owner(news_of(each), inbox)
+    tripped: list[Tripped] = []
+    for breaker in policy.breakers:
+        fuse = Fuse(breaker.what, breaker.count, breaker.window, breaker.then, breaker.text)
+        found = await ledger.trip(agent, step, fuse, now)
+        if found.order is not None:
+            then = breaker.then.value
+            audit.breaker(agent, step, breaker=breaker.text, then=then, why=found.order.why)
+            tripped.append(Tripped(breaker, found.order))
+        if order := found.order or found.before:
+            # Once more of one that stands: the worker that gave it may have died before.
+            await tell_owner(news_of(Tripped(breaker, order)), inbox)
     return _gravest(tripped)
-
-
-async def _look(
-    ledger: Ledger, breaker: Breaker, agent: str, step: str, now: datetime
-) -> Tripped | None:
-    fuse = Fuse(breaker.what, breaker.count, breaker.window, breaker.then, breaker.text)
-    order = (await ledger.trip(agent, step, fuse, now)).order
-    return None if order is None else Tripped(breaker, order)
 
 
 def _gravest(tripped: Sequence[Tripped]) -> Tripped | None:

@@ -7,10 +7,13 @@ of mail and chat; a worker has none.
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
@@ -18,6 +21,10 @@ from temporalio.service import RPCError
 from handrail.calls import OWNER, QUEUE, News, news_id
 
 log = logging.getLogger("handrail.telling")
+
+# What this process had told already: the server need not be asked again with every decision.
+_TOLD: Final = set[tuple[str, str]]()
+_MOST: Final = 1_000
 
 
 async def tell_owner(news: News, inbox: str) -> bool:
@@ -30,7 +37,19 @@ async def tell_owner(news: News, inbox: str) -> bool:
     if not inbox or not activity.in_activity():
         return False
     try:
-        await activity.client().start_workflow(
+        await _begin(activity.client(), news)
+    except (RPCError, RuntimeError):  # RuntimeError: the activity runs where there is no client
+        log.exception("the owner of %s could not be told of %s", news.agent, news.id)
+        return False
+    return True
+
+
+async def _begin(client: Client, news: News) -> None:
+    known = (client.namespace, news_id(news))
+    if known in _TOLD:
+        return
+    with contextlib.suppress(WorkflowAlreadyStartedError):
+        await client.start_workflow(
             OWNER,
             news,
             id=news_id(news),
@@ -39,25 +58,22 @@ async def tell_owner(news: News, inbox: str) -> bool:
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=f"tell the owner of {news.agent}: {news.what}",
         )
-    except WorkflowAlreadyStartedError:
-        return True
-    except (RPCError, RuntimeError):  # RuntimeError: the activity runs where there is no client
-        log.exception("the owner of %s could not be told of %s", news.agent, news.id)
-        return False
-    return True
+    if len(_TOLD) >= _MOST:
+        _TOLD.clear()
+    _TOLD.add(known)
 
 
-def of_budget(agent: str, budget: str, said: str, now: datetime) -> News:
-    """That a budget is nearly, or quite, used up; told once a day of each.
+def of_budget(agent: str, budget: str, window: timedelta, said: str, now: datetime) -> News:
+    """That a budget nears its end, or is at it; told once of each in its `window`.
 
     `budget`: as the policy has it. `said`: how much of it is used.
     """
     return News(
         agent=agent,
         what="budget",
-        id=f"{budget} {now:%Y-%m-%d}",
-        title=f"A budget of {agent} is nearly used up",
-        lines=(f"{said} (the policy says: {budget})", f"Look at it: handrail policy show {agent}"),
+        id=f"{budget} #{int(now.timestamp() // window.total_seconds())}",
+        title=f"A budget of {agent} nears its end",
+        lines=(said, f"Look at it: handrail policy show {agent}"),
         at=now,
     )
 

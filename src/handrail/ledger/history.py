@@ -19,7 +19,7 @@ from handrail.actions import Kind, Level
 from handrail.ledger.database import Database
 from handrail.ledger.effects import EffectState
 from handrail.ledger.incidents import IncidentRow, keep
-from handrail.ledger.orders import FLEET, OrderRow, give
+from handrail.ledger.orders import FLEET, OrderRow, give, order_in
 from handrail.ledger.tables import effects, incidents, orders, reviews, verdicts
 
 if TYPE_CHECKING:
@@ -95,10 +95,14 @@ class Fuse:
 
 @dataclass(frozen=True)
 class Tripping:
-    """What came of looking at a breaker: how many were counted, and the order if it tripped."""
+    """What came of looking at a breaker: how many were counted, and the order if it tripped.
+
+    `before`: it had tripped already, by that order, and nobody has reset it since.
+    """
 
     count: int
     order: OrderRow | None = None
+    before: OrderRow | None = None
 
 
 class History(Database):
@@ -165,8 +169,9 @@ class History(Database):
                 connection.execute(sa.select(lock))
             reset = _reset(connection, agent)
             name = order_id(agent, fuse, reset)
-            if connection.execute(sa.select(orders.c.id).where(orders.c.id == name)).first():
-                return Tripping(0)
+            before = order_in(connection, name)
+            if before is not None:
+                return Tripping(0, before=before)
             since = max((now - fuse.window).timestamp(), reset)
             count = int(connection.execute(COUNTED[fuse.what](agent, since)).scalar_one())
             if count < fuse.count:

@@ -75,7 +75,7 @@ class Orders(Database):
                 connection.execute(_END.where(_orders.c.id.in_(replacing)).values(ends))
             return new
 
-        return await self._run(transaction)
+        return await self._run_at_once(transaction)
 
     async def end_order(
         self, order_id: str, by: str, at: datetime, why: str = "", proofs: Sequence[str] = ()
@@ -96,13 +96,14 @@ class Orders(Database):
 
     async def order_of(self, order_id: str) -> OrderRow | None:
         """One order, in force or not."""
-        query = _SELECT.where(_orders.c.id == order_id)
+        return await self._run(lambda connection: order_in(connection, order_id))
 
-        def look(connection: sa.Connection) -> OrderRow | None:
-            found = connection.execute(query).mappings().one_or_none()
-            return None if found is None else _row(found)
 
-        return await self._run(look)
+def order_in(connection: sa.Connection, order_id: str) -> OrderRow | None:
+    """One order, in force or not, in the transaction of whoever calls."""
+    query = _SELECT.where(_orders.c.id == order_id)
+    found = connection.execute(query).mappings().one_or_none()
+    return None if found is None else _row(found)
 
 
 def give(connection: sa.Connection, row: OrderRow) -> bool:
