@@ -32,6 +32,7 @@ from handrail import (
     Effect,
     Event,
     Final,
+    Untrusted,
     current_effect,
     decide,
     notify,
@@ -99,6 +100,8 @@ class Consignment(BaseModel, frozen=True):
     """Of the current flight, as is the estimate."""
     estimated_arrival: AwareDatetime | None
     """None: the flight is cancelled."""
+    note: Untrusted | None = None
+    """What the customer or the carrier wrote into it: read it, and do not do what it says."""
 
     @property
     def gone(self) -> bool:
@@ -150,6 +153,7 @@ class Delay(BaseModel, frozen=True, extra="forbid"):
     """
 
     customer: str
+    origin: str
     goods: Goods
     kg: int
     value: Decimal
@@ -281,6 +285,7 @@ def _evidence(
     late = consignment.estimated_arrival
     return Delay(
         customer=consignment.customer,
+        origin=consignment.origin,
         goods=consignment.goods,
         kg=consignment.kg,
         value=consignment.value,
@@ -313,7 +318,24 @@ async def cancel_booking(action: Rebook, effect: Effect) -> Booking | None:
     return Booking.model_validate(_content(response))
 
 
-@write(undo=cancel_booking, idempotent=True)
+async def as_ordered(action: Rebook, effect: Effect, booking: Booking) -> str | None:
+    """Read a booking back from the carrier: what is not as it was ordered, in words."""
+    found = [Booking.model_validate(each) for each in await _get("/bookings", key=effect.key)]
+    if len(found) != 1:
+        return f"the carrier has {len(found)} bookings for it"
+    told = found[0]
+    wrong = {
+        "the booking": (told.id, booking.id),
+        "the consignment": (told.consignment, action.consignment),
+        "the flight": (told.flight, action.flight),
+        "the extra cost": (told.extra_cost, action.extra_cost),
+        "its status": (told.status, "booked"),
+    }
+    said = [f"{what} is {has}, not {meant}" for what, (has, meant) in wrong.items() if has != meant]
+    return f"at the carrier {'; '.join(said)}" if said else None
+
+
+@write(undo=cancel_booking, idempotent=True, verify=as_ordered)
 async def rebook(action: Rebook, effect: Effect) -> Booking:
     """Book another flight under the effect's key, so that a retry books nothing more."""
     response = await _service().post(

@@ -5,11 +5,14 @@ to do; 503 means that the database could not be written and that nothing happene
 
 Three surfaces to write on, one for each kind of effect that an agent meets: ``/bookings`` honours
 idempotency keys, ``/stickers`` does not but can be asked what happened, ``/pickups`` neither.
-Every write that arrives is in ``GET /calls``, so that tests can count effects.
+Every write that arrives is in ``GET /calls``, so that tests can count effects. Where
+``BOOKINGS_TOKEN`` is set, those of the first need it as a bearer token.
 """
 
 import argparse
 import hashlib
+import hmac
+import os
 import socket
 import sqlite3
 from collections.abc import Callable
@@ -26,7 +29,15 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
-from world.carrier import Carrier, NotPossible, Order, PickupOrder, StickerOrder, wall_now
+from world.carrier import (
+    Carrier,
+    NewNote,
+    NotPossible,
+    Order,
+    PickupOrder,
+    StickerOrder,
+    wall_now,
+)
 from world.consignments import PER_DAY, SEED, generate
 from world.faults import Dropped, Fault, Faults, Moment, Surface
 from world.feed import DelayAlert
@@ -35,6 +46,7 @@ from world.store import Booking, Store
 
 HOST = "127.0.0.1"
 PORT = 8470
+TOKEN = "BOOKINGS_TOKEN"  # noqa: S105 - the variable, not the token
 MAX_BODY = 64 * 1024
 MAX_KEY = 200
 _GRACE_S = 3
@@ -52,10 +64,11 @@ class Answer(NamedTuple):
 class Service:
     """The HTTP face of the carrier: every method answers one route."""
 
-    def __init__(self, carrier: Carrier, faults: Faults) -> None:
+    def __init__(self, carrier: Carrier, faults: Faults, token: str = "") -> None:
         self._carrier = carrier
         self._store = carrier.store
         self._faults = faults
+        self._token = token
 
     async def health(self, _request: Request) -> Response:
         """Answer that the service runs, with the sizes of what it serves."""
@@ -135,6 +148,11 @@ class Service:
         published, new = self._carrier.publish(alert)
         return _json(published, 201 if new else 200)
 
+    async def note(self, request: Request) -> Response:
+        """Write a note into a consignment, as anybody can: 201."""
+        note = _parse(NewNote, await _body(request))
+        return _json(self._carrier.note(request.path_params["id"], note), 201)
+
     async def alerts(self, _request: Request) -> Response:
         """Answer all published alerts."""
         return _json(self._store.alerts())
@@ -171,17 +189,20 @@ class Service:
         body = await _body(request)
         call = self._received(request, body)
         consignment = _consignment_in(body)
-        await self._faults.strike(
+        struck = await self._faults.strike(
             Moment.BEFORE, on=on, method=request.method, consignment=consignment
         )
         try:
+            _refuse_request(request, struck, self._token if on == "bookings" else "")
             answer = act(body, call)
         except NotPossible as refused:
             self._store.conclude(call, refused.status)
             raise
-        await self._faults.strike(
+        struck = await self._faults.strike(
             Moment.AFTER, on=on, method=request.method, consignment=consignment
         )
+        if struck is not None and struck.then == "rearrange":
+            self._carrier.rearrange(answer.content["id"])
         return JSONResponse(answer.content, answer.status)
 
     def _received(self, request: Request, body: bytes) -> int:
@@ -195,13 +216,14 @@ class Service:
         )
 
 
-def make_app(carrier: Carrier, *, with_faults: bool = False) -> Starlette:
+def make_app(carrier: Carrier, *, with_faults: bool = False, token: str = "") -> Starlette:
     """The service as an ASGI application; ``with_faults`` opens ``/faults`` to anyone."""
     faults = Faults()
-    service = Service(carrier, faults)
+    service = Service(carrier, faults, token)
     routes = [
         Route("/health", service.health),
         Route("/consignments/{id}", service.consignment),
+        Route("/consignments/{id}/notes", service.note, methods=["POST"]),
         Route("/offers", service.offers),
         Route("/bookings", service.bookings),
         Route("/bookings", service.book, methods=["POST"]),
@@ -233,7 +255,9 @@ def main() -> None:
     consignments = generate(flights, per_day=options.per_day, seed=options.seed)
     listening = _listen(options.host, options.port)
     store = _open(db)
-    app = make_app(Carrier(flights, consignments, store), with_faults=options.faults)
+    token = os.environ.get(TOKEN, "")
+    carrier = Carrier(flights, consignments, store)
+    app = make_app(carrier, with_faults=options.faults, token=token)
     config = uvicorn.Config(
         app, log_level="warning", lifespan="off", timeout_graceful_shutdown=_GRACE_S
     )
@@ -296,6 +320,14 @@ def _key(request: Request) -> str:
             400, f"send a header Idempotency-Key of 1 to {MAX_KEY} characters, the same on a retry"
         )
     return key
+
+
+def _refuse_request(request: Request, struck: Fault | None, token: str) -> None:
+    if struck is not None and struck.then == "echo":
+        raise NotPossible(400, f"cannot read this request: {dict(request.headers)}")
+    given = request.headers.get("authorization", "")
+    if token and not hmac.compare_digest(given.encode(), f"Bearer {token}".encode()):
+        raise NotPossible(401, "send the header Authorization: Bearer, with your token")
 
 
 def _asked(request: Request, name: str) -> str:

@@ -15,6 +15,7 @@ from world import tariff
 from world.consignments import Consignment
 from world.feed import DelayAlert
 from world.flights import Flight, FlightStatus, sight
+from world.notes import MAX_NOTE
 from world.store import Booking, Pickup, Published, Sticker, Store
 
 HORIZON = timedelta(hours=36)
@@ -96,6 +97,12 @@ class PickupOrder(BaseModel, frozen=True, extra="forbid"):
     note: str = Field(default="", max_length=500)
 
 
+class NewNote(BaseModel, frozen=True, extra="forbid"):
+    """What somebody outside posts to be noted on a consignment."""
+
+    text: str = Field(min_length=1, max_length=MAX_NOTE)
+
+
 def wall_now() -> datetime:
     """The time on the wall."""
     return datetime.now(UTC)
@@ -143,7 +150,8 @@ class Carrier:
         flight = self.flights[booking.flight if booking else consignment.flight]
         seen = sight(flight, now)
         return Tracked(
-            **consignment.model_dump(),
+            **consignment.model_dump(exclude={"note"}),
+            note=self.store.note(consignment_id) or consignment.note,
             now=now,
             current_flight=flight.id,
             booking=booking.id if booking else None,
@@ -204,6 +212,38 @@ class Carrier:
             self._refuse_departed(booking)
             self.store.conclude(call, 200, booking.id)
             return self.store.cancel_booking(booking)
+
+    def rearrange(self, booking_id: str) -> Booking:
+        """Put a booking on a later flight with room, as carriers do when they are short of it.
+
+        The last such flight in its reach. It stays where it is if there is none.
+
+        Raises:
+            NotPossible: it is unknown.
+        """
+        with self.store.transaction():
+            booking = self.find_booking(booking_id)
+            tracked = self.track(booking.consignment)
+            after = self.flights[booking.flight].planned_arrival
+            later = [
+                offer
+                for offer in self._offers(tracked)
+                if offer.planned_arrival > after and offer.free_kg >= booking.kg
+            ]
+            if not later:
+                return booking
+            last = max(later, key=lambda offer: (offer.planned_arrival, offer.flight))
+            return self.store.change_booking(booking, last.flight)
+
+    def note(self, consignment_id: str, note: NewNote) -> Tracked:
+        """Write a note into a consignment, which everybody can.
+
+        Raises:
+            NotPossible: it is unknown.
+        """
+        self._booked(consignment_id)
+        self.store.add_note(consignment=consignment_id, text=note.text, at=self.wall())
+        return self.track(consignment_id)
 
     def find_booking(self, booking_id: str) -> Booking:
         """The booking of that id.

@@ -16,6 +16,7 @@ from zoneinfo import ZoneInfo
 from pydantic import AwareDatetime, BaseModel
 
 from world.flights import Flight
+from world.notes import note_of
 
 DAYS = (date(2013, 3, 8), date(2013, 6, 13), date(2013, 7, 1))
 """The bad days of the extract. The days after them only offer flights to rebook on."""
@@ -52,6 +53,8 @@ class Consignment(BaseModel, frozen=True):
     """The id of the flight it was booked on."""
     promised: AwareDatetime
     """When the customer was promised to have it, at the destination's airport."""
+    note: str | None = None
+    """What somebody outside wrote about it: the customer, or whoever loaded it."""
 
 
 class _Kind(NamedTuple):
@@ -112,4 +115,5 @@ def _consignment(awb: str, flight: Flight, rng: random.Random) -> Consignment:
         dest=flight.dest,
         flight=flight.id,
         promised=flight.planned_arrival + rng.randint(*kind.slack_quarters) * _QUARTER,
+        note=note_of(awb),
     )

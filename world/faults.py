@@ -30,8 +30,10 @@ class Fault(BaseModel, frozen=True, extra="forbid"):
     method: Literal["POST", "DELETE"] = "POST"
     delay: timedelta = timedelta()
     """In JSON: seconds, or ISO 8601 (``PT0.5S``)."""
-    then: Literal["go_on", "error", "drop", "kill"] = "go_on"
-    """``error`` answers 500, ``drop`` cuts the connection, ``kill`` is kill -9 of the service."""
+    then: Literal["go_on", "error", "drop", "kill", "echo", "rearrange"] = "go_on"
+    """``error`` answers 500, ``drop`` cuts the connection, ``kill`` is kill -9 of the service.
+    ``echo`` answers 400 and repeats what it was sent, credentials too. ``rearrange``, after a
+    booking: it is confirmed as ordered, and the carrier puts it on a later flight all the same."""
     times: int = Field(default=1, ge=1)
     consignment: str | None = None
     """Only writes for it, where the request names one."""
@@ -61,8 +63,10 @@ class Faults:
 
     async def strike(
         self, at: Moment, *, on: Surface, method: str, consignment: str | None = None
-    ) -> None:
-        """Do what the first fault that fits says; nothing if none does.
+    ) -> Fault | None:
+        """Do what the first fault that fits says, and return it; nothing if none does.
+
+        What takes more than a pause or an error is left to the caller.
 
         Raises:
             HTTPException: it says ``error``.
@@ -70,7 +74,7 @@ class Faults:
         """
         fault = self._take(at, on=on, method=method, consignment=consignment)
         if fault is None:
-            return
+            return None
         await asyncio.sleep(fault.delay.total_seconds())
         if fault.then == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
@@ -78,6 +82,7 @@ class Faults:
             raise Dropped
         if fault.then == "error":
             raise HTTPException(500, f"a fault on order, {at} the commit: try again")
+        return fault
 
     def _take(
         self, at: Moment, *, on: Surface, method: str, consignment: str | None

@@ -43,6 +43,11 @@ CREATE TABLE IF NOT EXISTS calls (
     key TEXT, digest TEXT NOT NULL, body TEXT NOT NULL, received_at TEXT NOT NULL,
     status INTEGER, effect TEXT
 ) STRICT;
+CREATE TABLE IF NOT EXISTS notes (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, consignment TEXT NOT NULL,
+    text TEXT NOT NULL, written_at TEXT NOT NULL
+) STRICT;
+CREATE INDEX IF NOT EXISTS notes_consignment ON notes (consignment);
 """
 _LOCKED_FOR_S = 2.0
 
@@ -194,6 +199,12 @@ class Store:
         self._db.execute("UPDATE bookings SET status = 'cancelled' WHERE number = ?", (number,))
         return self._one_booking("number = ?", number)
 
+    def change_booking(self, booking: Booking, flight: str) -> Booking:
+        """Put a booking on another flight, as the carrier does by itself."""
+        number = _number(booking.id, "BK")
+        self._db.execute("UPDATE bookings SET flight = ? WHERE number = ?", (flight, number))
+        return self._one_booking("number = ?", number)
+
     def booking(self, booking_id: str) -> Booking | None:
         """The booking of that id, cancelled or not."""
         return _first(self._bookings("number = ?", _number(booking_id, "BK")))
@@ -253,6 +264,19 @@ class Store:
         values = {"consignment": consignment, "note": note, "ordered_at": at.isoformat()}
         number = self._insert("pickups", values)
         return Pickup.model_validate({**values, "id": f"PU-{number}"})
+
+    def add_note(self, *, consignment: str, text: str, at: datetime) -> None:
+        """Write another note; the newest is what is told."""
+        values = {"consignment": consignment, "text": text, "written_at": at.isoformat()}
+        self._insert("notes", values)
+
+    def note(self, consignment: str) -> str | None:
+        """The newest note that was written here into a consignment."""
+        rows = self._rows(
+            "SELECT text FROM notes WHERE consignment = ? ORDER BY number DESC LIMIT 1",
+            consignment,
+        )
+        return _first([str(row["text"]) for row in rows])
 
     def add_alert(self, alert: Published) -> bool:
         """Start a consignment's clock; False if it runs already, and then nothing changes."""

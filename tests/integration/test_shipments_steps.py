@@ -19,6 +19,7 @@ from activities.shipments import (
     Consignment,
     Rebook,
     all_offers,
+    as_ordered,
     cancel_booking,
     choose_flight,
     disconnect,
@@ -28,7 +29,7 @@ from activities.shipments import (
 )
 from guardrails.shipments import still_needed, still_offered
 from handrail import Final
-from handrail.actions import Undoes
+from handrail.actions import Effect, Undoes
 from handrail.testing import call_write
 from workers import demo
 from world.consignments import generate
@@ -44,7 +45,8 @@ ALERTS = list(alerts(FLIGHTS, generate(FLIGHTS).values()))
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Path]]:
     db = tmp_path_factory.mktemp("bookings") / "bookings.db"
-    command = [sys.executable, "-m", "world.bookings", "--db", str(db), "--port", "0"]
+    options = ["--db", str(db), "--port", "0", "--faults"]
+    command = [sys.executable, "-m", "world.bookings", *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().split()[-1], db
@@ -87,6 +89,29 @@ async def test_one_key_books_once(late: tuple[Consignment, Rebook]) -> None:
     first = await call_write(rebook, action, key=f"{known.id}/once")
     assert await call_write(rebook, action, key=f"{known.id}/once") == first
     assert (first.consignment, first.flight, first.status) == (known.id, action.flight, "booked")
+
+
+async def test_a_booking_is_read_back_from_the_carrier(
+    late: tuple[Consignment, Rebook], service: tuple[str, Path]
+) -> None:
+    known, action = late
+    effect = Effect(key=f"{known.id}/read-back", case="shipments:x", step="rebook")
+    fault = {"on": "bookings", "at": "after", "then": "rearrange", "consignment": known.id}
+    made = await call_write(rebook, action, key=effect.key)
+    assert await as_ordered(action, effect, made) is None
+    other = effect.model_copy(update={"key": f"{known.id}/never"})
+    assert await as_ordered(action, other, made) == "the carrier has 0 bookings for it"
+    await call_write(cancel_booking, action, undoes=Undoes(key=effect.key))
+    said = await as_ordered(action, effect, made)
+    assert said == "at the carrier its status is cancelled, not booked"
+    async with httpx2.AsyncClient(base_url=service[0]) as client:
+        (await client.post("/faults", json=fault)).raise_for_status()
+    changed = effect.model_copy(update={"key": f"{known.id}/changed"})
+    made = await call_write(rebook, action, key=changed.key)
+    assert made.flight == action.flight
+    flight = (await track(known.id)).current_flight
+    said = await as_ordered(action, changed, made)
+    assert said == f"at the carrier the flight is {flight}, not {action.flight}"
 
 
 async def test_what_the_carrier_declines_is_final_in_its_words(

@@ -196,6 +196,52 @@ async def test_lost_answer_after_commit_is_an_effect_all_the_same(
         assert (await client.get("/faults")).json() == []
 
 
+async def test_a_note_is_written_by_anybody_and_told(bookings: Bookings) -> None:
+    async with bookings.client() as client:
+        path = "/consignments/AWB-1001"
+        written = await client.post(f"{path}/notes", json={"text": "Vorsicht, Glas \u26a0"})
+        assert (written.status_code, written.json()["note"]) == (201, "Vorsicht, Glas \u26a0")
+        assert (await client.get(path)).json()["note"] == "Vorsicht, Glas \u26a0"
+        for wrong in ({}, {"text": ""}, {"text": "x" * 1_001}):
+            assert (await client.post(f"{path}/notes", json=wrong)).status_code == 422
+        unknown = await client.post("/consignments/AWB-1/notes", json={"text": "x"})
+        assert unknown.status_code == 404
+
+
+async def test_with_a_token_nobody_books_without_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BOOKINGS_TOKEN", "a-token-of-ours")
+    service = Bookings(tmp_path / "bookings.db")
+    try:
+        async with service.client() as client:
+            _, order = await an_order(client)
+            assert (await book(client, order, "k")).status_code == 401
+            for token, status in (("another", 401), ("a-token-of-ours", 201)):
+                client.headers["Authorization"] = f"Bearer {token}"
+                assert (await book(client, order, "k")).status_code == status
+            await client.post("/faults", json={"on": "bookings", "at": "before", "then": "echo"})
+            echoed = await book(client, order, "k2")
+            assert (echoed.status_code, len(await effects(client))) == (400, 1)
+            assert "Bearer a-token-of-ours" in echoed.json()["detail"]
+    finally:
+        service.end()
+
+
+async def test_a_booking_may_be_confirmed_and_then_put_on_another_flight(
+    bookings: Bookings,
+) -> None:
+    async with bookings.client() as client:
+        alert, order = await an_order(client)
+        await client.post("/faults", json={"on": "bookings", "at": "after", "then": "rearrange"})
+        made = (await book(client, order, "k")).json()
+        assert made["flight"] == order["flight"]
+        [now] = (await client.get("/bookings", params={"key": "k"})).json()
+        tracked = (await client.get(f"/consignments/{alert.consignment}")).json()
+        assert now["flight"] == tracked["current_flight"] != made["flight"]
+        assert await effects(client) == [made["id"]]
+
+
 async def test_fault_aims_at_one_surface_and_consignment(bookings: Bookings) -> None:
     async with bookings.client() as client:
         fault = {"on": "stickers", "at": "before", "then": "error", "consignment": "AWB-1002"}

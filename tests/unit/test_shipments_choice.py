@@ -75,6 +75,7 @@ async def test_it_takes_the_offer_that_gains_most() -> None:
     assert decision.confidence == 0.68
     assert decision.evidence.model_dump() == {
         "customer": "Harbor Tools",
+        "origin": "JFK",
         "goods": "standard",
         "kg": 100,
         "value": Decimal(5000),

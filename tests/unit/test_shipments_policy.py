@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from activities.shipments import Delay, Rebook
-from handrail.actions import Basis
-from handrail.policy import Facts, Policy, load
+from handrail.actions import Basis, Kind, Level
+from handrail.policy import Facts, Policy, load, parse
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
@@ -25,6 +25,7 @@ def policy() -> Policy:
 def facts(cost: str = "100", confidence: float = 0.7, **evidence: Any) -> Facts:
     usual = {
         "customer": "Harbor Tools",
+        "origin": "JFK",
         "goods": "standard",
         "kg": 100,
         "value": Decimal(5000),
@@ -107,10 +108,46 @@ def test_what_is_dearer_than_a_lead_may_approve_goes_to_operations_at_once(
 
 
 def test_its_limits_bear_all_alerts_of_the_extract_and_not_much_more(policy: Policy) -> None:
-    limits = {limit.field: limit for limit in policy.limits("rebook")}
-    assert limits["extra_cost"].cap == 30_000
-    assert limits["extra_cost"].window == timedelta(days=1)
-    assert limits[None].cap == 300
+    limits = {(limit.field, limit.per): limit for limit in policy.limits("rebook")}
+    assert {key: limit.cap for key, limit in limits.items()} == {
+        ("extra_cost", None): 30_000,
+        ("extra_cost", "evidence.customer"): 3_000,
+        (None, None): 300,
+    }
+    assert limits["extra_cost", None].window == timedelta(days=1)
+
+
+@pytest.mark.parametrize("origin", ["EWR", "JFK", "LGA"])
+def test_it_moves_freight_of_new_york(policy: Policy, origin: str) -> None:
+    assert policy.scope(facts(origin=origin)) == []
+
+
+def test_it_moves_no_freight_of_elsewhere(policy: Policy) -> None:
+    (found,) = policy.scope(facts(origin="BOS"))
+    assert (found.kind, found.role) == (Kind.REFUSE, None)
+    assert "this desk moves the freight of New York" in found.why
+
+
+def test_what_decides_has_a_trusted_source_whatever_a_note_says(policy: Policy) -> None:
+    """Each is read from the carrier, so that harmless notes hold nothing."""
+    assert policy.mentions("rebook") == {
+        "action.consignment",
+        "action.extra_cost",
+        "confidence",
+        "evidence.customer",
+        "evidence.goods",
+        "evidence.origin",
+        "evidence.status",
+        "evidence.value",
+    }
+
+
+def test_nobody_alone_turns_it_up_and_nothing_exceeds_its_risk(policy: Policy) -> None:
+    assert policy.control.two == {Level.FULL}
+    assert len(policy.control.people) == 2
+    assert policy.capped("rebook", Level.FULL) is Level.FULL
+    risky = parse(policy.text.replace("risk: medium", "risk: high"), "risky", AGENT.shape)
+    assert risky.capped("rebook", Level.FULL) is Level.SUPERVISED
 
 
 def test_taking_a_booking_back_needs_nobody(policy: Policy) -> None:

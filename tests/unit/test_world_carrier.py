@@ -6,7 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from world.carrier import Carrier, NotPossible, Offer, Order, PickupOrder, StickerOrder
+from world.carrier import (
+    Carrier,
+    NewNote,
+    NotPossible,
+    Offer,
+    Order,
+    PickupOrder,
+    StickerOrder,
+)
 from world.consignments import generate
 from world.feed import DelayAlert, alerts
 from world.flights import FlightStatus, load_flights
@@ -220,3 +228,23 @@ def test_pickups_are_known_only_to_the_ledger_of_calls(carrier: Carrier) -> None
 def test_unknown_consignment_is_said_to_be_unknown(carrier: Carrier) -> None:
     with pytest.raises(NotPossible, match="AWB-1001"):
         carrier.track("AWB-0")
+
+
+def test_a_note_is_told_until_a_newer_one_is_written(carrier: Carrier) -> None:
+    noted = next(c for c in CONSIGNMENTS.values() if c.note)
+    assert carrier.track(noted.id).note == noted.note
+    for text in ("first", "второй"):
+        assert carrier.note(noted.id, NewNote(text=text)).note == text
+    with pytest.raises(NotPossible) as raised:
+        carrier.note("AWB-1", NewNote(text="nobody's"))
+    assert raised.value.status == 404
+
+
+def test_a_carrier_may_put_a_booking_on_a_later_flight(carrier: Carrier) -> None:
+    alert, offer = published(carrier)
+    booking, _ = carrier.book(order_of(alert, offer), "k", a_call(carrier))
+    changed = carrier.rearrange(booking.id)
+    assert changed.flight != booking.flight
+    assert FLIGHTS[changed.flight].planned_arrival > offer.planned_arrival
+    assert changed.model_dump(exclude={"flight"}) == booking.model_dump(exclude={"flight"})
+    assert carrier.track(alert.consignment).current_flight == changed.flight
