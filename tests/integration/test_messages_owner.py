@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +11,20 @@ import pytest
 from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
+from handrail.books import Books
 from handrail.calls import QUEUE, News, news_id
+from handrail.ledger import SpendRow
 from handrail.messages.owner import Telling
+from handrail.policy import load
 from handrail.shown import RISK
-from handrail.telling import tell_owner
+from handrail.telling import of_incident, tell_owner
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.fleets import orders
+from tests.agents.fleets import orders, policy
 from tests.integration.messages_tools import (
     BASE,
     OWNER,
+    MailServer,
     inbox,
     mail_server,
     people,
@@ -125,6 +130,47 @@ async def test_what_one_channel_does_not_take_goes_by_the_next_and_again_after_a
         assert said["text"].startswith("A breaker of orders has tripped")
     assert again["told"] == "mail"
     assert len(mail.to(OWNER)) == 1
+
+
+async def test_a_budget_that_nears_its_end_is_told_once_and_an_incident_too(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    document = policy(budgets={"tokens": "1000 per day"})
+    async with run_fleet(orders(tmp_path, document)) as stage, mail_server() as mail:
+        under = stage.fleet.agents["orders"]
+        given = load(under.policy, under.shape)
+        books = Books("orders", stage.ledger, BASE)
+        world = ActivityEnvironment(client=stage.client)
+        async with inbox(stage, settings(tmp_path, mail)):
+            await world.run(books.require_budget, given, "choose")
+            await stage.ledger.spend(spent(850))
+            for _ in range(3):
+                await world.run(books.require_budget, given, "choose")
+            wrong = of_incident("orders", "orders:1", "orders:1/pay/1!verify", "it is 5", NEWS.at)
+            assert await told(stage, wrong)
+            await eventually(lambda: _mails(mail, 2), what="two mails")
+    said = {str(each["Subject"]) for each in mail.to(OWNER)}
+    assert said == {"A budget of orders nears its end", "Something is wrong with a write of orders"}
+    assert len(mail.mails) == 2
+
+
+def spent(tokens: int) -> SpendRow:
+    return SpendRow(
+        id="orders:1/choose/1",
+        agent="orders",
+        case="orders:1",
+        step="choose",
+        # The activity's own time is long ago in a test.
+        at=datetime(1970, 1, 1, tzinfo=UTC),
+        tokens=tokens,
+        cost=Decimal(0),
+        currency="EUR",
+        model="",
+    )
+
+
+async def _mails(mail: MailServer, count: int) -> bool:
+    return len(mail.mails) >= count
 
 
 async def _risk(stage: Stage, news: News) -> bool:
