@@ -297,7 +297,8 @@ class Conductor:
         # Cases that were decided before this was looked at go on as they began.
         if stale and workflow.patched("foreseen-while-fresh"):
             return None
-        return questions.foreseen(verdict, self.case.requester)
+        # People are asked nothing of a case that writes nothing.
+        return None if self.case.pilot else questions.foreseen(verdict, self.case.requester)
 
     def _with_what_stands(self, attempt: Attempt) -> Attempt:
         """The attempt with the rulings that nobody took back. From now on it is too late to."""

@@ -58,7 +58,7 @@ from handrail.ledger import (
     Stopped,
 )
 from handrail.performing import CALL, PROVE, WHOM
-from handrail.policy import AgentShape, Facts, PolicyFile
+from handrail.policy import AgentShape, Facts, Policy, PolicyFile
 from handrail.stepping import HOPELESS, Activity, as_activity, run_step, this_case
 from handrail.steps import Decide, Notify, Read, Step, Write, decided_type
 from handrail.verifying import verify
@@ -173,7 +173,9 @@ class Door:
 
     # What the door says
 
-    async def foresee(self, decision: Decision[Any, Any], basis: Basis) -> Foreseen | None:
+    async def _foresee(
+        self, policy: Policy, situation: Situation, decision: Decision[Any, Any], basis: Basis
+    ) -> Foreseen | None:
         """What the door would say of a decision now, with the digest of its action.
 
         None when no write step takes the action, or more than one does; or where it is to be
@@ -183,11 +185,9 @@ class Door:
         step = self._takes(decision.action)
         if step is None:
             return None
-        case, policy = this_case(), self.policy.current()
-        action = cast("Action", decision.action)
+        case, action = this_case(), cast("Action", decision.action)
         digest = digest_of(step, action.model_dump(mode="json"))
         attempt = Attempt(case=case, key="", digest=digest, basis=basis)
-        situation = await self.guards.situation(policy, case)
         facts = self.guards.settled(policy, self._facts(step, action, attempt), situation)
         matter = Matter(policy, facts, attempt)
         stopped = self.guards.stopped(matter, situation)
@@ -356,13 +356,15 @@ class Door:
 
     async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> Decided[Any]:
         """Run a decide step within its budget; say where its values come from, and what then."""
-        case = this_case()
-        await self.books.require_budget(self.policy.current(), step.name)
+        case, policy = this_case(), self.policy.current()
+        # Before anything is spent on thinking: a worker that may not write shall not think.
+        situation = await self.guards.situation(policy, case)
+        await self.books.require_budget(policy, step.name)
         decision = await run_step(step, args)
         await self.books.spend(step.name, case, decision.usage)
         unsourced = tracing.unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": unsourced})
-        foreseen = await self.foresee(decision, basis)
+        foreseen = await self._foresee(policy, situation, decision, basis)
         reached("decide:foreseen", case)
         return Decided(
             decision=decision,
