@@ -12,7 +12,7 @@ from rich.text import Text
 
 from handrail import autonomy, orders
 from handrail.actions import Level
-from handrail.cli import stop, words
+from handrail.cli import figures, stop, words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
@@ -146,8 +146,13 @@ async def _show(out: Output, connected: Client, typed: Typed) -> int:
                 )
             out.say(f"the steward of {words.plain(agent)} does not answer", "yellow")
             continue
-        documents.append(_document(book, typed.step))
+        steps = [e.step for e in book.picture.steps if typed.step in {None, e.step}]
+        found = await figures.known(agent, steps)
+        told = [figures.document(each) for each in found]
+        documents.append(_document(book, typed.step) | {"figures": told})
         out.show(*_lines(book, typed.step, whole=typed.agent is not None))
+        if typed.agent is not None:
+            out.show(*(line for each in found for line in figures.lines(each)))
     if not agents:
         out.show("no agent has a steward yet; a worker begins them")
     out.data({"agents": documents})
