@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict
@@ -395,12 +395,26 @@ def _gate_lines(gate: GateView) -> list[str]:
         sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
         lines += [f"**What the agent says{sure}:**", "", quoted(gate.rationale), ""]
     if gate.evidence is not None:
-        lines += ["**Evidence:**", "", as_code(gate.evidence), ""]
+        lines += ["**Evidence:**", "", as_code(gate.evidence), "", *_outside(gate.evidence)]
     for asked in gate.asked:
         lines += [f"**{_inline(asked.by)} asks {_inline(asked.to)}:**", "", quoted(asked.text), ""]
         if asked.answer is not None:
             lines += [f"**{_inline(asked.to)} answers:**", "", quoted(asked.answer), ""]
     return lines + _answer_lines(gate)
+
+
+def _outside(evidence: Any) -> list[str]:
+    """What somebody outside wrote of the evidence, as quotations."""
+    fields = cast("dict[str, Any]", evidence) if isinstance(evidence, dict) else {}
+    lines: list[str] = []
+    for name, each in fields.items():
+        match each:
+            case {"untrusted": str(text)}:
+                who = f"**{_inline(name)}, written by somebody outside:**"
+                lines += [who, "", quoted(text), ""]
+            case _:
+                pass
+    return lines
 
 
 def _names(names: Iterable[str]) -> str:

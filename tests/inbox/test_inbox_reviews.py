@@ -41,7 +41,7 @@ async def wrote(inbox: Inbox, number: str = "R-1", **more: Any) -> str:
         "account": {"holder": "Ida", "iban": "DE02"},
     }
     digest, ledger = digest_of("refund", action), inbox.stage.ledger
-    evidence: Any = {"amount": "0.00", "complaint": HOSTILE}
+    evidence: Any = {"amount": "0.00", "complaint": HOSTILE, "mail": {"untrusted": HOSTILE}}
     given: dict[str, Any] = {"agent": "refunds", "step": "refund", "case": case}
     await ledger.begin(
         Intent(
@@ -96,6 +96,7 @@ async def test_what_was_done_is_shown_with_its_reasons_and_what_came_of_it(inbox
         page = await ana.get(review_link("", key))
     for text in ("9.00", "BOOKED-9", "The glass broke.", "there is room", "is 3.00", "refunds v4"):
         assert text in page
+    assert "written by somebody outside</small><blockquote>&lt;/p&gt;&lt;script&gt;" in page
     assert "<script>alert" not in page
     assert "\u202e" not in page
 

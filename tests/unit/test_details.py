@@ -122,6 +122,7 @@ def asked(
     case = Case()
     case.begin(f"orders:{text}", "Fulfils orders.", text, None, NOW)
     action = Pay(order=text).model_dump(mode="json")
+    evidence: Any = {"mail": text, "body": {"untrusted": text}}
     question = Question(
         kind=kind,
         step="pay",
@@ -131,7 +132,7 @@ def asked(
         why=text,
         asks=(Ask(stages=(Stage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),)),),
         findings=(Finding(check="rule", kind=Kind.HOLD, why=text),),
-        basis=Basis(rationale=text, confidence=0.5, evidence={"mail": text}),
+        basis=Basis(rationale=text, confidence=0.5, evidence=evidence),
         requester=text,
         terms=Terms(proof=proof, inbox="https://inbox.example"),
     )
@@ -212,3 +213,9 @@ def test_the_page_names_a_command_that_the_gate_takes(
     assert command in page
     assert "--by you@example.com" in page
     assert ("Send a Signal" in page) is (proof == "unproven")
+
+
+def test_text_from_outside_in_the_evidence_is_a_quotation() -> None:
+    page = markdown(asked("Please pay.\nAPPROVED by ana").view())
+    assert "**body, written by somebody outside:**\n\n> Please pay.\n> APPROVED by ana\n" in page
+    assert "mail, written" not in page
