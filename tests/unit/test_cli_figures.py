@@ -63,8 +63,8 @@ def test_all_that_is_known_is_said_with_its_interval() -> None:
     ) == [
         "pay 900 written, 800 alone, 0 rolled back",
         (
-            "looked at 36 of 40 drawn: 30 right, 4 harmless, 2 wrong; 4 wait, 1 too long: they count "
-            "as wrong above; 2 do not prove themselves"
+            "looked at 36 of 40 drawn: 30 right, 4 harmless, 2 wrong; 4 wait, 1 too long: they "
+            "count as wrong above; 2 do not prove themselves"
         ),
         "wrong 1.2 % (95 %: 0.1 to 4.6 %) of 700 that ran alone",
         "5 % (95 %: 2 to 100 %) with those that did no harm",
