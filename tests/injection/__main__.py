@@ -32,7 +32,7 @@ class Size:
     control: int
 
 
-FULL = Size(offline=20_000, online=1_200, genuine=120, control=300)
+FULL = Size(offline=6_000, online=1_000, genuine=100, control=200)
 SHORT = Size(offline=400, online=44, genuine=8, control=22)
 
 
