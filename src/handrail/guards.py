@@ -26,7 +26,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from handrail import control, tracing
+from handrail import clock, control, tracing
 from handrail.actions import (
     Action,
     Attempt,
@@ -116,8 +116,11 @@ class Guards:
 
         Raises:
             StalePolicy: if the worker's policy is not the one in force.
+            ClockWrong: if limits would be counted by a wrong clock.
             LedgerUnavailable: if the ledger cannot be used.
         """
+        if key is not None:
+            clock.require_right_clock()
         if self.loaded.get(self.agent) != policy.sha:
             # Once for each time it is loaded, or two workers would take turns.
             await self.ledger.loaded(

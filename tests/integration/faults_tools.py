@@ -41,17 +41,22 @@ async def explained(case: CaseHandle) -> str:
     return " ".join(" | ".join([*filter(None, failures), *gates]).split())
 
 
-async def closed(case: CaseHandle, outside: Outside, *says: str) -> str:
-    """See that it is explained why a case does not go on, and that it does not."""
+async def explains(case: CaseHandle, *says: str) -> str:
+    """See that it is explained why a case does not go on."""
 
     async def said() -> str:
         text = await explained(case)
         return text if all(words in text for words in says) else ""
 
     try:
-        text = await eventually(said, within=WITHIN)
+        return await eventually(said, within=WITHIN)
     except TimeoutError:
         raise AssertionError(f"{says} is not said; said is: {await explained(case)}") from None
+
+
+async def closed(case: CaseHandle, outside: Outside, *says: str) -> str:
+    """See that it is explained why a case does not go on, and that it does not."""
+    text = await explains(case, *says)
     await asyncio.sleep(LOOK)
     assert outside.effects("pay") == []
     return text

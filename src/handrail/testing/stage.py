@@ -26,6 +26,7 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from handrail.actions import Event, Outcome
+from handrail.clock import allow_skipped_time
 from handrail.details import CaseView, GateView
 from handrail.fleet import Fleet
 from handrail.keyring import Trust
@@ -227,6 +228,7 @@ async def running(
     whose rulings are proven; where it is not given, rulings count unproven as long as the
     policy lets them. `options` go to Temporal's `Worker`.
     """
+    allow_skipped_time()
     client = await new_namespace(server.address, fleet, directory / "payloads")
     given: dict[str, Any] = {"graceful_shutdown_timeout": timedelta(seconds=1)} | options
     async with Ledger(ledger or f"sqlite:///{directory}/ledger.db") as opened:

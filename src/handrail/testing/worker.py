@@ -13,6 +13,7 @@ from pathlib import Path
 
 from temporalio.client import Client
 
+from handrail.clock import allow_skipped_time
 from handrail.fleet import Fleet
 from handrail.ledger import Ledger
 from handrail.testing.crash import WorkerPlan, crash_at
@@ -44,6 +45,7 @@ async def _orphaned() -> None:
 
 async def main(plan: WorkerPlan) -> None:
     """Run the worker until SIGTERM, or until nobody is there to end it."""
+    allow_skipped_time()
     fleet = load_fleet(plan.fleet, plan.arguments)
     plugin = fleet.plugin(plan.payload_dir)
     client = await Client.connect(plan.address, namespace=plan.namespace, plugins=[plugin])
