@@ -19,7 +19,7 @@ from starlette.staticfiles import StaticFiles
 from temporalio.service import RPCError
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.inbox import mandating, pages, reviewing, ruling, signin
+from handrail.inbox import mandating, pages, reviewing, ruling, signin, stopping
 from handrail.inbox.hygiene import Bounded, Headed, SameOrigin
 from handrail.inbox.session import LASTS
 from handrail.inbox.site import site_of
@@ -92,6 +92,8 @@ def _routes() -> list[Route | Mount]:
         Route("/reviews/{key:path}", reviewing.answer, methods=post),
         Route("/incidents", reviewing.incidents, methods=get),
         Route("/incidents", reviewing.close, methods=post),
+        Route("/stops", stopping.stops, methods=get),
+        Route("/stops", stopping.order, methods=post),
         Route("/me", mandating.me, methods=get),
         Route("/me", mandating.change, methods=post),
         Route("/sign-in", signin.sign_in, methods=get),

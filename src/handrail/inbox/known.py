@@ -26,17 +26,22 @@ _LARGEST = 1024 * 1024
 
 @dataclass(frozen=True)
 class Named:
-    """Whom one policy names: its owner, the people of each role, and their deputies."""
+    """Whom one policy names: its owner, the people of each role, and their deputies.
+
+    `control`: who may let its agent do more by itself. `writes`: what it lists.
+    """
 
     agent: str
     owner: str = ""
     roles: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
     deputies: Mapping[str, frozenset[str]] = field(default_factory=dict[str, frozenset[str]])
+    control: frozenset[str] = frozenset()
+    writes: frozenset[str] = frozenset()
 
     @property
     def everybody(self) -> frozenset[str]:
         """All of them."""
-        named = [*self.roles.values(), *self.deputies.values()]
+        named = [*self.roles.values(), *self.deputies.values(), self.control]
         owner = frozenset({self.owner}) if self.owner else frozenset[str]()
         return owner.union(*named)
 
@@ -88,6 +93,15 @@ class Known:
         """The agents whose policy a person owns."""
         return frozenset(n.agent for n in self.named() if person(who) == n.owner)
 
+    def controls(self, who: str) -> frozenset[str]:
+        """The agents that a person may let do more by themselves."""
+        return frozenset(n.agent for n in self.named() if person(who) in n.control)
+
+    def writes(self, agent: str) -> frozenset[str]:
+        """The writes that the policy of an agent lists."""
+        none = frozenset[str]()
+        return next((n.writes for n in self.named() if n.agent == agent), none)
+
     def owner(self, agent: str) -> str:
         """Who owns the policy of an agent; empty if nobody is known to."""
         return next((n.owner for n in self.named() if n.agent == agent), "")
@@ -123,7 +137,11 @@ def _named(content: dict[str, Any] | None) -> Named | None:
     roles = {name: _people(entry, "people") for name, entry in entries.items()}
     deputies = {name: _people(entry, "deputies") for name, entry in entries.items()}
     owner = person(str(content.get("owner") or ""))
-    return Named(content["agent"], owner, roles, deputies)
+    control = _people(content.get("control"), "people") or frozenset({owner} - {""})
+    listed: Any = content.get("actions")
+    writes = cast("dict[Any, Any]", listed) if isinstance(listed, dict) else {}
+    names = frozenset(name for name in writes if isinstance(name, str))
+    return Named(content["agent"], owner, roles, deputies, control, names)
 
 
 def _people(entry: Any, key: str) -> frozenset[str]:
