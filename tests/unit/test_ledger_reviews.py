@@ -108,6 +108,9 @@ async def test_reviews_are_found_and_those_that_wait_longest_come_first(ledger: 
     assert await found("a", step="pay") == ["a:1/pay/1"]
     assert await found(case="a:2") == ["a:2/ship/1"]
     assert await found(limit=1) == ["b:1/pay/1"]
+    assert await found(newest=True, limit=2) == ["a:1/pay/1", "a:2/ship/1"]
+    assert await found(begins="a:1/") == ["a:1/pay/1"]
+    assert await found(begins="a%") == []
 
 
 async def test_a_later_answer_of_the_same_person_counts_and_both_are_kept(ledger: Ledger) -> None:

@@ -105,7 +105,7 @@ async def _find(opened: Ledger, named: str) -> ReviewRow:
     exact = await opened.review_of(named)
     if exact is not None:
         return exact
-    found = [row for row in await opened.reviews() if row.key.startswith(named)]
+    found = await opened.reviews(begins=named)
     waiting = [row for row in found if row.answer is None]
     chosen = waiting if len(waiting) == 1 else found
     if len(chosen) != 1:

@@ -29,9 +29,10 @@ if TYPE_CHECKING:
 
     from handrail.ledger import ReviewRow, Written
 
-NEWEST = 200
+SHOWN = 50
 """Reviews, or incidents, that one page shows."""
 
+_MOST_WAITING = 5_000
 _GATE = "review"
 _ON_A_ROW = 4
 
@@ -58,12 +59,18 @@ async def reviews(request: Request) -> Response:
     if who is None:
         return to_sign_in(request)
     everything = request.query_params.get("show") == "all"
-    rows = await site.ledger.reviews(open_only=not everything)
-    seen = [row for row in rows if _sees(site, row, who)]
-    chosen = seen[::-1] if everything else [row for row in seen if _fault(site, row, who) is None]
-    cards = [await _card(site, row, who) for row in chosen[:NEWEST]]
+    if everything:
+        rows = await site.ledger.reviews(newest=True, limit=10 * SHOWN)
+    else:
+        rows = [r for r in await _waiting(site) if _fault(site, r, who) is None]
+    chosen = [row for row in rows if _sees(site, row, who)]
+    cards = [await _card(site, row, who) for row in chosen[:SHOWN]]
     open_ = [each for each in await _incidents(site, who) if each.closed is None]
     return site.page(request, "reviews.html", cards=cards, all=everything, incidents=len(open_))
+
+
+async def _waiting(site: Site) -> list[ReviewRow]:
+    return await site.ledger.reviews(open_only=True, limit=_MOST_WAITING)
 
 
 async def _card(site: Site, row: ReviewRow, who: str) -> Card:
@@ -193,7 +200,7 @@ async def _record(site: Site, who: str, written: Written, given: FormData) -> No
 async def _recorded(  # noqa: PLR0917  # what the page shows
     request: Request, site: Site, who: str, row: ReviewRow, written: Written, said: str
 ) -> Response:
-    waiting = await site.ledger.reviews(open_only=True)
+    waiting = await _waiting(site)
     mine = (e for e in waiting if _sees(site, e, who) and _fault(site, e, who) is None)
     following = next(mine, None)
     return site.page(
@@ -214,7 +221,7 @@ async def _recorded(  # noqa: PLR0917  # what the page shows
 
 
 async def _incidents(site: Site, who: str) -> list[Any]:
-    return await site.ledger.incidents(agents=site.known.agents(who), limit=NEWEST)
+    return await site.ledger.incidents(agents=site.known.agents(who), limit=SHOWN)
 
 
 async def incidents(request: Request) -> Response:

@@ -129,11 +129,17 @@ class Reviews(Database):
         *,
         step: str | None = None,
         case: str | None = None,
+        begins: str = "",
         open_only: bool = False,
+        newest: bool = False,
         limit: int | None = None,
     ) -> list[ReviewRow]:
-        """Reviews, those that wait longest first."""
-        query = sa.select(reviews).order_by(reviews.c.at, reviews.c.key).limit(limit)
+        """Reviews, those that wait longest first, or the newest. `begins`: how their key does."""
+        at, key = reviews.c.at, reviews.c.key
+        order = (at.desc(), key.desc()) if newest else (at, key)
+        query = sa.select(reviews).order_by(*order).limit(limit)
+        if begins:
+            query = query.where(key.startswith(begins, autoescape=True))
         for column, value in (("agent", agent), ("step", step), ("case_id", case)):
             if value is not None:
                 query = query.where(reviews.c[column] == value)
