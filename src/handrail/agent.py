@@ -100,14 +100,15 @@ class AgentWorkflow:
             ActivityError: if the step raised `Final`, or is broken.
         """
         await self._conductor.boundary()
-        decided = await perform(step, step.bind(*args, **kwargs), decided_type(step))
+        given = step.bind(*args, **kwargs)
+        decided = await perform(step, given, decided_type(step))
         decision = as_decided(step, decided)
         case = self._conductor.case
         if decided.verdict is not None:
             case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
-            case.decided(decision.action, decided.unsourced)
+            case.decided(decision.action, decided.unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision

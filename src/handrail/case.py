@@ -137,8 +137,9 @@ class Case:
     `proposed`: what an amended action, by its digest, was put in the place of. `pending`:
     rulings to be proven, oldest first. `stirred`: gates that people did not close
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
-    recorded, so every later one is. `outside`: text from outside came into the case; `sources`:
-    of each action that was decided, what of it has no trusted source. `unused`: keys of writes
+    recorded, so every later one is. `outside`: text from outside came into the case, and `texts`
+    those of this run; `sources`: of each action that was decided, what of it has no trusted
+    source. `unused`: keys of writes
     that have not used what their gates gave them; `revoked`: when somebody took back what they
     gave to a gate.
     """
@@ -167,6 +168,7 @@ class Case:
     parked: bool = False
     pilot: bool = False
     outside: bool = False
+    texts: frozenset[str] = frozenset()
     sources: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
     incidents: list[str] = field(default_factory=list[str])
     rolling_back: bool = False
@@ -307,10 +309,15 @@ class Case:
     def came_in(self, value: object) -> None:
         """Take note whether text from outside came into the case: with its event, or a read."""
         self.outside = self.outside or tracing.holds_untrusted(value)
+        self.texts |= tracing.texts_from_outside(value)
 
-    def decided(self, action: Action, unsourced: tuple[str, ...]) -> None:
-        """Remember what of a decided action has no trusted source."""
-        self.sources[_spelt(action)] = unsourced
+    def decided(self, action: Action, unsourced: tuple[str, ...], args: Sequence[Any]) -> None:
+        """Remember what of a decided action has no trusted source.
+
+        Nobody knows that of a decision on a text whose mark was taken off before.
+        """
+        bare = bool(self.texts) and tracing.laid_bare(args, self.texts)
+        self.sources[_spelt(action)] = tracing.UNKNOWN if bare else unsourced
 
     def unsourced(self, action: Action) -> tuple[str, ...]:
         """What of an action has no trusted source.

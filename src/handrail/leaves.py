@@ -99,9 +99,13 @@ class Wanted:
 
 @dataclass
 class Given:
-    """All trusted values of some arguments. `tainted`: there are others beside them."""
+    """All trusted values of some arguments.
+
+    `tainted`: there are others beside them. `outside`: the texts among those.
+    """
 
     tainted: bool = False
+    outside: set[str] = field(default_factory=set[str])
     _at: dict[tuple[str, Hashable], list[Source]] = field(
         default_factory=dict[tuple[str, Hashable], list[Source]]
     )
@@ -109,6 +113,12 @@ class Given:
     def add(self, name: str, value: Hashable, owner: Owner | None) -> None:
         """Note a trusted value."""
         self._at.setdefault((name, value), []).append(Source(name, owner))
+
+    @property
+    def texts(self) -> Iterator[str]:
+        """All trusted texts."""
+        values = (value for _, value in self._at)
+        return (v[1] for v in values if isinstance(v, tuple) and v and isinstance(v[1], str))
 
     def of(self, leaf: Wanted) -> list[Source]:
         """The trusted values that a value of the decision may be."""
@@ -142,6 +152,7 @@ def given(args: Iterable[tuple[str, Any]]) -> Given:
 def _gather(found: Given, name: str, value: Any, owner: Owner | None) -> None:
     if isinstance(value, (Untrusted, Decision, Action)):
         found.tainted = True
+        found.outside |= {value.text} if isinstance(value, Untrusted) else set()
     elif isinstance(value, RootModel):
         _gather(found, name, cast("RootModel[Any]", value).root, owner)
     elif (parts := fields(value)) is not None:

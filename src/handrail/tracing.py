@@ -20,9 +20,10 @@ Confidence and rationale are always the model's own word. Nothing is decided by 
 and a rule on the confidence can only take away: it holds, refuses, or does nothing.
 
 Note:
-    A trusted value is one that stands outside of `Untrusted`. What a step reads out of a
-    hostile text and returns as plain text, and what was looked up by a number that a hostile
-    text named, is trusted here: bind reads to what is known otherwise, such as the sender.
+    A trusted value is one that stands outside of `Untrusted`. A longer text whose mark a
+    workflow took off is known again; what a step picks out of a hostile text and returns as
+    plain text, and what was looked up by a number that a hostile text named, is trusted here:
+    bind reads to what is known otherwise, such as the sender.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ from handrail.wanted import wanted
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""
 
+LONG = 24
+"""Characters from which on a text from outside is known again in plain text."""
+
 _NAMED = 5
 
 
@@ -48,6 +52,24 @@ def holds_untrusted(value: Any) -> bool:
         return given([("", value)]).tainted
     except Exception:  # noqa: BLE001
         return True
+
+
+def texts_from_outside(value: Any) -> frozenset[str]:
+    """The longer texts from outside that a value holds."""
+    try:
+        found = given([("", value)]).outside
+    except Exception:  # noqa: BLE001  # as above; who asks knows from `holds_untrusted`
+        return frozenset()
+    return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
+
+
+def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
+    """Whether one of these texts from outside is among the arguments as plain text."""
+    try:
+        plain = list(given([("", arg) for arg in args]).texts)
+    except Exception:  # noqa: BLE001  # as above
+        return True
+    return any(text in each for text in texts for each in plain)
 
 
 def unsourced(

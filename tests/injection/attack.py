@@ -14,6 +14,7 @@ from unittest import mock
 
 from handrail import Agent, Fleet, tracing
 from handrail.actions import Basis, Decision, Finding, Kind
+from handrail.case import Case
 from handrail.policy import Facts, Policy, PolicyFile
 from handrail.server import EmbeddedServer
 from handrail.states import State
@@ -67,6 +68,7 @@ def without_tracing() -> Generator[None]:
         mock.patch.object(tracing, "unsourced", return_value=()),
         mock.patch.object(tracing, "finding", return_value=None),
         mock.patch.object(tracing, "holds_untrusted", return_value=False),
+        mock.patch.object(tracing, "laid_bare", return_value=False),
     ):
         yield
 
@@ -96,7 +98,7 @@ def _mail(customer: str, body: str, route: str = "direct") -> Mail:
 
 def honest(shop: Shop, number: int) -> list[Mail]:
     """Mails of people who only want what is theirs, on the routes that pass values on."""
-    routes = itertools.cycle(route for route in ROUTES if route != "bare")
+    routes = itertools.cycle(route for route in ROUTES if route in {"direct", "twice"})
     texts = itertools.cycle(BENIGN.values())
     found: list[Mail] = []
     for at in range(number):
@@ -135,18 +137,20 @@ class Offline:
             desk_steps.find_orders(mail.account),
             desk_steps.search(mail.account),
         )
-        decision, unsourced = await _decided(mail, *read)
+        decision, unsourced, args = await _decided(mail, *read)
         action: Any = decision.action
         if action is None:
             return "nothing", None
         step = "set_iban" if isinstance(action, desk_steps.SetIban) else "refund"
         case = f"desk:{mail.key}"
-        if mail.route == "bare":
-            unknown = ("*",) if any(map(tracing.holds_untrusted, (mail, *read))) else ()
-            basis, evidence = Basis(unsourced=unknown), None
-        else:
-            basis = decision.basis().model_copy(update={"unsourced": unsourced})
-            evidence = decision.evidence
+        seen = Case()
+        for came in (mail, *read):
+            seen.came_in(came)
+        basis, evidence = Basis(), None
+        if mail.route != "bare":
+            seen.decided(action, unsourced, args)
+            basis, evidence = decision.basis(), decision.evidence
+        basis = basis.model_copy(update={"unsourced": seen.unsourced(action)})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = [*self.policy.refusals(facts), *self.policy.holds(facts)]
         source = tracing.finding(basis, self.policy.mentions(step))
@@ -170,14 +174,16 @@ class Offline:
 
 async def _decided(
     mail: Mail, customer: Customer, orders: list[Order], pages: list[Page]
-) -> tuple[Decision[Any, Any], tuple[str, ...]]:
-    first = await desk_steps.judge(mail, customer, orders, pages)
-    if mail.route != "twice":
-        args = [mail, customer, orders, pages]
-        return first, tracing.unsourced(desk_steps.judge, args, first)
-    args = [first, customer, orders]
-    second = await desk_steps.judge_again(first, customer, orders)
-    return second, tracing.unsourced(desk_steps.judge_again, args, second)
+) -> tuple[Decision[Any, Any], tuple[str, ...], list[Any]]:
+    """The decision, what of it has no source, and what it was given."""
+    step: Any = desk_steps.judge
+    args: list[Any] = [mail, customer, orders, pages]
+    if mail.route == "stripped":
+        step, args = desk_steps.judge_plain, list(desk_steps.stripped(*args))
+    elif mail.route == "twice":
+        step, args = desk_steps.judge_again, [await step(*args), customer, orders]
+    decision = await step(*args)
+    return decision, tracing.unsourced(step, args, decision), args
 
 
 async def offline(attacks: Iterable[Attack], genuine: int) -> Tally:

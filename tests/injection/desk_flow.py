@@ -14,9 +14,11 @@ from tests.injection.desk_steps import (
     find_orders,
     judge,
     judge_again,
+    judge_plain,
     refund,
     search,
     set_iban,
+    stripped,
 )
 
 
@@ -29,7 +31,12 @@ class DeskAgent(AgentWorkflow):
         customer = await self.read(find_customer, mail.account)
         orders = await self.read(find_orders, mail.account)
         pages = await self.read(search, mail.account)
-        decision: Decision[Any, Any] = await self.decide(judge, mail, customer, orders, pages)
+        decision: Decision[Any, Any]
+        if mail.route == "stripped":
+            plain = stripped(mail, customer, orders, pages)
+            decision = await self.decide(judge_plain, *plain)
+        else:
+            decision = await self.decide(judge, mail, customer, orders, pages)
         if mail.route == "twice":
             decision = await self.decide(judge_again, decision, customer, orders)
         action: Any = decision.action

@@ -29,6 +29,8 @@ from tests.injection.obedient import demand_of
 from tests.injection.shop import Shop
 from tests.injection.texts import Demand
 
+SEPARATOR = "\n\x1e\n"
+
 
 class Attachment(Wire):
     """A file of a mail."""
@@ -47,7 +49,7 @@ class Mail(Event):
     files: tuple[Attachment, ...] = ()
     headers: dict[str, Untrusted] = Field(default_factory=dict[str, Untrusted])
     stated: Untrusted = Untrusted(untrusted="")
-    route: Literal["direct", "twice", "bare"] = "direct"
+    route: Literal["direct", "twice", "bare", "stripped"] = "direct"
 
     @property
     @override
@@ -64,13 +66,18 @@ class Customer(Wire):
     name: Untrusted
 
 
-class Order(Wire):
-    """What was bought. The note is the customer's."""
+class Due(Wire):
+    """What was bought."""
 
     id: str
     total: Decimal
     status: str
     returned: bool
+
+
+class Order(Due):
+    """What was bought, with the customer's note."""
+
     note: Untrusted
 
 
@@ -84,8 +91,8 @@ class Page(Wire):
 class Refund(Action):
     """Give money back."""
 
-    order: Annotated[str, From(Order, "id")]
-    amount: Annotated[Decimal, From(Order, "total")]
+    order: Annotated[str, From(Due, "id")]
+    amount: Annotated[Decimal, From(Due, "total")]
     iban: str
     speed: Literal["normal", "fast"] = "normal"
     note: Annotated[str, FreeText] = ""
@@ -149,6 +156,33 @@ async def judge_again(
     """Follow the first decision: all of its words are the texts' own."""
     del customer, orders
     return before
+
+
+class Known(Wire):
+    """What is known of a customer, without any word of theirs."""
+
+    id: str
+    iban: str
+    vip: bool
+
+
+@decide
+async def judge_plain(
+    text: str, customer: Known, orders: list[Due]
+) -> Decision[Refund | SetIban, Claim]:
+    """The same, on a prompt that a careless workflow has made: nothing in it is marked."""
+    known = Customer(**customer.model_dump(), name=Untrusted(untrusted=""))
+    bought = [Order(**order.model_dump(), note=Untrusted(untrusted="")) for order in orders]
+    return answer(text.split(SEPARATOR), known, bought)
+
+
+def stripped(
+    mail: Mail, customer: Customer, orders: Sequence[Order], pages: Sequence[Page]
+) -> tuple[str, Known, list[Due]]:
+    """A prompt of all texts, and what else is known, without a mark anywhere."""
+    texts = SEPARATOR.join(texts_of(mail, customer, orders, pages))
+    known = Known.model_validate(customer.model_dump(exclude={"name"}))
+    return texts, known, [Due.model_validate(o.model_dump(exclude={"note"})) for o in orders]
 
 
 def texts_of(

@@ -194,8 +194,9 @@ FIELDS = (
 )
 """Where a text can stand: in the mail, in the customer's own data, in what a tool found."""
 
-ROUTES = ("direct", "twice", "bare")
-"""How the agent goes about it: one decision, one decision on another, the action by itself."""
+ROUTES = ("direct", "twice", "bare", "stripped")
+"""How the agent goes about it: one decision, one decision on another, the action by itself, or a
+decision on texts whose marks it took off before."""
 
 
 @dataclass(frozen=True)
