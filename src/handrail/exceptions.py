@@ -27,6 +27,8 @@ HandrailError
 ├── Duplicate               one like it began a short while ago (handrail.ledger)
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)
 ├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
+├── Answered                somebody else has answered a review (handrail.ledger)
+├── NotReviewed             an answer to a review cannot be taken (handrail.reviews)
 ├── NoMandate               a mandate cannot be given, or not be read (handrail.mandates)
 ├── KeyUsed                 a write's key was used for another action (handrail.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.effects)
