@@ -17,7 +17,7 @@ from handrail import audit
 from handrail.actions import Level
 from handrail.calls import News
 from handrail.ledger.history import Fuse
-from handrail.telling import tell_owner
+from handrail.telling import tell_owner, tell_steward
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow
@@ -58,6 +58,7 @@ async def look(
         if found.order is not None:
             then = breaker.then.value
             audit.breaker(agent, step, breaker=breaker.text, then=then, why=found.order.why)
+            await tell_steward(agent)
             tripped.append(Tripped(breaker, found.order))
         if order := found.order or found.before:
             # Once more of one that stands: the worker that gave it may have died before.

@@ -188,14 +188,17 @@ class Run:
 
 
 def run(what: str, values: Sequence[float], *, lowest: bool = False) -> Run:
-    """The runs of a number, from its values in their order; they must not be empty.
+    """The runs of a number, from its values in their order: more than `RUN` of them.
 
-    A p-chart of the share in the highest tenth; `lowest`: in the lowest.
+    A p-chart of the share in the highest tenth; `lowest`: in the lowest. The latest ones, which
+    are looked at, do not say what is normal.
     """
-    ordered = sorted(values)
+    before, latest = values[:-RUN], values[1 - RUN :]
+    ordered = sorted(before)
     cut = len(ordered) // 10
     mark = ordered[cut] if lowest else ordered[-1 - cut]
-    odd = [value < mark if lowest else value > mark for value in values]
     way = "below" if lowest else "above"
-    chart = share(f"writes had {what} {way} {number(mark)}", odd, RUN)
-    return Run(chart, mark, lowest, sum(odd[1 - RUN :]))
+    name = f"writes had {what} {way} {number(mark)}"
+    odd = [value < mark if lowest else value > mark for value in before]
+    count = sum(value < mark if lowest else value > mark for value in latest)
+    return Run(share(name, odd, RUN), mark, lowest, count)

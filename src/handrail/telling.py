@@ -63,6 +63,16 @@ async def _begin(client: Client, news: News) -> None:
     _TOLD.add(known)
 
 
+async def tell_steward(agent: str) -> None:
+    """Have the agent's steward look at what is in force, and show it. It never raises."""
+    if not activity.in_activity():
+        return
+    try:
+        await activity.client().get_workflow_handle(f"autonomy:{agent}").signal("look")
+    except (RPCError, RuntimeError):  # it looks by itself before long
+        log.info("the steward of %s could not be told", agent, exc_info=True)
+
+
 def of_budget(agent: str, budget: str, window: timedelta, said: str, now: datetime) -> News:
     """That a budget nears its end, or is at it; told once of each in its `window`.
 

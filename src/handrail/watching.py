@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.actions import Finding, Kind
 from handrail.ledger.history import PastVerdict, PastWrite, Rates
 from handrail.normal import Clock, Pace, Spread, amounts, clock, confidences, pace
-from handrail.normal_kinds import LAST, Run, Share, Targets, run, share, targets
+from handrail.normal_kinds import LAST, RUN, Run, Share, Targets, run, share, targets
 from handrail.normal_words import Figure
 
 if TYPE_CHECKING:
@@ -181,7 +181,8 @@ class Watch:
         z = float(asked.z)
         sure = [row.confidence for row in rows if row.confidence is not None]
         watch_sure = asked.confidence and len(sure) >= asked.learn
-        unsure = {"confidence": run("confidence", sure, lowest=True)} if watch_sure else {}
+        watch_runs = watch_sure and len(sure) > RUN
+        unsure = {"confidence": run("confidence", sure, lowest=True)} if watch_runs else {}
         numbers = {
             name: values
             for name in asked.amounts
@@ -200,7 +201,12 @@ class Watch:
                 if len(values := _texts(rows, name)) >= asked.learn
             },
             confidence=confidences(sure, z) if watch_sure else None,
-            runs={name: run(_said(name), values) for name, values in numbers.items()} | unsure,
+            runs={
+                name: run(_said(name), values)
+                for name, values in numbers.items()
+                if len(values) > RUN
+            }
+            | unsure,
             hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
             paces=_paces(rates) if rates is not None and asked.rate else (),
             mix=mix,
@@ -384,12 +390,12 @@ class _Verdicts:
     def shares(self, step: str) -> tuple[Share, Share]:
         """The step's share of what was let pass, and how much of the step was held or refused.
 
-        What was not let pass teaches nothing of the mix.
+        What was not let pass teaches nothing of the mix, nor do the latest, which are looked at.
         """
         passed = [each.step == step for each in self._proposals.values() if each.passed]
         mine = [each.guarded for each in self._proposals.values() if each.step == step]
         return (
-            share(f"writes were {step}", passed),
+            share(f"writes were {step}", passed[:-LAST]),
             share(f"proposals of {step} were held or refused by a rule", mine[:-LAST]),
         )
 

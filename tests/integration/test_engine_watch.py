@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from handrail import autonomy
 from handrail.actions import Level
 from handrail.keyring import Trust
 from handrail.ledger.tables import effects
@@ -90,6 +91,7 @@ async def test_a_breaker_lowers_the_agents_level_and_its_owner_is_told_once(
         mail_server() as mail,
         inbox(stage, settings(tmp_path, mail)),
     ):
+        await autonomy.look(stage.client, stage.fleet.agents)
         first = await stage.start("orders", Order(number="0", amount=Decimal(50)))
         assert (await first.outcome()).status is State.DONE
         for number in range(1, 5):
@@ -105,6 +107,12 @@ async def test_a_breaker_lowers_the_agents_level_and_its_owner_is_told_once(
             return bool(mail.to(OWNER))
 
         await eventually(told, what="a mail to the owner")
+        steward = stage.client.get_workflow_handle("autonomy:orders")
+
+        async def shown() -> bool:
+            return "set by breaker" in str(await steward.query("autonomy"))
+
+        await eventually(shown, what="the breaker on the steward's page")
     assert len(mail.to(OWNER)) == 1
     assert len(outside.effects("pay")) == 1
 

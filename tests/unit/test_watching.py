@@ -324,7 +324,7 @@ async def test_a_write_that_becomes_the_most_of_what_it_does_is_held(ledger: Ope
     await verdicts(ledger, [verdict(f"a:m{n}", "pay", Kind.HOLD) for n in range(25)])
     [found] = await flags(ledger, facts(), under=policy("[mix]"))
     assert found.check == "normal: mix"
-    assert "of the last 50 writes were pay: normal is 5 %" in found.why
+    assert "of the last 50 writes were pay: normal is 5.2 %" in found.why
 
 
 async def test_many_refusals_by_rules_are_held_but_not_what_autonomy_holds(ledger: Opened) -> None:

@@ -354,7 +354,7 @@ def _give_order(connection: sa.Connection, agent: str, step: str, order: OrderRo
 
 
 def _why(fuse: Fuse, count: int) -> str:
-    return f"{count} {fuse.what} in {_span(fuse.window)}; the policy says: {fuse.text}"
+    return f"{count} {fuse.what} in {_span(fuse.window)}; its breaker trips at {fuse.text}"
 
 
 def _span(window: timedelta) -> str:
