@@ -21,16 +21,16 @@ from handrail.actions import Limit
 from handrail.ledger import Intent, OverLimit
 
 HOUR = timedelta(hours=1)
-CUSTOMERS = ("C1", "C2", "C3", "C4")
-SHARES = ("0.30", "0.20", "0.10")
+CUSTOMERS = ("C1", "C2", "C3")
+SHARES = ("0.30", "0.10")
 LIMITS = (
     Limit("amount", Decimal(9), HOUR, "amount: at most 9 EUR per hour", unit="EUR"),
     Limit("amount", Decimal(5), HOUR, "amount: at most 5 USD per hour", unit="USD"),
     Limit(
         "amount",
-        Decimal("2.5"),
+        Decimal("3.5"),
         HOUR,
-        "amount: at most 2.5 EUR per hour per customer",
+        "amount: at most 3.5 EUR per hour per customer",
         per="action.customer",
         unit="EUR",
     ),

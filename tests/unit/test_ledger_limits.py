@@ -207,6 +207,24 @@ async def test_an_effect_is_no_duplicate_of_itself_nor_of_what_did_not_happen(
     await ledger.begin(pay("a:2", "1"), (), SAME)
 
 
+async def test_a_limit_and_duplicates_that_count_the_same_do_not_disturb_each_other(
+    ledger: Ledger,
+) -> None:
+    each = [limit("9", None, per="action.customer")]
+    for number in range(4):
+        await ledger.begin(pay(f"a:{number}", "1"), each)
+        await ledger.abandon(f"a:{number}", "one", "no")
+    await ledger.begin(pay("a:5", "1"), each)
+    longer = Duplicates(("action.customer",), timedelta(days=7))
+    await ledger.begin(pay("a:6", "1", "C8"), each, longer)
+    with pytest.raises(Duplicate):
+        await ledger.begin(pay("a:7", "1"), each, longer)
+    for number in range(10, 18):
+        await ledger.begin(pay(f"a:{number}", "1"), each)
+    with pytest.raises(OverLimit):
+        await ledger.begin(pay("a:20", "1"), each)
+
+
 async def test_hostile_and_long_values_are_groups_like_others(ledger: Ledger) -> None:
     each = [limit("1", None, per="action.customer")]
     for number, customer in enumerate(["a\0b", "x" * 100_000, "'; drop--", "\u202e"]):
@@ -248,7 +266,7 @@ def test_a_window_holds_what_adding_it_up_finds(
     now = 1_000_000.0
     with engine.begin() as connection:
         tables.meta.create_all(connection)
-        counter, _ = counting.counter_of(connection, "a", "pay", "x")
+        counter = counting.counter_of(connection, "a", "pay", "x").id
         for number, (what, amount, later, which) in enumerate(steps):
             now += later
             if what == "add":

@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail.actions import Duplicates, Finding, Kind, Level, Limit
@@ -311,6 +311,7 @@ JUNK = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.sampled_from([*KEYS, "only", "duplicates", "normal", "review", "risk"]), JUNK)
 def test_junk_is_a_fault_and_never_a_crash(key: str, junk: Any) -> None:
     line = f"{key}: {json.dumps(junk)}\n"

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import decimal
 from collections import defaultdict
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Any
 
@@ -40,6 +40,25 @@ class Counted:
     at: float
 
 
+@dataclass(frozen=True)
+class Last:
+    """The last row of a group: its number and time, and the total up to and with it."""
+
+    seq: int
+    at: float
+    total: Decimal
+
+
+@dataclass(frozen=True)
+class Counter:
+    """What is counted of a step. `since`: from when on it is complete."""
+
+    id: int
+    step: str
+    name: str
+    since: float
+
+
 def lock(connection: sa.Connection, agent: str) -> None:
     """Let nobody else count for this agent until the transaction ends.
 
@@ -49,42 +68,63 @@ def lock(connection: sa.Connection, agent: str) -> None:
         connection.execute(_LOCK, {"b_agent": agent})
 
 
-def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> tuple[int, float]:
-    """The number of a counter, and since when it is complete; new ones are complete from now on.
-
-    A new one counts nothing from before: `since` is infinite until somebody sets it.
-    """
-    which = {"b_agent": agent, "b_step": step, "b_name": name}
-    found = connection.execute(_COUNTER, which).one_or_none()
-    if found is None:
-        values = {"agent": agent, "step": step, "name": name, "since": _NEVER}
-        _insert_counter(connection, values)
-        found = connection.execute(_COUNTER, which).one()
-    return found[0], found[1]
+def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> Counter:
+    """A counter by its name. A new one counts nothing from before: nobody has filled it yet."""
+    known = [each for each in counters_of(connection, agent, step) if each.name == name]
+    if known:
+        return known[0]
+    _insert_counter(connection, {"agent": agent, "step": step, "name": name, "since": _NEVER})
+    return next(c for c in counters_of(connection, agent, step) if c.name == name)
 
 
-def counters_of(connection: sa.Connection, agent: str, *steps: str) -> list[tuple[int, str]]:
-    """The numbers and names of all that is counted of these steps."""
+def counters_of(connection: sa.Connection, agent: str, *steps: str) -> list[Counter]:
+    """All that is counted of these steps."""
     found = connection.execute(_COUNTERS, {"b_agent": agent, "b_steps": steps})
-    return [(row[0], row[1]) for row in found]
+    return [Counter(*row) for row in found]
+
+
+def look(
+    connection: sa.Connection, counter: int, group: str, since: float
+) -> tuple[Last | None, Decimal]:
+    """The last row of a group, and what was counted after `since` without what was given back."""
+    which = {"b_counter": counter, "b_grp": group, "b_since": since}
+    found = connection.execute(_LOOK, which).one_or_none()
+    if found is None:
+        return None, Decimal(0)
+    last = Last(found.seq, found.at, Decimal(found.total))
+    used = EXACT.subtract(last.total, Decimal(found.base or 0))
+    if found.given_back:
+        for amount in connection.execute(_GIVEN_BACK, which).scalars():
+            used = EXACT.subtract(used, Decimal(amount))
+    return last, used
 
 
 def total(connection: sa.Connection, counter: int, group: str, since: float) -> Decimal:
     """What was counted in a group after `since`, without what was given back."""
-    which = {"b_counter": counter, "b_grp": group, "b_since": since}
-    last, base = connection.execute(_TOTALS, which).one()
-    if last is None:
-        return Decimal(0)
-    early = connection.execute(_GIVEN_BACK, which).scalars()
-    found = EXACT.subtract(Decimal(last), Decimal(base or 0))
-    for amount in early:
-        found = EXACT.subtract(found, Decimal(amount))
-    return found
+    return look(connection, counter, group, since)[1]
 
 
 def add(connection: sa.Connection, counter: int, row: Counted) -> None:
     """Count an amount. The lock of the agent must be held."""
     _append(connection, counter, row, None)
+
+
+def add_all(
+    connection: sa.Connection,
+    rows: Iterable[tuple[int, Counted]],
+    known: Mapping[tuple[int, str], Last | None],
+) -> None:
+    """Count amounts, each by another counter. `known`: the last rows that were looked at."""
+    values: list[dict[str, Any]] = []
+    for counter, row in rows:
+        which = counter, row.group
+        last = known[which] if which in known else _last(connection, *which)
+        if last is not None and last.at > row.at + _SKEW:
+            _append(connection, counter, row, None)
+        else:
+            values.append(_behind(counter, row, last, None))
+    if values:
+        connection.execute(_INSERT, values)
 
 
 def refill(connection: sa.Connection, counter: int, since: float, rows: Iterable[Counted]) -> None:
@@ -146,20 +186,30 @@ def _live(connection: sa.Connection, effect: str) -> list[tuple[int, Counted]]:
     return found
 
 
+def _last(connection: sa.Connection, counter: int, group: str) -> Last | None:
+    found = connection.execute(_LAST, {"b_counter": counter, "b_grp": group}).one_or_none()
+    return None if found is None else Last(found.seq, found.at, Decimal(found.total))
+
+
 def _append(connection: sa.Connection, counter: int, row: Counted, of_at: float | None) -> None:
     """Add a row behind the last one of its group, at no earlier time than that."""
-    which = {"b_counter": counter, "b_grp": row.group}
-    last = connection.execute(_LAST, which).one_or_none()
-    seq, at, before = (last.seq, last.at, Decimal(last.total)) if last else (0, row.at, Decimal(0))
-    if at > row.at + _SKEW:
+    last = _last(connection, counter, row.group)
+    if last is not None and last.at > row.at + _SKEW:
         # A clock was ahead, and no more: what was counted by it was counted by now at the latest.
+        which = {"b_counter": counter, "b_grp": row.group, "b_now": row.at}
         for statement in _SET_BACK:
-            connection.execute(statement, which | {"b_now": row.at})
-        at = row.at
-    placed = Counted(row.group, row.effect, row.amount, max(at, row.at))
-    after = EXACT.add(before, row.amount)
+            connection.execute(statement, which)
+        last = replace(last, at=row.at)
+    connection.execute(_INSERT, _behind(counter, row, last, of_at))
+
+
+def _behind(counter: int, row: Counted, last: Last | None, of_at: float | None) -> dict[str, Any]:
+    """A row behind the last one of its group, at no earlier time than that."""
+    if last is None:
+        return _values(counter, row, 1, row.amount, of_at)
+    placed = replace(row, at=max(last.at, row.at))
     of_at = None if of_at is None else min(of_at, placed.at)
-    connection.execute(_INSERT, _values(counter, placed, seq + 1, after, of_at))
+    return _values(counter, placed, last.seq + 1, EXACT.add(last.total, row.amount), of_at)
 
 
 def _values(
@@ -181,12 +231,7 @@ _NEVER = 1e18
 _insert_counter = Insert(_counters)
 _INSERT = sa.insert(_counted)
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("b_agent"))))
-_COUNTER = sa.select(_counters.c.id, _counters.c.since).where(
-    _counters.c.agent == sa.bindparam("b_agent"),
-    _counters.c.step == sa.bindparam("b_step"),
-    _counters.c.name == sa.bindparam("b_name"),
-)
-_COUNTERS = sa.select(_counters.c.id, _counters.c.name).where(
+_COUNTERS = sa.select(_counters.c.id, _counters.c.step, _counters.c.name, _counters.c.since).where(
     _counters.c.agent == sa.bindparam("b_agent"),
     _counters.c.step.in_(sa.bindparam("b_steps", expanding=True)),
 )
@@ -199,6 +244,7 @@ _HERE = (
     _counted.c.counter == sa.bindparam("b_counter"),
     _counted.c.grp == sa.bindparam("b_grp"),
 )
+_before = _counted.alias()
 _AFTER = _counted.c.at > sa.bindparam("b_since", type_=sa.Float)
 _LAST = (
     sa.select(_counted.c.seq, _counted.c.at, _counted.c.total)
@@ -206,23 +252,41 @@ _LAST = (
     .order_by(_counted.c.seq.desc())
     .limit(1)
 )
-_TOTALS = sa.select(
-    sa.select(_counted.c.total)
-    .where(*_HERE)
-    .order_by(_counted.c.seq.desc())
-    .limit(1)
-    .scalar_subquery(),
-    sa.select(_counted.c.total)
-    .where(*_HERE, _counted.c.at <= sa.bindparam("b_since", type_=sa.Float))
-    .order_by(_counted.c.at.desc(), _counted.c.seq.desc())
-    .limit(1)
-    .scalar_subquery(),
-)
 _GIVEN_BACK = sa.select(_counted.c.amount).where(
     *_HERE,
     _AFTER,
     _counted.c.of_at.is_not(None),
     _counted.c.of_at <= sa.bindparam("b_since", type_=sa.Float),
+)
+_LOOK = (
+    sa.select(
+        _counted.c.seq,
+        _counted.c.at,
+        _counted.c.total,
+        sa.select(_before.c.total)
+        .where(
+            _before.c.counter == sa.bindparam("b_counter"),
+            _before.c.grp == sa.bindparam("b_grp"),
+            _before.c.at <= sa.bindparam("b_since", type_=sa.Float),
+        )
+        .order_by(_before.c.at.desc(), _before.c.seq.desc())
+        .limit(1)
+        .scalar_subquery()
+        .label("base"),
+        sa.select(_before.c.seq)
+        .where(
+            _before.c.counter == sa.bindparam("b_counter"),
+            _before.c.grp == sa.bindparam("b_grp"),
+            _before.c.at > sa.bindparam("b_since", type_=sa.Float),
+            _before.c.of_at.is_not(None),
+        )
+        .limit(1)
+        .scalar_subquery()
+        .label("given_back"),
+    )
+    .where(*_HERE)
+    .order_by(_counted.c.seq.desc())
+    .limit(1)
 )
 _NEWEST = (
     sa.select(_counted.c.effect, _counted.c.at, _counted.c.of_at)

@@ -156,12 +156,12 @@ class Effects(Database):
                 return Begun(before, stop)
             if stop is not None:
                 raise stop
-            counted.within(connection, intent, limits)
+            known = counted.within(connection, intent, limits)
             if duplicates is not None:
-                counted.repeated(connection, intent, duplicates)
+                counted.repeated(connection, intent, duplicates, known)
             if verdict is not None:
                 verdicts.keep(connection, verdict)
-            counted.count(connection, intent)
+            counted.count(connection, intent, known)
             if intent.uses:
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
@@ -182,9 +182,9 @@ class Effects(Database):
 
         def transaction(connection: sa.Connection) -> None:
             counted.lock(connection, intent)
-            counted.within(connection, intent, limits)
+            known = counted.within(connection, intent, limits)
             if duplicates is not None:
-                counted.repeated(connection, intent, duplicates)
+                counted.repeated(connection, intent, duplicates, known)
 
         if limits or duplicates:
             await self._run(transaction)

@@ -10,8 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from handrail.actions import Duplicates, Limit
 from handrail.exceptions import HandrailError
 from handrail.ledger import counting
-from handrail.ledger.counting import Counted
+from handrail.ledger.counting import Counted, Counter, Last
 from handrail.ledger.tables import effects as _effects
 from handrail.rule_words import quoted
 
@@ -112,22 +112,35 @@ def counting_of(limit: Limit) -> Counting:
     return Counting(limit.field, limit.unit is not None, by, by if limit.number else ())
 
 
-def within(connection: sa.Connection, intent: Intent, limits: Sequence[Limit]) -> None:
+class Known:
+    """What was looked at of the counting of one intent, so that it is looked at once."""
+
+    def __init__(self, connection: sa.Connection, intent: Intent) -> None:
+        steps = (intent.step, _ALL)
+        found = counting.counters_of(connection, intent.agent, *steps)
+        self.counters = {(each.step, each.name): each for each in found}
+        self.lasts: dict[tuple[int, str], Last | None] = {}
+
+
+def within(connection: sa.Connection, intent: Intent, limits: Sequence[Limit]) -> Known:
     """See that an intent exceeds no limit. Hold the lock (`lock`), and `count` it afterwards.
 
     Raises:
         OverLimit: if it would, or if it cannot be counted.
     """
     now, action = datetime.now(UTC), intent.action
+    known = Known(connection, intent)
     for what, same in together(action, limits).items():
         amount, group = measured(what, same[0], action, intent.evidence)
         longest = max(each.window for each in same)
         step = _ALL if same[0].whole else intent.step
-        counter = _counter(connection, intent.agent, step, what, now - longest, intent.key)
+        counter = _counter(connection, known, intent, (step, what), now - longest)
         for each in same:
             since = (now - each.window).timestamp()
-            used = counting.total(connection, counter, group, since)
+            last, used = counting.look(connection, counter, group, since)
+            known.lasts[counter, group] = last
             exceed(each, amount, used, action, intent.evidence)
+    return known
 
 
 def together(
@@ -188,8 +201,12 @@ def exceed(
     raise OverLimit(limit, used, f"{limit.field} {amount:f} + {used:f} before{of} > {limit.cap:f}")
 
 
-def repeated(connection: sa.Connection, intent: Intent, same: Duplicates) -> None:
+def repeated(
+    connection: sa.Connection, intent: Intent, same: Duplicates, known: Known | None = None
+) -> None:
     """See that no effect like an intent began a short while ago. Hold the lock.
+
+    `known`: what `within` has looked at.
 
     Raises:
         Duplicate: if one did.
@@ -200,7 +217,8 @@ def repeated(connection: sa.Connection, intent: Intent, same: Duplicates) -> Non
     if group is None:
         return  # what it lacks tells it apart from all others
     since = now - same.within
-    counter = _counter(connection, intent.agent, intent.step, what, since, intent.key)
+    known = known or Known(connection, intent)
+    counter = _counter(connection, known, intent, (intent.step, what), since)
     found = counting.latest(connection, counter, group, since.timestamp(), intent.key)
     if found is not None:
         at = datetime.fromtimestamp(found[1], UTC)
@@ -218,10 +236,15 @@ def lock(connection: sa.Connection, intent: Intent) -> None:
     counting.lock(connection, intent.agent)
 
 
-def count(connection: sa.Connection, intent: Intent) -> None:
-    """Count an intent that begins in everything that is counted of its step. Hold the lock."""
+def count(connection: sa.Connection, intent: Intent, known: Known | None = None) -> None:
+    """Count an intent that begins in everything that is counted of its step. Hold the lock.
+
+    `known`: what `within` has looked at.
+    """
+    known = known or Known(connection, intent)
     now = datetime.now(UTC).timestamp()
-    _count(connection, (intent.agent, intent.step, intent.key), intent.action, intent.evidence, now)
+    rows = _rows(known.counters.values(), intent.key, intent.action, intent.evidence, now)
+    counting.add_all(connection, rows, known.lasts)
 
 
 def give_back(connection: sa.Connection, key: str) -> None:
@@ -246,21 +269,22 @@ def count_again(connection: sa.Connection, key: str) -> None:
         return
     action, evidence = json.loads(found.action), _json(found.evidence)
     now = datetime.now(UTC).timestamp()
-    _count(connection, (found.agent, found.step, key), action, evidence, now)
+    counters = counting.counters_of(connection, found.agent, found.step, _ALL)
+    counting.add_all(connection, _rows(counters, key, action, evidence, now), {})
 
 
-def _count(
-    connection: sa.Connection,
-    which: tuple[str, str, str],
+def _rows(
+    counters: Iterable[Counter],
+    key: str,
     action: Mapping[str, JsonValue],
-    evidence: Any,
+    evidence: JsonValue,
     now: float,
-) -> None:
-    agent, step, key = which
-    for counter, name in counting.counters_of(connection, agent, step, _ALL):
-        row = _counted(Counting.named(name), key, action, evidence, now)
+) -> Iterator[tuple[int, Counted]]:
+    """What an effect adds to each counter."""
+    for counter in counters:
+        row = _counted(Counting.named(counter.name), key, action, evidence, now)
         if row is not None:
-            counting.add(connection, counter, row)
+            yield counter.id, row
 
 
 def _counted(
@@ -272,21 +296,26 @@ def _counted(
     return Counted(group, key, amount, at)
 
 
-def _counter(  # noqa: PLR0917  # which counter, and from when on it must be complete
+def _counter(
     connection: sa.Connection,
-    agent: str,
-    step: str,
-    what: Counting,
+    known: Known,
+    intent: Intent,
+    which: tuple[str, Counting],
     since: datetime,
-    besides: str,
 ) -> int:
-    """The number of a counter that is complete since `since`, without the effect `besides`."""
-    counter, complete = counting.counter_of(connection, agent, step, what.name)
-    wanted = since.timestamp()
-    if complete > wanted:
-        rows = _earlier(connection, agent, step, what, wanted, besides)
-        counting.refill(connection, counter, wanted, rows)
-    return counter
+    """The number of a counter that is complete since `since`, without the intent itself."""
+    (step, what), wanted = which, since.timestamp()
+    counter = known.counters.get((step, what.name))
+    if counter is None:
+        counter = counting.counter_of(connection, intent.agent, step, what.name)
+    if counter.since > wanted:
+        rows = _earlier(connection, intent.agent, step, what, wanted, intent.key)
+        counting.refill(connection, counter.id, wanted, rows)
+        counter = replace(counter, since=wanted)
+        for looked_at in [each for each in known.lasts if each[0] == counter.id]:
+            del known.lasts[looked_at]  # the rows are others now
+    known.counters[step, what.name] = counter
+    return counter.id
 
 
 def _earlier(  # noqa: PLR0917  # of which effects, and since when

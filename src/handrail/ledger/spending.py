@@ -53,7 +53,7 @@ class Spending(Database):
                 return False
             for name, amount in ((_TOKENS, Decimal(row.tokens)), (row.currency, row.cost)):
                 if amount:
-                    counter, _ = counting.counter_of(connection, row.agent, _STEP, name)
+                    counter = counting.counter_of(connection, row.agent, _STEP, name).id
                     now = row.at.timestamp()
                     counting.add(connection, counter, Counted("", row.id, amount, now))
             return True
@@ -68,8 +68,8 @@ class Spending(Database):
 def spent(connection: sa.Connection, agent: str, since: datetime) -> Spent:
     """What an agent used up after `since`, in the transaction of whoever calls."""
     found = {
-        name: counting.total(connection, counter, "", since.timestamp())
-        for counter, name in counting.counters_of(connection, agent, _STEP)
+        each.name: counting.total(connection, each.id, "", since.timestamp())
+        for each in counting.counters_of(connection, agent, _STEP)
     }
     tokens = int(found.pop(_TOKENS, Decimal(0)))
     return Spent(tokens, {name: cost for name, cost in sorted(found.items()) if cost})
