@@ -308,8 +308,9 @@ class Case:
 
     def came_in(self, value: object) -> None:
         """Take note whether text from outside came into the case: with its event, or a read."""
-        self.outside = self.outside or tracing.holds_untrusted(value)
-        self.texts |= tracing.texts_from_outside(value)
+        if tracing.holds_untrusted(value):
+            self.outside = True
+            self.texts |= tracing.texts_from_outside(value)
 
     def decided(self, action: Action, unsourced: tuple[str, ...], args: Sequence[Any]) -> None:
         """Remember what of a decided action has no trusted source.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -38,6 +39,9 @@ def exact(value: Any) -> Hashable:
     Raises:
         Odd: if it is no single value of a known type.
     """
+    kind: type = value.__class__
+    if kind is str or (kind is Decimal and value.is_finite()):
+        return kind, value
     match value:
         case Enum():
             return exact(value.value)
@@ -99,13 +103,8 @@ class Wanted:
 
 @dataclass
 class Given:
-    """All trusted values of some arguments.
+    """All trusted values of some arguments."""
 
-    `tainted`: there are others beside them. `outside`: the texts among those.
-    """
-
-    tainted: bool = False
-    outside: set[str] = field(default_factory=set[str])
     _at: dict[tuple[str, Hashable], list[Source]] = field(
         default_factory=dict[tuple[str, Hashable], list[Source]]
     )
@@ -151,9 +150,8 @@ def given(args: Iterable[tuple[str, Any]]) -> Given:
 
 def _gather(found: Given, name: str, value: Any, owner: Owner | None) -> None:
     if isinstance(value, (Untrusted, Decision, Action)):
-        found.tainted = True
-        found.outside |= {value.text} if isinstance(value, Untrusted) else set()
-    elif isinstance(value, RootModel):
+        return  # another's word
+    if isinstance(value, RootModel):
         _gather(found, name, cast("RootModel[Any]", value).root, owner)
     elif (parts := fields(value)) is not None:
         _gather_model(found, _owner(name, value, owner), parts)
@@ -175,15 +173,12 @@ def _owner(name: str, value: Any, parent: Owner | None) -> Owner:
 
 def _gather_model(found: Given, owner: Owner, parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
-        if name == FIELD:
-            found.tainted = True
-        else:
+        if name != FIELD:
             _gather(found, name, part, owner)
 
 
 def _gather_mapping(found: Given, name: str, value: Mapping[Any, Any], owner: Owner | None) -> None:
     if FIELD in value:
-        found.tainted = True
         return
     if not value:
         found.add(name, (), owner)
@@ -231,6 +226,7 @@ def fields(value: Any) -> Mapping[str, Any] | None:
     return None
 
 
+@functools.lru_cache(maxsize=1_000)
 def _names(kind: type) -> frozenset[str]:
     """How a field may be called that names a model of this kind: `order`, `purchase_order`."""
     roots = ("builtins", "pydantic", "typing", "abc", "handrail.actions")

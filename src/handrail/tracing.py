@@ -33,6 +33,7 @@ from typing import Any
 
 from handrail.actions import Basis, Decision, Finding, Kind
 from handrail.leaves import Given, Owner, Source, Wanted, given
+from handrail.marks import marks
 from handrail.steps import Decide
 from handrail.wanted import wanted
 
@@ -49,7 +50,7 @@ def holds_untrusted(value: Any) -> bool:
     """Whether a value holds text from outside, or is the word of a model. True if in doubt."""
     # Anybody's model may raise anything when it is looked at; what cannot be seen is not trusted.
     try:
-        return given([("", value)]).tainted
+        return any(True for _ in marks(value))
     except Exception:  # noqa: BLE001
         return True
 
@@ -57,7 +58,7 @@ def holds_untrusted(value: Any) -> bool:
 def texts_from_outside(value: Any) -> frozenset[str]:
     """The longer texts from outside that a value holds."""
     try:
-        found = given([("", value)]).outside
+        found = list(marks(value))
     except Exception:  # noqa: BLE001  # as above; who asks knows from `holds_untrusted`
         return frozenset()
     return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
@@ -81,8 +82,8 @@ def unsourced(
     """
     try:
         names = [parameter.name for parameter in step.parameters]
-        sources = given(list(zip(names, args, strict=True)))
-        return _lacking(sources, decision) if sources.tainted else ()
+        named = list(zip(names, args, strict=True))
+        return _lacking(given(named), decision) if any(True for _ in marks(args)) else ()
     except Exception:  # noqa: BLE001  # as above
         return UNKNOWN
 

@@ -425,6 +425,26 @@ def test_other_values_are_trusted(value: Any) -> None:
     assert not tracing.holds_untrusted(value)
 
 
+class Plain(BaseModel):
+    """Single values only."""
+
+    text: str
+    number: int | None = None
+    kind: Literal["a"] | Reason = "a"
+
+
+class Loose(BaseModel, extra="allow"):
+    text: str = ""
+
+
+def test_a_model_of_single_values_is_looked_at_once_for_all() -> None:
+    assert not tracing.holds_untrusted([Plain(text="untrusted", kind=Reason.LATE)] * 3)
+    assert tracing.holds_untrusted([Plain(text="x"), Any2(value=TEXT)])
+    assert tracing.holds_untrusted(Loose.model_validate({"more": TEXT}))
+    assert tracing.holds_untrusted(Loose.model_validate({"untrusted": "x"}))
+    assert not tracing.holds_untrusted(Loose.model_validate({"more": "x"}))
+
+
 class Unseen:
     """Nothing can be said of it."""
 
