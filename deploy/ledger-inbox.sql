@@ -1,7 +1,8 @@
--- The ledger's user for the inbox: it reads the record, keeps and ends mandates and orders, and
--- what people say of reviews and incidents. It may not touch effects, verdicts or rulings, put
--- anything before people, or change or remove an answer that was given. Run it as the ledger's owner, when a worker has made the tables, and
--- again after an upgrade; it does no harm twice.
+-- The ledger's user for the inbox: it reads the record, keeps and ends mandates, stops agents, and
+-- keeps what people say of reviews and incidents. It may not touch effects, verdicts or rulings,
+-- lift a stop, put anything before people, or change or remove an answer that was given. Run it
+-- as the ledger's owner, when a worker has made the tables, and again after an upgrade; it does no
+-- harm twice.
 --
 --   psql -v ON_ERROR_STOP=1 -v password=... -d handrail -f ledger-inbox.sql
 begin;
@@ -18,5 +19,4 @@ grant insert on handrail_review_answers to handrail_inbox;
 grant update (answer, "by", answered, note, proof) on handrail_reviews to handrail_inbox;
 grant update (closed, closed_by, closed_why) on handrail_incidents to handrail_inbox;
 grant select, insert on handrail_orders to handrail_inbox;
-grant update (ended, ended_by, ended_why, ended_proofs) on handrail_orders to handrail_inbox;
 commit;

@@ -411,12 +411,15 @@ async def test_the_ledgers_user_for_the_inbox_may_look_at_what_was_done_and_say_
         assert [row.closed_why for row in await ledger.incidents()] == ["rebooked"]
 
 
-async def test_the_ledgers_user_for_the_inbox_may_stop_and_lift(small_ledger: Ledger) -> None:
+async def test_the_ledgers_user_for_the_inbox_may_stop_agents_and_not_lift_a_stop(
+    small_ledger: Ledger,
+) -> None:
     now = datetime.now(UTC)
     async with small_ledger as ledger:
         assert await ledger.order(OrderRow("1", "stop", "shipments", "ana@example.com", now))
-        assert await ledger.end_order("1", "ana@example.com", now, "it is over")
-        assert [row.ended_why for row in await ledger.orders()] == ["it is over"]
+        with pytest.raises(LedgerUnavailable, match="permission denied"):
+            await ledger.end_order("1", "ana@example.com", now, "it is over")
+        assert [row.ended for row in await ledger.orders(live=True)] == [None]
 
 
 async def test_the_ledgers_user_for_the_inbox_may_say_of_no_write_that_it_has_begun(
