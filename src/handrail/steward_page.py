@@ -53,9 +53,8 @@ def _in_force(seen: Picture) -> list[str]:
     if seen.fault:
         lines += [f"**Its policy cannot be read, so nothing is written:** {_safe(seen.fault)}", ""]
     if seen.steps:
-        lines += ["| write | by itself | because of |", "|---|---|---|"]
-        lines += [_step(each) for each in seen.steps]
-        lines += ["", f"Policy in force: {_safe(seen.policy)}.", ""]
+        lines += [*(_step(each) for each in seen.steps), ""]
+        lines += [f"Policy in force: {_safe(seen.policy)}.", ""]
     if seen.people:
         lines += [f"Who may let it do more: {', '.join(map(_safe, seen.people))}.", ""]
     return lines
@@ -69,9 +68,9 @@ def _stop(stop: Standing) -> str:
 
 def _step(step: StepView) -> str:
     share = f" {step.rollout / 100:g}%" if step.level == "full" and step.rollout < WHOLE else ""
-    by = _safe(step.label) if step.label else "the policy file"
+    by = _safe(step.label) if step.label else "by the policy file"
     file = f" (the file says {_safe(step.filed)})" if step.label and step.filed else ""
-    return f"| {_safe(step.step)} | **{step.level}{share}** | {by}{file} |"
+    return f"- {_safe(step.step)}: **{_safe(step.level)}{share}**, {by}{file}"
 
 
 def _waiting(book: Book) -> list[str]:

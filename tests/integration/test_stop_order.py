@@ -23,10 +23,10 @@ def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 async def test_no_intent_is_committed_after_a_stop_was(url: str, tmp_path: Path) -> None:
-    found = await trials(url, tmp_path, 2 * len(SCOPES), processes=3, writers=6)
+    found = await trials(url, tmp_path, len(SCOPES), processes=2, writers=4)
     assert [trial.late for trial in found] == [0] * len(found)
     # There was a load, every door said why it did nothing, and the lifted ones went on.
     assert all(trial.refused for trial in found)
     assert all(trial.load for trial in found)
     # A write under way may begin its effect after the commit: at most one of each writer.
-    assert all(trial.after <= 3 * 6 for trial in found)
+    assert all(trial.after <= 2 * 4 for trial in found)

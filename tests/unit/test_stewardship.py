@@ -210,7 +210,7 @@ def test_the_page_says_what_is_in_force_what_waits_and_what_changed() -> None:
     )  # fmt: skip
     picture = Picture(at=NOW, policy="shipments v3", people=(ANA, BO), steps=(step,))
     text = page(waiting().seen(picture)[0].noted("level: not JSON", NOW))
-    assert "| rebook | **full 25%** | set by ana@example.com (the file says supervised) |" in text
+    assert "- rebook: **full 25%**, set by ana@example.com (the file says supervised)" in text
     assert f"handrail autonomy --second {RAISE.id} --by" in text
     assert (
         "- 2026-11-22 12:00:00 UTC: full 25% for shipments/rebook by ana@example.com (unproven): "
