@@ -146,9 +146,9 @@ class Offline:
         seen = Case()
         for came in (mail, *read):
             seen.came_in(came)
+        seen.decided(action, unsourced, args)
         basis, evidence = Basis(), None
         if mail.route != "bare":
-            seen.decided(action, unsourced, args)
             basis, evidence = decision.basis(), decision.evidence
         basis = basis.model_copy(update={"unsourced": seen.unsourced(action)})
         facts = Facts(step, action, basis, evidence, case, None)
