@@ -370,8 +370,8 @@ class _Verdicts:
         self._proposals: dict[tuple[str, str], _Proposal] = {}
 
     async def read(self) -> None:
-        """Read what is new."""
-        for row in await self._ledger.past_verdicts(self._agent, self._last):
+        """Read what is new, and some of before: numbers are given before they are committed."""
+        for row in await self._ledger.past_verdicts(self._agent, self._last - _OVERLAP):
             self._last = max(self._last, row.number)
             self._enter(row)
         for old in list(self._proposals)[: -2 * _LATEST]:
@@ -410,3 +410,4 @@ class _Verdicts:
 
 
 _LATEST = 2_000
+_OVERLAP = 200

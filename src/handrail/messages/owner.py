@@ -27,6 +27,7 @@ from handrail.messages.mail import CHANNEL as MAIL
 from handrail.messages.mail import Mailer
 from handrail.messages.people import ALSO
 from handrail.messages.post import Post, failed
+from handrail.messages.shown import LARGEST, safe
 from handrail.messages.slack import CHANNEL as SLACK
 from handrail.messages.words import LONGEST_SUBJECT, line
 from handrail.shown import AGENT, RISK
@@ -73,7 +74,8 @@ class Owner:
     @workflow.run
     async def run(self, news: News) -> Done:
         """Try each channel, and all of them again, until one takes it."""
-        workflow.set_current_details("\n".join(f"- {line(each, 300)}" for each in news.lines))
+        page = "\n".join(f"- {safe(each)}" for each in news.lines)
+        workflow.set_current_details(page.encode()[:LARGEST].decode(errors="ignore"))
         workflow.upsert_search_attributes([AGENT.value_set(news.agent)])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
         tries: tuple[str, ...] = ()
         for _ in range(ROUNDS):

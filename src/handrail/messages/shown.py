@@ -26,13 +26,13 @@ def summary(telling: Telling) -> str:
 
 def details(call: Call, book: Book) -> str:
     """The page of one gate's messages, in Markdown."""
-    lines = [f"### Messages about {_safe(call.case)}, gate {_safe(call.gate)}", ""]
+    lines = [f"### Messages about {safe(call.case)}, gate {safe(call.gate)}", ""]
     if book.ended is not None:
-        lines += [_safe(ended_words(book.ended)), ""]
+        lines += [safe(ended_words(book.ended)), ""]
     if book.unreached():
-        lines += [f"**Not reached: {_safe(', '.join(book.unreached()))}**", ""]
+        lines += [f"**Not reached: {safe(', '.join(book.unreached()))}**", ""]
     if book.fault:
-        lines += [f"**The people file is broken, so everybody gets mail:** {_safe(book.fault)}", ""]
+        lines += [f"**The people file is broken, so everybody gets mail:** {safe(book.fault)}", ""]
     lines += [entry for letter in book.letters for entry in _entries(letter)]
     page = "\n".join(lines)
     return page.encode()[:LARGEST].decode(errors="ignore")
@@ -41,12 +41,13 @@ def details(call: Call, book: Book) -> str:
 def _entries(letter: Letter) -> list[str]:
     due = letter.due
     fate = "" if letter.fate is Fate.TOLD else f": {letter.fate}"
-    entries = [f"- **{due.what.replace('_', ' ')}** {_safe(due.person)}{fate}"]
+    entries = [f"- **{due.what.replace('_', ' ')}** {safe(due.person)}{fate}"]
     for each in letter.tries:
-        became = f"failed: {_safe(each.why)}" if each.why else "sent"
+        became = f"failed: {safe(each.why)}" if each.why else "sent"
         entries.append(f"    - {each.channel} at {moment(each.at)}: {became}")
     return entries
 
 
-def _safe(text: str) -> str:
+def safe(text: str) -> str:
+    """Anybody's text on one line of Markdown, in which it means nothing."""
     return line(text, 500).translate(_MARKDOWN)
