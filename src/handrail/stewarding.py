@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Literal
 from temporalio import activity
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail import control
+from handrail import audit, control
 from handrail.exceptions import ConfigurationError
 from handrail.humans import server_time
 from handrail.keyring import Trust
@@ -78,8 +79,16 @@ class Stewarding:
     async def _stop(self, entering: Entering) -> Entered:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""
         order = entering.order
-        await self.ledger.order(row_of(order, entering.statements))
         people = self._proven(order, entering.statements)
+        if not await self.ledger.order(row_of(order, entering.statements)):
+            # It was written to the ledger first, by whoever gave it; or its id is another's.
+            there = await self.ledger.order_of(order.id)
+            if there is not None and not order.same_as(control.read_row(there) or order):
+                order = order.model_copy(update={"id": _id_of(order)})
+                await self.ledger.order(row_of(order, entering.statements))
+            elif there is not None and there.ended is not None:
+                return Entered(stand=Stand.DONE, proven=bool(people), people=people)
+        _log(order, people)
         known = order.step is None or order.step in self.shape.writes
         why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
         return Entered(stand=Stand.IN_FORCE, why=why, proven=bool(people), people=people)
@@ -109,6 +118,7 @@ class Stewarding:
             return Entered(stand=Stand.WAITING, why=why, proven=proven, people=people)
         now, why = server_time(), order.why
         await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
+        _log(order, people, ends=row)
         return Entered(stand=Stand.DONE, proven=proven, people=people)
 
     async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
@@ -141,6 +151,7 @@ class Stewarding:
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
         row = row_of(order, entering.statements)
         await self.ledger.order(row, replacing=older if lacks is None else ())
+        _log(order, people)
         why = _capped(order, policy, steps)
         return Entered(stand=Stand.IN_FORCE, why=why, proven=proven, people=people)
 
@@ -233,6 +244,29 @@ class Stewarding:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     log.warning("%s could not be told that a stop is over: %s", case.id, error)
+
+
+def _id_of(order: Order) -> str:
+    """An id that is the same in every try."""
+    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32]
+
+
+def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> None:
+    """Say in the log of the worker what is in force from now on, or no more."""
+    about = ends or order
+    audit.order(
+        about.kind,
+        about.agent,
+        by=order.by,
+        why=order.why,
+        id=about.id,
+        step=about.step,
+        case=about.case,
+        level=about.level,
+        rollout=about.rollout,
+        ended=ends is not None,
+        proven=bool(people),
+    )
 
 
 def _refused(why: str) -> Entered:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.worker import Replayer
 
 from handrail import State, autonomy, steward
 from handrail.actions import Level
@@ -255,6 +256,48 @@ async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
         book = await eventually(lambda: _stopped(stage))
         assert (book.picture.stops[0].what, book.picture.stops[0].proven) == ("every agent", False)
         assert await autonomy.stewards(stage.client) == ["orders"]
+
+
+async def test_a_stop_that_is_in_the_ledger_already_is_one_and_a_stolen_id_stops_no_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        first = stop(PAY, EVE, now())
+        await stage.ledger.order(row_of(first))
+        assert (await send(stage, first)).stand is Stand.IN_FORCE
+        assert len(await stage.ledger.orders("orders", live=True)) == 1
+        await stage.ledger.end_order(first.id, OWNER, now())
+        # As if its signal had come late: it is over, and stays so.
+        late = stop(PAY, EVE, now()).model_copy(update={"id": "e" * 32})
+        await stage.ledger.order(row_of(late))
+        await stage.ledger.end_order(late.id, OWNER, now())
+        assert (await send(stage, late)).stand is Stand.DONE
+        used = row_of(stop(PAY, EVE, now()))
+        await stage.ledger.order(used)
+        await stage.ledger.end_order(used.id, OWNER, now())
+        other = stop(Target("orders"), EVE, now()).model_copy(update={"id": used.id})
+        assert (await send(stage, other)).stand is Stand.IN_FORCE
+        live = await stage.ledger.orders("orders", live=True)
+    assert [(row.step, row.by) for row in live] == [(None, EVE)]
+
+
+async def test_what_it_does_is_the_same_when_it_is_replayed(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        raised = set_level(PAY, Level.FULL, None, OWNER, now())
+        await send(stage, raised)
+        await _second(stage, raised, ANA)
+        await judged(stage, raised.id, said_by=2)
+        halted = stop(Target("orders"), EVE, now())
+        await send(stage, halted, signed=False)
+        await eventually(lambda: _stopped(stage))
+        await send(stage, lift(row_of(halted), OWNER, now()))
+        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        history = await handle.fetch_history()
+        plugin = stage.fleet.plugin(tmp_path / "payloads")
+        replayer = Replayer(workflows=[steward.Steward], plugins=[plugin])
+        await replayer.replay_workflow(history)
 
 
 async def test_the_book_goes_along_into_a_new_run(

@@ -168,10 +168,7 @@ async def _tell(  # noqa: PLR0917  # what was ordered, and of whom
 async def _tell_stewards(connected: Client, given: Given, *, kept: bool) -> None:
     order = given.order
     agents = await autonomy.stewards(connected) if order.agent == FLEET else [order.agent]
-    if kept:
-        await autonomy.look(connected, agents)
-        return
-    if not agents:
+    if not (kept or agents):
         raise CaseError("nothing was stopped: no ledger is here, and no agent has a steward")
     for agent in agents:
         await autonomy.tell(connected, agent, "stop", autonomy.said(order, given.proof))

@@ -88,21 +88,22 @@ async def _stop(site: Site, who: str, given: FormData) -> str:
     _require_concerned(site, who, target)
     why = text(given, "why").strip()[:_WHY]
     made = orders.stop(target, who, site.clock(), why)
-    await site.ledger.order(row_of(made, [_signed(site, made)]))
+    proof = _signed(site, made)
+    await site.ledger.order(row_of(made, [proof]))
     # It is in force: that the others hear of it later changes nothing of that.
     with contextlib.suppress(RPCError):
-        await _tell(site, target, who, why)
+        await _tell(site, made, proof)
     return ""
 
 
-async def _tell(site: Site, target: Target, who: str, why: str) -> None:
-    if target.case is not None:
-        handle = site.client.get_workflow_handle(target.case)
-        await handle.signal("stop", {"by": who, "why": why})
+async def _tell(site: Site, made: Order, proof: str) -> None:
+    if made.case is not None:
+        handle = site.client.get_workflow_handle(made.case)
+        await handle.signal("stop", {"by": made.by, "why": made.why})
         return
-    every = target.agent == FLEET
-    agents = await autonomy.stewards(site.client) if every else [target.agent]
-    await autonomy.look(site.client, agents)
+    every = made.agent == FLEET
+    for agent in await autonomy.stewards(site.client) if every else [made.agent]:
+        await autonomy.tell(site.client, agent, "stop", autonomy.said(made, proof))
 
 
 async def _lift(site: Site, who: str, given: FormData) -> str:
