@@ -8,6 +8,7 @@ began, were given back and were refused.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import random
 import sys
@@ -42,7 +43,8 @@ async def press(url: str, number: int, limits: Sequence[Limit] = LIMITS) -> Coun
     """Begin writes until none fits any more."""
     chance = random.Random(number)  # noqa: S311  # seeded, not secret
     done: Counter[str] = Counter()
-    async with Ledger(url) as ledger:
+    async with contextlib.AsyncExitStack() as stack:
+        ledger = await _opened(stack, url)
         full = False
         while not full:
             full = True
@@ -53,6 +55,15 @@ async def press(url: str, number: int, limits: Sequence[Limit] = LIMITS) -> Coun
                         key = f"a:{number}/pay/{done.total()}"
                         full &= not await _one(ledger, _intent(key, action), limits, chance, done)
     return done
+
+
+async def _opened(stack: contextlib.AsyncExitStack, url: str) -> Ledger:
+    """A ledger, however many others are just opening theirs."""
+    while True:
+        try:
+            return await stack.enter_async_context(Ledger(url))
+        except LedgerUnavailable:
+            await asyncio.sleep(0.05)
 
 
 async def _one(
