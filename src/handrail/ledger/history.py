@@ -304,6 +304,8 @@ def _refusals(agent: str, since: float) -> sa.Select[Any]:
 def _roll_backs(agent: str, since: float) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(
         effects.c.agent == agent,
+        # An index has it; an undo that takes longer to be done is seen by people meanwhile.
+        effects.c.begun > since - DAYS.total_seconds(),
         effects.c.key.like(f"%{_UNDO}"),
         effects.c.state == EffectState.DONE.value,
         effects.c.ended > since,
