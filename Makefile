@@ -92,6 +92,7 @@ wheel: $(STAMP)
 bench: $(STAMP)
 	@$(BIN)/python -m benchmarks
 	@$(BIN)/python -m benchmarks.people
+	@$(BIN)/python -m benchmarks.stop
 
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.chaos
