@@ -11,7 +11,7 @@ from handrail.policy_bounds import Asked, unbounded
 from handrail.policy_control import judge_guards, most_of, risk_of
 from handrail.policy_file import ActionDoc, FileDoc, HoldDoc
 from handrail.policy_guards import RefuseDoc
-from handrail.policy_limits import Fields, mentioned
+from handrail.policy_limits import CURRENCY, Fields, mentioned
 from handrail.policy_parts import (
     AgentShape,
     Condition,
@@ -76,7 +76,7 @@ class _Judge:
             default=self.default or next(iter(doc.roles)),
             entries=asked.mentioning(rules),
             guards=self.guards,
-            notes=(*notes, *self._lowered(known), *asked.notes()),
+            notes=(*notes, *self._lowered(known), *self._mixed(), *asked.notes()),
         )
 
     def _fault(self, loc: Loc, what: str, fix: str) -> None:
@@ -109,7 +109,8 @@ class _Judge:
             role=role or next(iter(self.doc.roles)),
             refuse=refuse,
             hold=hold,
-            limits=(*limits, *self.guards.limits),
+            # No rate of the agent keeps an undo from running.
+            limits=limits if write.undoes else (*limits, *self.guards.limits),
             only=only,
             risk=risk_of(write, doc),
             most=most_of(write, doc, self.guards.caps),
@@ -133,6 +134,17 @@ class _Judge:
             if Level(entry.doc.autonomy).exceeds(entry.most[0])
         ]
         return [f"{self.faults.path}: {note}" for note in lowered]
+
+    def _mixed(self) -> list[str]:
+        """Notes on limits that add up amounts in any currency, where the action names one."""
+        found: list[str] = []
+        for step, doc in self.doc.actions.items():
+            write = self.shape.writes.get(step)
+            if write is None or not Types(write.action).is_text(f"action.{CURRENCY}"):
+                continue
+            mixed = [n for n, caps in doc.limits.items() if n != "count" and not caps[0].unit]
+            found += [f"the limit of {step}.{n} adds amounts in every currency" for n in mixed]
+        return [f"{self.faults.path}: {note}" for note in found]
 
     def _autonomy(self, at: Loc, write: WriteShape, doc: ActionDoc) -> None:
         if doc.rollout is not None and doc.autonomy != "full":

@@ -21,7 +21,7 @@ WRITERS = 8
 
 
 async def _crowd(url: str) -> Counter[str]:
-    async with asyncio.timeout(170):
+    async with asyncio.timeout(400):
         found = await asyncio.gather(*(_process(url, n * WRITERS) for n in range(PROCESSES)))
     return sum(found, Counter[str]())
 

@@ -77,6 +77,19 @@ def test_limits_name_currency_field_and_window() -> None:
     assert policy().limits("unpay") == ()
 
 
+def test_no_rate_of_the_agent_keeps_an_undo_from_running() -> None:
+    listed = "  unpay: {autonomy: supervised, limits: {count: 5 per day}}\n  pay:\n"
+    (only,) = policy(("  pay:\n", listed)).limits("unpay")
+    assert (only.cap, only.whole) == (5, False)
+
+
+def test_amounts_of_mixed_currencies_are_noted() -> None:
+    caps = "[500 EUR per hour per customer, 9000 EUR per day, 100 USD per 15m]"
+    found = policy((caps, "[500 per hour per customer, 9000 per day]"))
+    assert found.notes[-1] == f"{PATH}: the limit of pay.amount adds amounts in every currency"
+    assert "every currency" not in " ".join(policy().notes)
+
+
 def test_without_a_field_for_it_a_currency_is_a_word() -> None:
     (kilos, _) = policy(("100 per week", "100 kg per week")).limits("weigh")
     assert (kilos.unit, kilos.text) == (None, "kilos: at most 100 kg per week")
