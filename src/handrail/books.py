@@ -131,11 +131,14 @@ class Books:
         await self._tell_of_budgets(policy, spent)
         over = budgets.over(policy.budgets, spent)
         if over is not None:
+            # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on
+            # as an activity of its own.
+            delay = None if activity.info().is_local else BUDGET_POLL
             raise ApplicationError(
                 f"{step} waits: {over}; it goes on by itself when there is room again, or when "
                 "the policy gives it more",
                 type="OverBudget",
-                next_retry_delay=BUDGET_POLL,
+                next_retry_delay=delay,
             )
 
     async def _tell_of_budgets(self, policy: Policy, spent: budgets.Spendings) -> None:
