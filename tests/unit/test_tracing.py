@@ -203,6 +203,21 @@ def test_each_model_of_a_list_is_held_against_its_own_object() -> None:
     assert lacking(lines(("a", 50), ("b", 50)), NoEvidence(), args) != ()
 
 
+class Split(Action):
+    """Send one article, and others beside it."""
+
+    article: Annotated[str, From(Line, "article")]
+    lines: list[Line]
+
+
+def test_what_a_model_within_says_is_heeded_before_what_is_said_around_it() -> None:
+    args = [MAIL, [Line(article="a", pieces=1), Line(article="b", pieces=50)]]
+    beside = Split(article="a", lines=[Line(article="b", pieces=50)])
+    assert lacking(beside, NoEvidence(), args) == ()
+    mixed = Split(article="a", lines=[Line(article="b", pieces=1)])
+    assert lacking(mixed, NoEvidence(), args) == ("action.lines.article", "action.lines.pieces")
+
+
 # Names
 
 
@@ -476,6 +491,15 @@ def test_what_is_odd_is_not_trusted() -> None:
 
 def test_too_few_arguments_are_odd() -> None:
     assert lacking(pay(), args=[MAIL]) == ("*",)
+
+
+class Echo(Action):
+    untrusted: str
+
+
+def test_a_field_of_that_name_is_no_source_whatever_its_model() -> None:
+    for args in ([Posing(untrusted="x"), []], [Box(content={"untrusted": "x"}), []]):
+        assert lacking(Echo(untrusted="x"), NoEvidence(), args) == ("action.untrusted",)
 
 
 def test_what_is_marked_never_is_a_source() -> None:
