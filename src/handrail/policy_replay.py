@@ -27,7 +27,7 @@ from handrail.ledger.limits import (
     exceed,
     measured,
     number,
-    said,
+    same_words,
     together,
 )
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, Setting
@@ -291,7 +291,7 @@ class _Books:
         page = None if group is None else self._pages.get((row.step, what, group))
         if page is None or not page.since(row.at - same.within):
             return []
-        words = " and ".join(said(path, row.action, evidence) for path in same.fields)
+        words = same_words(same, row.action, evidence)
         at = f"{page.at[-1]:%Y-%m-%d %H:%M:%S} UTC"
         why = f"the same as in {page.cases[-1]} at {at}: {words}"
         role = self._policy.role_for(row.step)

@@ -186,7 +186,7 @@ async def test_the_same_customer_and_amount_is_a_duplicate(ledger: Ledger) -> No
     with pytest.raises(Duplicate) as found:
         await ledger.begin(pay("a:3", "240.0"), (), SAME)
     assert found.value.key == "a:1"
-    assert str(found.value).endswith('customer "C7" and amount "240.0"')
+    assert str(found.value).endswith('customer "C7" and amount 240.0')
     assert await ledger.effect("a:3") is None
     with pytest.raises(Duplicate):
         await ledger.preview(pay("a:3", 240), (), SAME)

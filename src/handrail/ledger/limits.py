@@ -195,7 +195,7 @@ def exceed(
     """
     if counting.EXACT.add(used, amount) <= limit.cap:
         return
-    of = f" of {said(limit.per, action, evidence)}" if limit.per else ""
+    of = f" of {said(limit.per, action, evidence, number=limit.number)}" if limit.per else ""
     if limit.field is None:
         raise OverLimit(limit, used, f"{used:f} before{of} + 1 > {limit.cap:f}")
     raise OverLimit(limit, used, f"{limit.field} {amount:f} + {used:f} before{of} > {limit.cap:f}")
@@ -222,7 +222,7 @@ def repeated(
     found = counting.latest(connection, counter, group, since.timestamp(), intent.key)
     if found is not None:
         at = datetime.fromtimestamp(found[1], UTC)
-        words = " and ".join(said(path, intent.action, intent.evidence) for path in same.fields)
+        words = same_words(same, intent.action, intent.evidence)
         raise Duplicate(found[0], at, words)
 
 
@@ -363,10 +363,18 @@ def short(path: str) -> str:
     return path.removeprefix("action.")
 
 
-def said(path: str, action: Mapping[str, Any], evidence: Any) -> str:
-    """A field with its value, as people read it."""
+def same_words(same: Duplicates, action: Mapping[str, Any], evidence: Any) -> str:
+    """What of a write is the same as of another, as people read it."""
+    said_ = (said(path, action, evidence, number=path in same.numbers) for path in same.fields)
+    return " and ".join(said_)
+
+
+def said(path: str, action: Mapping[str, Any], evidence: Any, *, number: bool = False) -> str:
+    """A field with its value, as people read it. `number`: it is one, perhaps as text in JSON."""
     value = _at(path, action, evidence)
-    return f"{short(path)} {quoted(value) if isinstance(value, str) else json.dumps(value)}"
+    if not isinstance(value, str):
+        return f"{short(path)} {json.dumps(value)}"
+    return f"{short(path)} {value if number else quoted(value)}"
 
 
 _AGENT = sa.select(_effects.c.agent).where(_effects.c.key == sa.bindparam("b_key"))
