@@ -1,0 +1,86 @@
+"""`python -m tests.replay.stewards`: plays a steward's life on the real server, and records it.
+
+Do that only for a change that is meant to be incompatible: stewards that are open wedge on it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from handrail import Fleet, autonomy
+from handrail.actions import Level
+from handrail.keyring import Keyring, Trust
+from handrail.orders import Order, Target, lift, row_of, set_level, stop
+from handrail.steward import steward_id
+from handrail.stewardship import Change
+from handrail.testing import Stage, record, running, server
+from tests.agents.fleets import orders, policy
+
+HISTORY = Path(__file__).parent / "stewards" / "turned.json"
+BOSS, ANA = "boss@example.com", "ana@example.com"
+PAY = Target("orders", step="pay")
+
+
+def fleet(directory: Path) -> Fleet:
+    """An agent whose full freedom takes two people."""
+    control = {"people": [BOSS, ANA], "two": ["full"]}
+    supervised = {"pay": {"autonomy": "supervised"}}
+    return orders(directory, policy(actions=supervised, control=control))
+
+
+async def send(stage: Stage, order: Order) -> Change:
+    """Give an order, and say what became of it."""
+    await autonomy.tell(stage.client, "orders", order.kind, autonomy.said(order, None))
+    return await became(stage, order)
+
+
+async def became(stage: Stage, order: Order, said_by: int = 1) -> Change:
+    """What became of an order."""
+    patience = timedelta(seconds=30)
+    change = await autonomy.became(
+        stage.client, "orders", order.id, said_by=said_by, patience=patience
+    )
+    assert change is not None
+    return change
+
+
+async def play(stage: Stage) -> None:
+    """Less, more by two, a stop, its end, what is no order; and one that waits for ever."""
+    now = datetime.now(UTC)
+    await autonomy.look(stage.client, ["orders"])
+    await send(stage, set_level(PAY, Level.PILOT, None, ANA, now, "odd"))
+    more = set_level(PAY, Level.FULL, 2_500, BOSS, now, "it went well")
+    await send(stage, more)
+    second = {"id": more.id, "by": ANA, "why": "so it did"}
+    await autonomy.tell(stage.client, "orders", "second", second)
+    await became(stage, more, 2)
+    halt = stop(Target("orders"), ANA, now, "it pays twice")
+    await send(stage, halt)
+    await autonomy.tell(stage.client, "orders", "level", {"level": "more"})
+    await send(stage, lift(row_of(halt), ANA, now, "mended"))
+    await send(stage, set_level(PAY, Level.FULL, None, BOSS, now))
+
+
+async def main() -> None:
+    """Record it."""
+    with tempfile.TemporaryDirectory() as name:
+        directory = Path(name)
+        started = server(directory / "server")
+        await started.start()
+        try:
+            trust = Trust(keyring=Keyring(directory / "none.json"), proof="unproven")
+            async with running(fleet(directory), started, directory, trust=trust) as stage:
+                await play(stage)
+                await asyncio.sleep(1)
+                await record(stage.client.get_workflow_handle(steward_id("orders")), HISTORY)
+        finally:
+            await started.stop()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
+    os._exit(0)

@@ -1,0 +1,36 @@
+"""A steward lives as long as its agent: the code of today still does what it did."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+
+from handrail.steward import Steward, steward_id
+from tests.replay.stewards import HISTORY, fleet
+
+pytestmark = pytest.mark.replay
+
+
+async def replayed(directory: Path) -> Exception | None:
+    text = await asyncio.to_thread(HISTORY.read_text, encoding="utf-8")
+    replayer = Replayer(workflows=[Steward], plugins=[fleet(directory).plugin(directory)])
+    history = WorkflowHistory.from_json(steward_id("orders"), text)
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    return result.replay_failure
+
+
+async def test_a_steward_does_what_it_did(tmp_path: Path) -> None:
+    assert await replayed(tmp_path) is None
+
+
+async def test_one_that_does_something_else_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.steward.LOOK", "handrail.other")
+    fault = await replayed(tmp_path)
+    assert fault is not None
+    assert "TMPRL1100" in str(fault)
