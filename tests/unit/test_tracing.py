@@ -498,8 +498,9 @@ class Echo(Action):
 
 
 def test_a_field_of_that_name_is_no_source_whatever_its_model() -> None:
-    for args in ([Posing(untrusted="x"), []], [Box(content={"untrusted": "x"}), []]):
-        assert lacking(Echo(untrusted="x"), NoEvidence(), args) == ("action.untrusted",)
+    for posing in (Posing(untrusted="x"), Box(content={"untrusted": "x"})):
+        found = lacking(Echo(untrusted="x"), NoEvidence(), [posing, [FIRST]])
+        assert found == ("action.untrusted",)
 
 
 def test_what_is_marked_never_is_a_source() -> None:
