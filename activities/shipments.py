@@ -338,10 +338,19 @@ async def as_ordered(action: Rebook, effect: Effect, booking: Booking) -> str | 
 @write(undo=cancel_booking, idempotent=True, verify=as_ordered)
 async def rebook(action: Rebook, effect: Effect) -> Booking:
     """Book another flight under the effect's key, so that a retry books nothing more."""
+    return await book(action, effect)
+
+
+async def book(action: Rebook, effect: Effect, more: Mapping[str, str] | None = None) -> Booking:
+    """Order from the carrier. `more`: headers that it wants, such as credentials.
+
+    Raises:
+        Final: if it declines.
+        httpx2.HTTPError: if it cannot answer now; it may have booked or not.
+    """
+    headers = {"Content-Type": "application/json", "Idempotency-Key": effect.key}
     response = await _service().post(
-        "/bookings",
-        content=action.model_dump_json(),
-        headers={"Content-Type": "application/json", "Idempotency-Key": effect.key},
+        "/bookings", content=action.model_dump_json(), headers=headers | dict(more or {})
     )
     return Booking.model_validate(_content(response))
 

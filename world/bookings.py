@@ -6,7 +6,7 @@ to do; 503 means that the database could not be written and that nothing happene
 Three surfaces to write on, one for each kind of effect that an agent meets: ``/bookings`` honours
 idempotency keys, ``/stickers`` does not but can be asked what happened, ``/pickups`` neither.
 Every write that arrives is in ``GET /calls``, so that tests can count effects. Where
-``BOOKINGS_TOKEN`` is set, those of the first need it as a bearer token.
+``BOOKINGS_TOKEN`` is set, whoever books needs it as a bearer token.
 """
 
 import argparse
@@ -193,7 +193,8 @@ class Service:
             Moment.BEFORE, on=on, method=request.method, consignment=consignment
         )
         try:
-            _refuse_request(request, struck, self._token if on == "bookings" else "")
+            books = on == "bookings" and request.method == "POST"
+            _refuse_request(request, struck, self._token if books else "")
             answer = act(body, call)
         except NotPossible as refused:
             self._store.conclude(call, refused.status)

@@ -1,0 +1,68 @@
+"""The owner of the agent: stops it, lifts the stop, and turns its autonomy, as the commands do."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from handrail import autonomy, control, orders
+from handrail.actions import Level
+from handrail.orders import Order, Target
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from handrail.ledger import Ledger, OrderRow
+    from handrail.stewardship import Change
+
+AGENT = "shipments"
+OWNER = "logistics@example.com"
+SECOND = "cy@example.com"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Gives orders: a stop through the ledger, everything else through the agent's steward."""
+
+    client: Client
+    ledger: Ledger
+
+    async def stop(self, what: str, why: str) -> OrderRow:
+        """`handrail stop`: in the ledger first, which every door reads."""
+        order = orders.stop(Target.of(what), OWNER, datetime.now(UTC), why)
+        row = orders.row_of(order, [control.statement(order)])
+        await self.ledger.order(row)
+        await autonomy.look(self.client, [AGENT])
+        return row
+
+    async def lift(self, row: OrderRow) -> Change:
+        """`handrail lift`."""
+        return await self._give(orders.lift(row, OWNER, datetime.now(UTC), "it is found out"))
+
+    async def level(self, level: Level, why: str, rollout: int | None = None) -> Change:
+        """`handrail autonomy shipments rebook LEVEL`. `rollout`: in hundredths of a percent."""
+        target = Target(AGENT, step="rebook")
+        order = orders.set_level(target, level, rollout, OWNER, datetime.now(UTC), why)
+        return await self._give(order)
+
+    async def second(self, change: Change, why: str) -> Change:
+        """`handrail autonomy --second`: another person says the same."""
+        body = {"id": change.order.id, "by": SECOND, "why": why}
+        await autonomy.tell(self.client, AGENT, "second", body)
+        return await self._judged(change.order, said_by=len(change.statements) + 1)
+
+    async def full(self, why: str, rollout: int | None = None) -> tuple[Change, Change]:
+        """Turn it up to full, which takes two: what became of it after each."""
+        first = await self.level(Level.FULL, why, rollout)
+        return first, await self.second(first, why)
+
+    async def _give(self, order: Order) -> Change:
+        await autonomy.tell(self.client, AGENT, order.kind, autonomy.said(order, None))
+        return await self._judged(order)
+
+    async def _judged(self, order: Order, *, said_by: int = 1) -> Change:
+        change = await autonomy.became(self.client, AGENT, order.id, said_by=said_by)
+        if change is None:
+            raise TimeoutError(f"nobody judged the order {order.kind} of {order.by}")
+        return change

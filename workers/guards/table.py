@@ -1,0 +1,112 @@
+"""The report of a run, and its place in the README."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from workers.guards.rows import Row
+
+README = Path(__file__).parents[2] / "README.md"
+BEGIN = "<!-- guards: written by `make guards` from a run, not by hand -->\n"
+END = "<!-- end of guards -->"
+
+ORDER = (
+    "digest",
+    "stop",
+    "older",
+    "scope",
+    "source",
+    "data",
+    "refuse",
+    "hold",
+    "autonomy",
+    "pilot",
+    "cap",
+    "duplicate",
+    "normal",
+    "limit",
+    "secret",
+    "verify",
+    "review",
+    "notification",
+    "breaker",
+    "budget",
+    "none",
+)
+"""By the first word of a guard: in the order in which the door asks them."""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What another policy would have decided otherwise, as `handrail policy diff` has it."""
+
+    name: str
+    document: dict[str, Any]
+
+    @property
+    def line(self) -> str:
+        """It as a line of a table."""
+        moves = [
+            f"{each['writes']} {each['before']} → {each['after']}"
+            f" ({each['amounts']['extra_cost']} EUR)"
+            for each in self.document["matrix"]
+            if each["before"] != each["after"]
+        ]
+        moved = ", ".join(moves) or "none"
+        return f"| {self.name} | {self.document['writes']} | {self.document['differ']} | {moved} |"
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came of a run. `faults`: which guards did not fire, or what was booked unasked."""
+
+    rows: Sequence[Row]
+    comparisons: Sequence[Comparison]
+    faults: Sequence[str]
+    cases: int
+    booked: int
+
+    @property
+    def summary(self) -> str:
+        """It in a sentence."""
+        guards = len({row.guard for row in self.rows if not row.guard.startswith("none")})
+        return (
+            f"{guards} guards fired in {self.cases} cases; {self.booked} bookings were made, each "
+            "of them let pass"
+            if not self.faults
+            else f"{len(self.faults)} faults; {guards} guards fired in {self.cases} cases"
+        )
+
+    def markdown(self) -> str:
+        """It as the README shows it."""
+        ordered = sorted(self.rows, key=lambda row: ORDER.index(row.guard.split()[0].strip(":")))
+        return "\n".join(
+            [
+                "| guard | consignment | what was said |",
+                "|---|---|---|",
+                *(row.line for row in ordered),
+                "",
+                f"{self.summary}. Judged again by `handrail policy diff`:",
+                "",
+                "| policy | writes | otherwise | before → after |",
+                "|---|---|---|---|",
+                *(each.line for each in self.comparisons),
+                "",
+            ]
+        )
+
+
+def into_readme(report: Report, readme: Path = README) -> None:
+    """Put a report between its markers.
+
+    Raises:
+        ValueError: if the README has no place for it.
+    """
+    text = readme.read_text()
+    if text.count(BEGIN) != 1 or text.count(END) != 1:
+        raise ValueError(f"{readme} has no place for the table: {BEGIN.strip()} ... {END}")
+    before, _, rest = text.partition(BEGIN)
+    readme.write_text(before + BEGIN + report.markdown() + END + rest.partition(END)[2])
