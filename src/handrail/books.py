@@ -88,7 +88,8 @@ class Books:
             what=what,
             at=server_time(),
         )
-        await self.ledger.incident(row)
+        if await self.ledger.incident(row):
+            audit.incident(self.agent, row.step, row.case, row.key, kind=kind, what=what)
         # What failed, or is in doubt, the case itself says to those who wait for it.
         if kind not in {FAILED, IN_DOUBT}:
             news = telling.of_incident(self.agent, row.case, row.id, what, row.at)
@@ -114,8 +115,8 @@ class Books:
             now=server_time(),
             chance=judged.share,
         )
-        if row is not None:
-            await self.ledger.review(row)
+        if row is not None and await self.ledger.review(row):
+            audit.review(self.agent, row.step, row.case, row.key, why=row.why, share=row.share)
 
     # What thinking costs
 

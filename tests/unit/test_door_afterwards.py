@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import logging
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from decimal import Decimal
@@ -11,7 +13,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from handrail import Action, Effect, Ledger, Receipt, verifying, write
+from handrail import Action, Effect, Ledger, Receipt, audit, verifying, write
 from handrail.actions import Answer, AnswerKind, Attempt, Basis, Undoes, digest_of, undo_key
 from handrail.door import Door
 from handrail.figures import figures
@@ -254,3 +256,20 @@ async def test_a_worker_that_dies_before_the_draw_draws_the_same_afterwards(
     again = door(tmp_path, ledger, review="0.01%")
     assert (await paid(again)).kind is AnswerKind.WRITTEN
     assert [row.share for row in await ledger.reviews()] == [1.0]
+
+
+async def test_what_went_wrong_and_what_is_drawn_is_said_in_the_log_once(
+    tmp_path: Path, ledger: Ledger, caplog: pytest.LogCaptureFixture
+) -> None:
+    payers = door(tmp_path, ledger)
+    with caplog.at_level(logging.INFO, audit.LOGGER):
+        for _ in range(2):
+            await paid(payers, account="odd")
+    lines = [json.loads(record.getMessage()) for record in caplog.records]
+    said = [line for line in lines if line["event"] in {"incident", "review"}]
+    assert [(line["event"], line["key"]) for line in said] == [
+        ("review", "payers:1/pay/1"),
+        ("incident", "payers:1/pay/1"),
+    ]
+    assert said[0]["share"] == 1.0
+    assert said[1]["why"] == "the bank booked 11, not 10"

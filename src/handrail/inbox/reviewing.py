@@ -15,7 +15,7 @@ from urllib.parse import quote
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
-from handrail import desk
+from handrail import audit, desk
 from handrail.actions import person
 from handrail.inbox import views
 from handrail.inbox.site import Site, site_of, text, texts, to_sign_in
@@ -195,6 +195,8 @@ async def _record(site: Site, who: str, written: Written, given: FormData) -> No
         words = str(error)
         raise _Wrong(f"{words[:1].upper()}{words[1:]}.") from error
     await site.ledger.answer_review(kept)
+    place = (written.agent, written.step, written.case, written.key)
+    audit.review(*place, answer=kept.answer, by=who, why=kept.note)
 
 
 async def _recorded(  # noqa: PLR0917  # what the page shows
