@@ -246,6 +246,8 @@ SHAPES = {
                 error=MAYBE,
             )
         ),
+        incidents=many({"type": "object"}),
+        reviews=many({"type": "object"}),
         worker_answered={"type": "boolean"},
         lacking=TEXTS,
         url=TEXT,
