@@ -23,6 +23,7 @@ import structlog
 from temporalio import activity
 
 from handrail.actions import DIGEST_PREFIX, AnswerKind, Kind
+from handrail.logs import MASKED, ours
 from handrail.masking import masker
 
 if TYPE_CHECKING:
@@ -287,7 +288,8 @@ def _say(
 
 def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
     if structlog.is_configured():
-        getattr(structlog.get_logger(LOGGER), severity)(event, **fields)
+        known = {MASKED: True} if ours() else {}
+        getattr(structlog.get_logger(LOGGER), severity)(event, **fields, **known)
         return
     log = logging.getLogger(LOGGER)
     level = logging.WARNING if severity == "warning" else logging.INFO

@@ -129,8 +129,21 @@ _LONG = {"event": 4_000, "exception": 40_000, "stack": 40_000}
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
+MASKED = "_masked"
+"""Marks an event whose fields were masked by whoever made it, better than by their names."""
+
+_ours = False
+
+
+def ours() -> bool:
+    """Whether `configure` has set up the logs of this process, so that `MASKED` is understood."""
+    return _ours
+
+
 def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask every field by its name and its form. A field that cannot be is left out."""
+    if event.pop(MASKED, None) is True:
+        return event
     for name, value in list(event.items()):
         if name in {"exc_info", "_record", "_from_structlog"}:
             continue
@@ -170,6 +183,8 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     Standard logging is taken from warnings on; Handrail's own events, whichever way they were
     logged, from info on. All of it is masked.
     """
+    global _ours  # noqa: PLW0603  # one process, one log
+    _ours = True
     lines = Lines(fd, size)
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
