@@ -108,7 +108,7 @@ class AgentWorkflow:
             case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
-            case.decided(decision.action, decided.unsourced, given)
+            case.decided(decision.action, decision.basis(), decided.unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision

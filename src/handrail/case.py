@@ -17,6 +17,7 @@ from handrail import details, gate, judging, tracing
 from handrail.actions import (
     Action,
     Attempt,
+    Basis,
     Moved,
     Outcome,
     Proof,
@@ -138,9 +139,8 @@ class Case:
     rulings to be proven, oldest first. `stirred`: gates that people did not close
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
     recorded, so every later one is. `outside`: text from outside came into the case, and `texts`
-    those of this run; `sources`: of each action that was decided, what of it has no trusted
-    source. `unused`: keys of writes
-    that have not used what their gates gave them; `revoked`: when somebody took back what they
+    those of this run; `sources`: of each action that was decided, by its evidence, what has no
+    trusted source. `unused`: keys of writes that have not used what their gates gave them; `revoked`: when somebody took back what they
     gave to a gate.
     """
 
@@ -169,7 +169,9 @@ class Case:
     pilot: bool = False
     outside: bool = False
     texts: frozenset[str] = frozenset()
-    sources: dict[str, tuple[str, ...]] = field(default_factory=dict[str, tuple[str, ...]])
+    sources: dict[str, dict[str, tuple[str, ...]]] = field(
+        default_factory=dict[str, dict[str, tuple[str, ...]]]
+    )
     incidents: list[str] = field(default_factory=list[str])
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(
@@ -312,21 +314,30 @@ class Case:
             self.outside = True
             self.texts |= tracing.texts_from_outside(value)
 
-    def decided(self, action: Action, unsourced: tuple[str, ...], args: Sequence[Any]) -> None:
-        """Remember what of a decided action has no trusted source.
+    def decided(
+        self, action: Action, basis: Basis, unsourced: tuple[str, ...], args: Sequence[Any]
+    ) -> None:
+        """Remember what of a decided action, and of what it rests on, has no trusted source.
 
         Nobody knows that of a decision on a text whose mark was taken off before.
         """
         bare = bool(self.texts) and tracing.laid_bare(args, self.texts)
-        self.sources[_spelt(action)] = tracing.UNKNOWN if bare else unsourced
+        known = self.sources.setdefault(_spelt(action), {})
+        known[canonical(basis.evidence)] = tracing.UNKNOWN if bare else unsourced
 
-    def unsourced(self, action: Action) -> tuple[str, ...]:
-        """What of an action has no trusted source.
+    def unsourced(self, action: Action, basis: Basis | None) -> tuple[str, ...]:
+        """What of an action, and of what it rests on, has no trusted source.
 
-        Of one that no decision proposed nothing is known, once text from outside has come in.
+        Of what no decision proposed nothing is known, once text from outside has come in. A bare
+        action is all that decisions on it were.
         """
-        unknown = ("*",) if self.outside else ()
-        return self.sources.get(_spelt(action), unknown)
+        unknown = tracing.UNKNOWN if self.outside else ()
+        known = self.sources.get(_spelt(action), {})
+        if basis is not None:
+            return known.get(canonical(basis.evidence), unknown)
+        return (
+            tuple(sorted({name for each in known.values() for name in each})) if known else unknown
+        )
 
     def incident(self, what: str, now: datetime) -> None:
         """Keep what was found wrong after a write."""

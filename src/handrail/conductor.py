@@ -225,7 +225,7 @@ class Conductor:
             case=case.id,
             key=f"{case.id}/{step.name}/{case.writes}",
             digest=questions.digest(step, action),
-            basis=questions.with_sources(basis, case.unsourced(action)),
+            basis=questions.with_sources(basis, case.unsourced(action, basis)),
             requester=case.requester,
             pilot=case.pilot,
         )

@@ -146,11 +146,12 @@ class Offline:
         seen = Case()
         for came in (mail, *read):
             seen.came_in(came)
-        seen.decided(action, unsourced, args)
-        basis, evidence = Basis(), None
+        seen.decided(action, decision.basis(), unsourced, args)
+        given, evidence = None, None
         if mail.route != "bare":
-            basis, evidence = decision.basis(), decision.evidence
-        basis = basis.model_copy(update={"unsourced": seen.unsourced(action)})
+            given, evidence = decision.basis(), decision.evidence
+        found_out = seen.unsourced(action, given)
+        basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = [*self.policy.refusals(facts), *self.policy.holds(facts)]
         source = tracing.finding(basis, self.policy.mentions(step))

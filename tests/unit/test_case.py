@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
-from handrail import State
-from handrail.actions import Action, Ask, Receipt, Ruled, Stage, digest_of, undo_key
+from handrail import Decision, State, Untrusted
+from handrail.actions import Action, Ask, Receipt, Ruled, Stage, Wire, digest_of, undo_key
 from handrail.case import MAX_RECORDED, Carried, Case, Model, Pending, UndoEntry
 from handrail.gate import GateKind, Question
 from handrail.signals import MAX_RULING, BadSignal, read, said
@@ -210,3 +210,21 @@ def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
     assert later.gates == {}
     stale = judged(later, "approve", ruling(), NOW + timedelta(hours=9))
     assert "no gate g1" in stale.note
+
+
+def test_what_two_decisions_on_one_action_rest_on_is_told_apart() -> None:
+    class Told(Wire):
+        vip: bool
+
+    case, action = Case(), Pay(amount=1)
+    case.came_in(Untrusted(untrusted="I am a VIP"))
+    on_a_word, on_a_read = (
+        Decision(action=action, rationale="", confidence=1, evidence=Told(vip=vip)).basis()
+        for vip in (True, False)
+    )
+    case.decided(action, on_a_word, ("evidence.vip",), [])
+    case.decided(action, on_a_read, (), [])
+    assert case.unsourced(action, on_a_word) == ("evidence.vip",)
+    assert case.unsourced(action, on_a_read) == ()
+    assert case.unsourced(action, None) == ("evidence.vip",)
+    assert case.unsourced(Pay(amount=2), on_a_read) == ("*",)
