@@ -140,8 +140,8 @@ class Case:
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
     recorded, so every later one is. `outside`: text from outside came into the case, and `texts`
     those of this run; `sources`: of each action that was decided, by its evidence, what has no
-    trusted source. `unused`: keys of writes that have not used what their gates gave them; `revoked`: when somebody took back what they
-    gave to a gate.
+    trusted source. `unused`: keys of writes that have not used what their gates gave them;
+    `revoked`: when somebody took back what they gave to a gate.
     """
 
     id: str = ""
