@@ -247,6 +247,21 @@ async def test_a_clock_that_was_ahead_does_not_block_for_ever(ledger: Ledger, ur
     assert max(times) < datetime.now(UTC).timestamp() + 60
 
 
+def test_no_look_at_a_window_reads_the_window() -> None:
+    engine = sa.create_engine("sqlite://")
+    looks = (counting.LOOK["sqlite"], counting.GIVEN_BACK["sqlite"])
+    with engine.begin() as connection:
+        tables.meta.create_all(connection)
+        for look in looks:
+            which = {"b_counter": 1, "b_grp": "", "b_since": 1.0}
+            plan = connection.execute(sa.text(f"explain query plan {look.text}"), which)
+            steps = [str(row[3]) for row in plan]
+            forward = [step for step in steps if "at>?" in step]
+            assert all("handrail_counted_given_back" in step for step in forward), steps
+            assert not [step for step in steps if "SCAN" in step or "TEMP B-TREE" in step], steps
+    engine.dispose()
+
+
 # What a window holds, against adding it up
 
 AMOUNTS = st.decimals("0", "99999", places=2)
