@@ -11,6 +11,7 @@ import asyncio
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
@@ -228,8 +229,11 @@ class Door:
             ApplicationError: if the write is to be tried again, or can never work.
         """
         reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
+        clock = asyncio.get_running_loop().time
+        began = clock()
         answer = await self._write(step, action, attempt)
-        audit.effect(self.agent, step.name, attempt, answer)
+        took = timedelta(seconds=clock() - began)
+        audit.effect(self.agent, step.name, attempt, answer, took=took)
         reached("write:answering", attempt.case)
         return answer
 
