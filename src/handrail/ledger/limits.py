@@ -35,6 +35,10 @@ _ALL = "*"
 _LIVE = ("intended", "done")
 _LONGEST = 200
 
+LARGEST_NUMBER = 60
+"""Digits before, or after, the point of a number that can be added. `1E+9999999999` is a number
+too, and written out it would fill the memory of its worker."""
+
 
 class OverLimit(HandrailError):  # says what happened, and is caught by the door
     """The intent would exceed a limit, or cannot be counted; nothing was recorded."""
@@ -347,7 +351,11 @@ def number(value: Any) -> Decimal | None:
         found = Decimal(str(value))
     except InvalidOperation:
         return None
-    return found if found.is_finite() else None
+    if not found.is_finite():
+        return None
+    _, digits, exponent = found.as_tuple()
+    small = int(exponent) >= -LARGEST_NUMBER and len(digits) + int(exponent) <= LARGEST_NUMBER
+    return found if small else None
 
 
 def _at(path: str, action: Mapping[str, Any], evidence: Any) -> Any:
