@@ -1,17 +1,26 @@
 """The order of the checks: what is asked before an effect, and who may let pass what holds.
 
-Cheap and certain before dear and doubtful, what refuses before what holds, and people last:
-nobody is asked about what would be refused anyway. In this order:
+What refuses everything comes first, and people last: nobody is asked about what would be refused
+anyway. In this order (docs/guardrails.md has a drawing of it):
 
-    digest      is it the action that was decided and ruled on?
-    stop        has somebody stopped the case, the action, the agent, or all of them?
     policy      is this worker's policy file the one in force?
+    stop        has somebody stopped the case, the write, the agent, or all of them?
+    digest      is it the action that was decided and ruled on?
+
+then, in one judgement in which each says what it has to say:
+
+    checks      data checks: what does the world say now?
     scope       may this agent do this to these at all?
     source      does it stem from a trusted read, or from text that came from outside?
-    checks      data checks: what does the world say now?
-    rules       what the policy refuses
-    holds       autonomy, hold-rules, duplicates, what is outside the normal pattern
+    rules       what the policy refuses, and what it holds
+    level       how much the agent does by itself, as its owner has set it
+    normal      is it unlike what the agent does otherwise?
+    duplicates  is it like what it did a short while ago?
+
+and then:
+
     limits      is there room left for it?
+    pilot       is it only to be recorded?
     people      who may let pass what holds, and did they?
 
 Stop, limits and duplicates are looked at once more in the transaction of the intent.
@@ -179,8 +188,7 @@ class Guards:
         return [
             *policy.scope(facts),
             *([] if source is None else [source]),
-            *policy.refusals(facts),
-            *policy.holds(facts),
+            *policy.rules(facts),
         ]
 
     async def judge(self, matter: Matter) -> Judged:

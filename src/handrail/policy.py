@@ -93,21 +93,23 @@ class Policy:
 
     def refusals(self, facts: Facts) -> list[Finding]:
         """The refuse-rules that are true. One that could not be judged is among `holds`."""
-        entry = self._entries.get(facts.step)
-        if entry is None or not entry.refuse:
-            return []
-        return [found for found in judged(entry.refuse, facts, Kind.REFUSE) if refuses(found)]
+        return [found for found in self.rules(facts) if refuses(found)]
 
     def holds(self, facts: Facts) -> list[Finding]:
         """Why a human is asked: autonomy, hold-rules, and rules that could not be judged."""
+        return [found for found in self.rules(facts) if not refuses(found)]
+
+    def rules(self, facts: Facts) -> list[Finding]:
+        """What `refusals` and `holds` say together, each rule looked at once."""
         entry = self._entries.get(facts.step)
         if entry is None:
             return self._unlisted(facts.step)
-        refusing = judged(entry.refuse, facts, Kind.REFUSE)
-        failed = [finding for finding in refusing if not refuses(finding)]
-        holding = judged(entry.hold, facts, Kind.HOLD)
+        refusing = sorted(judged(entry.refuse, facts, Kind.REFUSE), key=refuses, reverse=True)
+        first = sum(map(refuses, refusing))
         setting = self.setting(facts)
-        return [*autonomy(self.agent, facts, setting, entry.role), *failed, *holding]
+        level = autonomy(self.agent, facts, setting, entry.role)
+        holding = judged(entry.hold, facts, Kind.HOLD)
+        return [*refusing[:first], *level, *refusing[first:], *holding]
 
     def scope(self, facts: Facts) -> list[Finding]:
         """What of `only:` is not met: it refuses; what could not be judged holds."""

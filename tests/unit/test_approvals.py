@@ -266,7 +266,7 @@ def by_force(needs: list[tuple[set[str], int]], given: list[Approval], barred: s
 
 
 @given(GIVEN, BARRED)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_it_is_enough_exactly_where_it_can_be_shared_out(
     given: list[Approval], barred: list[str]
 ) -> None:
