@@ -267,7 +267,8 @@ class Conductor:
         self.note(f"waits, and asks again when it is resumed, or in {patience}: {why}")
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: not case.parked or case.order == "stop",
+                # Once it is undoing, nobody has it end before that is over.
+                lambda: not case.parked or (case.order == "stop" and not case.rolling_back),
                 timeout=patience,
                 timeout_summary=why[:200],
             )

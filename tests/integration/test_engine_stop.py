@@ -122,6 +122,29 @@ async def test_a_failing_case_waits_with_its_undo_for_the_end_of_a_stop(
     assert len(outside.effects("refund")) == 1
 
 
+async def test_a_stop_while_people_look_at_an_undo_does_not_have_the_case_run_in_circles(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    """`handrail stop CASE` puts a stop into the ledger, and signals the case to end."""
+    outside.break_down("refund", "before", says="final: the account is closed")
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("pay", "break")))
+        seen = await case.gate()
+        stop = row("stop", case="orders:1")
+        await stage.ledger.order(stop)
+        await case.send("stop", {"by": "ops@example.com", "why": "enough"})
+        assert (await ANA.approve(case, seen)).accepted
+        await case.until(lambda view: any("waits, and asks" in line.text for line in view.log))
+        await asyncio.sleep(1)
+        waits = [line for line in (await case.view()).log if "waits, and asks" in line.text]
+        assert len(waits) == 1
+        await lift(stage.ledger, stop)
+        await case.send("resume")
+        outcome = await case.outcome()
+    assert outcome.status is State.FAILED
+    assert len(outside.effects("refund")) == 1
+
+
 async def test_a_stop_silences_notifications(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
