@@ -64,20 +64,20 @@ DIFFERENT: tuple[tuple[str, Change], ...] = (
 async def run(home: Path, say: Say) -> Report:
     """Make every guard fire in `home`, which must be empty."""
     async with site(home) as here:
-        play = _Play(here, say)
+        play = Play(here, say)
         await play.all((before.harmless, after.nearly))
         # It goes on after a minute, while the others are at work.
         waiting = await play.used_up()
         await play.all(SCENES)
         if waiting is not None:
             await play.one("budget: goes on", lambda _: _went_on(waiting))
-        await play.one("nothing else was booked", _nothing_else)
+        await play.one("nothing else was booked", nothing_else)
         compared = await play.compared()
         booked = len(await here.freight.booked())
         return Report(play.rows, compared, play.faults, len(here.cases), booked)
 
 
-class _Play:
+class Play:
     """Plays scenes, and goes on where one fails."""
 
     def __init__(self, here: Site, say: Say) -> None:
@@ -87,10 +87,12 @@ class _Play:
         self.faults: list[str] = []
 
     async def all(self, scenes: tuple[Scene, ...]) -> None:
+        """Play several, by their names."""
         for scene in scenes:
             await self.one(scene.__name__, scene)
 
     async def one(self, name: str, scene: Scene) -> None:
+        """Play one; a guard that did not fire is a fault."""
         try:
             rows = await scene(self.here)
         # Whatever it was that went wrong, the guard was not seen to fire.
@@ -133,8 +135,12 @@ async def _went_on(case: CaseHandle) -> list[Row]:
     return []
 
 
-async def _nothing_else(here: Site) -> list[Row]:
-    """Whatever the carrier booked for the agent was let pass, and the ledger knows it."""
+async def nothing_else(here: Site) -> list[Row]:
+    """Whatever the carrier booked for the agent was let pass, and the ledger knows it.
+
+    Raises:
+        NotFired: if not, with the keys of the bookings.
+    """
     booked = await here.freight.booked()
     passed = {
         row.key

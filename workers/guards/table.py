@@ -36,7 +36,7 @@ ORDER = (
     "budget",
     "none",
 )
-"""By the first word of a guard: in the order in which the door asks them."""
+"""How the names of guards begin: in the order in which the door asks them."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ class Report:
 
     def markdown(self) -> str:
         """It as the README shows it."""
-        ordered = sorted(self.rows, key=lambda row: ORDER.index(row.guard.split()[0].strip(":")))
+        ordered = sorted(self.rows, key=_place)
         return "\n".join(
             [
                 "| guard | consignment | what was said |",
@@ -97,6 +97,11 @@ class Report:
                 "",
             ]
         )
+
+
+def _place(row: Row) -> int:
+    places = (place for place, name in enumerate(ORDER) if row.guard.startswith(name))
+    return next(places, len(ORDER))
 
 
 def into_readme(report: Report, readme: Path = README) -> None:
