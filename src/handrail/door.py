@@ -322,6 +322,7 @@ class Door:
             alone=None if matter.attempt.undoes else judged.alone,
             share=self.books.share(matter, judged),
             ordered=matter.attempt.ordered,
+            resumed=begun,
         )
 
     async def _afterwards(

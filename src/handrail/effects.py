@@ -87,7 +87,7 @@ class Cleared:
     `limits` and `duplicates` are looked at once more in the transaction of its intent, and
     `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
     reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
-    forbid.
+    forbid. `resumed`: it had begun before, and was not judged again.
     """
 
     agent: str
@@ -99,6 +99,7 @@ class Cleared:
     alone: bool | None = None
     share: float | None = None
     ordered: bool = False
+    resumed: bool = False
 
 
 class KeyUsed(HandrailError):
@@ -165,6 +166,7 @@ async def _once(writer: _Writer) -> Receipt | Doubt:
         cleared.duplicates,
         cleared.verdict,
         ordered=cleared.ordered,
+        resumed=cleared.resumed,
     )
     begun = await _whole(begin)
     before = begun.before
@@ -304,7 +306,16 @@ class _Writer:
         reached("find:after", self.attempt.case)
         if found is not None:
             return await self._receipt("found", found)
+        await self._heed()
         return await self.perform(first=True)
+
+    async def _heed(self) -> None:
+        """See that nobody has stopped it while this waited for the attempt before it.
+
+        Raises:
+            Stopped: if somebody has.
+        """
+        await _whole(self.ledger.heed(self.intent(), ordered=self.cleared.ordered))
 
     async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
         said = self.attempt.doubt
@@ -314,6 +325,8 @@ class _Writer:
         if said.answer == "happened":
             reached("doubt:happened", self.attempt.case)
             return await self._receipt("confirmed", said.result)
+        # Before it is taken over: what people said is of the attempt that is in doubt.
+        await self._heed()
         await self._take_over(before)
         reached("doubt:before-repeat", self.attempt.case)
         return await self.perform(first=True)

@@ -8,16 +8,17 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncGenerator, Callable, Iterator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import JsonValue
 
 from handrail import Action, Effect, Ledger, NotDone, effects, write
-from handrail.actions import Attempt, Receipt, Undoes, digest_of, undo_key
+from handrail.actions import Answered, Attempt, Receipt, Undoes, digest_of, undo_key
 from handrail.effects import KeyUsed
-from handrail.ledger import EffectState, database
+from handrail.ledger import EffectState, Intent, OrderRow, Stopped, database
 from handrail.steps import Write
 
 KEY = "pay:1/pay/1"
@@ -293,3 +294,55 @@ async def test_a_frozen_process_is_not_overtaken_because_it_may_send_when_it_tha
     async with asyncio.timeout(10):
         assert isinstance(await overtaking, Receipt)
     assert paid.read_text(encoding="utf-8") == "paid"
+
+
+async def begun_elsewhere(ledger: Ledger, seconds: float) -> None:
+    """An intent of a process of another machine, which may begin its effect for so long."""
+    deadline = datetime.now(UTC) + timedelta(seconds=seconds)
+    digest = digest_of("pay", {"amount": 1})
+    action: dict[str, JsonValue] = {"amount": 1}
+    owner = "another machine|1|1|1"
+    await ledger.begin(
+        Intent(KEY, "pay:1", "pay", "pay", digest, action, "v1", owner, deadline=deadline)
+    )
+
+
+async def stopped_meanwhile(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> None:
+    """Stop the agent while an attempt waits for the end of the one before it."""
+    going = asyncio.ensure_future(once(ledger, step, attempt))
+    await asyncio.sleep(0.3)
+    await ledger.order(OrderRow("s" * 8, "stop", "pay", "ana@example.com", datetime.now(UTC)))
+    with pytest.raises(Stopped):
+        await going
+
+
+async def test_a_stop_that_comes_while_an_attempt_waits_for_another_one_is_heeded(
+    ledger: Ledger, world: list[str], short_grace: None
+) -> None:
+    pay = paying(world)
+    await begun_elsewhere(ledger, 1)
+    await stopped_meanwhile(ledger, pay, attempt_at(pay))
+    assert world == []
+    assert await ledger.end_order("s" * 8, "ana@example.com", datetime.now(UTC))
+    await once(ledger, pay, attempt_at(pay))
+    assert world == ["paid"]
+
+
+async def test_what_people_said_of_a_doubt_outlives_a_stop(
+    ledger: Ledger, world: list[str], short_grace: None
+) -> None:
+    @write(timeout=timedelta(seconds=2))
+    async def pay(action: Pay, effect: Effect) -> str:
+        world.append("paid")
+        return "paid"
+
+    await begun_elsewhere(ledger, 1)
+    doubtful = await ledger.effect(KEY)
+    assert doubtful is not None
+    said = Answered(answer="do it", by="ana@example.com", token=doubtful.owner)
+    attempt = attempt_at(pay).model_copy(update={"doubt": said})
+    await stopped_meanwhile(ledger, pay, attempt)
+    assert world == []
+    assert await ledger.end_order("s" * 8, "ana@example.com", datetime.now(UTC))
+    await once(ledger, pay, attempt)
+    assert world == ["paid"]

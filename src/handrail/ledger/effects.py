@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import sqlalchemy as sa
 
 from handrail.actions import Duplicates, Limit, Receipt
-from handrail.exceptions import HandrailError
+from handrail.exceptions import HandrailError, NotDone
 from handrail.ledger import limits as counted
 from handrail.ledger import mandates, orders, policies, rulings, verdicts
 from handrail.ledger.database import Database, Insert
@@ -129,6 +129,7 @@ class Effects(Database):
         verdict: VerdictRow | None = None,
         *,
         ordered: bool = False,
+        resumed: bool = False,
     ) -> Begun:
         """Commit an intent before its effect, or say what is there under its key.
 
@@ -136,9 +137,11 @@ class Effects(Database):
         everything that was done or may have been. An intent that was there and is
         known not to have happened is taken over as new. In the same transaction the
         rulings and mandates that allow it are marked as used, by this key, and the `verdict`
-        is kept. `ordered`: only a stop of this very step forbids it.
+        is kept. `ordered`: only a stop of this very step forbids it. `resumed`: nobody has judged
+        it now, because it had begun.
 
         Raises:
+            NotDone: if it is `resumed`, and known by now not to have happened: it must be judged.
             Stopped: if a stop is in force that forbids it; the same.
             Duplicate: if `duplicates` finds the like done before; the same.
             OverLimit: if a limit would be exceeded; nothing is recorded.
@@ -154,6 +157,8 @@ class Effects(Database):
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
                 return Begun(before, stop)
+            if resumed:
+                raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
                 raise stop
             known = counted.within(connection, intent, limits)
@@ -169,6 +174,20 @@ class Effects(Database):
             return Begun(None)
 
         return await self._run(transaction)
+
+    async def heed(self, intent: Intent, *, ordered: bool = False) -> None:
+        """See that no stop is in force for what has begun and is about to be sent.
+
+        Raises:
+            Stopped: if one is. `ordered`: as of `begin`.
+        """
+
+        def look(connection: sa.Connection) -> None:
+            stop = _stop(connection, intent, ordered=ordered)
+            if stop is not None:
+                raise stop
+
+        await self._run(look)
 
     async def preview(
         self, intent: Intent, limits: Sequence[Limit], duplicates: Duplicates | None = None
