@@ -320,19 +320,15 @@ async def cancel_booking(action: Rebook, effect: Effect) -> Booking | None:
 
 async def as_ordered(action: Rebook, effect: Effect, booking: Booking) -> str | None:
     """Read a booking back from the carrier: what is not as it was ordered, in words."""
-    found = [Booking.model_validate(each) for each in await _get("/bookings", key=effect.key)]
+    found = await _get("/bookings", key=effect.key)
     if len(found) != 1:
         return f"the carrier has {len(found)} bookings for it"
-    told = found[0]
-    wrong = {
-        "the booking": (told.id, booking.id),
-        "the consignment": (told.consignment, action.consignment),
-        "the flight": (told.flight, action.flight),
-        "the extra cost": (told.extra_cost, action.extra_cost),
-        "its status": (told.status, "booked"),
-    }
-    said = [f"{what} is {has}, not {meant}" for what, (has, meant) in wrong.items() if has != meant]
-    return f"at the carrier {'; '.join(said)}" if said else None
+    has = Booking.model_validate(found[0]).model_dump()
+    meant = action.model_dump() | {"id": booking.id, "status": "booked"}
+    wrong = [
+        f"{name} is {has[name]}, not {meant[name]}" for name in has if has[name] != meant[name]
+    ]
+    return f"at the carrier its {' and its '.join(wrong)}" if wrong else None
 
 
 @write(undo=cancel_booking, idempotent=True, verify=as_ordered)

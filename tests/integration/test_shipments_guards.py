@@ -51,7 +51,7 @@ async def test_guards_fire_on_real_alerts_and_nothing_gets_past_them(here: Site)
         "scope",
     }
     assert "comes from no trusted read" in found["source"].replace("come from", "comes from")
-    assert "at the carrier the flight is" in found["verify"]
+    assert "at the carrier its flight is" in found["verify"]
     assert here.token not in " ".join([*said, *found.values()])
 
     # A guard that stays silent is a fault of the run.

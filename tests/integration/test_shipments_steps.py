@@ -111,7 +111,7 @@ async def test_a_booking_is_read_back_from_the_carrier(
     assert made.flight == action.flight
     flight = (await track(known.id)).current_flight
     said = await as_ordered(action, changed, made)
-    assert said == f"at the carrier the flight is {flight}, not {action.flight}"
+    assert said == f"at the carrier its flight is {flight}, not {action.flight}"
 
 
 async def test_what_the_carrier_declines_is_final_in_its_words(
