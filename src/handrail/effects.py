@@ -26,7 +26,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic_core import PydanticSerializationError, to_jsonable_python
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
 from handrail.boundaries import reached
@@ -411,6 +411,7 @@ def _as_json(step: Write[Any, Any], result: Any, held: Held) -> tuple[JsonValue,
     try:
         value = to_jsonable_python(result)
         step.adapter.validate_python(result)
+        to_json(value)  # half of a character is a text, and has no bytes
     except (PydanticSerializationError, ValueError) as error:
         first = held.scrub(str(error)).splitlines()[0]
         return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"

@@ -239,6 +239,19 @@ async def test_a_result_of_another_type_is_no_reason_to_do_it_again(
     assert WORLD == {KEY: 1}
 
 
+async def test_a_result_with_half_a_character_loses_no_receipt(ledger: Ledger) -> None:
+    async def odd(action: Pay, effect: Effect) -> dict[str, Any]:
+        WORLD[effect.key] += 1
+        return {"note": "thank you \ud83d"}
+
+    step = named(write(odd))
+    with pytest.raises(BadResult, match=f"receipt {KEY}"):
+        await once(ledger, step)
+    assert await state(ledger) is EffectState.DONE
+    assert isinstance(await once(ledger, step), Receipt)
+    assert WORLD == {KEY: 1}
+
+
 @pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()])
 async def test_a_step_that_wants_to_end_the_process_does_not(
     error: BaseException, ledger: Ledger

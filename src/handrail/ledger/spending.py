@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Context, Decimal
 
 import sqlalchemy as sa
 
 from handrail.ledger import counting
 from handrail.ledger.counting import Counted
 from handrail.ledger.database import Database, Insert
+from handrail.ledger.tables import keepable
 from handrail.ledger.tables import spending as _spending
 
 _STEP = "$spending"
 _TOKENS = "tokens"
+_CURRENCY = 10
+"""Characters of a currency."""
+
+_KEPT = Context(prec=28)
+"""Of one cost: `Decimal(0.1)` has 55 digits, and its column 40 characters."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,8 @@ class Spending(Database):
 
     async def spend(self, row: SpendRow) -> bool:
         """Keep what was used up, once. False if it is known already."""
+        currency = keepable(row.currency, _CURRENCY)
+        row = replace(row, currency=currency, cost=_KEPT.plus(row.cost))
 
         def transaction(connection: sa.Connection) -> bool:
             counting.lock(connection, row.agent)

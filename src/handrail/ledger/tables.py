@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
+from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError
 
@@ -20,6 +21,40 @@ _SCHEMA_LOCK = 0x68616E6472
 
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+def keepable(text: str, most: int | None = None) -> str:
+    """A text as every database keeps it: the character 0 and halves of characters spelt out.
+
+    `most`: cut after so many characters.
+    """
+    plain = text.replace("\x00", "\\x00").encode(errors="backslashreplace").decode()
+    return plain[:most]
+
+
+class Words(sa.TypeDecorator[str]):
+    """Text of people, models and outside systems, which may hold anything.
+
+    What a database refused would be tried again for ever: a stop for its reason, an error that
+    ends an attempt, or what a decision cost, and the decision with it.
+    """
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, most: int | None = None) -> None:
+        """`most`: characters that the column takes; what is longer is cut."""
+        self.most = most
+        super().__init__()
+
+    @override
+    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[str]:
+        return dialect.type_descriptor(sa.Text() if self.most is None else sa.String(self.most))
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else keepable(value, self.most)
+
 
 meta = sa.MetaData()
 schema = sa.Table("handrail_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
@@ -39,7 +74,7 @@ effects = sa.Table(
     sa.Column("begun", sa.Float, nullable=False),
     sa.Column("ended", sa.Float),
     sa.Column("receipt", sa.Text),
-    sa.Column("error", sa.Text),
+    sa.Column("error", Words()),
     sa.Column("evidence", sa.Text),
     sa.Column("confidence", sa.Float),
     sa.Column("alone", sa.Boolean),
@@ -107,7 +142,7 @@ verdicts = sa.Table(
     sa.Column("pilot", sa.Boolean, nullable=False),
     sa.Column("action", sa.Text, nullable=False),
     sa.Column("basis", sa.Text),
-    sa.Column("requester", sa.String(200)),
+    sa.Column("requester", Words(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
 )
@@ -134,11 +169,11 @@ orders = sa.Table(
     sa.Column("rollout", sa.Integer),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("why", Words(), nullable=False),
     sa.Column("proofs", sa.Text, nullable=False),
     sa.Column("ended", sa.Float),
     sa.Column("ended_by", sa.String(200)),
-    sa.Column("ended_why", sa.Text),
+    sa.Column("ended_why", Words()),
     sa.Column("ended_proofs", sa.Text),
     sa.Index("handrail_orders_live", "agent", "ended"),
 )
@@ -184,7 +219,7 @@ spending = sa.Table(
     sa.Column("tokens", sa.BigInteger, nullable=False),
     sa.Column("cost", sa.String(40), nullable=False),
     sa.Column("currency", sa.String(10), nullable=False),
-    sa.Column("model", sa.String(200), nullable=False),
+    sa.Column("model", Words(200), nullable=False),
     sa.Index("handrail_spending_agent_at", "agent", "at"),
 )
 reviews = sa.Table(
@@ -195,15 +230,15 @@ reviews = sa.Table(
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("case_id", sa.String(300), nullable=False, index=True),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("why", sa.Text, nullable=False),
+    sa.Column("why", Words(), nullable=False),
     sa.Column("share", sa.Float, nullable=False),
     sa.Column("role", sa.String(200), nullable=False),
     sa.Column("people", sa.Text, nullable=False),
-    sa.Column("requester", sa.String(200)),
+    sa.Column("requester", Words(200)),
     sa.Column("answer", sa.String(20)),
     sa.Column("by", sa.String(200)),
     sa.Column("answered", sa.Float),
-    sa.Column("note", sa.Text),
+    sa.Column("note", Words()),
     sa.Column("proof", sa.Text),
     sa.Index("handrail_reviews_agent_at", "agent", "at"),
 )
@@ -215,7 +250,7 @@ review_answers = sa.Table(
     sa.Column("answer", sa.String(20), nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("note", sa.Text, nullable=False),
+    sa.Column("note", Words(), nullable=False),
     sa.Column("proof", sa.Text, nullable=False),
 )
 incidents = sa.Table(
@@ -227,11 +262,11 @@ incidents = sa.Table(
     sa.Column("case_id", sa.String(300), nullable=False, index=True),
     sa.Column("key", sa.String(400), nullable=False),
     sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("what", sa.Text, nullable=False),
+    sa.Column("what", Words(), nullable=False),
     sa.Column("at", sa.Float, nullable=False),
     sa.Column("closed", sa.Float),
     sa.Column("closed_by", sa.String(200)),
-    sa.Column("closed_why", sa.Text),
+    sa.Column("closed_why", Words()),
     sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
 )
 
