@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from temporalio import activity
@@ -150,6 +150,8 @@ class Stewarding:
         # What lowers unproven is put over what was there, and takes nothing of it away.
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
         row = row_of(order, entering.statements)
+        # A clock that is ahead must not have breakers count from tomorrow on.
+        row = replace(row, at=min(row.at, server_time()))
         await self.ledger.order(row, replacing=older if lacks is None else ())
         _log(order, people)
         why = _capped(order, policy, steps)

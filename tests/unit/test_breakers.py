@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -169,6 +170,53 @@ async def test_a_level_that_an_owner_sets_begins_the_counting_anew(ledger: Ledge
     await refusals(ledger, 3, later + MINUTE, "later")
     assert await tripped(ledger, now=later + MINUTE) is not None
     assert len(await ledger.orders("a", live=True)) == 2
+
+
+@pytest.mark.parametrize("at", [2 * MINUTE, timedelta(days=20_000)], ids=["now", "far ahead"])
+async def test_who_may_not_lift_a_breaker_does_not_reset_it_either(
+    ledger: Ledger, at: timedelta
+) -> None:
+    """Whoever lowers a level needs no signature, nor whoever says again what it is."""
+    await refusals(ledger, 2)
+    same = OrderRow("e" * 32, "level", "a", "eve@example.com", NOW + at, level=Level.FULL)
+    assert await ledger.order(same)
+    ended = OrderRow("f" * 32, "stop", "a", "eve@example.com", NOW, case="a:none")
+    assert await ledger.order(ended)
+    assert await ledger.end_order(ended.id, "eve@example.com", NOW + at, "there is no such case")
+    await refusals(ledger, 3)
+    assert await tripped(ledger, now=NOW + 5 * MINUTE) is not None
+    lower = OrderRow("g" * 32, "level", "a", "eve@example.com", NOW + at, level=Level.PILOT)
+    assert await ledger.order(lower)
+    assert await tripped(ledger, now=NOW + 6 * MINUTE) is None
+    assert len(await ledger.incidents("a")) == 1
+
+
+async def test_a_level_above_that_of_a_breaker_for_one_write_begins_the_counting_anew(
+    ledger: Ledger,
+) -> None:
+    """The steward puts none in force without the signatures that it takes."""
+    await refusals(ledger, 3)
+    assert await tripped(ledger) is not None
+    later = NOW + 5 * MINUTE
+    step = OrderRow("o" * 32, "level", "a", ANA, later, step="pay", level=Level.FULL)
+    assert await ledger.order(step)
+    assert await tripped(ledger, now=later) is None
+    same = replace(step, id="e" * 32, by="eve@example.com", at=later + 3 * MINUTE)
+    for order in (same, replace(same, id="f" * 32, step=None), replace(same, rollout=9_999)):
+        assert await ledger.order(replace(order, id=f"{order.id[:30]}{order.rollout}"))
+    await refusals(ledger, 3, later + MINUTE, "later")
+    assert await tripped(ledger, now=later + MINUTE) is not None
+
+
+async def test_a_breaker_lowers_the_level_though_the_clock_of_whoever_raised_it_was_ahead(
+    ledger: Ledger,
+) -> None:
+    raised = OrderRow("o" * 32, "level", "a", ANA, NOW + HOUR, level=Level.FULL)
+    assert await ledger.order(raised)
+    await refusals(ledger, 3)
+    assert await tripped(ledger) is not None
+    rows = await ledger.orders("a", live=True)
+    assert [row.by for row in rows] == [ANA, "breaker"]
 
 
 async def test_a_stop_by_a_breaker_stands_until_it_is_lifted_and_then_it_counts_anew(

@@ -19,11 +19,11 @@ from handrail.actions import Kind, Level
 from handrail.ledger.database import Database
 from handrail.ledger.effects import EffectState
 from handrail.ledger.incidents import IncidentRow, keep
-from handrail.ledger.orders import FLEET, OrderRow, give, order_in
+from handrail.ledger.orders import OrderRow, give, order_in
 from handrail.ledger.tables import effects, incidents, orders, reviews, verdicts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     from pydantic import JsonValue
 
@@ -38,6 +38,9 @@ BREAKER = "breaker"
 
 FAILED, IN_DOUBT = "failed", "in_doubt"
 """The kinds of incidents that are counted under names of their own."""
+
+WHOLE = 10_000
+"""All cases, in the unit of a rollout."""
 
 _HOUR = 3_600
 _UNDO = "/undo"
@@ -159,8 +162,8 @@ class History(Database):
     async def trip(self, agent: str, step: str, fuse: Fuse, now: datetime) -> Tripping:
         """Count for a breaker, and when there are enough, lower the agent's level: both at once.
 
-        It counts from its window's beginning, or from when people last set a level of the agent
-        or lifted a stop, if that is later. Two workers that count at once give one order.
+        It counts from its window's beginning, or from when people last put an end to what a
+        breaker did, if that is later. Two workers that count at once give one order.
         """
 
         def transaction(connection: sa.Connection) -> Tripping:
@@ -279,14 +282,42 @@ def _hours(
 
 
 def _reset(connection: sa.Connection, agent: str) -> float:
-    """When people last set a level of the agent, or ended an order of it: seconds since 1970."""
-    mine = orders.c.agent.in_((agent, FLEET))
-    levels = sa.select(sa.func.max(orders.c.at)).where(
-        mine, orders.c.kind == "level", orders.c.by != BREAKER
+    """When people last put an end to what a breaker did: seconds since 1970; 0 if never.
+
+    They lifted or replaced its order, or raised a level above its own. That takes those who may.
+    What anybody may do, such as to lower a level, or to say again what it is, resets nothing.
+    """
+    query = (
+        sa.select(orders)
+        .where(orders.c.agent == agent)
+        .where(sa.or_(orders.c.by == BREAKER, orders.c.kind == "level"))
+        .order_by(orders.c.at)
     )
-    ended = sa.select(sa.func.max(orders.c.ended)).where(mine, orders.c.ended_by != BREAKER)
-    found = [connection.execute(query).scalar() for query in (levels, ended)]
-    return max((float(at) for at in found if at is not None), default=0.0)
+    rows = list(connection.execute(query))
+    ends = [row.ended for row in rows if row.by == BREAKER and row.ended_by not in {None, BREAKER}]
+    levels = [row for row in rows if row.level is not None]
+    raised = [row.at for number, row in enumerate(levels) if _overtakes(row, levels[:number])]
+    return max((*ends, *raised), default=0.0)
+
+
+def _overtakes(row: Any, earlier: Sequence[Any]) -> bool:
+    """Whether a level of people is above all that was in force, and that was a breaker's too."""
+    live = [
+        each
+        for each in earlier
+        if (each.ended is None or each.ended > row.at)
+        and (row.step is None or each.step in {None, row.step})
+    ]
+    if row.by == BREAKER or not any(each.by == BREAKER for each in live):
+        return False
+    each_last = {each.step: each for each in live}.values()
+    before = each_last if row.step is None else live[-1:]
+    return all(_much(row) > _much(each) for each in before)
+
+
+def _much(row: Any) -> tuple[int, int]:
+    """How much a level lets an agent do: of `full`, the share of its cases."""
+    return list(Level).index(Level(row.level)), WHOLE if row.rollout is None else row.rollout
 
 
 def _refusals(agent: str, since: float) -> sa.Select[Any]:

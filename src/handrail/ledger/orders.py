@@ -27,6 +27,9 @@ FLEET = "*"
 _STOP_LOCK = 0x73746F70
 """Any number that other programs on the same database do not lock on."""
 
+_TICK = 0.001
+"""Seconds between two levels that one clock would give at the same time, or in wrong order."""
+
 
 @dataclass(frozen=True)
 class OrderRow:
@@ -107,11 +110,19 @@ def order_in(connection: sa.Connection, order_id: str) -> OrderRow | None:
 
 
 def give(connection: sa.Connection, row: OrderRow) -> bool:
-    """Put an order in force, in the transaction of whoever calls; see `Orders.order`."""
+    """Put an order in force, in the transaction of whoever calls; see `Orders.order`.
+
+    A level is kept with a time after that of those in force.
+    """
     if row.kind == "stop" and connection.dialect.name != "sqlite":
         # Waits for the intents that are being written, and they for it.
         connection.execute(_EXCLUSIVE)
-    return _insert(connection, _values(row))
+    values = _values(row)
+    if row.kind == "level":
+        # The last one counts, and clocks differ: none is put behind one that was there before.
+        last = connection.execute(_LAST_LEVEL, {"b_agent": row.agent}).scalar()
+        values["at"] = values["at"] if last is None else max(values["at"], last + _TICK)
+    return _insert(connection, values)
 
 
 def stopping(connection: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
@@ -151,6 +162,11 @@ _THIS_STEP = sa.or_(_orders.c.step.is_(None), _orders.c.step == sa.bindparam("b_
 _STOPPING = _IN_FORCE.where(_orders.c.kind == "stop", _THIS_CASE, _THIS_STEP).limit(1)
 _LIVE = _IN_FORCE
 _LIVE_OF_CASE = _IN_FORCE.where(_THIS_CASE)
+_LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
+    _orders.c.agent == sa.bindparam("b_agent"),
+    _orders.c.kind == "level",
+    _orders.c.ended.is_(None),
+)
 _END = sa.update(_orders).where(_orders.c.ended.is_(None))
 
 
