@@ -30,6 +30,12 @@ KEPT = 200
 IGNORED_KEPT = 20
 """Signals that were no orders, of which the book tells."""
 
+MAX_PROOF = 8_000
+"""Characters of the longest proof of an order."""
+
+STATEMENTS = 8
+"""Statements on an order that the book keeps: the first, and the latest."""
+
 SOMEBODY = "somebody"
 """Who gave a stop that does not say who."""
 
@@ -179,7 +185,8 @@ class Book(Wire):
         """With the word of a second person on an order that waits for it."""
         change = self.change(order_id)
         said = () if change is None else change.statements
-        return self._with(order_id, {"statements": (*said, text)})
+        kept = (*said[:1], *said[1:][2 - STATEMENTS :], text)
+        return self._with(order_id, {"statements": kept})
 
     # What came of it
 
@@ -201,6 +208,8 @@ class Book(Wire):
             "proven": entered.proven,
             "people": entered.people,
             "judged": max(change.judged, entered.judged),
+            # The ledger has what was signed. Here nobody needs it again, and all of it is carried.
+            "statements": change.statements if again or entered.stand is Stand.WAITING else (),
         }
         return self._with(order_id, values)
 
@@ -250,7 +259,7 @@ def change_of(
     defaults = {"id": new_id, "kind": kind, "agent": agent, "at": now.isoformat()}
     try:
         body = read(payloads) if payloads else {}
-        proof = body.pop("proof", None)
+        proof = _proof(body)
         order = _order(defaults | ({"by": SOMEBODY} if kind == "stop" else {}) | body, agent)
     except (BadSignal, NoOrder) as error:
         if kind != "stop":
@@ -271,8 +280,9 @@ def second_of(book: Book, payloads: Sequence[Payload], now: datetime) -> tuple[s
     change = book.change(str(body.get("id", "")))
     if change is None or change.stand is not Stand.WAITING:
         raise BadSignal(f"no order {str(body.get('id'))[:64]!r} waits for a second person")
-    if isinstance(body.get("proof"), str):
-        return change.order.id, body["proof"]
+    proof = _proof(body)
+    if isinstance(proof, str):
+        return change.order.id, proof
     said = {"by": body.get("by"), "why": body.get("why", ""), "at": now.isoformat()}
     try:
         return change.order.id, order_of(
@@ -280,6 +290,18 @@ def second_of(book: Book, payloads: Sequence[Payload], now: datetime) -> tuple[s
         ).model_dump_json()
     except NoOrder as error:
         raise BadSignal(str(error)) from error
+
+
+def _proof(body: dict[str, Any]) -> object:
+    """What signs an order, taken out of it.
+
+    Raises:
+        BadSignal: if it is longer than any: all that is heard is carried along.
+    """
+    proof = body.pop("proof", None)
+    if isinstance(proof, str) and len(proof) > MAX_PROOF:
+        raise BadSignal(f"its proof has {len(proof)} characters; {MAX_PROOF} are the most")
+    return proof
 
 
 def _order(said: Mapping[str, Any], agent: str) -> Order:

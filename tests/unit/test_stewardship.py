@@ -121,6 +121,31 @@ def test_nobody_is_second_to_nothing(sent: Any) -> None:
         second_of(waiting(), payload(sent), NOW)
 
 
+def test_a_proof_that_is_too_long_is_none_and_a_stop_stops_without_it() -> None:
+    body = RAISE.model_dump(mode="json") | {"proof": "x" * 8_001}
+    with pytest.raises(BadSignal, match="8000 are the most"):
+        heard("level", body)
+    with pytest.raises(BadSignal, match="8000 are the most"):
+        second_of(waiting(), payload({"id": RAISE.id, "proof": "x" * 8_001}), NOW)
+    stopped = heard("stop", {"by": ANA, "proof": "x" * 8_001})
+    assert (stopped.kind, stopped.agent, stopped.step) == ("stop", "shipments", None)
+
+
+def test_what_is_carried_along_stays_small_whatever_is_sent() -> None:
+    """Over 2 MB a workflow cannot go on: an activity's input, or a new run's."""
+    book = waiting()
+    for number in range(100):
+        book = book.seconded(RAISE.id, f"{number} {'x' * 7_990}")
+    said = book.changes[0].statements
+    assert said[0] == "a.b.c"
+    assert said[-1].startswith("99 ")
+    for number in range(KEPT + 20):
+        body = {"id": f"{number:032}", "by": ANA, "why": "w" * 1_000, "proof": "x" * 8_000}
+        new = change_of("stop", "shipments", payload(body), NOW, "f" * 32)
+        book = book.heard(new).entered(new.order.id, IN_FORCE, NOW)
+    assert len(book.model_dump_json()) < 500_000
+
+
 # How far an order gets
 
 
