@@ -97,13 +97,15 @@ async def used_up(site: Site) -> tuple[list[Row], CaseHandle]:
 
 async def breaker(site: Site) -> list[Row]:
     """Too many refusals: the agent's autonomy goes down, and its owner gets mail."""
-    trip = [{"after": "2 refusals per hour", "then": "supervised"}]
+    rows = await site.ledger.verdicts(AGENT)
+    refused = {(row.case, row.digest) for row in rows if row.kind is Kind.REFUSE and not row.pilot}
+    trip = [{"after": f"{len(refused) + 2} refusals per hour", "then": "supervised"}]
     site.policies.change(lambda doc: (doc.update(breakers=trip), _nothing_more(doc)))
-    for _ in range(2):
+    for tripped in (0, 1):
         late = await site.freight.take(cheap, what="one that runs alone")
         await (await site.start(late.alert)).outcome()
-    orders = [row for row in await site.ledger.orders(AGENT, live=True) if row.by == "breaker"]
-    require(len(orders) == 1, f"orders of breakers: {orders}")
+        orders = [row for row in await site.ledger.orders(AGENT, live=True) if row.by == "breaker"]
+        require(len(orders) == tripped, f"not {tripped} orders of breakers: {orders}")
     site.policies.change(lambda doc: doc.update(breakers=trip))
     held = await site.freight.take(cheap, what="one that runs alone")
     case = await site.start(held.alert)
