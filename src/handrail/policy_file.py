@@ -121,7 +121,8 @@ class FileDoc(Doc):
     """A whole policy file."""
 
     agent: Text
-    version: Annotated[StrictInt, Field(ge=1)]
+    # A database has no larger whole number; the digits of a whole moment are too many.
+    version: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)]
     owner: Person
     proof: Literal["required", "unproven"] | None = None
     drafter: Literal["may approve", "may not approve"] = "may not approve"

@@ -25,6 +25,7 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ("version: 3", "versoin: 3", "versoin", "versoin is not a key of a policy", "mean version?"),
     ("version: 3\n", "", "agent:", "version is missing", "add version: 1"),
     ("version: 3", "version: 0", "version", "version: 0 does not belong here", "1 or more"),
+    ("version: 3", "version: 20261122221000", "version", "does not belong", "a smaller number"),
     ("version: 3", 'version: "3"', "version", "version: 3 does not", "a whole number"),
     ("owner: logistics@", "owner: logistics.", "owner", "is not an address", "ana@example"),
     ("agent: shipments", "agent: shipment", "agent", "is not this agent", "write shipments"),
