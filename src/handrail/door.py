@@ -399,7 +399,7 @@ class Door:
         if notice.pilot:
             return f"{notice.case} is in pilot: it tells nobody"
         situation = await self.guards.situation(policy, notice.case)
-        halted = self.guards.halted(situation, notice.case)
+        halted = self.guards.halted(policy, situation, notice.case)
         return halted or self.guards.piloting(policy, situation)
 
 

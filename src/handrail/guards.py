@@ -162,22 +162,30 @@ class Guards:
                 return f"{facts.step} is stopped: {setting.label}"
         return words
 
-    def halted(self, situation: Situation, case: str) -> str | None:
+    def halted(self, policy: Policy, situation: Situation, case: str) -> str | None:
         """Why nobody is told anything now, in words: the agent, or this case, is stopped."""
         stops = [order for order in situation.orders if order.kind == "stop"]
-        return control.stopped(stops, None, case)
+        words = control.stopped(stops, None, case)
+        if words is None and set(self._levels(policy, situation)) == {Level.STOP}:
+            return f"all that {self.agent} writes is stopped: it tells nobody"
+        return words
 
     def piloting(self, policy: Policy, situation: Situation) -> str | None:
         """Why nobody is told or asked anything, in words: nothing the agent writes is done."""
+        now = self._levels(policy, situation)
+        if Level.PILOT in now and not any(level.exceeds(Level.PILOT) for level in now):
+            return f"{self.agent} is in pilot: it tells and asks nobody"
+        return None
+
+    def _levels(self, policy: Policy, situation: Situation) -> list[Level]:
+        """The level of each write that takes back no other."""
         levels = [order for order in situation.orders if order.kind == "level"]
         keys = self.humans.trust.keys()
         proof, now = self.humans.proof(policy), list[Level]()
         for step in (name for name, write in self.shape.writes.items() if not write.undoes):
             known = control.setting(levels, step, policy, keys, proof) or policy.own_setting(step)
             now.append(policy.capped(step, known.level))
-        if Level.PILOT in now and not any(level.exceeds(Level.PILOT) for level in now):
-            return f"{self.agent} is in pilot: it tells and asks nobody"
-        return None
+        return now
 
     # The verdict
 

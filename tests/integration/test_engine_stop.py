@@ -145,11 +145,14 @@ async def test_a_stop_while_people_look_at_an_undo_does_not_have_the_case_run_in
     assert len(outside.effects("refund")) == 1
 
 
+@pytest.mark.parametrize(
+    "order", [row("stop"), row("level", level=Level.STOP)], ids=["stop", "level"]
+)
 async def test_a_stop_silences_notifications(
-    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+    order: OrderRow, run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
     async with run_fleet(orders(tmp_path)) as stage:
-        await stage.ledger.order(row("stop"))
+        await stage.ledger.order(order)
         outcome = await (await stage.start("orders", Order(number="1", parts=("tell",)))).outcome()
     assert outcome.status is State.DONE
     assert "stopped" in outcome.unsent[0]
@@ -212,7 +215,7 @@ async def test_no_intent_is_committed_after_a_stop(
 ) -> None:
     async with run_fleet(orders(tmp_path)) as stage:
         cases = [await stage.start("orders", Order(number=str(n))) for n in range(40)]
-        while not outside.effects("pay"):
+        while not outside.effects("pay"):  # noqa: ASYNC110  # no event tells of it
             await asyncio.sleep(0.01)
         stop = row("stop")
         await stage.ledger.order(stop)
