@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Literal
 
 from temporalio import activity
@@ -24,6 +26,9 @@ from handrail.states import State
 from handrail.stepping import Activity
 from handrail.steward import ENTER, LOOK, WAKE
 from handrail.stewardship import Entered, Entering, Picture, Stand, Standing, StepView
+
+WAKE_AFTER = (timedelta(0), timedelta(seconds=3))
+"""How long after a look at which cases wait there is the next."""
 
 log = logging.getLogger("handrail.steward")
 
@@ -232,8 +237,14 @@ class Stewarding:
     async def wake(self) -> None:
         """Have the cases go on that waited for the end of a stop.
 
-        What is not heard of it asks again by itself after a while.
+        Twice: a case that has just begun to wait is not listed at once. What does not hear of
+        it even then asks again by itself after a while.
         """
+        for pause in WAKE_AFTER:
+            await asyncio.sleep(pause.total_seconds())
+            await self._wake()
+
+    async def _wake(self) -> None:
         client = activity.client()
         query = (
             f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' "
