@@ -241,7 +241,8 @@ class Door:
         policy = self.policy.current()
         situation = await self.guards.situation(policy, attempt.case, attempt.key)
         facts = self._facts(step.name, action, attempt)
-        matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt)
+        levels = frozenset(order.id for order in situation.orders if order.kind == "level")
+        matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
         judged = _as_begun(matter, situation)
         # What was let pass once and may have happened is finished, not judged again: its own
         # traces in the world would refuse it. A stop is looked at all the same, right before it.
@@ -323,6 +324,7 @@ class Door:
             share=self.books.share(matter, judged),
             ordered=matter.attempt.ordered,
             resumed=begun,
+            levels=matter.levels,
         )
 
     async def _afterwards(

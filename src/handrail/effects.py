@@ -87,7 +87,8 @@ class Cleared:
     `limits` and `duplicates` are looked at once more in the transaction of its intent, and
     `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
     reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
-    forbid. `resumed`: it had begun before, and was not judged again.
+    forbid. `resumed`: it had begun before, and was not judged again. `levels`: the
+    orders of a level under which it was judged.
     """
 
     agent: str
@@ -100,6 +101,7 @@ class Cleared:
     share: float | None = None
     ordered: bool = False
     resumed: bool = False
+    levels: frozenset[str] | None = None
 
 
 class KeyUsed(HandrailError):
@@ -167,6 +169,7 @@ async def _once(writer: _Writer) -> Receipt | Doubt:
         cleared.verdict,
         ordered=cleared.ordered,
         resumed=cleared.resumed,
+        levels=cleared.levels,
     )
     begun = await _whole(begin)
     before = begun.before

@@ -74,11 +74,12 @@ class StalePolicy(HandrailError):
 
 @dataclass(frozen=True)
 class Matter:
-    """One write in question: what is asked, and the policy it is judged by."""
+    """One write in question: what is asked, and the policy and levels it is judged by."""
 
     policy: Policy
     facts: Facts
     attempt: Attempt
+    levels: frozenset[str] | None = None
 
 
 @dataclass(frozen=True)

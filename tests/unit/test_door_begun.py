@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from handrail import Action, Effect, Ledger, NotDone, write
-from handrail.actions import AnswerKind, Attempt, digest_of
+from handrail import Action, Effect, Ledger, NotDone, check, write
+from handrail.actions import AnswerKind, Attempt, Level, digest_of
 from handrail.door import Door
+from handrail.ledger import Intent, OrderRow, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 
 PAID: list[int] = []
@@ -92,3 +95,46 @@ async def test_what_had_begun_and_did_not_happen_after_all_is_judged_anew(
         answer = await run(door.write, pay, Pay(amount=50), attempt)
     assert answer.kind is AnswerKind.REFUSED
     assert PAID == [50]
+
+
+@pytest.mark.parametrize("level", [Level.STOP, Level.PILOT])
+async def test_a_level_that_is_lowered_while_a_check_runs_is_in_force_for_that_write(
+    tmp_path: Path, level: Level
+) -> None:
+    PAID.clear()
+    (tmp_path / "payers.yaml").write_text(POLICY)
+    digest = digest_of("pay", Pay(amount=5).model_dump(mode="json"))
+    attempt = Attempt(case="payers:1", key="payers:1/pay/1", digest=digest)
+    order = OrderRow("o" * 32, "level", "payers", "boss@example.com", datetime.now(UTC))
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+
+        @check
+        async def slow(action: Pay) -> str | None:
+            await ledger.order(replace(order, level=level))
+            return None
+
+        file = PolicyFile(tmp_path / "payers.yaml", SHAPE)
+        door = Door("payers", SHAPE, [pay], file, ledger, [slow])
+        run = ActivityEnvironment().run
+        with pytest.raises(NotDone, match="judged anew"):
+            await run(door.write, pay, Pay(amount=5), attempt)
+        answer = await run(door.write, pay, Pay(amount=5), attempt)
+    wanted = AnswerKind.STOPPED if level is Level.STOP else AnswerKind.PILOT
+    assert (answer.kind, PAID) == (wanted, [])
+
+
+async def test_an_undo_that_people_ordered_is_stopped_by_a_stop_of_its_own_only(
+    tmp_path: Path,
+) -> None:
+    """Also where another stop was there before."""
+    now = datetime.now(UTC)
+    intent = Intent("k/undo", "payers:1", "payers", "undo", "d", {}, "v1", "one", now)
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        await ledger.order(OrderRow("a" * 32, "stop", "payers", "boss@example.com", now))
+        own = OrderRow("b" * 32, "stop", "payers", "boss@example.com", now, step="undo")
+        await ledger.order(own)
+        with pytest.raises(Stopped) as found:
+            await ledger.begin(intent, ordered=True)
+        assert found.value.order.id == own.id
+        await ledger.end_order(own.id, "boss@example.com", now)
+        assert (await ledger.begin(intent, ordered=True)).before is None

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Level
 from handrail.ledger import OrderRow
-from handrail.ledger.orders import live, stopping
+from handrail.ledger.orders import live, standing
 
 T = TypeVar("T")
 
@@ -43,6 +43,11 @@ class Opened(Ledger):
 
     async def within(self, transaction: Callable[[sa.Connection], T]) -> T:
         return await self._run(transaction)
+
+
+def stopping(c: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
+    stops = (order for order in standing(c, agent, case) if order.kind == "stop")
+    return next((order for order in stops if order.step in {None, step}), None)
 
 
 def stop(agent: str = "a", **more: Any) -> OrderRow:

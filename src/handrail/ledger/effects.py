@@ -130,6 +130,7 @@ class Effects(Database):
         *,
         ordered: bool = False,
         resumed: bool = False,
+        levels: frozenset[str] | None = None,
     ) -> Begun:
         """Commit an intent before its effect, or say what is there under its key.
 
@@ -138,10 +139,11 @@ class Effects(Database):
         known not to have happened is taken over as new. In the same transaction the
         rulings and mandates that allow it are marked as used, by this key, and the `verdict`
         is kept. `ordered`: only a stop of this very step forbids it. `resumed`: nobody has judged
-        it now, because it had begun.
+        it now, because it had begun. `levels`: the ids of the levels under which it was judged.
 
         Raises:
-            NotDone: if it is `resumed`, and known by now not to have happened: it must be judged.
+            NotDone: if it must be judged anew: the levels are others by now, or it is `resumed`
+                and known not to have happened.
             Stopped: if a stop is in force that forbids it; the same.
             Duplicate: if `duplicates` finds the like done before; the same.
             OverLimit: if a limit would be exceeded; nothing is recorded.
@@ -153,7 +155,8 @@ class Effects(Database):
         def transaction(connection: sa.Connection) -> Begun:
             counted.lock(connection, intent)
             # Before the intent: no stop comes between.
-            stop = _stop(connection, intent, ordered=ordered)
+            standing = orders.standing(connection, intent.agent, intent.case)
+            stop = _stop(standing, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
                 return Begun(before, stop)
@@ -161,6 +164,8 @@ class Effects(Database):
                 raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
                 raise stop
+            if levels not in {None, frozenset(o.id for o in standing if o.kind == "level")}:
+                raise NotDone("its level was changed while it was judged; it is judged anew")
             known = counted.within(connection, intent, limits)
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
@@ -183,7 +188,8 @@ class Effects(Database):
         """
 
         def look(connection: sa.Connection) -> None:
-            stop = _stop(connection, intent, ordered=ordered)
+            standing = orders.standing(connection, intent.agent, intent.case)
+            stop = _stop(standing, intent, ordered=ordered)
             if stop is not None:
                 raise stop
 
@@ -378,12 +384,11 @@ def _values(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _stop(connection: sa.Connection, intent: Intent, *, ordered: bool) -> Stopped | None:
+def _stop(standing: Sequence[OrderRow], intent: Intent, *, ordered: bool) -> Stopped | None:
     """The stop that forbids a write. What a human orders back only one of its own step does."""
-    order = orders.stopping(connection, intent.agent, intent.step, intent.case)
-    if order is None or (ordered and order.step != intent.step):
-        return None
-    return Stopped(order)
+    steps = {intent.step} if ordered else {None, intent.step}
+    stops = (order for order in standing if order.kind == "stop" and order.step in steps)
+    return next(map(Stopped, stops), None)
 
 
 _insert = Insert(_effects)

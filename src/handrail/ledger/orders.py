@@ -125,18 +125,16 @@ def give(connection: sa.Connection, row: OrderRow) -> bool:
     return _insert(connection, values)
 
 
-def stopping(connection: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
-    """The oldest stop in force for a write, in the transaction of its intent.
+def standing(connection: sa.Connection, agent: str, case: str) -> tuple[OrderRow, ...]:
+    """The orders in force for a case, the oldest first, in the transaction of its intent.
 
     No stop comes between this answer and the end of that transaction: call it before the
-    intent is written. Signed or not, each counts.
+    intent is written. Signed or not, each stop counts.
     """
     if connection.dialect.name != "sqlite":
         # SQLite has one writer at a time anyway.
         connection.execute(_SHARED)
-    given = {"b_agent": agent, "b_step": step, "b_case": case}
-    found = connection.execute(_STOPPING, given).mappings().first()
-    return None if found is None else _row(found)
+    return live(connection, agent, case)
 
 
 def live(connection: sa.Connection, agent: str, case: str | None = None) -> tuple[OrderRow, ...]:
@@ -158,8 +156,6 @@ _IN_FORCE = _SELECT.where(
     _orders.c.ended.is_(None),
 )
 _THIS_CASE = sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))
-_THIS_STEP = sa.or_(_orders.c.step.is_(None), _orders.c.step == sa.bindparam("b_step"))
-_STOPPING = _IN_FORCE.where(_orders.c.kind == "stop", _THIS_CASE, _THIS_STEP).limit(1)
 _LIVE = _IN_FORCE
 _LIVE_OF_CASE = _IN_FORCE.where(_THIS_CASE)
 _LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
