@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from handrail import Action, Effect, Ledger, check, write
+from handrail import Action, Effect, Ledger, NotDone, check, write
 from handrail.actions import Answer, AnswerKind, Attempt, Basis, Level, digest_of
 from handrail.door import Door
 from handrail.guards import StalePolicy
@@ -43,6 +43,8 @@ async def pay(action: Pay, effect: Effect) -> str:
 @check
 async def account_exists(action: Pay) -> str | None:
     world["checked"] = world.get("checked", 0) + 1
+    if "meanwhile" in world:
+        await world.pop("meanwhile")()
     if "raises" in world:
         raise world["raises"]
     return world.get("says")
@@ -91,8 +93,8 @@ async def attempt(door: Door, key: str = "k1", **more: Any) -> Answer:
     said = {name: more.pop(name) for name in ("digest", "basis", "pilot") if name in more}
     action = Pay(**({"account": key} | more))
     digest = digest_of("pay", action.model_dump(mode="json"))
-    asked = Attempt(**({"case": "payers:1", "key": key, "digest": digest} | said))
-    return await ActivityEnvironment().run(door.write, pay, action, asked)
+    asked: dict[str, Any] = {"case": "payers:1", "key": key, "digest": digest} | said
+    return await ActivityEnvironment().run(door.write, pay, action, Attempt(**asked))
 
 
 def stop() -> OrderRow:
@@ -157,6 +159,21 @@ async def test_a_worker_with_an_older_policy_writes_nothing_and_the_other_goes_o
         await attempt(old, "k3")
     assert (await attempt(new, "k3")).kind is AnswerKind.WRITTEN
     assert paid == ["k1", "k2", "k3"]
+
+
+async def test_a_policy_that_is_loaded_while_a_check_runs_is_in_force_for_that_write(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    old, new = door(tmp_path, ledger, "old"), door(tmp_path, ledger, "new", version=2)
+
+    async def another() -> None:
+        assert (await attempt(new, "k2")).kind is AnswerKind.WRITTEN
+
+    world["meanwhile"] = another
+    with pytest.raises(NotDone, match="its policy was changed while it was judged"):
+        await attempt(old, "k1")
+    assert paid == ["k2"]
+    assert await ledger.effect("k1") is None
 
 
 async def test_of_two_files_of_one_version_the_last_that_was_loaded_is_in_force(

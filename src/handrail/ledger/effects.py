@@ -142,8 +142,8 @@ class Effects(Database):
         it now, because it had begun. `levels`: the ids of the levels under which it was judged.
 
         Raises:
-            NotDone: if it must be judged anew: the levels are others by now, or it is `resumed`
-                and known not to have happened.
+            NotDone: if it must be judged anew: the levels, or with them the policy in force, are
+                others by now, or it is `resumed` and known not to have happened.
             Stopped: if a stop is in force that forbids it; the same.
             Duplicate: if `duplicates` finds the like done before; the same.
             OverLimit: if a limit would be exceeded; nothing is recorded.
@@ -164,8 +164,8 @@ class Effects(Database):
                 raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
                 raise stop
-            if levels not in {None, frozenset(o.id for o in standing if o.kind == "level")}:
-                raise NotDone("its level was changed while it was judged; it is judged anew")
+            if levels is not None:
+                _still(connection, intent, levels, standing)
             known = counted.within(connection, intent, limits)
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
@@ -382,6 +382,20 @@ def _values(intent: Intent) -> dict[str, Any]:
         "alone": intent.alone,
         "share": intent.share,
     }
+
+
+def _still(
+    connection: sa.Connection, intent: Intent, levels: frozenset[str], standing: Sequence[OrderRow]
+) -> None:
+    """See that what an intent was judged by is in force still.
+
+    Raises:
+        NotDone: if it is not.
+    """
+    if levels != frozenset(order.id for order in standing if order.kind == "level"):
+        raise NotDone("its level was changed while it was judged; it is judged anew")
+    if policies.label_in_force(connection, intent.agent) not in {None, intent.policy}:
+        raise NotDone("its policy was changed while it was judged; it is judged anew")
 
 
 def _stop(standing: Sequence[OrderRow], intent: Intent, *, ordered: bool) -> Stopped | None:

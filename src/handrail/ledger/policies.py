@@ -87,6 +87,11 @@ def _begins(text: str, whole: str) -> bool:
     return len(text) < len(whole) and whole.startswith(text)
 
 
+def label_in_force(connection: sa.Connection, agent: str) -> str | None:
+    """The label of the policy in force; None before any was loaded."""
+    return connection.execute(_LABEL, {"b_agent": agent}).scalar()
+
+
 def _row(found: Any) -> PolicyRow:
     return PolicyRow(
         agent=found["agent"],
@@ -105,6 +110,7 @@ _ALL = (
     .where(_policies.c.agent == sa.bindparam("b_agent"))
     .order_by(_policies.c.version.desc(), _policies.c.loaded.desc(), _policies.c.sha)
 )
+_LABEL = _ALL.with_only_columns(_policies.c.label).limit(1)
 _LOADED = (
     sa.update(_policies)
     .where(_policies.c.agent == sa.bindparam("b_agent"), _policies.c.sha == sa.bindparam("b_sha"))
