@@ -50,7 +50,7 @@ async def _pay_once(action: Pay, effect: Effect) -> str:
     return await _pay(action, effect)
 
 
-def named(step: Write[Pay, str]) -> Write[Pay, str]:
+def named(step: Write[Pay, Any]) -> Write[Pay, str]:
     object.__setattr__(step, "name", "pay")
     return step
 

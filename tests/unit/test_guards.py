@@ -91,7 +91,8 @@ def door(tmp_path: Path, ledger: Ledger, name: str = "payers", **policy: Any) ->
 async def attempt(door: Door, key: str = "k1", **more: Any) -> Answer:
     """Try to make a payment. `digest`, `basis` are the attempt's; the rest is the action's."""
     said = {name: more.pop(name) for name in ("digest", "basis", "pilot") if name in more}
-    action = Pay(**({"account": key} | more))
+    fields: dict[str, Any] = {"account": key} | more
+    action = Pay(**fields)
     digest = digest_of("pay", action.model_dump(mode="json"))
     asked: dict[str, Any] = {"case": "payers:1", "key": key, "digest": digest} | said
     return await ActivityEnvironment().run(door.write, pay, action, Attempt(**asked))
