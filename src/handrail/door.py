@@ -175,7 +175,7 @@ class Door:
     # What the door says
 
     async def _foresee(
-        self, policy: Policy, situation: Situation, decision: Decision[Any, Any], basis: Basis
+        self, policy: Policy, decision: Decision[Any, Any], basis: Basis
     ) -> Foreseen | None:
         """What the door would say of a decision now, with the digest of its action.
 
@@ -189,7 +189,15 @@ class Door:
         case, action = this_case(), cast("Action", decision.action)
         digest = digest_of(step, action.model_dump(mode="json"))
         attempt = Attempt(case=case, key="", digest=digest, basis=basis)
-        facts = self.guards.settled(policy, self._facts(step, action, attempt), situation)
+        facts = self._facts(step, action, attempt)
+        lately = await self.guards.lately(policy, case)
+        matter = Matter(policy, self.guards.settled(policy, facts, lately), attempt)
+        verdict = verdict_of(matter, self.guards.foresee(matter))
+        if verdict.kind is Kind.PASS:
+            return Foreseen(digest, verdict)
+        # People may be asked by it, without another look: so it must be of now.
+        situation = await self.guards.situation(policy, case)
+        facts = self.guards.settled(policy, facts, situation)
         matter = Matter(policy, facts, attempt)
         stopped = self.guards.stopped(matter, situation)
         if stopped is not None or policy.setting(facts).level is Level.PILOT:
@@ -365,13 +373,13 @@ class Door:
         """Run a decide step within its budget; say where its values come from, and what then."""
         case, policy = this_case(), self.policy.current()
         # Before anything is spent on thinking: a worker that may not write shall not think.
-        situation = await self.guards.situation(policy, case)
+        await self.guards.lately(policy, case)
         await self.books.require_budget(policy, step.name)
         decision = await run_step(step, args)
         await self.books.spend(step.name, case, decision.usage)
         unsourced = tracing.unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": unsourced})
-        foreseen = await self._foresee(policy, situation, decision, basis)
+        foreseen = await self._foresee(policy, decision, basis)
         reached("decide:foreseen", case)
         return Decided(
             decision=decision,
@@ -400,7 +408,7 @@ class Door:
             return refused.why
         if notice.pilot:
             return f"{notice.case} is in pilot: it tells nobody"
-        situation = await self.guards.situation(policy, notice.case)
+        situation = await self.guards.lately(policy, notice.case)
         halted = self.guards.halted(policy, situation, notice.case)
         return halted or self.guards.piloting(policy, situation)
 

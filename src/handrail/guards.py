@@ -32,7 +32,7 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from handrail import clock, control, tracing
@@ -57,6 +57,9 @@ from handrail.watching import Watch
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
+
+LATELY = timedelta(milliseconds=500)
+"""How old what is known of stops, levels and the policy may be where nothing is written."""
 
 log = logging.getLogger("handrail.guards")
 
@@ -115,6 +118,9 @@ class Guards:
     watch: Watch
     checks: Sequence[Check[Any]] = ()
     loaded: dict[str, str] = field(default_factory=dict[str, str])
+    seen: dict[str, tuple[float, Situation]] = field(
+        default_factory=dict[str, tuple[float, Situation]]
+    )
     plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
         default_factory=dict[str, Any]
     )
@@ -131,16 +137,37 @@ class Guards:
         """
         if key is not None:
             clock.require_right_clock()
+        await self._announce(policy)
+        found = await self.ledger.situation(self.agent, case, key)
+        _require_in_force(policy, found)
+        return found
+
+    async def lately(self, policy: Policy, case: str) -> Situation:
+        """As `situation`, of at most `LATELY` ago: for what is advice, and for what is only told.
+
+        Raises:
+            StalePolicy: if the worker's policy was not the one in force then.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        await self._announce(policy)
+        now = asyncio.get_running_loop().time()
+        seen = self.seen.get(policy.sha)
+        if seen is None or now - seen[0] > LATELY.total_seconds():
+            self.seen.clear()
+            seen = self.seen[policy.sha] = (now, await self.ledger.situation(self.agent))
+        found = seen[1]
+        _require_in_force(policy, found)
+        mine = tuple(order for order in found.orders if order.case in {None, case})
+        return replace(found, orders=mine)
+
+    async def _announce(self, policy: Policy) -> None:
+        """Say in the ledger that the policy was loaded."""
         if self.loaded.get(self.agent) != policy.sha:
             # Once for each time it is loaded, or two workers would take turns.
             await self.ledger.loaded(
                 self.agent, policy.version, policy.sha, policy.label, policy.text
             )
             self.loaded[self.agent] = policy.sha
-        found = await self.ledger.situation(self.agent, case, key)
-        if found.policy is not None and found.policy.sha != policy.sha:
-            raise StalePolicy(policy, found.policy.label)
-        return found
 
     def settled(self, policy: Policy, facts: Facts, situation: Situation) -> Facts:
         """The facts of a write with the level that its owner has set, if any."""
@@ -345,6 +372,12 @@ class Guards:
             deadline=datetime.now(UTC),
             evidence=attempt.basis.evidence if attempt.basis else None,
         )
+
+
+def _require_in_force(policy: Policy, situation: Situation) -> None:
+    in_force = situation.policy
+    if in_force is not None and in_force.sha != policy.sha:
+        raise StalePolicy(policy, in_force.label)
 
 
 def gravest(findings: Sequence[Finding]) -> Kind:

@@ -214,8 +214,13 @@ class Effects(Database):
         if limits or duplicates:
             await self._run(transaction)
 
-    async def situation(self, agent: str, case: str, key: str | None = None) -> Situation:
-        """What a door must know before it judges, in one look. `key`: of the write."""
+    async def situation(
+        self, agent: str, case: str | None = None, key: str | None = None
+    ) -> Situation:
+        """What a door must know before it judges, in one look. `key`: of the write.
+
+        Without a `case` with the orders of all its cases.
+        """
 
         def look(connection: sa.Connection) -> Situation:
             effect = None
@@ -330,10 +335,7 @@ class Effects(Database):
             "b_receipt": receipt,
             "b_error": error,
         }
-        intended = _effects.c.state == EffectState.INTENDED.value
-        statement = _END.where(intended)
-        if owner is not None:
-            statement = statement.where(_effects.c.owner == owner)
+        statement = _END_BEGUN if owner is None else _END_BEGUN.where(_effects.c.owner == owner)
 
         def not_done(connection: sa.Connection) -> None:
             counted.lock_for(connection, key)
@@ -425,6 +427,7 @@ _END = (
         error=sa.bindparam("b_error"),
     )
 )
+_END_BEGUN = _END.where(_effects.c.state == EffectState.INTENDED.value)
 
 
 def _row(found: Any) -> EffectRow:
