@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from datetime import timedelta
 from typing import Literal
 
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail import audit, control
@@ -27,8 +29,11 @@ from handrail.stepping import Activity
 from handrail.steward import ENTER, LOOK, WAKE
 from handrail.stewardship import Entered, Entering, Picture, Stand, Standing, StepView
 
-WAKE_AFTER = (timedelta(0), timedelta(seconds=3))
-"""How long after a look at which cases wait there is the next."""
+WAKE_AGAIN = timedelta(seconds=3)
+"""How long after the first look at which cases wait there is another."""
+
+_WAKING: set[asyncio.Task[None]] = set()
+"""Second looks on their way: a task that nobody holds may be forgotten."""
 
 log = logging.getLogger("handrail.steward")
 
@@ -237,21 +242,26 @@ class Stewarding:
     async def wake(self) -> None:
         """Have the cases go on that waited for the end of a stop.
 
-        Twice: a case that has just begun to wait is not listed at once. What does not hear of
-        it even then asks again by itself after a while.
+        Twice: a case that has just begun to wait is not listed at once. The steward does not
+        wait for the second time. What does not hear of it even then asks again by itself.
         """
-        for pause in WAKE_AFTER:
-            await asyncio.sleep(pause.total_seconds())
-            await self._wake()
-
-    async def _wake(self) -> None:
         client = activity.client()
+        await self._wake(client)
+        again = asyncio.create_task(self._wake_later(client))
+        _WAKING.add(again)
+        again.add_done_callback(_WAKING.discard)
+
+    async def _wake_later(self, client: Client) -> None:
+        await asyncio.sleep(WAKE_AGAIN.total_seconds())
+        with contextlib.suppress(RPCError):
+            await self._wake(client)
+
+    async def _wake(self, client: Client) -> None:
         query = (
             f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' "
             "AND ExecutionStatus = 'Running'"
         )
         async for case in client.list_workflows(query):
-            activity.heartbeat()
             try:
                 await client.get_workflow_handle(case.id).signal(LIFTED)
             except RPCError as error:
