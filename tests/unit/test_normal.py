@@ -156,7 +156,8 @@ def test_the_chances_are_shares_of_the_day_and_the_usual_time_is_the_likeliest(
 ) -> None:
     made = clock(at(each) for each in hours)
     assert all(0 < each <= 1 + 1e-9 for each in made.chances)
-    assert max(made.chances) == pytest.approx(1)
+    # What is asked of a chance is whether it is less than 0.001: this is exact enough.
+    assert max(made.chances) == pytest.approx(1, abs=1e-4)
 
 
 # Targets
