@@ -311,8 +311,11 @@ def _kernel(of: int) -> dict[int, float]:
     half = _BINS // 2
     width = _KERNEL * _BINS * (_KERNEL_OF / max(of, 1)) ** 0.2
     weights = {d: math.exp(-((d / width) ** 2) / 2) for d in range(-half, half)}
-    whole = sum(weights.values())
-    return {d: weight / whole for d, weight in weights.items() if weight / whole > _NOTHING}
+    all_of_it = sum(weights.values())
+    near = {d: weight for d, weight in weights.items() if weight > _NOTHING * all_of_it}
+    # What is cut off far away is made up for here: a share of the day would be missing.
+    whole = sum(near.values())
+    return {d: weight / whole for d, weight in near.items()}
 
 
 def _bin(at: datetime) -> int:
