@@ -249,7 +249,7 @@ class Door:
         policy = self.policy.current()
         situation = await self.guards.situation(policy, attempt.case, attempt.key)
         facts = self._facts(step.name, action, attempt)
-        levels = frozenset(order.id for order in situation.orders if order.kind == "level")
+        levels = frozenset(order.id for order in situation.levels)
         matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
         judged = _as_begun(matter, situation)
         # What was let pass once and may have happened is finished, not judged again: its own

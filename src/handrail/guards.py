@@ -107,6 +107,15 @@ class Judged:
         return any(found.check.startswith("normal") for found in self.verdict.findings)
 
 
+@dataclass
+class Known:
+    """What this worker said and saw last: the policy that it loaded, and a situation, when."""
+
+    loaded: str = ""
+    at: float = 0.0
+    situation: Situation | None = None
+
+
 @dataclass(frozen=True)
 class Guards:
     """What stands before the writes of one agent."""
@@ -117,10 +126,7 @@ class Guards:
     humans: Humans
     watch: Watch
     checks: Sequence[Check[Any]] = ()
-    loaded: dict[str, str] = field(default_factory=dict[str, str])
-    seen: dict[str, tuple[float, Situation]] = field(
-        default_factory=dict[str, tuple[float, Situation]]
-    )
+    known: Known = field(default_factory=Known)
     plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
         default_factory=dict[str, Any]
     )
@@ -150,39 +156,36 @@ class Guards:
             LedgerUnavailable: if the ledger cannot be used.
         """
         await self._announce(policy)
-        now = asyncio.get_running_loop().time()
-        seen = self.seen.get(policy.sha)
-        if seen is None or now - seen[0] > LATELY.total_seconds():
-            self.seen.clear()
-            seen = self.seen[policy.sha] = (now, await self.ledger.situation(self.agent))
-        found = seen[1]
+        known, now = self.known, asyncio.get_running_loop().time()
+        if known.situation is None or now - known.at > LATELY.total_seconds():
+            known.situation, known.at = await self.ledger.situation(self.agent), now
+        found = known.situation
         _require_in_force(policy, found)
         mine = tuple(order for order in found.orders if order.case in {None, case})
         return replace(found, orders=mine)
 
     async def _announce(self, policy: Policy) -> None:
         """Say in the ledger that the policy was loaded."""
-        if self.loaded.get(self.agent) != policy.sha:
-            # Once for each time it is loaded, or two workers would take turns.
-            await self.ledger.loaded(
-                self.agent, policy.version, policy.sha, policy.label, policy.text
-            )
-            self.loaded[self.agent] = policy.sha
+        if self.known.loaded == policy.sha:
+            return
+        # Once for each time it is loaded, or two workers would take turns.
+        await self.ledger.loaded(self.agent, policy.version, policy.sha, policy.label, policy.text)
+        self.known.loaded, self.known.situation = policy.sha, None
 
     def settled(self, policy: Policy, facts: Facts, situation: Situation) -> Facts:
         """The facts of a write with the level that its owner has set, if any."""
-        levels = [order for order in situation.orders if order.kind == "level"]
-        if not levels:
+        if not situation.levels:
             return facts
         keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
-        return replace(facts, setting=control.setting(levels, facts.step, policy, keys, proof))
+        made = control.setting(situation.levels, facts.step, policy, keys, proof)
+        return replace(facts, setting=made)
 
     def stopped(self, matter: Matter, situation: Situation) -> str | None:
         """Why nothing is written now, in words; None if nobody has stopped it."""
         facts, attempt = matter.facts, matter.attempt
-        stops = [order for order in situation.orders if order.kind == "stop"]
+        stops = situation.stops
         if attempt.undoes and attempt.ordered:
-            stops = [order for order in stops if order.step == facts.step]
+            stops = tuple(order for order in stops if order.step == facts.step)
         words = control.stopped(stops, facts.step, facts.case)
         if words is None and attempt.undoes is None:
             setting = matter.policy.setting(facts)
@@ -192,8 +195,7 @@ class Guards:
 
     def halted(self, policy: Policy, situation: Situation, case: str) -> str | None:
         """Why nobody is told anything now, in words: the agent, or this case, is stopped."""
-        stops = [order for order in situation.orders if order.kind == "stop"]
-        words = control.stopped(stops, None, case)
+        words = control.stopped(situation.stops, None, case)
         if words is None and set(self._levels(policy, situation)) == {Level.STOP}:
             return f"all that {self.agent} writes is stopped: it tells nobody"
         return words
@@ -207,8 +209,7 @@ class Guards:
 
     def _levels(self, policy: Policy, situation: Situation) -> list[Level]:
         """The level of each write that takes back no other."""
-        levels = [order for order in situation.orders if order.kind == "level"]
-        keys = self.humans.trust.keys()
+        levels, keys = situation.levels, self.humans.trust.keys()
         proof, now = self.humans.proof(policy), list[Level]()
         for step in (name for name, write in self.shape.writes.items() if not write.undoes):
             known = control.setting(levels, step, policy, keys, proof) or policy.own_setting(step)

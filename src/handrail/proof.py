@@ -209,14 +209,7 @@ def sign_mandate(mandate: BaseModel, key: SigningKey, now: datetime) -> str:
     Raises:
         NotProven: if this key cannot sign it: it is somebody else's, or the mandate is no JSON.
     """
-    payload: dict[str, Any] = mandate.model_dump(mode="json")
-    claims = {
-        "mandate": payload,
-        "sub": payload.get("by"),
-        "iat": int(now.timestamp()),
-        "jti": uuid4().hex,
-    }
-    text = _signed(_MANDATE, claims, key)
+    text = _stated(_MANDATE, "mandate", mandate, key, now)
     verify_mandate(text, {key.kid: key.public()}, now)
     return text
 
@@ -251,14 +244,7 @@ def sign_order(order: BaseModel, key: SigningKey, now: datetime) -> str:
     Raises:
         NotProven: if this key cannot sign it: it is somebody else's, or the order is no JSON.
     """
-    payload: dict[str, Any] = order.model_dump(mode="json")
-    claims = {
-        "order": payload,
-        "sub": payload.get("by"),
-        "iat": int(now.timestamp()),
-        "jti": uuid4().hex,
-    }
-    text = _signed(_ORDER, claims, key)
+    text = _stated(_ORDER, "order", order, key, now)
     verify_order(text, {key.kid: key.public()}, now)
     return text
 
@@ -294,14 +280,7 @@ def sign_review(opinion: BaseModel, key: SigningKey, now: datetime) -> str:
     Raises:
         NotProven: if this key cannot sign it: it is somebody else's, or the opinion is no JSON.
     """
-    payload: dict[str, Any] = opinion.model_dump(mode="json")
-    claims = {
-        "review": payload,
-        "sub": payload.get("by"),
-        "iat": int(now.timestamp()),
-        "jti": uuid4().hex,
-    }
-    text = _signed(_REVIEW, claims, key)
+    text = _stated(_REVIEW, "review", opinion, key, now)
     verify_review(text, {key.kid: key.public()}, now)
     return text
 
@@ -323,6 +302,13 @@ def verify_review(
         raise NotProven("whoever signed it is not whose answer it is")
     _require_owner(key, claims.sub)
     return claims.review, person(claims.sub), key.kid
+
+
+def _stated(typ: str, name: str, statement: BaseModel, key: SigningKey, now: datetime) -> str:
+    """A statement as the claim `name`, signed in the name of its `by`."""
+    payload: dict[str, Any] = statement.model_dump(mode="json")
+    about = {"sub": payload.get("by"), "iat": int(now.timestamp()), "jti": uuid4().hex}
+    return _signed(typ, {name: payload, **about}, key)
 
 
 def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:

@@ -108,6 +108,16 @@ class Situation:
     orders: tuple[OrderRow, ...]
     policy: PolicyRow | None
 
+    @property
+    def stops(self) -> tuple[OrderRow, ...]:
+        """The stops among its orders."""
+        return tuple(order for order in self.orders if order.kind == "stop")
+
+    @property
+    def levels(self) -> tuple[OrderRow, ...]:
+        """The levels among its orders."""
+        return tuple(order for order in self.orders if order.kind == "level")
+
 
 class Stopped(HandrailError):  # says what happened, and is caught by the door
     """A stop is in force; nothing was recorded."""
