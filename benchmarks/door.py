@@ -25,8 +25,8 @@ from handrail.steps import Write
 
 STAGES = {
     ("start", "write:arrived"): "into the step",
-    ("write:arrived", "write:judged"): "judged: is it begun, digest, checks, rules",
-    ("write:judged", "write:before-intent"): "who it is that writes",
+    ("write:arrived", "write:judged"): "judged: is it stopped or begun, checks, rules",
+    ("write:judged", "write:before-intent"): "logged, and who it is that writes",
     ("write:before-intent", "write:after-intent"): "the intent is committed",
     ("write:after-intent", "write:before-effect"): "nothing stands against it",
     ("write:before-effect", "write:after-effect"): "the effect itself",
