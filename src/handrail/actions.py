@@ -157,6 +157,10 @@ def person(address: str) -> str:
     return text.lower() if text.isascii() else text
 
 
+WHOLE = 10_000
+"""All cases, in the unit of a share: a hundredth of a percent."""
+
+
 class Level(StrEnum):
     """How much an agent does of one action by itself, from nothing to all that no rule holds."""
 

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import ValidationError
 
-from handrail.actions import Level, person
+from handrail.actions import WHOLE, Level, person
 from handrail.keyring import TrustedKey
-from handrail.orders import WHOLE, NoOrder, Order, order_of, target_of
+from handrail.orders import NoOrder, Order, order_of, target_of
 from handrail.policy_parts import Setting
 from handrail.proof import NotProven, verify_order
 

@@ -15,7 +15,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from handrail.actions import Aware, Level, Wire, person
+from handrail.actions import WHOLE, Aware, Level, Wire, person
 from handrail.exceptions import HandrailError
 from handrail.ledger import FLEET, OrderRow
 
@@ -24,9 +24,6 @@ ALL = "fleet"
 
 RESERVED = ("autonomy", "messages", ALL, FLEET)
 """Names that no agent may have: ids and commands would mean something else."""
-
-WHOLE = 10_000
-"""All cases, in the unit of a rollout."""
 
 Person = Annotated[str, AfterValidator(person), Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]

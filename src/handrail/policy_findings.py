@@ -7,9 +7,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
-from handrail.actions import Finding, Kind, Level
+from handrail.actions import WHOLE, Finding, Kind, Level
 from handrail.policy_parts import Condition, Facts, Setting
-from handrail.policy_values import WHOLE
 from handrail.rules import RuleFailed
 
 

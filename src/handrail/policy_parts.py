@@ -11,10 +11,9 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from typing_extensions import override
 
-from handrail.actions import Action, Basis, Duplicates, Level, Limit
+from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
 from handrail.policy_file import ActionDoc, RoleDoc
 from handrail.policy_guards import Tripping
-from handrail.policy_values import WHOLE
 from handrail.rules import CaseFact, Rule
 
 

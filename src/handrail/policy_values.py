@@ -18,10 +18,8 @@ from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
 from handrail import actions
+from handrail.actions import WHOLE
 from handrail.working_time import MIDNIGHT
-
-WHOLE = 10_000
-"""All cases, in the unit of a rollout: a hundredth of a percent."""
 
 WINDOWS = {
     "minute": timedelta(minutes=1),

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from pydantic import Field, ValidationError, field_validator
 
-from handrail.actions import Aware, Finding, Kind, Wire, person
+from handrail.actions import WHOLE, Aware, Finding, Kind, Wire, person
 from handrail.exceptions import HandrailError
 from handrail.ledger import AnswerRow, ReviewRow
 from handrail.policy import NobodyMayApprove
@@ -32,9 +32,6 @@ if TYPE_CHECKING:
     from handrail.ledger import Written
     from handrail.policy import Facts, Policy
     from handrail.policy_parts import Review
-
-WHOLE = 10_000
-"""Shares are given in parts of it, as in the policy."""
 
 
 class Sampling(Protocol):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from handrail.actions import WHOLE
 from handrail.details import as_code, moment, spelt_out
-from handrail.orders import WHOLE
 from handrail.stewardship import Stand, what
 
 if TYPE_CHECKING:

@@ -16,11 +16,12 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail import audit, control
+from handrail.actions import WHOLE
 from handrail.exceptions import ConfigurationError
 from handrail.humans import server_time
 from handrail.keyring import Trust
 from handrail.ledger import FLEET, Ledger, OrderRow
-from handrail.orders import WHOLE, Order, row_of, target_of
+from handrail.orders import Order, row_of, target_of
 from handrail.policy import AgentShape, Policy, PolicyFile
 from handrail.policy_parts import Setting
 from handrail.signals import LIFTED

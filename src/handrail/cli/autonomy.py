@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from rich.text import Text
 
 from handrail import autonomy, orders
-from handrail.actions import Level
+from handrail.actions import WHOLE, Level
 from handrail.cli import figures, stop, words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
 from handrail.exceptions import CaseError
-from handrail.orders import WHOLE, NoOrder, Target
+from handrail.orders import NoOrder, Target
 from handrail.proof import sign_order
 from handrail.stewardship import what
 

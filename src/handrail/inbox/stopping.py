@@ -16,11 +16,11 @@ from starlette.responses import RedirectResponse, Response
 from temporalio.service import RPCError
 
 from handrail import autonomy, control, orders
-from handrail.actions import Level
+from handrail.actions import WHOLE, Level
 from handrail.inbox.site import Site, site_of, text, to_sign_in
 from handrail.keyring import Keyring
 from handrail.ledger import FLEET
-from handrail.orders import WHOLE, NoOrder, Order, Target, row_of, target_of
+from handrail.orders import NoOrder, Order, Target, row_of, target_of
 from handrail.proof import NotProven, sign_order
 from handrail.stewardship import Stand, what
 

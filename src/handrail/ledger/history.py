@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import Kind, Level
+from handrail.actions import WHOLE, Kind, Level
 from handrail.ledger.database import Database
 from handrail.ledger.effects import EffectState
 from handrail.ledger.incidents import IncidentRow, keep
@@ -38,9 +38,6 @@ BREAKER = "breaker"
 
 FAILED, IN_DOUBT = "failed", "in_doubt"
 """The kinds of incidents that are counted under names of their own."""
-
-WHOLE = 10_000
-"""All cases, in the unit of a rollout."""
 
 _HOUR = 3_600
 _UNDO = "/undo"
