@@ -376,9 +376,8 @@ class Guards:
 
 
 def _require_in_force(policy: Policy, situation: Situation) -> None:
-    in_force = situation.policy
-    if in_force is not None and in_force.sha != policy.sha:
-        raise StalePolicy(policy, in_force.label)
+    if situation.sha not in {None, policy.sha}:
+        raise StalePolicy(policy, situation.label or "another")
 
 
 def gravest(findings: Sequence[Finding]) -> Kind:

@@ -16,7 +16,8 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Level
 from handrail.ledger import OrderRow
-from handrail.ledger.orders import live, standing
+from handrail.ledger.orders import hold
+from handrail.ledger.standing import standing
 
 T = TypeVar("T")
 
@@ -46,7 +47,8 @@ class Opened(Ledger):
 
 
 def stopping(c: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
-    stops = (order for order in standing(c, agent, case) if order.kind == "stop")
+    hold(c)
+    stops = standing(c, agent, case).stops
     return next((order for order in stops if order.step in {None, step}), None)
 
 
@@ -62,7 +64,7 @@ async def stopped(ledger: Opened, case: str = "a:1", step: str | None = "pay") -
 
 
 async def in_force(ledger: Opened, case: str | None = None) -> list[OrderRow]:
-    return list(await ledger.within(lambda c: live(c, "a", case)))
+    return list(await ledger.within(lambda c: standing(c, "a", case).orders))
 
 
 async def test_an_order_comes_back_as_it_was_given(ledger: Opened) -> None:
@@ -154,6 +156,12 @@ async def test_of_cases_only_the_one_asked_for_is_in_force(ledger: Opened) -> No
         await ledger.order(row)
     assert {row.id for row in await in_force(ledger)} == {rows[n].id for n in (0, 1, 2, 3)}
     assert {row.id for row in await in_force(ledger, "a:1")} == {rows[n].id for n in (0, 1, 3)}
+
+
+async def test_where_all_orders_are_of_other_cases_none_is_in_force(ledger: Opened) -> None:
+    await ledger.order(stop(case="a:2"))
+    assert await in_force(ledger, "a:1") == []
+    assert len(await in_force(ledger, "a:2")) == 1
 
 
 async def test_a_stop_outlives_whoever_wrote_it(url: str) -> None:

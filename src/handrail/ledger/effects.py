@@ -13,8 +13,9 @@ import sqlalchemy as sa
 from handrail.actions import Duplicates, Limit, Receipt
 from handrail.exceptions import HandrailError, NotDone
 from handrail.ledger import limits as counted
-from handrail.ledger import mandates, orders, policies, rulings, verdicts
+from handrail.ledger import mandates, orders, rulings, verdicts
 from handrail.ledger.database import Database, Insert
+from handrail.ledger.standing import Standing, standing
 from handrail.ledger.tables import effects as _effects
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
     from handrail.ledger.orders import OrderRow
-    from handrail.ledger.policies import PolicyRow
     from handrail.ledger.verdicts import VerdictRow
 
 
@@ -96,27 +96,13 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Situation:
+class Situation(Standing):
     """What a door must know before it judges, of one moment.
 
-    `effect`: what is known under the key, if anything. `orders`: the stops and levels in force
-    for its agent and case. `policy`: which version of the agent's policy is in force; None
-    before any was loaded.
+    `effect`: what is known under the key of the write, if anything, and if it was looked at.
     """
 
-    effect: EffectRow | None
-    orders: tuple[OrderRow, ...]
-    policy: PolicyRow | None
-
-    @property
-    def stops(self) -> tuple[OrderRow, ...]:
-        """The stops among its orders."""
-        return tuple(order for order in self.orders if order.kind == "stop")
-
-    @property
-    def levels(self) -> tuple[OrderRow, ...]:
-        """The levels among its orders."""
-        return tuple(order for order in self.orders if order.kind == "level")
+    effect: EffectRow | None = None
 
 
 class Stopped(HandrailError):  # says what happened, and is caught by the door
@@ -165,8 +151,9 @@ class Effects(Database):
         def transaction(connection: sa.Connection) -> Begun:
             counted.lock(connection, intent)
             # Before the intent: no stop comes between.
-            standing = orders.standing(connection, intent.agent, intent.case)
-            stop = _stop(standing, intent, ordered=ordered)
+            orders.hold(connection)
+            now = standing(connection, intent.agent, intent.case)
+            stop = _stop(now, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
                 return Begun(before, stop)
@@ -175,8 +162,8 @@ class Effects(Database):
             if stop is not None:
                 raise stop
             if levels is not None:
-                _still(connection, intent, levels, standing)
-            known = counted.within(connection, intent, limits)
+                _still(now, intent, levels)
+            known = counted.within(connection, intent, limits, counted=now.counted)
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
             if verdict is not None:
@@ -198,8 +185,9 @@ class Effects(Database):
         """
 
         def look(connection: sa.Connection) -> None:
-            standing = orders.standing(connection, intent.agent, intent.case)
-            stop = _stop(standing, intent, ordered=ordered)
+            orders.hold(connection)
+            now = standing(connection, intent.agent, intent.case)
+            stop = _stop(now, intent, ordered=ordered)
             if stop is not None:
                 raise stop
 
@@ -236,10 +224,13 @@ class Effects(Database):
             effect = None
             if key is not None:
                 effect = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
+            now = standing(connection, agent, case)
             return Situation(
+                now.orders,
+                now.label,
+                now.sha,
+                counted=now.counted,
                 effect=None if effect is None else _row(effect),
-                orders=orders.live(connection, agent, case),
-                policy=policies.in_force(connection, agent),
             )
 
         return await self._run(look)
@@ -396,25 +387,22 @@ def _values(intent: Intent) -> dict[str, Any]:
     }
 
 
-def _still(
-    connection: sa.Connection, intent: Intent, levels: frozenset[str], standing: Sequence[OrderRow]
-) -> None:
+def _still(now: Standing, intent: Intent, levels: frozenset[str]) -> None:
     """See that what an intent was judged by is in force still.
 
     Raises:
         NotDone: if it is not.
     """
-    if levels != frozenset(order.id for order in standing if order.kind == "level"):
+    if levels != frozenset(order.id for order in now.levels):
         raise NotDone("its level was changed while it was judged; it is judged anew")
-    if policies.label_in_force(connection, intent.agent) not in {None, intent.policy}:
+    if now.label not in {None, intent.policy}:
         raise NotDone("its policy was changed while it was judged; it is judged anew")
 
 
-def _stop(standing: Sequence[OrderRow], intent: Intent, *, ordered: bool) -> Stopped | None:
+def _stop(now: Standing, intent: Intent, *, ordered: bool) -> Stopped | None:
     """The stop that forbids a write. What a human orders back only one of its own step does."""
     steps = {intent.step} if ordered else {None, intent.step}
-    stops = (order for order in standing if order.kind == "stop" and order.step in steps)
-    return next(map(Stopped, stops), None)
+    return next((Stopped(stop) for stop in now.stops if stop.step in steps), None)
 
 
 _insert = Insert(_effects)

@@ -119,21 +119,26 @@ def counting_of(limit: Limit) -> Counting:
 class Known:
     """What was looked at of the counting of one intent, so that it is looked at once."""
 
-    def __init__(self, connection: sa.Connection, intent: Intent) -> None:
+    def __init__(self, connection: sa.Connection, intent: Intent, *, counted: bool = True) -> None:
+        """`counted`: whether anything is counted of what its agent does."""
         steps = (intent.step, _ALL)
-        found = counting.counters_of(connection, intent.agent, *steps)
+        found = counting.counters_of(connection, intent.agent, *steps) if counted else []
         self.counters = {(each.step, each.name): each for each in found}
         self.lasts: dict[tuple[int, str], Last | None] = {}
 
 
-def within(connection: sa.Connection, intent: Intent, limits: Sequence[Limit]) -> Known:
+def within(
+    connection: sa.Connection, intent: Intent, limits: Sequence[Limit], *, counted: bool = True
+) -> Known:
     """See that an intent exceeds no limit. Hold the lock (`lock`), and `count` it afterwards.
+
+    `counted`: whether anything is counted of what its agent does.
 
     Raises:
         OverLimit: if it would, or if it cannot be counted.
     """
     now, action = datetime.now(UTC), intent.action
-    known = Known(connection, intent)
+    known = Known(connection, intent, counted=counted)
     for what, same in together(action, limits).items():
         amount, group = measured(what, same[0], action, intent.evidence)
         longest = max(each.window for each in same)

@@ -95,7 +95,7 @@ class Orders(Database):
             query = query.where(_orders.c.agent.in_((agent, FLEET)))
         if live:
             query = query.where(_orders.c.ended.is_(None))
-        return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+        return await self._run(lambda c: [row_of(found) for found in c.execute(query).mappings()])
 
     async def order_of(self, order_id: str) -> OrderRow | None:
         """One order, in force or not."""
@@ -106,7 +106,7 @@ def order_in(connection: sa.Connection, order_id: str) -> OrderRow | None:
     """One order, in force or not, in the transaction of whoever calls."""
     query = _SELECT.where(_orders.c.id == order_id)
     found = connection.execute(query).mappings().one_or_none()
-    return None if found is None else _row(found)
+    return None if found is None else row_of(found)
 
 
 def give(connection: sa.Connection, row: OrderRow) -> bool:
@@ -125,39 +125,23 @@ def give(connection: sa.Connection, row: OrderRow) -> bool:
     return _insert(connection, values)
 
 
-def standing(connection: sa.Connection, agent: str, case: str) -> tuple[OrderRow, ...]:
-    """The orders in force for a case, the oldest first, in the transaction of its intent.
-
-    No stop comes between this answer and the end of that transaction: call it before the
-    intent is written. Signed or not, each stop counts.
-    """
+def hold(connection: sa.Connection) -> None:
+    """Let no stop come between now and the end of the transaction: call it before an intent."""
     if connection.dialect.name != "sqlite":
         # SQLite has one writer at a time anyway.
         connection.execute(_SHARED)
-    return live(connection, agent, case)
 
 
-def live(connection: sa.Connection, agent: str, case: str | None = None) -> tuple[OrderRow, ...]:
-    """The stops and levels in force for an agent, the oldest first; of cases only `case`'s.
-
-    Without a `case` those of all its cases.
-    """
-    statement = _LIVE if case is None else _LIVE_OF_CASE
-    given = {"b_agent": agent, "b_case": case}
-    return tuple(_row(found) for found in connection.execute(statement, given).mappings())
-
+in_force = sa.and_(
+    sa.or_(_orders.c.agent == sa.bindparam("b_agent"), _orders.c.agent == FLEET),
+    _orders.c.ended.is_(None),
+)
+"""That an order is for the agent `b_agent`, and in force."""
 
 _EXCLUSIVE = sa.select(sa.func.pg_advisory_xact_lock(_STOP_LOCK))
 _SHARED = sa.select(sa.func.pg_advisory_xact_lock_shared(_STOP_LOCK))
 _insert = Insert(_orders)
 _SELECT = sa.select(_orders).order_by(_orders.c.at, _orders.c.id)
-_IN_FORCE = _SELECT.where(
-    sa.or_(_orders.c.agent == sa.bindparam("b_agent"), _orders.c.agent == FLEET),
-    _orders.c.ended.is_(None),
-)
-_THIS_CASE = sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))
-_LIVE = _IN_FORCE
-_LIVE_OF_CASE = _IN_FORCE.where(_THIS_CASE)
 _LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
     _orders.c.agent == sa.bindparam("b_agent"),
     _orders.c.kind == "level",
@@ -190,7 +174,8 @@ def _values(row: OrderRow) -> dict[str, Any]:
     }
 
 
-def _row(found: Any) -> OrderRow:
+def row_of(found: Any) -> OrderRow:
+    """An order as a row has it, by the names of its columns."""
     return OrderRow(
         id=found["id"],
         kind=found["kind"],

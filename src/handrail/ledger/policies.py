@@ -78,18 +78,13 @@ def in_force(connection: sa.Connection, agent: str) -> PolicyRow | None:
     A file that changed without another version is in force when a worker has loaded it; a
     worker with an older version can never bring that back.
     """
-    found = connection.execute(_ALL.limit(1), {"b_agent": agent}).mappings().one_or_none()
+    found = connection.execute(latest, {"b_agent": agent}).mappings().one_or_none()
     return None if found is None else _row(found)
 
 
 def _begins(text: str, whole: str) -> bool:
     text, whole = text.rstrip(), whole.rstrip()
     return len(text) < len(whole) and whole.startswith(text)
-
-
-def label_in_force(connection: sa.Connection, agent: str) -> str | None:
-    """The label of the policy in force; None before any was loaded."""
-    return connection.execute(_LABEL, {"b_agent": agent}).scalar()
 
 
 def _row(found: Any) -> PolicyRow:
@@ -110,7 +105,9 @@ _ALL = (
     .where(_policies.c.agent == sa.bindparam("b_agent"))
     .order_by(_policies.c.version.desc(), _policies.c.loaded.desc(), _policies.c.sha)
 )
-_LABEL = _ALL.with_only_columns(_policies.c.label).limit(1)
+latest = _ALL.limit(1)
+"""The policy in force of the agent `b_agent`."""
+
 _LOADED = (
     sa.update(_policies)
     .where(_policies.c.agent == sa.bindparam("b_agent"), _policies.c.sha == sa.bindparam("b_sha"))
