@@ -8,6 +8,7 @@ keeps what it said and did.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio import activity
 
-from handrail import audit, control, tracing
+from handrail import audit, clock, control, tracing
 from handrail.actions import (
     Action,
     Answer,
@@ -44,7 +45,7 @@ from handrail.books import Books
 from handrail.boundaries import reached
 from handrail.calls import Call
 from handrail.checks import Check
-from handrail.effects import Cleared, Doubt, KeyUsed, as_current, once
+from handrail.effects import BegunBefore, Cleared, Doubt, KeyUsed, as_current, once
 from handrail.exceptions import Final, StepError
 from handrail.gate import GateKind
 from handrail.guards import Guards, Judged, Matter, duplicate, over_limit, verdict_of
@@ -54,6 +55,7 @@ from handrail.ledger import (
     Duplicate,
     EffectState,
     Ledger,
+    Outdated,
     OverLimit,
     Situation,
     Stopped,
@@ -237,41 +239,65 @@ class Door:
             ApplicationError: if the write is to be tried again, or can never work.
         """
         reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
-        clock = asyncio.get_running_loop().time
-        began = clock()
+        now = asyncio.get_running_loop().time
+        began = now()
         answer = await self._write(step, action, attempt)
-        took = timedelta(seconds=clock() - began)
+        took = timedelta(seconds=now() - began)
         audit.effect(self.agent, step.name, attempt, answer, took=took)
         reached("write:answering", attempt.case)
         return answer
 
     async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+        clock.require_right_clock()
         policy = self.policy.current()
-        situation = await self.guards.situation(policy, attempt.case, attempt.key)
         facts = self._facts(step.name, action, attempt)
-        levels = frozenset(order.id for order in situation.levels)
-        matter = Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
-        judged = _as_begun(matter, situation)
-        # What was let pass once and may have happened is finished, not judged again: its own
-        # traces in the world would refuse it. A stop is looked at all the same, right before it.
-        begun = _begun(situation, facts, attempt)
-        if not begun:
-            stopped = self.guards.stopped(matter, situation)
-            if stopped is not None:
-                return _stopped(judged.verdict, stopped)
-            judged = await self.guards.judge(matter)
+        lately, matter, judged = None, None, None
+        if _is_new(attempt):
+            # As nearly all are. It is judged by what was known a moment ago, and the transaction
+            # of its intent confirms that.
+            lately = await self.guards.lately(policy, attempt.case)
+            matter = self._matter(policy, facts, attempt, lately)
+            judged = await self.guards.judged(matter, lately)
+            if judged.passes:
+                with contextlib.suppress(BegunBefore, Outdated):
+                    return await self._passed(step, matter, judged, seen=False)
+        situation = await self.guards.situation(policy, attempt.case, attempt.key)
+        if matter is None or judged is None or situation != lately:
+            matter = self._matter(policy, facts, attempt, situation)
+            judged = await self.guards.judged(matter, situation)
+        if judged.passes:
+            return await self._passed(step, matter, judged)
+        if judged.stopped is not None:
+            return _stopped(judged.verdict, judged.stopped)
         reached("write:judged", attempt.case)
         if judged.pilot:
             await self.books.keep(matter, judged.verdict, pilot=True)
             return _recorded(judged.verdict)
-        if judged.verdict.kind is not Kind.PASS:
-            return await self._not_passed(matter, judged.verdict)
-        if not await self.humans.answered(policy, facts, attempt):
+        return await self._not_passed(matter, judged.verdict)
+
+    def _matter(
+        self, policy: Policy, facts: Facts, attempt: Attempt, situation: Situation
+    ) -> Matter:
+        levels = frozenset(order.id for order in situation.levels)
+        return Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
+
+    async def _passed(
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool = True
+    ) -> Answer:
+        """Make the effect of what was let pass. `seen`: it is known whether it had begun before.
+
+        Raises:
+            BegunBefore: if it had, and that was not known.
+            Outdated: if what it was judged by is not so any more.
+        """
+        facts, attempt = matter.facts, matter.attempt
+        reached("write:judged", attempt.case)
+        if not await self.humans.answered(matter.policy, facts, attempt):
             # Nobody who may has really said it: it is as if nobody had been asked.
             matter = replace(matter, attempt=attempt.model_copy(update={"doubt": None}))
-        if not begun:
-            audit.verdict(self.agent, step.name, attempt, judged.verdict, action=action)
-        answer = await self._once(step, matter, judged, begun=begun)
+        if not judged.begun:
+            audit.verdict(self.agent, step.name, attempt, judged.verdict, action=facts.action)
+        answer = await self._once(step, matter, judged, seen=seen)
         return await self._afterwards(step, matter, judged, answer)
 
     async def _not_passed(self, matter: Matter, verdict: Verdict) -> Answer:
@@ -280,10 +306,10 @@ class Door:
         return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
 
     async def _once(  # one write and the verdict on it
-        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, begun: bool
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool
     ) -> Answer:
         verdict, attempt = judged.verdict, matter.attempt
-        cleared = self._cleared(matter, judged, begun=begun)
+        cleared = self._cleared(matter, judged, seen=seen)
         try:
             done = await once(self.ledger, step, matter.facts.action, attempt, cleared)
         except Stopped as stopped:
@@ -296,7 +322,7 @@ class Door:
         except Duplicate as found:
             again = await self.guards.held(matter, [*verdict.findings, duplicate(found)])
             if again.verdict.kind is Kind.PASS:
-                return await self._once(step, matter, again, begun=begun)
+                return await self._once(step, matter, again, seen=seen)
             return await self._not_passed(matter, again.verdict)
         except KeyUsed as used:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
@@ -320,18 +346,19 @@ class Door:
         row = await self.ledger.effect(attempt.key)
         return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
-    def _cleared(self, matter: Matter, judged: Judged, *, begun: bool) -> Cleared:
+    def _cleared(self, matter: Matter, judged: Judged, *, seen: bool) -> Cleared:
         return Cleared(
             agent=self.agent,
             policy=matter.policy.label,
             limits=matter.policy.limits(matter.facts.step),
             duplicates=judged.duplicates,
             leave=judged.leave,
-            verdict=None if begun else self.books.row(matter, judged.verdict),
+            verdict=None if judged.begun else self.books.row(matter, judged.verdict),
             alone=None if matter.attempt.undoes else judged.alone,
             share=self.books.share(matter, judged),
             ordered=matter.attempt.ordered,
-            resumed=begun,
+            resumed=judged.begun,
+            seen=seen,
             levels=matter.levels,
         )
 
@@ -413,20 +440,10 @@ class Door:
         return halted or self.guards.piloting(policy, situation)
 
 
-def _begun(situation: Situation, facts: Facts, attempt: Attempt) -> bool:
-    """Whether it was let pass before, and may have happened."""
-    if digest_of(facts.step, facts.action.model_dump(mode="json")) != attempt.digest:
-        return False  # it brings another action than it says: that was never let pass
-    row = situation.effect
-    return row is not None and row.state is not EffectState.NOT_DONE
-
-
-def _as_begun(matter: Matter, situation: Situation) -> Judged:
-    """What was judged of a write that was begun before: with or without a human, say."""
-    row = situation.effect
-    if row is None:
-        return Judged(verdict_of(matter, []), alone=False)
-    return Judged(verdict_of(matter, []), alone=bool(row.alone), share=row.share)
+def _is_new(attempt: Attempt) -> bool:
+    """Whether nothing says that it may have begun before."""
+    first = activity.in_activity() and activity.info().attempt == 1
+    return first and attempt.undoes is None and attempt.doubt is None
 
 
 def _stopped(verdict: Verdict, why: str) -> Answer:

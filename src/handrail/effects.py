@@ -87,8 +87,8 @@ class Cleared:
     `limits` and `duplicates` are looked at once more in the transaction of its intent, and
     `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
     reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
-    forbid. `resumed`: it had begun before, and was not judged again. `levels`: the
-    orders of a level under which it was judged.
+    forbid. `resumed`: it had begun before, and was not judged again. `seen`: whether it had is
+    known. `levels`: the orders of a level under which it was judged.
     """
 
     agent: str
@@ -101,11 +101,16 @@ class Cleared:
     share: float | None = None
     ordered: bool = False
     resumed: bool = False
+    seen: bool = True
     levels: frozenset[str] | None = None
 
 
 class KeyUsed(HandrailError):
     """The key of this write was used for another action, or what it did was taken back."""
+
+
+class BegunBefore(HandrailError):
+    """The write had begun before, which was not known when it was judged."""
 
 
 class BadResult(HandrailError):
@@ -139,6 +144,8 @@ async def once(
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
         MandateSpent: if a standing approval was used up meanwhile; call again.
+        BegunBefore: if it had begun before, and that was not `seen`; judge it as begun.
+        Outdated: if what it was judged by is not so any more; judge it anew.
         KeyUsed: if the key has been used for another action, or its effect was taken back.
         Stopped: if a stop is in force; nothing was done now.
         OverLimit: if a limit would be exceeded; nothing was done.
@@ -176,6 +183,8 @@ async def _once(writer: _Writer) -> Receipt | Doubt:
     reached("write:after-intent", attempt.case)
     if before is None:
         return await writer.perform(first=True)
+    if not cleared.seen:
+        raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
     if before.state is EffectState.TAKEN_BACK:
         raise KeyUsed(f"{step.name} is taken back, and is not begun any more")
     if before.digest != attempt.digest:

@@ -35,7 +35,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from handrail import clock, control, tracing
+from handrail import control, tracing
 from handrail.actions import (
     Action,
     Attempt,
@@ -51,7 +51,7 @@ from handrail.checks import Check, look
 from handrail.effects import Leave
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.humans import Humans, server_time
-from handrail.ledger import Duplicate, Intent, Ledger, OverLimit, Situation
+from handrail.ledger import Duplicate, EffectState, Intent, Ledger, OverLimit, Situation
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
 from handrail.watching import Watch
 
@@ -90,8 +90,9 @@ class Judged:
     """A verdict, and what came of it.
 
     `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
-    it is only recorded. `duplicates`: what the intent must still be held against. `share`: with
-    what chance it is reviewed, of a write that had begun before.
+    it is only recorded. `duplicates`: what the intent must still be held against. `begun`: it
+    had begun before, and was not judged again; then `share`: with what chance it is reviewed.
+    `stopped`: why nothing is written now, if somebody has stopped it.
     """
 
     verdict: Verdict
@@ -99,7 +100,15 @@ class Judged:
     alone: bool = True
     pilot: bool = False
     duplicates: Duplicates | None = None
+    begun: bool = False
     share: float | None = None
+    stopped: str | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether its effect is to be made."""
+        passed = self.verdict.kind is Kind.PASS
+        return passed and not self.pilot and self.stopped is None
 
     @property
     def unusual(self) -> bool:
@@ -138,18 +147,18 @@ class Guards:
 
         Raises:
             StalePolicy: if the worker's policy is not the one in force.
-            ClockWrong: if limits would be counted by a wrong clock.
             LedgerUnavailable: if the ledger cannot be used.
         """
-        if key is not None:
-            clock.require_right_clock()
         await self._announce(policy)
         found = await self.ledger.situation(self.agent, case, key)
         _require_in_force(policy, found)
         return found
 
     async def lately(self, policy: Policy, case: str) -> Situation:
-        """As `situation`, of at most `LATELY` ago: for what is advice, and for what is only told.
+        """As `situation` without a key, of at most `LATELY` ago.
+
+        It is for what is advice, for what is only told, and for what the intent of a write
+        confirms.
 
         Raises:
             StalePolicy: if the worker's policy was not the one in force then.
@@ -228,11 +237,25 @@ class Guards:
             *policy.rules(facts),
         ]
 
+    async def judged(self, matter: Matter, situation: Situation) -> Judged:
+        """What comes of one attempt as things stand.
+
+        What was let pass once and may have happened is finished, not judged again: its own
+        traces in the world would refuse it. A stop is looked at all the same, right before it.
+        """
+        if _begun(matter, situation):
+            row, verdict = situation.effect, verdict_of(matter, [])
+            assert row is not None  # noqa: S101  # or it had not begun
+            return Judged(verdict, alone=bool(row.alone), begun=True, share=row.share)
+        stopped = self.stopped(matter, situation)
+        if stopped is not None:
+            return Judged(verdict_of(matter, []), alone=False, stopped=stopped)
+        return await self.judge(matter)
+
     async def judge(self, matter: Matter) -> Judged:
         """The verdict on one attempt, with the rulings it brings."""
         policy, facts, attempt = matter.policy, matter.facts, matter.attempt
-        given = facts.action.model_dump(mode="json")
-        if digest_of(facts.step, given) != attempt.digest:
+        if not _is_itself(matter):
             why = "the action is not the one that was decided and ruled on"
             finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
             return Judged(verdict_of(matter, [finding]))
@@ -378,6 +401,19 @@ class Guards:
 def _require_in_force(policy: Policy, situation: Situation) -> None:
     if situation.sha not in {None, policy.sha}:
         raise StalePolicy(policy, situation.label or "another")
+
+
+def _begun(matter: Matter, situation: Situation) -> bool:
+    """Whether it was let pass before, and may have happened."""
+    row = situation.effect
+    # One that brings another action than it says was never let pass.
+    return row is not None and row.state is not EffectState.NOT_DONE and _is_itself(matter)
+
+
+def _is_itself(matter: Matter) -> bool:
+    """Whether the action is the one that was decided and ruled on."""
+    given = matter.facts.action.model_dump(mode="json")
+    return digest_of(matter.facts.step, given) == matter.attempt.digest
 
 
 def gravest(findings: Sequence[Finding]) -> Kind:

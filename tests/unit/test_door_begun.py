@@ -12,7 +12,7 @@ from temporalio.testing import ActivityEnvironment
 from handrail import Action, Effect, Ledger, NotDone, check, write
 from handrail.actions import AnswerKind, Attempt, Level, digest_of
 from handrail.door import Door
-from handrail.ledger import Intent, OrderRow, Stopped
+from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 
 PAID: list[int] = []
@@ -90,16 +90,19 @@ async def test_what_had_begun_and_did_not_happen_after_all_is_judged_anew(
 
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, "situation", overtaken)
+            env = ActivityEnvironment()
+            env.info = replace(env.info, attempt=2)
             with pytest.raises(NotDone, match="judged anew"):
-                await run(door.write, pay, Pay(amount=50), attempt)
+                await env.run(door.write, pay, Pay(amount=50), attempt)
         answer = await run(door.write, pay, Pay(amount=50), attempt)
     assert answer.kind is AnswerKind.REFUSED
     assert PAID == [50]
 
 
+@pytest.mark.parametrize("tried", [1, 2])
 @pytest.mark.parametrize("level", [Level.STOP, Level.PILOT])
 async def test_a_level_that_is_lowered_while_a_check_runs_is_in_force_for_that_write(
-    tmp_path: Path, level: Level
+    tmp_path: Path, level: Level, tried: int
 ) -> None:
     PAID.clear()
     (tmp_path / "payers.yaml").write_text(POLICY)
@@ -115,10 +118,12 @@ async def test_a_level_that_is_lowered_while_a_check_runs_is_in_force_for_that_w
 
         file = PolicyFile(tmp_path / "payers.yaml", SHAPE)
         door = Door("payers", SHAPE, [pay], file, ledger, [slow])
-        run = ActivityEnvironment().run
-        with pytest.raises(NotDone, match="judged anew"):
-            await run(door.write, pay, Pay(amount=5), attempt)
-        answer = await run(door.write, pay, Pay(amount=5), attempt)
+        env = ActivityEnvironment()
+        env.info = replace(env.info, attempt=tried)
+        if tried > 1:
+            with pytest.raises(Outdated, match="judged anew"):
+                await env.run(door.write, pay, Pay(amount=5), attempt)
+        answer = await env.run(door.write, pay, Pay(amount=5), attempt)
     wanted = AnswerKind.STOPPED if level is Level.STOP else AnswerKind.PILOT
     assert (answer.kind, PAID) == (wanted, [])
 

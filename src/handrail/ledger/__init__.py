@@ -11,6 +11,7 @@ from handrail.ledger.effects import (
     EffectRow,
     EffectState,
     Intent,
+    Outdated,
     Situation,
     Stopped,
 )
@@ -41,6 +42,7 @@ __all__ = [
     "MandateRow",
     "MandateSpent",
     "OrderRow",
+    "Outdated",
     "OverLimit",
     "PolicyRow",
     "ReviewRow",

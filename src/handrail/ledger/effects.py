@@ -114,6 +114,10 @@ class Stopped(HandrailError):  # says what happened, and is caught by the door
         super().__init__(f"the stop {order.id} is in force")
 
 
+class Outdated(NotDone):  # says what happened, and is caught by the door
+    """What a write was judged by is not so any more; nothing was recorded."""
+
+
 class Effects(Database):
     """The effects of a ledger."""
 
@@ -138,8 +142,8 @@ class Effects(Database):
         it now, because it had begun. `levels`: the ids of the levels under which it was judged.
 
         Raises:
-            NotDone: if it must be judged anew: the levels, or with them the policy in force, are
-                others by now, or it is `resumed` and known not to have happened.
+            Outdated: if the levels, or with them the policy in force, are others by now.
+            NotDone: if it is `resumed` and known not to have happened; judge it anew.
             Stopped: if a stop is in force that forbids it; the same.
             Duplicate: if `duplicates` finds the like done before; the same.
             OverLimit: if a limit would be exceeded; nothing is recorded.
@@ -391,12 +395,12 @@ def _still(now: Standing, intent: Intent, levels: frozenset[str]) -> None:
     """See that what an intent was judged by is in force still.
 
     Raises:
-        NotDone: if it is not.
+        Outdated: if it is not.
     """
     if levels != frozenset(order.id for order in now.levels):
-        raise NotDone("its level was changed while it was judged; it is judged anew")
+        raise Outdated("its level was changed while it was judged; it is judged anew")
     if now.label not in {None, intent.policy}:
-        raise NotDone("its policy was changed while it was judged; it is judged anew")
+        raise Outdated("its policy was changed while it was judged; it is judged anew")
 
 
 def _stop(now: Standing, intent: Intent, *, ordered: bool) -> Stopped | None:
