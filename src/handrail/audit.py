@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 import structlog
 from temporalio import activity
 
+from handrail import logs
 from handrail.actions import DIGEST_PREFIX, AnswerKind, Kind
-from handrail.logs import MASKED, ours
 from handrail.masking import masker
 
 if TYPE_CHECKING:
@@ -287,9 +287,10 @@ def _say(
 
 
 def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
+    if logs.put_masked(event, severity, fields):
+        return
     if structlog.is_configured():
-        known = {MASKED: True} if ours() else {}
-        getattr(structlog.get_logger(LOGGER), severity)(event, **fields, **known)
+        getattr(structlog.get_logger(LOGGER), severity)(event, **fields)
         return
     log = logging.getLogger(LOGGER)
     level = logging.WARNING if severity == "warning" else logging.INFO

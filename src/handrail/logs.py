@@ -26,7 +26,7 @@ from typing_extensions import override
 from handrail.masking import Masker, key_in, masker, use
 
 if TYPE_CHECKING:
-    from collections.abc import MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping
     from pathlib import Path
     from typing import Any
 
@@ -126,24 +126,26 @@ _NAMES = (
 )
 _IDS = frozenset(_NAMES.split())
 _LONG = {"event": 4_000, "exception": 40_000, "stack": 40_000}
+_APART = re.compile(r"""[\s="']""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-MASKED = "_masked"
-"""Marks an event whose fields were masked by whoever made it, better than by their names."""
-
-_ours = False
+_direct: Callable[[str, str, Mapping[str, Any]], None] | None = None
 
 
-def ours() -> bool:
-    """Whether `configure` has set up the logs of this process, so that `MASKED` is understood."""
-    return _ours
+def put_masked(event: str, level: str, fields: Mapping[str, Any]) -> bool:
+    """Write a line whose fields were masked by whoever made it, better than by their names.
+
+    False, with nothing written, where `configure` has not set up the logs of this process.
+    """
+    if _direct is None or not structlog.is_configured():
+        return False
+    _direct(event, level, fields)
+    return True
 
 
 def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask every field by its name and its form. A field that cannot be is left out."""
-    if event.pop(MASKED, None) is True:
-        return event
     for name, value in list(event.items()):
         if name in {"exc_info", "_record", "_from_structlog"}:
             continue
@@ -164,12 +166,29 @@ def _masked(name: str, value: Any) -> Any:
     return masker().value(value, name)
 
 
+def _harmless(text: str) -> str:
+    return _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
 def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Without what would drive a terminal instead of being read on it."""
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], value)
+            event[name] = _harmless(value)
     return event
+
+
+def _line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
+    """What `ConsoleRenderer` makes of an event without colours, at a fraction of its cost."""
+    head = f"{event.pop('timestamp')} [{event.pop('level'):<8}] {event.pop('event')}"
+    below = [event.pop(name) for name in ("stack", "exception") if name in event]
+    fields = [f"{name}={_in_line(value)}" for name, value in event.items()]
+    return _harmless("\n".join([" ".join([head, *fields]), *map(str, below)]))
+
+
+def _in_line(value: Any) -> str:
+    plain = isinstance(value, str) and not _APART.search(value)
+    return value if plain else repr(value)
 
 
 def mask_with(keys: Path, key: str | None, *, clear: bool) -> None:
@@ -183,16 +202,16 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     Standard logging is taken from warnings on; Handrail's own events, whichever way they were
     logged, from info on. All of it is masked.
     """
-    global _ours  # noqa: PLW0603  # one process, one log
-    _ours = True
+    global _direct  # noqa: PLW0603  # one process, one log
     lines = Lines(fd, size)
+    render, stamp = _render(style, fd), structlog.processors.TimeStamper(fmt="iso", utc=True)
     before: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        stamp,
     ]
     # Errors as text first: what every variable held is never shown, and the rest masked.
-    last: list[Processor] = [structlog.processors.format_exc_info, _mask, *_render(style, fd)]
+    last: list[Processor] = [structlog.processors.format_exc_info, _mask, *render]
     structlog.configure(
         processors=[*before, *last],
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
@@ -203,6 +222,14 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     formatter = structlog.stdlib.ProcessorFormatter(
         foreign_pre_chain=[*before, structlog.stdlib.ExtraAdder()], processors=[strip, *last]
     )
+
+    def direct(event: str, level: str, fields: Mapping[str, Any]) -> None:
+        made: Any = stamp(None, level, {**fields, "event": event, "level": level})
+        for each in render:
+            made = each(None, level, made)
+        lines.put(made)
+
+    _direct = direct
     root = logging.getLogger()
     root.handlers = [_Handler(lines, formatter)]
     root.setLevel(logging.WARNING)
@@ -213,8 +240,10 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
 def _render(style: Literal["console", "json"], fd: int) -> list[Processor]:
     if style == "json":
         return [structlog.processors.JSONRenderer()]
+    if not os.isatty(fd):
+        return [_line]
     plain = structlog.dev.plain_traceback
     console = structlog.dev.ConsoleRenderer(
-        colors=os.isatty(fd), pad_event_to=0, exception_formatter=plain
+        sort_keys=False, pad_event_to=0, exception_formatter=plain
     )
     return [_plain, console]

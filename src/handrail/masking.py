@@ -8,6 +8,7 @@ that lines can be joined, and only who has the key could try out whose it is. Se
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import hmac
 import os
@@ -17,6 +18,7 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
+from itertools import islice
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, cast
 from uuid import UUID
@@ -60,6 +62,8 @@ class Masker:
 
     def text(self, text: str, *, most: int = LONGEST) -> str:
         """A text without what has the form of personal data or of a secret, cut at `most`."""
+        if not text:
+            return ""
         shown = self._without(text[:_READ], find)
         if len(text) > _READ:
             shown = shown[:-64]  # what stood across the cut may not have been known for it
@@ -109,14 +113,10 @@ class Masker:
         return self._leaf(value, kind)
 
     def _model(self, model: BaseModel, kind: str, depth: int) -> JsonValue:
-        fields = type(model).model_fields
-        named = {
-            name: (value, _declared(fields[name]) if name in fields else "")
-            for name, value in model
-        }
+        declared = _declared(type(model))
         return {
-            name: self._value(value, given or _within(kind, name), depth - 1)
-            for name, (value, given) in list(named.items())[:MOST]
+            name: self._value(value, declared.get(name) or _within(kind, name), depth - 1)
+            for name, value in islice(model, MOST)
         }
 
     def _mapping(self, given: Mapping[Any, Any], kind: str, depth: int) -> JsonValue:
@@ -190,6 +190,7 @@ _KINDS = {
 _WORDS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
+@functools.lru_cache(maxsize=4_096)
 def _kind_of(field: str) -> str:
     """What a field holds by its name; empty when the name says nothing."""
     words = [word.lower() for word in _WORDS.findall(field[:100])]
@@ -204,7 +205,13 @@ def _within(kind: str, field: str) -> str:
     return own if not kind or own in {SECRET, _UNTRUSTED} else kind
 
 
-def _declared(field: Any) -> str:
+@functools.lru_cache(maxsize=1_024)
+def _declared(model: type[BaseModel]) -> Mapping[str, str]:
+    """What the declarations of a model say of its fields, by their names."""
+    return {name: _as_declared(field) for name, field in model.model_fields.items()}
+
+
+def _as_declared(field: Any) -> str:
     """`personal` where the declaration says so, at any depth of its type."""
     metadata: Sequence[Any] = field.metadata
     if any(mark is Personal or isinstance(mark, Personal) for mark in metadata):

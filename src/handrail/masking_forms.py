@@ -6,6 +6,7 @@ and postal addresses have no form: they are masked where a field says that it ho
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from itertools import pairwise
@@ -85,9 +86,10 @@ def find(text: str) -> list[Found]:
     return list(_apart([*_secrets(text), *ibans(text), *mails(text), *_numbers(text)]))
 
 
-def find_in_id(text: str) -> list[Found]:
+@functools.lru_cache(maxsize=1_024)
+def find_in_id(text: str) -> tuple[Found, ...]:
     """The same for ids, whose digits look like cards and telephones: mail and IBAN alone."""
-    return list(_apart([*ibans(text), *mails(text)]))
+    return tuple(_apart([*ibans(text), *mails(text)]))
 
 
 def ibans(text: str) -> Iterator[Found]:
