@@ -281,21 +281,22 @@ class Guards:
         policy, facts, attempt = matter.policy, matter.facts, matter.attempt
         now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
         try:
-            asks = policy.asks(findings, facts, now, await self.humans.deputies(now), barred=barred)
+            asks = policy.asks(findings, facts, now, barred=barred)
         except NobodyMayApprove as nobody:
             finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
             return Judged(verdict_of(matter, [*findings, finding]), alone=False)
         voices = await self.humans.voices(policy, facts, attempt)
         lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
-        verdict = verdict_of(matter, findings).model_copy(update={"asks": asks})
+        verdict = verdict_of(matter, findings)
         if not lacking:
-            passed = verdict.model_copy(update={"kind": Kind.PASS, "asks": ()})
+            passed = verdict.model_copy(update={"kind": Kind.PASS})
             return Judged(passed, voices.leave, alone=False)
-        stages = [stage for ask in asks for stage in ask.stages]
+        mandates = await self.humans.mandates(now)
+        roles = {stage.role for ask in asks for stage in ask.stages}
         undo = self.shape.writes[facts.step].undo is not None
         approvals, used = list(voices.approvals), list[tuple[str, int]]()
-        for approval, given in await self.humans.standing_approvals(
-            facts, findings, stages, undo=undo
+        for approval, given in self.humans.standing_approvals(
+            mandates, facts, findings, roles, undo=undo
         ):
             approvals.append(approval)
             used.append((given.mandate.id, given.mandate.uses or 0))
@@ -304,9 +305,12 @@ class Guards:
             if not policy.unsatisfied(asks, approvals, facts, now, barred):
                 leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
                 passed = {"kind": Kind.PASS, "findings": tuple(findings)}
-                return Judged(verdict.model_copy(update={"asks": (), **passed}), leave, alone=False)
+                return Judged(verdict.model_copy(update=passed), leave, alone=False)
         more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
+        # Who stands in for whom is only shown: what somebody said in another's place is proven.
+        standing = self.humans.deputies(mandates, now)
         held = {
+            "asks": policy.asks(findings, facts, now, standing, barred=barred),
             "findings": (*verdict.findings, *(more if attempt.rulings else ())),
             "terms": self._terms(matter),
             "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,

@@ -7,8 +7,8 @@ itself comes along, and is proven here again in the moment of the write.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -27,7 +27,6 @@ from handrail.actions import (
     Proving,
     Ruled,
     Ruling,
-    Stage,
     Terms,
     Verb,
     Verdict,
@@ -90,7 +89,7 @@ class Humans:
             LedgerUnavailable: if the ledger cannot be written.
         """
         now, keys = server_time(), self.trust.keys()
-        deputies = delegations(await self._mandates(now, keys), self.agent, now)
+        deputies = delegations(await self.mandates(now), self.agent, now)
         judge = _Judge(policy, facts, proving, deputies)
         proofs: list[Proof] = []
         rows: list[RulingRow] = []
@@ -135,9 +134,20 @@ class Humans:
 
     # What the door asks at the write
 
-    async def deputies(self, now: datetime) -> Mapping[str, Sequence[str]]:
+    async def mandates(self, now: datetime) -> list[Given]:
+        """The mandates in force whose signature is good. A forged or altered one is none."""
+        keys, found = self.trust.keys(), list[Given]()
+        for row in await self.ledger.mandates(self.agent, now):
+            try:
+                each = given(row.id, *verify_mandate(row.text, keys, now))
+            except (NotProven, NoMandate):
+                continue
+            found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
+        return found
+
+    def deputies(self, mandates: Sequence[Given], now: datetime) -> Mapping[str, Sequence[str]]:
         """Who stands in for whom now, by delegations for a time."""
-        return delegations(await self._mandates(now, self.trust.keys()), self.agent, now)
+        return delegations(mandates, self.agent, now)
 
     async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Voices:
         """The approvals of exactly this action, each proven again where that is required.
@@ -173,7 +183,8 @@ class Humans:
         self, policy: Policy, facts: Facts, attempt: Attempt, doubt: Answered | None
     ) -> Voices:
         mark = attempt.key if doubt is None else f"{attempt.key}!{doubt.token}"
-        keys, deputies = self.trust.keys(), await self.deputies(server_time())
+        keys, now = self.trust.keys(), server_time()
+        deputies = self.deputies(await self.mandates(now), now)
         kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
         revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
         rejected = {
@@ -207,39 +218,31 @@ class Humans:
             uses.append(proved.jti)
         return Voices(tuple(approvals), Leave(uses=tuple(uses)))
 
-    async def standing_approvals(
-        self, facts: Facts, findings: Sequence[Finding], stages: Sequence[Stage], *, undo: bool
+    def standing_approvals(  # of one write
+        self,
+        mandates: Sequence[Given],
+        facts: Facts,
+        findings: Sequence[Finding],
+        roles: Collection[str],
+        *,
+        undo: bool,
     ) -> list[tuple[Approval, Given]]:
-        """The standing approvals that are for this action, with the approval each stands for.
+        """Those of `mandates` that approve this action, with the approval each stands for.
 
-        None where something unusual holds it, such as a check that could not be run.
+        `roles`: who is asked. None where something unusual holds it, such as a check that could
+        not be run.
         """
         held = [finding for finding in findings if finding.kind is Kind.HOLD]
         if any(finding.check.startswith(_UNUSUAL) for finding in held):
             return []
         now, keys = server_time(), self.trust.keys()
-        mandates = await self._mandates(now, keys, unspent=True)
-        roles = {stage.role for stage in stages}
-        found = standing(mandates, facts.step, facts.action, self.agent, undo, now)
+        live = [each for each in mandates if each.mandate.kind == "standing" and not each.spent]
+        found = standing(live, facts.step, facts.action, self.agent, undo, now)
         return [
             (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
             for g in found
             if g.mandate.role in roles
         ]
-
-    async def _mandates(self, now: datetime, keys: Keys, *, unspent: bool = False) -> list[Given]:
-        """The mandates in force whose signature is good. A forged or altered one is none."""
-        found: list[Given] = []
-        for row in await self.ledger.mandates(self.agent, now):
-            if unspent and row.kind != "standing":
-                continue
-            try:
-                each = given(row.id, *verify_mandate(row.text, keys, now))
-            except (NotProven, NoMandate):
-                continue
-            if not unspent or row.used < (each.mandate.uses or 0):
-                found.append(each)
-        return found
 
 
 @dataclass(frozen=True)

@@ -95,10 +95,14 @@ class Mandate(Wire):
 
 @dataclass(frozen=True)
 class Given:
-    """A mandate whose signature was found good. `kid`: the key that signed it."""
+    """A mandate whose signature was found good. `kid`: the key that signed it.
+
+    `spent`: it has no use left.
+    """
 
     mandate: Mandate
     kid: str
+    spent: bool = False
 
 
 def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Given:
