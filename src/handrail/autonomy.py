@@ -17,8 +17,8 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.shown import AGENT
-from handrail.steward import WORKFLOW, Office, steward_id
-from handrail.stewardship import Book, Change, Stand
+from handrail.steward.book import Book, Change, Stand
+from handrail.steward.workflow import WORKFLOW, Office, steward_id
 
 if TYPE_CHECKING:
     from temporalio.client import Client

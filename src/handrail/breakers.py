@@ -22,7 +22,7 @@ from handrail.telling import tell_owner, tell_steward
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow
     from handrail.policy import Policy
-    from handrail.policy_parts import Breaker
+    from handrail.policy.parts import Breaker
 
 
 @dataclass(frozen=True)

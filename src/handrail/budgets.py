@@ -14,7 +14,7 @@ from handrail.ledger import Spent
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.policy_parts import Budget
+    from handrail.policy.parts import Budget
 
 NEARLY = Decimal("0.8")
 """From which share on a budget is warned of."""

@@ -21,7 +21,7 @@ from pydantic import ValidationError
 from handrail.actions import WHOLE, Level, person
 from handrail.keyring import TrustedKey
 from handrail.orders import NoOrder, Order, order_of, target_of
-from handrail.policy_parts import Setting
+from handrail.policy.parts import Setting
 from handrail.proof import NotProven, verify_order
 
 if TYPE_CHECKING:

@@ -60,10 +60,10 @@ from handrail.secrets import faults
 from handrail.shown import AGENT, STATE
 from handrail.states import State
 from handrail.steps import Decide, Notify, Step, Write
-from handrail.steward import SIGNALS as STEWARD_SIGNALS
-from handrail.steward import WORKFLOW as STEWARD
-from handrail.steward import Steward, VersionedSteward
-from handrail.stewarding import Stewarding
+from handrail.steward.activities import Stewarding
+from handrail.steward.workflow import SIGNALS as STEWARD_SIGNALS
+from handrail.steward.workflow import WORKFLOW as STEWARD
+from handrail.steward.workflow import Steward, VersionedSteward
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""

@@ -35,7 +35,6 @@ from handrail.actions import (
     fits,
     person,
 )
-from handrail.approvals import Approval
 from handrail.calls import LOOK, QUEUE, WORKFLOW, Call, message_id
 from handrail.effects import Leave
 from handrail.exceptions import ConfigurationError
@@ -44,6 +43,7 @@ from handrail.keyring import Trust, TrustedKey
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.mandates import Given, NoMandate, delegations, given, standing
 from handrail.policy import Facts, Policy
+from handrail.policy.approvals import Approval
 from handrail.proof import NotProven, Proved, verify, verify_mandate
 
 Keys = Mapping[str, TrustedKey]

@@ -31,7 +31,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from handrail.actions import Aware, Wire, canonical
 from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
-from handrail.policy_text import Stamp, opened, stamp_of
+from handrail.plain_yaml import Stamp, opened, stamp_of
 
 MAX_BYTES = 1024 * 1024
 """Bytes of the largest keyring: room for some thousand keys."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from handrail.keyring import SigningKey, TrustedKey
     from handrail.ledger import Written
     from handrail.policy import Facts, Policy
-    from handrail.policy_parts import Review
+    from handrail.policy.parts import Review
 
 
 class Sampling(Protocol):

@@ -16,14 +16,14 @@ from typing import TYPE_CHECKING, Any
 
 from handrail.actions import Finding, Kind
 from handrail.ledger.history import PastVerdict, PastWrite, Rates
-from handrail.normal import Clock, Pace, Spread, amounts, clock, confidences, pace
-from handrail.normal_kinds import LAST, RUN, Run, Share, Targets, run, share, targets
-from handrail.normal_words import Figure
+from handrail.normal.kinds import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.normal.methods import Clock, Pace, Spread, amounts, clock, confidences, pace
+from handrail.normal.words import Figure
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.policy import Facts, Policy
-    from handrail.policy_parts import Normal
+    from handrail.policy.parts import Normal
 
 FRESH = timedelta(seconds=60)
 """How long what was read of the history is used."""

@@ -14,7 +14,7 @@ from temporalio.client import WorkflowFailureError
 
 from handrail import Agent, Fleet, secrets
 from handrail.actions import Outcome
-from handrail.secret_forms import forms
+from handrail.secrets.forms import forms
 from handrail.states import State
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from temporalio.worker import Replayer
 
-from handrail import State, autonomy, steward
+from handrail import State, autonomy
 from handrail.actions import Level
 from handrail.keyring import Keyring, SigningKey, Trust
 from handrail.orders import Order as Command
 from handrail.orders import Target, lift, row_of, set_level, stop
 from handrail.proof import sign_order
 from handrail.shown import RISK
-from handrail.stewardship import Book, Change, Stand
+from handrail.steward import workflow as steward
+from handrail.steward.book import Book, Change, Stand
 from handrail.testing import Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from handrail.testing.stage import eventually

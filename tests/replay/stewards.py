@@ -15,8 +15,8 @@ from handrail import Fleet, autonomy
 from handrail.actions import Level
 from handrail.keyring import Keyring, Trust
 from handrail.orders import Order, Target, lift, row_of, set_level, stop
-from handrail.steward import steward_id
-from handrail.stewardship import Change
+from handrail.steward.book import Change
+from handrail.steward.workflow import steward_id
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 

@@ -19,7 +19,7 @@ from handrail.breakers import Tripped, look, news_of
 from handrail.ledger import IncidentRow, Intent, OrderRow, VerdictRow
 from handrail.orders import order_of
 from handrail.policy import AgentShape, Policy, parse
-from handrail.policy_parts import WriteShape
+from handrail.policy.parts import WriteShape
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handrail import Ledger
 from handrail.budgets import nearly, over, spendings
 from handrail.ledger import SpendRow, Spent
-from handrail.policy_parts import Budget
+from handrail.policy.parts import Budget
 
 NOW = datetime.now(UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

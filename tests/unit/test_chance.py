@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from handrail.chance import (
+from handrail.normal.chance import (
     beta_binomial_tail,
     beta_share,
     poisson_gamma_tail,

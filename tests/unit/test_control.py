@@ -13,7 +13,7 @@ from handrail.actions import Level
 from handrail.keyring import SigningKey, TrustedKey
 from handrail.ledger import OrderRow
 from handrail.orders import Order, Target, row_of, set_level, stop
-from handrail.policy_parts import Setting
+from handrail.policy.parts import Setting
 from handrail.proof import sign_order
 from tests.agents.policies import policy
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from handrail import Action, Personal
 from handrail.masking import Masker, key_in
-from handrail.masking_forms import find, find_in_id
+from handrail.masking.forms import find, find_in_id
 from handrail.untrusted import Untrusted
 
 KEY = b"k" * 32

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.normal import Pace, amounts, clock, confidences, pace
-from handrail.normal_kinds import LAST, run, share, targets
-from handrail.normal_words import how_often, number, percent, short
+from handrail.normal.kinds import LAST, run, share, targets
+from handrail.normal.methods import Pace, amounts, clock, confidences, pace
+from handrail.normal.words import how_often, number, percent, short
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)
 EURO = st.decimals(0, 100_000, places=2).map(float)

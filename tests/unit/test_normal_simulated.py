@@ -42,8 +42,8 @@ from itertools import accumulate
 
 import pytest
 
-from handrail.normal import Clock, Pace, Spread, amounts, clock, confidences, pace
-from handrail.normal_kinds import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.normal.kinds import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.normal.methods import Clock, Pace, Spread, amounts, clock, confidences, pace
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 WRITES, LEARN, EVERY, Z = 2_000, 30, 25, 4.0

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from handrail.actions import Ask, Basis, Finding, Kind, Terms, Verdict
+from handrail.actions import Ask, Basis, Finding, Kind, Limit, Terms, Verdict
 from handrail.exceptions import ConfigurationError, PolicyError
-from handrail.policy import Limit, NobodyMayApprove, Policy, PolicyFile, load, parse, share_of
+from handrail.policy import NobodyMayApprove, Policy, PolicyFile, load, parse, share_of
 from handrail.working_time import after, worked
 from tests.agents.policies import CHEAP, GOOD, PATH, SHAPE, Delay, Rebook, Release, facts, policy
 

@@ -11,8 +11,8 @@ from pydantic_core import PydanticCustomError
 
 from handrail.exceptions import PolicyError
 from handrail.policy import parse
-from handrail.policy_file import HoursDoc
-from handrail.policy_values import duration, written
+from handrail.policy.file import HoursDoc
+from handrail.policy.values import duration, written
 from tests.agents.policies import GOOD, PATH, SHAPE, policy
 
 NOW = datetime(2026, 11, 16, tzinfo=UTC)

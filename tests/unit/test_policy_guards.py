@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from handrail.actions import Duplicates, Finding, Kind, Level, Limit
 from handrail.exceptions import PolicyError
 from handrail.policy import Setting, parse, share_of
-from handrail.policy_parts import Breaker, Budget, Control, Normal, Review
+from handrail.policy.parts import Breaker, Budget, Control, Normal, Review
 from tests.agents.payments import GOOD, PATH, SHAPE, Pay, Weigh, facts, policy
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)

@@ -16,7 +16,7 @@ from handrail import Ledger
 from handrail.actions import Basis, Finding, Kind, Level, digest_of
 from handrail.ledger import Duplicate, Intent, OverLimit, VerdictRow
 from handrail.policy import Policy, Setting, parse
-from handrail.policy_replay import Replayed, matrix, proposals, replay
+from handrail.policy.replay import Replayed, matrix, proposals, replay
 from tests.agents.payments import GOOD, PATH, SHAPE, Known, Pay, policy
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

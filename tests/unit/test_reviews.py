@@ -14,7 +14,7 @@ from handrail import Action
 from handrail.keyring import SigningKey
 from handrail.ledger import AnswerRow, ReviewRow, Written
 from handrail.policy import AgentShape, Facts, Policy, WriteShape, load
-from handrail.policy_parts import Review
+from handrail.policy.parts import Review
 from handrail.proof import NotProven, sign_mandate
 from handrail.reviews import (
     Answer,

@@ -33,8 +33,8 @@ from handrail import (
     secrets,
     write,
 )
-from handrail.secret_forms import forms
 from handrail.secrets import Held, SecretMissing, given
+from handrail.secrets.forms import forms
 from tests.agents.policies import Rebook
 
 VALUE = 'tök"en/+ 1234567890&<x>'

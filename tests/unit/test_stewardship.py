@@ -13,8 +13,7 @@ from handrail.actions import Level
 from handrail.exceptions import HandrailError
 from handrail.orders import Order, Target, order_of, set_level, stop
 from handrail.signals import BadSignal
-from handrail.steward_page import LARGEST, page
-from handrail.stewardship import (
+from handrail.steward.book import (
     IGNORED_KEPT,
     KEPT,
     SECOND_WITHIN,
@@ -29,6 +28,7 @@ from handrail.stewardship import (
     second_of,
     what,
 )
+from handrail.steward.page import LARGEST, page
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BO = "ana@example.com", "bo@example.com"

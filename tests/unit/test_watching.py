@@ -19,7 +19,7 @@ from handrail.actions import Action, Basis, Finding, Kind
 from handrail.ledger import VerdictRow
 from handrail.ledger.tables import effects, incidents, reviews
 from handrail.policy import AgentShape, Facts, Policy, parse
-from handrail.policy_parts import WriteShape
+from handrail.policy.parts import WriteShape
 from handrail.watching import Watch
 
 NOW = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)  # a Friday

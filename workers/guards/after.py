@@ -9,7 +9,7 @@ from pathlib import Path
 from handrail import reviews
 from handrail.actions import Kind
 from handrail.states import State
-from handrail.stewardship import Stand
+from handrail.steward.book import Stand
 from handrail.testing import CaseHandle, eventually
 from workers.guards.before import cheap
 from workers.guards.fleet import TOKEN

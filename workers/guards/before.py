@@ -5,7 +5,7 @@ from __future__ import annotations
 from handrail.actions import Kind, Level
 from handrail.policy import share_of
 from handrail.states import State
-from handrail.stewardship import Stand, what
+from handrail.steward.book import Stand, what
 from workers.guards.freight import Freight, Late
 from workers.guards.owner import AGENT, OWNER, SECOND
 from workers.guards.policies import Doc, rebook

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
     from handrail.ledger import Ledger, OrderRow
-    from handrail.stewardship import Change
+    from handrail.steward.book import Change
 
 AGENT = "shipments"
 OWNER = "logistics@example.com"

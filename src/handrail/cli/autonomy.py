@@ -19,12 +19,12 @@ from handrail.cli.signing import key_if_any
 from handrail.exceptions import CaseError
 from handrail.orders import NoOrder, Target
 from handrail.proof import sign_order
-from handrail.stewardship import what
+from handrail.steward.book import what
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from handrail.stewardship import Book, Change, StepView
+    from handrail.steward.book import Book, Change, StepView
 
 _CHANGES = 10
 """Changes that are shown of one agent; the JSON has all of them."""

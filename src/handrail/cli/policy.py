@@ -19,11 +19,11 @@ from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
 from handrail.keyring import Keyring
+from handrail.plain_yaml import Faults, content_of
 from handrail.policy import Facts, Policy, Setting, load, parse
-from handrail.policy_file import read
-from handrail.policy_replay import Moved, Outlook, Replayed, matrix, proposals, replay
-from handrail.policy_text import Faults, content_of
-from handrail.policy_words import described
+from handrail.policy.file import read
+from handrail.policy.replay import Moved, Outlook, Replayed, matrix, proposals, replay
+from handrail.policy.words import described
 from handrail.rules import Types
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from handrail.keyring import Keyring
 from handrail.ledger import FLEET
 from handrail.orders import NoOrder, Order, Target, row_of, target_of
 from handrail.proof import sign_order
-from handrail.stewardship import Change, Stand
+from handrail.steward.book import Change, Stand
 
 if TYPE_CHECKING:
     from temporalio.client import Client

@@ -22,14 +22,14 @@ from handrail.keyring import Keyring
 from handrail.ledger import FLEET
 from handrail.orders import NoOrder, Order, Target, row_of, target_of
 from handrail.proof import NotProven, sign_order
-from handrail.stewardship import Stand, what
+from handrail.steward.book import Stand, what
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
     from handrail.ledger import OrderRow
-    from handrail.stewardship import Book, Change
+    from handrail.steward.book import Book, Change
 
 OVER = 20
 """Stops that were lifted, and are shown, the latest."""

@@ -24,7 +24,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counting
 from handrail.ledger.counting import Counted, Counter, Last
 from handrail.ledger.tables import effects as _effects
-from handrail.rule_words import quoted
+from handrail.rules.words import quoted
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from handrail.exceptions import ConfigurationError, PolicyError
 from handrail.gate import person
-from handrail.policy_text import Fault, Faults, Stamp, content_of, plain, stamp_of
+from handrail.plain_yaml import Fault, Faults, Stamp, content_of, plain, stamp_of
 
 SlackId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
 """A member's id, which Slack shows under *Copy member ID*."""

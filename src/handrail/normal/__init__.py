@@ -1,0 +1,1 @@
+"""What is normal for an agent, learned from its own history by methods that can be explained."""

@@ -1,0 +1,200 @@
+"""What a policy is made of once its file was judged, and what it is asked about. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, Literal
+
+from pydantic import BaseModel
+from typing_extensions import override
+
+from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
+from handrail.policy.file import ActionDoc, RoleDoc
+from handrail.policy.guards import Tripping
+from handrail.rules import CaseFact, Rule
+
+
+@dataclass(frozen=True)
+class WriteShape:
+    """A write step as its agent declares it. `undoes` names the writes it takes back."""
+
+    name: str
+    action: type[Action]
+    evidence: type[BaseModel] | None = None
+    undo: str | None = None
+    undoes: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class AgentShape:
+    """What an agent can do at all: its write steps and its notifications."""
+
+    agent: str
+    writes: Mapping[str, WriteShape]
+    notifies: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How much an agent does of one write by itself; `label` says who set it, in words.
+
+    `rollout`: of how many cases in 10,000 with full autonomy; the others are held.
+    """
+
+    level: Level
+    rollout: int = WHOLE
+    label: str = ""
+
+    @override
+    def __str__(self) -> str:
+        if self.level is not Level.FULL or self.rollout == WHOLE:
+            return self.level.value
+        return f"{self.level.value} {Decimal(self.rollout) / 100:f}%"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """One write, as the rules see it. `case` is the id of the case (`agent:key`).
+
+    `setting`: what was set at run time; None leaves it at what the file says.
+    """
+
+    step: str
+    action: Action
+    basis: Basis | None
+    evidence: BaseModel | None
+    case: str
+    requester: str | None
+    setting: Setting | None = None
+
+    def named(self) -> dict[str, Any]:
+        """The facts under the names that rules use."""
+        key = self.case.partition(":")[2] or self.case
+        return {
+            "action": self.action,
+            "evidence": self.evidence,
+            "confidence": self.basis.confidence if self.basis else None,
+            "case": CaseFact(id=self.case, key=key, requester=self.requester),
+        }
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A rule that refuses or holds, why, and the roles that are asked where it holds."""
+
+    rule: Rule
+    why: str
+    roles: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Normal:
+    """What is learned of one write: from `learn` of them on, and odd beyond `z` deviations.
+
+    `amounts` and `targets` are fields such as `action.amount` or `evidence.vip`. `hour`: the
+    time of the day. `rate`: how many there are. `mix`: which share of the agent's writes.
+    """
+
+    learn: int
+    z: Decimal
+    amounts: tuple[str, ...] = ()
+    targets: tuple[str, ...] = ()
+    confidence: bool = False
+    hour: bool = False
+    rate: bool = False
+    mix: bool = False
+
+
+@dataclass(frozen=True)
+class Review:
+    """How many in 10,000 of what ran alone are looked at afterwards, and by which role."""
+
+    random: int
+    unusual: int
+    role: str
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """After `count` of `what` in `window` the agent's autonomy goes down to `then`."""
+
+    what: Tripping
+    count: int
+    window: timedelta
+    then: Level
+    text: str
+
+
+@dataclass(frozen=True)
+class Budget:
+    """At most `cap` in `window`: of tokens, or of cost in `unit`, an ISO currency."""
+
+    kind: Literal["tokens", "cost"]
+    cap: Decimal
+    window: timedelta
+    unit: str | None
+    text: str
+
+
+@dataclass(frozen=True)
+class Control:
+    """Who may turn the agent's autonomy, and which levels need two different people."""
+
+    people: tuple[str, ...]
+    two: frozenset[Level] = frozenset()
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What the file says of all writes of the agent together. `limits`: counted over all."""
+
+    caps: Mapping[str, Level]
+    control: Control
+    limits: tuple[Limit, ...]
+    budgets: tuple[Budget, ...]
+    breakers: tuple[Breaker, ...]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What the file says of one write. `role`: whom a hold asks that names nobody.
+
+    `most`: the highest level that a setting can come to, and why no higher one. `mentions`:
+    the facts that decide about it, such as `action.amount`.
+    """
+
+    doc: ActionDoc
+    role: str
+    refuse: tuple[Condition, ...]
+    hold: tuple[Condition, ...]
+    limits: tuple[Limit, ...]
+    only: tuple[Condition, ...] = ()
+    risk: str = "medium"
+    most: tuple[Level, str] = (Level.FULL, "")
+    duplicates: Duplicates | None = None
+    normal: Normal | None = None
+    review: Review | None = None
+    mentions: frozenset[str] = frozenset()
+
+    def own(self) -> Setting:
+        """What the file itself says of its autonomy."""
+        share = WHOLE if self.doc.rollout is None else self.doc.rollout
+        return Setting(Level(self.doc.autonomy), share, "the policy file")
+
+    def asked(self) -> tuple[str, ...]:
+        """The roles that it asks, without those to whom they escalate."""
+        named = (role for condition in self.hold for role in condition.roles)
+        return tuple(dict.fromkeys([self.role, *named]))
+
+
+def chain(docs: Mapping[str, RoleDoc], first: str) -> tuple[str, ...]:
+    """A role, and those to whom it escalates, in their order."""
+    names: list[str] = []
+    name = first
+    while name in docs and name not in names:
+        names.append(name)
+        name = docs[name].deadline.to or ""
+    return tuple(names)
