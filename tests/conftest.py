@@ -93,3 +93,11 @@ def postgres_url(postgres: str) -> Generator[str]:
     yield postgres.replace("/postgres?", "/handrail?")
     with engine.connect() as connection:
         connection.execute(sa.text("drop database handrail with (force)"))
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty database, of each kind."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return request.getfixturevalue("postgres_url")

@@ -57,7 +57,12 @@ def _pragma(ledger: Ledger, fault: str, cure: str) -> Generator[None]:
         # A pragma takes effect when it is prepared: the same text would be prepared once.
         cursor.execute(f"pragma {said} -- {next(number)}")
 
+    def heal(own: sqlite3.Connection, _record: object) -> None:
+        # A transaction begins before any of these statements.
+        own.execute(f"pragma {cure} -- {next(number)}")
+
     event.listen(_engine(ledger), "before_cursor_execute", say)
+    event.listen(_engine(ledger), "checkin", heal)
     yield
     said = cure
 

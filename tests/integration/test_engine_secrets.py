@@ -12,8 +12,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DescribeWorkflowExecutionRequest
 from temporalio.client import WorkflowFailureError
 
-from handrail import Agent, Fleet, secrets
+from handrail import Agent, Fleet
 from handrail.actions import Outcome
+from handrail.secrets import values
 from handrail.secrets.forms import forms
 from handrail.states import State
 from handrail.testing import CaseHandle, Outside, Stage, eventually
@@ -178,7 +179,7 @@ async def test_a_heartbeat_has_none(run_fleet: RunFleet, tmp_path: Path, outside
 async def test_it_would_be_seen_if_nothing_masked_it(
     step: str, run_fleet: RunFleet, tmp_path: Path, outside: Outside
 ) -> None:
-    with mock.patch.object(secrets, "forms", return_value=()):
+    with mock.patch.object(values, "forms", return_value=()):
         async with run_fleet(fleet(tmp_path)) as stage:
             for how in ("result", "error", "base64"):
                 number = f"{step}-{how}"

@@ -14,14 +14,6 @@ from benchmarks.stop import SCOPES, trials
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
-
-
 async def test_no_intent_is_committed_after_a_stop_was(url: str, tmp_path: Path) -> None:
     found = await trials(url, tmp_path, len(SCOPES), processes=2, writers=4)
     assert [trial.late for trial in found] == [0] * len(found)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +14,11 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Action, Finding, Kind, Level, Receipt
 from handrail.breakers import Tripped, look, news_of
-from handrail.ledger import IncidentRow, Intent, OrderRow, VerdictRow
+from handrail.ledger import IncidentRow, OrderRow, VerdictRow
 from handrail.orders import order_of
 from handrail.policy import AgentShape, Policy, parse
 from handrail.policy.parts import WriteShape
+from tests.unit.intents import intent
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -51,19 +50,6 @@ roles:
 
 
 REFUSALS = policy("after: 3 refusals per hour, then: supervised")
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 async def refuse(ledger: Ledger, case: str, at: datetime = NOW, **more: Any) -> None:
@@ -267,21 +253,6 @@ async def test_undos_that_were_done_are_counted(ledger: Ledger) -> None:
         assert await tripped(ledger, given, now) is None
         await ledger.finish(Receipt(key=key, step="take_back", digest="d" * 64, at=now))
     assert await tripped(ledger, given, now) is not None
-
-
-def intent(key: str, **more: Any) -> Intent:
-    given: dict[str, Any] = {
-        "key": key,
-        "case": key.partition("/")[0],
-        "agent": "a",
-        "step": "pay",
-        "digest": "d" * 64,
-        "action": {"amount": "10"},
-        "policy": "a v1",
-        "owner": "one",
-        "deadline": NOW,
-    }
-    return Intent(**given | more)
 
 
 async def test_of_several_breakers_each_gives_its_order_and_the_gravest_is_returned(

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
 
-from handrail import Ledger
 from handrail.actions import Ruling
 from handrail.cli.app import run
 from handrail.cli.mandates import Allowing, Time, of_gate
@@ -24,44 +20,15 @@ from handrail.gate import GateKind
 from handrail.keyring import SigningKey
 from handrail.ledger import Intent, RulingRow
 from handrail.proof import sign, verify
-
-T = TypeVar("T")
+from tests.unit.machine import Machine
 
 ANA = "ana@example.com"
 LONG_AGO = datetime(2025, 1, 1, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
 
 
-@dataclass
-class Desk:
-    """A machine with a ledger and a keyring, and the commands run on it."""
-
-    home: Path
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.home}/ledger.db"
-
-    def run(self, *args: str, code: int = 0) -> str:
-        assert run(list(args)) == code
-        said = self.capture.readouterr()
-        return said.out + said.err
-
-    def json(self, *args: str, code: int = 0) -> Any:
-        assert run([*args, "--json"]) == code
-        return json.loads(self.capture.readouterr().out)
-
-    def key(self, person: str = ANA) -> SigningKey:
-        kid = self.json("keys", "new", "--person", person, "--trust")["kid"]
-        return SigningKey.load(self.home / "keys" / "private" / f"{kid}.json")
-
-    def ledger(self, work: Callable[[Ledger], Coroutine[Any, Any, T]]) -> T:
-        async def do() -> T:
-            async with Ledger(self.url) as opened:
-                return await work(opened)
-
-        return asyncio.run(do())
+class Desk(Machine):
+    """The machine of somebody who may rule."""
 
     def keep(self, *rows: RulingRow) -> None:
         self.ledger(lambda ledger: ledger.record_rulings(rows))

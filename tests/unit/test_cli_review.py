@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import io
-import json
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -19,43 +15,15 @@ from handrail import Ledger, Receipt
 from handrail.actions import Basis, Finding, Kind, digest_of
 from handrail.cli.app import run
 from handrail.ledger import IncidentRow, Intent, ReviewRow, VerdictRow
-
-T = TypeVar("T")
+from tests.unit.machine import Machine
 
 ANA, BO, CY = "ana@example.com", "bo@example.com", "cy@example.com"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ACTION: dict[str, Any] = {"order": "1", "amount": "10.00"}
 
 
-@dataclass
-class Desk:
-    """A machine with a ledger and a keyring, and the commands run on it."""
-
-    home: Path
-    capture: pytest.CaptureFixture[str]
-
-    @property
-    def url(self) -> str:
-        return f"sqlite:///{self.home}/ledger.db"
-
-    def run(self, *args: str, code: int = 0) -> str:
-        assert run(list(args)) == code
-        said = self.capture.readouterr()
-        return said.out + said.err
-
-    def json(self, *args: str, code: int = 0) -> Any:
-        assert run([*args, "--json"]) == code
-        return json.loads(self.capture.readouterr().out)
-
-    def key(self, person: str = ANA) -> None:
-        self.json("keys", "new", "--person", person, "--trust")
-
-    def ledger(self, work: Callable[[Ledger], Coroutine[Any, Any, T]]) -> T:
-        async def do() -> T:
-            async with Ledger(self.url) as opened:
-                return await work(opened)
-
-        return asyncio.run(do())
+class Desk(Machine):
+    """The machine of somebody who looks at what ran alone."""
 
     def wrote(self, number: int = 1, **more: Any) -> str:
         """A write of the agent `pay` that ran alone, and is to be looked at."""

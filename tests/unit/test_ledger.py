@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,43 +13,15 @@ import sqlalchemy as sa
 
 from handrail import ConfigurationError, Ledger, LedgerUnavailable, Receipt
 from handrail.actions import Limit
-from handrail.ledger import EffectState, Intent, OverLimit
+from handrail.ledger import EffectState, OverLimit
+from tests.unit.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 COUNT = Limit(None, Decimal(7), timedelta(hours=1), "count: at most 7 per hour")
 
 
-def intent(key: str = "a:1/pay/1", **more: Any) -> Intent:
-    given: dict[str, Any] = {
-        "key": key,
-        "case": key.partition("/")[0],
-        "agent": "a",
-        "step": "pay",
-        "digest": "d" * 64,
-        "action": {"amount": "10"},
-        "policy": "a v1",
-        "owner": "one",
-        "deadline": NOW,
-    }
-    return Intent(**given | more)
-
-
 def receipt(key: str = "a:1/pay/1", result: Any = "paid") -> Receipt:
     return Receipt(key=key, step="pay", digest="d" * 64, at=NOW, result=result)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 async def test_an_intent_is_new_once(ledger: Ledger) -> None:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -48,18 +46,6 @@ def pay(key: str, amount: object, customer: str = "C7", **more: Any) -> Intent:
 
 def receipt(key: str) -> Receipt:
     return Receipt(key=key, step="pay", digest="d" * 64, at=NOW, result=None)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    on_sqlite = request.param == "sqlite"
-    return f"sqlite:///{tmp_path}/l.db" if on_sqlite else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 async def test_each_customer_has_a_limit_of_its_own(ledger: Ledger) -> None:

@@ -14,7 +14,8 @@ from sqlalchemy import event
 
 from handrail import ConfigurationError, Ledger, Receipt
 from handrail.actions import Ruling
-from handrail.ledger import EffectState, Intent, MandateRow, RulingRow
+from handrail.ledger import EffectState, MandateRow, RulingRow
+from tests.unit.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 RULING = RulingRow.of(
@@ -38,29 +39,6 @@ MANDATE = MandateRow(
     ends=NOW + timedelta(hours=1),
     text="signed",
 )
-
-
-def intent(key: str = "a:1/pay/1", **more: Any) -> Intent:
-    given: dict[str, Any] = {
-        "key": key,
-        "case": key.partition("/")[0],
-        "agent": "a",
-        "step": "pay",
-        "digest": "d" * 64,
-        "action": {"amount": "10"},
-        "policy": "a v1",
-        "owner": "one",
-        "deadline": NOW,
-    }
-    return Intent(**given | more)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
 
 
 _FIRST = """

@@ -3,24 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
-from pathlib import Path
-
-import pytest
 
 from handrail import Ledger
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    on_sqlite = request.param == "sqlite"
-    return f"sqlite:///{tmp_path}/l.db" if on_sqlite else request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 async def load(ledger: Ledger, version: int, sha: str, agent: str = "a") -> str:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,24 +16,11 @@ from handrail.figures import OVERDUE, Figures, figures
 from handrail.keyring import SigningKey
 from handrail.ledger import Answered, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
 from handrail.reviews import answered, falls, opinion
+from tests.unit.intents import intent
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
 ANA = SigningKey.new("ana@example.com", NOW)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 def review(key: str = "a:1/pay/1", **more: Any) -> ReviewRow:
@@ -195,28 +180,16 @@ async def test_incidents_are_found_the_newest_first_and_closed_once(ledger: Ledg
 # Figures
 
 
-def intent(key: str, **more: Any) -> Intent:
+def alone(key: str, **more: Any) -> Intent:
     given: dict[str, Any] = {
-        "key": key,
-        "case": key.partition("/")[0],
-        "agent": "a",
-        "step": "pay",
-        "digest": "d" * 64,
-        "action": {"amount": "10"},
-        "policy": "a v1",
-        "owner": "one",
-        "deadline": NOW,
-        "evidence": {"vip": True},
-        "confidence": 0.75,
-        "alone": True,
-        "share": 1.0,
-    }
-    return Intent(**given | more)
+        "evidence": {"vip": True}, "confidence": 0.75, "alone": True, "share": 1.0,
+    }  # fmt: skip
+    return intent(key, **given | more)
 
 
 async def wrote(ledger: Ledger, key: str, **more: Any) -> None:
     """A write that was made, and put before a human if it falls so."""
-    made = intent(key, **more)
+    made = alone(key, **more)
     await ledger.begin(made)
     await ledger.finish(Receipt(key=key, step=made.step, digest=made.digest, at=NOW, result="ok"))
     if made.alone and made.share and falls("a", made.step, key, made.share):
@@ -362,7 +335,7 @@ async def test_an_answer_that_does_not_prove_itself_is_none(ledger: Ledger) -> N
 async def test_a_review_that_was_lost_waits_all_the_same(ledger: Ledger) -> None:
     """Of a worker that died between the receipt and its review, say: its key says it was drawn."""
     key = "a:1/pay/1"
-    await ledger.begin(intent(key))
+    await ledger.begin(alone(key))
     await ledger.finish(Receipt(key=key, step="pay", digest="d" * 64, at=NOW))
     found = await figures(ledger, "a", "pay")
     assert (found.drawn, found.waiting, found.settled) == (1, 1, 0)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -17,31 +16,16 @@ from handrail import Ledger, Receipt
 from handrail.actions import Limit, Ruling
 from handrail.ledger import (
     EffectState,
-    Intent,
     MandateRow,
     MandateSpent,
     OverLimit,
     RulingRow,
     RulingUsed,
 )
+from tests.unit.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
-
-
-def intent(key: str = "a:1/pay/1", **more: Any) -> Intent:
-    given: dict[str, Any] = {
-        "key": key,
-        "case": key.partition("/")[0],
-        "agent": "a",
-        "step": "pay",
-        "digest": "d" * 64,
-        "action": {"amount": "10"},
-        "policy": "a v1",
-        "owner": "one",
-        "deadline": NOW,
-    }
-    return Intent(**given | more)
 
 
 def ruling(**more: Any) -> Ruling:
@@ -73,20 +57,6 @@ def mandate(mandate_id: str = "m1", **more: Any) -> MandateRow:
         "text": "signed",
     }
     return MandateRow(id=mandate_id, **given | more)
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of an empty database."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/ledger.db"
-    return request.getfixturevalue("postgres_url")
-
-
-@pytest.fixture
-async def ledger(url: str) -> AsyncGenerator[Ledger]:
-    async with Ledger(url) as opened:
-        yield opened
 
 
 # Rulings

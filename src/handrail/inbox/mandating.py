@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 
 from handrail.gate import person
 from handrail.inbox import views
-from handrail.inbox.site import Site, site_of, text, to_sign_in
+from handrail.inbox.site import Site, signed_in, text
 from handrail.keyring import first_fault
 from handrail.ledger import MandateRow
 from handrail.mandates import Mandate
@@ -136,12 +136,9 @@ def _signed(site: Site, said: dict[str, Any]) -> MandateRow:
     )
 
 
-async def me(request: Request) -> Response:
+@signed_in
+async def me(request: Request, site: Site, who: str) -> Response:
     """What somebody has given away for a time, and may give."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return await _me(request, site, who)
 
 
@@ -178,12 +175,9 @@ def _mandate(row: MandateRow) -> Mandate | None:
         return None
 
 
-async def change(request: Request) -> Response:
+@signed_in
+async def change(request: Request, site: Site, who: str) -> Response:
     """Give something away for a time, or take it back."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     given = await site.fields(request)
     site.form(given, site.sessions.id(request))
     await site.slow_down("rule", who)

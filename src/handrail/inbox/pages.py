@@ -17,7 +17,7 @@ from handrail.gate import ANSWERS, GateKind, person
 from handrail.inbox import forms, views
 from handrail.inbox.links import page_link, read_mail
 from handrail.inbox.seals import BadToken
-from handrail.inbox.site import Site, site_of, to_sign_in
+from handrail.inbox.site import Site, signed_in, site_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -68,12 +68,9 @@ def seat_by_mail(request: Request, site: Site) -> Seat:
     return Seat(link.person, "mail", link.case, link.gate, f"/mail/{token}", holder)
 
 
-async def waiting(request: Request) -> Response:
+@signed_in
+async def waiting(request: Request, site: Site, who: str) -> Response:
     """What waits, the first to expire first."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return site.page(request, "list.html", **await _list(request, site, who))
 
 
@@ -118,12 +115,9 @@ def _mark(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
-async def question(request: Request) -> Response:
+@signed_in
+async def question(request: Request, site: Site, who: str) -> Response:
     """One question, for somebody who is signed in."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return await show(request, site, seat_here(request, site, who))
 
 
@@ -305,12 +299,9 @@ def _find(case: CaseView | None, gate: str) -> ClosedView | None:
     return next((each for each in case.closed if each.gate == gate), None) if case else None
 
 
-async def ruled(request: Request) -> Response:
+@signed_in
+async def ruled(request: Request, site: Site, who: str) -> Response:
     """What was ruled lately, by whom and when: on agents whose policy names the reader."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     agents, owns = site.known.agents(who), site.known.owns(who)
     found = await site.ledger.rulings(limit=5 * NEWEST)
     seen = [row for row in found if row.by == who or row.agent in agents][:NEWEST]
@@ -324,12 +315,9 @@ def _why(row: RulingRow) -> str:
         return "(what is recorded of it cannot be read)"
 
 
-async def approvers(request: Request) -> Response:
+@signed_in
+async def approvers(request: Request, site: Site, who: str) -> Response:
     """How well people look, for the owners of policies."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     owns = site.known.owns(who)
     if not owns:
         raise HTTPException(404, "This page is for the owner of a policy.")

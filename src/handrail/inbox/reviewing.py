@@ -18,7 +18,7 @@ from starlette.responses import RedirectResponse, Response
 from handrail import audit, desk
 from handrail.actions import person
 from handrail.inbox import views
-from handrail.inbox.site import Site, site_of, text, texts, to_sign_in
+from handrail.inbox.site import Site, signed_in, text, texts
 from handrail.ledger import Answered
 from handrail.proof import NotProven
 from handrail.reviews import Answer, NotReviewed, answered, opinion, why_not
@@ -52,12 +52,9 @@ def review_link(base: str, key: str) -> str:
     return f"{base}/reviews/{quote(key, safe=':')}"
 
 
-async def reviews(request: Request) -> Response:
+@signed_in
+async def reviews(request: Request, site: Site, who: str) -> Response:
     """What waits for a look afterwards, the oldest first."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     everything = request.query_params.get("show") == "all"
     if everything:
         rows = await site.ledger.reviews(newest=True, limit=10 * SHOWN)
@@ -93,12 +90,9 @@ def _fault(site: Site, row: ReviewRow, who: str) -> str | None:
     return why_not(row, who, now)
 
 
-async def review(request: Request) -> Response:
+@signed_in
+async def review(request: Request, site: Site, who: str) -> Response:
     """One write, as a reviewer must see it."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     row, written = await _find(request, site, who)
     return await _show(request, site, who, row, written)
 
@@ -153,12 +147,9 @@ async def _show(  # noqa: PLR0917  # what a form may add to the page
     )
 
 
-async def answer(request: Request) -> Response:
+@signed_in
+async def answer(request: Request, site: Site, who: str) -> Response:
     """Say of one write whether it was right, as whoever is signed in."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     given = await site.fields(request)
     form = site.form(given, site.sessions.id(request))
     row, written = await _find(request, site, who)
@@ -226,12 +217,9 @@ async def _incidents(site: Site, who: str) -> list[Any]:
     return await site.ledger.incidents(agents=site.known.agents(who), limit=SHOWN)
 
 
-async def incidents(request: Request) -> Response:
+@signed_in
+async def incidents(request: Request, site: Site, who: str) -> Response:
     """What went wrong with writes, for whom the agent's policy names."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return await _list(request, site, who)
 
 
@@ -248,12 +236,9 @@ async def _list(
     )
 
 
-async def close(request: Request) -> Response:
+@signed_in
+async def close(request: Request, site: Site, who: str) -> Response:
     """Close an incident, as somebody whom the policy of its agent names."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     given = await site.fields(request)
     site.form(given, site.sessions.id(request))
     await site.slow_down("rule", who)

@@ -20,7 +20,7 @@ from handrail.gate import ANSWERS, GateKind
 from handrail.inbox import forms, mandating, views
 from handrail.inbox.links import page_link
 from handrail.inbox.pages import Seat, schema_of, seat_by_mail, seat_here, show
-from handrail.inbox.site import Site, seconds, site_of, text, texts, to_sign_in
+from handrail.inbox.site import Site, seconds, signed_in, site_of, text, texts
 from handrail.keyring import first_fault
 from handrail.proof import NotProven, sign
 
@@ -58,12 +58,9 @@ class Said:
     mandate: MandateRow | None = None
 
 
-async def decide(request: Request) -> Response:
+@signed_in
+async def decide(request: Request, site: Site, who: str) -> Response:
     """Rule on one question as whoever is signed in."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return await _decide(request, site, seat_here(request, site, who))
 
 
@@ -248,12 +245,9 @@ def signed(site: Site, seat: Seat, view: GateView, said: Said, looked: float) ->
         raise Wrong(f"Nothing was sent: {error}") from error
 
 
-async def decide_many(request: Request) -> Response:
+@signed_in
+async def decide_many(request: Request, site: Site, who: str) -> Response:
     """Give the same ruling, for one reason, on several questions: each is sent on its own."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     given = await site.fields(request)
     form = site.form(given, site.sessions.id(request))
     verb, why = text(given, "verb"), text(given, "why").strip()

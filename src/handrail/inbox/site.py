@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -44,6 +45,10 @@ mail address, as one person."""
 
 Post = Callable[["EmailMessage", str], Any]
 """Hands a message for an address to the mail server."""
+
+
+Page = Callable[["Request", "Site", str], Awaitable["Response"]]
+"""What makes a page of a request, for somebody who is signed in: their address comes last."""
 
 
 @dataclass
@@ -149,6 +154,18 @@ def to_sign_in(request: Request) -> Response:
         path = quote(request.scope["path"], safe="/:")
         request.session["next"] = f"{path}{query}"[:1_000]
     return RedirectResponse("/sign-in", 303)
+
+
+def signed_in(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """Have a page only for who is signed in; send everybody else to the sign-in."""
+
+    @functools.wraps(page)
+    async def shown(request: Request) -> Response:
+        site = site_of(request)
+        who = site.who(request)
+        return to_sign_in(request) if who is None else await page(request, site, who)
+
+    return shown
 
 
 def back_to(request: Request) -> str:

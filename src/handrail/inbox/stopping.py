@@ -17,7 +17,7 @@ from temporalio.service import RPCError
 
 from handrail import autonomy, control, orders
 from handrail.actions import WHOLE, Level
-from handrail.inbox.site import Site, site_of, text, to_sign_in
+from handrail.inbox.site import Site, signed_in, text
 from handrail.keyring import Keyring
 from handrail.ledger import FLEET
 from handrail.orders import NoOrder, Order, Target, row_of, target_of
@@ -51,21 +51,15 @@ class Shown:
     mine: bool
 
 
-async def stops(request: Request) -> Response:
+@signed_in
+async def stops(request: Request, site: Site, who: str) -> Response:
     """What is stopped, and how much the agents of the reader do by themselves."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     return await _page(request, site, who)
 
 
-async def order(request: Request) -> Response:
+@signed_in
+async def order(request: Request, site: Site, who: str) -> Response:
     """Stop something, lift it, or turn how much an agent does by itself."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        return to_sign_in(request)
     given = await site.fields(request)
     site.form(given, site.sessions.id(request))
     await site.slow_down("rule", who)
