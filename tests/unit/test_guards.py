@@ -15,7 +15,7 @@ from handrail import Action, Effect, Ledger, check, write
 from handrail.actions import Answer, AnswerKind, Attempt, Basis, Level, digest_of
 from handrail.door import Door
 from handrail.guards import StalePolicy
-from handrail.ledger import OrderRow
+from handrail.ledger import OrderRow, Situation
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN
 
@@ -211,3 +211,85 @@ async def test_a_case_that_was_in_pilot_stays_in_it(tmp_path: Path, ledger: Ledg
     answer = await attempt(door(tmp_path, ledger), pilot=True)
     assert (answer.kind, paid) == (AnswerKind.PILOT, [])
     assert [row.pilot for row in await ledger.verdicts("payers")] == [True]
+
+
+# What was known a moment ago
+
+
+@pytest.fixture
+def looks(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
+    """The keys of the writes that were looked up before they were judged; None is of none."""
+    seen: list[str | None] = []
+    look = Ledger.situation
+
+    async def noted(
+        self: Ledger, agent: str, case: str | None = None, key: str | None = None
+    ) -> Situation:
+        seen.append(key)
+        return await look(self, agent, case, key)
+
+    monkeypatch.setattr(Ledger, "situation", noted)
+    return seen
+
+
+async def test_a_new_write_that_passes_is_confirmed_by_its_intent_and_looked_up_no_more(
+    tmp_path: Path, ledger: Ledger, looks: list[str | None]
+) -> None:
+    payers = door(tmp_path, ledger)
+    for key in ("k1", "k2"):
+        assert (await attempt(payers, key)).kind is AnswerKind.WRITTEN
+    assert looks == [None]
+
+
+async def test_what_does_not_pass_is_looked_up_and_not_judged_twice(
+    tmp_path: Path, ledger: Ledger, looks: list[str | None]
+) -> None:
+    payers = door(tmp_path, ledger)
+    world["says"] = "there is no such account"
+    assert (await attempt(payers)).kind is AnswerKind.REFUSED
+    assert (looks, world["checked"]) == ([None, "k1"], 1)
+
+
+async def test_a_stop_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers = door(tmp_path, ledger)
+    assert (await attempt(payers, "k1")).kind is AnswerKind.WRITTEN
+    await ledger.order(stop())
+    assert (await attempt(payers, "k2")).kind is AnswerKind.STOPPED
+    payers = door(tmp_path, ledger)
+    assert (await attempt(payers, "k2")).kind is AnswerKind.STOPPED
+    await ledger.end_order("stop-no-1", "ops@example.com", datetime.now(UTC))
+    assert (await attempt(payers, "k2")).kind is AnswerKind.WRITTEN
+    assert paid == ["k1", "k2"]
+
+
+async def test_a_level_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers = door(tmp_path, ledger)
+    assert (await attempt(payers, "k1")).kind is AnswerKind.WRITTEN
+    lower = OrderRow(
+        "level-no-1", "level", "payers", "ops@example.com", datetime.now(UTC),
+        level=Level.SUPERVISED,
+    )  # fmt: skip
+    await ledger.order(lower)
+    assert (await attempt(payers, "k2")).kind is AnswerKind.HELD
+    payers = door(tmp_path, ledger)
+    assert (await attempt(payers, "k2")).kind is AnswerKind.HELD
+    await ledger.end_order("level-no-1", "ops@example.com", datetime.now(UTC))
+    assert (await attempt(payers, "k2")).kind is AnswerKind.WRITTEN
+
+
+async def test_what_had_begun_is_finished_under_its_old_verdict_by_a_first_try_too(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers = door(tmp_path, ledger)
+    assert (await attempt(payers)).kind is AnswerKind.WRITTEN
+    world["says"] = "it is paid already"
+    again = await attempt(payers)
+    assert (again.kind, paid) == (AnswerKind.WRITTEN, ["k1"])
+    world.clear()
+    again = await attempt(payers)
+    assert (again.kind, paid) == (AnswerKind.WRITTEN, ["k1"])
+    assert [row.key for row in await ledger.verdicts("payers")] == ["k1"]
