@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import os
+import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -77,6 +78,12 @@ TASK_TIMEOUT = timedelta(seconds=4)
 A case whose worker dies in a read, a decision or a notification stands still for exactly
 this long: of all settings it limits recovery. A cold case must be replayed within it.
 """
+
+LONGEST_KEY = 200
+"""Characters of the longest key of an event."""
+
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no id may hold: not every database, terminal or URL takes it."""
 
 
 class Agent:
@@ -367,9 +374,17 @@ def case_id(agent: str, event: Event) -> str:
     Raises:
         CaseError: if the event's key cannot be part of an id.
     """
-    key = event.key
-    if not isinstance(key, str) or not key.strip() or len(key) > 200 or "\n" in key:  # pyright: ignore[reportUnnecessaryIsInstance]  # noqa: PLR2004
-        raise CaseError(f"{type(event).__name__}.key must be 1 to 200 characters, not {key!r}")
+    key: object = event.key
+    if (
+        not isinstance(key, str)
+        or not key.strip()
+        or len(key) > LONGEST_KEY
+        or _NO_TEXT.search(key)
+    ):
+        raise CaseError(
+            f"{type(event).__name__}.key must be 1 to {LONGEST_KEY} characters that can be read, "
+            f"not {key!r}"
+        )
     return f"{agent}:{key}"
 
 

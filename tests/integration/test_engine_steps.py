@@ -219,6 +219,7 @@ async def test_a_wrong_event_is_refused_before_a_case_begins(
             await stage.start("orders", Odd(number="1", step="x"))
         with pytest.raises(Exception, match="no agent `order`"):
             await stage.start("order", Order(number="1"))
-        with pytest.raises(Exception, match="1 to 200 characters"):
-            await stage.start("orders", Order(number=" "))
+        for number in (" ", "1" * 201, "1\n", "1\0", "1\x9b", "1\ud83d"):
+            with pytest.raises(Exception, match="1 to 200 characters that can be read"):
+                await stage.start("orders", Order(number=number))
         assert [case async for case in stage.client.list_workflows("")] == []
