@@ -374,13 +374,9 @@ def case_id(agent: str, event: Event) -> str:
     Raises:
         CaseError: if the event's key cannot be part of an id.
     """
-    key: object = event.key
-    if (
-        not isinstance(key, str)
-        or not key.strip()
-        or len(key) > LONGEST_KEY
-        or _NO_TEXT.search(key)
-    ):
+    key: Any = event.key
+    whole = isinstance(key, str) and key.strip() and len(key) <= LONGEST_KEY
+    if not whole or _NO_TEXT.search(key):
         raise CaseError(
             f"{type(event).__name__}.key must be 1 to {LONGEST_KEY} characters that can be read, "
             f"not {key!r}"
