@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import sqlite3
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +103,26 @@ async def test_many_that_open_one_of_the_first_schema_at_once_all_can(url: str) 
 
     assert await asyncio.gather(*(open_it() for _ in range(6))) == [1] * 6
     assert _version(url) == [3]
+
+
+async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for(
+    tmp_path: Path,
+) -> None:
+    """SQLite itself does not wait before it writes ahead, as it does for all else."""
+    path = tmp_path / "ledger.db"
+    _make_first(f"sqlite:///{path}")
+
+    async def open_it() -> int:
+        async with Ledger(f"sqlite:///{path}") as ledger:
+            return len(await ledger.effects("a:1"))
+
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("begin immediate")
+        opening = asyncio.ensure_future(open_it())
+        await asyncio.sleep(0.3)
+        assert not opening.done()
+        other.execute("commit")
+        assert await opening == 1
 
 
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:

@@ -212,14 +212,27 @@ def _file(path: str | None) -> tuple[int, int] | None:
 def _prepare_sqlite(connection: Any, _: object) -> None:
     # The driver's own transaction handling begins too late for a read followed by a write.
     connection.isolation_level = None
-    cursor = connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY // timedelta(milliseconds=1)}",
-        "journal_mode=wal",
-        "synchronous=full",
-    ):
-        cursor.execute(f"pragma {pragma}")
-    cursor.close()
+    connection.execute(f"pragma busy_timeout={BUSY // timedelta(milliseconds=1)}")
+    _write_ahead(connection)
+    connection.execute("pragma synchronous=full")
+
+
+def _write_ahead(connection: sqlite3.Connection) -> None:
+    """Have a database write ahead.
+
+    Of several that open a new one at once some are told that it is locked, and SQLite does not
+    wait for that by itself.
+    """
+    end = time.monotonic() + BUSY.total_seconds()
+    while True:
+        try:
+            connection.execute("pragma journal_mode=wal")
+        except sqlite3.OperationalError as error:
+            if "locked" not in str(error) or time.monotonic() > end:
+                raise
+        else:
+            return
+        time.sleep(_AGAIN)
 
 
 def _begin_immediate(connection: sa.Connection) -> None:
