@@ -23,7 +23,8 @@ and then:
     pilot       is it only to be recorded?
     people      who may let pass what holds, and did they?
 
-Stop, limits and duplicates are looked at once more in the transaction of the intent.
+Stop, level, policy, limits and duplicates are looked at once more in the transaction of the
+intent.
 """
 
 from __future__ import annotations
@@ -59,7 +60,8 @@ if TYPE_CHECKING:
     from pydantic import JsonValue
 
 LATELY = timedelta(milliseconds=500)
-"""How old what is known of stops, levels and the policy may be where nothing is written."""
+"""How old what is known of stops, levels and the policy may be where nothing is written, or where
+the transaction of an intent confirms it."""
 
 log = logging.getLogger("handrail.guards")
 
@@ -166,9 +168,12 @@ class Guards:
         """
         await self._announce(policy)
         known, now = self.known, asyncio.get_running_loop().time()
-        if known.situation is None or now - known.at > LATELY.total_seconds():
-            known.situation, known.at = await self.ledger.situation(self.agent), now
         found = known.situation
+        old = now - known.at > LATELY.total_seconds()
+        # Who looked as this policy was loaded may have kept what was in force before it.
+        if found is None or old or found.sha != policy.sha:
+            found = await self.ledger.situation(self.agent)
+            known.situation, known.at = found, now
         _require_in_force(policy, found)
         mine = tuple(order for order in found.orders if order.case in {None, case})
         return replace(found, orders=mine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -293,3 +294,25 @@ async def test_what_had_begun_is_finished_under_its_old_verdict_by_a_first_try_t
     again = await attempt(payers)
     assert (again.kind, paid) == (AnswerKind.WRITTEN, ["k1"])
     assert [row.key for row in await ledger.verdicts("payers")] == ["k1"]
+
+
+async def test_what_was_in_force_before_a_policy_was_loaded_holds_none_of_its_writes_up(
+    tmp_path: Path, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever looked at that moment keeps what it saw, for others too."""
+    payers, old = door(tmp_path, ledger), await _situation_of_another_policy(ledger)
+    look = Ledger.situation
+    seen = iter([old])
+
+    async def late(self: Ledger, *given: Any) -> Situation:
+        return next(seen, None) or await look(self, *given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Ledger, "situation", late)
+        with pytest.raises(StalePolicy):
+            await payers.guards.lately(payers.policy.current(), "payers:1")
+    assert (await attempt(payers)).kind is AnswerKind.WRITTEN
+
+
+async def _situation_of_another_policy(ledger: Ledger) -> Situation:
+    return replace(await ledger.situation("payers"), label="payers v0 other", sha="0" * 64)
