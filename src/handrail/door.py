@@ -305,7 +305,7 @@ class Door:
         held = verdict.kind is Kind.HOLD
         return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
 
-    async def _once(  # one write and the verdict on it
+    async def _once(
         self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool
     ) -> Answer:
         verdict, attempt = judged.verdict, matter.attempt

@@ -218,7 +218,7 @@ class Humans:
             uses.append(proved.jti)
         return Voices(tuple(approvals), Leave(uses=tuple(uses)))
 
-    def standing_approvals(  # of one write
+    def standing_approvals(
         self,
         mandates: Sequence[Given],
         facts: Facts,

@@ -33,26 +33,10 @@ from handrail.policy.parts import (
     Normal,
     Review,
     Setting,
-    WriteShape,
     chain,
 )
 from handrail.policy.values import same_person
 from handrail.rules import nearest
-
-__all__ = [
-    "AgentShape",
-    "Approval",
-    "Facts",
-    "Limit",
-    "NobodyMayApprove",
-    "Policy",
-    "PolicyFile",
-    "Setting",
-    "WriteShape",
-    "load",
-    "parse",
-    "share_of",
-]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
