@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -15,38 +11,18 @@ import pytest
 
 from handrail import Ledger
 from handrail.actions import Basis, Kind, Level, digest_of
-from handrail.cli.app import run
 from handrail.ledger import OrderRow, SpendRow, VerdictRow
 from handrail.policy import load
 from tests.agents.shippers import fleet
+from tests.unit.machine import Machine
 
 AGENT = fleet.agents["shipments"]
 TEXT = AGENT.policy.read_text()
 NOW = datetime.now(UTC)
 
 
-@dataclass
-class Desk:
-    """A machine with a ledger, and the commands run on it."""
-
-    home: Path
-    capture: pytest.CaptureFixture[str]
-
-    def run(self, *args: str, code: int = 0) -> str:
-        assert run(list(args)) == code
-        said = self.capture.readouterr()
-        return said.out + said.err
-
-    def json(self, *args: str, code: int = 0) -> Any:
-        assert run([*args, "--json"]) == code
-        return json.loads(self.capture.readouterr().out)
-
-    def ledger(self, work: Callable[[Ledger], Coroutine[Any, Any, Any]]) -> None:
-        async def do() -> None:
-            async with Ledger(f"sqlite:///{self.home}/ledger.db") as opened:
-                await work(opened)
-
-        asyncio.run(do())
+class Desk(Machine):
+    """The machine of somebody who changes a policy."""
 
     def new(self, *edits: tuple[str, str]) -> str:
         text = TEXT

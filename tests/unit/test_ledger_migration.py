@@ -144,15 +144,20 @@ def _version(url: str) -> list[int]:
 
 @pytest.fixture
 def statements() -> Generator[list[str]]:
-    """The first word of each statement that is executed meanwhile."""
+    """The first word of each statement that is executed meanwhile, and where transactions begin."""
     said: list[str] = []
 
     def note(*given: Any) -> None:
         said.append(given[2].split()[0].lower())
 
+    def begin(_connection: sa.Connection) -> None:
+        said.append("begin")
+
     event.listen(sa.Engine, "before_cursor_execute", note)
+    event.listen(sa.Engine, "begin", begin)
     yield said
     event.remove(sa.Engine, "before_cursor_execute", note)
+    event.remove(sa.Engine, "begin", begin)
 
 
 async def test_a_write_without_rulings_makes_no_statement_more(
@@ -163,4 +168,4 @@ async def test_a_write_without_rulings_makes_no_statement_more(
         await ledger.begin(intent())
         await ledger.finish(Receipt(key="a:1/pay/1", step="pay", digest="d" * 64, at=NOW))
     # The select: is it stopped, and is anything counted, as some policy once limited it?
-    assert statements == ["select", "insert", "update"]
+    assert statements == ["begin", "select", "insert", "begin", "update"]
