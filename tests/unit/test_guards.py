@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from handrail import Action, Effect, Ledger, check, write
+from handrail import Action, Effect, Ledger, check, guards, write
 from handrail.actions import Answer, AnswerKind, Attempt, Basis, Level, digest_of
 from handrail.door import Door
 from handrail.guards import StalePolicy
@@ -230,6 +230,8 @@ def looks(monkeypatch: pytest.MonkeyPatch) -> list[str | None]:
         return await look(self, agent, case, key)
 
     monkeypatch.setattr(Ledger, "situation", noted)
+    # However slow the machine is, two writes come within a moment.
+    monkeypatch.setattr(guards, "LATELY", timedelta(hours=1))
     return seen
 
 
