@@ -18,10 +18,10 @@ from temporalio.testing import ActivityEnvironment
 from benchmarks.contender import HANDRAIL, PASSING, alert, project
 from handrail import Ledger
 from handrail.actions import Action, Attempt, Decision, digest_of
-from handrail.boundaries import listen
-from handrail.door import Door
+from handrail.agent.steps import Write
+from handrail.failpoints import listen
+from handrail.guardrails.door import Door
 from handrail.policy import PolicyFile
-from handrail.steps import Write
 
 STAGES = {
     ("start", "write:arrived"): "into the step",

@@ -30,14 +30,15 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from pydantic import SecretStr
 
 from benchmarks.contender import alert, project
-from handrail import Fleet, Keyring, Trust, desk
+from handrail import Fleet, Keyring, Trust
 from handrail.actions import Ruling
-from handrail.details import GateView
-from handrail.inbox.serving import opened, serving
-from handrail.inbox.site import Site
-from handrail.messages.service import running as messages
-from handrail.proof import sign
-from handrail.settings import Settings
+from handrail.client import gates
+from handrail.inbox.channels.worker import running as messages
+from handrail.inbox.web.server import opened, serving
+from handrail.inbox.web.site import Site
+from handrail.oversight.signatures import sign
+from handrail.oversight.views import GateView
+from handrail.runtime.settings import Settings
 from handrail.testing import Stage, running, server
 
 ANA = "ana@example.com"
@@ -113,7 +114,7 @@ def _token(page: str) -> str:
 async def bare(on: Scene, gate: GateView) -> float:
     """An update that nothing proves."""
     sent = time.monotonic()
-    await desk.send(on.stage.client, gate, "approve", _ruling(gate))
+    await gates.send(on.stage.client, gate, "approve", _ruling(gate))
     return sent
 
 
@@ -121,7 +122,7 @@ async def signed(on: Scene, gate: GateView) -> float:
     """An update with a proof."""
     ruling = sign(_ruling(gate, via="inbox"), "approve", gate.case, on.site.key, datetime.now(UTC))
     sent = time.monotonic()
-    await desk.send(on.stage.client, gate, "approve", ruling)
+    await gates.send(on.stage.client, gate, "approve", ruling)
     return sent
 
 

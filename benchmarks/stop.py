@@ -27,7 +27,7 @@ from benchmarks.postgres import binaries, postgres
 from benchmarks.stop_writers import AGENT, POLICY, STEP, now
 from handrail import Ledger
 from handrail.ledger.tables import effects
-from handrail.orders import Target, row_of, stop
+from handrail.oversight.orders import Target, row_of, stop
 
 SCOPES = (Target("*"), Target(AGENT), Target(AGENT, step=STEP))
 """What is stopped, in turn: the fleet, the agent, one of its writes."""

@@ -18,7 +18,7 @@ import pytest
 import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
-from handrail import effects
+from handrail.guardrails import effects
 
 pytest_plugins = ["handrail.testing.fixtures"]
 

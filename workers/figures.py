@@ -17,8 +17,8 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from handrail.desk import open_gates
-from handrail.settings import Settings, connect
+from handrail.client.gates import open_gates
+from handrail.runtime.settings import Settings, connect
 from workers.fleet import fleet
 
 README = Path(__file__).parents[1] / "README.md"

@@ -21,10 +21,9 @@ if TYPE_CHECKING:
         Receipt,
         Usage,
     )
-    from handrail.agent import AgentWorkflow
-    from handrail.checks import check
-    from handrail.details import GateView
-    from handrail.effects import current_effect
+    from handrail.agent.secrets import secret
+    from handrail.agent.steps import decide, notify, read, write
+    from handrail.agent.workflow import AgentWorkflow
     from handrail.exceptions import (
         CaseError,
         ConfigurationError,
@@ -42,14 +41,15 @@ if TYPE_CHECKING:
         ServerUnavailable,
         StepError,
     )
-    from handrail.fleet import Agent, Fleet
-    from handrail.keyring import Keyring, Trust
+    from handrail.guardrails.data_checks import check
+    from handrail.guardrails.effects import current_effect
+    from handrail.guardrails.redaction import Personal
     from handrail.ledger import Ledger
-    from handrail.masking import Personal
-    from handrail.secrets import secret
+    from handrail.marks import FreeText, From, Untrusted
+    from handrail.oversight.keys import Keyring, Trust
+    from handrail.oversight.views import GateView
+    from handrail.runtime.fleet import Agent, Fleet
     from handrail.states import State
-    from handrail.steps import decide, notify, read, write
-    from handrail.untrusted import FreeText, From, Untrusted
 
 __all__ = [
     "Action",
@@ -99,23 +99,23 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent": "AgentWorkflow",
-        "checks": "check",
-        "details": "GateView",
-        "effects": "current_effect",
+        "agent.secrets": "secret",
+        "agent.steps": "decide notify read write",
+        "agent.workflow": "AgentWorkflow",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
             "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "
             "ServerUnavailable StepError"
         ),
-        "fleet": "Agent Fleet",
-        "keyring": "Keyring Trust",
+        "guardrails.data_checks": "check",
+        "guardrails.effects": "current_effect",
+        "guardrails.redaction": "Personal",
         "ledger": "Ledger",
-        "masking": "Personal",
-        "secrets": "secret",
+        "marks": "FreeText From Untrusted",
+        "oversight.keys": "Keyring Trust",
+        "oversight.views": "GateView",
+        "runtime.fleet": "Agent Fleet",
         "states": "State",
-        "steps": "decide notify read write",
-        "untrusted": "FreeText From Untrusted",
     }
 
     def __getattr__(name: str) -> Any:

@@ -3,9 +3,9 @@
 HandrailError
 ├── ConfigurationError      a setting, policy, step or fleet is wrong; found before it runs
 │   ├── PolicyError         the policy file, with every fault, its line and its fix
-│   ├── RuleError           a rule of it cannot be used (handrail.rules)
-│   ├── KeyringError        a keyring or a private key cannot be used (handrail.keyring)
-│   ├── PeopleError         the people file, with every fault (handrail.messages.people)
+│   ├── RuleError           a rule of it cannot be used (handrail.policy.rules)
+│   ├── KeyringError        a keyring or a private key cannot be used (handrail.oversight.keys)
+│   ├── PeopleError         the people file, with every fault (handrail.inbox.channels.directory)
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
@@ -19,24 +19,24 @@ HandrailError
 │   └── InDoubt             it may have happened; a human decided to leave it at that
 ├── Final                   raised by a step: it did not happen, trying again is no use
 ├── NotDone                 raised by a write step: it certainly did not happen; try again
-├── RuleFailed              a rule could not be judged: it holds (handrail.rules)
+├── RuleFailed              a rule could not be judged: it holds (handrail.policy.rules)
 ├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
-├── ClockWrong              a worker's clock is not the server's; retried (handrail.clock)
+├── ClockWrong              a worker's clock is not the server's; retried (handrail.guardrails.clock)
 ├── CutShort                a policy file ends too early (handrail.ledger.policies)
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
 ├── Duplicate               one like it began a short while ago (handrail.ledger)
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)
 ├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
 ├── Answered                somebody else has answered a review (handrail.ledger)
-├── NotReviewed             an answer to a review cannot be taken (handrail.reviews)
-├── NoMandate               a mandate cannot be given, or not be read (handrail.mandates)
-├── KeyUsed                 a write's key was used for another action (handrail.effects)
-├── BadResult               it happened, and returned what it must not (handrail.effects)
-├── NotProven               a ruling is not signed by whom it names (handrail.proof)
-├── Undeliverable           a message cannot go out this way (handrail.messages.faults)
-├── NotNow                  a message may go out later: tried again (handrail.messages.faults)
-├── BadSignal               a signal cannot be read: recorded (handrail.case)
-└── PayloadLost             a large payload is missing (handrail.payloads)
+├── NotReviewed             an answer to a review cannot be taken (handrail.oversight.reviews)
+├── NoMandate               a mandate cannot be given, or not be read (handrail.oversight.mandates)
+├── KeyUsed                 a write's key was used for another action (handrail.guardrails.effects)
+├── BadResult               it happened, and returned what it must not (handrail.guardrails.effects)
+├── NotProven               a ruling is not signed by whom it names (handrail.oversight.signatures)
+├── Undeliverable           a message cannot go out this way (handrail.inbox.channels.faults)
+├── NotNow                  a message may go out later: tried again (handrail.inbox.channels.faults)
+├── BadSignal               a signal cannot be read: recorded (handrail.agent.case)
+└── PayloadLost             a large payload is missing (handrail.runtime.payload_codec)
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from temporalio.service import RPCError
 
-from handrail.shown import WAITING_FOR
+from handrail.agent.visibility import WAITING_FOR
 from tests.chaos.lab import Asked, Lab
 
 _PAUSE = timedelta(milliseconds=200)

@@ -26,9 +26,9 @@ from temporalio.service import RPCError
 from typing_extensions import override
 
 from handrail import Fleet
-from handrail.fleet import TASK_TIMEOUT
-from handrail.server import EmbeddedServer
-from handrail.settings import Settings, connect
+from handrail.runtime.fleet import TASK_TIMEOUT
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.temporal_server import EmbeddedServer
 from tests.chaos import outside, worker
 from tests.chaos.naive import NaiveAgent
 from tests.chaos.plan import Fault, Trial

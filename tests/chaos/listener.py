@@ -14,7 +14,7 @@ from tests.chaos.plan import Fault, Trial
 
 
 class Listener:
-    """What `handrail.boundaries.listen` takes."""
+    """What `handrail.failpoints.listen` takes."""
 
     def __init__(self, room: Path, trials: Iterable[Trial]) -> None:
         self._arrivals = room / "arrivals"

@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import activity, workflow
 from temporalio.common import RetryPolicy
 
-from handrail.boundaries import reached
+from handrail.failpoints import reached
 from tests.chaos.steps import Order, send
 
 

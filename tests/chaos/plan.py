@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from handrail.boundaries import BOUNDARIES
+from handrail.failpoints import BOUNDARIES
 
 Kind = Literal["keyed", "findable", "plain"]
 KINDS: tuple[Kind, ...] = ("keyed", "findable", "plain")

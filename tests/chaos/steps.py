@@ -23,7 +23,7 @@ from handrail import (
     read,
     write,
 )
-from handrail.boundaries import reached
+from handrail.failpoints import reached
 from tests.chaos.plan import Kind
 
 OUTSIDE = "CHAOS_OUTSIDE"

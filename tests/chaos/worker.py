@@ -18,8 +18,8 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from handrail import Agent, Fleet, Ledger, boundaries
-from handrail.settings import Settings, connect
+from handrail import Agent, Fleet, Ledger, failpoints
+from handrail.runtime.settings import Settings, connect
 from handrail.testing import UNPROVEN
 from tests.chaos import steps
 from tests.chaos.cases import ChaosAgent
@@ -75,7 +75,7 @@ class _Inbound(WorkflowInboundInterceptor):
     @override
     async def handle_signal(self, input: HandleSignalInput) -> None:
         if input.signal == "approve" and not workflow.unsafe.is_replaying():
-            boundaries.reached("gate:ruled", workflow.info().workflow_id)
+            failpoints.reached("gate:ruled", workflow.info().workflow_id)
         await super().handle_signal(input)
 
 
@@ -93,7 +93,7 @@ def main(spec: WorkerSpec) -> None:
     """Work until killed."""
     logging.basicConfig(filename=spec.room / "workers.log", level=logging.WARNING)
     os.environ[steps.OUTSIDE] = spec.outside
-    boundaries.listen(Listener(spec.room, spec.trials))
+    failpoints.listen(Listener(spec.room, spec.trials))
     asyncio.run(_work(spec))
 
 

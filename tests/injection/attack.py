@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from handrail import Agent, Fleet, tracing
+from handrail import Agent, Fleet
 from handrail.actions import Basis, Decision, Finding, Kind
-from handrail.case import Case
+from handrail.agent import provenance
+from handrail.agent.case import Case
 from handrail.policy import Facts, Policy, PolicyFile
-from handrail.server import EmbeddedServer
+from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Stage, running
 from tests.injection import desk_flow, desk_steps
@@ -65,10 +66,10 @@ class Tally:
 def without_tracing() -> Generator[None]:
     """An engine that does not ask where values come from: the control."""
     with (
-        mock.patch.object(tracing, "unsourced", return_value=()),
-        mock.patch.object(tracing, "finding", return_value=None),
-        mock.patch.object(tracing, "holds_untrusted", return_value=False),
-        mock.patch.object(tracing, "laid_bare", return_value=False),
+        mock.patch.object(provenance, "unsourced", return_value=()),
+        mock.patch.object(provenance, "finding", return_value=None),
+        mock.patch.object(provenance, "holds_untrusted", return_value=False),
+        mock.patch.object(provenance, "laid_bare", return_value=False),
     ):
         yield
 
@@ -154,7 +155,7 @@ class Offline:
         basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = [*self.policy.refusals(facts), *self.policy.holds(facts)]
-        source = tracing.finding(basis, self.policy.mentions(step))
+        source = provenance.finding(basis, self.policy.mentions(step))
         found += [] if source is None else [source]
         kinds = {finding.kind for finding in found}
         if isinstance(action, desk_steps.Refund) and await desk_steps.came_back(action):
@@ -184,7 +185,7 @@ async def _decided(
     elif mail.route == "twice":
         step, args = desk_steps.judge_again, [await step(*args), customer, orders]
     decision = await step(*args)
-    return decision, tracing.unsourced(step, args, decision), args
+    return decision, provenance.unsourced(step, args, decision), args
 
 
 async def offline(attacks: Iterable[Attack], genuine: int) -> Tally:

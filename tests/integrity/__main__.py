@@ -18,14 +18,15 @@ from typing import Any
 
 import structlog
 
-from handrail.keyring import Trust
-from handrail.server import EmbeddedServer
-from handrail.testing import Outside, integrity, running, server
-from handrail.testing.integrity import Report
+from handrail.oversight.keys import Trust
+from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.testing import Outside, running, server
+from tests import redteam
 from tests.agents.fleets import LEAD, orders, policy
 from tests.agents.orders_steps import Order
 from tests.integrity import control, deploys, hostile, offline, policies
 from tests.integrity.policies import ANA, BO, STRICT, known
+from tests.redteam import Report
 
 
 @dataclass(frozen=True)
@@ -99,9 +100,9 @@ async def online(  # noqa: PLR0917  # where, how many, and how many people it ta
                 "books": outside.effects,
                 "seed": seed,
             }
-            report = await integrity.attack(stage, "orders", order, rulings=rulings, **more)
+            report = await redteam.attack(stage, "orders", order, rulings=rulings, **more)
             if flood and quorum == 1:
-                report.add(await integrity.flood(stage, "orders", flooded, signals=flood, **more))
+                report.add(await redteam.flood(stage, "orders", flooded, signals=flood, **more))
     return report
 
 

@@ -9,11 +9,11 @@ from hashlib import sha256
 from typing import Any
 from unittest import mock
 
-from handrail import humans
 from handrail.actions import Ruling, person
-from handrail.proof import Proved
-from handrail.testing.integrity import Report
+from handrail.guardrails import entitlement
+from handrail.oversight.signatures import Proved
 from tests.integrity import offline
+from tests.redteam import Report
 
 
 def _believing(
@@ -27,7 +27,7 @@ def _believing(
 @contextmanager
 def no_signatures() -> Generator[None]:
     """An engine that looks at no signature."""
-    with mock.patch.object(humans, "verify", _believing):
+    with mock.patch.object(entitlement, "verify", _believing):
         yield
 
 

@@ -9,15 +9,17 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from handrail import Action, Agent, Effect, Fleet, State, conductor, write
-from handrail.keyring import Trust
-from handrail.server import EmbeddedServer
-from handrail.testing import Outside, integrity, running
-from handrail.testing.integrity import Report
-from handrail.testing.integrity.arena import Arena
+from handrail import Action, Agent, Effect, Fleet, State, write
+from handrail.agent import runner
+from handrail.oversight.keys import Trust
+from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.testing import Outside, running
+from tests import redteam
 from tests.agents.fleets import WORKFLOWS, orders, policy, put_policy
 from tests.agents.orders_steps import Order, choose, look_up
 from tests.integrity.policies import ANA, BO, STRICT, known, paused
+from tests.redteam import Report
+from tests.redteam.arena import Arena
 
 INSTALMENTS = 5
 CASE = Order(number="d1", amount=Decimal(300))
@@ -46,12 +48,12 @@ async def pay(action: Pay, effect: Effect) -> str:
 @contextmanager
 def short_runs() -> Generator[None]:
     """Continue as new after a few steps instead of 150."""
-    before = conductor.LONG_RUN
-    conductor.LONG_RUN = 20
+    before = runner.LONG_RUN
+    runner.LONG_RUN = 20
     try:
         yield
     finally:
-        conductor.LONG_RUN = before
+        runner.LONG_RUN = before
 
 
 async def over_new_runs(arena: Arena) -> None:
@@ -81,7 +83,7 @@ async def _renewed(server: EmbeddedServer, directory: Path, seed: int) -> Report
     fleet = orders(directory, policy(agent="standing", **STRICT))
     with Outside(directory / "outside.db").installed() as outside, short_runs():
         async with running(fleet, server, directory, trust=Trust(keyring=keyring)) as stage:
-            return await integrity.attack(
+            return await redteam.attack(
                 stage,
                 "standing",
                 lambda n: Order(number=f"s{n}", amount=Decimal(300), times=INSTALMENTS),

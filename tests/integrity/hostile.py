@@ -19,21 +19,21 @@ from markdown_it.token import Token
 from typing_extensions import override
 
 from handrail.actions import Ask, Basis, Finding, Kind, Moved, Receipt, Stage, Terms, digest_of
-from handrail.case import Case, Model
-from handrail.details import GateView, markdown, spelt_out
-from handrail.gate import GateKind, Question
-from handrail.inbox.render import TEMPLATES
-from handrail.inbox.views import lines
-from handrail.keyring import Trust
-from handrail.messages import words
-from handrail.server import EmbeddedServer
+from handrail.agent.case import Case, Model
+from handrail.inbox.channels import content
+from handrail.inbox.web.render import TEMPLATES
+from handrail.inbox.web.views import lines
+from handrail.oversight.gate import GateKind, Question
+from handrail.oversight.keys import Trust
+from handrail.oversight.views import GateView, markdown, spelt_out
+from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Outside, running
 from handrail.testing import Stage as Place
-from handrail.testing.integrity import Report, hostile_texts
 from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order, Pay
 from tests.integrity.policies import ANA, BO, STRICT, known
+from tests.redteam import Report, hostile_texts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LEAD = Stage(role="lead", people=(ANA,), after=timedelta(hours=1))
@@ -116,13 +116,13 @@ def _hiding(page: str) -> list[str]:
 
 def _in_mail(view: GateView) -> list[str]:
     """The words of a message: nothing hides, and every field is there or said to be cut."""
-    note = words.of_view(view, "You are asked.")
+    note = content.of_view(view, "You are asked.")
     rows = [row for _, table in note.tables for row in table]
     faults = _hiding("\n".join([note.subject, *(f"{a} {b}" for a, b in rows)]))
     if "\n" in note.subject or "\r" in note.subject:
         faults.append("the subject has lines")
     order = dict(rows)["order"]
-    if words.is_whole(view.action) and order != spelt_out(str(view.action["order"])):
+    if content.is_whole(view.action) and order != spelt_out(str(view.action["order"])):
         faults.append("another action is told")
     return faults
 

@@ -20,17 +20,17 @@ from typing import Any
 
 from handrail import Ledger
 from handrail.actions import Action, Attempt, Kind, Ruled, Ruling, digest_of
-from handrail.case import Case, Model
-from handrail.details import GateView
-from handrail.door import Door
-from handrail.gate import GateKind, Question
-from handrail.guards import Matter
-from handrail.keyring import Keyring, SigningKey, Trust
+from handrail.agent.case import Case, Model
+from handrail.guardrails.door import Door
+from handrail.guardrails.pipeline import Matter
+from handrail.oversight.gate import GateKind, Question
+from handrail.oversight.keys import Keyring, SigningKey, Trust
+from handrail.oversight.views import GateView
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.testing import Human
-from handrail.testing.integrity import RULINGS, Cast, Message, Report, Scene
-from handrail.testing.integrity.scene import message
 from tests.agents.orders_steps import Pay, pay
+from tests.redteam import RULINGS, Cast, Message, Report, Scene
+from tests.redteam.scene import message
 
 EACH = 400
 """Attacks on one gate."""

@@ -10,13 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from handrail import State
-from handrail.keyring import Keyring, SigningKey, Trust
-from handrail.server import EmbeddedServer
-from handrail.testing import CaseHandle, Human, Outside, integrity, running
-from handrail.testing.integrity import Report, Script
-from handrail.testing.integrity.arena import GENUINE, Arena, later
+from handrail.oversight.keys import Keyring, SigningKey, Trust
+from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.testing import CaseHandle, Human, Outside, running
+from tests import redteam
 from tests.agents.fleets import ALONE, LARGE, LEAD, NO_UNDO, orders, policy, put_policy
 from tests.agents.orders_steps import Order
+from tests.redteam import Report, Script
+from tests.redteam.arena import GENUINE, Arena, later
 
 ANA, BO, CY, DEE = (f"{name}@example.com" for name in ("ana", "bo", "cy", "dee"))
 BOSS: dict[str, Any] = {"people": [CY], "deadline": {"after": "24h", "then": "refuse"}}
@@ -273,7 +274,7 @@ async def _attack(server: EmbeddedServer, directory: Path, group: Group, seed: i
     fleet = orders(directory, group.document)
     with Outside(directory / "outside.db").installed() as outside:
         async with running(fleet, server, directory, trust=Trust(keyring=keyring)) as stage:
-            return await integrity.attack(
+            return await redteam.attack(
                 stage,
                 "orders",
                 order,

@@ -15,8 +15,9 @@ from pathlib import Path
 
 from temporalio.client import WorkflowFailureError
 
-from handrail import Fleet, conductor
-from handrail.keyring import Keyring, Trust
+from handrail import Fleet
+from handrail.agent import runner
+from handrail.oversight.keys import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.fleets import LEAD, odd, orders, policy
 from tests.replay.scenes import KEYED, SCENES, SHORT, Play
@@ -98,11 +99,11 @@ async def main(names: list[str]) -> None:
             if names and name not in names:
                 continue
             sys.stderr.write(f"{name}\n")
-            long_run = conductor.LONG_RUN
+            long_run = runner.LONG_RUN
             if SCENES[name][2] == SHORT:
-                conductor.LONG_RUN = SHORT_RUN
+                runner.LONG_RUN = SHORT_RUN
             await play(name, stage, outside, number)
-            conductor.LONG_RUN = long_run
+            runner.LONG_RUN = long_run
 
 
 if __name__ == "__main__":

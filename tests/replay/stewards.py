@@ -11,12 +11,13 @@ import tempfile
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from handrail import Fleet, autonomy
+from handrail import Fleet
 from handrail.actions import Level
-from handrail.keyring import Keyring, Trust
-from handrail.orders import Order, Target, lift, row_of, set_level, stop
-from handrail.steward.book import Change
-from handrail.steward.workflow import steward_id
+from handrail.client import orders as autonomy
+from handrail.oversight.keys import Keyring, Trust
+from handrail.oversight.order_book import Change
+from handrail.oversight.orders import Order, Target, lift, row_of, set_level, stop
+from handrail.runtime.steward.workflow import steward_id
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 

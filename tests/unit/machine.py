@@ -13,7 +13,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.cli.app import run
-from handrail.keyring import SigningKey
+from handrail.oversight.keys import SigningKey
 
 T = TypeVar("T")
 

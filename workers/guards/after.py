@@ -6,10 +6,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from handrail import reviews
 from handrail.actions import Kind
+from handrail.oversight import reviews
+from handrail.oversight.order_book import Stand
 from handrail.states import State
-from handrail.steward.book import Stand
 from handrail.testing import CaseHandle, eventually
 from workers.guards.before import cheap
 from workers.guards.fleet import TOKEN

@@ -1,11 +1,11 @@
-"""The guards before a write, as `handrail.guards` orders them. Each function makes some fire."""
+"""The guards before a write, as `handrail.guardrails.pipeline` orders them. Each function makes some fire."""
 
 from __future__ import annotations
 
 from handrail.actions import Kind, Level
+from handrail.oversight.order_book import Stand, what
 from handrail.policy import share_of
 from handrail.states import State
-from handrail.steward.book import Stand, what
 from workers.guards.freight import Freight, Late
 from workers.guards.owner import AGENT, OWNER, SECOND
 from workers.guards.policies import Doc, rebook

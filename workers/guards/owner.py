@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from handrail import autonomy, control, orders
 from handrail.actions import Level
-from handrail.orders import Order, Target
+from handrail.client import orders as autonomy
+from handrail.oversight import control, orders
+from handrail.oversight.orders import Order, Target
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from handrail.ledger import Ledger, OrderRow
-    from handrail.steward.book import Change
+    from handrail.oversight.order_book import Change
 
 AGENT = "shipments"
 OWNER = "logistics@example.com"

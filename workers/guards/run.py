@@ -11,8 +11,8 @@ from pathlib import Path
 
 from handrail.actions import Kind
 from handrail.ledger import EffectState
+from handrail.oversight.order_book import Stand
 from handrail.states import State
-from handrail.steward.book import Stand
 from handrail.testing import CaseHandle
 from workers.guards import after, before
 from workers.guards.owner import AGENT

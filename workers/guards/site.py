@@ -17,14 +17,14 @@ from typing_extensions import override
 
 from activities.shipments import DelayAlert, disconnect
 from handrail.actions import Finding, Kind
-from handrail.details import GateView
-from handrail.dev import Child, System, running
 from handrail.ledger import Ledger, VerdictRow
-from handrail.server import prepare_directory
-from handrail.settings import Settings, connect
+from handrail.oversight.views import GateView
+from handrail.runtime.dev import Child, System, running
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.temporal_server import prepare_directory
+from handrail.runtime.worker import open_ledger
 from handrail.states import State
 from handrail.testing.stage import CaseHandle, eventually
-from handrail.worker import open_ledger
 from workers.guards.fleet import POLICY, TOKEN, fleet
 from workers.guards.freight import Freight
 from workers.guards.owner import AGENT, Owner

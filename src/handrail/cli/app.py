@@ -26,7 +26,7 @@ from handrail.cli.common import (
     Why,
     do,
 )
-from handrail.cli.control_app import autonomy, lift, stop, stops
+from handrail.cli.control import autonomy, lift, stop, stops
 from handrail.cli.inbox_app import inbox
 from handrail.cli.keys_app import keys
 from handrail.cli.normal_app import normal

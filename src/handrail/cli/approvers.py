@@ -8,11 +8,11 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from handrail.attention import Attention, attention
 from handrail.cli import words
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output
 from handrail.cli.record import ledger, moment_of
+from handrail.client.cases import iso
+from handrail.evidence.approvers import Attention, attention
 
 
 async def approvers(out: Output, *, since: datetime | timedelta | None) -> int:

@@ -10,21 +10,22 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from handrail import autonomy, orders
 from handrail.actions import WHOLE, Level
 from handrail.cli import figures, stop, words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
+from handrail.client import orders as autonomy
 from handrail.exceptions import CaseError
-from handrail.orders import NoOrder, Target
-from handrail.proof import sign_order
-from handrail.steward.book import what
+from handrail.oversight import orders
+from handrail.oversight.order_book import what
+from handrail.oversight.orders import NoOrder, Target
+from handrail.oversight.signatures import sign_order
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from handrail.steward.book import Book, Change, StepView
+    from handrail.oversight.order_book import Book, Change, StepView
 
 _CHANGES = 10
 """Changes that are shown of one agent; the JSON has all of them."""

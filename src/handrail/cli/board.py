@@ -16,10 +16,11 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
-from handrail.cli import listing, words
+from handrail.cli import words
 from handrail.cli.output import Output
-from handrail.dev import CaseRow
+from handrail.client import cases
 from handrail.ledger import EffectState, Ledger
+from handrail.runtime.dev import CaseRow
 from handrail.states import ENDS, State
 
 if TYPE_CHECKING:
@@ -48,17 +49,17 @@ class Board:
 
     async def refresh(self) -> list[CaseRow]:
         """Look at all cases again: those that wait first, then the newest."""
-        found = [e async for e in self.client.list_workflows(listing.query(self.agent))]
+        found = [e async for e in self.client.list_workflows(cases.query(self.agent))]
         some = asyncio.Semaphore(_AT_ONCE)
         rows = await asyncio.gather(*(self._row(execution, some) for execution in found))
         self.rows = sorted(rows, key=_order)
         return self.rows
 
     async def _row(self, execution: WorkflowExecution, some: asyncio.Semaphore) -> CaseRow:
-        row = listing.row(execution)
+        row = cases.row(execution)
         async with some:
             if row.closed is not None:
-                return listing.row(execution, await self._outcome(execution))
+                return cases.row(execution, await self._outcome(execution))
             effects = await self.ledger.effects(row.case)
         done = sum(effect.state is EffectState.DONE for effect in effects)
         return replace(row, receipts=done)
@@ -67,7 +68,7 @@ class Board:
         run, outcome = self._ended.get(execution.id, ("", None))
         if run != execution.run_id:
             handle = self.client.get_workflow_handle(execution.id, run_id=execution.run_id)
-            outcome = await listing.outcome_of(handle)
+            outcome = await cases.outcome_of(handle)
             self._ended[execution.id] = (execution.run_id, outcome)
         return outcome
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio.client import Client
 
-from handrail import desk
-from handrail.cli import listing as known
 from handrail.cli import words
 from handrail.cli.context import (
     PATIENCE,
@@ -21,15 +19,17 @@ from handrail.cli.context import (
     text_of,
 )
 from handrail.cli.output import Code, Output, UsageError
+from handrail.client import cases as known
+from handrail.client import gates as desk
 from handrail.exceptions import CaseError
-from handrail.settings import connect
+from handrail.runtime.settings import connect
 from handrail.states import State
 
 if TYPE_CHECKING:
     from handrail.actions import Event, Outcome
     from handrail.cli.common import Waiting
-    from handrail.fleet import Fleet, Started
     from handrail.ledger import Ledger
+    from handrail.runtime.fleet import Fleet, Started
 
 _LOOK = timedelta(milliseconds=300)
 

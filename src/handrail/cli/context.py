@@ -24,15 +24,15 @@ from temporalio.runtime import Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.cli.output import Code, Output, UsageError
-from handrail.desk import ImpossibleName
+from handrail.client.gates import ImpossibleName
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.logs import Lines, configure, core_logs, mask_with
-from handrail.payloads import ClaimCheck
-from handrail.settings import Settings, connect
+from handrail.runtime.logging import Lines, configure, core_logs, mask_with
+from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.settings import Settings, connect
 
 if TYPE_CHECKING:
-    from handrail.fleet import Fleet
     from handrail.ledger import Ledger
+    from handrail.runtime.fleet import Fleet
 
 PATIENCE = timedelta(seconds=5)
 """How long a command looks for the server."""
@@ -107,7 +107,7 @@ def load_fleet(name: str) -> Fleet:
     Raises:
         ConfigurationError: if it cannot be imported, or is no Fleet, with where and why.
     """
-    from handrail.fleet import Fleet  # noqa: PLC0415  # imports everything
+    from handrail.runtime.fleet import Fleet  # noqa: PLC0415  # imports everything
 
     found = load(name, "HANDRAIL_FLEET")
     if not isinstance(found, Fleet):

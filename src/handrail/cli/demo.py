@@ -16,20 +16,21 @@ from rich.text import Text
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from handrail import desk
-from handrail.cli import listing, words
+from handrail.cli import words
 from handrail.cli.board import Board, View
 from handrail.cli.context import load, load_fleet, logs, settings
 from handrail.cli.output import Code, Output
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
-from handrail.details import GateView
-from handrail.dev import CaseRow, ChildFailed, Demo, Site, running
+from handrail.client import cases
+from handrail.client import gates as desk
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.fleet import Fleet
-from handrail.server import prepare_directory
-from handrail.settings import Settings, connect
+from handrail.oversight.views import GateView
+from handrail.runtime.dev import CaseRow, ChildFailed, Demo, Site, running
+from handrail.runtime.fleet import Fleet
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.temporal_server import prepare_directory
+from handrail.runtime.worker import open_ledger, stop_on_signals
 from handrail.states import State
-from handrail.worker import open_ledger, stop_on_signals
 
 DEMO = "workers.demo:demo"
 
@@ -218,9 +219,7 @@ class _Show:
         where = urls(self.given, self.site.server.namespace, self.site.server.address)
         self.out.row(
             {
-                "cases": [
-                    listing.row_json(r) | {"receipts": r.receipts, "why": r.why} for r in rows
-                ],
+                "cases": [cases.row_json(r) | {"receipts": r.receipts, "why": r.why} for r in rows],
                 "links": where,
                 "waiting": [
                     {"gate": g.gate, "case": g.case, "commands": words.commands(g)} for g in gates

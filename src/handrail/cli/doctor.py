@@ -23,16 +23,16 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
 from handrail.cli.doctor_keys import looked_at
 from handrail.cli.output import Code, Output
+from handrail.client import gates
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.fleet import Fleet
 from handrail.ledger import Ledger
-from handrail.server import SEARCH_ATTRIBUTES, find_binary
-from handrail.settings import Settings
+from handrail.runtime.fleet import Fleet
+from handrail.runtime.settings import Settings
+from handrail.runtime.temporal_server import SEARCH_ATTRIBUTES, find_binary
 
 _ROOM = 1 << 30
 _KEEP = timedelta(days=7)
@@ -240,7 +240,7 @@ async def _retention(connected: Client) -> Finding:
 
 async def _wedged(connected: Client) -> Finding:
     """Cases that the server itself reports: their code fails again and again."""
-    query = f"TemporalReportedProblems IS NOT NULL AND {desk.OPEN}"
+    query = f"TemporalReportedProblems IS NOT NULL AND {gates.OPEN}"
     cases = [each.id async for each in connected.list_workflows(query, limit=20)]
     if not cases:
         return Finding("wedged cases", ok=True, what="none")

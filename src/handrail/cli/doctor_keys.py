@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 
 from handrail.cli import words
 from handrail.exceptions import PolicyError
-from handrail.keyring import Keyring, KeyringError, TrustedKey, private_keys
+from handrail.oversight.keys import Keyring, KeyringError, TrustedKey, private_keys
 from handrail.policy import load
 
 if TYPE_CHECKING:
-    from handrail.fleet import Fleet
-    from handrail.settings import Settings
+    from handrail.runtime.fleet import Fleet
+    from handrail.runtime.settings import Settings
 
 SOON = timedelta(days=14)
 """How long before its end a key is named."""

@@ -10,13 +10,13 @@ from rich.text import Text
 
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
-from handrail.cli.listing import iso
+from handrail.client.cases import iso
+from handrail.evidence.track_record import Figures, figures
 from handrail.exceptions import LedgerUnavailable
-from handrail.figures import Figures, figures
-from handrail.keyring import Keyring
+from handrail.oversight.keys import Keyring
 
 if TYPE_CHECKING:
-    from handrail.estimates import Share
+    from handrail.evidence.estimates import Share
     from handrail.ledger import Ledger
 
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output
-from handrail.gate import GateKind
+from handrail.client import gates as desk
+from handrail.oversight.gate import GateKind
 
 if TYPE_CHECKING:
-    from handrail.details import GateView
+    from handrail.oversight.views import GateView
 
 _ASKS = {
     GateKind.WRITE: "May this be done?",

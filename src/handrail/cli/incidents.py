@@ -11,9 +11,9 @@ from rich.text import Text
 
 from handrail.actions import person
 from handrail.cli import words
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
+from handrail.client.cases import iso
 
 if TYPE_CHECKING:
     from handrail.ledger import IncidentRow, Ledger

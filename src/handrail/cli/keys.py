@@ -14,10 +14,10 @@ from handrail.actions import person as one_spelling
 from handrail.cli import words
 from handrail.cli.context import settings, text_of
 from handrail.cli.output import Code, Output, UsageError
-from handrail.keyring import Keyring, SigningKey, TrustedKey, first_fault, private_keys
+from handrail.oversight.keys import Keyring, SigningKey, TrustedKey, first_fault, private_keys
 
 if TYPE_CHECKING:
-    from handrail.settings import Settings
+    from handrail.runtime.settings import Settings
 
 
 def new(out: Output, person: str | None, *, inbox: bool, trust: bool) -> int:

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 from rich.text import Text
 
-from handrail import desk
 from handrail.cli import words
 from handrail.cli.context import client, settings
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.cli.rulings import find_gate, require_digest, value_of
 from handrail.cli.signing import key_of_person
+from handrail.client import gates
+from handrail.client.cases import iso
 from handrail.exceptions import CaseError
-from handrail.gate import GateKind, person
-from handrail.keyring import Keyring, TrustedKey
-from handrail.mandates import (
+from handrail.oversight.gate import GateKind, person
+from handrail.oversight.keys import Keyring, TrustedKey
+from handrail.oversight.mandates import (
     Given,
     Mandate,
     NoMandate,
@@ -31,12 +31,12 @@ from handrail.mandates import (
     row_of,
     such_as,
 )
-from handrail.proof import NotProven, sign_mandate, verify_mandate
+from handrail.oversight.signatures import NotProven, sign_mandate, verify_mandate
 
 if TYPE_CHECKING:
-    from handrail.details import GateView
-    from handrail.keyring import SigningKey
     from handrail.ledger import Ledger, MandateRow
+    from handrail.oversight.keys import SigningKey
+    from handrail.oversight.views import GateView
 
 
 @dataclass(frozen=True)
@@ -245,7 +245,7 @@ async def allow(out: Output, said: Allowing) -> int:
     found = settings()
     connected = await client(found)
     gate = await find_gate(connected, said.gate)
-    gate = await desk.fresh(connected, gate) or gate
+    gate = await gates.fresh(connected, gate) or gate
     require_digest(gate, said.digest)
     mandate = of_gate(gate, said, datetime.now(UTC))
     key = key_of_person(out, found, said.by)

@@ -15,6 +15,6 @@ def normal(agent: str, step: str | None = None, *, common: Common = PLAIN) -> in
     step
         One of its writes, such as rebook; all that are watched if it is left out.
     """
-    from handrail.cli import normal as does  # noqa: PLC0415
+    from handrail.cli import anomaly as does  # noqa: PLC0415
 
     return do(common, lambda out: does.normal(out, agent, step))

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail import desk
-from handrail.cli import listing, words
+from handrail.cli import words
 from handrail.cli.cases import end_json, until_over
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
+from handrail.client import cases as listing
+from handrail.client import gates
 from handrail.exceptions import CaseError
 from handrail.states import ENDS, State
 
@@ -64,11 +65,11 @@ async def send(  # noqa: PLR0917  # an order has these parts
 async def _one(  # noqa: PLR0917  # an order to one case
     out: Output, connected: Client, name: str, case: str, said: dict[str, str], waiting: Waiting
 ) -> dict[str, Any]:
-    execution = await desk.existing(connected, case)
+    execution = await gates.existing(connected, case)
     if execution.status is not WorkflowExecutionStatus.RUNNING:
         state = listing.row(execution).state.replace("_", " ")
         raise CaseError(f"{case} has ended ({state}): it takes no orders")
-    asked = {gate.gate for gate in await desk.gates_of(execution)}
+    asked = {gate.gate for gate in await gates.gates_of(execution)}
     handle = connected.get_workflow_handle(case)
     try:
         await handle.signal(name, said)
@@ -111,7 +112,7 @@ async def _await(
 
 
 async def _state(connected: Client, case: str) -> State:
-    return listing.row(await desk.existing(connected, case)).state
+    return listing.row(await gates.existing(connected, case)).state
 
 
 def _as_meant(name: str, state: State, *, seen: bool = False) -> bool:

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any, cast
 from rich.text import Text
 
 from handrail.cli import words
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
+from handrail.client.cases import iso
 
 if TYPE_CHECKING:
     from handrail.ledger import VerdictRow

@@ -12,23 +12,24 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from handrail import budgets, control
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, load_fleet, settings
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
-from handrail.keyring import Keyring
-from handrail.plain_yaml import Faults, content_of
+from handrail.client.cases import iso
+from handrail.evidence.backtest import Moved, Outlook, Replayed, matrix, proposals, replay
+from handrail.guardrails import budgets
+from handrail.oversight import control
+from handrail.oversight.keys import Keyring
 from handrail.policy import Facts, Policy, Setting, load, parse
+from handrail.policy.describe import described
 from handrail.policy.file import read
-from handrail.policy.replay import Moved, Outlook, Replayed, matrix, proposals, replay
-from handrail.policy.words import described
-from handrail.rules import Types
+from handrail.policy.rules import Types
+from handrail.policy.yaml import Faults, content_of
 
 if TYPE_CHECKING:
-    from handrail.fleet import Agent
     from handrail.ledger import Ledger, OrderRow, PolicyRow
+    from handrail.runtime.fleet import Agent
 
 _KINDS = ("pass", "hold", "refuse", "pilot", "stop")
 _STYLES = {"pass": "green", "hold": "yellow", "refuse": "red", "pilot": "cyan", "stop": "magenta"}

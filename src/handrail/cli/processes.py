@@ -13,16 +13,16 @@ from rich.text import Text
 from handrail.cli import words
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output
-from handrail.dev import READY, ChildFailed, inbox_url, running
-from handrail.settings import Settings
+from handrail.runtime.dev import READY, ChildFailed, inbox_url, running
+from handrail.runtime.settings import Settings
 
 if TYPE_CHECKING:
-    from handrail.fleet import Fleet
+    from handrail.runtime.fleet import Fleet
 
 
 async def worker(out: Output, *, anyway: bool) -> int:
     """Run the agents until told to end."""
-    from handrail.worker import serve, stop_on_signals  # noqa: PLC0415  # imports everything
+    from handrail.runtime.worker import serve, stop_on_signals  # noqa: PLC0415  # imports everything
 
     given = settings()
     lines = logs(given)
@@ -47,7 +47,7 @@ async def worker(out: Output, *, anyway: bool) -> int:
 
 async def dev(out: Output) -> int:
     """Run the server, the worker and the inbox until told to end."""
-    from handrail.worker import stop_on_signals  # noqa: PLC0415
+    from handrail.runtime.worker import stop_on_signals  # noqa: PLC0415
 
     given = settings()
     fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs

@@ -12,11 +12,11 @@ from rich.text import Text
 
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
-from handrail.gate import person
-from handrail.keyring import Keyring, TrustedKey
-from handrail.proof import NotProven, verify
+from handrail.client.cases import iso
+from handrail.oversight.gate import person
+from handrail.oversight.keys import Keyring, TrustedKey
+from handrail.oversight.signatures import NotProven, verify
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, RulingRow

@@ -12,13 +12,20 @@ from rich.text import Text
 from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.context import settings
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.cli.signing import key_of_person
-from handrail.keyring import Keyring
-from handrail.proof import NotProven
-from handrail.reviews import Answer, NotReviewed, answered, opinion, require_proven, why_not
+from handrail.client.cases import iso
+from handrail.oversight.keys import Keyring
+from handrail.oversight.reviews import (
+    Answer,
+    NotReviewed,
+    answered,
+    opinion,
+    require_proven,
+    why_not,
+)
+from handrail.oversight.signatures import NotProven
 
 if TYPE_CHECKING:
     from handrail.ledger import (

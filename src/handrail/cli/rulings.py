@@ -14,17 +14,17 @@ from pydantic import ValidationError
 from rich.text import Text
 from temporalio.client import Client
 
-from handrail import desk
 from handrail.actions import DIGEST_PREFIX, Ruling, fits
 from handrail.cli import signing, words
 from handrail.cli.context import client, first_fault, json_of, settings
 from handrail.cli.inbox import what_is_asked
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
-from handrail.desk import Sent
-from handrail.details import GateView
+from handrail.client import gates
+from handrail.client.cases import iso
+from handrail.client.gates import Sent
 from handrail.exceptions import CaseError
-from handrail.gate import ANSWERS, GateKind
+from handrail.oversight.gate import ANSWERS, GateKind
+from handrail.oversight.views import GateView
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ async def rule(out: Output, given: Given) -> int:
     found = settings()
     connected = await client(found)
     gate = await find_gate(connected, given.gate)
-    fresh = await desk.fresh(connected, gate)
+    fresh = await gates.fresh(connected, gate)
     gate = fresh or gate
     require_digest(gate, given.digest)
     ruling = ruling_of(gate, given)
@@ -59,7 +59,7 @@ async def rule(out: Output, given: Given) -> int:
         out.say("nothing was sent")
         return Code.FAILED
     ruling = signing.signed(ruling, given.verb, gate.case, key)
-    sent = await desk.send(connected, gate, given.verb, ruling, at_once=fresh is not None)
+    sent = await gates.send(connected, gate, given.verb, ruling, at_once=fresh is not None)
     return _judged(out, gate, sent)
 
 
@@ -71,10 +71,10 @@ async def find_gate(connected: Client, named: str) -> GateView:
         UsageError: if there are several.
     """
     if ":" in named:
-        found = await desk.gates_of(await desk.existing(connected, named))
+        found = await gates.gates_of(await gates.existing(connected, named))
         lacking = f"{named} waits for nobody"
     else:
-        found = [g for g in await desk.open_gates(connected) if g.gate.startswith(named.lower())]
+        found = [g for g in await gates.open_gates(connected) if g.gate.startswith(named.lower())]
         lacking = f"no open gate {named}"
     if len(found) > 1:
         ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])

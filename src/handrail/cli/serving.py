@@ -12,13 +12,13 @@ from pydantic import ValidationError
 
 from handrail.cli.context import first_fault, logs, plugin, settings
 from handrail.cli.output import Code, Output, UsageError
-from handrail.dev import INBOX_READY
 from handrail.exceptions import ConfigurationError
-from handrail.settings import Settings, connect
-from handrail.worker import open_ledger, stop_on_signals
+from handrail.runtime.dev import INBOX_READY
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.worker import open_ledger, stop_on_signals
 
 if TYPE_CHECKING:
-    from handrail.inbox.site import Site
+    from handrail.inbox.web.site import Site
 
 PATIENCE = timedelta(seconds=60)
 """How long it looks for its server before it gives up."""
@@ -62,16 +62,16 @@ def _settings(host: str | None, port: int | None) -> Settings:
 
 
 async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
-    from handrail.inbox import serving  # noqa: PLC0415  # an extra
+    from handrail.inbox.web import server  # noqa: PLC0415  # an extra
 
     client = await connect(given, plugins=[plugin(given.payload_dir)], patience=PATIENCE)
     async with (
         open_ledger(given) as ledger,
-        serving.opened(given, client, ledger) as site,
+        server.opened(given, client, ledger) as site,
         telling(site),
     ):
-        listener = serving.listen(given.inbox_host, given.inbox_port)
-        async with serving.serving(site, listener, serving.signed(site)):
+        listener = server.listen(given.inbox_host, given.inbox_port)
+        async with server.serving(site, listener, server.signed(site)):
             out.row({"ready": True, "url": site.base})
             if not out.json:
                 # Whoever started it may be gone, or not read: that is no reason to end.
@@ -82,7 +82,7 @@ async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
 
 def telling(site: Site) -> contextlib.AbstractAsyncContextManager[None]:
     """What tells people that something waits for them, and hears mail that comes back."""
-    from handrail.messages.service import running  # noqa: PLC0415
+    from handrail.inbox.channels.worker import running  # noqa: PLC0415
 
     return running(
         site.client,

@@ -10,16 +10,16 @@ from typing import Any, TypeVar
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
-from handrail import desk
 from handrail.actions import Outcome, Receipt, Ruled
 from handrail.cli import inbox, incidents, review, words
-from handrail.cli import listing as known
 from handrail.cli.context import client, ledger_if_there, settings
 from handrail.cli.output import Code, Output
-from handrail.details import CaseView, GateView
-from handrail.dev import CaseRow
+from handrail.client import cases as known
+from handrail.client import gates as desk
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import EffectRow, IncidentRow, ReviewRow
+from handrail.oversight.views import CaseView, GateView
+from handrail.runtime.dev import CaseRow
 
 R = TypeVar("R")
 

@@ -9,13 +9,13 @@ from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.output import Output, UsageError
 from handrail.exceptions import ConfigurationError
-from handrail.keyring import Keyring, SigningKey, signing_key
-from handrail.proof import sign
+from handrail.oversight.keys import Keyring, SigningKey, signing_key
+from handrail.oversight.signatures import sign
 
 if TYPE_CHECKING:
     from handrail.actions import Ruling
-    from handrail.details import GateView
-    from handrail.settings import Settings
+    from handrail.oversight.views import GateView
+    from handrail.runtime.settings import Settings
 
 
 def key_of(out: Output, given: Settings, gate: GateView, by: str) -> SigningKey | None:

@@ -16,20 +16,22 @@ from rich.text import Text
 from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
-from handrail import autonomy, control, desk, orders
 from handrail.cli import orders as cases
 from handrail.cli import words
 from handrail.cli.context import client, ledger_if_there, settings
-from handrail.cli.listing import iso
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.cli.signing import key_if_any
+from handrail.client import gates
+from handrail.client import orders as autonomy
+from handrail.client.cases import iso
 from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable, ServerUnavailable
-from handrail.keyring import Keyring
 from handrail.ledger import FLEET
-from handrail.orders import NoOrder, Order, Target, row_of, target_of
-from handrail.proof import sign_order
-from handrail.steward.book import Change, Stand
+from handrail.oversight import control, orders
+from handrail.oversight.keys import Keyring
+from handrail.oversight.order_book import Change, Stand
+from handrail.oversight.orders import NoOrder, Order, Target, row_of, target_of
+from handrail.oversight.signatures import sign_order
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -185,7 +187,7 @@ async def _forget_ended(connected: Client, given: Sequence[Given]) -> None:
 
 async def _runs(connected: Client, case: str) -> bool:
     try:
-        return (await desk.existing(connected, case)).status is WorkflowExecutionStatus.RUNNING
+        return (await gates.existing(connected, case)).status is WorkflowExecutionStatus.RUNNING
     except CaseError:
         return False
 

@@ -19,15 +19,15 @@ from urllib.parse import quote
 from rich.text import Text
 
 from handrail.actions import DIGEST_PREFIX
-from handrail.details import spelt_out
-from handrail.gate import GateKind
+from handrail.oversight.gate import GateKind
+from handrail.oversight.views import spelt_out
 from handrail.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handrail.details import GateView
-    from handrail.settings import Settings
+    from handrail.oversight.views import GateView
+    from handrail.runtime.settings import Settings
 
 STYLES: Mapping[State, str] = {
     State.WORKING: "cyan",

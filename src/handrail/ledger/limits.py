@@ -21,10 +21,10 @@ import sqlalchemy as sa
 
 from handrail.actions import Duplicates, Limit
 from handrail.exceptions import HandrailError
-from handrail.ledger import counting
-from handrail.ledger.counting import Counted, Counter, Last
+from handrail.ledger import counters as counting
+from handrail.ledger.counters import Counted, Counter, Last
 from handrail.ledger.tables import effects as _effects
-from handrail.rules.words import quoted
+from handrail.policy.rules.explain import quoted
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

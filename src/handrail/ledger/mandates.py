@@ -1,6 +1,6 @@
 """Mandates as they are kept: signed statements, when they were revoked, and each of their uses.
 
-What a mandate says is in `handrail.mandates`; here it is a signed text.
+What a mandate says is in `handrail.oversight.mandates`; here it is a signed text.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Reviews: which writes a human looks at afterwards, and what they said, answer by answer.
 
 The answer that counts stands with the review; every one that was given is kept beside it, as
-it was signed. Who may answer is judged by `handrail.reviews`, before it comes here.
+it was signed. Who may answer is judged by `handrail.oversight.reviews`, before it comes here.
 """
 
 from __future__ import annotations

@@ -9,8 +9,8 @@ from decimal import Context, Decimal
 
 import sqlalchemy as sa
 
-from handrail.ledger import counting
-from handrail.ledger.counting import Counted
+from handrail.ledger import counters
+from handrail.ledger.counters import Counted
 from handrail.ledger.database import Database, Insert
 from handrail.ledger.tables import keepable
 from handrail.ledger.tables import spending as _spending
@@ -56,14 +56,14 @@ class Spending(Database):
         row = replace(row, currency=currency, cost=_KEPT.plus(row.cost))
 
         def transaction(connection: sa.Connection) -> bool:
-            counting.lock(connection, row.agent)
+            counters.lock(connection, row.agent)
             if not _insert(connection, _values(row)):
                 return False
             for name, amount in ((_TOKENS, Decimal(row.tokens)), (row.currency, row.cost)):
                 if amount:
-                    counter = counting.counter_of(connection, row.agent, _STEP, name).id
+                    counter = counters.counter_of(connection, row.agent, _STEP, name).id
                     now = row.at.timestamp()
-                    counting.add(connection, counter, Counted("", row.id, amount, now))
+                    counters.add(connection, counter, Counted("", row.id, amount, now))
             return True
 
         return await self._run(transaction)
@@ -76,8 +76,8 @@ class Spending(Database):
 def spent(connection: sa.Connection, agent: str, since: datetime) -> Spent:
     """What an agent used up after `since`, in the transaction of whoever calls."""
     found = {
-        each.name: counting.total(connection, each.id, "", since.timestamp())
-        for each in counting.counters_of(connection, agent, _STEP)
+        each.name: counters.total(connection, each.id, "", since.timestamp())
+        for each in counters.counters_of(connection, agent, _STEP)
     }
     tokens = int(found.pop(_TOKENS, Decimal(0)))
     return Spent(tokens, {name: cost for name, cost in sorted(found.items()) if cost})

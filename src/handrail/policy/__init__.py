@@ -4,10 +4,10 @@
 agent may do alone, who may allow more, and how long they have.
 """
 
-from handrail.policy.approvals import Approval
 from handrail.policy.findings import share_of
 from handrail.policy.parts import AgentShape, Facts, Setting, WriteShape
 from handrail.policy.policy import NobodyMayApprove, Policy, PolicyFile, load, parse
+from handrail.policy.quorum import Approval
 
 __all__ = [
     "AgentShape",

@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from handrail.actions import Ask, Stage
-from handrail.policy.approvals import Roles
+from handrail.policy.business_hours import Interval, after
 from handrail.policy.file import RoleDoc
+from handrail.policy.quorum import Roles
 from handrail.policy.values import same_person
-from handrail.working_time import Interval, after
 
 
 def ask(

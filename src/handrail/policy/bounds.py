@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from handrail.plain_yaml import Faults
-from handrail.policy.approvals import Roles
 from handrail.policy.file import FileDoc
 from handrail.policy.parts import AgentShape, Entry, chain
-from handrail.rules import Rule, RuleError, Types, compile_rule
+from handrail.policy.quorum import Roles
+from handrail.policy.rules import Rule, RuleError, Types, compile_rule
+from handrail.policy.yaml import Faults
 
 
 def unbounded(doc: FileDoc) -> Roles:

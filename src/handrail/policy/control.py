@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from handrail.actions import Level, Limit
-from handrail.plain_yaml import Faults
+from handrail.policy.clauses import BreakerDoc, Cap, ControlDoc
 from handrail.policy.file import ActionDoc, FileDoc
-from handrail.policy.guards import BreakerDoc, Cap, ControlDoc
 from handrail.policy.limits import whole_count
 from handrail.policy.parts import Breaker, Budget, Control, Guards, WriteShape
 from handrail.policy.values import same_person
+from handrail.policy.yaml import Faults
 
 _TWO = 2
 

@@ -13,8 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, Field, StrictInt, ValidationError
 from pydantic_core import ErrorDetails
 
-from handrail.plain_yaml import Faults, Loc, plain
-from handrail.policy.guards import (
+from handrail.policy.business_hours import Hours
+from handrail.policy.clauses import (
     BreakerDoc,
     BudgetsDoc,
     Caps,
@@ -30,6 +30,7 @@ from handrail.policy.guards import (
     Text,
     keys_of,
 )
+from handrail.policy.rules import nearest
 from handrail.policy.values import (
     Day,
     Days,
@@ -42,8 +43,7 @@ from handrail.policy.values import (
     Zone,
     shown,
 )
-from handrail.rules import nearest
-from handrail.working_time import Hours
+from handrail.policy.yaml import Faults, Loc, plain
 
 _ROUNDS = 5
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from handrail.actions import WHOLE, Finding, Kind, Level
 from handrail.policy.parts import Condition, Facts, Setting
-from handrail.rules import RuleFailed
+from handrail.policy.rules import RuleFailed
 
 
 def share_of(agent: str, step: str, case: str) -> int:

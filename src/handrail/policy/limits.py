@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from handrail.actions import Duplicates, Limit
-from handrail.plain_yaml import Faults, Loc
+from handrail.policy.clauses import Cap, NormalDoc
 from handrail.policy.file import ActionDoc
-from handrail.policy.guards import Cap, NormalDoc
 from handrail.policy.parts import Condition, Normal
-from handrail.rules import Types, nearest
+from handrail.policy.rules import Types, nearest
+from handrail.policy.yaml import Faults, Loc
 
 CURRENCY = "currency"
 """The field of an action that says in which currency its amounts are."""

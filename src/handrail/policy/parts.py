@@ -12,9 +12,9 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
+from handrail.policy.clauses import Tripping
 from handrail.policy.file import ActionDoc, RoleDoc
-from handrail.policy.guards import Tripping
-from handrail.rules import CaseFact, Rule
+from handrail.policy.rules import CaseFact, Rule
 
 
 @dataclass(frozen=True)

@@ -16,12 +16,10 @@ from typing import Literal
 
 from handrail.actions import Ask, Duplicates, Finding, Kind, Level, Limit, Terms
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
-from handrail.plain_yaml import Faults, Stamp, content_of, stamp_of
-from handrail.policy.approvals import Approval, Count, Roles, enough
 from handrail.policy.asking import ask
+from handrail.policy.compiler import judge
 from handrail.policy.file import read
 from handrail.policy.findings import autonomy, judged, refuses, share_of, unmet
-from handrail.policy.judge import judge
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -35,8 +33,10 @@ from handrail.policy.parts import (
     Setting,
     chain,
 )
+from handrail.policy.quorum import Approval, Count, Roles, enough
+from handrail.policy.rules import nearest
 from handrail.policy.values import same_person
-from handrail.rules import nearest
+from handrail.policy.yaml import Faults, Stamp, content_of, stamp_of
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from handrail.plain_yaml import Faults, Loc
+from handrail.policy.business_hours import MOST
 from handrail.policy.file import FileDoc, HoursDoc, RoleDoc
+from handrail.policy.rules import nearest
 from handrail.policy.values import same_person
-from handrail.rules import nearest
-from handrail.working_time import MOST
+from handrail.policy.yaml import Faults, Loc
 
 
 def judge_roles(doc: FileDoc, faults: Faults) -> None:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticCustomError
 
 from handrail import actions
 from handrail.actions import WHOLE
-from handrail.working_time import MIDNIGHT
+from handrail.policy.business_hours import MIDNIGHT
 
 WINDOWS = {
     "minute": timedelta(minutes=1),

@@ -1,7 +1,7 @@
 """A worker in a process of its own that dies, or freezes, at a boundary you name.
 
 What a crash does can only be seen where something really dies: between the effect and its
-receipt, say. The boundaries are those of `handrail.boundaries`.
+receipt, say. The boundaries are those of `handrail.failpoints`.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handrail.boundaries import BOUNDARIES, listen
+from handrail.failpoints import BOUNDARIES, listen
 from handrail.testing.stage import PATIENCE, Stage, eventually
 
 

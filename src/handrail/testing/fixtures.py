@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from handrail.fleet import Fleet
-from handrail.server import EmbeddedServer
+from handrail.runtime.fleet import Fleet
+from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.testing.outside import Outside
 from handrail.testing.stage import Stage, running, server
 

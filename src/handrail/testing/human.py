@@ -7,11 +7,11 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from handrail.actions import DIGEST_PREFIX, Ruled, Ruling
-from handrail.proof import sign
+from handrail.oversight.signatures import sign
 
 if TYPE_CHECKING:
-    from handrail.details import GateView
-    from handrail.keyring import SigningKey
+    from handrail.oversight.keys import SigningKey
+    from handrail.oversight.views import GateView
     from handrail.testing.stage import CaseHandle
 
 

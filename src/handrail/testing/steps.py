@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Effect, Undoes
-from handrail.effects import as_current
+from handrail.guardrails.effects import as_current
 
 if TYPE_CHECKING:
-    from handrail.steps import Notify, Write
+    from handrail.agent.steps import Notify, Write
 
 A = TypeVar("A", bound=Action)
 P = ParamSpec("P")

@@ -1,0 +1,137 @@
+"""Steps as Temporal activities: their names and types, their heartbeat, and what is retried."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
+from datetime import timedelta
+from typing import Any, cast
+
+from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from handrail.actions import Attempt, Notice
+from handrail.agent.secrets import given
+from handrail.agent.steps import Posture, Step
+from handrail.exceptions import Final, StepError
+from handrail.failpoints import reached
+from handrail.guardrails.effects import BadResult
+from handrail.oversight.signals import first_fault
+
+BEAT = timedelta(seconds=1)
+"""How often a running ordinary activity shows that its worker is alive."""
+
+LONGEST = 4_000
+"""Characters of an error's text that go into a history."""
+
+Activity = Callable[..., Awaitable[Any]]
+
+
+async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
+    """Run a step's function in its time, and see that it returns what it declares.
+
+    Raises:
+        StepError: if it returned something else.
+        TimeoutError: if its time is over.
+    """
+    case = this_case()
+    reached(f"{step.posture}:before", case)
+    with given(step.secrets) as held:
+        async with asyncio.timeout(step.timeout.total_seconds()):
+            result = await step.fn(*args)
+    reached(f"{step.posture}:after", case)
+    held.refuse(step.name, result)
+    try:
+        return step.adapter.validate_python(result)
+    except ValidationError as error:
+        raise StepError(
+            f"{step.name} is declared to return {step.returns}, and returned "
+            f"{type(result).__name__}: {first_fault(error)}; correct the step, or its declaration"
+        ) from error
+
+
+def this_case() -> str:
+    """The id of the case whose step is running."""
+    return activity.info().workflow_id or ""
+
+
+def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
+    """Give `run` the name and the types by which Temporal registers and decodes it."""
+
+    async def entry(*args: Any) -> Any:
+        with _errors(step):
+            async with _beating():
+                return await run(*args)
+
+    parameters = list(step.parameters)
+    if step.posture is Posture.WRITE:
+        parameters[1] = _parameter("attempt", Attempt)
+    elif step.posture is Posture.NOTIFY:
+        parameters.insert(0, _parameter("_notice", Notice))
+    parameters = [p.replace(default=inspect.Parameter.empty) for p in parameters]
+    signed = cast("Any", entry)
+    signed.__name__ = step.name
+    signed.__doc__ = inspect.getdoc(step.fn)
+    signed.__signature__ = inspect.Signature(parameters, return_annotation=returns)
+    signed.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": returns}
+    return activity.defn(name=step.name)(entry)
+
+
+def _parameter(name: str, kind: type) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+
+
+HOPELESS = (
+    Final,
+    StepError,
+    BadResult,
+    ValidationError,
+    PydanticSerializationError,
+    TypeError,
+    AttributeError,
+    NameError,
+)
+
+
+@contextlib.contextmanager
+def _errors(step: Step[..., Any]) -> Generator[None]:
+    """The one place that tells what is tried again from what is not.
+
+    Outside systems come back, so everything is tried again, except what the step calls
+    `Final`, and mistakes in the program.
+    """
+    try:
+        yield
+    except HOPELESS as error:
+        raise ApplicationError(
+            f"{step.name}: {error}"[:LONGEST], type=type(error).__name__, non_retryable=True
+        ) from (error if len(str(error)) < LONGEST else None)
+    except Exception as error:
+        if len(str(error)) < LONGEST:
+            raise
+        # A failure over 2 MiB would wedge the case; nobody reads that much anyway.
+        raise ApplicationError(str(error)[:LONGEST], type=type(error).__name__) from None
+
+
+@contextlib.asynccontextmanager
+async def _beating() -> AsyncGenerator[None]:
+    """Heartbeat while an ordinary activity runs, so that the death of its worker shows."""
+    info = activity.info()
+    if info.is_local or info.heartbeat_timeout is None:
+        yield
+        return
+    beat = asyncio.get_running_loop().create_task(_beat())
+    try:
+        yield
+    finally:
+        beat.cancel()
+
+
+async def _beat() -> None:
+    while True:
+        await asyncio.sleep(BEAT.total_seconds())
+        activity.heartbeat()

@@ -1,0 +1,571 @@
+"""The state of one case: what has happened, what is asked, what can be undone.
+
+Bookkeeping without Temporal in it: the workflow says what time it is, and publishes
+what changed. Whatever a human sends is judged here, by one function for signals and
+updates alike, and never raises.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import JsonValue, TypeAdapter, ValidationError
+
+from handrail.actions import (
+    Action,
+    Attempt,
+    Basis,
+    Moved,
+    Outcome,
+    Proof,
+    Proving,
+    Receipt,
+    Ruled,
+    Ruling,
+    Undoes,
+    Usage,
+    Verb,
+    Verdict,
+    Wire,
+    canonical,
+    fits,
+    person,
+    undo_key,
+)
+from handrail.agent import provenance
+from handrail.exceptions import HandrailError
+from handrail.oversight import gate
+from handrail.oversight import rulings as judging
+from handrail.oversight import views as details
+from handrail.oversight.gate import AGENT, Asked, Gate, GateKind, Question
+from handrail.oversight.signals import BadSignal, first_fault, read
+from handrail.oversight.views import CaseView, ClosedView, GateView, LogLine
+from handrail.states import State, may_move
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from temporalio.api.common.v1 import Payload
+
+MAX_RECORDED = 500
+"""Refused rulings that are kept; beyond it only their number grows."""
+
+MAX_UNPROVEN = 2_000
+"""Rulings that wait to be proven. Beyond it the next ones are refused: send them again."""
+
+_STIRRING = frozenset({Verb.ASK, Verb.DELEGATE, Verb.REVOKE})
+
+PROVEN_AT_ONCE = 50
+"""Rulings that one activity proves."""
+
+_CARRIED_LOG = 200
+
+
+class UndoEntry(Wire):
+    """A write that may have happened, and the step that takes it back, if there is one."""
+
+    key: str
+    step: str
+    undo: str | None
+    action: dict[str, JsonValue]
+    digest: str
+    timeout: timedelta
+    receipt: Receipt | None = None
+
+    def attempt(self, case: str, digest: str) -> Attempt:
+        """The attempt that undoes it, under a key of its own that is always the same."""
+        undoes = Undoes(key=self.key, receipt=self.receipt)
+        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
+
+
+class Carried(Wire):
+    """What a case takes along when it continues as new."""
+
+    writes: int
+    notices: int
+    undos: tuple[UndoEntry, ...]
+    receipts: tuple[Receipt, ...]
+    rulings: tuple[Ruled, ...]
+    moves: tuple[Moved, ...]
+    log: tuple[LogLine, ...]
+    unsent: tuple[str, ...]
+    usage: Usage
+    pilot: bool = False
+    outside: bool = False
+    incidents: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Model:
+    """What the answers to one question must be made of: an action, or a write's result."""
+
+    action: type[Action]
+    result: TypeAdapter[Any] | None = None
+
+    def fault(self, result: JsonValue) -> str | None:
+        """What is wrong with a result that a human names; None if it will do."""
+        if self.result is None:
+            return None
+        try:
+            self.result.validate_python(result)
+        except ValidationError as error:
+            return f"`result` is not what this write returns: {first_fault(error)}"
+        # The agent's own validators: whatever they raise, a ruling must not wedge the case.
+        except Exception as error:  # noqa: BLE001
+            return f"`result` cannot be judged: {type(error).__name__}: {error}"
+        return None
+
+    def form(self, kind: GateKind) -> dict[str, Any]:
+        """The JSON schema of what a human fills in: the action, or the result."""
+        if kind is GateKind.WRITE:
+            return self.action.model_json_schema()
+        return self.result.json_schema() if self.result is not None else {}
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A ruling that must be proven before it is judged. `number`: the how-manieth it is."""
+
+    number: int
+    verb: str
+    ruling: Ruling
+    at: datetime
+
+
+@dataclass
+class Case:
+    """One case. `order` is what an operator wants to become of it; or, `by_itself`, the policy.
+
+    `proposed`: what an amended action, by its digest, was put in the place of. `pending`:
+    rulings to be proven, oldest first. `stirred`: gates that people did not close
+    but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
+    recorded, so every later one is. `outside`: text from outside came into the case, and `texts`
+    those of this run; `sources`: of each action that was decided, by its evidence, what has no
+    trusted source. `unused`: keys of writes that have not used what their gates gave them;
+    `revoked`: when somebody took back what they gave to a gate.
+    """
+
+    id: str = ""
+    agent: str = ""
+    title: str = ""
+    requester: str | None = None
+    state: State = State.WORKING
+    moves: list[Moved] = field(default_factory=list[Moved])
+    log: list[LogLine] = field(default_factory=list[LogLine])
+    gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
+    rulings: list[Ruled] = field(default_factory=list[Ruled])
+    receipts: list[Receipt] = field(default_factory=list[Receipt])
+    undos: list[UndoEntry] = field(default_factory=list[UndoEntry])
+    unsent: list[str] = field(default_factory=list[str])
+    usage: Usage = field(default_factory=Usage)
+    writes: int = 0
+    notices: int = 0
+    busy: int = 0
+    ignored: int = 0
+    order: Literal["stop", "roll_back"] | None = None
+    ordered: str = ""
+    by_itself: bool = False
+    paused: bool = False
+    parked: bool = False
+    pilot: bool = False
+    outside: bool = False
+    texts: frozenset[str] = frozenset()
+    sources: dict[str, dict[str, tuple[str, ...]]] = field(
+        default_factory=dict[str, dict[str, tuple[str, ...]]]
+    )
+    incidents: list[str] = field(default_factory=list[str])
+    rolling_back: bool = False
+    foreseen: dict[str, tuple[Verdict, datetime]] = field(
+        default_factory=dict[str, tuple[Verdict, datetime]]
+    )
+    proposed: dict[str, dict[str, JsonValue]] = field(
+        default_factory=dict[str, dict[str, JsonValue]]
+    )
+    pending: list[Pending] = field(default_factory=list[Pending])
+    stirred: set[str] = field(default_factory=set[str])
+    unused: set[str] = field(default_factory=set[str])
+    revoked: dict[tuple[str, str], datetime] = field(
+        default_factory=dict[tuple[str, str], datetime]
+    )
+    _keys: dict[str, str] = field(default_factory=dict[str, str])
+    _heard: set[str] = field(default_factory=set[str])
+    _arrived: int = 0
+    _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
+
+    def begin(
+        self,
+        case_id: str,
+        title: str,
+        requester: str | None,
+        carried: Carried | None,
+        now: datetime,
+    ) -> None:
+        """Begin, or go on with what an earlier run carried over."""
+        self.id = case_id
+        self.agent = case_id.partition(":")[0]
+        self.title = title
+        self.requester = requester
+        if carried is None:
+            self.moves = [Moved(state=State.WORKING, at=now)]
+            self.note("the case began", now)
+            return
+        self.writes, self.notices = carried.writes, carried.notices
+        self.undos, self.receipts = list(carried.undos), list(carried.receipts)
+        self.rulings, self.moves = list(carried.rulings), list(carried.moves)
+        self.log, self.unsent = list(carried.log), list(carried.unsent)
+        self.usage = carried.usage
+        self.pilot, self.outside = carried.pilot, carried.outside
+        self.incidents = list(carried.incidents)
+        self.state = self.moves[-1].state
+        self.note("the case continued in a new run", now)
+
+    def carry(self) -> Carried:
+        """What the next run needs."""
+        return Carried(
+            writes=self.writes,
+            notices=self.notices,
+            undos=tuple(self.undos),
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            moves=tuple(self.moves),
+            log=tuple(self.log[-_CARRIED_LOG:]),
+            unsent=tuple(self.unsent),
+            usage=self.usage,
+            pilot=self.pilot,
+            outside=self.outside,
+            incidents=tuple(self.incidents),
+        )
+
+    def note(self, text: str, now: datetime) -> None:
+        """Add a line to the log of the case."""
+        self.log.append(LogLine(at=now, text=text))
+
+    def move(self, state: State, now: datetime, why: str = "") -> None:
+        """Go to another state.
+
+        Raises:
+            HandrailError: if the table of moves has no such move; a mistake of the engine.
+        """
+        if state is self.state:
+            return
+        if not may_move(self.state, state):
+            raise HandrailError(f"{self.id}: no move from {self.state} to {state}")
+        self.state = state
+        self.moves.append(Moved(state=state, at=now, why=why))
+
+    @property
+    def open_gates(self) -> list[Gate]:
+        """The questions that wait for an answer, oldest first."""
+        return [g for g in self.gates.values() if g.closed is None]
+
+    def views(self) -> list[GateView]:
+        """The open questions as people see them."""
+        return [details.view(g, self.id) for g in self.open_gates]
+
+    def view(self) -> CaseView:
+        """Everything about the case."""
+        return CaseView(
+            case=self.id,
+            agent=self.agent,
+            title=self.title,
+            state=self.state,
+            since=self.moves[-1].at,
+            why=self.moves[-1].why,
+            requester=self.requester,
+            gates=tuple(self.views()),
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            moves=tuple(self.moves),
+            log=tuple(self.log),
+            usage=self.usage,
+            closed=self.closed_views(),
+            incidents=tuple(self.incidents),
+        )
+
+    def closed_views(self) -> tuple[ClosedView, ...]:
+        """The questions that are over, oldest first."""
+        views = (details.closed_view(g) for g in self.gates.values())
+        return tuple(view for view in views if view is not None)
+
+    def form(self, gate_id: str) -> dict[str, Any]:
+        """The JSON schema of what an open question takes; empty if there is no such one."""
+        known = self.gates.get(gate_id)
+        if known is None or known.closed is not None:
+            return {}
+        return self._models[gate_id].form(known.question.kind)
+
+    def outcome(self, status: State, why: str, now: datetime) -> Outcome:
+        """The result of the case as it stands."""
+        return Outcome(
+            status=status,
+            why=why,
+            receipts=tuple(self.receipts),
+            rulings=tuple(self.rulings),
+            unsent=tuple(self.unsent),
+            seconds=details.seconds_in_states(self.moves, now),
+            usage=self.usage,
+            incidents=tuple(self.incidents),
+        )
+
+    # Where what is done comes from
+
+    def came_in(self, value: object) -> None:
+        """Take note whether text from outside came into the case: with its event, or a read."""
+        if provenance.holds_untrusted(value):
+            self.outside = True
+            self.texts |= provenance.texts_from_outside(value)
+
+    def decided(
+        self, action: Action, basis: Basis, unsourced: tuple[str, ...], args: Sequence[Any]
+    ) -> None:
+        """Remember what of a decided action, and of what it rests on, has no trusted source.
+
+        Nobody knows that of a decision on a text whose mark was taken off before.
+        """
+        bare = bool(self.texts) and provenance.laid_bare(args, self.texts)
+        known = self.sources.setdefault(_spelt(action), {})
+        known[canonical(basis.evidence)] = provenance.UNKNOWN if bare else unsourced
+
+    def unsourced(self, action: Action, basis: Basis | None) -> tuple[str, ...]:
+        """What of an action, and of what it rests on, has no trusted source.
+
+        Of what no decision proposed nothing is known, once text from outside has come in. A bare
+        action is all that decisions on it were.
+        """
+        unknown = provenance.UNKNOWN if self.outside else ()
+        known = self.sources.get(_spelt(action), {})
+        if basis is not None:
+            return known.get(canonical(basis.evidence), unknown)
+        return (
+            tuple(sorted({name for each in known.values() for name in each})) if known else unknown
+        )
+
+    def incident(self, what: str, now: datetime) -> None:
+        """Keep what was found wrong after a write."""
+        self.incidents.append(what)
+        self.note(f"incident: {what}", now)
+
+    # Questions and answers
+
+    def ask(  # a question, whose, and when
+        self, gate_id: str, question: Question, model: Model, key: str, now: datetime
+    ) -> None:
+        """Open a gate about the write of that key."""
+        self._keys[gate_id] = key
+        self.gates[gate_id] = gate.open_gate(gate_id, question, now)
+        self._models[gate_id] = model
+        roles = ", ".join(self.gates[gate_id].waiting_for)
+        self.note(f"asked {roles} about {question.step}: {question.why}", now)
+
+    def pass_time(self, gate_id: str, now: datetime) -> bool:
+        """Let it be `now` for one gate. True if anything that people see has changed."""
+        self.gates[gate_id], passed = gate.pass_time(self.gates[gate_id], now)
+        for event in passed:
+            to = f" to {event.to}" if event.to else ""
+            self.note(f"{event.what} for {event.role}{to}", event.at)
+        return bool(passed)
+
+    def withdraw(self, gate_id: str, now: datetime, why: str) -> None:
+        """Close a gate that nobody needs answered any more."""
+        self.gates[gate_id] = gate.withdraw(self.gates[gate_id], now, why)
+
+    def judge(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
+        """Judge a ruling and change nothing. One that must be proven is taken to be so."""
+        read = self._read(verb, payloads, now)
+        if isinstance(read, Ruled):
+            return read
+        proof = Proof(proven=True) if self._to_be_proven(read) else judging.UNPROVEN
+        return self._judge(Pending(0, verb, read, now), proof)[1]
+
+    def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled | Pending:
+        """Judge a ruling, and let it count; or keep it until it is proven.
+
+        The record is kept whatever it was.
+        """
+        read = self._read(verb, payloads, now)
+        if isinstance(read, Ruled):
+            return self._record(read)
+        if self._flooded(read):
+            self.ignored += 1
+            return judging.refused(verb, now, judging.NOT_PROVEN, read)
+        self._arrived += 1
+        came = Pending(self._arrived, verb, read, now)
+        if self._to_be_proven(read):
+            if len(self.pending) >= MAX_UNPROVEN:
+                note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
+                return self._record(judging.refused(verb, now, note, read))
+            supposed = self._judge(came, Proof(proven=True))[1]
+            if not supposed.accepted:
+                return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
+            self.pending.append(came)
+            return came
+        return self.prove(came, judging.UNPROVEN)
+
+    def _flooded(self, ruling: Ruling) -> bool:
+        """Whether it need not even be judged: it cannot count, and its record is not kept."""
+        full = len(self.rulings) >= MAX_RECORDED and ruling.proof is None
+        return full and self.gates[ruling.gate].question.terms.proof == "required"
+
+    def prove(self, came: Pending, proof: Proof) -> Ruled:
+        """Judge a ruling of which it is known whether it is proven, and let it count."""
+        changed, record = self._judge(came, proof)
+        if changed is not None:
+            if changed.closed is not None and changed.closed.how == "expired":
+                self.pass_time(changed.id, came.at)
+            self.gates[changed.id] = changed
+        if record.accepted and came.ruling.proof is not None:
+            self._heard.add(came.ruling.proof)
+        if record.accepted and (record.verb in _STIRRING or came.ruling.question):
+            self.stirred.add(record.gate)
+        if record.accepted and record.verb == Verb.REVOKE:
+            self._revoke(record)
+        return self._record(record)
+
+    def proves(self, gate_id: str) -> bool:
+        """Whether rulings wait to be proven that came before the time of an open gate was over."""
+        deadline = self.gates[gate_id].deadline
+        return deadline is not None and any(
+            came.ruling.gate == gate_id and came.at < deadline for came in self.pending
+        )
+
+    def proving(self) -> tuple[tuple[Pending, ...], Proving]:
+        """The oldest rulings to be proven together: those on one gate."""
+        first = self.gates[self.pending[0].ruling.gate]
+        batch = [p for p in self.pending if p.ruling.gate == first.id][:PROVEN_AT_ONCE]
+        asked = first.question
+        return tuple(batch), Proving(
+            case=self.id,
+            gate=first.id,
+            step=asked.step,
+            action=asked.action,
+            digest=asked.digest,
+            kind=asked.kind,
+            basis=asked.basis,
+            requester=asked.requester,
+            drafters=asked.drafters,
+            planted=asked.planted,
+            roles=tuple(dict.fromkeys(s.role for leg in first.legs for s in leg.reached)),
+            seats={d.to: d.by for d in first.delegated},
+            rulings=tuple((p.verb, p.ruling) for p in batch),
+        )
+
+    def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | Ruled:
+        try:
+            ruling = Ruling.model_validate(read(payloads))
+        except BadSignal as error:
+            return judging.refused(verb, now, str(error))
+        except ValidationError as error:
+            return judging.refused(verb, now, first_fault(error))
+        if ruling.gate in self.gates:
+            return ruling
+        note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
+        return judging.refused(verb, now, note, ruling)
+
+    def _to_be_proven(self, ruling: Ruling) -> bool:
+        return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
+
+    def _judge(self, came: Pending, proof: Proof) -> tuple[Gate | None, Ruled]:
+        if came.ruling.proof in self._heard:
+            # Whoever reads the history has it, and could undo by it what was taken back.
+            note = "this very ruling was taken before, and counts once; sign a new one"
+            return None, judging.refused(came.verb, came.at, note, came.ruling)
+        known = self.gates[came.ruling.gate]
+        late = known.closed is not None and self._keys[known.id] in self.unused
+        if came.verb == Verb.REVOKE and late:
+            return None, self._late_revocation(known, came, proof)
+        model = self._models[known.id]
+        return judging.rule(
+            known, came.verb, came.ruling, came.at, model.action, model.fault, proof
+        )
+
+    def _late_revocation(self, known: Gate, came: Pending, proof: Proof) -> Ruled:
+        """Judge the revocation of an approval that closed its gate, and is not used yet."""
+        by = person(came.ruling.by)
+        given = any(r.by == by and r.accepted for r in known.rulings)
+        refusal = judging.unproven(known, came.ruling, proof)
+        if refusal is None and not fits(known.question.digest, came.ruling.digest):
+            refusal = "its digest is not that of the action that was asked about"
+        if refusal is None and not given:
+            refusal = f"{by} has given nothing that could be revoked"
+        note = refusal or "accepted"
+        record = judging.refused(came.verb, came.at, note, came.ruling)
+        return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
+
+    def _revoke(self, record: Ruled) -> None:
+        """Take back all that somebody gave to the gates of one write."""
+        key = self._keys[record.gate]
+        gates = (gate_id for gate_id, other in self._keys.items() if other == key)
+        self.revoked |= {(gate_id, record.by): record.at for gate_id in gates}
+
+    def still_given(self, rulings: Sequence[Ruled]) -> tuple[Ruled, ...]:
+        """The rulings that nobody has taken back."""
+        back = self.revoked
+        return tuple(r for r in rulings if (r.gate, r.by) not in back or r.at > back[r.gate, r.by])
+
+    def questions_to_agent(self, gate_id: str) -> tuple[Asked, ...]:
+        """What approvers asked the agent about an open gate, and it has not answered."""
+        known = self.gates[gate_id]
+        if known.closed is not None:
+            return ()
+        return tuple(asked for asked in known.unanswered() if asked.to == AGENT)
+
+    def explained(self, gate_id: str, question: str, answer: str, now: datetime) -> None:
+        """Take the agent's answer to an approver's question."""
+        self.gates[gate_id] = judging.answered_by_agent(self.gates[gate_id], question, answer, now)
+        self.stirred.add(gate_id)
+        self.note(f"answered the question {question}", now)
+
+    def _record(self, record: Ruled) -> Ruled:
+        if not record.accepted and len(self.rulings) >= MAX_RECORDED:
+            self.ignored += 1
+            return record
+        self.rulings.append(record)
+        what = "accepted" if record.accepted else f"refused: {record.note}"
+        proven = "" if record.proven else " (unproven)"
+        self.note(f"{record.verb} by {record.by or 'somebody'}{proven} {what}", record.at)
+        return record
+
+    def answered(self, gate_id: str, now: datetime) -> None:
+        """Note how a gate closed. What it gave may be taken back until it is used."""
+        closed = self.gates[gate_id]
+        closing = closed.closed
+        assert closing is not None  # noqa: S101  # it was waited for
+        self.unused.add(self._keys[gate_id])
+        if closed.question.planted:
+            self.note(
+                "that proposal was planted, to see whether people look: it is never done", now
+            )
+        by = f" by {', '.join(closing.by)}{self.unproven(closing)}" if closing.by else ""
+        self.note(f"{closing.how}{by}{f': {closing.why}' if closing.why else ''}", now)
+
+    def unproven(self, closing: gate.Closing) -> str:
+        """What to add to the names of those who closed a gate, if one of them is not proven."""
+        proven = {r.by for r in self.rulings if r.accepted and r.proven}
+        return "" if proven >= set(closing.by) else " (unproven)"
+
+    # What can be taken back
+
+    def register(self, entry: UndoEntry) -> None:
+        """Remember a write before it begins."""
+        self.unregister(entry.key)
+        self.undos.append(entry)
+
+    def unregister(self, key: str) -> None:
+        """Forget a write that certainly did not happen, or was taken back."""
+        self.undos = [entry for entry in self.undos if entry.key != key]
+
+    def wrote(self, receipt: Receipt, now: datetime) -> None:
+        """Keep the receipt of a write."""
+        self.receipts.append(receipt)
+        self.undos = [
+            entry.model_copy(update={"receipt": receipt}) if entry.key == receipt.key else entry
+            for entry in self.undos
+        ]
+        self.note(f"{receipt.step} {receipt.how}", now)
+
+
+def _spelt(action: Action) -> str:
+    """An action with its kind: as JSON alone, two with the same fields look alike."""
+    return f"{type(action).__name__} {canonical(action.model_dump(mode='json'))}"

@@ -1,0 +1,21 @@
+"""Tracing: where the values of a decision come from, and which stem from a text from outside."""
+
+from handrail.agent.provenance.sources import (
+    UNKNOWN,
+    amended,
+    finding,
+    holds_untrusted,
+    laid_bare,
+    texts_from_outside,
+    unsourced,
+)
+
+__all__ = [
+    "UNKNOWN",
+    "amended",
+    "finding",
+    "holds_untrusted",
+    "laid_bare",
+    "texts_from_outside",
+    "unsourced",
+]

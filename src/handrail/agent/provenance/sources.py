@@ -1,0 +1,179 @@
+"""Where the values of a decision come from: from a trusted read, or from nobody knows where.
+
+A model that has read a text from outside can be talked into anything by it. So what it
+decided is held against what else it was given. When an argument of a decide step holds
+`Untrusted` text, or is a decision or an action itself, which is a model's word too:
+
+- each value of the action must be that of a field of the same name among the trusted
+  arguments; a field named like a model or a parameter (`order`, `order_id`) must be the `id`
+  or `key` of one; one marked `From(Order, "total")` must be the `total` of an `Order`;
+- values that stand in one model must not be gathered from several: the order of one and the
+  total of another were never together in anything that was read;
+- `FreeText`, true and false, an `Enum`, a `Literal`, and a field that is left out where its
+  default is `None` or empty, are choices that the author of the action offers, and need none;
+- each value of the evidence must have a source too, whatever its type: rules rely on it.
+
+Values are compared exactly, by type: 10.0 is 10.00, and no text is a number. Texts that
+only look alike, or contain one another, are different. Whatever is odd has no source.
+
+Confidence and rationale are always the model's own word. Nothing is decided by the rationale,
+and a rule on the confidence can only take away: it holds, refuses, or does nothing.
+
+Note:
+    A trusted value is one that stands outside of `Untrusted`. A longer text whose mark a
+    workflow took off is known again; what a step picks out of a hostile text and returns as
+    plain text, and what was looked up by a number that a hostile text named, is trusted here:
+    bind reads to what is known otherwise, such as the sender.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from handrail.actions import Basis, Decision, Finding, Kind
+from handrail.agent.provenance.leaves import Given, Owner, Source, Wanted, given
+from handrail.agent.provenance.marks import marks
+from handrail.agent.provenance.wanted import wanted
+from handrail.agent.steps import Decide
+
+UNKNOWN = ("*",)
+"""Nobody knows where anything of it comes from."""
+
+LONG = 24
+"""Characters from which on a text from outside is known again in plain text."""
+
+_NAMED = 5
+
+
+def holds_untrusted(value: Any) -> bool:
+    """Whether a value holds text from outside, or is the word of a model. True if in doubt."""
+    # Anybody's model may raise anything when it is looked at; what cannot be seen is not trusted.
+    try:
+        return any(True for _ in marks(value))
+    except Exception:  # noqa: BLE001
+        return True
+
+
+def texts_from_outside(value: Any) -> frozenset[str]:
+    """The longer texts from outside that a value holds."""
+    try:
+        found = list(marks(value))
+    except Exception:  # noqa: BLE001  # as above; who asks knows from `holds_untrusted`
+        return frozenset()
+    return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
+
+
+def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
+    """Whether one of these texts from outside is among the arguments as plain text."""
+    try:
+        plain = list(given([("", arg) for arg in args]).texts)
+    except Exception:  # noqa: BLE001  # as above
+        return True
+    return any(text in each for text in texts for each in plain)
+
+
+def unsourced(
+    step: Decide[..., Any], args: Sequence[Any], decision: Decision[Any, Any]
+) -> tuple[str, ...]:
+    """What of a decision has no trusted source: `action.account`, `evidence.vip`, or `*`.
+
+    Nothing, where no argument holds text from outside.
+    """
+    try:
+        names = [parameter.name for parameter in step.parameters]
+        named = list(zip(names, args, strict=True))
+        return _lacking(given(named), decision) if any(True for _ in marks(args)) else ()
+    except Exception:  # noqa: BLE001  # as above
+        return UNKNOWN
+
+
+def finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | None:
+    """What holds a write because of where its values come from; None if nothing does.
+
+    `mentions`: the facts that the policy's rules rely on (`evidence.vip`, `action.amount`).
+    """
+    relied = list(mentions)
+    found = [
+        name for name in (basis.unsourced if basis else ()) if _matters(name.split("."), relied)
+    ]
+    if not found:
+        return None
+    shown = ", ".join(found[:_NAMED]) + (" and others" if len(found) > _NAMED else "")
+    return Finding(check=f"source: {shown}", kind=Kind.HOLD, why=_words(found, shown))
+
+
+def amended(basis: Basis | None) -> Basis | None:
+    """The basis of an action that a human wrote: its values are theirs, the evidence is not."""
+    if basis is None:
+        return None
+    left = tuple(name for name in basis.unsourced if name.partition(".")[0] == "evidence")
+    if UNKNOWN[0] in basis.unsourced:
+        left = ("evidence",)
+    return basis.model_copy(update={"unsourced": left})
+
+
+def _matters(name: list[str], mentions: Iterable[str]) -> bool:
+    """Whether a field without source is the action's, or one that rules rely on."""
+    if name[0] != "evidence":
+        return True
+    parts = (mention.split(".") for mention in mentions)
+    return any(name[: len(part)] == part[: len(name)] for part in parts)
+
+
+def _words(found: Sequence[str], shown: str) -> str:
+    if UNKNOWN[0] in found:
+        return "it was decided on text from outside, and nobody knows where its values come from"
+    verb = "comes" if len(found) == 1 else "come"
+    return f"{shown} {verb} from no trusted read, and the decision had read text from outside"
+
+
+def _lacking(sources: Given, decision: Decision[Any, Any]) -> tuple[str, ...]:
+    found = list[Wanted]()
+    if decision.action is not None:
+        found += wanted("action", decision.action, ())
+    # What is said of the action must be said of its objects: its own are around the evidence.
+    around = found[0].scope[:1] if found else ()
+    found += wanted("evidence", decision.evidence, around, choices=False)
+    matches = _Matches({leaf: [] if leaf.free else sources.of(leaf) for leaf in found})
+    return tuple(dict.fromkeys(leaf.path for leaf in found if not matches.sourced(leaf)))
+
+
+class _Matches:
+    """The values of a decision with the trusted ones that each may be.
+
+    Of objects of one kind it goes on with those that fit: where `order` is the id of one of two
+    orders, no other value may be of the second one.
+    """
+
+    def __init__(self, found: Mapping[Wanted, Sequence[Source]]) -> None:
+        self._found = found
+        self._fit: dict[tuple[int, ...], _Fit] = {}
+        for leaf, sources in found.items():
+            for source in sources:
+                if source.owner is not None:
+                    fit = self._fit.setdefault(leaf.scope, {}).setdefault(source.owner.kind, {})
+                    fit.setdefault(source.name, set()).add(source.owner)
+
+    def sourced(self, leaf: Wanted) -> bool:
+        """Whether a value needs no source, or has one that fits the others."""
+        scopes = [leaf.scope[:length] for length in range(len(leaf.scope), 0, -1)]
+        fits = [self._fit[scope] for scope in scopes if scope in self._fit]
+        return leaf.free or any(_fits(source, fits) for source in self._found[leaf])
+
+
+_Fit = dict[type | str, dict[str, set[Owner]]]
+"""Of each kind of object, by each field that was asked for, those that fit."""
+
+
+def _fits(source: Source, fits: Sequence[_Fit]) -> bool:
+    owners = source.owner.line() if source.owner is not None else ()
+    return all(_may_be(owner, fits) for owner in owners)
+
+
+def _may_be(owner: Owner, fits: Sequence[_Fit]) -> bool:
+    """Whether an object fits in all fields; where a model within asks too, it is heeded first."""
+    nearest = dict[str, set[Owner]]()
+    for fit in fits:
+        nearest = fit.get(owner.kind, {}) | nearest
+    return all(owner in fitting for fitting in nearest.values())

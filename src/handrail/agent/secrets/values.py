@@ -1,0 +1,319 @@
+"""Secrets of steps: each reaches the one step that declares it, and never a history.
+
+    @write(secrets=("CARRIER_TOKEN",))
+    async def rebook(action: Rebook, effect: Effect) -> Booking:
+        token = handrail.secret("CARRIER_TOKEN").get_secret_value()
+
+The value is `HANDRAIL_SECRET_CARRIER_TOKEN` of the environment, or the content of the file
+`CARRIER_TOKEN` in the directory `HANDRAIL_SECRET_DIR`. It is read anew at each use, so a
+replaced one is used at once. What the step returns, raises or says in a heartbeat must not
+hold it: Temporal would keep it for weeks, where many can read it. It is known again plain, in
+base64 (also within a longer text), url-encoded, in hex and as JSON or Python writes it; not
+when a step has ciphered or cut it up.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import re
+import stat
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from pydantic import SecretStr
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from handrail.agent.secrets.errors import without_secrets
+from handrail.agent.secrets.forms import forms
+from handrail.exceptions import ConfigurationError, StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Sequence
+
+    from pydantic import JsonValue
+
+PREFIX: Final = "HANDRAIL_SECRET_"
+"""Of the environment variables that hold secrets; the secret's name follows."""
+
+DIRECTORY: Final = "HANDRAIL_SECRET_DIR"
+"""The variable that names the directory in which secrets are files."""
+
+LARGEST: Final = 64 * 1024
+"""Bytes of the largest secret."""
+
+SHORTEST: Final = 8
+"""Characters of the shortest secret: a shorter one could not be told from other text."""
+
+MASK: Final = "[secret {}]"
+"""What stands in place of a secret's value."""
+
+_NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_REMEMBERED = 20_000
+
+log = logging.getLogger("handrail.secrets")
+
+
+class SecretMissing(ConfigurationError):
+    """A secret that a step declares is not there, or cannot be used."""
+
+
+@dataclass
+class Held:
+    """What the running step may have."""
+
+    names: frozenset[str]
+    values: dict[str, str] = field(default_factory=dict[str, str])
+
+    def refuse(self, step: str, result: Any) -> None:
+        """See that what a step returned holds none of its secrets.
+
+        Raises:
+            StepError: if it does. It names the secret and does not contain it.
+        """
+        found = self.leaked(result)
+        if found:
+            raise StepError(f"{step} {_says(found)}; return something else")
+
+    def leaked(self, value: Any) -> tuple[str, ...]:
+        """The names of the secrets that a value holds, anywhere in its JSON."""
+        known = self._known()
+        texts = list(_texts(value)) if known else []
+        return tuple(sorted({name for form, name in known.items() for t in texts if form in t}))
+
+    def masked(self, value: JsonValue) -> tuple[JsonValue, str | None]:
+        """The value without secrets, and what is wrong with it in words; None if nothing is.
+
+        For a write that happened: its receipt must be kept.
+        """
+        found = self.leaked(value)
+        if not found:
+            return value, None
+        masked = _mapped(value, self.scrub)
+        return None if self.leaked(masked) else masked, _says(found)
+
+    def scrub(self, text: str) -> str:
+        """The text with the values of the step's secrets masked."""
+        return _scrubbed(text, self._known())
+
+    def _known(self) -> dict[str, str]:
+        """Each form of each value, with the secret's name."""
+        return {form: name for value, name in self._values() for form in forms(value)}
+
+    def _values(self) -> Iterable[tuple[str, str]]:
+        # What was handed out, and what is there now, also if the step took it by another way.
+        for name in self.names:
+            with contextlib.suppress(SecretMissing):
+                self.values.setdefault(_read(name), name)
+        return self.values.items()
+
+
+_held: ContextVar[Held | None] = ContextVar("handrail_secrets", default=None)
+_ever: dict[str, str] = {}
+"""Each form of what this process has handed out, with its name: for its logs."""
+
+
+@contextlib.contextmanager
+def given(names: Sequence[str]) -> Generator[Held]:
+    """Give the code within exactly these secrets; mask them in whatever it raises.
+
+    Raises:
+        BaseException: what the code raises; another one in its place if it held a secret.
+    """
+    held = Held(frozenset(names))
+    token = _held.set(held)
+    try:
+        yield held
+    except BaseException as error:
+        if not names:
+            raise
+        masked = without_secrets(error, held.scrub)
+        if masked is error:
+            raise
+        raise masked from None
+    finally:
+        _held.reset(token)
+
+
+def secret(name: str) -> SecretStr:
+    """The value of a secret that the running step declares, read anew.
+
+    Raises:
+        StepError: if the step does not declare it, or none is running.
+        SecretMissing: if it is not there, or cannot be used.
+    """
+    held = _held.get()
+    if held is None:
+        raise StepError(
+            f"no step is running that could have {name}; in a test, call the step within "
+            f'`with handrail.secrets.given(["{name}"]):`'
+        )
+    if name not in held.names:
+        raise StepError(
+            f"this step may not have {name}: secrets reach only the steps that declare them; "
+            f'if it needs it, write secrets=("{name}",) in its declaration'
+        )
+    value = _read(name)
+    held.values[value] = name
+    _remember(value, name)
+    return SecretStr(value)
+
+
+def scrub(text: str) -> str:
+    """The text with every secret masked that this process has handed out to any step."""
+    held = _held.get()
+    return _scrubbed(held.scrub(text) if held else text, _ever)
+
+
+def masked(value: Any) -> Any:
+    """A value for others to see: as it is, or its JSON without the running step's secrets."""
+    held = _held.get()
+    if held is None or not held.leaked(value):
+        return value
+    return held.masked(_as_json(value))[0]
+
+
+def declared(step: str, names: Iterable[str]) -> tuple[str, ...]:
+    """The names of the secrets of a step, as they were declared.
+
+    Raises:
+        StepError: if one cannot be a name.
+    """
+    if isinstance(names, str):
+        raise StepError(f'{step}: write secrets=("{names}",), a tuple, not a text')
+    found = tuple(dict.fromkeys(names))
+    for name in found:
+        if not _NAME.fullmatch(name) or PREFIX + name == DIRECTORY:
+            raise StepError(
+                f"{step}: {name!r} cannot name a secret; use capitals, digits and _, such as "
+                "CARRIER_TOKEN, and not DIR"
+            )
+    return found
+
+
+def faults(step: str, names: Iterable[str]) -> list[str]:
+    """What is wrong with the secrets of a step, each with its fix; the values are not in it."""
+    found: list[str] = []
+    for name in names:
+        try:
+            _read(name)
+        except SecretMissing as error:
+            found.append(f"{step}: {error}")
+    return found
+
+
+# Where the values are
+
+
+def _read(name: str) -> str:
+    """Raises SecretMissing if there is none, or if it cannot be used."""
+    value = os.environ.get(PREFIX + name) or _from_file(name)
+    if not value:
+        raise SecretMissing(
+            f"the secret {name} is missing\n  fix: set {PREFIX}{name}, or {DIRECTORY} to a "
+            f"directory with a file {name}"
+        )
+    if not SHORTEST <= len(value) <= LARGEST:
+        raise SecretMissing(
+            f"the secret {name} has {len(value)} characters\n"
+            f"  fix: use one of {SHORTEST} to {LARGEST}; a shorter one could not be masked"
+        )
+    return value
+
+
+def _from_file(name: str) -> str:
+    directory = os.environ.get(DIRECTORY)
+    path = Path(directory).expanduser() / name if directory else None
+    if path is None or not path.exists():
+        return ""
+    try:
+        if not path.is_file():
+            raise SecretMissing(f"the secret {name}: {path} is no file\n  fix: make it one")
+        _warn_of_mode(path)
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+        if len(data) > LARGEST:
+            raise SecretMissing(
+                f"the secret {name}: {path} has more than {LARGEST} bytes\n  fix: make it shorter"
+            )
+        # One line end is the editor's.
+        return data.decode().removesuffix("\n").removesuffix("\r")
+    except OSError as error:
+        raise SecretMissing(
+            f"the secret {name}: {path} cannot be read ({error.strerror})\n"
+            "  fix: let the worker's user read it"
+        ) from None
+    except UnicodeDecodeError:
+        raise SecretMissing(
+            f"the secret {name}: {path} is not UTF-8 text\n  fix: write it as text, in base64 say"
+        ) from None
+
+
+_warned: set[Path] = set()
+
+
+def _warn_of_mode(path: Path) -> None:
+    mode = path.stat().st_mode
+    if mode & (stat.S_IRWXG | stat.S_IRWXO) and path not in _warned:
+        _warned.add(path)
+        log.warning("%s can be read or written by others: chmod 600 %s", path, path)
+
+
+# Finding and masking
+
+
+def _remember(value: str, name: str) -> None:
+    if len(_ever) < _REMEMBERED and value not in _ever:
+        _ever.update(dict.fromkeys(forms(value), name))
+
+
+def _scrubbed(text: str, known: dict[str, str]) -> str:
+    # The longest first: one form may be within another.
+    for form in sorted((form for form in known if form in text), key=len, reverse=True):
+        text = text.replace(form, MASK.format(known[form]))
+    return text
+
+
+def _says(names: Sequence[str]) -> str:
+    return f"returned the value of the secret {', '.join(names)}, which must not be kept"
+
+
+def _texts(value: Any) -> Generator[str]:
+    """Every text that JSON of this value holds, and the whole of what has no JSON."""
+    json_value = _as_json(value)
+    yield from _json_texts(json_value)
+    # Also across what JSON puts between two texts.
+    yield json.dumps(json_value, ensure_ascii=False, default=repr)
+
+
+def _as_json(value: Any) -> JsonValue:
+    try:
+        return to_jsonable_python(value)
+    except (PydanticSerializationError, ValueError):
+        return repr(value)
+
+
+def _json_texts(value: JsonValue) -> Generator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for key, part in value.items():
+            yield key
+            yield from _json_texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _json_texts(part)
+
+
+def _mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, dict):
+        return {change(key): _mapped(part, change) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_mapped(part, change) for part in value]
+    return value

@@ -1,0 +1,452 @@
+"""@read @decide @write @notify: declare an activity and its posture.
+
+A step is a plain async function with types. Its name is the activity's name in the
+history, so it is a promise: rename it only with a Temporal patch.
+
+    read     looks at the world and changes nothing; repeated freely
+    decide   returns a `Decision`; repeated freely until it has answered
+    write    changes the world; only ever runs behind the door, and once for each key
+    notify   tells somebody; behind the door, under a key, and never fails the case
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Generic,
+    ParamSpec,
+    get_args,
+    get_type_hints,
+    overload,
+)
+
+from pydantic import TypeAdapter
+from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from temporalio.common import RetryPolicy
+from typing_extensions import TypeVar
+
+from handrail.actions import Action, Decided, Decision, Effect
+from handrail.agent.secrets import declared, given
+from handrail.exceptions import StepError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from pydantic import BaseModel
+
+LOCAL_LIMIT = timedelta(seconds=10)
+"""A step that may take longer runs as an ordinary activity."""
+
+DEFAULT_TIMEOUT = timedelta(seconds=10)
+WRITE_TIMEOUT = timedelta(seconds=30)
+
+LOCAL_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=100),
+    backoff_coefficient=2,
+    maximum_attempts=3,
+)
+"""Local activities are invisible in the Web UI: after three tries a step goes on as an
+ordinary one, where its error can be seen."""
+
+RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=5),
+)
+"""Until it works: an outside system that is away must not cost a case. Steps end the
+retries themselves by raising `Final`."""
+
+NOTIFY_RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=2,
+    maximum_interval=timedelta(seconds=5),
+    maximum_attempts=20,
+)
+"""About a minute and a half; then the case goes on and its outcome names what is unsent."""
+
+
+class Posture(StrEnum):
+    """What a step does to the world."""
+
+    READ = "read"
+    DECIDE = "decide"
+    WRITE = "write"
+    NOTIFY = "notify"
+
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Action)
+D = TypeVar("D", bound=Decision[Any, Any])
+
+
+@dataclass(frozen=True, eq=False)
+class Step(Generic[P, R]):
+    """A declared activity: its function, posture and limits.
+
+    `timeout` is the longest one attempt may take. `local` steps run inside the
+    workflow task: cheap, without an entry in the UI's list of pending activities. `secrets`:
+    those that it may have, and no other step.
+    """
+
+    fn: Callable[P, Awaitable[R]]
+    name: str
+    posture: Posture
+    timeout: timedelta
+    local: bool
+    parameters: tuple[inspect.Parameter, ...]
+    returns: Any
+    adapter: TypeAdapter[Any]
+    summary: str
+    secrets: tuple[str, ...] = field(default=(), kw_only=True)
+
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> list[Any]:
+        """The arguments in order, defaults filled in.
+
+        Raises:
+            TypeError: if they do not fit the step's signature.
+        """
+        bound = inspect.Signature(self.parameters).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return list(bound.args)
+
+
+class Read(Step[P, R]):
+    """A step that only looks."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the function itself: for tests, and from other steps."""
+        with given(self.secrets):
+            return await self.fn(*args, **kwargs)
+
+
+class Decide(Step[P, D]):
+    """A step that returns a decision."""
+
+    async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
+        """Call the function itself: for tests, and from other steps."""
+        with given(self.secrets):
+            return await self.fn(*args, **kwargs)
+
+    @property
+    def actions(self) -> tuple[type[Action], ...]:
+        """The action classes it may return."""
+        return _decision_types(self.returns)[0]
+
+    @property
+    def evidence(self) -> type[BaseModel]:
+        """The model of its evidence."""
+        return _decision_types(self.returns)[1]
+
+
+class Notify(Step[P, R]):
+    """A step that tells somebody. Not callable: it reaches the outside world through the door."""
+
+
+@dataclass(frozen=True, eq=False)
+class Write(Step[[A, Effect], R], Generic[A, R]):
+    """A step that changes the world. Not callable: it is only ever run by the door.
+
+    `idempotent`: the outside system takes `effect.key` and does nothing twice.
+    `find`: asks the outside system whether this very effect is there; returns what the
+    write would have returned, or None. `plant`: makes of an action a bad one, which a person
+    who looks rejects; None if it cannot. `stand_in`: makes of an action what the write would
+    have returned, for a case in pilot to go on with; pure, and run in the workflow. `verify`:
+    reads back, after the receipt, what was written; None where it is as it should be, else what
+    is wrong with it.
+    """
+
+    action: type[A]
+    undo: Write[A, Any] | None = None
+    find: Callable[[A, Effect], Awaitable[R | None]] | None = None
+    idempotent: bool = False
+    plant: Callable[[A], A | None] | None = None
+    stand_in: Callable[[A], R] | None = None
+    verify: Callable[[A, Effect, R], Awaitable[str | None]] | None = None
+
+
+@overload
+def read(fn: Callable[P, Awaitable[R]], /) -> Read[P, R]: ...
+@overload
+def read(
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
+) -> Callable[[Callable[P, Awaitable[R]]], Read[P, R]]: ...
+def read(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: timedelta = DEFAULT_TIMEOUT,
+    local: bool | None = None,
+    secrets: Sequence[str] = (),
+) -> Any:
+    """Declare a step that looks at the world and changes nothing.
+
+    `secrets`: the names of those that it alone may have, by `handrail.secret`.
+
+    Raises:
+        StepError: if it is not an async function with types, or `timeout` is not positive.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Read[..., Any]:
+        return Read(**_declare(fn, Posture.READ, timeout, secrets, local=local))
+
+    return declare if fn is None else declare(fn)
+
+
+@overload
+def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
+@overload
+def decide(
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
+) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
+def decide(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: timedelta = DEFAULT_TIMEOUT,
+    local: bool | None = None,
+    secrets: Sequence[str] = (),
+) -> Any:
+    """Declare a step that returns a `Decision`. Give one that asks a model minutes.
+
+    Raises:
+        StepError: as `read`, or if it is not declared to return `Decision[...]`.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Decide[..., Any]:
+        step = Decide(**_declare(fn, Posture.DECIDE, timeout, secrets, local=local))
+        _decision_types(step.returns)
+        return step
+
+    return declare if fn is None else declare(fn)
+
+
+@overload
+def notify(fn: Callable[P, Awaitable[R]], /) -> Notify[P, R]: ...
+@overload
+def notify(
+    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
+) -> Callable[[Callable[P, Awaitable[R]]], Notify[P, R]]: ...
+def notify(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    timeout: timedelta = DEFAULT_TIMEOUT,
+    local: bool | None = None,
+    secrets: Sequence[str] = (),
+) -> Any:
+    """Declare a step that tells somebody something.
+
+    `handrail.current_effect().key` inside it is the same in every retry: make the
+    message's id of it where the channel can tell doubles.
+
+    Raises:
+        StepError: as `read`.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Notify[..., Any]:
+        return Notify(**_declare(fn, Posture.NOTIFY, timeout, secrets, local=local))
+
+    return declare if fn is None else declare(fn)
+
+
+@overload
+def write(fn: Callable[[A, Effect], Awaitable[R]], /) -> Write[A, R]: ...
+@overload
+def write(
+    *,
+    undo: Write[Any, Any] | None = ...,
+    find: Callable[[Any, Effect], Awaitable[Any]] | None = ...,
+    idempotent: bool = ...,
+    plant: Callable[[Any], Action | None] | None = ...,
+    stand_in: Callable[[Any], Any] | None = ...,
+    verify: Callable[[Any, Effect, Any], Awaitable[str | None]] | None = ...,
+    timeout: timedelta = ...,
+    secrets: Sequence[str] = ...,
+) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
+def write(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    undo: Write[Any, Any] | None = None,
+    find: Callable[..., Any] | None = None,
+    idempotent: bool = False,
+    plant: Callable[..., Any] | None = None,
+    stand_in: Callable[..., Any] | None = None,
+    verify: Callable[..., Any] | None = None,
+    timeout: timedelta = WRITE_TIMEOUT,
+    secrets: Sequence[str] = (),
+) -> Any:
+    """Declare a step that changes the world: `async def name(action, effect) -> result`.
+
+    Declare how a crash between the effect and its receipt is dealt with: `idempotent`
+    runs it again under the same key; `find` asks the outside system first; with
+    neither, a human is asked, and nothing is repeated blindly. `undo` is another write
+    of the same action; it must do nothing when there is nothing to take back. `plant` makes
+    the bad proposals of a policy that has any `planted`: they are asked about, never done.
+    `stand_in` gives a case in pilot something to go on with; without it the case ends there.
+    `verify`, `async def name(action, effect, result) -> str | None`, reads back what was written:
+    None is right, a text says what is wrong, and makes an incident of it. `secrets`: as of
+    `read`; `find` and `verify` may have them too.
+
+    Raises:
+        StepError: if the signature is another one, or both or wrong options are given.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Write[Any, Any]:
+        parts = _declare(fn, Posture.WRITE, timeout, secrets, local=False)
+        action = _action_type(fn.__name__, parts["parameters"])
+        if idempotent and find is not None:
+            raise StepError(f"{fn.__name__}: give `idempotent` or `find`, not both")
+        if undo is not None and undo.action is not action:
+            raise StepError(
+                f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
+                f"not {action.__name__}; an undo takes the action that it undoes"
+            )
+        _require_verify(fn.__name__, verify)
+        return Write(
+            **parts,
+            action=action,
+            undo=undo,
+            find=_with_secrets(find, secrets),
+            idempotent=idempotent,
+            plant=plant,
+            stand_in=stand_in,
+            verify=_with_secrets(verify, secrets),
+        )
+
+    return declare if fn is None else declare(fn)
+
+
+def _declare(
+    fn: Callable[..., Any],
+    posture: Posture,
+    timeout: timedelta,
+    secrets: Sequence[str],
+    *,
+    local: bool | None,
+) -> dict[str, Any]:
+    if not inspect.iscoroutinefunction(fn):
+        raise StepError(f"{getattr(fn, '__name__', fn)}: a step must be an `async def` function")
+    if timeout <= timedelta(0):
+        raise StepError(f"{fn.__name__}: its timeout must be longer than zero")
+    try:
+        hints = get_type_hints(fn)
+    except NameError as error:
+        raise StepError(
+            f"{fn.__name__}: {error}; import its types at run time, not under TYPE_CHECKING"
+        ) from error
+    returns = hints.get("return", inspect.Signature.empty)
+    if returns is inspect.Signature.empty:
+        raise StepError(f"{fn.__name__}: declare what it returns (`-> None` if nothing)")
+    return {
+        "fn": fn,
+        "name": fn.__name__,
+        "posture": posture,
+        "timeout": timeout,
+        "local": timeout <= LOCAL_LIMIT if local is None else local,
+        "parameters": _parameters(fn, hints),
+        "returns": returns,
+        "adapter": _adapter(fn.__name__, returns),
+        "summary": _first_line(fn),
+        "secrets": declared(fn.__name__, secrets),
+    }
+
+
+def _with_secrets(fn: Callable[..., Any] | None, secrets: Sequence[str]) -> Any:
+    """What belongs to a step may have the secrets of the step."""
+    if fn is None or not secrets:
+        return fn
+
+    @functools.wraps(fn)
+    async def entrusted(*args: Any) -> Any:
+        with given(secrets) as held:
+            result = await fn(*args)
+        # What reads a write back says in words what is wrong: they are kept.
+        return held.scrub(result) if isinstance(result, str) else result
+
+    return entrusted
+
+
+def _parameters(fn: Callable[..., Any], hints: dict[str, Any]) -> tuple[inspect.Parameter, ...]:
+    parameters: list[inspect.Parameter] = []
+    for parameter in inspect.signature(fn).parameters.values():
+        if parameter.kind is not inspect.Parameter.POSITIONAL_OR_KEYWORD:
+            raise StepError(f"{fn.__name__}: `{parameter.name}` must be an ordinary parameter")
+        if parameter.name not in hints:
+            raise StepError(f"{fn.__name__}: declare the type of `{parameter.name}`")
+        parameters.append(parameter.replace(annotation=hints[parameter.name]))
+    return tuple(parameters)
+
+
+def _adapter(name: str, returns: Any) -> TypeAdapter[Any]:
+    try:
+        return TypeAdapter(returns)
+    except (PydanticSchemaGenerationError, PydanticUndefinedAnnotation) as error:
+        raise StepError(f"{name}: what it returns cannot be stored as JSON: {error}") from error
+
+
+def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[Action]:
+    wanted = f"{name}: a write takes exactly `(action: YourAction, effect: Effect)`"
+    if len(parameters) != 2:  # noqa: PLR2004
+        raise StepError(wanted)
+    action, effect = (p.annotation for p in parameters)
+    if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
+        raise StepError(wanted)
+    return action
+
+
+def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:
+    if verify is None:
+        return
+    wanted = f"{name}: its `verify` must be `async def name(action, effect, result) -> str | None`"
+    if not inspect.iscoroutinefunction(verify):
+        raise StepError(wanted)
+    try:
+        inspect.signature(verify).bind(None, None, None)
+    except TypeError as error:
+        raise StepError(f"{wanted}: {error}") from error
+
+
+def _decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseModel]]:
+    wanted = "a decide step must be declared to return `Decision[SomeAction, SomeEvidence]`"
+    if not (isinstance(returns, type) and issubclass(returns, Decision)):
+        raise StepError(wanted)
+    args = returns.__pydantic_generic_metadata__["args"]
+    if not args:
+        raise StepError(wanted)
+    kinds = tuple(k for k in get_args(args[0]) or (args[0],) if k is not type(None))
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Action)):
+            raise StepError(f"{wanted}; {kind} is no Action")
+    return kinds, args[1]
+
+
+def decided_type(step: Decide[Any, Any]) -> Any:
+    """The wire type of what a decide step returns through the door."""
+    return Decided[step.returns]
+
+
+def as_decided(step: Decide[P, D], decided: Decided[D]) -> D:
+    """The decision, its action as the very class that the step decided on.
+
+    Read back from JSON, an action would be the first of the step's classes that has its
+    fields: a refund of an order instead of its cancellation.
+    """
+    action: Action | None = decided.decision.action
+    if action is None or decided.kind in {None, type(action).__name__}:
+        return decided.decision
+    meant = next((kind for kind in step.actions if kind.__name__ == decided.kind), type(action))
+    again = meant.model_validate(action.model_dump())
+    return decided.decision.model_copy(update={"action": again})
+
+
+def _first_line(fn: Callable[..., Any]) -> str:
+    text = (inspect.getdoc(fn) or fn.__name__.replace("_", " ")).strip()
+    return text.splitlines()[0].rstrip(".")[:120]

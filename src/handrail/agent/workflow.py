@@ -1,0 +1,319 @@
+"""AgentWorkflow: what an agent is written with, as an ordinary Temporal workflow."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from typing import Any, ClassVar, ParamSpec, Self
+
+from pydantic import BaseModel, TypeAdapter
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue
+from temporalio.exceptions import ApplicationError
+from typing_extensions import TypeVar
+
+from handrail.actions import Action, Basis, Decision, Event, Outcome, Ruled
+from handrail.agent.case import Model
+from handrail.agent.invoke import perform
+from handrail.agent.runner import Conductor
+from handrail.agent.steps import Decide, Notify, Read, Write, as_decided, decided_type
+from handrail.oversight.signals import LIFTED, BadSignal, read
+from handrail.oversight.views import CaseView, GateView
+from handrail.states import State
+
+P = ParamSpec("P")
+R = TypeVar("R")
+A = TypeVar("A", bound=Action)
+D = TypeVar("D", bound=Decision[Any, Any])
+M = TypeVar("M", bound=BaseModel)
+
+SIGNALS = (
+    "approve",
+    "reject",
+    "amend",
+    "answer",
+    "ask",
+    "delegate",
+    "revoke",
+    "pause",
+    "resume",
+    "stop",
+    "roll_back",
+    LIFTED,
+)
+"""The signals that a case takes by name. Any other is recorded and ignored."""
+
+_RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
+_ORDER = "Empty, or one JSON object with by and why"
+_NOTHING = RawValue(Payload())
+"""What a handler gets from the UI's Submit on an empty box. A union with None would not do:
+Temporal hands over undecoded payloads only to a parameter that is exactly a RawValue."""
+
+
+class AgentWorkflow:
+    """Base class of agents. Its verbs are `read`, `decide`, `write`, `notify` and `ask`.
+
+    Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
+    returns an `Outcome`, with `@workflow.run`.
+
+    `undo_window`: how long a case that is done stays open so that it can be rolled back.
+    """
+
+    undo_window: ClassVar[timedelta] = timedelta(0)
+
+    _conductor: Conductor
+
+    def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
+        """Make the conductor before anything else can happen to the case."""
+        self = super().__new__(cls)
+        explains = cls.explain is not AgentWorkflow.explain
+        self._conductor = Conductor(cls, self.explain if explains else None)
+        return self
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Put the conductor around the subclass's `run`."""
+        super().__init_subclass__(**kwargs)
+        for name, member in list(vars(cls).items()):
+            if hasattr(member, "__temporal_workflow_run"):
+                setattr(cls, name, _conducted(member))
+
+    # The verbs
+
+    async def read(self, step: Read[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Run a read step and return what it read.
+
+        Raises:
+            ActivityError: if the step raised `Final`, or is broken.
+        """
+        await self._conductor.boundary()
+        result = await perform(step, step.bind(*args, **kwargs), step.returns)
+        self._conductor.case.came_in(result)
+        self._conductor.note(f"read {step.name}")
+        return result
+
+    async def decide(self, step: Decide[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
+        """Run a decide step and return its decision.
+
+        Raises:
+            ActivityError: if the step raised `Final`, or is broken.
+        """
+        await self._conductor.boundary()
+        given = step.bind(*args, **kwargs)
+        decided = await perform(step, given, decided_type(step))
+        decision = as_decided(step, decided)
+        case = self._conductor.case
+        if decided.verdict is not None:
+            case.foreseen[decided.digest] = (decided.verdict, workflow.now())
+        case.usage += decision.usage
+        if decision.action is not None:
+            case.decided(decision.action, decision.basis(), decided.unsourced, given)
+        kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
+        self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
+        return decision
+
+    async def write(self, step: Write[A, R], what: Decision[A, Any] | A, /) -> R:
+        """Take one action through the door, and return what the write step returned.
+
+        `what` is a decision with an action, or a bare action: rules on evidence cannot
+        be judged then, and hold it.
+
+        Raises:
+            Refused: if the door refuses it.
+            Rejected: if a human rejects it.
+            Expired: if nobody who may rule does so in time.
+            InDoubt: if it may have happened, and a human decided to leave it at that.
+            Failed: if the step raised `Final`: it did not happen and cannot.
+            ActivityError: if the step is broken.
+        """
+        await self._conductor.boundary()
+        action, basis = _parts(what)
+        return await self._conductor.write(step, action, basis)
+
+    async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Tell somebody. Returns what the step returned, or None if it could not be sent.
+
+        It never fails the case: what could not be sent is named in the outcome.
+        """
+        await self._conductor.boundary()
+        return await self._conductor.notify(step, step.bind(*args, **kwargs))
+
+    async def ask(
+        self, question: str, model: type[M], /, *, to: str, evidence: BaseModel | None = None
+    ) -> M:
+        """Ask the people of a role something, and return their answer as a `model`.
+
+        The same gate as for a write: who may answer, until when and what happens then is the
+        policy's. What `evidence` shows them is no secret to them.
+
+        Raises:
+            Refused: if the policy has no role `to`.
+            Rejected: if somebody declined to answer.
+            Expired: if nobody answered in time.
+        """
+        await self._conductor.boundary()
+        adapter = TypeAdapter(model)
+        shown = None if evidence is None else evidence.model_dump(mode="json")
+        closing = await self._conductor.ask(question, Model(Action, adapter), to, shown)
+        return adapter.validate_python(closing.result)
+
+    async def explain(self, question: str, gate: GateView, /) -> str:
+        """Answer what an approver asks the agent about an open gate. Override it.
+
+        It may read and decide. Its answer is shown as a quotation; a write does not belong here.
+        """
+        raise NotImplementedError
+
+    def done(self, why: str = "") -> Outcome:
+        """The outcome of a case that ended well. `why` says so in words."""
+        return self._conductor.case.outcome(State.DONE, why, workflow.now())
+
+    async def renew(self, *args: Any) -> None:
+        """Call it at a quiet point of a long loop, with the arguments to go on with.
+
+        When the history has grown long the case continues as new and this never
+        returns; otherwise it does nothing. Receipts, undos, rulings and the numbers of
+        the writes go along.
+        """
+        await self._conductor.boundary()
+        await self._conductor.renew(args)
+
+    # What people and programs may send. Handlers never raise: that would wedge the case.
+
+    @workflow.signal(name="approve", description=f"Let the write happen. {_RULING}")
+    def _approve(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("approve", _payloads(raw))
+
+    @workflow.signal(name="reject", description=f"Do not let the write happen. {_RULING}")
+    def _reject(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("reject", _payloads(raw))
+
+    @workflow.signal(name="amend", description=f"Do another thing instead. {_RULING}, action")
+    def _amend(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("amend", _payloads(raw))
+
+    @workflow.signal(
+        name="answer",
+        description=f"Say what became of a write in doubt. {_RULING}, "
+        "answer (happened, do it or drop), and result, if it happened and is known",
+    )
+    def _answer(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("answer", _payloads(raw))
+
+    @workflow.signal(
+        name="ask",
+        description="Ask the agent or a colleague something first. "
+        f"{_RULING} (the question), to (agent, or a person)",
+    )
+    def _ask(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("ask", _payloads(raw))
+
+    @workflow.signal(name="delegate", description=f"Let somebody else rule. {_RULING}, to")
+    def _delegate(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("delegate", _payloads(raw))
+
+    @workflow.signal(
+        name="revoke", description=f"Take back what you said, before it is used. {_RULING}"
+    )
+    def _revoke(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.rule("revoke", _payloads(raw))
+
+    @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
+    def _pause(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.pause(_payloads(raw))
+
+    @workflow.signal(name="resume", description=f"Go on after a pause. {_ORDER}")
+    def _resume(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.resume(_payloads(raw))
+
+    @workflow.signal(name="stop", description=f"End the case, undo nothing. {_ORDER}")
+    def _stop(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.stop(_payloads(raw))
+
+    @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
+    def _roll_back(self, raw: RawValue = _NOTHING) -> None:
+        self._conductor.roll_back(_payloads(raw))
+
+    @workflow.signal(name=LIFTED, description="A stop is over: ask the door again. Empty")
+    def _lifted(self, raw: RawValue = _NOTHING) -> None:
+        del raw
+        self._conductor.lifted()
+
+    @workflow.signal(dynamic=True)
+    def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        self._conductor.note(f"ignored an unknown signal `{name[:60]}` with {len(args)} values")
+
+    @workflow.update(
+        name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
+    )
+    async def _rule(self, raw: RawValue = _NOTHING) -> Ruled:
+        record = await self._conductor.ruled(*_verb_and_ruling(_payloads(raw)))
+        if not record.accepted:
+            raise _refusal(record)
+        return record
+
+    @_rule.validator
+    def _rule_validator(self, raw: RawValue = _NOTHING) -> None:
+        verb, payloads = _verb_and_ruling(_payloads(raw))
+        record = self._conductor.case.judge(verb, payloads, workflow.now())
+        if not record.accepted:
+            raise _refusal(record)
+
+    @workflow.query(name="case", description="Everything about the case")
+    def _query_case(self) -> CaseView:
+        return self._conductor.case.view()
+
+    @workflow.query(name="form", description="The JSON schema of what an open gate takes")
+    def _query_form(self, gate: str = "") -> dict[str, Any]:
+        return self._conductor.case.form(gate)
+
+    @workflow.query(name="gates", description="The open questions, complete enough to rule on")
+    def _query_gates(self) -> list[GateView]:
+        return self._conductor.case.views()
+
+
+def _refusal(record: Ruled) -> ApplicationError:
+    return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
+
+
+def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Outcome]]:
+    @functools.wraps(run)
+    async def conducted(self: AgentWorkflow, *args: Any) -> Outcome:
+        if len(args) != 1 or not isinstance(args[0], Event):
+            why = f"start it with one event of its own, not with {len(args)} values or another type"
+            raise ApplicationError(why, type="BadEvent", non_retryable=True)
+        conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
+        conductor.case.came_in(args[0])
+        return await conductor.conduct(lambda: run(self, *args), self.undo_window)
+
+    return conducted
+
+
+def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:
+    if not isinstance(what, Decision):
+        return what, None
+    if what.action is None:
+        raise TypeError("this decision has no action: look at `decision.action` before writing")
+    return what.action, what.basis()
+
+
+def _payloads(raw: object) -> list[Payload]:
+    """What came with a signal or update.
+
+    Temporal hands over several values decoded, whatever type the parameter is. They are
+    no ruling, and only counted.
+    """
+    if not isinstance(raw, RawValue):
+        return [Payload(), Payload()]
+    return [] if raw is _NOTHING else [raw.payload]
+
+
+def _verb_and_ruling(payloads: list[Payload]) -> tuple[str, list[Payload]]:
+    """Take the verb out of an update's JSON. What is wrong with the rest is said later."""
+    try:
+        ruling = read(payloads)
+    except BadSignal:
+        return "rule", payloads
+    verb = str(ruling.pop("verb", "rule"))
+    return verb, [workflow.payload_converter().to_payload(ruling)]

@@ -1,0 +1,94 @@
+"""`handrail normal`: what is normal for an agent now, as the door knows it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+from rich.text import Text
+
+from handrail.cli import words
+from handrail.cli.context import load_fleet, settings
+from handrail.cli.output import Code, Output, UsageError
+from handrail.cli.record import ledger
+from handrail.client.cases import iso
+from handrail.guardrails.anomaly.watch import Pattern, Watch
+from handrail.policy import load
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from handrail.policy import Policy
+    from handrail.runtime.fleet import Agent
+
+
+async def normal(out: Output, name: str, step: str | None) -> int:
+    """Show each watched thing of an agent's writes: what is normal, and what would be flagged.
+
+    Raises:
+        UsageError: if there is no such agent or write, or nothing of it is watched.
+        PolicyError: if the policy has faults.
+        LedgerUnavailable: if the ledger cannot be used.
+    """
+    agent = _agent(name)
+    policy = load(agent.policy, agent.shape)
+    steps = _watched(agent, policy, step)
+    now = datetime.now(UTC)
+    async with ledger() as opened:
+        watch = Watch(agent.name, opened)
+        seen = {each: await watch.normal(policy, each, now) for each in steps}
+    found = {each: pattern for each, pattern in seen.items() if pattern is not None}
+    out.data({"agent": agent.name, "policy": policy.label, "steps": _documents(found)})
+    for each, pattern in found.items():
+        out.show(*_lines(f"{agent.name}/{each}", pattern))
+    return Code.DONE
+
+
+def _agent(name: str) -> Agent:
+    agents = load_fleet(settings().fleet).agents
+    if name not in agents:
+        raise UsageError(f"there is no agent {name}; there are: {', '.join(agents)}")
+    return agents[name]
+
+
+def _watched(agent: Agent, policy: Policy, step: str | None) -> list[str]:
+    if step is not None and step not in agent.shape.writes:
+        writes = ", ".join(agent.shape.writes)
+        raise UsageError(f"{agent.name} has no write {step}; it has: {writes}")
+    asked = [step] if step is not None else list(agent.shape.writes)
+    watched = [each for each in asked if policy.normal(each) is not None]
+    if not watched:
+        raise UsageError(
+            f"the policy of {agent.name} has nothing watched{f' of {step}' if step else ''}; fix: "
+            f"add to a write in {agent.policy}: normal: {{watch: [hour, rate, confidence]}}"
+        )
+    return watched
+
+
+def _documents(found: Mapping[str, Pattern]) -> dict[str, Any]:
+    return {
+        step: {
+            "learned": pattern.learned,
+            "learn": pattern.learn,
+            "since": None if pattern.since is None else iso(pattern.since),
+            "figures": [
+                {"what": f.what, "of": f.of, "usual": f.usual, "flags": f.flags or None}
+                for f in pattern.figures()
+            ],
+        }
+        for step, pattern in found.items()
+    }
+
+
+def _lines(name: str, pattern: Pattern) -> list[Table | Text | str]:
+    since = "" if pattern.since is None else f", since {words.moment(pattern.since)}"
+    head = Text(f"{words.plain(name)}  learned from {pattern.learned} writes{since}", "bold")
+    if pattern.learned < pattern.learn:
+        left = pattern.learn - pattern.learned
+        return [head, f"  it is learning: nothing is flagged before {left} more writes are done"]
+    table = Table("watched", "learned of", "normal", "flagged", box=None, pad_edge=False)
+    for each in pattern.figures():
+        cells = (each.what, str(each.of), each.usual, each.flags or "nothing yet")
+        table.add_row(*map(words.plain, cells))
+    return [head, table]

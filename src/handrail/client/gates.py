@@ -1,0 +1,280 @@
+"""What everybody who rules works with: the open gates, one of them as it is now, and a ruling.
+
+The command line, the inbox, mail and chat all come through here, so that a ruling means the
+same wherever it was given. Reading needs no worker: what waits is in the memo of its case.
+Whether a ruling is accepted is said by the case alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from pydantic import ValidationError
+from temporalio.client import (
+    WorkflowQueryFailedError,
+    WorkflowQueryRejectedError,
+    WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.actions import Ruled, Ruling, digest_of
+from handrail.agent.visibility import WAITING_FOR
+from handrail.exceptions import CaseError, HandrailError
+from handrail.oversight.gate import person
+from handrail.oversight.views import CaseView, GateView
+
+if TYPE_CHECKING:
+    from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
+
+    from handrail.runtime.settings import Settings
+
+SOON = timedelta(seconds=5)
+"""How long an answer is waited for that only a worker can give."""
+
+OPEN = "ExecutionStatus = 'Running'"
+WAITING = f"HandrailWaitingFor IS NOT NULL AND {OPEN}"
+"""The query for the cases that wait for a human."""
+
+# What a call says when no worker is there to answer it.
+_NOBODY = {
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.UNAVAILABLE,
+    RPCStatusCode.FAILED_PRECONDITION,
+}
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+
+class ImpossibleName(HandrailError):
+    """A name that no role, agent or case can have, so that nothing was looked for."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What a case said to a ruling.
+
+    `accepted` is None when no worker answered: the ruling was left for the case, which
+    judges it when one runs. `note` says why it was not accepted. `record` is what the case
+    keeps of it, where it said so.
+    """
+
+    accepted: bool | None
+    note: str
+    record: Ruled | None = None
+
+
+LEFT = "no worker answers now: it was left for the case, which will judge it when one runs"
+
+
+def quoted(value: str, what: str) -> str:
+    """A value in a query of Temporal's.
+
+    Raises:
+        ImpossibleName: if it cannot stand in one.
+    """
+    if any(c in value for c in "'\"`\\\n"):
+        raise ImpossibleName(f"{value!r} names no {what}")
+    return f"'{value}'"
+
+
+async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
+    """Every open gate, from the memos of the cases that wait; the first to expire first.
+
+    Raises:
+        ImpossibleName: if there can be no such role.
+    """
+    wanted = WAITING
+    if role is not None:
+        wanted += f" AND HandrailWaitingFor = {quoted(role, 'role')}"
+    found: list[GateView] = []
+    async for execution in client.list_workflows(wanted):
+        found += await gates_of(execution)
+    return sorted(found, key=lambda gate: (gate.deadline or _NEVER, gate.case, gate.gate))
+
+
+async def gates_of(execution: WorkflowExecution) -> list[GateView]:
+    """The open gates of one case. Its memo counts only while it waits for somebody."""
+    if not execution.typed_search_attributes.get(WAITING_FOR):
+        return []
+    given = (await execution.memo()).get("gates", [])
+    try:
+        return _views(execution.id, given)
+    except (CaseError, ValidationError, TypeError):
+        # Not written by us: a case must not hide all the others.
+        return []
+
+
+def _views(case: str, given: Any) -> list[GateView]:
+    """Open gates as a case gave them. What each shows is what its digest is of.
+
+    Whoever may start workflows can have one say anything: people would see one action, and
+    sign for another.
+
+    Raises:
+        CaseError: if one shows something else, or speaks for another case.
+    """
+    views = [GateView.model_validate(each) for each in given]
+    if all(each.case == case and is_shown(each) for each in views):
+        return views
+    raise CaseError(
+        f"what {case} shows is not what would be done: it was not written by Handrail. Do not "
+        "rule on it, and tell whoever runs Temporal"
+    )
+
+
+def is_shown(view: GateView) -> bool:
+    """Whether the action that a gate shows is the one that its digest is of."""
+    return digest_of(view.step, view.action) == view.digest
+
+
+def may_rule(gate: GateView, who: str) -> bool:
+    """Whether this person is among those the gate asks. Entitlement is the case's to judge."""
+    return person(who) in {person(each) for each in gate.people}
+
+
+async def existing(client: Client, case: str) -> WorkflowExecutionDescription:
+    """What the server knows of a case.
+
+    Raises:
+        CaseError: if there is none of that id.
+    """
+    try:
+        return await client.get_workflow_handle(case).describe()
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        raise CaseError(
+            f"there is no case {case}; `handrail cases` lists them (an id is agent:key)"
+        ) from error
+
+
+async def gate(client: Client, case: str, gate_id: str) -> GateView:
+    """One open gate as its case sees it now, or as its memo has it when no worker answers.
+
+    Raises:
+        CaseError: if there is no such case, the gate is not open, or it shows what it is not.
+    """
+    answered = await _query(client, case, "gates")
+    if answered is None:
+        views = await gates_of(await existing(client, case))
+    else:
+        views = _views(case, answered)
+    found = next((each for each in views if each.gate == gate_id), None)
+    if found is None:
+        raise closed(case, gate_id)
+    return found
+
+
+async def fresh(client: Client, known: GateView) -> GateView | None:
+    """A gate as its case sees it now; None when no worker answers.
+
+    Raises:
+        CaseError: if the case has closed it meanwhile, or shows what it is not.
+    """
+    answered = await _query(client, known.case, "gates")
+    if answered is None:
+        return None
+    views = _views(known.case, answered)
+    now = next((each for each in views if each.gate == known.gate), None)
+    if now is None:
+        raise closed(known.case, known.gate)
+    return now
+
+
+def closed(case: str, gate_id: str) -> CaseError:
+    """What is said of a gate that is not open any more."""
+    return CaseError(f"the gate {gate_id} has closed; see `handrail show {case}`")
+
+
+async def case_view(client: Client, case: str) -> CaseView | None:
+    """Everything about a case; None when nobody answers, or what answers is no agent."""
+    try:
+        answer = await _query(client, case, "case")
+        view = None if answer is None else CaseView.model_validate(answer)
+    except (RPCError, ValidationError):
+        return None
+    genuine = view is not None and all(g.case == case and is_shown(g) for g in view.gates)
+    return view if genuine else None
+
+
+async def form(client: Client, case: str, gate_id: str) -> dict[str, Any] | None:
+    """The JSON schema of what a gate takes; None where nobody answers, or it takes nothing."""
+    answer = await _query(client, case, "form", gate_id)
+    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None
+
+
+async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
+    """Ask a case; None when no worker answers, or its code cannot.
+
+    Raises:
+        CaseError: if there is no such case.
+        RPCError: if the server refuses for another reason.
+    """
+    handle = client.get_workflow_handle(case)
+    try:
+        return await handle.query(name, args=args, rpc_timeout=SOON)
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        return None
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            raise CaseError(f"there is no case {case}") from error
+        if error.status not in _NOBODY:
+            raise
+        return None
+
+
+async def send(
+    client: Client, to: GateView, verb: str, ruling: Ruling, *, at_once: bool = True
+) -> Sent:
+    """Have a case judge a ruling, or leave it for the case when no worker answers.
+
+    `at_once=False` leaves it without asking first.
+
+    Raises:
+        CaseError: if the case has ended.
+    """
+    # Only what was said: an older worker knows no field that came later.
+    said = ruling.model_dump(mode="json", exclude_defaults=True)
+    if at_once:
+        sent = await _update(client, to.case, verb, said)
+        if sent is not None:
+            return sent
+    try:
+        await client.get_workflow_handle(to.case).signal(verb, said)
+    except RPCError as error:
+        raise _ended(to.case, error) from error
+    return Sent(None, LEFT)
+
+
+async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> Sent | None:
+    try:
+        record = await client.get_workflow_handle(case).execute_update(  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+            "rule", said | {"verb": verb}, result_type=Ruled, rpc_timeout=SOON
+        )
+    except WorkflowUpdateFailedError as error:
+        return Sent(False, getattr(error.cause, "message", None) or str(error.cause))
+    except WorkflowUpdateRPCTimeoutOrCancelledError:
+        return None
+    except RPCError as error:
+        if error.status in _NOBODY:
+            return None
+        raise _ended(case, error) from error
+    return Sent(record.accepted, record.note, record)
+
+
+def _ended(case: str, error: RPCError) -> Exception:
+    if error.status is not RPCStatusCode.NOT_FOUND:
+        return error
+    return CaseError(f"the case {case} has ended")
+
+
+def case_url(settings: Settings, namespace: str, case: str) -> str:
+    """The page of a case in Temporal's Web UI. Without a run id: it goes on in later runs."""
+    return (
+        f"{settings.ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"
+    )

@@ -1,0 +1,421 @@
+"""Whether a write is outside what is normal for its agent, by the agent's own history.
+
+The history is read again after a minute, and only what is new of it; in between a look costs
+microseconds. What this process judged meanwhile counts for rates, so that a burst is seen at
+once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from handrail.actions import Finding, Kind
+from handrail.guardrails.anomaly.figure import Figure
+from handrail.guardrails.anomaly.numbers import (
+    Clock,
+    Pace,
+    Spread,
+    amounts,
+    clock,
+    confidences,
+    pace,
+)
+from handrail.guardrails.anomaly.targets import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.ledger.history import PastVerdict, PastWrite, Rates
+
+if TYPE_CHECKING:
+    from handrail.ledger import Ledger
+    from handrail.policy import Facts, Policy
+    from handrail.policy.parts import Normal
+
+FRESH = timedelta(seconds=60)
+"""How long what was read of the history is used."""
+
+_GUARDED = ("rule: ", "check: ", "only", "limit", "source", "duplicate")
+_MOST_JUDGED = 10_000
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """What is normal of one write now. `since`: the first of the `learned` writes.
+
+    While fewer than `learn` writes are known there is nothing else in it.
+    """
+
+    learned: int
+    learn: int
+    since: datetime | None
+    amounts: Mapping[str, Spread] = field(default_factory=dict[str, Spread])
+    targets: Mapping[str, Targets] = field(default_factory=dict[str, Targets])
+    confidence: Spread | None = None
+    runs: Mapping[str, Run] = field(default_factory=dict[str, Run])
+    hour: Clock | None = None
+    paces: tuple[Pace, ...] = ()
+    mix: Share | None = None
+    guarded: Share | None = None
+    latest: int = 0
+    latest_guarded: int = 0
+
+    def figures(self) -> list[Figure]:
+        """Each watched thing: what is normal, and what would be flagged."""
+        whole = [*self.amounts.values(), self.confidence, self.hour, *self.paces]
+        found = [each.figure() for each in whole if each is not None]
+        shares = {
+            "mix: share of the agent's writes": self.mix,
+            "mix: share held or refused": self.guarded,
+        }
+        found += [each.figure(name) for name, each in shares.items() if each is not None]
+        found += [each.share.figure(f"{_said(name)} in a row") for name, each in self.runs.items()]
+        return [*found, *(each.figure() for each in self.targets.values())]
+
+
+@dataclass
+class _Known:
+    """What is known of one write step."""
+
+    normal: Pattern | None = None
+    read: float = 0.0
+    asked: Normal | None = None
+    writes: dict[str, PastWrite] = field(default_factory=dict[str, PastWrite])
+    rates: Rates | None = None
+    judged: dict[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Watch:
+    """Normal the writes of one agent."""
+
+    def __init__(self, agent: str, ledger: Ledger, fresh: timedelta = FRESH) -> None:
+        self.agent = agent
+        self._ledger = ledger
+        self._fresh = fresh.total_seconds()
+        self._steps: dict[str, _Known] = {}
+        self._verdicts = _Verdicts(agent, ledger)
+
+    async def findings(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
+        """Why a write is outside what is normal, each a reason to hold; none while learning.
+
+        Raises:
+            LedgerUnavailable: if the history cannot be read.
+        """
+        asked = policy.normal(facts.step)
+        if asked is None:
+            return []
+        known = await self._known(asked, facts.step, now)
+        normal = known.normal
+        assert normal is not None  # noqa: S101  # _known has read it
+        others = _judged(known, facts, now)
+        if normal.learned < normal.learn:
+            return []
+        seen = _Seen.of(asked, facts)
+        flags = [
+            *_of_values(normal, seen),
+            *_of_time(normal, known, others, now),
+            *_of_shares(normal),
+        ]
+        return [Finding(check=f"normal: {what}", kind=Kind.HOLD, why=why) for what, why in flags]
+
+    async def edges(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
+        """What of a write is at the edge of what is normal: worth a look afterwards, no hold.
+
+        Raises:
+            LedgerUnavailable: if the history cannot be read.
+        """
+        asked = policy.normal(facts.step)
+        normal = await self.normal(policy, facts.step, now)
+        if asked is None or normal is None or normal.learned < normal.learn:
+            return []
+        seen = _Seen.of(asked, facts)
+        found = {
+            _said(name): normal.amounts[name].edge(value)
+            for name, value in seen.numbers.items()
+            if name in normal.amounts
+        }
+        if normal.confidence is not None and seen.sure is not None:
+            found["confidence"] = normal.confidence.edge(seen.sure)
+        return [
+            Finding(check=f"normal: edge of {what}", kind=Kind.PASS, why=why)
+            for what, why in found.items()
+            if why is not None
+        ]
+
+    async def normal(self, policy: Policy, step: str, now: datetime) -> Pattern | None:
+        """What is normal of a step now; None where the policy has nothing watched.
+
+        Raises:
+            LedgerUnavailable: if the history cannot be read.
+        """
+        asked = policy.normal(step)
+        return None if asked is None else (await self._known(asked, step, now)).normal
+
+    async def _known(self, asked: Normal, step: str, now: datetime) -> _Known:
+        known = self._steps.setdefault(step, _Known())
+        if self._is_fresh(known, asked):
+            return known
+        async with known.lock:
+            if not self._is_fresh(known, asked):
+                await self._read(known, asked, step, now)
+        return known
+
+    def _is_fresh(self, known: _Known, asked: Normal) -> bool:
+        young = time.monotonic() - known.read < self._fresh
+        return known.normal is not None and known.asked == asked and young
+
+    async def _read(self, known: _Known, asked: Normal, step: str, now: datetime) -> None:
+        begun, before = time.monotonic(), dict(known.judged)
+        keys, fresh = await self._ledger.past_writes(self.agent, step, known.writes)
+        rows = known.writes | {row.key: row for row in fresh}
+        writes = {key: rows[key] for key in keys if key in rows}
+        if asked.rate:
+            known.rates = await self._ledger.rates(self.agent, step, now)
+        if asked.mix:
+            await self._verdicts.read()
+        known.writes, known.asked = writes, asked
+        known.normal = self._fit(known, asked, step)
+        for each in before:
+            known.judged.pop(each, None)
+        known.read = begun
+
+    def _fit(self, known: _Known, asked: Normal, step: str) -> Pattern:
+        rows = tuple(known.writes.values())
+        since = rows[0].at if rows else None
+        if len(rows) < asked.learn:
+            return Pattern(len(rows), asked.learn, since)
+        z = float(asked.z)
+        sure = [row.confidence for row in rows if row.confidence is not None]
+        watch_sure = asked.confidence and len(sure) >= asked.learn
+        watch_runs = watch_sure and len(sure) > RUN
+        unsure = {"confidence": run("confidence", sure, lowest=True)} if watch_runs else {}
+        numbers = {
+            name: values
+            for name in asked.amounts
+            if len(values := _numbers(rows, name)) >= asked.learn
+        }
+        mix, guarded = self._verdicts.shares(step) if asked.mix else (None, None)
+        rates = known.rates
+        return Pattern(
+            learned=len(rows),
+            learn=asked.learn,
+            since=since,
+            amounts={name: amounts(_said(name), values, z) for name, values in numbers.items()},
+            targets={
+                name: targets(_said(name), values)
+                for name in asked.targets
+                if len(values := _texts(rows, name)) >= asked.learn
+            },
+            confidence=confidences(sure, z) if watch_sure else None,
+            runs={
+                name: run(_said(name), values)
+                for name, values in numbers.items()
+                if len(values) > RUN
+            }
+            | unsure,
+            hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
+            paces=_paces(rates) if rates is not None and asked.rate else (),
+            mix=mix,
+            guarded=guarded,
+            latest=self._verdicts.latest(step) if asked.mix else 0,
+            latest_guarded=self._verdicts.latest_guarded(step) if asked.mix else 0,
+        )
+
+
+# What is looked at of one write
+
+
+@dataclass(frozen=True)
+class _Seen:
+    """The watched values of the write that is judged."""
+
+    numbers: Mapping[str, float]
+    texts: Mapping[str, str]
+    sure: float | None
+
+    @classmethod
+    def of(cls, asked: Normal, facts: Facts) -> _Seen:
+        action = facts.action.model_dump(mode="json")
+        evidence = facts.basis.evidence if facts.basis else None
+        numbers = {
+            name: value
+            for name in asked.amounts
+            if (value := _number(_at(action, evidence, name))) is not None
+        }
+        texts = {
+            name: value
+            for name in asked.targets
+            if (value := _text(_at(action, evidence, name))) is not None
+        }
+        return cls(numbers, texts, facts.basis.confidence if facts.basis else None)
+
+
+def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
+    flags = [
+        (_said(name), normal.amounts[name].flag(value))
+        for name, value in seen.numbers.items()
+        if name in normal.amounts
+    ]
+    with_ = [(normal.amounts[n], v) for n, v in seen.numbers.items() if n in normal.amounts]
+    flags += [
+        (f"target {_said(name)}", normal.targets[name].flag(value, with_))
+        for name, value in seen.texts.items()
+        if name in normal.targets
+    ]
+    sure = {} if seen.sure is None else {"confidence": seen.sure}
+    if normal.confidence is not None and seen.sure is not None:
+        flags.append(("confidence", normal.confidence.flag(seen.sure)))
+    flags += [
+        (f"{_said(name)} in a row", normal.runs[name].flag(value))
+        for name, value in {**seen.numbers, **sure}.items()
+        if name in normal.runs
+    ]
+    return [(what, why) for what, why in flags if why is not None]
+
+
+def _of_time(normal: Pattern, known: _Known, others: int, now: datetime) -> list[tuple[str, str]]:
+    flags = [("hour", normal.hour.flag(now))] if normal.hour is not None else []
+    rates = known.rates
+    for each in normal.paces if rates is not None else ():
+        assert rates is not None  # noqa: S101  # the condition above
+        before = rates.last_hour if each.window == "hour" else rates.last_day
+        flags.append((f"rate per {each.window}", each.flag(before + others + 1)))
+    return [(what, why) for what, why in flags if why is not None]
+
+
+def _of_shares(normal: Pattern) -> list[tuple[str, str]]:
+    flags: list[tuple[str, str | None]] = []
+    if normal.mix is not None:
+        flags.append(("mix", normal.mix.flag(normal.latest + 1)))
+    if normal.guarded is not None:
+        flags.append(("mix", normal.guarded.flag(normal.latest_guarded)))
+    return [(what, why) for what, why in flags if why is not None]
+
+
+def _judged(known: _Known, facts: Facts, now: datetime) -> int:
+    """How many other writes this process judged since the history was read."""
+    mine = (facts.case, repr(facts.action))
+    others = len(known.judged) - (mine in known.judged)
+    if len(known.judged) < _MOST_JUDGED:
+        known.judged.setdefault(mine, now)
+    return others
+
+
+# What is learned from
+
+
+def _said(path: str) -> str:
+    """A field as people say it."""
+    return path.removeprefix("action.")
+
+
+def _numbers(rows: Sequence[PastWrite], name: str) -> list[float]:
+    values = (_number(_at(row.action, row.evidence, name)) for row in rows)
+    return [value for value in values if value is not None]
+
+
+def _texts(rows: Sequence[PastWrite], name: str) -> list[str]:
+    values = (_text(_at(row.action, row.evidence, name)) for row in rows)
+    return [value for value in values if value is not None]
+
+
+def _at(action: Mapping[str, Any], evidence: Any, path: str) -> Any:
+    """The value of a field of the action, or of `evidence.field`; None if there is none."""
+    first, *rest = path.split(".")
+    if first in {"action", "evidence"} and rest:
+        found: Any = action if first == "action" else evidence
+    else:
+        found, rest = action, [first, *rest]
+    for name in rest:
+        found = found.get(name) if isinstance(found, Mapping) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
+    return found  # pyright: ignore[reportUnknownVariableType]  # JSON
+
+
+def _number(value: Any) -> float | None:
+    """A number, as JSON has one or as a Decimal is written in it; None if it is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if abs(found) < float("inf") else None
+
+
+def _text(value: Any) -> str | None:
+    return None if value is None else str(value)
+
+
+def _paces(rates: Rates) -> tuple[Pace, ...]:
+    days: dict[int, int] = {}
+    for hour, count in rates.hours.items():
+        days[hour // 24] = days.get(hour // 24, 0) + count
+    # The first day and the last are not whole.
+    whole = sorted(days)[1:-1]
+    return pace("hour", rates.hours.values()), pace("day", [days[day] for day in whole])
+
+
+# Shares of verdicts
+
+
+@dataclass
+class _Proposal:
+    """One action that the agent proposed, however often it was judged."""
+
+    step: str
+    guarded: bool
+    passed: bool
+
+
+class _Verdicts:
+    """What the door said of the agent's latest proposals, oldest first."""
+
+    def __init__(self, agent: str, ledger: Ledger) -> None:
+        self._agent, self._ledger = agent, ledger
+        self._last = 0
+        self._proposals: dict[tuple[str, str], _Proposal] = {}
+
+    async def read(self) -> None:
+        """Read what is new, and some of before: numbers are given before they are committed."""
+        for row in await self._ledger.past_verdicts(self._agent, self._last - _OVERLAP):
+            self._last = max(self._last, row.number)
+            self._enter(row)
+        for old in list(self._proposals)[: -2 * _LATEST]:
+            del self._proposals[old]
+
+    def _enter(self, row: PastVerdict) -> None:
+        key = (row.case, row.digest)
+        known = self._proposals.get(key)
+        passed = row.kind is Kind.PASS
+        if known is None:
+            guarded = any(why.startswith(_GUARDED) for why in row.whys)
+            self._proposals[key] = _Proposal(row.step, guarded, passed)
+        else:
+            known.passed = known.passed or passed
+
+    def shares(self, step: str) -> tuple[Share, Share]:
+        """The step's share of what was let pass, and how much of the step was held or refused.
+
+        What was not let pass teaches nothing of the mix, nor do the latest, which are looked at.
+        """
+        passed = [each.step == step for each in self._proposals.values() if each.passed]
+        mine = [each.guarded for each in self._proposals.values() if each.step == step]
+        return (
+            share(f"writes were {step}", passed[:-LAST]),
+            share(f"proposals of {step} were held or refused by a rule", mine[:-LAST]),
+        )
+
+    def latest(self, step: str) -> int:
+        """How many of the latest proposals, before this one, are of the step."""
+        return sum(each.step == step for each in list(self._proposals.values())[1 - LAST :])
+
+    def latest_guarded(self, step: str) -> int:
+        """How many of the step's latest proposals were held or refused by a rule."""
+        mine = [each.guarded for each in self._proposals.values() if each.step == step]
+        return sum(mine[-LAST:])
+
+
+_LATEST = 2_000
+_OVERLAP = 200

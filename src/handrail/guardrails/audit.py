@@ -1,0 +1,298 @@
+"""Audit lines: one structured event for every verdict, effect, message, order and alarm.
+
+One JSON object a line where logs are JSON, with the names below, which are promises. Nothing
+here raises or waits, whatever it is given: a log must never decide whether a write happens.
+Personal data and secrets are masked (`handrail.guardrails.redaction`); the whole of it is in the ledger.
+
+In a process that has set up no logs, lines go to the standard logger `handrail.audit`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import json
+import logging
+import os
+import sys
+from collections.abc import Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal, ParamSpec
+
+import structlog
+from temporalio import activity
+
+from handrail.actions import DIGEST_PREFIX, AnswerKind, Kind
+from handrail.guardrails.redaction import masker
+from handrail.runtime import logging as logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import timedelta
+
+    from handrail.actions import Action, Answer, Attempt, Notice, Told, Verdict
+
+LOGGER = "handrail.audit"
+
+_GRAVE = {AnswerKind.IN_DOUBT, AnswerKind.FAILED, AnswerKind.STOPPED}
+_Severity = Literal["info", "warning"]
+
+
+P = ParamSpec("P")
+
+
+def _quiet(fn: Callable[P, None]) -> Callable[P, None]:
+    """What a caller gave may be anything: no fault of it gets out."""
+
+    @functools.wraps(fn)
+    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            fn(*args, **kwargs)
+        except Exception as error:  # noqa: BLE001  # a line that cannot be made stops no write
+            _give_up(fn.__name__, type(error).__name__)
+
+    return said
+
+
+def _give_up(event: str, fault: str) -> None:
+    """Say that a line is missing; of what it held nothing, for it may not be masked."""
+    # The way out itself may be broken: then there is none left.
+    with contextlib.suppress(Exception):
+        _put("no line could be made", "warning", {"of": event, "fault": fault})
+
+
+@_quiet
+def verdict(
+    agent: str,
+    step: str,
+    attempt: Attempt,
+    verdict: Verdict,
+    *,
+    action: Action | Mapping[str, Any] | None = None,
+    took: timedelta | None = None,
+) -> None:
+    """What the door says of an attempt, with the checks that led to it, and the action."""
+    _say(
+        "verdict",
+        "info" if verdict.kind is Kind.PASS else "warning",
+        took,
+        {
+            **_write(agent, step, attempt),
+            "verdict": verdict.kind.value,
+            "checks": [_text(found.check) for found in verdict.findings],
+            "why": _text(verdict.why()),
+            "policy": verdict.policy,
+            "autonomy": verdict.autonomy,
+            "action": masker().value(action),
+            "roles": [stage.role for ask in verdict.asks for stage in ask.stages],
+            "rulings": len(attempt.rulings),
+        },
+    )
+
+
+@_quiet
+def effect(
+    agent: str, step: str, attempt: Attempt, answer: Answer, *, took: timedelta | None = None
+) -> None:
+    """What became of an attempt: how it was written, or why it was not."""
+    receipt = answer.receipt
+    _say(
+        "effect",
+        "warning" if answer.kind in _GRAVE or answer.incident else "info",
+        took,
+        {
+            **_write(agent, step, attempt),
+            "effect": answer.kind.value,
+            "how": None if receipt is None else receipt.how,
+            "why": _text(answer.why),
+            "incident": _text(answer.incident),
+            "policy": answer.verdict.policy,
+            "autonomy": answer.verdict.autonomy,
+            "undoes": None if attempt.undoes is None else _name(attempt.undoes.key),
+        },
+    )
+
+
+@_quiet
+def told(
+    agent: str, step: str, notice: Notice, told: Told, *, took: timedelta | None = None
+) -> None:
+    """A notification: sent, or why not."""
+    _say(
+        "told",
+        "info" if told.sent else "warning",
+        took,
+        {
+            "agent": agent,
+            "case": _name(notice.case),
+            "step": step,
+            "key": _name(notice.key),
+            "pilot": notice.pilot,
+            "sent": told.sent,
+            "why": _text(told.why),
+        },
+    )
+
+
+@_quiet
+def order(
+    kind: str,
+    agent: str,
+    *,
+    by: str,
+    why: str,
+    id: str = "",  # noqa: A002  # as the ledger has it
+    step: str | None = None,
+    case: str | None = None,
+    level: str | None = None,
+    rollout: int | None = None,
+    ended: bool = False,
+    proven: bool | None = None,
+) -> None:
+    """A stop, its end, or a change of autonomy. `rollout` in hundredths of a percent."""
+    _say(
+        "order",
+        "warning",
+        None,
+        {
+            "order": kind,
+            "id": id,
+            "agent": agent,
+            "step": step,
+            "case": None if case is None else _name(case),
+            "to": level,
+            "rollout": rollout,
+            "ended": ended,
+            "by": _text(by),
+            "proven": proven,
+            "why": _text(why),
+        },
+    )
+
+
+@_quiet
+def incident(agent: str, step: str, case: str, key: str, *, kind: str, what: str) -> None:
+    """Something that a human must look at: a mismatch, a doubt, a failure, a tripped breaker."""
+    _say(
+        "incident",
+        "warning",
+        None,
+        {**_place(agent, step, case, key), "kind": kind, "why": _text(what)},
+    )
+
+
+@_quiet
+def review(
+    agent: str,
+    step: str,
+    case: str,
+    key: str,
+    *,
+    why: str = "",
+    share: float | None = None,
+    answer: str = "",
+    by: str = "",
+) -> None:
+    """A write was drawn for a look afterwards (no `answer`), or somebody has looked."""
+    _say(
+        "review",
+        "warning" if answer == "wrong" else "info",
+        None,
+        {
+            **_place(agent, step, case, key),
+            "share": share,
+            "answer": answer,
+            "by": _text(by),
+            "why": _text(why),
+        },
+    )
+
+
+@_quiet
+def breaker(agent: str, step: str | None, *, breaker: str, then: str, why: str) -> None:
+    """A breaker has lowered the autonomy of an agent, or stopped it."""
+    _say(
+        "breaker",
+        "warning",
+        None,
+        {
+            "agent": agent,
+            "step": step,
+            "breaker": _text(breaker),
+            "then": then,
+            "why": _text(why),
+        },
+    )
+
+
+# What lines have in common
+
+
+def _write(agent: str, step: str, attempt: Attempt) -> dict[str, Any]:
+    place = _place(agent, step, attempt.case, attempt.key)
+    return {**place, "digest": attempt.digest[:DIGEST_PREFIX], "pilot": attempt.pilot}
+
+
+def _place(agent: str, step: str, case: str, key: str) -> dict[str, Any]:
+    return {"agent": agent, "case": _name(case), "step": step, "key": _name(key)}
+
+
+def _text(text: str) -> str:
+    return masker().text(text)
+
+
+def _name(text: str) -> str:
+    return masker().name(text)
+
+
+def _process() -> dict[str, Any]:
+    """Which code, in which run and try, within which trace."""
+    return {**_code(), **_activity(), **_trace()}
+
+
+@functools.cache
+def _code() -> Mapping[str, str]:
+    """As `handrail.runtime.fleet.build` calls it."""
+    own = version("handrail")
+    build = os.environ.get("TEMPORAL_WORKER_BUILD_ID") or f"handrail-{own}"
+    return {"build": build, "handrail": own}
+
+
+def _activity() -> dict[str, Any]:
+    if not activity.in_activity():
+        return {}
+    info = activity.info()
+    return {"run_id": info.workflow_run_id, "attempt": info.attempt}
+
+
+def _trace() -> dict[str, str]:
+    """The span that runs now. Who has not imported OpenTelemetry has none."""
+    api: Any = sys.modules.get("opentelemetry.trace")
+    if api is None:
+        return {}
+    found = api.get_current_span().get_span_context()
+    if not found.is_valid:
+        return {}
+    return {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
+
+
+def _say(
+    event: str, severity: _Severity, took: timedelta | None, fields: Mapping[str, Any]
+) -> None:
+    """Write one line, of what is known."""
+    made = {**fields, **_process()}
+    if took is not None:
+        made["duration_ms"] = round(took.total_seconds() * 1_000, 3)
+    _put(event, severity, {name: value for name, value in made.items() if value is not None})
+
+
+def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
+    if logs.put_masked(event, severity, fields):
+        return
+    if structlog.is_configured():
+        getattr(structlog.get_logger(LOGGER), severity)(event, **fields)
+        return
+    log = logging.getLogger(LOGGER)
+    level = logging.WARNING if severity == "warning" else logging.INFO
+    if log.isEnabledFor(level):
+        log.log(level, json.dumps({"event": event, **fields}, ensure_ascii=False, default=repr))

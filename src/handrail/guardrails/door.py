@@ -1,0 +1,506 @@
+"""The door: what stands between a step and the outside world.
+
+It runs in the worker, in the process that holds the credentials, in the same breath as
+the effect: it asks the guards (`handrail.guardrails.pipeline`), makes the effect once, reads it back, and
+keeps what it said and did.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_jsonable_python
+from temporalio import activity
+
+from handrail.actions import (
+    Action,
+    Answer,
+    AnswerKind,
+    Attempt,
+    Basis,
+    Decided,
+    Decision,
+    Effect,
+    Finding,
+    Kind,
+    Level,
+    Notice,
+    Proof,
+    Proving,
+    Receipt,
+    Told,
+    Verdict,
+    Whom,
+    digest_of,
+)
+from handrail.agent import provenance
+from handrail.agent.activities import HOPELESS, Activity, as_activity, run_step, this_case
+from handrail.agent.invoke import CALL, PROVE, WHOM
+from handrail.agent.steps import Decide, Notify, Read, Step, Write, decided_type
+from handrail.exceptions import Final, StepError
+from handrail.failpoints import reached
+from handrail.guardrails import audit, clock
+from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.data_checks import Check
+from handrail.guardrails.effects import BegunBefore, Cleared, Doubt, KeyUsed, as_current, once
+from handrail.guardrails.entitlement import Humans
+from handrail.guardrails.pipeline import Guards, Judged, Matter, duplicate, over_limit, verdict_of
+from handrail.guardrails.read_back import verify
+from handrail.guardrails.recorder import Books
+from handrail.ledger import (
+    Duplicate,
+    EffectState,
+    Ledger,
+    Outdated,
+    OverLimit,
+    Situation,
+    Stopped,
+)
+from handrail.oversight import control
+from handrail.oversight.gate import GateKind
+from handrail.oversight.keys import Trust
+from handrail.oversight.notifications import Call
+from handrail.policy import AgentShape, Facts, Policy, PolicyFile
+
+UNDO_ATTEMPTS = 5
+"""Tries of an undo before a human is asked."""
+
+MISMATCH = "mismatch"
+"""The kind of the incidents that reading a write back brings."""
+
+
+@dataclass(frozen=True)
+class Foreseen:
+    """What the door would say of a decision, and the digest of its action."""
+
+    digest: str
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Door:
+    """The door of one agent. Its `activities` are the only way in which steps are run."""
+
+    agent: str
+    shape: AgentShape
+    steps: Sequence[Step[..., Any]]
+    policy: PolicyFile
+    ledger: Ledger
+    checks: Sequence[Check[Any]] = field(default=())
+    trust: Trust = field(default_factory=Trust)
+
+    @functools.cached_property
+    def humans(self) -> Humans:
+        """Who may rule, and whether it was they who did."""
+        return Humans(self.agent, self.ledger, self.trust)
+
+    @functools.cached_property
+    def books(self) -> Books:
+        """What is kept of what it says and does."""
+        return Books(self.agent, self.ledger, self.trust.inbox)
+
+    @functools.cached_property
+    def guards(self) -> Guards:
+        """What stands before the effects."""
+        return Guards(
+            agent=self.agent,
+            shape=self.shape,
+            ledger=self.ledger,
+            humans=self.humans,
+            watch=Watch(self.agent, self.ledger),
+            checks=self.checks,
+            plants={step.name: step.plant for step in self._writes()},
+        )
+
+    def activities(self) -> list[Activity]:
+        """One Temporal activity for each step, under its name, and those of the engine."""
+        return [*(self._activity(step) for step in self.steps), *self._engine()]
+
+    def _engine(self) -> list[Activity]:
+        @activity.defn(name=PROVE)
+        async def prove(proving: Proving) -> tuple[Proof, ...]:
+            policy = self.policy.current()
+            return await self.humans.prove(policy, self._asked(proving), proving)
+
+        @activity.defn(name=WHOM)
+        async def whom(asked: Whom) -> Verdict:
+            policy = self.policy.current()
+            situation = await self.guards.situation(policy, asked.case)
+            why = f"{asked.case} is in pilot" if asked.pilot else None
+            why = why or self.guards.piloting(policy, situation)
+            if why is not None:
+                finding = Finding(check="pilot", kind=Kind.REFUSE, why=why)
+                return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
+            return self.humans.whom(policy, asked)
+
+        @activity.defn(name=CALL)
+        async def call(asked: Call) -> None:
+            await self.humans.call(asked)
+
+        return [prove, whom, call]
+
+    def _asked(self, proving: Proving) -> Facts | None:
+        """The write that a gate asks about; None of an agent's own question."""
+        shape = self.shape.writes.get(proving.step)
+        if shape is None or proving.kind == GateKind.QUESTION:
+            return None
+        return Facts(
+            step=proving.step,
+            action=shape.action.model_validate(proving.action),
+            basis=proving.basis,
+            evidence=_evidence(shape.evidence, proving.basis),
+            case=proving.case,
+            requester=proving.requester,
+        )
+
+    def _activity(self, step: Step[..., Any]) -> Activity:
+        match step:
+            case Write():
+                return as_activity(step, _writing(self, step), Answer)
+            case Notify():
+                return as_activity(step, _notifying(self, step), Told)
+            case Decide():
+                return as_activity(step, _deciding(self, step), decided_type(step))
+            case Read():
+                return as_activity(step, _reading(step), step.returns)
+            case _:
+                raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
+
+    def _writes(self) -> list[Write[Any, Any]]:
+        return [cast("Write[Any, Any]", step) for step in self.steps if isinstance(step, Write)]
+
+    # What the door says
+
+    async def _foresee(
+        self, policy: Policy, decision: Decision[Any, Any], basis: Basis
+    ) -> Foreseen | None:
+        """What the door would say of a decision now, with the digest of its action.
+
+        None when no write step takes the action, or more than one does; or where it is to be
+        stopped or only recorded, which the write itself says. Data checks and limits are looked
+        at only where a human would be asked: otherwise the write is about to look at them.
+        """
+        step = self._takes(decision.action)
+        if step is None:
+            return None
+        case, action = this_case(), cast("Action", decision.action)
+        digest = digest_of(step, action.model_dump(mode="json"))
+        attempt = Attempt(case=case, key="", digest=digest, basis=basis)
+        facts = self._facts(step, action, attempt)
+        lately = await self.guards.lately(policy, case)
+        matter = Matter(policy, self.guards.settled(policy, facts, lately), attempt)
+        verdict = verdict_of(matter, self.guards.foresee(matter))
+        if verdict.kind is Kind.PASS:
+            return Foreseen(digest, verdict)
+        # People may be asked by it, without another look: so it must be of now.
+        situation = await self.guards.situation(policy, case)
+        facts = self.guards.settled(policy, facts, situation)
+        matter = Matter(policy, facts, attempt)
+        stopped = self.guards.stopped(matter, situation)
+        if stopped is not None or policy.setting(facts).level is Level.PILOT:
+            return None
+        verdict = verdict_of(matter, self.guards.foresee(matter))
+        if verdict.kind is Kind.HOLD:
+            verdict = (await self.guards.judge(matter)).verdict
+        if verdict.kind is not Kind.PASS:
+            await self.books.keep(matter, verdict)
+        return Foreseen(digest, verdict)
+
+    def _takes(self, action: Action | None) -> str | None:
+        """The one write step that takes an action; None if there is none, or there are more."""
+        writes = [
+            write.name
+            for write in self.shape.writes.values()
+            if write.action is type(action) and not write.undoes
+        ]
+        return writes[0] if action is not None and len(writes) == 1 else None
+
+    def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
+        return Facts(
+            step=step,
+            action=action,
+            basis=attempt.basis,
+            evidence=_evidence(self.shape.writes[step].evidence, attempt.basis),
+            case=attempt.case,
+            requester=attempt.requester,
+        )
+
+    # What the door does
+
+    async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+        """Judge one attempt, and make its effect if it passes.
+
+        Raises:
+            ApplicationError: if the write is to be tried again, or can never work.
+        """
+        reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
+        now = asyncio.get_running_loop().time
+        began = now()
+        answer = await self._write(step, action, attempt)
+        took = timedelta(seconds=now() - began)
+        audit.effect(self.agent, step.name, attempt, answer, took=took)
+        reached("write:answering", attempt.case)
+        return answer
+
+    async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+        clock.require_right_clock()
+        policy = self.policy.current()
+        facts = self._facts(step.name, action, attempt)
+        lately, matter, judged = None, None, None
+        if _is_new(attempt):
+            # As nearly all are. It is judged by what was known a moment ago, and the transaction
+            # of its intent confirms that.
+            lately = await self.guards.lately(policy, attempt.case)
+            matter = self._matter(policy, facts, attempt, lately)
+            judged = await self.guards.judged(matter, lately)
+            if judged.passes:
+                with contextlib.suppress(BegunBefore, Outdated):
+                    return await self._passed(step, matter, judged, seen=False)
+        situation = await self.guards.situation(policy, attempt.case, attempt.key)
+        if matter is None or judged is None or situation != lately:
+            matter = self._matter(policy, facts, attempt, situation)
+            judged = await self.guards.judged(matter, situation)
+        if judged.passes:
+            return await self._passed(step, matter, judged)
+        if judged.stopped is not None:
+            return _stopped(judged.verdict, judged.stopped)
+        reached("write:judged", attempt.case)
+        if judged.pilot:
+            await self.books.keep(matter, judged.verdict, pilot=True)
+            return _recorded(judged.verdict)
+        return await self._not_passed(matter, judged.verdict)
+
+    def _matter(
+        self, policy: Policy, facts: Facts, attempt: Attempt, situation: Situation
+    ) -> Matter:
+        levels = frozenset(order.id for order in situation.levels)
+        return Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
+
+    async def _passed(
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool = True
+    ) -> Answer:
+        """Make the effect of what was let pass. `seen`: it is known whether it had begun before.
+
+        Raises:
+            BegunBefore: if it had, and that was not known.
+            Outdated: if what it was judged by is not so any more.
+        """
+        facts, attempt = matter.facts, matter.attempt
+        reached("write:judged", attempt.case)
+        if not await self.humans.answered(matter.policy, facts, attempt):
+            # Nobody who may has really said it: it is as if nobody had been asked.
+            matter = replace(matter, attempt=attempt.model_copy(update={"doubt": None}))
+        if not judged.begun:
+            audit.verdict(self.agent, step.name, attempt, judged.verdict, action=facts.action)
+        answer = await self._once(step, matter, judged, seen=seen)
+        return await self._afterwards(step, matter, judged, answer)
+
+    async def _not_passed(self, matter: Matter, verdict: Verdict) -> Answer:
+        await self.books.keep(matter, verdict)
+        held = verdict.kind is Kind.HOLD
+        return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+
+    async def _once(
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool
+    ) -> Answer:
+        verdict, attempt = judged.verdict, matter.attempt
+        cleared = self._cleared(matter, judged, seen=seen)
+        try:
+            done = await once(self.ledger, step, matter.facts.action, attempt, cleared)
+        except Stopped as stopped:
+            # What may have happened before the stop must stay known.
+            answer = _stopped(verdict, control.words_of_stop(stopped.order))
+            return answer.model_copy(update={"token": await self._unknown(attempt)})
+        except OverLimit as over:
+            findings = [*verdict.findings, over_limit(over)]
+            return await self._not_passed(matter, verdict_of(matter, findings))
+        except Duplicate as found:
+            again = await self.guards.held(matter, [*verdict.findings, duplicate(found)])
+            if again.verdict.kind is Kind.PASS:
+                return await self._once(step, matter, again, seen=seen)
+            return await self._not_passed(matter, again.verdict)
+        except KeyUsed as used:
+            finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
+            return await self._not_passed(matter, verdict_of(matter, [finding]))
+        except Final as error:
+            # An earlier try may have happened all the same: then its undo must stay known.
+            token = await self._unknown(attempt)
+            return self._failed(matter, verdict, error).model_copy(update={"token": token})
+        except Exception as error:
+            # An undo that goes on failing parks the case for a human instead of trying for ever.
+            last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
+            if attempt.undoes is None or not last:
+                raise
+            return self._failed(matter, verdict, error)
+        if isinstance(done, Receipt):
+            return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
+        return self._in_doubt(matter, verdict, done)
+
+    async def _unknown(self, attempt: Attempt) -> str:
+        """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
+        row = await self.ledger.effect(attempt.key)
+        return row.owner if row is not None and row.state is EffectState.INTENDED else ""
+
+    def _cleared(self, matter: Matter, judged: Judged, *, seen: bool) -> Cleared:
+        return Cleared(
+            agent=self.agent,
+            policy=matter.policy.label,
+            limits=matter.policy.limits(matter.facts.step),
+            duplicates=judged.duplicates,
+            leave=judged.leave,
+            verdict=None if judged.begun else self.books.row(matter, judged.verdict),
+            alone=None if matter.attempt.undoes else judged.alone,
+            share=self.books.share(matter, judged),
+            ordered=matter.attempt.ordered,
+            resumed=judged.begun,
+            seen=seen,
+            levels=matter.levels,
+        )
+
+    async def _afterwards(
+        self, step: Write[Any, Any], matter: Matter, judged: Judged, answer: Answer
+    ) -> Answer:
+        """Read a write back, draw it for a review, and see whether too much goes wrong."""
+        attempt, policy = matter.attempt, matter.policy
+        wrong = {AnswerKind.FAILED: "failed", AnswerKind.IN_DOUBT: "in_doubt"}.get(answer.kind)
+        if answer.receipt is not None and attempt.undoes is None:
+            effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
+            fault = await verify(step, matter.facts.action, effect, answer.receipt)
+            if fault:
+                wrong, back = MISMATCH, policy.mismatch(step.name) == "roll back"
+                answer = answer.model_copy(update={"incident": fault, "roll_back": back})
+            await self.books.draw(matter, judged)
+        if wrong is not None:
+            await self.books.incident(matter, wrong, answer.incident or answer.why)
+        if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):
+            await self.books.alarm(policy, step.name)
+        return answer
+
+    def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> Answer:
+        why = (
+            f"{matter.facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken "
+            "off; the outside system cannot be asked whether it happened"
+        )
+        asked = self.guards.asking(matter, verdict)
+        return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
+
+    def _failed(self, matter: Matter, verdict: Verdict, error: Exception) -> Answer:
+        why = str(error) or type(error).__name__
+        asked = self.guards.asking(matter, verdict)
+        return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
+
+    # What the door does of decisions and notifications
+
+    async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> Decided[Any]:
+        """Run a decide step within its budget; say where its values come from, and what then."""
+        case, policy = this_case(), self.policy.current()
+        # Before anything is spent on thinking: a worker that may not write shall not think.
+        await self.guards.lately(policy, case)
+        await self.books.require_budget(policy, step.name)
+        decision = await run_step(step, args)
+        await self.books.spend(step.name, case, decision.usage)
+        unsourced = provenance.unsourced(step, args, decision)
+        basis = decision.basis().model_copy(update={"unsourced": unsourced})
+        foreseen = await self._foresee(policy, decision, basis)
+        reached("decide:foreseen", case)
+        return Decided(
+            decision=decision,
+            digest=None if foreseen is None else foreseen.digest,
+            verdict=None if foreseen is None else foreseen.verdict,
+            kind=type(decision.action).__name__,
+            unsourced=unsourced,
+        )
+
+    async def notify(self, step: Notify[..., Any], notice: Notice, args: Sequence[Any]) -> Told:
+        """Tell somebody, if the policy lets it and nobody has stopped it."""
+        why = await self._silent(step.name, notice)
+        if why is not None:
+            told = Told(sent=False, why=why)
+        else:
+            with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
+                told = Told(sent=True, result=to_jsonable_python(await run_step(step, args)))
+        audit.told(self.agent, step.name, notice, told)
+        return told
+
+    async def _silent(self, step: str, notice: Notice) -> str | None:
+        """Why a notification may not go out; None if it may."""
+        policy = self.policy.current()
+        refused = policy.may_notify(step)
+        if refused is not None:
+            return refused.why
+        if notice.pilot:
+            return f"{notice.case} is in pilot: it tells nobody"
+        situation = await self.guards.lately(policy, notice.case)
+        halted = self.guards.halted(policy, situation, notice.case)
+        return halted or self.guards.piloting(policy, situation)
+
+
+def _is_new(attempt: Attempt) -> bool:
+    """Whether nothing says that it may have begun before."""
+    first = activity.in_activity() and activity.info().attempt == 1
+    return first and attempt.undoes is None and attempt.doubt is None
+
+
+def _stopped(verdict: Verdict, why: str) -> Answer:
+    finding = Finding(check="stop", kind=Kind.REFUSE, why=why)
+    said = verdict.model_copy(update={"kind": Kind.REFUSE, "findings": (finding,)})
+    return Answer(kind=AnswerKind.STOPPED, verdict=said, why=why)
+
+
+def _recorded(verdict: Verdict) -> Answer:
+    would = {Kind.PASS: "let pass", Kind.HOLD: "held", Kind.REFUSE: "refused"}[verdict.kind]
+    why = f"in pilot: it would be {would}{f': {verdict.why()}' if verdict.why() else ''}"
+    return Answer(kind=AnswerKind.PILOT, verdict=verdict, why=why)
+
+
+def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
+    """The evidence as its own model; None when there is none or it does not fit."""
+    if model is None or basis is None:
+        return None
+    try:
+        return model.model_validate(basis.evidence)
+    except ValidationError:
+        return None
+
+
+# Steps as activities
+
+
+def _reading(step: Read[..., Any]) -> Activity:
+    async def run(*args: Any) -> Any:
+        return await run_step(step, args)
+
+    return run
+
+
+def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
+    async def run(*args: Any) -> Decided[Any]:
+        return await door.decide(step, args)
+
+    return run
+
+
+def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
+    async def run(notice: Notice, *args: Any) -> Told:
+        return await door.notify(step, notice, args)
+
+    return run
+
+
+def _writing(door: Door, step: Write[Any, Any]) -> Activity:
+    async def run(action: Any, attempt: Attempt) -> Answer:
+        # Once begun, an effect is carried to its receipt, also when the case is stopped.
+        working = asyncio.ensure_future(door.write(step, action, attempt))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            return await working
+
+    return run

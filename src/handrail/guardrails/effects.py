@@ -1,0 +1,508 @@
+"""Once-only writes: the intent before the effect, the receipt after it, and doubt.
+
+What is done when an intent is found without a receipt depends on what the outside
+system can do. It takes the key: run again under the same key. It can be asked: ask,
+and run only when the effect is not there. Neither: nobody can know, so a human says.
+
+For the last two the attempt that left the intent must be over first. It is over when
+its process is gone, or when it said so, or when its deadline has passed: no attempt begins
+its effect after its deadline. A process that stands still may be past the last look at the
+clock, and send what it was about to send as soon as it goes on: it is waited for.
+
+Before an undo of a write without a receipt begins, that write is made impossible, for its
+attempt may still be under way in a process that was taken for dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import itertools
+import os
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+
+from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
+from handrail.agent.secrets import Held, given
+from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
+from handrail.failpoints import reached
+from handrail.ledger import (
+    EffectRow,
+    EffectState,
+    Intent,
+    Ledger,
+    Stopped,
+    VerdictRow,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Generator, Sequence
+
+    from pydantic import JsonValue
+
+    from handrail.agent.steps import Write
+
+POLL = timedelta(milliseconds=200)
+"""How often an attempt looks whether the one before it is over."""
+
+GRACE = timedelta(seconds=2)
+"""How long after its end an attempt's request may still be on its way."""
+
+PATIENCE = timedelta(seconds=15)
+"""How long a receipt is tried to be kept while the ledger is away."""
+
+_current: ContextVar[Effect] = ContextVar("handrail_effect")
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Nobody can know whether the effect happened. `token` names the attempt in doubt."""
+
+    token: str
+    since: datetime
+
+
+@dataclass(frozen=True)
+class Leave:
+    """What people gave a write that needs it: it is used up in the moment the write begins.
+
+    `uses`: the single-use ids of proven rulings. `mandates`: standing approvals, each with
+    its most uses.
+    """
+
+    uses: tuple[str, ...] = ()
+    mandates: tuple[tuple[str, int], ...] = ()
+
+
+@dataclass(frozen=True)
+class Cleared:
+    """How a write was let pass: by which policy of which agent, and what holds it to its word.
+
+    `limits` and `duplicates` are looked at once more in the transaction of its intent, and
+    `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
+    reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
+    forbid. `resumed`: it had begun before, and was not judged again. `seen`: whether it had is
+    known. `levels`: the orders of a level under which it was judged.
+    """
+
+    agent: str
+    policy: str
+    limits: Sequence[Limit] = ()
+    duplicates: Duplicates | None = None
+    leave: Leave = Leave()
+    verdict: VerdictRow | None = None
+    alone: bool | None = None
+    share: float | None = None
+    ordered: bool = False
+    resumed: bool = False
+    seen: bool = True
+    levels: frozenset[str] | None = None
+
+
+class KeyUsed(HandrailError):
+    """The key of this write was used for another action, or what it did was taken back."""
+
+
+class BegunBefore(HandrailError):
+    """The write had begun before, which was not known when it was judged."""
+
+
+class BadResult(HandrailError):
+    """The write happened and its receipt is kept, but what it returned cannot be used."""
+
+
+def current_effect() -> Effect:
+    """The effect that the running write, undo or notify step is making.
+
+    Raises:
+        LookupError: if no such step is running.
+    """
+    return _current.get()
+
+
+@contextlib.contextmanager
+def as_current(effect: Effect) -> Generator[None]:
+    """Make `effect` the one that `current_effect` returns."""
+    token = _current.set(effect)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+async def once(
+    ledger: Ledger, step: Write[Any, Any], action: Action, attempt: Attempt, cleared: Cleared
+) -> Receipt | Doubt:
+    """Make the effect of `attempt` happen once, however often this is called.
+
+    Raises:
+        RulingUsed: if what people said was used for another write meanwhile; call again.
+        MandateSpent: if a standing approval was used up meanwhile; call again.
+        BegunBefore: if it had begun before, and that was not `seen`; judge it as begun.
+        Outdated: if what it was judged by is not so any more; judge it anew.
+        KeyUsed: if the key has been used for another action, or its effect was taken back.
+        Stopped: if a stop is in force; nothing was done now.
+        OverLimit: if a limit would be exceeded; nothing was done.
+        Duplicate: if the like was done a short while ago; nothing was done.
+        Final: if the step says that it did not and will not happen.
+        NotDone: if the step says that it did not happen; call again.
+        BadResult: if it happened, and returned what its types do not allow.
+        LedgerUnavailable: if the ledger cannot be used; call again.
+        Exception: whatever else the step raises; nobody knows whether it happened.
+    """
+    writer = _Writer(ledger, step, action, attempt, _new_owner(), cleared)
+    try:
+        return await _once(writer)
+    except BaseException:
+        await writer.release()
+        raise
+
+
+async def _once(writer: _Writer) -> Receipt | Doubt:
+    ledger, step, attempt, cleared = writer.ledger, writer.step, writer.attempt, writer.cleared
+    if attempt.undoes is not None and attempt.undoes.receipt is None:
+        await writer.forestall(attempt.undoes.key)
+    reached("write:before-intent", attempt.case)
+    begin = ledger.begin(
+        writer.intent(),
+        cleared.limits,
+        cleared.duplicates,
+        cleared.verdict,
+        ordered=cleared.ordered,
+        resumed=cleared.resumed,
+        levels=cleared.levels,
+    )
+    begun = await _whole(begin)
+    before = begun.before
+    reached("write:after-intent", attempt.case)
+    if before is None:
+        return await writer.perform(first=True)
+    if not cleared.seen:
+        raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
+    if before.state is EffectState.TAKEN_BACK:
+        raise KeyUsed(f"{step.name} is taken back, and is not begun any more")
+    if before.digest != attempt.digest:
+        raise KeyUsed(
+            f"the key {attempt.key} was used for another action "
+            f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
+        )
+    undone = await ledger.effect(undo_key(attempt.key))
+    if undone is not None and undone.receipt is not None:
+        raise KeyUsed(
+            f"{step.name} was taken back at {undone.receipt.at:%Y-%m-%d %H:%M:%S} UTC, and is "
+            f"not done again under its key {attempt.key}; start a new case for it"
+        )
+    if before.receipt is not None:
+        return before.receipt
+    if begun.stop is not None:
+        return await writer.found_or(begun.stop, before)
+    return await writer.resume(before)
+
+
+@dataclass
+class _Writer:
+    """One attempt at one effect."""
+
+    ledger: Ledger
+    step: Write[Any, Any]
+    action: Action
+    attempt: Attempt
+    owner: str
+    cleared: Cleared
+    sent_until: datetime | None = None
+    """Until when something may have been sent under the key. None: until now."""
+
+    def __post_init__(self) -> None:
+        self._start_clock()
+        self.effect = Effect(
+            key=self.attempt.key,
+            case=self.attempt.case,
+            step=self.step.name,
+            undoes=self.attempt.undoes,
+        )
+
+    def _start_clock(self) -> None:
+        self.deadline = datetime.now(UTC) + self.step.timeout
+        self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
+
+    async def release(self) -> None:
+        """Spare the next attempt the wait for the deadline of this one, which broke off."""
+        ended = self.sent_until or datetime.now(UTC)
+        with contextlib.suppress(LedgerUnavailable):
+            await _whole(self.ledger.release(self.attempt.key, self.owner, ended))
+
+    async def forestall(self, key: str) -> None:
+        """Make a write impossible that is about to be undone, and wait for what goes on of it.
+
+        Raises:
+            NotDone: if another attempt has just taken it over.
+        """
+        write = replace(self.intent(), key=key, step=key.rsplit("/", 2)[1], digest="", owner="")
+        row = await _whole(self.ledger.forbid(write))
+        if row.state is EffectState.INTENDED and not await self._close(write, row):
+            raise NotDone("another worker has taken over what is to be undone")
+        self._start_clock()
+
+    async def _close(self, write: Intent, row: EffectRow) -> bool:
+        """Wait for the end of an attempt, and let none follow it. False if one has."""
+        row = await _over(self.ledger, row)
+        if row.state is EffectState.INTENDED:
+            return await _whole(self.ledger.take_back(row))
+        # It may have ended without an effect, and then it could begin again.
+        return (await _whole(self.ledger.forbid(write))).state is not EffectState.INTENDED
+
+    def intent(self) -> Intent:
+        basis, cleared = self.attempt.basis, self.cleared
+        return Intent(
+            key=self.attempt.key,
+            case=self.attempt.case,
+            agent=cleared.agent,
+            step=self.step.name,
+            digest=self.attempt.digest,
+            action=self.action.model_dump(mode="json"),
+            policy=cleared.policy,
+            owner=self.owner,
+            deadline=self.deadline,
+            uses=cleared.leave.uses,
+            mandates=cleared.leave.mandates,
+            evidence=basis.evidence if basis else None,
+            confidence=basis.confidence if basis else None,
+            alone=cleared.alone,
+            share=cleared.share,
+        )
+
+    async def found_or(self, stop: Stopped, before: EffectRow) -> Receipt:
+        """What happened before a stop is not forgotten for it; nothing more is done.
+
+        Raises:
+            Stopped: if it is not known to have happened.
+        """
+        if self.step.find is None:
+            raise stop
+        before = await _over(self.ledger, before)
+        if before.receipt is not None:
+            return before.receipt
+        if before.state is not EffectState.INTENDED:
+            raise stop
+        await self._take_over(before)
+        found = await self._in_time(self.step.find(self.action, self.effect))
+        if found is None:
+            raise stop
+        return await self._receipt("found", found)
+
+    async def resume(self, before: EffectRow) -> Receipt | Doubt:
+        """Go on from an intent without a receipt."""
+        if self.step.idempotent:
+            await self._take_over(before)
+            return await self.perform(first=False)
+        before = await _over(self.ledger, before)
+        if before.receipt is not None:
+            return before.receipt
+        if before.state is EffectState.NOT_DONE:
+            raise NotDone("the attempt before this one ended without an effect")
+        if self.step.find is not None:
+            return await self._found_or_performed(before)
+        return await self._as_answered(before)
+
+    async def _found_or_performed(self, before: EffectRow) -> Receipt:
+        await self._take_over(before)
+        reached("find:before", self.attempt.case)
+        assert self.step.find is not None  # noqa: S101  # the caller has looked
+        found = await self._in_time(self.step.find(self.action, self.effect))
+        reached("find:after", self.attempt.case)
+        if found is not None:
+            return await self._receipt("found", found)
+        await self._heed()
+        return await self.perform(first=True)
+
+    async def _heed(self) -> None:
+        """See that nobody has stopped it while this waited for the attempt before it.
+
+        Raises:
+            Stopped: if somebody has.
+        """
+        await _whole(self.ledger.heed(self.intent(), ordered=self.cleared.ordered))
+
+    async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
+        said = self.attempt.doubt
+        if said is None or said.token != before.owner:
+            reached("doubt:asking", self.attempt.case)
+            return Doubt(before.owner, before.begun)
+        if said.answer == "happened":
+            reached("doubt:happened", self.attempt.case)
+            return await self._receipt("confirmed", said.result)
+        # Before it is taken over: what people said is of the attempt that is in doubt.
+        await self._heed()
+        await self._take_over(before)
+        reached("doubt:before-repeat", self.attempt.case)
+        return await self.perform(first=True)
+
+    async def perform(self, *, first: bool) -> Receipt:
+        """Run the effect now. `first`: nothing under this key can have happened before."""
+        self._reached("before-effect")
+        self.sent_until = None
+        try:
+            with as_current(self.effect), given(self.step.secrets) as held:
+                result = await self._in_time(self.step.fn(self.action, self.effect))
+        except (Final, NotDone) as error:
+            if first:
+                await _whole(self.ledger.abandon(self.attempt.key, self.owner, str(error)))
+            raise
+        self._reached("after-effect")
+        return await self._receipt("written", result, held)
+
+    async def _receipt(
+        self,
+        how: Literal["written", "found", "confirmed"],
+        result: Any,
+        held: Held | None = None,
+    ) -> Receipt:
+        value, fault = (result, None)
+        if how != "confirmed":
+            value, fault = _as_json(self.step, result, held or Held(frozenset(self.step.secrets)))
+        receipt = Receipt(
+            key=self.attempt.key,
+            step=self.step.name,
+            digest=self.attempt.digest,
+            at=datetime.now(UTC),
+            how=how,
+            result=value,
+        )
+        reached("write:before-receipt", self.attempt.case)
+        await self._finish(receipt, fault)
+        self._reached("after-receipt")
+        if fault is not None:
+            raise BadResult(f"{self.step.name} happened (receipt {self.attempt.key}), but {fault}")
+        return receipt
+
+    async def _finish(self, receipt: Receipt, fault: str | None) -> None:
+        """Commit a receipt. What is known now a human would have to be asked about later."""
+        clock = asyncio.get_running_loop().time
+        until = clock() + PATIENCE.total_seconds()
+        while True:
+            try:
+                return await _whole(self.ledger.finish(receipt, fault))
+            except LedgerUnavailable:
+                if clock() > until:
+                    raise
+                await asyncio.sleep(POLL.total_seconds())
+
+    async def _in_time(self, work: Awaitable[Any]) -> Any:
+        """Await `work` until the deadline; begin nothing when the deadline is over."""
+        left = self.cutoff - asyncio.get_running_loop().time()
+        if left <= 0:
+            if asyncio.iscoroutine(work):
+                work.close()
+            raise NotDone(f"{self.step.name}: its time was over before it began")
+        try:
+            async with asyncio.timeout(left):
+                return await work
+        # It would end this process, and every other case's work with it.
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"{self.step.name} raised {type(error).__name__}") from error
+
+    async def _take_over(self, before: EffectRow) -> None:
+        self._start_clock()
+        if not await _whole(self.ledger.take_over(before, self.owner, self.deadline)):
+            raise NotDone("another worker took this write over")
+        self.sent_until = before.deadline
+
+    def _reached(self, what: str) -> None:
+        kind = "undo" if self.attempt.undoes is not None else "write"
+        reached(f"{kind}:{what}", self.attempt.case)
+
+
+def _as_json(step: Write[Any, Any], result: Any, held: Held) -> tuple[JsonValue, str | None]:
+    """What a write returned, for its receipt, without secrets; and what is wrong with it."""
+    try:
+        value = to_jsonable_python(result)
+        step.adapter.validate_python(result)
+        to_json(value)  # half of a character is a text, and has no bytes
+    except (PydanticSerializationError, ValueError) as error:
+        first = held.scrub(str(error)).splitlines()[0]
+        return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
+    return held.masked(value)
+
+
+async def _whole(work: Awaitable[Any]) -> Any:
+    """Await `work` to its end, also when this task is cancelled meanwhile."""
+    task = asyncio.ensure_future(work)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
+    """Wait until the attempt that left this intent cannot begin its effect any more."""
+    ends = row.deadline + GRACE
+    while row.state is EffectState.INTENDED and not _gone(row.owner):
+        if _stands_still(row.owner):
+            ends = datetime.now(UTC) + GRACE
+        elif datetime.now(UTC) > max(ends, row.deadline + GRACE):
+            break
+        await asyncio.sleep(POLL.total_seconds())
+        row = await ledger.effect(row.key) or row
+    # The owner may have finished between the last look and its end.
+    return await ledger.effect(row.key) or row
+
+
+# Who owns an intent: machine, process, its start, and a number for each attempt.
+
+_numbers = itertools.count(1)
+
+
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return f"{boot.read_text().strip()}.{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """The state of a process of this machine, and when it started, in clock ticks.
+
+    The state is a letter of proc(5), and empty if there is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", ""
+    state, *rest = stat.rpartition(")")[2].split()
+    return ("", "") if state in {"Z", "X"} else (state, rest[18])
+
+
+@functools.cache
+def _this_process(pid: int) -> str:
+    return f"{_machine()}|{pid}|{_process(pid)[1]}"
+
+
+def _new_owner() -> str:
+    return f"{_this_process(os.getpid())}|{next(_numbers)}"
+
+
+def _state(owner: str) -> str | None:
+    """The state of an owner's process. None if that cannot be known from here."""
+    machine, pid, started, _ = owner.split("|")
+    if not machine or machine != _machine():
+        return None
+    state, since = _process(int(pid))
+    return state if since == started else ""
+
+
+def _gone(owner: str) -> bool:
+    """Whether the process of an attempt is certainly gone."""
+    return _state(owner) == ""
+
+
+def _stands_still(owner: str) -> bool:
+    """Whether the process of an attempt is stopped, and may go on."""
+    return _state(owner) in {"T", "t"}

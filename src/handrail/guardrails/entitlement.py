@@ -1,0 +1,379 @@
+"""The human side of a door: who ruled is proven, whether they may, and whom else to ask.
+
+A worker has public keys only: it can tell a ruling from a forgery, and make none. What the
+workflow says of a ruling is not relied upon where proof is required: the signed ruling
+itself comes along, and is proven here again in the moment of the write.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Literal
+
+from pydantic import ValidationError
+from temporalio import activity
+from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from handrail.actions import (
+    Action,
+    Answered,
+    Attempt,
+    Finding,
+    Kind,
+    Proof,
+    Proving,
+    Ruled,
+    Ruling,
+    Terms,
+    Verb,
+    Verdict,
+    Whom,
+    digest_of,
+    fits,
+    person,
+)
+from handrail.exceptions import ConfigurationError
+from handrail.guardrails.effects import Leave
+from handrail.ledger import Ledger, RulingRow, RulingUsed
+from handrail.oversight.gate import GateKind
+from handrail.oversight.keys import Trust, TrustedKey
+from handrail.oversight.mandates import Given, NoMandate, delegations, given, standing
+from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, Call, message_id
+from handrail.oversight.signatures import NotProven, Proved, verify, verify_mandate
+from handrail.policy import Facts, Policy
+from handrail.policy.quorum import Approval
+
+Keys = Mapping[str, TrustedKey]
+
+_UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
+"""Reasons to hold that no standing approval was given for."""
+
+
+@dataclass(frozen=True)
+class Voices:
+    """What people said of one attempt, as far as it counts, and what is used up by it."""
+
+    approvals: tuple[Approval, ...] = ()
+    leave: Leave = field(default_factory=Leave)
+
+
+@dataclass(frozen=True)
+class Humans:
+    """The people of one agent, as its policy, keyring and ledger know them."""
+
+    agent: str
+    ledger: Ledger
+    trust: Trust
+
+    def terms(self, policy: Policy, step: str, case: str) -> Terms:
+        """How the gates of a case judge."""
+        terms = policy.terms(step, case, self.trust.proof)
+        return terms.model_copy(update={"inbox": self.trust.inbox})
+
+    def proof(self, policy: Policy) -> Literal["required", "unproven"]:
+        """Whether only proven rulings count."""
+        return policy.proof or self.trust.proof
+
+    # What the case asks of its rulings
+
+    async def prove(
+        self, policy: Policy, facts: Facts | None, proving: Proving
+    ) -> tuple[Proof, ...]:
+        """Prove rulings, say whether their people may under the policy, and keep the proven.
+
+        Raises:
+            KeyringError: if the keyring cannot be used.
+            LedgerUnavailable: if the ledger cannot be written.
+        """
+        now, keys = server_time(), self.trust.keys()
+        deputies = delegations(await self.mandates(now), self.agent, now)
+        judge = _Judge(policy, facts, proving, deputies)
+        proofs: list[Proof] = []
+        rows: list[RulingRow] = []
+        for verb, ruling in proving.rulings:
+            try:
+                proved = verify(ruling, verb, proving.case, keys, now, arriving=True)
+            except NotProven as error:
+                proofs.append(Proof(proven=False, why=str(error)))
+                continue
+            proof = judge.proof(verb, ruling, proved)
+            proofs.append(proof)
+            rows.append(_row(proving, verb, ruling, proved, proof))
+        await self.ledger.record_rulings(rows)
+        return tuple(proofs)
+
+    def whom(self, policy: Policy, asked: Whom) -> Verdict:
+        """Whom an agent's own question asks. Refused if the policy has no such role."""
+        try:
+            asks = policy.asks_of(asked.role, server_time())
+        except ConfigurationError as error:
+            finding = Finding(check="role", kind=Kind.REFUSE, why=str(error))
+            return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
+        terms = self.terms(policy, "", asked.case)
+        return Verdict(kind=Kind.HOLD, asks=asks, policy=policy.label, terms=terms)
+
+    async def call(self, call: Call) -> None:
+        """Have the people who are asked told by message, once a gate; or told what is new."""
+        client = activity.client()
+        try:
+            await client.start_workflow(
+                WORKFLOW,
+                call.model_copy(update={"namespace": client.namespace}),
+                id=message_id(call.gate),
+                task_queue=QUEUE,
+                start_signal=LOOK,
+                id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                static_summary=f"messages about {call.case}",
+            )
+        except WorkflowAlreadyStartedError:
+            return  # it is over: everybody knows
+
+    # What the door asks at the write
+
+    async def mandates(self, now: datetime) -> list[Given]:
+        """The mandates in force whose signature is good. A forged or altered one is none."""
+        keys, found = self.trust.keys(), list[Given]()
+        for row in await self.ledger.mandates(self.agent, now):
+            try:
+                each = given(row.id, *verify_mandate(row.text, keys, now))
+            except (NotProven, NoMandate):
+                continue
+            found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
+        return found
+
+    def deputies(self, mandates: Sequence[Given], now: datetime) -> Mapping[str, Sequence[str]]:
+        """Who stands in for whom now, by delegations for a time."""
+        return delegations(mandates, self.agent, now)
+
+    async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Voices:
+        """The approvals of exactly this action, each proven again where that is required.
+
+        Raises:
+            KeyringError: if the keyring cannot be used.
+        """
+        if self.proof(policy) == "unproven":
+            return Voices(_unproven(attempt.rulings, attempt.digest))
+        return await self._proven(policy, facts, attempt, None)
+
+    async def answered(self, policy: Policy, facts: Facts, attempt: Attempt) -> bool:
+        """Whether people who may have really said what an attempt says of its doubt.
+
+        What they said is used up by this: it is no answer to a later doubt.
+        """
+        doubt = attempt.doubt
+        if doubt is None or self.proof(policy) == "unproven":
+            return True
+        now, mark = server_time(), f"{attempt.key}!{doubt.token}"
+        voices = await self._proven(policy, facts, attempt, doubt)
+        asks = policy.default_asks(facts.step, now, facts)
+        barred = policy.barred(attempt.requester, attempt.drafters)
+        if policy.unsatisfied(asks, voices.approvals, facts, now, barred):
+            return False
+        try:
+            await self.ledger.use_rulings(voices.leave.uses, mark)
+        except RulingUsed:
+            return False
+        return True
+
+    async def _proven(
+        self, policy: Policy, facts: Facts, attempt: Attempt, doubt: Answered | None
+    ) -> Voices:
+        mark = attempt.key if doubt is None else f"{attempt.key}!{doubt.token}"
+        keys, now = self.trust.keys(), server_time()
+        deputies = self.deputies(await self.mandates(now), now)
+        kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
+        revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
+        rejected = {
+            row.gate
+            for row in kept.values()
+            if row.verb == Verb.REJECT
+            and policy.cannot(row.by, facts, row.stands_for, row.via) is None
+        }
+        proven = [
+            (ruled, proved)
+            for ruled in attempt.rulings
+            if (proved := _again(ruled, attempt.case, keys))
+            and (row := kept.get(proved.jti))
+            and _stands(row, mark, revocations)
+            # Whoever else said yes to it, and whatever the case made of both.
+            and row.gate not in rejected
+        ]
+        delegated = {
+            (ruled.ruling.gate, person(ruled.ruling.to)): proved.by
+            for ruled, proved in proven
+            if ruled.verb == Verb.DELEGATE and ruled.ruling and ruled.ruling.to
+        }
+        approvals: list[Approval] = []
+        uses: list[str] = []
+        for ruled, proved in proven:
+            if ruled.ruling is None or not _allows(ruled, facts, attempt.digest, doubt):
+                continue
+            seat = delegated.get((ruled.ruling.gate, proved.by))
+            seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
+            approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
+            uses.append(proved.jti)
+        return Voices(tuple(approvals), Leave(uses=tuple(uses)))
+
+    def standing_approvals(
+        self,
+        mandates: Sequence[Given],
+        facts: Facts,
+        findings: Sequence[Finding],
+        roles: Collection[str],
+        *,
+        undo: bool,
+    ) -> list[tuple[Approval, Given]]:
+        """Those of `mandates` that approve this action, with the approval each stands for.
+
+        `roles`: who is asked. None where something unusual holds it, such as a check that could
+        not be run.
+        """
+        held = [finding for finding in findings if finding.kind is Kind.HOLD]
+        if any(finding.check.startswith(_UNUSUAL) for finding in held):
+            return []
+        now, keys = server_time(), self.trust.keys()
+        live = [each for each in mandates if each.mandate.kind == "standing" and not each.spent]
+        found = standing(live, facts.step, facts.action, self.agent, undo, now)
+        return [
+            (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
+            for g in found
+            if g.mandate.role in roles
+        ]
+
+
+@dataclass(frozen=True)
+class _Judge:
+    """Says of proven rulings whether their people may rule so."""
+
+    policy: Policy
+    facts: Facts | None
+    proving: Proving
+    deputies: Mapping[str, Sequence[str]]
+
+    def proof(self, verb: str, ruling: Ruling, proved: Proved) -> Proof:
+        if verb == Verb.ANSWER and ruling.question is not None:
+            return Proof(proven=True)  # the gate knows whom it was put to
+        seat = self.proving.seats.get(proved.by) or self._seat(proved.by, ruling.via)
+        why = self._cannot(verb, ruling, proved.by, seat)
+        return Proof(proven=True, entitled=why is None, why=why or "", stands_for=seat)
+
+    def _seat(self, by: str, via: str) -> str | None:
+        if self.facts is not None:
+            return _in_place_of(self.policy, self.facts, by, via, self.deputies)
+        seats = (who for who, to in self.deputies.items() if by in to)
+        return next((who for who in seats if not self._belongs(by, None, via)), None)
+
+    def _cannot(self, verb: str, ruling: Ruling, by: str, seat: str | None) -> str | None:
+        deciding = verb == Verb.APPROVE or (
+            verb == Verb.ANSWER and self.proving.kind == GateKind.IN_DOUBT
+        )
+        if deciding and self.facts is not None:
+            barred = self.policy.barred(self.proving.requester, self.proving.drafters)
+            return self.policy.cannot(by, self.facts, seat, ruling.via, barred=barred)
+        why = self._not_asked(by, seat, ruling.via)
+        if why is None and verb == Verb.DELEGATE:
+            why = self.policy.deputy(by, person(ruling.to or ""))
+        return why
+
+    def _belongs(self, by: str, seat: str | None, via: str) -> bool:
+        return self._not_asked(by, seat, via) is None
+
+    def _not_asked(self, by: str, seat: str | None, via: str) -> str | None:
+        whys = [self.policy.cannot_answer(by, role, seat, via) for role in self.proving.roles]
+        return None if None in whys else next(iter(whys), "no role is asked")
+
+
+def server_time() -> datetime:
+    """When this activity was sent out: the server's time, whatever this machine's clock says.
+
+    Outside an activity, where nothing is written, this machine's.
+    """
+    if not activity.in_activity():
+        return datetime.now(UTC)
+    return activity.info().current_attempt_scheduled_time.astimezone(UTC)
+
+
+def _row(proving: Proving, verb: str, ruling: Ruling, proved: Proved, proof: Proof) -> RulingRow:
+    return RulingRow.of(
+        ruling,
+        verb=verb,
+        case=proving.case,
+        step=proving.step,
+        digest=proving.digest,
+        by=proved.by,
+        jti=proved.jti,
+        kid=proved.kid,
+        at=proved.at,
+        stands_for=proof.stands_for,
+        planted=proving.planted,
+    )
+
+
+def _unproven(rulings: Sequence[Ruled], digest: str) -> tuple[Approval, ...]:
+    return tuple(
+        Approval(r.by, r.at, r.via, r.stands_for)
+        for r in rulings
+        if r.accepted and r.verb in {Verb.APPROVE, Verb.AMEND} and r.digest == digest != ""
+    )
+
+
+def _again(ruled: Ruled, case: str, keys: Keys) -> Proved | None:
+    """Prove a ruling once more.
+
+    It was in time when the gate took it; how long it is good for now the policy says.
+    """
+    if ruled.ruling is None:
+        return None
+    try:
+        return verify(ruled.ruling, ruled.verb, case, keys, ruled.at)
+    except NotProven:
+        return None
+
+
+def _stands(row: RulingRow, key: str, revocations: Sequence[RulingRow]) -> bool:
+    """Whether a ruling in the ledger counts for the write of that key.
+
+    One that is in no ledger does not: it may have been used by a write that no ledger knows.
+    """
+    if row.planted or row.effect not in {None, key}:
+        return False
+    # Signed in the same second as a revocation it counts if that is of another gate.
+    back = (
+        row.at < taken.at or (row.at == taken.at and row.gate == taken.gate)
+        for taken in revocations
+        if taken.by == row.by
+    )
+    return row.effect == key or not any(back)
+
+
+def _allows(ruled: Ruled, facts: Facts, digest: str, doubt: Answered | None) -> bool:
+    """Whether the signed words are about exactly this action, and its doubt if there is one."""
+    ruling = ruled.ruling
+    assert ruling is not None  # noqa: S101  # only proven ones come here
+    if doubt is not None:
+        answer = ruled.verb == Verb.ANSWER and ruling.question is None
+        said = (ruling.answer, ruling.result) == (doubt.answer, doubt.result)
+        return answer and said and fits(digest, ruling.digest)
+    if ruled.verb == Verb.APPROVE:
+        return fits(digest, ruling.digest)
+    if ruled.verb != Verb.AMEND or ruling.action is None:
+        return False
+    try:
+        action: Action = type(facts.action).model_validate(ruling.action)
+    except ValidationError:
+        return False
+    return digest_of(facts.step, action.model_dump(mode="json")) == digest
+
+
+def _in_place_of(
+    policy: Policy, facts: Facts, by: str, via: str, deputies: Mapping[str, Sequence[str]]
+) -> str | None:
+    """In whose place somebody rules by a delegation for a time; None for their own."""
+    if policy.cannot(by, facts, None, via) is None:
+        return None
+    seats = (who for who, to in deputies.items() if by in map(person, to))
+    return next((who for who in seats if policy.cannot(by, facts, who, via) is None), None)

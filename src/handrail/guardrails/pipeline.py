@@ -1,0 +1,453 @@
+"""The order of the checks: what is asked before an effect, and who may let pass what holds.
+
+What refuses everything comes first, and people last: nobody is asked about what would be refused
+anyway. In this order (docs/guardrails.md has a drawing of it):
+
+    policy      is this worker's policy file the one in force?
+    stop        has somebody stopped the case, the write, the agent, or all of them?
+    digest      is it the action that was decided and ruled on?
+
+then, in one judgement in which each says what it has to say:
+
+    checks      data checks: what does the world say now?
+    scope       may this agent do this to these at all?
+    source      does it stem from a trusted read, or from text that came from outside?
+    rules       what the policy refuses, and what it holds
+    level       how much the agent does by itself, as its owner has set it
+    normal      is it unlike what the agent does otherwise?
+    duplicates  is it like what it did a short while ago?
+
+and then:
+
+    limits      is there room left for it?
+    pilot       is it only to be recorded?
+    people      who may let pass what holds, and did they?
+
+Stop, level, policy, limits and duplicates are looked at once more in the transaction of the
+intent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from handrail.actions import (
+    Action,
+    Attempt,
+    Duplicates,
+    Finding,
+    Kind,
+    Level,
+    Terms,
+    Verdict,
+    digest_of,
+)
+from handrail.agent import provenance
+from handrail.exceptions import HandrailError, LedgerUnavailable
+from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.data_checks import Check, look
+from handrail.guardrails.effects import Leave
+from handrail.guardrails.entitlement import Humans, server_time
+from handrail.ledger import Duplicate, EffectState, Intent, Ledger, OverLimit, Situation
+from handrail.oversight import control
+from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+LATELY = timedelta(milliseconds=500)
+"""How old what is known of stops, levels and the policy may be where nothing is written, or where
+the transaction of an intent confirms it."""
+
+log = logging.getLogger("handrail.guards")
+
+
+class StalePolicy(HandrailError):
+    """Another policy is in force than the file of this worker: it writes nothing until it is."""
+
+    def __init__(self, policy: Policy, in_force: str) -> None:
+        """Say which one this worker has, and which is `in_force`."""
+        super().__init__(
+            f"this worker has the policy {policy.label}, and {in_force} is in force: give it that "
+            "file, or a later one with a higher version; another worker may go on meanwhile"
+        )
+
+
+@dataclass(frozen=True)
+class Matter:
+    """One write in question: what is asked, and the policy and levels it is judged by."""
+
+    policy: Policy
+    facts: Facts
+    attempt: Attempt
+    levels: frozenset[str] | None = None
+
+
+@dataclass(frozen=True)
+class Judged:
+    """A verdict, and what came of it.
+
+    `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
+    it is only recorded. `duplicates`: what the intent must still be held against. `begun`: it
+    had begun before, and was not judged again; then `share`: with what chance it is reviewed.
+    `stopped`: why nothing is written now, if somebody has stopped it.
+    """
+
+    verdict: Verdict
+    leave: Leave = field(default_factory=Leave)
+    alone: bool = True
+    pilot: bool = False
+    duplicates: Duplicates | None = None
+    begun: bool = False
+    share: float | None = None
+    stopped: str | None = None
+
+    @property
+    def passes(self) -> bool:
+        """Whether its effect is to be made."""
+        passed = self.verdict.kind is Kind.PASS
+        return passed and not self.pilot and self.stopped is None
+
+    @property
+    def unusual(self) -> bool:
+        """Whether something about it is outside what is normal."""
+        return any(found.check.startswith("normal") for found in self.verdict.findings)
+
+
+@dataclass
+class Known:
+    """What this worker said and saw last: the policy that it loaded, and a situation, when."""
+
+    loaded: str = ""
+    at: float = 0.0
+    situation: Situation | None = None
+
+
+@dataclass(frozen=True)
+class Guards:
+    """What stands before the writes of one agent."""
+
+    agent: str
+    shape: AgentShape
+    ledger: Ledger
+    humans: Humans
+    watch: Watch
+    checks: Sequence[Check[Any]] = ()
+    known: Known = field(default_factory=Known)
+    plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
+        default_factory=dict[str, Any]
+    )
+
+    # What is known of one moment
+
+    async def situation(self, policy: Policy, case: str, key: str | None = None) -> Situation:
+        """What must be known before anything is judged, of one moment.
+
+        Raises:
+            StalePolicy: if the worker's policy is not the one in force.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        await self._announce(policy)
+        found = await self.ledger.situation(self.agent, case, key)
+        _require_in_force(policy, found)
+        return found
+
+    async def lately(self, policy: Policy, case: str) -> Situation:
+        """As `situation` without a key, of at most `LATELY` ago.
+
+        It is for what is advice, for what is only told, and for what the intent of a write
+        confirms.
+
+        Raises:
+            StalePolicy: if the worker's policy was not the one in force then.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        await self._announce(policy)
+        known, now = self.known, asyncio.get_running_loop().time()
+        found = known.situation
+        old = now - known.at > LATELY.total_seconds()
+        # Who looked as this policy was loaded may have kept what was in force before it.
+        if found is None or old or found.sha != policy.sha:
+            found = await self.ledger.situation(self.agent)
+            known.situation, known.at = found, now
+        _require_in_force(policy, found)
+        mine = tuple(order for order in found.orders if order.case in {None, case})
+        return replace(found, orders=mine)
+
+    async def _announce(self, policy: Policy) -> None:
+        """Say in the ledger that the policy was loaded."""
+        if self.known.loaded == policy.sha:
+            return
+        # Once for each time it is loaded, or two workers would take turns.
+        await self.ledger.loaded(self.agent, policy.version, policy.sha, policy.label, policy.text)
+        self.known.loaded, self.known.situation = policy.sha, None
+
+    def settled(self, policy: Policy, facts: Facts, situation: Situation) -> Facts:
+        """The facts of a write with the level that its owner has set, if any."""
+        if not situation.levels:
+            return facts
+        keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
+        made = control.setting(situation.levels, facts.step, policy, keys, proof)
+        return replace(facts, setting=made)
+
+    def stopped(self, matter: Matter, situation: Situation) -> str | None:
+        """Why nothing is written now, in words; None if nobody has stopped it."""
+        facts, attempt = matter.facts, matter.attempt
+        stops = situation.stops
+        if attempt.undoes and attempt.ordered:
+            stops = tuple(order for order in stops if order.step == facts.step)
+        words = control.stopped(stops, facts.step, facts.case)
+        if words is None and attempt.undoes is None:
+            setting = matter.policy.setting(facts)
+            if setting.level is Level.STOP:
+                return f"{facts.step} is stopped: {setting.label}"
+        return words
+
+    def halted(self, policy: Policy, situation: Situation, case: str) -> str | None:
+        """Why nobody is told anything now, in words: the agent, or this case, is stopped."""
+        words = control.stopped(situation.stops, None, case)
+        if words is None and set(self._levels(policy, situation)) == {Level.STOP}:
+            return f"all that {self.agent} writes is stopped: it tells nobody"
+        return words
+
+    def piloting(self, policy: Policy, situation: Situation) -> str | None:
+        """Why nobody is told or asked anything, in words: nothing the agent writes is done."""
+        now = self._levels(policy, situation)
+        if Level.PILOT in now and not any(level.exceeds(Level.PILOT) for level in now):
+            return f"{self.agent} is in pilot: it tells and asks nobody"
+        return None
+
+    def _levels(self, policy: Policy, situation: Situation) -> list[Level]:
+        """The level of each write that takes back no other."""
+        levels, keys = situation.levels, self.humans.trust.keys()
+        proof, now = self.humans.proof(policy), list[Level]()
+        for step in (name for name, write in self.shape.writes.items() if not write.undoes):
+            known = control.setting(levels, step, policy, keys, proof) or policy.own_setting(step)
+            now.append(policy.capped(step, known.level))
+        return now
+
+    # The verdict
+
+    def foresee(self, matter: Matter) -> list[Finding]:
+        """What can be said without a look at the world: scope, source, rules, autonomy."""
+        policy, facts = matter.policy, matter.facts
+        source = provenance.finding(facts.basis, policy.mentions(facts.step))
+        return [
+            *policy.scope(facts),
+            *([] if source is None else [source]),
+            *policy.rules(facts),
+        ]
+
+    async def judged(self, matter: Matter, situation: Situation) -> Judged:
+        """What comes of one attempt as things stand.
+
+        What was let pass once and may have happened is finished, not judged again: its own
+        traces in the world would refuse it. A stop is looked at all the same, right before it.
+        """
+        if _begun(matter, situation):
+            row, verdict = situation.effect, verdict_of(matter, [])
+            assert row is not None  # noqa: S101  # or it had not begun
+            return Judged(verdict, alone=bool(row.alone), begun=True, share=row.share)
+        stopped = self.stopped(matter, situation)
+        if stopped is not None:
+            return Judged(verdict_of(matter, []), alone=False, stopped=stopped)
+        return await self.judge(matter)
+
+    async def judge(self, matter: Matter) -> Judged:
+        """The verdict on one attempt, with the rulings it brings."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        if not _is_itself(matter):
+            why = "the action is not the one that was decided and ruled on"
+            finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
+            return Judged(verdict_of(matter, [finding]))
+        # Data checks judge a world in which the write has not happened: they do not fit its undo.
+        # That it is one is not for the attempt to say alone, or it could spare itself the checks.
+        undoing = attempt.undoes is not None and bool(self.shape.writes[facts.step].undoes)
+        findings = [] if undoing else await self._check_data(facts.action)
+        findings = [*self.foresee(matter), *findings]
+        if gravest(findings) is not Kind.REFUSE and not undoing:
+            findings += await self._unusual(matter)
+            findings += await self._repeated(matter)
+        # Only before a human is asked: what passes is counted in the moment it begins.
+        if gravest(findings) is Kind.HOLD:
+            findings += await self._check_limits(matter)
+        pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
+        if pilot or gravest(findings) is not Kind.HOLD:
+            kept = None if undoing else policy.duplicates(facts.step)
+            return Judged(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
+        return await self.held(matter, findings)
+
+    async def held(self, matter: Matter, findings: Sequence[Finding]) -> Judged:
+        """What holds is let pass by those who may; otherwise they are asked."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
+        try:
+            asks = policy.asks(findings, facts, now, barred=barred)
+        except NobodyMayApprove as nobody:
+            finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
+            return Judged(verdict_of(matter, [*findings, finding]), alone=False)
+        voices = await self.humans.voices(policy, facts, attempt)
+        lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+        verdict = verdict_of(matter, findings)
+        if not lacking:
+            passed = verdict.model_copy(update={"kind": Kind.PASS})
+            return Judged(passed, voices.leave, alone=False)
+        mandates = await self.humans.mandates(now)
+        roles = {stage.role for ask in asks for stage in ask.stages}
+        undo = self.shape.writes[facts.step].undo is not None
+        approvals, used = list(voices.approvals), list[tuple[str, int]]()
+        for approval, given in self.humans.standing_approvals(
+            mandates, facts, findings, roles, undo=undo
+        ):
+            approvals.append(approval)
+            used.append((given.mandate.id, given.mandate.uses or 0))
+            why = f"{given.mandate.by} allowed such as this in advance ({given.mandate.id})"
+            findings = [*findings, Finding(check="standing approval", kind=Kind.PASS, why=why)]
+            if not policy.unsatisfied(asks, approvals, facts, now, barred):
+                leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
+                passed = {"kind": Kind.PASS, "findings": tuple(findings)}
+                return Judged(verdict.model_copy(update=passed), leave, alone=False)
+        more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
+        # Who stands in for whom is only shown: what somebody said in another's place is proven.
+        standing = self.humans.deputies(mandates, now)
+        held = {
+            "asks": policy.asks(findings, facts, now, standing, barred=barred),
+            "findings": (*verdict.findings, *(more if attempt.rulings else ())),
+            "terms": self._terms(matter),
+            "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
+        }
+        return Judged(verdict.model_copy(update=held), alone=False)
+
+    def asking(self, matter: Matter, verdict: Verdict) -> Verdict:
+        """The verdict, with whom to ask when no rule says so."""
+        policy, facts = matter.policy, matter.facts
+        asks = policy.default_asks(facts.step, server_time(), facts)
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        return verdict.model_copy(update={"asks": asks, "terms": terms})
+
+    def _terms(self, matter: Matter) -> Terms:
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        terms = self.humans.terms(policy, facts.step, facts.case)
+        if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
+            return terms
+        return terms.model_copy(update={"planted": self._planted(facts)})
+
+    def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
+        """A bad action of the same kind, as the step makes one; None if it cannot."""
+        plant = self.plants.get(facts.step)
+        if plant is None:
+            return None
+        try:
+            bad: Action | None = plant(facts.action)
+        # The agent's own code: its fault is no reason to keep people from the real question.
+        except Exception:
+            log.exception("no bad proposal could be made", extra={"step": facts.step})
+            return None
+        if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
+            return None
+        return bad.model_dump(mode="json")
+
+    async def _check_data(self, action: Action) -> list[Finding]:
+        mine = [check for check in self.checks if check.action is type(action)]
+        found = await asyncio.gather(*(look(check, action) for check in mine))
+        return [finding for finding in found if finding is not None]
+
+    async def _unusual(self, matter: Matter) -> list[Finding]:
+        policy, facts, now = matter.policy, matter.facts, server_time()
+        review = policy.review(facts.step)
+        try:
+            found = await self.watch.findings(policy, facts, now)
+            # What nothing holds, and is reviewed more often for it.
+            edges = not found and review is not None and review.unusual > 0
+            return await self.watch.edges(policy, facts, now) if edges else found
+        except LedgerUnavailable:
+            raise
+        # Whatever its fault, a guard that cannot judge must not let pass.
+        except Exception as error:
+            log.exception("what is normal could not be judged", extra={"step": matter.facts.step})
+            why = f"what is normal could not be judged: {str(error) or type(error).__name__}"
+            return [Finding(check="normal", kind=Kind.HOLD, why=why)]
+
+    async def _repeated(self, matter: Matter) -> list[Finding]:
+        duplicates = matter.policy.duplicates(matter.facts.step)
+        if duplicates is None:
+            return []
+        try:
+            await self.ledger.preview(self._intent(matter), (), duplicates)
+        except Duplicate as found:
+            return [duplicate(found)]
+        return []
+
+    async def _check_limits(self, matter: Matter) -> list[Finding]:
+        limits = matter.policy.limits(matter.facts.step)
+        try:
+            await self.ledger.preview(self._intent(matter), limits)
+        except OverLimit as over:
+            return [over_limit(over)]
+        return []
+
+    def _intent(self, matter: Matter) -> Intent:
+        """What would be begun, to be looked at and not recorded."""
+        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+        return Intent(
+            key=attempt.key,
+            case=attempt.case,
+            agent=self.agent,
+            step=facts.step,
+            digest=attempt.digest,
+            action=facts.action.model_dump(mode="json"),
+            policy=policy.label,
+            owner="",
+            deadline=datetime.now(UTC),
+            evidence=attempt.basis.evidence if attempt.basis else None,
+        )
+
+
+def _require_in_force(policy: Policy, situation: Situation) -> None:
+    if situation.sha not in {None, policy.sha}:
+        raise StalePolicy(policy, situation.label or "another")
+
+
+def _begun(matter: Matter, situation: Situation) -> bool:
+    """Whether it was let pass before, and may have happened."""
+    row = situation.effect
+    # One that brings another action than it says was never let pass.
+    return row is not None and row.state is not EffectState.NOT_DONE and _is_itself(matter)
+
+
+def _is_itself(matter: Matter) -> bool:
+    """Whether the action is the one that was decided and ruled on."""
+    given = matter.facts.action.model_dump(mode="json")
+    return digest_of(matter.facts.step, given) == matter.attempt.digest
+
+
+def gravest(findings: Sequence[Finding]) -> Kind:
+    """The gravest kind among findings; pass where there is none."""
+    gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
+    return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
+
+
+def verdict_of(matter: Matter, findings: Sequence[Finding]) -> Verdict:
+    """The verdict that findings come to."""
+    policy, facts = matter.policy, matter.facts
+    return Verdict(
+        kind=gravest(findings),
+        findings=tuple(findings),
+        policy=policy.label,
+        autonomy=str(policy.setting(facts)),
+    )
+
+
+def over_limit(over: OverLimit) -> Finding:
+    """Why it is refused."""
+    return Finding(check=f"limit: {over.limit.text}", kind=Kind.REFUSE, why=str(over))
+
+
+def duplicate(found: Duplicate) -> Finding:
+    """Why it is held."""
+    return Finding(check="duplicate", kind=Kind.HOLD, why=str(found))

@@ -1,0 +1,173 @@
+"""What a door keeps of what it said and did, and the alarms that follow from it.
+
+Every verdict, what went wrong, what a human is to look at afterwards, and what thinking cost.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from handrail.actions import Kind, Usage, Verdict
+from handrail.exceptions import LedgerUnavailable
+from handrail.guardrails import alerts, audit, breakers, budgets
+from handrail.guardrails.entitlement import server_time
+from handrail.ledger import IncidentRow, Ledger, SpendRow, VerdictRow
+from handrail.ledger.history import FAILED, IN_DOUBT
+from handrail.oversight import reviews
+
+if TYPE_CHECKING:
+    from handrail.guardrails.pipeline import Judged, Matter
+    from handrail.policy import Policy
+
+BUDGET_POLL = timedelta(minutes=1)
+"""How soon a decision that found its budget used up is tried again."""
+
+log = logging.getLogger("handrail.books")
+
+
+@dataclass(frozen=True)
+class Books:
+    """The books of one agent. `inbox`: the address from which its owner is told, if any."""
+
+    agent: str
+    ledger: Ledger
+    inbox: str = ""
+
+    def row(self, matter: Matter, verdict: Verdict, *, pilot: bool = False) -> VerdictRow:
+        """A verdict as the ledger keeps it."""
+        facts, attempt = matter.facts, matter.attempt
+        return VerdictRow(
+            case=attempt.case,
+            agent=self.agent,
+            step=facts.step,
+            key=attempt.key,
+            digest=attempt.digest,
+            at=server_time(),
+            kind=verdict.kind,
+            findings=verdict.findings,
+            policy=verdict.policy,
+            autonomy=verdict.autonomy,
+            pilot=pilot,
+            action=facts.action.model_dump(mode="json"),
+            basis=attempt.basis,
+            requester=attempt.requester,
+        )
+
+    async def keep(self, matter: Matter, verdict: Verdict, *, pilot: bool = False) -> None:
+        """Keep a verdict that no intent follows, and see whether there are too many refusals."""
+        facts = matter.facts
+        audit.verdict(self.agent, facts.step, matter.attempt, verdict, action=facts.action)
+        await self.ledger.record_verdict(self.row(matter, verdict, pilot=pilot))
+        if verdict.kind is Kind.REFUSE and not pilot:
+            await self.alarm(matter.policy, facts.step)
+
+    async def alarm(self, policy: Policy, step: str) -> None:
+        """See whether too much has gone wrong. The ledger being away is seen the next time."""
+        try:
+            await breakers.look(
+                self.ledger, policy, self.agent, step, server_time(), inbox=self.inbox
+            )
+        except LedgerUnavailable:
+            log.warning("the breakers could not be looked at", exc_info=True)
+
+    async def incident(self, matter: Matter, kind: str, what: str) -> None:
+        """Keep what went wrong with a write, and tell the owner. Once of each kind."""
+        attempt = matter.attempt
+        row = IncidentRow(
+            id=f"{attempt.key}!{kind}",
+            agent=self.agent,
+            step=matter.facts.step,
+            case=attempt.case,
+            key=attempt.key,
+            kind=kind,
+            what=what,
+            at=server_time(),
+        )
+        if await self.ledger.incident(row):
+            audit.incident(self.agent, row.step, row.case, row.key, kind=kind, what=what)
+        # What failed, or is in doubt, the case itself says to those who wait for it.
+        if kind not in {FAILED, IN_DOUBT}:
+            news = alerts.of_incident(self.agent, row.case, row.id, what, row.at)
+            await alerts.tell_owner(news, self.inbox)
+
+    def share(self, matter: Matter, judged: Judged) -> float | None:
+        """With what chance a write is put before a human afterwards; None of what is not."""
+        if matter.attempt.undoes is not None or not judged.alone:
+            return None
+        return reviews.share(matter.policy.review(matter.facts.step), unusual=judged.unusual)
+
+    async def draw(self, matter: Matter, judged: Judged) -> None:
+        """Put a share of what ran alone before a human afterwards."""
+        if not judged.alone:
+            return
+        row = reviews.due(
+            matter.policy,
+            matter.policy.review(matter.facts.step),
+            matter.facts,
+            agent=self.agent,
+            key=matter.attempt.key,
+            unusual=judged.unusual,
+            now=server_time(),
+            chance=judged.share,
+        )
+        if row is not None and await self.ledger.review(row):
+            audit.review(self.agent, row.step, row.case, row.key, why=row.why, share=row.share)
+
+    # What thinking costs
+
+    async def require_budget(self, policy: Policy, step: str) -> None:
+        """See that something is left to think with.
+
+        Raises:
+            ApplicationError: if a budget is used up; it is tried again later, and goes on then.
+        """
+        if not policy.budgets:
+            return
+        spent = await budgets.spendings(self.ledger, self.agent, policy.budgets, server_time())
+        await self._tell_of_budgets(policy, spent)
+        over = budgets.over(policy.budgets, spent)
+        if over is not None:
+            # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on
+            # as an activity of its own.
+            delay = None if activity.info().is_local else BUDGET_POLL
+            raise ApplicationError(
+                f"{step} waits: {over}; it goes on by itself when there is room again, or when "
+                "the policy gives it more",
+                type="OverBudget",
+                next_retry_delay=delay,
+            )
+
+    async def _tell_of_budgets(self, policy: Policy, spent: budgets.Spendings) -> None:
+        """Tell the owner of budgets that near their end, or are at it."""
+        for each in policy.budgets:
+            said = budgets.over((each,), spent) or budgets.nearly((each,), spent)
+            if said is not None:
+                log.warning("a budget nears its end", extra={"agent": self.agent, "why": said})
+                news = alerts.of_budget(self.agent, each.text, each.window, said, server_time())
+                await alerts.tell_owner(news, self.inbox)
+
+    async def spend(self, step: str, case: str, usage: Usage) -> None:
+        """Count what a decision used up."""
+        tokens = usage.input_tokens + usage.output_tokens
+        if not tokens and not usage.cost:
+            return
+        info = activity.info()
+        await self.ledger.spend(
+            SpendRow(
+                id=f"{case}/{step}/{info.workflow_run_id}/{info.activity_id}/{info.attempt}",
+                agent=self.agent,
+                case=case,
+                step=step,
+                at=server_time(),
+                tokens=tokens,
+                cost=usage.cost,
+                currency=usage.currency,
+                model=usage.model,
+            )
+        )

@@ -1,0 +1,150 @@
+"""Mail that comes back: who it was for, and whether trying again is of use.
+
+Each mail goes out under a return path of its own: `b-<gate>-<tag>@domain`. The tag is
+made with a secret, so that nobody can say of a mail they never had that it came back. A
+small mail server takes what arrives there, reads delivery reports (RFC 3464) and nothing
+else, and tells the workflow of the gate.
+"""
+
+from __future__ import annotations
+
+import email
+import hmac
+import logging
+import re
+from dataclasses import dataclass
+from email.message import Message
+from email.policy import default as modern
+from typing import TYPE_CHECKING, Any, Final
+
+from aiosmtpd.smtp import SMTP, Envelope, Session
+
+from handrail.inbox.channels.content import line
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+LARGEST: Final = 512 * 1024
+"""Bytes of the largest report; they hold at most the headers of the mail that came back."""
+
+_PATH = re.compile(r"b-([0-9A-Za-z_-]{1,40})-([0-9a-f]{16})", re.ASCII)
+_STATUS = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})", re.ASCII)
+_FAILED = "failed"
+_DELAYED = "delayed"
+
+log = logging.getLogger("handrail.messages")
+
+
+@dataclass(frozen=True)
+class Bounce:
+    """What a report says of one mail. `final`: no more tries will be made."""
+
+    gate: str
+    tag: str
+    code: str
+    why: str
+    final: bool
+
+
+def tag_of(secret: bytes, gate: str, person: str) -> str:
+    """The mark of mail to this person about this gate."""
+    return hmac.new(secret, f"handrail bounce\n{gate}\n{person}".encode(), "sha256").hexdigest()[
+        :16
+    ]
+
+
+def return_path(gate: str, tag: str, domain: str) -> str:
+    """The address that mail comes back to."""
+    return f"b-{gate}-{tag}@{domain}"
+
+
+def gate_of(address: str) -> tuple[str, str] | None:
+    """The gate and the tag that a return path names; None if it is none of ours."""
+    found = _PATH.fullmatch(address.rpartition("@")[0])
+    return (found[1], found[2]) if found else None
+
+
+def parse(content: bytes, address: str) -> Bounce | None:
+    """What came back to `address`, if it is a delivery report that says so; else None."""
+    named = gate_of(address)
+    if named is None or len(content) > LARGEST:
+        return None
+    message = email.message_from_bytes(content, policy=modern)
+    report = _report(message)
+    if report is None:
+        return None
+    action = _field(report, "Action").lower()
+    status = _STATUS.match(_field(report, "Status"))
+    if status is None or action not in {_FAILED, _DELAYED}:
+        return None
+    diagnostic = _field(report, "Diagnostic-Code").partition(";")[2]
+    why = line(diagnostic.strip() or "no reason given", 300)
+    return Bounce(*named, code=status[0], why=why, final=action == _FAILED)
+
+
+def _report(message: Message) -> Message | None:
+    """The fields about the recipient: those of one mail, which had one."""
+    if message.get_content_type() != "multipart/report":
+        return None
+    if str(message.get_param("report-type") or "").lower() != "delivery-status":
+        return None
+    parts = [p for p in message.walk() if p.get_content_type() == "message/delivery-status"]
+    if len(parts) != 1:
+        return None
+    blocks: Any = parts[0].get_payload()
+    if not isinstance(blocks, list):
+        return None
+    fields: list[Any] = blocks  # pyright: ignore[reportUnknownVariableType]  # a report's parts
+    about: list[Message] = [b for b in fields if isinstance(b, Message) and b["Final-Recipient"]]
+    return about[0] if len(about) == 1 else None
+
+
+def _field(report: Message, name: str) -> str:
+    return " ".join(str(report[name] or "").split())
+
+
+class Listener:
+    """Takes mail for return paths of ours, and hands on what is a delivery report."""
+
+    def __init__(self, heard: Callable[[Bounce], Awaitable[None]]) -> None:
+        """Call `heard` with each. Were it to fail, the report is asked for again later."""
+        self._heard = heard
+
+    def protocol(self) -> SMTP:
+        """A conversation with one mail server."""
+        return SMTP(self, data_size_limit=LARGEST, hostname="handrail")
+
+    async def handle_RCPT(  # noqa: N802  # aiosmtpd calls it by this name, with these
+        self,
+        server: SMTP,
+        session: Session,
+        envelope: Envelope,
+        address: str,
+        options: list[str],
+    ) -> str:
+        """Take only what is for a return path of ours: this is no relay."""
+        del server, session, options
+        if gate_of(address) is None:
+            return "550 5.1.1 no such address here"
+        if envelope.rcpt_tos:
+            return "452 4.5.3 one recipient at a time"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(  # noqa: N802  # the same
+        self, server: SMTP, session: Session, envelope: Envelope
+    ) -> str:
+        """Read one report. What is none (a holiday note, say) is taken and forgotten."""
+        del server, session
+        content: Any = envelope.content
+        bounce = parse(content, envelope.rcpt_tos[0]) if isinstance(content, bytes) else None
+        if bounce is None:
+            log.info("mail to a return path that is no delivery report")
+            return "250 OK"
+        try:
+            await self._heard(bounce)
+        # Whatever it is, the sending server keeps the report and comes again.
+        except Exception:
+            log.exception("a delivery report could not be handed on")
+            return "451 4.3.0 try again later"
+        return "250 OK"

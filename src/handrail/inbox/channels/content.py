@@ -1,0 +1,202 @@
+"""What messages say, the same by every channel.
+
+The action is rendered from the bytes that its digest is of. Whatever an agent or the outside
+world wrote is shown as its own, with every character that could disguise it spelt out.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from handrail.actions import DIGEST_PREFIX
+from handrail.inbox.channels.wire import Ended, What
+from handrail.oversight.gate import GateKind
+from handrail.oversight.views import moment, spelt_out
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handrail.inbox.channels.wire import Telling
+    from handrail.oversight.views import GateView
+
+LONGEST_SUBJECT = 150
+LONGEST_VALUE = 2_000
+MOST_ROWS = 60
+
+_ASKS = {
+    GateKind.WRITE: "May this be done?",
+    GateKind.IN_DOUBT: "Did this happen?",
+    GateKind.UNDO: "This undo failed. Try it again?",
+}
+_YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO})
+_CUT = " […]"
+_TO_RULE_ON = frozenset({What.ASKED, What.REMINDER, What.QUESTION, What.ANSWER, What.PASSED_ON})
+
+
+class Links(Protocol):
+    """Where links lead. Both are pages that show; what is decided is decided there by POST."""
+
+    def mail(self, person: str, case: str, gate: str) -> str:
+        """A link for this person alone, which lets them in without signing in."""
+        ...
+
+    def page(self, case: str, gate: str) -> str:
+        """A link for everybody; whoever follows it must sign in."""
+        ...
+
+
+@dataclass(frozen=True)
+class Note:
+    """A message in words: a heading, what is to be known first, and tables under titles.
+
+    `rule`: whether the person may approve or reject now. `whole`: whether all of the action
+    is in it, so that nobody approves what they have not seen.
+    """
+
+    subject: str
+    opening: tuple[str, ...]
+    tables: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    closing: tuple[str, ...]
+    rule: bool
+    whole: bool = True
+
+
+def note(telling: Telling) -> Note:
+    """What a message says."""
+    view = telling.view
+    return Note(
+        subject=subject(view),
+        opening=_opening(telling),
+        tables=() if telling.ended else _tables(view),
+        closing=() if telling.ended else _closing(view),
+        rule=telling.due.what in _TO_RULE_ON and telling.ended is None and view.kind in _YES_NO,
+        whole=is_whole(view.action),
+    )
+
+
+def of_view(view: GateView, opening: str) -> Note:
+    """A question that this person cannot rule on any more, with what is to be said of it."""
+    return Note(subject(view), (opening,), _tables(view), (), rule=False)
+
+
+def is_whole(action: dict[str, Any]) -> bool:
+    """Whether every field of an action is shown in full."""
+    shown = _rows(action)
+    return len(action) <= MOST_ROWS and not any(text.endswith(_CUT) for _, text in shown)
+
+
+def subject(view: GateView) -> str:
+    """One line that says what is asked of which case: no field of the action is in it.
+
+    The same for all messages of a gate, so that mail programs keep them together.
+    """
+    return line(f"{ask(view)} {view.title} ({view.case})", LONGEST_SUBJECT)
+
+
+def ask(view: GateView) -> str:
+    """The question of a gate of this kind."""
+    return _ASKS.get(view.kind, "An agent asks you")
+
+
+def line(text: str, most: int = LONGEST_VALUE) -> str:
+    """Anybody's text on one line, with nothing hidden in it, and no longer than `most`."""
+    shown = spelt_out(" ".join(text.split()))
+    return shown if len(shown) <= most else f"{shown[: most - len(_CUT)]}{_CUT}"
+
+
+def value(given: Any) -> str:
+    """A field of an action or of evidence: text as it is, everything else as JSON."""
+    if isinstance(given, str):
+        # A line break is shown as one, and cannot pass for another row.
+        text = given
+    else:
+        text = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=2)
+    shown = spelt_out(text)
+    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{_CUT}"
+
+
+def ended_words(ended: Ended) -> str:
+    """How a gate closed, with who and when."""
+    if ended.how == "gone":
+        return "This question is closed: the case has ended."
+    who = f" by {', '.join(map(line, ended.by))}" if ended.by else ""
+    when = f" at {moment(ended.at)}" if ended.at else ""
+    why = f": {line(ended.why)}" if ended.why else ""
+    return f"{ended.how.capitalize()}{who}{when}{why}"
+
+
+def _opening(telling: Telling) -> tuple[str, ...]:
+    due, view = telling.due, telling.view
+    role = line(due.role or ", ".join(view.waiting_for), 200)
+    asked = telling.question
+    match due.what:
+        case What.ASKED:
+            said = (f"You are asked as {role}.",)
+        case What.REMINDER:
+            said = (f"Reminder: nobody has answered yet. You are asked as {role}.",)
+        case What.PASSED_ON:
+            said = (f"Nobody answered in time, and {role} is asked now as well.",)
+        case What.EARLY:
+            said = ("You are told early, because the people who are asked cannot be reached.",)
+        case What.OWNER:
+            said = ("You own this agent's policy, and people who are asked cannot be reached.",)
+        case What.QUESTION:
+            said = (f"{line(asked.by)} asks you: {line(asked.text)}",) if asked else ()
+        case What.ANSWER:
+            said = (_answered(telling),)
+        case What.CLOSED:
+            said = (ended_words(telling.ended or Ended(how="gone")),)
+    return (*said, *([line(due.why)] if due.why else []))
+
+
+def _answered(telling: Telling) -> str:
+    asked = telling.question
+    if asked is None:
+        return "Your question has been answered."
+    who = line(asked.answered_by or asked.to)
+    return f"You asked: {line(asked.text)} {who} answers: {line(asked.answer)}"
+
+
+def _tables(view: GateView) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
+    titled = [
+        ("What will be done", (("step", line(view.step)), *_rows(view.action))),
+        ("Why you are asked", (("because", line(view.why)), *_more(view))),
+        ("Evidence", _rows(view.evidence)),
+    ]
+    return tuple((title, tuple(rows)) for title, rows in titled if rows)
+
+
+def _more(view: GateView) -> Iterable[tuple[str, str]]:
+    if view.risk:
+        yield "risk", line(view.risk)
+    if view.rationale:
+        sure = "" if view.confidence is None else f" ({view.confidence:.0%} sure)"
+        yield f"the agent says{sure}", value(view.rationale)
+    if view.given:
+        yield "agreed so far", line(", ".join(view.given))
+
+
+def _rows(given: Any) -> tuple[tuple[str, str], ...]:
+    if given is None or given == {}:
+        return ()
+    if not isinstance(given, dict):
+        return (("value", value(given)),)
+    fields: dict[str, Any] = given  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+    rows = tuple((_name(str(name)), value(each)) for name, each in fields.items())
+    left = len(rows) - MOST_ROWS
+    return (*rows[:MOST_ROWS], ("…", f"{left} more: open it to see them")) if left > 0 else rows
+
+
+def _name(name: str) -> str:
+    """The name of a field; in quotes when it could pass for more than a name."""
+    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
+    return line(name if plain else json.dumps(name), 80)
+
+
+def _closing(view: GateView) -> tuple[str, ...]:
+    answer_by = f"Answer by {moment(view.deadline)}." if view.deadline else ""
+    then = [f"{line(each)[:1].upper()}{line(each)[1:]}." for each in view.then]
+    digest = f"Gate {view.gate}, digest {view.digest[:DIGEST_PREFIX]}."
+    return tuple(each for each in (answer_by, *then, digest) if each)

@@ -1,0 +1,269 @@
+"""Mail: one message to one person, in text and HTML, and what became of it.
+
+A retry carries the same Message-ID, so that mail programs show one message when a first
+delivery succeeded and its record was lost. Links in it are all GETs: what follows them
+decides nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import ssl
+from dataclasses import dataclass, field
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.utils import format_datetime
+from html import escape
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit
+
+import aiosmtplib
+
+from handrail.exceptions import ConfigurationError
+from handrail.inbox.channels.bounces import return_path, tag_of
+from handrail.inbox.channels.content import line, note
+from handrail.inbox.channels.faults import NotNow, Undeliverable
+from handrail.inbox.channels.wire import Ref, What
+
+if TYPE_CHECKING:
+    from handrail.inbox.channels.content import Links, Note
+    from handrail.inbox.channels.wire import Telling
+
+CHANNEL: Final = "mail"
+TIMEOUT: Final = 20.0
+"""Seconds for each exchange with the mail server."""
+
+_PERMANENT = 500
+_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+_UPGRADES = {"smtp+starttls": True, "smtps": False}
+_HERE = {"localhost", "127.0.0.1", "::1"}
+
+
+@dataclass(frozen=True)
+class Server:
+    """A mail server.
+
+    `tls`: it speaks TLS from the start. `upgrade`: TLS must be begun, before anything else;
+    None where it is begun if it is offered.
+    """
+
+    host: str
+    port: int
+    tls: bool = False
+    upgrade: bool | None = None
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, url: str) -> Server:
+        """Read `smtp://user:password@host:587`.
+
+        Raises:
+            ConfigurationError: if it is no such URL. The URL is not said: it holds a password.
+        """
+        fix = "write it like smtp://user:password@mail.example.com:587, or smtps://"
+        try:
+            parts = urlsplit(url)
+            port = parts.port
+        except ValueError as error:
+            raise ConfigurationError(f"HANDRAIL_SMTP_URL is no URL; {fix}") from error
+        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
+            raise ConfigurationError(f"HANDRAIL_SMTP_URL names no mail server; {fix}")
+        return cls(
+            host=parts.hostname,
+            port=port or _PORTS[parts.scheme],
+            tls=parts.scheme == "smtps",
+            upgrade=_UPGRADES.get(parts.scheme),
+            user=unquote(parts.username or ""),
+            password=unquote(parts.password or ""),
+        )
+
+
+@dataclass(frozen=True)
+class Mailer:
+    """Sends mail from `sender`. `secret` and `bounces`: where mail that comes back is heard of."""
+
+    server: Server
+    sender: str
+    secret: bytes = field(default=b"", repr=False)
+    bounces: str = ""
+
+    @staticmethod
+    def required(mailer: Mailer | None) -> Mailer:
+        """The mailer, if one is set.
+
+        Raises:
+            Undeliverable: if none is.
+        """
+        if mailer is None:
+            raise Undeliverable("no mail server is set: HANDRAIL_SMTP_URL and HANDRAIL_MAIL_FROM")
+        return mailer
+
+    async def tell(self, telling: Telling, to: str, links: Links) -> Ref:
+        """Send one message.
+
+        Raises:
+            Undeliverable: if the server refuses the address or the message for good.
+            NotNow: if it is to be tried again.
+        """
+        person, gate = telling.due.person, telling.call.gate
+        tag = tag_of(self.secret, gate, person) if self.bounces else ""
+        message = compose(telling, to, self.sender, links)
+        path = return_path(gate, tag, self.bounces) if tag else self.sender
+        await self.deliver(message, path, to)
+        return Ref(channel=CHANNEL, id=str(message["Message-ID"]), tag=tag)
+
+    async def deliver(self, message: EmailMessage, path: str, to: str) -> None:
+        """Hand a message to the server; `path` is where it comes back to.
+
+        Raises:
+            Undeliverable: if the server refuses the address or the message for good.
+            NotNow: if it is to be tried again.
+        """
+        client = aiosmtplib.SMTP(
+            hostname=self.server.host,
+            port=self.server.port,
+            use_tls=self.server.tls,
+            start_tls=self.server.upgrade,
+            timeout=TIMEOUT,
+        )
+        try:
+            async with client:
+                await self._log_in(client)
+                await client.send_message(message, sender=path, recipients=[to])
+        except (aiosmtplib.SMTPException, OSError) as error:
+            raise _fault(error) from error
+
+    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
+        if not self.server.user:
+            return
+        if client.get_transport_info("sslcontext") is None and self.server.host not in _HERE:
+            raise NotNow(
+                f"{self.server.host} offers no TLS, and the password is not sent without it; "
+                "use a server that does, or smtps://"
+            )
+        await client.login(self.server.user, self.server.password)
+
+
+def compose(telling: Telling, to: str, sender: str, links: Links) -> EmailMessage:
+    """The message, ready to be sent. A retry differs in its links at most."""
+    said = note(telling)
+    link = _link(telling, links)
+    message = EmailMessage()
+    threaded = telling.root is not None and telling.root.channel == CHANNEL
+    message["From"] = Address("Handrail", addr_spec=sender)
+    message["To"] = Address(addr_spec=to)
+    message["Subject"] = f"Re: {said.subject}" if threaded else said.subject
+    message["Date"] = format_datetime(telling.at)
+    message["Message-ID"] = message_id(telling.key, sender)
+    if telling.root is not None and threaded:
+        message["In-Reply-To"] = telling.root.id
+        message["References"] = telling.root.id
+    message["List-Id"] = f"Questions of agents <handrail.{_domain(sender)}>"
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message.set_content(_text(said, link))
+    message.add_alternative(_html(said, link), subtype="html")
+    # Else the boundary between the two parts is another one at each retry.
+    message.set_boundary(_hashed(f"{telling.key}/boundary"))
+    return message
+
+
+def message_id(key: str, sender: str) -> str:
+    """The Message-ID of the message with that key: always the same one."""
+    return f"<{_hashed(key)}.handrail@{_domain(sender)}>"
+
+
+def _hashed(key: str) -> str:
+    return hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _domain(sender: str) -> str:
+    return sender.rpartition("@")[2] or "localhost"
+
+
+def _link(telling: Telling, links: Links) -> str:
+    """Only who may rule is let in by the link alone."""
+    due, call = telling.due, telling.call
+    if due.what in {What.OWNER, What.EARLY}:
+        return links.page(call.case, call.gate)
+    return links.mail(due.person, call.case, call.gate)
+
+
+def _choices(said: Note, link: str) -> tuple[tuple[str, str], ...]:
+    """What the links are called, and where they lead: to one page, which only shows.
+
+    Fragments stay in the browser, which jumps to the button of that name.
+    """
+    look = ("Look at it", link)
+    if not said.rule:
+        return (look,)
+    return (("Approve", f"{link}#approve"), ("Reject", f"{link}#reject"), look)
+
+
+def _text(said: Note, link: str) -> str:
+    parts = ["\n".join(said.opening)]
+    for title, rows in said.tables:
+        cells = (f"  {name}: {_continued(given)}" for name, given in rows)
+        parts.append("\n".join([title, *cells]))
+    parts.append("\n".join(f"{name}: {url}" for name, url in _choices(said, link)))
+    parts += ["\n".join(said.closing)] if said.closing else []
+    return "\n\n".join(parts) + "\n"
+
+
+def _continued(given: str) -> str:
+    """Further lines of a value, marked so that none passes for a row of its own."""
+    return given.replace("\n", "\n    | ")
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{subject}</title></head>
+<body style="font-family:sans-serif;max-width:42em">
+<h1 style="font-size:1.2em">{subject}</h1>
+{body}
+</body></html>
+"""
+_CELL = 'style="text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:pre-wrap"'
+
+
+def _html(said: Note, link: str) -> str:
+    body = [f"<p>{escape(each)}</p>" for each in said.opening]
+    for title, rows in said.tables:
+        cells = "".join(
+            f'<tr><th scope="row" {_CELL}>{escape(name)}</th><td {_CELL}>{escape(given)}</td></tr>'
+            for name, given in rows
+        )
+        body.append(f'<h2 style="font-size:1em">{escape(title)}</h2><table>{cells}</table>')
+    body.append(
+        "<p>"
+        + " &nbsp; ".join(
+            f'<a href="{escape(url)}">{escape(name)}</a>' for name, url in _choices(said, link)
+        )
+        + "</p>"
+    )
+    body += [f"<p>{escape(each)}</p>" for each in said.closing]
+    return _PAGE.format(subject=escape(said.subject), body="\n".join(body))
+
+
+def _fault(error: Exception) -> Undeliverable | NotNow:
+    """Whether a mail server's error is for good. The only place where that is judged."""
+    refused = error.recipients[0] if isinstance(error, aiosmtplib.SMTPRecipientsRefused) else error
+    why = line(_said(refused), 300)
+    final = (
+        aiosmtplib.SMTPRecipientRefused,
+        aiosmtplib.SMTPDataError,
+        aiosmtplib.SMTPSenderRefused,
+    )
+    if isinstance(refused, final) and refused.code >= _PERMANENT:
+        return Undeliverable(f"the mail server refuses it: {why}")
+    if isinstance(refused, aiosmtplib.SMTPNotSupported):
+        return Undeliverable(f"the mail server cannot take it: {why}")
+    return NotNow(f"the mail server does not take it now: {why}")
+
+
+def _said(error: Exception) -> str:
+    if isinstance(error, aiosmtplib.SMTPResponseException):
+        return f"{error.code} {error.message}"
+    if isinstance(error, ssl.SSLError):
+        return f"TLS failed: {error.reason}"
+    return str(error) or type(error).__name__

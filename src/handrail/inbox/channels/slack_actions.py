@@ -1,0 +1,336 @@
+"""What people do in Slack: buttons pressed, and the reason of a rejection.
+
+`POST /slack/actions` acknowledges at once, as Slack wants it, and works on after. A request
+counts only with Slack's signature over it, once, and within five minutes. The person is
+whom the people file names for the Slack user, and the ruling goes the way of all rulings:
+signed with the inbox's key, judged by the case.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from urllib.parse import parse_qs
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from slack_sdk.signature import SignatureVerifier
+from starlette.background import BackgroundTask
+from starlette.responses import Response
+from starlette.routing import Route
+from temporalio.service import RPCError
+
+from handrail.actions import Ruling
+from handrail.client import gates
+from handrail.exceptions import HandrailError
+from handrail.inbox.channels.content import line
+from handrail.inbox.channels.slack import CHANNEL, Pressed, Slack
+from handrail.inbox.channels.wire import Ref
+from handrail.oversight.notifications import LOOK, message_id
+from handrail.oversight.views import moment
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from temporalio.client import Client
+
+    from handrail.inbox.channels.content import Links
+    from handrail.inbox.channels.directory import PeopleFile
+    from handrail.oversight.views import GateView
+
+PATH: Final = "/slack/actions"
+LARGEST: Final = 256 * 1024
+"""Bytes of the largest request; Slack sends the whole message along."""
+
+WITHIN: Final = 300
+"""Seconds for which a signature is good, and is remembered."""
+
+_REMEMBERED = 10_000
+
+log = logging.getLogger("handrail.messages")
+
+
+class Sign(Protocol):
+    """Signs a ruling with the inbox's key."""
+
+    def __call__(self, ruling: Ruling, verb: str, case: str) -> Ruling:
+        """The ruling with its proof."""
+        ...
+
+
+class _Read(BaseModel):
+    """Part of what Slack sends; the rest of it is of no interest."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class _Id(_Read):
+    id: str = Field(max_length=40)
+
+
+class _Message(_Read):
+    ts: str = Field(default="", max_length=40)
+
+
+class _Button(_Read):
+    action_id: str = Field(max_length=255)
+    value: str = Field(default="", max_length=2_000)
+
+
+class _Buttons(_Read):
+    type: Literal["block_actions"]
+    user: _Id
+    trigger_id: str = Field(default="", max_length=200)
+    channel: _Id
+    message: _Message
+    actions: tuple[_Button, ...] = Field(min_length=1, max_length=1)
+
+
+class _Value(_Read):
+    value: str | None = None
+
+
+class _State(_Read):
+    values: dict[str, dict[str, _Value]]
+
+
+class _View(_Read):
+    callback_id: str = Field(max_length=255)
+    private_metadata: str = Field(max_length=3_000)
+    state: _State
+
+
+class _Submission(_Read):
+    type: Literal["view_submission"]
+    user: _Id
+    view: _View
+
+
+_SENT: TypeAdapter[_Buttons | _Submission] = TypeAdapter(_Buttons | _Submission)
+
+
+class _Place(Pressed):
+    """Where the button was whose question is answered in a dialogue."""
+
+    room: str
+    ts: str
+
+
+@dataclass(frozen=True)
+class _Said:
+    """A ruling as it was given in Slack."""
+
+    user: str
+    verb: Literal["approve", "reject"]
+    place: _Place
+    why: str = ""
+
+
+def routes(office: Office, secret: str) -> list[Route]:
+    """The route to mount: `POST /slack/actions`. `secret` is the app's signing secret.
+
+    Raises:
+        ValueError: if the secret is empty.
+    """
+    checked = _Checked(SignatureVerifier(secret))
+
+    async def acted(request: Request) -> Response:
+        body = await _body(request)
+        if body is None:
+            return Response("too large", status_code=413)
+        if not checked.genuine(body, request):
+            return Response("not from Slack", status_code=401)
+        sent = _read(body)
+        if sent is None:
+            return Response()  # something that we do not offer: Slack wants no error for it
+        return Response(background=BackgroundTask(office.hear, sent))
+
+    return [Route(PATH, acted, methods=["POST"])]
+
+
+@dataclass
+class _Checked:
+    """Whether a request is Slack's, of now, and for the first time."""
+
+    verifier: SignatureVerifier
+    _seen: OrderedDict[str, float] = field(default_factory=OrderedDict[str, float])
+
+    def genuine(self, body: bytes, request: Request) -> bool:
+        signature = request.headers.get("x-slack-signature", "")
+        at = request.headers.get("x-slack-request-timestamp", "")
+        # The verifier would fall over both.
+        if not at.isdecimal() or not signature.isascii():
+            return False
+        try:
+            good = self.verifier.is_valid(body, at, signature)
+        except ValueError:
+            return False
+        return good and self._first(signature)
+
+    def _first(self, signature: str) -> bool:
+        now = time.monotonic()
+        while self._seen and next(iter(self._seen.values())) < now - 2 * WITHIN:
+            self._seen.popitem(last=False)
+        if signature in self._seen or len(self._seen) >= _REMEMBERED:
+            return False
+        self._seen[signature] = now
+        return True
+
+
+async def _body(request: Request) -> bytes | None:
+    """The body; None if it is too large."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > LARGEST:
+            return None
+    return bytes(body)
+
+
+def _read(body: bytes) -> _Buttons | _Submission | None:
+    try:
+        given = parse_qs(body.decode(), strict_parsing=True, max_num_fields=4)["payload"]
+        return _SENT.validate_json(given[0]) if len(given) == 1 else None
+    except (ValidationError, ValueError, KeyError):
+        return None
+
+
+@dataclass(frozen=True)
+class Office:
+    """Works on what was said in Slack, after it was acknowledged."""
+
+    client: Client
+    slack: Slack
+    people: PeopleFile
+    sign: Sign
+    links: Links
+
+    async def hear(self, sent: _Buttons | _Submission) -> None:
+        """Take one thing that somebody did, and answer them in Slack."""
+        try:
+            await self._hear(sent)
+        # Nobody waits for this task: what is not logged here is never known.
+        except Exception:
+            log.exception("what was done in Slack could not be worked on")
+
+    async def _hear(self, sent: _Buttons | _Submission) -> None:
+        if isinstance(sent, _Submission):
+            said = _reason(sent)
+            if said is not None:
+                await self._rule(said)
+            return
+        button = sent.actions[0]
+        if button.action_id not in {"approve", "reject"}:
+            return  # a link: Slack has opened it already
+        place = _place(sent, button)
+        if place is None:
+            return
+        if button.action_id == "approve":
+            await self._rule(_Said(user=sent.user.id, verb="approve", place=place))
+        elif self.people.current().by_slack(sent.user.id) is None:
+            await self._unknown(sent.user.id, place)
+        else:
+            await self.slack.call("views.open", trigger_id=sent.trigger_id, view=_dialogue(place))
+
+    async def _rule(self, said: _Said) -> None:
+        by = self.people.current().by_slack(said.user)
+        if by is None:
+            await self._unknown(said.user, said.place)
+            return
+        try:
+            answer = await self._send(said, by)
+        except (HandrailError, RPCError) as error:
+            answer = f"Not accepted: {line(str(error), 500)}"
+        if answer is not None:
+            await self.slack.whisper(said.place.room, said.user, answer)
+
+    async def _send(self, said: _Said, by: str) -> str | None:
+        """Have the case judge it. Returns what to tell the person; None if the message says it.
+
+        Raises:
+            CaseError: if the gate is not open any more.
+        """
+        place = said.place
+        view = await gates.gate(self.client, place.case, place.gate)
+        if view.digest != place.digest:
+            return "Not accepted: another action is asked about by now. Open it in the inbox."
+        ruling = Ruling(gate=view.gate, digest=view.digest, by=by, why=said.why, via=CHANNEL)
+        signed = self.sign(ruling, said.verb, view.case)
+        sent = await gates.send(self.client, view, said.verb, signed)
+        if sent.accepted is None:
+            return f"You said {said.verb}: {sent.note}."
+        if not sent.accepted:
+            return f"Not accepted: {line(sent.note, 500)}"
+        if not await self._locked(view):
+            how = f"You said {said.verb} at {moment(datetime.now(UTC))}."
+            ref = Ref(channel=CHANNEL, id=place.ts, room=place.room)
+            await self.slack.replace(ref, view, self.links.page(view.case, view.gate), how)
+        return None
+
+    async def _locked(self, view: GateView) -> bool:
+        """Whether the gate has closed by this, and its own workflow locks all its messages."""
+        handle = self.client.get_workflow_handle(message_id(view.gate))
+        try:
+            await handle.signal(LOOK)
+        except RPCError:
+            return False
+        try:
+            await gates.gate(self.client, view.case, view.gate)
+        except HandrailError:
+            return True
+        return False
+
+    async def _unknown(self, user: str, place: _Place) -> None:
+        log.warning("somebody in Slack who is not in the people file pressed a button")
+        text = (
+            "You may not: nobody in the people file has your Slack id. "
+            "Ask whoever runs Handrail to add it."
+        )
+        await self.slack.whisper(place.room, user, text)
+
+
+def _place(sent: _Buttons, button: _Button) -> _Place | None:
+    try:
+        pressed = Pressed.model_validate_json(button.value)
+    except ValidationError:
+        return None
+    return _Place(**pressed.model_dump(), room=sent.channel.id, ts=sent.message.ts)
+
+
+def _dialogue(place: _Place) -> dict[str, Any]:
+    """The question for the reason of a rejection."""
+    return {
+        "type": "modal",
+        "callback_id": "reject",
+        "private_metadata": place.model_dump_json(),
+        "title": {"type": "plain_text", "text": "Reject"},
+        "submit": {"type": "plain_text", "text": "Reject"},
+        "close": {"type": "plain_text", "text": "Back"},
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": "why",
+                "label": {"type": "plain_text", "text": "Why? The agent reads it."},
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": "why",
+                    "multiline": True,
+                    "max_length": 1_000,
+                },
+            }
+        ],
+    }
+
+
+def _reason(sent: _Submission) -> _Said | None:
+    if sent.view.callback_id != "reject":
+        return None
+    try:
+        place = _Place.model_validate_json(sent.view.private_metadata)
+    except ValidationError:
+        return None
+    given = sent.view.state.values.get("why", {}).get("why")
+    why = (given.value or "") if given else ""
+    return _Said(user=sent.user.id, verb="reject", place=place, why=why[:1_000])

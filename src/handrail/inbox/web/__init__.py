@@ -1,0 +1,1 @@
+"""The pages of the inbox, made by the server."""

@@ -1,0 +1,325 @@
+"""The pages that show: what waits, one question, what was ruled. They change nothing."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from handrail.client import gates as desk
+from handrail.evidence.approvers import attention
+from handrail.exceptions import CaseError
+from handrail.inbox.web import forms, views
+from handrail.inbox.web.links import page_link, read_mail
+from handrail.inbox.web.site import Site, signed_in, site_of
+from handrail.inbox.web.tokens import BadToken
+from handrail.oversight.gate import ANSWERS, GateKind, person
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from handrail.ledger import RulingRow
+    from handrail.oversight.views import CaseView, ClosedView, GateView
+
+NEWEST = 200
+"""Rulings that the list of closed questions shows."""
+
+LOG_SHOWN = 40
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Who looks at one question, and by which way they came.
+
+    `url`: the page of the question by that way. `holder`: for whom its forms are made.
+    """
+
+    who: str
+    via: str
+    case: str
+    gate: str
+    url: str
+    holder: str
+
+
+def seat_here(request: Request, site: Site, who: str) -> Seat:
+    """The seat of somebody who is signed in."""
+    case, gate = request.path_params["case"], request.path_params["gate"]
+    url = page_link("", case, gate)
+    return Seat(who, "inbox", case, gate, url, site.sessions.id(request))
+
+
+def seat_by_mail(request: Request, site: Site) -> Seat:
+    """The seat of somebody who followed a link from a message.
+
+    Raises:
+        HTTPException: 403 if the link is not one of ours, or too old.
+    """
+    token = request.path_params["token"]
+    try:
+        link = read_mail(site.seals.secret, token, site.clock())
+    except BadToken as error:
+        raise HTTPException(403, f"{error}. Sign in to the inbox instead.") from None
+    holder = f"mail:{hashlib.sha256(token.encode()).hexdigest()}"
+    return Seat(link.person, "mail", link.case, link.gate, f"/mail/{token}", holder)
+
+
+@signed_in
+async def waiting(request: Request, site: Site, who: str) -> Response:
+    """What waits, the first to expire first."""
+    return site.page(request, "list.html", **await _list(request, site, who))
+
+
+async def waiting_now(request: Request) -> Response:
+    """The list alone, for a page that is open; nothing if it has not changed."""
+    site = site_of(request)
+    who = site.who(request)
+    if who is None:
+        raise HTTPException(401, "You are signed out.")
+    await site.slow_down("look", who)
+    content = await _list(request, site, who)
+    if request.query_params.get("seen") == content["seen"]:
+        return Response(status_code=204)
+    return site.page(request, "_list.html", **content)
+
+
+async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
+    everything = request.query_params.get("show") == "all"
+    agent = request.query_params.get("agent", "")
+    gates = await desk.open_gates(site.client)
+    mine = [g for g in gates if views.waits_for(g, who)]
+    seen = [g for g in gates if views.visible(g, who, site.known)] if everything else mine
+    of_agent = [g for g in seen if not agent or g.case.startswith(f"{agent}:")]
+    now = site.clock()
+    shown = views.rows(of_agent, who, now, request.query_params.getlist("item"))
+    return {
+        "rows": shown,
+        "mine": len(mine),
+        "all": everything,
+        "agent": agent,
+        "agents": sorted({g.case.partition(":")[0] for g in seen} | ({agent} - {""})),
+        "seen": _mark(
+            [(r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown]
+        ),
+        "bulk": any(row.bulk for row in shown),
+        "token": site.sessions.token(site.sessions.id(request), now),
+    }
+
+
+def _mark(content: object) -> str:
+    """What changes when the content does."""
+    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
+
+
+@signed_in
+async def question(request: Request, site: Site, who: str) -> Response:
+    """One question, for somebody who is signed in."""
+    return await show(request, site, seat_here(request, site, who))
+
+
+async def question_by_mail(request: Request) -> Response:
+    """One question, for whom its link is. Following it decides nothing."""
+    site = site_of(request)
+    return await show(request, site, seat_by_mail(request, site))
+
+
+async def show(  # noqa: PLR0917  # what a form may add to the page
+    request: Request,
+    site: Site,
+    seat: Seat,
+    fault: str = "",
+    given: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+    status: int = 200,
+) -> Response:
+    """The page of one question. `given`, `errors`: a form that came back, and what is wrong.
+
+    Raises:
+        HTTPException: 404 if there is no such question that this person may see.
+    """
+    try:
+        view = await desk.gate(site.client, seat.case, seat.gate)
+    except CaseError as error:
+        return await _closed(request, site, seat, str(error))
+    if not views.visible(view, seat.who, site.known):
+        raise HTTPException(404, "There is no such question for you.")
+    content = await _question(site, seat, view, given, errors or {})
+    return site.page(request, "gate.html", status=status, fault=fault, **content)
+
+
+async def _question(
+    site: Site,
+    seat: Seat,
+    view: GateView,
+    given: Mapping[str, str] | None,
+    errors: Mapping[str, str],
+) -> dict[str, Any]:
+    now = site.clock()
+    own = view.kind is GateKind.QUESTION
+    form = await desk.form(site.client, view.case, view.gate)
+    return _now(site, seat, view) | {
+        "who": seat.who,
+        "lines": [] if own else _lines(view),
+        "case": await desk.case_view(site.client, view.case),
+        "log_shown": LOG_SHOWN,
+        "asks": views.ASKS[view.kind],
+        "answers": ANSWERS,
+        "form": fields_of(view, form, given, errors),
+        "given": given or {},
+        "errors": errors,
+        "ui": desk.case_url(site.settings, site.client.namespace, view.case),
+        "token": site.sessions.token(
+            seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
+        ),
+    }
+
+
+def _lines(view: GateView) -> list[views.Line]:
+    """The action beside what it replaces: what was proposed, or what is there now."""
+    if view.before is not None:
+        return views.changes(view.before, view.action)
+    return views.lines(view.action, view.evidence)
+
+
+def schema_of(view: GateView, form: dict[str, Any] | None) -> forms.Schema:
+    """The schema of what a question takes: its own, else one of the shape of the action."""
+    if form:
+        return form
+    return forms.schema_of(view.action) if view.kind is GateKind.WRITE else {}
+
+
+def fields_of(
+    view: GateView,
+    form: dict[str, Any] | None,
+    given: Mapping[str, str] | None = None,
+    errors: Mapping[str, str] | None = None,
+) -> tuple[forms.Field, ...]:
+    """The fields of what a question takes, filled with what is proposed."""
+    schema = schema_of(view, form)
+    if not schema or schema.get("type") == "null":
+        return ()
+    start = view.action if view.kind is GateKind.WRITE else None
+    mine = given if given and any(name.startswith(forms.ROOT) for name in given) else None
+    return forms.fields(schema, start, mine, errors)
+
+
+async def question_now(request: Request) -> Response:
+    """What may have changed of a question that is open on a page."""
+    site = site_of(request)
+    who = site.who(request)
+    if who is None:
+        raise HTTPException(401, "You are signed out.")
+    return await _question_now(request, site, seat_here(request, site, who))
+
+
+async def question_now_by_mail(request: Request) -> Response:
+    """The same for whoever came by a link."""
+    site = site_of(request)
+    return await _question_now(request, site, seat_by_mail(request, site))
+
+
+async def _question_now(request: Request, site: Site, seat: Seat) -> Response:
+    await site.slow_down("look", seat.who)
+    seen = request.query_params.get("seen")
+    try:
+        view = await desk.gate(site.client, seat.case, seat.gate)
+    except CaseError:
+        case = await _case(site, seat)
+        closed = _find(case, seat.gate)
+        _require_concerned(site, seat, closed)
+        content: dict[str, Any] = {"seat": seat, "closed": closed, "seen": "closed"}
+    else:
+        if not views.visible(view, seat.who, site.known):
+            raise HTTPException(404, "There is no such question for you.")
+        content = _now(site, seat, view)
+    if content["seen"] == seen:
+        return Response(status_code=204)
+    return site.page(request, "_now.html", leave="", **content)
+
+
+def _now(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
+    left = view.deadline - site.clock() if view.deadline else None
+    minutes = None if left is None else left.total_seconds() // 60
+    mark = _mark((view.given, view.rulings, view.asked, view.waiting_for, view.then, minutes))
+    return {
+        "seat": seat,
+        "gate": view,
+        "closed": None,
+        "here": views.standing(view, seat.who),
+        "urgent": left is not None and left < views.SOON,
+        "seen": mark,
+    }
+
+
+async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Response:
+    case = await _case(site, seat)
+    closed = _find(case, seat.gate)
+    _require_concerned(site, seat, closed)
+    ui = desk.case_url(site.settings, site.client.namespace, seat.case)
+    return site.page(
+        request,
+        "closed_gate.html",
+        seat=seat,
+        who=seat.who,
+        closed=closed,
+        case=case,
+        said=said,
+        ui=ui,
+        log_shown=LOG_SHOWN,
+    )
+
+
+def _require_concerned(site: Site, seat: Seat, closed: ClosedView | None) -> None:
+    """That somebody may know how a question ended.
+
+    Raises:
+        HTTPException: 404 if it is none of theirs.
+    """
+    agent = seat.case.partition(":")[0]
+    named = closed is not None and seat.who in {
+        *(r.by for r in closed.rulings),
+        *(person(a.to) for a in closed.asked),
+    }
+    if seat.via != "mail" and not named and agent not in site.known.agents(seat.who):
+        raise HTTPException(404, "There is no such question for you.")
+
+
+async def _case(site: Site, seat: Seat) -> CaseView | None:
+    try:
+        return await desk.case_view(site.client, seat.case)
+    except CaseError:
+        return None
+
+
+def _find(case: CaseView | None, gate: str) -> ClosedView | None:
+    return next((each for each in case.closed if each.gate == gate), None) if case else None
+
+
+@signed_in
+async def ruled(request: Request, site: Site, who: str) -> Response:
+    """What was ruled lately, by whom and when: on agents whose policy names the reader."""
+    agents, owns = site.known.agents(who), site.known.owns(who)
+    found = await site.ledger.rulings(limit=5 * NEWEST)
+    seen = [row for row in found if row.by == who or row.agent in agents][:NEWEST]
+    return site.page(request, "closed.html", rows=[(r, _why(r)) for r in seen], owns=owns)
+
+
+def _why(row: RulingRow) -> str:
+    try:
+        return row.ruling.why
+    except ValueError:
+        return "(what is recorded of it cannot be read)"
+
+
+@signed_in
+async def approvers(request: Request, site: Site, who: str) -> Response:
+    """How well people look, for the owners of policies."""
+    owns = site.known.owns(who)
+    if not owns:
+        raise HTTPException(404, "This page is for the owner of a policy.")
+    found = [row for row in await site.ledger.rulings() if row.agent in owns]
+    return site.page(request, "approvers.html", found=attention(found), agents=sorted(owns))

@@ -1,0 +1,180 @@
+"""What every page of the inbox works with, and how a page becomes an answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from limits import RateLimitItemPerMinute
+from limits.aio.storage import MemoryStorage
+from limits.aio.strategies import MovingWindowRateLimiter
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, RedirectResponse
+
+from handrail.inbox.web.links import Links
+from handrail.inbox.web.render import TEMPLATES
+from handrail.inbox.web.tokens import BadToken
+
+if TYPE_CHECKING:
+    from email.message import EmailMessage
+
+    from starlette.datastructures import FormData
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from temporalio.client import Client
+
+    from handrail.inbox.web.directory import Known
+    from handrail.inbox.web.oidc import Provider
+    from handrail.inbox.web.once import Once
+    from handrail.inbox.web.session import Form, Sessions
+    from handrail.inbox.web.tokens import Seals
+    from handrail.ledger import Ledger
+    from handrail.oversight.keys import SigningKey
+    from handrail.runtime.settings import Settings
+
+MOST_FIELDS = 400
+"""Of one form."""
+
+PER_MINUTE = {"sign-in": 10, "address": 3, "rule": 120, "look": 600}
+"""How often somebody may do something in a minute: from one address of the network, for one
+mail address, as one person."""
+
+Post = Callable[["EmailMessage", str], Any]
+"""Hands a message for an address to the mail server."""
+
+
+Page = Callable[["Request", "Site", str], Awaitable["Response"]]
+"""What makes a page of a request, for somebody who is signed in: their address comes last."""
+
+
+@dataclass
+class Site:
+    """One inbox: where it is, what it may use, and whom it lets in."""
+
+    settings: Settings
+    base: str
+    client: Client
+    ledger: Ledger
+    key: SigningKey
+    seals: Seals
+    once: Once
+    known: Known
+    sessions: Sessions
+    provider: Provider | None = None
+    post: Post | None = None
+    dev: bool = False
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    _limiter: MovingWindowRateLimiter = field(
+        default_factory=lambda: MovingWindowRateLimiter(MemoryStorage())
+    )
+
+    @property
+    def https(self) -> bool:
+        """Whether people reach it by TLS."""
+        return self.base.startswith("https:")
+
+    @property
+    def links(self) -> Links:
+        """Where links in messages lead."""
+        return Links(self.seals.secret, self.base, self.clock)
+
+    async def slow_down(self, what: str, who: str, cost: int = 1) -> None:
+        """Count one more of these.
+
+        Raises:
+            HTTPException: 429 if there were too many.
+        """
+        limit = RateLimitItemPerMinute(PER_MINUTE[what])
+        if not await self._limiter.hit(limit, what, who, cost=cost):
+            raise HTTPException(429, "That was too often. Wait a minute, and try again.")
+
+    def who(self, request: Request) -> str | None:
+        """Who is signed in."""
+        who = self.sessions.who(request, self.clock())
+        # Whoever is taken out of the policies is out at once, not when their session ends.
+        return who if who is not None and self.known.may_sign_in(who) else None
+
+    def page(  # a page and its status
+        self, request: Request, name: str, /, *, status: int = 200, **content: Any
+    ) -> HTMLResponse:
+        """One page, or part of one."""
+        now = self.clock()
+        who = content.pop("who", None) or self.who(request)
+        common: dict[str, Any] = {"who": who, "now": now, "path": request.url.path, "site": self}
+        if who is not None and "leave" not in content:
+            common["leave"] = self.sessions.token(self.sessions.id(request), now)
+        text = TEMPLATES.get_template(name).render(common | content)
+        return HTMLResponse(text, status)
+
+    async def fields(self, request: Request) -> FormData:
+        """What a form holds. No files: none is asked for.
+
+        Raises:
+            HTTPException: 400 if it is none, or too large a one.
+        """
+        return await request.form(max_files=0, max_fields=MOST_FIELDS)
+
+    def form(self, given: FormData, holder: str) -> Form:
+        """What the form was made for that came back.
+
+        Raises:
+            HTTPException: 403 if it was not made for this holder.
+        """
+        try:
+            return self.sessions.form(holder, text(given, "token"), self.clock())
+        except BadToken as error:
+            raise HTTPException(403, f"{error}. Open the page again.") from None
+
+
+def site_of(request: Request) -> Site:
+    """The inbox that serves a request."""
+    return cast("Site", request.app.state.site)
+
+
+def text(given: FormData | Mapping[str, Any], name: str) -> str:
+    """One field of a form; empty if it is not there."""
+    value: Any = given.get(name, "")
+    return value if isinstance(value, str) else ""
+
+
+def texts(given: FormData) -> dict[str, str]:
+    """All fields of a form that are text, the last of each name."""
+    return {name: value for name, value in given.multi_items() if isinstance(value, str)}
+
+
+def to_sign_in(request: Request) -> Response:
+    """Send somebody to the sign-in, and remember where they wanted to go."""
+    if request.method == "GET":
+        query = f"?{request.url.query}" if request.url.query else ""
+        # Spelt as in a link: what is escaped in the id of a case stays part of it.
+        path = quote(request.scope["path"], safe="/:")
+        request.session["next"] = f"{path}{query}"[:1_000]
+    return RedirectResponse("/sign-in", 303)
+
+
+def signed_in(page: Page) -> Callable[[Request], Awaitable[Response]]:
+    """Have a page only for who is signed in; send everybody else to the sign-in."""
+
+    @functools.wraps(page)
+    async def shown(request: Request) -> Response:
+        site = site_of(request)
+        who = site.who(request)
+        return to_sign_in(request) if who is None else await page(request, site, who)
+
+    return shown
+
+
+def back_to(request: Request) -> str:
+    """Where somebody wanted to go before they signed in: a path of ours, nothing else."""
+    wanted: Any = request.session.pop("next", "/")
+    ours = isinstance(wanted, str) and wanted.startswith("/") and wanted[1:2] not in {"/", "\\"}
+    return wanted if ours else "/"
+
+
+def seconds(since: datetime, now: datetime) -> float:
+    """How long somebody looked, by our own clock."""
+    return round(max((now - since) / timedelta(seconds=1), 0.0), 1)

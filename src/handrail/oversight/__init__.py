@@ -1,0 +1,1 @@
+"""Oversight: what people say to agents: gates, rulings, mandates, orders, reviews, keys."""

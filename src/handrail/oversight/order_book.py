@@ -1,0 +1,322 @@
+"""The book of an agent's steward: what was ordered, how far each order got, what is in force.
+
+Pure and deterministic. An order is asked, and then in force, refused, or waiting for a second
+person until that comes or its time is over; what is in force ends when it is lifted or
+replaced. What is in force is the ledger's to say: the book shows it as it was last looked at.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from handrail.actions import Aware, Level, Wire
+from handrail.exceptions import HandrailError
+from handrail.ledger import FLEET
+from handrail.oversight.orders import NoOrder, Order, order_of, target_of
+from handrail.oversight.signals import BadSignal, read
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import Payload
+
+SECOND_WITHIN = timedelta(days=1)
+"""How long an order waits for the second person that it takes."""
+
+KEPT = 200
+"""Orders that the book keeps beside those that wait; the ledger keeps all of them."""
+
+IGNORED_KEPT = 20
+"""Signals that were no orders, of which the book tells."""
+
+MAX_PROOF = 8_000
+"""Characters of the longest proof of an order."""
+
+STATEMENTS = 8
+"""Statements on an order that the book keeps: the first, and the latest."""
+
+SOMEBODY = "somebody"
+"""Who gave a stop that does not say who."""
+
+
+class Stand(StrEnum):
+    """How far an order got."""
+
+    ASKED = "asked"
+    WAITING = "waiting for a second person"
+    IN_FORCE = "in force"
+    REFUSED = "refused"
+    EXPIRED = "expired"
+    DONE = "done"
+    """A lift, and what it ended."""
+
+
+_MOVES: Mapping[Stand, frozenset[Stand]] = {
+    Stand.ASKED: frozenset({Stand.WAITING, Stand.IN_FORCE, Stand.REFUSED, Stand.DONE}),
+    Stand.WAITING: frozenset(
+        {Stand.WAITING, Stand.IN_FORCE, Stand.REFUSED, Stand.DONE, Stand.EXPIRED}
+    ),
+    Stand.IN_FORCE: frozenset({Stand.DONE}),
+    Stand.REFUSED: frozenset(),
+    Stand.EXPIRED: frozenset(),
+    Stand.DONE: frozenset(),
+}
+
+
+class Standing(Wire):
+    """A stop in force. `proven`: whether it is shown who gave it; it counts either way."""
+
+    id: str
+    what: str
+    by: str
+    at: Aware
+    why: str = ""
+    proven: bool = False
+
+
+class StepView(Wire):
+    """How much the agent does of one write by itself. `filed`: by its file; `label`: by whom."""
+
+    step: str
+    level: Level
+    rollout: int
+    label: str = ""
+    filed: str = ""
+
+
+class Picture(Wire):
+    """What is in force for an agent. `fault`: why its policy cannot be read now."""
+
+    at: Aware
+    policy: str = ""
+    fault: str = ""
+    people: tuple[str, ...] = ()
+    steps: tuple[StepView, ...] = ()
+    stops: tuple[Standing, ...] = ()
+
+    @property
+    def stopped(self) -> frozenset[str]:
+        """What is stopped: the ids of stops, and the writes whose level it is."""
+        steps = (f"/{each.step}" for each in self.steps if each.level is Level.STOP)
+        return frozenset([*(stop.id for stop in self.stops), *steps])
+
+
+class Entering(Wire):
+    """An order for the ledger. `statements`: what its givers said, signed or not."""
+
+    agent: str
+    order: Order
+    statements: tuple[str, ...]
+
+
+class Entered(Wire):
+    """What became of an order. `people`: who is shown to have given it.
+
+    `judged`: how many statements on it were judged.
+    """
+
+    stand: Stand
+    why: str = ""
+    proven: bool = False
+    people: tuple[str, ...] = ()
+    judged: int = 0
+
+
+class Change(Wire):
+    """One order in the book, and how far it got. `note`: why no further, in words."""
+
+    order: Order
+    statements: tuple[str, ...]
+    stand: Stand = Stand.ASKED
+    since: Aware
+    note: str = ""
+    proven: bool = False
+    people: tuple[str, ...] = ()
+    judged: int = 0
+    """How many statements it was judged by."""
+
+
+class Ignored(Wire):
+    """A signal that was no order, and why not."""
+
+    at: Aware
+    text: str
+
+
+class Book(Wire):
+    """Everything that the steward of an agent knows."""
+
+    agent: str
+    changes: tuple[Change, ...] = ()
+    picture: Picture | None = None
+    ignored: tuple[Ignored, ...] = ()
+
+    def change(self, order_id: str) -> Change | None:
+        """The change of that order."""
+        return next((each for each in self.changes if each.order.id == order_id), None)
+
+    @property
+    def waiting(self) -> tuple[Change, ...]:
+        """The orders that wait for a second person."""
+        return tuple(each for each in self.changes if each.stand is Stand.WAITING)
+
+    def until(self) -> datetime | None:
+        """When the first of those that wait has waited long enough."""
+        return min((each.since + SECOND_WITHIN for each in self.waiting), default=None)
+
+    # What is heard
+
+    def heard(self, change: Change) -> Book:
+        """With an order that came in; one that came before changes nothing."""
+        if self.change(change.order.id) is not None:
+            return self
+        kept = [c for c in self.changes if c.stand in {Stand.ASKED, Stand.WAITING}]
+        rest = [c for c in self.changes if c not in kept][-KEPT:]
+        ordered = sorted([*kept, *rest], key=self.changes.index)
+        return self.model_copy(update={"changes": (*ordered, change)})
+
+    def noted(self, text: str, now: datetime) -> Book:
+        """With a signal that was no order."""
+        ignored = (*self.ignored, Ignored(at=now, text=text))[-IGNORED_KEPT:]
+        return self.model_copy(update={"ignored": ignored})
+
+    def seconded(self, order_id: str, text: str) -> Book:
+        """With the word of a second person on an order that waits for it."""
+        change = self.change(order_id)
+        said = () if change is None else change.statements
+        kept = (*said[:1], *said[1:][2 - STATEMENTS :], text)
+        return self._with(order_id, {"statements": kept})
+
+    # What came of it
+
+    def entered(self, order_id: str, entered: Entered, now: datetime) -> Book:
+        """With what became of an order.
+
+        Raises:
+            HandrailError: if it cannot have; a mistake of the engine.
+        """
+        change = self.change(order_id)
+        if change is None or entered.stand not in _MOVES[change.stand]:
+            raise HandrailError(f"{order_id}: no move from {change and change.stand}")
+        # While it waits its time runs on from when it began to.
+        again = change.stand is entered.stand
+        values = {
+            "stand": entered.stand,
+            "since": change.since if again else now,
+            "note": entered.why,
+            "proven": entered.proven,
+            "people": entered.people,
+            "judged": max(change.judged, entered.judged),
+            # The ledger has what was signed. Here nobody needs it again, and all of it is carried.
+            "statements": change.statements if again or entered.stand is Stand.WAITING else (),
+        }
+        return self._with(order_id, values)
+
+    def expired(self, now: datetime) -> Book:
+        """With what nobody seconded in time."""
+        book = self
+        for change in self.waiting:
+            if change.since + SECOND_WITHIN <= now:
+                why = f"nobody else said so within {SECOND_WITHIN}"
+                book = book.entered(change.order.id, Entered(stand=Stand.EXPIRED, why=why), now)
+        return book
+
+    def seen(self, picture: Picture) -> tuple[Book, bool]:
+        """With what is in force now; and whether what was stopped may go on."""
+        before = self.picture.stopped if self.picture else frozenset[str]()
+        over = before - picture.stopped
+        book = self.model_copy(update={"picture": picture})
+        for change in self.changes:
+            if change.order.id in over and change.stand is Stand.IN_FORCE:
+                done = Entered(
+                    stand=Stand.DONE, why="lifted", proven=change.proven, people=change.people
+                )
+                book = book.entered(change.order.id, done, picture.at)
+        return book, bool(over)
+
+    def _with(self, order_id: str, values: Mapping[str, Any]) -> Book:
+        changed = tuple(
+            c.model_copy(update=values) if c.order.id == order_id else c for c in self.changes
+        )
+        return self.model_copy(update={"changes": changed})
+
+
+# What people send
+
+
+def change_of(
+    kind: str, agent: str, payloads: Sequence[Payload], now: datetime, new_id: str
+) -> Change:
+    """An order from a signal: its fields, and `proof` where it is signed.
+
+    What need not be said is filled in: a stop that cannot be read stops the whole agent, for
+    a stop must not fail because its reason is misspelt.
+
+    Raises:
+        BadSignal: if it is none, with what to send instead.
+    """
+    defaults = {"id": new_id, "kind": kind, "agent": agent, "at": now.isoformat()}
+    try:
+        body = read(payloads) if payloads else {}
+        proof = _proof(body)
+        order = _order(defaults | ({"by": SOMEBODY} if kind == "stop" else {}) | body, agent)
+    except (BadSignal, NoOrder) as error:
+        if kind != "stop":
+            raise BadSignal(str(error)) from error
+        said = {"by": SOMEBODY, "why": f"what was sent with it cannot be read: {error}"[:1_000]}
+        order, proof = order_of(defaults | said), None
+    text = proof if isinstance(proof, str) else order.model_dump_json()
+    return Change(order=order, statements=(text,), since=now)
+
+
+def second_of(book: Book, payloads: Sequence[Payload], now: datetime) -> tuple[str, str]:
+    """Which order that waits is seconded, and the words of whoever does.
+
+    Raises:
+        BadSignal: if there is none of that id, or nobody says so.
+    """
+    body = read(payloads)
+    change = book.change(str(body.get("id", "")))
+    if change is None or change.stand is not Stand.WAITING:
+        raise BadSignal(f"no order {str(body.get('id'))[:64]!r} waits for a second person")
+    proof = _proof(body)
+    if isinstance(proof, str):
+        return change.order.id, proof
+    said = {"by": body.get("by"), "why": body.get("why", ""), "at": now.isoformat()}
+    try:
+        return change.order.id, order_of(
+            change.order.model_dump(mode="json") | said
+        ).model_dump_json()
+    except NoOrder as error:
+        raise BadSignal(str(error)) from error
+
+
+def _proof(body: dict[str, Any]) -> object:
+    """What signs an order, taken out of it.
+
+    Raises:
+        BadSignal: if it is longer than any: all that is heard is carried along.
+    """
+    proof = body.pop("proof", None)
+    if isinstance(proof, str) and len(proof) > MAX_PROOF:
+        raise BadSignal(f"its proof has {len(proof)} characters; {MAX_PROOF} are the most")
+    return proof
+
+
+def _order(said: Mapping[str, Any], agent: str) -> Order:
+    order = order_of(said)
+    if order.agent not in {agent, FLEET}:
+        raise NoOrder(f"this is the steward of {agent}, not of {order.agent}")
+    return order
+
+
+def what(order: Order) -> str:
+    """An order in words, without who gave it."""
+    if order.kind == "lift":
+        return f"lift {order.lifts}"
+    target = target_of(order).words
+    if order.kind == "stop":
+        return f"stop {target}"
+    share = "" if order.rollout is None else f" {order.rollout / 100:g}%"
+    return f"{order.level}{share} for {target}"

@@ -1,0 +1,480 @@
+"""What people read of a case, in Markdown and in words.
+
+Everything an approver sees is rendered here from the bytes that will be executed. Text
+that an agent or the outside world wrote is shown as a quotation, with every character
+that could disguise it spelt out.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import unicodedata
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import quote
+
+from pydantic import BaseModel, ConfigDict
+
+from handrail.actions import (
+    DIGEST_PREFIX,
+    Aware,
+    Finding,
+    Moved,
+    Receipt,
+    Ruled,
+    Usage,
+    canonical,
+)
+from handrail.oversight.gate import ANSWERS, Asked, Closing, Gate, GateKind, entitled, next_moment
+from handrail.policy.business_hours import after
+from handrail.states import State
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+LOG_SHOWN = 20
+"""Lines of a case's log in the details; the query `case` has them all."""
+
+LARGEST_EVIDENCE = 8_000
+"""Characters of evidence that memo and details show."""
+
+LARGEST_PAGE = 18_000
+"""Bytes of the details; Temporal takes 20,000."""
+
+_QUOTED = 2_000
+_LINE = 500
+_UNUSUAL = re.compile(r"[^\n\t -~]")
+_QUOTABLE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
+_INLINE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~"})
+_LINE_START = re.compile(r"^(\d*)([-+=.)])")
+
+
+class LogLine(BaseModel):
+    """One line of a case's log."""
+
+    model_config = ConfigDict(frozen=True)
+
+    at: Aware
+    text: str
+
+
+class StageView(BaseModel):
+    """One role of a chain: who may rule in it, and until when it is asked if nobody does."""
+
+    model_config = ConfigDict(frozen=True)
+
+    role: str
+    people: tuple[str, ...]
+    deputies: tuple[str, ...] = ()
+    until: Aware
+    asked: bool = False
+
+
+class GivenView(BaseModel):
+    """What somebody said to a gate, without what proves it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    verb: str
+    by: str
+    at: Aware
+    proven: bool = False
+    via: str = ""
+    why: str = ""
+    stands_for: str | None = None
+    to: str | None = None
+
+
+class GateView(BaseModel):
+    """An open question, complete enough to rule on. This is what the memo holds.
+
+    `people`: who may rule now. `stages`: the whole of the chains that still owe an answer.
+    `next`: when time alone next does something to it. `barred`: who may not approve it.
+    `proof`: whether only proven rulings count. `inbox`: where people answer. `before`: what
+    was proposed before somebody amended it.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    gate: str
+    case: str
+    kind: GateKind
+    step: str
+    title: str
+    action: dict[str, Any]
+    digest: str
+    why: str
+    waiting_for: tuple[str, ...]
+    people: tuple[str, ...]
+    opened: Aware
+    deadline: Aware | None
+    then: tuple[str, ...]
+    given: tuple[str, ...] = ()
+    rationale: str = ""
+    confidence: float | None = None
+    evidence: Any = None
+    risk: str = ""
+    policy: str = ""
+    findings: tuple[Finding, ...] = ()
+    proof: str = "unproven"
+    stages: tuple[StageView, ...] = ()
+    rulings: tuple[GivenView, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    barred: tuple[str, ...] = ()
+    requester: str | None = None
+    next: Aware | None = None
+    inbox: str = ""
+    before: dict[str, Any] | None = None
+
+
+class ClosedView(BaseModel):
+    """A question that is over: how, when, by whom."""
+
+    model_config = ConfigDict(frozen=True)
+
+    gate: str
+    step: str
+    title: str
+    digest: str
+    opened: Aware
+    closing: Closing
+    rulings: tuple[GivenView, ...] = ()
+    asked: tuple[Asked, ...] = ()
+    planted: bool = False
+
+
+class CaseView(BaseModel):
+    """Everything about a case: what the query `case` answers."""
+
+    model_config = ConfigDict(frozen=True)
+
+    case: str
+    agent: str
+    title: str
+    state: State
+    since: Aware
+    why: str
+    requester: str | None
+    gates: tuple[GateView, ...]
+    receipts: tuple[Receipt, ...]
+    rulings: tuple[Ruled, ...]
+    moves: tuple[Moved, ...]
+    log: tuple[LogLine, ...]
+    usage: Usage
+    closed: tuple[ClosedView, ...] = ()
+    incidents: tuple[str, ...] = ()
+
+
+def view(gate: Gate, case: str) -> GateView:
+    """What people need to see of an open gate."""
+    asked = gate.question
+    basis = asked.basis
+    return GateView(
+        gate=gate.id,
+        case=case,
+        kind=asked.kind,
+        step=asked.step,
+        title=asked.title,
+        action=asked.action,
+        digest=asked.digest,
+        why=asked.why,
+        waiting_for=gate.waiting_for,
+        people=entitled(gate),
+        opened=gate.opened,
+        deadline=gate.deadline,
+        then=prospect(gate),
+        given=tuple(sorted(gate.agreeing())),
+        rationale=basis.rationale[:_QUOTED] if basis else "",
+        confidence=basis.confidence if basis else None,
+        evidence=_shortened(basis.evidence) if basis else None,
+        risk=asked.risk,
+        policy=asked.policy,
+        findings=asked.findings,
+        proof=asked.terms.proof,
+        stages=_stages(gate),
+        rulings=tuple(_given(r) for r in gate.rulings),
+        asked=gate.asked,
+        barred=tuple(sorted(asked.barred)),
+        requester=asked.requester,
+        next=next_moment(gate),
+        inbox=asked.terms.inbox,
+        before=asked.before,
+    )
+
+
+def closed_view(gate: Gate) -> ClosedView | None:
+    """What people need to know of a question that is over; None while it is open."""
+    if gate.closed is None:
+        return None
+    return ClosedView(
+        gate=gate.id,
+        step=gate.question.step,
+        title=gate.question.title,
+        digest=gate.question.digest,
+        opened=gate.opened,
+        closing=gate.closed,
+        rulings=tuple(_given(r) for r in gate.rulings),
+        asked=gate.asked,
+        planted=gate.question.planted,
+    )
+
+
+def _given(ruled: Ruled) -> GivenView:
+    return GivenView(
+        verb=ruled.verb,
+        by=ruled.by,
+        at=ruled.at,
+        proven=ruled.proven,
+        via=ruled.via,
+        why=ruled.why,
+        stands_for=ruled.stands_for,
+        to=ruled.to,
+    )
+
+
+def _stages(gate: Gate) -> tuple[StageView, ...]:
+    """The stages that are asked or will be, each with its end, in the order of the chains."""
+    found: list[StageView] = []
+    for leg in gate.owing():
+        until = leg.deadline
+        for number, stage in enumerate(leg.ask.stages[leg.stage :]):
+            until = after(until, stage.after, stage.open) if number else until
+            found.append(
+                StageView(
+                    role=stage.role,
+                    people=stage.people,
+                    deputies=stage.deputies,
+                    until=until,
+                    asked=not number,
+                )
+            )
+    return tuple(found)
+
+
+def _shortened(evidence: Any) -> Any:
+    size = len(canonical(evidence))
+    if size <= LARGEST_EVIDENCE:
+        return evidence
+    return {"too large to show here": f"{size} characters; the decide step's result has it all"}
+
+
+def prospect(gate: Gate) -> tuple[str, ...]:
+    """What will happen if nobody answers, in words, with the times."""
+    ends = {
+        GateKind.UNDO: "it is left as is",
+        GateKind.QUESTION: "the question stays unanswered",
+    }
+    end = ends.get(gate.question.kind, "the write is not made")
+    lines: list[str] = []
+    for leg in gate.owing():
+        until = leg.deadline
+        for stage, following in zip(
+            leg.ask.stages[leg.stage :], [*leg.ask.stages[leg.stage + 1 :], None], strict=True
+        ):
+            what = f"it goes to {following.role}" if following else f"it expires: {end}"
+            lines.append(f"if nobody of {stage.role} answers by {moment(until)}, {what}")
+            until = after(until, following.after, following.open) if following else until
+    if any(leg.stopped for leg in gate.owing()):
+        lines.append("the clock stands still until the question is answered, at most so long again")
+    return tuple(lines)
+
+
+def moment(at: datetime) -> str:
+    """A time as people read it, in UTC."""
+    # Not by strftime: that imports a module at each call, which the sandbox makes slow.
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
+
+
+def how_to_answer(gate: GateView) -> dict[str, str]:
+    """For each signal that the gate takes, the exact JSON to send with it."""
+    ruling: dict[str, Any] = {
+        "gate": gate.gate,
+        "digest": gate.digest[:DIGEST_PREFIX],
+        "by": "you@example.com",
+        "why": "",
+    }
+    if gate.kind is GateKind.IN_DOUBT:
+        return {"answer": json.dumps(ruling | {"answer": " | ".join(ANSWERS)})}
+    if gate.kind is GateKind.QUESTION:
+        return {"answer": json.dumps(ruling | {"result": {}}), "reject": json.dumps(ruling)}
+    signals = {"approve": json.dumps(ruling), "reject": json.dumps(ruling)}
+    if gate.kind is GateKind.WRITE:
+        signals["amend"] = json.dumps(ruling | {"action": gate.action})
+    return signals
+
+
+def spelt_out(text: str) -> str:
+    """The text with every invisible or direction-changing character shown as its code."""
+    return _UNUSUAL.sub(_spelt, text)
+
+
+def _spelt(found: re.Match[str]) -> str:
+    character = found[0]
+    hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
+    if not hidden:
+        return character
+    # As JSON spells it, so that what is shown of an action is what is in it.
+    units = character.encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def quoted(text: str) -> str:
+    """Text that somebody else wrote, as a Markdown quotation that it cannot leave."""
+    shown = spelt_out(text[:_QUOTED]) + (" […]" if len(text) > _QUOTED else "")
+    lines = (line.strip() for line in shown.translate(_QUOTABLE).splitlines() or [""])
+    return "\n".join(f"> {_LINE_START.sub(_escaped, line)}" for line in lines)
+
+
+def _escaped(marker: re.Match[str]) -> str:
+    """A marker at the start of a line: of a list, a rule or a heading."""
+    return f"{marker[1]}\\{marker[2]}"
+
+
+def as_code(value: Any) -> str:
+    """A value as indented JSON in a fence that its own text cannot close."""
+    text = spelt_out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def markdown(case: CaseView) -> str:
+    """The page that the Temporal Web UI shows of a case."""
+    lines = [f"### {_headline(case)}", ""]
+    for gate in case.gates:
+        lines += _gate_lines(gate)
+    if case.incidents:
+        lines += ["#### Incidents", "", *(f"- {_inline(what)}" for what in case.incidents), ""]
+    if case.receipts:
+        lines += ["#### Written", ""]
+        lines += [
+            f"- `{r.step}` {r.how} at {moment(r.at)}, key {_code(r.key)}" for r in case.receipts
+        ]
+        lines.append("")
+    lines += ["#### What happened so far", ""]
+    if len(case.log) > LOG_SHOWN:
+        lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
+    lines += [f"- {moment(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]]
+    page = "\n".join(lines)
+    cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
+    return page if len(cut) == len(page) else f"{cut}\n```\n\n(cut short: see the query `case`)"
+
+
+def _headline(case: CaseView) -> str:
+    state = case.state.replace("_", " ")
+    if case.gates:
+        asked = ", ".join(dict.fromkeys(r for gate in case.gates for r in gate.waiting_for))
+        waits = "for" if case.state is State.WAITING else "with an open question for"
+        state = f"{state} {waits} {asked}"
+    return f"{state}{f': {_inline(case.why)}' if case.why else ''}"
+
+
+def _gate_lines(gate: GateView) -> list[str]:
+    asks = {
+        GateKind.WRITE: f"May `{gate.step}` be done?",
+        GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
+        GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
+        GateKind.QUESTION: "The agent asks",
+    }
+    own = gate.kind is GateKind.QUESTION
+    title = quoted(gate.title) if own else _inline(gate.title)
+    lines = [f"#### {asks[gate.kind]}", "", title, "", as_code(gate.action), ""]
+    if gate.before is not None:
+        lines += ["**Amended. Proposed was:**", "", as_code(gate.before), ""]
+    lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
+    lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
+    if gate.given:
+        unproven = "" if gate.proof == "required" else " (unproven)"
+        lines += [f"**Agreed so far{unproven}:** {_names(gate.given)}", ""]
+    if gate.barred:
+        lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
+    lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
+    if gate.rationale:
+        sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
+        lines += [f"**What the agent says{sure}:**", "", quoted(gate.rationale), ""]
+    if gate.evidence is not None:
+        lines += ["**Evidence:**", "", as_code(gate.evidence), "", *_outside(gate.evidence)]
+    for asked in gate.asked:
+        lines += [f"**{_inline(asked.by)} asks {_inline(asked.to)}:**", "", quoted(asked.text), ""]
+        if asked.answer is not None:
+            lines += [f"**{_inline(asked.to)} answers:**", "", quoted(asked.answer), ""]
+    return lines + _answer_lines(gate)
+
+
+def _outside(evidence: Any) -> list[str]:
+    """What somebody outside wrote of the evidence, as quotations."""
+    fields = cast("dict[str, Any]", evidence) if isinstance(evidence, dict) else {}
+    lines: list[str] = []
+    for name, each in fields.items():
+        match each:
+            case {"untrusted": str(text)}:
+                who = f"**{_inline(name)}, written by somebody outside:**"
+                lines += [who, "", quoted(text), ""]
+            case _:
+                pass
+    return lines
+
+
+def _names(names: Iterable[str]) -> str:
+    """People and roles. Who asked for a case is whatever its starter said."""
+    return ", ".join(map(_inline, names))
+
+
+def _answer_lines(gate: GateView) -> list[str]:
+    # Part of a case's id came with its event.
+    case = quote(gate.case, safe=":").replace("_", "%5F").replace("~", "%7E")
+    page = f"{gate.inbox}/gates/{case}/{gate.gate}"
+    lines = [f"**To answer:** {page}", ""] if gate.inbox else []
+    if gate.proof == "required":
+        why = "Only proven rulings count: a signal that is sent from this page is refused."
+        return [*lines, why, "", f"In a shell, with a key of your own: `{_shell(gate)}`", ""]
+    return lines + _signal_lines(gate)
+
+
+def _signal_lines(gate: GateView) -> list[str]:
+    lines = [
+        (
+            "**To answer:** press *More Actions*, *Send a Signal*, choose the signal, "
+            "and paste its JSON with your own address in `by`:"
+        ),
+        "",
+    ]
+    signals: dict[str, list[str]] = {}
+    for signal, ruling in how_to_answer(gate).items():
+        signals.setdefault(ruling, []).append(f"`{signal}`")
+    for ruling, names in signals.items():
+        lines += [f"{' or '.join(names)}:", "", as_code(json.loads(ruling)), ""]
+    return [*lines, f"Or in a shell: `{_shell(gate)}`", ""]
+
+
+def _shell(gate: GateView) -> str:
+    said = {
+        GateKind.IN_DOUBT: f"answer {gate.gate} happened",
+        GateKind.QUESTION: f"answer {gate.gate} 'JSON'",
+    }.get(gate.kind, f"approve {gate.gate}")
+    return f"handrail {said} --digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
+
+
+def _code(text: str) -> str:
+    """Text in a code span that it cannot close."""
+    ticks = "`"
+    shown = spelt_out(text[:_LINE]).replace("\n", " ")
+    while ticks in shown:
+        ticks += "`"
+    return f"{ticks} {shown} {ticks}" if len(ticks) > 1 else f"`{shown}`"
+
+
+def _inline(text: str) -> str:
+    return spelt_out(text[:_LINE]).replace("\n", " ").translate(_INLINE)
+
+
+def seconds_in_states(moves: Iterable[Moved], until: datetime) -> dict[State, float]:
+    """How many seconds a case spent in each state, from its moves."""
+    spent: dict[State, float] = {}
+    all_moves = list(moves)
+    ends = [m.at for m in all_moves[1:]] + [until]
+    for move, end in zip(all_moves, ends, strict=True):
+        spent[move.state] = spent.get(move.state, 0.0) + (end - move.at).total_seconds()
+    return spent

@@ -1,0 +1,131 @@
+"""A policy in words: every key in force, for those who answer for it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from handrail.actions import Level
+from handrail.policy.file import ActionDoc, FileDoc, RoleDoc, read
+from handrail.policy.values import written
+from handrail.policy.yaml import Faults
+
+if TYPE_CHECKING:
+    from handrail.policy.policy import Policy, Setting
+
+_LEVELS = {
+    Level.STOP: "nothing is written",
+    Level.PILOT: "what it would do is recorded, and nothing is written",
+    Level.HUMAN_LED: "the agent drafts, a human decides each",
+    Level.SUPERVISED: "a human approves each",
+    Level.FULL: "it runs alone unless a rule holds it",
+}
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading, and lines of a name and what is said of it."""
+
+    title: str
+    lines: tuple[tuple[str, str], ...]
+
+
+def described(policy: Policy, settings: Mapping[str, Setting]) -> list[Section]:
+    """Every key in force. `settings`: what each write's autonomy comes to now."""
+    doc = read(policy.text, Faults(policy.label))
+    assert doc is not None  # noqa: S101  # it was judged before
+    writes = [
+        Section(step, tuple(_action(policy, step, action, settings[step])))
+        for step, action in doc.actions.items()
+    ]
+    roles = [Section(f"role {name}", tuple(_role(role))) for name, role in doc.roles.items()]
+    return [Section(policy.agent, tuple(_whole(policy, doc))), *writes, *roles]
+
+
+def _whole(policy: Policy, doc: FileDoc) -> Iterator[tuple[str, str]]:
+    yield "owner", policy.owner
+    yield "proof", f"rulings count {_PROOF[policy.proof]}"
+    yield "amendments", f"who wrote one {doc.drafter} it"
+    if doc.planted:
+        yield "planted", f"in {percent(doc.planted)} of the cases people are asked about a bad one"
+    for risk, level in doc.caps.model_dump().items():
+        if level:
+            yield "cap", f"writes of {risk} risk are at most {level}"
+    two = sorted(level.value for level in policy.control.two)
+    also = f"; {' and '.join(two)} takes two of them" if two else ""
+    yield "control", f"{', '.join(policy.control.people)} may raise its autonomy{also}"
+    for name, caps in doc.limits.items():
+        yield "limit", f"{name}: {'; '.join(cap.text for cap in caps)}, over all its writes"
+    for budget in policy.budgets:
+        yield "budget", f"{budget.kind}: {budget.text}"
+    for breaker in policy.breakers:
+        yield "breaker", f"after {breaker.text} its autonomy goes down to {breaker.then.value}"
+    for step, said in doc.notify.items():
+        yield "notify", f"{step} {'may' if said.allow else 'may not'} go out"
+
+
+_PROOF = {
+    "required": "with proof only",
+    "unproven": "without proof too",
+    None: "as the settings of the worker say",
+}
+
+
+def _action(
+    policy: Policy, step: str, doc: ActionDoc, setting: Setting
+) -> Iterator[tuple[str, str]]:
+    yield "autonomy", f"{setting}: {_LEVELS[setting.level]} ({setting.label})"
+    yield "risk", policy.risk(step)
+    if doc.irreversible:
+        yield "irreversible", doc.irreversible
+    for only in doc.only:
+        yield "only", f"{only.when} ({only.why})"
+    for refuse in doc.refuse:
+        yield "refuse", f"{refuse.when} ({refuse.why})"
+    for hold in doc.hold:
+        asked = " and ".join(hold.roles) or policy.role_for(step)
+        yield "hold", f"{hold.when} ({hold.why}): asks {asked}"
+    yield "asks", policy.role_for(step)
+    for limit in policy.limits(step):
+        if not limit.whole:
+            yield "limit", limit.text
+    yield from _watched(policy, step, doc)
+
+
+def _watched(policy: Policy, step: str, doc: ActionDoc) -> Iterator[tuple[str, str]]:
+    if doc.duplicates:
+        same, within = ", ".join(doc.duplicates.same), written(doc.duplicates.within)
+        yield "duplicates", f"held when {same} are the same within {within}"
+    if doc.normal:
+        watched = ", ".join(f"{kind} {field}".strip() for kind, field in doc.normal.watch)
+        yield "normal", f"{watched}: learned from {doc.normal.learn} on, odd beyond {doc.normal.z}"
+    review = policy.review(step)
+    if review:
+        shares = f"{percent(review.random)} by chance, {percent(review.unusual)} of the unusual"
+        yield "review", f"{shares}, by {review.role}"
+    wrong = "an incident, and the case is rolled back"
+    yield "mismatch", "an incident" if policy.mismatch(step) == "incident" else wrong
+
+
+def _role(doc: RoleDoc) -> Iterator[tuple[str, str]]:
+    yield "people", f"{', '.join(doc.people)}; {doc.quorum} of them"
+    if doc.up_to:
+        yield "up to", doc.up_to
+    if doc.deputies:
+        yield "deputies", ", ".join(doc.deputies)
+    if doc.accept:
+        yield "accept", f"by {' or '.join(doc.accept)} only"
+    if doc.hours:
+        yield "hours", f"in {doc.hours.zone}"
+    yield "approval", f"good for {written(doc.lasts)}"
+    if doc.remind:
+        yield "reminded", f"after {written(doc.remind)}"
+    then = f"escalates to {doc.deadline.to}" if doc.deadline.to else "is refused"
+    yield "deadline", f"{written(doc.deadline.after)}, then it {then}"
+
+
+def percent(share: int) -> str:
+    """A share of 10,000 in words."""
+    return f"{Decimal(share) / 100:f}%"

@@ -1,0 +1,1 @@
+"""Runtime: the processes: fleet, worker, settings, embedded Temporal server, logs, telemetry."""

@@ -1,0 +1,366 @@
+"""What `handrail dev` and `handrail demo` run, and how it is kept alive.
+
+Everything is a process of its own: the Temporal server, the worker, a demo's outside
+systems. Each is started again when it dies, by `kill -9` too, and all of them die with the
+process that looks after them, so that a second start finds its ports free.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import shutil
+import signal
+import sys
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Generator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import IO
+
+import structlog
+
+from handrail.actions import Event
+from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.runtime.settings import Settings
+from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
+from handrail.states import State
+
+__all__ = ["CaseRow", "Child", "ChildFailed", "Demo", "Site", "System", "running"]
+
+READY = "worker is ready"
+"""How the line on stdout begins with which a worker says so."""
+
+INBOX_READY = "inbox is ready"
+"""The same of the inbox."""
+
+PATIENCE = timedelta(seconds=60)
+"""How long a process may take until it is ready for the first time."""
+
+GRACE = timedelta(seconds=10)
+"""How long a process may take to end before it is killed. Writes are made once all the same."""
+
+PAUSE = timedelta(milliseconds=200)
+"""Before a process that died is started again; doubled while it goes on dying."""
+
+PAUSE_MOST = timedelta(seconds=5)
+
+STEADY = timedelta(seconds=10)
+"""A process that lived so long is taken for well when it dies."""
+
+_TAIL = 12
+
+log = structlog.get_logger("handrail.dev")
+
+
+@dataclass(frozen=True)
+class System:
+    """An outside system that a demo runs as a process of its own.
+
+    In `argv`, `{home}` is replaced by the home directory and `{python}` by this Python.
+    `ready`: how the line on its standard output begins that says it is ready.
+    """
+
+    name: str
+    argv: tuple[str, ...]
+    ready: str
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case as a list shows it. `receipts` counts the writes that were proven to happen."""
+
+    case: str
+    state: State
+    why: str = ""
+    waiting_for: tuple[str, ...] = ()
+    receipts: int = 0
+    started: datetime | None = None
+    closed: datetime | None = None
+    deadline: datetime | None = None
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What a project shows with `handrail demo`.
+
+    `events` yields the events of `agent`, the same ones in every run, at the pace at which
+    they shall begin; it gets the home directory. `report` turns the cases into rows of
+    label and value: what came out.
+    """
+
+    agent: str
+    systems: tuple[System, ...]
+    events: Callable[[Path], AsyncIterator[Event]]
+    report: Callable[[Path, Sequence[CaseRow]], Awaitable[list[tuple[str, str]]]]
+
+
+class ChildFailed(HandrailError):
+    """A process died before it was ready for the first time. `code`: its exit code."""
+
+    def __init__(self, name: str, code: int | None, tail: str) -> None:
+        self.name = name
+        self.code = code
+        how = "was not ready in time" if code is None else f"ended at its start, with code {code}"
+        super().__init__(f"{name} {how}{f'. It said:{chr(10)}{tail}' if tail else ''}")
+
+
+class Child:
+    """A process that is started again whenever it dies.
+
+    Its standard output is read to its end always; its errors go to the file `log`, of
+    bounded size, or where ours go when that is None.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        ready: str,
+        env: Mapping[str, str] | None = None,
+        log: Path | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        self.starts = 0
+        self._argv = _with_program(name, argv)
+        self._ready = ready
+        self._env = env
+        self._process: asyncio.subprocess.Process | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self._is_ready = asyncio.Event()
+
+    @property
+    def pid(self) -> int | None:
+        """The process id, or None while it does not run."""
+        process = self._process
+        return None if process is None or process.returncode is not None else process.pid
+
+    async def start(self, patience: timedelta = PATIENCE) -> None:
+        """Start the process and return when it is ready.
+
+        Raises:
+            ChildFailed: if it ends before, or is not ready within `patience`.
+        """
+        process = await self._spawn()
+        ready = asyncio.ensure_future(self._is_ready.wait())
+        ended = asyncio.ensure_future(process.wait())
+        timeout = patience.total_seconds()
+        try:
+            await asyncio.wait({ready, ended}, timeout=timeout, return_when="FIRST_COMPLETED")
+        finally:
+            ready.cancel()
+            ended.cancel()
+        # Killed from outside, it is only started again; what ends by itself says why.
+        if not self._is_ready.is_set() and (process.returncode or 0) >= 0:
+            await self.stop()
+            raise ChildFailed(self.name, process.returncode, self._tail())
+
+    async def supervise(self) -> None:
+        """Start the process again whenever it dies, until cancelled."""
+        pause = PAUSE
+        while self._process is not None:
+            began = asyncio.get_running_loop().time()
+            code = await self._process.wait()
+            if asyncio.get_running_loop().time() - began > STEADY.total_seconds():
+                pause = PAUSE
+            log.warning("died, starting it again", what=self.name, code=code, log=self._where())
+            await asyncio.sleep(pause.total_seconds())
+            pause = min(pause * 2, PAUSE_MOST)
+            try:
+                await self._spawn()
+            except OSError as error:
+                log.warning("could not be started", what=self.name, error=str(error))
+
+    async def stop(self, grace: timedelta = GRACE) -> None:
+        """Ask the process to end, and kill it after `grace`."""
+        process = self._process
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError, TimeoutError):
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(process.wait(), grace.total_seconds())
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        self._is_ready.clear()
+        with self._errors() as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *dying_with_us(self._argv),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
+                env=self._env,
+                # Ctrl-C is for us: we end the others in the right order.
+                start_new_session=True,
+            )
+        self.starts += 1
+        self._reading = asyncio.get_running_loop().create_task(self._read(self._process))
+        return self._process
+
+    async def _read(self, process: asyncio.subprocess.Process) -> None:
+        assert process.stdout is not None  # noqa: S101  # it was asked for
+        while line := await _line(process.stdout):
+            if line.decode(errors="replace").startswith(self._ready):
+                self._is_ready.set()
+
+    @contextlib.contextmanager
+    def _errors(self) -> Generator[IO[bytes] | None]:
+        if self.log is None:
+            yield None
+            return
+        bound_log(self.log)
+        with self.log.open("ab") as file:
+            yield file
+
+    def _where(self) -> str:
+        return str(self.log) if self.log is not None else "stderr"
+
+    def _tail(self) -> str:
+        if self.log is None or not self.log.exists():
+            return ""
+        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        return "\n".join(f"  {line[:400]}" for line in lines[-_TAIL:])
+
+
+@dataclass(frozen=True)
+class Site:
+    """Everything that runs on this machine. `inbox` is None where it is not installed."""
+
+    server: EmbeddedServer
+    worker: Child
+    systems: Sequence[Child]
+    inbox: Child | None = None
+
+
+@contextlib.asynccontextmanager
+async def running(
+    settings: Settings,
+    systems: Sequence[System] = (),
+    *,
+    quiet: bool = False,
+    policies: Iterable[Path] = (),
+) -> AsyncGenerator[Site]:
+    """Run the server, the worker, the inbox and `systems`, each kept alive; ends all on exit.
+
+    `quiet`: worker and inbox log to files of the home directory and not to stderr.
+    `policies`: those of the agents, from which the inbox reads who may sign in.
+
+    Raises:
+        ConfigurationError: if the server or a program cannot be run here.
+        ServerUnavailable: if the server does not come up.
+        ChildFailed: if a process ends before it was ready for the first time.
+    """
+    home = settings.home.absolute()
+    server = EmbeddedServer(home, port=settings.temporal_port, ui_port=settings.ui_port)
+    async with server, contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(_watched(server.supervise))
+        env = _environment(home, server, inbox_url(settings))
+        outside = [_system(system, home, env) for system in systems]
+        worker = _ours("worker", READY, env, home if quiet else None)
+        inbox = None
+        if has_inbox():
+            inbox = _ours(
+                "inbox", INBOX_READY, _of_inbox(env, policies), home if quiet else None, "serve"
+            )
+        for child in (*outside, worker, *([inbox] if inbox else [])):
+            stack.push_async_callback(child.stop)
+            await child.start()
+            await stack.enter_async_context(_watched(child.supervise))
+        yield Site(server, worker, outside, inbox)
+
+
+def has_inbox() -> bool:
+    """Whether what the inbox needs is installed."""
+    return all(importlib.util.find_spec(name) for name in ("authlib", "jinja2", "slack_sdk"))
+
+
+def inbox_url(settings: Settings) -> str:
+    """Where people find the inbox of this machine; empty where it is not installed."""
+    if not has_inbox():
+        return ""
+    return settings.inbox_url or f"http://localhost:{settings.inbox_port}"
+
+
+def _of_inbox(env: Mapping[str, str], policies: Iterable[Path]) -> dict[str, str]:
+    """Whoever is on this machine may sign in, unless another way is set up."""
+    folders = {str(path.absolute().parent) for path in policies}
+    if len(folders) == 1 and not env.get("HANDRAIL_INBOX_POLICIES"):
+        env = {**env, "HANDRAIL_INBOX_POLICIES": folders.pop()}
+    ways = ("HANDRAIL_INBOX_DEV", "HANDRAIL_OIDC_ISSUER", "HANDRAIL_SMTP_URL")
+    said = any(env.get(name) for name in ways)
+    return {**env} if said else {**env, "HANDRAIL_INBOX_DEV": "1"}
+
+
+def _ours(name: str, ready: str, env: Mapping[str, str], logs: Path | None, *more: str) -> Child:
+    """A process of this very program."""
+    argv = [sys.executable, "-m", "handrail", name, *more]
+    log = logs / f"{name}.log" if logs else None
+    return Child(f"the {name}", argv, ready=ready, env=env, log=log)
+
+
+@contextlib.asynccontextmanager
+async def _watched(supervise: Callable[[], Awaitable[None]]) -> AsyncGenerator[None]:
+    watching = asyncio.ensure_future(supervise())
+    try:
+        yield
+    finally:
+        watching.cancel()
+        await asyncio.wait([watching])
+
+
+def _system(system: System, home: Path, env: Mapping[str, str]) -> Child:
+    known = {"{home}": str(home), "{python}": sys.executable}
+    argv = list(system.argv)
+    for name, value in known.items():
+        argv = [part.replace(name, value) for part in argv]
+    return Child(system.name, argv, ready=system.ready, env=env, log=home / f"{system.name}.log")
+
+
+def _environment(home: Path, server: EmbeddedServer, inbox: str) -> dict[str, str]:
+    """Ours, with this server instead of whatever TEMPORAL_* or a profile file names."""
+    profile = home / "temporal.toml"
+    profile.touch()
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
+    return kept | {
+        # One machine, one person: whoever may write to it could sign as anybody, too.
+        "HANDRAIL_PROOF": kept.get("HANDRAIL_PROOF") or "unproven",
+        "HANDRAIL_INBOX_URL": inbox,
+        "TEMPORAL_ADDRESS": server.address,
+        "TEMPORAL_NAMESPACE": server.namespace,
+        "TEMPORAL_CONFIG_FILE": str(profile),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _with_program(name: str, argv: Sequence[str]) -> list[str]:
+    program = shutil.which(argv[0]) if argv else None
+    if program is None:
+        raise ConfigurationError(f"{name} cannot be run: no program {' '.join(argv[:1]) or '?'}")
+    return [program, *argv[1:]]
+
+
+async def _line(stream: asyncio.StreamReader) -> bytes:
+    """One line, or a part of one that is too long to be a line."""
+    try:
+        return await stream.readuntil()
+    except asyncio.IncompleteReadError as end:
+        return end.partial
+    except asyncio.LimitOverrunError as long:
+        return await stream.readexactly(long.consumed)

@@ -1,0 +1,520 @@
+"""Fleet: which agents a worker process runs, and the Temporal plugin they run with."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import inspect
+import os
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from importlib.metadata import version
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast, get_type_hints
+
+from pydantic import BaseModel, ValidationError
+from temporalio import workflow
+from temporalio.client import Client, WorkflowHistory
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    VersioningBehavior,
+    WorkerDeploymentVersion,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.converter import DataConverter
+from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.plugin import SimplePlugin
+from temporalio.worker import (
+    HandleSignalInput,
+    Interceptor,
+    Replayer,
+    UnsandboxedWorkflowRunner,
+    Worker,
+    WorkerDeploymentConfig,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowRunner,
+)
+from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
+from typing_extensions import override
+
+from handrail.actions import Action, Event
+from handrail.agent.secrets import faults
+from handrail.agent.steps import Decide, Notify, Step, Write
+from handrail.agent.visibility import AGENT, STATE
+from handrail.agent.workflow import SIGNALS, AgentWorkflow
+from handrail.exceptions import CaseError, ConfigurationError, PolicyError
+from handrail.guardrails.data_checks import Check
+from handrail.guardrails.door import Door
+from handrail.ledger import Ledger
+from handrail.oversight.keys import Trust
+from handrail.oversight.orders import RESERVED
+from handrail.policy import AgentShape, PolicyFile, WriteShape, load
+from handrail.runtime.failures import ShortFailures
+from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.scrubbing import Scrubbing
+from handrail.runtime.steward.activities import Stewarding
+from handrail.runtime.steward.workflow import SIGNALS as STEWARD_SIGNALS
+from handrail.runtime.steward.workflow import WORKFLOW as STEWARD
+from handrail.runtime.steward.workflow import Steward, VersionedSteward
+from handrail.states import State
+
+STICKY = timedelta(seconds=3)
+"""How long a task waits for the worker that has the case in memory before another gets it."""
+
+GRACE = timedelta(seconds=45)
+"""How long activities may go on after SIGTERM. Longer than a write's default timeout."""
+
+TASK_TIMEOUT = timedelta(seconds=4)
+"""How long a workflow task may take before its worker is taken for dead.
+
+A case whose worker dies in a read, a decision or a notification stands still for exactly
+this long: of all settings it limits recovery. A cold case must be replayed within it.
+"""
+
+LONGEST_KEY = 200
+"""Characters of the longest key of an event."""
+
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no id may hold: not every database, terminal or URL takes it."""
+
+
+class Agent:
+    """One agent: its workflow, its steps, its policy and its data checks, under one name."""
+
+    def __init__(
+        self,
+        name: str,
+        workflow: type[AgentWorkflow],
+        *,
+        steps: ModuleType | Iterable[Step[..., Any]],
+        policy: Path | str,
+        checks: ModuleType | Iterable[Check[Any]] = (),
+    ) -> None:
+        """Put an agent together. `steps` and `checks` may be the modules that define them.
+
+        Raises:
+            ConfigurationError: if the parts do not fit, with what to do.
+        """
+        if not name or ":" in name or len(name) > 100:  # noqa: PLR2004
+            raise ConfigurationError(f"{name!r} cannot name an agent: use a short word without `:`")
+        if name in RESERVED or "/" in name:
+            raise ConfigurationError(
+                f"{name!r} cannot name an agent: {', '.join(RESERVED)} mean something else, and "
+                "`/` stands between an agent and its write; choose another word"
+            )
+        self.name = name
+        self.workflow = workflow
+        self.event = _event_of(name, workflow)
+        self.steps = _with_undos(_members(steps, Step), name)
+        self.checks = _members(checks, Check)
+        self.policy = Path(policy)
+        self.shape = _shape(name, self.steps)
+        self.modules = _outside(
+            workflow,
+            [step.fn.__module__ for step in self.steps]
+            + [check.fn.__module__ for check in self.checks]
+            + [self.event.__module__],
+        )
+
+    def faults(self) -> list[str]:
+        """Every fault of the agent's policy, and secrets that its steps lack, each with its fix."""
+        lacking = [fault for step in self.steps for fault in faults(step.name, step.secrets)]
+        try:
+            load(self.policy, self.shape)
+        except PolicyError as error:
+            return [*error.faults, *lacking]
+        return lacking
+
+    def notes(self) -> list[str]:
+        """What of the policy is worth reading, and no fault.
+
+        Raises:
+            PolicyError: if the policy has faults.
+        """
+        return list(load(self.policy, self.shape).notes)
+
+    def parse_event(self, text: str | bytes) -> Event:
+        """An event from its JSON.
+
+        Raises:
+            CaseError: if it does not validate, with every field that is wrong.
+        """
+        try:
+            return self.event.model_validate_json(text)
+        except ValidationError as error:
+            wrong = "\n".join(
+                f"  {'.'.join(str(p) for p in e['loc']) or '(the whole)'}: {e['msg']}"
+                for e in error.errors(include_url=False)
+            )
+            fields = ", ".join(self.event.model_fields)
+            raise CaseError(
+                f"this is no {self.event.__name__}:\n{wrong}\nfix: it has the fields {fields}"
+            ) from error
+
+
+@dataclass(frozen=True)
+class Started:
+    """A case that was started. `duplicate`: it was there already, and nothing was begun."""
+
+    case: str
+    duplicate: bool
+
+
+class Fleet:
+    """The agents that a worker process runs."""
+
+    def __init__(self, *agents: Agent, passthrough: Sequence[str] = ()) -> None:
+        """Name the agents. `passthrough`: more modules to import once, outside the sandbox.
+
+        Raises:
+            ConfigurationError: if there is none, or two have one name.
+        """
+        if not agents:
+            raise ConfigurationError("a fleet needs at least one Agent")
+        self.agents: Mapping[str, Agent] = {agent.name: agent for agent in agents}
+        if len(self.agents) != len(agents):
+            raise ConfigurationError("two agents of this fleet have the same name; rename one")
+        self._passthrough = tuple(passthrough)
+
+    def agent(self, name: str) -> Agent:
+        """The agent of that name.
+
+        Raises:
+            CaseError: if there is none.
+        """
+        if name not in self.agents:
+            raise CaseError(f"no agent `{name}`; there are: {', '.join(self.agents)}")
+        return self.agents[name]
+
+    def plugin(self, payload_dir: Path, *, sandbox: bool = True) -> SimplePlugin:
+        """The Temporal plugin for clients, workers and replayers of this fleet.
+
+        `payload_dir`: where payloads too large for a history are kept. Without the
+        `sandbox` a case costs half the CPU, and a workflow that is not deterministic is
+        found out later: turn it off only where the tests run with it.
+        """
+        modules = {"handrail", *self._passthrough}
+        for agent in self.agents.values():
+            modules |= agent.modules
+
+        def converter(_: DataConverter | None) -> DataConverter:
+            return dataclasses.replace(
+                pydantic_data_converter,
+                failure_converter_class=ShortFailures,
+                payload_codec=ClaimCheck(payload_dir),
+            )
+
+        def runner(given: WorkflowRunner | None) -> WorkflowRunner:
+            if not sandbox:
+                return UnsandboxedWorkflowRunner()
+            if given is not None and not isinstance(given, SandboxedWorkflowRunner):
+                return given
+            # Models and steps are imported once, not for every case: 10 ms instead of 158.
+            known = SandboxRestrictions.default.with_passthrough_modules(*sorted(modules))
+            return ContextFreeSandbox(restrictions=known)
+
+        return SimplePlugin(
+            "handrail",
+            data_converter=converter,
+            interceptors=[Guarding(), Scrubbing()],
+            workflow_runner=runner,
+            # Only what comes from bad input: the case fails, instead of trying for ever.
+            workflow_failure_exception_types=[ValidationError],
+        )
+
+    def workers(
+        self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
+    ) -> list[Worker]:
+        """One Temporal worker for each agent, on the task queue of its name.
+
+        `client` must have been connected with this fleet's `plugin`. `trust`: whose rulings
+        are proven; without it every ruling needs a proof and nobody can give one. `options`
+        go to Temporal's `Worker`.
+        """
+        trusted = trust or Trust()
+        return [
+            self._worker(client, agent, ledger, trusted, options) for agent in self.agents.values()
+        ]
+
+    def _worker(  # the parts of one worker
+        self,
+        client: Client,
+        agent: Agent,
+        ledger: Ledger,
+        trust: Trust,
+        options: Mapping[str, Any],
+    ) -> Worker:
+        policy = PolicyFile(agent.policy, agent.shape)
+        others = [each for each in self.agents.values() if each is not agent]
+        steward = Stewarding(
+            agent=agent.name,
+            shape=agent.shape,
+            policy=policy,
+            ledger=ledger,
+            trust=trust,
+            others=[PolicyFile(each.policy, each.shape) for each in others],
+        )
+        door = Door(
+            agent=agent.name,
+            shape=agent.shape,
+            steps=agent.steps,
+            policy=policy,
+            ledger=ledger,
+            checks=agent.checks,
+            trust=trust,
+        )
+        settings: dict[str, Any] = {
+            "sticky_queue_schedule_to_start_timeout": STICKY,
+            "graceful_shutdown_timeout": GRACE,
+            **build(),
+        }
+        return Worker(
+            client,
+            task_queue=agent.name,
+            workflows=[agent.workflow, Steward if deployment() is None else VersionedSteward],
+            activities=[*door.activities(), *steward.activities()],
+            **(settings | dict(options)),
+        )
+
+    @contextlib.asynccontextmanager
+    async def running(
+        self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
+    ) -> AsyncGenerator[None]:
+        """Run all workers of the fleet in this context, as `workers` makes them."""
+        async with contextlib.AsyncExitStack() as stack:
+            for worker in self.workers(client, ledger, trust=trust, **options):
+                await stack.enter_async_context(worker)
+            yield
+
+    async def start(
+        self,
+        client: Client,
+        agent: str,
+        event: Event,
+        *,
+        requested_by: str | None = None,
+        ledger: Ledger | None = None,
+    ) -> Started:
+        """Start the case of an event. The same event again is the same case.
+
+        `requested_by`: who asked for it, and so may not approve it. `ledger`: is asked
+        whether the case is one that Temporal has forgotten.
+
+        Raises:
+            CaseError: if there is no such agent, or the event is not one of its events.
+        """
+        named = self.agent(agent)
+        if not isinstance(event, named.event):
+            raise CaseError(
+                f"{agent} is started by {named.event.__name__}, not by {type(event).__name__}"
+            )
+        case = case_id(agent, event)
+        if ledger is not None and await ledger.effects(case):
+            return Started(case, duplicate=True)
+        try:
+            await client.start_workflow(
+                named.workflow.run,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]  # every agent has one: _event_of looked
+                event,
+                id=case,
+                task_queue=agent,
+                task_timeout=TASK_TIMEOUT,
+                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+                static_summary=f"{agent}: {event.key}",
+                static_details=inspect.getdoc(named.workflow) or "",
+                memo={"requested_by": requested_by} if requested_by else None,
+                search_attributes=TypedSearchAttributes(
+                    [
+                        SearchAttributePair(AGENT, agent),
+                        SearchAttributePair(STATE, State.WORKING.value),
+                    ]
+                ),
+            )
+        except WorkflowAlreadyStartedError:
+            return Started(case, duplicate=True)
+        return Started(case, duplicate=False)
+
+    async def misfits(
+        self, client: Client, payload_dir: Path, *, most: int = 200
+    ) -> list[tuple[str, str]]:
+        """Open cases that this code cannot go on with, and why: it does not replay them.
+
+        At most `most` cases of each agent are looked at, the latest first. Cases that
+        are pinned to another version of the worker are none of this one's business.
+        """
+        found: list[tuple[str, str]] = []
+        if deployment() is not None:
+            return found
+        for agent in self.agents.values():
+            query = (
+                f"TaskQueue = '{agent.name}' AND ExecutionStatus = 'Running' "
+                f"AND WorkflowType != '{STEWARD}'"
+            )
+            replayer = Replayer(workflows=[agent.workflow], plugins=[self.plugin(payload_dir)])
+            async for open_case in client.list_workflows(query, limit=most):
+                handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)
+                history = await handle.fetch_history()
+                fault = await _replay(replayer, history)
+                if fault is not None:
+                    found.append((open_case.id, fault))
+        return found
+
+
+def case_id(agent: str, event: Event) -> str:
+    """The id of the case of an event: `agent:key`.
+
+    Raises:
+        CaseError: if the event's key cannot be part of an id.
+    """
+    key: Any = event.key
+    whole = isinstance(key, str) and key.strip() and len(key) <= LONGEST_KEY
+    if not whole or _NO_TEXT.search(key):
+        raise CaseError(
+            f"{type(event).__name__}.key must be 1 to {LONGEST_KEY} characters that can be read, "
+            f"not {key!r}"
+        )
+    return f"{agent}:{key}"
+
+
+def deployment() -> WorkerDeploymentConfig | None:
+    """Worker versioning, where Temporal's deployment variables are set: cases are pinned."""
+    name = os.environ.get("TEMPORAL_DEPLOYMENT_NAME")
+    build = os.environ.get("TEMPORAL_WORKER_BUILD_ID")
+    if not name or not build:
+        return None
+    return WorkerDeploymentConfig(
+        version=WorkerDeploymentVersion(deployment_name=name, build_id=build),
+        use_worker_versioning=True,
+        default_versioning_behavior=VersioningBehavior.PINNED,
+    )
+
+
+def build() -> dict[str, Any]:
+    """How a worker's code is called, as options of Temporal's `Worker`.
+
+    Left out, Temporal reads and hashes every imported module at each start: up to two
+    seconds in which an interrupted case waits.
+    """
+    versioned = deployment()
+    if versioned is not None:
+        return {"deployment_config": versioned}
+    return {"build_id": f"handrail-{version('handrail')}"}
+
+
+async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    return None if result.replay_failure is None else str(result.replay_failure)
+
+
+# Signals that would not even reach a handler
+
+
+class Guarding(Interceptor):
+    """Keeps signals with a wrong number of values from wedging a case."""
+
+    @override
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # Temporal's name
+    ) -> type[WorkflowInboundInterceptor]:
+        """The interceptor of each workflow."""
+        del input
+        return _GuardedInbound
+
+
+class _GuardedInbound(WorkflowInboundInterceptor):
+    @override
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        instance = workflow.instance()
+        if isinstance(instance, AgentWorkflow | Steward) and len(input.args) > 1:
+            # A dynamic handler takes the name and all values; a named one takes one value.
+            names = SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
+            named = input.signal in names
+            input.args = input.args[:1] if named else input.args
+        await super().handle_signal(input)
+
+
+# How an agent is put together
+
+
+def _event_of(name: str, kind: type[AgentWorkflow]) -> type[Event]:
+    if not (isinstance(kind, type) and issubclass(kind, AgentWorkflow)):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise ConfigurationError(f"{name}: {kind} must be a subclass of AgentWorkflow")
+    if not hasattr(kind, "__temporal_workflow_definition"):
+        raise ConfigurationError(f"{name}: decorate {kind.__name__} with @workflow.defn")
+    run = next(m for m in vars(kind).values() if hasattr(m, "__temporal_workflow_run"))
+    parameters = list(inspect.signature(run).parameters)[1:]
+    hints = get_type_hints(run)
+    event = hints.get(parameters[0]) if len(parameters) == 1 else None
+    if not (isinstance(event, type) and issubclass(event, Event)):
+        raise ConfigurationError(
+            f"{name}: {kind.__name__}.run must take exactly one event, a subclass of handrail.Event"
+        )
+    return event
+
+
+def _members(given: ModuleType | Iterable[Any], kind: type[Any]) -> tuple[Any, ...]:
+    values: Iterable[Any] = vars(given).values() if isinstance(given, ModuleType) else given
+    return tuple(dict.fromkeys(v for v in values if isinstance(v, kind)))
+
+
+def _outside(kind: type[AgentWorkflow], modules: Iterable[str]) -> set[str]:
+    """What is imported once, outside the sandbox: whole packages, but never the workflow's."""
+    own = kind.__module__.partition(".")[0]
+    roots = {module: module.partition(".")[0] for module in modules if module != kind.__module__}
+    return {module if root == own else root for module, root in roots.items()}
+
+
+def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., Any], ...]:
+    undos = [s.undo for s in _writes(steps) if s.undo is not None]
+    named: dict[str, Step[..., Any]] = {}
+    for step in dict.fromkeys([*steps, *undos]):
+        if step.name in named:
+            raise ConfigurationError(f"{agent}: two steps are called `{step.name}`; rename one")
+        named[step.name] = step
+    return tuple(named.values())
+
+
+def _shape(agent: str, steps: Sequence[Step[..., Any]]) -> AgentShape:
+    writes = _writes(steps)
+    evidence = _evidence(agent, [s for s in steps if isinstance(s, Decide)])
+    return AgentShape(
+        agent=agent,
+        writes={
+            w.name: WriteShape(
+                name=w.name,
+                action=w.action,
+                evidence=evidence.get(w.action),
+                undo=w.undo.name if w.undo else None,
+                undoes=frozenset(o.name for o in writes if o.undo is w),
+            )
+            for w in writes
+        },
+        notifies=frozenset(s.name for s in steps if isinstance(s, Notify)),
+    )
+
+
+def _writes(steps: Sequence[Step[..., Any]]) -> list[Write[Any, Any]]:
+    return [cast("Write[Any, Any]", step) for step in steps if isinstance(step, Write)]
+
+
+def _evidence(
+    agent: str, decides: Sequence[Decide[..., Any]]
+) -> Mapping[type[Action], type[BaseModel]]:
+    found: dict[type[Action], type[BaseModel]] = {}
+    for step in decides:
+        for action in step.actions:
+            if found.setdefault(action, step.evidence) is not step.evidence:
+                raise ConfigurationError(
+                    f"{agent}: {action.__name__} is decided with two kinds of evidence "
+                    f"({found[action].__name__}, {step.evidence.__name__}); use one"
+                )
+    return found

@@ -1,0 +1,311 @@
+"""What a steward has done in the worker: orders are judged and kept, and what is in force said."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Literal
+
+from temporalio import activity
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.actions import WHOLE
+from handrail.agent.activities import Activity
+from handrail.exceptions import ConfigurationError
+from handrail.guardrails import audit
+from handrail.guardrails.entitlement import server_time
+from handrail.ledger import FLEET, Ledger, OrderRow
+from handrail.oversight import control
+from handrail.oversight.keys import Trust
+from handrail.oversight.order_book import Entered, Entering, Picture, Stand, Standing, StepView
+from handrail.oversight.orders import Order, row_of, target_of
+from handrail.oversight.signals import LIFTED
+from handrail.policy import AgentShape, Policy, PolicyFile
+from handrail.policy.parts import Setting
+from handrail.runtime.steward.workflow import ENTER, LOOK, WAKE
+from handrail.states import State
+
+WAKE_AGAIN = timedelta(seconds=3)
+"""How long after the first look at which cases wait there is another."""
+
+_WAKING: set[asyncio.Task[None]] = set()
+"""Second looks on their way: a task that nobody holds may be forgotten."""
+
+log = logging.getLogger("handrail.steward")
+
+
+@dataclass(frozen=True)
+class Stewarding:
+    """The activities of one agent's steward. `others`: the policies of its whole fleet."""
+
+    agent: str
+    shape: AgentShape
+    policy: PolicyFile
+    ledger: Ledger
+    trust: Trust = field(default_factory=Trust)
+    others: Sequence[PolicyFile] = ()
+
+    def activities(self) -> list[Activity]:
+        """Them, to be registered with the worker of the agent."""
+
+        @activity.defn(name=ENTER)
+        async def enter(entering: Entering) -> Entered:
+            return await self.enter(entering)
+
+        @activity.defn(name=LOOK)
+        async def look(agent: str) -> Picture:
+            del agent
+            return await self.look()
+
+        @activity.defn(name=WAKE)
+        async def wake(agent: str) -> None:
+            del agent
+            await self.wake()
+
+        return [enter, look, wake]
+
+    # Orders
+
+    async def enter(self, entering: Entering) -> Entered:
+        """Judge an order, and keep it if it counts.
+
+        Raises:
+            PolicyError: if the policy cannot be read, and the order is none to stop.
+            KeyringError: if the keyring cannot be used; the same.
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        match entering.order.kind:
+            case "stop":
+                return await self._stop(entering)
+            case "lift":
+                return await self._lift(entering)
+            case "level":
+                return await self._level(entering)
+
+    async def _stop(self, entering: Entering) -> Entered:
+        """A stop is taken whoever gives it; who is shown to have is said all the same."""
+        order = entering.order
+        people = self._proven(order, entering.statements)
+        if not await self.ledger.order(row_of(order, entering.statements)):
+            # It was written to the ledger first, by whoever gave it; or its id is another's.
+            there = await self.ledger.order_of(order.id)
+            if there is not None and not order.same_as(control.read_row(there) or order):
+                order = order.model_copy(update={"id": _id_of(order)})
+                await self.ledger.order(row_of(order, entering.statements))
+            elif there is not None and there.ended is not None:
+                return Entered(stand=Stand.DONE, proven=bool(people), people=people)
+        _log(order, people)
+        known = order.step is None or order.step in self.shape.writes
+        why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
+        return Entered(stand=Stand.IN_FORCE, why=why, proven=bool(people), people=people)
+
+    async def _lift(self, entering: Entering) -> Entered:
+        order = entering.order
+        row = await self.ledger.order_of(order.lifts or "")
+        if row is None or row.agent not in {self.agent, FLEET}:
+            return _refused(f"{self.agent} has no order {order.lifts}")
+        if row.ended is not None:
+            return Entered(stand=Stand.DONE, why=f"it was over already: {row.ended_why}")
+        # What is for every agent is lifted by whoever may lift it for each of them.
+        policies = [self.policy.current()]
+        if row.agent == FLEET:
+            policies += [each.current() for each in self.others]
+        two = row.kind == "level" and await self._two_for(row, policies[0])
+        waits = False
+        for policy in policies:
+            lacks = self._lacking(entering, policy, two=two)
+            if lacks is not None and not self._waits(entering, policy):
+                return _refused(lacks)
+            waits = waits or lacks is not None
+        people = self._proven(order, entering.statements)
+        proven = bool(people)
+        if waits:
+            why = "it takes a second person"
+            return Entered(stand=Stand.WAITING, why=why, proven=proven, people=people)
+        now, why = server_time(), order.why
+        await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
+        _log(order, people, ends=row)
+        return Entered(stand=Stand.DONE, proven=proven, people=people)
+
+    async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
+        """Whether what comes back when a level is lifted takes two people to set."""
+        rows = await self.ledger.orders(self.agent, live=True)
+        left = [each for each in rows if each.id != row.id]
+        for step in self._steps(row.step):
+            now, then = (self._setting(some, step, policy) for some in (rows, left))
+            if control.exceeds(then, now) and then.level in policy.control.two:
+                return True
+        return False
+
+    async def _level(self, entering: Entering) -> Entered:
+        order, policy = entering.order, self.policy.current()
+        steps = self._steps(order.step)
+        if not steps:
+            known = ", ".join(self.shape.writes)
+            return _refused(f"{self.agent} has no write {order.step}; there are: {known}")
+        rows = await self.ledger.orders(self.agent, live=True)
+        new = control.asked_for(order)
+        raised = any(control.exceeds(new, self._setting(rows, step, policy)) for step in steps)
+        lacks = self._lacking(entering, policy)
+        people = self._proven(order, entering.statements)
+        proven = bool(people)
+        if raised and lacks is not None:
+            if self._waits(entering, policy):
+                return Entered(stand=Stand.WAITING, why=lacks, proven=proven, people=people)
+            return _refused(lacks)
+        # What lowers unproven is put over what was there, and takes nothing of it away.
+        older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
+        row = row_of(order, entering.statements)
+        # A clock that is ahead must not have breakers count from tomorrow on.
+        row = replace(row, at=min(row.at, server_time()))
+        await self.ledger.order(row, replacing=older if lacks is None else ())
+        _log(order, people)
+        why = _capped(order, policy, steps)
+        return Entered(stand=Stand.IN_FORCE, why=why, proven=proven, people=people)
+
+    def _steps(self, step: str | None) -> list[str]:
+        """The writes that an order is for; without a step not those that take others back."""
+        writes = self.shape.writes.values()
+        return [w.name for w in writes if w.name == step or (step is None and not w.undoes)]
+
+    def _setting(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting:
+        return self._made(rows, step, policy) or policy.own_setting(step)
+
+    def _made(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting | None:
+        return control.setting(rows, step, policy, self.trust.keys(), self._proof(policy))
+
+    def _lacking(
+        self, entering: Entering, policy: Policy, *, two: bool | None = None
+    ) -> str | None:
+        keys, proof, now = self.trust.keys(), self._proof(policy), server_time()
+        statements = entering.statements
+        return control.lacking(entering.order, statements, policy, keys, proof, now, two=two)
+
+    def _waits(self, entering: Entering, policy: Policy) -> bool:
+        keys, proof = self.trust.keys(), self._proof(policy)
+        return control.waits(entering.order, entering.statements, policy, keys, proof)
+
+    def _proof(self, policy: Policy) -> Literal["required", "unproven"]:
+        return policy.proof or self.trust.proof
+
+    def _proven(self, order: Order | None, statements: Sequence[str]) -> tuple[str, ...]:
+        """Who is shown by their signature to have given an order."""
+        if order is None:
+            return ()
+        try:
+            keys = self.trust.keys()
+        except ConfigurationError as error:
+            log.warning("the keyring cannot be used, so nobody is proven: %s", error)
+            return ()
+        return control.proven(order, statements, keys)
+
+    # What is in force
+
+    async def look(self) -> Picture:
+        """What is in force for the agent now.
+
+        Raises:
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        rows = await self.ledger.orders(self.agent, live=True)
+        stops = tuple(self._standing(row) for row in rows if row.kind == "stop")
+        now = server_time()
+        try:
+            policy = self.policy.current()
+            steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
+        except ConfigurationError as error:
+            return Picture(at=now, fault=str(error)[:1_000], stops=stops)
+        people = policy.control.people
+        return Picture(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
+
+    def _standing(self, row: OrderRow) -> Standing:
+        proven = bool(self._proven(control.read_row(row), row.proofs))
+        what = target_of(row).words
+        return Standing(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
+
+    def _view(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> StepView:
+        made, own = self._made(rows, step, policy), policy.own_setting(step)
+        given = made or own
+        level = policy.capped(step, given.level)
+        label = made.label if made is not None else ""
+        if level is not given.level:
+            label = f"{label}; {level} instead of {given}: {policy.why_capped(step)}".lstrip("; ")
+        share = given.rollout if level is given.level else WHOLE
+        return StepView(step=step, level=level, rollout=share, label=label, filed=str(own))
+
+    # After a stop
+
+    async def wake(self) -> None:
+        """Have the cases go on that waited for the end of a stop.
+
+        Twice: a case that has just begun to wait is not listed at once. The steward does not
+        wait for the second time. What does not hear of it even then asks again by itself.
+        """
+        client = activity.client()
+        await self._wake(client)
+        again = asyncio.create_task(self._wake_later(client))
+        _WAKING.add(again)
+        again.add_done_callback(_WAKING.discard)
+
+    async def _wake_later(self, client: Client) -> None:
+        await asyncio.sleep(WAKE_AGAIN.total_seconds())
+        with contextlib.suppress(RPCError):
+            await self._wake(client)
+
+    async def _wake(self, client: Client) -> None:
+        query = (
+            f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' "
+            "AND ExecutionStatus = 'Running'"
+        )
+        async for case in client.list_workflows(query):
+            try:
+                await client.get_workflow_handle(case.id).signal(LIFTED)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    log.warning("%s could not be told that a stop is over: %s", case.id, error)
+
+
+def _id_of(order: Order) -> str:
+    """An id that is the same in every try."""
+    return hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32]
+
+
+def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> None:
+    """Say in the log of the worker what is in force from now on, or no more."""
+    about = ends or order
+    audit.order(
+        about.kind,
+        about.agent,
+        by=order.by,
+        why=order.why,
+        id=about.id,
+        step=about.step,
+        case=about.case,
+        level=about.level,
+        rollout=about.rollout,
+        ended=ends is not None,
+        proven=bool(people),
+    )
+
+
+def _refused(why: str) -> Entered:
+    return Entered(stand=Stand.REFUSED, why=why[:1_000])
+
+
+def _capped(order: Order, policy: Policy, steps: Sequence[str]) -> str:
+    """What a level comes to less than it says, in words."""
+    level = order.level
+    if level is None:
+        return ""
+    most = {step: policy.capped(step, level) for step in steps}
+    return "; ".join(
+        f"{step} is {most[step]} all the same: {policy.why_capped(step)}"
+        for step in steps
+        if most[step] is not level
+    )

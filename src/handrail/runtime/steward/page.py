@@ -1,0 +1,130 @@
+"""What Temporal's UI shows of a steward: what is in force, what waits, and what changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handrail.actions import WHOLE
+from handrail.oversight.order_book import Stand, what
+from handrail.oversight.views import as_code, moment, spelt_out
+
+if TYPE_CHECKING:
+    from handrail.oversight.order_book import Book, Change, Picture, Standing, StepView
+
+LARGEST = 18_000
+"""Bytes of the details; Temporal takes 20,000."""
+
+SHOWN = 30
+"""Changes that are shown, the newest; the query `autonomy` has more, the ledger all."""
+
+_LONGEST = 300
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~!"})
+
+
+def page(book: Book) -> str:
+    """The page of an agent's steward, in Markdown."""
+    lines = [f"### {_headline(book)}", ""]
+    if book.picture is not None:
+        lines += _in_force(book.picture)
+    lines += _waiting(book)
+    lines += _history(book)
+    lines += _how(book)
+    whole = "\n".join(lines)
+    cut = whole.encode()[:LARGEST].decode(errors="ignore")
+    return whole if len(cut) == len(whole) else f"{cut}\n\n(cut short: see the query `autonomy`)"
+
+
+def _headline(book: Book) -> str:
+    name = _safe(book.agent)
+    if book.picture is None:
+        return f"{name}: not looked at yet"
+    stops = book.picture.stops
+    if any(each.what in {"every agent", book.agent} for each in stops):
+        return f"{name} is stopped"
+    return f"{name} is stopped in part" if stops else f"{name} runs"
+
+
+def _in_force(seen: Picture) -> list[str]:
+    lines: list[str] = []
+    for stop in seen.stops[:SHOWN]:
+        lines += [_stop(stop), ""]
+    if len(seen.stops) > SHOWN:
+        lines += [f"(and {len(seen.stops) - SHOWN} more stops: `handrail stops`)", ""]
+    if seen.fault:
+        lines += [f"**Its policy cannot be read, so nothing is written:** {_safe(seen.fault)}", ""]
+    if seen.steps:
+        lines += [*(_step(each) for each in seen.steps), ""]
+        lines += [f"Policy in force: {_safe(seen.policy)}.", ""]
+    if seen.people:
+        lines += [f"Who may let it do more: {', '.join(map(_safe, seen.people))}.", ""]
+    return lines
+
+
+def _stop(stop: Standing) -> str:
+    who = _safe(stop.by) + ("" if stop.proven else " (unproven)")
+    why = f": {_safe(stop.why)}" if stop.why else ""
+    return f"**Stopped: {_safe(stop.what)}** since {moment(stop.at)} by {who}{why} (`{stop.id}`)"
+
+
+def _step(step: StepView) -> str:
+    share = f" {step.rollout / 100:g}%" if step.level == "full" and step.rollout < WHOLE else ""
+    by = _safe(step.label) if step.label else "by the policy file"
+    file = f" (the file says {_safe(step.filed)})" if step.label and step.filed else ""
+    return f"- {_safe(step.step)}: **{_safe(step.level)}{share}**, {by}{file}"
+
+
+def _waiting(book: Book) -> list[str]:
+    lines: list[str] = []
+    for change in book.waiting:
+        body = {"id": change.order.id, "by": "you@example.com", "why": ""}
+        lines += [
+            f"#### Waits for a second person: {_safe(what(change.order))}",
+            "",
+            f"asked by {_who(change)} at {moment(change.since)}; {_safe(change.note)}",
+            "",
+            f"In a shell: `handrail autonomy --second {change.order.id} --by you@example.com`",
+            "",
+            "Or, where orders need no proof, the signal `second`:",
+            "",
+            as_code(body),
+            "",
+        ]
+    return lines
+
+
+def _history(book: Book) -> list[str]:
+    if not book.changes and not book.ignored:
+        return []
+    lines = ["#### What changed", ""]
+    lines += [_change(change) for change in reversed(book.changes[-SHOWN:])]
+    lines += [f"- {moment(each.at)}: ignored {_safe(each.text)}" for each in book.ignored]
+    return [*lines, ""]
+
+
+def _change(change: Change) -> str:
+    order = change.order
+    proven = "" if change.proven or change.stand is Stand.ASKED else " (unproven)"
+    why = f": {_safe(order.why)}" if order.why else ""
+    note = f" ({_safe(change.note)})" if change.note else ""
+    return (
+        f"- {moment(change.since)}: {_safe(what(order))} by {_who(change)}{proven}{why}: "
+        f"**{change.stand}**{note}"
+    )
+
+
+def _who(change: Change) -> str:
+    return ", ".join(map(_safe, change.people or (change.order.by,)))
+
+
+def _how(book: Book) -> list[str]:
+    agent = _safe(book.agent)
+    shell = (
+        f"In a shell: `handrail stop {agent}`, `handrail lift ID`, "
+        f"`handrail autonomy {agent} WRITE supervised`. Or press *More Actions*, *Send a Signal*: "
+        "`stop` takes nothing, or `by` and `why`."
+    )
+    return ["#### To change it", "", shell, ""]
+
+
+def _safe(text: str) -> str:
+    return spelt_out(text[:_LONGEST]).replace("\n", " ").translate(_MARKDOWN)

@@ -1,0 +1,281 @@
+"""The workflow `Steward`: how much an agent may do by itself, while it runs.
+
+Each agent has one, `autonomy:<agent>`, which lives as long as the agent. It takes stops, their
+lifting and levels by signal, has them judged and kept in the ledger by an activity, and shows in
+the Temporal UI what is in force, by whom, since when and why, with the history of changes. The
+door asks the ledger, never the steward: a stop is in force without it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any, Final
+
+from temporalio import workflow
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
+from temporalio.exceptions import ActivityError
+from typing_extensions import TypeVar, override
+
+from handrail.actions import Wire
+from handrail.agent.invoke import cause
+from handrail.agent.visibility import RISK
+from handrail.oversight.order_book import (
+    Book,
+    Change,
+    Entered,
+    Entering,
+    Picture,
+    Stand,
+    change_of,
+    second_of,
+    what,
+)
+from handrail.oversight.signals import BadSignal
+from handrail.runtime.steward.page import page
+
+WORKFLOW: Final = "Steward"
+"""The type of the workflow."""
+
+ENTER: Final = "handrail.order"
+"""The activity that judges an order and keeps it: `Entering` to `Entered`."""
+
+LOOK: Final = "handrail.autonomy"
+"""The activity that says what is in force: the agent's name to a `Picture`."""
+
+WAKE: Final = "handrail.wake"
+"""The activity that has cases go on that waited for the end of a stop: an agent's name."""
+
+SIGNALS: Final = ("stop", "lift", "level", "second", "look")
+"""The signals that it takes."""
+
+LOOK_AGAIN = timedelta(hours=1)
+"""After this time it looks again at what is in force, although nobody said that it changed."""
+
+LONGEST = 1_000
+"""Events of a history, after which it goes on in a new run."""
+
+STOPPED = "stopped"
+"""The HandrailRisk of a steward whose agent, or part of it, is stopped."""
+
+R = TypeVar("R")
+
+_TRIES = RetryPolicy(
+    initial_interval=timedelta(milliseconds=250), maximum_interval=timedelta(seconds=10)
+)
+_TIME = timedelta(seconds=20)
+_ORDER = "One JSON object: by, why"
+_NOTHING = RawValue(Payload())
+
+
+class Office(Wire):
+    """Whose steward it is. `carried`: the book of an earlier run; nobody else sets it."""
+
+    agent: str
+    carried: dict[str, Any] | None = None
+
+
+def steward_id(agent: str) -> str:
+    """The id of the workflow of an agent's steward."""
+    return f"autonomy:{agent}"
+
+
+@workflow.defn(name=WORKFLOW)
+class Steward:
+    """Keeps how much one agent may do by itself, and who changed it, when and why."""
+
+    @workflow.init
+    def __init__(self, office: Office) -> None:
+        """Begin, or go on with the book of an earlier run."""
+        self._book = Book.model_validate(office.carried or {"agent": office.agent})
+        self._entering: set[asyncio.Task[None]] = set()
+        self._one_by_one = asyncio.Lock()
+        self._stale = True
+        self._risk = False
+
+    @workflow.run
+    async def run(self, office: Office) -> None:
+        """Keep the book until the agent is no more; it has no end of its own."""
+        for change in self._book.changes:
+            if change.stand is Stand.ASKED:
+                self._enter(change)
+        while True:
+            if self._stale:
+                await self._look()
+            self._show()
+            await self._until_something()
+            self._book = self._book.expired(workflow.now())
+            await self._renew(office)
+
+    # What is heard. Handlers never raise: that would wedge the workflow.
+
+    @workflow.signal(
+        name="stop", description="Stop the agent now. Empty, or JSON: step or case, by, why"
+    )
+    def _stop(self, raw: RawValue = _NOTHING) -> None:
+        self._order("stop", raw)
+
+    @workflow.signal(name="lift", description=f"A stop or level is over. {_ORDER}, lifts (its id)")
+    def _lift(self, raw: RawValue = _NOTHING) -> None:
+        self._order("lift", raw)
+
+    @workflow.signal(
+        name="level",
+        description=f"So much it does by itself. {_ORDER}, level (pilot, human_led, supervised, "
+        "full), step (or all), rollout (of full: 2500 is 25%)",
+    )
+    def _level(self, raw: RawValue = _NOTHING) -> None:
+        self._order("level", raw)
+
+    @workflow.signal(name="second", description=f"Say so as the second person. {_ORDER}, id")
+    def _second(self, raw: RawValue = _NOTHING) -> None:
+        try:
+            order_id, text = second_of(self._book, _payloads(raw), workflow.now())
+        except BadSignal as error:
+            self._ignore("second", error)
+            return
+        self._book = self._book.seconded(order_id, text)
+        change = self._book.change(order_id)
+        if change is not None:
+            self._enter(change)
+
+    @workflow.signal(name="look", description="Look at what is in force: it was changed elsewhere")
+    def _look_again(self, raw: RawValue = _NOTHING) -> None:
+        del raw
+        self._stale = True
+
+    @workflow.signal(dynamic=True)
+    def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
+        del args
+        self._ignore(name[:60], "no such signal")
+
+    @workflow.query(name="autonomy", description="What is in force, what waits, what changed")
+    def _autonomy(self) -> Book:
+        return self._book
+
+    def _order(self, kind: str, raw: object) -> None:
+        new_id = workflow.uuid4().hex
+        try:
+            change = change_of(kind, self._book.agent, _payloads(raw), workflow.now(), new_id)
+        except BadSignal as error:
+            self._ignore(kind, error)
+            return
+        known = self._book.change(change.order.id)
+        self._book = self._book.heard(change)
+        if known is None:
+            self._enter(change)
+
+    def _ignore(self, name: str, why: object) -> None:
+        workflow.logger.warning("ignored a signal `%s`: %s", name, why)
+        self._book = self._book.noted(f"{name}: {why}"[:500], workflow.now())
+        self._show()
+
+    # What is done
+
+    def _enter(self, change: Change) -> None:
+        # A policy file that is half written keeps levels waiting, and no stop behind them.
+        urgent = change.order.kind == "stop"
+        task = asyncio.create_task(self._entered(change.order.id, urgent=urgent))
+        self._entering.add(task)
+        task.add_done_callback(self._entering.discard)
+
+    async def _entered(self, order_id: str, *, urgent: bool) -> None:
+        """Have an order judged and kept. It is tried until it is."""
+        async with contextlib.nullcontext() if urgent else self._one_by_one:
+            change = self._book.change(order_id)
+            if change is None or change.stand not in {Stand.ASKED, Stand.WAITING}:
+                return
+            entered = await self._judged(change)
+            judged = entered.model_copy(update={"judged": len(change.statements)})
+            self._book = self._book.entered(order_id, judged, workflow.now())
+            self._stale = True
+
+    async def _judged(self, change: Change) -> Entered:
+        order = change.order
+        given = Entering(agent=self._book.agent, order=order, statements=change.statements)
+        try:
+            return await self._do(ENTER, given, Entered, f"{what(order)} by {order.by}")
+        except ActivityError as error:
+            return Entered(stand=Stand.REFUSED, why=cause(error))
+
+    async def _look(self) -> None:
+        """See what is in force; have cases go on whose stop is over."""
+        self._stale = False
+        with contextlib.suppress(ActivityError):
+            picture: Picture = await self._do(
+                LOOK, self._book.agent, Picture, "what is in force now?"
+            )
+            self._book, freed = self._book.seen(picture)
+            self._show()
+            if freed:
+                await self._do(WAKE, self._book.agent, None, "go on: a stop is over")
+
+    async def _do(self, name: str, given: Any, returns: type[R] | None, summary: str) -> Any:
+        return await workflow.execute_activity(
+            name,
+            given,
+            result_type=returns,
+            start_to_close_timeout=_TIME,
+            retry_policy=_TRIES,
+            summary=summary[:200],
+        )
+
+    async def _until_something(self) -> None:
+        until = self._book.until()
+        left = LOOK_AGAIN if until is None else min(until - workflow.now(), LOOK_AGAIN)
+        try:
+            await workflow.wait_condition(
+                lambda: self._stale,
+                timeout=max(left, timedelta(milliseconds=1)),
+                timeout_summary="until it looks again",
+            )
+        except TimeoutError:
+            self._stale = True
+
+    async def _renew(self, office: Office) -> None:
+        """Go on in a new run when the history has grown long, while no order is on its way."""
+        info = workflow.info()
+        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
+        if not long or self._entering:
+            return
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        carried = self._book.model_dump(mode="json")
+        workflow.continue_as_new(office.model_copy(update={"carried": carried}))
+
+    def _show(self) -> None:
+        """Show in the UI what is in force, so that it is seen without a worker, too."""
+        workflow.set_current_details(page(self._book))
+        stopped = self._book.picture is not None and bool(self._book.picture.stopped)
+        if stopped != self._risk:
+            self._risk = stopped
+            risk = RISK.value_set(STOPPED) if stopped else RISK.value_unset()
+            workflow.upsert_search_attributes([risk])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+
+
+@workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+class VersionedSteward(Steward):
+    """The same where workers are versioned: pinned, it would outlive the last of its version.
+
+    Temporal takes a behaviour only from workers that are.
+    """
+
+    @workflow.init
+    def __init__(self, office: Office) -> None:
+        """Begin as any steward."""
+        super().__init__(office)
+
+    @workflow.run
+    @override
+    async def run(self, office: Office) -> None:
+        """Go on as any steward."""
+        await super().run(office)
+
+
+def _payloads(raw: object) -> list[Payload]:
+    """What came with a signal. Several values come decoded: they are only counted."""
+    if not isinstance(raw, RawValue):
+        return [Payload(), Payload()]
+    return [] if raw is _NOTHING else [raw.payload]

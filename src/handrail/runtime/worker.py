@@ -1,0 +1,216 @@
+"""The worker process: it runs the agents of a fleet until it is told to end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib.util
+import os
+import signal
+from collections.abc import Callable, Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import structlog
+from temporalio.client import Client, Plugin
+from temporalio.runtime import (
+    PrometheusConfig,
+    Runtime,
+    TelemetryConfig,
+)
+from temporalio.service import RPCError
+
+from handrail.client import orders
+from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.ledger import Ledger
+from handrail.oversight.keys import Keyring, Trust
+from handrail.runtime.fleet import Fleet
+from handrail.runtime.logging import core_logs
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.temporal_server import register_search_attributes
+
+PATIENCE = timedelta(seconds=60)
+"""How long a worker looks for its server before it gives up."""
+
+log = structlog.get_logger("handrail.worker")
+
+
+class Misfits(HandrailError):
+    """Open cases that this code cannot go on with. `found`: their ids, and why."""
+
+    def __init__(self, found: Sequence[tuple[str, str]]) -> None:
+        self.found = tuple(found)
+        cases = "\n".join(f"  {case}: {why.splitlines()[0][:300]}" for case, why in found)
+        super().__init__(
+            f"this code does not replay {len(found)} open cases, and would wedge them:\n{cases}\n"
+            "fix: start the code that they began with and let them end; or keep their old path "
+            "with workflow.patched(); or reset them. `handrail worker --anyway` starts all the same"
+        )
+
+
+async def serve(
+    settings: Settings,
+    fleet: Fleet,
+    *,
+    stop: asyncio.Event,
+    ready: Callable[[], None] = lambda: None,
+    anyway: bool = False,
+) -> None:
+    """Run the workers of a fleet until `stop` is set; then finish the steps that were begun.
+
+    `ready` is called when they take work.
+
+    Raises:
+        ConfigurationError: if the settings, or the server's, do not let it run.
+        ServerUnavailable: if no server answers.
+        LedgerUnavailable: if the ledger cannot be written.
+        Misfits: if open cases do not replay with this code, unless it shall run `anyway`.
+    """
+    _require_sound(fleet)
+    client = await connect(
+        settings,
+        plugins=[fleet.plugin(settings.payload_dir), *tracing(settings)],
+        runtime=runtime(settings),
+        patience=PATIENCE,
+    )
+    await register_search_attributes(client)
+    async with open_ledger(settings) as ledger:
+        await _refuse_misfits(client, fleet, settings.payload_dir, anyway=anyway)
+        async with fleet.running(client, ledger, trust=trust_of(settings)):
+            agents = ", ".join(fleet.agents)
+            log.info(
+                "ready",
+                agents=agents,
+                pid=os.getpid(),
+                server=client.service_client.config.target_host,
+            )
+            await _begin_stewards(client, fleet)
+            ready()
+            await stop.wait()
+            log.info("ending: finishing the steps that were begun")
+    if settings.otel:
+        await asyncio.to_thread(_flush_traces)
+    log.info("ended")
+
+
+async def _begin_stewards(client: Client, fleet: Fleet) -> None:
+    try:
+        await orders.look(client, fleet.agents)
+    except RPCError as error:
+        # Without them a stop is in force all the same, and the next order begins them.
+        log.warning("the stewards of the agents could not be begun", error=str(error))
+
+
+def stop_on_signals(stop: asyncio.Event) -> None:
+    """Let SIGTERM and SIGINT set `stop`. A second one ends the process at once."""
+
+    def caught(number: signal.Signals) -> None:
+        if stop.is_set():
+            os._exit(128 + number)
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, caught, number)
+
+
+def trust_of(settings: Settings) -> Trust:
+    """Whose rulings the settings let a worker take for proven."""
+    keyring = Keyring(settings.keyring)
+    return Trust(keyring=keyring, proof=settings.proof, inbox=settings.inbox_url or "")
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger that the settings name; enter it to use it."""
+    url = settings.ledger_url
+    if url.get_backend_name() == "sqlite" and url.database:
+        # Where that is not allowed, the ledger says so better when it is entered.
+        with contextlib.suppress(OSError):
+            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    return Ledger(url.render_as_string(hide_password=False))
+
+
+def runtime(settings: Settings) -> Runtime:
+    """Temporal's runtime: its log goes the way of ours, its metrics to Prometheus if asked.
+
+    Raises:
+        ConfigurationError: if the port for the metrics cannot be used.
+    """
+    port = settings.metrics_port
+    metrics = None if port is None else PrometheusConfig(bind_address=f"0.0.0.0:{port}")
+    try:
+        made = Runtime(telemetry=TelemetryConfig(logging=core_logs("WARN"), metrics=metrics))
+    except (RuntimeError, ValueError) as error:
+        raise ConfigurationError(
+            f"the metrics cannot be shown on port {port}: {error}; "
+            "fix: set HANDRAIL_METRICS_PORT to a free port, another one for each worker"
+        ) from error
+    # For what makes clients and replayers of its own.
+    Runtime.set_default(made, error_if_already_set=False)
+    return made
+
+
+def tracing(settings: Settings) -> list[Plugin]:
+    """The plugin that sends traces by OpenTelemetry, if the settings ask for it.
+
+    Raises:
+        ConfigurationError: if what it needs is not installed.
+    """
+    if not settings.otel:
+        return []
+    needed = ("opentelemetry.sdk", "opentelemetry.exporter.otlp.proto.grpc")
+    if any(_lacks(name) for name in needed):
+        raise ConfigurationError(
+            "HANDRAIL_OTEL=1 needs `pip install 'handrail[otel]'`, or unset HANDRAIL_OTEL"
+        )
+    return [_tracing()]
+
+
+def _lacks(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is None
+    except ModuleNotFoundError:
+        return True
+
+
+def _tracing() -> Plugin:
+    from opentelemetry import trace  # noqa: PLC0415  # an extra, there only where it is used
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
+        OTLPSpanExporter,
+    )
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
+    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+    from temporalio.contrib.opentelemetry import (  # noqa: PLC0415
+        OpenTelemetryPlugin,
+        create_tracer_provider,
+    )
+
+    name = os.environ.get("OTEL_SERVICE_NAME", "handrail")
+    provider = create_tracer_provider(resource=Resource.create({"service.name": name}))
+    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
+    trace.set_tracer_provider(provider)
+    return OpenTelemetryPlugin(add_temporal_spans=True)
+
+
+def _flush_traces() -> None:
+    from opentelemetry import trace  # noqa: PLC0415  # an extra, there only where it is used
+
+    provider: Any = trace.get_tracer_provider()
+    provider.shutdown()
+
+
+def _require_sound(fleet: Fleet) -> None:
+    faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
+    if faults:
+        raise ConfigurationError("\n".join(faults))
+
+
+async def _refuse_misfits(client: Client, fleet: Fleet, payload_dir: Path, *, anyway: bool) -> None:
+    found = await fleet.misfits(client, payload_dir)
+    if not found:
+        return
+    misfits = Misfits(found)
+    if not anyway:
+        raise misfits
+    log.warning("started with cases that do not replay", cases=[case for case, _ in found])

@@ -1,0 +1,158 @@
+"""What comes after a write, on the real server: read back, looked at, counted, rolled back."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handrail import Agent, Fleet, State
+from handrail.cli.app import run
+from handrail.client import orders
+from handrail.testing import CaseHandle, Outside, Stage
+from handrail.testing.fixtures import RunFleet
+from handrail.testing.stage import eventually
+from tests.agents import deposits_flow, deposits_steps
+from tests.agents.deposits_steps import BANK, Tenancy
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("outside")]
+
+ANA = "ana@example.com"
+
+
+def deposits(directory: Path, **action: Any) -> Fleet:
+    """The agent under a policy of its own."""
+    policy = {
+        "agent": "deposits",
+        "version": 1,
+        "owner": "boss@example.com",
+        "actions": {"pay_back": {"autonomy": "full", "review": "100%"} | action},
+        "roles": {"lead": {"people": [ANA], "deadline": {"after": "8h", "then": "refuse"}}},
+    }
+    path = directory / "deposits.yaml"
+    path.write_text(json.dumps(policy), encoding="utf-8")
+    flow, steps = deposits_flow.DepositAgent, deposits_steps
+    return Fleet(Agent("deposits", flow, steps=steps, policy=path))
+
+
+@pytest.fixture
+def command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Any:
+    """What runs `handrail` beside a stage, as JSON."""
+
+    async def do(stage: Stage, *args: str) -> Any:
+        config = stage.client.service_client.config
+        monkeypatch.setenv("TEMPORAL_ADDRESS", config.target_host)
+        monkeypatch.setenv("TEMPORAL_NAMESPACE", stage.client.namespace)
+        monkeypatch.setenv("HANDRAIL_HOME", str(tmp_path))
+        monkeypatch.setenv("HANDRAIL_LEDGER_URL", f"sqlite:///{stage.directory}/ledger.db")
+        capsys.readouterr()
+        assert await asyncio.to_thread(run, [*args, "--json"]) == 0, capsys.readouterr().err
+        return json.loads(capsys.readouterr().out)
+
+    return do
+
+
+async def looked(stage: Stage) -> bool:
+    """Whether the agent's steward has looked at its levels."""
+    book = await orders.book(stage.client, "deposits")
+    return book is not None and book.picture is not None
+
+
+async def ended(stage: Stage, number: str) -> tuple[CaseHandle, Any]:
+    case = await stage.start("deposits", Tenancy(number=number), requested_by="bo@example.com")
+    return case, await case.outcome()
+
+
+async def test_a_mismatch_is_an_incident_of_the_case_and_the_case_goes_on(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, command: Any
+) -> None:
+    async with run_fleet(deposits(tmp_path)) as stage:
+        _, right = await ended(stage, "1")
+        case, odd = await ended(stage, "ODD-1")
+        shown = await command(stage, "show", case.id)
+        listed = await command(stage, "incidents", "--agent", "deposits", "--open")
+        key = listed["incidents"][0]["id"]
+        closed = await command(stage, "incidents", "close", key, "--by", ANA, "--why", "claimed")
+    assert (right.status, right.incidents) == (State.DONE, ())
+    assert odd.status is State.DONE
+    assert len(odd.incidents) == 1
+    assert "the bank booked 5000" in odd.incidents[0]
+    assert [each["what"] for each in shown["incidents"]] == ["the bank booked 5000"]
+    assert [each["case"] for each in listed["incidents"]] == ["deposits:ODD-1"]
+    assert closed["closed_by"] == ANA
+    assert outside.effects("claim") == []
+
+
+async def test_a_mismatch_rolls_the_case_back_where_the_policy_says_so(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(deposits(tmp_path, mismatch="roll back")) as stage:
+        case, outcome = await ended(stage, "ODD-1")
+        tally = await stage.ledger.tally("deposits", "pay_back")
+        incidents = await stage.ledger.incidents(case=case.id)
+    assert outcome.status is State.ROLLED_BACK
+    assert outside.effects(BANK) == ["deposits:ODD-1/pay_back/1"]
+    assert outside.effects("claim") == ["deposits:ODD-1/pay_back/1/undo"]
+    assert (tally.written, tally.rolled_back) == (1, 1)
+    assert [each.kind for each in incidents] == ["mismatch"]
+
+
+async def test_a_bank_that_is_away_afterwards_is_an_incident_and_nothing_is_paid_twice(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    outside.break_down("find", times=3, says="the bank is away")
+    async with run_fleet(deposits(tmp_path)) as stage:
+        _, outcome = await ended(stage, "1")
+    assert outcome.status is State.DONE
+    assert "could not be read back" in outcome.incidents[0]
+    assert outside.effects(BANK) == ["deposits:1/pay_back/1"]
+
+
+async def test_what_ran_alone_is_looked_at_and_counts(
+    run_fleet: RunFleet, tmp_path: Path, command: Any
+) -> None:
+    async with run_fleet(deposits(tmp_path)) as stage:
+        await command(stage, "keys", "new", "--person", ANA, "--trust")
+        for number in ("1", "ODD-2", "3"):
+            await ended(stage, number)
+        waiting = await command(stage, "review")
+        keys = [each["key"] for each in waiting["reviews"]]
+        shown = await command(stage, "review", "show", keys[1])
+        by = ("--by", ANA)
+        await command(stage, "review", "answer", keys[0], "right", *by)
+        told = await command(
+            stage, "review", "answer", keys[1], "wrong", *by, "--why", "ten times as much"
+        )
+        await orders.look(stage.client, ["deposits"])
+        await eventually(lambda: looked(stage), what="a look of the steward")
+        (agent,) = (await command(stage, "autonomy", "deposits", "pay_back"))["agents"]
+    assert keys == [f"deposits:{number}/pay_back/1" for number in ("1", "ODD-2", "3")]
+    assert shown["action"] == {"tenancy": "ODD-2", "amount": "500"}
+    assert shown["rationale"] == "Nothing was damaged."
+    assert shown["receipt"]["key"] == keys[1]
+    assert shown["incidents"] == ["the bank booked 5000"]
+    assert "roll-back" in told["roll_back"]
+    (found,) = agent["figures"]
+    counted = {name: found[name] for name in ("written", "alone", "reviewed", "waiting", "settled")}
+    assert counted == {"written": 3, "alone": 3, "reviewed": 2, "waiting": 1, "settled": 2}
+    assert (found["found_wrong"], found["wrong"]["guess"], found["incidents"]) == (1, 0.5, 1)
+
+
+async def test_in_pilot_nothing_is_written_and_what_it_proposed_is_listed(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, command: Any
+) -> None:
+    async with run_fleet(deposits(tmp_path, autonomy="pilot")) as stage:
+        _, outcome = await ended(stage, "1")
+        found = await command(stage, "pilot", "deposits")
+        assert await stage.ledger.reviews() == []
+    assert outcome.status is State.PILOTED
+    assert outside.effects(BANK) == []
+    (proposal,) = found["proposals"]
+    assert (proposal["case"], proposal["verdict"]) == ("deposits:1", "pass")
+    assert proposal["action"] == {"tenancy": "1", "amount": "500"}
+    assert proposal["requester"] == "bo@example.com"

@@ -1,0 +1,152 @@
+"""Writes that nobody can know of: a human is asked, and nothing is repeated before."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from handrail import State
+from handrail.oversight.gate import GateKind
+from handrail.testing import CaseHandle, Human, Outside, Stage, interrupted
+from handrail.testing.fixtures import RunFleet
+from tests.agents.fleets import orders
+from tests.agents.orders_steps import Order
+
+pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_grace")]
+
+ANA = Human("ana@example.com")
+
+
+async def doubtful(stage: Stage, outside: Outside, *parts: str) -> CaseHandle:
+    """A case whose letter was posted, and the answer lost."""
+    outside.break_down("post", "after")
+    order = Order.model_validate({"number": "1", "parts": [*parts, "post"]})
+    return await stage.start("orders", order)
+
+
+async def test_a_write_in_doubt_is_asked_about_and_not_repeated(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        seen = await case.gate()
+        assert (seen.kind, seen.step, seen.waiting_for) == (GateKind.IN_DOUBT, "post", ("lead",))
+        assert seen.action == {"order": "1"}
+        assert "cannot be asked" in seen.why
+        await case.pass_time(timedelta(hours=7))
+        assert len(outside.calls("post")) == 1
+
+
+async def test_it_happened_with_its_result(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        wrong = await ANA.answer(case, "happened", result=7)
+        assert not wrong.accepted
+        assert "not what this write returns" in wrong.note
+        assert (await ANA.answer(case, "happened", result="post-77")).accepted
+        outcome = await case.outcome()
+    assert outcome.status is State.DONE
+    assert [(r.how, r.result) for r in outcome.receipts] == [("confirmed", "post-77")]
+    assert outside.effects("post") == ["orders:1/post/1"]
+
+
+async def test_do_it_is_done_once(run_fleet: RunFleet, outside: Outside, tmp_path: Path) -> None:
+    outside.break_down("post", "before")
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("post",)))
+        assert (await ANA.answer(case, "do it")).accepted
+        outcome = await case.outcome()
+    assert [r.how for r in outcome.receipts] == ["written"]
+    assert outside.effects("post") == ["orders:1/post/1"]
+
+
+async def test_do_it_holds_for_one_attempt_only(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    outside.break_down("post", "before")
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("post",)))
+        first = await case.gate()
+        with interrupted("write:after-effect"):
+            assert (await ANA.answer(case, "do it", first)).accepted
+            second = await case.gate(but=first)
+        assert second.kind is GateKind.IN_DOUBT
+        assert outside.effects("post") == ["orders:1/post/1"]
+        stale = await ANA.answer(case, "do it", first)
+        assert not stale.accepted
+        assert (await ANA.answer(case, "happened", second, result="seen")).accepted
+        assert (await case.outcome()).status is State.DONE
+    assert outside.effects("post") == ["orders:1/post/1"]
+
+
+async def test_drop_leaves_it_in_doubt_and_says_so(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        assert (await ANA.answer(case, "drop")).accepted
+        outcome = await case.outcome()
+        rows = await stage.ledger.effects(case.id)
+    assert outcome.status is State.REJECTED
+    assert "nobody knows whether it happened" in outcome.why
+    assert outcome.receipts == ()
+    assert [row.state for row in rows] == ["intended"]
+
+
+async def test_a_doubt_that_nobody_resolves_expires_and_is_not_called_rejected(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        await case.gate()
+        await case.pass_time(timedelta(hours=8))
+        outcome = await case.outcome()
+    assert outcome.status is State.EXPIRED
+    assert "nobody knows whether it happened" in outcome.why
+    assert outside.effects("post") == ["orders:1/post/1"]
+
+
+async def test_an_approval_is_no_answer_to_a_doubt(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        seen = await case.gate()
+        assert "does not take `approve`" in (await ANA.approve(case, seen)).note
+        unknown = await ANA.answer(case, "maybe", seen)
+        assert "must be one of" in unknown.note
+        stranger = await Human("eve@example.com").answer(case, "do it", seen)
+        assert "holds none of the roles" in stranger.note
+        assert [gate.gate for gate in await case.gates()] == [seen.gate]
+    assert len(outside.calls("post")) == 1
+
+
+async def test_rolling_back_a_doubtful_case_undoes_it_if_it_is_there(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    outside.break_down("call", "after")
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("pay", "call")))
+        await case.gate()
+        await case.send("roll_back", {"by": "ops@example.com", "why": "wrong order"})
+        outcome = await case.outcome()
+    assert outcome.status is State.ROLLED_BACK
+    assert outside.effects("uncall") == ["orders:1/call/2/undo"]
+    assert outside.effects("refund") == ["orders:1/pay/1/undo"]
+
+
+async def test_rolling_back_what_cannot_be_undone_says_so(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside, "pay")
+        await case.gate()
+        await case.send("roll_back")
+        outcome = await case.outcome()
+    assert outcome.status is State.FAILED
+    assert "not undone: post (it may have happened)" in outcome.why
+    assert outside.effects("refund") == ["orders:1/pay/1/undo"]

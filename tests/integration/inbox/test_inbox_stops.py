@@ -1,0 +1,142 @@
+"""Stopping from the inbox: by whom, signed, in force at once, and seen by who, when and why."""
+
+from __future__ import annotations
+
+import copy
+import re
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from handrail import State
+from handrail.client import orders
+from handrail.oversight import control
+from handrail.oversight.keys import Keyring
+from handrail.testing import Outside
+from handrail.testing.stage import eventually
+from tests.agents.refunds_steps import Complaint
+from tests.integration.inbox.conftest import ANA, BO, BOSS, DEE, POLICY, Inbox, Run
+
+TWO: dict[str, Any] = copy.deepcopy(POLICY) | {"control": {"people": [BOSS, BO], "two": ["full"]}}
+TWO["actions"]["refund"]["autonomy"] = "supervised"
+
+
+def ids(page: str) -> list[str]:
+    return re.findall(r'name="lift" value="([0-9a-f]{32})"', page)
+
+
+@pytest.mark.parametrize("what", ["refunds", "refunds/refund", "fleet"])
+async def test_whoever_a_policy_names_stops_and_its_owner_lifts(
+    inbox: Inbox, outside: Outside, what: str
+) -> None:
+    async with inbox.visitor(ANA) as ana, inbox.visitor(BOSS) as boss:
+        assert "Nothing is stopped" in await ana.get("/stops")
+        page = await ana.post("/stops", stop="1", what=what, why="it <b>went</b> mad")
+        assert "it &lt;b&gt;went&lt;/b&gt; mad" in page
+        assert (ANA in page, "(unproven)" in page, ids(page)) == (True, False, [])
+        (row,) = await inbox.stage.ledger.orders(live=True)
+        keys = Keyring(inbox.site.settings.keyring).current()
+        order = control.read_row(row)
+        assert order is not None
+        assert control.proven(order, row.proofs, keys) == (ANA,)
+        case = await inbox.stage.start("refunds", Complaint(number="R-2", amount=Decimal(5)))
+        await case.until(lambda view: view.state is State.PAUSED)
+        assert outside.effects("refund") == []
+        (mine,) = ids(await boss.get("/stops"))
+        assert "Nothing is stopped" in await boss.post("/stops", lift=mine, why="mended")
+        assert f"by {BOSS}" in boss.page
+        # Its steward told it.
+        assert (await case.outcome()).status is State.DONE
+    assert len(outside.effects("refund")) == 1
+
+
+async def test_a_case_is_stopped_and_ends(inbox: Inbox) -> None:
+    case = await inbox.ask()
+    async with inbox.visitor(BO) as bo:
+        assert f'value="{case.id}"' in await bo.get(f"/stops?case={case.id}")
+        page = await bo.post("/stops", stop="1", what="refunds", case=case.id, why="wrong one")
+        assert case.id in page
+    assert (await case.outcome()).status is State.STOPPED
+    (row,) = await inbox.stage.ledger.orders(live=True)
+    assert (row.case, row.by) == (case.id, BO)
+
+
+async def test_who_may_not_lift_is_told_so_whatever_they_send(inbox: Inbox) -> None:
+    async with inbox.visitor(ANA) as ana:
+        await ana.get("/stops")
+        await ana.post("/stops", stop="1", what="refunds")
+        (row,) = await inbox.stage.ledger.orders(live=True)
+        page = await ana.post("/stops", 422, lift=row.id)
+        assert "does not let you lift it" in page
+        assert "over already" in await ana.post("/stops", 422, lift="f" * 32)
+    assert len(await inbox.stage.ledger.orders(live=True)) == 1
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        ({"stop": "1", "what": "others"}, "no policy names you for others"),
+        ({"stop": "1", "what": "refunds", "case": "others:1"}, "no policy names you"),
+        ({"stop": "1", "what": ""}, "choose what"),
+        ({"stop": "1", "what": "refunds/"}, "write fleet, an agent"),
+        ({"level": "1", "what": "refunds", "to": "most"}, "choose a level"),
+        ({"level": "1", "what": "fleet", "to": "pilot"}, "of one agent"),
+        ({"level": "1", "what": "refunds", "to": "full", "rollout": "half"}, "such as 25%"),
+        ({"second": "refunds " + "f" * 32}, "does not wait"),
+    ],
+)
+async def test_what_cannot_be_ordered_orders_nothing(
+    inbox: Inbox, sent: dict[str, Any], said: str
+) -> None:
+    async with inbox.visitor(DEE) as dee:
+        await dee.get("/stops")
+        assert said in await dee.post("/stops", 422, **sent)
+        await dee.post("/stops", 400, nothing="1")
+        await dee.post("/stops", 403, token="forged", stop="1", what="refunds")  # noqa: S106
+    assert await inbox.stage.ledger.orders() == []
+
+
+async def test_nobody_stops_without_signing_in(inbox: Inbox) -> None:
+    answer = await _anonymous(inbox)
+    assert answer.status_code == 303
+    assert await inbox.stage.ledger.orders() == []
+
+
+async def _anonymous(inbox: Inbox) -> Any:
+    async with inbox.visitor() as nobody:
+        return await nobody.http.post("/stops", data={"stop": "1", "what": "fleet"})
+
+
+async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
+    async with run_inbox(TWO) as inbox:
+        await orders.look(inbox.stage.client, ["refunds"])
+        await eventually(lambda: _picture(inbox))
+        async with inbox.visitor(ANA) as ana, inbox.visitor(BOSS) as boss:
+            assert "refunds, by itself" in await ana.get("/stops")
+            lower: dict[str, Any] = {"level": "1", "what": "refunds/refund", "to": "human_led"}
+            await ana.post("/stops", **lower, why="odd")
+            page = await ana.post("/stops", level="1", what="refunds", to="full")
+            assert "It is refused" in page
+            await boss.get("/stops")
+            raise_it: dict[str, Any] = {
+                "level": "1",
+                "what": "refunds",
+                "to": "full",
+                "rollout": "25%",
+            }
+            assert "It is waiting for a second person" in await boss.post("/stops", **raise_it)
+            assert 'name="second"' not in boss.page
+            async with inbox.visitor(BO) as bo:
+                page = await bo.get("/stops")
+                (second,) = re.findall(r'name="second" value="([^"]+)"', page)
+                assert "full 25% for refunds" in page
+                await bo.post("/stops", second=second, why="I agree")
+            rows = await inbox.stage.ledger.orders(live=True)
+    assert [(row.level, row.rollout) for row in rows][-1] == ("full", 2_500)
+    assert len(rows[-1].proofs) == 2
+
+
+async def _picture(inbox: Inbox) -> bool:
+    book = await orders.book(inbox.stage.client, "refunds")
+    return book is not None and book.picture is not None

@@ -1,0 +1,351 @@
+"""The steward of an agent, on the real server: what it takes, refuses, keeps and shows."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.worker import Replayer
+
+from handrail import State
+from handrail.actions import Level
+from handrail.agent.visibility import RISK
+from handrail.client import orders as autonomy
+from handrail.oversight.keys import Keyring, SigningKey, Trust
+from handrail.oversight.order_book import Book, Change, Stand
+from handrail.oversight.orders import Order as Command
+from handrail.oversight.orders import Target, lift, row_of, set_level, stop
+from handrail.oversight.signatures import sign_order
+from handrail.runtime.steward import workflow as steward
+from handrail.testing import Outside, Stage
+from handrail.testing.fixtures import RunFleet
+from handrail.testing.stage import eventually
+from tests.agents.fleets import orders, policy, put_policy
+from tests.agents.orders_steps import Order
+
+pytestmark = pytest.mark.integration
+
+OWNER, ANA, EVE = (f"{name}@example.com" for name in ("boss", "ana", "eve"))
+NOW = datetime.now(UTC)
+KEYS = {who: SigningKey.new(who, NOW - timedelta(days=1)) for who in (OWNER, ANA, EVE)}
+SUPERVISED = policy(
+    proof="required",
+    actions={"pay": {"autonomy": "supervised"}},
+    control={"people": [OWNER, ANA], "two": ["full"]},
+)
+PAY = Target("orders", step="pay")
+
+
+@pytest.fixture
+def trust(tmp_path: Path) -> Trust:
+    keyring = Keyring(tmp_path / "trusted.json")
+    for key in KEYS.values():
+        keyring.trust(key.public())
+    return Trust(keyring=keyring, proof="required")
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+async def send(stage: Stage, order: Command, *, signed: bool = True) -> Change:
+    """Give an order to the steward, and say what became of it."""
+    proof = sign_order(order, KEYS[order.by], now()) if signed else None
+    await autonomy.tell(stage.client, "orders", order.kind, autonomy.said(order, proof))
+    return await judged(stage, order.id)
+
+
+async def judged(stage: Stage, order_id: str, *, said_by: int = 1) -> Change:
+    patience = timedelta(seconds=60)
+    change = await autonomy.became(
+        stage.client, "orders", order_id, said_by=said_by, patience=patience
+    )
+    assert change is not None
+    return change
+
+
+async def known(stage: Stage) -> Book:
+    async def look() -> Book | None:
+        book = await autonomy.book(stage.client, "orders")
+        return book if book is not None and book.picture is not None else None
+
+    return await eventually(look)
+
+
+async def signal(stage: Stage, name: str, *args: Any) -> None:
+    handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+    await handle.signal(name, args=args)
+
+
+async def test_a_stop_by_signal_parks_a_case_and_its_lifting_lets_it_go_on(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path, policy(proof="required")), trust=trust) as stage:
+        await autonomy.tell(stage.client, "orders", "stop", {"by": EVE, "why": "it went mad"})
+        book = await eventually(lambda: _stopped(stage))
+        halted = book.picture.stops[0]
+        case = await stage.start("orders", Order(number="1"))
+        parked = await case.until(lambda view: view.state is State.PAUSED)
+        assert "it went mad" in parked.why
+        row = await stage.ledger.order_of(halted.id)
+        assert row is not None
+        unsigned = await send(stage, lift(row, OWNER, now()), signed=False)
+        assert (unsigned.stand, "not signed" in unsigned.note) == (Stand.REFUSED, True)
+        eve = await send(stage, lift(row, EVE, now()))
+        assert (eve.stand, "may not turn" in eve.note) == (Stand.REFUSED, True)
+        assert outside.effects("pay") == []
+        done = await send(stage, lift(row, OWNER, now(), "mended"))
+        assert (done.stand, done.people, done.proven) == (Stand.DONE, (OWNER,), True)
+        # Nobody resumed it: the steward told it.
+        assert (await case.outcome()).status is State.DONE
+        ended = await stage.ledger.order_of(halted.id)
+    assert ended is not None
+    assert (ended.ended_by, ended.ended_why) == (OWNER, "mended")
+    assert len(ended.ended_proofs) == 1
+
+
+async def _stopped(stage: Stage) -> Any:
+    book = await autonomy.book(stage.client, "orders")
+    return book if book and book.picture and book.picture.stops else None
+
+
+async def test_a_pause_by_people_outlasts_the_end_of_a_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        row = row_of(stop(Target("orders"), EVE, now()))
+        await stage.ledger.order(row)
+        await autonomy.look(stage.client, ["orders"])
+        await eventually(lambda: _stopped(stage))
+        case = await stage.start("orders", Order(number="1"))
+        await case.until(lambda view: view.state is State.PAUSED)
+        await case.send("pause", {"by": ANA, "why": "let me look"})
+        await case.until(lambda view: any("let me look" in line.text for line in view.log))
+        await send(stage, lift(row, OWNER, now()))
+        await case.send("lifted")
+        await case.send("approve")
+        view = await case.until(lambda view: "approve" in view.log[-1].text)
+        assert view.state is State.PAUSED
+        assert outside.effects("pay") == []
+        await case.send("resume")
+        assert (await case.outcome()).status is State.DONE
+
+
+async def test_more_freedom_takes_two_signatures_and_less_takes_none(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        raised = set_level(PAY, Level.FULL, None, OWNER, now(), "it went well")
+        unsigned = await send(stage, raised.model_copy(update={"id": "a" * 32}), signed=False)
+        assert (unsigned.stand, "not signed" in unsigned.note) == (Stand.REFUSED, True)
+        first = await send(stage, raised)
+        assert (first.stand, ANA in first.note) == (Stand.WAITING, True)
+        assert await stage.ledger.orders("orders") == []
+        await _second(stage, raised, OWNER)
+        again = await judged(stage, raised.id, said_by=2)
+        assert again.stand is Stand.WAITING
+        await _second(stage, raised, ANA)
+        both = await judged(stage, raised.id, said_by=3)
+        assert (both.stand, both.people) == (Stand.IN_FORCE, (ANA, OWNER))
+        outcome = await (await stage.start("orders", Order(number="1"))).outcome()
+        assert outcome.status is State.DONE
+        assert outcome.rulings == ()
+        lowered = set_level(Target("orders"), Level.HUMAN_LED, None, EVE, now(), "odd")
+        assert (await send(stage, lowered, signed=False)).stand is Stand.IN_FORCE
+        case = await stage.start("orders", Order(number="2"))
+        assert "human_led" in (await case.gate()).why
+        book = await eventually(lambda: _level(stage, Level.HUMAN_LED))
+    pay = next(step for step in book.picture.steps if step.step == "pay")
+    assert (EVE in pay.label, pay.filed) == (True, "supervised")
+
+
+async def _second(stage: Stage, order: Command, who: str) -> None:
+    proof = sign_order(order.model_copy(update={"by": who}), KEYS[who], now())
+    await autonomy.tell(stage.client, "orders", "second", {"id": order.id, "proof": proof})
+
+
+async def _level(stage: Stage, level: Level) -> Any:
+    book = await autonomy.book(stage.client, "orders")
+    steps = book.picture.steps if book and book.picture else ()
+    return book if any(s.step == "pay" and s.level is level for s in steps) else None
+
+
+async def test_an_unsigned_lowering_leaves_what_was_set_before_to_come_back(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    document = policy(proof="required", actions={"pay": {"autonomy": "supervised"}})
+    async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
+        await send(stage, set_level(PAY, Level.FULL, None, OWNER, now()))
+        low = set_level(PAY, Level.PILOT, None, EVE, now())
+        await send(stage, low, signed=False)
+        assert len(await stage.ledger.orders("orders", live=True)) == 2
+        refused = await send(stage, lift(row_of(low), EVE, now()))
+        assert refused.stand is Stand.REFUSED
+        await send(stage, lift(row_of(low), OWNER, now()))
+        await eventually(lambda: _level(stage, Level.FULL))
+        await send(stage, set_level(PAY, Level.SUPERVISED, None, OWNER, now()))
+        live = await stage.ledger.orders("orders", live=True)
+    assert [row.level for row in live] == [Level.SUPERVISED]
+
+
+async def test_what_is_above_the_cap_of_its_risk_is_said_to_be_lowered(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    document = policy(actions={"pay": {"autonomy": "human_led", "risk": "high"}})
+    document["caps"] = {"high": "supervised"}
+    async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
+        change = await send(stage, set_level(PAY, Level.FULL, None, OWNER, now()))
+        assert change.stand is Stand.IN_FORCE
+        assert "pay is supervised all the same" in change.note
+        await eventually(lambda: _level(stage, Level.SUPERVISED))
+        wrong = set_level(Target("orders", step="fly"), Level.PILOT, None, OWNER, now())
+        assert "has no write fly" in (await send(stage, wrong)).note
+
+
+async def test_a_stop_is_taken_while_the_policy_cannot_be_read_and_a_level_waits_for_it(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        await autonomy.look(stage.client, ["orders"])
+        await known(stage)
+        (tmp_path / "orders.yaml").write_text("agent: [", encoding="utf-8")
+        level = set_level(PAY, Level.PILOT, None, OWNER, now())
+        proof = sign_order(level, KEYS[OWNER], now())
+        await autonomy.tell(stage.client, "orders", "level", autonomy.said(level, proof))
+        halted = await send(stage, stop(Target("orders"), EVE, now()), signed=False)
+        assert halted.stand is Stand.IN_FORCE
+        book = await eventually(lambda: _stopped(stage))
+        assert "orders.yaml" in book.picture.fault
+        put_policy(tmp_path, policy())
+        assert (await judged(stage, level.id)).stand is Stand.IN_FORCE
+
+
+async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    junks: tuple[tuple[Any, ...], ...] = ((), (7,), ("text",), ({"by": 1},), ({}, {}), (None,))
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        await autonomy.look(stage.client, ["orders"])
+        for name in ("level", "lift", "second", "unheard-of"):
+            for junk in junks:
+                await signal(stage, name, *junk)
+        await signal(stage, "stop", {"who": "me"}, "and more")
+        book = await eventually(lambda: _stopped(stage))
+        assert book.picture.stops[0].what == "orders"
+        assert len(book.ignored) == 20
+        description = await stage.client.get_workflow_handle(
+            steward.steward_id("orders")
+        ).describe()
+        risk = description.typed_search_attributes.get(RISK)
+    assert risk == steward.STOPPED
+
+
+async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        await autonomy.look(stage.client, ["orders"])
+        await known(stage)
+        # Written by somebody who could reach neither server nor worker.
+        await stage.ledger.order(row_of(stop(Target("*"), EVE, now(), "all of it")))
+        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        await handle.terminate("a test")
+        case = await stage.start("orders", Order(number="1"))
+        await case.until(lambda view: view.state is State.PAUSED)
+        await autonomy.look(stage.client, ["orders"])
+        book = await eventually(lambda: _stopped(stage))
+        assert (book.picture.stops[0].what, book.picture.stops[0].proven) == ("every agent", False)
+        assert await autonomy.stewards(stage.client) == ["orders"]
+
+
+async def test_a_stop_that_is_in_the_ledger_already_is_one_and_a_stolen_id_stops_no_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        first = stop(PAY, EVE, now())
+        await stage.ledger.order(row_of(first))
+        assert (await send(stage, first)).stand is Stand.IN_FORCE
+        assert len(await stage.ledger.orders("orders", live=True)) == 1
+        await stage.ledger.end_order(first.id, OWNER, now())
+        # As if its signal had come late: it is over, and stays so.
+        late = stop(PAY, EVE, now()).model_copy(update={"id": "e" * 32})
+        await stage.ledger.order(row_of(late))
+        await stage.ledger.end_order(late.id, OWNER, now())
+        assert (await send(stage, late)).stand is Stand.DONE
+        used = row_of(stop(PAY, EVE, now()))
+        await stage.ledger.order(used)
+        await stage.ledger.end_order(used.id, OWNER, now())
+        other = stop(Target("orders"), EVE, now()).model_copy(update={"id": used.id})
+        assert (await send(stage, other)).stand is Stand.IN_FORCE
+        live = await stage.ledger.orders("orders", live=True)
+    assert [(row.step, row.by) for row in live] == [(None, EVE)]
+
+
+async def test_what_it_does_is_the_same_when_it_is_replayed(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        raised = set_level(PAY, Level.FULL, None, OWNER, now())
+        await send(stage, raised)
+        await _second(stage, raised, ANA)
+        await judged(stage, raised.id, said_by=2)
+        halted = stop(Target("orders"), EVE, now())
+        await send(stage, halted, signed=False)
+        await eventually(lambda: _stopped(stage))
+        await send(stage, lift(row_of(halted), OWNER, now()))
+        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        history = await handle.fetch_history()
+        plugin = stage.fleet.plugin(tmp_path / "payloads")
+        replayer = Replayer(workflows=[steward.Steward], plugins=[plugin])
+        await replayer.replay_workflow(history)
+
+
+async def test_the_book_goes_along_into_a_new_run(
+    run_fleet: RunFleet,
+    outside: Outside,
+    tmp_path: Path,
+    trust: Trust,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steward, "LONGEST", 25)
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        raised = set_level(PAY, Level.FULL, None, OWNER, now())
+        assert (await send(stage, raised)).stand is Stand.WAITING
+        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        first = (await handle.describe()).run_id
+        for _ in range(5):
+            await autonomy.look(stage.client, ["orders"])
+            await known(stage)
+
+        async def renewed() -> bool:
+            await autonomy.look(stage.client, ["orders"])
+            return (await handle.describe()).run_id != first
+
+        await eventually(renewed)
+        await _second(stage, raised, ANA)
+        assert (await judged(stage, raised.id, said_by=2)).stand is Stand.IN_FORCE
+
+
+async def test_a_fleet_is_lifted_only_by_who_may_lift_it_for_every_agent(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    mine = orders(tmp_path)
+    other = orders(tmp_path, policy(agent="patient", owner=ANA, control={"people": [ANA, OWNER]}))
+    both = type(mine)(*mine.agents.values(), *other.agents.values())
+    async with run_fleet(both, trust=trust) as stage:
+        row = row_of(stop(Target("*"), EVE, now()))
+        await stage.ledger.order(row)
+        refused = await send(stage, lift(row, ANA, now()))
+        assert (refused.stand, "autonomy of orders" in refused.note) == (Stand.REFUSED, True)
+        assert (await send(stage, lift(row, OWNER, now()))).stand is Stand.DONE
+
+
+def test_the_names_of_stewards_are_no_agents(tmp_path: Path) -> None:
+    from handrail import Agent, ConfigurationError  # noqa: PLC0415
+    from tests.agents import orders_flow, orders_steps  # noqa: PLC0415
+
+    for name in ("autonomy", "messages", "fleet", "*", "a/b"):
+        with pytest.raises(ConfigurationError, match="choose another word"):
+            Agent(name, orders_flow.OrderAgent, steps=orders_steps, policy=tmp_path / "x.yaml")

@@ -1,0 +1,195 @@
+"""Parts of the command line that need no server."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from handrail.cli import words
+from handrail.cli.app import app
+from handrail.cli.board import counts, table
+from handrail.cli.inbox import lines
+from handrail.cli.output import UsageError
+from handrail.cli.rulings import Given, amended, ruling_of
+from handrail.client.cases import query
+from handrail.client.gates import ImpossibleName
+from handrail.oversight.gate import GateKind
+from handrail.oversight.views import GateView
+from handrail.runtime.dev import CaseRow
+from handrail.states import State
+
+ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
+
+
+def test_a_changed_field_keeps_the_kind_of_its_value() -> None:
+    changed = amended(ACTION, ("order=00124", "kg=7", "to.zip=1020"), None)
+    assert changed == {"order": "00124", "kg": 7, "to": {"city": "Wien", "zip": "1020"}}
+    assert ACTION["kg"] == 5
+    assert ACTION["to"]["zip"] == "1010"
+
+
+@pytest.mark.parametrize(
+    ("changes", "whole", "says"),
+    [
+        ((), None, "give either"),
+        (("kg=7",), "{}", "give either"),
+        (("ordre=7",), None, "did you mean order"),
+        (("kg",), None, "field=value"),
+        (("kg.g=7",), None, "has no fields"),
+        ((), "[1]", "JSON object"),
+        ((), "{", "not JSON"),
+        ((), "@/nowhere", "cannot be read"),
+    ],
+)
+def test_a_change_that_cannot_be_made_is_wrong_usage(
+    changes: tuple[str, ...], whole: str | None, says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        amended(ACTION, changes, whole)
+
+
+def test_names_cannot_break_out_of_a_query() -> None:
+    assert "HandrailWaitingFor = 'lead'" in query(role="lead")
+    for bad in ("x' OR '1'='1", "a\\", 'b"', "c\nd"):
+        with pytest.raises(ImpossibleName):
+            query(role=bad)
+    with pytest.raises(UsageError, match="waiting"):
+        query(state="wating")
+
+
+@pytest.mark.parametrize(
+    ("length", "says"),
+    [
+        (timedelta(seconds=5), "5 s"),
+        (timedelta(minutes=90), "1 h 30 min"),
+        (timedelta(days=2, hours=3, minutes=9), "2 d 3 h"),
+    ],
+)
+def test_lengths_of_time_are_said_in_two_units(length: timedelta, says: str) -> None:
+    assert words.span(length) == says
+    now = datetime.now(UTC)
+    assert words.left(now + length, now) == f"{says} left"
+    assert words.left(now - length, now) == f"{says} over"
+
+
+def test_the_table_fits_the_terminal_and_says_how_many_are_left_out() -> None:
+    rows = [CaseRow(case=f"pay:{n}", state=State.DONE, receipts=1) for n in range(500)]
+    assert table(rows, "", height=24).row_count == 24 - 6 + 1
+    assert table(rows[:5], "", height=24).row_count == 5
+    assert counts(rows) == "500 cases: 500 done; 500 receipts"
+
+
+def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
+    code = (
+        "import sys; from handrail.cli.app import run; run(['start', '--help']); "
+        "run(['keys', '--help']); "
+        "print({'temporalio', 'pydantic', 'sqlalchemy', 'joserfc'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "--stream" in done.stdout
+    assert done.stdout.splitlines()[-1] == "set()"
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_knows_the_commands(shell: Any) -> None:
+    script = app.generate_completion(prog_name="handrail", shell=shell)
+    for command in ("start", "inbox", "approve", "roll-back", "doctor", "rotate"):
+        assert command in script
+
+
+def gate(kind: GateKind, **more: Any) -> GateView:
+    return GateView.model_validate(
+        {
+            "gate": "g1",
+            "case": "pay:1",
+            "kind": kind,
+            "step": "pay",
+            "title": "Pay.",
+            "action": {"kg": 5},
+            "digest": "ab" * 32,
+            "why": "large",
+            "waiting_for": ["lead"],
+            "people": ["ana@example.com"],
+            "opened": datetime.now(UTC),
+            "deadline": None,
+            "then": [],
+            **more,
+        }
+    )
+
+
+@pytest.mark.parametrize("kind", list(GateKind))
+def test_every_kind_of_gate_is_shown_with_commands_that_can_be_typed(kind: GateKind) -> None:
+    view = gate(kind)
+    shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
+    for name, command in words.commands(view).items():
+        assert command in shown
+        verb, *rest = shlex.split(command.partition("handrail ")[2] or command)[:3]
+        assert verb in {"approve", "reject", "amend", "answer"}, command
+        assert rest[0] == "g1"
+        assert name in {"approve", "reject", "amend", "answer", "happened", "do-it", "drop"}
+        app.parse_args(shlex.split(command)[1:])
+
+
+def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:
+    said = {"by": "ana@x", "to": "bo@x", "text": "why?\u202e", "at": datetime.now(UTC)}
+    asked = [{"id": "q1", **said}, {"id": "q2", **said, "answer": "because"}]
+    view = gate(GateKind.WRITE, asked=asked, given=["cy@x"], proof="required")
+    shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
+    assert "by ana@x, of bo@x (--question q1)" in shown
+    assert "> why?\\u202e" in shown
+    assert "> because" in shown
+    assert "(unproven)" not in shown
+
+
+def given(verb: str, **more: Any) -> Given:
+    return Given(gate="g1", verb=verb, by="ana@example.com", **more)
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "said"),
+    [
+        (GateKind.IN_DOUBT, {"said": "do-it"}, {"answer": "do it"}),
+        (
+            GateKind.IN_DOUBT,
+            {"said": "happened", "result": "[1]"},
+            {"answer": "happened", "result": [1]},
+        ),
+        (GateKind.QUESTION, {"said": '{"a": 1}'}, {"result": {"a": 1}}),
+        (GateKind.QUESTION, {"result": "7"}, {"result": 7}),
+        (
+            GateKind.WRITE,
+            {"said": "because", "question": "q1"},
+            {"answer": "because", "question": "q1"},
+        ),
+    ],
+)
+def test_an_answer_is_what_the_gate_takes(
+    kind: GateKind, more: dict[str, Any], said: dict[str, Any]
+) -> None:
+    ruling = ruling_of(gate(kind), given("answer", **more))
+    assert ruling.model_dump(exclude_defaults=True, exclude={"gate", "digest", "by"}) == said
+
+
+@pytest.mark.parametrize(
+    ("kind", "more", "says"),
+    [
+        (GateKind.WRITE, {"said": "happened"}, "approved, amended or rejected"),
+        (GateKind.IN_DOUBT, {"said": "perhaps"}, "happened, do-it, drop"),
+        (GateKind.IN_DOUBT, {}, "happened, do-it, drop"),
+        (GateKind.IN_DOUBT, {"said": "drop", "result": "1"}, "goes with `happened`"),
+        (GateKind.QUESTION, {}, "give the answer as JSON"),
+        (GateKind.QUESTION, {"said": "1", "result": "1"}, "give the answer as JSON"),
+        (GateKind.QUESTION, {"said": "yes please"}, "the answer is not JSON"),
+    ],
+)
+def test_an_answer_that_the_gate_does_not_take_is_wrong_usage(
+    kind: GateKind, more: dict[str, Any], says: str
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        ruling_of(gate(kind), given("answer", **more))

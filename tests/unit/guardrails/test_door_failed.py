@@ -1,0 +1,68 @@
+"""A write that ends with `Final`: what is known of it, and what is not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handrail import Action, Effect, Final, Ledger, write
+from handrail.actions import AnswerKind, Attempt, digest_of
+from handrail.guardrails.door import Door
+from handrail.policy import AgentShape, PolicyFile, WriteShape
+
+ERRORS: list[Exception] = []
+
+
+class Move(Action):
+    """Move something."""
+
+    number: str
+
+
+@write(idempotent=True)
+async def put_back(action: Move, effect: Effect) -> None: ...
+
+
+@write(undo=put_back, idempotent=True)
+async def move(action: Move, effect: Effect) -> None:
+    raise ERRORS.pop(0)
+
+
+SHAPE = AgentShape(
+    agent="movers",
+    writes={
+        "move": WriteShape("move", Move, undo="put_back"),
+        "put_back": WriteShape("put_back", Move, undoes=frozenset({"move"})),
+    },
+)
+POLICY = """\
+agent: movers
+version: 1
+owner: boss@example.com
+actions: {move: {autonomy: full}}
+roles: {lead: {people: [ana@example.com], deadline: {after: 1h, then: refuse}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("errors", "state"),
+    [([Final("no room")], "not done"), ([RuntimeError("no answer"), Final("no room")], "unknown")],
+)
+async def test_only_a_first_try_that_fails_certainly_did_nothing(
+    tmp_path: Path, errors: list[Exception], state: str
+) -> None:
+    ERRORS[:] = errors
+    path = tmp_path / "movers.yaml"
+    path.write_text(POLICY)
+    action = Move(number="1")
+    digest = digest_of("move", action.model_dump(mode="json"))
+    attempt = Attempt(case="movers:1", key="movers:1/move/1", digest=digest)
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        door = Door("movers", SHAPE, [move, put_back], PolicyFile(path, SHAPE), ledger)
+        while len(ERRORS) > 1:
+            with pytest.raises(RuntimeError):
+                await door.write(move, action, attempt)
+        answer = await door.write(move, action, attempt)
+    assert (answer.kind, answer.why) == (AnswerKind.FAILED, "no room")
+    assert bool(answer.token) == (state == "unknown")

@@ -1,0 +1,92 @@
+"""The people file: what it says, how it follows its file, what is wrong with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handrail.inbox.channels.directory import People, PeopleError, PeopleFile, Person, parse
+
+GOOD = """\
+# who
+Ana@Example.com:
+  name: Ana
+  slack: U012AB3CD
+  channels: [slack, mail]
+  also: ["ntfy://ntfy.example.com/ana"]
+bo@example.com:
+"""
+
+
+def test_people_by_address_and_by_slack_in_any_spelling() -> None:
+    people = parse(GOOD, "people.yaml")
+    assert people.of(" ANA@example.com").ways() == ("slack", "mail", "also 1")
+    assert people.of("bo@example.com").ways() == ("mail",)
+    assert people.of("nobody@example.com") == Person()
+    assert people.by_slack("U012AB3CD") == "ana@example.com"
+    assert people.by_slack("U999") is None
+
+
+@pytest.mark.parametrize("text", ["", "\n", "# nobody yet\n"])
+def test_an_empty_file_lists_nobody(text: str) -> None:
+    assert parse(text, "people.yaml").by_slack("U012AB3CD") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("- ana@example.com\n", 1, "this is no list of people"),
+        ("ana: {}\n", 1, "ana is not an address"),
+        ("a@b.c:\n  slak: U012AB3CD\n", 2, "slak"),
+        ("a@b.c:\n  slack: ana\n", 2, "copy the member id"),
+        ("a@b.c:\n  channels: [sms]\n", 2, "write mail or slack"),
+        ("a@b.c:\n  channels: [slack]\n", 2, "has no Slack id"),
+        ("a@b.c: {slack: U012}\nd@e.f:\n  slack: U012\n", 3, "belongs to several people"),
+        ("a@b.c: {}\nA@b.c: {}\n", 2, "listed more than once"),
+        ("a@b.c: {}\na@b.c: {}\n", 2, "stands here twice"),
+        ("a@b.c:\n  also: [nowhere]\n", 2, "also"),
+        ("a@b.c: [\n", 2, "this is not YAML"),
+        ("a@b.c: &x {}\n", 1, "anchors"),
+    ],
+)
+def test_each_fault_is_said_with_its_line_and_a_fix(text: str, line: int, said: str) -> None:
+    with pytest.raises(PeopleError) as refused:
+        parse(text, "people.yaml")
+    faults = [fault for fault in refused.value.faults if said in fault]
+    assert any(fault.startswith(f"people.yaml:{line}: ") for fault in faults)
+    assert all("\n  fix: " in fault for fault in faults)
+
+
+def test_the_address_of_a_channel_is_in_no_fault() -> None:
+    text = 'a@b.c:\n  also: ["tgram//secret-token"]\n'
+    with pytest.raises(PeopleError) as refused:
+        parse(text, "people.yaml")
+    assert "secret-token" not in str(refused.value)
+
+
+def test_it_follows_its_file(tmp_path: Path) -> None:
+    file = PeopleFile(tmp_path / "people.yaml")
+    assert isinstance(file.current(), People)
+    file.path.write_text("a@b.c: {slack: U012}\n", encoding="utf-8")
+    assert file.current().by_slack("U012") == "a@b.c"
+    file.path.write_text("d@e.f: {slack: U012}\n", encoding="utf-8")
+    assert file.current().by_slack("U012") == "d@e.f"
+    file.path.write_text("d@e.f: {slak: U012}\n", encoding="utf-8")
+    with pytest.raises(PeopleError, match="slak"):
+        file.current()
+    file.path.unlink()
+    assert file.current().by_slack("U012") is None
+
+
+def test_a_file_that_cannot_be_read_says_so(tmp_path: Path) -> None:
+    with pytest.raises(PeopleError, match="cannot be read"):
+        PeopleFile(tmp_path).current()
+
+
+def test_the_example_of_the_documentation_is_sound() -> None:
+    page = Path(__file__).parents[3] / "docs" / "messages.md"
+    [_, example, *_] = page.read_text(encoding="utf-8").split("```")
+    people = parse(example.removeprefix("text\n"), "people.yaml")
+    assert people.of("ana@example.com").ways() == ("slack", "mail", "also 1")
+    assert people.of("bo@example.com").mail == "bo.private@example.com"

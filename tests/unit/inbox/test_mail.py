@@ -1,0 +1,264 @@
+"""What is written into mail, whatever an agent or the world put into the question."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from email import message_from_bytes, policy
+from email.message import EmailMessage
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from aiosmtpd.smtp import SMTP, AuthResult
+from hypothesis import given
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from handrail.exceptions import ConfigurationError
+from handrail.inbox.channels.faults import NotNow, Undeliverable
+from handrail.inbox.channels.mail import Mailer, Server, compose
+from handrail.inbox.channels.wire import Due, Ended, Query, Ref, Telling, What
+from handrail.oversight.gate import GateKind
+from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
+
+SENDER = "handrail@example.com"
+HOSTILE = [
+    "x\r\nBcc: eve@example.com",
+    "x\nApprove: https://evil.example.com",
+    "<script>alert(1)</script>",
+    "<a href='https://evil.example.com'>Approve</a>",
+    "\u202egnp.exe",
+    "a\u200bb",
+    "\x00\x07",
+    "\ud83d",
+    "  amount: 1",
+    "-->",
+    "{body}",
+    "=?utf-8?q?=42cc?=",
+]
+
+
+class Links:
+    def mail(self, person: str, case: str, gate: str) -> str:
+        return f"https://inbox.example.com/mail/token-of-{person.partition('@')[0]}"
+
+    def page(self, case: str, gate: str) -> str:
+        return f"https://inbox.example.com/gates/{gate}"
+
+
+def mail(told: Telling) -> EmailMessage:
+    """The mail as it arrives."""
+    return message_from_bytes(
+        compose(told, ANA, SENDER, Links()).as_bytes(policy=policy.SMTP), policy=policy.default
+    )
+
+
+def part(message: EmailMessage, kind: str) -> str:
+    body = message.get_body((kind,))
+    assert body is not None
+    return body.get_content()
+
+
+class Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.hrefs: list[str] = []
+        self.text = ""
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.hrefs += [value or "" for name, value in attrs if name == "href"]
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def html(message: EmailMessage) -> Tags:
+    tags = Tags()
+    tags.feed(part(message, "html"))
+    return tags
+
+
+def test_headers_say_what_a_machine_and_a_mail_program_need() -> None:
+    message = mail(telling())
+    again = mail(telling())
+    assert message["Subject"] == "May this be done? Pay for an order. (orders:1)"
+    assert message["Message-ID"] == again["Message-ID"]
+    assert re.fullmatch(r"<[0-9a-f]{32}\.handrail@example\.com>", message["Message-ID"])
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["List-Id"] == "Questions of agents <handrail.example.com>"
+    assert message["To"] == ANA
+    assert message["Date"] == "Fri, 30 Jan 2026 09:00:00 +0000"
+    assert compose(telling(), ANA, SENDER, Links()).as_bytes() == (
+        compose(telling(), ANA, SENDER, Links()).as_bytes()
+    )
+
+
+def test_another_person_or_another_message_has_another_id() -> None:
+    ids = {
+        mail(telling(due=Due(what=what, person=who, n=n)))["Message-ID"]
+        for what in What
+        for who in (ANA, BO)
+        for n in ("0", "1")
+    }
+    assert len(ids) == len(What) * 4
+
+
+def test_what_follows_is_an_answer_to_the_first_mail_and_to_no_slack_message() -> None:
+    root = Ref(channel="mail", id="<first.handrail@example.com>")
+    due = Due(what=What.REMINDER, person=ANA, n="1")
+    message = mail(telling(root=root, due=due))
+    assert message["In-Reply-To"] == message["References"] == root.id
+    assert message["Subject"].startswith("Re: May this")
+    other = mail(telling(root=Ref(channel="slack", id="1.2"), due=due))
+    assert other["In-Reply-To"] is None
+    assert other["Subject"].startswith("May this")
+
+
+def test_every_link_is_one_page_that_shows() -> None:
+    page = "https://inbox.example.com/mail/token-of-ana"
+    tags = html(mail(telling()))
+    assert tags.hrefs == [f"{page}#approve", f"{page}#reject", page]
+    assert "form" not in tags.tags
+    assert f"Approve: {page}#approve" in part(mail(telling()), "plain")
+
+
+@pytest.mark.parametrize("kind", [GateKind.IN_DOUBT, GateKind.QUESTION])
+def test_what_takes_no_yes_or_no_has_no_link_that_says_so(kind: GateKind) -> None:
+    tags = html(mail(telling(view(kind=kind))))
+    assert tags.hrefs == ["https://inbox.example.com/mail/token-of-ana"]
+
+
+@pytest.mark.parametrize("what", [What.OWNER, What.EARLY])
+def test_who_may_not_rule_gets_no_link_that_lets_them_in(what: What) -> None:
+    message = mail(telling(due=Due(what=what, person=BOSS, why="nobody can be reached")))
+    assert html(message).hrefs == ["https://inbox.example.com/gates/0123456789abcdef"]
+    assert "token" not in part(message, "plain")
+
+
+def test_no_field_of_the_action_is_in_the_subject() -> None:
+    assert "hunter2" not in mail(telling(view(action={"password": "hunter2"})))["Subject"]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=repr)
+def test_hostile_text_adds_no_header_no_tag_no_link_and_no_row(text: str) -> None:
+    seen = view(
+        title=text,
+        case=f"orders:{text}",
+        step=text,
+        action={"order": text, text: "1"},
+        why=text,
+        rationale=text,
+        evidence={"said": text},
+        policy=text,
+    )
+    plain, hostile = mail(telling()), mail(telling(seen))
+    assert sorted(hostile.keys()) == sorted(plain.keys())
+    assert hostile["To"] == ANA
+    tags = html(hostile)
+    assert tags.tags <= html(plain).tags | {"table", "tr", "th", "td", "h2"}
+    assert all(href.startswith("https://inbox.example.com/mail/") for href in tags.hrefs)
+    lines = part(hostile, "plain").splitlines()
+    assert [line for line in lines if line.startswith("Approve:")] == [
+        "Approve: https://inbox.example.com/mail/token-of-ana#approve"
+    ]
+    assert not any(line.startswith("  amount: ") for line in lines)
+    for shown in (*lines, tags.text, hostile["Subject"]):
+        assert not re.search("[\u200b\u202e\x00\x07]", shown)
+
+
+@given(st.text(max_size=200), st.text(max_size=200))
+def test_any_text_at_all_makes_a_mail_that_can_be_read(title: str, value: str) -> None:
+    seen = view(title=title, action={"x": value}, case=f"orders:{title}")
+    message = mail(telling(seen))
+    assert message["To"] == ANA
+    assert "\n" not in message["Subject"]
+    assert html(message).hrefs[-1] == "https://inbox.example.com/mail/token-of-ana"
+
+
+@pytest.mark.parametrize(
+    ("due", "more", "said"),
+    [
+        (Due(what=What.REMINDER, person=ANA, role="lead"), {}, "nobody has answered yet"),
+        (Due(what=What.PASSED_ON, person=ANA, role="ops"), {}, "ops is asked now as well"),
+        (
+            Due(what=What.QUESTION, person=BO, n="q"),
+            {"question": Query(id="q", by=ANA, to=BO, text="is it theirs?")},
+            "ana@example.com asks you: is it theirs?",
+        ),
+        (
+            Due(what=What.ANSWER, person=ANA, n="q"),
+            {"question": Query(id="q", by=ANA, to=BO, text="theirs?", answer="yes, it is")},
+            "bo@example.com answers: yes, it is",
+        ),
+        (
+            Due(what=What.CLOSED, person=ANA),
+            {"ended": Ended(how="expired", why="nobody of lead answered in time")},
+            "Expired: nobody of lead answered in time",
+        ),
+    ],
+    ids=lambda value: str(value.what) if isinstance(value, Due) else "",
+)
+def test_each_kind_of_message_says_what_it_is_about(
+    due: Due, more: dict[str, Any], said: str
+) -> None:
+    assert said in part(mail(telling(due=due, **more)), "plain")
+
+
+# The server
+
+
+@pytest.mark.parametrize(
+    ("url", "server"),
+    [
+        ("smtp://localhost", Server("localhost", 25)),
+        ("smtp+starttls://h", Server("h", 587, upgrade=True)),
+        ("smtps://u:p%40ss@h", Server("h", 465, True, False, "u", "p@ss")),
+        ("smtp://u@h:2525", Server("h", 2525, user="u")),
+    ],
+)
+def test_a_mail_server_by_its_url(url: str, server: Server) -> None:
+    assert Server.of(url) == server
+
+
+@pytest.mark.parametrize("url", ["http://h", "smtp://", "smtp://u:secret@h:port", "mail.example"])
+def test_what_is_no_mail_server_is_refused_without_saying_the_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="write it like smtp://") as refused:
+        Server.of(url)
+    assert "secret" not in str(refused.value)
+
+
+async def test_no_password_goes_over_a_line_without_tls() -> None:
+    class Nobody:
+        heard = False
+
+        async def handle_AUTH(self, *args: object) -> AuthResult:  # noqa: N802
+            self.heard = True
+            return AuthResult(success=True)
+
+    nobody = Nobody()
+    # An address of this machine that is not taken for one.
+    server = await asyncio.get_running_loop().create_server(
+        lambda: SMTP(nobody, hostname="test"), "127.0.0.2", 0
+    )
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        mailer = Mailer(Server("127.0.0.2", port, user="u", password="p"), SENDER)  # noqa: S106
+        with pytest.raises(NotNow, match="offers no TLS"):
+            await mailer.tell(telling(), ANA, Links())
+    assert not nobody.heard
+
+
+async def test_a_server_that_does_not_answer_is_tried_again() -> None:
+    mailer = Mailer(Server("127.0.0.1", 1), SENDER)
+    with pytest.raises(NotNow):
+        await mailer.tell(telling(), ANA, Links())
+
+
+def test_without_a_server_there_is_no_mail() -> None:
+    with pytest.raises(Undeliverable, match="HANDRAIL_SMTP_URL"):
+        Mailer.required(None)

@@ -1,0 +1,106 @@
+"""What is written into Slack, whatever an agent or the world put into the question."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handrail.inbox.channels.content import ended_words, note
+from handrail.inbox.channels.slack import Pressed, blocks, mark
+from handrail.inbox.channels.wire import Due, Ended, What
+from handrail.oversight.gate import GateKind
+from handrail.oversight.views import GateView
+from tests.unit.inbox.messages_views import ANA, BO, OPENED, telling, view
+
+PAGE = "https://inbox.example.com/gates/orders:1/0123456789abcdef"
+
+
+def shown(seen: GateView | None = None, **more: Any) -> list[dict[str, Any]]:
+    told = telling(seen, channel="slack", **more)
+    return blocks(note(told), told.view, PAGE, key=told.key)
+
+
+def buttons(of: list[dict[str, Any]]) -> list[str]:
+    return [e["action_id"] for block in of if block["type"] == "actions" for e in block["elements"]]
+
+
+def texts(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    found = [block["text"] for block in of if "text" in block]
+    found += [e for block in of for e in block.get("elements", []) if e["type"] != "button"]
+    return found + [e["text"] for b in of for e in b.get("elements", []) if e["type"] == "button"]
+
+
+def test_a_button_stands_for_exactly_this_action_at_this_gate() -> None:
+    of = shown()
+    assert buttons(of) == ["approve", "reject", "open"]
+    approve, reject, inbox = of[-1]["elements"]
+    assert approve["value"] == reject["value"]
+    pressed = Pressed.model_validate_json(approve["value"])
+    assert pressed == Pressed(case="orders:1", gate="0123456789abcdef", digest="ab" * 32)
+    assert inbox["url"] == PAGE
+
+
+def test_the_first_block_carries_the_key_of_the_message() -> None:
+    assert shown()[0]["block_id"] == mark(f"0123456789abcdef/{ANA}/asked/0")
+    assert len(mark("x" * 1_000)) < 255
+    assert mark("a") != mark("b")
+
+
+def test_everything_is_plain_text() -> None:
+    seen = view(title="*<!channel>* `x` <https://evil.example.com|ok>", action={"a": "<@U1>"})
+    assert {text["type"] for text in texts(shown(seen))} == {"plain_text"}
+    assert not any(text["emoji"] for text in texts(shown(seen)))
+
+
+@pytest.mark.parametrize(
+    "action",
+    [
+        {"text": "x" * 2_500},
+        {str(number): number for number in range(61)},
+        {str(number): "x" * 300 for number in range(12)},
+        {"list": list(range(1_000))},
+    ],
+    ids=["a long field", "many fields", "all fields together", "a long list"],
+)
+def test_what_does_not_fit_is_not_approved_here(action: dict[str, Any]) -> None:
+    assert buttons(shown(view(action=action))) == ["reject", "open"]
+
+
+@pytest.mark.parametrize("kind", [GateKind.IN_DOUBT, GateKind.QUESTION])
+def test_what_takes_no_yes_or_no_is_answered_in_the_inbox(kind: GateKind) -> None:
+    assert buttons(shown(view(kind=kind))) == ["open"]
+
+
+@pytest.mark.parametrize("what", [What.EARLY, What.OWNER])
+def test_who_may_not_rule_has_no_buttons_to_rule_with(what: What) -> None:
+    assert buttons(shown(due=Due(what=what, person=BO))) == ["open"]
+
+
+def test_what_is_over_has_no_buttons() -> None:
+    of = shown(due=Due(what=What.CLOSED, person=BO), ended=Ended(how="expired", at=OPENED))
+    assert buttons(of) == ["open"]
+    assert "Expired at 2026-01-30 09:00:00 UTC" in json.dumps(of)
+    assert ended_words(Ended(how="approved", at=OPENED, by=(ANA, BO))) == (
+        f"Approved by {ANA}, {BO} at 2026-01-30 09:00:00 UTC"
+    )
+
+
+@given(
+    st.text(max_size=300),
+    st.dictionaries(st.text(max_size=50), st.text(max_size=4_000), max_size=80),
+)
+def test_any_question_at_all_fits_into_a_message(title: str, action: dict[str, str]) -> None:
+    of = shown(view(title=title, action=action, evidence=action))
+    assert len(of) <= 50
+    for block in of:
+        most = 150 if block["type"] == "header" else 3_000
+        if "text" in block:
+            assert 0 < len(block["text"]["text"]) <= most
+    whole = all(any(text in each["text"] for each in texts(of)) for text in action.values())
+    if "approve" in buttons(of) and all(text.isascii() and text.isprintable() for text in action):
+        printable = all(text.isascii() and text.isprintable() for text in action.values())
+        assert whole or not printable

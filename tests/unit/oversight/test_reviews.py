@@ -1,0 +1,273 @@
+"""Review afterwards: what is drawn, who may answer, and what proves an answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handrail import Action
+from handrail.ledger import AnswerRow, ReviewRow, Written
+from handrail.oversight.keys import SigningKey
+from handrail.oversight.reviews import (
+    Answer,
+    NotReviewed,
+    Opinion,
+    answered,
+    draw,
+    due,
+    falls,
+    opinion,
+    require_proven,
+    share,
+    why_not,
+)
+from handrail.oversight.signatures import NotProven, sign_mandate
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, load
+from handrail.policy.parts import Review
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ANA = SigningKey.new("ana@example.com", NOW)
+BO = SigningKey.new("bo@example.com", NOW)
+KEYS = {each.kid: each.public() for each in (ANA, BO)}
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """Parts of 10,000."""
+
+    random: int = 0
+    unusual: int = 0
+
+
+WRITTEN = Written(
+    key="a:1/pay/1",
+    agent="a",
+    step="pay",
+    case="a:1",
+    digest="d" * 64,
+    action={"amount": "10"},
+    evidence=None,
+    confidence=0.9,
+    policy="a v1",
+    begun=NOW,
+    receipt=None,
+    undone=None,
+)
+ROW = ReviewRow(
+    key="a:1/pay/1",
+    agent="a",
+    step="pay",
+    case="a:1",
+    at=NOW,
+    why="it was drawn",
+    share=0.05,
+    role="lead",
+    people=("Ana@example.com", "bo@example.com"),
+    requester="bo@example.com",
+)
+
+
+POLICY = """\
+agent: pay
+version: 1
+owner: boss@example.com
+actions: {pay: {autonomy: supervised}}
+roles:
+  lead:
+    people: [ana@example.com]
+    up to: action.amount <= 100
+    deadline: {after: 1h, then: escalate, to: head}
+  head: {people: [cy@example.com], deadline: {after: 1h, then: refuse}}
+"""
+
+
+class Pay(Action):
+    """Pay."""
+
+    amount: Decimal
+
+
+def policy_of(directory: Path) -> Policy:
+    path = directory / "pay.yaml"
+    path.write_text(POLICY)
+    return load(path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")}))
+
+
+def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:
+    return Facts("pay", Pay(amount=amount), None, None, case, "bo@example.com")
+
+
+# What is drawn
+
+
+@pytest.mark.parametrize(
+    ("review", "usual", "unusual"),
+    [
+        (None, None, None),
+        (Sampling(), None, None),
+        (Sampling(500), 0.05, 0.05),
+        (Sampling(500, 5_000), 0.05, 0.5),
+        (Sampling(500, 100), 0.05, 0.05),
+        (Sampling(0, 5_000), None, 0.5),
+        (Sampling(20_000), 1.0, 1.0),
+    ],
+)
+def test_a_write_is_drawn_with_a_chance_that_is_known(
+    review: Sampling | None, usual: float | None, unusual: float | None
+) -> None:
+    assert share(review, unusual=False) == usual
+    assert share(review, unusual=True) == unusual
+
+
+def test_the_share_that_is_drawn_is_the_share_that_was_said() -> None:
+    keys = [f"a:{number}/pay/1" for number in range(20_000)]
+    drawn = [key for key in keys if draw(Sampling(500), "a", "pay", key, unusual=False)]
+    assert abs(len(drawn) / len(keys) - 0.05) < 0.005
+    assert drawn == [key for key in keys if falls("a", "pay", key, 0.05)]
+
+
+def test_what_is_drawn_at_random_is_drawn_where_it_is_unusual_too() -> None:
+    review = Sampling(500, 5_000)
+    keys = [f"a:{number}/pay/1" for number in range(2_000)]
+    usual = {key for key in keys if draw(review, "a", "pay", key, unusual=False)}
+    odd = {key for key in keys if draw(review, "a", "pay", key, unusual=True)}
+    assert usual < odd
+    assert 900 < len(odd) < 1_100
+    found = draw(review, "a", "pay", next(iter(odd - usual)), unusual=True)
+    assert found is not None
+    assert (found.why, found.share) == (
+        "something about it was unusual, as 50 % of such writes are",
+        0.5,
+    )
+
+
+def test_the_draw_is_the_same_for_ever() -> None:
+    """A promise: figures count as drawn what was drawn by an older version."""
+    assert [n for n in range(100) if falls("a", "pay", f"a:{n}/pay/1", 0.05)] == [5, 79, 99]
+
+
+def test_a_retry_draws_with_the_chance_with_which_the_write_began(tmp_path: Path) -> None:
+    """After a crash nobody knows any more what was unusual, and the policy may be another."""
+    policy, facts = policy_of(tmp_path), facts_of("pay:7")
+    lower = Review(random=1, unusual=1, role="lead")
+    given: dict[str, Any] = {"agent": "pay", "key": "pay:7/pay/1", "unusual": False, "now": NOW}
+    assert due(policy, lower, facts, **given) is None
+    again = due(policy, lower, facts, chance=1.0, **given)
+    assert again is not None
+    assert (again.share, again.role, again.people) == (1.0, "lead", ("ana@example.com",))
+    assert (again.case, again.requester) == ("pay:7", "bo@example.com")
+    assert due(policy, None, facts, chance=1.0, **given) is None
+
+
+def test_where_the_role_may_not_approve_a_write_who_may_looks_at_it(tmp_path: Path) -> None:
+    policy, facts = policy_of(tmp_path), facts_of("pay:8", amount=Decimal(900))
+    every = Review(random=10_000, unusual=0, role="lead")
+    found = due(policy, every, facts, agent="pay", key="1", unusual=False, now=NOW)
+    assert found is not None
+    assert found.people == ("cy@example.com",)
+
+
+def test_all_are_drawn_where_all_should_be_and_none_where_none() -> None:
+    assert all(falls("a", "pay", str(number), 1.0) for number in range(200))
+    assert draw(None, "a", "pay", "1", unusual=True) is None
+    assert draw(Sampling(), "a", "pay", "1", unusual=True) is None
+
+
+# Who may answer
+
+
+@pytest.mark.parametrize(
+    ("row", "who", "why"),
+    [
+        (ROW, "ana@example.com", None),
+        (ROW, "ANA@example.com", None),
+        (ROW, "bo@example.com", "you asked for this write"),
+        (ROW, "cy@example.com", "is not of the role lead"),
+        (replace(ROW, by="ana@example.com"), "ana@example.com", None),
+        (replace(ROW, by="dee@example.com"), "ana@example.com", "has answered it already"),
+    ],
+)
+def test_who_may_answer(row: ReviewRow, who: str, why: str | None) -> None:
+    said = why_not(row, who)
+    assert said is None if why is None else why in (said or "")
+
+
+def test_who_is_of_the_role_now_may_answer_too() -> None:
+    assert why_not(ROW, "new@example.com", ["New@example.com"]) is None
+
+
+# Answers
+
+
+@pytest.mark.parametrize(
+    ("answer", "why", "wrong"),
+    [
+        ("maybe", "x", "no answer"),
+        ("wrong", " ", "say what is wrong"),
+        ("harmless", "", "say what is wrong"),
+        ("right", "x" * 4_001, "at most 4000"),
+    ],
+)
+def test_an_answer_that_says_nothing_is_refused(answer: str, why: str, wrong: str) -> None:
+    with pytest.raises(NotReviewed, match=wrong):
+        opinion(WRITTEN, answer, "ana@example.com", why, NOW)
+
+
+def given(answer: str = "wrong", by: str = "Ana@example.com") -> AnswerRow:
+    said = opinion(WRITTEN, answer, by, "too much", NOW)
+    return answered(said, ANA, NOW)
+
+
+def test_an_answer_proves_itself() -> None:
+    row = given()
+    said = require_proven(row, KEYS, NOW + timedelta(days=900))
+    assert said == Opinion(
+        key="a:1/pay/1",
+        digest="d" * 64,
+        answer=Answer.WRONG,
+        by="ana@example.com",
+        at=NOW,
+        why="too much",
+    )
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"answer": "right"}, {"key": "a:2/pay/1"}, {"by": "bo@example.com"}],
+)
+def test_what_was_altered_does_not(change: dict[str, Any]) -> None:
+    with pytest.raises(NotProven, match="altered"):
+        require_proven(replace(given(), **change), KEYS, NOW)
+
+
+def test_nobody_signs_for_another() -> None:
+    said = opinion(WRITTEN, "right", "bo@example.com", "", NOW)
+    with pytest.raises(NotProven, match="cannot sign for"):
+        answered(said, ANA, NOW)
+
+
+def test_a_signature_on_something_else_is_none_on_an_answer() -> None:
+    """A mandate of the same words, signed by the same key, is of another type."""
+    said = opinion(WRITTEN, "right", "ana@example.com", "", NOW)
+    row = replace(given("right"), proof=sign_mandate(said, ANA, NOW))
+    with pytest.raises(NotProven, match="type"):
+        require_proven(row, KEYS, NOW)
+
+
+def test_an_answer_of_a_revoked_or_unknown_key_does_not_count() -> None:
+    row = given()
+    with pytest.raises(NotProven, match="not in the keyring"):
+        require_proven(row, {BO.kid: BO.public()}, NOW)
+    gone = KEYS[ANA.kid].model_copy(update={"revoked": NOW, "why": "lost"})
+    with pytest.raises(NotProven, match="revoked"):
+        require_proven(row, {ANA.kid: gone}, NOW)
+
+
+def test_what_a_key_signed_in_its_time_counts_after_it() -> None:
+    over = KEYS[ANA.kid].model_copy(update={"expires": NOW + timedelta(days=1)})
+    assert require_proven(given(), {ANA.kid: over}, NOW + timedelta(days=99)).answer == "wrong"
