@@ -1,6 +1,6 @@
 """How rulings are forged: proofs by hand, with whatever header, claims and key.
 
-Nothing of `handrail.oversight.signatures` is used to make them: what checks a proof must not be what a
+Nothing of `oversight.signatures` is used to make them: what checks a proof must not be what a
 forger is kept from using.
 """
 

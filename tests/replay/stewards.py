@@ -15,9 +15,8 @@ from handrail import Fleet
 from handrail.actions import Level
 from handrail.client import orders as autonomy
 from handrail.oversight.keys import Keyring, Trust
-from handrail.oversight.order_book import Change
+from handrail.oversight.order_book import Change, steward_id
 from handrail.oversight.orders import Order, Target, lift, row_of, set_level, stop
-from handrail.runtime.steward.workflow import steward_id
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 

@@ -9,7 +9,8 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from handrail.runtime.steward.workflow import Steward, steward_id
+from handrail.oversight.order_book import steward_id
+from handrail.runtime.steward.workflow import Steward
 from tests.replay.stewards import HISTORY, fleet
 
 pytestmark = pytest.mark.replay

@@ -1,4 +1,4 @@
-"""The guards before a write, as `handrail.guardrails.pipeline` orders them. Each function makes some fire."""
+"""The guards before a write, as `guardrails.pipeline` orders them; each function fires some."""
 
 from __future__ import annotations
 

@@ -17,9 +17,8 @@ from temporalio.exceptions import ApplicationError
 from handrail.actions import Attempt, Notice
 from handrail.agent.secrets import given
 from handrail.agent.steps import Posture, Step
-from handrail.exceptions import Final, StepError
+from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
-from handrail.guardrails.effects import BadResult
 from handrail.oversight.signals import first_fault
 
 BEAT = timedelta(seconds=1)
@@ -83,6 +82,10 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
 
 def _parameter(name: str, kind: type) -> inspect.Parameter:
     return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=kind)
+
+
+class BadResult(HandrailError):
+    """The write happened and its receipt is kept, but what it returned cannot be used."""
 
 
 HOPELESS = (

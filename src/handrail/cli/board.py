@@ -19,8 +19,8 @@ from temporalio.client import Client, WorkflowExecution
 from handrail.cli import words
 from handrail.cli.output import Output
 from handrail.client import cases
+from handrail.client.cases import CaseRow
 from handrail.ledger import EffectState, Ledger
-from handrail.runtime.dev import CaseRow
 from handrail.states import ENDS, State
 
 if TYPE_CHECKING:

@@ -181,7 +181,7 @@ def show_end(
     if state is State.WAITING:
         out.show("it waits for a human: `handrail inbox` shows what is asked")
     elif outcome is None:
-        out.show(f"it goes on: {desk.case_url(settings(), connected.namespace, case)}")
+        out.show(f"it goes on: {desk.case_url(settings().ui_url, connected.namespace, case)}")
 
 
 async def listing(

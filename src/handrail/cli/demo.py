@@ -23,9 +23,10 @@ from handrail.cli.output import Code, Output
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
 from handrail.client import cases
 from handrail.client import gates as desk
+from handrail.client.cases import CaseRow
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.oversight.views import GateView
-from handrail.runtime.dev import CaseRow, ChildFailed, Demo, Site, running
+from handrail.runtime.dev import ChildFailed, Demo, Site, running
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.settings import Settings, connect
 from handrail.runtime.temporal_server import prepare_directory

@@ -38,7 +38,7 @@ async def inbox(out: Output, *, role: str | None, person: str | None, limit: int
         return Code.DONE
     now = datetime.now(UTC)
     for gate in shown:
-        url = desk.case_url(settings(), connected.namespace, gate.case)
+        url = desk.case_url(settings().ui_url, connected.namespace, gate.case)
         out.show(*lines(gate, now, url), "")
     if not gates:
         out.show("nothing waits for a human")

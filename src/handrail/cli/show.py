@@ -16,10 +16,10 @@ from handrail.cli.context import client, ledger_if_there, settings
 from handrail.cli.output import Code, Output
 from handrail.client import cases as known
 from handrail.client import gates as desk
+from handrail.client.cases import CaseRow
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import EffectRow, IncidentRow, ReviewRow
 from handrail.oversight.views import CaseView, GateView
-from handrail.runtime.dev import CaseRow
 
 R = TypeVar("R")
 
@@ -56,7 +56,7 @@ async def show(out: Output, case: str) -> int:
     """Show one case."""
     connected = await client(settings())
     found = await _find_out(connected, case)
-    url = desk.case_url(settings(), connected.namespace, case)
+    url = desk.case_url(settings().ui_url, connected.namespace, case)
     out.data(_as_json(found, url))
     if not out.json:
         _print(out, found, url)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,10 +18,23 @@ from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Outcome
 from handrail.agent.visibility import DEADLINE, STATE, WAITING_FOR
-from handrail.cli.output import UsageError
 from handrail.client import gates
-from handrail.runtime.dev import CaseRow
 from handrail.states import ENDS, State
+
+
+@dataclass(frozen=True)
+class CaseRow:
+    """One case as a list shows it. `receipts` counts the writes that were proven to happen."""
+
+    case: str
+    state: State
+    why: str = ""
+    waiting_for: tuple[str, ...] = ()
+    receipts: int = 0
+    started: datetime | None = None
+    closed: datetime | None = None
+    deadline: datetime | None = None
+
 
 # Runs that only went on in another run are no cases of their own.
 ANY = "HandrailState IS NOT NULL AND ExecutionStatus != 'ContinuedAsNew'"
@@ -38,8 +52,7 @@ def query(agent: str | None = None, state: str | None = None, role: str | None =
     """The query for these cases.
 
     Raises:
-        UsageError: if there is no such state.
-        ImpossibleName: if a name is.
+        ImpossibleName: if there is no such state, or if a name cannot be one.
     """
     parts = [ANY]
     if agent is not None:
@@ -47,7 +60,7 @@ def query(agent: str | None = None, state: str | None = None, role: str | None =
     if state is not None:
         known = state.replace("-", "_")
         if known not in set(State):
-            raise UsageError(f"no state {state!r}; there are: {', '.join(State)}")
+            raise gates.ImpossibleName(f"no state {state!r}; there are: {', '.join(State)}")
         parts.append(f"HandrailState = '{known}'")
     if role is not None:
         parts.append(f"HandrailWaitingFor = {gates.quoted(role, 'role')} AND {gates.OPEN}")

@@ -30,8 +30,6 @@ from handrail.oversight.views import CaseView, GateView
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
 
-    from handrail.runtime.settings import Settings
-
 SOON = timedelta(seconds=5)
 """How long an answer is waited for that only a worker can give."""
 
@@ -273,8 +271,6 @@ def _ended(case: str, error: RPCError) -> Exception:
     return CaseError(f"the case {case} has ended")
 
 
-def case_url(settings: Settings, namespace: str, case: str) -> str:
+def case_url(ui_url: str, namespace: str, case: str) -> str:
     """The page of a case in Temporal's Web UI. Without a run id: it goes on in later runs."""
-    return (
-        f"{settings.ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"
-    )
+    return f"{ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"

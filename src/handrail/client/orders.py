@@ -17,8 +17,7 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent.visibility import AGENT
-from handrail.oversight.order_book import Book, Change, Stand
-from handrail.runtime.steward.workflow import WORKFLOW, Office, steward_id
+from handrail.oversight.order_book import WORKFLOW, Book, Change, Office, Stand, steward_id
 
 if TYPE_CHECKING:
     from temporalio.client import Client

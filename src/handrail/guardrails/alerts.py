@@ -1,8 +1,8 @@
 """The owner of an agent's policy is told at once: of a breaker, a budget, an incident.
 
 A worker starts one small workflow for each event, under an id made of the event, so that nobody
-is told twice. The inbox's process runs it (`handrail.inbox.channels.owner_alerts`), which has the credentials
-of mail and chat; a worker has none.
+is told twice. The inbox's process runs it (`inbox.channels.owner_alerts`), which has the
+credentials of mail and chat; a worker has none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The door: what stands between a step and the outside world.
 
 It runs in the worker, in the process that holds the credentials, in the same breath as
-the effect: it asks the guards (`handrail.guardrails.pipeline`), makes the effect once, reads it back, and
+the effect: it asks the guards (`guardrails.pipeline`), makes the effect once, reads it back, and
 keeps what it said and did.
 """
 

@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
+from handrail.agent.activities import BadResult
 from handrail.agent.secrets import Held, given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
@@ -111,10 +112,6 @@ class KeyUsed(HandrailError):
 
 class BegunBefore(HandrailError):
     """The write had begun before, which was not known when it was judged."""
-
-
-class BadResult(HandrailError):
-    """The write happened and its receipt is kept, but what it returned cannot be used."""
 
 
 def current_effect() -> Effect:

@@ -24,7 +24,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import Counted, Counter, Last
 from handrail.ledger.tables import effects as _effects
-from handrail.policy.rules.explain import quoted
+from handrail.text import quoted
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

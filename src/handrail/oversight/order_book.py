@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from handrail.actions import Aware, Level, Wire
 from handrail.exceptions import HandrailError
@@ -20,6 +20,21 @@ from handrail.oversight.signals import BadSignal, read
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
+
+WORKFLOW: Final = "Steward"
+"""The type of the workflow."""
+
+ENTER: Final = "handrail.order"
+"""The activity that judges an order and keeps it: `Entering` to `Entered`."""
+
+LOOK: Final = "handrail.autonomy"
+"""The activity that says what is in force: the agent's name to a `Picture`."""
+
+WAKE: Final = "handrail.wake"
+"""The activity that has cases go on that waited for the end of a stop: an agent's name."""
+
+SIGNALS: Final = ("stop", "lift", "level", "second", "look")
+"""The signals that it takes."""
 
 SECOND_WITHIN = timedelta(days=1)
 """How long an order waits for the second person that it takes."""
@@ -38,6 +53,18 @@ STATEMENTS = 8
 
 SOMEBODY = "somebody"
 """Who gave a stop that does not say who."""
+
+
+class Office(Wire):
+    """Whose steward it is. `carried`: the book of an earlier run; nobody else sets it."""
+
+    agent: str
+    carried: dict[str, Any] | None = None
+
+
+def steward_id(agent: str) -> str:
+    """The id of the workflow of an agent's steward."""
+    return f"autonomy:{agent}"
 
 
 class Stand(StrEnum):

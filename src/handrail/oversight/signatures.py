@@ -275,7 +275,7 @@ def verify_order(
 
 
 def sign_review(opinion: BaseModel, key: SigningKey, now: datetime) -> str:
-    """What a reviewer says of a write (`handrail.oversight.reviews.Opinion`), signed; `by` names them.
+    """What a reviewer says of a write (`oversight.reviews.Opinion`), signed; `by` names them.
 
     Raises:
         NotProven: if this key cannot sign it: it is somebody else's, or the opinion is no JSON.

@@ -25,19 +25,19 @@ from collections.abc import (
     Sequence,
 )
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import IO
 
 import structlog
 
 from handrail.actions import Event
+from handrail.client.cases import CaseRow
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.runtime.settings import Settings
 from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
-from handrail.states import State
 
-__all__ = ["CaseRow", "Child", "ChildFailed", "Demo", "Site", "System", "running"]
+__all__ = ["Child", "ChildFailed", "Demo", "Site", "System", "running"]
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
@@ -75,20 +75,6 @@ class System:
     name: str
     argv: tuple[str, ...]
     ready: str
-
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One case as a list shows it. `receipts` counts the writes that were proven to happen."""
-
-    case: str
-    state: State
-    why: str = ""
-    waiting_for: tuple[str, ...] = ()
-    receipts: int = 0
-    started: datetime | None = None
-    closed: datetime | None = None
-    deadline: datetime | None = None
 
 
 @dataclass(frozen=True)

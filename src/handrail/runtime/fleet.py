@@ -54,6 +54,8 @@ from handrail.guardrails.data_checks import Check
 from handrail.guardrails.door import Door
 from handrail.ledger import Ledger
 from handrail.oversight.keys import Trust
+from handrail.oversight.order_book import SIGNALS as STEWARD_SIGNALS
+from handrail.oversight.order_book import WORKFLOW as STEWARD
 from handrail.oversight.orders import RESERVED
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.runtime.failures import ShortFailures
@@ -61,8 +63,6 @@ from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.scrubbing import Scrubbing
 from handrail.runtime.steward.activities import Stewarding
-from handrail.runtime.steward.workflow import SIGNALS as STEWARD_SIGNALS
-from handrail.runtime.steward.workflow import WORKFLOW as STEWARD
 from handrail.runtime.steward.workflow import Steward, VersionedSteward
 from handrail.states import State
 

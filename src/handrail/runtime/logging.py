@@ -4,7 +4,7 @@ A process that logs into a pipe nobody reads hangs as soon as the pipe is full. 
 into a bounded queue, and a thread that nothing waits for writes them. While the pipe is
 full, lines are dropped, and when it flows again their number is said.
 
-Whoever wrote it, what leaves here is masked (`handrail.guardrails.redaction`): personal data and secrets
+Whoever wrote it, what leaves here is masked (`guardrails.redaction`): personal data and secrets
 get into logs by errors and libraries that nobody thought of.
 """
 
@@ -23,10 +23,11 @@ import structlog
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 from typing_extensions import override
 
+from handrail.guardrails import audit
 from handrail.guardrails.redaction import Masker, key_in, masker, use
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Mapping, MutableMapping
     from pathlib import Path
     from typing import Any
 
@@ -130,20 +131,6 @@ _APART = re.compile(r"""[\s="']""")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
-_direct: Callable[[str, str, Mapping[str, Any]], None] | None = None
-
-
-def put_masked(event: str, level: str, fields: Mapping[str, Any]) -> bool:
-    """Write a line whose fields were masked by whoever made it, better than by their names.
-
-    False, with nothing written, where `configure` has not set up the logs of this process.
-    """
-    if _direct is None or not structlog.is_configured():
-        return False
-    _direct(event, level, fields)
-    return True
-
-
 def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Mask every field by its name and its form. A field that cannot be is left out."""
     for name, value in list(event.items()):
@@ -202,7 +189,6 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
     Standard logging is taken from warnings on; Handrail's own events, whichever way they were
     logged, from info on. All of it is masked.
     """
-    global _direct  # noqa: PLW0603  # one process, one log
     lines = Lines(fd, size)
     render, stamp = _render(style, fd), structlog.processors.TimeStamper(fmt="iso", utc=True)
     before: list[Processor] = [
@@ -229,7 +215,7 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
             made = each(None, level, made)
         lines.put(made)
 
-    _direct = direct
+    audit.write_by(direct)
     root = logging.getLogger()
     root.handlers = [_Handler(lines, formatter)]
     root.setLevel(logging.WARNING)

@@ -20,10 +20,10 @@ from tests.integration.inbox.test_inbox_browser import (
     CHROMIUM,
     DESK,
     PHONE,
-    tab_to,
     accessible,
     fits,
     sitting_at,
+    tab_to,
 )
 
 browsed = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")

@@ -14,7 +14,7 @@ from handrail.actions import Level
 from handrail.agent.visibility import RISK
 from handrail.client import orders as autonomy
 from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.order_book import Book, Change, Stand
+from handrail.oversight.order_book import Book, Change, Stand, steward_id
 from handrail.oversight.orders import Order as Command
 from handrail.oversight.orders import Target, lift, row_of, set_level, stop
 from handrail.oversight.signatures import sign_order
@@ -75,7 +75,7 @@ async def known(stage: Stage) -> Book:
 
 
 async def signal(stage: Stage, name: str, *args: Any) -> None:
-    handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+    handle = stage.client.get_workflow_handle(steward_id("orders"))
     await handle.signal(name, args=args)
 
 
@@ -235,9 +235,7 @@ async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
         book = await eventually(lambda: _stopped(stage))
         assert book.picture.stops[0].what == "orders"
         assert len(book.ignored) == 20
-        description = await stage.client.get_workflow_handle(
-            steward.steward_id("orders")
-        ).describe()
+        description = await stage.client.get_workflow_handle(steward_id("orders")).describe()
         risk = description.typed_search_attributes.get(RISK)
     assert risk == steward.STOPPED
 
@@ -250,7 +248,7 @@ async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
         await known(stage)
         # Written by somebody who could reach neither server nor worker.
         await stage.ledger.order(row_of(stop(Target("*"), EVE, now(), "all of it")))
-        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        handle = stage.client.get_workflow_handle(steward_id("orders"))
         await handle.terminate("a test")
         case = await stage.start("orders", Order(number="1"))
         await case.until(lambda view: view.state is State.PAUSED)
@@ -295,7 +293,7 @@ async def test_what_it_does_is_the_same_when_it_is_replayed(
         await send(stage, halted, signed=False)
         await eventually(lambda: _stopped(stage))
         await send(stage, lift(row_of(halted), OWNER, now()))
-        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        handle = stage.client.get_workflow_handle(steward_id("orders"))
         history = await handle.fetch_history()
         plugin = stage.fleet.plugin(tmp_path / "payloads")
         replayer = Replayer(workflows=[steward.Steward], plugins=[plugin])
@@ -313,7 +311,7 @@ async def test_the_book_goes_along_into_a_new_run(
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
         raised = set_level(PAY, Level.FULL, None, OWNER, now())
         assert (await send(stage, raised)).stand is Stand.WAITING
-        handle = stage.client.get_workflow_handle(steward.steward_id("orders"))
+        handle = stage.client.get_workflow_handle(steward_id("orders"))
         first = (await handle.describe()).run_id
         for _ in range(5):
             await autonomy.look(stage.client, ["orders"])

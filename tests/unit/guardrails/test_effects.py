@@ -13,9 +13,10 @@ import pytest
 
 from handrail import Action, Effect, Final, Ledger, NotDone, current_effect, write
 from handrail.actions import Answered, Attempt, Receipt, digest_of
+from handrail.agent.activities import BadResult
 from handrail.agent.steps import Write
 from handrail.guardrails import effects
-from handrail.guardrails.effects import BadResult, Doubt, KeyUsed
+from handrail.guardrails.effects import Doubt, KeyUsed
 from handrail.ledger import EffectState
 
 KEY = "pay:1/pay/1"

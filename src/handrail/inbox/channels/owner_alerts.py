@@ -1,6 +1,6 @@
 """The owner of an agent's policy is told at once: a breaker, a budget, an incident; once each.
 
-A worker starts the workflow, under an id made of the event (`handrail.guardrails.alerts`). It tries the
+A worker starts the workflow, under an id made of the event (`guardrails.alerts`). It tries the
 owner's channels one after the other, and all of them again each hour for a day.
 """
 

@@ -171,7 +171,7 @@ async def _question(
         "form": fields_of(view, form, given, errors),
         "given": given or {},
         "errors": errors,
-        "ui": desk.case_url(site.settings, site.client.namespace, view.case),
+        "ui": desk.case_url(site.settings.ui_url, site.client.namespace, view.case),
         "token": site.sessions.token(
             seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
         ),
@@ -259,7 +259,7 @@ async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Respon
     case = await _case(site, seat)
     closed = _find(case, seat.gate)
     _require_concerned(site, seat, closed)
-    ui = desk.case_url(site.settings, site.client.namespace, seat.case)
+    ui = desk.case_url(site.settings.ui_url, site.client.namespace, seat.case)
     return site.page(
         request,
         "closed_gate.html",

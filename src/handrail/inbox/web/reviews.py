@@ -137,7 +137,7 @@ async def _show(  # noqa: PLR0917  # what a form may add to the page
         incidents=met,
         said_before=await site.ledger.review_answers(row.key),
         url=review_link("", row.key),
-        ui=gates.case_url(site.settings, site.client.namespace, row.case),
+        ui=gates.case_url(site.settings.ui_url, site.client.namespace, row.case),
         why_not=_fault(site, row, who),
         fault=fault,
         given=given or {},
@@ -207,7 +207,7 @@ async def _recorded(  # noqa: PLR0917  # what the page shows
         undo=f"handrail roll-back {shlex.quote(row.case)} --why 'the review found it wrong'",
         url=review_link("", row.key),
         following=None if following is None else await _card(site, following, who),
-        ui=gates.case_url(site.settings, site.client.namespace, row.case),
+        ui=gates.case_url(site.settings.ui_url, site.client.namespace, row.case),
     )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -12,9 +11,10 @@ from typing import Any, cast
 from pydantic import BaseModel
 from rule_engine import ast, errors
 
+from handrail.text import quoted
+
 _ACTION = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.])action\.')
 _LONGEST_PLAIN = 40
-_SHOWN = 80
 _SHOWN_ITEMS = 10
 _SIGNS = {"eq": "==", "ne": "!=", "gt": ">", "ge": ">=", "lt": "<", "le": "<="} | {
     "eq_fzm": "=~",
@@ -179,13 +179,6 @@ def _value(value: Any) -> str:
 
 def _number(value: Decimal) -> str:
     return f"{value:f}" if abs(value.adjusted()) < _LONGEST_PLAIN else str(value)
-
-
-def quoted(value: str) -> str:
-    """A text in quotes, with everything that cannot be seen spelt out."""
-    text = json.dumps(value[:_SHOWN], ensure_ascii=False)
-    clean = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(clean) + ("..." if len(value) > _SHOWN else "")
 
 
 def _other(value: Any) -> str:

@@ -28,12 +28,12 @@ from handrail.policy.rules.explain import (
     because,
     children,
     failure,
-    quoted,
     shortened,
     wording,
 )
 from handrail.policy.rules.timeout import BadPattern, TooLong, in_time, timed
 from handrail.policy.rules.types import FACTS, Types, bare, fact_of, nearest
+from handrail.text import quoted
 
 MAX_TEXT = 2_000
 """Characters of the longest rule."""

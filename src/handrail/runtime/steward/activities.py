@@ -23,12 +23,21 @@ from handrail.guardrails.entitlement import server_time
 from handrail.ledger import FLEET, Ledger, OrderRow
 from handrail.oversight import control
 from handrail.oversight.keys import Trust
-from handrail.oversight.order_book import Entered, Entering, Picture, Stand, Standing, StepView
+from handrail.oversight.order_book import (
+    ENTER,
+    LOOK,
+    WAKE,
+    Entered,
+    Entering,
+    Picture,
+    Stand,
+    Standing,
+    StepView,
+)
 from handrail.oversight.orders import Order, row_of, target_of
 from handrail.oversight.signals import LIFTED
 from handrail.policy import AgentShape, Policy, PolicyFile
 from handrail.policy.parts import Setting
-from handrail.runtime.steward.workflow import ENTER, LOOK, WAKE
 from handrail.states import State
 
 WAKE_AGAIN = timedelta(seconds=3)

@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any
 
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
@@ -20,14 +20,18 @@ from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
 from temporalio.exceptions import ActivityError
 from typing_extensions import TypeVar, override
 
-from handrail.actions import Wire
 from handrail.agent.invoke import cause
 from handrail.agent.visibility import RISK
 from handrail.oversight.order_book import (
+    ENTER,
+    LOOK,
+    WAKE,
+    WORKFLOW,
     Book,
     Change,
     Entered,
     Entering,
+    Office,
     Picture,
     Stand,
     change_of,
@@ -36,21 +40,6 @@ from handrail.oversight.order_book import (
 )
 from handrail.oversight.signals import BadSignal
 from handrail.runtime.steward.page import page
-
-WORKFLOW: Final = "Steward"
-"""The type of the workflow."""
-
-ENTER: Final = "handrail.order"
-"""The activity that judges an order and keeps it: `Entering` to `Entered`."""
-
-LOOK: Final = "handrail.autonomy"
-"""The activity that says what is in force: the agent's name to a `Picture`."""
-
-WAKE: Final = "handrail.wake"
-"""The activity that has cases go on that waited for the end of a stop: an agent's name."""
-
-SIGNALS: Final = ("stop", "lift", "level", "second", "look")
-"""The signals that it takes."""
 
 LOOK_AGAIN = timedelta(hours=1)
 """After this time it looks again at what is in force, although nobody said that it changed."""
@@ -69,18 +58,6 @@ _TRIES = RetryPolicy(
 _TIME = timedelta(seconds=20)
 _ORDER = "One JSON object: by, why"
 _NOTHING = RawValue(Payload())
-
-
-class Office(Wire):
-    """Whose steward it is. `carried`: the book of an earlier run; nobody else sets it."""
-
-    agent: str
-    carried: dict[str, Any] | None = None
-
-
-def steward_id(agent: str) -> str:
-    """The id of the workflow of an agent's steward."""
-    return f"autonomy:{agent}"
 
 
 @workflow.defn(name=WORKFLOW)
