@@ -117,8 +117,7 @@ def listen() -> socket.socket:
 Run = Callable[..., contextlib.AbstractAsyncContextManager[Inbox]]
 
 
-@pytest.fixture
-def run_inbox(handrail_server: EmbeddedServer, tmp_path: Path, outside: Outside) -> Run:
+def inboxes(server: EmbeddedServer, home: Path) -> Run:
     """What runs an inbox and the agent that asks; `settings` are beside those of a test."""
 
     @contextlib.asynccontextmanager
@@ -126,7 +125,7 @@ def run_inbox(handrail_server: EmbeddedServer, tmp_path: Path, outside: Outside)
         policy: dict[str, Any] | None = None, *, proof: Any = "required", **more: Any
     ) -> AsyncGenerator[Inbox]:
         document = policy or POLICY
-        policies = tmp_path / "guardrails"
+        policies = home / "guardrails"
         policies.mkdir()
         path = policies / "refunds.yaml"
         path.write_text(json.dumps(document), encoding="utf-8")
@@ -134,7 +133,7 @@ def run_inbox(handrail_server: EmbeddedServer, tmp_path: Path, outside: Outside)
         listener = listen()
         base = f"http://localhost:{listener.getsockname()[1]}"
         given: dict[str, Any] = {
-            "home": tmp_path,
+            "home": home,
             "inbox_url": base,
             "inbox_dev": True,
             "inbox_secret": SecretStr(SECRET),
@@ -143,13 +142,18 @@ def run_inbox(handrail_server: EmbeddedServer, tmp_path: Path, outside: Outside)
         settings = Settings.model_validate(given | more)
         trust = Trust(keyring=Keyring(settings.keyring), proof=proof)
         async with (
-            running(Fleet(agent), handrail_server, tmp_path, trust=trust) as stage,
+            running(Fleet(agent), server, home, trust=trust) as stage,
             opened(settings, stage.client, stage.ledger) as site,
             serving(site, listener),
         ):
             yield Inbox(base, site, stage)
 
     return run
+
+
+@pytest.fixture
+def run_inbox(handrail_server: EmbeddedServer, tmp_path: Path, outside: Outside) -> Run:
+    return inboxes(handrail_server, tmp_path)
 
 
 @pytest.fixture
