@@ -39,7 +39,7 @@ from handrail.testing import Outside, Stage, eventually, running, server
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order
-from tests.inbox.conftest import ANA, Run, inboxes
+from tests.integration.inbox.conftest import ANA, Run, inboxes
 
 ENGINE = f"{Path(handrail.__file__).parent}{os.sep}"
 KIT = f"{ENGINE}testing{os.sep}"
