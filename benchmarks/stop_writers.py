@@ -21,7 +21,7 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, LedgerUnavailable, write
-from handrail.actions import Answer, AnswerKind, Attempt, digest_of
+from handrail.actions import Attempt, WriteResult, WriteResultKind, digest_of
 from handrail.guardrails.door import Door
 from handrail.oversight.keys import Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape
@@ -104,12 +104,12 @@ async def writing(run: Any, name: str) -> None:
 
 async def _written(run: Any, action: Pay, attempt: Attempt) -> bool:
     try:
-        answer: Answer = await ActivityEnvironment().run(run, action, attempt)
+        answer: WriteResult = await ActivityEnvironment().run(run, action, attempt)
     except LedgerUnavailable:
         return False  # tried again, as Temporal would
-    if answer.kind not in {AnswerKind.WRITTEN, AnswerKind.STOPPED}:
+    if answer.kind not in {WriteResultKind.WRITTEN, WriteResultKind.STOPPED}:
         raise RuntimeError(f"the door said {answer.kind}: {answer.verdict.why()}")
-    return answer.kind is AnswerKind.WRITTEN
+    return answer.kind is WriteResultKind.WRITTEN
 
 
 async def main(url: str, home: Path, number: str, writers: int) -> None:

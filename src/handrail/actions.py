@@ -194,7 +194,7 @@ class Finding(Wire):
     role: str | None = None
 
 
-class Stage(Wire):
+class RoleStage(Wire):
     """One role that is asked, and what happens when it does not answer in time.
 
     `remind` and `after` are working time where the role has any: `open` holds it as
@@ -215,7 +215,7 @@ class Stage(Wire):
 class Ask(Wire):
     """A chain of stages: each escalates to the next; after the last the write is refused."""
 
-    stages: tuple[Stage, ...] = Field(min_length=1)
+    stages: tuple[RoleStage, ...] = Field(min_length=1)
 
 
 @dataclass(frozen=True)
@@ -322,7 +322,7 @@ class Ruling(Wire):
     proof: str | None = Field(default=None, max_length=8_000)
 
 
-class Ruled(Wire):
+class RulingRecord(Wire):
     """A ruling as it was judged: the record that is kept of every one, good or bad.
 
     `digest` is the action it allows: for an amendment that of the amended action.
@@ -349,7 +349,7 @@ class Ruled(Wire):
     ruling: Ruling | None = None
 
 
-class Proving(Wire):
+class ProofRequest(Wire):
     """What an activity shall prove: rulings on one gate, each with its verb.
 
     `roles` are those asked so far; `seats` says who rules in whose place by a delegation.
@@ -370,7 +370,7 @@ class Proving(Wire):
     rulings: tuple[tuple[str, Ruling], ...]
 
 
-class Proof(Wire):
+class ProofResult(Wire):
     """Whether one ruling is proven and its person entitled, under the policy in force; or why not.
 
     `stands_for`: the person in whose place they may rule, by a delegation for a time.
@@ -382,7 +382,7 @@ class Proof(Wire):
     stands_for: str | None = None
 
 
-class Whom(Wire):
+class RoleRequest(Wire):
     """Which role an agent's own question asks. `pilot`: of a case that writes nothing."""
 
     case: str
@@ -429,7 +429,7 @@ class Receipt(Wire):
     result: JsonValue = None
 
 
-class Answered(Wire):
+class DoubtAnswer(Wire):
     """What a human said of a write in doubt."""
 
     answer: Literal["happened", "do it"]
@@ -446,10 +446,10 @@ class Attempt(Wire):
     key: str
     digest: str
     basis: Basis | None = None
-    rulings: tuple[Ruled, ...] = ()
+    rulings: tuple[RulingRecord, ...] = ()
     requester: str | None = None
     undoes: Undoes | None = None
-    doubt: Answered | None = None
+    doubt: DoubtAnswer | None = None
     drafters: tuple[str, ...] = ()
     """Who wrote this action by amending another."""
     pilot: bool = False
@@ -458,7 +458,7 @@ class Attempt(Wire):
     """A human ordered this undo: only a stop of the very step forbids it."""
 
 
-class AnswerKind(StrEnum):
+class WriteResultKind(StrEnum):
     """How the door dealt with an attempt."""
 
     WRITTEN = "written"
@@ -472,7 +472,7 @@ class AnswerKind(StrEnum):
     """Recorded and not done: the agent runs beside the people who do it."""
 
 
-class Answer(Wire):
+class WriteResult(Wire):
     """What the door did.
 
     `why` is set for in_doubt, failed, stopped and pilot; `verdict.asks` says whom to ask.
@@ -480,7 +480,7 @@ class Answer(Wire):
     wants the case undone.
     """
 
-    kind: AnswerKind
+    kind: WriteResultKind
     verdict: Verdict
     receipt: Receipt | None = None
     why: str = ""
@@ -492,7 +492,7 @@ class Answer(Wire):
 D = TypeVar("D", bound=BaseModel)
 
 
-class Decided(Wire, Generic[D]):
+class DecisionResult(Wire, Generic[D]):
     """A decision with what the door would say of it now, so that a hold costs no round trip.
 
     The verdict is advice: the door judges again in the moment of the write. `kind` is the
@@ -506,7 +506,7 @@ class Decided(Wire, Generic[D]):
     unsourced: tuple[str, ...] = ()
 
 
-class Told(Wire):
+class NotifyResult(Wire):
     """What became of a notification: sent, or why not."""
 
     sent: bool
@@ -522,7 +522,7 @@ class Notice(Wire):
     pilot: bool = False
 
 
-class Moved(Wire):
+class Transition(Wire):
     """One move of a case between states, and why."""
 
     state: State
@@ -540,7 +540,7 @@ class Outcome(Wire):
     status: State
     why: str = ""
     receipts: tuple[Receipt, ...] = ()
-    rulings: tuple[Ruled, ...] = ()
+    rulings: tuple[RulingRecord, ...] = ()
     unsent: tuple[str, ...] = ()
     seconds: dict[State, float] = Field(default_factory=dict[State, float])
     usage: Usage = Usage()

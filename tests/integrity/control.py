@@ -11,17 +11,17 @@ from unittest import mock
 
 from handrail.actions import Ruling, person
 from handrail.guardrails import entitlement
-from handrail.oversight.signatures import Proved
+from handrail.oversight.signatures import VerifiedRuling
 from tests.integrity import offline
 from tests.redteam import Report
 
 
 def _believing(
     ruling: Ruling, verb: str, case: str, keys: Mapping[str, Any], now: datetime, **_: Any
-) -> Proved:
+) -> VerifiedRuling:
     """Takes every ruling for proven, whatever its proof is."""
     jti = sha256(f"{verb} {case} {ruling.model_dump_json()}".encode()).hexdigest()[:32]
-    return Proved(by=person(ruling.by), jti=jti, kid="0" * 16, at=now, until=now)
+    return VerifiedRuling(by=person(ruling.by), jti=jti, kid="0" * 16, at=now, until=now)
 
 
 @contextmanager

@@ -18,8 +18,18 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from typing_extensions import override
 
-from handrail.actions import Ask, Basis, Finding, Kind, Moved, Receipt, Stage, Terms, digest_of
-from handrail.agent.case import Case, Model
+from handrail.actions import (
+    Ask,
+    Basis,
+    Finding,
+    Kind,
+    Receipt,
+    RoleStage,
+    Terms,
+    Transition,
+    digest_of,
+)
+from handrail.agent.case import AnswerModel, Case
 from handrail.inbox.channels import content
 from handrail.inbox.web.render import TEMPLATES
 from handrail.inbox.web.views import lines
@@ -36,7 +46,7 @@ from tests.integrity.policies import ANA, BO, STRICT, known
 from tests.redteam import Report, hostile_texts
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LEAD = Stage(role="lead", people=(ANA,), after=timedelta(hours=1))
+LEAD = RoleStage(role="lead", people=(ANA,), after=timedelta(hours=1))
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
 """The strictest reader: whatever could become more than text does."""
 
@@ -65,10 +75,10 @@ def asked(text: str, kind: GateKind) -> Case:
         requester=text,
         terms=Terms(inbox="https://inbox.example"),
     )
-    case.ask("g1", question, Model(Pay), "orders:1/pay/1", NOW)
+    case.ask("g1", question, AnswerModel(Pay), "orders:1/pay/1", NOW)
     case.receipts.append(Receipt(key=f"orders:{text}/pay/1", step="pay", digest="d", at=NOW))
     case.note(text, NOW)
-    case.moves.append(Moved(state=State.WAITING, at=NOW, why=text))
+    case.moves.append(Transition(state=State.WAITING, at=NOW, why=text))
     return case
 
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Ledger
-from handrail.actions import Action, Attempt, Kind, Ruled, Ruling, digest_of
-from handrail.agent.case import Case, Model
+from handrail.actions import Action, Attempt, Kind, Ruling, RulingRecord, digest_of
+from handrail.agent.case import AnswerModel, Case
 from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import Matter
 from handrail.oversight.gate import GateKind, Question
@@ -81,14 +81,14 @@ class Bench:
             terms=self.door.humans.terms(policy, "pay", case.id),
         )
         gate, key = self.rng.randbytes(8).hex(), f"{case.id}/pay/1"
-        case.ask(gate, question, Model(Pay, pay.adapter), key, now)
+        case.ask(gate, question, AnswerModel(Pay, pay.adapter), key, now)
         return case, case.views()[0], Attempt(case=case.id, key=key, digest=digest)
 
-    async def feed(self, case: Case, messages: Sequence[Message]) -> list[Ruled]:
+    async def feed(self, case: Case, messages: Sequence[Message]) -> list[RulingRecord]:
         """Send them to a case; the record of each, those that had to be proven last."""
         now = datetime.now(UTC)
         received = [case.receive(m.verb, m.payloads, now) for m in messages]
-        records = [each for each in received if isinstance(each, Ruled)]
+        records = [each for each in received if isinstance(each, RulingRecord)]
         while case.pending:
             batch, proving = case.proving()
             policy = self.door.policy.current()
@@ -99,7 +99,7 @@ class Bench:
                 records.append(case.prove(came, proof))
         return records
 
-    async def passes(self, case: Case, attempt: Attempt, rulings: Sequence[Ruled]) -> bool:
+    async def passes(self, case: Case, attempt: Attempt, rulings: Sequence[RulingRecord]) -> bool:
         """Whether the door lets the write happen with these rulings."""
         gate = next(iter(case.gates.values()))
         tried = attempt.model_copy(update={"rulings": tuple(rulings)})
@@ -182,7 +182,7 @@ async def _at_the_door(
     report.counts["past the gate"].attacks += max(len(forged) - 1, 0)
 
 
-def _claimed(attempt: Attempt, sent: Message) -> list[Ruled]:
+def _claimed(attempt: Attempt, sent: Message) -> list[RulingRecord]:
     try:
         ruling = Ruling.model_validate(json.loads(sent.payloads[0].data))
         when = datetime.now(UTC)
@@ -199,12 +199,12 @@ def _claimed(attempt: Attempt, sent: Message) -> list[Ruled]:
         "proven": True,
         "ruling": ruling,
     }
-    return [Ruled.model_validate(record)]
+    return [RulingRecord.model_validate(record)]
 
 
 async def _rule(place: Bench, report: Report, case: Case, seen: GateView, attempt: Attempt) -> None:
     """Two of those who may say yes: it takes both, and then the write may happen."""
-    given: list[Ruled] = []
+    given: list[RulingRecord] = []
     for human in place.rng.sample(place.cast.approvers, 2):
         if await place.passes(case, attempt, given):
             report.unallowed.append(f"{attempt.key}: one of two was enough")

@@ -13,7 +13,7 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from handrail.actions import Attempt, Ruled, Ruling
+from handrail.actions import Attempt, Ruling, RulingRecord
 from handrail.oversight.views import GateView
 from handrail.states import State
 from handrail.testing.stage import CaseHandle
@@ -227,7 +227,7 @@ def _attempts(
     seen, first = scene.seen, scene.cast.approvers[0]
     key = f"{scene.case}/{seen.step}/1"
 
-    def ruled(ruling: dict[str, Any] | None, **more: Any) -> Ruled:
+    def ruled(ruling: dict[str, Any] | None, **more: Any) -> RulingRecord:
         said = {
             "verb": "approve",
             "gate": seen.gate,
@@ -239,7 +239,7 @@ def _attempts(
             "proven": True,
             "ruling": Ruling.model_validate(ruling) if ruling else None,
         }
-        return Ruled.model_validate(said | more)
+        return RulingRecord.model_validate(said | more)
 
     forged = [attack.make(scene).said for attack in RULINGS if attack.family != "no ruling"]
     whole = [said for said in forged if said is not None and _is_ruling(said)]
@@ -264,7 +264,7 @@ def _attempts(
     return cases
 
 
-def _with(attempt: Attempt, *rulings: Ruled, **changes: Any) -> Attempt:
+def _with(attempt: Attempt, *rulings: RulingRecord, **changes: Any) -> Attempt:
     return attempt.model_copy(update={"rulings": rulings, **changes})
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from handrail import Agent, AgentWorkflow, Fleet
 from handrail.agent import runner
-from handrail.agent.visibility import Shown
+from handrail.agent.visibility import PublishedState
 from handrail.testing import replay
 from tests.agents import orders_steps
 from tests.agents.fleets import policy, put_policy
@@ -65,7 +65,7 @@ async def test_a_change_of_the_engine_that_open_cases_cannot_follow_is_caught(
     def nothing(*_: object) -> None:
         """Show nothing any more."""
 
-    monkeypatch.setattr(Shown, "publish", nothing)
+    monkeypatch.setattr(PublishedState, "publish", nothing)
     fault = await replay(fleet(tmp_path), HISTORIES / f"{name}.json", tmp_path)
     assert fault is not None
     assert "TMPRL1100" in fault

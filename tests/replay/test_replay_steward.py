@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from handrail.oversight.order_book import steward_id
-from handrail.runtime.steward.workflow import Steward
+from handrail.runtime.steward.workflow import AutonomyWorkflow
 from tests.replay.stewards import HISTORY, fleet
 
 pytestmark = pytest.mark.replay
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.replay
 
 async def replayed(directory: Path) -> Exception | None:
     text = await asyncio.to_thread(HISTORY.read_text, encoding="utf-8")
-    replayer = Replayer(workflows=[Steward], plugins=[fleet(directory).plugin(directory)])
+    replayer = Replayer(workflows=[AutonomyWorkflow], plugins=[fleet(directory).plugin(directory)])
     history = WorkflowHistory.from_json(steward_id("orders"), text)
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return result.replay_failure

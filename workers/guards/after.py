@@ -8,7 +8,7 @@ from pathlib import Path
 
 from handrail.actions import Kind
 from handrail.oversight import reviews
-from handrail.oversight.order_book import Stand
+from handrail.oversight.order_book import OrderState
 from handrail.states import State
 from handrail.testing import CaseHandle, eventually
 from workers.guards.before import cheap
@@ -115,7 +115,7 @@ async def breaker(site: Site) -> list[Row]:
     text = await _told(site, "breaker")
     site.policies.change()
     _, second = await site.owner.full("the refusals are explained")
-    require(second.stand is Stand.IN_FORCE, f"it stays lowered: {second.note}")
+    require(second.stand is OrderState.IN_FORCE, f"it stays lowered: {second.note}")
     return [
         Row("breaker", held.id, found.why),
         Row("breaker: the owner is told", "", text),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handrail.actions import Kind, Level
-from handrail.oversight.order_book import Stand, what
+from handrail.oversight.order_book import OrderState, what
 from handrail.policy import share_of
 from handrail.states import State
 from workers.guards.freight import Freight, Late
@@ -136,7 +136,7 @@ async def _stopped(site: Site, stopping: str, named: str) -> Row:
     why = await site.parked(case)
     require(late.key not in await site.freight.booked(), "it was booked while stopped")
     lifted = await site.owner.lift(stop)
-    require(lifted.stand is Stand.DONE, f"it was not lifted: {lifted.stand} {lifted.note}")
+    require(lifted.stand is OrderState.DONE, f"it was not lifted: {lifted.stand} {lifted.note}")
     outcome = await case.outcome()
     require(outcome.status is State.DONE and bool(outcome.receipts), "the lift woke nobody")
     return Row(f"stop: {named}", late.id, f"{why}. Lifted by {lifted.order.by}: {outcome.why}")
@@ -221,13 +221,13 @@ async def autonomy(site: Site) -> list[Row]:
     await site.owner.level(Level.PILOT, "compare with the desk for a week")
     rows += await _piloted(site)
     first, second = await site.owner.full("half of them, to begin with", rollout=5_000)
-    require(first.stand is Stand.WAITING, f"one person alone turned it up: {first.stand}")
-    require(second.stand is Stand.IN_FORCE, f"two people could not: {second.note}")
+    require(first.stand is OrderState.WAITING, f"one person alone turned it up: {first.stand}")
+    require(second.stand is OrderState.IN_FORCE, f"two people could not: {second.note}")
     said = f"by {OWNER}: {first.stand}; when {SECOND} says so too: {second.stand}"
     rows.append(Row("autonomy: two people", "", f"{what(second.order)} {said}"))
     rows += await _shared(site)
     _, second = await site.owner.full("all of them again")
-    require(second.stand is Stand.IN_FORCE, f"two people could not: {second.note}")
+    require(second.stand is OrderState.IN_FORCE, f"two people could not: {second.note}")
     site.policies.change(lambda doc: rebook(doc).update(risk="high"))
     rows.append(await _held_alone(site, "cap", "autonomy"))
     site.policies.change()

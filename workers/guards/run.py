@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handrail.actions import Kind
 from handrail.ledger import EffectState
-from handrail.oversight.order_book import Stand
+from handrail.oversight.order_book import OrderState
 from handrail.states import State
 from handrail.testing import CaseHandle
 from workers.guards import after, before
@@ -170,7 +170,7 @@ async def _compared(here: Site) -> list[Comparison]:
     """`handrail policy diff` on this run, from the agent's own policy to others."""
     here.policies.change()
     _, second = await here.owner.full("it is over")
-    require(second.stand is Stand.IN_FORCE, f"not set: {second.note}")
+    require(second.stand is OrderState.IN_FORCE, f"not set: {second.note}")
     late = await here.freight.take(before.cheap, what="one that runs alone")
     # The policy in force is the last one that a worker has judged by.
     await (await here.start(late.alert)).outcome()

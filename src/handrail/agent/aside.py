@@ -15,12 +15,12 @@ from typing import Any
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
 
-from handrail.actions import Proof, Proving, Ruled
+from handrail.actions import ProofRequest, ProofResult, RulingRecord
 from handrail.agent.case import Case, Pending
 from handrail.agent.invoke import CALL, PROVE, cause, engine
 from handrail.oversight import views
-from handrail.oversight.gate import Asked
-from handrail.oversight.notifications import Call
+from handrail.oversight.gate import Consultation
+from handrail.oversight.notifications import NotificationRequest
 from handrail.oversight.views import GateView
 
 Explain = Callable[[str, GateView], Awaitable[str]]
@@ -30,7 +30,7 @@ AT_MOST = timedelta(seconds=30)
 """How long a case that is over waits for what is still done beside it."""
 
 
-class Aside:
+class Background:
     """The work beside one run of one case. `show` shows what became of it."""
 
     def __init__(self, case: Case, explain: Explain | None, show: Callable[[], None]) -> None:
@@ -38,7 +38,7 @@ class Aside:
         self._agent = explain
         self._show = show
         self._proving: asyncio.Task[None] | None = None
-        self._awaited: dict[int, Ruled | None] = {}
+        self._awaited: dict[int, RulingRecord | None] = {}
         self._running: set[asyncio.Task[None]] = set()
         self._explaining: set[tuple[str, str]] = set()
         self._untold: set[str] = set()
@@ -50,7 +50,7 @@ class Aside:
         if self._proving is None or self._proving.done():
             self._proving = asyncio.create_task(self._prove_all())
 
-    async def proven(self, came: Pending) -> Ruled:
+    async def proven(self, came: Pending) -> RulingRecord:
         """The record of a ruling, when it is judged."""
         self._awaited[came.number] = None
         await workflow.wait_condition(lambda: self._awaited[came.number] is not None)
@@ -66,18 +66,18 @@ class Aside:
                 self._judge(came, proof)
             self._show()
 
-    async def _proofs(self, proving: Proving) -> Sequence[Proof]:
+    async def _proofs(self, proving: ProofRequest) -> Sequence[ProofResult]:
         try:
             # While it runs the gate's time goes on, and other steps do.
-            proofs: tuple[Proof, ...] = await engine(
-                PROVE, proving, tuple[Proof, ...], f"who sent {len(proving.rulings)} rulings?"
+            proofs: tuple[ProofResult, ...] = await engine(
+                PROVE, proving, tuple[ProofResult, ...], f"who sent {len(proving.rulings)} rulings?"
             )
         except ActivityError as error:
             why = f"who sent it could not be looked at: {cause(error)}; send it again"
-            proofs = (Proof(proven=False, why=why),) * len(proving.rulings)
+            proofs = (ProofResult(proven=False, why=why),) * len(proving.rulings)
         return proofs
 
-    def _judge(self, came: Pending, proof: Proof) -> None:
+    def _judge(self, came: Pending, proof: ProofResult) -> None:
         self._case.pending.remove(came)
         record = self._case.prove(came, proof)
         if came.number in self._awaited:
@@ -92,7 +92,7 @@ class Aside:
                 self._explaining.add((gate, asked.id))
                 self._run(self._explain(gate, asked))
 
-    async def _explain(self, gate: str, asked: Asked) -> None:
+    async def _explain(self, gate: str, asked: Consultation) -> None:
         answer = "this agent answers no questions; its reasons and evidence are all there is"
         if self._agent is not None:
             view = views.view(self._case.gates[gate], self._case.id)
@@ -113,14 +113,16 @@ class Aside:
         for gate in sorted(self._untold):
             inbox = self._case.gates[gate].question.terms.inbox
             if inbox:
-                self._run(self._call(Call(case=self._case.id, gate=gate, inbox=inbox)))
+                self._run(
+                    self._call(NotificationRequest(case=self._case.id, gate=gate, inbox=inbox))
+                )
         self._untold.clear()
 
     def tell_later(self, gate: str) -> None:
         """Have people told at the next occasion: a write shall not wait for that."""
         self._untold.add(gate)
 
-    async def _call(self, call: Call) -> None:
+    async def _call(self, call: NotificationRequest) -> None:
         try:
             await engine(CALL, call, None, "tell the people who are asked")
         except ActivityError as error:
@@ -135,7 +137,7 @@ class Aside:
         if self._proving is not None:
             self._proving.cancel()
         for came in list(self._case.pending):
-            self._judge(came, Proof(proven=False, why="the case has ended"))
+            self._judge(came, ProofResult(proven=False, why="the case has ended"))
         self.tell()
         if self._running:
             await workflow.wait(list(self._running), timeout=AT_MOST.total_seconds())

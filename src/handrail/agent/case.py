@@ -17,13 +17,13 @@ from handrail.actions import (
     Action,
     Attempt,
     Basis,
-    Moved,
     Outcome,
-    Proof,
-    Proving,
+    ProofRequest,
+    ProofResult,
     Receipt,
-    Ruled,
     Ruling,
+    RulingRecord,
+    Transition,
     Undoes,
     Usage,
     Verb,
@@ -39,7 +39,7 @@ from handrail.exceptions import HandrailError
 from handrail.oversight import gate
 from handrail.oversight import rulings as judging
 from handrail.oversight import views as details
-from handrail.oversight.gate import AGENT, Asked, Gate, GateKind, Question
+from handrail.oversight.gate import AGENT, Consultation, Gate, GateKind, Question
 from handrail.oversight.signals import BadSignal, first_fault, read
 from handrail.oversight.views import CaseView, ClosedView, GateView, LogLine
 from handrail.states import State, may_move
@@ -80,15 +80,15 @@ class UndoEntry(Wire):
         return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
 
 
-class Carried(Wire):
+class CaseSnapshot(Wire):
     """What a case takes along when it continues as new."""
 
     writes: int
     notices: int
     undos: tuple[UndoEntry, ...]
     receipts: tuple[Receipt, ...]
-    rulings: tuple[Ruled, ...]
-    moves: tuple[Moved, ...]
+    rulings: tuple[RulingRecord, ...]
+    moves: tuple[Transition, ...]
     log: tuple[LogLine, ...]
     unsent: tuple[str, ...]
     usage: Usage
@@ -98,7 +98,7 @@ class Carried(Wire):
 
 
 @dataclass(frozen=True)
-class Model:
+class AnswerModel:
     """What the answers to one question must be made of: an action, or a write's result."""
 
     action: type[Action]
@@ -152,10 +152,10 @@ class Case:
     title: str = ""
     requester: str | None = None
     state: State = State.WORKING
-    moves: list[Moved] = field(default_factory=list[Moved])
+    moves: list[Transition] = field(default_factory=list[Transition])
     log: list[LogLine] = field(default_factory=list[LogLine])
     gates: dict[str, Gate] = field(default_factory=dict[str, Gate])
-    rulings: list[Ruled] = field(default_factory=list[Ruled])
+    rulings: list[RulingRecord] = field(default_factory=list[RulingRecord])
     receipts: list[Receipt] = field(default_factory=list[Receipt])
     undos: list[UndoEntry] = field(default_factory=list[UndoEntry])
     unsent: list[str] = field(default_factory=list[str])
@@ -192,14 +192,14 @@ class Case:
     _keys: dict[str, str] = field(default_factory=dict[str, str])
     _heard: set[str] = field(default_factory=set[str])
     _arrived: int = 0
-    _models: dict[str, Model] = field(default_factory=dict[str, "Model"])
+    _models: dict[str, AnswerModel] = field(default_factory=dict[str, "AnswerModel"])
 
     def begin(
         self,
         case_id: str,
         title: str,
         requester: str | None,
-        carried: Carried | None,
+        carried: CaseSnapshot | None,
         now: datetime,
     ) -> None:
         """Begin, or go on with what an earlier run carried over."""
@@ -208,7 +208,7 @@ class Case:
         self.title = title
         self.requester = requester
         if carried is None:
-            self.moves = [Moved(state=State.WORKING, at=now)]
+            self.moves = [Transition(state=State.WORKING, at=now)]
             self.note("the case began", now)
             return
         self.writes, self.notices = carried.writes, carried.notices
@@ -221,9 +221,9 @@ class Case:
         self.state = self.moves[-1].state
         self.note("the case continued in a new run", now)
 
-    def carry(self) -> Carried:
+    def carry(self) -> CaseSnapshot:
         """What the next run needs."""
-        return Carried(
+        return CaseSnapshot(
             writes=self.writes,
             notices=self.notices,
             undos=tuple(self.undos),
@@ -253,7 +253,7 @@ class Case:
         if not may_move(self.state, state):
             raise HandrailError(f"{self.id}: no move from {self.state} to {state}")
         self.state = state
-        self.moves.append(Moved(state=state, at=now, why=why))
+        self.moves.append(Transition(state=state, at=now, why=why))
 
     @property
     def open_gates(self) -> list[Gate]:
@@ -350,7 +350,7 @@ class Case:
     # Questions and answers
 
     def ask(  # a question, whose, and when
-        self, gate_id: str, question: Question, model: Model, key: str, now: datetime
+        self, gate_id: str, question: Question, model: AnswerModel, key: str, now: datetime
     ) -> None:
         """Open a gate about the write of that key."""
         self._keys[gate_id] = key
@@ -371,21 +371,23 @@ class Case:
         """Close a gate that nobody needs answered any more."""
         self.gates[gate_id] = gate.withdraw(self.gates[gate_id], now, why)
 
-    def judge(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled:
+    def judge(self, verb: str, payloads: Sequence[Payload], now: datetime) -> RulingRecord:
         """Judge a ruling and change nothing. One that must be proven is taken to be so."""
         read = self._read(verb, payloads, now)
-        if isinstance(read, Ruled):
+        if isinstance(read, RulingRecord):
             return read
-        proof = Proof(proven=True) if self._to_be_proven(read) else judging.UNPROVEN
+        proof = ProofResult(proven=True) if self._to_be_proven(read) else judging.UNPROVEN
         return self._judge(Pending(0, verb, read, now), proof)[1]
 
-    def receive(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruled | Pending:
+    def receive(
+        self, verb: str, payloads: Sequence[Payload], now: datetime
+    ) -> RulingRecord | Pending:
         """Judge a ruling, and let it count; or keep it until it is proven.
 
         The record is kept whatever it was.
         """
         read = self._read(verb, payloads, now)
-        if isinstance(read, Ruled):
+        if isinstance(read, RulingRecord):
             return self._record(read)
         if self._flooded(read):
             self.ignored += 1
@@ -396,7 +398,7 @@ class Case:
             if len(self.pending) >= MAX_UNPROVEN:
                 note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
                 return self._record(judging.refused(verb, now, note, read))
-            supposed = self._judge(came, Proof(proven=True))[1]
+            supposed = self._judge(came, ProofResult(proven=True))[1]
             if not supposed.accepted:
                 return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
             self.pending.append(came)
@@ -408,7 +410,7 @@ class Case:
         full = len(self.rulings) >= MAX_RECORDED and ruling.proof is None
         return full and self.gates[ruling.gate].question.terms.proof == "required"
 
-    def prove(self, came: Pending, proof: Proof) -> Ruled:
+    def prove(self, came: Pending, proof: ProofResult) -> RulingRecord:
         """Judge a ruling of which it is known whether it is proven, and let it count."""
         changed, record = self._judge(came, proof)
         if changed is not None:
@@ -430,12 +432,12 @@ class Case:
             came.ruling.gate == gate_id and came.at < deadline for came in self.pending
         )
 
-    def proving(self) -> tuple[tuple[Pending, ...], Proving]:
+    def proving(self) -> tuple[tuple[Pending, ...], ProofRequest]:
         """The oldest rulings to be proven together: those on one gate."""
         first = self.gates[self.pending[0].ruling.gate]
         batch = [p for p in self.pending if p.ruling.gate == first.id][:PROVEN_AT_ONCE]
         asked = first.question
-        return tuple(batch), Proving(
+        return tuple(batch), ProofRequest(
             case=self.id,
             gate=first.id,
             step=asked.step,
@@ -451,7 +453,7 @@ class Case:
             rulings=tuple((p.verb, p.ruling) for p in batch),
         )
 
-    def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | Ruled:
+    def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | RulingRecord:
         try:
             ruling = Ruling.model_validate(read(payloads))
         except BadSignal as error:
@@ -466,7 +468,7 @@ class Case:
     def _to_be_proven(self, ruling: Ruling) -> bool:
         return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
 
-    def _judge(self, came: Pending, proof: Proof) -> tuple[Gate | None, Ruled]:
+    def _judge(self, came: Pending, proof: ProofResult) -> tuple[Gate | None, RulingRecord]:
         if came.ruling.proof in self._heard:
             # Whoever reads the history has it, and could undo by it what was taken back.
             note = "this very ruling was taken before, and counts once; sign a new one"
@@ -480,7 +482,7 @@ class Case:
             known, came.verb, came.ruling, came.at, model.action, model.fault, proof
         )
 
-    def _late_revocation(self, known: Gate, came: Pending, proof: Proof) -> Ruled:
+    def _late_revocation(self, known: Gate, came: Pending, proof: ProofResult) -> RulingRecord:
         """Judge the revocation of an approval that closed its gate, and is not used yet."""
         by = person(came.ruling.by)
         given = any(r.by == by and r.accepted for r in known.rulings)
@@ -493,18 +495,18 @@ class Case:
         record = judging.refused(came.verb, came.at, note, came.ruling)
         return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
 
-    def _revoke(self, record: Ruled) -> None:
+    def _revoke(self, record: RulingRecord) -> None:
         """Take back all that somebody gave to the gates of one write."""
         key = self._keys[record.gate]
         gates = (gate_id for gate_id, other in self._keys.items() if other == key)
         self.revoked |= {(gate_id, record.by): record.at for gate_id in gates}
 
-    def still_given(self, rulings: Sequence[Ruled]) -> tuple[Ruled, ...]:
+    def still_given(self, rulings: Sequence[RulingRecord]) -> tuple[RulingRecord, ...]:
         """The rulings that nobody has taken back."""
         back = self.revoked
         return tuple(r for r in rulings if (r.gate, r.by) not in back or r.at > back[r.gate, r.by])
 
-    def questions_to_agent(self, gate_id: str) -> tuple[Asked, ...]:
+    def questions_to_agent(self, gate_id: str) -> tuple[Consultation, ...]:
         """What approvers asked the agent about an open gate, and it has not answered."""
         known = self.gates[gate_id]
         if known.closed is not None:
@@ -517,7 +519,7 @@ class Case:
         self.stirred.add(gate_id)
         self.note(f"answered the question {question}", now)
 
-    def _record(self, record: Ruled) -> Ruled:
+    def _record(self, record: RulingRecord) -> RulingRecord:
         if not record.accepted and len(self.rulings) >= MAX_RECORDED:
             self.ignored += 1
             return record

@@ -9,14 +9,14 @@ from typing_extensions import TypeVar
 
 from handrail.actions import (
     Action,
-    Answer,
-    Answered,
-    AnswerKind,
     Attempt,
     Basis,
+    DoubtAnswer,
     Kind,
-    Ruled,
+    RulingRecord,
     Verdict,
+    WriteResult,
+    WriteResultKind,
     canonical,
     digest_of,
 )
@@ -52,7 +52,7 @@ ASK_AGAIN_MOST = timedelta(hours=1)
 _TITLE = 500
 
 
-def foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
+def foreseen(verdict: Verdict | None, requester: str | None) -> WriteResult | None:
     """What the door said when the decision was made, if it would not just let it pass.
 
     It did not know the requester then, so it is asked again where there is one.
@@ -60,7 +60,9 @@ def foreseen(verdict: Verdict | None, requester: str | None) -> Answer | None:
     if verdict is None or verdict.kind is Kind.PASS or requester is not None:
         return None
     held = verdict.kind is Kind.HOLD
-    return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+    return WriteResult(
+        kind=WriteResultKind.HELD if held else WriteResultKind.REFUSED, verdict=verdict
+    )
 
 
 def with_sources(basis: Basis | None, unsourced: tuple[str, ...]) -> Basis | None:
@@ -99,9 +101,9 @@ def undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> UndoE
     )
 
 
-def about_write(step: Write[A, Any], action: A, answer: Answer, attempt: Attempt) -> Question:
+def about_write(step: Write[A, Any], action: A, answer: WriteResult, attempt: Attempt) -> Question:
     """May this be done? Or, of a write in doubt: did it happen?"""
-    doubtful = answer.kind is AnswerKind.IN_DOUBT
+    doubtful = answer.kind is WriteResultKind.IN_DOUBT
     shown = action.model_dump(mode="json")
     return Question(
         kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
@@ -122,12 +124,14 @@ def about_write(step: Write[A, Any], action: A, answer: Answer, attempt: Attempt
     )
 
 
-def _heard(rulings: tuple[Ruled, ...], heard: tuple[str, ...] | None) -> tuple[Ruled, ...]:
+def _heard(
+    rulings: tuple[RulingRecord, ...], heard: tuple[str, ...] | None
+) -> tuple[RulingRecord, ...]:
     """The rulings that count still. Whose do not, may rule again."""
     return rulings if heard is None else tuple(r for r in rulings if r.by in heard)
 
 
-def planted(step: Write[A, Any], answer: Answer, asked: Question) -> Question | None:
+def planted(step: Write[A, Any], answer: WriteResult, asked: Question) -> Question | None:
     """A bad proposal that is asked about before the real one, and never done; mostly None."""
     bad = answer.verdict.terms.planted
     if bad is None or asked.kind is not GateKind.WRITE or asked.given:
@@ -153,9 +157,9 @@ def agents_own(text: str, form: dict[str, Any], evidence: JsonValue, whom: Verdi
     )
 
 
-def about_undo(entry: UndoEntry, attempt: Attempt, answer: Answer) -> Question:
+def about_undo(entry: UndoEntry, attempt: Attempt, answer: WriteResult) -> Question:
     """What to do of an undo that was held, failed, or is in doubt."""
-    kinds = {AnswerKind.FAILED: GateKind.UNDO, AnswerKind.IN_DOUBT: GateKind.IN_DOUBT}
+    kinds = {WriteResultKind.FAILED: GateKind.UNDO, WriteResultKind.IN_DOUBT: GateKind.IN_DOUBT}
     return Question(
         kind=kinds.get(answer.kind, GateKind.WRITE),
         step=entry.undo or entry.step,
@@ -171,8 +175,8 @@ def about_undo(entry: UndoEntry, attempt: Attempt, answer: Answer) -> Question:
 
 
 def what_next(
-    step: Write[A, Any], action: A, closing: Closing, answer: Answer, who: str
-) -> tuple[A, Answered | None]:
+    step: Write[A, Any], action: A, closing: Closing, answer: WriteResult, who: str
+) -> tuple[A, DoubtAnswer | None]:
     """What to attempt after a gate closed by `who`, in words.
 
     Raises:
@@ -187,7 +191,7 @@ def what_next(
     said = doubt(closing, answer)
     if said is not None:
         return action, said
-    if answer.kind is AnswerKind.IN_DOUBT:
+    if answer.kind is WriteResultKind.IN_DOUBT:
         why = f"nobody knows whether it happened; {closing.how} {', '.join(closing.by)}".rstrip()
         raise InDoubt(step.name, why, State.EXPIRED if closing.how == "expired" else State.REJECTED)
     if closing.how == "rejected":
@@ -195,11 +199,11 @@ def what_next(
     raise Expired(step.name, closing.why)
 
 
-def doubt(closing: Closing, answer: Answer) -> Answered | None:
+def doubt(closing: Closing, answer: WriteResult) -> DoubtAnswer | None:
     """What people said of a write in doubt; None if they said nothing, or to drop it."""
     if closing.how != "answered" or closing.answer == "drop":
         return None
-    return Answered(
+    return DoubtAnswer(
         answer="happened" if closing.answer == "happened" else "do it",
         by=", ".join(closing.by),
         token=answer.token,

@@ -21,29 +21,29 @@ from typing_extensions import TypeVar
 
 from handrail.actions import (
     Action,
-    Answer,
-    AnswerKind,
     Attempt,
     Basis,
     Kind,
     Notice,
+    NotifyResult,
     Outcome,
-    Ruled,
-    Told,
+    RoleRequest,
+    RulingRecord,
     Verdict,
-    Whom,
+    WriteResult,
+    WriteResultKind,
     digest_of,
 )
 from handrail.agent import escalation, provenance
-from handrail.agent.aside import Aside, Explain
-from handrail.agent.case import Carried, Case, Model, Pending, UndoEntry
+from handrail.agent.aside import Background, Explain
+from handrail.agent.case import AnswerModel, Case, CaseSnapshot, Pending, UndoEntry
 from handrail.agent.invoke import HEARTBEAT, WHOM, cause, engine, perform
 from handrail.agent.steps import RETRY, Notify, Write
-from handrail.agent.visibility import AGENT, STATE, Shown
+from handrail.agent.visibility import AGENT, STATE, PublishedState
 from handrail.exceptions import Expired, Failed, NotWritten, Piloted, Refused, Rejected
 from handrail.oversight import views
 from handrail.oversight.gate import Closing, Question, next_moment
-from handrail.oversight.signals import BadSignal, Said, said
+from handrail.oversight.signals import BadSignal, ControlRequest, said
 from handrail.states import State
 
 if TYPE_CHECKING:
@@ -56,27 +56,27 @@ LONG_RUN = 1_000
 """Events after which a case that renews itself continues as new: about 150 steps."""
 
 
-class Conductor:
+class CaseRunner:
     """One run of one case."""
 
     def __init__(self, kind: type, explain: Explain | None = None) -> None:
         """Begin the case. Signals may come before its `run` does: after a reset they do."""
         info = workflow.info()
-        carried = workflow.memo_value("carried", None, type_hint=Carried)
+        carried = workflow.memo_value("carried", None, type_hint=CaseSnapshot)
         requester = workflow.memo_value("requested_by", None, type_hint=str)
         title = ((kind.__doc__ or "").strip() or info.workflow_type).splitlines()[0]
         self.case = Case()
         self.case.begin(info.workflow_id, title, requester, carried, workflow.now())
         self._showing = False
-        self._aside = Aside(self.case, explain, self._show_details)
-        self._shown = Shown(
+        self._aside = Background(self.case, explain, self._show_details)
+        self._shown = PublishedState(
             agent=info.typed_search_attributes.get(AGENT),
             state=info.typed_search_attributes.get(STATE),
         )
 
     # What people send. None of it raises.
 
-    def rule(self, verb: str, payloads: Sequence[Payload]) -> Ruled | Pending:
+    def rule(self, verb: str, payloads: Sequence[Payload]) -> RulingRecord | Pending:
         """Take a ruling: judge it and keep its record, or have it proven first."""
         judged = self.case.receive(verb, payloads, workflow.now())
         if isinstance(judged, Pending):
@@ -84,10 +84,10 @@ class Conductor:
         self._show_details()
         return judged
 
-    async def ruled(self, verb: str, payloads: Sequence[Payload]) -> Ruled:
+    async def ruled(self, verb: str, payloads: Sequence[Payload]) -> RulingRecord:
         """Take a ruling, and return the record when it is judged."""
         judged = self.rule(verb, payloads)
-        return judged if isinstance(judged, Ruled) else await self._aside.proven(judged)
+        return judged if isinstance(judged, RulingRecord) else await self._aside.proven(judged)
 
     def pause(self, payloads: Sequence[Payload]) -> None:
         """Begin no further step."""
@@ -143,7 +143,7 @@ class Conductor:
             if not anyhow:
                 self.note(f"ignored a signal ({what}): {error}")
                 return None
-            words = Said().words(what)
+            words = ControlRequest().words(what)
         self.note(words)
         return words
 
@@ -195,11 +195,11 @@ class Conductor:
         case.notices += 1
         notice = Notice(case=case.id, key=f"{case.id}/{step.name}/{case.notices}", pilot=case.pilot)
         try:
-            told = await perform(step, [notice, *args], Told)
+            told = await perform(step, [notice, *args], NotifyResult)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            told = Told(sent=False, why=cause(error).removeprefix(f"{step.name}: "))
+            told = NotifyResult(sent=False, why=cause(error).removeprefix(f"{step.name}: "))
         if told.sent:
             self.note(f"told: {step.name}")
             return step.adapter.validate_python(told.result)
@@ -241,15 +241,15 @@ class Conductor:
                     answer = await self._attempt(step.name, step.timeout, action, attempt)
                 if answer.receipt is not None:
                     return step.adapter.validate_python(answer.receipt.result)
-                if answer.kind is AnswerKind.STOPPED:
+                if answer.kind is WriteResultKind.STOPPED:
                     patience = await self._stopped(answer.why, patience)
                     await self.boundary()
                     continue
-                if answer.kind is AnswerKind.PILOT:
+                if answer.kind is WriteResultKind.PILOT:
                     return self._recorded(step, action, answer.why)
-                if answer.kind is AnswerKind.REFUSED:
+                if answer.kind is WriteResultKind.REFUSED:
                     raise Refused(step.name, answer.verdict.why())
-                if answer.kind is AnswerKind.FAILED:
+                if answer.kind is WriteResultKind.FAILED:
                     raise Failed(step.name, answer.why)
                 action, attempt = await self._asked(step, action, answer, attempt)
         finally:
@@ -292,7 +292,7 @@ class Conductor:
             raise Piloted(step.name, why)
         return step.adapter.validate_python(step.stand_in(action))
 
-    def _foreseen(self, digest: str) -> Answer | None:
+    def _foreseen(self, digest: str) -> WriteResult | None:
         """What the door said when this was decided, while that is fresh."""
         verdict, at = self.case.foreseen.pop(digest, (None, workflow.now()))
         stale = workflow.now() - at > escalation.FRESH
@@ -308,10 +308,10 @@ class Conductor:
         return attempt.model_copy(update={"rulings": self.case.still_given(attempt.rulings)})
 
     async def _asked(
-        self, step: Write[A, R], action: A, answer: Answer, attempt: Attempt
+        self, step: Write[A, R], action: A, answer: WriteResult, attempt: Attempt
     ) -> tuple[A, Attempt]:
         """Ask people about a write that is held or in doubt. Returns what to attempt next."""
-        case, model = self.case, Model(step.action, step.adapter)
+        case, model = self.case, AnswerModel(step.action, step.adapter)
         attempt = attempt.model_copy(update={"rulings": case.still_given(attempt.rulings)})
         question = escalation.about_write(step, action, answer, attempt)
         before = case.proposed.get(question.digest)
@@ -338,7 +338,7 @@ class Conductor:
             changes["basis"] = provenance.amended(attempt.basis)
         return action, attempt.model_copy(update=changes)
 
-    async def ask(self, question: str, model: Model, role: str, evidence: Any) -> Closing:
+    async def ask(self, question: str, model: AnswerModel, role: str, evidence: Any) -> Closing:
         """Ask people a question of the agent's own.
 
         Raises:
@@ -349,7 +349,7 @@ class Conductor:
         case = self.case
         whom: Verdict = await engine(
             WHOM,
-            Whom(case=case.id, role=role, pilot=case.pilot),
+            RoleRequest(case=case.id, role=role, pilot=case.pilot),
             Verdict,
             f"who answers as {role}?",
         )
@@ -374,12 +374,12 @@ class Conductor:
 
     async def _attempt(
         self, step: str, duration: timedelta, action: Any, attempt: Attempt
-    ) -> Answer:
+    ) -> WriteResult:
         """Let the door judge one write and make it; know what came of it before going on."""
         handle = workflow.start_activity(
             step,
             args=[action, attempt],
-            result_type=Answer,
+            result_type=WriteResult,
             # One attempt may first wait for the end of the one before it.
             start_to_close_timeout=2 * duration + timedelta(seconds=20),
             heartbeat_timeout=HEARTBEAT,
@@ -398,7 +398,7 @@ class Conductor:
         self._aside.tell()
         return answer
 
-    def _keep(self, attempt: Attempt, answer: Answer) -> None:
+    def _keep(self, attempt: Attempt, answer: WriteResult) -> None:
         """Keep the books on what an attempt came to."""
         if answer.receipt is not None:
             self.case.wrote(answer.receipt, workflow.now())
@@ -408,7 +408,7 @@ class Conductor:
             # A token names an attempt of which nobody knows whether it happened.
             self.case.unregister(attempt.key)
 
-    def _incident(self, answer: Answer) -> None:
+    def _incident(self, answer: WriteResult) -> None:
         """Keep what was found wrong after a write, and take the case back if that is the policy."""
         case = self.case
         case.incident(answer.incident, workflow.now())
@@ -416,7 +416,7 @@ class Conductor:
             case.order, case.ordered = "roll_back", f"rolled back: {answer.incident}"
             case.by_itself = True
 
-    async def _ask(self, question: Question, model: Model, key: str) -> tuple[str, Closing]:
+    async def _ask(self, question: Question, model: AnswerModel, key: str) -> tuple[str, Closing]:
         """Open a gate and wait until people or time have closed it. `key`: of its write."""
         case = self.case
         gate = workflow.uuid4().hex[:16]
@@ -610,13 +610,13 @@ class Conductor:
                 return cause(error)
             if answer.receipt is not None:
                 return None
-            if answer.kind is AnswerKind.STOPPED:
+            if answer.kind is WriteResultKind.STOPPED:
                 patience = await self._stopped(answer.why, patience)
                 continue
-            if answer.kind is AnswerKind.REFUSED:
+            if answer.kind is WriteResultKind.REFUSED:
                 return answer.verdict.why()
             question = escalation.about_undo(entry, attempt, answer)
-            gate, closing = await self._ask(question, Model(Action), attempt.key)
+            gate, closing = await self._ask(question, AnswerModel(Action), attempt.key)
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":
                 return f"{question.why}; {closing.how} {', '.join(closing.by)}".rstrip()
             given = tuple(r for r in self.case.gates[gate].rulings if r.accepted)

@@ -31,7 +31,7 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Decided, Decision, Effect
+from handrail.actions import Action, Decision, DecisionResult, Effect
 from handrail.agent.secrets import declared, given
 from handrail.exceptions import StepError
 
@@ -430,10 +430,10 @@ def _decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseMo
 
 def decided_type(step: Decide[Any, Any]) -> Any:
     """The wire type of what a decide step returns through the door."""
-    return Decided[step.returns]
+    return DecisionResult[step.returns]
 
 
-def as_decided(step: Decide[P, D], decided: Decided[D]) -> D:
+def as_decided(step: Decide[P, D], decided: DecisionResult[D]) -> D:
     """The decision, its action as the very class that the step decided on.
 
     Read back from JSON, an action would be the first of the step's classes that has its

@@ -30,7 +30,7 @@ INCIDENT = "incident"
 
 
 @dataclass
-class Shown:
+class PublishedState:
     """What was written last."""
 
     agent: str | None = None
@@ -44,7 +44,7 @@ class Shown:
         """Write what has changed."""
         views = case.views()
         deadlines = [view.deadline for view in views if view.deadline is not None]
-        shown = Shown(
+        shown = PublishedState(
             agent=case.agent,
             state=case.state.value,
             waiting_for=sorted({role for view in views for role in view.waiting_for}),
@@ -65,7 +65,7 @@ class Shown:
             workflow.upsert_memo({"gates": shown.gates})
         self.__dict__.update(vars(shown))
 
-    def _updates(self, shown: Shown) -> list[SearchAttributeUpdate[Any]]:
+    def _updates(self, shown: PublishedState) -> list[SearchAttributeUpdate[Any]]:
         updates: list[SearchAttributeUpdate[Any]] = []
         if shown.agent is not None and shown.agent != self.agent:
             updates.append(AGENT.value_set(shown.agent))

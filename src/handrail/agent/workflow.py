@@ -14,10 +14,10 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Basis, Decision, Event, Outcome, Ruled
-from handrail.agent.case import Model
+from handrail.actions import Action, Basis, Decision, Event, Outcome, RulingRecord
+from handrail.agent.case import AnswerModel
 from handrail.agent.invoke import perform
-from handrail.agent.runner import Conductor
+from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Write, as_decided, decided_type
 from handrail.oversight.signals import LIFTED, BadSignal, read
 from handrail.oversight.views import CaseView, GateView
@@ -63,13 +63,13 @@ class AgentWorkflow:
 
     undo_window: ClassVar[timedelta] = timedelta(0)
 
-    _conductor: Conductor
+    _conductor: CaseRunner
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the conductor before anything else can happen to the case."""
         self = super().__new__(cls)
         explains = cls.explain is not AgentWorkflow.explain
-        self._conductor = Conductor(cls, self.explain if explains else None)
+        self._conductor = CaseRunner(cls, self.explain if explains else None)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -155,7 +155,7 @@ class AgentWorkflow:
         await self._conductor.boundary()
         adapter = TypeAdapter(model)
         shown = None if evidence is None else evidence.model_dump(mode="json")
-        closing = await self._conductor.ask(question, Model(Action, adapter), to, shown)
+        closing = await self._conductor.ask(question, AnswerModel(Action, adapter), to, shown)
         return adapter.validate_python(closing.result)
 
     async def explain(self, question: str, gate: GateView, /) -> str:
@@ -247,7 +247,7 @@ class AgentWorkflow:
     @workflow.update(
         name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
     )
-    async def _rule(self, raw: RawValue = _NOTHING) -> Ruled:
+    async def _rule(self, raw: RawValue = _NOTHING) -> RulingRecord:
         record = await self._conductor.ruled(*_verb_and_ruling(_payloads(raw)))
         if not record.accepted:
             raise _refusal(record)
@@ -273,7 +273,7 @@ class AgentWorkflow:
         return self._conductor.case.views()
 
 
-def _refusal(record: Ruled) -> ApplicationError:
+def _refusal(record: RulingRecord) -> ApplicationError:
     return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
 
 

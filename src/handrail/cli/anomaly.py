@@ -13,7 +13,7 @@ from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.client.cases import iso
-from handrail.guardrails.anomaly.watch import Pattern, Watch
+from handrail.guardrails.anomaly.watch import AnomalyDetector, Pattern
 from handrail.policy import load
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ async def normal(out: Output, name: str, step: str | None) -> int:
     steps = _watched(agent, policy, step)
     now = datetime.now(UTC)
     async with ledger() as opened:
-        watch = Watch(agent.name, opened)
+        watch = AnomalyDetector(agent.name, opened)
         seen = {each: await watch.normal(policy, each, now) for each in steps}
     found = {each: pattern for each, pattern in seen.items() if pattern is not None}
     out.data({"agent": agent.name, "policy": policy.label, "steps": _documents(found)})

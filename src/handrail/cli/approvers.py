@@ -12,7 +12,7 @@ from handrail.cli import words
 from handrail.cli.output import Code, Output
 from handrail.cli.record import ledger, moment_of
 from handrail.client.cases import iso
-from handrail.evidence.approvers import Attention, attention
+from handrail.evidence.approvers import ApproverAttention, attention
 
 
 async def approvers(out: Output, *, since: datetime | timedelta | None) -> int:
@@ -26,7 +26,7 @@ async def approvers(out: Output, *, since: datetime | timedelta | None) -> int:
     return Code.DONE
 
 
-def _document(each: Attention) -> dict[str, Any]:
+def _document(each: ApproverAttention) -> dict[str, Any]:
     return {
         "person": each.person,
         "decisions": each.decisions,
@@ -42,7 +42,7 @@ def _document(each: Attention) -> dict[str, Any]:
     }
 
 
-def _table(found: list[Attention]) -> Table:
+def _table(found: list[ApproverAttention]) -> Table:
     columns = ("approver", "decisions", "yes", "median look", "planted", "last")
     table = Table(*columns, box=None, pad_edge=False)
     for each in found:
@@ -50,7 +50,7 @@ def _table(found: list[Attention]) -> Table:
     return table
 
 
-def _cells(each: Attention) -> tuple[str, ...]:
+def _cells(each: ApproverAttention) -> tuple[str, ...]:
     looked = "-"
     if each.looked is not None:
         looked = f"{each.looked.total_seconds():.1f} s of {each.measured}"

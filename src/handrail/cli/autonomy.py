@@ -25,7 +25,7 @@ from handrail.oversight.signatures import sign_order
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from handrail.oversight.order_book import Book, Change, StepView
+    from handrail.oversight.order_book import Change, OrderBook, StepView
 
 _CHANGES = 10
 """Changes that are shown of one agent; the JSON has all of them."""
@@ -160,14 +160,14 @@ async def _show(out: Output, connected: Client, typed: Typed) -> int:
     return Code.DONE
 
 
-def _document(book: Book, step: str | None) -> dict[str, Any]:
+def _document(book: OrderBook, step: str | None) -> dict[str, Any]:
     document = book.model_dump(mode="json", exclude={"changes": {"__all__": {"statements"}}})
     steps = document["picture"]["steps"]
     document["picture"]["steps"] = [each for each in steps if step in {None, each["step"]}]
     return document
 
 
-def _lines(book: Book, step: str | None, *, whole: bool) -> list[Text]:
+def _lines(book: OrderBook, step: str | None, *, whole: bool) -> list[Text]:
     seen = book.picture
     assert seen is not None  # noqa: S101  # it was looked at
     lines = [Text(words.plain(book.agent), "bold")]

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from handrail.actions import Event, Outcome
     from handrail.cli.common import Waiting
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Fleet, Started
+    from handrail.runtime.fleet import Fleet, StartedCase
 
 _LOOK = timedelta(milliseconds=300)
 
@@ -110,14 +110,14 @@ async def _start(  # noqa: PLR0917  # what a start needs
     event: Event,
     by: str | None,
     ledger: Ledger | None,
-) -> Started:
+) -> StartedCase:
     try:
         return await fleet.start(connected, agent, event, requested_by=by, ledger=ledger)
     except CaseError as error:  # the event's key cannot be part of an id
         raise UsageError(str(error)) from error
 
 
-def _say(out: Output, started: Started) -> None:
+def _say(out: Output, started: StartedCase) -> None:
     case = words.plain(started.case)
     if started.duplicate:
         out.show(f"{case} is there already: the same event is the same case")
@@ -126,7 +126,7 @@ def _say(out: Output, started: Started) -> None:
 
 
 async def _wait(
-    out: Output, connected: Client, started: Started, patience: timedelta | None
+    out: Output, connected: Client, started: StartedCase, patience: timedelta | None
 ) -> int:
     state, outcome = await until_over(connected, started.case, patience)
     show_end(out, connected, started.case, state, outcome)

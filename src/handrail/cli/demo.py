@@ -26,7 +26,7 @@ from handrail.client import gates as desk
 from handrail.client.cases import CaseRow
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.oversight.views import GateView
-from handrail.runtime.dev import ChildFailed, Demo, Site, running
+from handrail.runtime.dev import ChildFailed, Demo, LocalProcesses, running
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.settings import Settings, connect
 from handrail.runtime.temporal_server import prepare_directory
@@ -106,7 +106,7 @@ async def _run(
 @contextlib.asynccontextmanager
 async def _started(
     given: Settings, fleet: Fleet, shown: Demo, stop: asyncio.Event
-) -> AsyncGenerator[Site | None]:
+) -> AsyncGenerator[LocalProcesses | None]:
     """Everything running; None if it was told to end while it started."""
     async with contextlib.AsyncExitStack() as stack:
         everything = running(given, shown.systems, quiet=True, policies=policies_of(fleet))
@@ -130,7 +130,7 @@ class _Show:
     given: Settings
     demo: Demo
     client: Client
-    site: Site
+    site: LocalProcesses
     board: Board
     begun: set[str] = field(default_factory=set[str])
     known_before: int = 0

@@ -11,16 +11,16 @@ from rich.text import Text
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
 from handrail.client.cases import iso
-from handrail.evidence.track_record import Figures, figures
+from handrail.evidence.track_record import TrackRecord, figures
 from handrail.exceptions import LedgerUnavailable
 from handrail.oversight.keys import Keyring
 
 if TYPE_CHECKING:
-    from handrail.evidence.estimates import Share
+    from handrail.evidence.estimates import ErrorShare
     from handrail.ledger import Ledger
 
 
-async def known(agent: str, steps: Iterable[str]) -> list[Figures]:
+async def known(agent: str, steps: Iterable[str]) -> list[TrackRecord]:
     """The figures of each write that was ever made; none where the ledger cannot be read."""
     try:
         async with ledger_if_there(settings()) as opened:
@@ -29,18 +29,18 @@ async def known(agent: str, steps: Iterable[str]) -> list[Figures]:
         return []
 
 
-async def _read(opened: Ledger, agent: str, steps: Iterable[str]) -> list[Figures]:
+async def _read(opened: Ledger, agent: str, steps: Iterable[str]) -> list[TrackRecord]:
     keys = Keyring(settings().keyring).current()
     found = [await figures(opened, agent, step, keys=keys) for step in steps]
     return [each for each in found if each.written or each.planted or each.incidents]
 
 
-def document(found: Figures) -> dict[str, Any]:
+def document(found: TrackRecord) -> dict[str, Any]:
     """Figures for programs; shares are 0..1."""
     return asdict(found) | {"until": None if found.until is None else iso(found.until)}
 
 
-def lines(found: Figures) -> list[Text]:
+def lines(found: TrackRecord) -> list[Text]:
     """Figures for people."""
     made = f"{found.written} written, {found.alone} alone, {found.rolled_back} rolled back"
     said = [words.label(words.plain(found.step or found.agent), made)]
@@ -57,7 +57,7 @@ def lines(found: Figures) -> list[Text]:
     return said
 
 
-def _looked(found: Figures) -> str:
+def _looked(found: TrackRecord) -> str:
     counts = f"{found.right} right, {found.harmless} harmless, {found.found_wrong} wrong"
     waits = f"; {found.waiting} wait" if found.waiting else ""
     late = f", {found.overdue} too long: they count as wrong above" if found.overdue else ""
@@ -65,7 +65,7 @@ def _looked(found: Figures) -> str:
     return f"{found.reviewed} of {found.drawn} drawn: {counts}{waits}{late}{bad}"
 
 
-def _share(share: Share) -> str:
+def _share(share: ErrorShare) -> str:
     return f"{_percent(share.guess)} % (95 %: {_percent(share.low)} to {_percent(share.high)} %)"
 
 

@@ -23,9 +23,9 @@ from handrail.exceptions import CaseError
 from handrail.oversight.gate import GateKind, person
 from handrail.oversight.keys import Keyring, TrustedKey
 from handrail.oversight.mandates import (
-    Given,
     Mandate,
     NoMandate,
+    VerifiedMandate,
     delegation,
     given,
     row_of,
@@ -189,7 +189,7 @@ class Shown:
         return lines
 
 
-def _state(row: MandateRow, proven: Given, now: datetime) -> str:
+def _state(row: MandateRow, proven: VerifiedMandate, now: datetime) -> str:
     mandate = proven.mandate
     if row.revoked is not None:
         return "revoked"

@@ -17,7 +17,14 @@ from handrail.cli.context import ledger_if_there, load_fleet, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
 from handrail.client.cases import iso
-from handrail.evidence.backtest import Moved, Outlook, Replayed, matrix, proposals, replay
+from handrail.evidence.backtest import (
+    Outlook,
+    ReplayedWrite,
+    VerdictChange,
+    matrix,
+    proposals,
+    replay,
+)
 from handrail.guardrails import budgets
 from handrail.oversight import control
 from handrail.oversight.keys import Keyring
@@ -220,7 +227,7 @@ class _Report:
         owner: Agent,
         policies: tuple[Policy, Policy],
         since: datetime,
-        replayed: Sequence[Replayed],
+        replayed: Sequence[ReplayedWrite],
         unreadable: int,
         limit: int,
     ) -> None:
@@ -288,18 +295,18 @@ class _Report:
         return Text(text, "yellow" if differ else "green")
 
 
-def _moved(each: Moved) -> dict[str, Any]:
+def _moved(each: VerdictChange) -> dict[str, Any]:
     amounts = {name: str(amount) for name, amount in each.amounts.items()}
     return {"before": each.before, "after": each.after, "writes": each.writes, "amounts": amounts}
 
 
-def _amounts(each: Moved) -> Text:
+def _amounts(each: VerdictChange) -> Text:
     sums = ", ".join(f"{name} {amount:f}" for name, amount in each.amounts.items())
     text = f"{each.before} -> {each.after}: {each.writes} writes{f', {sums}' if sums else ''}"
     return Text(words.plain(text))
 
 
-def _document(each: Replayed) -> dict[str, Any]:
+def _document(each: ReplayedWrite) -> dict[str, Any]:
     row = each.proposal.first
     return {
         "case": row.case,
@@ -317,7 +324,7 @@ def _outlook(look: Outlook) -> dict[str, Any]:
     return {"verdict": look.kind, "why": list(look.reasons)}
 
 
-def _table(replayed: Sequence[Replayed]) -> Table:
+def _table(replayed: Sequence[ReplayedWrite]) -> Table:
     """How many went from which verdict, down, to which, across."""
     count = Counter((each.before.kind, each.after.kind) for each in replayed)
     used = [kind for kind in _KINDS if any(kind in pair for pair in count)]
@@ -332,7 +339,7 @@ def _bold(before: str, after: str) -> str:
     return "" if before == after else "bold"
 
 
-def _lines(each: Replayed) -> list[Text]:
+def _lines(each: ReplayedWrite) -> list[Text]:
     row = each.proposal.first
     head = Text(f"\n{words.plain(row.case)} {row.step}  ")
     head.append(each.before.kind, _STYLES[each.before.kind]).append(" -> ")

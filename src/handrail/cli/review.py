@@ -18,8 +18,8 @@ from handrail.cli.signing import key_of_person
 from handrail.client.cases import iso
 from handrail.oversight.keys import Keyring
 from handrail.oversight.reviews import (
-    Answer,
     NotReviewed,
+    ReviewAnswer,
     answered,
     opinion,
     require_proven,
@@ -93,9 +93,11 @@ async def answer(out: Output, named: str, what: str, *, by: str, why: str) -> in
         await opened.answer_review(kept)
         after = await opened.review_of(row.key) or row
     out.show(Text(f"recorded: {said.answer}, by {words.plain(said.by)}", _COLOURS[said.answer]))
-    if said.answer is Answer.WRONG and written.undone is None:
+    if said.answer is ReviewAnswer.WRONG and written.undone is None:
         out.show(f"  to undo what the case wrote, while it is open: {_undo(row)}")
-    out.data(document(after) | {"roll_back": _undo(row) if said.answer is Answer.WRONG else None})
+    out.data(
+        document(after) | {"roll_back": _undo(row) if said.answer is ReviewAnswer.WRONG else None}
+    )
     return Code.DONE
 
 
@@ -259,6 +261,6 @@ def _answers(out: Output, looked: Looked) -> None:
         key = shlex.quote(words.plain(looked.row.key))
         who = shlex.quote(words.plain(next(iter(looked.row.people), "you@example.com")))
         out.show("", Text("say what you think of it", "bold"))
-        for what in Answer:
-            why = "" if what is Answer.RIGHT else " --why 'the reason'"
+        for what in ReviewAnswer:
+            why = "" if what is ReviewAnswer.RIGHT else " --why 'the reason'"
             out.show(f"  {words.program()} review answer {key} {what} --by {who}{why}")

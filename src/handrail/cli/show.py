@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
-from handrail.actions import Outcome, Receipt, Ruled
+from handrail.actions import Outcome, Receipt, RulingRecord
 from handrail.cli import inbox, incidents, review, words
 from handrail.cli.context import client, ledger_if_there, settings
 from handrail.cli.output import Code, Output
@@ -46,7 +46,7 @@ class Known:
         return tuple(e.receipt for e in self.effects or () if e.receipt is not None)
 
     @property
-    def rulings(self) -> tuple[Ruled, ...]:
+    def rulings(self) -> tuple[RulingRecord, ...]:
         """Its rulings, as far as they are known."""
         source = self.outcome or self.view
         return source.rulings if source is not None else ()
@@ -167,7 +167,7 @@ def _receipt(receipt: Receipt) -> str:
     return f"{when}  {words.plain(receipt.step)} {receipt.how}, key {words.plain(receipt.key)}"
 
 
-def _ruling(ruling: Ruled) -> str:
+def _ruling(ruling: RulingRecord) -> str:
     proven = "" if ruling.proven else " (unproven)"
     said = f" {ruling.answer}" if ruling.answer else ""
     why = f", {words.plain(ruling.why)}" if ruling.why else ""

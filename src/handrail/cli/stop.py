@@ -29,7 +29,7 @@ from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable
 from handrail.ledger import FLEET
 from handrail.oversight import control, orders
 from handrail.oversight.keys import Keyring
-from handrail.oversight.order_book import Change, Stand
+from handrail.oversight.order_book import Change, OrderState
 from handrail.oversight.orders import NoOrder, Order, Target, row_of, target_of
 from handrail.oversight.signatures import sign_order
 
@@ -208,7 +208,7 @@ async def lift(out: Output, named: str, by: str, why: str) -> int:
         change = await send(out, connected, agent, order)
         code = max(code, say_became(out, change))
         results.append(became_json(order, change))
-        if row.agent == FLEET and change is not None and change.stand is Stand.DONE:
+        if row.agent == FLEET and change is not None and change.stand is OrderState.DONE:
             await autonomy.look(connected, await autonomy.stewards(connected))
     out.data({"order": "lift", "lifted": results})
     return code
@@ -263,14 +263,14 @@ def say_became(out: Output, change: Change | None) -> Code:
         out.show(Text("no worker answers now: it was left for one, which will judge it", "yellow"))
         return Code.DONE
     note = f": {words.plain(change.note)}" if change.note else ""
-    if change.stand in {Stand.REFUSED, Stand.EXPIRED}:
+    if change.stand in {OrderState.REFUSED, OrderState.EXPIRED}:
         out.say(f"handrail: {change.stand}{note}", "red")
         return Code.REFUSED
     who = ", ".join(map(words.plain, change.people or (change.order.by,)))
     proven = "" if change.proven else " (unproven)"
-    colour = "yellow" if change.stand is Stand.WAITING else "green"
+    colour = "yellow" if change.stand is OrderState.WAITING else "green"
     out.show(Text(f"{change.stand} by {who}{proven}{note}", colour))
-    if change.stand is not Stand.WAITING:
+    if change.stand is not OrderState.WAITING:
         return Code.DONE
     second = f"{words.program()} autonomy --second {change.order.id} --by you@example.com"
     out.show(words.label("second", second))

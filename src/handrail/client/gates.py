@@ -21,7 +21,7 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import Ruled, Ruling, digest_of
+from handrail.actions import Ruling, RulingRecord, digest_of
 from handrail.agent.visibility import WAITING_FOR
 from handrail.exceptions import CaseError, HandrailError
 from handrail.oversight.gate import person
@@ -63,7 +63,7 @@ class Sent:
 
     accepted: bool | None
     note: str
-    record: Ruled | None = None
+    record: RulingRecord | None = None
 
 
 LEFT = "no worker answers now: it was left for the case, which will judge it when one runs"
@@ -252,7 +252,7 @@ async def send(
 async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> Sent | None:
     try:
         record = await client.get_workflow_handle(case).execute_update(  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
-            "rule", said | {"verb": verb}, result_type=Ruled, rpc_timeout=SOON
+            "rule", said | {"verb": verb}, result_type=RulingRecord, rpc_timeout=SOON
         )
     except WorkflowUpdateFailedError as error:
         return Sent(False, getattr(error.cause, "message", None) or str(error.cause))

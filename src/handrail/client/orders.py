@@ -17,7 +17,14 @@ from temporalio.common import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent.visibility import AGENT
-from handrail.oversight.order_book import WORKFLOW, Book, Change, Office, Stand, steward_id
+from handrail.oversight.order_book import (
+    WORKFLOW,
+    Change,
+    OrderBook,
+    OrderState,
+    StewardInput,
+    steward_id,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -53,7 +60,7 @@ async def tell(
     """
     await client.start_workflow(
         WORKFLOW,
-        Office(agent=agent),
+        StewardInput(agent=agent),
         id=steward_id(agent),
         task_queue=agent,
         task_timeout=_TASK,
@@ -84,7 +91,7 @@ async def stewards(client: Client) -> list[str]:
     return sorted([each.id.partition(":")[2] async for each in client.list_workflows(_RUNNING)])
 
 
-async def book(client: Client, agent: str) -> Book | None:
+async def book(client: Client, agent: str) -> OrderBook | None:
     """What the steward of an agent knows; None if there is none, or no worker answers.
 
     Raises:
@@ -92,7 +99,7 @@ async def book(client: Client, agent: str) -> Book | None:
     """
     handle = client.get_workflow_handle(steward_id(agent))
     try:
-        return await handle.query("autonomy", result_type=Book, rpc_timeout=SOON)
+        return await handle.query("autonomy", result_type=OrderBook, rpc_timeout=SOON)
     except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
         return None
     except RPCError as error:
@@ -124,6 +131,6 @@ async def became(
 
 
 def _is_judged(change: Change, said_by: int) -> bool:
-    if change.stand is Stand.WAITING:
+    if change.stand is OrderState.WAITING:
         return change.judged >= said_by
-    return change.stand is not Stand.ASKED
+    return change.stand is not OrderState.ASKED

@@ -34,7 +34,7 @@ _DECISIONS = frozenset({Verb.APPROVE, Verb.AMEND, Verb.REJECT})
 
 
 @dataclass(frozen=True)
-class Attention:
+class ApproverAttention:
     """How one approver ruled.
 
     `decisions`: all that were given. `yes`: the share of approvals, 0..1, among the last
@@ -76,7 +76,7 @@ class Attention:
         return tuple(found)
 
 
-def attention(rulings: Iterable[RulingRow]) -> list[Attention]:
+def attention(rulings: Iterable[RulingRow]) -> list[ApproverAttention]:
     """Each person who decided something; first those with flags, then by the alphabet.
 
     What somebody decided in another's place is their own decision.
@@ -94,12 +94,12 @@ def inattentive(rulings: Iterable[RulingRow]) -> Mapping[str, tuple[str, ...]]:
     return {each.person: each.flags for each in attention(rulings) if each.flags}
 
 
-def _of(person: str, rows: Sequence[RulingRow]) -> Attention:
+def _of(person: str, rows: Sequence[RulingRow]) -> ApproverAttention:
     latest = sorted(rows, key=lambda row: (row.at, row.jti), reverse=True)
     last = latest[:LAST]
     looks = [row.looked for row in last if row.looked is not None]
     planted = [row.verb for row in rows if row.planted]
-    return Attention(
+    return ApproverAttention(
         person=person,
         decisions=len(rows),
         counted=len(last),

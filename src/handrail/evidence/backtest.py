@@ -86,7 +86,7 @@ class Outlook:
 
 
 @dataclass(frozen=True)
-class Replayed:
+class ReplayedWrite:
     """One write under two policies."""
 
     proposal: Proposal
@@ -133,12 +133,12 @@ def replay(
     shape: AgentShape,
     policies: tuple[Policy, Policy],
     settings: tuple[Settings, Settings],
-) -> tuple[list[Replayed], list[Proposal]]:
+) -> tuple[list[ReplayedWrite], list[Proposal]]:
     """What two policies say of each write; and those that today's code cannot read any more."""
     before, after = (
-        _Judge(policy, shape, known) for policy, known in zip(policies, settings, strict=True)
+        _Replay(policy, shape, known) for policy, known in zip(policies, settings, strict=True)
     )
-    replayed: list[Replayed] = []
+    replayed: list[ReplayedWrite] = []
     unreadable: list[Proposal] = []
     for proposal in found:
         facts = _facts(proposal.first, shape)
@@ -146,7 +146,7 @@ def replay(
             unreadable.append(proposal)
             continue
         looks = (before.judge(proposal, facts), after.judge(proposal, facts))
-        replayed.append(Replayed(proposal, *looks))
+        replayed.append(ReplayedWrite(proposal, *looks))
     return replayed, unreadable
 
 
@@ -171,14 +171,14 @@ def _evidence(model: type[BaseModel] | None, row: VerdictRow) -> BaseModel | Non
         return None
 
 
-class _Judge:
+class _Replay:
     """One policy, and what would have been written under it so far."""
 
     def __init__(self, policy: Policy, shape: AgentShape, settings: Settings) -> None:
         self._policy = policy
         self._shape = shape
         self._settings = settings
-        self._books = _Books(policy)
+        self._books = _Simulation(policy)
 
     def judge(self, proposal: Proposal, facts: Facts) -> Outlook:
         """What it says of a write; what would have been written is counted."""
@@ -258,7 +258,7 @@ class _Page:
         return self.sums[-1] - self.sums[bisect_right(self.at, at)]
 
 
-class _Books:
+class _Simulation:
     """What would have been written under a policy, as its limits and duplicates count it."""
 
     def __init__(self, policy: Policy) -> None:
@@ -321,7 +321,7 @@ def _where(row: VerdictRow, *, whole: bool) -> str:
 
 
 @dataclass(frozen=True)
-class Moved:
+class VerdictChange:
     """How many writes went from one verdict to another, and the amounts in them."""
 
     before: str
@@ -330,19 +330,21 @@ class Moved:
     amounts: Mapping[str, Decimal]
 
 
-def matrix(replayed: Sequence[Replayed], numbers: Callable[[str], Sequence[str]]) -> list[Moved]:
+def matrix(
+    replayed: Sequence[ReplayedWrite], numbers: Callable[[str], Sequence[str]]
+) -> list[VerdictChange]:
     """How many went from which verdict to which. `numbers`: the amounts of a step's action."""
-    found: dict[tuple[str, str], list[Replayed]] = defaultdict(list)
+    found: dict[tuple[str, str], list[ReplayedWrite]] = defaultdict(list)
     for each in replayed:
         found[each.before.kind, each.after.kind].append(each)
     return [
-        Moved(*which, len(those), _amounts(those, numbers))
+        VerdictChange(*which, len(those), _amounts(those, numbers))
         for which, those in sorted(found.items())
     ]
 
 
 def _amounts(
-    those: Sequence[Replayed], numbers: Callable[[str], Sequence[str]]
+    those: Sequence[ReplayedWrite], numbers: Callable[[str], Sequence[str]]
 ) -> dict[str, Decimal]:
     """The sums of the fields that are numbers, in each currency by itself."""
     sums: dict[str, Decimal] = defaultdict(Decimal)

@@ -41,7 +41,7 @@ _STEPS = 60
 
 
 @dataclass(frozen=True)
-class Share:
+class ErrorShare:
     """A share of all writes: the best guess, and between what it lies with 95 % certainty.
 
     `high` is 1 as long as too little was looked at to say anything.
@@ -53,7 +53,7 @@ class Share:
 
 
 @dataclass
-class Sequence:
+class ConfidenceSequence:
     """The confidence sequence of one kind of error, fed with each write in its order."""
 
     error: float = ERROR
@@ -90,16 +90,16 @@ class Sequence:
             self._bounds = {seen: (most, most)}
         return self._bounds[seen]
 
-    def interval(self) -> Share:
+    def interval(self) -> ErrorShare:
         """The share of the writes so far."""
         if not self.writes:
-            return Share(0.0, 0.0, 1.0)
+            return ErrorShare(0.0, 0.0, 1.0)
         below, above = self.away()
         low, guess, high = (
             min(max(total / self.writes, 0.0), 1.0)
             for total in (self.total - below, self.total, self.total + above)
         )
-        return Share(guess, low, high)
+        return ErrorShare(guess, low, high)
 
 
 def _largest(variance: float, error: float) -> float:
@@ -130,13 +130,13 @@ def _bisect(fits: Callable[[float], bool], low: float, high: float) -> float:
     return high
 
 
-def estimate(seen: Iterable[tuple[float, bool]], error: float = ERROR) -> Share:
+def estimate(seen: Iterable[tuple[float, bool]], error: float = ERROR) -> ErrorShare:
     """The share of writes that were wrong.
 
     `seen`: for each write, in the order in which they were made, the chance with which it was
     drawn, and whether it was drawn and found wrong.
     """
-    sequence = Sequence(error)
+    sequence = ConfidenceSequence(error)
     for share, wrong in seen:
         sequence.add(share, wrong=wrong)
     return sequence.interval()

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handrail.evidence.estimates import ERROR, Share, estimate
+from handrail.evidence.estimates import ERROR, ErrorShare, estimate
 from handrail.ledger import AnswerRow
-from handrail.oversight.reviews import Answer, falls, require_proven
+from handrail.oversight.reviews import ReviewAnswer, falls, require_proven
 from handrail.oversight.signatures import NotProven
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ OVERDUE = timedelta(days=14)
 
 
 @dataclass(frozen=True)
-class Figures:
+class TrackRecord:
     """What is known of the writes of an agent, or of one `step` of it, since its ledger began.
 
     `written`: all; `alone`: those without a human; `covered`: of these, those that could be
@@ -63,8 +63,8 @@ class Figures:
     right: int
     harmless: int
     found_wrong: int
-    wrong: Share | None
-    faulty: Share | None
+    wrong: ErrorShare | None
+    faulty: ErrorShare | None
     incidents: int
     open_incidents: int
     rolled_back: int
@@ -80,7 +80,7 @@ async def figures(
     *,
     keys: Mapping[str, TrustedKey] | None = None,
     now: datetime | None = None,
-) -> Figures:
+) -> TrackRecord:
     """The figures of an agent, or of one step of it.
 
     `keys`: the keyring, to prove each answer again; without it they are taken as the ledger has
@@ -91,10 +91,10 @@ async def figures(
     """
     now = now or datetime.now(UTC)
     alone, rows = await ledger.alone(agent, step), await ledger.reviews(agent, step=step)
-    looked = Looked.of(alone, rows, keys, now)
+    looked = ReviewSample.of(alone, rows, keys, now)
     tally, met = await ledger.tally(agent, step), await ledger.incidents(agent, step=step)
     said = [each.answer for each in looked.covered]
-    return Figures(
+    return TrackRecord(
         agent=agent,
         step=step,
         written=tally.written,
@@ -107,11 +107,11 @@ async def figures(
         waiting=sum(each.waits for each in looked.covered),
         overdue=sum(each.overdue for each in looked.covered),
         unproven=looked.unproven,
-        right=said.count(Answer.RIGHT),
-        harmless=said.count(Answer.HARMLESS),
-        found_wrong=said.count(Answer.WRONG),
-        wrong=share_of(looked.settled, frozenset({Answer.WRONG})),
-        faulty=share_of(looked.settled, frozenset({Answer.WRONG, Answer.HARMLESS})),
+        right=said.count(ReviewAnswer.RIGHT),
+        harmless=said.count(ReviewAnswer.HARMLESS),
+        found_wrong=said.count(ReviewAnswer.WRONG),
+        wrong=share_of(looked.settled, frozenset({ReviewAnswer.WRONG})),
+        faulty=share_of(looked.settled, frozenset({ReviewAnswer.WRONG, ReviewAnswer.HARMLESS})),
         incidents=len(met),
         open_incidents=sum(each.closed is None for each in met),
         rolled_back=tally.rolled_back,
@@ -122,7 +122,7 @@ async def figures(
 
 
 @dataclass(frozen=True)
-class Seen:
+class SampledWrite:
     """One write that ran alone: with what chance it was drawn, if it was, and what was said."""
 
     share: float
@@ -138,11 +138,11 @@ class Seen:
 
 
 @dataclass(frozen=True)
-class Looked:
+class ReviewSample:
     """The writes that could be drawn; `settled`: those before the first that waits."""
 
-    covered: Sequence[Seen]
-    settled: Sequence[Seen]
+    covered: Sequence[SampledWrite]
+    settled: Sequence[SampledWrite]
     until: datetime | None
     unproven: int
 
@@ -153,7 +153,7 @@ class Looked:
         rows: Sequence[ReviewRow],
         keys: Mapping[str, TrustedKey] | None,
         now: datetime,
-    ) -> Looked:
+    ) -> ReviewSample:
         """What was looked at of the writes that ran alone, which come in their order."""
         answers, unproven = _answers(rows, keys, now)
         covered = [_seen(each, each.share, answers, now) for each in alone if each.share]
@@ -163,11 +163,11 @@ class Looked:
         return cls(covered, covered[:first], until, unproven)
 
 
-def _seen(one: Alone, chance: float, answers: Mapping[str, str], now: datetime) -> Seen:
+def _seen(one: Alone, chance: float, answers: Mapping[str, str], now: datetime) -> SampledWrite:
     drawn = falls(one.agent, one.step, one.key, chance)
     answer = answers.get(one.key) if drawn else None
     overdue = drawn and answer is None and now - one.begun > OVERDUE
-    return Seen(chance, drawn, one.begun, answer, overdue)
+    return SampledWrite(chance, drawn, one.begun, answer, overdue)
 
 
 def _answers(
@@ -197,7 +197,9 @@ def _proven(row: ReviewRow, keys: Mapping[str, TrustedKey], now: datetime) -> bo
     return True
 
 
-def share_of(seen: Sequence[Seen], bad: frozenset[str], error: float = ERROR) -> Share | None:
+def share_of(
+    seen: Sequence[SampledWrite], bad: frozenset[str], error: float = ERROR
+) -> ErrorShare | None:
     """The share of writes on which the answer was one of `bad`; None of no writes.
 
     What is overdue is taken for right below and for bad above.
@@ -208,4 +210,4 @@ def share_of(seen: Sequence[Seen], bad: frozenset[str], error: float = ERROR) ->
     if not any(each.overdue for each in seen):
         return least
     most = estimate(((each.share, each.answer in bad or each.overdue) for each in seen), error)
-    return Share(least.guess, least.low, most.high)
+    return ErrorShare(least.guess, least.low, most.high)

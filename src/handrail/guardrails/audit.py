@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 import structlog
 from temporalio import activity
 
-from handrail.actions import DIGEST_PREFIX, AnswerKind, Kind
+from handrail.actions import DIGEST_PREFIX, Kind, WriteResultKind
 from handrail.guardrails.redaction import masker
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from handrail.actions import Action, Answer, Attempt, Notice, Told, Verdict
+    from handrail.actions import Action, Attempt, Notice, NotifyResult, Verdict, WriteResult
 
 LOGGER = "handrail.audit"
 
@@ -45,7 +45,7 @@ def write_by(writer: _Writer) -> None:
     _writer = writer
 
 
-_GRAVE = {AnswerKind.IN_DOUBT, AnswerKind.FAILED, AnswerKind.STOPPED}
+_GRAVE = {WriteResultKind.IN_DOUBT, WriteResultKind.FAILED, WriteResultKind.STOPPED}
 _Severity = Literal["info", "warning"]
 
 
@@ -103,7 +103,7 @@ def verdict(
 
 @_quiet
 def effect(
-    agent: str, step: str, attempt: Attempt, answer: Answer, *, took: timedelta | None = None
+    agent: str, step: str, attempt: Attempt, answer: WriteResult, *, took: timedelta | None = None
 ) -> None:
     """What became of an attempt: how it was written, or why it was not."""
     receipt = answer.receipt
@@ -126,7 +126,7 @@ def effect(
 
 @_quiet
 def told(
-    agent: str, step: str, notice: Notice, told: Told, *, took: timedelta | None = None
+    agent: str, step: str, notice: Notice, told: NotifyResult, *, took: timedelta | None = None
 ) -> None:
     """A notification: sent, or why not."""
     _say(

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Tripped:
+class BreakerTrip:
     """A breaker that has just tripped, and the order that it gave."""
 
     breaker: Breaker
@@ -41,7 +41,7 @@ class Tripped:
 
 async def look(
     ledger: Ledger, policy: Policy, agent: str, step: str, now: datetime, *, inbox: str = ""
-) -> Tripped | None:
+) -> BreakerTrip | None:
     """Count for the policy's breakers, and lower the agent's level if there are enough.
 
     To be called after a refusal, a failure, a doubt, an undo or an incident of `step` has been
@@ -51,7 +51,7 @@ async def look(
     Raises:
         LedgerUnavailable: if it cannot be counted; nothing was changed.
     """
-    tripped: list[Tripped] = []
+    tripped: list[BreakerTrip] = []
     for breaker in policy.breakers:
         fuse = Fuse(breaker.what, breaker.count, breaker.window, breaker.then, breaker.text)
         found = await ledger.trip(agent, step, fuse, now)
@@ -59,19 +59,19 @@ async def look(
             then = breaker.then.value
             audit.breaker(agent, step, breaker=breaker.text, then=then, why=found.order.why)
             await tell_steward(agent)
-            tripped.append(Tripped(breaker, found.order))
+            tripped.append(BreakerTrip(breaker, found.order))
         if order := found.order or found.before:
             # Once more of one that stands: the worker that gave it may have died before.
-            await tell_owner(news_of(Tripped(breaker, order)), inbox)
+            await tell_owner(news_of(BreakerTrip(breaker, order)), inbox)
     return _gravest(tripped)
 
 
-def _gravest(tripped: Sequence[Tripped]) -> Tripped | None:
+def _gravest(tripped: Sequence[BreakerTrip]) -> BreakerTrip | None:
     order = list(Level)
     return min(tripped, key=lambda each: order.index(each.breaker.then), default=None)
 
 
-def news_of(tripped: Tripped) -> News:
+def news_of(tripped: BreakerTrip) -> News:
     """What the owner is told of a breaker."""
     order, then = tripped.order, tripped.breaker.then
     if then is Level.STOP:

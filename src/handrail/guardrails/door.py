@@ -21,23 +21,23 @@ from temporalio import activity
 
 from handrail.actions import (
     Action,
-    Answer,
-    AnswerKind,
     Attempt,
     Basis,
-    Decided,
     Decision,
+    DecisionResult,
     Effect,
     Finding,
     Kind,
     Level,
     Notice,
-    Proof,
-    Proving,
+    NotifyResult,
+    ProofRequest,
+    ProofResult,
     Receipt,
-    Told,
+    RoleRequest,
     Verdict,
-    Whom,
+    WriteResult,
+    WriteResultKind,
     digest_of,
 )
 from handrail.agent import provenance
@@ -47,13 +47,20 @@ from handrail.agent.steps import Decide, Notify, Read, Step, Write, decided_type
 from handrail.exceptions import Final, StepError
 from handrail.failpoints import reached
 from handrail.guardrails import audit, clock
-from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.data_checks import Check
-from handrail.guardrails.effects import BegunBefore, Cleared, Doubt, KeyUsed, as_current, once
-from handrail.guardrails.entitlement import Humans
-from handrail.guardrails.pipeline import Guards, Judged, Matter, duplicate, over_limit, verdict_of
+from handrail.guardrails.effects import BegunBefore, Clearance, Doubt, KeyUsed, as_current, once
+from handrail.guardrails.entitlement import Entitlement
+from handrail.guardrails.pipeline import (
+    Judgement,
+    Matter,
+    Pipeline,
+    duplicate,
+    over_limit,
+    verdict_of,
+)
 from handrail.guardrails.read_back import verify
-from handrail.guardrails.recorder import Books
+from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
     Duplicate,
     EffectState,
@@ -66,7 +73,7 @@ from handrail.ledger import (
 from handrail.oversight import control
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import Trust
-from handrail.oversight.notifications import Call
+from handrail.oversight.notifications import NotificationRequest
 from handrail.policy import AgentShape, Facts, Policy, PolicyFile
 
 UNDO_ATTEMPTS = 5
@@ -77,7 +84,7 @@ MISMATCH = "mismatch"
 
 
 @dataclass(frozen=True)
-class Foreseen:
+class Preview:
     """What the door would say of a decision, and the digest of its action."""
 
     digest: str
@@ -97,24 +104,24 @@ class Door:
     trust: Trust = field(default_factory=Trust)
 
     @functools.cached_property
-    def humans(self) -> Humans:
+    def humans(self) -> Entitlement:
         """Who may rule, and whether it was they who did."""
-        return Humans(self.agent, self.ledger, self.trust)
+        return Entitlement(self.agent, self.ledger, self.trust)
 
     @functools.cached_property
-    def books(self) -> Books:
+    def books(self) -> Recorder:
         """What is kept of what it says and does."""
-        return Books(self.agent, self.ledger, self.trust.inbox)
+        return Recorder(self.agent, self.ledger, self.trust.inbox)
 
     @functools.cached_property
-    def guards(self) -> Guards:
+    def guards(self) -> Pipeline:
         """What stands before the effects."""
-        return Guards(
+        return Pipeline(
             agent=self.agent,
             shape=self.shape,
             ledger=self.ledger,
             humans=self.humans,
-            watch=Watch(self.agent, self.ledger),
+            watch=AnomalyDetector(self.agent, self.ledger),
             checks=self.checks,
             plants={step.name: step.plant for step in self._writes()},
         )
@@ -125,12 +132,12 @@ class Door:
 
     def _engine(self) -> list[Activity]:
         @activity.defn(name=PROVE)
-        async def prove(proving: Proving) -> tuple[Proof, ...]:
+        async def prove(proving: ProofRequest) -> tuple[ProofResult, ...]:
             policy = self.policy.current()
             return await self.humans.prove(policy, self._asked(proving), proving)
 
         @activity.defn(name=WHOM)
-        async def whom(asked: Whom) -> Verdict:
+        async def whom(asked: RoleRequest) -> Verdict:
             policy = self.policy.current()
             situation = await self.guards.situation(policy, asked.case)
             why = f"{asked.case} is in pilot" if asked.pilot else None
@@ -141,12 +148,12 @@ class Door:
             return self.humans.whom(policy, asked)
 
         @activity.defn(name=CALL)
-        async def call(asked: Call) -> None:
+        async def call(asked: NotificationRequest) -> None:
             await self.humans.call(asked)
 
         return [prove, whom, call]
 
-    def _asked(self, proving: Proving) -> Facts | None:
+    def _asked(self, proving: ProofRequest) -> Facts | None:
         """The write that a gate asks about; None of an agent's own question."""
         shape = self.shape.writes.get(proving.step)
         if shape is None or proving.kind == GateKind.QUESTION:
@@ -163,9 +170,9 @@ class Door:
     def _activity(self, step: Step[..., Any]) -> Activity:
         match step:
             case Write():
-                return as_activity(step, _writing(self, step), Answer)
+                return as_activity(step, _writing(self, step), WriteResult)
             case Notify():
-                return as_activity(step, _notifying(self, step), Told)
+                return as_activity(step, _notifying(self, step), NotifyResult)
             case Decide():
                 return as_activity(step, _deciding(self, step), decided_type(step))
             case Read():
@@ -180,7 +187,7 @@ class Door:
 
     async def _foresee(
         self, policy: Policy, decision: Decision[Any, Any], basis: Basis
-    ) -> Foreseen | None:
+    ) -> Preview | None:
         """What the door would say of a decision now, with the digest of its action.
 
         None when no write step takes the action, or more than one does; or where it is to be
@@ -198,7 +205,7 @@ class Door:
         matter = Matter(policy, self.guards.settled(policy, facts, lately), attempt)
         verdict = verdict_of(matter, self.guards.foresee(matter))
         if verdict.kind is Kind.PASS:
-            return Foreseen(digest, verdict)
+            return Preview(digest, verdict)
         # People may be asked by it, without another look: so it must be of now.
         situation = await self.guards.situation(policy, case)
         facts = self.guards.settled(policy, facts, situation)
@@ -211,7 +218,7 @@ class Door:
             verdict = (await self.guards.judge(matter)).verdict
         if verdict.kind is not Kind.PASS:
             await self.books.keep(matter, verdict)
-        return Foreseen(digest, verdict)
+        return Preview(digest, verdict)
 
     def _takes(self, action: Action | None) -> str | None:
         """The one write step that takes an action; None if there is none, or there are more."""
@@ -234,7 +241,7 @@ class Door:
 
     # What the door does
 
-    async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+    async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
         """Judge one attempt, and make its effect if it passes.
 
         Raises:
@@ -249,7 +256,7 @@ class Door:
         reached("write:answering", attempt.case)
         return answer
 
-    async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> Answer:
+    async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
         clock.require_right_clock()
         policy = self.policy.current()
         facts = self._facts(step.name, action, attempt)
@@ -284,8 +291,8 @@ class Door:
         return Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
 
     async def _passed(
-        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool = True
-    ) -> Answer:
+        self, step: Write[Any, Any], matter: Matter, judged: Judgement, *, seen: bool = True
+    ) -> WriteResult:
         """Make the effect of what was let pass. `seen`: it is known whether it had begun before.
 
         Raises:
@@ -302,14 +309,16 @@ class Door:
         answer = await self._once(step, matter, judged, seen=seen)
         return await self._afterwards(step, matter, judged, answer)
 
-    async def _not_passed(self, matter: Matter, verdict: Verdict) -> Answer:
+    async def _not_passed(self, matter: Matter, verdict: Verdict) -> WriteResult:
         await self.books.keep(matter, verdict)
         held = verdict.kind is Kind.HOLD
-        return Answer(kind=AnswerKind.HELD if held else AnswerKind.REFUSED, verdict=verdict)
+        return WriteResult(
+            kind=WriteResultKind.HELD if held else WriteResultKind.REFUSED, verdict=verdict
+        )
 
     async def _once(
-        self, step: Write[Any, Any], matter: Matter, judged: Judged, *, seen: bool
-    ) -> Answer:
+        self, step: Write[Any, Any], matter: Matter, judged: Judgement, *, seen: bool
+    ) -> WriteResult:
         verdict, attempt = judged.verdict, matter.attempt
         cleared = self._cleared(matter, judged, seen=seen)
         try:
@@ -340,7 +349,7 @@ class Door:
                 raise
             return self._failed(matter, verdict, error)
         if isinstance(done, Receipt):
-            return Answer(kind=AnswerKind.WRITTEN, verdict=verdict, receipt=done)
+            return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return self._in_doubt(matter, verdict, done)
 
     async def _unknown(self, attempt: Attempt) -> str:
@@ -348,8 +357,8 @@ class Door:
         row = await self.ledger.effect(attempt.key)
         return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
-    def _cleared(self, matter: Matter, judged: Judged, *, seen: bool) -> Cleared:
-        return Cleared(
+    def _cleared(self, matter: Matter, judged: Judgement, *, seen: bool) -> Clearance:
+        return Clearance(
             agent=self.agent,
             policy=matter.policy.label,
             limits=matter.policy.limits(matter.facts.step),
@@ -365,11 +374,13 @@ class Door:
         )
 
     async def _afterwards(
-        self, step: Write[Any, Any], matter: Matter, judged: Judged, answer: Answer
-    ) -> Answer:
+        self, step: Write[Any, Any], matter: Matter, judged: Judgement, answer: WriteResult
+    ) -> WriteResult:
         """Read a write back, draw it for a review, and see whether too much goes wrong."""
         attempt, policy = matter.attempt, matter.policy
-        wrong = {AnswerKind.FAILED: "failed", AnswerKind.IN_DOUBT: "in_doubt"}.get(answer.kind)
+        wrong = {WriteResultKind.FAILED: "failed", WriteResultKind.IN_DOUBT: "in_doubt"}.get(
+            answer.kind
+        )
         if answer.receipt is not None and attempt.undoes is None:
             effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
             fault = await verify(step, matter.facts.action, effect, answer.receipt)
@@ -383,22 +394,22 @@ class Door:
             await self.books.alarm(policy, step.name)
         return answer
 
-    def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> Answer:
+    def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> WriteResult:
         why = (
             f"{matter.facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken "
             "off; the outside system cannot be asked whether it happened"
         )
         asked = self.guards.asking(matter, verdict)
-        return Answer(kind=AnswerKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
+        return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
-    def _failed(self, matter: Matter, verdict: Verdict, error: Exception) -> Answer:
+    def _failed(self, matter: Matter, verdict: Verdict, error: Exception) -> WriteResult:
         why = str(error) or type(error).__name__
         asked = self.guards.asking(matter, verdict)
-        return Answer(kind=AnswerKind.FAILED, verdict=asked, why=why)
+        return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
 
     # What the door does of decisions and notifications
 
-    async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> Decided[Any]:
+    async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> DecisionResult[Any]:
         """Run a decide step within its budget; say where its values come from, and what then."""
         case, policy = this_case(), self.policy.current()
         # Before anything is spent on thinking: a worker that may not write shall not think.
@@ -410,7 +421,7 @@ class Door:
         basis = decision.basis().model_copy(update={"unsourced": unsourced})
         foreseen = await self._foresee(policy, decision, basis)
         reached("decide:foreseen", case)
-        return Decided(
+        return DecisionResult(
             decision=decision,
             digest=None if foreseen is None else foreseen.digest,
             verdict=None if foreseen is None else foreseen.verdict,
@@ -418,14 +429,18 @@ class Door:
             unsourced=unsourced,
         )
 
-    async def notify(self, step: Notify[..., Any], notice: Notice, args: Sequence[Any]) -> Told:
+    async def notify(
+        self, step: Notify[..., Any], notice: Notice, args: Sequence[Any]
+    ) -> NotifyResult:
         """Tell somebody, if the policy lets it and nobody has stopped it."""
         why = await self._silent(step.name, notice)
         if why is not None:
-            told = Told(sent=False, why=why)
+            told = NotifyResult(sent=False, why=why)
         else:
             with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
-                told = Told(sent=True, result=to_jsonable_python(await run_step(step, args)))
+                told = NotifyResult(
+                    sent=True, result=to_jsonable_python(await run_step(step, args))
+                )
         audit.told(self.agent, step.name, notice, told)
         return told
 
@@ -448,16 +463,16 @@ def _is_new(attempt: Attempt) -> bool:
     return first and attempt.undoes is None and attempt.doubt is None
 
 
-def _stopped(verdict: Verdict, why: str) -> Answer:
+def _stopped(verdict: Verdict, why: str) -> WriteResult:
     finding = Finding(check="stop", kind=Kind.REFUSE, why=why)
     said = verdict.model_copy(update={"kind": Kind.REFUSE, "findings": (finding,)})
-    return Answer(kind=AnswerKind.STOPPED, verdict=said, why=why)
+    return WriteResult(kind=WriteResultKind.STOPPED, verdict=said, why=why)
 
 
-def _recorded(verdict: Verdict) -> Answer:
+def _recorded(verdict: Verdict) -> WriteResult:
     would = {Kind.PASS: "let pass", Kind.HOLD: "held", Kind.REFUSE: "refused"}[verdict.kind]
     why = f"in pilot: it would be {would}{f': {verdict.why()}' if verdict.why() else ''}"
-    return Answer(kind=AnswerKind.PILOT, verdict=verdict, why=why)
+    return WriteResult(kind=WriteResultKind.PILOT, verdict=verdict, why=why)
 
 
 def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
@@ -481,21 +496,21 @@ def _reading(step: Read[..., Any]) -> Activity:
 
 
 def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
-    async def run(*args: Any) -> Decided[Any]:
+    async def run(*args: Any) -> DecisionResult[Any]:
         return await door.decide(step, args)
 
     return run
 
 
 def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
-    async def run(notice: Notice, *args: Any) -> Told:
+    async def run(notice: Notice, *args: Any) -> NotifyResult:
         return await door.notify(step, notice, args)
 
     return run
 
 
 def _writing(door: Door, step: Write[Any, Any]) -> Activity:
-    async def run(action: Any, attempt: Attempt) -> Answer:
+    async def run(action: Any, attempt: Attempt) -> WriteResult:
         # Once begun, an effect is carried to its receipt, also when the case is stopped.
         working = asyncio.ensure_future(door.write(step, action, attempt))
         try:

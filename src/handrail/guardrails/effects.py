@@ -30,7 +30,7 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 
 from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
 from handrail.agent.activities import BadResult
-from handrail.agent.secrets import Held, given
+from handrail.agent.secrets import StepSecrets, given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
 from handrail.ledger import (
@@ -82,7 +82,7 @@ class Leave:
 
 
 @dataclass(frozen=True)
-class Cleared:
+class Clearance:
     """How a write was let pass: by which policy of which agent, and what holds it to its word.
 
     `limits` and `duplicates` are looked at once more in the transaction of its intent, and
@@ -134,7 +134,7 @@ def as_current(effect: Effect) -> Generator[None]:
 
 
 async def once(
-    ledger: Ledger, step: Write[Any, Any], action: Action, attempt: Attempt, cleared: Cleared
+    ledger: Ledger, step: Write[Any, Any], action: Action, attempt: Attempt, cleared: Clearance
 ) -> Receipt | Doubt:
     """Make the effect of `attempt` happen once, however often this is called.
 
@@ -211,7 +211,7 @@ class _Writer:
     action: Action
     attempt: Attempt
     owner: str
-    cleared: Cleared
+    cleared: Clearance
     sent_until: datetime | None = None
     """Until when something may have been sent under the key. None: until now."""
 
@@ -358,11 +358,13 @@ class _Writer:
         self,
         how: Literal["written", "found", "confirmed"],
         result: Any,
-        held: Held | None = None,
+        held: StepSecrets | None = None,
     ) -> Receipt:
         value, fault = (result, None)
         if how != "confirmed":
-            value, fault = _as_json(self.step, result, held or Held(frozenset(self.step.secrets)))
+            value, fault = _as_json(
+                self.step, result, held or StepSecrets(frozenset(self.step.secrets))
+            )
         receipt = Receipt(
             key=self.attempt.key,
             step=self.step.name,
@@ -415,7 +417,7 @@ class _Writer:
         reached(f"{kind}:{what}", self.attempt.case)
 
 
-def _as_json(step: Write[Any, Any], result: Any, held: Held) -> tuple[JsonValue, str | None]:
+def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[JsonValue, str | None]:
     """What a write returned, for its receipt, without secrets; and what is wrong with it."""
     try:
         value = to_jsonable_python(result)

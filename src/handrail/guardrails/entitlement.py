@@ -19,18 +19,18 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from handrail.actions import (
     Action,
-    Answered,
     Attempt,
+    DoubtAnswer,
     Finding,
     Kind,
-    Proof,
-    Proving,
-    Ruled,
+    ProofRequest,
+    ProofResult,
+    RoleRequest,
     Ruling,
+    RulingRecord,
     Terms,
     Verb,
     Verdict,
-    Whom,
     digest_of,
     fits,
     person,
@@ -40,9 +40,9 @@ from handrail.guardrails.effects import Leave
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import Trust, TrustedKey
-from handrail.oversight.mandates import Given, NoMandate, delegations, given, standing
-from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, Call, message_id
-from handrail.oversight.signatures import NotProven, Proved, verify, verify_mandate
+from handrail.oversight.mandates import NoMandate, VerifiedMandate, delegations, given, standing
+from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, NotificationRequest, message_id
+from handrail.oversight.signatures import NotProven, VerifiedRuling, verify, verify_mandate
 from handrail.policy import Facts, Policy
 from handrail.policy.quorum import Approval
 
@@ -53,7 +53,7 @@ _UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
 
 
 @dataclass(frozen=True)
-class Voices:
+class Approvals:
     """What people said of one attempt, as far as it counts, and what is used up by it."""
 
     approvals: tuple[Approval, ...] = ()
@@ -61,7 +61,7 @@ class Voices:
 
 
 @dataclass(frozen=True)
-class Humans:
+class Entitlement:
     """The people of one agent, as its policy, keyring and ledger know them."""
 
     agent: str
@@ -80,8 +80,8 @@ class Humans:
     # What the case asks of its rulings
 
     async def prove(
-        self, policy: Policy, facts: Facts | None, proving: Proving
-    ) -> tuple[Proof, ...]:
+        self, policy: Policy, facts: Facts | None, proving: ProofRequest
+    ) -> tuple[ProofResult, ...]:
         """Prove rulings, say whether their people may under the policy, and keep the proven.
 
         Raises:
@@ -90,14 +90,14 @@ class Humans:
         """
         now, keys = server_time(), self.trust.keys()
         deputies = delegations(await self.mandates(now), self.agent, now)
-        judge = _Judge(policy, facts, proving, deputies)
-        proofs: list[Proof] = []
+        judge = _RulingJudge(policy, facts, proving, deputies)
+        proofs: list[ProofResult] = []
         rows: list[RulingRow] = []
         for verb, ruling in proving.rulings:
             try:
                 proved = verify(ruling, verb, proving.case, keys, now, arriving=True)
             except NotProven as error:
-                proofs.append(Proof(proven=False, why=str(error)))
+                proofs.append(ProofResult(proven=False, why=str(error)))
                 continue
             proof = judge.proof(verb, ruling, proved)
             proofs.append(proof)
@@ -105,7 +105,7 @@ class Humans:
         await self.ledger.record_rulings(rows)
         return tuple(proofs)
 
-    def whom(self, policy: Policy, asked: Whom) -> Verdict:
+    def whom(self, policy: Policy, asked: RoleRequest) -> Verdict:
         """Whom an agent's own question asks. Refused if the policy has no such role."""
         try:
             asks = policy.asks_of(asked.role, server_time())
@@ -115,7 +115,7 @@ class Humans:
         terms = self.terms(policy, "", asked.case)
         return Verdict(kind=Kind.HOLD, asks=asks, policy=policy.label, terms=terms)
 
-    async def call(self, call: Call) -> None:
+    async def call(self, call: NotificationRequest) -> None:
         """Have the people who are asked told by message, once a gate; or told what is new."""
         client = activity.client()
         try:
@@ -134,9 +134,9 @@ class Humans:
 
     # What the door asks at the write
 
-    async def mandates(self, now: datetime) -> list[Given]:
+    async def mandates(self, now: datetime) -> list[VerifiedMandate]:
         """The mandates in force whose signature is good. A forged or altered one is none."""
-        keys, found = self.trust.keys(), list[Given]()
+        keys, found = self.trust.keys(), list[VerifiedMandate]()
         for row in await self.ledger.mandates(self.agent, now):
             try:
                 each = given(row.id, *verify_mandate(row.text, keys, now))
@@ -145,18 +145,20 @@ class Humans:
             found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
         return found
 
-    def deputies(self, mandates: Sequence[Given], now: datetime) -> Mapping[str, Sequence[str]]:
+    def deputies(
+        self, mandates: Sequence[VerifiedMandate], now: datetime
+    ) -> Mapping[str, Sequence[str]]:
         """Who stands in for whom now, by delegations for a time."""
         return delegations(mandates, self.agent, now)
 
-    async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Voices:
+    async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Approvals:
         """The approvals of exactly this action, each proven again where that is required.
 
         Raises:
             KeyringError: if the keyring cannot be used.
         """
         if self.proof(policy) == "unproven":
-            return Voices(_unproven(attempt.rulings, attempt.digest))
+            return Approvals(_unproven(attempt.rulings, attempt.digest))
         return await self._proven(policy, facts, attempt, None)
 
     async def answered(self, policy: Policy, facts: Facts, attempt: Attempt) -> bool:
@@ -180,8 +182,8 @@ class Humans:
         return True
 
     async def _proven(
-        self, policy: Policy, facts: Facts, attempt: Attempt, doubt: Answered | None
-    ) -> Voices:
+        self, policy: Policy, facts: Facts, attempt: Attempt, doubt: DoubtAnswer | None
+    ) -> Approvals:
         mark = attempt.key if doubt is None else f"{attempt.key}!{doubt.token}"
         keys, now = self.trust.keys(), server_time()
         deputies = self.deputies(await self.mandates(now), now)
@@ -216,17 +218,17 @@ class Humans:
             seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
             approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
             uses.append(proved.jti)
-        return Voices(tuple(approvals), Leave(uses=tuple(uses)))
+        return Approvals(tuple(approvals), Leave(uses=tuple(uses)))
 
     def standing_approvals(
         self,
-        mandates: Sequence[Given],
+        mandates: Sequence[VerifiedMandate],
         facts: Facts,
         findings: Sequence[Finding],
         roles: Collection[str],
         *,
         undo: bool,
-    ) -> list[tuple[Approval, Given]]:
+    ) -> list[tuple[Approval, VerifiedMandate]]:
         """Those of `mandates` that approve this action, with the approval each stands for.
 
         `roles`: who is asked. None where something unusual holds it, such as a check that could
@@ -246,20 +248,20 @@ class Humans:
 
 
 @dataclass(frozen=True)
-class _Judge:
+class _RulingJudge:
     """Says of proven rulings whether their people may rule so."""
 
     policy: Policy
     facts: Facts | None
-    proving: Proving
+    proving: ProofRequest
     deputies: Mapping[str, Sequence[str]]
 
-    def proof(self, verb: str, ruling: Ruling, proved: Proved) -> Proof:
+    def proof(self, verb: str, ruling: Ruling, proved: VerifiedRuling) -> ProofResult:
         if verb == Verb.ANSWER and ruling.question is not None:
-            return Proof(proven=True)  # the gate knows whom it was put to
+            return ProofResult(proven=True)  # the gate knows whom it was put to
         seat = self.proving.seats.get(proved.by) or self._seat(proved.by, ruling.via)
         why = self._cannot(verb, ruling, proved.by, seat)
-        return Proof(proven=True, entitled=why is None, why=why or "", stands_for=seat)
+        return ProofResult(proven=True, entitled=why is None, why=why or "", stands_for=seat)
 
     def _seat(self, by: str, via: str) -> str | None:
         if self.facts is not None:
@@ -297,7 +299,9 @@ def server_time() -> datetime:
     return activity.info().current_attempt_scheduled_time.astimezone(UTC)
 
 
-def _row(proving: Proving, verb: str, ruling: Ruling, proved: Proved, proof: Proof) -> RulingRow:
+def _row(
+    proving: ProofRequest, verb: str, ruling: Ruling, proved: VerifiedRuling, proof: ProofResult
+) -> RulingRow:
     return RulingRow.of(
         ruling,
         verb=verb,
@@ -313,7 +317,7 @@ def _row(proving: Proving, verb: str, ruling: Ruling, proved: Proved, proof: Pro
     )
 
 
-def _unproven(rulings: Sequence[Ruled], digest: str) -> tuple[Approval, ...]:
+def _unproven(rulings: Sequence[RulingRecord], digest: str) -> tuple[Approval, ...]:
     return tuple(
         Approval(r.by, r.at, r.via, r.stands_for)
         for r in rulings
@@ -321,7 +325,7 @@ def _unproven(rulings: Sequence[Ruled], digest: str) -> tuple[Approval, ...]:
     )
 
 
-def _again(ruled: Ruled, case: str, keys: Keys) -> Proved | None:
+def _again(ruled: RulingRecord, case: str, keys: Keys) -> VerifiedRuling | None:
     """Prove a ruling once more.
 
     It was in time when the gate took it; how long it is good for now the policy says.
@@ -350,7 +354,7 @@ def _stands(row: RulingRow, key: str, revocations: Sequence[RulingRow]) -> bool:
     return row.effect == key or not any(back)
 
 
-def _allows(ruled: Ruled, facts: Facts, digest: str, doubt: Answered | None) -> bool:
+def _allows(ruled: RulingRecord, facts: Facts, digest: str, doubt: DoubtAnswer | None) -> bool:
     """Whether the signed words are about exactly this action, and its doubt if there is one."""
     ruling = ruled.ruling
     assert ruling is not None  # noqa: S101  # only proven ones come here

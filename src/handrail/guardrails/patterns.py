@@ -72,7 +72,7 @@ _URL = re.compile(r"(?<=://)[^\s/@:]{0,200}:(?P<value>[^\s/@]{1,200})(?=@)")
 
 
 @dataclass(frozen=True)
-class Found:
+class PatternMatch:
     """One thing in a text: where it is, what it is, and its one spelling."""
 
     start: int
@@ -81,30 +81,30 @@ class Found:
     value: str
 
 
-def find(text: str) -> list[Found]:
+def find(text: str) -> list[PatternMatch]:
     """Everything in a text that must not be read, from left to right, none overlapping."""
     return list(_apart([*_secrets(text), *ibans(text), *mails(text), *_numbers(text)]))
 
 
 @functools.lru_cache(maxsize=1_024)
-def find_in_id(text: str) -> tuple[Found, ...]:
+def find_in_id(text: str) -> tuple[PatternMatch, ...]:
     """The same for ids, whose digits look like cards and telephones: mail and IBAN alone."""
     return tuple(_apart([*ibans(text), *mails(text)]))
 
 
-def ibans(text: str) -> Iterator[Found]:
+def ibans(text: str) -> Iterator[PatternMatch]:
     """Account numbers with a right checksum, in groups or not."""
     for begun in _IBAN.finditer(text):
         length = _IBAN_LENGTHS.get(begun[0][:2].upper())
         taken = None if length is None else _take(text, begun.start(), length)
         if taken is not None and _is_iban(taken[0]):
-            yield Found(begun.start(), taken[1], "iban", taken[0])
+            yield PatternMatch(begun.start(), taken[1], "iban", taken[0])
 
 
-def mails(text: str) -> Iterator[Found]:
+def mails(text: str) -> Iterator[PatternMatch]:
     """Addresses of mail."""
     for found in _MAIL.finditer(text):
-        yield Found(found.start(), found.end(), "mail", found[0].lower())
+        yield PatternMatch(found.start(), found.end(), "mail", found[0].lower())
 
 
 def digits(text: str) -> str:
@@ -112,22 +112,22 @@ def digits(text: str) -> str:
     return "".join(str(int(sign)) for sign in text if sign.isdecimal())
 
 
-def _secrets(text: str) -> Iterator[Found]:
+def _secrets(text: str) -> Iterator[PatternMatch]:
     for pattern in (_PEM, _TOKEN):
         for found in pattern.finditer(text):
-            yield Found(found.start(), found.end(), SECRET, "")
+            yield PatternMatch(found.start(), found.end(), SECRET, "")
     for pattern in (_SAID, _URL, _UNTRUSTED):
         for found in pattern.finditer(text):
-            yield Found(found.start("value"), found.end("value"), SECRET, "")
+            yield PatternMatch(found.start("value"), found.end("value"), SECRET, "")
 
 
-def _numbers(text: str) -> Iterator[Found]:
+def _numbers(text: str) -> Iterator[PatternMatch]:
     for found in _CARD.finditer(text):
         number = digits(found[0])
         if number[0] in "23456" and _luhn(number):
-            yield Found(found.start(), found.end(), "card", number)
+            yield PatternMatch(found.start(), found.end(), "card", number)
     for found in _PHONE.finditer(text):
-        yield Found(found.start(), found.end(), "phone", phone(found[0]))
+        yield PatternMatch(found.start(), found.end(), "phone", phone(found[0]))
 
 
 def phone(text: str) -> str:
@@ -164,16 +164,16 @@ def _luhn(number: str) -> bool:
     return sum(each - 9 if each > 9 else each for each in doubled) % 10 == 0  # noqa: PLR2004
 
 
-def _apart(found: Iterable[Found]) -> Iterator[Found]:
+def _apart(found: Iterable[PatternMatch]) -> Iterator[PatternMatch]:
     """Of what overlaps, one that covers all of it; a secret before anything else."""
     ordered = sorted(found, key=lambda each: (each.start, -each.end))
-    merged: list[Found] = []
+    merged: list[PatternMatch] = []
     for each in ordered:
         if not merged or each.start >= merged[-1].end:
             merged.append(each)
             continue
         last = merged.pop()
         first = last if last.kind == SECRET or each.kind != SECRET else each
-        merged.append(Found(last.start, max(last.end, each.end), first.kind, first.value))
+        merged.append(PatternMatch(last.start, max(last.end, each.end), first.kind, first.value))
     assert all(a.end <= b.start for a, b in pairwise(merged))  # noqa: S101  # by construction
     yield from merged

@@ -49,10 +49,10 @@ from handrail.actions import (
 )
 from handrail.agent import provenance
 from handrail.exceptions import HandrailError, LedgerUnavailable
-from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.data_checks import Check, look
 from handrail.guardrails.effects import Leave
-from handrail.guardrails.entitlement import Humans, server_time
+from handrail.guardrails.entitlement import Entitlement, server_time
 from handrail.ledger import Duplicate, EffectState, Intent, Ledger, OverLimit, Situation
 from handrail.oversight import control
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
@@ -89,7 +89,7 @@ class Matter:
 
 
 @dataclass(frozen=True)
-class Judged:
+class Judgement:
     """A verdict, and what came of it.
 
     `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
@@ -120,7 +120,7 @@ class Judged:
 
 
 @dataclass
-class Known:
+class SituationCache:
     """What this worker said and saw last: the policy that it loaded, and a situation, when."""
 
     loaded: str = ""
@@ -129,16 +129,16 @@ class Known:
 
 
 @dataclass(frozen=True)
-class Guards:
+class Pipeline:
     """What stands before the writes of one agent."""
 
     agent: str
     shape: AgentShape
     ledger: Ledger
-    humans: Humans
-    watch: Watch
+    humans: Entitlement
+    watch: AnomalyDetector
     checks: Sequence[Check[Any]] = ()
-    known: Known = field(default_factory=Known)
+    known: SituationCache = field(default_factory=SituationCache)
     plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
         default_factory=dict[str, Any]
     )
@@ -243,7 +243,7 @@ class Guards:
             *policy.rules(facts),
         ]
 
-    async def judged(self, matter: Matter, situation: Situation) -> Judged:
+    async def judged(self, matter: Matter, situation: Situation) -> Judgement:
         """What comes of one attempt as things stand.
 
         What was let pass once and may have happened is finished, not judged again: its own
@@ -252,19 +252,19 @@ class Guards:
         if _begun(matter, situation):
             row, verdict = situation.effect, verdict_of(matter, [])
             assert row is not None  # noqa: S101  # or it had not begun
-            return Judged(verdict, alone=bool(row.alone), begun=True, share=row.share)
+            return Judgement(verdict, alone=bool(row.alone), begun=True, share=row.share)
         stopped = self.stopped(matter, situation)
         if stopped is not None:
-            return Judged(verdict_of(matter, []), alone=False, stopped=stopped)
+            return Judgement(verdict_of(matter, []), alone=False, stopped=stopped)
         return await self.judge(matter)
 
-    async def judge(self, matter: Matter) -> Judged:
+    async def judge(self, matter: Matter) -> Judgement:
         """The verdict on one attempt, with the rulings it brings."""
         policy, facts, attempt = matter.policy, matter.facts, matter.attempt
         if not _is_itself(matter):
             why = "the action is not the one that was decided and ruled on"
             finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
-            return Judged(verdict_of(matter, [finding]))
+            return Judgement(verdict_of(matter, [finding]))
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
         # That it is one is not for the attempt to say alone, or it could spare itself the checks.
         undoing = attempt.undoes is not None and bool(self.shape.writes[facts.step].undoes)
@@ -279,10 +279,10 @@ class Guards:
         pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
         if pilot or gravest(findings) is not Kind.HOLD:
             kept = None if undoing else policy.duplicates(facts.step)
-            return Judged(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
+            return Judgement(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
         return await self.held(matter, findings)
 
-    async def held(self, matter: Matter, findings: Sequence[Finding]) -> Judged:
+    async def held(self, matter: Matter, findings: Sequence[Finding]) -> Judgement:
         """What holds is let pass by those who may; otherwise they are asked."""
         policy, facts, attempt = matter.policy, matter.facts, matter.attempt
         now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
@@ -290,13 +290,13 @@ class Guards:
             asks = policy.asks(findings, facts, now, barred=barred)
         except NobodyMayApprove as nobody:
             finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
-            return Judged(verdict_of(matter, [*findings, finding]), alone=False)
+            return Judgement(verdict_of(matter, [*findings, finding]), alone=False)
         voices = await self.humans.voices(policy, facts, attempt)
         lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
         verdict = verdict_of(matter, findings)
         if not lacking:
             passed = verdict.model_copy(update={"kind": Kind.PASS})
-            return Judged(passed, voices.leave, alone=False)
+            return Judgement(passed, voices.leave, alone=False)
         mandates = await self.humans.mandates(now)
         roles = {stage.role for ask in asks for stage in ask.stages}
         undo = self.shape.writes[facts.step].undo is not None
@@ -311,7 +311,7 @@ class Guards:
             if not policy.unsatisfied(asks, approvals, facts, now, barred):
                 leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
                 passed = {"kind": Kind.PASS, "findings": tuple(findings)}
-                return Judged(verdict.model_copy(update=passed), leave, alone=False)
+                return Judgement(verdict.model_copy(update=passed), leave, alone=False)
         more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
         # Who stands in for whom is only shown: what somebody said in another's place is proven.
         standing = self.humans.deputies(mandates, now)
@@ -321,7 +321,7 @@ class Guards:
             "terms": self._terms(matter),
             "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
         }
-        return Judged(verdict.model_copy(update=held), alone=False)
+        return Judgement(verdict.model_copy(update=held), alone=False)
 
     def asking(self, matter: Matter, verdict: Verdict) -> Verdict:
         """The verdict, with whom to ask when no rule says so."""

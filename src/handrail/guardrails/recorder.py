@@ -22,7 +22,7 @@ from handrail.ledger.history import FAILED, IN_DOUBT
 from handrail.oversight import reviews
 
 if TYPE_CHECKING:
-    from handrail.guardrails.pipeline import Judged, Matter
+    from handrail.guardrails.pipeline import Judgement, Matter
     from handrail.policy import Policy
 
 BUDGET_POLL = timedelta(minutes=1)
@@ -32,7 +32,7 @@ log = logging.getLogger("handrail.books")
 
 
 @dataclass(frozen=True)
-class Books:
+class Recorder:
     """The books of one agent. `inbox`: the address from which its owner is told, if any."""
 
     agent: str
@@ -96,13 +96,13 @@ class Books:
             news = alerts.of_incident(self.agent, row.case, row.id, what, row.at)
             await alerts.tell_owner(news, self.inbox)
 
-    def share(self, matter: Matter, judged: Judged) -> float | None:
+    def share(self, matter: Matter, judged: Judgement) -> float | None:
         """With what chance a write is put before a human afterwards; None of what is not."""
         if matter.attempt.undoes is not None or not judged.alone:
             return None
         return reviews.share(matter.policy.review(matter.facts.step), unusual=judged.unusual)
 
-    async def draw(self, matter: Matter, judged: Judged) -> None:
+    async def draw(self, matter: Matter, judged: Judgement) -> None:
         """Put a share of what ran alone before a human afterwards."""
         if not judged.alone:
             return

@@ -25,7 +25,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
-from handrail.guardrails.patterns import SECRET, Found, find, find_in_id, phone
+from handrail.guardrails.patterns import SECRET, PatternMatch, find, find_in_id, phone
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,7 +84,7 @@ class Masker:
         digest = hmac.new(self._key, f"{kind}\0{value}".encode(), hashlib.sha256).hexdigest()
         return f"<{kind}:{digest[:10]}>"
 
-    def _without(self, text: str, search: Callable[[str], Sequence[Found]]) -> str:
+    def _without(self, text: str, search: Callable[[str], Sequence[PatternMatch]]) -> str:
         parts, at = list[str](), 0
         for found in search(text):
             if self._clear and found.kind != SECRET:

@@ -24,8 +24,8 @@ from handrail.actions import (
     Aware,
     Basis,
     Finding,
-    Ruled,
-    Stage,
+    RoleStage,
+    RulingRecord,
     Terms,
     Verb,
     Wire,
@@ -78,7 +78,7 @@ class Question(Wire):
     basis: Basis | None = None
     requester: str | None = None
     drafters: tuple[str, ...] = ()
-    given: tuple[Ruled, ...] = ()
+    given: tuple[RulingRecord, ...] = ()
     risk: str = ""
     policy: str = ""
     terms: Terms = Terms()
@@ -92,7 +92,7 @@ class Question(Wire):
         return frozenset(map(person, (*drafters, *filter(None, [self.requester]))))
 
 
-class Asked(Wire):
+class Consultation(Wire):
     """A question that an approver put to the agent or to a colleague, and its answer."""
 
     id: str
@@ -104,7 +104,7 @@ class Asked(Wire):
     answered: Aware | None = None
 
 
-class Delegated(Wire):
+class GateDelegation(Wire):
     """Whose place on this gate went to whom."""
 
     by: str
@@ -128,12 +128,12 @@ class Leg(Wire):
     stood: timedelta = timedelta(0)
 
     @property
-    def reached(self) -> tuple[Stage, ...]:
+    def reached(self) -> tuple[RoleStage, ...]:
         """The stages whose people may rule."""
         return self.ask.stages[: self.stage + 1]
 
     @property
-    def now_asked(self) -> Stage:
+    def now_asked(self) -> RoleStage:
         """The stage that is being asked."""
         return self.ask.stages[self.stage]
 
@@ -182,7 +182,7 @@ class Closing(Wire):
     result: JsonValue = None
 
 
-class Passed(Wire):
+class TimedEvent(Wire):
     """Something that time alone brought about."""
 
     what: Literal["reminder", "escalated", "expired"]
@@ -198,9 +198,9 @@ class Gate(Wire):
     question: Question
     opened: Aware
     legs: tuple[Leg, ...]
-    rulings: tuple[Ruled, ...] = ()
-    asked: tuple[Asked, ...] = ()
-    delegated: tuple[Delegated, ...] = ()
+    rulings: tuple[RulingRecord, ...] = ()
+    asked: tuple[Consultation, ...] = ()
+    delegated: tuple[GateDelegation, ...] = ()
     closed: Closing | None = None
 
     @property
@@ -226,7 +226,7 @@ class Gate(Wire):
         """Who agreed to exactly this action, here or before the gate had to open again."""
         return frozenset(said.by for said in self.said())
 
-    def said(self, answer: str | None = None) -> tuple[Said, ...]:
+    def said(self, answer: str | None = None) -> tuple[Agreement, ...]:
         """Who agreed to exactly this action, and when; what was given before, as it opened.
 
         With `answer`: who gave that answer to a gate in doubt.
@@ -234,7 +234,7 @@ class Gate(Wire):
         verbs = {Verb.ANSWER} if answer else {Verb.APPROVE, Verb.AMEND}
         barred = self.question.barred
         return tuple(
-            Said(by=r.by, at=max(r.at, self.opened), seat=r.stands_for or self.seat_of(r.by))
+            Agreement(by=r.by, at=max(r.at, self.opened), seat=r.stands_for or self.seat_of(r.by))
             for r in (*self.question.given, *self.rulings)
             if r.accepted
             and r.verb in verbs
@@ -265,12 +265,12 @@ class Gate(Wire):
         all_of = {person(p) for s in stages for p in (*s.people, *s.deputies)}
         return frozenset(all_of | {d.to for d in self.delegated} | self.question.barred)
 
-    def unanswered(self) -> tuple[Asked, ...]:
+    def unanswered(self) -> tuple[Consultation, ...]:
         """The questions of approvers that have no answer yet."""
         return tuple(asked for asked in self.asked if asked.answer is None)
 
 
-class Said(Wire):
+class Agreement(Wire):
     """That somebody agreed, when, and in whose place (their own, mostly)."""
 
     by: str
@@ -290,11 +290,11 @@ def next_moment(gate: Gate) -> datetime | None:
     return min(moments, default=None)
 
 
-def pass_time(gate: Gate, now: datetime) -> tuple[Gate, tuple[Passed, ...]]:
+def pass_time(gate: Gate, now: datetime) -> tuple[Gate, tuple[TimedEvent, ...]]:
     """Let it be `now`: reminders, escalations and at last the end that is never an approval."""
     if gate.closed is not None:
         return gate, ()
-    passed: list[Passed] = []
+    passed: list[TimedEvent] = []
     legs: list[Leg] = []
     owing = gate.owing()
     for leg in gate.legs:
@@ -329,12 +329,12 @@ def entitled(gate: Gate) -> tuple[str, ...]:
     return tuple(dict.fromkeys(may))
 
 
-def people(stage: Stage) -> frozenset[str]:
+def people(stage: RoleStage) -> frozenset[str]:
     """The people of a stage, each in one spelling."""
     return frozenset(map(person, stage.people))
 
 
-def settled(legs: Sequence[Leg], said: Sequence[Said], *, apart: bool = False) -> bool:
+def settled(legs: Sequence[Leg], said: Sequence[Agreement], *, apart: bool = False) -> bool:
     """Whether each chain has the quorum of one of the stages it reached.
 
     A person counts for the own stage and for earlier ones: an approval from above
@@ -348,7 +348,7 @@ def settled(legs: Sequence[Leg], said: Sequence[Said], *, apart: bool = False) -
     return any(distinct(way) for way in itertools.product(*ways))
 
 
-def _ways(leg: Leg, said: Sequence[Said]) -> list[tuple[frozenset[str], int]]:
+def _ways(leg: Leg, said: Sequence[Agreement]) -> list[tuple[frozenset[str], int]]:
     """For each stage reached, last first: who counts for it, and how many it takes."""
     ways: list[tuple[frozenset[str], int]] = []
     counting: dict[str, str] = {}
@@ -370,15 +370,15 @@ def _reminder(leg: Leg) -> datetime | None:
     return moment if moment < leg.deadline else None
 
 
-def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[Passed, ...]]:
+def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[TimedEvent, ...]]:
     """Age one chain. Reminders that were missed together count as one."""
-    events: list[Passed] = []
+    events: list[TimedEvent] = []
     while now >= leg.deadline:
         role = leg.now_asked.role
         if leg.stage + 1 == len(leg.ask.stages):
-            return leg, (*events, Passed(what="expired", at=leg.deadline, role=role))
+            return leg, (*events, TimedEvent(what="expired", at=leg.deadline, role=role))
         to = leg.ask.stages[leg.stage + 1].role
-        events.append(Passed(what="escalated", at=leg.deadline, role=role, to=to))
+        events.append(TimedEvent(what="escalated", at=leg.deadline, role=role, to=to))
         leg = leg.escalated()
     moment = _reminder(leg)
     if moment is not None and now >= moment:
@@ -386,5 +386,5 @@ def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[Passed, ...]]:
         assert stage.remind is not None  # noqa: S101  # _reminder gave a moment
         gone = worked(leg.since, now, stage.open) - leg.stood
         leg = leg.model_copy(update={"reminded": max(gone // stage.remind, leg.reminded + 1)})
-        events.append(Passed(what="reminder", at=now, role=stage.role))
+        events.append(TimedEvent(what="reminder", at=now, role=stage.role))
     return leg, tuple(events)

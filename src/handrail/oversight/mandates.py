@@ -94,7 +94,7 @@ class Mandate(Wire):
 
 
 @dataclass(frozen=True)
-class Given:
+class VerifiedMandate:
     """A mandate whose signature was found good. `kid`: the key that signed it.
 
     `spent`: it has no use left.
@@ -105,7 +105,7 @@ class Given:
     spent: bool = False
 
 
-def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Given:
+def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> VerifiedMandate:
     """The mandate of a signed statement, as `verify_mandate` gave it.
 
     `row_id` is the id under which the ledger keeps it, and counts and revokes it: the same
@@ -122,7 +122,7 @@ def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Given:
         raise NoMandate(f"the mandate {row_id} is of {mandate.by}, and signed for {person(by)}")
     if mandate.id != row_id:
         raise NoMandate(f"the mandate {row_id} was signed as {mandate.id}")
-    return Given(mandate, kid)
+    return VerifiedMandate(mandate, kid)
 
 
 def row_of(mandate: Mandate, text: str) -> MandateRow:
@@ -241,13 +241,13 @@ def allowed(  # noqa: PLR0917  # the facts of a write, as the door has them
 
 
 def standing(  # noqa: PLR0917  # the facts of a write, as the door has them
-    mandates: Sequence[Given],
+    mandates: Sequence[VerifiedMandate],
     step: str,
     action: BaseModel | Mapping[str, JsonValue],
     agent: str,
     reversible: bool,  # noqa: FBT001  # one of the facts
     now: datetime,
-) -> list[Given]:
+) -> list[VerifiedMandate]:
     """The standing approvals that allow this write, the first to end first.
 
     Each may stand for one approval of its giver in its role; whether the giver may is asked of
@@ -257,7 +257,9 @@ def standing(  # noqa: PLR0917  # the facts of a write, as the door has them
     return sorted(found, key=lambda g: (g.mandate.ends, g.mandate.id))
 
 
-def delegations(mandates: Sequence[Given], agent: str, now: datetime) -> dict[str, tuple[str, ...]]:
+def delegations(
+    mandates: Sequence[VerifiedMandate], agent: str, now: datetime
+) -> dict[str, tuple[str, ...]]:
     """Who may answer in whose place at `now`: for each person those whom they named.
 
     Whether somebody may stand in is asked of the policy, which names its deputies.

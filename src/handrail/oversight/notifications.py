@@ -21,10 +21,10 @@ LOOK: Final = "look"
 """The signal that says: something happened to the gate, look at once. It carries nothing."""
 
 BOUNCED: Final = "bounced"
-"""The signal that a mail came back. It carries a `Bounced`."""
+"""The signal that a mail came back. It carries a `BounceReport`."""
 
 
-class Call(Wire):
+class NotificationRequest(Wire):
     """Which gate people shall be told of.
 
     `namespace` is the case's, empty for the inbox's own. `inbox`: the address that links in
@@ -39,7 +39,7 @@ class Call(Wire):
     carried: dict[str, JsonValue] | None = None
 
 
-class Bounced(Wire):
+class BounceReport(Wire):
     """A mail that could not be delivered after all.
 
     `tag`: the mark of the person it was for. `code`: the enhanced status code of the report

@@ -25,10 +25,10 @@ WORKFLOW: Final = "Steward"
 """The type of the workflow."""
 
 ENTER: Final = "handrail.order"
-"""The activity that judges an order and keeps it: `Entering` to `Entered`."""
+"""The activity that judges an order and keeps it: `OrderRequest` to `OrderResult`."""
 
 LOOK: Final = "handrail.autonomy"
-"""The activity that says what is in force: the agent's name to a `Picture`."""
+"""The activity that says what is in force: the agent's name to a `AutonomyView`."""
 
 WAKE: Final = "handrail.wake"
 """The activity that has cases go on that waited for the end of a stop: an agent's name."""
@@ -55,7 +55,7 @@ SOMEBODY = "somebody"
 """Who gave a stop that does not say who."""
 
 
-class Office(Wire):
+class StewardInput(Wire):
     """Whose steward it is. `carried`: the book of an earlier run; nobody else sets it."""
 
     agent: str
@@ -67,7 +67,7 @@ def steward_id(agent: str) -> str:
     return f"autonomy:{agent}"
 
 
-class Stand(StrEnum):
+class OrderState(StrEnum):
     """How far an order got."""
 
     ASKED = "asked"
@@ -79,19 +79,27 @@ class Stand(StrEnum):
     """A lift, and what it ended."""
 
 
-_MOVES: Mapping[Stand, frozenset[Stand]] = {
-    Stand.ASKED: frozenset({Stand.WAITING, Stand.IN_FORCE, Stand.REFUSED, Stand.DONE}),
-    Stand.WAITING: frozenset(
-        {Stand.WAITING, Stand.IN_FORCE, Stand.REFUSED, Stand.DONE, Stand.EXPIRED}
+_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
+    OrderState.ASKED: frozenset(
+        {OrderState.WAITING, OrderState.IN_FORCE, OrderState.REFUSED, OrderState.DONE}
     ),
-    Stand.IN_FORCE: frozenset({Stand.DONE}),
-    Stand.REFUSED: frozenset(),
-    Stand.EXPIRED: frozenset(),
-    Stand.DONE: frozenset(),
+    OrderState.WAITING: frozenset(
+        {
+            OrderState.WAITING,
+            OrderState.IN_FORCE,
+            OrderState.REFUSED,
+            OrderState.DONE,
+            OrderState.EXPIRED,
+        }
+    ),
+    OrderState.IN_FORCE: frozenset({OrderState.DONE}),
+    OrderState.REFUSED: frozenset(),
+    OrderState.EXPIRED: frozenset(),
+    OrderState.DONE: frozenset(),
 }
 
 
-class Standing(Wire):
+class StopInForce(Wire):
     """A stop in force. `proven`: whether it is shown who gave it; it counts either way."""
 
     id: str
@@ -112,7 +120,7 @@ class StepView(Wire):
     filed: str = ""
 
 
-class Picture(Wire):
+class AutonomyView(Wire):
     """What is in force for an agent. `fault`: why its policy cannot be read now."""
 
     at: Aware
@@ -120,7 +128,7 @@ class Picture(Wire):
     fault: str = ""
     people: tuple[str, ...] = ()
     steps: tuple[StepView, ...] = ()
-    stops: tuple[Standing, ...] = ()
+    stops: tuple[StopInForce, ...] = ()
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -129,7 +137,7 @@ class Picture(Wire):
         return frozenset([*(stop.id for stop in self.stops), *steps])
 
 
-class Entering(Wire):
+class OrderRequest(Wire):
     """An order for the ledger. `statements`: what its givers said, signed or not."""
 
     agent: str
@@ -137,13 +145,13 @@ class Entering(Wire):
     statements: tuple[str, ...]
 
 
-class Entered(Wire):
+class OrderResult(Wire):
     """What became of an order. `people`: who is shown to have given it.
 
     `judged`: how many statements on it were judged.
     """
 
-    stand: Stand
+    stand: OrderState
     why: str = ""
     proven: bool = False
     people: tuple[str, ...] = ()
@@ -155,7 +163,7 @@ class Change(Wire):
 
     order: Order
     statements: tuple[str, ...]
-    stand: Stand = Stand.ASKED
+    stand: OrderState = OrderState.ASKED
     since: Aware
     note: str = ""
     proven: bool = False
@@ -164,20 +172,20 @@ class Change(Wire):
     """How many statements it was judged by."""
 
 
-class Ignored(Wire):
+class IgnoredSignal(Wire):
     """A signal that was no order, and why not."""
 
     at: Aware
     text: str
 
 
-class Book(Wire):
+class OrderBook(Wire):
     """Everything that the steward of an agent knows."""
 
     agent: str
     changes: tuple[Change, ...] = ()
-    picture: Picture | None = None
-    ignored: tuple[Ignored, ...] = ()
+    picture: AutonomyView | None = None
+    ignored: tuple[IgnoredSignal, ...] = ()
 
     def change(self, order_id: str) -> Change | None:
         """The change of that order."""
@@ -186,7 +194,7 @@ class Book(Wire):
     @property
     def waiting(self) -> tuple[Change, ...]:
         """The orders that wait for a second person."""
-        return tuple(each for each in self.changes if each.stand is Stand.WAITING)
+        return tuple(each for each in self.changes if each.stand is OrderState.WAITING)
 
     def until(self) -> datetime | None:
         """When the first of those that wait has waited long enough."""
@@ -194,21 +202,21 @@ class Book(Wire):
 
     # What is heard
 
-    def heard(self, change: Change) -> Book:
+    def heard(self, change: Change) -> OrderBook:
         """With an order that came in; one that came before changes nothing."""
         if self.change(change.order.id) is not None:
             return self
-        kept = [c for c in self.changes if c.stand in {Stand.ASKED, Stand.WAITING}]
+        kept = [c for c in self.changes if c.stand in {OrderState.ASKED, OrderState.WAITING}]
         rest = [c for c in self.changes if c not in kept][-KEPT:]
         ordered = sorted([*kept, *rest], key=self.changes.index)
         return self.model_copy(update={"changes": (*ordered, change)})
 
-    def noted(self, text: str, now: datetime) -> Book:
+    def noted(self, text: str, now: datetime) -> OrderBook:
         """With a signal that was no order."""
-        ignored = (*self.ignored, Ignored(at=now, text=text))[-IGNORED_KEPT:]
+        ignored = (*self.ignored, IgnoredSignal(at=now, text=text))[-IGNORED_KEPT:]
         return self.model_copy(update={"ignored": ignored})
 
-    def seconded(self, order_id: str, text: str) -> Book:
+    def seconded(self, order_id: str, text: str) -> OrderBook:
         """With the word of a second person on an order that waits for it."""
         change = self.change(order_id)
         said = () if change is None else change.statements
@@ -217,7 +225,7 @@ class Book(Wire):
 
     # What came of it
 
-    def entered(self, order_id: str, entered: Entered, now: datetime) -> Book:
+    def entered(self, order_id: str, entered: OrderResult, now: datetime) -> OrderBook:
         """With what became of an order.
 
         Raises:
@@ -236,33 +244,35 @@ class Book(Wire):
             "people": entered.people,
             "judged": max(change.judged, entered.judged),
             # The ledger has what was signed. Here nobody needs it again, and all of it is carried.
-            "statements": change.statements if again or entered.stand is Stand.WAITING else (),
+            "statements": change.statements if again or entered.stand is OrderState.WAITING else (),
         }
         return self._with(order_id, values)
 
-    def expired(self, now: datetime) -> Book:
+    def expired(self, now: datetime) -> OrderBook:
         """With what nobody seconded in time."""
         book = self
         for change in self.waiting:
             if change.since + SECOND_WITHIN <= now:
                 why = f"nobody else said so within {SECOND_WITHIN}"
-                book = book.entered(change.order.id, Entered(stand=Stand.EXPIRED, why=why), now)
+                book = book.entered(
+                    change.order.id, OrderResult(stand=OrderState.EXPIRED, why=why), now
+                )
         return book
 
-    def seen(self, picture: Picture) -> tuple[Book, bool]:
+    def seen(self, picture: AutonomyView) -> tuple[OrderBook, bool]:
         """With what is in force now; and whether what was stopped may go on."""
         before = self.picture.stopped if self.picture else frozenset[str]()
         over = before - picture.stopped
         book = self.model_copy(update={"picture": picture})
         for change in self.changes:
-            if change.order.id in over and change.stand is Stand.IN_FORCE:
-                done = Entered(
-                    stand=Stand.DONE, why="lifted", proven=change.proven, people=change.people
+            if change.order.id in over and change.stand is OrderState.IN_FORCE:
+                done = OrderResult(
+                    stand=OrderState.DONE, why="lifted", proven=change.proven, people=change.people
                 )
                 book = book.entered(change.order.id, done, picture.at)
         return book, bool(over)
 
-    def _with(self, order_id: str, values: Mapping[str, Any]) -> Book:
+    def _with(self, order_id: str, values: Mapping[str, Any]) -> OrderBook:
         changed = tuple(
             c.model_copy(update=values) if c.order.id == order_id else c for c in self.changes
         )
@@ -297,7 +307,7 @@ def change_of(
     return Change(order=order, statements=(text,), since=now)
 
 
-def second_of(book: Book, payloads: Sequence[Payload], now: datetime) -> tuple[str, str]:
+def second_of(book: OrderBook, payloads: Sequence[Payload], now: datetime) -> tuple[str, str]:
     """Which order that waits is seconded, and the words of whoever does.
 
     Raises:
@@ -305,7 +315,7 @@ def second_of(book: Book, payloads: Sequence[Payload], now: datetime) -> tuple[s
     """
     body = read(payloads)
     change = book.change(str(body.get("id", "")))
-    if change is None or change.stand is not Stand.WAITING:
+    if change is None or change.stand is not OrderState.WAITING:
         raise BadSignal(f"no order {str(body.get('id'))[:64]!r} waits for a second person")
     proof = _proof(body)
     if isinstance(proof, str):

@@ -56,7 +56,7 @@ class Draw:
     share: float
 
 
-class Answer(StrEnum):
+class ReviewAnswer(StrEnum):
     """What a reviewer says of a write."""
 
     RIGHT = "right"
@@ -153,7 +153,7 @@ class Opinion(Wire):
 
     key: str = Field(min_length=1, max_length=400)
     digest: str = Field(pattern="^[0-9a-f]{64}$")
-    answer: Answer
+    answer: ReviewAnswer
     by: str = Field(min_length=1, max_length=200)
     at: Aware
     why: str = Field(default="", max_length=4_000)
@@ -186,15 +186,15 @@ def opinion(written: Written, answer: str, by: str, why: str, now: datetime) -> 
     Raises:
         NotReviewed: if it is no answer, or one that must say why does not.
     """
-    if answer not in set(Answer):
+    if answer not in set(ReviewAnswer):
         raise NotReviewed(f"{answer!r} is no answer: say right, wrong or harmless")
-    if answer != Answer.RIGHT and not why.strip():
+    if answer != ReviewAnswer.RIGHT and not why.strip():
         raise NotReviewed("say what is wrong with it: the owner reads it")
     try:
         return Opinion(
             key=written.key,
             digest=written.digest,
-            answer=Answer(answer),
+            answer=ReviewAnswer(answer),
             by=by,
             at=now,
             why=why.strip(),

@@ -1,7 +1,7 @@
 """How a gate judges what people send: may they, does it fit, and what becomes of the gate.
 
 Pure and deterministic, as the gate is. Whether a ruling is proven comes from outside, as a
-`Proof`; what a policy demands of it stands in the question's terms.
+`ProofResult`; what a policy demands of it stands in the question's terms.
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from handrail.actions import Action, Proof, Ruled, Ruling, Verb, digest_of, fits, person
+from handrail.actions import (
+    Action,
+    ProofResult,
+    Ruling,
+    RulingRecord,
+    Verb,
+    digest_of,
+    fits,
+    person,
+)
 from handrail.oversight.gate import (
     AGENT,
     ANSWERS,
-    Asked,
     Closing,
-    Delegated,
+    Consultation,
     Gate,
+    GateDelegation,
     GateKind,
     close,
     pass_time,
@@ -50,7 +59,7 @@ NOT_PROVEN = (
 )
 """What is said to a ruling that brings no proof where one is required."""
 
-UNPROVEN = Proof(proven=False)
+UNPROVEN = ProofResult(proven=False)
 """Of a ruling that brings no proof."""
 
 
@@ -71,8 +80,8 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
     now: datetime,
     model: type[Action],
     result_fault: Callable[[JsonValue], str | None] = lambda _: None,
-    proof: Proof = UNPROVEN,
-) -> tuple[Gate, Ruled]:
+    proof: ProofResult = UNPROVEN,
+) -> tuple[Gate, RulingRecord]:
     """Judge one ruling at `now`. The record says whether it was accepted, and why not.
 
     Time passes first, so a ruling after the deadline finds the gate expired. `model` is
@@ -87,7 +96,7 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
         amended, refusal = _amended(gate, ruling, model)
     if refusal is None and _brings_result(gate, verb, ruling):
         refusal = result_fault(ruling.result)
-    record = Ruled(
+    record = RulingRecord(
         verb=verb,
         gate=gate.id,
         by=by,
@@ -115,9 +124,9 @@ def answered_by_agent(gate: Gate, question: str, answer: str, now: datetime) -> 
     return _answer_question(gate, question, answer, now)
 
 
-def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> Ruled:
+def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> RulingRecord:
     """The record of what was not even judged. Text of strangers is cut short in it."""
-    return Ruled(
+    return RulingRecord(
         verb=verb[:40],
         gate=ruling.gate if ruling else "",
         by=person(ruling.by) if ruling else "",
@@ -131,7 +140,7 @@ def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -
 # What is refused
 
 
-def unproven(gate: Gate, ruling: Ruling, proof: Proof) -> str | None:
+def unproven(gate: Gate, ruling: Ruling, proof: ProofResult) -> str | None:
     """Why a ruling does not count for want of proof, or of a right; None if it does."""
     if proof.proven and not proof.entitled:
         return proof.why
@@ -301,7 +310,9 @@ def _other(seat: str, by: str) -> str | None:
     return None if seat == by else seat
 
 
-def _take(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Action | None) -> Gate:
+def _take(
+    gate: Gate, verb: str, ruling: Ruling, record: RulingRecord, amended: Action | None
+) -> Gate:
     if verb == Verb.ASK:
         return _ask(gate, ruling, record)
     if verb == Verb.REVOKE:
@@ -310,13 +321,13 @@ def _take(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Action 
         return _answer_question(gate, ruling.question, ruling.answer or "", record.at)
     gate = gate.model_copy(update={"rulings": (*gate.rulings, record)})
     if verb == Verb.DELEGATE:
-        given = Delegated(by=record.by, to=record.to or "", at=record.at)
+        given = GateDelegation(by=record.by, to=record.to or "", at=record.at)
         return gate.model_copy(update={"delegated": (*gate.delegated, given)})
     return _decide(gate, verb, ruling, record, amended)
 
 
-def _ask(gate: Gate, ruling: Ruling, record: Ruled) -> Gate:
-    asked = Asked(
+def _ask(gate: Gate, ruling: Ruling, record: RulingRecord) -> Gate:
+    asked = Consultation(
         id=f"q{len(gate.asked) + 1}",
         by=record.by,
         to=record.to or AGENT,
@@ -337,7 +348,7 @@ def _answer_question(gate: Gate, question: str, answer: str, now: datetime) -> G
 
 
 def _revoke(gate: Gate, by: str) -> Gate:
-    def kept(rulings: tuple[Ruled, ...]) -> tuple[Ruled, ...]:
+    def kept(rulings: tuple[RulingRecord, ...]) -> tuple[RulingRecord, ...]:
         return tuple(r for r in rulings if r.by != by)
 
     question = gate.question.model_copy(update={"given": kept(gate.question.given)})
@@ -346,7 +357,9 @@ def _revoke(gate: Gate, by: str) -> Gate:
     return gate.model_copy(update=left)
 
 
-def _decide(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Action | None) -> Gate:
+def _decide(
+    gate: Gate, verb: str, ruling: Ruling, record: RulingRecord, amended: Action | None
+) -> Gate:
     if verb == Verb.REJECT:
         return close(gate, _closing("rejected", record))
     if verb == Verb.AMEND and amended is not None:
@@ -367,5 +380,5 @@ def _decide(gate: Gate, verb: str, ruling: Ruling, record: Ruled, amended: Actio
     return close(gate, closing)
 
 
-def _closing(how: Literal["rejected", "amended"], record: Ruled) -> Closing:
+def _closing(how: Literal["rejected", "amended"], record: RulingRecord) -> Closing:
     return Closing(how=how, at=record.at, by=(record.by,), why=record.why)

@@ -28,7 +28,7 @@ class BadSignal(HandrailError):
     """What a human or a program sent cannot be read."""
 
 
-class Said(Wire):
+class ControlRequest(Wire):
     """Who asks for a pause, a stop or a roll-back, and why. Both may be left out."""
 
     by: str = ""
@@ -92,19 +92,19 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def said(payloads: Sequence[Payload]) -> Said:
+def said(payloads: Sequence[Payload]) -> ControlRequest:
     """Who asks, and why, from a control signal. An empty one is fine.
 
     Raises:
         BadSignal: if it is neither empty nor such an object.
     """
     if not payloads:
-        return Said()
+        return ControlRequest()
     null = payloads[0].metadata.get("encoding") == b"binary/null"
     if len(payloads) == 1 and (null or payloads[0].data in {b"", b"null", b'""'}):
-        return Said()
+        return ControlRequest()
     try:
-        return Said.model_validate(read(payloads))
+        return ControlRequest.model_validate(read(payloads))
     except ValidationError as error:
         raise BadSignal(first_fault(error)) from error
 

@@ -65,7 +65,7 @@ class NotProven(HandrailError):
 
 
 @dataclass(frozen=True)
-class Proved:
+class VerifiedRuling:
     """Who ruled: `by` in the gate's spelling, under which single-use id, key and times."""
 
     by: str
@@ -172,7 +172,7 @@ def verify(
     now: datetime,
     *,
     arriving: bool = False,
-) -> Proved:
+) -> VerifiedRuling:
     """Who made this ruling, with this verb, on this case, as `keys` have it at `now`.
 
     `arriving`: nobody has seen it before, so that a key which has expired meanwhile may have
@@ -194,7 +194,7 @@ def verify(
         raise NotProven(f"it was good until {_words(claims.exp)} only; rule again")
     _require_same(ruling, verb, case, claims)
     _require_own(key, claims.sub, ruling.via)
-    return Proved(
+    return VerifiedRuling(
         by=person(claims.sub),
         jti=claims.jti,
         kid=key.kid,

@@ -20,13 +20,21 @@ from handrail.actions import (
     DIGEST_PREFIX,
     Aware,
     Finding,
-    Moved,
     Receipt,
-    Ruled,
+    RulingRecord,
+    Transition,
     Usage,
     canonical,
 )
-from handrail.oversight.gate import ANSWERS, Asked, Closing, Gate, GateKind, entitled, next_moment
+from handrail.oversight.gate import (
+    ANSWERS,
+    Closing,
+    Consultation,
+    Gate,
+    GateKind,
+    entitled,
+    next_moment,
+)
 from handrail.policy.business_hours import after
 from handrail.states import State
 
@@ -120,7 +128,7 @@ class GateView(BaseModel):
     proof: str = "unproven"
     stages: tuple[StageView, ...] = ()
     rulings: tuple[GivenView, ...] = ()
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Consultation, ...] = ()
     barred: tuple[str, ...] = ()
     requester: str | None = None
     next: Aware | None = None
@@ -140,7 +148,7 @@ class ClosedView(BaseModel):
     opened: Aware
     closing: Closing
     rulings: tuple[GivenView, ...] = ()
-    asked: tuple[Asked, ...] = ()
+    asked: tuple[Consultation, ...] = ()
     planted: bool = False
 
 
@@ -158,8 +166,8 @@ class CaseView(BaseModel):
     requester: str | None
     gates: tuple[GateView, ...]
     receipts: tuple[Receipt, ...]
-    rulings: tuple[Ruled, ...]
-    moves: tuple[Moved, ...]
+    rulings: tuple[RulingRecord, ...]
+    moves: tuple[Transition, ...]
     log: tuple[LogLine, ...]
     usage: Usage
     closed: tuple[ClosedView, ...] = ()
@@ -220,7 +228,7 @@ def closed_view(gate: Gate) -> ClosedView | None:
     )
 
 
-def _given(ruled: Ruled) -> GivenView:
+def _given(ruled: RulingRecord) -> GivenView:
     return GivenView(
         verb=ruled.verb,
         by=ruled.by,
@@ -470,7 +478,7 @@ def _inline(text: str) -> str:
     return spelt_out(text[:_LINE]).replace("\n", " ").translate(_INLINE)
 
 
-def seconds_in_states(moves: Iterable[Moved], until: datetime) -> dict[State, float]:
+def seconds_in_states(moves: Iterable[Transition], until: datetime) -> dict[State, float]:
     """How many seconds a case spent in each state, from its moves."""
     spent: dict[State, float] = {}
     all_moves = list(moves)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from handrail.actions import Ask, Stage
+from handrail.actions import Ask, RoleStage
 from handrail.policy.business_hours import Interval, after
 from handrail.policy.file import RoleDoc
 from handrail.policy.quorum import Roles
@@ -33,8 +33,8 @@ def ask(
 
 def _stage(
     name: str, doc: RoleDoc, open_: tuple[Interval, ...], standing: Mapping[str, Sequence[str]]
-) -> Stage:
-    return Stage(
+) -> RoleStage:
+    return RoleStage(
         role=name,
         people=_people(doc, standing),
         quorum=doc.quorum,

@@ -19,7 +19,7 @@ def unbounded(doc: FileDoc) -> Roles:
 
 
 @dataclass(frozen=True)
-class Asked:
+class RoleUse:
     """Which roles are asked about which writes, and what follows from it."""
 
     doc: FileDoc

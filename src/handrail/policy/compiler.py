@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from handrail.actions import Level
-from handrail.policy.bounds import Asked, unbounded
+from handrail.policy.bounds import RoleUse, unbounded
 from handrail.policy.clauses import RefuseDoc
 from handrail.policy.control import judge_guards, most_of, risk_of
 from handrail.policy.file import ActionDoc, FileDoc, HoldDoc
@@ -15,8 +15,8 @@ from handrail.policy.parts import (
     AgentShape,
     Condition,
     Entry,
-    Guards,
     Review,
+    SharedGuards,
     WriteShape,
     chain,
 )
@@ -27,7 +27,7 @@ from handrail.policy.yaml import Faults, Loc
 
 
 @dataclass(frozen=True)
-class Judged:
+class CompiledFile:
     """A file as it is meant; to be used only if there are no faults.
 
     `default`: the role that is asked where nothing else is said.
@@ -36,17 +36,17 @@ class Judged:
     roles: Roles
     default: str
     entries: Mapping[str, Entry]
-    guards: Guards
+    guards: SharedGuards
     notes: tuple[str, ...]
 
 
-def judge(doc: FileDoc, faults: Faults, shape: AgentShape) -> Judged:
+def judge(doc: FileDoc, faults: Faults, shape: AgentShape) -> CompiledFile:
     """Judge a file against what its agent can do, and add what is wrong to `faults`."""
     judge_roles(doc, faults)
-    return _Judge(doc, faults, shape).judged()
+    return _Compiler(doc, faults, shape).judged()
 
 
-class _Judge:
+class _Compiler:
     """Judges a file against the steps of its agent, and makes the policy."""
 
     def __init__(self, doc: FileDoc, faults: Faults, shape: AgentShape) -> None:
@@ -58,7 +58,7 @@ class _Judge:
         self.default = doc.role or (first[0] if len(first) == 1 else None)
         self.guards = judge_guards(doc, faults)
 
-    def judged(self) -> Judged:
+    def judged(self) -> CompiledFile:
         """The file as it is meant."""
         doc, shape, faults = self.doc, self.shape, self.faults
         if doc.agent != shape.agent:
@@ -69,9 +69,9 @@ class _Judge:
         entries = {step: self._entry(step, action) for step, action in doc.actions.items()}
         known = {step: entry for step, entry in entries.items() if entry}
         notes = self._unlisted()
-        asked = Asked(doc, faults, shape, known, self.default)
+        asked = RoleUse(doc, faults, shape, known, self.default)
         rules = asked.rules()
-        return Judged(
+        return CompiledFile(
             roles=asked.roles(rules),
             default=self.default or next(iter(doc.roles)),
             entries=asked.mentioning(rules),

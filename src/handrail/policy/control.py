@@ -8,7 +8,7 @@ from handrail.actions import Level, Limit
 from handrail.policy.clauses import BreakerDoc, Cap, ControlDoc
 from handrail.policy.file import ActionDoc, FileDoc
 from handrail.policy.limits import whole_count
-from handrail.policy.parts import Breaker, Budget, Control, Guards, WriteShape
+from handrail.policy.parts import Breaker, Budget, Control, SharedGuards, WriteShape
 from handrail.policy.values import same_person
 from handrail.policy.yaml import Faults
 
@@ -32,10 +32,10 @@ def most_of(write: WriteShape, doc: ActionDoc, caps: Mapping[str, Level]) -> tup
     return cap, f"its risk is {risk}, and caps: has at most {cap.value} for that"
 
 
-def judge_guards(doc: FileDoc, faults: Faults) -> Guards:
+def judge_guards(doc: FileDoc, faults: Faults) -> SharedGuards:
     """What the file says of all writes of the agent together."""
     caps = {risk: Level(name) for risk, name in doc.caps.model_dump().items() if name}
-    return Guards(
+    return SharedGuards(
         caps=caps,
         control=_control(doc, doc.control or ControlDoc(), faults),
         limits=_limits(doc.limits, faults),

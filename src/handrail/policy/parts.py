@@ -148,7 +148,7 @@ class Control:
 
 
 @dataclass(frozen=True)
-class Guards:
+class SharedGuards:
     """What the file says of all writes of the agent together. `limits`: counted over all."""
 
     caps: Mapping[str, Level]

@@ -27,10 +27,10 @@ from handrail.policy.parts import (
     Control,
     Entry,
     Facts,
-    Guards,
     Normal,
     Review,
     Setting,
+    SharedGuards,
     chain,
 )
 from handrail.policy.quorum import Approval, Count, Roles, enough
@@ -73,7 +73,7 @@ class Policy:
     _entries: Mapping[str, Entry] = field(repr=False)
     _silent: frozenset[str] = field(repr=False)
     _planted: int = field(repr=False)
-    _guards: Guards = field(repr=False)
+    _guards: SharedGuards = field(repr=False)
 
     def refusals(self, facts: Facts) -> list[Finding]:
         """The refuse-rules that are true. One that could not be judged is among `holds`."""

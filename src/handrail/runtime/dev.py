@@ -37,7 +37,7 @@ from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.runtime.settings import Settings
 from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
 
-__all__ = ["Child", "ChildFailed", "Demo", "Site", "System", "running"]
+__all__ = ["Child", "ChildFailed", "Demo", "LocalProcesses", "System", "running"]
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
@@ -226,7 +226,7 @@ class Child:
 
 
 @dataclass(frozen=True)
-class Site:
+class LocalProcesses:
     """Everything that runs on this machine. `inbox` is None where it is not installed."""
 
     server: EmbeddedServer
@@ -242,7 +242,7 @@ async def running(
     *,
     quiet: bool = False,
     policies: Iterable[Path] = (),
-) -> AsyncGenerator[Site]:
+) -> AsyncGenerator[LocalProcesses]:
     """Run the server, the worker, the inbox and `systems`, each kept alive; ends all on exit.
 
     `quiet`: worker and inbox log to files of the home directory and not to stderr.
@@ -269,7 +269,7 @@ async def running(
             stack.push_async_callback(child.stop)
             await child.start()
             await stack.enter_async_context(_watched(child.supervise))
-        yield Site(server, worker, outside, inbox)
+        yield LocalProcesses(server, worker, outside, inbox)
 
 
 def has_inbox() -> bool:

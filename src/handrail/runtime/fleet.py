@@ -61,9 +61,9 @@ from handrail.policy import AgentShape, PolicyFile, WriteShape, load
 from handrail.runtime.failures import ShortFailures
 from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.payload_codec import ClaimCheck
-from handrail.runtime.scrubbing import Scrubbing
-from handrail.runtime.steward.activities import Stewarding
-from handrail.runtime.steward.workflow import Steward, VersionedSteward
+from handrail.runtime.scrubbing import SecretScrubber
+from handrail.runtime.steward.activities import AutonomyActivities
+from handrail.runtime.steward.workflow import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.states import State
 
 STICKY = timedelta(seconds=3)
@@ -161,7 +161,7 @@ class Agent:
 
 
 @dataclass(frozen=True)
-class Started:
+class StartedCase:
     """A case that was started. `duplicate`: it was there already, and nothing was begun."""
 
     case: str
@@ -224,7 +224,7 @@ class Fleet:
         return SimplePlugin(
             "handrail",
             data_converter=converter,
-            interceptors=[Guarding(), Scrubbing()],
+            interceptors=[SignalGuard(), SecretScrubber()],
             workflow_runner=runner,
             # Only what comes from bad input: the case fails, instead of trying for ever.
             workflow_failure_exception_types=[ValidationError],
@@ -254,7 +254,7 @@ class Fleet:
     ) -> Worker:
         policy = PolicyFile(agent.policy, agent.shape)
         others = [each for each in self.agents.values() if each is not agent]
-        steward = Stewarding(
+        steward = AutonomyActivities(
             agent=agent.name,
             shape=agent.shape,
             policy=policy,
@@ -279,7 +279,10 @@ class Fleet:
         return Worker(
             client,
             task_queue=agent.name,
-            workflows=[agent.workflow, Steward if deployment() is None else VersionedSteward],
+            workflows=[
+                agent.workflow,
+                AutonomyWorkflow if deployment() is None else VersionedAutonomyWorkflow,
+            ],
             activities=[*door.activities(), *steward.activities()],
             **(settings | dict(options)),
         )
@@ -302,7 +305,7 @@ class Fleet:
         *,
         requested_by: str | None = None,
         ledger: Ledger | None = None,
-    ) -> Started:
+    ) -> StartedCase:
         """Start the case of an event. The same event again is the same case.
 
         `requested_by`: who asked for it, and so may not approve it. `ledger`: is asked
@@ -318,7 +321,7 @@ class Fleet:
             )
         case = case_id(agent, event)
         if ledger is not None and await ledger.effects(case):
-            return Started(case, duplicate=True)
+            return StartedCase(case, duplicate=True)
         try:
             await client.start_workflow(
                 named.workflow.run,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]  # every agent has one: _event_of looked
@@ -339,8 +342,8 @@ class Fleet:
                 ),
             )
         except WorkflowAlreadyStartedError:
-            return Started(case, duplicate=True)
-        return Started(case, duplicate=False)
+            return StartedCase(case, duplicate=True)
+        return StartedCase(case, duplicate=False)
 
     async def misfits(
         self, client: Client, payload_dir: Path, *, most: int = 200
@@ -417,7 +420,7 @@ async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
 # Signals that would not even reach a handler
 
 
-class Guarding(Interceptor):
+class SignalGuard(Interceptor):
     """Keeps signals with a wrong number of values from wedging a case."""
 
     @override
@@ -434,7 +437,7 @@ class _GuardedInbound(WorkflowInboundInterceptor):
     @override
     async def handle_signal(self, input: HandleSignalInput) -> None:
         instance = workflow.instance()
-        if isinstance(instance, AgentWorkflow | Steward) and len(input.args) > 1:
+        if isinstance(instance, AgentWorkflow | AutonomyWorkflow) and len(input.args) > 1:
             # A dynamic handler takes the name and all values; a named one takes one value.
             names = SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
             named = input.signal in names

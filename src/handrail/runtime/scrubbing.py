@@ -14,7 +14,7 @@ from typing_extensions import override
 from handrail.agent.secrets import masked
 
 
-class Scrubbing(Interceptor):
+class SecretScrubber(Interceptor):
     """Masks secrets in the heartbeats of activities."""
 
     @override

@@ -36,7 +36,7 @@ PATIENCE = timedelta(seconds=60)
 log = structlog.get_logger("handrail.worker")
 
 
-class Misfits(HandrailError):
+class UnreplayableCases(HandrailError):
     """Open cases that this code cannot go on with. `found`: their ids, and why."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
@@ -210,7 +210,7 @@ async def _refuse_misfits(client: Client, fleet: Fleet, payload_dir: Path, *, an
     found = await fleet.misfits(client, payload_dir)
     if not found:
         return
-    misfits = Misfits(found)
+    misfits = UnreplayableCases(found)
     if not anyway:
         raise misfits
     log.warning("started with cases that do not replay", cases=[case for case, _ in found])

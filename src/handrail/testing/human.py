@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from handrail.actions import DIGEST_PREFIX, Ruled, Ruling
+from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord
 from handrail.oversight.signatures import sign
 
 if TYPE_CHECKING:
@@ -35,17 +35,21 @@ class Human:
     address: str
     key: SigningKey | None = None
 
-    async def approve(self, case: CaseHandle, seen: GateView | None = None, **forged: Any) -> Ruled:
+    async def approve(
+        self, case: CaseHandle, seen: GateView | None = None, **forged: Any
+    ) -> RulingRecord:
         """Let the write happen."""
         return await self._rule("approve", case, seen, forged)
 
-    async def reject(self, case: CaseHandle, seen: GateView | None = None, **forged: Any) -> Ruled:
+    async def reject(
+        self, case: CaseHandle, seen: GateView | None = None, **forged: Any
+    ) -> RulingRecord:
         """Do not let the write happen."""
         return await self._rule("reject", case, seen, forged)
 
     async def amend(
         self, case: CaseHandle, changes: dict[str, Any], seen: GateView | None = None, **forged: Any
-    ) -> Ruled:
+    ) -> RulingRecord:
         """Do what was shown with these fields changed."""
         seen = seen or await case.gate()
         return await self._rule("amend", case, seen, {"action": seen.action | changes} | forged)
@@ -56,7 +60,7 @@ class Human:
         answer: str | None = None,
         seen: GateView | None = None,
         **forged: Any,
-    ) -> Ruled:
+    ) -> RulingRecord:
         """Say what became of a write in doubt: `happened`, `do it` or `drop`.
 
         `result=` is what it returned, if it happened; or, without `answer`, the typed answer
@@ -66,17 +70,19 @@ class Human:
 
     async def ask(
         self, case: CaseHandle, question: str, to: str, seen: GateView | None = None, **forged: Any
-    ) -> Ruled:
+    ) -> RulingRecord:
         """Ask the agent (`to` agent) or a colleague something."""
         return await self._rule("ask", case, seen, {"why": question, "to": to} | forged)
 
     async def delegate(
         self, case: CaseHandle, to: str, seen: GateView | None = None, **forged: Any
-    ) -> Ruled:
+    ) -> RulingRecord:
         """Let somebody else rule."""
         return await self._rule("delegate", case, seen, {"to": to} | forged)
 
-    async def revoke(self, case: CaseHandle, seen: GateView | None = None, **forged: Any) -> Ruled:
+    async def revoke(
+        self, case: CaseHandle, seen: GateView | None = None, **forged: Any
+    ) -> RulingRecord:
         """Take back what was given, as long as it is not used."""
         return await self._rule("revoke", case, seen, forged)
 
@@ -97,7 +103,7 @@ class Human:
 
     async def _rule(
         self, verb: str, case: CaseHandle, seen: GateView | None, forged: dict[str, Any]
-    ) -> Ruled:
+    ) -> RulingRecord:
         seen = seen or await case.gate()
         before = len((await case.view()).rulings)
         await case.send(verb, self.signed(verb, case.id, self.ruling(seen, **forged)))

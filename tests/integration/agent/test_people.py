@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from handrail import State
-from handrail.actions import Answered, Attempt
-from handrail.guardrails.entitlement import Humans
+from handrail.actions import Attempt, DoubtAnswer
+from handrail.guardrails.entitlement import Entitlement
 from handrail.ledger import MandateRow
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.mandates import Mandate
@@ -443,9 +443,9 @@ async def test_an_answer_to_a_doubt_is_proven_and_good_for_that_doubt_alone(
             key=row.key,
             digest=row.digest,
             rulings=(said,),
-            doubt=Answered(answer="do it", by=ana.address, token=row.owner),
+            doubt=DoubtAnswer(answer="do it", by=ana.address, token=row.owner),
         )
-        humans = Humans("orders", stage.ledger, trust)
+        humans = Entitlement("orders", stage.ledger, trust)
         assert not await humans.answered(policy, facts, replayed)
         assert (await ana.answer(case, "happened", again, result="post-1")).accepted
         outcome = await case.outcome()

@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from handrail import Fleet, State, check
 from handrail.actions import Finding
-from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
@@ -426,7 +426,7 @@ async def test_when_nobody_can_say_what_is_normal_it_is_held(
 
     watched = {"autonomy": "full", "normal": {"learn": 30, "watch": ["amount"]}}
     async with run_fleet(orders(tmp_path, policy(actions={"pay": watched}))) as stage:
-        monkeypatch.setattr(Watch, "findings", broken)
+        monkeypatch.setattr(AnomalyDetector, "findings", broken)
         case = await stage.start("orders", Order(number="1"))
         await closed(case, outside, "normal")
         await Human("ana@example.com").approve(case)

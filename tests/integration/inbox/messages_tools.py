@@ -34,7 +34,7 @@ from handrail.inbox.channels.slack_actions import PATH, Office, routes
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.links import Links
 from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, Call, message_id
+from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, NotificationRequest, message_id
 from handrail.oversight.signatures import sign
 from handrail.oversight.views import GateView
 from handrail.runtime.settings import Settings
@@ -149,7 +149,7 @@ async def follow(stage: Stage, gate: GateView) -> Told:
     """Have people told of a gate, as its case does; or make them look again."""
     await stage.client.start_workflow(
         WORKFLOW,
-        Call(case=gate.case, gate=gate.gate),
+        NotificationRequest(case=gate.case, gate=gate.gate),
         id=message_id(gate.gate),
         task_queue=QUEUE,
         start_signal=LOOK,

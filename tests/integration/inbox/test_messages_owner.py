@@ -13,7 +13,7 @@ from temporalio.testing import ActivityEnvironment, TimeSkipper
 
 from handrail.agent.visibility import RISK
 from handrail.guardrails.alerts import of_incident, tell_owner
-from handrail.guardrails.recorder import Books
+from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.owner_alerts import Telling
 from handrail.ledger import SpendRow
 from handrail.oversight.notifications import QUEUE, News, news_id
@@ -139,7 +139,7 @@ async def test_a_budget_that_nears_its_end_is_told_once_and_an_incident_too(
     async with run_fleet(orders(tmp_path, document)) as stage, mail_server() as mail:
         under = stage.fleet.agents["orders"]
         given = load(under.policy, under.shape)
-        books = Books("orders", stage.ledger, BASE)
+        books = Recorder("orders", stage.ledger, BASE)
         world = ActivityEnvironment(client=stage.client)
         async with inbox(stage, settings(tmp_path, mail)):
             await world.run(books.require_budget, given, "choose")

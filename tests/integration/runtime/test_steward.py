@@ -14,7 +14,7 @@ from handrail.actions import Level
 from handrail.agent.visibility import RISK
 from handrail.client import orders as autonomy
 from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.order_book import Book, Change, Stand, steward_id
+from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id
 from handrail.oversight.orders import Order as Command
 from handrail.oversight.orders import Target, lift, row_of, set_level, stop
 from handrail.oversight.signatures import sign_order
@@ -66,8 +66,8 @@ async def judged(stage: Stage, order_id: str, *, said_by: int = 1) -> Change:
     return change
 
 
-async def known(stage: Stage) -> Book:
-    async def look() -> Book | None:
+async def known(stage: Stage) -> OrderBook:
+    async def look() -> OrderBook | None:
         book = await autonomy.book(stage.client, "orders")
         return book if book is not None and book.picture is not None else None
 
@@ -92,12 +92,12 @@ async def test_a_stop_by_signal_parks_a_case_and_its_lifting_lets_it_go_on(
         row = await stage.ledger.order_of(halted.id)
         assert row is not None
         unsigned = await send(stage, lift(row, OWNER, now()), signed=False)
-        assert (unsigned.stand, "not signed" in unsigned.note) == (Stand.REFUSED, True)
+        assert (unsigned.stand, "not signed" in unsigned.note) == (OrderState.REFUSED, True)
         eve = await send(stage, lift(row, EVE, now()))
-        assert (eve.stand, "may not turn" in eve.note) == (Stand.REFUSED, True)
+        assert (eve.stand, "may not turn" in eve.note) == (OrderState.REFUSED, True)
         assert outside.effects("pay") == []
         done = await send(stage, lift(row, OWNER, now(), "mended"))
-        assert (done.stand, done.people, done.proven) == (Stand.DONE, (OWNER,), True)
+        assert (done.stand, done.people, done.proven) == (OrderState.DONE, (OWNER,), True)
         # Nobody resumed it: the steward told it.
         assert (await case.outcome()).status is State.DONE
         ended = await stage.ledger.order_of(halted.id)
@@ -139,21 +139,21 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
         raised = set_level(PAY, Level.FULL, None, OWNER, now(), "it went well")
         unsigned = await send(stage, raised.model_copy(update={"id": "a" * 32}), signed=False)
-        assert (unsigned.stand, "not signed" in unsigned.note) == (Stand.REFUSED, True)
+        assert (unsigned.stand, "not signed" in unsigned.note) == (OrderState.REFUSED, True)
         first = await send(stage, raised)
-        assert (first.stand, ANA in first.note) == (Stand.WAITING, True)
+        assert (first.stand, ANA in first.note) == (OrderState.WAITING, True)
         assert await stage.ledger.orders("orders") == []
         await _second(stage, raised, OWNER)
         again = await judged(stage, raised.id, said_by=2)
-        assert again.stand is Stand.WAITING
+        assert again.stand is OrderState.WAITING
         await _second(stage, raised, ANA)
         both = await judged(stage, raised.id, said_by=3)
-        assert (both.stand, both.people) == (Stand.IN_FORCE, (ANA, OWNER))
+        assert (both.stand, both.people) == (OrderState.IN_FORCE, (ANA, OWNER))
         outcome = await (await stage.start("orders", Order(number="1"))).outcome()
         assert outcome.status is State.DONE
         assert outcome.rulings == ()
         lowered = set_level(Target("orders"), Level.HUMAN_LED, None, EVE, now(), "odd")
-        assert (await send(stage, lowered, signed=False)).stand is Stand.IN_FORCE
+        assert (await send(stage, lowered, signed=False)).stand is OrderState.IN_FORCE
         case = await stage.start("orders", Order(number="2"))
         assert "human_led" in (await case.gate()).why
         book = await eventually(lambda: _level(stage, Level.HUMAN_LED))
@@ -182,7 +182,7 @@ async def test_an_unsigned_lowering_leaves_what_was_set_before_to_come_back(
         await send(stage, low, signed=False)
         assert len(await stage.ledger.orders("orders", live=True)) == 2
         refused = await send(stage, lift(row_of(low), EVE, now()))
-        assert refused.stand is Stand.REFUSED
+        assert refused.stand is OrderState.REFUSED
         await send(stage, lift(row_of(low), OWNER, now()))
         await eventually(lambda: _level(stage, Level.FULL))
         await send(stage, set_level(PAY, Level.SUPERVISED, None, OWNER, now()))
@@ -197,7 +197,7 @@ async def test_what_is_above_the_cap_of_its_risk_is_said_to_be_lowered(
     document["caps"] = {"high": "supervised"}
     async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
         change = await send(stage, set_level(PAY, Level.FULL, None, OWNER, now()))
-        assert change.stand is Stand.IN_FORCE
+        assert change.stand is OrderState.IN_FORCE
         assert "pay is supervised all the same" in change.note
         await eventually(lambda: _level(stage, Level.SUPERVISED))
         wrong = set_level(Target("orders", step="fly"), Level.PILOT, None, OWNER, now())
@@ -215,11 +215,11 @@ async def test_a_stop_is_taken_while_the_policy_cannot_be_read_and_a_level_waits
         proof = sign_order(level, KEYS[OWNER], now())
         await autonomy.tell(stage.client, "orders", "level", autonomy.said(level, proof))
         halted = await send(stage, stop(Target("orders"), EVE, now()), signed=False)
-        assert halted.stand is Stand.IN_FORCE
+        assert halted.stand is OrderState.IN_FORCE
         book = await eventually(lambda: _stopped(stage))
         assert "orders.yaml" in book.picture.fault
         put_policy(tmp_path, policy())
-        assert (await judged(stage, level.id)).stand is Stand.IN_FORCE
+        assert (await judged(stage, level.id)).stand is OrderState.IN_FORCE
 
 
 async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
@@ -264,19 +264,19 @@ async def test_a_stop_that_is_in_the_ledger_already_is_one_and_a_stolen_id_stops
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
         first = stop(PAY, EVE, now())
         await stage.ledger.order(row_of(first))
-        assert (await send(stage, first)).stand is Stand.IN_FORCE
+        assert (await send(stage, first)).stand is OrderState.IN_FORCE
         assert len(await stage.ledger.orders("orders", live=True)) == 1
         await stage.ledger.end_order(first.id, OWNER, now())
         # As if its signal had come late: it is over, and stays so.
         late = stop(PAY, EVE, now()).model_copy(update={"id": "e" * 32})
         await stage.ledger.order(row_of(late))
         await stage.ledger.end_order(late.id, OWNER, now())
-        assert (await send(stage, late)).stand is Stand.DONE
+        assert (await send(stage, late)).stand is OrderState.DONE
         used = row_of(stop(PAY, EVE, now()))
         await stage.ledger.order(used)
         await stage.ledger.end_order(used.id, OWNER, now())
         other = stop(Target("orders"), EVE, now()).model_copy(update={"id": used.id})
-        assert (await send(stage, other)).stand is Stand.IN_FORCE
+        assert (await send(stage, other)).stand is OrderState.IN_FORCE
         live = await stage.ledger.orders("orders", live=True)
     assert [(row.step, row.by) for row in live] == [(None, EVE)]
 
@@ -296,7 +296,7 @@ async def test_what_it_does_is_the_same_when_it_is_replayed(
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         history = await handle.fetch_history()
         plugin = stage.fleet.plugin(tmp_path / "payloads")
-        replayer = Replayer(workflows=[steward.Steward], plugins=[plugin])
+        replayer = Replayer(workflows=[steward.AutonomyWorkflow], plugins=[plugin])
         await replayer.replay_workflow(history)
 
 
@@ -310,7 +310,7 @@ async def test_the_book_goes_along_into_a_new_run(
     monkeypatch.setattr(steward, "LONGEST", 25)
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
         raised = set_level(PAY, Level.FULL, None, OWNER, now())
-        assert (await send(stage, raised)).stand is Stand.WAITING
+        assert (await send(stage, raised)).stand is OrderState.WAITING
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         first = (await handle.describe()).run_id
         for _ in range(5):
@@ -323,7 +323,7 @@ async def test_the_book_goes_along_into_a_new_run(
 
         await eventually(renewed)
         await _second(stage, raised, ANA)
-        assert (await judged(stage, raised.id, said_by=2)).stand is Stand.IN_FORCE
+        assert (await judged(stage, raised.id, said_by=2)).stand is OrderState.IN_FORCE
 
 
 async def test_a_fleet_is_lifted_only_by_who_may_lift_it_for_every_agent(
@@ -336,8 +336,8 @@ async def test_a_fleet_is_lifted_only_by_who_may_lift_it_for_every_agent(
         row = row_of(stop(Target("*"), EVE, now()))
         await stage.ledger.order(row)
         refused = await send(stage, lift(row, ANA, now()))
-        assert (refused.stand, "autonomy of orders" in refused.note) == (Stand.REFUSED, True)
-        assert (await send(stage, lift(row, OWNER, now()))).stand is Stand.DONE
+        assert (refused.stand, "autonomy of orders" in refused.note) == (OrderState.REFUSED, True)
+        assert (await send(stage, lift(row, OWNER, now()))).stand is OrderState.DONE
 
 
 def test_the_names_of_stewards_are_no_agents(tmp_path: Path) -> None:

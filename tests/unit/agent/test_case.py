@@ -13,17 +13,26 @@ from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
 from handrail import Decision, State, Untrusted
-from handrail.actions import Action, Ask, Receipt, Ruled, Stage, Wire, digest_of, undo_key
-from handrail.agent.case import MAX_RECORDED, Carried, Case, Model, Pending, UndoEntry
+from handrail.actions import (
+    Action,
+    Ask,
+    Receipt,
+    RoleStage,
+    RulingRecord,
+    Wire,
+    digest_of,
+    undo_key,
+)
+from handrail.agent.case import MAX_RECORDED, AnswerModel, Case, CaseSnapshot, Pending, UndoEntry
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.signals import MAX_RULING, BadSignal, read, said
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def judged(case: Case, verb: str, payloads: list[Payload], now: datetime) -> Ruled:
+def judged(case: Case, verb: str, payloads: list[Payload], now: datetime) -> RulingRecord:
     record = case.receive(verb, payloads, now)
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     return record
 
 
@@ -35,7 +44,7 @@ class Pay(Action):
 
 ACTION = Pay().model_dump(mode="json")
 DIGEST = digest_of("pay", ACTION)
-ASK = Ask(stages=(Stage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),))
+ASK = Ask(stages=(RoleStage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),))
 
 
 def payload(data: bytes, encoding: str | None = "json/plain") -> Payload:
@@ -54,7 +63,7 @@ def asked() -> Case:
         why="w",
         asks=(ASK,),
     )
-    case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
+    case.ask("g1", question, AnswerModel(Pay), "pay:1/pay/1", NOW)
     return case
 
 
@@ -201,7 +210,7 @@ def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
     case.unsent.append("tell: nobody there")
     case.register(entry(1))
     case.wrote(receipt(1), NOW)
-    carried = Carried.model_validate_json(case.carry().model_dump_json())
+    carried = CaseSnapshot.model_validate_json(case.carry().model_dump_json())
     later = Case()
     later.begin("orders:1", "Fulfils orders.", "cy@x.org", carried, NOW + timedelta(hours=9))
     for name in ("writes", "notices", "undos", "receipts", "rulings", "moves", "unsent", "usage"):

@@ -10,13 +10,13 @@ import pytest
 from pydantic import JsonValue, TypeAdapter, field_validator
 from temporalio.api.common.v1 import Payload
 
-from handrail.actions import Action, Ask, Proof, Ruled, Stage, Terms, digest_of
-from handrail.agent.case import MAX_RECORDED, MAX_UNPROVEN, Case, Model, Pending
+from handrail.actions import Action, Ask, ProofResult, RoleStage, RulingRecord, Terms, digest_of
+from handrail.agent.case import MAX_RECORDED, MAX_UNPROVEN, AnswerModel, Case, Pending
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.views import markdown
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PROVEN = Proof(proven=True)
+PROVEN = ProofResult(proven=True)
 TO_CY = {"cy@x.org"}
 
 
@@ -37,7 +37,7 @@ class Pay(Action):
 
 ACTION = Pay().model_dump(mode="json")
 DIGEST = digest_of("pay", ACTION)
-LEAD = Stage(
+LEAD = RoleStage(
     role="lead", people=("ana@x.org",), after=timedelta(hours=1), deputies=tuple(sorted(TO_CY))
 )
 
@@ -55,7 +55,7 @@ def asked(**terms: Any) -> Case:
         asks=(Ask(stages=(LEAD,)),),
         terms=Terms(**terms),
     )
-    case.ask("g1", question, Model(Pay, TypeAdapter(Pay)), "orders:1/pay/1", NOW)
+    case.ask("g1", question, AnswerModel(Pay, TypeAdapter(Pay)), "orders:1/pay/1", NOW)
     return case
 
 
@@ -63,14 +63,14 @@ def ruling(**changes: Any) -> dict[str, Any]:
     return {"gate": "g1", "digest": DIGEST, "by": "ana@x.org"} | changes
 
 
-def sent(case: Case, verb: str, text: bytes) -> Ruled | Pending:
+def sent(case: Case, verb: str, text: bytes) -> RulingRecord | Pending:
     return case.receive(verb, [Payload(metadata={"encoding": b"json/plain"}, data=text)], NOW)
 
 
-def proven(case: Case, verb: str, **changes: Any) -> Ruled:
+def proven(case: Case, verb: str, **changes: Any) -> RulingRecord:
     """Send a ruling that brings a proof, and let it be a good one."""
     came = sent(case, verb, json.dumps(ruling(**changes)).encode())
-    if isinstance(came, Ruled):
+    if isinstance(came, RulingRecord):
         return came
     case.pending.remove(came)
     return case.prove(came, PROVEN)
@@ -96,7 +96,7 @@ def test_an_amendment_made_to_break_the_judge_is_refused(name: str, brings_proof
     case = asked(proof="required" if brings_proof else "unproven")
     head = json.dumps(ruling(proof="x.y.z") if brings_proof else ruling())[:-1]
     record = sent(case, "amend", f'{head}, "action": {HOSTILE[name]}}}'.encode())
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     assert not record.accepted
     assert 0 < len(record.note) <= 500
     assert case.gates["g1"].closed is None
@@ -110,13 +110,13 @@ def test_a_result_that_the_agents_own_validator_does_not_expect_is_refused() -> 
     case.gates["g1"] = case.gates["g1"].model_copy(update={"question": doubtful})
     said = ruling(answer="happened", result={"note": "unknown"})
     record = sent(case, "answer", json.dumps(said).encode())
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     assert (record.accepted, "KeyError" in record.note) == (False, True)
 
 
 def test_utf_16_is_no_json_of_ours() -> None:
     record = sent(asked(), "approve", json.dumps(ruling()).encode("utf-16"))
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     assert record.note == "it is not JSON"
 
 
@@ -139,7 +139,7 @@ def test_an_old_revocation_takes_nothing_back_again() -> None:
     two = Ask(stages=(LEAD.model_copy(update={"people": ("ana@x.org", "bo@x.org"), "quorum": 2}),))
     case = asked(proof="required")
     question = case.gates["g1"].question.model_copy(update={"asks": (two,)})
-    case.ask("g1", question, Model(Pay), "orders:1/pay/1", NOW)
+    case.ask("g1", question, AnswerModel(Pay), "orders:1/pay/1", NOW)
     assert proven(case, "approve", proof="one").accepted
     assert proven(case, "revoke", proof="two").accepted
     assert not proven(case, "approve", proof="one").accepted
@@ -175,7 +175,7 @@ def test_beyond_a_number_what_brings_no_proof_is_only_counted() -> None:
     case = asked(proof="required")
     text = json.dumps(ruling()).encode()
     record = [sent(case, "approve", text) for _ in range(MAX_RECORDED + 7)][-1]
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     assert (record.accepted, "only proven rulings" in record.note) == (False, True)
     assert (len(case.rulings), case.ignored) == (MAX_RECORDED, 7)
     assert proven(case, "approve", proof="one").accepted
@@ -185,6 +185,6 @@ def test_beyond_a_number_nothing_more_waits_to_be_proven() -> None:
     case = asked(proof="required")
     text = json.dumps(ruling(proof="x.y.z")).encode()
     record = [sent(case, "approve", text) for _ in range(MAX_UNPROVEN + 1)][-1]
-    assert isinstance(record, Ruled)
+    assert isinstance(record, RulingRecord)
     assert "send it again" in record.note
     assert len(case.pending) == MAX_UNPROVEN

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from handrail import Action, Decision, NoEvidence, decide
-from handrail.actions import Decided
+from handrail.actions import DecisionResult
 from handrail.agent.steps import as_decided, decided_type
 
 
@@ -29,7 +29,7 @@ async def choose(order: str) -> Decision[Refund | Cancel, NoEvidence]:
 
 
 async def _arrived(kind: str | None) -> Any:
-    sent: Decided[Any] = Decided(decision=await choose("A-1"), kind=kind)
+    sent: DecisionResult[Any] = DecisionResult(decision=await choose("A-1"), kind=kind)
     payloads = await pydantic_data_converter.encode([sent])
     (decided,) = await pydantic_data_converter.decode(payloads, [decided_type(choose)])
     return as_decided(choose, decided).action

@@ -33,7 +33,7 @@ from handrail import (
     write,
 )
 from handrail.agent import secrets
-from handrail.agent.secrets import Held, SecretMissing, given
+from handrail.agent.secrets import SecretMissing, StepSecrets, given
 from handrail.agent.secrets.forms import forms
 from tests.agents.policies import Rebook
 
@@ -265,12 +265,12 @@ def test_a_value_is_known_in_every_form_wherever_it_stands(
 @drawn(st.text(min_size=8, max_size=40))
 def test_other_text_is_left_alone(text: str) -> None:
     if VALUE not in text:
-        assert Held(frozenset([NAME])).leaked("nothing of the kind in here") == ()
+        assert StepSecrets(frozenset([NAME])).leaked("nothing of the kind in here") == ()
 
 
 @pytest.mark.parametrize("text", around(VALUE, "user:", " x"))
 def test_a_result_that_holds_one_is_refused_without_saying_it(text: str) -> None:
-    held = Held(frozenset([NAME]))
+    held = StepSecrets(frozenset([NAME]))
     for result in (text, {"a": ["b", text]}, {text: 1}, ("x", text)):
         with pytest.raises(StepError, match=r"rebook returned .*CARRIER_TOKEN") as raised:
             held.refuse("rebook", result)
@@ -280,7 +280,7 @@ def test_a_result_that_holds_one_is_refused_without_saying_it(text: str) -> None
 @pytest.mark.parametrize("text", around(VALUE, "user:", " x"))
 def test_a_receipt_is_kept_with_the_value_masked(text: str) -> None:
     receipt = json.loads(json.dumps({"id": "B7", "echo": [text, 3], text: None}))
-    value, fault = Held(frozenset([NAME])).masked(receipt)
+    value, fault = StepSecrets(frozenset([NAME])).masked(receipt)
     assert fault is not None
     assert isinstance(value, dict)
     assert value["id"] == "B7"
@@ -293,12 +293,12 @@ def test_a_number_that_is_a_secret_cannot_be_masked_and_is_left_out(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HANDRAIL_SECRET_CARRIER_TOKEN", "1234567890")
-    value, fault = Held(frozenset([NAME])).masked({"n": 1234567890})
+    value, fault = StepSecrets(frozenset([NAME])).masked({"n": 1234567890})
     assert (value, fault is None) == (None, False)
 
 
 def test_what_holds_none_is_as_it_was() -> None:
-    held = Held(frozenset([NAME]))
+    held = StepSecrets(frozenset([NAME]))
     whole = json.loads('{"id": "B7", "parts": [1, null, "x"]}')
     assert held.masked(whole) == (whole, None)
     held.refuse("rebook", whole)

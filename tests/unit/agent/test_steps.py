@@ -9,7 +9,7 @@ import pytest
 from pydantic import BaseModel
 
 from handrail import Action, Decision, Effect, NoEvidence, StepError, decide, notify, read, write
-from handrail.actions import Decided
+from handrail.actions import DecisionResult
 from handrail.agent.steps import LOCAL_LIMIT, Posture, decided_type
 
 
@@ -65,7 +65,7 @@ def test_a_step_says_what_it_is() -> None:
     assert look.returns == list[str]
     assert (choose.posture, choose.local, choose.summary) == (Posture.DECIDE, False, "choose")
     assert (choose.actions, choose.evidence) == ((Pay, Ship), Facts)
-    assert decided_type(choose) is Decided[Decision[Pay | Ship, Facts]]
+    assert decided_type(choose) is DecisionResult[Decision[Pay | Ship, Facts]]
     assert (pay.action, pay.undo, pay.idempotent, pay.local) == (Pay, refund, False, False)
 
 

@@ -11,14 +11,14 @@ import pytest
 
 from handrail import Ledger, Receipt
 from handrail.cli import figures
-from handrail.evidence.estimates import Share
-from handrail.evidence.track_record import Figures
+from handrail.evidence.estimates import ErrorShare
+from handrail.evidence.track_record import TrackRecord
 from handrail.ledger import Intent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
-def found(**more: Any) -> Figures:
+def found(**more: Any) -> TrackRecord:
     names = (
         "written alone covered settled drawn reviewed waiting overdue unproven right harmless "
         "found_wrong incidents open_incidents rolled_back planted caught missed"
@@ -30,7 +30,7 @@ def found(**more: Any) -> Figures:
         "wrong": None,
         "faulty": None,
     }
-    return Figures(**given | more)
+    return TrackRecord(**given | more)
 
 
 def said(**more: Any) -> list[str]:
@@ -54,8 +54,8 @@ def test_all_that_is_known_is_said_with_its_interval() -> None:
         right=30,
         harmless=4,
         found_wrong=2,
-        wrong=Share(0.0123, 0.001, 0.0456),
-        faulty=Share(0.05, 0.02, 1.0),
+        wrong=ErrorShare(0.0123, 0.001, 0.0456),
+        faulty=ErrorShare(0.05, 0.02, 1.0),
         incidents=3,
         open_incidents=1,
         planted=5,
@@ -74,7 +74,7 @@ def test_all_that_is_known_is_said_with_its_interval() -> None:
 
 
 def test_for_programs_shares_and_times_are_plain() -> None:
-    told = figures.document(found(until=NOW, wrong=Share(0.1, 0.0, 0.4)))
+    told = figures.document(found(until=NOW, wrong=ErrorShare(0.1, 0.0, 0.4)))
     assert (told["until"], told["wrong"]) == (
         "2026-03-01T12:00:00Z",
         {"guess": 0.1, "low": 0.0, "high": 0.4},

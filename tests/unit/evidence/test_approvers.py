@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handrail.actions import Ruling
-from handrail.evidence.approvers import Attention, attention, inattentive
+from handrail.evidence.approvers import ApproverAttention, attention, inattentive
 from handrail.ledger import RulingRow
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -29,7 +29,7 @@ def row(number: int, verb: str = "approve", by: str = "ana@example.com", **more:
     )
 
 
-def ana(rows: list[RulingRow]) -> Attention:
+def ana(rows: list[RulingRow]) -> ApproverAttention:
     (found,) = attention(rows)
     return found
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from handrail import Ledger
 from handrail.actions import Basis, Finding, Kind, Level, digest_of
-from handrail.evidence.backtest import Replayed, matrix, proposals, replay
+from handrail.evidence.backtest import ReplayedWrite, matrix, proposals, replay
 from handrail.ledger import Duplicate, Intent, OverLimit, VerdictRow
 from handrail.policy import Policy, Setting, parse
 from tests.agents.payments import GOOD, PATH, SHAPE, Known, Pay, policy
@@ -51,13 +51,15 @@ def row(number: int, kind: str = "pass", key: str = "", **more: Any) -> VerdictR
     )
 
 
-def judge(rows: list[VerdictRow], after: Policy, before: Policy | None = None) -> list[Replayed]:
+def judge(
+    rows: list[VerdictRow], after: Policy, before: Policy | None = None
+) -> list[ReplayedWrite]:
     found, unreadable = replay(proposals(rows), SHAPE, (before or policy(FULL), after), ({}, {}))
     assert unreadable == []
     return found
 
 
-def kinds(found: list[Replayed]) -> list[tuple[str, str]]:
+def kinds(found: list[ReplayedWrite]) -> list[tuple[str, str]]:
     return [(each.before.kind, each.after.kind) for each in found]
 
 

@@ -9,13 +9,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.evidence.estimates import ERROR, Sequence, Share, estimate
+from handrail.evidence.estimates import ERROR, ConfidenceSequence, ErrorShare, estimate
 
 RUNS = 300
 
 
 def test_of_nothing_nothing_is_known() -> None:
-    assert estimate([]) == Share(0.0, 0.0, 1.0)
+    assert estimate([]) == ErrorShare(0.0, 0.0, 1.0)
 
 
 def test_the_guess_weighs_each_by_how_many_it_stands_for() -> None:
@@ -46,7 +46,7 @@ def test_many_errors_are_certain() -> None:
 
 def test_the_end_of_the_interval_solves_its_equation() -> None:
     """The upper end without an error, where the mixture is a sum of plain exponentials."""
-    away = Sequence()
+    away = ConfidenceSequence()
     away.add(1.0, wrong=False)
     below, above = away.away()
     mixture = ((0.95, 0.35), (0.75, 0.25), (0.5, 0.15), (0.3, 0.1), (0.15, 0.07))
@@ -59,7 +59,7 @@ def test_the_end_of_the_interval_solves_its_equation() -> None:
 
 
 def test_with_errors_it_solves_its_equation_too() -> None:
-    sequence = Sequence()
+    sequence = ConfidenceSequence()
     for wrong in (True, False, True, True):
         sequence.add(0.25, wrong=wrong)
     above = sequence.away()[1] / 4
@@ -98,7 +98,7 @@ def _ever_wrong(chance: random.Random, usual: float, odd: float, drift: float) -
     Every tenth write is unusual, more often wrong, and drawn ten times as often. Half-way the
     policy halves its share, which an interval that is tuned once would not survive.
     """
-    sequence, wrong, expected = Sequence(), 0, 0.0
+    sequence, wrong, expected = ConfidenceSequence(), 0, 0.0
     for number in range(1_500):
         unusual = number % 10 == 0
         share = (0.5 if unusual else 0.05) / (1 if number < 750 else 2)

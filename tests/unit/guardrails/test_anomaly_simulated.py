@@ -51,7 +51,16 @@ from handrail.guardrails.anomaly.numbers import (
     confidences,
     pace,
 )
-from handrail.guardrails.anomaly.targets import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.guardrails.anomaly.targets import (
+    LAST,
+    RUN,
+    ProportionChart,
+    TailRun,
+    Targets,
+    run,
+    share,
+    targets,
+)
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
 WRITES, LEARN, EVERY, Z = 2_000, 30, 25, 4.0
@@ -162,13 +171,13 @@ def writes(kind: str, count: int, seed: int) -> list[Write]:
 class Fitted:
     amount: Spread
     sure: Spread
-    large: Run
-    unsure: Run
+    large: TailRun
+    unsure: TailRun
     hour: Clock
     hours: Pace
     days: Pace
     target: Targets
-    mix: Share
+    mix: ProportionChart
 
     @classmethod
     def of(cls, past: Sequence[Write]) -> Fitted:

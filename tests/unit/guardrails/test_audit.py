@@ -23,18 +23,18 @@ from typing_extensions import override
 
 from handrail.actions import (
     Action,
-    Answer,
-    AnswerKind,
     Ask,
     Attempt,
     Finding,
     Kind,
     Notice,
+    NotifyResult,
     Receipt,
-    Stage,
-    Told,
+    RoleStage,
     Undoes,
     Verdict,
+    WriteResult,
+    WriteResultKind,
 )
 from handrail.guardrails import audit, redaction
 from handrail.runtime.logging import configure
@@ -100,7 +100,7 @@ def said() -> Iterator[Said]:
 
 
 ATTEMPT = Attempt(case=CASE, key=KEY, digest=DIGEST)
-STAGE = Stage(role="lead", people=("ana@example.com",), after=timedelta(hours=1))
+STAGE = RoleStage(role="lead", people=("ana@example.com",), after=timedelta(hours=1))
 HELD = Verdict(
     kind=Kind.HOLD,
     findings=(
@@ -143,11 +143,11 @@ def test_a_verdict_says_why_under_which_version_and_of_what(said: Said) -> None:
     assert "example.com" not in json.dumps(line)
 
 
-@pytest.mark.parametrize("kind", list(AnswerKind))
-def test_an_effect_says_how_it_came_to_be(said: Said, kind: AnswerKind) -> None:
+@pytest.mark.parametrize("kind", list(WriteResultKind))
+def test_an_effect_says_how_it_came_to_be(said: Said, kind: WriteResultKind) -> None:
     receipt = Receipt(key=KEY, step="refund", digest=DIGEST, at=datetime.now(UTC), how="found")
-    written = kind is AnswerKind.WRITTEN
-    answer = Answer(
+    written = kind is WriteResultKind.WRITTEN
+    answer = WriteResult(
         kind=kind,
         verdict=HELD,
         receipt=receipt if written else None,
@@ -166,7 +166,9 @@ def test_an_effect_says_how_it_came_to_be(said: Said, kind: AnswerKind) -> None:
 
 
 def test_every_other_event_has_its_line(said: Said) -> None:
-    audit.told("refunds", "mail", Notice(case=CASE, key=KEY), Told(sent=False, why="no server"))
+    audit.told(
+        "refunds", "mail", Notice(case=CASE, key=KEY), NotifyResult(sent=False, why="no server")
+    )
     audit.order("stop", "*", by="ana@example.com", why="odd", id="o1", proven=True)
     audit.order("level", "refunds", by="breaker", why="5", step="refund", level="pilot", rollout=1)
     audit.incident("refunds", "refund", CASE, KEY, kind="mismatch", what="200, not 240")

@@ -13,7 +13,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.actions import Action, Finding, Kind, Level, Receipt
-from handrail.guardrails.breakers import Tripped, look, news_of
+from handrail.guardrails.breakers import BreakerTrip, look, news_of
 from handrail.ledger import IncidentRow, OrderRow, VerdictRow
 from handrail.oversight.orders import order_of
 from handrail.policy import AgentShape, Policy, parse
@@ -77,7 +77,9 @@ async def refusals(ledger: Ledger, count: int, at: datetime = NOW, name: str = "
         await refuse(ledger, f"a:{name}{number}", at)
 
 
-async def tripped(ledger: Ledger, given: Policy = REFUSALS, now: datetime = NOW) -> Tripped | None:
+async def tripped(
+    ledger: Ledger, given: Policy = REFUSALS, now: datetime = NOW
+) -> BreakerTrip | None:
     return await look(ledger, given, "a", "pay", now + MINUTE)
 
 

@@ -14,7 +14,15 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, Receipt, write
-from handrail.actions import Answer, AnswerKind, Attempt, Basis, Undoes, digest_of, undo_key
+from handrail.actions import (
+    Attempt,
+    Basis,
+    Undoes,
+    WriteResult,
+    WriteResultKind,
+    digest_of,
+    undo_key,
+)
 from handrail.evidence.track_record import figures
 from handrail.guardrails import audit, read_back
 from handrail.guardrails.door import Door
@@ -101,7 +109,7 @@ def door(tmp_path: Path, ledger: Ledger, review: str = "100%", mismatch: str = "
     return Door("payers", SHAPE, [pay, pay_back], file, ledger, trust=UNPROVEN)
 
 
-async def paid(door: Door, number: int = 1, account: str = "1", amount: Any = "10") -> Answer:
+async def paid(door: Door, number: int = 1, account: str = "1", amount: Any = "10") -> WriteResult:
     """Try to pay."""
     action = Pay(account=account, amount=Decimal(amount))
     digest = digest_of("pay", action.model_dump(mode="json"))
@@ -122,7 +130,7 @@ async def test_a_write_that_is_as_it_should_be_is_no_incident(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     answer = await paid(door(tmp_path, ledger))
-    assert (answer.kind, answer.incident, answer.roll_back) == (AnswerKind.WRITTEN, "", False)
+    assert (answer.kind, answer.incident, answer.roll_back) == (WriteResultKind.WRITTEN, "", False)
     assert await ledger.incidents() == []
 
 
@@ -137,7 +145,7 @@ async def test_one_that_is_not_is_an_incident_once_and_stays_written(
     payers = door(tmp_path, ledger, mismatch=mismatch)
     for _ in range(2):
         answer = await paid(payers, account=account)
-        assert (answer.kind, answer.incident) == (AnswerKind.WRITTEN, what)
+        assert (answer.kind, answer.incident) == (WriteResultKind.WRITTEN, what)
         assert answer.roll_back == (mismatch == "roll back")
     (incident,) = await ledger.incidents()
     assert (incident.what, incident.kind, incident.key) == (what, "mismatch", "payers:1/pay/1")
@@ -206,8 +214,8 @@ async def test_what_is_at_the_edge_of_what_is_normal_is_drawn_more_often(
     assert await ledger.reviews() == []
     # Another worker, which has read nothing before: what is normal is read once in a minute.
     again = door(tmp_path, ledger, review="{random: 0.01%, unusual: 100%}")
-    assert (await paid(again, 50, amount=120)).kind is AnswerKind.WRITTEN
-    assert (await paid(again, 51, amount=142)).kind is AnswerKind.WRITTEN
+    assert (await paid(again, 50, amount=120)).kind is WriteResultKind.WRITTEN
+    assert (await paid(again, 51, amount=142)).kind is WriteResultKind.WRITTEN
     (row,) = await ledger.reviews()
     assert (row.key, row.share) == ("payers:51/pay/1", 1.0)
     assert row.why.startswith("something about it was unusual")
@@ -215,7 +223,7 @@ async def test_what_is_at_the_edge_of_what_is_normal_is_drawn_more_often(
 
 async def test_what_people_let_pass_is_not_looked_at_again(tmp_path: Path, ledger: Ledger) -> None:
     answer = await paid(door(tmp_path, ledger), amount=20_000)
-    assert answer.kind is AnswerKind.HELD
+    assert answer.kind is WriteResultKind.HELD
     assert await ledger.reviews() == []
     assert (await figures(ledger, "payers", "pay")).alone == 0
 
@@ -231,7 +239,7 @@ async def test_an_undo_is_not_looked_at_and_counts_as_one(tmp_path: Path, ledger
         undoes=Undoes(key="payers:1/pay/1", receipt=written.receipt),
     )
     undone = await ActivityEnvironment().run(payers.write, pay_back, action, attempt)
-    assert undone.kind is AnswerKind.WRITTEN, undone
+    assert undone.kind is WriteResultKind.WRITTEN, undone
     assert [row.key for row in await ledger.reviews()] == ["payers:1/pay/1"]
     found = await figures(ledger, "payers", "pay")
     assert (found.written, found.alone, found.rolled_back) == (1, 1, 1)
@@ -255,7 +263,7 @@ async def test_a_worker_that_dies_before_the_draw_draws_the_same_afterwards(
     assert isinstance(effect.receipt, Receipt)
     assert (await figures(ledger, "payers", "pay")).waiting == 1
     again = door(tmp_path, ledger, review="0.01%")
-    assert (await paid(again)).kind is AnswerKind.WRITTEN
+    assert (await paid(again)).kind is WriteResultKind.WRITTEN
     assert [row.share for row in await ledger.reviews()] == [1.0]
 
 

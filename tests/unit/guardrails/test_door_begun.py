@@ -10,7 +10,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, NotDone, check, write
-from handrail.actions import AnswerKind, Attempt, Level, digest_of
+from handrail.actions import Attempt, Level, WriteResultKind, digest_of
 from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
@@ -57,11 +57,11 @@ async def test_another_action_under_the_key_and_digest_of_one_that_was_begun_is_
         with pytest.raises(RuntimeError, match="no answer"):
             await run(door.write, pay, Pay(amount=5), attempt)
         answer = await run(door.write, pay, Pay(amount=1_000_000), attempt)
-        assert answer.kind is AnswerKind.REFUSED
+        assert answer.kind is WriteResultKind.REFUSED
         assert "not the one that was decided" in answer.verdict.why()
         assert PAID == [5]
         answer = await run(door.write, pay, Pay(amount=5), attempt)
-        assert answer.kind is AnswerKind.WRITTEN
+        assert answer.kind is WriteResultKind.WRITTEN
     assert PAID == [5, 5]
 
 
@@ -95,7 +95,7 @@ async def test_what_had_begun_and_did_not_happen_after_all_is_judged_anew(
             with pytest.raises(NotDone, match="judged anew"):
                 await env.run(door.write, pay, Pay(amount=50), attempt)
         answer = await run(door.write, pay, Pay(amount=50), attempt)
-    assert answer.kind is AnswerKind.REFUSED
+    assert answer.kind is WriteResultKind.REFUSED
     assert PAID == [50]
 
 
@@ -124,7 +124,7 @@ async def test_a_level_that_is_lowered_while_a_check_runs_is_in_force_for_that_w
             with pytest.raises(Outdated, match="judged anew"):
                 await env.run(door.write, pay, Pay(amount=5), attempt)
         answer = await env.run(door.write, pay, Pay(amount=5), attempt)
-    wanted = AnswerKind.STOPPED if level is Level.STOP else AnswerKind.PILOT
+    wanted = WriteResultKind.STOPPED if level is Level.STOP else WriteResultKind.PILOT
     assert (answer.kind, PAID) == (wanted, [])
 
 

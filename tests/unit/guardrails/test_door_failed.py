@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from handrail import Action, Effect, Final, Ledger, write
-from handrail.actions import AnswerKind, Attempt, digest_of
+from handrail.actions import Attempt, WriteResultKind, digest_of
 from handrail.guardrails.door import Door
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 
@@ -64,5 +64,5 @@ async def test_only_a_first_try_that_fails_certainly_did_nothing(
             with pytest.raises(RuntimeError):
                 await door.write(move, action, attempt)
         answer = await door.write(move, action, attempt)
-    assert (answer.kind, answer.why) == (AnswerKind.FAILED, "no room")
+    assert (answer.kind, answer.why) == (WriteResultKind.FAILED, "no room")
     assert bool(answer.token) == (state == "unknown")

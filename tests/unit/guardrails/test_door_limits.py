@@ -9,7 +9,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
-from handrail.actions import Answer, AnswerKind, Attempt, Kind, digest_of
+from handrail.actions import Attempt, Kind, WriteResult, WriteResultKind, digest_of
 from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import Matter
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
@@ -61,7 +61,7 @@ def attempt_at(amount: int, key: str) -> Attempt:
     return Attempt(case="payers:1", key=key, digest=digest)
 
 
-async def write_it(door: Door, amount: int, key: str) -> Answer:
+async def write_it(door: Door, amount: int, key: str) -> WriteResult:
     attempt = attempt_at(amount, key)
     return await ActivityEnvironment().run(door.write, pay, Pay(amount=amount), attempt)
 
@@ -71,9 +71,9 @@ async def test_what_passes_is_refused_as_it_begins_when_a_limit_is_reached(
 ) -> None:
     door = Door("payers", SHAPE, [pay], PolicyFile(tmp_path / "payers.yaml", SHAPE), ledger)
     written = [await write_it(door, amount, f"k{amount}") for amount in (1, 4, 5)]
-    assert [answer.kind for answer in written] == [AnswerKind.WRITTEN] * 3
+    assert [answer.kind for answer in written] == [WriteResultKind.WRITTEN] * 3
     fourth = await write_it(door, 0, "k0")
-    assert fourth.kind is AnswerKind.REFUSED
+    assert fourth.kind is WriteResultKind.REFUSED
     assert fourth.verdict.findings[-1].check == "limit: count: at most 3 per day"
     assert paid == [1, 4, 5]
     assert await ledger.effect("k0") is None
@@ -82,8 +82,8 @@ async def test_what_passes_is_refused_as_it_begins_when_a_limit_is_reached(
 async def test_a_key_counts_once_however_often_it_is_tried(tmp_path: Path, ledger: Ledger) -> None:
     door = Door("payers", SHAPE, [pay], PolicyFile(tmp_path / "payers.yaml", SHAPE), ledger)
     for _ in range(4):
-        assert (await write_it(door, 6, "same")).kind is AnswerKind.WRITTEN
-    assert (await write_it(door, 4, "other")).kind is AnswerKind.WRITTEN
+        assert (await write_it(door, 6, "same")).kind is WriteResultKind.WRITTEN
+    assert (await write_it(door, 4, "other")).kind is WriteResultKind.WRITTEN
     assert paid == [6, 4]
 
 

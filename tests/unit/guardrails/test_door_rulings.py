@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handrail import Action, Effect, Ledger, write
-from handrail.actions import Attempt, Kind, Proving, Ruled, Ruling, digest_of
+from handrail.actions import Attempt, Kind, ProofRequest, Ruling, RulingRecord, digest_of
 from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import Matter
 from handrail.oversight.gate import GateKind
@@ -67,12 +67,12 @@ class Bench:
             trust=Trust(keyring=self.keyring),
         )
 
-    def signed(self, verb: str, by: str, *, gate: str = "g1", **more: Any) -> Ruled:
+    def signed(self, verb: str, by: str, *, gate: str = "g1", **more: Any) -> RulingRecord:
         """What a case keeps of a ruling that it took. Each is signed a minute after the last."""
         self.now += timedelta(minutes=1)
         said = Ruling(gate=gate, digest=DIGEST, by=by, **more)
         ruling = sign(said, verb, CASE, self.keys[by], self.now)
-        return Ruled(
+        return RulingRecord(
             verb=verb,
             gate=gate,
             by=by,
@@ -84,10 +84,10 @@ class Bench:
             ruling=ruling,
         )
 
-    async def proven(self, *rulings: Ruled, planted: bool = False) -> None:
+    async def proven(self, *rulings: RulingRecord, planted: bool = False) -> None:
         """Have them proven, as a case does, so that the ledger has them."""
         said = tuple((r.verb, r.ruling) for r in rulings if r.ruling is not None)
-        proving = Proving(
+        proving = ProofRequest(
             case=CASE,
             gate="g1",
             step="pay",
@@ -102,7 +102,7 @@ class Bench:
         proofs = await self.door.humans.prove(policy, None, proving)
         assert all(proof.proven for proof in proofs), proofs
 
-    async def verdict(self, *rulings: Ruled) -> Kind:
+    async def verdict(self, *rulings: RulingRecord) -> Kind:
         facts = Facts(
             step="pay", action=Pay(), basis=None, evidence=None, case=CASE, requester=None
         )

@@ -12,7 +12,7 @@ from typing import Any, cast
 import pytest
 
 from handrail import Action, Effect, Final, Ledger, NotDone, current_effect, write
-from handrail.actions import Answered, Attempt, Receipt, digest_of
+from handrail.actions import Attempt, DoubtAnswer, Receipt, digest_of
 from handrail.agent.activities import BadResult
 from handrail.agent.steps import Write
 from handrail.guardrails import effects
@@ -80,12 +80,12 @@ async def ledger(tmp_path: Path) -> AsyncGenerator[Ledger]:
 
 
 async def once(
-    ledger: Ledger, step: Write[Any, Any], amount: int = 1, doubt: Answered | None = None
+    ledger: Ledger, step: Write[Any, Any], amount: int = 1, doubt: DoubtAnswer | None = None
 ) -> Receipt | Doubt:
     action = Pay(amount=amount)
     digest = digest_of("pay", action.model_dump(mode="json"))
     attempt = Attempt(case="pay:1", key=KEY, digest=digest, doubt=doubt)
-    return await effects.once(ledger, step, action, attempt, effects.Cleared("pay", "v1"))
+    return await effects.once(ledger, step, action, attempt, effects.Clearance("pay", "v1"))
 
 
 async def state(ledger: Ledger) -> EffectState:
@@ -165,8 +165,8 @@ async def doubt(ledger: Ledger) -> Doubt:
     return doubtful
 
 
-def said(answer: Any, token: str, result: Any = None) -> Answered:
-    return Answered(answer=answer, by="ana@example.com", token=token, result=result)
+def said(answer: Any, token: str, result: Any = None) -> DoubtAnswer:
+    return DoubtAnswer(answer=answer, by="ana@example.com", token=token, result=result)
 
 
 async def test_an_unknown_end_that_cannot_be_looked_for_is_a_doubt(ledger: Ledger) -> None:

@@ -16,7 +16,7 @@ import pytest
 from pydantic import JsonValue
 
 from handrail import Action, Effect, Ledger, NotDone, write
-from handrail.actions import Answered, Attempt, Receipt, Undoes, digest_of, undo_key
+from handrail.actions import Attempt, DoubtAnswer, Receipt, Undoes, digest_of, undo_key
 from handrail.agent.steps import Write
 from handrail.guardrails import effects
 from handrail.guardrails.effects import KeyUsed
@@ -48,7 +48,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def once(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> Any:
-    return await effects.once(ledger, step, Pay(amount=1), attempt, effects.Cleared("pay", "v1"))
+    return await effects.once(ledger, step, Pay(amount=1), attempt, effects.Clearance("pay", "v1"))
 
 
 async def until(seen: Callable[[], object]) -> None:
@@ -340,7 +340,7 @@ async def test_what_people_said_of_a_doubt_outlives_a_stop(
     await begun_elsewhere(ledger, 1)
     doubtful = await ledger.effect(KEY)
     assert doubtful is not None
-    said = Answered(answer="do it", by="ana@example.com", token=doubtful.owner)
+    said = DoubtAnswer(answer="do it", by="ana@example.com", token=doubtful.owner)
     attempt = attempt_at(pay).model_copy(update={"doubt": said})
     await stopped_meanwhile(ledger, pay, attempt)
     assert world == []

@@ -13,7 +13,7 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
-from handrail.actions import Answer, AnswerKind, Attempt, Basis, Level, digest_of
+from handrail.actions import Attempt, Basis, Level, WriteResult, WriteResultKind, digest_of
 from handrail.guardrails import pipeline
 from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import StalePolicy
@@ -90,7 +90,7 @@ def door(tmp_path: Path, ledger: Ledger, name: str = "payers", **policy: Any) ->
     return Door("payers", SHAPE, [pay], file, ledger, [account_exists], trust=UNPROVEN)
 
 
-async def attempt(door: Door, key: str = "k1", **more: Any) -> Answer:
+async def attempt(door: Door, key: str = "k1", **more: Any) -> WriteResult:
     """Try to make a payment. `digest`, `basis` are the attempt's; the rest is the action's."""
     said = {name: more.pop(name) for name in ("digest", "basis", "pilot") if name in more}
     fields: dict[str, Any] = {"account": key} | more
@@ -104,7 +104,7 @@ def stop() -> OrderRow:
     return OrderRow("stop-no-1", "stop", "payers", "ops@example.com", datetime.now(UTC))
 
 
-def checks(answer: Answer) -> list[str]:
+def checks(answer: WriteResult) -> list[str]:
     return [finding.check.partition(":")[0] for finding in answer.verdict.findings]
 
 
@@ -116,27 +116,30 @@ async def test_each_guard_is_met_when_those_before_it_have_nothing_to_say(
     world["says"] = "there is no such account"
     await ledger.order(stop())
     answer = await attempt(payers, **wrong)
-    assert (answer.kind, world) == (AnswerKind.STOPPED, {"says": world["says"]})
+    assert (answer.kind, world) == (WriteResultKind.STOPPED, {"says": world["says"]})
     await ledger.end_order("stop-no-1", "ops@example.com", datetime.now(UTC))
     answer = await attempt(payers, digest="0" * 64)
-    assert (answer.kind, checks(answer)) == (AnswerKind.REFUSED, ["digest"])
+    assert (answer.kind, checks(answer)) == (WriteResultKind.REFUSED, ["digest"])
     answer = await attempt(payers, **wrong)
-    assert (answer.kind, checks(answer)) == (AnswerKind.REFUSED, ["only", "rule", "rule", "check"])
+    assert (answer.kind, checks(answer)) == (
+        WriteResultKind.REFUSED,
+        ["only", "rule", "rule", "check"],
+    )
     world.pop("says")
     unsourced = Basis(unsourced=("action.account",))
     answer = await attempt(payers, basis=unsourced)
-    assert (answer.kind, checks(answer)) == (AnswerKind.HELD, ["source"])
-    assert (await attempt(payers, amount=Decimal(200))).kind is AnswerKind.HELD
+    assert (answer.kind, checks(answer)) == (WriteResultKind.HELD, ["source"])
+    assert (await attempt(payers, amount=Decimal(200))).kind is WriteResultKind.HELD
     assert paid == []
-    assert (await attempt(payers)).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
     answer = await attempt(payers, key="k2", account="k1")
-    assert (answer.kind, checks(answer)) == (AnswerKind.HELD, ["duplicate"])
+    assert (answer.kind, checks(answer)) == (WriteResultKind.HELD, ["duplicate"])
     assert "k1" in answer.verdict.why()
     assert [(await attempt(payers, key=key)).kind for key in ("k3", "k4")] == [
-        AnswerKind.WRITTEN
+        WriteResultKind.WRITTEN
     ] * 2
     answer = await attempt(payers, key="k5")
-    assert (answer.kind, checks(answer)) == (AnswerKind.REFUSED, ["limit"])
+    assert (answer.kind, checks(answer)) == (WriteResultKind.REFUSED, ["limit"])
     assert paid == ["k1", "k3", "k4"]
 
 
@@ -148,7 +151,7 @@ async def test_a_check_that_fails_to_run_holds(
 ) -> None:
     world["raises"] = raised
     answer = await attempt(door(tmp_path, ledger))
-    assert (answer.kind, paid) == (AnswerKind.HELD, [])
+    assert (answer.kind, paid) == (WriteResultKind.HELD, [])
     assert "account_exists could not be checked" in answer.verdict.why()
 
 
@@ -156,11 +159,11 @@ async def test_a_worker_with_an_older_policy_writes_nothing_and_the_other_goes_o
     tmp_path: Path, ledger: Ledger
 ) -> None:
     old, new = door(tmp_path, ledger, "old"), door(tmp_path, ledger, "new", version=2)
-    assert (await attempt(old, "k1")).kind is AnswerKind.WRITTEN
-    assert (await attempt(new, "k2")).kind is AnswerKind.WRITTEN
+    assert (await attempt(old, "k1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(new, "k2")).kind is WriteResultKind.WRITTEN
     with pytest.raises(StalePolicy, match=r"payers v1 .*payers v2"):
         await attempt(old, "k3")
-    assert (await attempt(new, "k3")).kind is AnswerKind.WRITTEN
+    assert (await attempt(new, "k3")).kind is WriteResultKind.WRITTEN
     assert paid == ["k1", "k2", "k3"]
 
 
@@ -170,7 +173,7 @@ async def test_a_policy_that_is_loaded_while_a_check_runs_is_in_force_for_that_w
     old, new = door(tmp_path, ledger, "old"), door(tmp_path, ledger, "new", version=2)
 
     async def another() -> None:
-        assert (await attempt(new, "k2")).kind is AnswerKind.WRITTEN
+        assert (await attempt(new, "k2")).kind is WriteResultKind.WRITTEN
 
     world["meanwhile"] = another
     with pytest.raises(StalePolicy):
@@ -183,8 +186,8 @@ async def test_of_two_files_of_one_version_the_last_that_was_loaded_is_in_force(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     one, other = door(tmp_path, ledger, "one"), door(tmp_path, ledger, "two", autonomy="supervised")
-    assert (await attempt(one, "k1")).kind is AnswerKind.WRITTEN
-    assert (await attempt(other, "k2")).kind is AnswerKind.HELD
+    assert (await attempt(one, "k1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(other, "k2")).kind is WriteResultKind.HELD
     with pytest.raises(StalePolicy):
         await attempt(one, "k3")
 
@@ -211,7 +214,7 @@ async def test_every_verdict_says_under_which_policy_and_level_it_fell(
 
 async def test_a_case_that_was_in_pilot_stays_in_it(tmp_path: Path, ledger: Ledger) -> None:
     answer = await attempt(door(tmp_path, ledger), pilot=True)
-    assert (answer.kind, paid) == (AnswerKind.PILOT, [])
+    assert (answer.kind, paid) == (WriteResultKind.PILOT, [])
     assert [row.pilot for row in await ledger.verdicts("payers")] == [True]
 
 
@@ -241,7 +244,7 @@ async def test_a_new_write_that_passes_is_confirmed_by_its_intent_and_looked_up_
 ) -> None:
     payers = door(tmp_path, ledger)
     for key in ("k1", "k2"):
-        assert (await attempt(payers, key)).kind is AnswerKind.WRITTEN
+        assert (await attempt(payers, key)).kind is WriteResultKind.WRITTEN
     assert looks == [None]
 
 
@@ -250,7 +253,7 @@ async def test_what_does_not_pass_is_looked_up_and_not_judged_twice(
 ) -> None:
     payers = door(tmp_path, ledger)
     world["says"] = "there is no such account"
-    assert (await attempt(payers)).kind is AnswerKind.REFUSED
+    assert (await attempt(payers)).kind is WriteResultKind.REFUSED
     assert (looks, world["checked"]) == ([None, "k1"], 1)
 
 
@@ -258,13 +261,13 @@ async def test_a_stop_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k1")).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers, "k1")).kind is WriteResultKind.WRITTEN
     await ledger.order(stop())
-    assert (await attempt(payers, "k2")).kind is AnswerKind.STOPPED
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.STOPPED
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k2")).kind is AnswerKind.STOPPED
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.STOPPED
     await ledger.end_order("stop-no-1", "ops@example.com", datetime.now(UTC))
-    assert (await attempt(payers, "k2")).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.WRITTEN
     assert paid == ["k1", "k2"]
 
 
@@ -272,30 +275,30 @@ async def test_a_level_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k1")).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers, "k1")).kind is WriteResultKind.WRITTEN
     lower = OrderRow(
         "level-no-1", "level", "payers", "ops@example.com", datetime.now(UTC),
         level=Level.SUPERVISED,
     )  # fmt: skip
     await ledger.order(lower)
-    assert (await attempt(payers, "k2")).kind is AnswerKind.HELD
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.HELD
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k2")).kind is AnswerKind.HELD
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.HELD
     await ledger.end_order("level-no-1", "ops@example.com", datetime.now(UTC))
-    assert (await attempt(payers, "k2")).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers, "k2")).kind is WriteResultKind.WRITTEN
 
 
 async def test_what_had_begun_is_finished_under_its_old_verdict_by_a_first_try_too(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers)).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
     world["says"] = "it is paid already"
     again = await attempt(payers)
-    assert (again.kind, paid) == (AnswerKind.WRITTEN, ["k1"])
+    assert (again.kind, paid) == (WriteResultKind.WRITTEN, ["k1"])
     world.clear()
     again = await attempt(payers)
-    assert (again.kind, paid) == (AnswerKind.WRITTEN, ["k1"])
+    assert (again.kind, paid) == (WriteResultKind.WRITTEN, ["k1"])
     assert [row.key for row in await ledger.verdicts("payers")] == ["k1"]
 
 
@@ -314,7 +317,7 @@ async def test_what_was_in_force_before_a_policy_was_loaded_holds_none_of_its_wr
         patch.setattr(Ledger, "situation", late)
         with pytest.raises(StalePolicy):
             await payers.guards.lately(payers.policy.current(), "payers:1")
-    assert (await attempt(payers)).kind is AnswerKind.WRITTEN
+    assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
 
 
 async def _situation_of_another_policy(ledger: Ledger) -> Situation:

@@ -10,7 +10,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
-from handrail.guardrails.recorder import BUDGET_POLL, Books
+from handrail.guardrails.recorder import BUDGET_POLL, Recorder
 from handrail.ledger import Ledger, SpendRow
 from handrail.policy import load, parse
 from workers.fleet import fleet
@@ -29,7 +29,7 @@ async def test_inside_a_workflow_task_it_is_tried_again_at_once(
     running = ActivityEnvironment()
     running.info = dataclasses.replace(running.info, is_local=local)
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
-        books = Books("shipments", ledger)
+        books = Recorder("shipments", ledger)
         await running.run(books.require_budget, POLICY, "choose_flight")
         spent = SpendRow(
             id="1",

@@ -15,7 +15,7 @@ import sqlalchemy as sa
 
 from handrail import Ledger
 from handrail.actions import Action, Basis, Finding, Kind
-from handrail.guardrails.anomaly.watch import Watch
+from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.ledger import VerdictRow
 from handrail.ledger.tables import effects, incidents, reviews
 from handrail.policy import AgentShape, Facts, Policy, parse
@@ -128,7 +128,7 @@ def facts(
 async def flags(
     ledger: Ledger, given: Facts, now: datetime = NOW, under: Policy = POLICY
 ) -> list[Finding]:
-    return await Watch("a", ledger).findings(under, given, now)
+    return await AnomalyDetector("a", ledger).findings(under, given, now)
 
 
 def names(findings: Sequence[Finding]) -> list[str]:
@@ -169,7 +169,7 @@ async def test_a_burst_is_held_at_once_although_the_ledger_was_read_before_it(
     ledger: Opened,
 ) -> None:
     await ledger.put(effects, past())
-    watch = Watch("a", ledger)
+    watch = AnomalyDetector("a", ledger)
     found = [
         names(await watch.findings(POLICY, facts(case=f"a:{number}"), NOW)) for number in range(60)
     ]
@@ -270,7 +270,7 @@ async def test_what_is_found_wrong_later_is_forgotten_by_a_watch_that_knew_it(
 ) -> None:
     rows = past(60)
     await ledger.put(effects, [*rows[:40], *(r | LARGE for r in rows[40:])])
-    watch = Watch("a", ledger, fresh=timedelta(0))
+    watch = AnomalyDetector("a", ledger, fresh=timedelta(0))
     assert await watch.findings(policy("[amount]"), facts(amount=5_000), NOW) == []
     taken = effects.c.key.in_([each["key"] for each in rows[40:]])
     await ledger.change(sa.update(effects).where(taken).values(state="taken_back"))
@@ -345,7 +345,7 @@ async def test_odd_rows_of_the_past_are_passed_over(ledger: Opened, action: str)
 
 async def test_no_more_than_the_latest_2000_writes_are_kept_in_memory(ledger: Opened) -> None:
     await ledger.put(effects, past(2_500))
-    watch = Watch("a", ledger)
+    watch = AnomalyDetector("a", ledger)
     pattern = await watch.normal(POLICY, "pay", NOW)
     assert pattern is not None
     assert pattern.learned == 2_000
@@ -355,7 +355,7 @@ async def test_no_more_than_the_latest_2000_writes_are_kept_in_memory(ledger: Op
 async def test_a_look_between_two_readings_costs_microseconds(ledger: Opened) -> None:
     """Judged as a ratio: reading the history again costs a hundred times as much at least."""
     await ledger.put(effects, past(2_000))
-    watch = Watch("a", ledger)
+    watch = AnomalyDetector("a", ledger)
     begin = time.perf_counter()
     await watch.findings(POLICY, facts(), NOW)
     first = time.perf_counter() - begin
@@ -367,7 +367,7 @@ async def test_a_look_between_two_readings_costs_microseconds(ledger: Opened) ->
 
 async def test_the_figures_say_what_is_normal_and_what_would_be_flagged(ledger: Opened) -> None:
     await ledger.put(effects, past())
-    pattern = await Watch("a", ledger).normal(POLICY, "pay", NOW)
+    pattern = await AnomalyDetector("a", ledger).normal(POLICY, "pay", NOW)
     assert pattern is not None
     figures = {each.what: each for each in pattern.figures()}
     assert (figures["amount"].of, pattern.since) == (400, hours(400)[0])

@@ -7,7 +7,7 @@ from typing import Any
 
 from handrail.inbox.channels.wire import Due, Look, Telling, What
 from handrail.oversight.gate import GateKind
-from handrail.oversight.notifications import Call
+from handrail.oversight.notifications import NotificationRequest
 from handrail.oversight.views import GateView, StageView
 
 OPENED = datetime(2026, 1, 30, 9, tzinfo=UTC)
@@ -54,7 +54,7 @@ def look(seen: GateView | None = None, **more: Any) -> Look:
 
 def telling(seen: GateView | None = None, **more: Any) -> Telling:
     given: dict[str, Any] = {
-        "call": Call(case="orders:1", gate="0123456789abcdef"),
+        "call": NotificationRequest(case="orders:1", gate="0123456789abcdef"),
         "due": Due(what=What.ASKED, person=ANA, role="lead"),
         "view": seen or view(),
         "channel": "mail",

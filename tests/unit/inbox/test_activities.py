@@ -14,7 +14,7 @@ from handrail.inbox.channels.activities import Post
 from handrail.inbox.channels.directory import PeopleFile
 from handrail.inbox.channels.mail import Mailer, Server
 from handrail.inbox.web.links import Links
-from handrail.oversight.notifications import Call
+from handrail.oversight.notifications import NotificationRequest
 from tests.unit.inbox.messages_views import telling, view
 
 ACTION = {"order": "1", "amount": "300"}
@@ -42,7 +42,9 @@ async def test_only_what_the_gate_asks_is_sent(
     tmp_path: Path, changed: dict[str, Any], call: dict[str, Any], kind: str
 ) -> None:
     shown = view(**{"digest": digest_of("pay", ACTION), **changed})
-    to = Call.model_validate({"case": "orders:1", "gate": "0123456789abcdef", **call})
+    to = NotificationRequest.model_validate(
+        {"case": "orders:1", "gate": "0123456789abcdef", **call}
+    )
     with pytest.raises(ApplicationError) as failed:
         await ActivityEnvironment().run(post(tmp_path).tell, telling(shown, call=to))
     assert failed.value.type == kind

@@ -11,8 +11,8 @@ import pytest
 
 from handrail import Ledger, Receipt
 from handrail.actions import Ruling, undo_key
-from handrail.evidence.estimates import Share
-from handrail.evidence.track_record import OVERDUE, Figures, figures
+from handrail.evidence.estimates import ErrorShare
+from handrail.evidence.track_record import OVERDUE, TrackRecord, figures
 from handrail.ledger import Answered, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
 from handrail.oversight.keys import SigningKey
 from handrail.oversight.reviews import answered, falls, opinion
@@ -243,7 +243,7 @@ async def test_the_figures_count_what_ran_alone_and_what_was_said_of_it(ledger: 
     await ledger.record_rulings([_ruling(n, *each) for n, each in enumerate(planted)])
     found = await figures(ledger, "a", "pay", keys={ANA.kid: ANA.public()}, now=datetime.now(UTC))
     assert found.until is not None
-    assert replace(found, wrong=None, faulty=None, until=None) == Figures(
+    assert replace(found, wrong=None, faulty=None, until=None) == TrackRecord(
         agent="a",
         step="pay",
         written=8,
@@ -268,8 +268,8 @@ async def test_the_figures_count_what_ran_alone_and_what_was_said_of_it(ledger: 
         caught=1,
         missed=1,
     )
-    assert found.wrong == Share(0.25, 0.0, 1.0)
-    assert found.faulty == Share(0.5, 0.0, 1.0)
+    assert found.wrong == ErrorShare(0.25, 0.0, 1.0)
+    assert found.faulty == ErrorShare(0.5, 0.0, 1.0)
     whole = await figures(ledger, "a")
     assert (whole.step, whole.written, whole.covered) == (None, 9, 7)
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from handrail.actions import Action, Ask, Ruled, Ruling, Stage, digest_of
+from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, digest_of
 from handrail.oversight.gate import (
     Closing,
     Gate,
@@ -42,8 +42,10 @@ ACTION = Pay().model_dump(mode="json")
 DIGEST = digest_of("pay", ACTION)
 
 
-def stage(role: str, *people: str, quorum: int = 1, after: timedelta = HOUR, **more: Any) -> Stage:
-    return Stage(role=role, people=people, quorum=quorum, after=after, **more)
+def stage(
+    role: str, *people: str, quorum: int = 1, after: timedelta = HOUR, **more: Any
+) -> RoleStage:
+    return RoleStage(role=role, people=people, quorum=quorum, after=after, **more)
 
 
 def question(*asks: Ask, kind: GateKind = GateKind.WRITE, **more: Any) -> Question:
@@ -62,7 +64,7 @@ def ruling(by: str, **changes: Any) -> Ruling:
 
 def told(
     gate: Gate, verb: str, by: str, at: timedelta = timedelta(0), /, **changes: Any
-) -> tuple[Gate, Ruled]:
+) -> tuple[Gate, RulingRecord]:
     return judge(gate, verb, ruling(by, **changes), START + at, Pay)
 
 
@@ -78,7 +80,7 @@ UP = Ask(stages=(stage("lead", "ana@x.org"), stage("boss", "cy@x.org", after=2 *
 class Chain:
     """One chain of stages, and who agreed to what it asks."""
 
-    stages: Sequence[Stage]
+    stages: Sequence[RoleStage]
     settled: int | None = None
     """The stages that were reached when it got its quorum."""
 
@@ -151,10 +153,10 @@ class Model:
 
 
 @st.composite
-def some_stage(draw: st.DrawFn) -> Stage:
+def some_stage(draw: st.DrawFn) -> RoleStage:
     people = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4, unique=True))
     remind = draw(st.none() | st.integers(1, 100))
-    return Stage(
+    return RoleStage(
         role="-".join(sorted(people))[:40],
         people=tuple(people),
         quorum=min(draw(st.integers(1, 3)), len(people)),
@@ -186,7 +188,7 @@ class Gates(RuleBasedStateMachine):
         if looked:
             self.gate, _ = pass_time(self.gate, START + self.passed)
 
-    def _rule(self, verb: str, by: str, **changes: Any) -> Ruled:
+    def _rule(self, verb: str, by: str, **changes: Any) -> RulingRecord:
         self.gate, record = told(self.gate, verb, by, self.passed, **changes)
         if self.model.end is None and self.model.over(self.passed):
             self.model.end = "expired"

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from handrail.actions import Action, Ask, Ruled, Ruling, Stage, Terms, digest_of
+from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, Terms, digest_of
 from handrail.oversight.gate import Gate, GateKind, Question, next_moment, open_gate, pass_time
 from handrail.oversight.rulings import answered_by_agent
 from handrail.oversight.rulings import rule as judge
@@ -58,10 +58,10 @@ OPEN: tuple[tuple[tuple[int, int], ...], ...] = ((), _hours(9, 17), _hours(8, 12
 
 
 @st.composite
-def stages(draw: st.DrawFn) -> Stage:
+def stages(draw: st.DrawFn) -> RoleStage:
     people = draw(st.lists(st.sampled_from(PEOPLE), min_size=1, max_size=4, unique=True))
     remind = draw(st.none() | st.integers(1, 200))
-    return Stage(
+    return RoleStage(
         role=f"{'-'.join(p[0] for p in people)}{draw(st.integers(0, 3))}",
         people=tuple(people),
         quorum=draw(st.integers(1, len(people))),
@@ -137,7 +137,7 @@ class People(RuleBasedStateMachine):
             self.gate, passed = pass_time(self.gate, self.now)
             assert passed, "the gate asked to be woken, and nothing happened"
 
-    def _send(self, verb: str, by: str, **more: Any) -> Ruled:
+    def _send(self, verb: str, by: str, **more: Any) -> RulingRecord:
         said = {"gate": "g1", "digest": DIGEST, "by": by} | more
         before = self.gate
         self.gate, record = judge(before, verb, Ruling.model_validate(said), self.now, Pay)
@@ -248,7 +248,7 @@ def _enough(gate: Gate, voices: list[Voice]) -> bool:
     return any(_filled(gate, choice, voices) for choice in product(*ways))
 
 
-def _filled(gate: Gate, choice: tuple[tuple[Stage, int], ...], voices: list[Voice]) -> bool:
+def _filled(gate: Gate, choice: tuple[tuple[RoleStage, int], ...], voices: list[Voice]) -> bool:
     options: list[list[frozenset[str]]] = []
     for leg, (stage, number) in zip(gate.legs, choice, strict=True):
         seats = _seats(leg.reached[number:], leg.starts[number:], voices)
@@ -267,7 +267,7 @@ def _filled(gate: Gate, choice: tuple[tuple[Stage, int], ...], voices: list[Voic
 
 
 def _seats(
-    reached: tuple[Stage, ...], starts: tuple[datetime, ...], voices: list[Voice]
+    reached: tuple[RoleStage, ...], starts: tuple[datetime, ...], voices: list[Voice]
 ) -> list[tuple[str, str]]:
     """Who counts for a stage, in whose seat: as one of it, or of one above, said in its time."""
     found = {

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from handrail.actions import Action
 from handrail.oversight import mandates
 from handrail.oversight.mandates import (
-    Given,
     Mandate,
     NoMandate,
+    VerifiedMandate,
     allowed,
     covers,
     delegations,
@@ -175,22 +175,22 @@ def test_it_is_for_its_own_step_agent_and_time_and_never_for_good() -> None:
 
 
 def test_those_that_allow_it_come_the_first_to_end_first_and_no_delegation_is_among_them() -> None:
-    later = Given(approval(id="b" * 32, ends=NOW + 9 * HOUR), "k")
-    first = Given(approval(), "k")
-    small = Given(approval(id="c" * 32, up_to={"extra_cost": "49.99"}), "k")
-    said = [later, small, Given(delegation(), "k"), first]
+    later = VerifiedMandate(approval(id="b" * 32, ends=NOW + 9 * HOUR), "k")
+    first = VerifiedMandate(approval(), "k")
+    small = VerifiedMandate(approval(id="c" * 32, up_to={"extra_cost": "49.99"}), "k")
+    said = [later, small, VerifiedMandate(delegation(), "k"), first]
     assert standing(said, "rebook", Rebook(), "shipments", True, NOW) == [first, later]
     assert standing(said, "rebook", Rebook(), "shipments", False, NOW) == []
 
 
 def test_who_answers_in_whose_place() -> None:
     said = [
-        Given(delegation(), "k"),
-        Given(delegation(id="e" * 32), "k"),  # the same again
-        Given(delegation(id="f" * 32, to="Cy@example.com"), "k"),
-        Given(delegation(id="g" * 32, to="dan@example.com", agent="refunds"), "k"),
-        Given(delegation(id="h" * 32, to="eve@example.com", begins=NOW + HOUR), "k"),
-        Given(approval(), "k"),
+        VerifiedMandate(delegation(), "k"),
+        VerifiedMandate(delegation(id="e" * 32), "k"),  # the same again
+        VerifiedMandate(delegation(id="f" * 32, to="Cy@example.com"), "k"),
+        VerifiedMandate(delegation(id="g" * 32, to="dan@example.com", agent="refunds"), "k"),
+        VerifiedMandate(delegation(id="h" * 32, to="eve@example.com", begins=NOW + HOUR), "k"),
+        VerifiedMandate(approval(), "k"),
     ]
     assert delegations(said, "shipments", NOW) == {
         "ana@example.com": ("bo@example.com", "cy@example.com")
@@ -241,7 +241,9 @@ def test_a_delegation_is_to_one_other_person_for_a_time(more: dict[str, Any], wh
 def test_a_statement_counts_for_who_signed_it_under_its_own_id_only() -> None:
     mandate = approval()
     payload = mandate.model_dump(mode="json")
-    assert mandates.given(mandate.id, payload, "ANA@example.com", "k") == Given(mandate, "k")
+    assert mandates.given(mandate.id, payload, "ANA@example.com", "k") == VerifiedMandate(
+        mandate, "k"
+    )
     with pytest.raises(NoMandate, match="signed for bo@"):
         mandates.given(mandate.id, payload, "bo@example.com", "k")
     with pytest.raises(NoMandate, match="was signed as a"):

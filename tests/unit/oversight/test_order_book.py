@@ -15,13 +15,13 @@ from handrail.oversight.order_book import (
     IGNORED_KEPT,
     KEPT,
     SECOND_WITHIN,
-    Book,
+    AutonomyView,
     Change,
-    Entered,
-    Picture,
-    Stand,
-    Standing,
+    OrderBook,
+    OrderResult,
+    OrderState,
     StepView,
+    StopInForce,
     change_of,
     second_of,
     what,
@@ -33,8 +33,8 @@ from handrail.runtime.steward.page import LARGEST, page
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BO = "ana@example.com", "bo@example.com"
 RAISE = set_level(Target("shipments", step="rebook"), Level.FULL, 2_500, ANA, NOW, "it went well")
-WAITS = Entered(stand=Stand.WAITING, why="it takes a second person", people=(ANA,))
-IN_FORCE = Entered(stand=Stand.IN_FORCE, proven=True, people=(ANA, BO))
+WAITS = OrderResult(stand=OrderState.WAITING, why="it takes a second person", people=(ANA,))
+IN_FORCE = OrderResult(stand=OrderState.IN_FORCE, proven=True, people=(ANA, BO))
 
 
 def payload(value: Any) -> list[Payload]:
@@ -50,12 +50,12 @@ def change(order: Order = RAISE) -> Change:
     return Change(order=order, statements=("a.b.c",), since=NOW)
 
 
-def waiting() -> Book:
-    return Book(agent="shipments").heard(change()).entered(RAISE.id, WAITS, NOW)
+def waiting() -> OrderBook:
+    return OrderBook(agent="shipments").heard(change()).entered(RAISE.id, WAITS, NOW)
 
 
-def standing(order_id: str = "a" * 32, of: str = "shipments", **more: Any) -> Standing:
-    return Standing(id=order_id, what=of, by=ANA, at=NOW, **more)
+def standing(order_id: str = "a" * 32, of: str = "shipments", **more: Any) -> StopInForce:
+    return StopInForce(id=order_id, what=of, by=ANA, at=NOW, **more)
 
 
 # What is heard
@@ -155,7 +155,7 @@ def test_an_order_waits_for_its_second_person_and_is_in_force() -> None:
     assert book.until() == NOW + SECOND_WITHIN
     later = NOW + timedelta(hours=1)
     book = book.entered(RAISE.id, IN_FORCE, later)
-    assert (book.changes[0].stand, book.changes[0].since) == (Stand.IN_FORCE, later)
+    assert (book.changes[0].stand, book.changes[0].since) == (OrderState.IN_FORCE, later)
     assert (book.changes[0].people, book.until()) == ((ANA, BO), None)
 
 
@@ -166,12 +166,12 @@ def test_a_second_word_that_does_not_count_gives_no_more_time() -> None:
 
 def test_an_order_that_nobody_seconds_expires() -> None:
     assert waiting().expired(NOW + SECOND_WITHIN - timedelta(seconds=1)) == waiting()
-    assert waiting().expired(NOW + SECOND_WITHIN).changes[0].stand is Stand.EXPIRED
+    assert waiting().expired(NOW + SECOND_WITHIN).changes[0].stand is OrderState.EXPIRED
 
 
-@pytest.mark.parametrize("end", [Stand.REFUSED, Stand.EXPIRED, Stand.DONE])
-def test_what_is_over_stays_over(end: Stand) -> None:
-    book = waiting().entered(RAISE.id, Entered(stand=end), NOW)
+@pytest.mark.parametrize("end", [OrderState.REFUSED, OrderState.EXPIRED, OrderState.DONE])
+def test_what_is_over_stays_over(end: OrderState) -> None:
+    book = waiting().entered(RAISE.id, OrderResult(stand=end), NOW)
     with pytest.raises(HandrailError, match="no move"):
         book.entered(RAISE.id, IN_FORCE, NOW)
 
@@ -194,19 +194,19 @@ def test_what_waits_is_never_forgotten_and_the_rest_only_when_there_is_much() ->
 
 def test_a_stop_that_is_no_more_was_lifted_wherever_that_was_done() -> None:
     order = stop(Target("shipments"), ANA, NOW)
-    book = Book(agent="shipments").heard(change(order)).entered(order.id, IN_FORCE, NOW)
-    book, freed = book.seen(Picture(at=NOW, stops=(standing(order.id),)))
+    book = OrderBook(agent="shipments").heard(change(order)).entered(order.id, IN_FORCE, NOW)
+    book, freed = book.seen(AutonomyView(at=NOW, stops=(standing(order.id),)))
     assert not freed
-    book, freed = book.seen(Picture(at=NOW))
+    book, freed = book.seen(AutonomyView(at=NOW))
     assert freed
-    assert book.changes[0].stand is Stand.DONE
+    assert book.changes[0].stand is OrderState.DONE
 
 
 def test_a_write_whose_level_is_stop_may_go_on_when_it_is_another() -> None:
-    def seen(level: Level) -> Picture:
-        return Picture(at=NOW, steps=(StepView(step="rebook", level=level, rollout=10_000),))
+    def seen(level: Level) -> AutonomyView:
+        return AutonomyView(at=NOW, steps=(StepView(step="rebook", level=level, rollout=10_000),))
 
-    book = Book(agent="shipments").seen(seen(Level.STOP))[0]
+    book = OrderBook(agent="shipments").seen(seen(Level.STOP))[0]
     assert book.seen(seen(Level.SUPERVISED))[1]
     assert not book.seen(seen(Level.STOP))[1]
 
@@ -223,8 +223,8 @@ def test_a_write_whose_level_is_stop_may_go_on_when_it_is_another() -> None:
         ((standing(of="shipments/rebook"),), "shipments is stopped in part"),
     ],
 )
-def test_the_first_line_says_whether_it_runs(stops: tuple[Standing, ...], said: str) -> None:
-    book = Book(agent="shipments", picture=Picture(at=NOW, stops=stops))
+def test_the_first_line_says_whether_it_runs(stops: tuple[StopInForce, ...], said: str) -> None:
+    book = OrderBook(agent="shipments", picture=AutonomyView(at=NOW, stops=stops))
     assert page(book).splitlines()[0] == f"### {said}"
 
 
@@ -233,7 +233,7 @@ def test_the_page_says_what_is_in_force_what_waits_and_what_changed() -> None:
         step="rebook", level=Level.FULL, rollout=2_500, label="set by ana@example.com",
         filed="supervised",
     )  # fmt: skip
-    picture = Picture(at=NOW, policy="shipments v3", people=(ANA, BO), steps=(step,))
+    picture = AutonomyView(at=NOW, policy="shipments v3", people=(ANA, BO), steps=(step,))
     text = page(waiting().seen(picture)[0].noted("level: not JSON", NOW))
     assert "- rebook: **full 25%**, set by ana@example.com (the file says supervised)" in text
     assert f"handrail autonomy --second {RAISE.id} --by" in text
@@ -247,7 +247,7 @@ def test_the_page_says_what_is_in_force_what_waits_and_what_changed() -> None:
 def test_what_people_write_is_shown_and_never_taken_for_markup_or_too_long() -> None:
     evil = "# no\n[a](http://x) | `b` <i>" + "\u202e" + "x" * 5_000
     stops = tuple(standing(f"{n:032}", why=evil[:900]) for n in range(200))
-    text = page(Book(agent="shipments", picture=Picture(at=NOW, stops=stops)))
+    text = page(OrderBook(agent="shipments", picture=AutonomyView(at=NOW, stops=stops)))
     assert len(text.encode()) < LARGEST + 100
     assert "\n# no" not in text
     assert "[a](" not in text

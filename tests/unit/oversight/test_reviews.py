@@ -14,9 +14,9 @@ from handrail import Action
 from handrail.ledger import AnswerRow, ReviewRow, Written
 from handrail.oversight.keys import SigningKey
 from handrail.oversight.reviews import (
-    Answer,
     NotReviewed,
     Opinion,
+    ReviewAnswer,
     answered,
     draw,
     due,
@@ -229,7 +229,7 @@ def test_an_answer_proves_itself() -> None:
     assert said == Opinion(
         key="a:1/pay/1",
         digest="d" * 64,
-        answer=Answer.WRONG,
+        answer=ReviewAnswer.WRONG,
         by="ana@example.com",
         at=NOW,
         why="too much",

@@ -23,7 +23,7 @@ from handrail.oversight.signatures import (
     LASTS_MOST,
     SKEW,
     NotProven,
-    Proved,
+    VerifiedRuling,
     sign,
     sign_mandate,
     verify,
@@ -54,7 +54,7 @@ def proved(
     case: str = CASE,
     now: datetime = NOW,
     keys: dict[str, TrustedKey] = KEYS,
-) -> Proved:
+) -> VerifiedRuling:
     return verify(ruling, verb, case, keys, now)
 
 

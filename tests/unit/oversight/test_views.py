@@ -18,13 +18,13 @@ from handrail.actions import (
     Basis,
     Finding,
     Kind,
-    Moved,
     Receipt,
-    Stage,
+    RoleStage,
     Terms,
+    Transition,
     digest_of,
 )
-from handrail.agent.case import Case, Model
+from handrail.agent.case import AnswerModel, Case
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.views import (
     LARGEST_PAGE,
@@ -137,16 +137,18 @@ def asked(
         action=action,
         digest=digest_of("pay", action),
         why=text,
-        asks=(Ask(stages=(Stage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),)),),
+        asks=(
+            Ask(stages=(RoleStage(role="lead", people=("ana@x.org",), after=timedelta(hours=1)),)),
+        ),
         findings=(Finding(check="rule", kind=Kind.HOLD, why=text),),
         basis=Basis(rationale=text, confidence=0.5, evidence=evidence),
         requester=text,
         terms=Terms(proof=proof, inbox="https://inbox.example"),
     )
-    case.ask("g1", question, Model(Pay), "pay:1/pay/1", NOW)
+    case.ask("g1", question, AnswerModel(Pay), "pay:1/pay/1", NOW)
     case.receipts.append(Receipt(key=f"orders:{text}/pay/1", step="pay", digest="d", at=NOW))
     case.note(text, NOW)
-    case.moves.append(Moved(state=State.WAITING, at=NOW, why=text))
+    case.moves.append(Transition(state=State.WAITING, at=NOW, why=text))
     return case
 
 

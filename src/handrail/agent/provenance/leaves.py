@@ -25,11 +25,11 @@ _IDS: Final = ("id", "key")
 _HUMP = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
-class Odd(Exception):
+class NotComparable(Exception):
     """Not a single value of a known type."""
 
 
-class Never:
+class EqualToNothing:
     """What is equal to nothing: no number, a secret, text from outside."""
 
 
@@ -49,7 +49,7 @@ def exact(value: Any) -> Hashable:
             return type(value), value
         case int() | float() | Decimal():
             number = Decimal(repr(value)) if isinstance(value, float) else Decimal(value)
-            return (Decimal, number) if number.is_finite() else Never()
+            return (Decimal, number) if number.is_finite() else EqualToNothing()
         case str() | UUID() | PurePath():
             return str, str(value)
         case datetime():
@@ -58,20 +58,20 @@ def exact(value: Any) -> Hashable:
         case date() | time() | timedelta() | bytes():
             return type(value), value
         case _:
-            raise Odd(type(value).__name__)
+            raise NotComparable(type(value).__name__)
 
 
 @dataclass(frozen=True, eq=False)
-class Owner:
+class OwnerModel:
     """A model or mapping among the arguments. `names`: what a field that names it is called."""
 
     kind: type | str
     names: frozenset[str]
-    parent: Owner | None
+    parent: OwnerModel | None
 
-    def line(self) -> Iterator[Owner]:
+    def line(self) -> Iterator[OwnerModel]:
         """It, and all that it is within."""
-        owner: Owner | None = self
+        owner: OwnerModel | None = self
         while owner is not None:
             yield owner
             owner = owner.parent
@@ -82,11 +82,11 @@ class Source:
     """A trusted value: of which field, and of what."""
 
     name: str
-    owner: Owner | None
+    owner: OwnerModel | None
 
 
 @dataclass(frozen=True)
-class Wanted:
+class DecisionValue:
     """A value of the decision.
 
     `free`: it needs no source. `scope`: the models it is within, each by a number. `source`:
@@ -102,14 +102,14 @@ class Wanted:
 
 
 @dataclass
-class Given:
+class TrustedValues:
     """All trusted values of some arguments."""
 
     _at: dict[tuple[str, Hashable], list[Source]] = field(
         default_factory=dict[tuple[str, Hashable], list[Source]]
     )
 
-    def add(self, name: str, value: Hashable, owner: Owner | None) -> None:
+    def add(self, name: str, value: Hashable, owner: OwnerModel | None) -> None:
         """Note a trusted value."""
         self._at.setdefault((name, value), []).append(Source(name, owner))
 
@@ -119,7 +119,7 @@ class Given:
         values = (value for _, value in self._at)
         return (v[1] for v in values if isinstance(v, tuple) and v and isinstance(v[1], str))
 
-    def of(self, leaf: Wanted) -> list[Source]:
+    def of(self, leaf: DecisionValue) -> list[Source]:
         """The trusted values that a value of the decision may be."""
         if leaf.source is not None:
             found = self._at.get((leaf.source.field, leaf.value), [])
@@ -132,23 +132,23 @@ class Given:
         return found
 
 
-def _is_a(owner: Owner | None, model: type) -> bool:
+def _is_a(owner: OwnerModel | None, model: type) -> bool:
     return owner is not None and isinstance(owner.kind, type) and issubclass(owner.kind, model)
 
 
-def given(args: Iterable[tuple[str, Any]]) -> Given:
+def given(args: Iterable[tuple[str, Any]]) -> TrustedValues:
     """The trusted values of arguments, each with its parameter's name.
 
     Raises:
         Exception: whatever a value raises that cannot be looked at.
     """
-    found = Given()
+    found = TrustedValues()
     for name, value in args:
         _gather(found, name, value, None)
     return found
 
 
-def _gather(found: Given, name: str, value: Any, owner: Owner | None) -> None:
+def _gather(found: TrustedValues, name: str, value: Any, owner: OwnerModel | None) -> None:
     if isinstance(value, (Untrusted, Decision, Action)):
         return  # another's word
     if isinstance(value, RootModel):
@@ -166,23 +166,25 @@ def _gather(found: Given, name: str, value: Any, owner: Owner | None) -> None:
         _gather_single(found, name, value, owner)
 
 
-def _owner(name: str, value: Any, parent: Owner | None) -> Owner:
+def _owner(name: str, value: Any, parent: OwnerModel | None) -> OwnerModel:
     kind: type = value.__class__
-    return Owner(kind, _names(kind) | {name}, parent)
+    return OwnerModel(kind, _names(kind) | {name}, parent)
 
 
-def _gather_model(found: Given, owner: Owner, parts: Mapping[str, Any]) -> None:
+def _gather_model(found: TrustedValues, owner: OwnerModel, parts: Mapping[str, Any]) -> None:
     for name, part in parts.items():
         if name != FIELD:
             _gather(found, name, part, owner)
 
 
-def _gather_mapping(found: Given, name: str, value: Mapping[Any, Any], owner: Owner | None) -> None:
+def _gather_mapping(
+    found: TrustedValues, name: str, value: Mapping[Any, Any], owner: OwnerModel | None
+) -> None:
     if FIELD in value:
         return
     if not value:
         found.add(name, (), owner)
-    within = Owner(name, frozenset({name}), owner)
+    within = OwnerModel(name, frozenset({name}), owner)
     for key, part in value.items():
         found.add(name, exact(key), within)
         _gather(found, str(key), part, within)
@@ -190,10 +192,10 @@ def _gather_mapping(found: Given, name: str, value: Mapping[Any, Any], owner: Ow
             _gather(found, entry(name, key), part, within)
 
 
-def _gather_single(found: Given, name: str, value: Any, owner: Owner | None) -> None:
+def _gather_single(found: TrustedValues, name: str, value: Any, owner: OwnerModel | None) -> None:
     try:
         found.add(name, exact(value), owner)
-    except Odd:
+    except NotComparable:
         # As it came over the wire. What has no such form raises.
         _gather(found, name, to_jsonable_python(value), owner)
 

@@ -32,7 +32,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from handrail.actions import Basis, Decision, Finding, Kind
-from handrail.agent.provenance.leaves import Given, Owner, Source, Wanted, given
+from handrail.agent.provenance.leaves import DecisionValue, OwnerModel, Source, TrustedValues, given
 from handrail.agent.provenance.marks import marks
 from handrail.agent.provenance.wanted import wanted
 from handrail.agent.steps import Decide
@@ -128,8 +128,8 @@ def _words(found: Sequence[str], shown: str) -> str:
     return f"{shown} {verb} from no trusted read, and the decision had read text from outside"
 
 
-def _lacking(sources: Given, decision: Decision[Any, Any]) -> tuple[str, ...]:
-    found = list[Wanted]()
+def _lacking(sources: TrustedValues, decision: Decision[Any, Any]) -> tuple[str, ...]:
+    found = list[DecisionValue]()
     if decision.action is not None:
         found += wanted("action", decision.action, ())
     # What is said of the action must be said of its objects: its own are around the evidence.
@@ -146,7 +146,7 @@ class _Matches:
     orders, no other value may be of the second one.
     """
 
-    def __init__(self, found: Mapping[Wanted, Sequence[Source]]) -> None:
+    def __init__(self, found: Mapping[DecisionValue, Sequence[Source]]) -> None:
         self._found = found
         self._fit: dict[tuple[int, ...], _Fit] = {}
         for leaf, sources in found.items():
@@ -155,14 +155,14 @@ class _Matches:
                     fit = self._fit.setdefault(leaf.scope, {}).setdefault(source.owner.kind, {})
                     fit.setdefault(source.name, set()).add(source.owner)
 
-    def sourced(self, leaf: Wanted) -> bool:
+    def sourced(self, leaf: DecisionValue) -> bool:
         """Whether a value needs no source, or has one that fits the others."""
         scopes = [leaf.scope[:length] for length in range(len(leaf.scope), 0, -1)]
         fits = [self._fit[scope] for scope in scopes if scope in self._fit]
         return leaf.free or any(_fits(source, fits) for source in self._found[leaf])
 
 
-_Fit = dict[type | str, dict[str, set[Owner]]]
+_Fit = dict[type | str, dict[str, set[OwnerModel]]]
 """Of each kind of object, by each field that was asked for, those that fit."""
 
 
@@ -171,9 +171,9 @@ def _fits(source: Source, fits: Sequence[_Fit]) -> bool:
     return all(_may_be(owner, fits) for owner in owners)
 
 
-def _may_be(owner: Owner, fits: Sequence[_Fit]) -> bool:
+def _may_be(owner: OwnerModel, fits: Sequence[_Fit]) -> bool:
     """Whether an object fits in all fields; where a model within asks too, it is heeded first."""
-    nearest = dict[str, set[Owner]]()
+    nearest = dict[str, set[OwnerModel]]()
     for fit in fits:
         nearest = fit.get(owner.kind, {}) | nearest
     return all(owner in fitting for fitting in nearest.values())

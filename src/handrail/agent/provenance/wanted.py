@@ -13,20 +13,28 @@ from typing import Annotated, Any, Literal, NewType, TypeVar, Union, cast, get_a
 from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 
-from handrail.agent.provenance.leaves import Never, Odd, Wanted, entry, exact, fields, is_many
+from handrail.agent.provenance.leaves import (
+    DecisionValue,
+    EqualToNothing,
+    NotComparable,
+    entry,
+    exact,
+    fields,
+    is_many,
+)
 from handrail.marks import FreeText, From, Untrusted
 
 
 def wanted(
     path: str, model: BaseModel, scope: tuple[int, ...], *, choices: bool = True
-) -> list[Wanted]:
+) -> list[DecisionValue]:
     """The values of a model, named from `path` on.
 
     `choices`: whether what is chosen from a closed set, and text that the agent words
     itself, need no source.
     """
     walk = _Walk(choices=choices)
-    walk.model(_Place(path, "", scope, _Hint()), model)
+    walk.model(_Position(path, "", scope, _Hint()), model)
     return walk.found
 
 
@@ -103,7 +111,7 @@ def _arms(annotation: Any, marks: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Position:
     """Where a value stands."""
 
     path: str
@@ -117,21 +125,21 @@ class _Walk:
     """Collects the values of a model."""
 
     choices: bool
-    found: list[Wanted] = field(default_factory=list[Wanted])
+    found: list[DecisionValue] = field(default_factory=list[DecisionValue])
     numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
-    def model(self, at: _Place, model: Any) -> None:
+    def model(self, at: _Position, model: Any) -> None:
         known = type(model).model_fields if isinstance(model, BaseModel) else {}
         scope = (*at.scope, next(self.numbers))
         for name, value in (fields(model) or {}).items():
             info = known.get(name)
             if self.choices and info is not None and _left_out(info, value):
                 continue
-            self.value(_Place(f"{at.path}.{name}", name, scope, _Hint.of_field(info)), value)
+            self.value(_Position(f"{at.path}.{name}", name, scope, _Hint.of_field(info)), value)
 
-    def value(self, at: _Place, value: Any) -> None:
+    def value(self, at: _Position, value: Any) -> None:
         if isinstance(value, Untrusted):
-            self.leaf(at, value, Never())
+            self.leaf(at, value, EqualToNothing())
         elif isinstance(value, RootModel):
             root = cast("RootModel[Any]", value)
             hint = _Hint.of_field(type(root).model_fields["root"])
@@ -148,7 +156,7 @@ class _Walk:
         else:
             self.leaf(at, value, _exact(value))
 
-    def mapping(self, at: _Place, value: Mapping[Any, Any]) -> None:
+    def mapping(self, at: _Position, value: Mapping[Any, Any]) -> None:
         if not value:
             self.leaf(at, value, ())
         hint = at.hint.element(0)
@@ -158,10 +166,10 @@ class _Walk:
             name = entry(at.name, key) if single else str(key)
             self.value(replace(at, name=name, hint=hint), part)
 
-    def leaf(self, at: _Place, value: Any, exactly: Hashable) -> None:
+    def leaf(self, at: _Position, value: Any, exactly: Hashable) -> None:
         free = self.choices and (at.hint.is_free(value) or at.hint.is_choice(value))
         self.found.append(
-            Wanted(at.path, at.name, exactly, at.scope, free=free, source=at.hint.source)
+            DecisionValue(at.path, at.name, exactly, at.scope, free=free, source=at.hint.source)
         )
 
 
@@ -178,5 +186,5 @@ def _default(info: FieldInfo) -> Any:
 def _exact(value: Any) -> Hashable:
     try:
         return exact(value)
-    except Odd:
-        return Never()
+    except NotComparable:
+        return EqualToNothing()

@@ -63,7 +63,7 @@ class SecretMissing(ConfigurationError):
 
 
 @dataclass
-class Held:
+class StepSecrets:
     """What the running step may have."""
 
     names: frozenset[str]
@@ -112,19 +112,19 @@ class Held:
         return self.values.items()
 
 
-_held: ContextVar[Held | None] = ContextVar("handrail_secrets", default=None)
+_held: ContextVar[StepSecrets | None] = ContextVar("handrail_secrets", default=None)
 _ever: dict[str, str] = {}
 """Each form of what this process has handed out, with its name: for its logs."""
 
 
 @contextlib.contextmanager
-def given(names: Sequence[str]) -> Generator[Held]:
+def given(names: Sequence[str]) -> Generator[StepSecrets]:
     """Give the code within exactly these secrets; mask them in whatever it raises.
 
     Raises:
         BaseException: what the code raises; another one in its place if it held a secret.
     """
-    held = Held(frozenset(names))
+    held = StepSecrets(frozenset(names))
     token = _held.set(held)
     try:
         yield held

@@ -102,7 +102,7 @@ def targets(what: str, values: Iterable[str]) -> Targets:
 
 
 @dataclass(frozen=True)
-class Share:
+class ProportionChart:
     """A share among the last so many, as a p-chart has it. More than `most` are flagged.
 
     `most` is None while it is not known yet.
@@ -138,7 +138,7 @@ class Share:
         return Figure(name, self.of, usual, flags)
 
 
-def share(what: str, past: Sequence[bool], window: int = LAST) -> Share:
+def share(what: str, past: Sequence[bool], window: int = LAST) -> ProportionChart:
     """A share, from the past in its order.
 
     The upper control limit of a p-chart (Shewhart; Montgomery, Introduction to Statistical
@@ -148,12 +148,12 @@ def share(what: str, past: Sequence[bool], window: int = LAST) -> Share:
     """
     of, yes = len(past), sum(past)
     if of < 2 * window:
-        return Share(what, of, yes, window, None)
+        return ProportionChart(what, of, yes, window, None)
     prior = (yes + 0.5, of - yes + 0.5)
     likely = (x for x in range(window + 1) if beta_binomial_tail(x + 1, window, *prior) < UNLIKELY)
     windows = sorted(_moving(past, window))
     beyond = windows[-1 - int(len(windows) * RARE)]
-    return Share(what, of, yes, window, max(next(likely, window), beyond))
+    return ProportionChart(what, of, yes, window, max(next(likely, window), beyond))
 
 
 def _moving(past: Sequence[bool], window: int) -> list[int]:
@@ -170,13 +170,13 @@ def _moving(past: Sequence[bool], window: int) -> list[int]:
 
 
 @dataclass(frozen=True)
-class Run:
+class TailRun:
     """How many of the latest values are in the highest tenth, beyond `mark`; or in the lowest.
 
     So a change is found that is not far out in any single write.
     """
 
-    share: Share
+    share: ProportionChart
     mark: float
     lowest: bool
     latest: int
@@ -187,7 +187,7 @@ class Run:
         return self.share.flag(self.latest + 1) if odd else None
 
 
-def run(what: str, values: Sequence[float], *, lowest: bool = False) -> Run:
+def run(what: str, values: Sequence[float], *, lowest: bool = False) -> TailRun:
     """The runs of a number, from its values in their order: more than `RUN` of them.
 
     A p-chart of the share in the highest tenth; `lowest`: in the lowest. The latest ones, which
@@ -201,4 +201,4 @@ def run(what: str, values: Sequence[float], *, lowest: bool = False) -> Run:
     name = f"writes had {what} {way} {number(mark)}"
     odd = [value < mark if lowest else value > mark for value in before]
     count = sum(value < mark if lowest else value > mark for value in latest)
-    return Run(share(name, odd, RUN), mark, lowest, count)
+    return TailRun(share(name, odd, RUN), mark, lowest, count)

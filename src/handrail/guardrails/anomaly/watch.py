@@ -25,7 +25,16 @@ from handrail.guardrails.anomaly.numbers import (
     confidences,
     pace,
 )
-from handrail.guardrails.anomaly.targets import LAST, RUN, Run, Share, Targets, run, share, targets
+from handrail.guardrails.anomaly.targets import (
+    LAST,
+    RUN,
+    ProportionChart,
+    TailRun,
+    Targets,
+    run,
+    share,
+    targets,
+)
 from handrail.ledger.history import PastVerdict, PastWrite, Rates
 
 if TYPE_CHECKING:
@@ -53,11 +62,11 @@ class Pattern:
     amounts: Mapping[str, Spread] = field(default_factory=dict[str, Spread])
     targets: Mapping[str, Targets] = field(default_factory=dict[str, Targets])
     confidence: Spread | None = None
-    runs: Mapping[str, Run] = field(default_factory=dict[str, Run])
+    runs: Mapping[str, TailRun] = field(default_factory=dict[str, TailRun])
     hour: Clock | None = None
     paces: tuple[Pace, ...] = ()
-    mix: Share | None = None
-    guarded: Share | None = None
+    mix: ProportionChart | None = None
+    guarded: ProportionChart | None = None
     latest: int = 0
     latest_guarded: int = 0
 
@@ -75,7 +84,7 @@ class Pattern:
 
 
 @dataclass
-class _Known:
+class _StepHistory:
     """What is known of one write step."""
 
     normal: Pattern | None = None
@@ -87,14 +96,14 @@ class _Known:
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
-class Watch:
+class AnomalyDetector:
     """Normal the writes of one agent."""
 
     def __init__(self, agent: str, ledger: Ledger, fresh: timedelta = FRESH) -> None:
         self.agent = agent
         self._ledger = ledger
         self._fresh = fresh.total_seconds()
-        self._steps: dict[str, _Known] = {}
+        self._steps: dict[str, _StepHistory] = {}
         self._verdicts = _Verdicts(agent, ledger)
 
     async def findings(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
@@ -112,7 +121,7 @@ class Watch:
         others = _judged(known, facts, now)
         if normal.learned < normal.learn:
             return []
-        seen = _Seen.of(asked, facts)
+        seen = _WriteValues.of(asked, facts)
         flags = [
             *_of_values(normal, seen),
             *_of_time(normal, known, others, now),
@@ -130,7 +139,7 @@ class Watch:
         normal = await self.normal(policy, facts.step, now)
         if asked is None or normal is None or normal.learned < normal.learn:
             return []
-        seen = _Seen.of(asked, facts)
+        seen = _WriteValues.of(asked, facts)
         found = {
             _said(name): normal.amounts[name].edge(value)
             for name, value in seen.numbers.items()
@@ -153,8 +162,8 @@ class Watch:
         asked = policy.normal(step)
         return None if asked is None else (await self._known(asked, step, now)).normal
 
-    async def _known(self, asked: Normal, step: str, now: datetime) -> _Known:
-        known = self._steps.setdefault(step, _Known())
+    async def _known(self, asked: Normal, step: str, now: datetime) -> _StepHistory:
+        known = self._steps.setdefault(step, _StepHistory())
         if self._is_fresh(known, asked):
             return known
         async with known.lock:
@@ -162,11 +171,11 @@ class Watch:
                 await self._read(known, asked, step, now)
         return known
 
-    def _is_fresh(self, known: _Known, asked: Normal) -> bool:
+    def _is_fresh(self, known: _StepHistory, asked: Normal) -> bool:
         young = time.monotonic() - known.read < self._fresh
         return known.normal is not None and known.asked == asked and young
 
-    async def _read(self, known: _Known, asked: Normal, step: str, now: datetime) -> None:
+    async def _read(self, known: _StepHistory, asked: Normal, step: str, now: datetime) -> None:
         begun, before = time.monotonic(), dict(known.judged)
         keys, fresh = await self._ledger.past_writes(self.agent, step, known.writes)
         rows = known.writes | {row.key: row for row in fresh}
@@ -181,7 +190,7 @@ class Watch:
             known.judged.pop(each, None)
         known.read = begun
 
-    def _fit(self, known: _Known, asked: Normal, step: str) -> Pattern:
+    def _fit(self, known: _StepHistory, asked: Normal, step: str) -> Pattern:
         rows = tuple(known.writes.values())
         since = rows[0].at if rows else None
         if len(rows) < asked.learn:
@@ -228,7 +237,7 @@ class Watch:
 
 
 @dataclass(frozen=True)
-class _Seen:
+class _WriteValues:
     """The watched values of the write that is judged."""
 
     numbers: Mapping[str, float]
@@ -236,7 +245,7 @@ class _Seen:
     sure: float | None
 
     @classmethod
-    def of(cls, asked: Normal, facts: Facts) -> _Seen:
+    def of(cls, asked: Normal, facts: Facts) -> _WriteValues:
         action = facts.action.model_dump(mode="json")
         evidence = facts.basis.evidence if facts.basis else None
         numbers = {
@@ -252,7 +261,7 @@ class _Seen:
         return cls(numbers, texts, facts.basis.confidence if facts.basis else None)
 
 
-def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
+def _of_values(normal: Pattern, seen: _WriteValues) -> list[tuple[str, str]]:
     flags = [
         (_said(name), normal.amounts[name].flag(value))
         for name, value in seen.numbers.items()
@@ -275,7 +284,9 @@ def _of_values(normal: Pattern, seen: _Seen) -> list[tuple[str, str]]:
     return [(what, why) for what, why in flags if why is not None]
 
 
-def _of_time(normal: Pattern, known: _Known, others: int, now: datetime) -> list[tuple[str, str]]:
+def _of_time(
+    normal: Pattern, known: _StepHistory, others: int, now: datetime
+) -> list[tuple[str, str]]:
     flags = [("hour", normal.hour.flag(now))] if normal.hour is not None else []
     rates = known.rates
     for each in normal.paces if rates is not None else ():
@@ -294,7 +305,7 @@ def _of_shares(normal: Pattern) -> list[tuple[str, str]]:
     return [(what, why) for what, why in flags if why is not None]
 
 
-def _judged(known: _Known, facts: Facts, now: datetime) -> int:
+def _judged(known: _StepHistory, facts: Facts, now: datetime) -> int:
     """How many other writes this process judged since the history was read."""
     mine = (facts.case, repr(facts.action))
     others = len(known.judged) - (mine in known.judged)
@@ -395,7 +406,7 @@ class _Verdicts:
         else:
             known.passed = known.passed or passed
 
-    def shares(self, step: str) -> tuple[Share, Share]:
+    def shares(self, step: str) -> tuple[ProportionChart, ProportionChart]:
         """The step's share of what was let pass, and how much of the step was held or refused.
 
         What was not let pass teaches nothing of the mix, nor do the latest, which are looked at.

@@ -27,7 +27,7 @@ from handrail.inbox.channels.wire import Ended, Locking, Look, Looking, Query, R
 from handrail.oversight.views import CaseView, GateView
 
 if TYPE_CHECKING:
-    from handrail.oversight.gate import Asked
+    from handrail.oversight.gate import Consultation
 
 log = logging.getLogger("handrail.messages")
 
@@ -184,7 +184,7 @@ def _named(view: GateView) -> frozenset[str]:
     return frozenset(stages | asking | set(view.people))
 
 
-def _questions(asked: tuple[Asked, ...]) -> tuple[Query, ...]:
+def _questions(asked: tuple[Consultation, ...]) -> tuple[Query, ...]:
     return tuple(
         Query(id=each.id, by=each.by, to=each.to, text=each.text, answer=each.answer or "")
         for each in asked

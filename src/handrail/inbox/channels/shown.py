@@ -11,7 +11,7 @@ from handrail.oversight.views import moment
 if TYPE_CHECKING:
     from handrail.inbox.channels.delivery import Book, Letter
     from handrail.inbox.channels.wire import Telling
-    from handrail.oversight.notifications import Call
+    from handrail.oversight.notifications import NotificationRequest
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -24,7 +24,7 @@ def summary(telling: Telling) -> str:
     return line(f"{telling.due.what}: {telling.due.person} by {telling.channel}", 200)
 
 
-def details(call: Call, book: Book) -> str:
+def details(call: NotificationRequest, book: Book) -> str:
     """The page of one gate's messages, in Markdown."""
     lines = [f"### Messages about {safe(call.case)}, gate {safe(call.gate)}", ""]
     if book.ended is not None:

@@ -8,7 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from handrail.actions import Aware, Wire
-from handrail.oversight.notifications import Call
+from handrail.oversight.notifications import NotificationRequest
 from handrail.oversight.views import GateView
 
 Short = Annotated[str, AfterValidator(lambda text: text[:500])]
@@ -80,7 +80,7 @@ class Ended(Wire):
 class Looking(Wire):
     """Which gate to look at, and whose channels must be known beside those of the asked."""
 
-    call: Call
+    call: NotificationRequest
     people: tuple[str, ...] = ()
 
 
@@ -106,7 +106,7 @@ class Look(Wire):
 class Telling(Wire):
     """One message by one channel. `root`: the first message of this gate to this person."""
 
-    call: Call
+    call: NotificationRequest
     due: Due
     view: GateView
     channel: str
@@ -124,7 +124,7 @@ class Telling(Wire):
 class Locking(Wire):
     """A Slack message that nobody can act on any more."""
 
-    call: Call
+    call: NotificationRequest
     view: GateView
     ref: Ref
     ended: Ended

@@ -24,7 +24,7 @@ from handrail.inbox.channels.mail import Mailer, Server
 from handrail.inbox.channels.owner_alerts import Owner, OwnersPost
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.workflow import Messages
-from handrail.oversight.notifications import BOUNCED, QUEUE, Bounced, message_id
+from handrail.oversight.notifications import BOUNCED, QUEUE, BounceReport, message_id
 from handrail.runtime.fleet import GRACE, STICKY, build
 from handrail.runtime.interceptors import ContextFreeSandbox
 
@@ -159,7 +159,7 @@ async def tell_of(client: Client, bounce: Bounce) -> None:
         RPCError: if the server cannot be told now.
     """
     handle = client.get_workflow_handle(message_id(bounce.gate))
-    what = Bounced(tag=bounce.tag, code=bounce.code, why=bounce.why, final=bounce.final)
+    what = BounceReport(tag=bounce.tag, code=bounce.code, why=bounce.why, final=bounce.final)
     try:
         await handle.signal(BOUNCED, what, rpc_timeout=timedelta(seconds=10))
     except RPCError as error:

@@ -25,7 +25,13 @@ from handrail.inbox.channels import delivery as books
 from handrail.inbox.channels.delivery import Book, Fate, Letter, Try
 from handrail.inbox.channels.shown import details, summary
 from handrail.inbox.channels.wire import Ended, Locking, Look, Looking, Ref, Telling, What
-from handrail.oversight.notifications import BOUNCED, LOOK, WORKFLOW, Bounced, Call
+from handrail.oversight.notifications import (
+    BOUNCED,
+    LOOK,
+    WORKFLOW,
+    BounceReport,
+    NotificationRequest,
+)
 
 if TYPE_CHECKING:
     from handrail.inbox.channels.wire import Query
@@ -70,19 +76,19 @@ class Messages:
     """Tells people of one gate, reminds them, and says how it ended."""
 
     @workflow.init
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: NotificationRequest) -> None:
         """Begin, or go on with the book of an earlier run."""
         self._call = call.model_copy(update={"carried": None})
         self._book = Book.model_validate(call.carried or {})
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._nudged = False
-        self._bounces: list[Bounced] = []
+        self._bounces: list[BounceReport] = []
         self._waits = 0
         self._seen: tuple[str, ...] = ()
         self._silent = False
 
     @workflow.run
-    async def run(self, call: Call) -> Done:
+    async def run(self, call: NotificationRequest) -> Done:
         """Follow the gate until it has closed and every message says so."""
         del call  # __init__ has it
         self._show()
@@ -108,7 +114,7 @@ class Messages:
             self._nudged = True
         elif name == BOUNCED and len(args) == 1:
             with contextlib.suppress(ValidationError):
-                self._bounces.append(Bounced.model_validate_json(args[0].payload.data))
+                self._bounces.append(BounceReport.model_validate_json(args[0].payload.data))
 
     @workflow.query(name="told", description="Who was told, by what, when, and what failed")
     def _told(self) -> Book:

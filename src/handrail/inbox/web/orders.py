@@ -21,7 +21,7 @@ from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import FLEET
 from handrail.oversight import control, orders
 from handrail.oversight.keys import Keyring
-from handrail.oversight.order_book import Stand, what
+from handrail.oversight.order_book import OrderState, what
 from handrail.oversight.orders import NoOrder, Order, Target, row_of, target_of
 from handrail.oversight.signatures import NotProven, sign_order
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from handrail.ledger import OrderRow
-    from handrail.oversight.order_book import Book, Change
+    from handrail.oversight.order_book import Change, OrderBook
 
 OVER = 20
 """Stops that were lifted, and are shown, the latest."""
@@ -134,7 +134,7 @@ async def _second(site: Site, who: str, given: FormData) -> str:
     _require_concerned(site, who, Target(agent))
     book = await autonomy.book(site.client, agent)
     change = book.change(order_id) if book is not None else None
-    if change is None or change.stand is not Stand.WAITING:
+    if change is None or change.stand is not OrderState.WAITING:
         raise Wrong("it does not wait for a second person any more.")
     said = {"by": who, "at": site.clock(), "why": text(given, "why").strip()[:_WHY]}
     proof = _signed(site, change.order.model_copy(update=said))
@@ -154,7 +154,7 @@ def _became(change: Change | None) -> str:
     if change is None:
         return "No worker answers now. The order was left for one, which will judge it."
     note = f": {change.note}" if change.note else "."
-    if change.stand in {Stand.DONE, Stand.IN_FORCE}:
+    if change.stand in {OrderState.DONE, OrderState.IN_FORCE}:
         return f"In force{note}" if change.note else ""
     return f"It is {change.stand}{note}"
 
@@ -224,7 +224,7 @@ async def _page(
     return site.page(request, "stops.html", status=422 if fault else 200, **content)
 
 
-async def _book(site: Site, agent: str) -> Book | None:
+async def _book(site: Site, agent: str) -> OrderBook | None:
     """What a steward knows. Without a server the page shows what the ledger does."""
     try:
         return await autonomy.book(site.client, agent)

@@ -21,7 +21,7 @@ from handrail.guardrails import audit
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, signed_in, text, texts
 from handrail.ledger import Answered
-from handrail.oversight.reviews import Answer, NotReviewed, answered, opinion, why_not
+from handrail.oversight.reviews import NotReviewed, ReviewAnswer, answered, opinion, why_not
 from handrail.oversight.signatures import NotProven
 
 if TYPE_CHECKING:
@@ -203,7 +203,7 @@ async def _recorded(  # noqa: PLR0917  # what the page shows
         row=row,
         written=written,
         said=said,
-        wrong=said == Answer.WRONG,
+        wrong=said == ReviewAnswer.WRONG,
         undo=f"handrail roll-back {shlex.quote(row.case)} --why 'the review found it wrong'",
         url=review_link("", row.key),
         following=None if following is None else await _card(site, following, who),

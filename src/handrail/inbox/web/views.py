@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from handrail.inbox.web.directory import Known
-    from handrail.oversight.gate import Asked
+    from handrail.oversight.gate import Consultation
     from handrail.oversight.views import GateView
 
 ASKS = {
@@ -122,7 +122,7 @@ class Standing:
     why_not: str
     role: str
     deputies: tuple[str, ...]
-    to_answer: tuple[Asked, ...]
+    to_answer: tuple[Consultation, ...]
     colleagues: tuple[str, ...]
 
 

@@ -27,12 +27,12 @@ from handrail.oversight.order_book import (
     ENTER,
     LOOK,
     WAKE,
-    Entered,
-    Entering,
-    Picture,
-    Stand,
-    Standing,
+    AutonomyView,
+    OrderRequest,
+    OrderResult,
+    OrderState,
     StepView,
+    StopInForce,
 )
 from handrail.oversight.orders import Order, row_of, target_of
 from handrail.oversight.signals import LIFTED
@@ -50,7 +50,7 @@ log = logging.getLogger("handrail.steward")
 
 
 @dataclass(frozen=True)
-class Stewarding:
+class AutonomyActivities:
     """The activities of one agent's steward. `others`: the policies of its whole fleet."""
 
     agent: str
@@ -64,11 +64,11 @@ class Stewarding:
         """Them, to be registered with the worker of the agent."""
 
         @activity.defn(name=ENTER)
-        async def enter(entering: Entering) -> Entered:
+        async def enter(entering: OrderRequest) -> OrderResult:
             return await self.enter(entering)
 
         @activity.defn(name=LOOK)
-        async def look(agent: str) -> Picture:
+        async def look(agent: str) -> AutonomyView:
             del agent
             return await self.look()
 
@@ -81,7 +81,7 @@ class Stewarding:
 
     # Orders
 
-    async def enter(self, entering: Entering) -> Entered:
+    async def enter(self, entering: OrderRequest) -> OrderResult:
         """Judge an order, and keep it if it counts.
 
         Raises:
@@ -97,7 +97,7 @@ class Stewarding:
             case "level":
                 return await self._level(entering)
 
-    async def _stop(self, entering: Entering) -> Entered:
+    async def _stop(self, entering: OrderRequest) -> OrderResult:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""
         order = entering.order
         people = self._proven(order, entering.statements)
@@ -108,19 +108,19 @@ class Stewarding:
                 order = order.model_copy(update={"id": _id_of(order)})
                 await self.ledger.order(row_of(order, entering.statements))
             elif there is not None and there.ended is not None:
-                return Entered(stand=Stand.DONE, proven=bool(people), people=people)
+                return OrderResult(stand=OrderState.DONE, proven=bool(people), people=people)
         _log(order, people)
         known = order.step is None or order.step in self.shape.writes
         why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
-        return Entered(stand=Stand.IN_FORCE, why=why, proven=bool(people), people=people)
+        return OrderResult(stand=OrderState.IN_FORCE, why=why, proven=bool(people), people=people)
 
-    async def _lift(self, entering: Entering) -> Entered:
+    async def _lift(self, entering: OrderRequest) -> OrderResult:
         order = entering.order
         row = await self.ledger.order_of(order.lifts or "")
         if row is None or row.agent not in {self.agent, FLEET}:
             return _refused(f"{self.agent} has no order {order.lifts}")
         if row.ended is not None:
-            return Entered(stand=Stand.DONE, why=f"it was over already: {row.ended_why}")
+            return OrderResult(stand=OrderState.DONE, why=f"it was over already: {row.ended_why}")
         # What is for every agent is lifted by whoever may lift it for each of them.
         policies = [self.policy.current()]
         if row.agent == FLEET:
@@ -136,11 +136,11 @@ class Stewarding:
         proven = bool(people)
         if waits:
             why = "it takes a second person"
-            return Entered(stand=Stand.WAITING, why=why, proven=proven, people=people)
+            return OrderResult(stand=OrderState.WAITING, why=why, proven=proven, people=people)
         now, why = server_time(), order.why
         await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
         _log(order, people, ends=row)
-        return Entered(stand=Stand.DONE, proven=proven, people=people)
+        return OrderResult(stand=OrderState.DONE, proven=proven, people=people)
 
     async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
         """Whether what comes back when a level is lifted takes two people to set."""
@@ -152,7 +152,7 @@ class Stewarding:
                 return True
         return False
 
-    async def _level(self, entering: Entering) -> Entered:
+    async def _level(self, entering: OrderRequest) -> OrderResult:
         order, policy = entering.order, self.policy.current()
         steps = self._steps(order.step)
         if not steps:
@@ -166,7 +166,9 @@ class Stewarding:
         proven = bool(people)
         if raised and lacks is not None:
             if self._waits(entering, policy):
-                return Entered(stand=Stand.WAITING, why=lacks, proven=proven, people=people)
+                return OrderResult(
+                    stand=OrderState.WAITING, why=lacks, proven=proven, people=people
+                )
             return _refused(lacks)
         # What lowers unproven is put over what was there, and takes nothing of it away.
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
@@ -176,7 +178,7 @@ class Stewarding:
         await self.ledger.order(row, replacing=older if lacks is None else ())
         _log(order, people)
         why = _capped(order, policy, steps)
-        return Entered(stand=Stand.IN_FORCE, why=why, proven=proven, people=people)
+        return OrderResult(stand=OrderState.IN_FORCE, why=why, proven=proven, people=people)
 
     def _steps(self, step: str | None) -> list[str]:
         """The writes that an order is for; without a step not those that take others back."""
@@ -190,13 +192,13 @@ class Stewarding:
         return control.setting(rows, step, policy, self.trust.keys(), self._proof(policy))
 
     def _lacking(
-        self, entering: Entering, policy: Policy, *, two: bool | None = None
+        self, entering: OrderRequest, policy: Policy, *, two: bool | None = None
     ) -> str | None:
         keys, proof, now = self.trust.keys(), self._proof(policy), server_time()
         statements = entering.statements
         return control.lacking(entering.order, statements, policy, keys, proof, now, two=two)
 
-    def _waits(self, entering: Entering, policy: Policy) -> bool:
+    def _waits(self, entering: OrderRequest, policy: Policy) -> bool:
         keys, proof = self.trust.keys(), self._proof(policy)
         return control.waits(entering.order, entering.statements, policy, keys, proof)
 
@@ -216,7 +218,7 @@ class Stewarding:
 
     # What is in force
 
-    async def look(self) -> Picture:
+    async def look(self) -> AutonomyView:
         """What is in force for the agent now.
 
         Raises:
@@ -229,14 +231,14 @@ class Stewarding:
             policy = self.policy.current()
             steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
         except ConfigurationError as error:
-            return Picture(at=now, fault=str(error)[:1_000], stops=stops)
+            return AutonomyView(at=now, fault=str(error)[:1_000], stops=stops)
         people = policy.control.people
-        return Picture(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
+        return AutonomyView(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
 
-    def _standing(self, row: OrderRow) -> Standing:
+    def _standing(self, row: OrderRow) -> StopInForce:
         proven = bool(self._proven(control.read_row(row), row.proofs))
         what = target_of(row).words
-        return Standing(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
+        return StopInForce(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
 
     def _view(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> StepView:
         made, own = self._made(rows, step, policy), policy.own_setting(step)
@@ -303,8 +305,8 @@ def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> N
     )
 
 
-def _refused(why: str) -> Entered:
-    return Entered(stand=Stand.REFUSED, why=why[:1_000])
+def _refused(why: str) -> OrderResult:
+    return OrderResult(stand=OrderState.REFUSED, why=why[:1_000])
 
 
 def _capped(order: Order, policy: Policy, steps: Sequence[str]) -> str:

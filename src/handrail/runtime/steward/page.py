@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE
-from handrail.oversight.order_book import Stand, what
+from handrail.oversight.order_book import OrderState, what
 from handrail.oversight.views import as_code, moment, spelt_out
 
 if TYPE_CHECKING:
-    from handrail.oversight.order_book import Book, Change, Picture, Standing, StepView
+    from handrail.oversight.order_book import AutonomyView, Change, OrderBook, StepView, StopInForce
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -21,7 +21,7 @@ _LONGEST = 300
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~!"})
 
 
-def page(book: Book) -> str:
+def page(book: OrderBook) -> str:
     """The page of an agent's steward, in Markdown."""
     lines = [f"### {_headline(book)}", ""]
     if book.picture is not None:
@@ -34,7 +34,7 @@ def page(book: Book) -> str:
     return whole if len(cut) == len(whole) else f"{cut}\n\n(cut short: see the query `autonomy`)"
 
 
-def _headline(book: Book) -> str:
+def _headline(book: OrderBook) -> str:
     name = _safe(book.agent)
     if book.picture is None:
         return f"{name}: not looked at yet"
@@ -44,7 +44,7 @@ def _headline(book: Book) -> str:
     return f"{name} is stopped in part" if stops else f"{name} runs"
 
 
-def _in_force(seen: Picture) -> list[str]:
+def _in_force(seen: AutonomyView) -> list[str]:
     lines: list[str] = []
     for stop in seen.stops[:SHOWN]:
         lines += [_stop(stop), ""]
@@ -60,7 +60,7 @@ def _in_force(seen: Picture) -> list[str]:
     return lines
 
 
-def _stop(stop: Standing) -> str:
+def _stop(stop: StopInForce) -> str:
     who = _safe(stop.by) + ("" if stop.proven else " (unproven)")
     why = f": {_safe(stop.why)}" if stop.why else ""
     return f"**Stopped: {_safe(stop.what)}** since {moment(stop.at)} by {who}{why} (`{stop.id}`)"
@@ -73,7 +73,7 @@ def _step(step: StepView) -> str:
     return f"- {_safe(step.step)}: **{_safe(step.level)}{share}**, {by}{file}"
 
 
-def _waiting(book: Book) -> list[str]:
+def _waiting(book: OrderBook) -> list[str]:
     lines: list[str] = []
     for change in book.waiting:
         body = {"id": change.order.id, "by": "you@example.com", "why": ""}
@@ -92,7 +92,7 @@ def _waiting(book: Book) -> list[str]:
     return lines
 
 
-def _history(book: Book) -> list[str]:
+def _history(book: OrderBook) -> list[str]:
     if not book.changes and not book.ignored:
         return []
     lines = ["#### What changed", ""]
@@ -103,7 +103,7 @@ def _history(book: Book) -> list[str]:
 
 def _change(change: Change) -> str:
     order = change.order
-    proven = "" if change.proven or change.stand is Stand.ASKED else " (unproven)"
+    proven = "" if change.proven or change.stand is OrderState.ASKED else " (unproven)"
     why = f": {_safe(order.why)}" if order.why else ""
     note = f" ({_safe(change.note)})" if change.note else ""
     return (
@@ -116,7 +116,7 @@ def _who(change: Change) -> str:
     return ", ".join(map(_safe, change.people or (change.order.by,)))
 
 
-def _how(book: Book) -> list[str]:
+def _how(book: OrderBook) -> list[str]:
     agent = _safe(book.agent)
     shell = (
         f"In a shell: `handrail stop {agent}`, `handrail lift ID`, "

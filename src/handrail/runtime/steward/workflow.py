@@ -1,4 +1,4 @@
-"""The workflow `Steward`: how much an agent may do by itself, while it runs.
+"""The workflow `AutonomyWorkflow`: how much an agent may do by itself, while it runs.
 
 Each agent has one, `autonomy:<agent>`, which lives as long as the agent. It takes stops, their
 lifting and levels by signal, has them judged and kept in the ledger by an activity, and shows in
@@ -27,13 +27,13 @@ from handrail.oversight.order_book import (
     LOOK,
     WAKE,
     WORKFLOW,
-    Book,
+    AutonomyView,
     Change,
-    Entered,
-    Entering,
-    Office,
-    Picture,
-    Stand,
+    OrderBook,
+    OrderRequest,
+    OrderResult,
+    OrderState,
+    StewardInput,
     change_of,
     second_of,
     what,
@@ -61,23 +61,23 @@ _NOTHING = RawValue(Payload())
 
 
 @workflow.defn(name=WORKFLOW)
-class Steward:
+class AutonomyWorkflow:
     """Keeps how much one agent may do by itself, and who changed it, when and why."""
 
     @workflow.init
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: StewardInput) -> None:
         """Begin, or go on with the book of an earlier run."""
-        self._book = Book.model_validate(office.carried or {"agent": office.agent})
+        self._book = OrderBook.model_validate(office.carried or {"agent": office.agent})
         self._entering: set[asyncio.Task[None]] = set()
         self._one_by_one = asyncio.Lock()
         self._stale = True
         self._risk = False
 
     @workflow.run
-    async def run(self, office: Office) -> None:
+    async def run(self, office: StewardInput) -> None:
         """Keep the book until the agent is no more; it has no end of its own."""
         for change in self._book.changes:
-            if change.stand is Stand.ASKED:
+            if change.stand is OrderState.ASKED:
                 self._enter(change)
         while True:
             if self._stale:
@@ -130,7 +130,7 @@ class Steward:
         self._ignore(name[:60], "no such signal")
 
     @workflow.query(name="autonomy", description="What is in force, what waits, what changed")
-    def _autonomy(self) -> Book:
+    def _autonomy(self) -> OrderBook:
         return self._book
 
     def _order(self, kind: str, raw: object) -> None:
@@ -163,27 +163,27 @@ class Steward:
         """Have an order judged and kept. It is tried until it is."""
         async with contextlib.nullcontext() if urgent else self._one_by_one:
             change = self._book.change(order_id)
-            if change is None or change.stand not in {Stand.ASKED, Stand.WAITING}:
+            if change is None or change.stand not in {OrderState.ASKED, OrderState.WAITING}:
                 return
             entered = await self._judged(change)
             judged = entered.model_copy(update={"judged": len(change.statements)})
             self._book = self._book.entered(order_id, judged, workflow.now())
             self._stale = True
 
-    async def _judged(self, change: Change) -> Entered:
+    async def _judged(self, change: Change) -> OrderResult:
         order = change.order
-        given = Entering(agent=self._book.agent, order=order, statements=change.statements)
+        given = OrderRequest(agent=self._book.agent, order=order, statements=change.statements)
         try:
-            return await self._do(ENTER, given, Entered, f"{what(order)} by {order.by}")
+            return await self._do(ENTER, given, OrderResult, f"{what(order)} by {order.by}")
         except ActivityError as error:
-            return Entered(stand=Stand.REFUSED, why=cause(error))
+            return OrderResult(stand=OrderState.REFUSED, why=cause(error))
 
     async def _look(self) -> None:
         """See what is in force; have cases go on whose stop is over."""
         self._stale = False
         with contextlib.suppress(ActivityError):
-            picture: Picture = await self._do(
-                LOOK, self._book.agent, Picture, "what is in force now?"
+            picture: AutonomyView = await self._do(
+                LOOK, self._book.agent, AutonomyView, "what is in force now?"
             )
             self._book, freed = self._book.seen(picture)
             self._show()
@@ -212,7 +212,7 @@ class Steward:
         except TimeoutError:
             self._stale = True
 
-    async def _renew(self, office: Office) -> None:
+    async def _renew(self, office: StewardInput) -> None:
         """Go on in a new run when the history has grown long, while no order is on its way."""
         info = workflow.info()
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
@@ -233,20 +233,20 @@ class Steward:
 
 
 @workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
-class VersionedSteward(Steward):
+class VersionedAutonomyWorkflow(AutonomyWorkflow):
     """The same where workers are versioned: pinned, it would outlive the last of its version.
 
     Temporal takes a behaviour only from workers that are.
     """
 
     @workflow.init
-    def __init__(self, office: Office) -> None:
+    def __init__(self, office: StewardInput) -> None:
         """Begin as any steward."""
         super().__init__(office)
 
     @workflow.run
     @override
-    async def run(self, office: Office) -> None:
+    async def run(self, office: StewardInput) -> None:
         """Go on as any steward."""
         await super().run(office)
 
