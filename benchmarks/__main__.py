@@ -13,14 +13,14 @@ from pathlib import Path
 
 from benchmarks.plan import FULL, QUICK, Plan, Results, run
 from benchmarks.report import as_json, machine, markdown
-from handrail.runtime import logging
+from handrail.runtime import configure_logging
 
 
 async def _measure(plan: Plan) -> Results:
     with tempfile.TemporaryDirectory(prefix="handrail-bench-") as home:
         # Handrail's own log, as its worker writes it. The file stays open to the end: the
         # thread that writes to it does too.
-        logging.configure("console", fd=os.open(Path(home, "bench.log"), os.O_WRONLY | os.O_CREAT))
+        configure_logging("console", fd=os.open(Path(home, "bench.log"), os.O_WRONLY | os.O_CREAT))
         results = await run(plan, Path(home), _progress)
     # The SDK's threads may abort the process while the interpreter ends.
     await asyncio.sleep(0.1)

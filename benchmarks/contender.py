@@ -24,7 +24,7 @@ from typing_extensions import override
 
 from handrail import Event, Fleet, Ledger
 from handrail.actions import DIGEST_PREFIX
-from handrail.runtime.fleet import GRACE, STICKY, TASK_TIMEOUT
+from handrail.runtime import GRACE, STICKY, TASK_TIMEOUT
 from handrail.testing import UNPROVEN
 
 if TYPE_CHECKING:

@@ -18,9 +18,9 @@ from temporalio.testing import ActivityEnvironment
 from benchmarks.contender import HANDRAIL, PASSING, alert, project
 from handrail import Ledger
 from handrail.actions import Action, Attempt, Decision, digest_of
-from handrail.agent.steps import Write
+from handrail.agent import Write
 from handrail.failpoints import listen
-from handrail.guardrails.door import Door
+from handrail.guardrails import Door
 from handrail.policy import PolicyFile
 
 STAGES = {

@@ -20,7 +20,7 @@ import sqlalchemy as sa
 
 from handrail import Ledger
 from handrail.actions import Limit
-from handrail.ledger import Intent, tables
+from handrail.ledger import Intent, effects
 
 MANY = 100_000
 ROUNDS = 300
@@ -71,7 +71,7 @@ def _fill(url: str) -> None:
     ]
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.insert(tables.effects), rows)
+        connection.execute(sa.insert(effects), rows)
     engine.dispose()
 
 

@@ -36,9 +36,8 @@ from handrail.client import gates
 from handrail.inbox.channels.worker import running as messages
 from handrail.inbox.web.server import opened, serving
 from handrail.inbox.web.site import Site
-from handrail.oversight.signatures import sign
-from handrail.oversight.views import GateView
-from handrail.runtime.settings import Settings
+from handrail.oversight import GateView, sign_ruling
+from handrail.runtime import Settings
 from handrail.testing import Stage, running, server
 
 ANA = "ana@example.com"
@@ -120,7 +119,9 @@ async def bare(on: Scene, gate: GateView) -> float:
 
 async def signed(on: Scene, gate: GateView) -> float:
     """An update with a proof."""
-    ruling = sign(_ruling(gate, via="inbox"), "approve", gate.case, on.site.key, datetime.now(UTC))
+    ruling = sign_ruling(
+        _ruling(gate, via="inbox"), "approve", gate.case, on.site.key, datetime.now(UTC)
+    )
     sent = time.monotonic()
     await gates.send(on.stage.client, gate, "approve", ruling)
     return sent

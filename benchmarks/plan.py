@@ -37,7 +37,7 @@ from benchmarks.measure import (
     waiting,
 )
 from benchmarks.stats import in_turn
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 
 FEWEST = 2
 """Rounds that are run however long they take: one alone has no spread."""

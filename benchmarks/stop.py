@@ -26,8 +26,8 @@ import sqlalchemy as sa
 from benchmarks.postgres import binaries, postgres
 from benchmarks.stop_writers import AGENT, POLICY, STEP, now
 from handrail import Ledger
-from handrail.ledger.tables import effects
-from handrail.oversight.orders import Target, row_of, stop
+from handrail.ledger import effects
+from handrail.oversight import Target, order_row, stop_order
 
 SCOPES = (Target("*"), Target(AGENT), Target(AGENT, step=STEP))
 """What is stopped, in turn: the fleet, the agent, one of its writes."""
@@ -126,7 +126,7 @@ async def _trial(
     ledger: Ledger, engine: sa.Engine, workers: Sequence[Worker], what: Target
 ) -> Trial:
     before, _ = await _told(workers)
-    row = row_of(stop(what, "owner@example.com", now(), "a measurement"))
+    row = order_row(stop_order(what, "owner@example.com", now(), "a measurement"))
     asked = time.time_ns()
     await ledger.order(row)
     committed = time.time_ns()

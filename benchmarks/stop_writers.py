@@ -22,10 +22,10 @@ from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, LedgerUnavailable, write
 from handrail.actions import Attempt, WriteResult, WriteResultKind, digest_of
-from handrail.guardrails.door import Door
-from handrail.oversight.keys import Trust
+from handrail.guardrails import Door
+from handrail.oversight import Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape
-from handrail.runtime import logging
+from handrail.runtime import configure_logging
 
 AGENT = "payer"
 STEP = "pay"
@@ -117,7 +117,7 @@ async def main(url: str, home: Path, number: str, writers: int) -> None:
     loop = asyncio.get_running_loop()
     # Handrail's own log, as its worker writes it.
     log = os.open(home / f"writer-{number}.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
-    logging.configure("json", fd=log)
+    configure_logging("json", fd=log)
     async with Ledger(url) as ledger:
         run = next(a for a in door(ledger, home).activities() if getattr(a, "__name__", "") == STEP)
         tasks = [asyncio.create_task(writing(run, f"{number}-{each}")) for each in range(writers)]

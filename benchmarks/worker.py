@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.contender import ALL, project
-from handrail.runtime import logging
+from handrail.runtime import configure_logging
 
 
 async def _serve(queue: str, address: str, home: Path) -> None:
@@ -40,7 +40,7 @@ def main() -> None:
     parser.add_argument("address")
     parser.add_argument("home", type=Path)
     given = parser.parse_args()
-    lines = logging.configure("console")
+    lines = configure_logging("console")
     asyncio.run(_serve(given.queue, given.address, given.home))
     # The SDK may abort while the interpreter ends; everything is finished here.
     lines.flush()

@@ -18,7 +18,7 @@ import httpx2
 
 from activities.shipments import DelayAlert, bookings_url, mail_server
 from handrail import ConfigurationError, Event, State
-from handrail.runtime.dev import CaseRow, Demo, System
+from handrail.runtime import CaseRow, Demo, System
 from world import feed, mailbox, score
 from world.consignments import generate
 from world.flights import load_flights

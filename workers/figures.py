@@ -18,7 +18,7 @@ from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from handrail.client.gates import open_gates
-from handrail.runtime.settings import Settings, connect
+from handrail.runtime import Settings, connect
 from workers.fleet import fleet
 
 README = Path(__file__).parents[1] / "README.md"

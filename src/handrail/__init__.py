@@ -21,9 +21,7 @@ if TYPE_CHECKING:
         Receipt,
         Usage,
     )
-    from handrail.agent.secrets import secret
-    from handrail.agent.steps import decide, notify, read, write
-    from handrail.agent.workflow import AgentWorkflow
+    from handrail.agent import AgentWorkflow, decide, notify, read, secret, write
     from handrail.exceptions import (
         CaseError,
         ConfigurationError,
@@ -41,14 +39,11 @@ if TYPE_CHECKING:
         ServerUnavailable,
         StepError,
     )
-    from handrail.guardrails.data_checks import check
-    from handrail.guardrails.effects import current_effect
-    from handrail.guardrails.redaction import Personal
+    from handrail.guardrails import Personal, check, current_effect
     from handrail.ledger import Ledger
     from handrail.marks import FreeText, From, Untrusted
-    from handrail.oversight.keys import Keyring, Trust
-    from handrail.oversight.views import GateView
-    from handrail.runtime.fleet import Agent, Fleet
+    from handrail.oversight import GateView, Keyring, Trust
+    from handrail.runtime import Agent, Fleet
     from handrail.states import State
 
 __all__ = [
@@ -99,22 +94,17 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent.secrets": "secret",
-        "agent.steps": "decide notify read write",
-        "agent.workflow": "AgentWorkflow",
+        "agent": "AgentWorkflow decide notify read secret write",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
             "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "
             "ServerUnavailable StepError"
         ),
-        "guardrails.data_checks": "check",
-        "guardrails.effects": "current_effect",
-        "guardrails.redaction": "Personal",
+        "guardrails": "Personal check current_effect",
         "ledger": "Ledger",
         "marks": "FreeText From Untrusted",
-        "oversight.keys": "Keyring Trust",
-        "oversight.views": "GateView",
-        "runtime.fleet": "Agent Fleet",
+        "oversight": "GateView Keyring Trust",
+        "runtime": "Agent Fleet",
         "states": "State",
     }
 

@@ -8,7 +8,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 
 from handrail.actions import Action, Basis
-from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse_policy
 
 PATH = "guardrails/payments.yaml"
 
@@ -94,7 +94,7 @@ def policy(*edits: tuple[str, str]) -> Policy:
     for old, new in edits:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return parse(text, PATH, SHAPE)
+    return parse_policy(text, PATH, SHAPE)
 
 
 def facts(step: str = "pay", action: Action | None = None, **others: Any) -> Facts:

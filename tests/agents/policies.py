@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from handrail.actions import Action, Basis
-from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse_policy
 
 PATH = "guardrails/shipments.yaml"
 
@@ -73,7 +73,7 @@ def policy(*edits: tuple[str, str], shape: AgentShape = SHAPE) -> Policy:
     for old, new in edits:
         assert text.count(old) == 1, old
         text = text.replace(old, new)
-    return parse(text, PATH, shape)
+    return parse_policy(text, PATH, shape)
 
 
 def facts(step: str = "rebook", action: Action | None = None, **others: Any) -> Facts:

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from temporalio.service import RPCError
 
-from handrail.agent.visibility import WAITING_FOR
+from handrail.agent.visibility import WAITING_FOR_ATTRIBUTE
 from tests.chaos.lab import Asked, Lab
 
 _PAUSE = timedelta(milliseconds=200)
@@ -38,7 +38,7 @@ class Human:
     async def _open_gates(self) -> AsyncGenerator[Mapping[str, Any]]:
         query = "ExecutionStatus = 'Running' AND HandrailWaitingFor IS NOT NULL"
         async for found in self._lab.client.list_workflows(query):
-            if not found.typed_search_attributes.get(WAITING_FOR):
+            if not found.typed_search_attributes.get(WAITING_FOR_ATTRIBUTE):
                 continue
             memo = await found.memo()
             for gate in memo.get("gates", ()):

@@ -155,7 +155,7 @@ class Offline:
         basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = [*self.policy.refusals(facts), *self.policy.holds(facts)]
-        source = provenance.finding(basis, self.policy.mentions(step))
+        source = provenance.source_finding(basis, self.policy.mentions(step))
         found += [] if source is None else [source]
         kinds = {finding.kind for finding in found}
         if isinstance(action, desk_steps.Refund) and await desk_steps.came_back(action):

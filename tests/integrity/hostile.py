@@ -35,7 +35,7 @@ from handrail.inbox.web.render import TEMPLATES
 from handrail.inbox.web.views import lines
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.keys import Trust
-from handrail.oversight.views import GateView, markdown, spelt_out
+from handrail.oversight.views import GateView, case_markdown, spelt_out
 from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Outside, running
@@ -84,11 +84,11 @@ def asked(text: str, kind: GateKind) -> Case:
 
 def rendered(report: Report, number: int, seed: int) -> None:
     """Render them everywhere, and count those that change what people see."""
-    harmless = {kind: _outline(markdown(asked("x", kind).view())) for kind in GateKind}
+    harmless = {kind: _outline(case_markdown(asked("x", kind).view())) for kind in GateKind}
     for text in hostile_texts(number, seed=seed):
         for kind in GateKind:
             case = asked(text, kind)
-            faults = [*_page(markdown(case.view()), case.views()[0], harmless[kind])]
+            faults = [*_page(case_markdown(case.view()), case.views()[0], harmless[kind])]
             _count(report, "the page of the Temporal UI", text, faults)
         view = asked(text, GateKind.WRITE).views()[0]
         _count(report, "mail and chat", text, _in_mail(view))

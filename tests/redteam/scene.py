@@ -14,7 +14,7 @@ from temporalio.api.common.v1 import Payload
 from handrail.actions import Ruling
 from handrail.exceptions import ConfigurationError
 from handrail.oversight.keys import Keyring, SigningKey
-from handrail.oversight.signatures import sign
+from handrail.oversight.signatures import sign_ruling
 from handrail.oversight.views import GateView
 from handrail.testing.human import Human
 
@@ -126,7 +126,7 @@ class Scene:
         """A ruling that somebody really signed, here or (by `gate`, `digest`) elsewhere."""
         case, by = changes.pop("case", self.case), changes.pop("by", human.address)
         said = Ruling.model_validate(self.ruling(by, **changes))
-        signed = sign(said, verb, case, self.key_of(human), self.now)
+        signed = sign_ruling(said, verb, case, self.key_of(human), self.now)
         return signed.model_dump(mode="json", exclude_defaults=True)
 
 

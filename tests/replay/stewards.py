@@ -16,7 +16,7 @@ from handrail.actions import Level
 from handrail.client import orders as autonomy
 from handrail.oversight.keys import Keyring, Trust
 from handrail.oversight.order_book import Change, steward_id
-from handrail.oversight.orders import Order, Target, lift, row_of, set_level, stop
+from handrail.oversight.orders import Order, Target, level_order, lift_order, order_row, stop_order
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 
@@ -52,17 +52,17 @@ async def play(stage: Stage) -> None:
     """Less, more by two, a stop, its end, what is no order; and one that waits for ever."""
     now = datetime.now(UTC)
     await autonomy.look(stage.client, ["orders"])
-    await send(stage, set_level(PAY, Level.PILOT, None, ANA, now, "odd"))
-    more = set_level(PAY, Level.FULL, 2_500, BOSS, now, "it went well")
+    await send(stage, level_order(PAY, Level.PILOT, None, ANA, now, "odd"))
+    more = level_order(PAY, Level.FULL, 2_500, BOSS, now, "it went well")
     await send(stage, more)
     second = {"id": more.id, "by": ANA, "why": "so it did"}
     await autonomy.tell(stage.client, "orders", "second", second)
     await became(stage, more, 2)
-    halt = stop(Target("orders"), ANA, now, "it pays twice")
+    halt = stop_order(Target("orders"), ANA, now, "it pays twice")
     await send(stage, halt)
     await autonomy.tell(stage.client, "orders", "level", {"level": "more"})
-    await send(stage, lift(row_of(halt), ANA, now, "mended"))
-    await send(stage, set_level(PAY, Level.FULL, None, BOSS, now))
+    await send(stage, lift_order(order_row(halt), ANA, now, "mended"))
+    await send(stage, level_order(PAY, Level.FULL, None, BOSS, now))
 
 
 async def main() -> None:

@@ -7,8 +7,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from handrail.actions import Kind
-from handrail.oversight import reviews
-from handrail.oversight.order_book import OrderState
+from handrail.oversight import OrderState, is_drawn
 from handrail.states import State
 from handrail.testing import CaseHandle, eventually
 from workers.guards.before import cheap
@@ -25,7 +24,7 @@ _RANDOM = 0.05
 async def reviewed(site: Site) -> list[Row]:
     """A booking that ran alone is drawn for a look afterwards."""
     late = await site.freight.take(
-        lambda x: x.cheap and reviews.falls(AGENT, "rebook", x.key, _RANDOM), what="one drawn"
+        lambda x: x.cheap and is_drawn(AGENT, "rebook", x.key, _RANDOM), what="one drawn"
     )
     case = await site.start(late.alert)
     outcome = await case.outcome()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from handrail.actions import Kind, Level
-from handrail.oversight.order_book import OrderState, what
+from handrail.oversight import OrderState, order_in_words
 from handrail.policy import share_of
 from handrail.states import State
 from workers.guards.freight import Freight, Late
@@ -224,7 +224,7 @@ async def autonomy(site: Site) -> list[Row]:
     require(first.stand is OrderState.WAITING, f"one person alone turned it up: {first.stand}")
     require(second.stand is OrderState.IN_FORCE, f"two people could not: {second.note}")
     said = f"by {OWNER}: {first.stand}; when {SECOND} says so too: {second.stand}"
-    rows.append(Row("autonomy: two people", "", f"{what(second.order)} {said}"))
+    rows.append(Row("autonomy: two people", "", f"{order_in_words(second.order)} {said}"))
     rows += await _shared(site)
     _, second = await site.owner.full("all of them again")
     require(second.stand is OrderState.IN_FORCE, f"two people could not: {second.note}")

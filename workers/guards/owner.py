@@ -8,14 +8,21 @@ from typing import TYPE_CHECKING
 
 from handrail.actions import Level
 from handrail.client import orders as autonomy
-from handrail.oversight import control, orders
-from handrail.oversight.orders import Order, Target
+from handrail.oversight import (
+    Order,
+    Target,
+    level_order,
+    lift_order,
+    order_row,
+    stop_order,
+    unsigned_statement,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from handrail.ledger import Ledger, OrderRow
-    from handrail.oversight.order_book import Change
+    from handrail.oversight import Change
 
 AGENT = "shipments"
 OWNER = "logistics@example.com"
@@ -31,20 +38,20 @@ class Owner:
 
     async def stop(self, what: str, why: str) -> OrderRow:
         """`handrail stop`: in the ledger first, which every door reads."""
-        order = orders.stop(Target.of(what), OWNER, datetime.now(UTC), why)
-        row = orders.row_of(order, [control.statement(order)])
+        order = stop_order(Target.of(what), OWNER, datetime.now(UTC), why)
+        row = order_row(order, [unsigned_statement(order)])
         await self.ledger.order(row)
         await autonomy.look(self.client, [AGENT])
         return row
 
     async def lift(self, row: OrderRow) -> Change:
         """`handrail lift`."""
-        return await self._give(orders.lift(row, OWNER, datetime.now(UTC), "it is found out"))
+        return await self._give(lift_order(row, OWNER, datetime.now(UTC), "it is found out"))
 
     async def level(self, level: Level, why: str, rollout: int | None = None) -> Change:
         """`handrail autonomy shipments rebook LEVEL`. `rollout`: in hundredths of a percent."""
         target = Target(AGENT, step="rebook")
-        order = orders.set_level(target, level, rollout, OWNER, datetime.now(UTC), why)
+        order = level_order(target, level, rollout, OWNER, datetime.now(UTC), why)
         return await self._give(order)
 
     async def second(self, change: Change, why: str) -> Change:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from handrail.actions import Kind
 from handrail.ledger import EffectState
-from handrail.oversight.order_book import OrderState
+from handrail.oversight import OrderState
 from handrail.states import State
 from handrail.testing import CaseHandle
 from workers.guards import after, before

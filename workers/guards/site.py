@@ -18,11 +18,16 @@ from typing_extensions import override
 from activities.shipments import DelayAlert, disconnect
 from handrail.actions import Finding, Kind
 from handrail.ledger import Ledger, VerdictRow
-from handrail.oversight.views import GateView
-from handrail.runtime.dev import Child, System, running
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.temporal_server import prepare_directory
-from handrail.runtime.worker import open_ledger
+from handrail.oversight import GateView
+from handrail.runtime import (
+    Child,
+    Settings,
+    System,
+    connect,
+    open_ledger,
+    prepare_directory,
+    running_locally,
+)
 from handrail.states import State
 from handrail.testing.stage import CaseHandle, eventually
 from workers.guards.fleet import POLICY, TOKEN, fleet
@@ -148,7 +153,7 @@ async def site(home: Path) -> AsyncGenerator[Site]:
     policies = PolicyDesk(home / "shipments.yaml", _ORIGINAL)
     with _environment(_variables(home, token)):
         settings = Settings.from_environment()
-        started = running(settings, _systems(home), quiet=True, policies=[policies.path])
+        started = running_locally(settings, _systems(home), quiet=True, policies=[policies.path])
         async with started as everything, open_ledger(settings) as led:
             address = everything.server.address
             plugin = fleet.plugin(settings.payload_dir)

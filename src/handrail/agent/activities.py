@@ -15,11 +15,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Attempt, Notice
-from handrail.agent.secrets import given
+from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Posture, Step
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
-from handrail.oversight.signals import first_fault
+from handrail.oversight import first_fault
 
 BEAT = timedelta(seconds=1)
 """How often a running ordinary activity shows that its worker is alive."""
@@ -39,7 +39,7 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     """
     case = this_case()
     reached(f"{step.posture}:before", case)
-    with given(step.secrets) as held:
+    with secrets_given(step.secrets) as held:
         async with asyncio.timeout(step.timeout.total_seconds()):
             result = await step.fn(*args)
     reached(f"{step.posture}:after", case)

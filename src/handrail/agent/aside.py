@@ -17,11 +17,8 @@ from temporalio.exceptions import ActivityError
 
 from handrail.actions import ProofRequest, ProofResult, RulingRecord
 from handrail.agent.case import Case, Pending
-from handrail.agent.invoke import CALL, PROVE, cause, engine
-from handrail.oversight import views
-from handrail.oversight.gate import Consultation
-from handrail.oversight.notifications import NotificationRequest
-from handrail.oversight.views import GateView
+from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, engine, error_in_words
+from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
 
 Explain = Callable[[str, GateView], Awaitable[str]]
 """How an agent answers an approver's question about an open gate."""
@@ -70,10 +67,13 @@ class Background:
         try:
             # While it runs the gate's time goes on, and other steps do.
             proofs: tuple[ProofResult, ...] = await engine(
-                PROVE, proving, tuple[ProofResult, ...], f"who sent {len(proving.rulings)} rulings?"
+                PROVE_ACTIVITY,
+                proving,
+                tuple[ProofResult, ...],
+                f"who sent {len(proving.rulings)} rulings?",
             )
         except ActivityError as error:
-            why = f"who sent it could not be looked at: {cause(error)}; send it again"
+            why = f"who sent it could not be looked at: {error_in_words(error)}; send it again"
             proofs = (ProofResult(proven=False, why=why),) * len(proving.rulings)
         return proofs
 
@@ -95,12 +95,12 @@ class Background:
     async def _explain(self, gate: str, asked: Consultation) -> None:
         answer = "this agent answers no questions; its reasons and evidence are all there is"
         if self._agent is not None:
-            view = views.view(self._case.gates[gate], self._case.id)
+            view = gate_view(self._case.gates[gate], self._case.id)
             try:
                 answer = await self._agent(asked.text, view)
             # The agent's own code: whatever it raises, the approver must not wait for it.
             except Exception as error:  # noqa: BLE001
-                answer = f"the agent could not answer: {cause(error)}"
+                answer = f"the agent could not answer: {error_in_words(error)}"
         if self._case.gates[gate].closed is None:
             self._case.explained(gate, asked.id, str(answer), workflow.now())
             self._show()
@@ -124,9 +124,9 @@ class Background:
 
     async def _call(self, call: NotificationRequest) -> None:
         try:
-            await engine(CALL, call, None, "tell the people who are asked")
+            await engine(NOTIFY_ACTIVITY, call, None, "tell the people who are asked")
         except ActivityError as error:
-            why = f"nobody could be told by message of {call.gate}: {cause(error)}"
+            why = f"nobody could be told by message of {call.gate}: {error_in_words(error)}"
             self._case.note(why, workflow.now())
             self._show()
 

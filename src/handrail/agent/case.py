@@ -36,12 +36,34 @@ from handrail.actions import (
 )
 from handrail.agent import provenance
 from handrail.exceptions import HandrailError
-from handrail.oversight import gate
-from handrail.oversight import rulings as judging
-from handrail.oversight import views as details
-from handrail.oversight.gate import AGENT, Consultation, Gate, GateKind, Question
-from handrail.oversight.signals import BadSignal, first_fault, read
-from handrail.oversight.views import CaseView, ClosedView, GateView, LogLine
+from handrail.oversight import (
+    NOT_PROVEN,
+    THE_AGENT,
+    UNPROVEN,
+    BadSignal,
+    CaseView,
+    ClosedView,
+    Closing,
+    Consultation,
+    Gate,
+    GateKind,
+    GateView,
+    LogLine,
+    Question,
+    answered_by_agent,
+    closed_view,
+    first_fault,
+    gate_view,
+    judge_ruling,
+    needs_proof,
+    open_gate,
+    pass_time,
+    read_signal,
+    refused_record,
+    seconds_in_states,
+    why_unproven,
+    withdraw_gate,
+)
 from handrail.states import State, may_move
 
 if TYPE_CHECKING:
@@ -262,7 +284,7 @@ class Case:
 
     def views(self) -> list[GateView]:
         """The open questions as people see them."""
-        return [details.view(g, self.id) for g in self.open_gates]
+        return [gate_view(g, self.id) for g in self.open_gates]
 
     def view(self) -> CaseView:
         """Everything about the case."""
@@ -286,7 +308,7 @@ class Case:
 
     def closed_views(self) -> tuple[ClosedView, ...]:
         """The questions that are over, oldest first."""
-        views = (details.closed_view(g) for g in self.gates.values())
+        views = (closed_view(g) for g in self.gates.values())
         return tuple(view for view in views if view is not None)
 
     def form(self, gate_id: str) -> dict[str, Any]:
@@ -304,7 +326,7 @@ class Case:
             receipts=tuple(self.receipts),
             rulings=tuple(self.rulings),
             unsent=tuple(self.unsent),
-            seconds=details.seconds_in_states(self.moves, now),
+            seconds=seconds_in_states(self.moves, now),
             usage=self.usage,
             incidents=tuple(self.incidents),
         )
@@ -354,14 +376,14 @@ class Case:
     ) -> None:
         """Open a gate about the write of that key."""
         self._keys[gate_id] = key
-        self.gates[gate_id] = gate.open_gate(gate_id, question, now)
+        self.gates[gate_id] = open_gate(gate_id, question, now)
         self._models[gate_id] = model
         roles = ", ".join(self.gates[gate_id].waiting_for)
         self.note(f"asked {roles} about {question.step}: {question.why}", now)
 
     def pass_time(self, gate_id: str, now: datetime) -> bool:
         """Let it be `now` for one gate. True if anything that people see has changed."""
-        self.gates[gate_id], passed = gate.pass_time(self.gates[gate_id], now)
+        self.gates[gate_id], passed = pass_time(self.gates[gate_id], now)
         for event in passed:
             to = f" to {event.to}" if event.to else ""
             self.note(f"{event.what} for {event.role}{to}", event.at)
@@ -369,14 +391,14 @@ class Case:
 
     def withdraw(self, gate_id: str, now: datetime, why: str) -> None:
         """Close a gate that nobody needs answered any more."""
-        self.gates[gate_id] = gate.withdraw(self.gates[gate_id], now, why)
+        self.gates[gate_id] = withdraw_gate(self.gates[gate_id], now, why)
 
     def judge(self, verb: str, payloads: Sequence[Payload], now: datetime) -> RulingRecord:
         """Judge a ruling and change nothing. One that must be proven is taken to be so."""
         read = self._read(verb, payloads, now)
         if isinstance(read, RulingRecord):
             return read
-        proof = ProofResult(proven=True) if self._to_be_proven(read) else judging.UNPROVEN
+        proof = ProofResult(proven=True) if self._to_be_proven(read) else UNPROVEN
         return self._judge(Pending(0, verb, read, now), proof)[1]
 
     def receive(
@@ -391,19 +413,19 @@ class Case:
             return self._record(read)
         if self._flooded(read):
             self.ignored += 1
-            return judging.refused(verb, now, judging.NOT_PROVEN, read)
+            return refused_record(verb, now, NOT_PROVEN, read)
         self._arrived += 1
         came = Pending(self._arrived, verb, read, now)
         if self._to_be_proven(read):
             if len(self.pending) >= MAX_UNPROVEN:
                 note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
-                return self._record(judging.refused(verb, now, note, read))
+                return self._record(refused_record(verb, now, note, read))
             supposed = self._judge(came, ProofResult(proven=True))[1]
             if not supposed.accepted:
                 return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
             self.pending.append(came)
             return came
-        return self.prove(came, judging.UNPROVEN)
+        return self.prove(came, UNPROVEN)
 
     def _flooded(self, ruling: Ruling) -> bool:
         """Whether it need not even be judged: it cannot count, and its record is not kept."""
@@ -455,30 +477,30 @@ class Case:
 
     def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | RulingRecord:
         try:
-            ruling = Ruling.model_validate(read(payloads))
+            ruling = Ruling.model_validate(read_signal(payloads))
         except BadSignal as error:
-            return judging.refused(verb, now, str(error))
+            return refused_record(verb, now, str(error))
         except ValidationError as error:
-            return judging.refused(verb, now, first_fault(error))
+            return refused_record(verb, now, first_fault(error))
         if ruling.gate in self.gates:
             return ruling
         note = f"no gate {ruling.gate} was ever open in this run; ask for the open ones again"
-        return judging.refused(verb, now, note, ruling)
+        return refused_record(verb, now, note, ruling)
 
     def _to_be_proven(self, ruling: Ruling) -> bool:
-        return ruling.proof is not None and judging.needs_proof(self.gates[ruling.gate], ruling)
+        return ruling.proof is not None and needs_proof(self.gates[ruling.gate], ruling)
 
     def _judge(self, came: Pending, proof: ProofResult) -> tuple[Gate | None, RulingRecord]:
         if came.ruling.proof in self._heard:
             # Whoever reads the history has it, and could undo by it what was taken back.
             note = "this very ruling was taken before, and counts once; sign a new one"
-            return None, judging.refused(came.verb, came.at, note, came.ruling)
+            return None, refused_record(came.verb, came.at, note, came.ruling)
         known = self.gates[came.ruling.gate]
         late = known.closed is not None and self._keys[known.id] in self.unused
         if came.verb == Verb.REVOKE and late:
             return None, self._late_revocation(known, came, proof)
         model = self._models[known.id]
-        return judging.rule(
+        return judge_ruling(
             known, came.verb, came.ruling, came.at, model.action, model.fault, proof
         )
 
@@ -486,13 +508,13 @@ class Case:
         """Judge the revocation of an approval that closed its gate, and is not used yet."""
         by = person(came.ruling.by)
         given = any(r.by == by and r.accepted for r in known.rulings)
-        refusal = judging.unproven(known, came.ruling, proof)
+        refusal = why_unproven(known, came.ruling, proof)
         if refusal is None and not fits(known.question.digest, came.ruling.digest):
             refusal = "its digest is not that of the action that was asked about"
         if refusal is None and not given:
             refusal = f"{by} has given nothing that could be revoked"
         note = refusal or "accepted"
-        record = judging.refused(came.verb, came.at, note, came.ruling)
+        record = refused_record(came.verb, came.at, note, came.ruling)
         return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
 
     def _revoke(self, record: RulingRecord) -> None:
@@ -511,11 +533,11 @@ class Case:
         known = self.gates[gate_id]
         if known.closed is not None:
             return ()
-        return tuple(asked for asked in known.unanswered() if asked.to == AGENT)
+        return tuple(asked for asked in known.unanswered() if asked.to == THE_AGENT)
 
     def explained(self, gate_id: str, question: str, answer: str, now: datetime) -> None:
         """Take the agent's answer to an approver's question."""
-        self.gates[gate_id] = judging.answered_by_agent(self.gates[gate_id], question, answer, now)
+        self.gates[gate_id] = answered_by_agent(self.gates[gate_id], question, answer, now)
         self.stirred.add(gate_id)
         self.note(f"answered the question {question}", now)
 
@@ -542,7 +564,7 @@ class Case:
         by = f" by {', '.join(closing.by)}{self.unproven(closing)}" if closing.by else ""
         self.note(f"{closing.how}{by}{f': {closing.why}' if closing.why else ''}", now)
 
-    def unproven(self, closing: gate.Closing) -> str:
+    def unproven(self, closing: Closing) -> str:
         """What to add to the names of those who closed a gate, if one of them is not proven."""
         proven = {r.by for r in self.rulings if r.accepted and r.proven}
         return "" if proven >= set(closing.by) else " (unproven)"

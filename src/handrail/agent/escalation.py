@@ -23,7 +23,7 @@ from handrail.actions import (
 from handrail.agent.case import UndoEntry
 from handrail.agent.steps import Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
-from handrail.oversight.gate import Closing, GateKind, Question
+from handrail.oversight import Closing, GateKind, Question
 from handrail.states import State
 
 if TYPE_CHECKING:

@@ -24,13 +24,13 @@ from handrail.agent.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Posture, Step
 HEARTBEAT = timedelta(seconds=3)
 """How long an ordinary activity may be silent before its worker is taken for dead."""
 
-PROVE = "handrail.prove"
+PROVE_ACTIVITY = "handrail.prove"
 """The activity that proves rulings: `Proving` to a `Proof` of each."""
 
-WHOM = "handrail.whom"
+ROLE_ACTIVITY = "handrail.whom"
 """The activity that says whom an agent's own question asks: `Whom` to a `Verdict`."""
 
-CALL = "handrail.call"
+NOTIFY_ACTIVITY = "handrail.call"
 """The activity that has people told of a gate by message: a `Call`."""
 
 _ENGINE = timedelta(seconds=10)
@@ -132,7 +132,7 @@ def _wrapped(step: Step[..., Any], error: ApplicationError) -> ActivityError:
     )
 
 
-def cause(error: BaseException) -> str:
+def error_in_words(error: BaseException) -> str:
     """What happened, in the words of the step, which say more than what lies beneath them."""
     while isinstance(error, FailureError) and not isinstance(error, ApplicationError):
         if error.cause is None:

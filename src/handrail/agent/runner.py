@@ -37,13 +37,19 @@ from handrail.actions import (
 from handrail.agent import escalation, provenance
 from handrail.agent.aside import Background, Explain
 from handrail.agent.case import AnswerModel, Case, CaseSnapshot, Pending, UndoEntry
-from handrail.agent.invoke import HEARTBEAT, WHOM, cause, engine, perform
+from handrail.agent.invoke import HEARTBEAT, ROLE_ACTIVITY, engine, error_in_words, perform
 from handrail.agent.steps import RETRY, Notify, Write
-from handrail.agent.visibility import AGENT, STATE, PublishedState
+from handrail.agent.visibility import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, PublishedState
 from handrail.exceptions import Expired, Failed, NotWritten, Piloted, Refused, Rejected
-from handrail.oversight import views
-from handrail.oversight.gate import Closing, Question, next_moment
-from handrail.oversight.signals import BadSignal, ControlRequest, said
+from handrail.oversight import (
+    BadSignal,
+    Closing,
+    ControlRequest,
+    Question,
+    case_markdown,
+    control_request,
+    next_moment,
+)
 from handrail.states import State
 
 if TYPE_CHECKING:
@@ -70,8 +76,8 @@ class CaseRunner:
         self._showing = False
         self._aside = Background(self.case, explain, self._show_details)
         self._shown = PublishedState(
-            agent=info.typed_search_attributes.get(AGENT),
-            state=info.typed_search_attributes.get(STATE),
+            agent=info.typed_search_attributes.get(AGENT_ATTRIBUTE),
+            state=info.typed_search_attributes.get(STATE_ATTRIBUTE),
         )
 
     # What people send. None of it raises.
@@ -138,7 +144,7 @@ class CaseRunner:
         `anyhow`: a stop must not fail because its reason is misspelt.
         """
         try:
-            words = said(payloads).words(what)
+            words = control_request(payloads).words(what)
         except BadSignal as error:
             if not anyhow:
                 self.note(f"ignored a signal ({what}): {error}")
@@ -166,7 +172,7 @@ class CaseRunner:
 
     def _render(self) -> None:
         self._showing = False
-        workflow.set_current_details(views.markdown(self.case.view()))
+        workflow.set_current_details(case_markdown(self.case.view()))
 
     def _publish(self) -> None:
         self._shown.publish(self.case)
@@ -199,7 +205,9 @@ class CaseRunner:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            told = NotifyResult(sent=False, why=cause(error).removeprefix(f"{step.name}: "))
+            told = NotifyResult(
+                sent=False, why=error_in_words(error).removeprefix(f"{step.name}: ")
+            )
         if told.sent:
             self.note(f"told: {step.name}")
             return step.adapter.validate_python(told.result)
@@ -348,7 +356,7 @@ class CaseRunner:
         """
         case = self.case
         whom: Verdict = await engine(
-            WHOM,
+            ROLE_ACTIVITY,
             RoleRequest(case=case.id, role=role, pilot=case.pilot),
             Verdict,
             f"who answers as {role}?",
@@ -560,7 +568,7 @@ class CaseRunner:
 
     async def _fail(self, error: BaseException) -> NoReturn:
         """Undo what was written, and fail the case, saying both."""
-        why = cause(error)
+        why = error_in_words(error)
         left = await self._unbroken(self._undo_all(why))
         if left:
             why = f"{why}; not undone: {'; '.join(left)}"
@@ -607,7 +615,7 @@ class CaseRunner:
             try:
                 answer = await self._attempt(entry.undo, entry.timeout, entry.action, attempt)
             except ActivityError as error:
-                return cause(error)
+                return error_in_words(error)
             if answer.receipt is not None:
                 return None
             if answer.kind is WriteResultKind.STOPPED:

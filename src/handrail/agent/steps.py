@@ -32,7 +32,7 @@ from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, DecisionResult, Effect
-from handrail.agent.secrets import declared, given
+from handrail.agent.secrets import declared, secrets_given
 from handrail.exceptions import StepError
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class Read(Step[P, R]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: for tests, and from other steps."""
-        with given(self.secrets):
+        with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 
 
@@ -131,7 +131,7 @@ class Decide(Step[P, D]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
         """Call the function itself: for tests, and from other steps."""
-        with given(self.secrets):
+        with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 
     @property
@@ -366,7 +366,7 @@ def _with_secrets(fn: Callable[..., Any] | None, secrets: Sequence[str]) -> Any:
 
     @functools.wraps(fn)
     async def entrusted(*args: Any) -> Any:
-        with given(secrets) as held:
+        with secrets_given(secrets) as held:
             result = await fn(*args)
         # What reads a write back says in words what is wrong: they are kept.
         return held.scrub(result) if isinstance(result, str) else result

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from handrail.agent.case import Case
 
-AGENT = SearchAttributeKey.for_keyword("HandrailAgent")
-STATE = SearchAttributeKey.for_keyword("HandrailState")
-RISK = SearchAttributeKey.for_keyword("HandrailRisk")
-WAITING_FOR = SearchAttributeKey.for_keyword_list("HandrailWaitingFor")
-DEADLINE = SearchAttributeKey.for_datetime("HandrailDeadline")
+AGENT_ATTRIBUTE = SearchAttributeKey.for_keyword("HandrailAgent")
+STATE_ATTRIBUTE = SearchAttributeKey.for_keyword("HandrailState")
+RISK_ATTRIBUTE = SearchAttributeKey.for_keyword("HandrailRisk")
+WAITING_FOR_ATTRIBUTE = SearchAttributeKey.for_keyword_list("HandrailWaitingFor")
+DEADLINE_ATTRIBUTE = SearchAttributeKey.for_datetime("HandrailDeadline")
 
 INCIDENT = "incident"
 """The HandrailRisk of a case in which something was found wrong after a write."""
@@ -68,17 +68,23 @@ class PublishedState:
     def _updates(self, shown: PublishedState) -> list[SearchAttributeUpdate[Any]]:
         updates: list[SearchAttributeUpdate[Any]] = []
         if shown.agent is not None and shown.agent != self.agent:
-            updates.append(AGENT.value_set(shown.agent))
+            updates.append(AGENT_ATTRIBUTE.value_set(shown.agent))
         if shown.state is not None and shown.state != self.state:
-            updates.append(STATE.value_set(shown.state))
+            updates.append(STATE_ATTRIBUTE.value_set(shown.state))
         if list(shown.waiting_for) != list(self.waiting_for):
-            updates.append(WAITING_FOR.value_set(shown.waiting_for))
+            updates.append(WAITING_FOR_ATTRIBUTE.value_set(shown.waiting_for))
         if shown.deadline != self.deadline:
             new = shown.deadline
-            updates.append(DEADLINE.value_unset() if new is None else DEADLINE.value_set(new))
+            updates.append(
+                DEADLINE_ATTRIBUTE.value_unset()
+                if new is None
+                else DEADLINE_ATTRIBUTE.value_set(new)
+            )
         if shown.risk != self.risk:
             risk = shown.risk
-            updates.append(RISK.value_unset() if risk is None else RISK.value_set(risk))
+            updates.append(
+                RISK_ATTRIBUTE.value_unset() if risk is None else RISK_ATTRIBUTE.value_set(risk)
+            )
         return updates
 
 

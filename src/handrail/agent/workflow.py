@@ -19,8 +19,7 @@ from handrail.agent.case import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Write, as_decided, decided_type
-from handrail.oversight.signals import LIFTED, BadSignal, read
-from handrail.oversight.views import CaseView, GateView
+from handrail.oversight import LIFTED_SIGNAL, BadSignal, CaseView, GateView, read_signal
 from handrail.states import State
 
 P = ParamSpec("P")
@@ -29,7 +28,7 @@ A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 M = TypeVar("M", bound=BaseModel)
 
-SIGNALS = (
+CASE_SIGNALS = (
     "approve",
     "reject",
     "amend",
@@ -41,7 +40,7 @@ SIGNALS = (
     "resume",
     "stop",
     "roll_back",
-    LIFTED,
+    LIFTED_SIGNAL,
 )
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
@@ -53,7 +52,7 @@ Temporal hands over undecoded payloads only to a parameter that is exactly a Raw
 
 
 class AgentWorkflow:
-    """Base class of agents. Its verbs are `read`, `decide`, `write`, `notify` and `ask`.
+    """Base class of agents. Its verbs are `read_signal`, `decide`, `write`, `notify` and `ask`.
 
     Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
@@ -235,7 +234,7 @@ class AgentWorkflow:
     def _roll_back(self, raw: RawValue = _NOTHING) -> None:
         self._conductor.roll_back(_payloads(raw))
 
-    @workflow.signal(name=LIFTED, description="A stop is over: ask the door again. Empty")
+    @workflow.signal(name=LIFTED_SIGNAL, description="A stop is over: ask the door again. Empty")
     def _lifted(self, raw: RawValue = _NOTHING) -> None:
         del raw
         self._conductor.lifted()
@@ -312,7 +311,7 @@ def _payloads(raw: object) -> list[Payload]:
 def _verb_and_ruling(payloads: list[Payload]) -> tuple[str, list[Payload]]:
     """Take the verb out of an update's JSON. What is wrong with the rest is said later."""
     try:
-        ruling = read(payloads)
+        ruling = read_signal(payloads)
     except BadSignal:
         return "rule", payloads
     verb = str(ruling.pop("verb", "rule"))

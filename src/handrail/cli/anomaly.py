@@ -13,14 +13,14 @@ from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.client.cases import iso
-from handrail.guardrails.anomaly.watch import AnomalyDetector, Pattern
-from handrail.policy import load
+from handrail.guardrails import AnomalyDetector, Pattern
+from handrail.policy import load_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handrail.policy import Policy
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime import Agent
 
 
 async def normal(out: Output, name: str, step: str | None) -> int:
@@ -32,7 +32,7 @@ async def normal(out: Output, name: str, step: str | None) -> int:
         LedgerUnavailable: if the ledger cannot be used.
     """
     agent = _agent(name)
-    policy = load(agent.policy, agent.shape)
+    policy = load_policy(agent.policy, agent.shape)
     steps = _watched(agent, policy, step)
     now = datetime.now(UTC)
     async with ledger() as opened:

@@ -12,14 +12,14 @@ from handrail.cli import words
 from handrail.cli.output import Code, Output
 from handrail.cli.record import ledger, moment_of
 from handrail.client.cases import iso
-from handrail.evidence.approvers import ApproverAttention, attention
+from handrail.evidence import ApproverAttention, approver_attention
 
 
 async def approvers(out: Output, *, since: datetime | timedelta | None) -> int:
     """Show each person who decided something, first those with flags."""
     async with ledger() as opened:
         rows = await opened.rulings(since=moment_of(since))
-    found = attention(rows)
+    found = approver_attention(rows)
     out.data({"approvers": [_document(each) for each in found]})
     out.show(_table(found) if found else "nobody has ruled with a proof yet")
     out.show(*(Text(f"{words.plain(e.person)} {flag}", "red") for e in found for flag in e.flags))

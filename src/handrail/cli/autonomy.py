@@ -17,15 +17,12 @@ from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
 from handrail.client import orders as autonomy
 from handrail.exceptions import CaseError
-from handrail.oversight import orders
-from handrail.oversight.order_book import what
-from handrail.oversight.orders import NoOrder, Target
-from handrail.oversight.signatures import sign_order
+from handrail.oversight import NoOrder, Target, level_order, order_in_words, person, sign_order
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from handrail.oversight.order_book import Change, OrderBook, StepView
+    from handrail.oversight import Change, OrderBook, StepView
 
 _CHANGES = 10
 """Changes that are shown of one agent; the JSON has all of them."""
@@ -70,14 +67,14 @@ async def autonomy_(
         raise UsageError("say who sets it: --by you@example.com")
     try:
         target = Target(typed.agent, step=typed.step)
-        order = orders.set_level(
+        order = level_order(
             target, typed.level, _share(rollout), by, datetime.now(UTC), why[:1_000]
         )
     except NoOrder as error:
         raise UsageError(str(error)) from error
     change = await stop.send(out, connected, typed.agent, order)
     code = stop.say_became(out, change)
-    out.data({"order": "level", "what": what(order), **stop.became_json(order, change)})
+    out.data({"order": "level", "what": order_in_words(order), **stop.became_json(order, change)})
     return code
 
 
@@ -99,9 +96,11 @@ async def second(out: Output, named: str, by: str, why: str) -> int:
     connected = await client(settings())
     agent, change = await _waiting(connected, named)
     order = change.order.model_copy(
-        update={"by": orders.person(by), "at": datetime.now(UTC), "why": why[:1_000]}
+        update={"by": person(by), "at": datetime.now(UTC), "why": why[:1_000]}
     )
-    out.show(Text(what(order), "bold"), words.label("asked by", words.plain(change.order.by)))
+    out.show(
+        Text(order_in_words(order), "bold"), words.label("asked by", words.plain(change.order.by))
+    )
     key = key_if_any(out, settings(), by)
     proof = None if key is None else sign_order(order, key, datetime.now(UTC))
     body: dict[str, Any] = {"id": order.id, "by": by, "why": why}
@@ -111,7 +110,7 @@ async def second(out: Output, named: str, by: str, why: str) -> int:
     said_by = len(change.statements) + 1
     became = await autonomy.became(connected, agent, order.id, said_by=said_by)
     code = stop.say_became(out, became)
-    out.data({"order": "second", "what": what(order), **stop.became_json(order, became)})
+    out.data({"order": "second", "what": order_in_words(order), **stop.became_json(order, became)})
     return code
 
 
@@ -180,7 +179,9 @@ def _lines(book: OrderBook, step: str | None, *, whole: bool) -> list[Text]:
         lines.append(words.label("fault", words.plain(seen.fault), "red"))
     lines += [_step(each) for each in seen.steps if step in {None, each.step}]
     for change in book.waiting:
-        asked = f"{what(change.order)} ({change.order.id[:12]}), asked by {change.order.by}"
+        asked = (
+            f"{order_in_words(change.order)} ({change.order.id[:12]}), asked by {change.order.by}"
+        )
         lines.append(words.label("waits", words.plain(asked), "yellow"))
     if whole:
         lines += [_change(each) for each in reversed(book.changes[-_CHANGES:])]
@@ -196,5 +197,5 @@ def _step(step: StepView) -> Text:
 def _change(change: Change) -> Text:
     who = ", ".join(map(words.plain, change.people or (change.order.by,)))
     note = f" ({words.plain(change.note)})" if change.note else ""
-    said = f"{words.plain(what(change.order))} by {who}: {change.stand}{note}"
+    said = f"{words.plain(order_in_words(change.order))} by {who}: {change.stand}{note}"
     return words.label(words.moment(change.since), said, "dim")

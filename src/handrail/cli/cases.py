@@ -22,14 +22,14 @@ from handrail.cli.output import Code, Output, UsageError
 from handrail.client import cases as known
 from handrail.client import gates as desk
 from handrail.exceptions import CaseError
-from handrail.runtime.settings import connect
+from handrail.runtime import connect
 from handrail.states import State
 
 if TYPE_CHECKING:
     from handrail.actions import Event, Outcome
     from handrail.cli.common import Waiting
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Fleet, StartedCase
+    from handrail.runtime import Fleet, StartedCase
 
 _LOOK = timedelta(milliseconds=300)
 

@@ -8,7 +8,7 @@ from handrail.cli import words
 from handrail.cli.context import load_fleet, settings
 from handrail.cli.output import Code, Output
 from handrail.exceptions import ConfigurationError
-from handrail.runtime.fleet import Agent, Fleet
+from handrail.runtime import Agent, Fleet
 
 
 def check(out: Output, name: str | None) -> int:

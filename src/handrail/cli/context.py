@@ -26,13 +26,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.cli.output import Code, Output, UsageError
 from handrail.client.gates import ImpossibleName
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.runtime.logging import Lines, configure, core_logs, mask_with
-from handrail.runtime.payload_codec import ClaimCheck
-from handrail.runtime.settings import Settings, connect
+from handrail.runtime import (
+    ClaimCheck,
+    Lines,
+    Settings,
+    configure_logging,
+    connect,
+    core_logs,
+    mask_with,
+)
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Fleet
+    from handrail.runtime import Fleet
 
 PATIENCE = timedelta(seconds=5)
 """How long a command looks for the server."""
@@ -98,7 +104,7 @@ def logs(given: Settings, fd: int = 2) -> Lines:
     """
     key = given.log_key.get_secret_value() if given.log_key else None
     mask_with(given.home / "keys", key, clear=given.log_personal == "clear")
-    return configure(given.log_format, fd=fd)
+    return configure_logging(given.log_format, fd=fd)
 
 
 def load_fleet(name: str) -> Fleet:
@@ -107,7 +113,7 @@ def load_fleet(name: str) -> Fleet:
     Raises:
         ConfigurationError: if it cannot be imported, or is no Fleet, with where and why.
     """
-    from handrail.runtime.fleet import Fleet  # noqa: PLC0415  # imports everything
+    from handrail.runtime import Fleet  # noqa: PLC0415  # imports everything
 
     found = load(name, "HANDRAIL_FLEET")
     if not isinstance(found, Fleet):

@@ -25,12 +25,19 @@ from handrail.client import cases
 from handrail.client import gates as desk
 from handrail.client.cases import CaseRow
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.oversight.views import GateView
-from handrail.runtime.dev import ChildFailed, Demo, LocalProcesses, running
-from handrail.runtime.fleet import Fleet
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.temporal_server import prepare_directory
-from handrail.runtime.worker import open_ledger, stop_on_signals
+from handrail.oversight import GateView
+from handrail.runtime import (
+    ChildFailed,
+    Demo,
+    Fleet,
+    LocalProcesses,
+    Settings,
+    connect,
+    open_ledger,
+    prepare_directory,
+    running_locally,
+    stop_on_signals,
+)
 from handrail.states import State
 
 DEMO = "workers.demo:demo"
@@ -109,7 +116,7 @@ async def _started(
 ) -> AsyncGenerator[LocalProcesses | None]:
     """Everything running; None if it was told to end while it started."""
     async with contextlib.AsyncExitStack() as stack:
-        everything = running(given, shown.systems, quiet=True, policies=policies_of(fleet))
+        everything = running_locally(given, shown.systems, quiet=True, policies=policies_of(fleet))
         starting = asyncio.ensure_future(stack.enter_async_context(everything))
         told = asyncio.ensure_future(stop.wait())
         await asyncio.wait({starting, told}, return_when="FIRST_COMPLETED")

@@ -30,9 +30,7 @@ from handrail.cli.output import Code, Output
 from handrail.client import gates
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.ledger import Ledger
-from handrail.runtime.fleet import Fleet
-from handrail.runtime.settings import Settings
-from handrail.runtime.temporal_server import SEARCH_ATTRIBUTES, find_binary
+from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, find_binary
 
 _ROOM = 1 << 30
 _KEEP = timedelta(days=7)

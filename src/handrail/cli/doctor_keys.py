@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING
 
 from handrail.cli import words
 from handrail.exceptions import PolicyError
-from handrail.oversight.keys import Keyring, KeyringError, TrustedKey, private_keys
-from handrail.policy import load
+from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys
+from handrail.policy import load_policy
 
 if TYPE_CHECKING:
-    from handrail.runtime.fleet import Fleet
-    from handrail.runtime.settings import Settings
+    from handrail.runtime import Fleet, Settings
 
 SOON = timedelta(days=14)
 """How long before its end a key is named."""
@@ -52,7 +51,7 @@ def _demanding(fleet: Fleet | None) -> list[str]:
     found: list[str] = []
     for agent in fleet.agents.values() if fleet is not None else ():
         try:
-            if load(agent.policy, agent.shape).proof == "required":
+            if load_policy(agent.policy, agent.shape).proof == "required":
                 found.append(agent.name)
         except PolicyError:
             continue  # said elsewhere

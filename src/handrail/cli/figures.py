@@ -11,12 +11,12 @@ from rich.text import Text
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
 from handrail.client.cases import iso
-from handrail.evidence.track_record import TrackRecord, figures
+from handrail.evidence import TrackRecord, measure_track_record
 from handrail.exceptions import LedgerUnavailable
-from handrail.oversight.keys import Keyring
+from handrail.oversight import Keyring
 
 if TYPE_CHECKING:
-    from handrail.evidence.estimates import ErrorShare
+    from handrail.evidence import ErrorShare
     from handrail.ledger import Ledger
 
 
@@ -31,7 +31,7 @@ async def known(agent: str, steps: Iterable[str]) -> list[TrackRecord]:
 
 async def _read(opened: Ledger, agent: str, steps: Iterable[str]) -> list[TrackRecord]:
     keys = Keyring(settings().keyring).current()
-    found = [await figures(opened, agent, step, keys=keys) for step in steps]
+    found = [await measure_track_record(opened, agent, step, keys=keys) for step in steps]
     return [each for each in found if each.written or each.planted or each.incidents]
 
 

@@ -11,10 +11,10 @@ from handrail.cli import words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output
 from handrail.client import gates as desk
-from handrail.oversight.gate import GateKind
+from handrail.oversight import GateKind
 
 if TYPE_CHECKING:
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 _ASKS = {
     GateKind.WRITE: "May this be done?",

@@ -20,23 +20,26 @@ from handrail.cli.signing import key_of_person
 from handrail.client import gates
 from handrail.client.cases import iso
 from handrail.exceptions import CaseError
-from handrail.oversight.gate import GateKind, person
-from handrail.oversight.keys import Keyring, TrustedKey
-from handrail.oversight.mandates import (
+from handrail.oversight import (
+    GateKind,
+    Keyring,
     Mandate,
     NoMandate,
+    NotProven,
+    TrustedKey,
     VerifiedMandate,
-    delegation,
-    given,
-    row_of,
-    such_as,
+    mandate_of,
+    mandate_row,
+    new_delegation,
+    person,
+    sign_mandate,
+    standing_approval_like,
+    verify_mandate,
 )
-from handrail.oversight.signatures import NotProven, sign_mandate, verify_mandate
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, MandateRow
-    from handrail.oversight.keys import SigningKey
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView, SigningKey
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ class Shown:
     def of(cls, row: MandateRow, keys: Mapping[str, TrustedKey], now: datetime) -> Shown:
         """Prove a mandate, as the door does."""
         try:
-            proven = given(row.id, *verify_mandate(row.text, keys, now))
+            proven = mandate_of(row.id, *verify_mandate(row.text, keys, now))
         except (NotProven, NoMandate) as error:
             return cls(row, None, "", "not proven", str(error))
         return cls(row, proven.mandate, proven.kid, _state(row, proven, now))
@@ -231,7 +234,7 @@ async def delegate(out: Output, *, agent: str, by: str, to: str, time: Time, why
     """Let `to` answer in the place of `by` for a time."""
     begins, ends = time.span(datetime.now(UTC))
     try:
-        mandate = delegation(agent=agent, by=by, to=to, begins=begins, ends=ends, why=why)
+        mandate = new_delegation(agent=agent, by=by, to=to, begins=begins, ends=ends, why=why)
     except NoMandate as error:
         raise UsageError(str(error)) from error
     key = key_of_person(out, settings(), by)
@@ -264,7 +267,7 @@ def of_gate(gate: GateView, said: Allowing, now: datetime) -> Mandate:
         raise UsageError("only what a gate asks to be written can be allowed in advance")
     begins, ends = said.time.span(now)
     try:
-        return such_as(
+        return standing_approval_like(
             gate.step,
             gate.action,
             gate.risk,
@@ -320,7 +323,7 @@ async def _give(out: Output, mandate: Mandate, key: SigningKey) -> int:
     """Sign it, see that the door would take it, and keep it."""
     now = datetime.now(UTC)
     text = sign_mandate(mandate, key, now)
-    row = row_of(mandate, text)
+    row = mandate_row(mandate, text)
     async with ledger() as opened:
         await opened.add_mandate(row)
     shown = Shown.of(row, Keyring(settings().keyring).current(), now)

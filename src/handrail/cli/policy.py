@@ -17,26 +17,32 @@ from handrail.cli.context import ledger_if_there, load_fleet, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger, moment_of
 from handrail.client.cases import iso
-from handrail.evidence.backtest import (
+from handrail.evidence import (
     Outlook,
     ReplayedWrite,
     VerdictChange,
-    matrix,
     proposals,
-    replay,
+    replay_policies,
+    verdict_changes,
 )
-from handrail.guardrails import budgets
-from handrail.oversight import control
-from handrail.oversight.keys import Keyring
-from handrail.policy import Facts, Policy, Setting, load, parse
-from handrail.policy.describe import described
-from handrail.policy.file import read
-from handrail.policy.rules import Types
-from handrail.policy.yaml import Faults, content_of
+from handrail.guardrails import budget_spendings, budgets_nearly_used, budgets_used
+from handrail.oversight import Keyring, setting_in_force
+from handrail.policy import (
+    Facts,
+    Faults,
+    Policy,
+    Setting,
+    Types,
+    describe_policy,
+    file_content,
+    load_policy,
+    parse_policy,
+    read_policy_file,
+)
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow, PolicyRow
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime import Agent
 
 _KINDS = ("pass", "hold", "refuse", "pilot", "stop")
 _STYLES = {"pass": "green", "hold": "yellow", "refuse": "red", "pilot": "cyan", "stop": "magenta"}
@@ -64,9 +70,9 @@ async def diff(
         PolicyError: if the new policy has faults: all of them.
         LedgerUnavailable: if the ledger cannot be used.
     """
-    text = content_of(new)[0]
+    text = file_content(new)[0]
     owner = _agent(agent or _named(text, new))
-    after = parse(text, str(new), owner.shape)
+    after = parse_policy(text, str(new), owner.shape)
     begin = moment_of(since) or datetime.now(UTC)
     async with ledger() as opened:
         before = await _in_force(opened, owner)
@@ -75,7 +81,7 @@ async def diff(
     found = proposals(rows)
     both = (before, after)
     now = (_settings(before, orders, owner), _settings(after, orders, owner))
-    replayed, unreadable = replay(found, owner.shape, both, now)
+    replayed, unreadable = replay_policies(found, owner.shape, both, now)
     report = _Report(owner, both, begin, replayed, len(unreadable), limit)
     out.data(report.document())
     if not out.json:
@@ -95,7 +101,7 @@ async def show(out: Output, name: str) -> int:
     async with ledger_if_there(settings()) as opened:
         found = await _standing(opened, owner)
     policy, history = found.policy, found.history
-    sections = described(policy, found.effective)
+    sections = describe_policy(policy, found.effective)
     out.data(
         {
             "agent": owner.name,
@@ -134,12 +140,15 @@ class _Standing:
 
 async def _standing(opened: Ledger | None, owner: Agent) -> _Standing:
     if opened is None:
-        policy = load(owner.policy, owner.shape)
+        policy = load_policy(owner.policy, owner.shape)
         return _Standing(policy, effective=_effective(policy, (), owner))
     policy = await _in_force(opened, owner)
     orders = await opened.orders(owner.name, live=True)
-    spent = await budgets.spendings(opened, owner.name, policy.budgets, datetime.now(UTC))
-    words_of = (budgets.over(policy.budgets, spent), budgets.nearly(policy.budgets, spent))
+    spent = await budget_spendings(opened, owner.name, policy.budgets, datetime.now(UTC))
+    words_of = (
+        budgets_used(policy.budgets, spent),
+        budgets_nearly_used(policy.budgets, spent),
+    )
     return _Standing(
         policy,
         await opened.policies(owner.name),
@@ -155,7 +164,7 @@ def _effective(policy: Policy, orders: Sequence[OrderRow], owner: Agent) -> dict
 
 def _named(text: str, path: Path) -> str:
     """The agent that a file names."""
-    doc = read(text, Faults(str(path)))
+    doc = read_policy_file(text, Faults(str(path)))
     return "" if doc is None else doc.agent
 
 
@@ -171,8 +180,8 @@ async def _in_force(opened: Ledger, owner: Agent) -> Policy:
     """The policy in force: that of the ledger, or the file where no worker has loaded one."""
     rows = await opened.policies(owner.name)
     if not rows:
-        return load(owner.policy, owner.shape)
-    return parse(rows[0].text, f"{rows[0].label} (in force)", owner.shape)
+        return load_policy(owner.policy, owner.shape)
+    return parse_policy(rows[0].text, f"{rows[0].label} (in force)", owner.shape)
 
 
 def _settings(
@@ -182,7 +191,9 @@ def _settings(
     given = settings()
     keys, proof = Keyring(given.keyring).current(), policy.proof or given.proof
     levels = [row for row in orders if row.kind == "level"]
-    return {step: control.setting(levels, step, policy, keys, proof) for step in owner.shape.writes}
+    return {
+        step: setting_in_force(levels, step, policy, keys, proof) for step in owner.shape.writes
+    }
 
 
 def _bare(owner: Agent, step: str, setting: Setting | None) -> Facts:
@@ -236,7 +247,7 @@ class _Report:
         self.since = since
         self.replayed = replayed
         self.unreadable = unreadable
-        self.moved = matrix(replayed, self._numbers)
+        self.moved = verdict_changes(replayed, self._numbers)
         self.changed = [each for each in replayed if each.changed]
         self.shown = self.changed[-limit:] if limit > 0 else []
         self.otherwise = sum(

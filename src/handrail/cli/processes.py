@@ -13,16 +13,15 @@ from rich.text import Text
 from handrail.cli import words
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output
-from handrail.runtime.dev import READY, ChildFailed, inbox_url, running
-from handrail.runtime.settings import Settings
+from handrail.runtime import READY, ChildFailed, Settings, inbox_url, running_locally
 
 if TYPE_CHECKING:
-    from handrail.runtime.fleet import Fleet
+    from handrail.runtime import Fleet
 
 
 async def worker(out: Output, *, anyway: bool) -> int:
     """Run the agents until told to end."""
-    from handrail.runtime.worker import serve, stop_on_signals  # noqa: PLC0415  # imports everything
+    from handrail.runtime import serve_fleet, stop_on_signals  # noqa: PLC0415  # imports everything
 
     given = settings()
     lines = logs(given)
@@ -38,7 +37,7 @@ async def worker(out: Output, *, anyway: bool) -> int:
                 os.write(1, f"{READY}: {', '.join(fleet.agents)}\n".encode())
 
     try:
-        await serve(given, fleet, stop=stop, ready=ready, anyway=anyway)
+        await serve_fleet(given, fleet, stop=stop, ready=ready, anyway=anyway)
     finally:
         lines.flush()
     out.row({"ended": True})
@@ -47,7 +46,7 @@ async def worker(out: Output, *, anyway: bool) -> int:
 
 async def dev(out: Output) -> int:
     """Run the server, the worker and the inbox until told to end."""
-    from handrail.runtime.worker import stop_on_signals  # noqa: PLC0415
+    from handrail.runtime import stop_on_signals  # noqa: PLC0415
 
     given = settings()
     fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs
@@ -56,7 +55,7 @@ async def dev(out: Output) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
-        async with running(given, policies=policies_of(fleet)) as site:
+        async with running_locally(given, policies=policies_of(fleet)) as site:
             out.row(urls(given, site.server.namespace, site.server.address))
             say_urls(out, given, site.server.namespace)
             out.show("Ctrl-C ends it; nothing is lost.")

@@ -14,9 +14,7 @@ from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.client.cases import iso
-from handrail.oversight.gate import person
-from handrail.oversight.keys import Keyring, TrustedKey
-from handrail.oversight.signatures import NotProven, verify
+from handrail.oversight import Keyring, NotProven, TrustedKey, person, verify_ruling
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, RulingRow
@@ -89,7 +87,7 @@ def fault_of(row: RulingRow, keys: Mapping[str, TrustedKey]) -> str | None:
     """
     try:
         ruling = row.ruling
-        proved = verify(ruling, row.verb, row.case, keys, row.at)
+        proved = verify_ruling(ruling, row.verb, row.case, keys, row.at)
     except ValidationError:
         return "it is no ruling any more: the ledger was altered"
     except NotProven as error:

@@ -16,16 +16,16 @@ from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.cli.signing import key_of_person
 from handrail.client.cases import iso
-from handrail.oversight.keys import Keyring
-from handrail.oversight.reviews import (
+from handrail.oversight import (
+    Keyring,
+    NotProven,
     NotReviewed,
     ReviewAnswer,
-    answered,
-    opinion,
-    require_proven,
-    why_not,
+    new_opinion,
+    require_proven_answer,
+    signed_answer,
+    why_not_reviewer,
 )
-from handrail.oversight.signatures import NotProven
 
 if TYPE_CHECKING:
     from handrail.ledger import (
@@ -81,15 +81,15 @@ async def answer(out: Output, named: str, what: str, *, by: str, why: str) -> in
     now = datetime.now(UTC)
     async with ledger() as opened:
         row = await _find(opened, named)
-        fault = why_not(row, person(by))
+        fault = why_not_reviewer(row, person(by))
         if fault is not None:
             raise UsageError(f"{fault}; nothing was recorded")
         written = await _written(opened, row)
         try:
-            said = opinion(written, what, by, why, now)
+            said = new_opinion(written, what, by, why, now)
         except NotReviewed as error:
             raise UsageError(f"{error}; nothing was recorded") from error
-        kept = answered(said, key_of_person(out, settings(), by), now)
+        kept = signed_answer(said, key_of_person(out, settings(), by), now)
         await opened.answer_review(kept)
         after = await opened.review_of(row.key) or row
     out.show(Text(f"recorded: {said.answer}, by {words.plain(said.by)}", _COLOURS[said.answer]))
@@ -144,7 +144,7 @@ def _faults(said: list[AnswerRow]) -> dict[int, str]:
     found: dict[int, str] = {}
     for number, each in enumerate(said):
         try:
-            require_proven(each, keys, now)
+            require_proven_answer(each, keys, now)
         except NotProven as error:
             found[number] = str(error)
     return found

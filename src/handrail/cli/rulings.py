@@ -23,8 +23,7 @@ from handrail.client import gates
 from handrail.client.cases import iso
 from handrail.client.gates import Sent
 from handrail.exceptions import CaseError
-from handrail.oversight.gate import ANSWERS, GateKind
-from handrail.oversight.views import GateView
+from handrail.oversight import DOUBT_ANSWERS, GateKind, GateView
 
 
 @dataclass(frozen=True)
@@ -143,8 +142,8 @@ def _answer(gate: GateView, given: Given) -> dict[str, Any]:
 
 def _of_doubt(given: Given) -> dict[str, Any]:
     said = (given.said or "").replace("-", " ")
-    if said not in ANSWERS:
-        known = ", ".join(each.replace(" ", "-") for each in ANSWERS)
+    if said not in DOUBT_ANSWERS:
+        known = ", ".join(each.replace(" ", "-") for each in DOUBT_ANSWERS)
         raise UsageError(f"say what became of it: {known}")
     if given.result is None:
         return {"answer": said}

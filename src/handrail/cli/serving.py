@@ -13,9 +13,7 @@ from pydantic import ValidationError
 from handrail.cli.context import first_fault, logs, plugin, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.exceptions import ConfigurationError
-from handrail.runtime.dev import INBOX_READY
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.worker import open_ledger, stop_on_signals
+from handrail.runtime import INBOX_READY, Settings, connect, open_ledger, stop_on_signals
 
 if TYPE_CHECKING:
     from handrail.inbox.web.site import Site

@@ -19,7 +19,7 @@ from handrail.client import gates as desk
 from handrail.client.cases import CaseRow
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import EffectRow, IncidentRow, ReviewRow
-from handrail.oversight.views import CaseView, GateView
+from handrail.oversight import CaseView, GateView
 
 R = TypeVar("R")
 

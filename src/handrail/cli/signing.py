@@ -9,13 +9,12 @@ from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.output import Output, UsageError
 from handrail.exceptions import ConfigurationError
-from handrail.oversight.keys import Keyring, SigningKey, signing_key
-from handrail.oversight.signatures import sign
+from handrail.oversight import Keyring, SigningKey, sign_ruling, signing_key
 
 if TYPE_CHECKING:
     from handrail.actions import Ruling
-    from handrail.oversight.views import GateView
-    from handrail.runtime.settings import Settings
+    from handrail.oversight import GateView
+    from handrail.runtime import Settings
 
 
 def key_of(out: Output, given: Settings, gate: GateView, by: str) -> SigningKey | None:
@@ -97,4 +96,4 @@ def signed(ruling: Ruling, verb: str, case: str, key: SigningKey | None) -> Ruli
     """
     if key is None:
         return ruling
-    return sign(ruling, verb, case, key, datetime.now(UTC))
+    return sign_ruling(ruling, verb, case, key, datetime.now(UTC))

@@ -27,11 +27,22 @@ from handrail.client import orders as autonomy
 from handrail.client.cases import iso
 from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable, ServerUnavailable
 from handrail.ledger import FLEET
-from handrail.oversight import control, orders
-from handrail.oversight.keys import Keyring
-from handrail.oversight.order_book import Change, OrderState
-from handrail.oversight.orders import NoOrder, Order, Target, row_of, target_of
-from handrail.oversight.signatures import sign_order
+from handrail.oversight import (
+    Change,
+    Keyring,
+    NoOrder,
+    Order,
+    OrderState,
+    Target,
+    lift_order,
+    order_givers,
+    order_of_row,
+    order_row,
+    sign_order,
+    stop_order,
+    target_of,
+    unsigned_statement,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -50,7 +61,7 @@ class Given:
     @property
     def row(self) -> OrderRow:
         """How the ledger keeps it."""
-        return row_of(self.order, [self.proof or control.statement(self.order)])
+        return order_row(self.order, [self.proof or unsigned_statement(self.order)])
 
 
 # Stopping
@@ -105,7 +116,7 @@ def _login() -> str:
 
 def _given(out: Output, target: Target, by: str, why: str) -> Given:
     try:
-        order = orders.stop(target, by, datetime.now(UTC), why[:1_000])
+        order = stop_order(target, by, datetime.now(UTC), why[:1_000])
     except NoOrder as error:
         raise UsageError(str(error)) from error
     try:
@@ -203,7 +214,7 @@ async def lift(out: Output, named: str, by: str, why: str) -> int:
     code = Code.DONE
     results: list[dict[str, Any]] = []
     for row in rows:
-        order = orders.lift(row, by, datetime.now(UTC), why[:1_000])
+        order = lift_order(row, by, datetime.now(UTC), why[:1_000])
         agent = await _steward_for(connected, row)
         change = await send(out, connected, agent, order)
         code = max(code, say_became(out, change))
@@ -343,7 +354,7 @@ def _lines(row: OrderRow) -> list[Text]:
 
 
 def _proven(row: OrderRow) -> bool:
-    order = control.read_row(row)
+    order = order_of_row(row)
     if order is None:
         return False
-    return bool(control.proven(order, row.proofs, Keyring(settings().keyring).current()))
+    return bool(order_givers(order, row.proofs, Keyring(settings().keyring).current()))

@@ -19,15 +19,14 @@ from urllib.parse import quote
 from rich.text import Text
 
 from handrail.actions import DIGEST_PREFIX
-from handrail.oversight.gate import GateKind
-from handrail.oversight.views import spelt_out
+from handrail.oversight import GateKind, spelt_out
 from handrail.states import State
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handrail.oversight.views import GateView
-    from handrail.runtime.settings import Settings
+    from handrail.oversight import GateView
+    from handrail.runtime import Settings
 
 STYLES: Mapping[State, str] = {
     State.WORKING: "cyan",

@@ -17,7 +17,7 @@ from temporalio.client import (
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Outcome
-from handrail.agent.visibility import DEADLINE, STATE, WAITING_FOR
+from handrail.agent import DEADLINE_ATTRIBUTE, STATE_ATTRIBUTE, WAITING_FOR_ATTRIBUTE
 from handrail.client import gates
 from handrail.states import ENDS, State
 
@@ -75,16 +75,16 @@ def row(execution: WorkflowExecution, outcome: Outcome | None = None) -> CaseRow
         case=execution.id,
         state=_state(execution),
         why=outcome.why if outcome else _note(execution),
-        waiting_for=tuple(attributes.get(WAITING_FOR) or ()) if is_open else (),
+        waiting_for=tuple(attributes.get(WAITING_FOR_ATTRIBUTE) or ()) if is_open else (),
         receipts=len(outcome.receipts) if outcome else 0,
         started=execution.start_time,
         closed=execution.close_time,
-        deadline=attributes.get(DEADLINE) if is_open else None,
+        deadline=attributes.get(DEADLINE_ATTRIBUTE) if is_open else None,
     )
 
 
 def _state(execution: WorkflowExecution) -> State:
-    said = execution.typed_search_attributes.get(STATE)
+    said = execution.typed_search_attributes.get(STATE_ATTRIBUTE)
     state = State(said) if said in set(State) else State.WORKING
     if execution.status is None or state in ENDS:
         return state

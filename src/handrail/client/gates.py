@@ -22,10 +22,9 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import Ruling, RulingRecord, digest_of
-from handrail.agent.visibility import WAITING_FOR
+from handrail.agent import WAITING_FOR_ATTRIBUTE
 from handrail.exceptions import CaseError, HandrailError
-from handrail.oversight.gate import person
-from handrail.oversight.views import CaseView, GateView
+from handrail.oversight import CaseView, GateView, person
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
@@ -97,7 +96,7 @@ async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
 
 async def gates_of(execution: WorkflowExecution) -> list[GateView]:
     """The open gates of one case. Its memo counts only while it waits for somebody."""
-    if not execution.typed_search_attributes.get(WAITING_FOR):
+    if not execution.typed_search_attributes.get(WAITING_FOR_ATTRIBUTE):
         return []
     given = (await execution.memo()).get("gates", [])
     try:

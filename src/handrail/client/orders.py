@@ -16,9 +16,9 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent.visibility import AGENT
-from handrail.oversight.order_book import (
-    WORKFLOW,
+from handrail.agent import AGENT_ATTRIBUTE
+from handrail.oversight import (
+    STEWARD_WORKFLOW,
     Change,
     OrderBook,
     OrderState,
@@ -29,7 +29,7 @@ from handrail.oversight.order_book import (
 if TYPE_CHECKING:
     from temporalio.client import Client
 
-    from handrail.oversight.orders import Order
+    from handrail.oversight import Order
 
 SOON = timedelta(seconds=5)
 """How long a steward's answer is waited for, which only a worker can give."""
@@ -37,7 +37,7 @@ SOON = timedelta(seconds=5)
 _POLL = timedelta(milliseconds=50)
 _TELLING = timedelta(seconds=5)
 _TASK = timedelta(seconds=4)
-_RUNNING = f"WorkflowType = '{WORKFLOW}' AND ExecutionStatus = 'Running'"
+_RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND ExecutionStatus = 'Running'"
 
 
 async def look(client: Client, agents: Iterable[str]) -> None:
@@ -59,7 +59,7 @@ async def tell(
         RPCError: if the server does not answer.
     """
     await client.start_workflow(
-        WORKFLOW,
+        STEWARD_WORKFLOW,
         StewardInput(agent=agent),
         id=steward_id(agent),
         task_queue=agent,
@@ -71,7 +71,7 @@ async def tell(
         start_signal_args=[] if body is None else [dict(body)],
         static_summary=f"autonomy of {agent}",
         static_details=f"How much {agent} may do by itself now, and who changed it, when and why.",
-        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT, agent)]),
+        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ATTRIBUTE, agent)]),
         rpc_timeout=_TELLING,
     )
 

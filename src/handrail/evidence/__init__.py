@@ -1,1 +1,28 @@
 """Evidence: is an agent worth it, and how much may it do alone? Pure: figures in, figures out."""
+
+from handrail.evidence.approvers import ApproverAttention, approver_attention, inattentive
+from handrail.evidence.backtest import (
+    Outlook,
+    ReplayedWrite,
+    VerdictChange,
+    proposals,
+    replay_policies,
+    verdict_changes,
+)
+from handrail.evidence.estimates import ErrorShare
+from handrail.evidence.track_record import TrackRecord, measure_track_record
+
+__all__ = [
+    "ApproverAttention",
+    "ErrorShare",
+    "Outlook",
+    "ReplayedWrite",
+    "TrackRecord",
+    "VerdictChange",
+    "approver_attention",
+    "inattentive",
+    "measure_track_record",
+    "proposals",
+    "replay_policies",
+    "verdict_changes",
+]

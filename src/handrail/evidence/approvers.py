@@ -76,7 +76,7 @@ class ApproverAttention:
         return tuple(found)
 
 
-def attention(rulings: Iterable[RulingRow]) -> list[ApproverAttention]:
+def approver_attention(rulings: Iterable[RulingRow]) -> list[ApproverAttention]:
     """Each person who decided something; first those with flags, then by the alphabet.
 
     What somebody decided in another's place is their own decision.
@@ -91,7 +91,7 @@ def attention(rulings: Iterable[RulingRow]) -> list[ApproverAttention]:
 
 def inattentive(rulings: Iterable[RulingRow]) -> Mapping[str, tuple[str, ...]]:
     """The flags of each person who has any, for the owner's daily message."""
-    return {each.person: each.flags for each in attention(rulings) if each.flags}
+    return {each.person: each.flags for each in approver_attention(rulings) if each.flags}
 
 
 def _of(person: str, rows: Sequence[RulingRow]) -> ApproverAttention:

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from handrail.actions import Finding, Kind, Level
-from handrail.agent import provenance
-from handrail.ledger import OverLimit
-from handrail.ledger.limits import (
+from handrail.agent import source_finding
+from handrail.ledger import (
     Counting,
+    OverLimit,
     counting_of,
     duplicates_counted,
     exceed,
@@ -30,7 +30,7 @@ from handrail.ledger.limits import (
     same_words,
     together,
 )
-from handrail.policy.policy import AgentShape, Facts, NobodyMayApprove, Policy, Setting
+from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, Setting
 
 if TYPE_CHECKING:
     from handrail.ledger import VerdictRow
@@ -128,7 +128,7 @@ def _belongs(proposal: Proposal, row: VerdictRow) -> bool:
     return not proposal.key and row.digest == proposal.first.digest
 
 
-def replay(
+def replay_policies(
     found: Sequence[Proposal],
     shape: AgentShape,
     policies: tuple[Policy, Policy],
@@ -199,7 +199,7 @@ class _Replay:
 
     def _findings(self, proposal: Proposal, facts: Facts, *, undoing: bool) -> list[Finding]:
         policy, row = self._policy, proposal.first
-        source = provenance.finding(facts.basis, policy.mentions(facts.step))
+        source = source_finding(facts.basis, policy.mentions(facts.step))
         findings = [
             *policy.scope(facts),
             *filter(None, [source]),
@@ -330,7 +330,7 @@ class VerdictChange:
     amounts: Mapping[str, Decimal]
 
 
-def matrix(
+def verdict_changes(
     replayed: Sequence[ReplayedWrite], numbers: Callable[[str], Sequence[str]]
 ) -> list[VerdictChange]:
     """How many went from which verdict to which. `numbers`: the amounts of a step's action."""

@@ -15,12 +15,11 @@ from typing import TYPE_CHECKING
 
 from handrail.evidence.estimates import ERROR, ErrorShare, estimate
 from handrail.ledger import AnswerRow
-from handrail.oversight.reviews import ReviewAnswer, falls, require_proven
-from handrail.oversight.signatures import NotProven
+from handrail.oversight import NotProven, ReviewAnswer, is_drawn, require_proven_answer
 
 if TYPE_CHECKING:
     from handrail.ledger import Alone, Ledger, ReviewRow
-    from handrail.oversight.keys import TrustedKey
+    from handrail.oversight import TrustedKey
 
 OVERDUE = timedelta(days=14)
 """A review that waits for so long counts as wrong in the upper bound."""
@@ -73,7 +72,7 @@ class TrackRecord:
     missed: int
 
 
-async def figures(
+async def measure_track_record(
     ledger: Ledger,
     agent: str,
     step: str | None = None,
@@ -164,7 +163,7 @@ class ReviewSample:
 
 
 def _seen(one: Alone, chance: float, answers: Mapping[str, str], now: datetime) -> SampledWrite:
-    drawn = falls(one.agent, one.step, one.key, chance)
+    drawn = is_drawn(one.agent, one.step, one.key, chance)
     answer = answers.get(one.key) if drawn else None
     overdue = drawn and answer is None and now - one.begun > OVERDUE
     return SampledWrite(chance, drawn, one.begun, answer, overdue)
@@ -191,7 +190,7 @@ def _proven(row: ReviewRow, keys: Mapping[str, TrustedKey], now: datetime) -> bo
         proof=row.proof or "",
     )
     try:
-        require_proven(said, keys, now)
+        require_proven_answer(said, keys, now)
     except NotProven:
         return False
     return True

@@ -18,7 +18,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from handrail.oversight.notifications import OWNER, QUEUE, News, news_id
+from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, News, news_id
 
 log = logging.getLogger("handrail.telling")
 
@@ -50,10 +50,10 @@ async def _begin(client: Client, news: News) -> None:
         return
     with contextlib.suppress(WorkflowAlreadyStartedError):
         await client.start_workflow(
-            OWNER,
+            OWNER_WORKFLOW,
             news,
             id=news_id(news),
-            task_queue=QUEUE,
+            task_queue=MESSAGE_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             static_summary=f"tell the owner of {news.agent}: {news.what}",

@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING
 from handrail.actions import Level
 from handrail.guardrails import audit
 from handrail.guardrails.alerts import tell_owner, tell_steward
-from handrail.ledger.history import Fuse
-from handrail.oversight.notifications import News
+from handrail.ledger import Fuse
+from handrail.oversight import News
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow
-    from handrail.policy import Policy
-    from handrail.policy.parts import Breaker
+    from handrail.policy import Breaker, Policy
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from handrail.ledger import Spent
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.policy.parts import Budget
+    from handrail.policy import Budget
 
 NEARLY = Decimal("0.8")
 """From which share on a budget is warned of."""
@@ -23,7 +23,7 @@ Spendings = Mapping[timedelta, Spent]
 """What was used up in each window of time until now."""
 
 
-async def spendings(
+async def budget_spendings(
     ledger: Ledger, agent: str, budgets: Sequence[Budget], now: datetime
 ) -> Spendings:
     """What `agent` used up in the windows of its budgets.
@@ -35,13 +35,13 @@ async def spendings(
     return {window: await ledger.spent(agent, now - window) for window in windows}
 
 
-def over(budgets: Sequence[Budget], spent: Spendings) -> str | None:
+def budgets_used(budgets: Sequence[Budget], spent: Spendings) -> str | None:
     """Which budgets are used up, in words; None if none is."""
     found = [_words(each, spent) for each in budgets if _used(each, spent) >= each.cap]
     return "; ".join(found) or None
 
 
-def nearly(budgets: Sequence[Budget], spent: Spendings) -> str | None:
+def budgets_nearly_used(budgets: Sequence[Budget], spent: Spendings) -> str | None:
     """Which budgets are used to four fifths or more, and not yet up; None if none is."""
     found = [
         _words(each, spent)

@@ -40,16 +40,36 @@ from handrail.actions import (
     WriteResultKind,
     digest_of,
 )
-from handrail.agent import provenance
-from handrail.agent.activities import HOPELESS, Activity, as_activity, run_step, this_case
-from handrail.agent.invoke import CALL, PROVE, WHOM
-from handrail.agent.steps import Decide, Notify, Read, Step, Write, decided_type
+from handrail.agent import (
+    HOPELESS,
+    NOTIFY_ACTIVITY,
+    PROVE_ACTIVITY,
+    ROLE_ACTIVITY,
+    Activity,
+    Decide,
+    Notify,
+    Read,
+    Step,
+    Write,
+    as_activity,
+    decided_type,
+    run_step,
+    this_case,
+    unsourced,
+)
 from handrail.exceptions import Final, StepError
 from handrail.failpoints import reached
 from handrail.guardrails import audit, clock
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.data_checks import Check
-from handrail.guardrails.effects import BegunBefore, Clearance, Doubt, KeyUsed, as_current, once
+from handrail.guardrails.effects import (
+    BegunBefore,
+    Clearance,
+    Doubt,
+    KeyUsed,
+    effect_as_current,
+    once,
+)
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.pipeline import (
     Judgement,
@@ -70,10 +90,7 @@ from handrail.ledger import (
     Situation,
     Stopped,
 )
-from handrail.oversight import control
-from handrail.oversight.gate import GateKind
-from handrail.oversight.keys import Trust
-from handrail.oversight.notifications import NotificationRequest
+from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
 from handrail.policy import AgentShape, Facts, Policy, PolicyFile
 
 UNDO_ATTEMPTS = 5
@@ -131,12 +148,12 @@ class Door:
         return [*(self._activity(step) for step in self.steps), *self._engine()]
 
     def _engine(self) -> list[Activity]:
-        @activity.defn(name=PROVE)
+        @activity.defn(name=PROVE_ACTIVITY)
         async def prove(proving: ProofRequest) -> tuple[ProofResult, ...]:
             policy = self.policy.current()
             return await self.humans.prove(policy, self._asked(proving), proving)
 
-        @activity.defn(name=WHOM)
+        @activity.defn(name=ROLE_ACTIVITY)
         async def whom(asked: RoleRequest) -> Verdict:
             policy = self.policy.current()
             situation = await self.guards.situation(policy, asked.case)
@@ -147,7 +164,7 @@ class Door:
                 return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
             return self.humans.whom(policy, asked)
 
-        @activity.defn(name=CALL)
+        @activity.defn(name=NOTIFY_ACTIVITY)
         async def call(asked: NotificationRequest) -> None:
             await self.humans.call(asked)
 
@@ -325,7 +342,7 @@ class Door:
             done = await once(self.ledger, step, matter.facts.action, attempt, cleared)
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
-            answer = _stopped(verdict, control.words_of_stop(stopped.order))
+            answer = _stopped(verdict, stop_in_words(stopped.order))
             return answer.model_copy(update={"token": await self._unknown(attempt)})
         except OverLimit as over:
             findings = [*verdict.findings, over_limit(over)]
@@ -417,8 +434,8 @@ class Door:
         await self.books.require_budget(policy, step.name)
         decision = await run_step(step, args)
         await self.books.spend(step.name, case, decision.usage)
-        unsourced = provenance.unsourced(step, args, decision)
-        basis = decision.basis().model_copy(update={"unsourced": unsourced})
+        lacking = unsourced(step, args, decision)
+        basis = decision.basis().model_copy(update={"unsourced": lacking})
         foreseen = await self._foresee(policy, decision, basis)
         reached("decide:foreseen", case)
         return DecisionResult(
@@ -426,7 +443,7 @@ class Door:
             digest=None if foreseen is None else foreseen.digest,
             verdict=None if foreseen is None else foreseen.verdict,
             kind=type(decision.action).__name__,
-            unsourced=unsourced,
+            unsourced=lacking,
         )
 
     async def notify(
@@ -437,7 +454,7 @@ class Door:
         if why is not None:
             told = NotifyResult(sent=False, why=why)
         else:
-            with as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
+            with effect_as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
                 told = NotifyResult(
                     sent=True, result=to_jsonable_python(await run_step(step, args))
                 )

@@ -29,8 +29,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
-from handrail.agent.activities import BadResult
-from handrail.agent.secrets import StepSecrets, given
+from handrail.agent import BadResult, StepSecrets, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
 from handrail.ledger import (
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from handrail.agent.steps import Write
+    from handrail.agent import Write
 
 POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
@@ -124,7 +123,7 @@ def current_effect() -> Effect:
 
 
 @contextlib.contextmanager
-def as_current(effect: Effect) -> Generator[None]:
+def effect_as_current(effect: Effect) -> Generator[None]:
     """Make `effect` the one that `current_effect` returns."""
     token = _current.set(effect)
     try:
@@ -345,7 +344,7 @@ class _Writer:
         self._reached("before-effect")
         self.sent_until = None
         try:
-            with as_current(self.effect), given(self.step.secrets) as held:
+            with effect_as_current(self.effect), secrets_given(self.step.secrets) as held:
                 result = await self._in_time(self.step.fn(self.action, self.effect))
         except (Final, NotDone) as error:
             if first:

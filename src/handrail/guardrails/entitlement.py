@@ -38,13 +38,26 @@ from handrail.actions import (
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails.effects import Leave
 from handrail.ledger import Ledger, RulingRow, RulingUsed
-from handrail.oversight.gate import GateKind
-from handrail.oversight.keys import Trust, TrustedKey
-from handrail.oversight.mandates import NoMandate, VerifiedMandate, delegations, given, standing
-from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, NotificationRequest, message_id
-from handrail.oversight.signatures import NotProven, VerifiedRuling, verify, verify_mandate
-from handrail.policy import Facts, Policy
-from handrail.policy.quorum import Approval
+from handrail.oversight import (
+    LOOK_SIGNAL,
+    MESSAGE_QUEUE,
+    NOTIFY_WORKFLOW,
+    GateKind,
+    NoMandate,
+    NotificationRequest,
+    NotProven,
+    Trust,
+    TrustedKey,
+    VerifiedMandate,
+    VerifiedRuling,
+    delegations,
+    mandate_of,
+    message_id,
+    standing_approvals,
+    verify_mandate,
+    verify_ruling,
+)
+from handrail.policy import Approval, Facts, Policy
 
 Keys = Mapping[str, TrustedKey]
 
@@ -95,7 +108,7 @@ class Entitlement:
         rows: list[RulingRow] = []
         for verb, ruling in proving.rulings:
             try:
-                proved = verify(ruling, verb, proving.case, keys, now, arriving=True)
+                proved = verify_ruling(ruling, verb, proving.case, keys, now, arriving=True)
             except NotProven as error:
                 proofs.append(ProofResult(proven=False, why=str(error)))
                 continue
@@ -120,11 +133,11 @@ class Entitlement:
         client = activity.client()
         try:
             await client.start_workflow(
-                WORKFLOW,
+                NOTIFY_WORKFLOW,
                 call.model_copy(update={"namespace": client.namespace}),
                 id=message_id(call.gate),
-                task_queue=QUEUE,
-                start_signal=LOOK,
+                task_queue=MESSAGE_QUEUE,
+                start_signal=LOOK_SIGNAL,
                 id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                 id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
                 static_summary=f"messages about {call.case}",
@@ -139,7 +152,7 @@ class Entitlement:
         keys, found = self.trust.keys(), list[VerifiedMandate]()
         for row in await self.ledger.mandates(self.agent, now):
             try:
-                each = given(row.id, *verify_mandate(row.text, keys, now))
+                each = mandate_of(row.id, *verify_mandate(row.text, keys, now))
             except (NotProven, NoMandate):
                 continue
             found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
@@ -239,7 +252,7 @@ class Entitlement:
             return []
         now, keys = server_time(), self.trust.keys()
         live = [each for each in mandates if each.mandate.kind == "standing" and not each.spent]
-        found = standing(live, facts.step, facts.action, self.agent, undo, now)
+        found = standing_approvals(live, facts.step, facts.action, self.agent, undo, now)
         return [
             (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
             for g in found
@@ -333,7 +346,7 @@ def _again(ruled: RulingRecord, case: str, keys: Keys) -> VerifiedRuling | None:
     if ruled.ruling is None:
         return None
     try:
-        return verify(ruled.ruling, ruled.verb, case, keys, ruled.at)
+        return verify_ruling(ruled.ruling, ruled.verb, case, keys, ruled.at)
     except NotProven:
         return None
 

@@ -47,14 +47,14 @@ from handrail.actions import (
     Verdict,
     digest_of,
 )
-from handrail.agent import provenance
+from handrail.agent import source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.data_checks import Check, look
 from handrail.guardrails.effects import Leave
 from handrail.guardrails.entitlement import Entitlement, server_time
 from handrail.ledger import Duplicate, EffectState, Intent, Ledger, OverLimit, Situation
-from handrail.oversight import control
+from handrail.oversight import setting_in_force, why_stopped
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
 
 if TYPE_CHECKING:
@@ -192,7 +192,7 @@ class Pipeline:
         if not situation.levels:
             return facts
         keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
-        made = control.setting(situation.levels, facts.step, policy, keys, proof)
+        made = setting_in_force(situation.levels, facts.step, policy, keys, proof)
         return replace(facts, setting=made)
 
     def stopped(self, matter: Matter, situation: Situation) -> str | None:
@@ -201,7 +201,7 @@ class Pipeline:
         stops = situation.stops
         if attempt.undoes and attempt.ordered:
             stops = tuple(order for order in stops if order.step == facts.step)
-        words = control.stopped(stops, facts.step, facts.case)
+        words = why_stopped(stops, facts.step, facts.case)
         if words is None and attempt.undoes is None:
             setting = matter.policy.setting(facts)
             if setting.level is Level.STOP:
@@ -210,7 +210,7 @@ class Pipeline:
 
     def halted(self, policy: Policy, situation: Situation, case: str) -> str | None:
         """Why nobody is told anything now, in words: the agent, or this case, is stopped."""
-        words = control.stopped(situation.stops, None, case)
+        words = why_stopped(situation.stops, None, case)
         if words is None and set(self._levels(policy, situation)) == {Level.STOP}:
             return f"all that {self.agent} writes is stopped: it tells nobody"
         return words
@@ -227,7 +227,7 @@ class Pipeline:
         levels, keys = situation.levels, self.humans.trust.keys()
         proof, now = self.humans.proof(policy), list[Level]()
         for step in (name for name, write in self.shape.writes.items() if not write.undoes):
-            known = control.setting(levels, step, policy, keys, proof) or policy.own_setting(step)
+            known = setting_in_force(levels, step, policy, keys, proof) or policy.own_setting(step)
             now.append(policy.capped(step, known.level))
         return now
 
@@ -236,7 +236,7 @@ class Pipeline:
     def foresee(self, matter: Matter) -> list[Finding]:
         """What can be said without a look at the world: scope, source, rules, autonomy."""
         policy, facts = matter.policy, matter.facts
-        source = provenance.finding(facts.basis, policy.mentions(facts.step))
+        source = source_finding(facts.basis, policy.mentions(facts.step))
         return [
             *policy.scope(facts),
             *([] if source is None else [source]),

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from handrail.guardrails.effects import as_current
+from handrail.guardrails.effects import effect_as_current
 
 if TYPE_CHECKING:
     from handrail.actions import Action, Effect, Receipt
-    from handrail.agent.steps import Write
+    from handrail.agent import Write
 
 PAUSES = (timedelta(milliseconds=300), timedelta(seconds=1))
 """Between the tries, of which there is one more."""
@@ -65,7 +65,7 @@ async def _try(
 ) -> str | None:
     assert step.verify is not None  # noqa: S101  # the caller has looked
     try:
-        with as_current(effect):
+        with effect_as_current(effect):
             async with asyncio.timeout(seconds):
                 said: Any = await step.verify(action, effect, result)
     except TimeoutError:

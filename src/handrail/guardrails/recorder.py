@@ -17,9 +17,8 @@ from handrail.actions import Kind, Usage, Verdict
 from handrail.exceptions import LedgerUnavailable
 from handrail.guardrails import alerts, audit, breakers, budgets
 from handrail.guardrails.entitlement import server_time
-from handrail.ledger import IncidentRow, Ledger, SpendRow, VerdictRow
-from handrail.ledger.history import FAILED, IN_DOUBT
-from handrail.oversight import reviews
+from handrail.ledger import FAILED, IN_DOUBT, IncidentRow, Ledger, SpendRow, VerdictRow
+from handrail.oversight import review_chance, review_due
 
 if TYPE_CHECKING:
     from handrail.guardrails.pipeline import Judgement, Matter
@@ -100,13 +99,13 @@ class Recorder:
         """With what chance a write is put before a human afterwards; None of what is not."""
         if matter.attempt.undoes is not None or not judged.alone:
             return None
-        return reviews.share(matter.policy.review(matter.facts.step), unusual=judged.unusual)
+        return review_chance(matter.policy.review(matter.facts.step), unusual=judged.unusual)
 
     async def draw(self, matter: Matter, judged: Judgement) -> None:
         """Put a share of what ran alone before a human afterwards."""
         if not judged.alone:
             return
-        row = reviews.due(
+        row = review_due(
             matter.policy,
             matter.policy.review(matter.facts.step),
             matter.facts,
@@ -129,9 +128,11 @@ class Recorder:
         """
         if not policy.budgets:
             return
-        spent = await budgets.spendings(self.ledger, self.agent, policy.budgets, server_time())
+        spent = await budgets.budget_spendings(
+            self.ledger, self.agent, policy.budgets, server_time()
+        )
         await self._tell_of_budgets(policy, spent)
-        over = budgets.over(policy.budgets, spent)
+        over = budgets.budgets_used(policy.budgets, spent)
         if over is not None:
             # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on
             # as an activity of its own.
@@ -146,7 +147,9 @@ class Recorder:
     async def _tell_of_budgets(self, policy: Policy, spent: budgets.Spendings) -> None:
         """Tell the owner of budgets that near their end, or are at it."""
         for each in policy.budgets:
-            said = budgets.over((each,), spent) or budgets.nearly((each,), spent)
+            said = budgets.budgets_used((each,), spent) or budgets.budgets_nearly_used(
+                (each,), spent
+            )
             if said is not None:
                 log.warning("a budget nears its end", extra={"agent": self.agent, "why": said})
                 news = alerts.of_budget(self.agent, each.text, each.window, said, server_time())

@@ -237,13 +237,13 @@ def masker() -> Masker:
     return _current
 
 
-def use(other: Masker) -> None:
+def use_masker(other: Masker) -> None:
     """Mask with another masker from now on."""
     global _current  # noqa: PLW0603  # one process, one log
     _current = other
 
 
-def key_in(directory: Path) -> bytes | None:
+def pseudonym_key(directory: Path) -> bytes | None:
     """The key of a machine: `directory`/pseudonyms, made when it is missing.
 
     None where it can neither be read nor made: then every process has a key of its own, and

@@ -15,8 +15,20 @@ from handrail.ledger.effects import (
     Situation,
     Stopped,
 )
+from handrail.ledger.history import FAILED, IN_DOUBT, Fuse, PastVerdict, PastWrite, Rates
 from handrail.ledger.incidents import IncidentRow
-from handrail.ledger.limits import Duplicate, OverLimit
+from handrail.ledger.limits import (
+    Counting,
+    Duplicate,
+    OverLimit,
+    counting_of,
+    duplicates_counted,
+    exceed,
+    measured,
+    number,
+    same_words,
+    together,
+)
 from handrail.ledger.mandates import MandateRow, MandateSpent
 from handrail.ledger.orders import FLEET, OrderRow
 from handrail.ledger.policies import PolicyRow
@@ -24,18 +36,23 @@ from handrail.ledger.reviews import Alone, Answered, AnswerRow, ReviewRow, Tally
 from handrail.ledger.rulings import RulingRow, RulingUsed
 from handrail.ledger.spending import SpendRow, Spent
 from handrail.ledger.store import Ledger
+from handrail.ledger.tables import effects
 from handrail.ledger.verdicts import VerdictRow
 
 __all__ = [
+    "FAILED",
     "FLEET",
+    "IN_DOUBT",
     "Alone",
     "AnswerRow",
     "Answered",
     "Begun",
+    "Counting",
     "Duplicate",
     "Duplicates",
     "EffectRow",
     "EffectState",
+    "Fuse",
     "IncidentRow",
     "Intent",
     "Ledger",
@@ -44,7 +61,10 @@ __all__ = [
     "OrderRow",
     "Outdated",
     "OverLimit",
+    "PastVerdict",
+    "PastWrite",
     "PolicyRow",
+    "Rates",
     "ReviewRow",
     "RulingRow",
     "RulingUsed",
@@ -55,4 +75,12 @@ __all__ = [
     "Tally",
     "VerdictRow",
     "Written",
+    "counting_of",
+    "duplicates_counted",
+    "effects",
+    "exceed",
+    "measured",
+    "number",
+    "same_words",
+    "together",
 ]

@@ -22,7 +22,7 @@ from handrail.actions import WHOLE, Level, person
 from handrail.oversight.keys import TrustedKey
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
 from handrail.oversight.signatures import NotProven, verify_order
-from handrail.policy.parts import Setting
+from handrail.policy import Setting
 
 if TYPE_CHECKING:
     from handrail.ledger import OrderRow
@@ -41,7 +41,7 @@ _SETTLED = datetime(2200, 1, 1, tzinfo=UTC)
 # What is in force
 
 
-def stopped(rows: Sequence[OrderRow], step: str | None, case: str) -> str | None:
+def why_stopped(rows: Sequence[OrderRow], step: str | None, case: str) -> str | None:
     """Why a write is stopped, in words: who, when and why; None if it is not.
 
     `rows` are those in force for its agent. Signed or not, a stop counts.
@@ -50,17 +50,17 @@ def stopped(rows: Sequence[OrderRow], step: str | None, case: str) -> str | None
         of_step = row.step is None or row.step == step
         of_case = row.case is None or row.case == case
         if row.kind == "stop" and row.ended is None and of_step and of_case:
-            return words_of_stop(row)
+            return stop_in_words(row)
     return None
 
 
-def words_of_stop(row: OrderRow) -> str:
+def stop_in_words(row: OrderRow) -> str:
     """Who stopped what, when and why."""
     why = f": {row.why}" if row.why else ""
     return f"{STOPPED} {_moment(row.at)} by {row.by} ({target_of(row).words}){why}"
 
 
-def setting(
+def setting_in_force(
     rows: Sequence[OrderRow], step: str, policy: Policy, keys: Keys, proof: Required
 ) -> Setting | None:
     """How much the agent does of `step` by itself, as orders have it; None if none does.
@@ -71,17 +71,17 @@ def setting(
     """
     now, made = policy.own_setting(step), None
     for row in _levels(rows, step):
-        new = asked_for(row)
+        new = asked_setting(row)
         if (
-            exceeds(new, now)
-            and lacking(read_row(row), row.proofs, policy, keys, proof) is not None
+            setting_exceeds(new, now)
+            and order_lacks(order_of_row(row), row.proofs, policy, keys, proof) is not None
         ):
             continue
         now = made = new
     return made
 
 
-def exceeds(one: Setting, other: Setting) -> bool:
+def setting_exceeds(one: Setting, other: Setting) -> bool:
     """Whether one setting lets the agent do more than another."""
     if one.level is other.level is Level.FULL:
         return one.rollout > other.rollout
@@ -93,7 +93,7 @@ def _levels(rows: Sequence[OrderRow], step: str) -> list[OrderRow]:
     return sorted(mine, key=lambda row: (row.at, row.id))
 
 
-def asked_for(order: Order | OrderRow) -> Setting:
+def asked_setting(order: Order | OrderRow) -> Setting:
     """The setting that an order of a level asks for.
 
     Raises:
@@ -109,7 +109,7 @@ def _whose(row: Order | OrderRow) -> str:
     return f"set by {row.by} at {_moment(row.at)}{why}"
 
 
-def read_row(row: OrderRow) -> Order | None:
+def order_of_row(row: OrderRow) -> Order | None:
     """What a row says; None if it is no order that could be given."""
     try:
         return order_of(
@@ -135,14 +135,14 @@ def read_row(row: OrderRow) -> Order | None:
 
 @dataclass(frozen=True)
 class Giver:
-    """Who gave an order. `proven`: their signature was found good."""
+    """Who gave an order. `order_givers`: their signature was found good."""
 
     order: Order
     by: str
     proven: bool
 
 
-def statement(order: Order) -> str:
+def unsigned_statement(order: Order) -> str:
     """An order that nobody signed, as it is kept beside those that are signed."""
     return order.model_dump_json()
 
@@ -166,7 +166,7 @@ def giver(text: str, keys: Keys, proof: Required, now: datetime | None = None) -
     return Giver(order, order.by, proven=False)
 
 
-def lacking(  # noqa: PLR0917  # an order, and what it is judged by
+def order_lacks(  # noqa: PLR0917  # an order, and what it is judged by
     order: Order | None,
     statements: Sequence[str],
     policy: Policy,
@@ -196,7 +196,7 @@ def lacking(  # noqa: PLR0917  # an order, and what it is judged by
     return "; ".join([*faults, f"it takes {wanted}: {named}"])
 
 
-def waits(
+def waits_for_second(
     order: Order, statements: Sequence[str], policy: Policy, keys: Keys, proof: Required
 ) -> bool:
     """Whether an order lacks nothing but a second person."""
@@ -205,7 +205,7 @@ def waits(
     return len(people & may) == 1 and len(may) > 1
 
 
-def proven(order: Order, statements: Sequence[str], keys: Keys) -> tuple[str, ...]:
+def order_givers(order: Order, statements: Sequence[str], keys: Keys) -> tuple[str, ...]:
     """Who is shown by a signature to have given an order."""
     return tuple(sorted(_people(order, statements, keys, "required", None)[0]))
 
@@ -217,7 +217,7 @@ def _people(
     people, faults = set[str](), list[str]()
     for text in statements or [""]:
         try:
-            given = giver(text or statement(order), keys, proof, now)
+            given = giver(text or unsigned_statement(order), keys, proof, now)
         except (NotProven, NoOrder) as error:
             faults.append(str(error))
             continue

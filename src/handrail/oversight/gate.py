@@ -32,8 +32,7 @@ from handrail.actions import (
     Words,
     person,
 )
-from handrail.policy.business_hours import after, worked
-from handrail.policy.matching import distinct
+from handrail.policy import after_working_time, distinct_people, working_time
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -52,10 +51,10 @@ class GateKind(StrEnum):
     """An agent's own question. answer: with a typed result. reject: it stays unanswered."""
 
 
-ANSWERS = ("happened", "do it", "drop")
+DOUBT_ANSWERS = ("happened", "do it", "drop")
 """What may be answered to a gate that is in doubt."""
 
-AGENT = "agent"
+THE_AGENT = "agent"
 """Whom an approver asks who asks the agent itself."""
 
 
@@ -147,7 +146,7 @@ class Leg(Wire):
         """When this stage's time is over. While its clock stands still: at the latest."""
         stage = self.now_asked
         stood = self.stood if self.stopped is None else stage.after
-        return after(self.since, stage.after + stood, stage.open)
+        return after_working_time(self.since, stage.after + stood, stage.open)
 
     def escalated(self) -> Leg:
         """The chain at its next stage."""
@@ -166,7 +165,7 @@ class Leg(Wire):
         if self.stopped is None:
             return self
         stage = self.now_asked
-        stood = min(self.stood + worked(self.stopped, now, stage.open), stage.after)
+        stood = min(self.stood + working_time(self.stopped, now, stage.open), stage.after)
         return self.model_copy(update={"stopped": None, "stood": stood})
 
 
@@ -309,7 +308,7 @@ def pass_time(gate: Gate, now: datetime) -> tuple[Gate, tuple[TimedEvent, ...]]:
     return gate, tuple(passed)
 
 
-def withdraw(gate: Gate, now: datetime, why: str) -> Gate:
+def withdraw_gate(gate: Gate, now: datetime, why: str) -> Gate:
     """Close a gate that nobody needs answered any more (the case stopped, say)."""
     if gate.closed is not None:
         return gate
@@ -345,7 +344,7 @@ def settled(legs: Sequence[Leg], said: Sequence[Agreement], *, apart: bool = Fal
     ways = [[way for way in _ways(leg, said) if len(way[0]) >= way[1]] for leg in legs]
     if not apart or len(legs) == 1:
         return all(ways)
-    return any(distinct(way) for way in itertools.product(*ways))
+    return any(distinct_people(way) for way in itertools.product(*ways))
 
 
 def _ways(leg: Leg, said: Sequence[Agreement]) -> list[tuple[frozenset[str], int]]:
@@ -366,7 +365,9 @@ def _reminder(leg: Leg) -> datetime | None:
     stage = leg.now_asked
     if stage.remind is None or leg.stopped is not None:
         return None
-    moment = after(leg.since, stage.remind * (leg.reminded + 1) + leg.stood, stage.open)
+    moment = after_working_time(
+        leg.since, stage.remind * (leg.reminded + 1) + leg.stood, stage.open
+    )
     return moment if moment < leg.deadline else None
 
 
@@ -384,7 +385,7 @@ def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[TimedEvent, ...]]:
     if moment is not None and now >= moment:
         stage = leg.now_asked
         assert stage.remind is not None  # noqa: S101  # _reminder gave a moment
-        gone = worked(leg.since, now, stage.open) - leg.stood
+        gone = working_time(leg.since, now, stage.open) - leg.stood
         leg = leg.model_copy(update={"reminded": max(gone // stage.remind, leg.reminded + 1)})
         events.append(TimedEvent(what="reminder", at=now, role=stage.role))
     return leg, tuple(events)

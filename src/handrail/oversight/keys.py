@@ -31,7 +31,7 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from handrail.actions import Aware, Wire, canonical
 from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
-from handrail.policy.yaml import Stamp, opened, stamp_of
+from handrail.policy import Stamp, file_stamp, open_file
 
 MAX_BYTES = 1024 * 1024
 """Bytes of the largest keyring: room for some thousand keys."""
@@ -184,7 +184,7 @@ class SigningKey(Wire):
         try:
             return cls(kid=kid, kind=kind, person=owner, private=private, made=made)
         except ValidationError as error:
-            raise KeyringError(f"{person!r}: {first_fault(error)}") from None
+            raise KeyringError(f"{person!r}: {file_fault(error)}") from None
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -203,7 +203,7 @@ class SigningKey(Wire):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise KeyringError(
-                f"{path} is no private key of Handrail: {first_fault(error)}; "
+                f"{path} is no private key of Handrail: {file_fault(error)}; "
                 "fix: `handrail keys new` makes one"
             ) from None
 
@@ -259,7 +259,7 @@ class Keyring:
             KeyringError: if it cannot be read, is broken, or if anybody may write it.
         """
         try:
-            stamp = stamp_of(self.path)
+            stamp = file_stamp(self.path)
         except FileNotFoundError:
             self._seen = None
             return {}
@@ -284,7 +284,7 @@ class Keyring:
             return {key.kid: key for key in _Doc.model_validate_json(content).keys}
         except ValidationError as error:
             raise KeyringError(
-                f"the keyring {self.path} is broken: {first_fault(error)}; "
+                f"the keyring {self.path} is broken: {file_fault(error)}; "
                 "fix: put back its last good copy. Until then nobody's ruling is proven"
             ) from None
 
@@ -403,7 +403,7 @@ def signing_key(
 
 def _content(path: Path, most: int) -> tuple[bytes, os.stat_result]:
     try:
-        with opened(path) as file:
+        with open_file(path) as file:
             # Of the file that is read, whatever comes in its place meanwhile.
             status = os.fstat(file.fileno())
             content = file.read(most + 1)
@@ -459,7 +459,7 @@ def _alone(path: Path) -> Generator[None]:
         os.close(handle)
 
 
-def first_fault(error: ValidationError) -> str:
+def file_fault(error: ValidationError) -> str:
     """What a file has wrong first, in words; never a value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     where = ".".join(str(part) for part in first["loc"])

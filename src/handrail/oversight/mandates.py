@@ -105,7 +105,7 @@ class VerifiedMandate:
     spent: bool = False
 
 
-def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> VerifiedMandate:
+def mandate_of(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> VerifiedMandate:
     """The mandate of a signed statement, as `verify_mandate` gave it.
 
     `row_id` is the id under which the ledger keeps it, and counts and revokes it: the same
@@ -125,7 +125,7 @@ def given(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Verifie
     return VerifiedMandate(mandate, kid)
 
 
-def row_of(mandate: Mandate, text: str) -> MandateRow:
+def mandate_row(mandate: Mandate, text: str) -> MandateRow:
     """How the ledger keeps a mandate; `text`: the signed statement (`sign_mandate`)."""
     return MandateRow(
         id=mandate.id,
@@ -139,7 +139,7 @@ def row_of(mandate: Mandate, text: str) -> MandateRow:
     )
 
 
-def such_as(
+def standing_approval_like(
     step: str,
     action: Mapping[str, JsonValue],
     risk: str,
@@ -190,7 +190,7 @@ def such_as(
     return mandate
 
 
-def delegation(
+def new_delegation(
     *, agent: str, by: str, to: str, begins: datetime, ends: datetime, why: str = ""
 ) -> Mandate:
     """`to` answers in the place of `by`. Whether they may is the policy's to say, each time.
@@ -240,7 +240,7 @@ def allowed(  # noqa: PLR0917  # the facts of a write, as the door has them
     )
 
 
-def standing(  # noqa: PLR0917  # the facts of a write, as the door has them
+def standing_approvals(  # noqa: PLR0917  # the facts of a write, as the door has them
     mandates: Sequence[VerifiedMandate],
     step: str,
     action: BaseModel | Mapping[str, JsonValue],

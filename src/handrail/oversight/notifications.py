@@ -11,16 +11,16 @@ from pydantic import Field, JsonValue
 
 from handrail.actions import Aware, Wire, Words
 
-WORKFLOW: Final = "Messages"
+NOTIFY_WORKFLOW: Final = "Messages"
 """The type of the workflow that follows one gate."""
 
-QUEUE: Final = "handrail-inbox"
+MESSAGE_QUEUE: Final = "handrail-inbox"
 """The task queue of the inbox's worker."""
 
-LOOK: Final = "look"
+LOOK_SIGNAL: Final = "look"
 """The signal that says: something happened to the gate, look at once. It carries nothing."""
 
-BOUNCED: Final = "bounced"
+BOUNCED_SIGNAL: Final = "bounced"
 """The signal that a mail came back. It carries a `BounceReport`."""
 
 
@@ -52,7 +52,7 @@ class BounceReport(Wire):
     final: bool = True
 
 
-OWNER: Final = "Owner"
+OWNER_WORKFLOW: Final = "Owner"
 """The type of the workflow that tells the owner of an agent's policy of one event."""
 
 

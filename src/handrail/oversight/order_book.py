@@ -16,24 +16,24 @@ from handrail.actions import Aware, Level, Wire
 from handrail.exceptions import HandrailError
 from handrail.ledger import FLEET
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
-from handrail.oversight.signals import BadSignal, read
+from handrail.oversight.signals import BadSignal, read_signal
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
 
-WORKFLOW: Final = "Steward"
+STEWARD_WORKFLOW: Final = "Steward"
 """The type of the workflow."""
 
-ENTER: Final = "handrail.order"
+ENTER_ORDER: Final = "handrail.order"
 """The activity that judges an order and keeps it: `OrderRequest` to `OrderResult`."""
 
-LOOK: Final = "handrail.autonomy"
+LOOK_AT_AUTONOMY: Final = "handrail.autonomy"
 """The activity that says what is in force: the agent's name to a `AutonomyView`."""
 
-WAKE: Final = "handrail.wake"
+WAKE_CASES: Final = "handrail.wake"
 """The activity that has cases go on that waited for the end of a stop: an agent's name."""
 
-SIGNALS: Final = ("stop", "lift", "level", "second", "look")
+STEWARD_SIGNALS: Final = ("stop", "lift", "level", "second", "look")
 """The signals that it takes."""
 
 SECOND_WITHIN = timedelta(days=1)
@@ -295,7 +295,7 @@ def change_of(
     """
     defaults = {"id": new_id, "kind": kind, "agent": agent, "at": now.isoformat()}
     try:
-        body = read(payloads) if payloads else {}
+        body = read_signal(payloads) if payloads else {}
         proof = _proof(body)
         order = _order(defaults | ({"by": SOMEBODY} if kind == "stop" else {}) | body, agent)
     except (BadSignal, NoOrder) as error:
@@ -313,7 +313,7 @@ def second_of(book: OrderBook, payloads: Sequence[Payload], now: datetime) -> tu
     Raises:
         BadSignal: if there is none of that id, or nobody says so.
     """
-    body = read(payloads)
+    body = read_signal(payloads)
     change = book.change(str(body.get("id", "")))
     if change is None or change.stand is not OrderState.WAITING:
         raise BadSignal(f"no order {str(body.get('id'))[:64]!r} waits for a second person")
@@ -348,7 +348,7 @@ def _order(said: Mapping[str, Any], agent: str) -> Order:
     return order
 
 
-def what(order: Order) -> str:
+def order_in_words(order: Order) -> str:
     """An order in words, without who gave it."""
     if order.kind == "lift":
         return f"lift {order.lifts}"

@@ -141,7 +141,7 @@ def target_of(row: OrderRow | Order) -> Target:
     return Target(row.agent, row.step, row.case)
 
 
-def stop(target: Target, by: str, at: datetime, why: str = "") -> Order:
+def stop_order(target: Target, by: str, at: datetime, why: str = "") -> Order:
     """The order to stop.
 
     Raises:
@@ -152,7 +152,7 @@ def stop(target: Target, by: str, at: datetime, why: str = "") -> Order:
     )
 
 
-def lift(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
+def lift_order(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
     """The order that another one is over.
 
     Raises:
@@ -161,7 +161,7 @@ def lift(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
     return _made(kind="lift", agent=row.agent, lifts=row.id, by=by, at=at, why=why)
 
 
-def set_level(  # noqa: PLR0917  # a level has these parts
+def level_order(  # noqa: PLR0917  # a level has these parts
     target: Target, level: Level, rollout: int | None, by: str, at: datetime, why: str = ""
 ) -> Order:
     """The order how much an agent, or a step of it, does by itself.
@@ -201,7 +201,7 @@ def order_of(payload: Mapping[str, Any]) -> Order:
         raise NoOrder(f"this is no order: {where}: {said}".replace(": : ", ": ")) from error
 
 
-def row_of(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
+def order_row(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
     """How the ledger keeps a stop or a level; `proofs`: the signed statements of its givers.
 
     Raises:

@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 
     from handrail.ledger import Written
     from handrail.oversight.keys import SigningKey, TrustedKey
-    from handrail.policy import Facts, Policy
-    from handrail.policy.parts import Review
+    from handrail.policy import Facts, Policy, Review
 
 
 class Sampling(Protocol):
@@ -69,7 +68,7 @@ class NotReviewed(HandrailError):
     """An answer to a review cannot be taken. The message says why, for whoever gave it."""
 
 
-def share(review: Sampling | None, *, unusual: bool) -> float | None:
+def review_chance(review: Sampling | None, *, unusual: bool) -> float | None:
     """With what chance a write is drawn, above 0 to 1; None where none is."""
     if review is None:
         return None
@@ -77,7 +76,7 @@ def share(review: Sampling | None, *, unusual: bool) -> float | None:
     return min(parts, WHOLE) / WHOLE if parts > 0 else None
 
 
-def falls(agent: str, step: str, key: str, chance: float) -> bool:
+def is_drawn(agent: str, step: str, key: str, chance: float) -> bool:
     """Whether a write is among those that are drawn with this chance, for ever."""
     digest = hashlib.sha256(f"review/{agent}/{step}/{key}".encode()).hexdigest()
     return int(digest, 16) % WHOLE < round(chance * WHOLE)
@@ -85,21 +84,21 @@ def falls(agent: str, step: str, key: str, chance: float) -> bool:
 
 def draw(review: Sampling | None, agent: str, step: str, key: str, unusual: bool) -> Draw | None:  # noqa: FBT001  # as the door calls it
     """Whether the write `key` is put before a human afterwards."""
-    return _draw(review, agent, step, key, share(review, unusual=unusual))
+    return _draw(review, agent, step, key, review_chance(review, unusual=unusual))
 
 
 def _draw(
     review: Sampling | None, agent: str, step: str, key: str, chance: float | None
 ) -> Draw | None:
-    if chance is None or not falls(agent, step, key, chance):
+    if chance is None or not is_drawn(agent, step, key, chance):
         return None
-    usual = share(review, unusual=False)
-    oversampled = usual is None or not falls(agent, step, key, usual)
+    usual = review_chance(review, unusual=False)
+    oversampled = usual is None or not is_drawn(agent, step, key, usual)
     why = "something about it was unusual" if oversampled else "it was drawn at random"
     return Draw(f"{why}, as {chance * 100:g} % of such writes are", chance)
 
 
-def due(
+def review_due(
     policy: Policy,
     review: Review | None,
     facts: Facts,
@@ -117,7 +116,7 @@ def due(
     """
     if review is None:
         return None
-    chance = share(review, unusual=unusual) if chance is None else chance
+    chance = review_chance(review, unusual=unusual) if chance is None else chance
     drawn = _draw(review, agent, facts.step, key, chance)
     if drawn is None:
         return None
@@ -164,7 +163,7 @@ class Opinion(Wire):
         return person(value)
 
 
-def why_not(row: ReviewRow, who: str, people: Iterable[str] = ()) -> str | None:
+def why_not_reviewer(row: ReviewRow, who: str, people: Iterable[str] = ()) -> str | None:
     """Why somebody may not answer a review; None if they may.
 
     `people`: who is of its role now, beside those who were when it was drawn.
@@ -180,7 +179,7 @@ def why_not(row: ReviewRow, who: str, people: Iterable[str] = ()) -> str | None:
     return None
 
 
-def opinion(written: Written, answer: str, by: str, why: str, now: datetime) -> Opinion:
+def new_opinion(written: Written, answer: str, by: str, why: str, now: datetime) -> Opinion:
     """What somebody says of a write.
 
     Raises:
@@ -205,7 +204,7 @@ def opinion(written: Written, answer: str, by: str, why: str, now: datetime) -> 
         raise NotReviewed(f"{where}: {first['msg']}") from error
 
 
-def answered(said: Opinion, key: SigningKey, now: datetime) -> AnswerRow:
+def signed_answer(said: Opinion, key: SigningKey, now: datetime) -> AnswerRow:
     """An answer as the ledger keeps it, signed.
 
     Raises:
@@ -221,7 +220,7 @@ def answered(said: Opinion, key: SigningKey, now: datetime) -> AnswerRow:
     )
 
 
-def require_proven(row: AnswerRow, keys: Mapping[str, TrustedKey], now: datetime) -> Opinion:
+def require_proven_answer(row: AnswerRow, keys: Mapping[str, TrustedKey], now: datetime) -> Opinion:
     """What was signed, if it is what the ledger says.
 
     Raises:

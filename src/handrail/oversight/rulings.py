@@ -21,8 +21,8 @@ from handrail.actions import (
     person,
 )
 from handrail.oversight.gate import (
-    AGENT,
-    ANSWERS,
+    DOUBT_ANSWERS,
+    THE_AGENT,
     Closing,
     Consultation,
     Gate,
@@ -73,7 +73,7 @@ def needs_proof(gate: Gate, ruling: Ruling) -> bool:
     return ruling.proof is not None or gate.question.terms.proof == "required"
 
 
-def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
+def judge_ruling(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
     gate: Gate,
     verb: str,
     ruling: Ruling,
@@ -90,7 +90,7 @@ def rule(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
     """
     gate, _ = pass_time(gate, now)
     by = person(ruling.by)
-    refusal = unproven(gate, ruling, proof) or _refusal(gate, verb, ruling, by)
+    refusal = why_unproven(gate, ruling, proof) or _refusal(gate, verb, ruling, by)
     amended: Action | None = None
     if refusal is None and verb == Verb.AMEND:
         amended, refusal = _amended(gate, ruling, model)
@@ -124,7 +124,9 @@ def answered_by_agent(gate: Gate, question: str, answer: str, now: datetime) -> 
     return _answer_question(gate, question, answer, now)
 
 
-def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -> RulingRecord:
+def refused_record(
+    verb: str, now: datetime, note: str, ruling: Ruling | None = None
+) -> RulingRecord:
     """The record of what was not even judged. Text of strangers is cut short in it."""
     return RulingRecord(
         verb=verb[:40],
@@ -140,7 +142,7 @@ def refused(verb: str, now: datetime, note: str, ruling: Ruling | None = None) -
 # What is refused
 
 
-def unproven(gate: Gate, ruling: Ruling, proof: ProofResult) -> str | None:
+def why_unproven(gate: Gate, ruling: Ruling, proof: ProofResult) -> str | None:
     """Why a ruling does not count for want of proof, or of a right; None if it does."""
     if proof.proven and not proof.entitled:
         return proof.why
@@ -194,8 +196,8 @@ def _wrong_words(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
     if verb not in {Verb.ASK, Verb.DELEGATE} and ruling.to is not None:
         return f"`to` goes with the signals `ask` and `delegate`, not with `{verb}`"
     if gate.question.kind is GateKind.IN_DOUBT and verb == Verb.ANSWER:
-        known = ", ".join(ANSWERS)
-        return None if ruling.answer in ANSWERS else f"`answer` must be one of: {known}"
+        known = ", ".join(DOUBT_ANSWERS)
+        return None if ruling.answer in DOUBT_ANSWERS else f"`answer` must be one of: {known}"
     if verb == Verb.ASK:
         return _wrong_question(gate, ruling)
     return _wrong_deputy(gate, by, ruling) if verb == Verb.DELEGATE else None
@@ -207,9 +209,9 @@ def _wrong_question(gate: Gate, ruling: Ruling) -> str | None:
         return "put the question into `why`"
     if len(gate.asked) >= MOST_QUESTIONS:
         return f"{MOST_QUESTIONS} questions were asked already; approve or reject"
-    if to != AGENT and to not in gate.named():
+    if to != THE_AGENT and to not in gate.named():
         known = ", ".join(sorted(gate.named()))
-        return f"`to` must be `{AGENT}`, or one of the people whom the policy names: {known}"
+        return f"`to` must be `{THE_AGENT}`, or one of the people whom the policy names: {known}"
     return None
 
 
@@ -330,7 +332,7 @@ def _ask(gate: Gate, ruling: Ruling, record: RulingRecord) -> Gate:
     asked = Consultation(
         id=f"q{len(gate.asked) + 1}",
         by=record.by,
-        to=record.to or AGENT,
+        to=record.to or THE_AGENT,
         text=ruling.why,
         at=record.at,
     )

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from temporalio.api.common.v1 import Payload
 
-LIFTED = "lifted"
+LIFTED_SIGNAL = "lifted"
 """The signal that a stop is over: a case that waits for its end asks the door again. It carries
 nothing, and nobody need prove it: the door is asked in any case."""
 
@@ -40,7 +40,7 @@ class ControlRequest(Wire):
         return f"{what}{who}{f': {self.why}' if self.why else ''}"
 
 
-def read(payloads: Sequence[Payload]) -> dict[str, Any]:
+def read_signal(payloads: Sequence[Payload]) -> dict[str, Any]:
     """Read one JSON object from what came with a signal or update.
 
     Raises:
@@ -92,7 +92,7 @@ def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return dict(pairs)
 
 
-def said(payloads: Sequence[Payload]) -> ControlRequest:
+def control_request(payloads: Sequence[Payload]) -> ControlRequest:
     """Who asks, and why, from a control signal. An empty one is fine.
 
     Raises:
@@ -104,7 +104,7 @@ def said(payloads: Sequence[Payload]) -> ControlRequest:
     if len(payloads) == 1 and (null or payloads[0].data in {b"", b"null", b'""'}):
         return ControlRequest()
     try:
-        return ControlRequest.model_validate(read(payloads))
+        return ControlRequest.model_validate(read_signal(payloads))
     except ValidationError as error:
         raise BadSignal(first_fault(error)) from error
 

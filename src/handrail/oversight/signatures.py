@@ -2,8 +2,8 @@
 
 It is a compact JWS by Ed25519 (RFC 7515, 8037, 9864). Besides the case, the gate, the digest,
 the verb and the person, it covers the ruling as a whole, so that no field of it can be
-changed, left out or added. What may be in it is exactly what `sign` puts there: a header, a
-claim or a spelling that `sign` does not use is refused, known to the standards or not.
+changed, left out or added. What may be in it is exactly what `sign_ruling` puts there: a header, a
+claim or a spelling that `sign_ruling` does not use is refused, known to the standards or not.
 
 That somebody signed does not mean that they may: that is the policy's to say.
 """
@@ -128,7 +128,7 @@ class _ReviewClaims(_Strict):
 _C = TypeVar("_C", bound=_Strict)
 
 
-def sign(
+def sign_ruling(
     ruling: Ruling,
     verb: str,
     case: str,
@@ -160,11 +160,11 @@ def sign(
     }
     signed = ruling.model_copy(update={"proof": _signed(_RULING, claims, key)})
     # What does not prove itself here would not do so at the door, hours later.
-    verify(signed, verb, case, {key.kid: key.public()}, now)
+    verify_ruling(signed, verb, case, {key.kid: key.public()}, now)
     return signed
 
 
-def verify(
+def verify_ruling(
     ruling: Ruling,
     verb: str,
     case: str,

@@ -27,7 +27,7 @@ from handrail.actions import (
     canonical,
 )
 from handrail.oversight.gate import (
-    ANSWERS,
+    DOUBT_ANSWERS,
     Closing,
     Consultation,
     Gate,
@@ -35,7 +35,7 @@ from handrail.oversight.gate import (
     entitled,
     next_moment,
 )
-from handrail.policy.business_hours import after
+from handrail.policy import after_working_time
 from handrail.states import State
 
 if TYPE_CHECKING:
@@ -174,7 +174,7 @@ class CaseView(BaseModel):
     incidents: tuple[str, ...] = ()
 
 
-def view(gate: Gate, case: str) -> GateView:
+def gate_view(gate: Gate, case: str) -> GateView:
     """What people need to see of an open gate."""
     asked = gate.question
     basis = asked.basis
@@ -247,7 +247,7 @@ def _stages(gate: Gate) -> tuple[StageView, ...]:
     for leg in gate.owing():
         until = leg.deadline
         for number, stage in enumerate(leg.ask.stages[leg.stage :]):
-            until = after(until, stage.after, stage.open) if number else until
+            until = after_working_time(until, stage.after, stage.open) if number else until
             found.append(
                 StageView(
                     role=stage.role,
@@ -281,14 +281,16 @@ def prospect(gate: Gate) -> tuple[str, ...]:
             leg.ask.stages[leg.stage :], [*leg.ask.stages[leg.stage + 1 :], None], strict=True
         ):
             what = f"it goes to {following.role}" if following else f"it expires: {end}"
-            lines.append(f"if nobody of {stage.role} answers by {moment(until)}, {what}")
-            until = after(until, following.after, following.open) if following else until
+            lines.append(f"if nobody of {stage.role} answers by {moment_in_words(until)}, {what}")
+            until = (
+                after_working_time(until, following.after, following.open) if following else until
+            )
     if any(leg.stopped for leg in gate.owing()):
         lines.append("the clock stands still until the question is answered, at most so long again")
     return tuple(lines)
 
 
-def moment(at: datetime) -> str:
+def moment_in_words(at: datetime) -> str:
     """A time as people read it, in UTC."""
     # Not by strftime: that imports a module at each call, which the sandbox makes slow.
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
@@ -303,7 +305,7 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
         "why": "",
     }
     if gate.kind is GateKind.IN_DOUBT:
-        return {"answer": json.dumps(ruling | {"answer": " | ".join(ANSWERS)})}
+        return {"answer": json.dumps(ruling | {"answer": " | ".join(DOUBT_ANSWERS)})}
     if gate.kind is GateKind.QUESTION:
         return {"answer": json.dumps(ruling | {"result": {}}), "reject": json.dumps(ruling)}
     signals = {"approve": json.dumps(ruling), "reject": json.dumps(ruling)}
@@ -348,7 +350,7 @@ def as_code(value: Any) -> str:
     return f"{fence}json\n{text}\n{fence}"
 
 
-def markdown(case: CaseView) -> str:
+def case_markdown(case: CaseView) -> str:
     """The page that the Temporal Web UI shows of a case."""
     lines = [f"### {_headline(case)}", ""]
     for gate in case.gates:
@@ -358,13 +360,16 @@ def markdown(case: CaseView) -> str:
     if case.receipts:
         lines += ["#### Written", ""]
         lines += [
-            f"- `{r.step}` {r.how} at {moment(r.at)}, key {_code(r.key)}" for r in case.receipts
+            f"- `{r.step}` {r.how} at {moment_in_words(r.at)}, key {_code(r.key)}"
+            for r in case.receipts
         ]
         lines.append("")
     lines += ["#### What happened so far", ""]
     if len(case.log) > LOG_SHOWN:
         lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
-    lines += [f"- {moment(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]]
+    lines += [
+        f"- {moment_in_words(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]
+    ]
     page = "\n".join(lines)
     cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
     return page if len(cut) == len(page) else f"{cut}\n```\n\n(cut short: see the query `case`)"

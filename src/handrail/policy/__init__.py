@@ -4,21 +4,61 @@
 agent may do alone, who may allow more, and how long they have.
 """
 
+from handrail.policy.business_hours import after_working_time, working_time
+from handrail.policy.describe import describe_policy
+from handrail.policy.file import read_policy_file
 from handrail.policy.findings import share_of
-from handrail.policy.parts import AgentShape, Facts, Setting, WriteShape
-from handrail.policy.policy import NobodyMayApprove, Policy, PolicyFile, load, parse
+from handrail.policy.matching import distinct_people
+from handrail.policy.parts import (
+    AgentShape,
+    Breaker,
+    Budget,
+    Facts,
+    Normal,
+    Review,
+    Setting,
+    WriteShape,
+)
+from handrail.policy.policy import NobodyMayApprove, Policy, PolicyFile, load_policy, parse_policy
 from handrail.policy.quorum import Approval
+from handrail.policy.rules import Types
+from handrail.policy.yaml import (
+    Fault,
+    Faults,
+    Stamp,
+    file_content,
+    file_stamp,
+    open_file,
+    parse_yaml,
+)
 
 __all__ = [
     "AgentShape",
     "Approval",
+    "Breaker",
+    "Budget",
     "Facts",
+    "Fault",
+    "Faults",
     "NobodyMayApprove",
+    "Normal",
     "Policy",
     "PolicyFile",
+    "Review",
     "Setting",
+    "Stamp",
+    "Types",
     "WriteShape",
-    "load",
-    "parse",
+    "after_working_time",
+    "describe_policy",
+    "distinct_people",
+    "file_content",
+    "file_stamp",
+    "load_policy",
+    "open_file",
+    "parse_policy",
+    "parse_yaml",
+    "read_policy_file",
     "share_of",
+    "working_time",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from handrail.actions import Ask, RoleStage
-from handrail.policy.business_hours import Interval, after
+from handrail.policy.business_hours import Interval, after_working_time
 from handrail.policy.file import RoleDoc
 from handrail.policy.quorum import Roles
 from handrail.policy.values import same_person
@@ -65,5 +65,5 @@ def _open(docs: Sequence[RoleDoc], now: datetime) -> list[tuple[Interval, ...]]:
         length = 2 * doc.deadline.after
         spans = doc.hours.hours().open(now, length, since=begins) if doc.hours else ()
         found.append(spans)
-        begins = after(begins, length, spans)
+        begins = after_working_time(begins, length, spans)
     return found

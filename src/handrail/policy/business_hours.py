@@ -66,7 +66,7 @@ class Hours:
                 break
             else:
                 found.append((begin, end))
-            covered += worked(since or start, _at(end), ((begin, end),))
+            covered += working_time(since or start, _at(end), ((begin, end),))
             if covered >= length:
                 break
         return tuple(found)
@@ -106,7 +106,7 @@ class Hours:
         return _at(second).astimezone(self._zone).replace(tzinfo=None)
 
 
-def after(start: datetime, length: timedelta, open: Sequence[Interval]) -> datetime:  # noqa: A002  # as in Stage
+def after_working_time(start: datetime, length: timedelta, open: Sequence[Interval]) -> datetime:  # noqa: A002  # as in Stage
     """When `length` of working time is over that begins to run at `start`.
 
     Without intervals all time counts, and so does all time after the last of them. In UTC.
@@ -123,7 +123,7 @@ def after(start: datetime, length: timedelta, open: Sequence[Interval]) -> datet
     return now + left
 
 
-def worked(start: datetime, end: datetime, open: Sequence[Interval]) -> timedelta:  # noqa: A002  # as in Stage
+def working_time(start: datetime, end: datetime, open: Sequence[Interval]) -> timedelta:  # noqa: A002  # as in Stage
     """How much working time lies between `start` and `end`; none when `end` is not later.
 
     Without intervals all time counts, and so does all time after the last of them.

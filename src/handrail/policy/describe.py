@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
-from handrail.policy.file import ActionDoc, FileDoc, RoleDoc, read
+from handrail.policy.file import ActionDoc, FileDoc, RoleDoc, read_policy_file
 from handrail.policy.values import written
 from handrail.policy.yaml import Faults
 
@@ -32,9 +32,9 @@ class Section:
     lines: tuple[tuple[str, str], ...]
 
 
-def described(policy: Policy, settings: Mapping[str, Setting]) -> list[Section]:
+def describe_policy(policy: Policy, settings: Mapping[str, Setting]) -> list[Section]:
     """Every key in force. `settings`: what each write's autonomy comes to now."""
-    doc = read(policy.text, Faults(policy.label))
+    doc = read_policy_file(policy.text, Faults(policy.label))
     assert doc is not None  # noqa: S101  # it was judged before
     writes = [
         Section(step, tuple(_action(policy, step, action, settings[step])))

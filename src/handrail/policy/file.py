@@ -43,7 +43,7 @@ from handrail.policy.values import (
     Zone,
     shown,
 )
-from handrail.policy.yaml import Faults, Loc, plain
+from handrail.policy.yaml import Faults, Loc, parse_yaml
 
 _ROUNDS = 5
 
@@ -201,9 +201,9 @@ _EXPECTED = {
 }
 
 
-def read(text: str, faults: Faults) -> FileDoc | None:
+def read_policy_file(text: str, faults: Faults) -> FileDoc | None:
     """The file as a model. Usable only if `faults` stays empty; None if it cannot be read."""
-    data = plain(text, faults)
+    data = parse_yaml(text, faults)
     return _validated(data, faults) if data is not None else None
 
 

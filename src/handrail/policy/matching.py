@@ -9,7 +9,7 @@ Need = tuple[frozenset[str], int]
 """Who may fill a need, and how many of them it takes."""
 
 
-def distinct(needs: Sequence[Need]) -> bool:
+def distinct_people(needs: Sequence[Need]) -> bool:
     """Whether every need can have its people when nobody serves two of them."""
     serves: dict[str, int] = {}
     return all(

@@ -18,7 +18,7 @@ from handrail.actions import Ask, Duplicates, Finding, Kind, Level, Limit, Terms
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.policy.asking import ask
 from handrail.policy.compiler import judge
-from handrail.policy.file import read
+from handrail.policy.file import read_policy_file
 from handrail.policy.findings import autonomy, judged, refuses, share_of, unmet
 from handrail.policy.parts import (
     AgentShape,
@@ -36,7 +36,7 @@ from handrail.policy.parts import (
 from handrail.policy.quorum import Approval, Count, Roles, enough
 from handrail.policy.rules import nearest
 from handrail.policy.values import same_person
-from handrail.policy.yaml import Faults, Stamp, content_of, stamp_of
+from handrail.policy.yaml import Faults, Stamp, file_content, file_stamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -50,7 +50,7 @@ class NobodyMayApprove(HandrailError):
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that was found sound. Made by `load` and `parse`.
+    """A policy that was found sound. Made by `load_policy` and `parse_policy`.
 
     `label` names agent, version and the first 8 hex digits of the file's SHA-256. `proof`
     says whether a ruling counts although nobody checked who sent it; None leaves it to the
@@ -398,23 +398,23 @@ def _barring(facts: Facts, barred: Sequence[str]) -> dict[str, str]:
     return whys | ({same_person(asked_by): "asked for it"} if asked_by else {})
 
 
-def load(path: Path, shape: AgentShape) -> Policy:
+def load_policy(path: Path, shape: AgentShape) -> Policy:
     """Read the policy file at `path` and judge it against what the agent can do.
 
     Raises:
         PolicyError: if it cannot be read, or has faults: all of them, with line and fix.
     """
-    return parse(content_of(path)[0], str(path), shape)
+    return parse_policy(file_content(path)[0], str(path), shape)
 
 
-def parse(text: str, path: str, shape: AgentShape) -> Policy:
+def parse_policy(text: str, path: str, shape: AgentShape) -> Policy:
     """Judge the text of a policy file; `path` is only named in faults.
 
     Raises:
         PolicyError: if it has faults: all of them, with line and fix.
     """
     faults = Faults(path)
-    doc = read(text, faults)
+    doc = read_policy_file(text, faults)
     if doc is None:
         raise PolicyError(path, faults.texts())
     found = judge(doc, faults, shape)
@@ -460,12 +460,16 @@ class PolicyFile:
             PolicyError: if the file cannot be read or has faults.
         """
         try:
-            if self._seen and self._seen[0] == stamp_of(self.path):
+            if self._seen and self._seen[0] == file_stamp(self.path):
                 return self._seen[2]
         except OSError:
             pass  # reading it says why
-        text, stamp = content_of(self.path)
+        text, stamp = file_content(self.path)
         known = self._seen and self._seen[1] == text
-        policy = self._seen[2] if self._seen and known else parse(text, str(self.path), self._shape)
+        policy = (
+            self._seen[2]
+            if self._seen and known
+            else parse_policy(text, str(self.path), self._shape)
+        )
         self._seen = (stamp, text, policy)
         return policy

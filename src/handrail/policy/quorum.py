@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from itertools import islice, product
 
 from handrail.policy.file import RoleDoc
-from handrail.policy.matching import Need, distinct
+from handrail.policy.matching import Need, distinct_people
 from handrail.policy.parts import Facts
 from handrail.policy.rules import Rule, RuleFailed
 from handrail.policy.values import same_person, written
@@ -197,7 +197,7 @@ class Count:
     def _suffices(self, voices: Sequence[_Voice]) -> bool:
         """Whether every chain has the quorum of one of its roles, each by different people."""
         each = [_ways([need for _, need in self._needs(names, voices)]) for names in self.chains]
-        return any(distinct(needs) for needs in product(*each))
+        return any(distinct_people(needs) for needs in product(*each))
 
     def _missing(
         self,

@@ -74,7 +74,7 @@ class Faults:
         return [str(fault) for fault in sorted(self.found, key=lambda fault: fault.line)]
 
 
-def content_of(path: Path) -> tuple[str, Stamp | None]:
+def file_content(path: Path) -> tuple[str, Stamp | None]:
     """The text of a file, and by which stamp to know it again (None: too young to tell).
 
     Raises:
@@ -82,7 +82,7 @@ def content_of(path: Path) -> tuple[str, Stamp | None]:
     """
     faults = Faults(str(path))
     try:
-        with opened(path) as file:
+        with open_file(path) as file:
             # Of the open file, and before it is read: never a later file's.
             stamp = _stamped(os.fstat(file.fileno()))
             content = file.read(MAX_BYTES + 1)
@@ -103,7 +103,7 @@ def content_of(path: Path) -> tuple[str, Stamp | None]:
     return text, stamp if time_ns() - stamp[0] > _SETTLED_NS else None
 
 
-def opened(path: Path) -> BinaryIO:
+def open_file(path: Path) -> BinaryIO:
     """Open a file to read; never wait for who may write to a pipe.
 
     Raises:
@@ -117,7 +117,7 @@ def opened(path: Path) -> BinaryIO:
     raise OSError(errno.EINVAL, "it is no file")
 
 
-def stamp_of(path: Path) -> Stamp:
+def file_stamp(path: Path) -> Stamp:
     """By what to know that a file is still the same.
 
     Raises:
@@ -130,7 +130,7 @@ def _stamped(status: os.stat_result) -> Stamp:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
-def plain(text: str, faults: Faults) -> dict[str, Any] | None:
+def parse_yaml(text: str, faults: Faults) -> dict[str, Any] | None:
     """The keys and values of a file; None if it cannot be read as YAML at all."""
     yaml: Any = YAML(typ="safe", pure=True)
     try:

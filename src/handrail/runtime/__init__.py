@@ -1,1 +1,71 @@
 """Runtime: the processes: fleet, worker, settings, embedded Temporal server, logs, telemetry."""
+
+from handrail.runtime.dev import (
+    INBOX_READY,
+    READY,
+    CaseRow,
+    Child,
+    ChildFailed,
+    Demo,
+    LocalProcesses,
+    System,
+    inbox_url,
+    running_locally,
+)
+from handrail.runtime.fleet import (
+    GRACE,
+    STICKY,
+    TASK_TIMEOUT,
+    Agent,
+    Fleet,
+    StartedCase,
+    worker_build,
+)
+from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
+from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.settings import Settings, connect
+from handrail.runtime.temporal_server import (
+    SEARCH_ATTRIBUTES,
+    EmbeddedServer,
+    find_binary,
+    prepare_directory,
+    register_search_attributes,
+)
+from handrail.runtime.worker import open_ledger, serve_fleet, stop_on_signals
+
+__all__ = [
+    "GRACE",
+    "INBOX_READY",
+    "READY",
+    "SEARCH_ATTRIBUTES",
+    "STICKY",
+    "TASK_TIMEOUT",
+    "Agent",
+    "CaseRow",
+    "Child",
+    "ChildFailed",
+    "ClaimCheck",
+    "ContextFreeSandbox",
+    "Demo",
+    "EmbeddedServer",
+    "Fleet",
+    "Lines",
+    "LocalProcesses",
+    "Settings",
+    "StartedCase",
+    "System",
+    "configure_logging",
+    "connect",
+    "core_logs",
+    "find_binary",
+    "inbox_url",
+    "mask_with",
+    "open_ledger",
+    "prepare_directory",
+    "register_search_attributes",
+    "running_locally",
+    "serve_fleet",
+    "stop_on_signals",
+    "worker_build",
+]

@@ -37,7 +37,7 @@ from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.runtime.settings import Settings
 from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
 
-__all__ = ["Child", "ChildFailed", "Demo", "LocalProcesses", "System", "running"]
+__all__ = ["Child", "ChildFailed", "Demo", "LocalProcesses", "System", "running_locally"]
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
@@ -236,7 +236,7 @@ class LocalProcesses:
 
 
 @contextlib.asynccontextmanager
-async def running(
+async def running_locally(
     settings: Settings,
     systems: Sequence[System] = (),
     *,

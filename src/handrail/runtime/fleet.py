@@ -45,19 +45,23 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 from typing_extensions import override
 
 from handrail.actions import Action, Event
-from handrail.agent.secrets import faults
-from handrail.agent.steps import Decide, Notify, Step, Write
-from handrail.agent.visibility import AGENT, STATE
-from handrail.agent.workflow import SIGNALS, AgentWorkflow
+from handrail.agent import (
+    AGENT_ATTRIBUTE,
+    CASE_SIGNALS,
+    STATE_ATTRIBUTE,
+    AgentWorkflow,
+    Decide,
+    Notify,
+    Step,
+    Write,
+    secret_faults,
+)
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
-from handrail.guardrails.data_checks import Check
-from handrail.guardrails.door import Door
+from handrail.guardrails import Check, Door
 from handrail.ledger import Ledger
-from handrail.oversight.keys import Trust
-from handrail.oversight.order_book import SIGNALS as STEWARD_SIGNALS
-from handrail.oversight.order_book import WORKFLOW as STEWARD
-from handrail.oversight.orders import RESERVED
-from handrail.policy import AgentShape, PolicyFile, WriteShape, load
+from handrail.oversight import RESERVED, STEWARD_SIGNALS, Trust
+from handrail.oversight import STEWARD_WORKFLOW as STEWARD
+from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime.failures import ShortFailures
 from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.payload_codec import ClaimCheck
@@ -126,9 +130,9 @@ class Agent:
 
     def faults(self) -> list[str]:
         """Every fault of the agent's policy, and secrets that its steps lack, each with its fix."""
-        lacking = [fault for step in self.steps for fault in faults(step.name, step.secrets)]
+        lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
         try:
-            load(self.policy, self.shape)
+            load_policy(self.policy, self.shape)
         except PolicyError as error:
             return [*error.faults, *lacking]
         return lacking
@@ -139,7 +143,7 @@ class Agent:
         Raises:
             PolicyError: if the policy has faults.
         """
-        return list(load(self.policy, self.shape).notes)
+        return list(load_policy(self.policy, self.shape).notes)
 
     def parse_event(self, text: str | bytes) -> Event:
         """An event from its JSON.
@@ -274,7 +278,7 @@ class Fleet:
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
             "graceful_shutdown_timeout": GRACE,
-            **build(),
+            **worker_build(),
         }
         return Worker(
             client,
@@ -336,8 +340,8 @@ class Fleet:
                 memo={"requested_by": requested_by} if requested_by else None,
                 search_attributes=TypedSearchAttributes(
                     [
-                        SearchAttributePair(AGENT, agent),
-                        SearchAttributePair(STATE, State.WORKING.value),
+                        SearchAttributePair(AGENT_ATTRIBUTE, agent),
+                        SearchAttributePair(STATE_ATTRIBUTE, State.WORKING.value),
                     ]
                 ),
             )
@@ -400,7 +404,7 @@ def deployment() -> WorkerDeploymentConfig | None:
     )
 
 
-def build() -> dict[str, Any]:
+def worker_build() -> dict[str, Any]:
     """How a worker's code is called, as options of Temporal's `Worker`.
 
     Left out, Temporal reads and hashes every imported module at each start: up to two
@@ -439,7 +443,7 @@ class _GuardedInbound(WorkflowInboundInterceptor):
         instance = workflow.instance()
         if isinstance(instance, AgentWorkflow | AutonomyWorkflow) and len(input.args) > 1:
             # A dynamic handler takes the name and all values; a named one takes one value.
-            names = SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
+            names = CASE_SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
             named = input.signal in names
             input.args = input.args[:1] if named else input.args
         await super().handle_signal(input)

@@ -23,8 +23,7 @@ import structlog
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 from typing_extensions import override
 
-from handrail.guardrails import audit
-from handrail.guardrails.redaction import Masker, key_in, masker, use
+from handrail.guardrails import Masker, audit_write_by, masker, pseudonym_key, use_masker
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -180,10 +179,12 @@ def _in_line(value: Any) -> str:
 
 def mask_with(keys: Path, key: str | None, *, clear: bool) -> None:
     """Set up the masker of this process: with `key`, else with that of the machine in `keys`."""
-    use(Masker(key.encode() if key else key_in(keys), clear=clear))
+    use_masker(Masker(key.encode() if key else pseudonym_key(keys), clear=clear))
 
 
-def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUEUED) -> Lines:
+def configure_logging(
+    style: Literal["console", "json"], *, fd: int = 2, size: int = QUEUED
+) -> Lines:
     """Send the logs of this process to `fd`. Call it once, and `flush` the result at the end.
 
     Standard logging is taken from warnings on; Handrail's own events, whichever way they were
@@ -215,7 +216,7 @@ def configure(style: Literal["console", "json"], *, fd: int = 2, size: int = QUE
             made = each(None, level, made)
         lines.put(made)
 
-    audit.write_by(direct)
+    audit_write_by(direct)
     root = logging.getLogger()
     root.handlers = [_Handler(lines, formatter)]
     root.setLevel(logging.WARNING)

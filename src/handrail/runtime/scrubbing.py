@@ -11,7 +11,7 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from handrail.agent.secrets import masked
+from handrail.agent import without_secrets
 
 
 class SecretScrubber(Interceptor):
@@ -32,4 +32,4 @@ class _Inbound(ActivityInboundInterceptor):
 class _Outbound(ActivityOutboundInterceptor):
     @override
     def heartbeat(self, *details: Any) -> None:
-        super().heartbeat(*map(masked, details))
+        super().heartbeat(*map(without_secrets, details))

@@ -34,7 +34,7 @@ from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import secrets
+from handrail.agent import SECRET_PREFIX, SECRETS_DIRECTORY
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 
 __all__ = ["Settings", "connect"]
@@ -283,7 +283,7 @@ class Settings(BaseModel):
 
 def _is_secret(variable: str) -> bool:
     """Whether it holds what only one step may see."""
-    return variable.startswith(secrets.PREFIX) and variable != secrets.DIRECTORY
+    return variable.startswith(SECRET_PREFIX) and variable != SECRETS_DIRECTORY
 
 
 def _explain(error: ValidationError) -> str:

@@ -24,7 +24,7 @@ from temporalio.service import RPCError
 from handrail.client import orders
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.ledger import Ledger
-from handrail.oversight.keys import Keyring, Trust
+from handrail.oversight import Keyring, Trust
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
 from handrail.runtime.settings import Settings, connect
@@ -49,7 +49,7 @@ class UnreplayableCases(HandrailError):
         )
 
 
-async def serve(
+async def serve_fleet(
     settings: Settings,
     fleet: Fleet,
     *,

@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from handrail.runtime.fleet import Fleet
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer, Fleet
 from handrail.testing.outside import Outside
 from handrail.testing.stage import Stage, running, server
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import WorkflowHandle
 
-    from handrail.runtime.fleet import Fleet
+    from handrail.runtime import Fleet
 
 _MACHINE = re.compile(r"\d+@[\w.-]+")
 """How workers are called, also in the names of their own task queues."""

@@ -7,11 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord
-from handrail.oversight.signatures import sign
+from handrail.oversight import sign_ruling
 
 if TYPE_CHECKING:
-    from handrail.oversight.keys import SigningKey
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView, SigningKey
     from handrail.testing.stage import CaseHandle
 
 
@@ -91,7 +90,7 @@ class Human:
         if self.key is None:
             return ruling
         now = datetime.now(UTC)
-        return sign(Ruling.model_validate(ruling), verb, case, self.key, now).model_dump(
+        return sign_ruling(Ruling.model_validate(ruling), verb, case, self.key, now).model_dump(
             mode="json", exclude_defaults=True
         )
 

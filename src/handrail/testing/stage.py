@@ -26,12 +26,10 @@ from temporalio.service import RPCError
 from temporalio.testing import TimeSkipper
 
 from handrail.actions import Event, Outcome
-from handrail.guardrails.clock import allow_skipped_time
+from handrail.guardrails import allow_skipped_time
 from handrail.ledger import Ledger
-from handrail.oversight.keys import Trust
-from handrail.oversight.views import CaseView, GateView
-from handrail.runtime.fleet import Fleet
-from handrail.runtime.temporal_server import EmbeddedServer, register_search_attributes
+from handrail.oversight import CaseView, GateView, Trust
+from handrail.runtime import EmbeddedServer, Fleet, register_search_attributes
 
 PATIENCE = timedelta(seconds=60)
 """How long a test waits for what should happen at once: long enough for a busy machine."""

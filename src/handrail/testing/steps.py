@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Effect, Undoes
-from handrail.guardrails.effects import as_current
+from handrail.guardrails import effect_as_current
 
 if TYPE_CHECKING:
-    from handrail.agent.steps import Notify, Write
+    from handrail.agent import Notify, Write
 
 A = TypeVar("A", bound=Action)
 P = ParamSpec("P")
@@ -26,7 +26,7 @@ async def call_write(
     undo give `undoes`: the key of the write, and its receipt if there is one.
     """
     effect = _effect(step.name, key, undoes)
-    with as_current(effect):
+    with effect_as_current(effect):
         return await step.fn(action, effect)
 
 
@@ -46,7 +46,7 @@ async def call_find(
 
 async def call_notify(step: Notify[P, R], key: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a notify step's function under a key, without door and server."""
-    with as_current(_effect(step.name, key, None)):
+    with effect_as_current(_effect(step.name, key, None)):
         return await step.fn(*args, **kwargs)
 
 

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from temporalio.client import Client
 
-from handrail.guardrails.clock import allow_skipped_time
+from handrail.guardrails import allow_skipped_time
 from handrail.ledger import Ledger
-from handrail.runtime.fleet import Fleet
+from handrail.runtime import Fleet
 from handrail.testing.crash import WorkerPlan, crash_at
 from handrail.testing.stage import UNPROVEN
 

@@ -11,7 +11,13 @@ import pytest
 from temporalio.api.sdk.v1 import WorkflowMetadata
 
 from handrail import State
-from handrail.agent.visibility import AGENT, DEADLINE, RISK, STATE, WAITING_FOR
+from handrail.agent.visibility import (
+    AGENT_ATTRIBUTE,
+    DEADLINE_ATTRIBUTE,
+    RISK_ATTRIBUTE,
+    STATE_ATTRIBUTE,
+    WAITING_FOR_ATTRIBUTE,
+)
 from handrail.testing import CaseHandle, Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
@@ -27,11 +33,11 @@ LARGE = Order(number="1", amount=Decimal(300))
 async def attributes(case: CaseHandle) -> dict[str, object]:
     found = (await case.handle.describe()).typed_search_attributes
     known: dict[str, object] = {
-        AGENT.name: found.get(AGENT),
-        STATE.name: found.get(STATE),
-        RISK.name: found.get(RISK),
-        WAITING_FOR.name: found.get(WAITING_FOR),
-        DEADLINE.name: found.get(DEADLINE),
+        AGENT_ATTRIBUTE.name: found.get(AGENT_ATTRIBUTE),
+        STATE_ATTRIBUTE.name: found.get(STATE_ATTRIBUTE),
+        RISK_ATTRIBUTE.name: found.get(RISK_ATTRIBUTE),
+        WAITING_FOR_ATTRIBUTE.name: found.get(WAITING_FOR_ATTRIBUTE),
+        DEADLINE_ATTRIBUTE.name: found.get(DEADLINE_ATTRIBUTE),
     }
     return {name: value for name, value in known.items() if value is not None}
 

@@ -15,7 +15,7 @@ from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from handrail.actions import digest_of
-from handrail.agent.visibility import WAITING_FOR
+from handrail.agent.visibility import WAITING_FOR_ATTRIBUTE
 from handrail.client import gates as desk
 from handrail.exceptions import CaseError
 from handrail.oversight.gate import GateKind
@@ -95,7 +95,9 @@ async def pretend(client: Client, shown: GateView, case: str = CASE) -> None:
         id=case,
         task_queue="elsewhere",
         memo={"gates": [said]},
-        search_attributes=TypedSearchAttributes([SearchAttributePair(WAITING_FOR, ["lead"])]),
+        search_attributes=TypedSearchAttributes(
+            [SearchAttributePair(WAITING_FOR_ATTRIBUTE, ["lead"])]
+        ),
     )
 
 

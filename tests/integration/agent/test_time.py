@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handrail import State
-from handrail.agent.visibility import DEADLINE, WAITING_FOR
+from handrail.agent.visibility import DEADLINE_ATTRIBUTE, WAITING_FOR_ATTRIBUTE
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy
@@ -70,8 +70,8 @@ async def test_an_unanswered_question_goes_to_the_next_role_and_both_may_answer(
         view = await case.until(lambda view: view.gates[0].waiting_for == ("operations",))
         assert view.gates[0].gate == seen.gate
         shown = (await case.handle.describe()).typed_search_attributes
-        assert shown.get(WAITING_FOR) == ["operations"]
-        assert shown.get(DEADLINE) == view.gates[0].deadline
+        assert shown.get(WAITING_FOR_ATTRIBUTE) == ["operations"]
+        assert shown.get(DEADLINE_ATTRIBUTE) == view.gates[0].deadline
         assert view.gates[0].deadline == seen.opened + timedelta(hours=32)
         assert (await CY.approve(case, seen)).accepted
         assert (await case.outcome()).status is State.DONE

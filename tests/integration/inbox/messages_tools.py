@@ -34,8 +34,14 @@ from handrail.inbox.channels.slack_actions import PATH, Office, routes
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.links import Links
 from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.notifications import LOOK, QUEUE, WORKFLOW, NotificationRequest, message_id
-from handrail.oversight.signatures import sign
+from handrail.oversight.notifications import (
+    LOOK_SIGNAL,
+    MESSAGE_QUEUE,
+    NOTIFY_WORKFLOW,
+    NotificationRequest,
+    message_id,
+)
+from handrail.oversight.signatures import sign_ruling
 from handrail.oversight.views import GateView
 from handrail.runtime.settings import Settings
 from handrail.testing import Stage, eventually
@@ -148,11 +154,11 @@ async def inbox(stage: Stage, given: Settings, **more: Any) -> AsyncGenerator[No
 async def follow(stage: Stage, gate: GateView) -> Told:
     """Have people told of a gate, as its case does; or make them look again."""
     await stage.client.start_workflow(
-        WORKFLOW,
+        NOTIFY_WORKFLOW,
         NotificationRequest(case=gate.case, gate=gate.gate),
         id=message_id(gate.gate),
-        task_queue=QUEUE,
-        start_signal=LOOK,
+        task_queue=MESSAGE_QUEUE,
+        start_signal=LOOK_SIGNAL,
         id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
     )
     return Told(stage, gate)
@@ -171,7 +177,7 @@ class Told:
         return await self.handle.query("told", result_type=Book)
 
     async def nudge(self) -> None:
-        await self.handle.signal(LOOK)
+        await self.handle.signal(LOOK_SIGNAL)
 
     async def pass_time(self, length: timedelta) -> None:
         """Let the clock of the messages run ahead, after that of their case."""
@@ -279,7 +285,7 @@ async def buttons(
     """The route of the inbox, served by a real web server."""
 
     def signed(ruling: Ruling, verb: str, case: str) -> Ruling:
-        return sign(ruling, verb, case, key, datetime.now(UTC))
+        return sign_ruling(ruling, verb, case, key, datetime.now(UTC))
 
     app = Slack(TOKEN, slack.url)
     office = Office(stage.client, app, PeopleFile(given.people), signed, LINKS)

@@ -11,7 +11,7 @@ from playwright.async_api import expect
 
 from handrail import Receipt
 from handrail.actions import Basis, Finding, Kind, digest_of
-from handrail.evidence.track_record import figures
+from handrail.evidence.track_record import measure_track_record
 from handrail.inbox.web.reviews import review_link
 from handrail.ledger import IncidentRow, Intent, ReviewRow, VerdictRow
 from handrail.oversight.keys import Keyring
@@ -113,7 +113,7 @@ async def test_an_answer_is_signed_and_counts(inbox: Inbox) -> None:
         assert review_link("", key) in await ana.get("/reviews?show=all")
     assert await answers(inbox, key) == [("wrong", ANA, "too much")]
     keys = Keyring(inbox.site.settings.keyring).current()
-    found = await figures(inbox.stage.ledger, "refunds", "refund", keys=keys)
+    found = await measure_track_record(inbox.stage.ledger, "refunds", "refund", keys=keys)
     assert (found.reviewed, found.unproven, found.found_wrong, found.waiting) == (1, 0, 1, 1)
 
 

@@ -11,13 +11,13 @@ import pytest
 from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from handrail.agent.visibility import RISK
+from handrail.agent.visibility import RISK_ATTRIBUTE
 from handrail.guardrails.alerts import of_incident, tell_owner
 from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.owner_alerts import Telling
 from handrail.ledger import SpendRow
-from handrail.oversight.notifications import QUEUE, News, news_id
-from handrail.policy import load
+from handrail.oversight.notifications import MESSAGE_QUEUE, News, news_id
+from handrail.policy import load_policy
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
@@ -96,7 +96,7 @@ async def test_who_does_not_own_the_policy_is_never_told(
             "owner.tell",
             stolen,
             id="stolen",
-            task_queue=QUEUE,
+            task_queue=MESSAGE_QUEUE,
             start_to_close_timeout=timedelta(seconds=30),
         )
         with pytest.raises(ActivityFailureError) as failure:
@@ -138,7 +138,7 @@ async def test_a_budget_that_nears_its_end_is_told_once_and_an_incident_too(
     document = policy(budgets={"tokens": "1000 per day"})
     async with run_fleet(orders(tmp_path, document)) as stage, mail_server() as mail:
         under = stage.fleet.agents["orders"]
-        given = load(under.policy, under.shape)
+        given = load_policy(under.policy, under.shape)
         books = Recorder("orders", stage.ledger, BASE)
         world = ActivityEnvironment(client=stage.client)
         async with inbox(stage, settings(tmp_path, mail)):
@@ -175,4 +175,4 @@ async def _mails(mail: MailServer, count: int) -> bool:
 
 async def _risk(stage: Stage, news: News) -> bool:
     described = await flow(stage, news).describe()
-    return described.typed_search_attributes.get(RISK) == "undelivered"
+    return described.typed_search_attributes.get(RISK_ATTRIBUTE) == "undelivered"

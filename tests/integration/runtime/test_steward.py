@@ -11,12 +11,12 @@ from temporalio.worker import Replayer
 
 from handrail import State
 from handrail.actions import Level
-from handrail.agent.visibility import RISK
+from handrail.agent.visibility import RISK_ATTRIBUTE
 from handrail.client import orders as autonomy
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id
 from handrail.oversight.orders import Order as Command
-from handrail.oversight.orders import Target, lift, row_of, set_level, stop
+from handrail.oversight.orders import Target, level_order, lift_order, order_row, stop_order
 from handrail.oversight.signatures import sign_order
 from handrail.runtime.steward import workflow as steward
 from handrail.testing import Outside, Stage
@@ -91,12 +91,12 @@ async def test_a_stop_by_signal_parks_a_case_and_its_lifting_lets_it_go_on(
         assert "it went mad" in parked.why
         row = await stage.ledger.order_of(halted.id)
         assert row is not None
-        unsigned = await send(stage, lift(row, OWNER, now()), signed=False)
+        unsigned = await send(stage, lift_order(row, OWNER, now()), signed=False)
         assert (unsigned.stand, "not signed" in unsigned.note) == (OrderState.REFUSED, True)
-        eve = await send(stage, lift(row, EVE, now()))
+        eve = await send(stage, lift_order(row, EVE, now()))
         assert (eve.stand, "may not turn" in eve.note) == (OrderState.REFUSED, True)
         assert outside.effects("pay") == []
-        done = await send(stage, lift(row, OWNER, now(), "mended"))
+        done = await send(stage, lift_order(row, OWNER, now(), "mended"))
         assert (done.stand, done.people, done.proven) == (OrderState.DONE, (OWNER,), True)
         # Nobody resumed it: the steward told it.
         assert (await case.outcome()).status is State.DONE
@@ -115,7 +115,7 @@ async def test_a_pause_by_people_outlasts_the_end_of_a_stop(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
-        row = row_of(stop(Target("orders"), EVE, now()))
+        row = order_row(stop_order(Target("orders"), EVE, now()))
         await stage.ledger.order(row)
         await autonomy.look(stage.client, ["orders"])
         await eventually(lambda: _stopped(stage))
@@ -123,7 +123,7 @@ async def test_a_pause_by_people_outlasts_the_end_of_a_stop(
         await case.until(lambda view: view.state is State.PAUSED)
         await case.send("pause", {"by": ANA, "why": "let me look"})
         await case.until(lambda view: any("let me look" in line.text for line in view.log))
-        await send(stage, lift(row, OWNER, now()))
+        await send(stage, lift_order(row, OWNER, now()))
         await case.send("lifted")
         await case.send("approve")
         view = await case.until(lambda view: "approve" in view.log[-1].text)
@@ -137,7 +137,7 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
-        raised = set_level(PAY, Level.FULL, None, OWNER, now(), "it went well")
+        raised = level_order(PAY, Level.FULL, None, OWNER, now(), "it went well")
         unsigned = await send(stage, raised.model_copy(update={"id": "a" * 32}), signed=False)
         assert (unsigned.stand, "not signed" in unsigned.note) == (OrderState.REFUSED, True)
         first = await send(stage, raised)
@@ -152,7 +152,7 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
         outcome = await (await stage.start("orders", Order(number="1"))).outcome()
         assert outcome.status is State.DONE
         assert outcome.rulings == ()
-        lowered = set_level(Target("orders"), Level.HUMAN_LED, None, EVE, now(), "odd")
+        lowered = level_order(Target("orders"), Level.HUMAN_LED, None, EVE, now(), "odd")
         assert (await send(stage, lowered, signed=False)).stand is OrderState.IN_FORCE
         case = await stage.start("orders", Order(number="2"))
         assert "human_led" in (await case.gate()).why
@@ -177,15 +177,15 @@ async def test_an_unsigned_lowering_leaves_what_was_set_before_to_come_back(
 ) -> None:
     document = policy(proof="required", actions={"pay": {"autonomy": "supervised"}})
     async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
-        await send(stage, set_level(PAY, Level.FULL, None, OWNER, now()))
-        low = set_level(PAY, Level.PILOT, None, EVE, now())
+        await send(stage, level_order(PAY, Level.FULL, None, OWNER, now()))
+        low = level_order(PAY, Level.PILOT, None, EVE, now())
         await send(stage, low, signed=False)
         assert len(await stage.ledger.orders("orders", live=True)) == 2
-        refused = await send(stage, lift(row_of(low), EVE, now()))
+        refused = await send(stage, lift_order(order_row(low), EVE, now()))
         assert refused.stand is OrderState.REFUSED
-        await send(stage, lift(row_of(low), OWNER, now()))
+        await send(stage, lift_order(order_row(low), OWNER, now()))
         await eventually(lambda: _level(stage, Level.FULL))
-        await send(stage, set_level(PAY, Level.SUPERVISED, None, OWNER, now()))
+        await send(stage, level_order(PAY, Level.SUPERVISED, None, OWNER, now()))
         live = await stage.ledger.orders("orders", live=True)
     assert [row.level for row in live] == [Level.SUPERVISED]
 
@@ -196,11 +196,11 @@ async def test_what_is_above_the_cap_of_its_risk_is_said_to_be_lowered(
     document = policy(actions={"pay": {"autonomy": "human_led", "risk": "high"}})
     document["caps"] = {"high": "supervised"}
     async with run_fleet(orders(tmp_path, document), trust=trust) as stage:
-        change = await send(stage, set_level(PAY, Level.FULL, None, OWNER, now()))
+        change = await send(stage, level_order(PAY, Level.FULL, None, OWNER, now()))
         assert change.stand is OrderState.IN_FORCE
         assert "pay is supervised all the same" in change.note
         await eventually(lambda: _level(stage, Level.SUPERVISED))
-        wrong = set_level(Target("orders", step="fly"), Level.PILOT, None, OWNER, now())
+        wrong = level_order(Target("orders", step="fly"), Level.PILOT, None, OWNER, now())
         assert "has no write fly" in (await send(stage, wrong)).note
 
 
@@ -211,10 +211,10 @@ async def test_a_stop_is_taken_while_the_policy_cannot_be_read_and_a_level_waits
         await autonomy.look(stage.client, ["orders"])
         await known(stage)
         (tmp_path / "orders.yaml").write_text("agent: [", encoding="utf-8")
-        level = set_level(PAY, Level.PILOT, None, OWNER, now())
+        level = level_order(PAY, Level.PILOT, None, OWNER, now())
         proof = sign_order(level, KEYS[OWNER], now())
         await autonomy.tell(stage.client, "orders", "level", autonomy.said(level, proof))
-        halted = await send(stage, stop(Target("orders"), EVE, now()), signed=False)
+        halted = await send(stage, stop_order(Target("orders"), EVE, now()), signed=False)
         assert halted.stand is OrderState.IN_FORCE
         book = await eventually(lambda: _stopped(stage))
         assert "orders.yaml" in book.picture.fault
@@ -236,7 +236,7 @@ async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
         assert book.picture.stops[0].what == "orders"
         assert len(book.ignored) == 20
         description = await stage.client.get_workflow_handle(steward_id("orders")).describe()
-        risk = description.typed_search_attributes.get(RISK)
+        risk = description.typed_search_attributes.get(RISK_ATTRIBUTE)
     assert risk == steward.STOPPED
 
 
@@ -247,7 +247,7 @@ async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
         await autonomy.look(stage.client, ["orders"])
         await known(stage)
         # Written by somebody who could reach neither server nor worker.
-        await stage.ledger.order(row_of(stop(Target("*"), EVE, now(), "all of it")))
+        await stage.ledger.order(order_row(stop_order(Target("*"), EVE, now(), "all of it")))
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         await handle.terminate("a test")
         case = await stage.start("orders", Order(number="1"))
@@ -262,20 +262,20 @@ async def test_a_stop_that_is_in_the_ledger_already_is_one_and_a_stolen_id_stops
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
-        first = stop(PAY, EVE, now())
-        await stage.ledger.order(row_of(first))
+        first = stop_order(PAY, EVE, now())
+        await stage.ledger.order(order_row(first))
         assert (await send(stage, first)).stand is OrderState.IN_FORCE
         assert len(await stage.ledger.orders("orders", live=True)) == 1
         await stage.ledger.end_order(first.id, OWNER, now())
         # As if its signal had come late: it is over, and stays so.
-        late = stop(PAY, EVE, now()).model_copy(update={"id": "e" * 32})
-        await stage.ledger.order(row_of(late))
+        late = stop_order(PAY, EVE, now()).model_copy(update={"id": "e" * 32})
+        await stage.ledger.order(order_row(late))
         await stage.ledger.end_order(late.id, OWNER, now())
         assert (await send(stage, late)).stand is OrderState.DONE
-        used = row_of(stop(PAY, EVE, now()))
+        used = order_row(stop_order(PAY, EVE, now()))
         await stage.ledger.order(used)
         await stage.ledger.end_order(used.id, OWNER, now())
-        other = stop(Target("orders"), EVE, now()).model_copy(update={"id": used.id})
+        other = stop_order(Target("orders"), EVE, now()).model_copy(update={"id": used.id})
         assert (await send(stage, other)).stand is OrderState.IN_FORCE
         live = await stage.ledger.orders("orders", live=True)
     assert [(row.step, row.by) for row in live] == [(None, EVE)]
@@ -285,14 +285,14 @@ async def test_what_it_does_is_the_same_when_it_is_replayed(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
-        raised = set_level(PAY, Level.FULL, None, OWNER, now())
+        raised = level_order(PAY, Level.FULL, None, OWNER, now())
         await send(stage, raised)
         await _second(stage, raised, ANA)
         await judged(stage, raised.id, said_by=2)
-        halted = stop(Target("orders"), EVE, now())
+        halted = stop_order(Target("orders"), EVE, now())
         await send(stage, halted, signed=False)
         await eventually(lambda: _stopped(stage))
-        await send(stage, lift(row_of(halted), OWNER, now()))
+        await send(stage, lift_order(order_row(halted), OWNER, now()))
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         history = await handle.fetch_history()
         plugin = stage.fleet.plugin(tmp_path / "payloads")
@@ -309,7 +309,7 @@ async def test_the_book_goes_along_into_a_new_run(
 ) -> None:
     monkeypatch.setattr(steward, "LONGEST", 25)
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
-        raised = set_level(PAY, Level.FULL, None, OWNER, now())
+        raised = level_order(PAY, Level.FULL, None, OWNER, now())
         assert (await send(stage, raised)).stand is OrderState.WAITING
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         first = (await handle.describe()).run_id
@@ -333,11 +333,11 @@ async def test_a_fleet_is_lifted_only_by_who_may_lift_it_for_every_agent(
     other = orders(tmp_path, policy(agent="patient", owner=ANA, control={"people": [ANA, OWNER]}))
     both = type(mine)(*mine.agents.values(), *other.agents.values())
     async with run_fleet(both, trust=trust) as stage:
-        row = row_of(stop(Target("*"), EVE, now()))
+        row = order_row(stop_order(Target("*"), EVE, now()))
         await stage.ledger.order(row)
-        refused = await send(stage, lift(row, ANA, now()))
+        refused = await send(stage, lift_order(row, ANA, now()))
         assert (refused.stand, "autonomy of orders" in refused.note) == (OrderState.REFUSED, True)
-        assert (await send(stage, lift(row, OWNER, now()))).stand is OrderState.DONE
+        assert (await send(stage, lift_order(row, OWNER, now()))).stand is OrderState.DONE
 
 
 def test_the_names_of_stewards_are_no_agents(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from handrail.actions import (
 )
 from handrail.agent.case import MAX_RECORDED, AnswerModel, Case, CaseSnapshot, Pending, UndoEntry
 from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.signals import MAX_RULING, BadSignal, read, said
+from handrail.oversight.signals import MAX_RULING, BadSignal, control_request, read_signal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -123,28 +123,28 @@ def test_any_value_in_any_field_is_judged_without_an_error(
 @given(data=st.binary(max_size=200), encoding=st.sampled_from(["json/plain", "binary/plain", None]))
 def test_an_order_is_read_or_refused(data: bytes, encoding: str | None) -> None:
     with contextlib.suppress(BadSignal):
-        assert said([payload(data, encoding)]).words("stopped").startswith("stopped")
+        assert control_request([payload(data, encoding)]).words("stopped").startswith("stopped")
 
 
 @pytest.mark.parametrize("data", [b"", b"null", b'""', b"{}"])
 def test_an_order_may_be_empty(data: bytes) -> None:
-    assert said([payload(data)]).words("paused") == "paused"
-    assert said([]).words("paused") == "paused"
+    assert control_request([payload(data)]).words("paused") == "paused"
+    assert control_request([]).words("paused") == "paused"
 
 
 def test_an_order_names_who_and_why() -> None:
-    order = said([payload(b'{"by": "ops@x.org", "why": "audit"}')])
+    order = control_request([payload(b'{"by": "ops@x.org", "why": "audit"}')])
     assert order.words("paused") == "paused by ops@x.org (unproven): audit"
 
 
 def test_several_values_are_no_order() -> None:
     with pytest.raises(BadSignal, match="several"):
-        said([payload(b""), payload(b"")])
+        control_request([payload(b""), payload(b"")])
 
 
 def test_a_ruling_that_is_too_large_is_not_even_parsed() -> None:
     with pytest.raises(BadSignal, match=str(MAX_RULING)):
-        read([payload(b"x" * (MAX_RULING + 1))])
+        read_signal([payload(b"x" * (MAX_RULING + 1))])
 
 
 def test_refused_rulings_beyond_a_number_are_only_counted() -> None:

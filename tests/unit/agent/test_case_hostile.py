@@ -13,7 +13,7 @@ from temporalio.api.common.v1 import Payload
 from handrail.actions import Action, Ask, ProofResult, RoleStage, RulingRecord, Terms, digest_of
 from handrail.agent.case import MAX_RECORDED, MAX_UNPROVEN, AnswerModel, Case, Pending
 from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.views import markdown
+from handrail.oversight.views import case_markdown
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 PROVEN = ProofResult(proven=True)
@@ -101,7 +101,7 @@ def test_an_amendment_made_to_break_the_judge_is_refused(name: str, brings_proof
     assert 0 < len(record.note) <= 500
     assert case.gates["g1"].closed is None
     assert json.loads(case.view().model_dump_json())["rulings"][0]["accepted"] is False
-    markdown(case.view()).encode()
+    case_markdown(case.view()).encode()
 
 
 def test_a_result_that_the_agents_own_validator_does_not_expect_is_refused() -> None:

@@ -595,7 +595,7 @@ def basis(*unsourced: str) -> Basis:
 
 
 def test_a_field_of_the_action_without_a_source_holds() -> None:
-    found = provenance.finding(basis("action.iban", "evidence.vip"), frozenset())
+    found = provenance.source_finding(basis("action.iban", "evidence.vip"), frozenset())
     assert found is not None
     assert (found.kind, found.check) == (Kind.HOLD, "source: action.iban")
     assert "action.iban comes from no trusted read" in found.why
@@ -619,16 +619,16 @@ def test_evidence_without_a_source_holds_where_rules_rely_on_it(
     mentions: set[str],
     holds: bool,  # noqa: FBT001  # a table
 ) -> None:
-    assert (provenance.finding(basis(unsourced), mentions) is not None) == holds
+    assert (provenance.source_finding(basis(unsourced), mentions) is not None) == holds
 
 
 def test_nothing_holds_where_nothing_is_without_a_source() -> None:
-    assert provenance.finding(None, {"evidence.vip"}) is None
-    assert provenance.finding(basis(), {"evidence.vip"}) is None
+    assert provenance.source_finding(None, {"evidence.vip"}) is None
+    assert provenance.source_finding(basis(), {"evidence.vip"}) is None
 
 
 def test_many_fields_are_said_shortly() -> None:
-    found = provenance.finding(basis(*(f"action.field{n}" for n in range(300))), frozenset())
+    found = provenance.source_finding(basis(*(f"action.field{n}" for n in range(300))), frozenset())
     assert found is not None
     assert found.check.endswith("action.field4 and others")
 
@@ -640,5 +640,5 @@ def test_what_a_human_wrote_instead_is_theirs_and_the_evidence_stays_the_models(
     assert provenance.amended(None) is None
     unknown = provenance.amended(basis("*"))
     assert unknown is not None
-    assert provenance.finding(unknown, {"evidence.vip"}) is not None
-    assert provenance.finding(unknown, {"action.amount"}) is None
+    assert provenance.source_finding(unknown, {"evidence.vip"}) is not None
+    assert provenance.source_finding(unknown, {"action.amount"}) is None

@@ -33,7 +33,7 @@ def _gravity(judging: Policy, basis: Basis, evidence: Delay | None, cost: int) -
         action=Rebook.model_validate({"extra_cost": cost}), basis=basis, evidence=evidence
     )
     found: list[Finding] = [*judging.refusals(given_facts), *judging.holds(given_facts)]
-    source = provenance.finding(basis, RELIED)
+    source = provenance.source_finding(basis, RELIED)
     kinds = [f.kind for f in (*found, *([source] if source else ()))]
     return max(map([Kind.PASS, Kind.HOLD, Kind.REFUSE].index, kinds), default=0)
 

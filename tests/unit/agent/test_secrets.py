@@ -33,7 +33,7 @@ from handrail import (
     write,
 )
 from handrail.agent import secrets
-from handrail.agent.secrets import SecretMissing, StepSecrets, given
+from handrail.agent.secrets import SecretMissing, StepSecrets, secrets_given
 from handrail.agent.secrets.forms import forms
 from tests.agents.policies import Rebook
 
@@ -78,7 +78,7 @@ async def test_any_other_step_is_told_what_to_do(step: Any) -> None:
 async def test_outside_of_steps_there_are_none() -> None:
     with pytest.raises(StepError, match=r"with handrail.secrets.given\(\[.CARRIER_TOKEN.\]\)"):
         secret(NAME)
-    with given([NAME]):
+    with secrets_given([NAME]):
         assert secret(NAME).get_secret_value() == VALUE
     with pytest.raises(StepError):
         secret(NAME)
@@ -96,7 +96,7 @@ async def test_steps_at_once_have_each_their_own() -> None:
 
 
 async def test_threads_of_a_step_have_them_too() -> None:
-    with given([NAME]):
+    with secrets_given([NAME]):
         assert (await asyncio.to_thread(secret, NAME)).get_secret_value() == VALUE
 
 
@@ -165,7 +165,7 @@ def put(path: Path, data: bytes, mode: int = 0o600) -> None:
 
 
 def test_a_file_is_read_anew_each_time(directory: Path) -> None:
-    with given([NAME]):
+    with secrets_given([NAME]):
         for value in ("first value", "second value"):
             put(directory / NAME, f"{value}\n".encode())
             assert secret(NAME).get_secret_value() == value
@@ -174,7 +174,7 @@ def test_a_file_is_read_anew_each_time(directory: Path) -> None:
 def test_the_environment_is_asked_first(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(directory / NAME, b"of the file")
     monkeypatch.setenv("HANDRAIL_SECRET_CARRIER_TOKEN", "of the environment")
-    with given([NAME]):
+    with secrets_given([NAME]):
         assert secret(NAME).get_secret_value() == "of the environment"
 
 
@@ -194,14 +194,17 @@ def test_what_cannot_be_used_is_said_with_a_fix(
 ) -> None:
     if data is not None:
         put(directory / NAME, data)
-    with given([NAME]), pytest.raises(SecretMissing, match=rf"(?s){NAME}.*{why}.*fix: ") as raised:
+    with (
+        secrets_given([NAME]),
+        pytest.raises(SecretMissing, match=rf"(?s){NAME}.*{why}.*fix: ") as raised,
+    ):
         secret(NAME)
-    assert secrets.faults("rebook", [NAME]) == [f"rebook: {raised.value}"]
+    assert secrets.secret_faults("rebook", [NAME]) == [f"rebook: {raised.value}"]
 
 
 def test_a_directory_in_its_place_is_no_secret(directory: Path) -> None:
     (directory / NAME).mkdir()
-    with given([NAME]), pytest.raises(SecretMissing, match="is no file"):
+    with secrets_given([NAME]), pytest.raises(SecretMissing, match="is no file"):
         secret(NAME)
 
 
@@ -209,7 +212,7 @@ def test_a_file_that_others_may_read_is_warned_of_once(
     directory: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     put(directory / NAME, b"of the file", 0o644)
-    with caplog.at_level(logging.WARNING), given([NAME]):
+    with caplog.at_level(logging.WARNING), secrets_given([NAME]):
         secret(NAME)
         secret(NAME)
     assert len(caplog.records) == 1
@@ -218,8 +221,8 @@ def test_a_file_that_others_may_read_is_warned_of_once(
 
 
 def test_nothing_is_wrong_with_one_that_is_there() -> None:
-    assert secrets.faults("rebook", [NAME]) == []
-    assert len(secrets.faults("rebook", [NAME, "OTHER", "THIRD"])) == 2
+    assert secrets.secret_faults("rebook", [NAME]) == []
+    assert len(secrets.secret_faults("rebook", [NAME, "OTHER", "THIRD"])) == 2
 
 
 # In which disguises they are known
@@ -315,7 +318,7 @@ def test_each_line_of_a_key_is_one() -> None:
 def test_a_replaced_value_is_known_as_long_as_the_step_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with given([NAME]) as held:
+    with secrets_given([NAME]) as held:
         secret(NAME)
         monkeypatch.setenv("HANDRAIL_SECRET_CARRIER_TOKEN", "another value")
         assert held.leaked(VALUE)
@@ -323,7 +326,7 @@ def test_a_replaced_value_is_known_as_long_as_the_step_runs(
 
 
 def test_logs_know_what_any_step_was_given() -> None:
-    with given([NAME]):
+    with secrets_given([NAME]):
         secret(NAME)
     assert secrets.scrub(f"GET /?key={urllib.parse.quote(VALUE)}") == (
         "GET /?key=[secret CARRIER_TOKEN]"
@@ -399,7 +402,7 @@ ERRORS: list[tuple[Callable[[], BaseException], type[BaseException]]] = [
 def test_an_error_is_said_without_the_secret(
     make: Callable[[], BaseException], kind: type[BaseException]
 ) -> None:
-    with pytest.raises(BaseException) as raised, given([NAME]):  # noqa: PT011  # any
+    with pytest.raises(BaseException) as raised, secrets_given([NAME]):  # noqa: PT011  # any
         raise make()
     error = raised.value
     assert isinstance(error, kind)
@@ -410,7 +413,7 @@ def test_an_error_is_said_without_the_secret(
 
 
 def test_what_is_known_of_an_error_of_temporal_stays() -> None:
-    with pytest.raises(ApplicationError) as raised, given([NAME]):
+    with pytest.raises(ApplicationError) as raised, secrets_given([NAME]):
         raise ApplicationError(f"no {VALUE}", type="T", non_retryable=True)
     assert (raised.value.type, raised.value.non_retryable) == ("T", True)
     assert raised.value.message == "no [secret CARRIER_TOKEN]"
@@ -418,6 +421,6 @@ def test_what_is_known_of_an_error_of_temporal_stays() -> None:
 
 @pytest.mark.parametrize("error", [ValueError("401"), Mute(), Own(1, "x")])
 def test_an_error_without_one_is_left_as_it_is(error: Exception) -> None:
-    with pytest.raises(type(error)) as raised, given([NAME]):
+    with pytest.raises(type(error)) as raised, secrets_given([NAME]):
         raise error
     assert raised.value is error

@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from activities.shipments import Delay, Rebook, choose_flight
 from handrail import Decision, Untrusted
-from handrail.agent.provenance import finding, holds_untrusted, unsourced
-from handrail.policy import load
+from handrail.agent.provenance import holds_untrusted, source_finding, unsourced
+from handrail.policy import load_policy
 from tests.unit.application.test_shipments_choice import consignment, offer
 from workers.fleet import fleet
 from world.notes import MAX_NOTE, NOTES, note_of
 
 AGENT = fleet.agent("shipments")
-MENTIONS = load(AGENT.policy, AGENT.shape).mentions("rebook")
+MENTIONS = load_policy(AGENT.policy, AGENT.shape).mentions("rebook")
 OFFERS = [offer("SOON", slack=60, cost="60"), offer("GOOD", slack=120, cost="100")]
 
 
@@ -28,7 +28,7 @@ async def held_by(decision: Decision[Rebook, Delay], note: str) -> str | None:
     basis = decision.basis().model_copy(
         update={"unsourced": unsourced(choose_flight, [known, OFFERS], decision)}
     )
-    found = finding(basis, MENTIONS)
+    found = source_finding(basis, MENTIONS)
     return None if found is None else found.check
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from activities.shipments import Delay, Rebook
 from handrail.actions import Basis, Kind, Level
-from handrail.policy import Facts, Policy, load, parse
+from handrail.policy import Facts, Policy, load_policy, parse_policy
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
@@ -19,7 +19,7 @@ AGENT = fleet.agent("shipments")
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load(AGENT.policy, AGENT.shape)
+    return load_policy(AGENT.policy, AGENT.shape)
 
 
 def facts(cost: str = "100", confidence: float = 0.7, **evidence: Any) -> Facts:
@@ -146,7 +146,7 @@ def test_nobody_alone_turns_it_up_and_nothing_exceeds_its_risk(policy: Policy) -
     assert policy.control.two == {Level.FULL}
     assert len(policy.control.people) == 2
     assert policy.capped("rebook", Level.FULL) is Level.FULL
-    risky = parse(policy.text.replace("risk: medium", "risk: high"), "risky", AGENT.shape)
+    risky = parse_policy(policy.text.replace("risk: medium", "risk: high"), "risky", AGENT.shape)
     assert risky.capped("rebook", Level.FULL) is Level.SUPERVISED
 
 

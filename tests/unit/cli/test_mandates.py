@@ -18,7 +18,7 @@ from handrail.cli.output import UsageError
 from handrail.ledger import Intent, RulingRow
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import SigningKey
-from handrail.oversight.signatures import sign, verify
+from handrail.oversight.signatures import sign_ruling, verify_ruling
 from handrail.oversight.views import GateView, StageView
 from tests.unit.machine import Machine
 
@@ -52,8 +52,8 @@ def row(key: SigningKey, at: datetime, verb: str = "approve", **more: Any) -> Ru
     """A ruling as it was signed and recorded."""
     planted = more.pop("planted", None)
     said = {"gate": "g1", "digest": "d" * 64, "by": key.owner, **more}
-    signed = sign(Ruling.model_validate(said), verb, "pay:1", key, at)
-    proved = verify(signed, verb, "pay:1", {key.kid: key.public()}, at)
+    signed = sign_ruling(Ruling.model_validate(said), verb, "pay:1", key, at)
+    proved = verify_ruling(signed, verb, "pay:1", {key.kid: key.public()}, at)
     return RulingRow.of(
         signed,
         verb=verb,

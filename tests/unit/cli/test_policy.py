@@ -12,7 +12,7 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Basis, Kind, Level, digest_of
 from handrail.ledger import OrderRow, SpendRow, VerdictRow
-from handrail.policy import load
+from handrail.policy import load_policy
 from tests.agents.shippers import fleet
 from tests.unit.machine import Machine
 
@@ -46,7 +46,7 @@ def desk(
 
 
 async def _fill(ledger: Ledger) -> None:
-    policy = load(AGENT.policy, AGENT.shape)
+    policy = load_policy(AGENT.policy, AGENT.shape)
     await ledger.loaded("shipments", policy.version, policy.sha, policy.label, policy.text)
     await ledger.record_verdict(_row(9, Decimal(190), at=NOW - timedelta(days=60)))
     for number, cost in enumerate(["150.00", "180.00", "250.00", "20.00"]):

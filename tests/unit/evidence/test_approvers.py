@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from handrail.actions import Ruling
-from handrail.evidence.approvers import ApproverAttention, attention, inattentive
+from handrail.evidence.approvers import ApproverAttention, approver_attention, inattentive
 from handrail.ledger import RulingRow
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -30,7 +30,7 @@ def row(number: int, verb: str = "approve", by: str = "ana@example.com", **more:
 
 
 def ana(rows: list[RulingRow]) -> ApproverAttention:
-    (found,) = attention(rows)
+    (found,) = approver_attention(rows)
     return found
 
 
@@ -67,7 +67,7 @@ def test_who_changes_something_has_read_it() -> None:
 
 def test_what_decides_nothing_is_not_counted() -> None:
     verbs = ("ask", "delegate", "revoke", "answer")
-    assert attention([row(n, verb, looked=0.1) for n, verb in enumerate(verbs)]) == []
+    assert approver_attention([row(n, verb, looked=0.1) for n, verb in enumerate(verbs)]) == []
     found = ana([row(1, "reject"), *(row(9 + n, verb) for n, verb in enumerate(verbs))])
     assert (found.decisions, found.yes, found.last) == (1, 0.0, NOW + timedelta(minutes=1))
 
@@ -112,5 +112,8 @@ def test_each_person_by_themselves_those_with_flags_first() -> None:
         row(1, "reject", "ana@example.com", stands_for="cy@example.com"),
         row(2, by="bo@example.com", planted=True),
     ]
-    assert [each.person for each in attention(rows)] == ["bo@example.com", "ana@example.com"]
+    assert [each.person for each in approver_attention(rows)] == [
+        "bo@example.com",
+        "ana@example.com",
+    ]
     assert inattentive(rows) == {"bo@example.com": ("approved 1 of 1 planted bad proposals",)}

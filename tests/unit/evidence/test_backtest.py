@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from handrail import Ledger
 from handrail.actions import Basis, Finding, Kind, Level, digest_of
-from handrail.evidence.backtest import ReplayedWrite, matrix, proposals, replay
+from handrail.evidence.backtest import ReplayedWrite, proposals, replay_policies, verdict_changes
 from handrail.ledger import Duplicate, Intent, OverLimit, VerdictRow
-from handrail.policy import Policy, Setting, parse
+from handrail.policy import Policy, Setting, parse_policy
 from tests.agents.payments import GOOD, PATH, SHAPE, Known, Pay, policy
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -54,7 +54,9 @@ def row(number: int, kind: str = "pass", key: str = "", **more: Any) -> VerdictR
 def judge(
     rows: list[VerdictRow], after: Policy, before: Policy | None = None
 ) -> list[ReplayedWrite]:
-    found, unreadable = replay(proposals(rows), SHAPE, (before or policy(FULL), after), ({}, {}))
+    found, unreadable = replay_policies(
+        proposals(rows), SHAPE, (before or policy(FULL), after), ({}, {})
+    )
     assert unreadable == []
     return found
 
@@ -90,11 +92,11 @@ def test_scope_autonomy_and_rollout() -> None:
 def test_what_was_set_at_run_time_counts_for_both() -> None:
     set_ = {"pay": Setting(Level.SUPERVISED, label="ana")}
     both = (policy(FULL), policy(FULL, ("risk: medium", "risk: critical")))
-    found, _ = replay(proposals([row(1)]), SHAPE, both, (set_, set_))
+    found, _ = replay_policies(proposals([row(1)]), SHAPE, both, (set_, set_))
     assert kinds(found) == [("hold", "hold")]
     for level, kind in ((Level.PILOT, "pilot"), (Level.STOP, "stop")):
         other = {"pay": Setting(level, label="ana")}
-        found, _ = replay(proposals([row(1)]), SHAPE, both, ({}, other))
+        found, _ = replay_policies(proposals([row(1)]), SHAPE, both, ({}, other))
         assert kinds(found) == [("pass", kind)]
 
 
@@ -145,7 +147,7 @@ def test_what_a_policy_cannot_know_is_carried_over() -> None:
     rows = [row(1, "refuse", findings=(check,)), row(2, "hold", findings=(odd,))]
     text = GOOD[: GOOD.index("    normal: {")] + GOOD[GOOD.index("    review: {random") :]
     text = text.replace(*FULL).replace("    up to: (confidence ?? 1) > 0.2\n", "")
-    found = judge(rows, parse(text, PATH, SHAPE))
+    found = judge(rows, parse_policy(text, PATH, SHAPE))
     assert kinds(found) == [("refuse", "refuse"), ("hold", "pass")]
 
 
@@ -172,7 +174,7 @@ def test_one_write_is_one_however_often_it_was_judged() -> None:
 def test_what_todays_code_cannot_read_is_left_out_and_said() -> None:
     gone = row(1)
     gone.action["amount"] = "a lot"
-    found, unreadable = replay(
+    found, unreadable = replay_policies(
         proposals([gone, row(2)]), SHAPE, (policy(FULL), policy(FULL)), ({}, {})
     )
     assert (len(found), len(unreadable)) == (1, 1)
@@ -189,7 +191,7 @@ def test_a_write_that_nobody_may_approve_any_more_is_refused() -> None:
 def test_the_matrix_sums_what_moves_in_each_currency() -> None:
     rows = [row(1), row(2, currency="USD"), row(3, amount=Decimal("0.50"))]
     held = policy(FULL, ("    autonomy: full\n    risk", "    autonomy: supervised\n    risk"))
-    (moved,) = matrix(judge(rows, held), lambda _: ["amount"])
+    (moved,) = verdict_changes(judge(rows, held), lambda _: ["amount"])
     assert (moved.before, moved.after, moved.writes) == ("pass", "hold", 3)
     assert moved.amounts == {"amount EUR": Decimal("10.50"), "amount USD": Decimal(10)}
 

@@ -37,7 +37,7 @@ from handrail.actions import (
     WriteResultKind,
 )
 from handrail.guardrails import audit, redaction
-from handrail.runtime.logging import configure
+from handrail.runtime.logging import configure_logging
 
 CASE = "refunds:A-1"
 KEY = "refunds:A-1/refund/1"
@@ -83,7 +83,7 @@ def said() -> Iterator[Said]:
     before, own = (root.handlers, root.level), ours.level
     reader, writer = os.pipe()
     found = Reader(reader)
-    lines = configure("json", fd=writer)
+    lines = configure_logging("json", fd=writer)
 
     def end() -> list[dict[str, Any]]:
         assert lines.flush(timedelta(seconds=10))
@@ -256,7 +256,7 @@ def test_a_line_that_cannot_be_made_says_so(said: Said) -> None:
 def test_no_line_waits_for_who_does_not_read(said: Said) -> None:
     said()
     reader, writer = os.pipe()
-    configure("json", fd=writer, size=10)
+    configure_logging("json", fd=writer, size=10)
     began = time.perf_counter()
     for _ in range(3_000):  # 1.5 MB into a pipe of 64 KiB
         audit.verdict("refunds", "refund", ATTEMPT, HELD, action=REFUND)
@@ -303,7 +303,7 @@ def test_lines_for_people_cannot_drive_their_terminal() -> None:
     root, ours = logging.getLogger(), logging.getLogger("handrail")
     before, own = (root.handlers, root.level), ours.level
     try:
-        lines = configure("console", fd=writer)
+        lines = configure_logging("console", fd=writer)
         verdict = HELD.model_copy(update={"policy": "\x1b]0;x\x07\u202e"})
         audit.verdict("refunds", "refund", ATTEMPT, verdict)
         logging.getLogger("other").warning("\x1b[2Jgone\nforged line")

@@ -16,7 +16,7 @@ from handrail.actions import Action, Finding, Kind, Level, Receipt
 from handrail.guardrails.breakers import BreakerTrip, look, news_of
 from handrail.ledger import IncidentRow, OrderRow, VerdictRow
 from handrail.oversight.orders import order_of
-from handrail.policy import AgentShape, Policy, parse
+from handrail.policy import AgentShape, Policy, parse_policy
 from handrail.policy.parts import WriteShape
 from tests.unit.ledger.intents import intent
 
@@ -46,7 +46,7 @@ roles:
 """
     pay = WriteShape("pay", Pay, undo="take_back")
     undo = WriteShape("take_back", Pay, undoes=frozenset({"pay"}))
-    return parse(text, "a.yaml", AgentShape("a", {"pay": pay, "take_back": undo}))
+    return parse_policy(text, "a.yaml", AgentShape("a", {"pay": pay, "take_back": undo}))
 
 
 REFUSALS = policy("after: 3 refusals per hour, then: supervised")

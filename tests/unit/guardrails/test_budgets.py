@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail import Ledger
-from handrail.guardrails.budgets import nearly, over, spendings
+from handrail.guardrails.budgets import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.ledger import SpendRow, Spent
 from handrail.policy.parts import Budget
 
@@ -47,7 +47,7 @@ async def test_what_is_spent_is_summed_exactly_once_in_each_window(ledger: Ledge
     assert (await ledger.spent("a", NOW - HOUR)).tokens == 300
     assert await ledger.spent("nobody", NOW - DAY) == Spent()
     hourly = Budget("tokens", Decimal(1000), HOUR, None, "1000 per hour")
-    windows = await spendings(ledger, "a", [TOKENS, hourly, EUROS], NOW)
+    windows = await budget_spendings(ledger, "a", [TOKENS, hourly, EUROS], NOW)
     assert {window: each.tokens for window, each in windows.items()} == {DAY: 400, HOUR: 300}
 
 
@@ -60,24 +60,28 @@ def test_people_are_warned_at_four_fifths_and_stopped_at_the_end(
     stopped: bool,  # noqa: FBT001  # the same
 ) -> None:
     used = {DAY: Spent(tokens)}
-    assert bool(nearly([TOKENS], used)) is warned
-    assert bool(over([TOKENS], used)) is stopped
+    assert bool(budgets_nearly_used([TOKENS], used)) is warned
+    assert bool(budgets_used([TOKENS], used)) is stopped
 
 
 def test_it_says_what_is_used_in_which_currency() -> None:
     used = {DAY: Spent(900, {"EUR": Decimal("2.5"), "USD": Decimal(99)})}
-    assert over([TOKENS, EUROS], used) == "budget of cost: 2.5 of 2 EUR per day is used (125%)"
-    assert nearly([TOKENS, EUROS], used) == ("budget of tokens: 900 of 1000 per day is used (90%)")
-    assert over([EUROS], {}) is None
+    assert (
+        budgets_used([TOKENS, EUROS], used) == "budget of cost: 2.5 of 2 EUR per day is used (125%)"
+    )
+    assert budgets_nearly_used([TOKENS, EUROS], used) == (
+        "budget of tokens: 900 of 1000 per day is used (90%)"
+    )
+    assert budgets_used([EUROS], {}) is None
 
 
 @given(st.integers(0, 3_000))
 def test_a_budget_is_free_or_nearly_used_or_over(tokens: int) -> None:
     used = {DAY: Spent(tokens)}
-    assert not (over([TOKENS], used) and nearly([TOKENS], used))
-    assert bool(over([TOKENS], used)) is (tokens >= 1000)
+    assert not (budgets_used([TOKENS], used) and budgets_nearly_used([TOKENS], used))
+    assert bool(budgets_used([TOKENS], used)) is (tokens >= 1000)
 
 
 def test_a_budget_of_nothing_is_over() -> None:
     none = Budget("tokens", Decimal(0), DAY, None, "0 per day")
-    assert over([none], {}) == "budget of tokens: 0 of 0 per day is used (100%)"
+    assert budgets_used([none], {}) == "budget of tokens: 0 of 0 per day is used (100%)"

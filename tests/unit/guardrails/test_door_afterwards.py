@@ -23,11 +23,11 @@ from handrail.actions import (
     digest_of,
     undo_key,
 )
-from handrail.evidence.track_record import figures
+from handrail.evidence.track_record import measure_track_record
 from handrail.guardrails import audit, read_back
 from handrail.guardrails.door import Door
 from handrail.ledger import ReviewRow
-from handrail.oversight.reviews import falls
+from handrail.oversight.reviews import is_drawn
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN, Outside
 
@@ -150,7 +150,7 @@ async def test_one_that_is_not_is_an_incident_once_and_stays_written(
     (incident,) = await ledger.incidents()
     assert (incident.what, incident.kind, incident.key) == (what, "mismatch", "payers:1/pay/1")
     assert (incident.agent, incident.step, incident.case) == ("payers", "pay", "payers:1")
-    found = await figures(ledger, "payers", "pay")
+    found = await measure_track_record(ledger, "payers", "pay")
     assert (found.written, found.incidents, found.open_incidents) == (1, 1, 1)
 
 
@@ -198,10 +198,10 @@ async def test_the_share_of_the_policy_is_drawn_and_known_of_those_not_drawn_too
     for number in range(60):
         await paid(payers, number)
     keys = [f"payers:{number}/pay/1" for number in range(60)]
-    drawn = [key for key in keys if falls("payers", "pay", key, 0.2)]
+    drawn = [key for key in keys if is_drawn("payers", "pay", key, 0.2)]
     assert 5 <= len(drawn) <= 20
     assert sorted(row.key for row in await ledger.reviews()) == sorted(drawn)
-    found = await figures(ledger, "payers", "pay")
+    found = await measure_track_record(ledger, "payers", "pay")
     assert (found.alone, found.covered, found.drawn) == (60, 60, len(drawn))
 
 
@@ -225,7 +225,7 @@ async def test_what_people_let_pass_is_not_looked_at_again(tmp_path: Path, ledge
     answer = await paid(door(tmp_path, ledger), amount=20_000)
     assert answer.kind is WriteResultKind.HELD
     assert await ledger.reviews() == []
-    assert (await figures(ledger, "payers", "pay")).alone == 0
+    assert (await measure_track_record(ledger, "payers", "pay")).alone == 0
 
 
 async def test_an_undo_is_not_looked_at_and_counts_as_one(tmp_path: Path, ledger: Ledger) -> None:
@@ -241,7 +241,7 @@ async def test_an_undo_is_not_looked_at_and_counts_as_one(tmp_path: Path, ledger
     undone = await ActivityEnvironment().run(payers.write, pay_back, action, attempt)
     assert undone.kind is WriteResultKind.WRITTEN, undone
     assert [row.key for row in await ledger.reviews()] == ["payers:1/pay/1"]
-    found = await figures(ledger, "payers", "pay")
+    found = await measure_track_record(ledger, "payers", "pay")
     assert (found.written, found.alone, found.rolled_back) == (1, 1, 1)
 
 
@@ -261,7 +261,7 @@ async def test_a_worker_that_dies_before_the_draw_draws_the_same_afterwards(
     effect = await ledger.effect("payers:1/pay/1")
     assert effect is not None
     assert isinstance(effect.receipt, Receipt)
-    assert (await figures(ledger, "payers", "pay")).waiting == 1
+    assert (await measure_track_record(ledger, "payers", "pay")).waiting == 1
     again = door(tmp_path, ledger, review="0.01%")
     assert (await paid(again)).kind is WriteResultKind.WRITTEN
     assert [row.share for row in await ledger.reviews()] == [1.0]

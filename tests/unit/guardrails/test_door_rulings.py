@@ -15,7 +15,7 @@ from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import Matter
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.signatures import sign
+from handrail.oversight.signatures import sign_ruling
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 
 
@@ -71,7 +71,7 @@ class Bench:
         """What a case keeps of a ruling that it took. Each is signed a minute after the last."""
         self.now += timedelta(minutes=1)
         said = Ruling(gate=gate, digest=DIGEST, by=by, **more)
-        ruling = sign(said, verb, CASE, self.keys[by], self.now)
+        ruling = sign_ruling(said, verb, CASE, self.keys[by], self.now)
         return RulingRecord(
             verb=verb,
             gate=gate,

@@ -12,12 +12,14 @@ from temporalio.testing import ActivityEnvironment
 
 from handrail.guardrails.recorder import BUDGET_POLL, Recorder
 from handrail.ledger import Ledger, SpendRow
-from handrail.policy import load, parse
+from handrail.policy import load_policy, parse_policy
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
-OWN = load(AGENT.policy, AGENT.shape)
-POLICY = parse(OWN.text.replace("tokens: 2000000 per day", "tokens: 9 per day"), "x", AGENT.shape)
+OWN = load_policy(AGENT.policy, AGENT.shape)
+POLICY = parse_policy(
+    OWN.text.replace("tokens: 2000000 per day", "tokens: 9 per day"), "x", AGENT.shape
+)
 
 
 @pytest.mark.parametrize(("local", "delay"), [(True, None), (False, BUDGET_POLL)])

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, SecretStr
 
 from handrail import Action, Personal
 from handrail.guardrails.patterns import find, find_in_id
-from handrail.guardrails.redaction import Masker, key_in
+from handrail.guardrails.redaction import Masker, pseudonym_key
 from handrail.marks import Untrusted
 
 KEY = b"k" * 32
@@ -166,7 +166,7 @@ def test_another_key_gives_other_pseudonyms_and_each_process_has_one_of_its_own(
 
 def test_a_machine_has_one_key_that_only_its_owner_reads(tmp_path: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(4) as pool:
-        keys = pool.map(key_in, [tmp_path / "keys"] * 8)
+        keys = pool.map(pseudonym_key, [tmp_path / "keys"] * 8)
     assert len(set(keys)) == 1
     assert keys[0] is not None
     assert len(keys[0]) == 64
@@ -176,9 +176,9 @@ def test_a_machine_has_one_key_that_only_its_owner_reads(tmp_path: Path) -> None
 
 def test_a_key_that_cannot_be_used_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    assert key_in(tmp_path / "file") is None
+    assert pseudonym_key(tmp_path / "file") is None
     (tmp_path / "pseudonyms").write_bytes(b"short")
-    assert key_in(tmp_path) is None
+    assert pseudonym_key(tmp_path) is None
 
 
 def test_personal_data_may_be_shown_and_secrets_never() -> None:

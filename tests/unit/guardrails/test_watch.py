@@ -18,7 +18,7 @@ from handrail.actions import Action, Basis, Finding, Kind
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.ledger import VerdictRow
 from handrail.ledger.tables import effects, incidents, reviews
-from handrail.policy import AgentShape, Facts, Policy, parse
+from handrail.policy import AgentShape, Facts, Policy, parse_policy
 from handrail.policy.parts import WriteShape
 
 NOW = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)  # a Friday
@@ -47,7 +47,7 @@ roles:
   lead: {{people: [{ANA}], deadline: {{after: 8h, then: refuse}}}}
 """
     shapes = {name: WriteShape(name, Pay) for name in ("pay", "post")}
-    return parse(text, "a.yaml", AgentShape("a", shapes))
+    return parse_policy(text, "a.yaml", AgentShape("a", shapes))
 
 
 POLICY = policy()

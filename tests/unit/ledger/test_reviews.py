@@ -12,10 +12,10 @@ import pytest
 from handrail import Ledger, Receipt
 from handrail.actions import Ruling, undo_key
 from handrail.evidence.estimates import ErrorShare
-from handrail.evidence.track_record import OVERDUE, TrackRecord, figures
+from handrail.evidence.track_record import OVERDUE, TrackRecord, measure_track_record
 from handrail.ledger import Answered, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
 from handrail.oversight.keys import SigningKey
-from handrail.oversight.reviews import answered, falls, opinion
+from handrail.oversight.reviews import is_drawn, new_opinion, signed_answer
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -192,7 +192,7 @@ async def wrote(ledger: Ledger, key: str, **more: Any) -> None:
     made = alone(key, **more)
     await ledger.begin(made)
     await ledger.finish(Receipt(key=key, step=made.step, digest=made.digest, at=NOW, result="ok"))
-    if made.alone and made.share and falls("a", made.step, key, made.share):
+    if made.alone and made.share and is_drawn("a", made.step, key, made.share):
         await ledger.review(review(key, step=made.step, share=made.share))
 
 
@@ -200,7 +200,7 @@ async def said(ledger: Ledger, key: str, what: str) -> None:
     written = await ledger.written(key)
     assert written is not None
     await ledger.answer_review(
-        answered(opinion(written, what, ANA.person or "", "so", NOW), ANA, NOW)
+        signed_answer(new_opinion(written, what, ANA.person or "", "so", NOW), ANA, NOW)
     )
 
 
@@ -223,7 +223,7 @@ async def test_what_was_written_is_shown_whole(ledger: Ledger) -> None:
 
 
 async def test_the_figures_of_nothing(ledger: Ledger) -> None:
-    found = await figures(ledger, "a", "pay")
+    found = await measure_track_record(ledger, "a", "pay")
     assert (found.written, found.alone, found.reviewed, found.wrong) == (0, 0, 0, None)
 
 
@@ -241,7 +241,9 @@ async def test_the_figures_count_what_ran_alone_and_what_was_said_of_it(ledger: 
     await ledger.close_incident("a:2/pay/1!mismatch", "bo@example.com", NOW, "done")
     planted = [("reject", True), ("approve", True), ("amend", True), ("reject", False)]
     await ledger.record_rulings([_ruling(n, *each) for n, each in enumerate(planted)])
-    found = await figures(ledger, "a", "pay", keys={ANA.kid: ANA.public()}, now=datetime.now(UTC))
+    found = await measure_track_record(
+        ledger, "a", "pay", keys={ANA.kid: ANA.public()}, now=datetime.now(UTC)
+    )
     assert found.until is not None
     assert replace(found, wrong=None, faulty=None, until=None) == TrackRecord(
         agent="a",
@@ -270,7 +272,7 @@ async def test_the_figures_count_what_ran_alone_and_what_was_said_of_it(ledger: 
     )
     assert found.wrong == ErrorShare(0.25, 0.0, 1.0)
     assert found.faulty == ErrorShare(0.5, 0.0, 1.0)
-    whole = await figures(ledger, "a")
+    whole = await measure_track_record(ledger, "a")
     assert (whole.step, whole.written, whole.covered) == (None, 9, 7)
 
 
@@ -295,10 +297,10 @@ async def test_what_waits_is_not_passed_over(ledger: Ledger) -> None:
         await wrote(ledger, f"a:{number}/pay/1")
     for number in (0, 2, 3, 4):
         await said(ledger, f"a:{number}/pay/1", "right")
-    found = await figures(ledger, "a", "pay")
+    found = await measure_track_record(ledger, "a", "pay")
     assert (found.reviewed, found.waiting, found.settled) == (4, 1, 1)
     await said(ledger, "a:1/pay/1", "wrong")
-    found = await figures(ledger, "a", "pay")
+    found = await measure_track_record(ledger, "a", "pay")
     assert (found.settled, found.until) == (5, None)
     assert found.wrong is not None
     assert found.wrong.guess == 0.2
@@ -311,12 +313,12 @@ async def test_what_waits_too_long_counts_as_wrong_above_only(ledger: Ledger) ->
         if number != 7:
             await said(ledger, f"a:{number}/pay/1", "right")
     later = datetime.now(UTC) + OVERDUE
-    before = await figures(ledger, "a", "pay", now=later - MINUTE)
-    after = await figures(ledger, "a", "pay", now=later + MINUTE)
+    before = await measure_track_record(ledger, "a", "pay", now=later - MINUTE)
+    after = await measure_track_record(ledger, "a", "pay", now=later + MINUTE)
     assert (before.settled, before.overdue) == (7, 0)
     assert (after.settled, after.overdue, after.waiting) == (40, 1, 1)
     await said(ledger, "a:7/pay/1", "wrong")
-    told = await figures(ledger, "a", "pay", now=later + MINUTE)
+    told = await measure_track_record(ledger, "a", "pay", now=later + MINUTE)
     assert after.wrong is not None
     assert told.wrong is not None
     assert (after.wrong.guess, after.wrong.low) == (0, 0)
@@ -326,9 +328,9 @@ async def test_what_waits_too_long_counts_as_wrong_above_only(ledger: Ledger) ->
 async def test_an_answer_that_does_not_prove_itself_is_none(ledger: Ledger) -> None:
     await wrote(ledger, "a:1/pay/1")
     await ledger.answer_review(answer(answer="right"))
-    taken = await figures(ledger, "a", "pay")
+    taken = await measure_track_record(ledger, "a", "pay")
     assert (taken.reviewed, taken.unproven) == (1, 0)
-    found = await figures(ledger, "a", "pay", keys={ANA.kid: ANA.public()})
+    found = await measure_track_record(ledger, "a", "pay", keys={ANA.kid: ANA.public()})
     assert (found.reviewed, found.unproven, found.waiting, found.settled) == (0, 1, 1, 0)
 
 
@@ -337,7 +339,7 @@ async def test_a_review_that_was_lost_waits_all_the_same(ledger: Ledger) -> None
     key = "a:1/pay/1"
     await ledger.begin(alone(key))
     await ledger.finish(Receipt(key=key, step="pay", digest="d" * 64, at=NOW))
-    found = await figures(ledger, "a", "pay")
+    found = await measure_track_record(ledger, "a", "pay")
     assert (found.drawn, found.waiting, found.settled) == (1, 1, 0)
 
 
@@ -346,9 +348,9 @@ async def test_those_drawn_stand_for_those_that_were_not(ledger: Ledger) -> None
     keys = {f"a:{n}/pay/1": 0.5 if n % 10 == 0 else 0.1 for n in range(400)}
     for key, chance in keys.items():
         await wrote(ledger, key, share=chance)
-        if falls("a", "pay", key, chance):
+        if is_drawn("a", "pay", key, chance):
             await said(ledger, key, "wrong" if chance == 0.5 else "right")
-    found = await figures(ledger, "a", "pay")
+    found = await measure_track_record(ledger, "a", "pay")
     assert found.wrong is not None
     assert found.found_wrong / found.reviewed > 0.25
     assert found.wrong.guess == found.found_wrong * 2 / 400

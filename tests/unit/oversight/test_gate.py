@@ -22,9 +22,9 @@ from handrail.oversight.gate import (
     next_moment,
     open_gate,
     pass_time,
-    withdraw,
+    withdraw_gate,
 )
-from handrail.oversight.rulings import rule as judge
+from handrail.oversight.rulings import judge_ruling as judge
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -456,8 +456,8 @@ def test_a_result_that_does_not_fit_is_refused() -> None:
 
 
 def test_a_withdrawn_gate_is_closed_for_good() -> None:
-    gate = withdraw(opened(ONE), START, "the case ended")
-    assert withdraw(gate, START + HOUR, "again") == gate
+    gate = withdraw_gate(opened(ONE), START, "the case ended")
+    assert withdraw_gate(gate, START + HOUR, "again") == gate
     gate, record = told(gate, "approve", "ana@x.org")
     assert "withdrawn" in record.note
     assert pass_time(gate, START + 9 * HOUR) == (gate, ())

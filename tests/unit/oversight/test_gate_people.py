@@ -17,8 +17,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, Terms, digest_of
 from handrail.oversight.gate import Gate, GateKind, Question, next_moment, open_gate, pass_time
 from handrail.oversight.rulings import answered_by_agent
-from handrail.oversight.rulings import rule as judge
-from handrail.policy.business_hours import after
+from handrail.oversight.rulings import judge_ruling as judge
+from handrail.policy.business_hours import after_working_time
 
 # A Friday, half an hour before work ends in most of the hours below.
 START = datetime(2026, 1, 2, 16, 30, tzinfo=UTC)
@@ -80,7 +80,7 @@ def bound(ask: Ask) -> datetime:
     """When a chain is over at the latest: each stage lasts, and stands still, for its time."""
     at = START
     for stage in ask.stages:
-        at = after(at, 2 * stage.after if stage.stops else stage.after, stage.open)
+        at = after_working_time(at, 2 * stage.after if stage.stops else stage.after, stage.open)
     return at
 
 

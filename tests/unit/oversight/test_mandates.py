@@ -20,7 +20,7 @@ from handrail.oversight.mandates import (
     allowed,
     covers,
     delegations,
-    standing,
+    standing_approvals,
 )
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
@@ -179,8 +179,8 @@ def test_those_that_allow_it_come_the_first_to_end_first_and_no_delegation_is_am
     first = VerifiedMandate(approval(), "k")
     small = VerifiedMandate(approval(id="c" * 32, up_to={"extra_cost": "49.99"}), "k")
     said = [later, small, VerifiedMandate(delegation(), "k"), first]
-    assert standing(said, "rebook", Rebook(), "shipments", True, NOW) == [first, later]
-    assert standing(said, "rebook", Rebook(), "shipments", False, NOW) == []
+    assert standing_approvals(said, "rebook", Rebook(), "shipments", True, NOW) == [first, later]
+    assert standing_approvals(said, "rebook", Rebook(), "shipments", False, NOW) == []
 
 
 def test_who_answers_in_whose_place() -> None:
@@ -241,15 +241,15 @@ def test_a_delegation_is_to_one_other_person_for_a_time(more: dict[str, Any], wh
 def test_a_statement_counts_for_who_signed_it_under_its_own_id_only() -> None:
     mandate = approval()
     payload = mandate.model_dump(mode="json")
-    assert mandates.given(mandate.id, payload, "ANA@example.com", "k") == VerifiedMandate(
+    assert mandates.mandate_of(mandate.id, payload, "ANA@example.com", "k") == VerifiedMandate(
         mandate, "k"
     )
     with pytest.raises(NoMandate, match="signed for bo@"):
-        mandates.given(mandate.id, payload, "bo@example.com", "k")
+        mandates.mandate_of(mandate.id, payload, "bo@example.com", "k")
     with pytest.raises(NoMandate, match="was signed as a"):
-        mandates.given("another1", payload, "ana@example.com", "k")
+        mandates.mandate_of("another1", payload, "ana@example.com", "k")
     with pytest.raises(NoMandate, match="is not one: uses"):
-        mandates.given(mandate.id, payload | {"uses": 10**9}, "ana@example.com", "k")
+        mandates.mandate_of(mandate.id, payload | {"uses": 10**9}, "ana@example.com", "k")
 
 
 # Made from an open gate
@@ -266,7 +266,9 @@ def made(**more: Any) -> Mandate:
         "up_to": {"extra_cost": Decimal(60)},
     }
     action = Rebook().model_dump(mode="json")
-    return mandates.such_as("rebook", action, more.pop("risk", "reversible"), **said | more)
+    return mandates.standing_approval_like(
+        "rebook", action, more.pop("risk", "reversible"), **said | more
+    )
 
 
 def test_it_is_made_of_what_the_gate_asks_about_and_covers_that() -> None:
@@ -298,10 +300,10 @@ def test_what_is_no_such_approval_is_refused_when_it_is_made(
 
 
 def test_the_ledger_keeps_it_under_its_own_id() -> None:
-    mandate = mandates.delegation(
+    mandate = mandates.new_delegation(
         agent="a", by="ana@example.com", to="Bo@example.com", begins=NOW, ends=NOW + HOUR
     )
-    row = mandates.row_of(mandate, "signed")
+    row = mandates.mandate_row(mandate, "signed")
     assert (row.id, row.to, row.text, row.used) == (mandate.id, "bo@example.com", "signed", 0)
     with pytest.raises(NoMandate, match="another person"):
-        mandates.delegation(agent="a", by="x", to="X", begins=NOW, ends=NOW + HOUR)
+        mandates.new_delegation(agent="a", by="x", to="X", begins=NOW, ends=NOW + HOUR)

@@ -23,16 +23,16 @@ from handrail.oversight.order_book import (
     StepView,
     StopInForce,
     change_of,
+    order_in_words,
     second_of,
-    what,
 )
-from handrail.oversight.orders import Order, Target, order_of, set_level, stop
+from handrail.oversight.orders import Order, Target, level_order, order_of, stop_order
 from handrail.oversight.signals import BadSignal
 from handrail.runtime.steward.page import LARGEST, page
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BO = "ana@example.com", "bo@example.com"
-RAISE = set_level(Target("shipments", step="rebook"), Level.FULL, 2_500, ANA, NOW, "it went well")
+RAISE = level_order(Target("shipments", step="rebook"), Level.FULL, 2_500, ANA, NOW, "it went well")
 WAITS = OrderResult(stand=OrderState.WAITING, why="it takes a second person", people=(ANA,))
 IN_FORCE = OrderResult(stand=OrderState.IN_FORCE, proven=True, people=(ANA, BO))
 
@@ -183,7 +183,7 @@ def test_an_order_that_comes_twice_is_one() -> None:
 def test_what_waits_is_never_forgotten_and_the_rest_only_when_there_is_much() -> None:
     book = waiting()
     for _ in range(KEPT + 50):
-        order = stop(Target("shipments"), ANA, NOW)
+        order = stop_order(Target("shipments"), ANA, NOW)
         book = book.heard(change(order)).entered(order.id, IN_FORCE, NOW)
     assert book.changes[0].order == RAISE
     assert len(book.changes) == KEPT + 2
@@ -193,7 +193,7 @@ def test_what_waits_is_never_forgotten_and_the_rest_only_when_there_is_much() ->
 
 
 def test_a_stop_that_is_no_more_was_lifted_wherever_that_was_done() -> None:
-    order = stop(Target("shipments"), ANA, NOW)
+    order = stop_order(Target("shipments"), ANA, NOW)
     book = OrderBook(agent="shipments").heard(change(order)).entered(order.id, IN_FORCE, NOW)
     book, freed = book.seen(AutonomyView(at=NOW, stops=(standing(order.id),)))
     assert not freed
@@ -255,5 +255,5 @@ def test_what_people_write_is_shown_and_never_taken_for_markup_or_too_long() -> 
 
 
 def test_orders_in_words() -> None:
-    assert what(RAISE) == "full 25% for shipments/rebook"
-    assert what(stop(Target("*"), ANA, NOW)) == "stop every agent"
+    assert order_in_words(RAISE) == "full 25% for shipments/rebook"
+    assert order_in_words(stop_order(Target("*"), ANA, NOW)) == "stop every agent"

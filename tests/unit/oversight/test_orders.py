@@ -14,11 +14,11 @@ from handrail.oversight.orders import (
     NoOrder,
     Order,
     Target,
-    lift,
+    level_order,
+    lift_order,
     order_of,
-    row_of,
-    set_level,
-    stop,
+    order_row,
+    stop_order,
     target_of,
 )
 from handrail.oversight.signatures import NotProven, sign_order, verify_order
@@ -41,7 +41,7 @@ KEYS = {KEY.kid: KEY.public()}
 )
 def test_what_a_stop_is_for_is_read_as_people_write_it(said: str, target: Target) -> None:
     assert Target.of(said) == target
-    assert target_of(stop(target, ANA, NOW)) == target
+    assert target_of(stop_order(target, ANA, NOW)) == target
     assert target.words == {"fleet": "every agent", "*": "every agent"}.get(said, said)
 
 
@@ -71,13 +71,13 @@ def test_what_names_nothing_is_refused_with_what_to_write(said: str) -> None:
     ],
 )
 def test_an_order_that_is_not_whole_is_refused(changes: dict[str, Any], why: str) -> None:
-    said = stop(Target("shipments"), ANA, NOW).model_dump(mode="json") | changes
+    said = stop_order(Target("shipments"), ANA, NOW).model_dump(mode="json") | changes
     with pytest.raises(NoOrder, match=why):
         order_of(said)
 
 
 def test_two_people_say_the_same_only_if_it_is_the_same_order() -> None:
-    order = set_level(Target("shipments"), Level.FULL, 2_500, ANA, NOW)
+    order = level_order(Target("shipments"), Level.FULL, 2_500, ANA, NOW)
     bo = {"by": "bo@example.com", "why": "I agree", "at": NOW + timedelta(hours=1)}
     assert order.same_as(order.model_copy(update=bo))
     assert not order.same_as(order.model_copy(update=bo | {"rollout": 10_000}))
@@ -85,31 +85,31 @@ def test_two_people_say_the_same_only_if_it_is_the_same_order() -> None:
 
 
 def test_a_lift_is_kept_with_what_it_ends() -> None:
-    row = row_of(stop(Target("shipments"), ANA, NOW))
-    order = lift(row, ANA, NOW)
+    row = order_row(stop_order(Target("shipments"), ANA, NOW))
+    order = lift_order(row, ANA, NOW)
     assert (order.lifts, order.agent) == (row.id, "shipments")
     with pytest.raises(NoOrder, match="kept with"):
-        row_of(order)
+        order_row(order)
 
 
 def _signed(order: Order | None = None, at: datetime = NOW) -> str:
-    return sign_order(order or stop(Target("shipments"), ANA, NOW), KEY, at)
+    return sign_order(order or stop_order(Target("shipments"), ANA, NOW), KEY, at)
 
 
 def test_a_signed_order_says_who_gave_it() -> None:
-    order = stop(Target("shipments"), ANA, NOW, "it went mad")
+    order = stop_order(Target("shipments"), ANA, NOW, "it went mad")
     payload, by, kid = verify_order(_signed(order), KEYS, NOW, arriving=True)
     assert (order_of(payload), by, kid) == (order, ANA, KEY.kid)
 
 
 def test_nobody_signs_in_the_name_of_another() -> None:
     with pytest.raises(NotProven, match="cannot sign for"):
-        _signed(stop(Target("shipments"), "bo@example.com", NOW))
+        _signed(stop_order(Target("shipments"), "bo@example.com", NOW))
 
 
 def test_the_inbox_signs_for_whoever_signed_in() -> None:
     inbox = SigningKey.new(None, NOW)
-    order = stop(Target("shipments"), "bo@example.com", NOW)
+    order = stop_order(Target("shipments"), "bo@example.com", NOW)
     text = sign_order(order, inbox, NOW)
     assert verify_order(text, {inbox.kid: inbox.public()}, NOW)[1] == "bo@example.com"
 
@@ -134,7 +134,7 @@ def test_what_an_expired_key_says_is_not_new_and_what_it_said_counts() -> None:
 
 def test_an_order_that_was_changed_after_it_was_signed_is_not_proven() -> None:
     head, _, mark = _signed().split(".")
-    other = _signed(stop(Target("other"), ANA, NOW)).split(".")[1]
+    other = _signed(stop_order(Target("other"), ANA, NOW)).split(".")[1]
     with pytest.raises(NotProven, match="signature"):
         verify_order(f"{head}.{other}.{mark}", KEYS, NOW)
 

@@ -17,17 +17,17 @@ from handrail.oversight.reviews import (
     NotReviewed,
     Opinion,
     ReviewAnswer,
-    answered,
     draw,
-    due,
-    falls,
-    opinion,
-    require_proven,
-    share,
-    why_not,
+    is_drawn,
+    new_opinion,
+    require_proven_answer,
+    review_chance,
+    review_due,
+    signed_answer,
+    why_not_reviewer,
 )
 from handrail.oversight.signatures import NotProven, sign_mandate
-from handrail.policy import AgentShape, Facts, Policy, WriteShape, load
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, load_policy
 from handrail.policy.parts import Review
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -95,7 +95,7 @@ class Pay(Action):
 def policy_of(directory: Path) -> Policy:
     path = directory / "pay.yaml"
     path.write_text(POLICY)
-    return load(path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")}))
+    return load_policy(path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")}))
 
 
 def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:
@@ -120,15 +120,15 @@ def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:
 def test_a_write_is_drawn_with_a_chance_that_is_known(
     review: Sampling | None, usual: float | None, unusual: float | None
 ) -> None:
-    assert share(review, unusual=False) == usual
-    assert share(review, unusual=True) == unusual
+    assert review_chance(review, unusual=False) == usual
+    assert review_chance(review, unusual=True) == unusual
 
 
 def test_the_share_that_is_drawn_is_the_share_that_was_said() -> None:
     keys = [f"a:{number}/pay/1" for number in range(20_000)]
     drawn = [key for key in keys if draw(Sampling(500), "a", "pay", key, unusual=False)]
     assert abs(len(drawn) / len(keys) - 0.05) < 0.005
-    assert drawn == [key for key in keys if falls("a", "pay", key, 0.05)]
+    assert drawn == [key for key in keys if is_drawn("a", "pay", key, 0.05)]
 
 
 def test_what_is_drawn_at_random_is_drawn_where_it_is_unusual_too() -> None:
@@ -148,7 +148,7 @@ def test_what_is_drawn_at_random_is_drawn_where_it_is_unusual_too() -> None:
 
 def test_the_draw_is_the_same_for_ever() -> None:
     """A promise: figures count as drawn what was drawn by an older version."""
-    assert [n for n in range(100) if falls("a", "pay", f"a:{n}/pay/1", 0.05)] == [5, 79, 99]
+    assert [n for n in range(100) if is_drawn("a", "pay", f"a:{n}/pay/1", 0.05)] == [5, 79, 99]
 
 
 def test_a_retry_draws_with_the_chance_with_which_the_write_began(tmp_path: Path) -> None:
@@ -156,24 +156,24 @@ def test_a_retry_draws_with_the_chance_with_which_the_write_began(tmp_path: Path
     policy, facts = policy_of(tmp_path), facts_of("pay:7")
     lower = Review(random=1, unusual=1, role="lead")
     given: dict[str, Any] = {"agent": "pay", "key": "pay:7/pay/1", "unusual": False, "now": NOW}
-    assert due(policy, lower, facts, **given) is None
-    again = due(policy, lower, facts, chance=1.0, **given)
+    assert review_due(policy, lower, facts, **given) is None
+    again = review_due(policy, lower, facts, chance=1.0, **given)
     assert again is not None
     assert (again.share, again.role, again.people) == (1.0, "lead", ("ana@example.com",))
     assert (again.case, again.requester) == ("pay:7", "bo@example.com")
-    assert due(policy, None, facts, chance=1.0, **given) is None
+    assert review_due(policy, None, facts, chance=1.0, **given) is None
 
 
 def test_where_the_role_may_not_approve_a_write_who_may_looks_at_it(tmp_path: Path) -> None:
     policy, facts = policy_of(tmp_path), facts_of("pay:8", amount=Decimal(900))
     every = Review(random=10_000, unusual=0, role="lead")
-    found = due(policy, every, facts, agent="pay", key="1", unusual=False, now=NOW)
+    found = review_due(policy, every, facts, agent="pay", key="1", unusual=False, now=NOW)
     assert found is not None
     assert found.people == ("cy@example.com",)
 
 
 def test_all_are_drawn_where_all_should_be_and_none_where_none() -> None:
-    assert all(falls("a", "pay", str(number), 1.0) for number in range(200))
+    assert all(is_drawn("a", "pay", str(number), 1.0) for number in range(200))
     assert draw(None, "a", "pay", "1", unusual=True) is None
     assert draw(Sampling(), "a", "pay", "1", unusual=True) is None
 
@@ -193,12 +193,12 @@ def test_all_are_drawn_where_all_should_be_and_none_where_none() -> None:
     ],
 )
 def test_who_may_answer(row: ReviewRow, who: str, why: str | None) -> None:
-    said = why_not(row, who)
+    said = why_not_reviewer(row, who)
     assert said is None if why is None else why in (said or "")
 
 
 def test_who_is_of_the_role_now_may_answer_too() -> None:
-    assert why_not(ROW, "new@example.com", ["New@example.com"]) is None
+    assert why_not_reviewer(ROW, "new@example.com", ["New@example.com"]) is None
 
 
 # Answers
@@ -215,17 +215,17 @@ def test_who_is_of_the_role_now_may_answer_too() -> None:
 )
 def test_an_answer_that_says_nothing_is_refused(answer: str, why: str, wrong: str) -> None:
     with pytest.raises(NotReviewed, match=wrong):
-        opinion(WRITTEN, answer, "ana@example.com", why, NOW)
+        new_opinion(WRITTEN, answer, "ana@example.com", why, NOW)
 
 
 def given(answer: str = "wrong", by: str = "Ana@example.com") -> AnswerRow:
-    said = opinion(WRITTEN, answer, by, "too much", NOW)
-    return answered(said, ANA, NOW)
+    said = new_opinion(WRITTEN, answer, by, "too much", NOW)
+    return signed_answer(said, ANA, NOW)
 
 
 def test_an_answer_proves_itself() -> None:
     row = given()
-    said = require_proven(row, KEYS, NOW + timedelta(days=900))
+    said = require_proven_answer(row, KEYS, NOW + timedelta(days=900))
     assert said == Opinion(
         key="a:1/pay/1",
         digest="d" * 64,
@@ -242,32 +242,34 @@ def test_an_answer_proves_itself() -> None:
 )
 def test_what_was_altered_does_not(change: dict[str, Any]) -> None:
     with pytest.raises(NotProven, match="altered"):
-        require_proven(replace(given(), **change), KEYS, NOW)
+        require_proven_answer(replace(given(), **change), KEYS, NOW)
 
 
 def test_nobody_signs_for_another() -> None:
-    said = opinion(WRITTEN, "right", "bo@example.com", "", NOW)
+    said = new_opinion(WRITTEN, "right", "bo@example.com", "", NOW)
     with pytest.raises(NotProven, match="cannot sign for"):
-        answered(said, ANA, NOW)
+        signed_answer(said, ANA, NOW)
 
 
 def test_a_signature_on_something_else_is_none_on_an_answer() -> None:
     """A mandate of the same words, signed by the same key, is of another type."""
-    said = opinion(WRITTEN, "right", "ana@example.com", "", NOW)
+    said = new_opinion(WRITTEN, "right", "ana@example.com", "", NOW)
     row = replace(given("right"), proof=sign_mandate(said, ANA, NOW))
     with pytest.raises(NotProven, match="type"):
-        require_proven(row, KEYS, NOW)
+        require_proven_answer(row, KEYS, NOW)
 
 
 def test_an_answer_of_a_revoked_or_unknown_key_does_not_count() -> None:
     row = given()
     with pytest.raises(NotProven, match="not in the keyring"):
-        require_proven(row, {BO.kid: BO.public()}, NOW)
+        require_proven_answer(row, {BO.kid: BO.public()}, NOW)
     gone = KEYS[ANA.kid].model_copy(update={"revoked": NOW, "why": "lost"})
     with pytest.raises(NotProven, match="revoked"):
-        require_proven(row, {ANA.kid: gone}, NOW)
+        require_proven_answer(row, {ANA.kid: gone}, NOW)
 
 
 def test_what_a_key_signed_in_its_time_counts_after_it() -> None:
     over = KEYS[ANA.kid].model_copy(update={"expires": NOW + timedelta(days=1)})
-    assert require_proven(given(), {ANA.kid: over}, NOW + timedelta(days=99)).answer == "wrong"
+    assert (
+        require_proven_answer(given(), {ANA.kid: over}, NOW + timedelta(days=99)).answer == "wrong"
+    )

@@ -24,10 +24,10 @@ from handrail.oversight.signatures import (
     SKEW,
     NotProven,
     VerifiedRuling,
-    sign,
     sign_mandate,
-    verify,
+    sign_ruling,
     verify_mandate,
+    verify_ruling,
 )
 
 NOW = datetime(2026, 3, 2, 9, 30, 15, tzinfo=UTC)
@@ -44,7 +44,7 @@ RULING = Ruling(
     action={"order": "00123", "kg": 5, "rate": 1.5, "to": {"city": "Köln"}, "tags": [None, True]},
     looked=12.5,
 )
-SIGNED = sign(RULING, Verb.AMEND, CASE, ANA, NOW)
+SIGNED = sign_ruling(RULING, Verb.AMEND, CASE, ANA, NOW)
 
 
 def proved(
@@ -55,7 +55,7 @@ def proved(
     now: datetime = NOW,
     keys: dict[str, TrustedKey] = KEYS,
 ) -> VerifiedRuling:
-    return verify(ruling, verb, case, keys, now)
+    return verify_ruling(ruling, verb, case, keys, now)
 
 
 def refused(ruling: Ruling, says: str | None = None, **how: Any) -> None:
@@ -111,7 +111,7 @@ def test_a_genuine_ruling_is_proven() -> None:
 
 
 def test_each_signature_has_an_id_of_its_own() -> None:
-    ids = {proved(sign(RULING, Verb.AMEND, CASE, ANA, NOW)).jti for _ in range(50)}
+    ids = {proved(sign_ruling(RULING, Verb.AMEND, CASE, ANA, NOW)).jti for _ in range(50)}
     assert len(ids) == 50
 
 
@@ -152,7 +152,7 @@ RULINGS = st.builds(
 @settings(max_examples=60, deadline=None)
 @given(ruling=RULINGS, verb=st.sampled_from(list(Verb)), case=st.text("pay:1", min_size=1))
 def test_whatever_is_said_can_be_proven(ruling: Ruling, verb: Verb, case: str) -> None:
-    signed = sign(ruling, verb, case, ANA, NOW)
+    signed = sign_ruling(ruling, verb, case, ANA, NOW)
     assert proved(signed, verb, case=case).by == "ana@example.com"
     sent = Ruling.model_validate_json(signed.model_dump_json(exclude_defaults=True))
     assert proved(sent, verb, case=case).by == "ana@example.com"
@@ -439,7 +439,7 @@ def test_it_counts_from_when_it_was_signed_until_it_is_over() -> None:
 @pytest.mark.parametrize("lasts", [timedelta(0), timedelta(-1), LASTS_MOST + timedelta(seconds=1)])
 def test_none_is_signed_for_ever_or_never(lasts: timedelta) -> None:
     with pytest.raises(NotProven, match="31 days at most"):
-        sign(RULING, Verb.AMEND, CASE, ANA, NOW, lasts=lasts)
+        sign_ruling(RULING, Verb.AMEND, CASE, ANA, NOW, lasts=lasts)
 
 
 # Keys
@@ -463,10 +463,10 @@ def test_an_expired_key_proves_what_it_signed_before() -> None:
 def test_what_an_expired_key_dates_back_does_not_arrive() -> None:
     expires = NOW + timedelta(seconds=1)
     keys = change(ANA, expires=expires)
-    assert verify(SIGNED, "amend", CASE, keys, NOW, arriving=True)
+    assert verify_ruling(SIGNED, "amend", CASE, keys, NOW, arriving=True)
     with pytest.raises(NotProven, match="has expired"):
-        verify(SIGNED, "amend", CASE, keys, expires, arriving=True)
-    assert verify(SIGNED, "amend", CASE, keys, expires)
+        verify_ruling(SIGNED, "amend", CASE, keys, expires, arriving=True)
+    assert verify_ruling(SIGNED, "amend", CASE, keys, expires)
 
 
 def test_a_key_that_nobody_trusts_proves_nothing() -> None:
@@ -478,19 +478,19 @@ def test_a_person_signs_for_nobody_else() -> None:
     for by in ("bo@example.com", "\u0430na@example.com", "ana@example.com.evil.example", "ana"):
         ruling = RULING.model_copy(update={"by": by})
         with pytest.raises(NotProven, match="cannot sign for"):
-            sign(ruling, Verb.AMEND, CASE, ANA, NOW)
+            sign_ruling(ruling, Verb.AMEND, CASE, ANA, NOW)
 
 
 def test_a_person_does_not_pass_for_the_inbox_nor_the_inbox_for_a_key() -> None:
     said = json.loads(parts()[1])
     inbox = RULING.model_copy(update={"via": "inbox"})
-    assert proved(sign(inbox, Verb.AMEND, CASE, INBOX, NOW)).by == "ana@example.com"
-    assert sign(inbox, Verb.AMEND, CASE, ANA, NOW).via == "key"
+    assert proved(sign_ruling(inbox, Verb.AMEND, CASE, INBOX, NOW)).by == "ana@example.com"
+    assert sign_ruling(inbox, Verb.AMEND, CASE, ANA, NOW).via == "key"
     for via in ("key", "", "phone"):
         with pytest.raises(NotProven, match="inbox or mail or slack"):
-            sign(inbox.model_copy(update={"via": via}), Verb.AMEND, CASE, INBOX, NOW)
+            sign_ruling(inbox.model_copy(update={"via": via}), Verb.AMEND, CASE, INBOX, NOW)
     # With a person's own key, and every claim right for it.
-    genuine = parts(sign(inbox, Verb.AMEND, CASE, INBOX, NOW).proof)
+    genuine = parts(sign_ruling(inbox, Verb.AMEND, CASE, INBOX, NOW).proof)
     said["said"] = json.loads(genuine[1])["said"]
     text = f"{b64(parts()[0])}.{b64(json.dumps(said))}"
     refused(
@@ -511,7 +511,7 @@ def test_what_cannot_be_proven_is_not_signed() -> None:
         {"action": nested},
     ):
         with pytest.raises(NotProven):
-            sign(RULING.model_copy(update=changes), Verb.AMEND, CASE, ANA, NOW)
+            sign_ruling(RULING.model_copy(update=changes), Verb.AMEND, CASE, ANA, NOW)
     while nested:  # Or its end would be as deep.
         nested = nested["a"]
 

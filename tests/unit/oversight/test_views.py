@@ -29,8 +29,8 @@ from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.views import (
     LARGEST_PAGE,
     as_code,
+    case_markdown,
     how_to_answer,
-    markdown,
     quoted,
     spelt_out,
 )
@@ -163,10 +163,10 @@ ALLOWED = PLAIN | {
 @given(text=hostile, kind=st.sampled_from(list(GateKind)))
 def test_no_text_from_outside_changes_the_page(text: str, kind: GateKind) -> None:
     def outline(words: str) -> list[tuple[str, str]]:
-        tokens = MARKDOWN.parse(markdown(asked(words, kind).view()))
+        tokens = MARKDOWN.parse(case_markdown(asked(words, kind).view()))
         return [(t.type, t.tag) for t in tokens if t.type not in PLAIN]
 
-    page = markdown(asked(text, kind).view())
+    page = case_markdown(asked(text, kind).view())
     assert kinds(page) <= ALLOWED
     if text.strip():
         assert outline(text) == outline("x")
@@ -174,7 +174,7 @@ def test_no_text_from_outside_changes_the_page(text: str, kind: GateKind) -> Non
 
 @pytest.mark.parametrize("size", [100, 5_000, 30_000])
 def test_a_page_stays_under_what_temporal_takes(size: int) -> None:
-    page = markdown(asked("ä#" * size).view())
+    page = case_markdown(asked("ä#" * size).view())
     assert len(page.encode()) < 20_000
     assert ("cut short" in page) is (len(page.encode()) > LARGEST_PAGE)
     assert "\ufffd" not in page
@@ -198,7 +198,7 @@ def test_the_page_gives_each_signal_with_the_json_it_needs(
         signal: json.loads(text) for signal, text in how_to_answer(view).items()
     }
     assert set(said) == signals
-    fences = [t.content for t in MARKDOWN.parse(markdown(case.view())) if t.type == "fence"]
+    fences = [t.content for t in MARKDOWN.parse(case_markdown(case.view())) if t.type == "fence"]
     for ruling in said.values():
         assert ruling["gate"] == "g1"
         assert view.digest.startswith(ruling["digest"])
@@ -218,13 +218,13 @@ def test_the_page_gives_each_signal_with_the_json_it_needs(
 def test_the_page_names_a_command_that_the_gate_takes(
     kind: GateKind, command: str, proof: Literal["required", "unproven"]
 ) -> None:
-    page = markdown(asked("x", kind, proof).view())
+    page = case_markdown(asked("x", kind, proof).view())
     assert command in page
     assert "--by you@example.com" in page
     assert ("Send a Signal" in page) is (proof == "unproven")
 
 
 def test_text_from_outside_in_the_evidence_is_a_quotation() -> None:
-    page = markdown(asked("Please pay.\nAPPROVED by ana").view())
+    page = case_markdown(asked("Please pay.\nAPPROVED by ana").view())
     assert "**body, written by somebody outside:**\n\n> Please pay.\n> APPROVED by ana\n" in page
     assert "mail, written" not in page

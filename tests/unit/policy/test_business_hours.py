@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handrail.policy.business_hours import MOST, Hours, Interval, after, worked
+from handrail.policy.business_hours import MOST, Hours, Interval, after_working_time, working_time
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -112,8 +112,8 @@ def test_it_is_what_the_clock_on_the_wall_says(  # noqa: PLR0917  # as hypothesi
     if len(minutes) < length:
         return  # it goes on beyond what the oracle walked
     over = first + (minutes[length - 1] + 1) * MINUTE
-    assert after(begin, length * MINUTE, spans) == over
-    assert worked(begin, over, spans) == length * MINUTE
+    assert after_working_time(begin, length * MINUTE, spans) == over
+    assert working_time(begin, over, spans) == length * MINUTE
     said = {
         n
         for one, two in spans
@@ -147,22 +147,22 @@ def second(n: int) -> datetime:
 def test_time_passes_in_the_intervals_only_and_after_the_last_of_them(
     spans: tuple[Interval, ...], start: int, length: int
 ) -> None:
-    over = after(second(start), timedelta(seconds=length), spans)
+    over = after_working_time(second(start), timedelta(seconds=length), spans)
     assert over == second(naive_after(start, length, spans))
-    assert worked(second(start), over, spans) == timedelta(seconds=length)
+    assert working_time(second(start), over, spans) == timedelta(seconds=length)
 
 
 @given(SPANS, st.integers(0, 400), st.integers(0, 400), st.integers(0, 400))
 def test_time_adds_up(spans: tuple[Interval, ...], one: int, two: int, three: int) -> None:
     a, b, c = (second(n) for n in sorted((one, two, three)))
-    assert worked(a, b, spans) + worked(b, c, spans) == worked(a, c, spans)
-    assert worked(c, a, spans) == timedelta(0)
+    assert working_time(a, b, spans) + working_time(b, c, spans) == working_time(a, c, spans)
+    assert working_time(c, a, spans) == timedelta(0)
 
 
 def test_without_hours_all_time_counts() -> None:
     start = at("2026-11-20T18:00")
-    assert after(start, timedelta(hours=3), ()) == start + timedelta(hours=3)
-    assert worked(start, start + DAY, ()) == DAY
+    assert after_working_time(start, timedelta(hours=3), ()) == start + timedelta(hours=3)
+    assert working_time(start, start + DAY, ()) == DAY
 
 
 def test_a_weekend_and_a_holiday_do_not_count() -> None:
@@ -174,8 +174,10 @@ def test_a_weekend_and_a_holiday_do_not_count() -> None:
     assert spans == seconds(
         ("2026-12-24T09:00", "2026-12-24T17:00"), ("2026-12-28T09:00", "2026-12-28T17:00")
     )
-    assert after(start, timedelta(hours=8), spans) == at("2026-12-28T16:00")
-    assert after(at("2026-12-24T16:00"), timedelta(hours=1), spans) == at("2026-12-24T17:00")
+    assert after_working_time(start, timedelta(hours=8), spans) == at("2026-12-28T16:00")
+    assert after_working_time(at("2026-12-24T16:00"), timedelta(hours=1), spans) == at(
+        "2026-12-24T17:00"
+    )
 
 
 def test_a_day_in_which_clocks_change_is_shorter_or_longer() -> None:
@@ -203,5 +205,5 @@ def test_intervals_reach_to_a_length_after_a_later_moment() -> None:
     start, since = at("2026-11-23T12:00"), at("2026-11-25T12:00")
     spans = OFFICE.open(start, timedelta(hours=8), since=since)
     assert spans[0] == seconds(("2026-11-23T09:00", "2026-11-23T17:00"))[0]
-    assert after(since, timedelta(hours=8), spans) == at("2026-11-26T12:00")
+    assert after_working_time(since, timedelta(hours=8), spans) == at("2026-11-26T12:00")
     assert spans[-1][1] == int(at("2026-11-26T17:00").timestamp())

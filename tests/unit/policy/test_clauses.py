@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from handrail.actions import Duplicates, Finding, Kind, Level, Limit
 from handrail.exceptions import PolicyError
-from handrail.policy import Setting, parse, share_of
+from handrail.policy import Setting, parse_policy, share_of
 from handrail.policy.parts import Breaker, Budget, Control, Normal, Review
 from tests.agents.payments import GOOD, PATH, SHAPE, Pay, Weigh, facts, policy
 
@@ -137,7 +137,7 @@ def test_the_owner_alone_may_turn_it_where_nobody_is_named() -> None:
 
 
 def test_it_knows_what_decides_about_a_write() -> None:
-    found = parse(GOOD, PATH, SHAPE).mentions("pay")
+    found = parse_policy(GOOD, PATH, SHAPE).mentions("pay")
     assert found == {
         "action.entity",
         "action.amount",
@@ -209,7 +209,7 @@ def test_what_takes_back_runs_whatever_is_set_and_what_is_not_listed_is_never_fu
     stop = Setting(Level.STOP, 10_000, "ana")
     assert policy().setting(facts("unpay", setting=stop)).level is Level.FULL
     text = GOOD[: GOOD.index("  weigh:")] + GOOD[GOOD.index("roles:") :]
-    found = parse(text, PATH, SHAPE)
+    found = parse_policy(text, PATH, SHAPE)
     for level in Level:
         setting = found.setting(facts("weigh", Weigh(), setting=Setting(level)))
         assert not setting.level.exceeds(Level.SUPERVISED)
@@ -296,7 +296,7 @@ BAD: list[tuple[str, str, str, str]] = [
 def test_a_fault_names_its_line_and_its_fix(old: str, new: str, what: str, fix: str) -> None:
     assert GOOD.count(old) == 1, old
     with pytest.raises(PolicyError) as caught:
-        parse(GOOD.replace(old, new), PATH, SHAPE)
+        parse_policy(GOOD.replace(old, new), PATH, SHAPE)
     (fault,) = caught.value.faults
     said, _, mending = fault.partition("\n  fix: ")
     assert what in said
@@ -312,7 +312,7 @@ def test_all_faults_are_said_at_once() -> None:
     for old, new, _, _ in [BAD[0], BAD[10], BAD[14], BAD[20], BAD[35], BAD[38]]:
         text = text.replace(old, new)
     with pytest.raises(PolicyError) as caught:
-        parse(text, PATH, SHAPE)
+        parse_policy(text, PATH, SHAPE)
     assert len(caught.value.faults) == 6
 
 
@@ -343,7 +343,7 @@ def test_junk_is_a_fault_and_never_a_crash(key: str, junk: Any) -> None:
 
 def _faults(text: str) -> tuple[str, ...]:
     try:
-        parse(text, PATH, SHAPE)
+        parse_policy(text, PATH, SHAPE)
     except PolicyError as error:
         return error.faults
     return ()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from handrail.exceptions import PolicyError
-from handrail.policy import parse
+from handrail.policy import parse_policy
 from handrail.policy.file import HoursDoc
 from handrail.policy.values import duration, written
 from tests.agents.policies import GOOD, PATH, SHAPE, policy
@@ -249,7 +249,7 @@ def test_a_bad_file_is_refused_with_line_and_fix(
     start = text.index(new) if at in new else 0
     line = text.count("\n", 0, text.index(at, start)) + 1
     with pytest.raises(PolicyError) as caught:
-        parse(text, PATH, SHAPE)
+        parse_policy(text, PATH, SHAPE)
     faults = [fault for fault in caught.value.faults if what in fault]
     assert faults, caught.value
     assert faults[0].startswith(f"{PATH}:{line}: "), (line, faults)
@@ -277,7 +277,7 @@ def test_a_limit_of_a_role_that_nobody_asks_is_a_fault() -> None:
     people = "people: [di@example.com], up to: action.shipment == 'x'"
     night = f"  night: {{{people}, deadline: {{after: 1h, then: refuse}}}}\n"
     with pytest.raises(PolicyError, match="night is asked about no write") as caught:
-        parse(GOOD.replace("actions:\n", "for: lead\nactions:\n") + night, PATH, SHAPE)
+        parse_policy(GOOD.replace("actions:\n", "for: lead\nactions:\n") + night, PATH, SHAPE)
     assert str(caught.value).endswith("fix: remove up to")
 
 
@@ -336,13 +336,13 @@ def test_all_faults_are_said_at_once_in_the_order_of_the_file() -> None:
 )
 def test_what_is_no_policy_at_all_is_refused_too(text: str, what: str) -> None:
     with pytest.raises(PolicyError, match=what):
-        parse(text, PATH, SHAPE)
+        parse_policy(text, PATH, SHAPE)
 
 
 @given(st.text(max_size=300))
 def test_no_text_does_anything_but_be_refused(text: str) -> None:
     with pytest.raises(PolicyError):
-        parse(text, PATH, SHAPE)
+        parse_policy(text, PATH, SHAPE)
 
 
 @given(st.integers(0, len(GOOD)), st.text("\n\t {}[]:-&*!%\"'#>|a1", max_size=4))
@@ -350,7 +350,7 @@ def test_a_damaged_file_is_refused_or_sound(cut: int, junk: str) -> None:
     text = GOOD[:cut] + junk + GOOD[cut:]
     refused: list[PolicyError] = []
     try:
-        parse(text, PATH, SHAPE).default_asks("rebook", NOW)
+        parse_policy(text, PATH, SHAPE).default_asks("rebook", NOW)
     except PolicyError as error:
         refused.append(error)
     assert all(error.faults and "\n  fix: " in error.faults[0] for error in refused)

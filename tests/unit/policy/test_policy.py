@@ -12,8 +12,15 @@ import pytest
 
 from handrail.actions import Ask, Basis, Finding, Kind, Limit, Terms, Verdict
 from handrail.exceptions import ConfigurationError, PolicyError
-from handrail.policy import NobodyMayApprove, Policy, PolicyFile, load, parse, share_of
-from handrail.policy.business_hours import after, worked
+from handrail.policy import (
+    NobodyMayApprove,
+    Policy,
+    PolicyFile,
+    load_policy,
+    parse_policy,
+    share_of,
+)
+from handrail.policy.business_hours import after_working_time, working_time
 from tests.agents.policies import CHEAP, GOOD, PATH, SHAPE, Delay, Rebook, Release, facts, policy
 
 NOW = datetime(2026, 11, 16, 12, tzinfo=UTC)
@@ -164,7 +171,7 @@ def test_a_rule_may_ask_several_roles() -> None:
 
 def bounded(lead: str = "500", operations: str | None = None) -> Policy:
     above = f"up to: action.extra_cost <= {operations}, " if operations else ""
-    return parse(
+    return parse_policy(
         GOOD.replace("quorum: 1", f"up to: action.extra_cost <= {lead}")
         .replace("  operations: {", f"  operations: {{{above}")
         .replace("actions:\n", "actions:\n  release: {autonomy: supervised, for: clerk}\n")
@@ -205,7 +212,7 @@ def test_what_nobody_may_approve_is_refused_and_says_why() -> None:
 
 
 def test_a_question_that_too_few_people_can_answer_is_not_asked() -> None:
-    alone = parse(
+    alone = parse_policy(
         GOOD.replace("[ana@example.com, bo@example.com]", "[ana@example.com]")
         .replace("then: escalate, to: operations}", "then: refuse}")
         .replace("actions:\n", "for: lead\nactions:\n"),
@@ -255,8 +262,12 @@ def test_a_role_that_has_hours_is_asked_in_them() -> None:
     lead, operations = ask.stages
     assert (lead.stops, operations.stops, operations.open) == (True, False, ())
     # 8 hours of working time later it goes to operations.
-    assert after(friday, lead.after, lead.open) == datetime(2026, 11, 23, 15, tzinfo=UTC)
-    assert after(friday, lead.remind or NEVER, lead.open) == friday + timedelta(minutes=30)
+    assert after_working_time(friday, lead.after, lead.open) == datetime(
+        2026, 11, 23, 15, tzinfo=UTC
+    )
+    assert after_working_time(friday, lead.remind or NEVER, lead.open) == friday + timedelta(
+        minutes=30
+    )
 
 
 def test_the_hours_of_a_chain_reach_twice_as_far_as_it_takes() -> None:
@@ -266,11 +277,11 @@ def test_the_hours_of_a_chain_reach_twice_as_far_as_it_takes() -> None:
     )
     (ask,) = both.default_asks("rebook", NOW)
     lead, operations = ask.stages
-    half = after(NOW, 2 * lead.after, lead.open)
-    over = after(half, 2 * operations.after, operations.open)
+    half = after_working_time(NOW, 2 * lead.after, lead.open)
+    over = after_working_time(half, 2 * operations.after, operations.open)
     assert operations.open[0] == lead.open[0]
     assert operations.open[-1][1] >= over.timestamp()
-    assert worked(half, over, operations.open) == 2 * operations.after
+    assert working_time(half, over, operations.open) == 2 * operations.after
     assert len(operations.open) == 9  # Monday the 16th to Thursday the 26th
 
 
@@ -351,7 +362,7 @@ def age(file: Path) -> None:
 
 
 def test_a_policy_is_loaded_from_its_file(path: Path) -> None:
-    assert load(path, SHAPE).label == policy().label
+    assert load_policy(path, SHAPE).label == policy().label
 
 
 def test_a_file_that_did_not_change_is_not_judged_again(path: Path) -> None:
@@ -395,10 +406,10 @@ def test_a_broken_file_raises_each_time_until_it_is_whole_again(path: Path) -> N
 def test_a_file_that_is_no_text_is_refused(path: Path, content: bytes, what: str) -> None:
     path.write_bytes(content)
     with pytest.raises(PolicyError, match=what):
-        load(path, SHAPE)
+        load_policy(path, SHAPE)
 
 
 def test_a_file_that_is_not_there_is_a_fault_with_a_fix(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read: No such file") as caught:
-        load(tmp_path / "none.yaml", SHAPE)
+        load_policy(tmp_path / "none.yaml", SHAPE)
     assert "fix: " in str(caught.value)

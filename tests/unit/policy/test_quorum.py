@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail.actions import Ask
-from handrail.policy import Approval, Facts, Policy, parse
+from handrail.policy import Approval, Facts, Policy, parse_policy
 from tests.agents.policies import GOOD, PATH, SHAPE, Rebook, facts, policy
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
@@ -35,7 +35,7 @@ BOTH_TEXT = (
     )
     .replace("actions:\n", "for: lead\nactions:\n")
 )
-BOTH = parse(BOTH_TEXT, PATH, SHAPE)
+BOTH = parse_policy(BOTH_TEXT, PATH, SHAPE)
 
 
 def approval(
@@ -86,7 +86,7 @@ def test_the_policy_in_force_judges_approvals_given_under_an_older_one() -> None
     asks = asked(policy())
     for edit in ((LEAD, "[bo@example.com]"), ("quorum: 1", "quorum: 2")):
         assert policy(edit).unsatisfied(asks, [approval(ANA)], facts(), NOW, ())
-    renamed = parse(GOOD.replace("lead", "chief"), PATH, SHAPE)
+    renamed = parse_policy(GOOD.replace("lead", "chief"), PATH, SHAPE)
     (found,) = renamed.unsatisfied(asks, [approval(ANA)], facts(), NOW, ())
     gone = "lead is no role any more or operations gave 0 of 1 approvals"
     assert found == f"{gone} (ana@example.com: chief is not asked)"
@@ -155,7 +155,7 @@ def test_only_a_deputy_stands_in_and_only_for_somebody_who_belongs() -> None:
 
 
 def test_a_seat_counts_once_and_so_does_who_sits_in_two() -> None:
-    two = parse(
+    two = parse_policy(
         GOOD.replace("quorum: 1", "quorum: 2\n    deputies: [dan@example.com]"), PATH, SHAPE
     )
     assert lacking(two, approval(ANA), approval(DAN, ANA))
@@ -200,7 +200,7 @@ def test_a_limit_that_cannot_be_judged_allows_nothing() -> None:
 
 def test_nobody_counts_for_two_roles() -> None:
     # Ana and cy belong to both, or stand above both.
-    one = parse(BOTH_TEXT.replace("quorum: 2", "quorum: 1"), PATH, SHAPE)
+    one = parse_policy(BOTH_TEXT.replace("quorum: 2", "quorum: 1"), PATH, SHAPE)
     (found,) = lacking(one, approval(ANA))
     assert found.startswith("lead and audit must be approved by different people, each for one")
     assert found.endswith("(ana@example.com did)")
@@ -348,7 +348,7 @@ def test_the_requester_the_drafter_and_who_is_over_the_limit_are_told_why() -> N
 
 def test_somebody_of_another_role_may_not_approve() -> None:
     night = "  night: {people: [eli@example.com], deadline: {after: 8h, then: refuse}}\n"
-    apart = parse(GOOD.replace("actions:\n", "for: lead\nactions:\n") + night, PATH, SHAPE)
+    apart = parse_policy(GOOD.replace("actions:\n", "for: lead\nactions:\n") + night, PATH, SHAPE)
     assert (
         apart.cannot(ELI, facts()) == "eli@example.com belongs to no role that may approve rebook"
     )

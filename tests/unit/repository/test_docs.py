@@ -13,7 +13,7 @@ import pytest
 
 from handrail import Fleet
 from handrail.cli.app import app
-from handrail.policy import parse
+from handrail.policy import parse_policy
 
 ROOT = Path(__file__).parents[3]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -46,7 +46,7 @@ def test_the_python_of_a_page_runs_and_its_policies_are_sound(
     assert bool(fleets) == bool(policies)
     for fleet, text in zip(fleets, policies, strict=True):
         (agent,) = fleet.agents.values()
-        assert parse(text, page.name, agent.shape).agent == agent.name
+        assert parse_policy(text, page.name, agent.shape).agent == agent.name
 
 
 def commands(page: Path) -> Iterator[list[str]]:

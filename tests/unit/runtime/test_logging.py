@@ -14,7 +14,7 @@ from datetime import timedelta
 import pytest
 import structlog
 
-from handrail.runtime.logging import Lines, configure
+from handrail.runtime.logging import Lines, configure_logging
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def test_json_logs_are_one_object_a_line_from_us_and_from_libraries(pipe: tuple[
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     try:
-        lines = configure("json", fd=writer)
+        lines = configure_logging("json", fd=writer)
         structlog.get_logger("handrail.test").info("effect", case="pay:1")
         error = ValueError("inside")
         logging.getLogger("temporalio.test").warning("odd\nlines", exc_info=error)
@@ -109,7 +109,7 @@ def test_no_log_shows_what_variables_held(pipe: tuple[int, int]) -> None:
     root = logging.getLogger()
     handlers, level = root.handlers, root.level
     try:
-        lines = configure("console", fd=writer)
+        lines = configure_logging("console", fd=writer)
         kept = {"password": "hunter2"}
         try:
             kept["other"]

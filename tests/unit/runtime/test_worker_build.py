@@ -16,10 +16,12 @@ def no_deployment(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unversioned_worker_says_what_it_is_instead_of_hashing_every_module(
     no_deployment: None,
 ) -> None:
-    assert fleet.build() == {"build_id": f"handrail-{importlib.metadata.version('handrail')}"}
+    assert fleet.worker_build() == {
+        "build_id": f"handrail-{importlib.metadata.version('handrail')}"
+    }
 
 
 def test_a_versioned_worker_says_its_deployment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", "shipments")
     monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2026-11-22")
-    assert list(fleet.build()) == ["deployment_config"]
+    assert list(fleet.worker_build()) == ["deployment_config"]

@@ -3,9 +3,9 @@
 from handrail.agent.provenance.sources import (
     UNKNOWN,
     amended,
-    finding,
     holds_untrusted,
     laid_bare,
+    source_finding,
     texts_from_outside,
     unsourced,
 )
@@ -13,9 +13,9 @@ from handrail.agent.provenance.sources import (
 __all__ = [
     "UNKNOWN",
     "amended",
-    "finding",
     "holds_untrusted",
     "laid_bare",
+    "source_finding",
     "texts_from_outside",
     "unsourced",
 ]

@@ -88,7 +88,7 @@ def unsourced(
         return UNKNOWN
 
 
-def finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | None:
+def source_finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | None:
     """What holds a write because of where its values come from; None if nothing does.
 
     `mentions`: the facts that the policy's rules rely on (`evidence.vip`, `action.amount`).

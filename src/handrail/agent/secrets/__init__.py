@@ -1,29 +1,29 @@
 """Secrets of steps: each reaches the one step that declares it, and never a history."""
 
 from handrail.agent.secrets.values import (
-    DIRECTORY,
     LARGEST,
-    PREFIX,
+    SECRET_PREFIX,
+    SECRETS_DIRECTORY,
     SecretMissing,
     StepSecrets,
     declared,
-    faults,
-    given,
-    masked,
     scrub,
     secret,
+    secret_faults,
+    secrets_given,
+    without_secrets,
 )
 
 __all__ = [
-    "DIRECTORY",
     "LARGEST",
-    "PREFIX",
+    "SECRETS_DIRECTORY",
+    "SECRET_PREFIX",
     "SecretMissing",
     "StepSecrets",
     "declared",
-    "faults",
-    "given",
-    "masked",
     "scrub",
     "secret",
+    "secret_faults",
+    "secrets_given",
+    "without_secrets",
 ]

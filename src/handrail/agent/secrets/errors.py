@@ -21,7 +21,7 @@ Scrub = Callable[[str], str]
 """Masks secrets in a text."""
 
 
-def without_secrets(error: BaseException, scrub: Scrub) -> BaseException:
+def error_without_secrets(error: BaseException, scrub: Scrub) -> BaseException:
     """The same error if nothing in it, or in what it came from, is a secret; else a like one.
 
     What it came from is left out of the new one.

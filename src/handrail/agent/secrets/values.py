@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pydantic import SecretStr
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
-from handrail.agent.secrets.errors import without_secrets
+from handrail.agent.secrets.errors import error_without_secrets
 from handrail.agent.secrets.forms import forms
 from handrail.exceptions import ConfigurationError, StepError
 
@@ -37,10 +37,10 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-PREFIX: Final = "HANDRAIL_SECRET_"
+SECRET_PREFIX: Final = "HANDRAIL_SECRET_"  # noqa: S105  # a prefix
 """Of the environment variables that hold secrets; the secret's name follows."""
 
-DIRECTORY: Final = "HANDRAIL_SECRET_DIR"
+SECRETS_DIRECTORY: Final = "HANDRAIL_SECRET_DIR"
 """The variable that names the directory in which secrets are files."""
 
 LARGEST: Final = 64 * 1024
@@ -118,7 +118,7 @@ _ever: dict[str, str] = {}
 
 
 @contextlib.contextmanager
-def given(names: Sequence[str]) -> Generator[StepSecrets]:
+def secrets_given(names: Sequence[str]) -> Generator[StepSecrets]:
     """Give the code within exactly these secrets; mask them in whatever it raises.
 
     Raises:
@@ -131,7 +131,7 @@ def given(names: Sequence[str]) -> Generator[StepSecrets]:
     except BaseException as error:
         if not names:
             raise
-        masked = without_secrets(error, held.scrub)
+        masked = error_without_secrets(error, held.scrub)
         if masked is error:
             raise
         raise masked from None
@@ -169,7 +169,7 @@ def scrub(text: str) -> str:
     return _scrubbed(held.scrub(text) if held else text, _ever)
 
 
-def masked(value: Any) -> Any:
+def without_secrets(value: Any) -> Any:
     """A value for others to see: as it is, or its JSON without the running step's secrets."""
     held = _held.get()
     if held is None or not held.leaked(value):
@@ -187,7 +187,7 @@ def declared(step: str, names: Iterable[str]) -> tuple[str, ...]:
         raise StepError(f'{step}: write secrets=("{names}",), a tuple, not a text')
     found = tuple(dict.fromkeys(names))
     for name in found:
-        if not _NAME.fullmatch(name) or PREFIX + name == DIRECTORY:
+        if not _NAME.fullmatch(name) or SECRET_PREFIX + name == SECRETS_DIRECTORY:
             raise StepError(
                 f"{step}: {name!r} cannot name a secret; use capitals, digits and _, such as "
                 "CARRIER_TOKEN, and not DIR"
@@ -195,7 +195,7 @@ def declared(step: str, names: Iterable[str]) -> tuple[str, ...]:
     return found
 
 
-def faults(step: str, names: Iterable[str]) -> list[str]:
+def secret_faults(step: str, names: Iterable[str]) -> list[str]:
     """What is wrong with the secrets of a step, each with its fix; the values are not in it."""
     found: list[str] = []
     for name in names:
@@ -211,11 +211,11 @@ def faults(step: str, names: Iterable[str]) -> list[str]:
 
 def _read(name: str) -> str:
     """Raises SecretMissing if there is none, or if it cannot be used."""
-    value = os.environ.get(PREFIX + name) or _from_file(name)
+    value = os.environ.get(SECRET_PREFIX + name) or _from_file(name)
     if not value:
         raise SecretMissing(
-            f"the secret {name} is missing\n  fix: set {PREFIX}{name}, or {DIRECTORY} to a "
-            f"directory with a file {name}"
+            f"the secret {name} is missing\n  fix: set {SECRET_PREFIX}{name}, or "
+            f"{SECRETS_DIRECTORY} to a directory with a file {name}"
         )
     if not SHORTEST <= len(value) <= LARGEST:
         raise SecretMissing(
@@ -226,7 +226,7 @@ def _read(name: str) -> str:
 
 
 def _from_file(name: str) -> str:
-    directory = os.environ.get(DIRECTORY)
+    directory = os.environ.get(SECRETS_DIRECTORY)
     path = Path(directory).expanduser() / name if directory else None
     if path is None or not path.exists():
         return ""

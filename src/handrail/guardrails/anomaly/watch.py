@@ -35,12 +35,11 @@ from handrail.guardrails.anomaly.targets import (
     share,
     targets,
 )
-from handrail.ledger.history import PastVerdict, PastWrite, Rates
+from handrail.ledger import PastVerdict, PastWrite, Rates
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.policy import Facts, Policy
-    from handrail.policy.parts import Normal
+    from handrail.policy import Facts, Normal, Policy
 
 FRESH = timedelta(seconds=60)
 """How long what was read of the history is used."""

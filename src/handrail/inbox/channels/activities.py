@@ -24,10 +24,10 @@ from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.wire import Ended, Locking, Look, Looking, Query, Ref, Telling
-from handrail.oversight.views import CaseView, GateView
+from handrail.oversight import CaseView, GateView
 
 if TYPE_CHECKING:
-    from handrail.oversight.gate import Consultation
+    from handrail.oversight import Consultation
 
 log = logging.getLogger("handrail.messages")
 

@@ -30,13 +30,13 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from handrail.actions import Aware, Wire
-from handrail.evidence.approvers import inattentive
+from handrail.evidence import inattentive
 from handrail.inbox.channels.activities import Owners, failed
 from handrail.inbox.channels.content import line
 from handrail.inbox.channels.directory import PeopleFile
 from handrail.inbox.channels.mail import Mailer
 from handrail.ledger import Ledger
-from handrail.oversight.notifications import QUEUE
+from handrail.oversight import MESSAGE_QUEUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -177,7 +177,7 @@ def _mail(report: Report, to: str, sender: str) -> EmailMessage:
 async def schedule(client: Client) -> None:
     """See to it that the workflow runs once a day. Called again it changes nothing."""
     planned = Schedule(
-        action=ScheduleActionStartWorkflow("Approvers", id=SCHEDULE, task_queue=QUEUE),
+        action=ScheduleActionStartWorkflow("Approvers", id=SCHEDULE, task_queue=MESSAGE_QUEUE),
         spec=ScheduleSpec(cron_expressions=[AT]),
         policy=SchedulePolicy(overlap=ScheduleOverlapPolicy.SKIP),
     )

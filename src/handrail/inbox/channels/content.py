@@ -12,14 +12,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.inbox.channels.wire import Ended, What
-from handrail.oversight.gate import GateKind
-from handrail.oversight.views import moment, spelt_out
+from handrail.oversight import GateKind, moment_in_words, spelt_out
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from handrail.inbox.channels.wire import Telling
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 LONGEST_SUBJECT = 150
 LONGEST_VALUE = 2_000
@@ -122,7 +121,7 @@ def ended_words(ended: Ended) -> str:
     if ended.how == "gone":
         return "This question is closed: the case has ended."
     who = f" by {', '.join(map(line, ended.by))}" if ended.by else ""
-    when = f" at {moment(ended.at)}" if ended.at else ""
+    when = f" at {moment_in_words(ended.at)}" if ended.at else ""
     why = f": {line(ended.why)}" if ended.why else ""
     return f"{ended.how.capitalize()}{who}{when}{why}"
 
@@ -196,7 +195,7 @@ def _name(name: str) -> str:
 
 
 def _closing(view: GateView) -> tuple[str, ...]:
-    answer_by = f"Answer by {moment(view.deadline)}." if view.deadline else ""
+    answer_by = f"Answer by {moment_in_words(view.deadline)}." if view.deadline else ""
     then = [f"{line(each)[:1].upper()}{line(each)[1:]}." for each in view.then]
     digest = f"Gate {view.gate}, digest {view.digest[:DIGEST_PREFIX]}."
     return tuple(each for each in (answer_by, *then, digest) if each)

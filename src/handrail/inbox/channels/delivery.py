@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from handrail.actions import Aware, Wire, person
 from handrail.inbox.channels.wire import Due, Ended, Look, Query, Ref, Short, What
-from handrail.oversight.views import GateView, StageView
+from handrail.oversight import GateView, StageView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

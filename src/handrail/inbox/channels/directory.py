@@ -21,8 +21,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from handrail.exceptions import ConfigurationError, PolicyError
-from handrail.oversight.gate import person
-from handrail.policy.yaml import Fault, Faults, Stamp, content_of, plain, stamp_of
+from handrail.oversight import person
+from handrail.policy import Fault, Faults, Stamp, file_content, file_stamp, parse_yaml
 
 SlackId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
 """A member's id, which Slack shows under *Copy member ID*."""
@@ -104,7 +104,7 @@ class PeopleFile:
             PeopleError: if it is there, and cannot be read or has faults: all of them.
         """
         try:
-            stamp = stamp_of(self.path)
+            stamp = file_stamp(self.path)
         except FileNotFoundError:
             return People({})
         except OSError:
@@ -112,7 +112,7 @@ class PeopleFile:
         if self._seen and self._seen[0] == stamp:
             return self._seen[1]
         try:
-            text, settled = content_of(self.path)
+            text, settled = file_content(self.path)
         except PolicyError as error:
             raise PeopleError(error.faults) from error
         people = parse(text, str(self.path))
@@ -129,7 +129,7 @@ def parse(text: str, path: str) -> People:
     faults = Faults(path)
     if all(line.lstrip()[:1] in {"", "#"} for line in text.splitlines()):
         return People({})
-    document = plain(text, faults)
+    document = parse_yaml(text, faults)
     if document is None:
         faults.found = [_of_people(fault) for fault in faults.found]
     listed = _listed(document or {}, faults)

@@ -19,7 +19,7 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from handrail.actions import Wire
-from handrail.agent.visibility import AGENT, RISK
+from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
 from handrail.inbox.channels import apprise
 from handrail.inbox.channels.activities import Post, failed
 from handrail.inbox.channels.content import LONGEST_SUBJECT, line
@@ -30,7 +30,7 @@ from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.shown import LARGEST, safe
 from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.workflow import ATTEMPT, TRIES, UNDELIVERED
-from handrail.oversight.notifications import OWNER, News, news_id
+from handrail.oversight import OWNER_WORKFLOW, News, news_id
 
 AGAIN: Final = timedelta(hours=1)
 """After this time everything is tried again."""
@@ -67,7 +67,7 @@ class Done(Wire):
     tries: tuple[str, ...] = ()
 
 
-@workflow.defn(name=OWNER)
+@workflow.defn(name=OWNER_WORKFLOW)
 class Owner:
     """Tells the owner of an agent's policy of one event."""
 
@@ -76,7 +76,7 @@ class Owner:
         """Try each channel, and all of them again, until one takes it."""
         page = "\n".join(f"- {safe(each)}" for each in news.lines)
         workflow.set_current_details(page.encode()[:LARGEST].decode(errors="ignore"))
-        workflow.upsert_search_attributes([AGENT.value_set(news.agent)])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+        workflow.upsert_search_attributes([AGENT_ATTRIBUTE.value_set(news.agent)])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
         tries: tuple[str, ...] = ()
         for _ in range(ROUNDS):
             reached = await self._whom(news)
@@ -87,7 +87,7 @@ class Owner:
                 if why is None:
                     return Done(told=channel, tries=tries)
                 tries = (*tries, f"{reached.owner} by {channel}: {why}")[-ROUNDS:]
-            workflow.upsert_search_attributes([RISK.value_set(UNDELIVERED)])  # pyright: ignore[reportUnknownMemberType]  # the same
+            workflow.upsert_search_attributes([RISK_ATTRIBUTE.value_set(UNDELIVERED)])  # pyright: ignore[reportUnknownMemberType]  # the same
             await workflow.sleep(AGAIN)
         return Done(tries=tries)
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from handrail.inbox.channels.content import ended_words, line
 from handrail.inbox.channels.delivery import Fate
-from handrail.oversight.views import moment
+from handrail.oversight import moment_in_words
 
 if TYPE_CHECKING:
     from handrail.inbox.channels.delivery import Book, Letter
     from handrail.inbox.channels.wire import Telling
-    from handrail.oversight.notifications import NotificationRequest
+    from handrail.oversight import NotificationRequest
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -44,7 +44,7 @@ def _entries(letter: Letter) -> list[str]:
     entries = [f"- **{due.what.replace('_', ' ')}** {safe(due.person)}{fate}"]
     for each in letter.tries:
         became = f"failed: {safe(each.why)}" if each.why else "sent"
-        entries.append(f"    - {each.channel} at {moment(each.at)}: {became}")
+        entries.append(f"    - {each.channel} at {moment_in_words(each.at)}: {became}")
     return entries
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handrail.inbox.channels.wire import Locking, Telling
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 CHANNEL: Final = "slack"
 TIMEOUT: Final = 15

@@ -29,8 +29,7 @@ from handrail.exceptions import HandrailError
 from handrail.inbox.channels.content import line
 from handrail.inbox.channels.slack import CHANNEL, Pressed, Slack
 from handrail.inbox.channels.wire import Ref
-from handrail.oversight.notifications import LOOK, message_id
-from handrail.oversight.views import moment
+from handrail.oversight import LOOK_SIGNAL, message_id, moment_in_words
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
     from handrail.inbox.channels.content import Links
     from handrail.inbox.channels.directory import PeopleFile
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 PATH: Final = "/slack/actions"
 LARGEST: Final = 256 * 1024
@@ -264,7 +263,7 @@ class Office:
         if not sent.accepted:
             return f"Not accepted: {line(sent.note, 500)}"
         if not await self._locked(view):
-            how = f"You said {said.verb} at {moment(datetime.now(UTC))}."
+            how = f"You said {said.verb} at {moment_in_words(datetime.now(UTC))}."
             ref = Ref(channel=CHANNEL, id=place.ts, room=place.room)
             await self.slack.replace(ref, view, self.links.page(view.case, view.gate), how)
         return None
@@ -273,7 +272,7 @@ class Office:
         """Whether the gate has closed by this, and its own workflow locks all its messages."""
         handle = self.client.get_workflow_handle(message_id(view.gate))
         try:
-            await handle.signal(LOOK)
+            await handle.signal(LOOK_SIGNAL)
         except RPCError:
             return False
         try:

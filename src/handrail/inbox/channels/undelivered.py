@@ -12,14 +12,14 @@ from temporalio.service import RPCError
 
 from handrail.inbox.channels.delivery import Book, Letter
 from handrail.inbox.channels.workflow import UNDELIVERED
-from handrail.oversight.notifications import WORKFLOW
+from handrail.oversight import NOTIFY_WORKFLOW
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from temporalio.client import Client
 
-QUERY = f"WorkflowType = '{WORKFLOW}' AND HandrailRisk = '{UNDELIVERED}'"
+QUERY = f"WorkflowType = '{NOTIFY_WORKFLOW}' AND HandrailRisk = '{UNDELIVERED}'"
 """The same in Temporal's UI, where it can be saved as a view."""
 
 SOON = timedelta(seconds=5)

@@ -8,8 +8,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field
 
 from handrail.actions import Aware, Wire
-from handrail.oversight.notifications import NotificationRequest
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView, NotificationRequest
 
 Short = Annotated[str, AfterValidator(lambda text: text[:500])]
 """Words for people; what is longer is cut off."""

@@ -24,16 +24,15 @@ from handrail.inbox.channels.mail import Mailer, Server
 from handrail.inbox.channels.owner_alerts import Owner, OwnersPost
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.workflow import Messages
-from handrail.oversight.notifications import BOUNCED, QUEUE, BounceReport, message_id
-from handrail.runtime.fleet import GRACE, STICKY, build
-from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.oversight import BOUNCED_SIGNAL, MESSAGE_QUEUE, BounceReport, message_id
+from handrail.runtime import GRACE, STICKY, ContextFreeSandbox, worker_build
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from handrail.inbox.channels.content import Links
     from handrail.ledger import Ledger
-    from handrail.runtime.settings import Settings
+    from handrail.runtime import Settings
 
 log = logging.getLogger("handrail.messages")
 
@@ -77,11 +76,11 @@ async def running(
     given: dict[str, Any] = {
         "sticky_queue_schedule_to_start_timeout": STICKY,
         "graceful_shutdown_timeout": GRACE,
-        **build(),
+        **worker_build(),
     }
     worker = Worker(
         client,
-        task_queue=QUEUE,
+        task_queue=MESSAGE_QUEUE,
         workflows=workflows,
         activities=activities,
         workflow_runner=ContextFreeSandbox(
@@ -161,7 +160,7 @@ async def tell_of(client: Client, bounce: Bounce) -> None:
     handle = client.get_workflow_handle(message_id(bounce.gate))
     what = BounceReport(tag=bounce.tag, code=bounce.code, why=bounce.why, final=bounce.final)
     try:
-        await handle.signal(BOUNCED, what, rpc_timeout=timedelta(seconds=10))
+        await handle.signal(BOUNCED_SIGNAL, what, rpc_timeout=timedelta(seconds=10))
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise

@@ -20,15 +20,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.workflow import ActivityCancellationType
 
 from handrail.actions import Wire
-from handrail.agent.visibility import AGENT, RISK
+from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
 from handrail.inbox.channels import delivery as books
 from handrail.inbox.channels.delivery import Book, Fate, Letter, Try
 from handrail.inbox.channels.shown import details, summary
 from handrail.inbox.channels.wire import Ended, Locking, Look, Looking, Ref, Telling, What
-from handrail.oversight.notifications import (
-    BOUNCED,
-    LOOK,
-    WORKFLOW,
+from handrail.oversight import (
+    BOUNCED_SIGNAL,
+    LOOK_SIGNAL,
+    NOTIFY_WORKFLOW,
     BounceReport,
     NotificationRequest,
 )
@@ -71,7 +71,7 @@ class Done(Wire):
     ended: str = ""
 
 
-@workflow.defn(name=WORKFLOW)
+@workflow.defn(name=NOTIFY_WORKFLOW)
 class Messages:
     """Tells people of one gate, reminds them, and says how it ended."""
 
@@ -110,9 +110,9 @@ class Messages:
 
     @workflow.signal(dynamic=True)
     def _heard(self, name: str, args: Sequence[RawValue]) -> None:
-        if name == LOOK:
+        if name == LOOK_SIGNAL:
             self._nudged = True
-        elif name == BOUNCED and len(args) == 1:
+        elif name == BOUNCED_SIGNAL and len(args) == 1:
             with contextlib.suppress(ValidationError):
                 self._bounces.append(BounceReport.model_validate_json(args[0].payload.data))
 
@@ -306,9 +306,9 @@ class Messages:
         if seen == self._seen:
             return
         self._seen = seen
-        updates = [AGENT.value_set(seen[0])]
+        updates = [AGENT_ATTRIBUTE.value_set(seen[0])]
         if len(seen) > 1:
-            updates.append(RISK.value_set(UNDELIVERED))
+            updates.append(RISK_ATTRIBUTE.value_set(UNDELIVERED))
         workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
 
 

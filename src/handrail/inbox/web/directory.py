@@ -14,7 +14,7 @@ import structlog
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from handrail.oversight.gate import person
+from handrail.oversight import person
 
 if TYPE_CHECKING:
     from pathlib import Path

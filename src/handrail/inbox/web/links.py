@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from handrail.inbox.web.tokens import BadToken, Seals
-from handrail.oversight.gate import person as spelling
+from handrail.oversight import person as spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -17,16 +17,13 @@ from starlette.responses import RedirectResponse, Response
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import MandateRow
-from handrail.oversight.gate import person
-from handrail.oversight.keys import first_fault
-from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import NotProven, sign_mandate
+from handrail.oversight import Mandate, NotProven, file_fault, person, sign_mandate
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from handrail.inbox.web.pages import Seat
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 HOURS = (("1", "1 hour"), ("8", "8 hours"), ("24", "1 day"), ("168", "7 days"))
 """For how long a standing approval may be given on the page of a question."""
@@ -121,7 +118,7 @@ def _signed(site: Site, said: dict[str, Any]) -> MandateRow:
         mandate = Mandate.model_validate({"id": uuid.uuid4().hex, **said})
         signed = sign_mandate(mandate, site.key, now)
     except ValidationError as error:
-        raise _Refused(first_fault(error)) from error
+        raise _Refused(file_fault(error)) from error
     except NotProven as error:
         raise _Refused(str(error)) from error
     return MandateRow(

@@ -16,13 +16,13 @@ from httpx2 import HTTPError
 from joserfc.errors import JoseError
 
 from handrail.exceptions import HandrailError
-from handrail.oversight.gate import person
+from handrail.oversight import person
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from handrail.runtime.settings import Settings
+    from handrail.runtime import Settings
 
 _ASYMMETRIC = {
     "RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA",

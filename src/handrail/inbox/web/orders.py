@@ -19,18 +19,30 @@ from handrail.actions import WHOLE, Level
 from handrail.client import orders as autonomy
 from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import FLEET
-from handrail.oversight import control, orders
-from handrail.oversight.keys import Keyring
-from handrail.oversight.order_book import OrderState, what
-from handrail.oversight.orders import NoOrder, Order, Target, row_of, target_of
-from handrail.oversight.signatures import NotProven, sign_order
+from handrail.oversight import (
+    Keyring,
+    NoOrder,
+    NotProven,
+    Order,
+    OrderState,
+    Target,
+    level_order,
+    lift_order,
+    order_givers,
+    order_in_words,
+    order_of_row,
+    order_row,
+    sign_order,
+    stop_order,
+    target_of,
+)
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
     from handrail.ledger import OrderRow
-    from handrail.oversight.order_book import Change, OrderBook
+    from handrail.oversight import Change, OrderBook
 
 OVER = 20
 """Stops that were lifted, and are shown, the latest."""
@@ -82,9 +94,9 @@ async def _stop(site: Site, who: str, given: FormData) -> str:
     target = _target(text(given, "case").strip() or text(given, "what"))
     _require_concerned(site, who, target)
     why = text(given, "why").strip()[:_WHY]
-    made = orders.stop(target, who, site.clock(), why)
+    made = stop_order(target, who, site.clock(), why)
     proof = _signed(site, made)
-    await site.ledger.order(row_of(made, [proof]))
+    await site.ledger.order(order_row(made, [proof]))
     # It is in force: that the others hear of it later changes nothing of that.
     with contextlib.suppress(RPCError):
         await _tell(site, made, proof)
@@ -111,7 +123,7 @@ async def _lift(site: Site, who: str, given: FormData) -> str:
     agents = [row.agent]
     if row.agent == FLEET:
         agents = await autonomy.stewards(site.client) or sorted(site.known.controls(who))
-    change = await _send(site, agents[0], orders.lift(row, who, site.clock(), why))
+    change = await _send(site, agents[0], lift_order(row, who, site.clock(), why))
     if row.agent == FLEET:
         await autonomy.look(site.client, agents)
     return _became(change)
@@ -125,7 +137,7 @@ async def _level(site: Site, who: str, given: FormData) -> str:
         raise Wrong("choose a level.")
     rollout = _share(text(given, "rollout")) if level == Level.FULL else None
     why = text(given, "why").strip()[:_WHY]
-    made = orders.set_level(target, Level(level), rollout, who, site.clock(), why)
+    made = level_order(target, Level(level), rollout, who, site.clock(), why)
     return _became(await _send(site, target.agent, made))
 
 
@@ -218,7 +230,7 @@ async def _page(
         "chosen": request.query_params.get("case", ""),
         "note": note,
         "fault": fault,
-        "words": what,
+        "words": order_in_words,
         "token": site.sessions.token(site.sessions.id(request), site.clock()),
     }
     return site.page(request, "stops.html", status=422 if fault else 200, **content)
@@ -233,7 +245,7 @@ async def _book(site: Site, agent: str) -> OrderBook | None:
 
 
 def _shown(site: Site, who: str, row: OrderRow) -> Shown:
-    made = control.read_row(row)
+    made = order_of_row(row)
     keys = Keyring(site.settings.keyring).current()
-    proven = made is not None and bool(control.proven(made, row.proofs, keys))
+    proven = made is not None and bool(order_givers(made, row.proofs, keys))
     return Shown(row, target_of(row).words, proven, _may_lift(site, who, row))

@@ -11,19 +11,19 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from handrail.client import gates as desk
-from handrail.evidence.approvers import attention
+from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.links import page_link, read_mail
 from handrail.inbox.web.site import Site, signed_in, site_of
 from handrail.inbox.web.tokens import BadToken
-from handrail.oversight.gate import ANSWERS, GateKind, person
+from handrail.oversight import DOUBT_ANSWERS, GateKind, person
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from handrail.ledger import RulingRow
-    from handrail.oversight.views import CaseView, ClosedView, GateView
+    from handrail.oversight import CaseView, ClosedView, GateView
 
 NEWEST = 200
 """Rulings that the list of closed questions shows."""
@@ -167,7 +167,7 @@ async def _question(
         "case": await desk.case_view(site.client, view.case),
         "log_shown": LOG_SHOWN,
         "asks": views.ASKS[view.kind],
-        "answers": ANSWERS,
+        "answers": DOUBT_ANSWERS,
         "form": fields_of(view, form, given, errors),
         "given": given or {},
         "errors": errors,
@@ -322,4 +322,6 @@ async def approvers(request: Request, site: Site, who: str) -> Response:
     if not owns:
         raise HTTPException(404, "This page is for the owner of a policy.")
     found = [row for row in await site.ledger.rulings() if row.agent in owns]
-    return site.page(request, "approvers.html", found=attention(found), agents=sorted(owns))
+    return site.page(
+        request, "approvers.html", found=approver_attention(found), agents=sorted(owns)
+    )

@@ -15,7 +15,7 @@ from typing import Any, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from handrail.oversight.views import moment, spelt_out
+from handrail.oversight import moment_in_words, spelt_out
 
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
@@ -95,7 +95,7 @@ def time(at: datetime | None) -> Markup:
     if at is None:
         return Markup("–")  # noqa: RUF001  # a dash for nothing
     iso = at.astimezone(UTC).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}">{}</time>').format(iso, moment(at))
+    return Markup('<time datetime="{}">{}</time>').format(iso, moment_in_words(at))
 
 
 def _environment() -> Environment:

@@ -17,12 +17,18 @@ from starlette.responses import RedirectResponse, Response
 
 from handrail.actions import person
 from handrail.client import gates
-from handrail.guardrails import audit
+from handrail.guardrails import audit_review
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, signed_in, text, texts
 from handrail.ledger import Answered
-from handrail.oversight.reviews import NotReviewed, ReviewAnswer, answered, opinion, why_not
-from handrail.oversight.signatures import NotProven
+from handrail.oversight import (
+    NotProven,
+    NotReviewed,
+    ReviewAnswer,
+    new_opinion,
+    signed_answer,
+    why_not_reviewer,
+)
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData
@@ -88,7 +94,7 @@ def _fault(site: Site, row: ReviewRow, who: str) -> str | None:
     """Why somebody may not answer. Who has come to the role since it was drawn may."""
     named = (each for each in site.known.named() if each.agent == row.agent)
     now = [who for each in named for who in each.roles.get(row.role, ())]
-    return why_not(row, who, now)
+    return why_not_reviewer(row, who, now)
 
 
 @signed_in
@@ -181,14 +187,14 @@ class _Wrong(Exception):  # never leaves this module
 async def _record(site: Site, who: str, written: Written, given: FormData) -> None:
     now = site.clock()
     try:
-        said = opinion(written, text(given, "answer"), who, text(given, "why"), now)
-        kept = answered(said, site.key, now)
+        said = new_opinion(written, text(given, "answer"), who, text(given, "why"), now)
+        kept = signed_answer(said, site.key, now)
     except (NotReviewed, NotProven) as error:
         words = str(error)
         raise _Wrong(f"{words[:1].upper()}{words[1:]}.") from error
     await site.ledger.answer_review(kept)
     place = (written.agent, written.step, written.case, written.key)
-    audit.review(*place, answer=kept.answer, by=who, why=kept.note)
+    audit_review(*place, answer=kept.answer, by=who, why=kept.note)
 
 
 async def _recorded(  # noqa: PLR0917  # what the page shows

@@ -20,9 +20,7 @@ from handrail.inbox.web import forms, mandates, views
 from handrail.inbox.web.links import page_link
 from handrail.inbox.web.pages import Seat, schema_of, seat_by_mail, seat_here, show
 from handrail.inbox.web.site import Site, seconds, signed_in, site_of, text, texts
-from handrail.oversight.gate import ANSWERS, GateKind
-from handrail.oversight.keys import first_fault
-from handrail.oversight.signatures import NotProven, sign
+from handrail.oversight import DOUBT_ANSWERS, GateKind, NotProven, file_fault, sign_ruling
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -31,7 +29,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from handrail.ledger import MandateRow
-    from handrail.oversight.views import GateView
+    from handrail.oversight import GateView
 
 MOST_AT_ONCE = 50
 """Rulings that one form sends."""
@@ -159,7 +157,7 @@ async def _answer(site: Site, view: GateView, given: FormData, why: str) -> dict
     if view.kind is GateKind.QUESTION:
         return {"result": await _filled(site, view, given), "why": why}
     answer = text(given, "answer")
-    if answer not in ANSWERS:
+    if answer not in DOUBT_ANSWERS:
         raise Wrong("Nothing was sent: say what became of it.")
     if answer != "happened":
         return {"answer": answer, "why": why}
@@ -238,9 +236,9 @@ def signed(site: Site, seat: Seat, view: GateView, said: Said, looked: float) ->
             looked=looked,
             **said.more,
         )
-        return sign(ruling, said.verb, view.case, site.key, site.clock())
+        return sign_ruling(ruling, said.verb, view.case, site.key, site.clock())
     except ValidationError as error:
-        raise Wrong(f"Nothing was sent: {first_fault(error)}") from error
+        raise Wrong(f"Nothing was sent: {file_fault(error)}") from error
     except NotProven as error:
         raise Wrong(f"Nothing was sent: {error}") from error
 

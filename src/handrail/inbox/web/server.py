@@ -22,8 +22,7 @@ from handrail.inbox.web.once import Once
 from handrail.inbox.web.session import Sessions
 from handrail.inbox.web.site import Site
 from handrail.inbox.web.tokens import seals_of
-from handrail.oversight.keys import Keyring, SigningKey, signing_key
-from handrail.oversight.signatures import sign
+from handrail.oversight import Keyring, SigningKey, sign_ruling, signing_key
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from handrail.actions import Ruling
     from handrail.inbox.web.site import Post
     from handrail.ledger import Ledger
-    from handrail.runtime.settings import Settings
+    from handrail.runtime import Settings
 
 log = structlog.get_logger("handrail.inbox")
 
@@ -163,7 +162,7 @@ def signed(site: Site) -> list[Route]:
         )
 
     def sign_it(ruling: Ruling, verb: str, case: str) -> Ruling:
-        return sign(ruling, verb, case, site.key, site.clock())
+        return sign_ruling(ruling, verb, case, site.key, site.clock())
 
     people = PeopleFile(site.settings.people)
     office = slack_actions.Office(site.client, slack, people, sign_it, site.links)

@@ -18,7 +18,7 @@ from handrail.exceptions import HandrailError
 from handrail.inbox.web.oidc import NotSignedIn
 from handrail.inbox.web.site import Site, back_to, site_of, text
 from handrail.inbox.web.tokens import BadToken
-from handrail.oversight.gate import person
+from handrail.oversight import person
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData

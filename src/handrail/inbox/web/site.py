@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from handrail.inbox.web.session import Form, Sessions
     from handrail.inbox.web.tokens import Seals
     from handrail.ledger import Ledger
-    from handrail.oversight.keys import SigningKey
-    from handrail.runtime.settings import Settings
+    from handrail.oversight import SigningKey
+    from handrail.runtime import Settings
 
 MOST_FIELDS = 400
 """Of one form."""

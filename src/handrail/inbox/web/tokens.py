@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from handrail.runtime.settings import Settings
+    from handrail.runtime import Settings
 
 _LEAST = 32
 

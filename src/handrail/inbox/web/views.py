@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from handrail.client.gates import may_rule
 from handrail.inbox.web.links import page_link
-from handrail.oversight.gate import GateKind, person
+from handrail.oversight import GateKind, person
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from handrail.inbox.web.directory import Known
-    from handrail.oversight.gate import Consultation
-    from handrail.oversight.views import GateView
+    from handrail.oversight import Consultation, GateView
 
 ASKS = {
     GateKind.WRITE: "May this be done?",

@@ -16,28 +16,34 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import WHOLE
-from handrail.agent.activities import Activity
+from handrail.agent import Activity
 from handrail.exceptions import ConfigurationError
-from handrail.guardrails import audit
-from handrail.guardrails.entitlement import server_time
+from handrail.guardrails import audit_order, server_time
 from handrail.ledger import FLEET, Ledger, OrderRow
-from handrail.oversight import control
-from handrail.oversight.keys import Trust
-from handrail.oversight.order_book import (
-    ENTER,
-    LOOK,
-    WAKE,
+from handrail.oversight import (
+    ENTER_ORDER,
+    LIFTED_SIGNAL,
+    LOOK_AT_AUTONOMY,
+    WAKE_CASES,
     AutonomyView,
+    Order,
     OrderRequest,
     OrderResult,
     OrderState,
     StepView,
     StopInForce,
+    Trust,
+    asked_setting,
+    order_givers,
+    order_lacks,
+    order_of_row,
+    order_row,
+    setting_exceeds,
+    setting_in_force,
+    target_of,
+    waits_for_second,
 )
-from handrail.oversight.orders import Order, row_of, target_of
-from handrail.oversight.signals import LIFTED
-from handrail.policy import AgentShape, Policy, PolicyFile
-from handrail.policy.parts import Setting
+from handrail.policy import AgentShape, Policy, PolicyFile, Setting
 from handrail.states import State
 
 WAKE_AGAIN = timedelta(seconds=3)
@@ -63,16 +69,16 @@ class AutonomyActivities:
     def activities(self) -> list[Activity]:
         """Them, to be registered with the worker of the agent."""
 
-        @activity.defn(name=ENTER)
+        @activity.defn(name=ENTER_ORDER)
         async def enter(entering: OrderRequest) -> OrderResult:
             return await self.enter(entering)
 
-        @activity.defn(name=LOOK)
+        @activity.defn(name=LOOK_AT_AUTONOMY)
         async def look(agent: str) -> AutonomyView:
             del agent
             return await self.look()
 
-        @activity.defn(name=WAKE)
+        @activity.defn(name=WAKE_CASES)
         async def wake(agent: str) -> None:
             del agent
             await self.wake()
@@ -101,12 +107,12 @@ class AutonomyActivities:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""
         order = entering.order
         people = self._proven(order, entering.statements)
-        if not await self.ledger.order(row_of(order, entering.statements)):
+        if not await self.ledger.order(order_row(order, entering.statements)):
             # It was written to the ledger first, by whoever gave it; or its id is another's.
             there = await self.ledger.order_of(order.id)
-            if there is not None and not order.same_as(control.read_row(there) or order):
+            if there is not None and not order.same_as(order_of_row(there) or order):
                 order = order.model_copy(update={"id": _id_of(order)})
-                await self.ledger.order(row_of(order, entering.statements))
+                await self.ledger.order(order_row(order, entering.statements))
             elif there is not None and there.ended is not None:
                 return OrderResult(stand=OrderState.DONE, proven=bool(people), people=people)
         _log(order, people)
@@ -148,7 +154,7 @@ class AutonomyActivities:
         left = [each for each in rows if each.id != row.id]
         for step in self._steps(row.step):
             now, then = (self._setting(some, step, policy) for some in (rows, left))
-            if control.exceeds(then, now) and then.level in policy.control.two:
+            if setting_exceeds(then, now) and then.level in policy.control.two:
                 return True
         return False
 
@@ -159,8 +165,8 @@ class AutonomyActivities:
             known = ", ".join(self.shape.writes)
             return _refused(f"{self.agent} has no write {order.step}; there are: {known}")
         rows = await self.ledger.orders(self.agent, live=True)
-        new = control.asked_for(order)
-        raised = any(control.exceeds(new, self._setting(rows, step, policy)) for step in steps)
+        new = asked_setting(order)
+        raised = any(setting_exceeds(new, self._setting(rows, step, policy)) for step in steps)
         lacks = self._lacking(entering, policy)
         people = self._proven(order, entering.statements)
         proven = bool(people)
@@ -172,7 +178,7 @@ class AutonomyActivities:
             return _refused(lacks)
         # What lowers unproven is put over what was there, and takes nothing of it away.
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
-        row = row_of(order, entering.statements)
+        row = order_row(order, entering.statements)
         # A clock that is ahead must not have breakers count from tomorrow on.
         row = replace(row, at=min(row.at, server_time()))
         await self.ledger.order(row, replacing=older if lacks is None else ())
@@ -189,18 +195,18 @@ class AutonomyActivities:
         return self._made(rows, step, policy) or policy.own_setting(step)
 
     def _made(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting | None:
-        return control.setting(rows, step, policy, self.trust.keys(), self._proof(policy))
+        return setting_in_force(rows, step, policy, self.trust.keys(), self._proof(policy))
 
     def _lacking(
         self, entering: OrderRequest, policy: Policy, *, two: bool | None = None
     ) -> str | None:
         keys, proof, now = self.trust.keys(), self._proof(policy), server_time()
         statements = entering.statements
-        return control.lacking(entering.order, statements, policy, keys, proof, now, two=two)
+        return order_lacks(entering.order, statements, policy, keys, proof, now, two=two)
 
     def _waits(self, entering: OrderRequest, policy: Policy) -> bool:
         keys, proof = self.trust.keys(), self._proof(policy)
-        return control.waits(entering.order, entering.statements, policy, keys, proof)
+        return waits_for_second(entering.order, entering.statements, policy, keys, proof)
 
     def _proof(self, policy: Policy) -> Literal["required", "unproven"]:
         return policy.proof or self.trust.proof
@@ -214,7 +220,7 @@ class AutonomyActivities:
         except ConfigurationError as error:
             log.warning("the keyring cannot be used, so nobody is proven: %s", error)
             return ()
-        return control.proven(order, statements, keys)
+        return order_givers(order, statements, keys)
 
     # What is in force
 
@@ -236,7 +242,7 @@ class AutonomyActivities:
         return AutonomyView(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
 
     def _standing(self, row: OrderRow) -> StopInForce:
-        proven = bool(self._proven(control.read_row(row), row.proofs))
+        proven = bool(self._proven(order_of_row(row), row.proofs))
         what = target_of(row).words
         return StopInForce(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
 
@@ -276,7 +282,7 @@ class AutonomyActivities:
         )
         async for case in client.list_workflows(query):
             try:
-                await client.get_workflow_handle(case.id).signal(LIFTED)
+                await client.get_workflow_handle(case.id).signal(LIFTED_SIGNAL)
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     log.warning("%s could not be told that a stop is over: %s", case.id, error)
@@ -290,7 +296,7 @@ def _id_of(order: Order) -> str:
 def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> None:
     """Say in the log of the worker what is in force from now on, or no more."""
     about = ends or order
-    audit.order(
+    audit_order(
         about.kind,
         about.agent,
         by=order.by,

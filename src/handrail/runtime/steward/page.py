@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE
-from handrail.oversight.order_book import OrderState, what
-from handrail.oversight.views import as_code, moment, spelt_out
+from handrail.oversight import OrderState, as_code, moment_in_words, order_in_words, spelt_out
 
 if TYPE_CHECKING:
-    from handrail.oversight.order_book import AutonomyView, Change, OrderBook, StepView, StopInForce
+    from handrail.oversight import AutonomyView, Change, OrderBook, StepView, StopInForce
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -63,7 +62,8 @@ def _in_force(seen: AutonomyView) -> list[str]:
 def _stop(stop: StopInForce) -> str:
     who = _safe(stop.by) + ("" if stop.proven else " (unproven)")
     why = f": {_safe(stop.why)}" if stop.why else ""
-    return f"**Stopped: {_safe(stop.what)}** since {moment(stop.at)} by {who}{why} (`{stop.id}`)"
+    since = moment_in_words(stop.at)
+    return f"**Stopped: {_safe(stop.what)}** since {since} by {who}{why} (`{stop.id}`)"
 
 
 def _step(step: StepView) -> str:
@@ -78,9 +78,9 @@ def _waiting(book: OrderBook) -> list[str]:
     for change in book.waiting:
         body = {"id": change.order.id, "by": "you@example.com", "why": ""}
         lines += [
-            f"#### Waits for a second person: {_safe(what(change.order))}",
+            f"#### Waits for a second person: {_safe(order_in_words(change.order))}",
             "",
-            f"asked by {_who(change)} at {moment(change.since)}; {_safe(change.note)}",
+            f"asked by {_who(change)} at {moment_in_words(change.since)}; {_safe(change.note)}",
             "",
             f"In a shell: `handrail autonomy --second {change.order.id} --by you@example.com`",
             "",
@@ -97,7 +97,7 @@ def _history(book: OrderBook) -> list[str]:
         return []
     lines = ["#### What changed", ""]
     lines += [_change(change) for change in reversed(book.changes[-SHOWN:])]
-    lines += [f"- {moment(each.at)}: ignored {_safe(each.text)}" for each in book.ignored]
+    lines += [f"- {moment_in_words(each.at)}: ignored {_safe(each.text)}" for each in book.ignored]
     return [*lines, ""]
 
 
@@ -107,8 +107,8 @@ def _change(change: Change) -> str:
     why = f": {_safe(order.why)}" if order.why else ""
     note = f" ({_safe(change.note)})" if change.note else ""
     return (
-        f"- {moment(change.since)}: {_safe(what(order))} by {_who(change)}{proven}{why}: "
-        f"**{change.stand}**{note}"
+        f"- {moment_in_words(change.since)}: {_safe(order_in_words(order))} "
+        f"by {_who(change)}{proven}{why}: **{change.stand}**{note}"
     )
 
 

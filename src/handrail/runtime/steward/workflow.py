@@ -20,14 +20,14 @@ from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
 from temporalio.exceptions import ActivityError
 from typing_extensions import TypeVar, override
 
-from handrail.agent.invoke import cause
-from handrail.agent.visibility import RISK
-from handrail.oversight.order_book import (
-    ENTER,
-    LOOK,
-    WAKE,
-    WORKFLOW,
+from handrail.agent import RISK_ATTRIBUTE, error_in_words
+from handrail.oversight import (
+    ENTER_ORDER,
+    LOOK_AT_AUTONOMY,
+    STEWARD_WORKFLOW,
+    WAKE_CASES,
     AutonomyView,
+    BadSignal,
     Change,
     OrderBook,
     OrderRequest,
@@ -35,10 +35,9 @@ from handrail.oversight.order_book import (
     OrderState,
     StewardInput,
     change_of,
+    order_in_words,
     second_of,
-    what,
 )
-from handrail.oversight.signals import BadSignal
 from handrail.runtime.steward.page import page
 
 LOOK_AGAIN = timedelta(hours=1)
@@ -60,7 +59,7 @@ _ORDER = "One JSON object: by, why"
 _NOTHING = RawValue(Payload())
 
 
-@workflow.defn(name=WORKFLOW)
+@workflow.defn(name=STEWARD_WORKFLOW)
 class AutonomyWorkflow:
     """Keeps how much one agent may do by itself, and who changed it, when and why."""
 
@@ -174,21 +173,23 @@ class AutonomyWorkflow:
         order = change.order
         given = OrderRequest(agent=self._book.agent, order=order, statements=change.statements)
         try:
-            return await self._do(ENTER, given, OrderResult, f"{what(order)} by {order.by}")
+            return await self._do(
+                ENTER_ORDER, given, OrderResult, f"{order_in_words(order)} by {order.by}"
+            )
         except ActivityError as error:
-            return OrderResult(stand=OrderState.REFUSED, why=cause(error))
+            return OrderResult(stand=OrderState.REFUSED, why=error_in_words(error))
 
     async def _look(self) -> None:
         """See what is in force; have cases go on whose stop is over."""
         self._stale = False
         with contextlib.suppress(ActivityError):
             picture: AutonomyView = await self._do(
-                LOOK, self._book.agent, AutonomyView, "what is in force now?"
+                LOOK_AT_AUTONOMY, self._book.agent, AutonomyView, "what is in force now?"
             )
             self._book, freed = self._book.seen(picture)
             self._show()
             if freed:
-                await self._do(WAKE, self._book.agent, None, "go on: a stop is over")
+                await self._do(WAKE_CASES, self._book.agent, None, "go on: a stop is over")
 
     async def _do(self, name: str, given: Any, returns: type[R] | None, summary: str) -> Any:
         return await workflow.execute_activity(
@@ -228,11 +229,11 @@ class AutonomyWorkflow:
         stopped = self._book.picture is not None and bool(self._book.picture.stopped)
         if stopped != self._risk:
             self._risk = stopped
-            risk = RISK.value_set(STOPPED) if stopped else RISK.value_unset()
+            risk = RISK_ATTRIBUTE.value_set(STOPPED) if stopped else RISK_ATTRIBUTE.value_unset()
             workflow.upsert_search_attributes([risk])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
 
 
-@workflow.defn(name=WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=STEWARD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
 class VersionedAutonomyWorkflow(AutonomyWorkflow):
     """The same where workers are versioned: pinned, it would outlive the last of its version.
 
