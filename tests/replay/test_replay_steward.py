@@ -31,7 +31,7 @@ async def test_a_steward_does_what_it_did(tmp_path: Path) -> None:
 async def test_one_that_does_something_else_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handrail.runtime.steward.workflow.LOOK", "handrail.other")
+    monkeypatch.setattr("handrail.runtime.steward.workflow.LOOK_AT_AUTONOMY", "handrail.other")
     fault = await replayed(tmp_path)
     assert fault is not None
     assert "TMPRL1100" in str(fault)

@@ -16,6 +16,7 @@ The server is the real one. `Outside` is a fake world with a ledger of its own c
 Fixtures for pytest are in `handrail.testing.fixtures`.
 """
 
+from handrail.agent import secrets_given
 from handrail.testing.crash import (
     Crash,
     CrashingWorker,
@@ -64,5 +65,6 @@ __all__ = [
     "record",
     "replay",
     "running",
+    "secrets_given",
     "server",
 ]

@@ -63,7 +63,7 @@ FORKS = """
 import json, os, sys
 import handrail.cli.app, handrail.cli.cases, handrail.cli.check, handrail.cli.demo
 import handrail.cli.doctor, handrail.cli.orders, handrail.cli.rulings, handrail.cli.show
-import handrail.worker
+import handrail.runtime
 for line in sys.stdin:
     job = json.loads(line)
     child = os.fork()

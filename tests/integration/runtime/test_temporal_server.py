@@ -39,7 +39,7 @@ pytestmark = pytest.mark.integration
 OWNER = """
 import asyncio, sys
 from pathlib import Path
-from handrail.server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 
 async def main():
     directory, port, ui_port = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])

@@ -76,7 +76,9 @@ async def test_any_other_step_is_told_what_to_do(step: Any) -> None:
 
 
 async def test_outside_of_steps_there_are_none() -> None:
-    with pytest.raises(StepError, match=r"with handrail.secrets.given\(\[.CARRIER_TOKEN.\]\)"):
+    with pytest.raises(
+        StepError, match=r"with handrail.testing.secrets_given\(\[.CARRIER_TOKEN.\]\)"
+    ):
         secret(NAME)
     with secrets_given([NAME]):
         assert secret(NAME).get_secret_value() == VALUE

@@ -52,8 +52,9 @@ async def once(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> Any:
 
 
 async def until(seen: Callable[[], object]) -> None:
-    while not seen():  # noqa: ASYNC110  # no event tells of it
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not seen():  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(0.01)
 
 
 def attempt_at(step: Write[Any, Any], undoes: Undoes | None = None) -> Attempt:
@@ -234,8 +235,9 @@ async def test_a_receipt_is_kept_although_the_ledger_is_away_for_a_while(
 FROZEN = """
 import asyncio, os, signal, sys
 from datetime import timedelta
-from handrail import Action, Ledger, Effect, effects, write
+from handrail import Action, Ledger, Effect, write
 from handrail.actions import Attempt, digest_of
+from handrail.guardrails import effects
 
 class Pay(Action):
     amount: int
@@ -252,7 +254,7 @@ async def pay(action: Pay, effect: Effect) -> str:
 async def main():
     async with Ledger(sys.argv[1]) as ledger:
         attempt = Attempt(case="pay:1", key="%s", digest=digest_of("pay", {"amount": 1}))
-        await effects.once(ledger, pay, Pay(amount=1), attempt, effects.Cleared("pay", "v1"))
+        await effects.once(ledger, pay, Pay(amount=1), attempt, effects.Clearance("pay", "v1"))
 
 asyncio.run(main())
 """

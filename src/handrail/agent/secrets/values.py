@@ -150,7 +150,7 @@ def secret(name: str) -> SecretStr:
     if held is None:
         raise StepError(
             f"no step is running that could have {name}; in a test, call the step within "
-            f'`with handrail.secrets.given(["{name}"]):`'
+            f'`with handrail.testing.secrets_given(["{name}"]):`'
         )
     if name not in held.names:
         raise StepError(
