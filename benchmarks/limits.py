@@ -20,7 +20,8 @@ import sqlalchemy as sa
 
 from handrail import Ledger
 from handrail.actions import Limit
-from handrail.ledger import Intent, effects
+from handrail.ledger import Intent
+from handrail.ledger.tables import effects
 
 MANY = 100_000
 ROUNDS = 300

@@ -26,7 +26,7 @@ import sqlalchemy as sa
 from benchmarks.postgres import binaries, postgres
 from benchmarks.stop_writers import AGENT, POLICY, STEP, now
 from handrail import Ledger
-from handrail.ledger import effects
+from handrail.ledger.tables import effects
 from handrail.oversight import Target, order_row, stop_order
 
 SCOPES = (Target("*"), Target(AGENT), Target(AGENT, step=STEP))

@@ -18,7 +18,10 @@ import httpx2
 
 from activities.shipments import DelayAlert, bookings_url, mail_server
 from handrail import ConfigurationError, Event, State
-from handrail.runtime import CaseRow, Demo, System
+from handrail.cli.output import Output
+from handrail.client.cases import CaseRow
+from handrail.runtime import System
+from workers.show import Demo, show
 from world import feed, mailbox, score
 from world.consignments import generate
 from world.flights import load_flights
@@ -137,4 +140,7 @@ def _by_end(cases: Sequence[CaseRow]) -> list[tuple[str, str]]:
     return [*rows, *((state.replace("_", " "), str(count)) for state, count in ends.items())]
 
 
-demo = Demo(agent="shipments", systems=systems(), events=events, report=report)
+async def demo(out: Output, *, once: bool) -> int:
+    """Play the shipments agent on a bad day's alerts; with `once` until nothing moves."""
+    shown = Demo(agent="shipments", systems=systems(), events=events, report=report)
+    return await show(out, shown, once=once)

@@ -16,6 +16,7 @@ from handrail import Agent, Fleet
 from handrail.actions import Basis, Decision, Finding, Kind
 from handrail.agent import provenance
 from handrail.agent.case import Case
+from handrail.guardrails import door, pipeline
 from handrail.policy import Facts, Policy, PolicyFile
 from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.states import State
@@ -67,7 +68,9 @@ def without_tracing() -> Generator[None]:
     """An engine that does not ask where values come from: the control."""
     with (
         mock.patch.object(provenance, "unsourced", return_value=()),
-        mock.patch.object(provenance, "finding", return_value=None),
+        mock.patch.object(provenance, "source_finding", return_value=None),
+        mock.patch.object(door, "unsourced", return_value=()),
+        mock.patch.object(pipeline, "source_finding", return_value=None),
         mock.patch.object(provenance, "holds_untrusted", return_value=False),
         mock.patch.object(provenance, "laid_bare", return_value=False),
     ):

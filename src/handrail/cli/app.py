@@ -349,9 +349,9 @@ def demo(
     common: Common = PLAIN,
 ) -> int:
     """Run everything on this machine, and the project's demonstration with it."""
-    from handrail.cli import demo as does  # noqa: PLC0415
+    from handrail.cli import processes  # noqa: PLC0415
 
-    return do(common, lambda out: does.demo(out, once=once))
+    return do(common, lambda out: processes.demo(out, once=once))
 
 
 @app.command(group=LOOK)

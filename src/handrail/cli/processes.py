@@ -1,4 +1,4 @@
-"""`handrail worker` and `handrail dev`."""
+"""`handrail worker`, `handrail dev` and `handrail demo`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,36 @@ import asyncio
 import contextlib
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 
 from handrail.cli import words
-from handrail.cli.context import load_fleet, logs, settings
+from handrail.cli.context import load, load_fleet, logs, settings
 from handrail.cli.output import Code, Output
+from handrail.exceptions import ConfigurationError
 from handrail.runtime import READY, ChildFailed, Settings, inbox_url, running_locally
 
 if TYPE_CHECKING:
     from handrail.runtime import Fleet
+
+DEMO = "workers.demo:demo"
+"""The demonstration of a project: `async (out, *, once) -> exit code`."""
+
+
+async def demo(out: Output, *, once: bool) -> int:
+    """Run the demonstration of the project in this directory, which is its own program.
+
+    Raises:
+        ConfigurationError: if there is none, or if it cannot be called.
+    """
+    found = cast("Any", load(DEMO, "HANDRAIL_HOME"))
+    if not callable(found):
+        raise ConfigurationError(
+            f"{DEMO} is {type(found).__name__}, and must be `async def demo(out, *, once) -> int`"
+        )
+    code: int = await found(out, once=once)
+    return code
 
 
 async def worker(out: Output, *, anyway: bool) -> int:

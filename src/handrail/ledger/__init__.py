@@ -36,7 +36,6 @@ from handrail.ledger.reviews import Alone, Answered, AnswerRow, ReviewRow, Tally
 from handrail.ledger.rulings import RulingRow, RulingUsed
 from handrail.ledger.spending import SpendRow, Spent
 from handrail.ledger.store import Ledger
-from handrail.ledger.tables import effects
 from handrail.ledger.verdicts import VerdictRow
 
 __all__ = [
@@ -77,7 +76,6 @@ __all__ = [
     "Written",
     "counting_of",
     "duplicates_counted",
-    "effects",
     "exceed",
     "measured",
     "number",

@@ -1,4 +1,4 @@
-"""What `handrail dev` and `handrail demo` run, and how it is kept alive.
+"""What `handrail dev` runs, and how it is kept alive.
 
 Everything is a process of its own: the Temporal server, the worker, a demo's outside
 systems. Each is started again when it dies, by `kill -9` too, and all of them die with the
@@ -16,7 +16,6 @@ import signal
 import sys
 from collections.abc import (
     AsyncGenerator,
-    AsyncIterator,
     Awaitable,
     Callable,
     Generator,
@@ -31,13 +30,11 @@ from typing import IO
 
 import structlog
 
-from handrail.actions import Event
-from handrail.client.cases import CaseRow
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.runtime.settings import Settings
 from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
 
-__all__ = ["Child", "ChildFailed", "Demo", "LocalProcesses", "System", "running_locally"]
+__all__ = ["Child", "ChildFailed", "LocalProcesses", "System", "running_locally"]
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
@@ -75,21 +72,6 @@ class System:
     name: str
     argv: tuple[str, ...]
     ready: str
-
-
-@dataclass(frozen=True)
-class Demo:
-    """What a project shows with `handrail demo`.
-
-    `events` yields the events of `agent`, the same ones in every run, at the pace at which
-    they shall begin; it gets the home directory. `report` turns the cases into rows of
-    label and value: what came out.
-    """
-
-    agent: str
-    systems: tuple[System, ...]
-    events: Callable[[Path], AsyncIterator[Event]]
-    report: Callable[[Path, Sequence[CaseRow]], Awaitable[list[tuple[str, str]]]]
 
 
 class ChildFailed(HandrailError):

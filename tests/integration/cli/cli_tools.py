@@ -8,6 +8,7 @@ import functools
 import json
 import os
 import select
+import shutil
 import socket
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from typing import Any
 import psutil
 
 PROJECT = Path(__file__).parent / "cli_project"
+WORKERS = Path(__file__).parents[3] / "workers"
 HANDRAIL = [sys.executable, "-m", "handrail"]
 
 
@@ -50,6 +52,8 @@ def make_project(directory: Path, agent: str = "pay") -> Path:
                 text.replace("agent: pay", f"agent: {agent}")
             )
     (directory / "workers" / "__init__.py").touch()
+    for name in ("board.py", "show.py"):
+        shutil.copy(WORKERS / name, directory / "workers")
     return directory
 
 
@@ -61,7 +65,7 @@ def environment(**more: object) -> dict[str, str]:
 
 FORKS = """
 import json, os, sys
-import handrail.cli.app, handrail.cli.cases, handrail.cli.check, handrail.cli.demo
+import handrail.cli.app, handrail.cli.cases, handrail.cli.check
 import handrail.cli.doctor, handrail.cli.orders, handrail.cli.rulings, handrail.cli.show
 import handrail.runtime
 for line in sys.stdin:

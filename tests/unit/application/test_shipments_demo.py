@@ -8,7 +8,7 @@ import pytest
 
 from activities.shipments import DelayAlert
 from handrail import ConfigurationError, State
-from handrail.runtime.dev import CaseRow
+from handrail.client.cases import CaseRow
 from workers import demo
 from world.consignments import generate
 from world.flights import load_flights

@@ -12,16 +12,15 @@ import pytest
 
 from handrail.cli import words
 from handrail.cli.app import app
-from handrail.cli.board import counts, table
 from handrail.cli.inbox import lines
 from handrail.cli.output import UsageError
 from handrail.cli.rulings import Given, amended, ruling_of
-from handrail.client.cases import query
+from handrail.client.cases import CaseRow, query
 from handrail.client.gates import ImpossibleName
 from handrail.oversight.gate import GateKind
 from handrail.oversight.views import GateView
-from handrail.runtime.dev import CaseRow
 from handrail.states import State
+from workers.board import counts, table
 
 ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
 
@@ -58,7 +57,7 @@ def test_names_cannot_break_out_of_a_query() -> None:
     for bad in ("x' OR '1'='1", "a\\", 'b"', "c\nd"):
         with pytest.raises(ImpossibleName):
             query(role=bad)
-    with pytest.raises(UsageError, match="waiting"):
+    with pytest.raises(ImpossibleName, match="waiting"):
         query(state="wating")
 
 

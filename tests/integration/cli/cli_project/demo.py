@@ -10,7 +10,10 @@ from pathlib import Path
 from paying import Invoice
 
 from handrail.actions import Event
-from handrail.runtime.dev import CaseRow, Demo, System
+from handrail.cli.output import Output
+from handrail.client.cases import CaseRow
+from handrail.runtime import System
+from workers.show import Demo, show
 
 
 async def events(home: Path) -> AsyncIterator[Event]:
@@ -25,9 +28,7 @@ async def report(home: Path, cases: Sequence[CaseRow]) -> list[tuple[str, str]]:
     return [("paid at the till", str(len(paid))), ("cases", str(len(cases)))]
 
 
-demo = Demo(
-    agent="pay",
-    systems=(System("till", ("{python}", "till.py", "{home}/till.txt"), "till is open"),),
-    events=events,
-    report=report,
-)
+async def demo(out: Output, *, once: bool) -> int:
+    till = System("till", ("{python}", "till.py", "{home}/till.txt"), "till is open")
+    shown = Demo(agent="pay", systems=(till,), events=events, report=report)
+    return await show(out, shown, once=once)

@@ -1,11 +1,11 @@
-"""`handrail demo`: everything on one machine, and the project's demonstration with it."""
+"""Show a demonstration: everything on one machine, a live table of cases, and what came out."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import os
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -16,22 +16,22 @@ from rich.text import Text
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from handrail.actions import Event
 from handrail.cli import words
-from handrail.cli.board import Board, View
-from handrail.cli.context import load, load_fleet, logs, settings
+from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
 from handrail.client import cases
 from handrail.client import gates as desk
 from handrail.client.cases import CaseRow
-from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.exceptions import HandrailError
 from handrail.oversight import GateView
 from handrail.runtime import (
     ChildFailed,
-    Demo,
     Fleet,
     LocalProcesses,
     Settings,
+    System,
     connect,
     open_ledger,
     prepare_directory,
@@ -39,8 +39,7 @@ from handrail.runtime import (
     stop_on_signals,
 )
 from handrail.states import State
-
-DEMO = "workers.demo:demo"
+from workers.board import Board, View
 
 _MOVING = timedelta(milliseconds=500)
 _RESTING = timedelta(seconds=1)
@@ -53,11 +52,26 @@ _CALM = 3
 log = structlog.get_logger("handrail.demo")
 
 
-async def demo(out: Output, *, once: bool) -> int:
+@dataclass(frozen=True)
+class Demo:
+    """What a project shows with `handrail demo`.
+
+    `events` yields the events of `agent`, the same ones in every run, at the pace at which
+    they shall begin; it gets the home directory. `report` turns the cases into rows of
+    label and value: what came out.
+    """
+
+    agent: str
+    systems: tuple[System, ...]
+    events: Callable[[Path], AsyncIterator[Event]]
+    report: Callable[[Path, Sequence[CaseRow]], Awaitable[list[tuple[str, str]]]]
+
+
+async def show(out: Output, shown: Demo, *, once: bool) -> int:
     """Run the demonstration until told to end, or with `once` until nothing moves."""
     given = settings()
     fleet = load_fleet(given.fleet)
-    shown = _load(fleet)
+    fleet.agent(shown.agent)
     warn_of_address(out)
     prepare_directory(given.home)
     stop = asyncio.Event()
@@ -80,14 +94,6 @@ def _logging(given: Settings) -> Any:
         lines.flush()
 
 
-def _load(fleet: Fleet) -> Demo:
-    found = load(DEMO, "HANDRAIL_HOME")
-    if not isinstance(found, Demo):
-        raise ConfigurationError(f"{DEMO} is {type(found).__name__}, not a handrail.dev.Demo")
-    fleet.agent(found.agent)
-    return found
-
-
 async def _run(
     out: Output, given: Settings, fleet: Fleet, shown: Demo, *, stop: asyncio.Event, once: bool
 ) -> int:
@@ -100,10 +106,10 @@ async def _run(
         connected = await connect(given, plugins=[plugin], address=site.server.address)
         async with open_ledger(given) as ledger:
             board = Board(connected, ledger, shown.agent)
-            show = _Show(out, given, shown, connected, site, board)
-            feeding = asyncio.ensure_future(show.feed(fleet))
+            live = _Show(out, given, shown, connected, site, board)
+            feeding = asyncio.ensure_future(live.feed(fleet))
             try:
-                return await show.watch(feeding, stop, once=once)
+                return await live.watch(feeding, stop, once=once)
             finally:
                 feeding.cancel()
                 await asyncio.wait([feeding])
