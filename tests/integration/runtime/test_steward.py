@@ -13,6 +13,7 @@ from handrail import State
 from handrail.actions import Level
 from handrail.agent.visibility import RISK_ATTRIBUTE
 from handrail.client import orders as autonomy
+from handrail.ledger import FLEET
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id
 from handrail.oversight.orders import Order as Command
@@ -104,6 +105,23 @@ async def test_a_stop_by_signal_parks_a_case_and_its_lifting_lets_it_go_on(
     assert ended is not None
     assert (ended.ended_by, ended.ended_why) == (OWNER, "mended")
     assert len(ended.ended_proofs) == 1
+
+
+@pytest.mark.parametrize("agent", ["orders", FLEET])
+async def test_a_case_goes_on_after_a_stop_that_its_steward_had_not_heard_of(
+    agent: str, run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    """Who stops the fleet tells the stewards that are listed: not one that has just begun."""
+    async with run_fleet(orders(tmp_path, policy(proof="required")), trust=trust) as stage:
+        row = order_row(stop_order(Target(agent), EVE, now()))
+        await stage.ledger.order(row)
+        case = await stage.start("orders", Order(number="1"))
+        await case.until(lambda view: view.state is State.PAUSED)
+        assert await _stopped(stage) is None
+        assert (await send(stage, lift_order(row, OWNER, now()))).stand is OrderState.DONE
+        # By itself it asks again after a minute.
+        outcome = await case.outcome(within=timedelta(seconds=45))
+    assert outcome.status is State.DONE
 
 
 async def _stopped(stage: Stage) -> Any:

@@ -71,7 +71,10 @@ class AutonomyActivities:
 
         @activity.defn(name=ENTER_ORDER)
         async def enter(entering: OrderRequest) -> OrderResult:
-            return await self.enter(entering)
+            entered = await self.enter(entering)
+            if entering.order.kind == "lift" and entered.stand is OrderState.DONE:
+                await self.go_on()
+            return entered
 
         @activity.defn(name=LOOK_AT_AUTONOMY)
         async def look(agent: str) -> AutonomyView:
@@ -257,6 +260,15 @@ class AutonomyActivities:
         return StepView(step=step, level=level, rollout=share, label=label, filed=str(own))
 
     # After a stop
+
+    async def go_on(self) -> None:
+        """Have the cases go on after a lift, as far as the server can be asked.
+
+        The steward does so too, of a stop that it had seen. It may not have: who stops the whole
+        fleet tells the stewards that are listed, and one that has just begun is not.
+        """
+        with contextlib.suppress(RPCError):
+            await self.wake()
 
     async def wake(self) -> None:
         """Have the cases go on that waited for the end of a stop.
