@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import inspect
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
@@ -29,13 +30,12 @@ async def demo(out: Output, *, once: bool) -> int:
     Raises:
         ConfigurationError: if there is none, or if it cannot be called.
     """
-    found = cast("Any", load(DEMO, "HANDRAIL_HOME"))
-    if not callable(found):
+    found: Any = load(DEMO, "HANDRAIL_HOME")
+    if not inspect.iscoroutinefunction(found):
         raise ConfigurationError(
             f"{DEMO} is {type(found).__name__}, and must be `async def demo(out, *, once) -> int`"
         )
-    code: int = await found(out, once=once)
-    return code
+    return int(await found(out, once=once))
 
 
 async def worker(out: Output, *, anyway: bool) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import atexit
 import contextlib
-import functools
 import json
 import os
-import select
+import selectors
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -17,7 +16,7 @@ import time
 from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import psutil
 
@@ -63,52 +62,74 @@ def environment(**more: object) -> dict[str, str]:
     return own | {key: str(value) for key, value in given.items()}
 
 
-FORKS = """
-import json, os, sys
-import handrail.cli.app, handrail.cli.cases, handrail.cli.check
-import handrail.cli.doctor, handrail.cli.orders, handrail.cli.rulings, handrail.cli.show
-import handrail.runtime
-for line in sys.stdin:
-    job = json.loads(line)
-    child = os.fork()
-    if child == 0:
-        os.chdir(job["cwd"])
-        os.environ.clear()
-        os.environ.update(job["env"])
-        for fd, (path, how) in enumerate(zip(job["io"], (os.O_RDONLY, 65, 65))):
-            os.dup2(os.open(path, how | os.O_CREAT, 0o600), fd)
-        sys.stdin = open(0)
-        sys.argv = ["handrail", *job["argv"]]
-        handrail.cli.main()
-    sys.stdout.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\\n")
-    sys.stdout.flush()
-"""
-"""A process that has imported everything, and becomes a command when it forks: the imports
-would be nearly all of the time of these tests."""
+class Forks:
+    """Runs commands as children of a process that has imported everything (`forks.py`).
+
+    It is no member of our process group: no signal that is meant for tests comes to it.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._said: IO[bytes] | None = None
+
+    def run(self, job: dict[str, Any], patience: float = 60) -> int:
+        """Have a job done; the exit code of its command."""
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(f"{json.dumps(job)}\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            raise self._gone(process) from None
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            ready = selector.select(patience)
+        if not ready:
+            # Its answer would be taken for that of the next job.
+            self.end()
+            raise AssertionError(f"{job['argv']} did not end in {patience} s")
+        answer = process.stdout.readline()
+        if not answer:
+            raise self._gone(process)
+        return int(answer)
+
+    def end(self) -> None:
+        """End it, with whatever it runs."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        with contextlib.suppress(BrokenPipeError):
+            process.communicate()
+        if self._said is not None:
+            self._said.close()
+
+    def _start(self) -> subprocess.Popen[str]:
+        pipe = subprocess.PIPE
+        program = str(Path(__file__).with_name("forks.py"))
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115  # it is read when the process is gone
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", program],
+            stdin=pipe,
+            stdout=pipe,
+            stderr=self._said,
+            text=True,
+            start_new_session=True,
+        )
+        return self._process
+
+    def _gone(self, process: subprocess.Popen[str]) -> AssertionError:
+        assert self._said is not None
+        code = process.wait()
+        self._said.seek(0)
+        said = self._said.read().decode(errors="replace")
+        self.end()
+        return AssertionError(f"what forks commands ended with {code}: {said}")
 
 
-@functools.cache
-def _forks() -> subprocess.Popen[str]:
-    pipe = subprocess.PIPE
-    forks = subprocess.Popen([sys.executable, "-c", FORKS], stdin=pipe, stdout=pipe, text=True)
-
-    def end() -> None:
-        forks.kill()
-        forks.communicate()
-
-    atexit.register(end)
-    return forks
-
-
-def forked(job: dict[str, Any], patience: float = 60) -> int:
-    forks = _forks()
-    assert forks.stdin is not None
-    assert forks.stdout is not None
-    forks.stdin.write(f"{json.dumps(job)}\n")
-    forks.stdin.flush()
-    ready, _, _ = select.select([forks.stdout], [], [], patience)
-    assert ready, f"{job['argv']} did not end in {patience} s"
-    return int(forks.stdout.readline())
+FORKS = Forks()
 
 
 @dataclass(frozen=True)
@@ -138,7 +159,7 @@ class Project:
                 "env": self.env | {key: str(value) for key, value in env.items()},
                 "io": [str(directory / fd) for fd in "012"],
             }
-            code = forked(job)
+            code = FORKS.run(job)
             return Done(code, *((directory / fd).read_text() for fd in "12"))
 
     def json(self, *args: str, code: int = 0, stdin: str = "") -> Any:

@@ -1,0 +1,46 @@
+"""A process that has imported everything, and becomes a `handrail` command when it forks.
+
+The imports would be nearly all of the time of these tests. Jobs come in by lines, as JSON; the
+exit code of each goes out. Whatever a line is, only the child that reads it can fail over it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any, TextIO
+
+from handrail.cli import cases, check, doctor, main, orders, rulings, show
+from handrail.runtime import worker
+
+IMPORTED = (cases, check, doctor, orders, rulings, show, worker)
+"""Commands import these only when they run."""
+
+WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+def become(job: dict[str, Any]) -> None:
+    """Be the command of a job, to its end."""
+    os.chdir(job["cwd"])
+    os.environ.clear()
+    os.environ.update(job["env"])
+    for fd, (path, how) in enumerate(zip(job["io"], (os.O_RDONLY, WRITTEN, WRITTEN), strict=True)):
+        os.dup2(os.open(path, how, 0o600), fd)
+    sys.stdin = os.fdopen(0)
+    sys.argv = ["handrail", *job["argv"]]
+    main()
+
+
+def serve(jobs: TextIO, codes: TextIO) -> None:
+    """Do one job after the other, until there are no more."""
+    for line in jobs:
+        child = os.fork()
+        if child == 0:
+            become(json.loads(line))
+        codes.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+        codes.flush()
+
+
+if __name__ == "__main__":
+    serve(sys.stdin, sys.stdout)
