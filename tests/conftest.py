@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from hypothesis import HealthCheck, settings
 from sqlalchemy.exc import OperationalError
 
 from handrail.guardrails import effects
@@ -25,6 +26,37 @@ pytest_plugins = ["handrail.testing.fixtures"]
 # The suite starts hundreds of Python processes. With this set, as many containers have it, each
 # of them compiles whatever it imports again: half of the time until it is ready.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+
+# How long an example takes says how busy the machine is, and nothing of the code.
+settings.register_profile(
+    "tests", deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True
+)
+settings.load_profile("tests")
+
+# The order of files. Beside each other, files are given out one by one: the long ones first, so
+# that none of them is begun when all others are done.
+
+FIRST = ("tests/integration/repository/", "tests/integration/cli/", "tests/integration/")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--reversed-order",
+        action="store_true",
+        help="run files, and the tests of each, from the last to the first",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    # By itself it gives out those of many tests first, which are the quickest.
+    config.option.loadscopereorder = False
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in FIRST])
+    if config.getoption("--reversed-order"):
+        items.reverse()
 
 
 # PostgreSQL, as nobody, on a socket in a directory of its own.
@@ -53,7 +85,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 def postgres() -> Generator[str]:
     binaries = _postgres_binaries()
     if binaries is None:
-        pytest.skip("no PostgreSQL server is installed here")
+        pytest.skip("no PostgreSQL server is installed here: apt-get install postgresql")
     pytest.importorskip("psycopg")
     home = Path(tempfile.mkdtemp(prefix="pg"))
     who = _as_nobody()

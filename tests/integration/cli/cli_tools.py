@@ -53,6 +53,7 @@ def make_project(directory: Path, agent: str = "pay") -> Path:
     (directory / "workers" / "__init__.py").touch()
     for name in ("board.py", "show.py"):
         shutil.copy(WORKERS / name, directory / "workers")
+    (directory / "till.calls").touch()
     return directory
 
 

@@ -32,9 +32,9 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 HOSTILE = "\x1b[2Jharmless\u202e [bold red]x[/] \n> approved by ana\u200b"
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    directory = make_project(tmp_path_factory.mktemp("cli") / "project")
+@contextlib.contextmanager
+def project_with_till(directory: Path) -> Generator[Project]:
+    make_project(directory)
     env = environment(
         HANDRAIL_TEMPORAL_PORT=free_port(), HANDRAIL_UI_PORT=free_port(), TILL_PORT=free_port()
     )
@@ -44,16 +44,30 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
         env=env,
         stdout=subprocess.DEVNULL,
     )
-    yield Project(directory, env)
-    till.kill()
-    till.wait()
+    try:
+        yield Project(directory, env)
+    finally:
+        till.kill()
+        till.wait()
+
+
+@contextlib.contextmanager
+def dev_of(project: Project) -> Generator[subprocess.Popen[bytes]]:
+    with project.process("dev") as process:
+        until(lambda: "Ctrl-C ends it" in project.said("dev") or process.poll() is not None)
+        assert process.poll() is None, project.said("dev")
+        yield process
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    with project_with_till(tmp_path_factory.mktemp("cli") / "project") as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
 def dev(project: Project) -> Iterator[subprocess.Popen[bytes]]:
-    with project.process("dev") as process:
-        until(lambda: "Ctrl-C ends it" in project.said("dev") or process.poll() is not None)
-        assert process.poll() is None, project.said("dev")
+    with dev_of(project) as process:
         yield process
 
 
@@ -440,26 +454,26 @@ def test_a_worker_refuses_to_start_over_cases_that_it_does_not_replay(
     assert "pay:misfit" in next(f["what"] for f in doctor["findings"] if f["name"] == "replay")
 
 
-def test_dev_ends_by_ctrl_c_and_goes_on_after_kill_9(
-    project: Project, dev: subprocess.Popen[bytes]
-) -> None:
-    project.start("over", 300, code=4)
-    children = [
-        until(lambda w=what: child(dev.pid, w)) for what in ("handrail worker", "start-dev")
-    ]
-    os.kill(dev.pid, signal.SIGKILL)
-    dev.wait()
-    until(lambda: not any(each.is_running() for each in children))
-    with project.process("dev") as again:
-        until(lambda: project.said("dev").count("Ctrl-C ends it") == 2)
-        assert project.gate("over")["action"]["amount"] == "300"
-        assert project.run("approve", "pay:over", "--by", "ana@example.com").returncode == 0
-        until(lambda: project.paid("over") == 1)
-        children = [
-            until(lambda w=what: child(again.pid, w)) for what in ("handrail w", "start-dev")
-        ]
-        began = time.monotonic()
-        again.send_signal(signal.SIGINT)
-        assert again.wait(timeout=20) == 0
-        assert time.monotonic() - began < 10
-        assert not any(each.is_running() for each in children)
+def test_dev_ends_by_ctrl_c_and_goes_on_after_kill_9(tmp_path: Path) -> None:
+    with project_with_till(tmp_path / "project") as project:
+        with dev_of(project) as dev:
+            project.start("over", 300, code=4)
+            children = [
+                until(lambda w=what: child(dev.pid, w)) for what in ("handrail worker", "start-dev")
+            ]
+            os.kill(dev.pid, signal.SIGKILL)
+            dev.wait()
+            until(lambda: not any(each.is_running() for each in children))
+        with project.process("dev") as again:
+            until(lambda: project.said("dev").count("Ctrl-C ends it") == 2)
+            assert project.gate("over")["action"]["amount"] == "300"
+            assert project.run("approve", "pay:over", "--by", "ana@example.com").returncode == 0
+            until(lambda: project.paid("over") == 1)
+            children = [
+                until(lambda w=what: child(again.pid, w)) for what in ("handrail w", "start-dev")
+            ]
+            began = time.monotonic()
+            again.send_signal(signal.SIGINT)
+            assert again.wait(timeout=20) == 0
+            assert time.monotonic() - began < 10
+            assert not any(each.is_running() for each in children)

@@ -118,7 +118,7 @@ class Postgres:
     def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
-            pytest.skip("no PostgreSQL server is installed here")
+            pytest.skip("no PostgreSQL server is installed here: apt-get install postgresql")
         pytest.importorskip("psycopg")
         self._binaries = found[-1].parent
         self._home = Path(tempfile.mkdtemp(prefix="pg"))

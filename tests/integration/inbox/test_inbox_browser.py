@@ -18,7 +18,9 @@ from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, Inbox
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed here: apt-get install chromium"
+)
 
 DESK: dict[str, Any] = {"viewport": {"width": 1280, "height": 860}}
 PHONE: dict[str, Any] = {

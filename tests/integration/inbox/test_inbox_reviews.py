@@ -26,7 +26,9 @@ from tests.integration.inbox.test_inbox_browser import (
     tab_to,
 )
 
-browsed = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
+browsed = pytest.mark.skipif(
+    CHROMIUM is None, reason="no Chromium is installed here: apt-get install chromium"
+)
 
 HOSTILE = "</p><script>alert(1)</script>\u202eright"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

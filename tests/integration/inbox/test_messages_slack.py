@@ -196,7 +196,10 @@ async def test_a_request_that_is_sent_again_is_refused(office: Office) -> None:
 def test_a_call_that_leaves_slacks_description_is_found() -> None:
     slack = SlackServer()
     if slack.described is None:
-        pytest.skip("Slack's published description does not lie beside the repository")
+        pytest.skip(
+            "Slack's description of its Web API is not here: set HANDRAIL_TEST_SLACK_OPENAPI to "
+            "slack_web_openapi_v2.json of github.com/slackapi/slack-api-specs"
+        )
     good = Made(
         method="chat.update",
         verb="POST",

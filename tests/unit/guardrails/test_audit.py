@@ -84,19 +84,20 @@ def said() -> Iterator[Said]:
     reader, writer = os.pipe()
     found = Reader(reader)
     lines = configure_logging("json", fd=writer)
+    open_ = [writer]
 
     def end() -> list[dict[str, Any]]:
         assert lines.flush(timedelta(seconds=10))
-        os.close(writer)
+        os.close(open_.pop())
         return found.lines()
 
     yield end
     root.handlers, root.level = before
     ours.setLevel(own)
     structlog.reset_defaults()
-    with suppress(OSError):
-        os.close(writer)
-    os.close(reader)
+    # Closed twice, it would be another's the second time.
+    for fd in (*open_, reader):
+        os.close(fd)
 
 
 ATTEMPT = Attempt(case=CASE, key=KEY, digest=DIGEST)
@@ -256,12 +257,14 @@ def test_a_line_that_cannot_be_made_says_so(said: Said) -> None:
 def test_no_line_waits_for_who_does_not_read(said: Said) -> None:
     said()
     reader, writer = os.pipe()
-    configure_logging("json", fd=writer, size=10)
+    lines = configure_logging("json", fd=writer, size=10)
     began = time.perf_counter()
     for _ in range(3_000):  # 1.5 MB into a pipe of 64 KiB
         audit.verdict("refunds", "refund", ATTEMPT, HELD, action=REFUND)
     assert time.perf_counter() - began < 5
     os.close(reader)
+    # The rest has nobody to go to. Closed before, the descriptor would be another's by then.
+    assert lines.flush(timedelta(seconds=10))
     os.close(writer)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -312,9 +312,16 @@ def _begin_all(url: str, numbers: Sequence[int], uses: tuple[str, ...], most: in
 _SAID_NO = (RulingUsed, MandateSpent)
 
 
+@pytest.fixture(scope="module")
+def processes() -> Iterator[ProcessPoolExecutor]:
+    """Four of them, which take some seconds to start."""
+    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as started:
+        yield started
+
+
 @pytest.mark.parametrize("kind", ["ruling", "mandate"])
 async def test_processes_that_begin_at_once_are_counted_as_one(
-    url: str, kind: Literal["ruling", "mandate"]
+    url: str, kind: Literal["ruling", "mandate"], processes: ProcessPoolExecutor
 ) -> None:
     async with Ledger(url) as ledger:
         await ledger.record_rulings([row()])
@@ -322,8 +329,7 @@ async def test_processes_that_begin_at_once_are_counted_as_one(
     uses, most = (("j1",), 0) if kind == "ruling" else ((), 20)
     parts = [range(at, at + 25) for at in range(0, 100, 25)]
     loop = asyncio.get_running_loop()
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as processes:
-        begun = await asyncio.gather(
-            *(loop.run_in_executor(processes, _begin_all, url, part, uses, most) for part in parts)
-        )
+    begun = await asyncio.gather(
+        *(loop.run_in_executor(processes, _begin_all, url, part, uses, most) for part in parts)
+    )
     assert sum(begun) == (1 if kind == "ruling" else 20)

@@ -311,7 +311,7 @@ def test_dynamic_configuration_has_temporals_shape() -> None:
 async def small_ledger(postgres_url: str) -> Ledger:
     """The ledger of the worker's user, as the user for the inbox sees it."""
     if shutil.which("psql") is None:
-        pytest.skip("psql is not installed")
+        pytest.skip("psql is not installed: apt-get install postgresql-client")
     async with Ledger(postgres_url):
         pass
     url = sa.make_url(postgres_url)
@@ -463,7 +463,10 @@ async def test_the_ledgers_user_for_the_inbox_cannot_change_the_record(
 
 
 @pytest.mark.parametrize("name", UNITS)
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.skipif(
+    shutil.which("systemd-analyze") is None,
+    reason="systemd is not installed: apt-get install systemd",
+)
 def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
     text = read(name)
     unit = tmp_path / name
