@@ -9,7 +9,16 @@ HandrailError
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
-├── CaseError               a case does not exist, has ended, or cannot do what was asked
+├── RequestError            what a person or a program asked cannot be done; nothing was sent
+│   ├── InvalidRequest      something in it is missing or wrong; `field` says what
+│   │   ├── NotReviewed     an answer to a review cannot be taken (handrail.oversight.reviews)
+│   │   ├── NoMandate       a mandate cannot be given, or not be read (oversight.mandates)
+│   │   ├── NoOrder         an order cannot be given (handrail.oversight.orders)
+│   │   └── ImpossibleName  no role, agent or case can have that name (handrail.client)
+│   ├── NotPermitted        whoever asks may not; the message says who may
+│   ├── NotFound            nothing has that name, or more than one thing
+│   ├── NotProven           it is not signed by whom it names (handrail.oversight.signatures)
+│   └── CaseError           a case does not exist, has ended, or cannot do what was asked
 ├── NotWritten              what `self.write` raises when the outside world was left alone
 │   ├── Refused             the door said no
 │   ├── Rejected            a human said no
@@ -28,11 +37,8 @@ HandrailError
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)
 ├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
 ├── Answered                somebody else has answered a review (handrail.ledger)
-├── NotReviewed             an answer to a review cannot be taken (handrail.oversight.reviews)
-├── NoMandate               a mandate cannot be given, or not be read (handrail.oversight.mandates)
 ├── KeyUsed                 a write's key was used for another action (handrail.guardrails.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.guardrails.effects)
-├── NotProven               a ruling is not signed by whom it names (handrail.oversight.signatures)
 ├── Undeliverable           a message cannot go out this way (handrail.inbox.channels.faults)
 ├── NotNow                  a message may go out later: tried again (handrail.inbox.channels.faults)
 ├── BadSignal               a signal cannot be read: recorded (handrail.agent.case)
@@ -77,7 +83,28 @@ class LedgerUnavailable(HandrailError):
     """The ledger cannot be read or written. Nothing was written; the step is retried."""
 
 
-class CaseError(HandrailError):
+class RequestError(HandrailError):
+    """What a person or a program asked cannot be done, as the message says; nothing was sent."""
+
+
+class InvalidRequest(RequestError):
+    """Something in a request is missing or wrong. `field` names it; empty for the whole."""
+
+    def __init__(self, message: str, field: str = "") -> None:
+        """Say what to do instead, and of which `field`."""
+        self.field = field
+        super().__init__(message)
+
+
+class NotPermitted(RequestError):
+    """Whoever asks may not do that. The message says who may, as far as it is known."""
+
+
+class NotFound(RequestError):
+    """Nothing has the name that was given, or more than one thing has."""
+
+
+class CaseError(RequestError):
     """A case does not exist, has ended, or cannot do what was asked of it."""
 
 

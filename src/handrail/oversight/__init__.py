@@ -67,6 +67,7 @@ from handrail.oversight.order_book import (
     WAKE_CASES,
     AutonomyView,
     Change,
+    IgnoredSignal,
     OrderBook,
     OrderRequest,
     OrderResult,
@@ -92,6 +93,7 @@ from handrail.oversight.orders import (
 )
 from handrail.oversight.reviews import (
     NotReviewed,
+    Opinion,
     ReviewAnswer,
     is_drawn,
     new_opinion,
@@ -105,6 +107,7 @@ from handrail.oversight.rulings import (
     NOT_PROVEN,
     UNPROVEN,
     answered_by_agent,
+    gate_verbs,
     judge_ruling,
     needs_proof,
     refused_record,
@@ -119,10 +122,13 @@ from handrail.oversight.signals import (
     read_signal,
 )
 from handrail.oversight.signatures import (
+    BY_INBOX,
+    BY_KEY,
     NotProven,
     VerifiedRuling,
     sign_mandate,
     sign_order,
+    sign_review,
     sign_ruling,
     verify_mandate,
     verify_ruling,
@@ -144,6 +150,8 @@ from handrail.oversight.views import (
 
 __all__ = [
     "BOUNCED_SIGNAL",
+    "BY_INBOX",
+    "BY_KEY",
     "DOUBT_ANSWERS",
     "ENTER_ORDER",
     "LIFTED_SIGNAL",
@@ -171,6 +179,7 @@ __all__ = [
     "Gate",
     "GateKind",
     "GateView",
+    "IgnoredSignal",
     "Keyring",
     "KeyringError",
     "LogLine",
@@ -181,6 +190,7 @@ __all__ = [
     "NotProven",
     "NotReviewed",
     "NotificationRequest",
+    "Opinion",
     "Order",
     "OrderBook",
     "OrderRequest",
@@ -208,6 +218,7 @@ __all__ = [
     "delegations",
     "file_fault",
     "first_fault",
+    "gate_verbs",
     "gate_view",
     "is_drawn",
     "judge_ruling",
@@ -242,6 +253,7 @@ __all__ = [
     "setting_in_force",
     "sign_mandate",
     "sign_order",
+    "sign_review",
     "sign_ruling",
     "signed_answer",
     "signing_key",

@@ -21,7 +21,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
 from handrail.actions import Aware, Wire, canonical
-from handrail.exceptions import HandrailError
+from handrail.exceptions import InvalidRequest
 from handrail.ledger import MandateRow
 from handrail.oversight.gate import person
 
@@ -38,7 +38,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Bound = Annotated[Decimal, Field(ge=0, allow_inf_nan=False)]
 
 
-class NoMandate(HandrailError):
+class NoMandate(InvalidRequest):
     """A signed text is no mandate that can be used. The message says why."""
 
 
@@ -163,7 +163,8 @@ def standing_approval_like(
             let the gate's own action pass.
     """
     if risk != "reversible":
-        raise NoMandate(f"{step} cannot be undone: each one is asked about, none in advance")
+        why = "cannot be undone" if risk else "is not known to be one that can be undone"
+        raise NoMandate(f"{step} {why}: each one is asked about, none in advance")
     for name in (*(same or {}), *(up_to or {})):
         if name not in action:
             known = ", ".join(action)

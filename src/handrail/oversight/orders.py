@@ -16,7 +16,7 @@ from uuid import uuid4
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
 from handrail.actions import WHOLE, Aware, Level, Wire, person
-from handrail.exceptions import HandrailError
+from handrail.exceptions import InvalidRequest
 from handrail.ledger import FLEET, OrderRow
 
 ALL = "fleet"
@@ -30,7 +30,7 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 Id = Annotated[str, Field(min_length=8, max_length=64, pattern="^[0-9a-zA-Z-]+$")]
 
 
-class NoOrder(HandrailError):
+class NoOrder(InvalidRequest):
     """What was sent is no order that can be given. The message says why."""
 
 

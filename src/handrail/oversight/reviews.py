@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Protocol
 from pydantic import Field, ValidationError, field_validator
 
 from handrail.actions import WHOLE, Aware, Finding, Kind, Wire, person
-from handrail.exceptions import HandrailError
+from handrail.exceptions import InvalidRequest
 from handrail.ledger import AnswerRow, ReviewRow
 from handrail.oversight.signatures import NotProven, sign_review, verify_review
 from handrail.policy import NobodyMayApprove
@@ -64,7 +64,7 @@ class ReviewAnswer(StrEnum):
     """Wrong, but harmless."""
 
 
-class NotReviewed(HandrailError):
+class NotReviewed(InvalidRequest):
     """An answer to a review cannot be taken. The message says why, for whoever gave it."""
 
 

@@ -63,7 +63,7 @@ UNPROVEN = ProofResult(proven=False)
 """Of a ruling that brings no proof."""
 
 
-def verbs(kind: GateKind) -> tuple[str, ...]:
+def gate_verbs(kind: GateKind) -> tuple[str, ...]:
     """What a gate of that kind takes."""
     return tuple(sorted(_VERBS[kind]))
 
@@ -166,7 +166,7 @@ def _refusal(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
     if verb == Verb.ANSWER and ruling.question is not None:
         return _wrong_answer(gate, ruling, by)
     if verb not in _VERBS[kind]:
-        return f"this gate does not take `{verb}`; send one of: {', '.join(verbs(kind))}"
+        return f"this gate does not take `{verb}`; send one of: {', '.join(gate_verbs(kind))}"
     if verb == Verb.REVOKE:
         return None if _revocable(gate, by) else f"{by} has given nothing that could be revoked"
     return _may_not(gate, verb, by) or _wrong_words(gate, verb, ruling, by)

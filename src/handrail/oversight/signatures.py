@@ -25,7 +25,7 @@ from joserfc.errors import JoseError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from handrail.actions import Ruling, person
-from handrail.exceptions import HandrailError
+from handrail.exceptions import RequestError
 from handrail.oversight.keys import SigningKey, TrustedKey
 
 ALGORITHM = "Ed25519"
@@ -60,7 +60,7 @@ _NO_JSON = "something in it cannot be written as JSON"
 _LATEST = 1 << 33  # the year 2242: what is beyond is no time, and no datetime on some systems
 
 
-class NotProven(HandrailError):
+class NotProven(RequestError):
     """A ruling, a mandate or an order is not proven. The message says why, for whoever sent it."""
 
 

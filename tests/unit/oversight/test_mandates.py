@@ -282,7 +282,7 @@ def test_it_is_made_of_what_the_gate_asks_about_and_covers_that() -> None:
     ("more", "why"),
     [
         ({"risk": "irreversible"}, "rebook cannot be undone"),
-        ({"risk": ""}, "rebook cannot be undone"),
+        ({"risk": ""}, "rebook is not known to be one that can be undone"),
         ({"up_to": {"extra_cost": Decimal("49.99")}}, "would not be covered: extra_cost"),
         ({"same": {"carrier": "YX"}}, "would not be covered: carrier"),
         ({"up_to": {"carrier": Decimal(5)}}, "would not be covered: carrier"),
