@@ -22,7 +22,7 @@ STAMP := $(VENV)/.handrail-setup
 PYTHON ?=
 # How many test processes at once.
 JOBS ?= 2
-CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks)
+CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs)
 
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac

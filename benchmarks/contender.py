@@ -24,7 +24,8 @@ from typing_extensions import override
 
 from handrail import Event, Fleet, Ledger
 from handrail.actions import DIGEST_PREFIX
-from handrail.runtime import GRACE, STICKY, TASK_TIMEOUT
+from handrail.client import TASK_TIMEOUT
+from handrail.runtime import GRACE, STICKY
 from handrail.testing import UNPROVEN
 
 if TYPE_CHECKING:

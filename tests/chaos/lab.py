@@ -26,7 +26,7 @@ from temporalio.service import RPCError
 from typing_extensions import override
 
 from handrail import Fleet
-from handrail.runtime.fleet import TASK_TIMEOUT
+from handrail.client import TASK_TIMEOUT
 from handrail.runtime.settings import Settings, connect
 from handrail.runtime.temporal_server import EmbeddedServer
 from tests.chaos import outside, worker

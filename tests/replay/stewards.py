@@ -13,7 +13,7 @@ from pathlib import Path
 
 from handrail import Fleet
 from handrail.actions import Level
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.oversight.keys import Keyring, Trust
 from handrail.oversight.order_book import Change, steward_id
 from handrail.oversight.orders import Order, Target, level_order, lift_order, order_row, stop_order

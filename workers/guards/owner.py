@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.oversight import (
     Order,
     Target,

@@ -15,7 +15,7 @@ from handrail.cli import figures, stop, words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.exceptions import CaseError
 from handrail.oversight import NoOrder, Target, level_order, order_in_words, person, sign_order
 

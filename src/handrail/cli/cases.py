@@ -28,8 +28,9 @@ from handrail.states import State
 if TYPE_CHECKING:
     from handrail.actions import Event, Outcome
     from handrail.cli.common import Waiting
+    from handrail.client.views import StartedCase
     from handrail.ledger import Ledger
-    from handrail.runtime import Fleet, StartedCase
+    from handrail.runtime import Fleet
 
 _LOOK = timedelta(milliseconds=300)
 

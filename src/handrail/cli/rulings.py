@@ -21,7 +21,7 @@ from handrail.cli.inbox import what_is_asked
 from handrail.cli.output import Code, Output, UsageError
 from handrail.client import gates
 from handrail.client.cases import iso
-from handrail.client.gates import Sent
+from handrail.client.gates import CaseReply
 from handrail.exceptions import CaseError
 from handrail.oversight import DOUBT_ANSWERS, GateKind, GateView
 
@@ -217,7 +217,7 @@ def _agreed(out: Output, given: Given) -> bool:
     return input("Approve exactly this? [y/N] ").strip().lower() in {"y", "yes"}
 
 
-def _judged(out: Output, gate: GateView, sent: Sent) -> int:
+def _judged(out: Output, gate: GateView, sent: CaseReply) -> int:
     record = sent.record
     if sent.accepted is None:
         out.show(Text(sent.note, "yellow"))

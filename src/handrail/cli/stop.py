@@ -23,7 +23,7 @@ from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.record import ledger
 from handrail.cli.signing import key_if_any
 from handrail.client import gates
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.client.cases import iso
 from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable, ServerUnavailable
 from handrail.ledger import FLEET

@@ -1,1 +1,88 @@
-"""The client: what people and programs may ask of a running fleet, and order."""
+"""What people and programs may ask and order: `from handrail.client import Operator`.
+
+The command line, the inbox, mail and chat translate to it and back, and hold no rule of their
+own. `docs/client.md` shows how a program uses it.
+"""
+
+from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
+from handrail.client.mandates import Bounds, Term
+from handrail.client.operator import Operator
+from handrail.client.rights import Rights, rights
+from handrail.client.rulings import amended
+from handrail.client.schema import schema
+from handrail.client.starts import TASK_TIMEOUT, start_case
+from handrail.client.views import (
+    AgentAutonomy,
+    AutonomyList,
+    CaseDetails,
+    CaseList,
+    CaseOrder,
+    CaseOrderList,
+    CaseSummary,
+    Document,
+    GateList,
+    IncidentList,
+    IncidentView,
+    LiftResult,
+    MandateDetails,
+    MandateList,
+    MandateView,
+    OrderOutcome,
+    ReviewDetails,
+    ReviewList,
+    ReviewView,
+    RulingList,
+    RulingResult,
+    SignedRuling,
+    StartedCase,
+    StopList,
+    StopResult,
+    StopView,
+    WaitResult,
+    iso,
+)
+
+__all__ = [
+    "TASK_TIMEOUT",
+    "AgentAutonomy",
+    "AuditReview",
+    "AutonomyList",
+    "Bounds",
+    "CaseDetails",
+    "CaseList",
+    "CaseOrder",
+    "CaseOrderList",
+    "CaseSummary",
+    "Connect",
+    "Directory",
+    "Document",
+    "GateList",
+    "IncidentList",
+    "IncidentView",
+    "LiftResult",
+    "MandateDetails",
+    "MandateList",
+    "MandateView",
+    "Operator",
+    "OrderOutcome",
+    "ReviewDetails",
+    "ReviewList",
+    "ReviewView",
+    "Rights",
+    "RulingList",
+    "RulingResult",
+    "SignedRuling",
+    "Signer",
+    "StartedCase",
+    "Statement",
+    "StopList",
+    "StopResult",
+    "StopView",
+    "Term",
+    "WaitResult",
+    "amended",
+    "iso",
+    "rights",
+    "schema",
+    "start_case",
+]

@@ -1,11 +1,15 @@
-"""Cases as the server lists them: what is known without a worker."""
+"""Cases: listed, shown and waited for.
+
+A list is what the server knows without a worker.
+"""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 from temporalio.client import (
@@ -19,7 +23,25 @@ from temporalio.exceptions import ApplicationError
 from handrail.actions import Outcome
 from handrail.agent import DEADLINE_ATTRIBUTE, STATE_ATTRIBUTE, WAITING_FOR_ATTRIBUTE
 from handrail.client import gates
+from handrail.client.gates import GateActs
+from handrail.client.starts import StartActs
+from handrail.client.views import (
+    CaseDetails,
+    CaseList,
+    CaseSummary,
+    EffectView,
+    IncidentView,
+    ReviewView,
+    WaitResult,
+    iso,
+)
+from handrail.exceptions import CaseError, LedgerUnavailable
 from handrail.states import ENDS, State
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+_LOOK = timedelta(milliseconds=200)
 
 
 @dataclass(frozen=True)
@@ -117,11 +139,6 @@ def _iso(at: datetime | None) -> str | None:
     return None if at is None else iso(at)
 
 
-def iso(at: datetime) -> str:
-    """A time for programs, as the models write it."""
-    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
-
-
 async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:
     """The outcome of a case that has ended; None where it left none (terminated, say)."""
     try:
@@ -142,3 +159,155 @@ def _reason(error: BaseException) -> str:
     while error.__cause__ is not None:
         error = error.__cause__
     return getattr(error, "message", None) or str(error)
+
+
+def _summary(row: CaseRow) -> CaseSummary:
+    return CaseSummary(
+        case=row.case,
+        agent=row.case.partition(":")[0],
+        state=row.state,
+        waiting_for=row.waiting_for,
+        deadline=row.deadline,
+        started=row.started,
+        closed=row.closed,
+    )
+
+
+async def until_over(
+    client: Client, case: str, patience: timedelta | None, *, but: frozenset[str] | None = None
+) -> WaitResult:
+    """Wait until a case has ended, at most `patience`; with `but` also until it asks a human.
+
+    `but`: gates that were open before, and do not count.
+    """
+    handle = client.get_workflow_handle(case)
+    tasks = {asyncio.ensure_future(outcome_of(handle))}
+    if but is not None:
+        tasks.add(asyncio.ensure_future(_until_asked(client, case, but)))
+    limit = None if patience is None else patience.total_seconds()
+    try:
+        done, _ = await asyncio.wait(tasks, timeout=limit, return_when="FIRST_COMPLETED")
+    finally:
+        for task in tasks:
+            task.cancel()
+    outcome = next(filter(None, [task.result() for task in done]), None)
+    state = outcome.status if outcome else row(await handle.describe()).state
+    return WaitResult(case=case, state=state, outcome=outcome)
+
+
+async def _until_asked(client: Client, case: str, but: frozenset[str]) -> None:
+    while True:
+        found = await gates.gates_of(await gates.existing(client, case))
+        if any(gate.gate not in but for gate in found):
+            return
+        await asyncio.sleep(_LOOK.total_seconds())
+
+
+class CaseActs(GateActs, StartActs):
+    """Looking at cases, and waiting for them."""
+
+    async def cases(
+        self,
+        agent: str | None = None,
+        *,
+        state: str | None = None,
+        role: str | None = None,
+        limit: int | None = None,
+    ) -> CaseList:
+        """Cases, the newest first: of an agent, in a state, or waiting for a role.
+
+        Raises:
+            ImpossibleName: if there can be no such agent, state or role.
+        """
+        wanted, client = query(agent, state, role), await self.temporal()
+        found = [_summary(row(each)) async for each in client.list_workflows(wanted, limit=limit)]
+        return CaseList(cases=tuple(found), total=(await client.count_workflows(wanted)).count)
+
+    async def case(self, case: str) -> CaseDetails:
+        """Everything about one case, from wherever it is known.
+
+        Raises:
+            CaseError: if there is none of that id.
+        """
+        client = await self.temporal()
+        execution, lacking = await gates.existing(client, case), list[str]()
+        ended = row(execution).closed is not None
+        outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
+        view, known = await gates.case_view(client, case), row(execution, outcome)
+        if view is None:
+            more = "" if outcome else ", nor its rulings"
+            lacking.append(
+                f"no worker answers: the log and the moves of the case are not shown{more}"
+            )
+        kept = await self._kept(case, lacking)
+        source = outcome or view
+        receipts = (
+            source.receipts
+            if source
+            else tuple(e.receipt for e in kept.get("effects") or () if e.receipt is not None)
+        )
+        return CaseDetails(
+            **dict(_summary(known)),
+            title=view.title if view else None,
+            requester=view.requester if view else None,
+            why=known.why or (view.why if view else ""),
+            gates=view.gates if view else tuple(await gates.gates_of(execution)),
+            receipts=receipts,
+            rulings=source.rulings if source else (),
+            moves=view.moves if view else None,
+            log=view.log if view else None,
+            outcome=outcome,
+            worker_answered=view is not None,
+            lacking=tuple(lacking),
+            url=gates.case_url(self.ui_url, client.namespace, case) if self.ui_url else "",
+            **kept,
+        )
+
+    async def _kept(self, case: str, lacking: list[str]) -> dict[str, Any]:
+        """What the ledger has of a case; nothing where there is none, or it does not answer."""
+        if self._ledger is None:
+            return {}
+        try:
+            effects = [EffectView.model_validate(e) for e in await self._ledger.effects(case)]
+            met = await self._ledger.incidents(case=case)
+            drawn = await self._ledger.reviews(case=case)
+        except LedgerUnavailable as error:
+            lacking.append(str(error))
+            return {}
+        return {
+            "effects": effects,
+            "incidents": [IncidentView.model_validate(each) for each in met],
+            "reviews": [ReviewView.model_validate(each) for each in drawn],
+        }
+
+    async def wait(
+        self, case: str, patience: timedelta | None = None, *, but: frozenset[str] = frozenset()
+    ) -> WaitResult:
+        """Wait until a case has ended or asks a human, at most so long.
+
+        `but`: gates that were open before, and do not count.
+
+        Raises:
+            CaseError: if there is no such case.
+        """
+        client = await self.temporal()
+        await gates.existing(client, case)
+        return await until_over(client, case, patience, but=but)
+
+    async def outcome(self, case: str, patience: timedelta | None = None) -> WaitResult:
+        """Wait until a case has ended, at most so long: then its `outcome` is None.
+
+        Raises:
+            CaseError: if there is no such case.
+        """
+        client = await self.temporal()
+        await gates.existing(client, case)
+        return await until_over(client, case, patience)
+
+    async def runs(self, case: str) -> bool:
+        """Whether there is such a case, and it has not ended."""
+        try:
+            found = await gates.existing(await self.temporal(), case)
+        except CaseError:
+            return False
+        return found.status is WorkflowExecutionStatus.RUNNING

@@ -1,8 +1,7 @@
-"""What everybody who rules works with: the open gates, one of them as it is now, and a ruling.
+"""Gates: those that are open, one of them as it is now, its form, and who may do what there.
 
-The command line, the inbox, mail and chat all come through here, so that a ruling means the
-same wherever it was given. Reading needs no worker: what waits is in the memo of its case.
-Whether a ruling is accepted is said by the case alone.
+Reading needs no worker: what waits is in the memo of its case. Whether a ruling is accepted is
+said by the case alone.
 """
 
 from __future__ import annotations
@@ -21,10 +20,13 @@ from temporalio.client import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import Ruling, RulingRecord, digest_of
+from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord, digest_of, fits
 from handrail.agent import WAITING_FOR_ATTRIBUTE
-from handrail.exceptions import CaseError, HandrailError
-from handrail.oversight import CaseView, GateView, person
+from handrail.client.base import OperatorBase
+from handrail.client.rights import Rights, may_rule, rights
+from handrail.client.views import GateList
+from handrail.exceptions import CaseError, InvalidRequest, NotFound
+from handrail.oversight import CaseView, GateKind, GateView
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
@@ -47,12 +49,12 @@ _NOBODY = {
 _NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-class ImpossibleName(HandrailError):
+class ImpossibleName(InvalidRequest):
     """A name that no role, agent or case can have, so that nothing was looked for."""
 
 
 @dataclass(frozen=True)
-class Sent:
+class CaseReply:
     """What a case said to a ruling.
 
     `accepted` is None when no worker answered: the ruling was left for the case, which
@@ -127,11 +129,6 @@ def _views(case: str, given: Any) -> list[GateView]:
 def is_shown(view: GateView) -> bool:
     """Whether the action that a gate shows is the one that its digest is of."""
     return digest_of(view.step, view.action) == view.digest
-
-
-def may_rule(gate: GateView, who: str) -> bool:
-    """Whether this person is among those the gate asks. Entitlement is the case's to judge."""
-    return person(who) in {person(each) for each in gate.people}
 
 
 async def existing(client: Client, case: str) -> WorkflowExecutionDescription:
@@ -227,7 +224,7 @@ async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
 
 async def send(
     client: Client, to: GateView, verb: str, ruling: Ruling, *, at_once: bool = True
-) -> Sent:
+) -> CaseReply:
     """Have a case judge a ruling, or leave it for the case when no worker answers.
 
     `at_once=False` leaves it without asking first.
@@ -245,23 +242,23 @@ async def send(
         await client.get_workflow_handle(to.case).signal(verb, said)
     except RPCError as error:
         raise _ended(to.case, error) from error
-    return Sent(None, LEFT)
+    return CaseReply(None, LEFT)
 
 
-async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> Sent | None:
+async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> CaseReply | None:
     try:
         record = await client.get_workflow_handle(case).execute_update(  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
             "rule", said | {"verb": verb}, result_type=RulingRecord, rpc_timeout=SOON
         )
     except WorkflowUpdateFailedError as error:
-        return Sent(False, getattr(error.cause, "message", None) or str(error.cause))
+        return CaseReply(False, getattr(error.cause, "message", None) or str(error.cause))
     except WorkflowUpdateRPCTimeoutOrCancelledError:
         return None
     except RPCError as error:
         if error.status in _NOBODY:
             return None
         raise _ended(case, error) from error
-    return Sent(record.accepted, record.note, record)
+    return CaseReply(record.accepted, record.note, record)
 
 
 def _ended(case: str, error: RPCError) -> Exception:
@@ -273,3 +270,102 @@ def _ended(case: str, error: RPCError) -> Exception:
 def case_url(ui_url: str, namespace: str, case: str) -> str:
     """The page of a case in Temporal's Web UI. Without a run id: it goes on in later runs."""
     return f"{ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"
+
+
+async def find(client: Client, named: str) -> GateView:
+    """The open gate of that id, of an id that begins so, or the only one of a case.
+
+    Raises:
+        CaseError: if there is none.
+        NotFound: if there are several.
+    """
+    if ":" in named:
+        found = await gates_of(await existing(client, named))
+        lacking = f"{named} waits for nobody"
+    else:
+        begins = named.strip().lower()
+        found = [g for g in await open_gates(client) if begins and g.gate.startswith(begins)]
+        lacking = f"no open gate {named}"
+    if len(found) > 1:
+        ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])
+        raise NotFound(f"{named} is not one gate but {len(found)}: {ids}")
+    if not found:
+        raise CaseError(
+            f"{lacking}: it may have been answered, or its time is over. "
+            "`handrail inbox` lists what is open, `handrail show CASE` what became of one"
+        )
+    return found[0]
+
+
+def require_digest(gate: GateView, named: str | None) -> None:
+    """See that a gate asks about the action that was named, if one was.
+
+    Raises:
+        InvalidRequest: if too little of it was named.
+        CaseError: if it asks about another.
+    """
+    if named is None or fits(gate.digest, named):
+        return
+    if len(named) < DIGEST_PREFIX:
+        raise InvalidRequest(f"a digest needs its first {DIGEST_PREFIX} digits or more", "digest")
+    raise CaseError(
+        f"the gate {gate.gate} asks about another action ({gate.digest[:DIGEST_PREFIX]}) than "
+        f"the one that you name ({named[:DIGEST_PREFIX]}); look again: `handrail inbox`. "
+        "Nothing was sent"
+    )
+
+
+class GateActs(OperatorBase):
+    """Looking at gates."""
+
+    async def gates(
+        self, *, role: str | None = None, person: str | None = None, limit: int | None = None
+    ) -> GateList:
+        """The open gates, the first to expire first: of a role, or those that ask a person.
+
+        Raises:
+            ImpossibleName: if there can be no such role.
+        """
+        found = await open_gates(await self.temporal(), role)
+        mine = [gate for gate in found if person is None or may_rule(gate, person)]
+        return GateList(gates=tuple(mine[:limit]), total=len(mine))
+
+    async def find(self, named: str) -> GateView:
+        """The open gate of that id, of an id that begins so, or the only one of a case.
+
+        Raises:
+            CaseError: if there is none.
+            NotFound: if there are several.
+        """
+        return await find(await self.temporal(), named)
+
+    async def gate(self, case: str, gate_id: str) -> GateView:
+        """One open gate as its case sees it now, or as its memo has it without a worker.
+
+        Raises:
+            CaseError: if there is no such case, the gate is not open, or it shows what it is not.
+        """
+        return await gate(await self.temporal(), case, gate_id)
+
+    async def form(self, shown: GateView) -> dict[str, Any] | None:
+        """The JSON Schema of what a gate takes: an amended action, an answer, a result.
+
+        None where it takes nothing, or no worker answers.
+        """
+        if shown.kind is GateKind.UNDO:
+            return None
+        return await form(await self.temporal(), shown.case, shown.gate)
+
+    def rights(self, shown: GateView) -> Rights:
+        """What whoever acts may do at a gate, as far as it shows that."""
+        return rights(shown, self._who())
+
+    async def _as_shown(self, named: GateView | str, digest: str | None) -> tuple[GateView, bool]:
+        """A gate as it is now, asking what was shown or named; and whether a worker answers."""
+        client = await self.temporal()
+        shown = await find(client, named) if isinstance(named, str) else named
+        answered = await fresh(client, shown)
+        now = answered or await gate(client, shown.case, shown.gate)
+        require_digest(now, shown.digest)
+        require_digest(now, digest)
+        return now, answered is not None

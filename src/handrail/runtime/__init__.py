@@ -13,14 +13,13 @@ from handrail.runtime.dev import (
 from handrail.runtime.fleet import (
     GRACE,
     STICKY,
-    TASK_TIMEOUT,
     Agent,
     Fleet,
-    StartedCase,
     worker_build,
 )
 from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
+from handrail.runtime.operator import key_of, operator
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.settings import Settings, connect
 from handrail.runtime.temporal_server import (
@@ -38,7 +37,6 @@ __all__ = [
     "READY",
     "SEARCH_ATTRIBUTES",
     "STICKY",
-    "TASK_TIMEOUT",
     "Agent",
     "Child",
     "ChildFailed",
@@ -49,15 +47,16 @@ __all__ = [
     "Lines",
     "LocalProcesses",
     "Settings",
-    "StartedCase",
     "System",
     "configure_logging",
     "connect",
     "core_logs",
     "find_binary",
     "inbox_url",
+    "key_of",
     "mask_with",
     "open_ledger",
+    "operator",
     "prepare_directory",
     "register_search_attributes",
     "running_locally",

@@ -6,9 +6,7 @@ import contextlib
 import dataclasses
 import inspect
 import os
-import re
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -18,17 +16,9 @@ from typing import Any, cast, get_type_hints
 from pydantic import BaseModel, ValidationError
 from temporalio import workflow
 from temporalio.client import Client, WorkflowHistory
-from temporalio.common import (
-    SearchAttributePair,
-    TypedSearchAttributes,
-    VersioningBehavior,
-    WorkerDeploymentVersion,
-    WorkflowIDConflictPolicy,
-    WorkflowIDReusePolicy,
-)
+from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
-from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     HandleSignalInput,
@@ -46,9 +36,7 @@ from typing_extensions import override
 
 from handrail.actions import Action, Event
 from handrail.agent import (
-    AGENT_ATTRIBUTE,
     CASE_SIGNALS,
-    STATE_ATTRIBUTE,
     AgentWorkflow,
     Decide,
     Notify,
@@ -56,6 +44,7 @@ from handrail.agent import (
     Write,
     secret_faults,
 )
+from handrail.client import StartedCase, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door
 from handrail.ledger import Ledger
@@ -68,26 +57,12 @@ from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.scrubbing import SecretScrubber
 from handrail.runtime.steward.activities import AutonomyActivities
 from handrail.runtime.steward.workflow import AutonomyWorkflow, VersionedAutonomyWorkflow
-from handrail.states import State
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
 
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
-
-TASK_TIMEOUT = timedelta(seconds=4)
-"""How long a workflow task may take before its worker is taken for dead.
-
-A case whose worker dies in a read, a decision or a notification stands still for exactly
-this long: of all settings it limits recovery. A cold case must be replayed within it.
-"""
-
-LONGEST_KEY = 200
-"""Characters of the longest key of an event."""
-
-_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
-"""What no id may hold: not every database, terminal or URL takes it."""
 
 
 class Agent:
@@ -162,14 +137,6 @@ class Agent:
             raise CaseError(
                 f"this is no {self.event.__name__}:\n{wrong}\nfix: it has the fields {fields}"
             ) from error
-
-
-@dataclass(frozen=True)
-class StartedCase:
-    """A case that was started. `duplicate`: it was there already, and nothing was begun."""
-
-    case: str
-    duplicate: bool
 
 
 class Fleet:
@@ -323,31 +290,17 @@ class Fleet:
             raise CaseError(
                 f"{agent} is started by {named.event.__name__}, not by {type(event).__name__}"
             )
-        case = case_id(agent, event)
-        if ledger is not None and await ledger.effects(case):
-            return StartedCase(case, duplicate=True)
-        try:
-            await client.start_workflow(
-                named.workflow.run,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType, reportUnknownArgumentType]  # every agent has one: _event_of looked
-                event,
-                id=case,
-                task_queue=agent,
-                task_timeout=TASK_TIMEOUT,
-                id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
-                id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-                static_summary=f"{agent}: {event.key}",
-                static_details=inspect.getdoc(named.workflow) or "",
-                memo={"requested_by": requested_by} if requested_by else None,
-                search_attributes=TypedSearchAttributes(
-                    [
-                        SearchAttributePair(AGENT_ATTRIBUTE, agent),
-                        SearchAttributePair(STATE_ATTRIBUTE, State.WORKING.value),
-                    ]
-                ),
-            )
-        except WorkflowAlreadyStartedError:
-            return StartedCase(case, duplicate=True)
-        return StartedCase(case, duplicate=False)
+        details = inspect.getdoc(named.workflow) or ""
+        return await start_case(
+            client,
+            agent,
+            named.workflow.run,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # every agent has one: _event_of looked
+            event,
+            event.key,
+            requested_by=requested_by,
+            ledger=ledger,
+            details=details,
+        )
 
     async def misfits(
         self, client: Client, payload_dir: Path, *, most: int = 200
@@ -373,22 +326,6 @@ class Fleet:
                 if fault is not None:
                     found.append((open_case.id, fault))
         return found
-
-
-def case_id(agent: str, event: Event) -> str:
-    """The id of the case of an event: `agent:key`.
-
-    Raises:
-        CaseError: if the event's key cannot be part of an id.
-    """
-    key: Any = event.key
-    whole = isinstance(key, str) and key.strip() and len(key) <= LONGEST_KEY
-    if not whole or _NO_TEXT.search(key):
-        raise CaseError(
-            f"{type(event).__name__}.key must be 1 to {LONGEST_KEY} characters that can be read, "
-            f"not {key!r}"
-        )
-    return f"{agent}:{key}"
 
 
 def deployment() -> WorkerDeploymentConfig | None:

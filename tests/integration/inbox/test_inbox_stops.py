@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handrail import State
-from handrail.client import orders
+from handrail.client import stewards
 from handrail.oversight import control
 from handrail.oversight.keys import Keyring
 from handrail.testing import Outside
@@ -110,7 +110,7 @@ async def _anonymous(inbox: Inbox) -> Any:
 
 async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
     async with run_inbox(TWO) as inbox:
-        await orders.look(inbox.stage.client, ["refunds"])
+        await stewards.look(inbox.stage.client, ["refunds"])
         await eventually(lambda: _picture(inbox))
         async with inbox.visitor(ANA) as ana, inbox.visitor(BOSS) as boss:
             assert "refunds, by itself" in await ana.get("/stops")
@@ -138,5 +138,5 @@ async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
 
 
 async def _picture(inbox: Inbox) -> bool:
-    book = await orders.book(inbox.stage.client, "refunds")
+    book = await stewards.book(inbox.stage.client, "refunds")
     return book is not None and book.picture is not None

@@ -12,7 +12,7 @@ from temporalio.worker import Replayer
 from handrail import State
 from handrail.actions import Level
 from handrail.agent.visibility import RISK_ATTRIBUTE
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.ledger import FLEET
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id

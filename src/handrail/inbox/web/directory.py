@@ -85,6 +85,20 @@ class Known:
         named = [each.everybody for each in self.named()]
         return sorted(self.listed().union(*named))
 
+    def known(self) -> frozenset[str]:
+        """The agents that have a policy."""
+        return frozenset(n.agent for n in self.named())
+
+    def deputies(self, agent: str, who: str) -> frozenset[str]:
+        """Who may stand in for a person, in some role of the agent."""
+        named = [n.may_stand_in(person(who)) for n in self.named() if n.agent == agent]
+        return frozenset[str]().union(*named)
+
+    def role(self, agent: str, name: str) -> frozenset[str]:
+        """Who is of a role of the agent now."""
+        named = [n.roles.get(name, frozenset[str]()) for n in self.named() if n.agent == agent]
+        return frozenset[str]().union(*named)
+
     def agents(self, who: str) -> frozenset[str]:
         """The agents whose policies name a person."""
         return frozenset(n.agent for n in self.named() if person(who) in n.everybody)

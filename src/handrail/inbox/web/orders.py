@@ -16,7 +16,7 @@ from starlette.responses import RedirectResponse, Response
 from temporalio.service import RPCError
 
 from handrail.actions import WHOLE, Level
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import FLEET
 from handrail.oversight import (

@@ -14,7 +14,7 @@ from starlette.responses import Response
 
 from handrail.actions import Ruling, Verb
 from handrail.client import gates as desk
-from handrail.client.gates import Sent
+from handrail.client.gates import CaseReply
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, mandates, views
 from handrail.inbox.web.links import page_link
@@ -209,13 +209,13 @@ def _review(  # noqa: PLR0917  # what the page shows
     )
 
 
-async def _send(site: Site, seat: Seat, view: GateView, said: Said, made: datetime) -> Sent:
+async def _send(site: Site, seat: Seat, view: GateView, said: Said, made: datetime) -> CaseReply:
     looked = seconds(made, site.clock())
     ruling = signed(site, seat, view, said, looked)
     try:
         sent = await desk.send(site.client, view, said.verb, ruling)
     except CaseError as error:
-        return Sent(False, str(error))
+        return CaseReply(False, str(error))
     if said.mandate is not None and sent.accepted:
         await site.ledger.add_mandate(said.mandate)
     return sent
@@ -256,7 +256,7 @@ async def decide_many(request: Request, site: Site, who: str) -> Response:
     await site.slow_down("rule", who, len(chosen))
     some, said = asyncio.Semaphore(_AT_A_TIME), Said(verb, {"why": why})
 
-    async def one(item: tuple[str, str, str]) -> tuple[str, str, Sent]:
+    async def one(item: tuple[str, str, str]) -> tuple[str, str, CaseReply]:
         async with some:
             sent = await _one(site, who, item, said, form.made, len(chosen))
             return item[0], page_link("", item[0], item[1]), sent
@@ -287,18 +287,20 @@ def _item(said: str) -> tuple[str, str, str]:
 
 async def _one(  # noqa: PLR0917  # one of several
     site: Site, who: str, item: tuple[str, str, str], said: Said, made: datetime, of: int
-) -> Sent:
+) -> CaseReply:
     case, gate, digest = item
     try:
         view = await desk.gate(site.client, case, gate)
         if not views.visible(view, who, site.known):
-            return Sent(False, "there is no such question for you")
+            return CaseReply(False, "there is no such question for you")
         if view.digest != digest:
-            return Sent(False, "what is asked has changed since you opened the page; look again")
+            return CaseReply(
+                False, "what is asked has changed since you opened the page; look again"
+            )
         seat = Seat(who, "inbox", case, gate, page_link("", case, gate), "")
         # They looked at all of them together, and at none before it was asked.
         looked = seconds(max(made, view.opened), site.clock()) / of
         ruling = signed(site, seat, view, said, round(looked, 1))
         return await desk.send(site.client, view, said.verb, ruling)
     except (CaseError, Wrong) as error:
-        return Sent(False, str(error))
+        return CaseReply(False, str(error))

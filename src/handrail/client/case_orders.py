@@ -1,0 +1,113 @@
+"""Orders to single cases: pause, resume, stop, roll back."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from temporalio.client import WorkflowExecutionStatus
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.client import gates
+from handrail.client.cases import CaseActs, row, until_over
+from handrail.client.views import CaseOrder, CaseOrderList
+from handrail.exceptions import CaseError
+from handrail.states import ENDS, State
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+_LOOK = timedelta(milliseconds=200)
+_ENDS = {"stop": State.STOPPED, "roll_back": State.ROLLED_BACK}
+
+
+class CaseOrderActs(CaseActs):
+    """Ordering cases about."""
+
+    async def pause(self, *cases: str, why: str = "", **more: Any) -> CaseOrderList:
+        """Have cases begin no step; `more` as `order_cases` takes it, and raises."""
+        return await self.order_cases("pause", *cases, why=why, **more)
+
+    async def resume(self, *cases: str, why: str = "", **more: Any) -> CaseOrderList:
+        """Have paused cases go on; `more` as `order_cases` takes it, and raises."""
+        return await self.order_cases("resume", *cases, why=why, **more)
+
+    async def roll_back(self, *cases: str, why: str = "", **more: Any) -> CaseOrderList:
+        """Have what cases wrote undone, last first; `more` as `order_cases` takes it."""
+        return await self.order_cases("roll_back", *cases, why=why, **more)
+
+    async def order_cases(
+        self,
+        order: str,
+        *cases: str,
+        why: str = "",
+        wait: bool = False,
+        patience: timedelta | None = None,
+    ) -> CaseOrderList:
+        """Send one order to each case. What becomes of one says nothing of the others.
+
+        `wait`: until it has done what the order says, or asks a human; at most `patience`.
+        """
+        self._own_seat(f"order to {order.replace('_', ' ')}")
+        client = await self.temporal()
+        said = {key: value for key, value in (("by", self.by), ("why", why.strip())) if value}
+        found: list[CaseOrder] = []
+        for case in dict.fromkeys(cases):
+            try:
+                asked = await _send(client, order, case, said)
+            except CaseError as error:
+                found.append(CaseOrder(case=case, ok=False, error=str(error)))
+                continue
+            done = CaseOrder(case=case, ok=True)
+            found.append(await _await(client, order, case, patience, asked) if wait else done)
+        return CaseOrderList(order=order, cases=tuple(found))
+
+
+async def _send(client: Client, order: str, case: str, said: dict[str, str]) -> frozenset[str]:
+    """Send an order to one case. Gives the gates that were open before."""
+    execution = await gates.existing(client, case)
+    if execution.status is not WorkflowExecutionStatus.RUNNING:
+        state = row(execution).state.replace("_", " ")
+        raise CaseError(f"{case} has ended ({state}): it takes no orders")
+    asked = frozenset(gate.gate for gate in await gates.gates_of(execution))
+    try:
+        await client.get_workflow_handle(case).signal(order, said)
+    except RPCError as error:
+        raise CaseError(_untold(case, order, error)) from error
+    return asked
+
+
+def _untold(case: str, order: str, error: RPCError) -> str:
+    if error.status is RPCStatusCode.NOT_FOUND:
+        return f"{case} has ended meanwhile: it takes no orders"
+    return (
+        f"the server does not take the signal {order} for {case}: {error}. A run takes 10,000 "
+        "signals; to end the case all the same, cancel it in the Web UI: it is rolled back"
+    )
+
+
+async def _await(
+    client: Client, order: str, case: str, patience: timedelta | None, asked: frozenset[str]
+) -> CaseOrder:
+    if order in _ENDS:
+        # An undo that fails asks a human. What was asked before the order is withdrawn by it.
+        over = await until_over(client, case, patience, but=asked)
+        ok = over.state is _ENDS[order]
+        return CaseOrder(case=case, ok=ok, state=over.state, outcome=over.outcome)
+    state = await _state_of(client, case)
+    with contextlib.suppress(TimeoutError):  # the state says how far it came
+        async with asyncio.timeout(None if patience is None else patience.total_seconds()):
+            while not (_as_meant(order, state) or state in ENDS):
+                await asyncio.sleep(_LOOK.total_seconds())
+                state = await _state_of(client, case)
+    return CaseOrder(case=case, ok=_as_meant(order, state), state=state)
+
+
+async def _state_of(client: Client, case: str) -> State:
+    return row(await gates.existing(client, case)).state
+
+
+def _as_meant(order: str, state: State) -> bool:
+    return (state is State.PAUSED) == (order == "pause")

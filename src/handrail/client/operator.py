@@ -1,0 +1,23 @@
+"""The operator: what people and programs may ask and order, in one place."""
+
+from __future__ import annotations
+
+from handrail.client.orders import OrderActs
+from handrail.client.reviews import ReviewActs
+from handrail.client.rulings import RulingActs
+
+
+class Operator(OrderActs, RulingActs, ReviewActs):
+    """One person, or one program, at work on agents and their cases.
+
+        operator = Operator(client, ledger, key)
+        gate = (await operator.gates(person="ana@example.com")).gates[0]
+        await operator.approve(gate, "the customer is important")
+
+    Every answer is a document (`handrail.client.views`) whose JSON is that of `--json`. What
+    cannot be done raises a `RequestError` (`handrail.exceptions`) before anything is sent; the
+    case, the steward and the door judge all of it again.
+
+    Note: it opens and closes nothing. `handrail.runtime.operator` makes one from the
+    settings, with a client and a ledger of its own.
+    """

@@ -1,0 +1,46 @@
+"""The JSON Schema of what the client answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic.json_schema import models_json_schema
+
+from handrail.client import views
+from handrail.client.views import Document
+
+DOCUMENTS: tuple[type[Document], ...] = (
+    views.AutonomyList,
+    views.CaseDetails,
+    views.CaseList,
+    views.CaseOrderList,
+    views.GateList,
+    views.IncidentList,
+    views.IncidentView,
+    views.LiftResult,
+    views.MandateDetails,
+    views.MandateList,
+    views.MandateView,
+    views.OrderOutcome,
+    views.ReviewDetails,
+    views.ReviewList,
+    views.ReviewView,
+    views.RulingList,
+    views.RulingResult,
+    views.StartedCase,
+    views.StopList,
+    views.StopResult,
+    views.WaitResult,
+)
+"""What calls answer, for the schema."""
+
+
+def schema() -> dict[str, Any]:
+    """The JSON Schema of every document: `docs/client.schema.json`."""
+    _, found = models_json_schema([(each, "serialization") for each in DOCUMENTS])
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Handrail's client, version 1",
+        "oneOf": [{"$ref": f"#/$defs/{each.__name__}"} for each in DOCUMENTS],
+        **found,
+    }

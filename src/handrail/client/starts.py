@@ -1,0 +1,173 @@
+"""Starting the case of an event: once, by the event's key."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from pydantic import JsonValue, ValidationError
+from temporalio.client import Client
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.exceptions import WorkflowAlreadyStartedError
+
+from handrail.actions import Event
+from handrail.agent import AGENT_ATTRIBUTE, STATE_ATTRIBUTE
+from handrail.client.base import OperatorBase
+from handrail.client.gates import quoted
+from handrail.client.views import StartedCase
+from handrail.exceptions import CaseError, InvalidRequest
+from handrail.oversight import STEWARD_WORKFLOW, file_fault
+from handrail.states import State
+
+if TYPE_CHECKING:
+    from handrail.ledger import Ledger
+
+LONGEST_KEY = 200
+"""Characters of the longest key of an event."""
+
+TASK_TIMEOUT = timedelta(seconds=4)
+"""How long a workflow task may take before its worker is taken for dead.
+
+A case whose worker dies in a read, a decision or a notification stands still for exactly
+this long: of all settings it limits recovery. A cold case must be replayed within it.
+"""
+
+_NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""What no id may hold: not every database, terminal or URL takes it."""
+
+
+def case_id(agent: str, key: Any, kind: str = "event") -> str:
+    """The id of the case of an event with that key: `agent:key`.
+
+    Raises:
+        CaseError: if the key cannot be part of an id.
+    """
+    whole = isinstance(key, str) and key.strip() and len(key) <= LONGEST_KEY
+    if not whole or _NO_TEXT.search(key):
+        raise CaseError(
+            f"{kind}.key must be 1 to {LONGEST_KEY} characters that can be read, not {key!r}"
+        )
+    return f"{agent}:{key}"
+
+
+async def start_case(
+    client: Client,
+    agent: str,
+    workflow: Any,
+    event: Event | Mapping[str, JsonValue],
+    key: str,
+    *,
+    requested_by: str | None = None,
+    ledger: Ledger | None = None,
+    details: str = "",
+) -> StartedCase:
+    """Start the case of an event. The same key again is the same case.
+
+    `workflow`: the `run` of its class, or the name of its type. `ledger`: is asked whether the
+    case is one that Temporal has forgotten.
+
+    Raises:
+        CaseError: if the key cannot be part of an id.
+    """
+    kind = type(event).__name__ if isinstance(event, Event) else "event"
+    case = case_id(agent, key, kind)
+    if ledger is not None and await ledger.effects(case):
+        return StartedCase(case=case, duplicate=True)
+    try:
+        await client.start_workflow(
+            workflow,
+            event,
+            id=case,
+            task_queue=agent,
+            task_timeout=TASK_TIMEOUT,
+            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
+            id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            static_summary=f"{agent}: {key}",
+            static_details=details,
+            memo={"requested_by": requested_by} if requested_by else None,
+            search_attributes=TypedSearchAttributes(
+                [
+                    SearchAttributePair(AGENT_ATTRIBUTE, agent),
+                    SearchAttributePair(STATE_ATTRIBUTE, State.WORKING.value),
+                ]
+            ),
+        )
+    except WorkflowAlreadyStartedError:
+        return StartedCase(case=case, duplicate=True)
+    return StartedCase(case=case, duplicate=False)
+
+
+class StartActs(OperatorBase):
+    """Starting cases."""
+
+    async def start(
+        self,
+        agent: str,
+        event: Event | Mapping[str, JsonValue],
+        *,
+        key: str | None = None,
+        workflow: str | None = None,
+    ) -> StartedCase:
+        """Start the case of an event, which is whoever acts asks for: they may not approve it.
+
+        `key` and the `workflow` (the name of its class) need only be said where the Operator
+        does not know the agent: the key of an event that is no model, and the workflow of an
+        agent that has had no case yet.
+
+        Raises:
+            CaseError: if the key cannot be part of an id.
+            InvalidRequest: if it is no event of the agent, or too little is said.
+        """
+        known = self._agents.get(agent)
+        run, details = (workflow or await self._workflow_of(agent)), ""
+        if known is not None:
+            event = _event(known.event, event)
+            run, details = known.workflow.run, inspect.getdoc(known.workflow) or ""
+        named = event.key if isinstance(event, Event) else key
+        if named is None:
+            raise InvalidRequest("say in `key` which case the event belongs to", "key")
+        ledger, by = self._ledger, self.by or None
+        return await start_case(
+            await self.temporal(),
+            agent,
+            run,
+            event,
+            named,
+            requested_by=by,
+            ledger=ledger,
+            details=details,
+        )
+
+    async def _workflow_of(self, agent: str) -> str:
+        """The type of the agent's workflow, as its latest case has it."""
+        if agent in self._agents:
+            return ""
+        client = await self.temporal()
+        query = f"HandrailAgent = {quoted(agent, 'agent')} AND WorkflowType != '{STEWARD_WORKFLOW}'"
+        async for latest in client.list_workflows(query, limit=1):
+            return latest.workflow_type
+        raise InvalidRequest(
+            f"{agent} has had no case yet: say in `workflow` the name of its class", "workflow"
+        )
+
+
+def _event(model: type[Any], given: Event | Mapping[str, JsonValue]) -> Event:
+    if isinstance(given, Event) and not isinstance(given, model):
+        raise InvalidRequest(f"{model.__name__} is wanted, not {type(given).__name__}", "event")
+    try:
+        event: Event = given if isinstance(given, Event) else model.model_validate(given)
+    except ValidationError as error:
+        fields = ", ".join(model.model_fields)
+        raise InvalidRequest(
+            f"this is no {model.__name__}: {file_fault(error)}; it has the fields {fields}",
+            "event",
+        ) from error
+    return event

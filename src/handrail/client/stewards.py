@@ -1,0 +1,136 @@
+"""How an agent's steward is begun, told and asked: by workers, commands and the inbox."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from temporalio.client import WorkflowQueryFailedError, WorkflowQueryRejectedError
+from temporalio.common import (
+    SearchAttributePair,
+    TypedSearchAttributes,
+    WorkflowIDConflictPolicy,
+    WorkflowIDReusePolicy,
+)
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.agent import AGENT_ATTRIBUTE
+from handrail.oversight import (
+    STEWARD_WORKFLOW,
+    Change,
+    OrderBook,
+    OrderState,
+    StewardInput,
+    steward_id,
+)
+
+if TYPE_CHECKING:
+    from temporalio.client import Client
+
+    from handrail.oversight import Order
+
+SOON = timedelta(seconds=5)
+"""How long a steward's answer is waited for, which only a worker can give."""
+
+_POLL = timedelta(milliseconds=50)
+_TELLING = timedelta(seconds=5)
+_TASK = timedelta(seconds=4)
+_RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND ExecutionStatus = 'Running'"
+
+
+async def look(client: Client, agents: Iterable[str]) -> None:
+    """See to it that these agents have a steward each, which looks at what is in force now.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    for agent in agents:
+        await tell(client, agent, "look")
+
+
+async def tell(
+    client: Client, agent: str, signal: str, body: Mapping[str, Any] | None = None
+) -> None:
+    """Send a signal to the steward of an agent, which begins if there is none.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    await client.start_workflow(
+        STEWARD_WORKFLOW,
+        StewardInput(agent=agent),
+        id=steward_id(agent),
+        task_queue=agent,
+        task_timeout=_TASK,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        # One that somebody terminated begins again: what is in force is in the ledger.
+        id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE,
+        start_signal=signal,
+        start_signal_args=[] if body is None else [dict(body)],
+        static_summary=f"autonomy of {agent}",
+        static_details=f"How much {agent} may do by itself now, and who changed it, when and why.",
+        search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ATTRIBUTE, agent)]),
+        rpc_timeout=_TELLING,
+    )
+
+
+def said(order: Order, proof: str | None) -> dict[str, Any]:
+    """An order as a signal carries it. `proof`: the order signed, or None."""
+    body = order.model_dump(mode="json", exclude_defaults=True)
+    return body if proof is None else body | {"proof": proof}
+
+
+async def stewards(client: Client) -> list[str]:
+    """The agents that have a steward.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    return sorted([each.id.partition(":")[2] async for each in client.list_workflows(_RUNNING)])
+
+
+async def book(client: Client, agent: str) -> OrderBook | None:
+    """What the steward of an agent knows; None if there is none, or no worker answers.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    handle = client.get_workflow_handle(steward_id(agent))
+    try:
+        return await handle.query("autonomy", result_type=OrderBook, rpc_timeout=SOON)
+    except (WorkflowQueryFailedError, WorkflowQueryRejectedError):
+        return None
+    except RPCError as error:
+        if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.PERMISSION_DENIED}:
+            raise
+        return None
+
+
+async def became(
+    client: Client, agent: str, order_id: str, *, said_by: int = 1, patience: timedelta = SOON
+) -> Change | None:
+    """What became of an order, when it is judged; None if nobody has within `patience`.
+
+    `said_by`: how many people's words on it are to be heard first.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    try:
+        async with asyncio.timeout(patience.total_seconds()):
+            while True:
+                known = await book(client, agent)
+                change = known.change(order_id) if known is not None else None
+                if change is not None and _is_judged(change, said_by):
+                    return change
+                await asyncio.sleep(_POLL.total_seconds())
+    except TimeoutError:
+        return None
+
+
+def _is_judged(change: Change, said_by: int) -> bool:
+    if change.stand is OrderState.WAITING:
+        return change.judged >= said_by
+    return change.stand is not OrderState.ASKED
