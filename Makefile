@@ -7,8 +7,9 @@
 #   make chaos    kill -9 and SIGSTOP aimed at every boundary of a write
 #   make integrity  forged, replayed and altered rulings by the 100,000: none may count
 #   make injection  hostile texts against an agent that obeys all of them: no write may come of it
-#   make guards   every guard fires once on the shipments agent; its table into the README
-#   make figures  play all alerts, and write what came out into the README
+#   make guards   every guard fires once on the shipments agent; its table into docs/demonstration.md
+#   make figures  play all alerts, and write what came out into docs/demonstration.md
+#   make map      draw the rooms of the engine anew, from the import contract
 #   make format   let ruff rewrite the code
 #   make clean    remove .venv and what tools left behind; .handrail/ (your cases) stays
 
@@ -27,7 +28,7 @@ CODE := $(wildcard src workflows activities guardrails workers world tests bench
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
-.PHONY: help setup test check bench chaos integrity injection demo guards figures lint types layers wheel format clean
+.PHONY: help setup test check bench chaos integrity injection demo guards figures map lint types layers wheel format clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -112,6 +113,9 @@ guards: $(STAMP)
 
 figures: $(STAMP)
 	@$(BIN)/python -m workers.figures
+
+map: $(STAMP)
+	@$(BIN)/python -m tests.architecture
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix-only $(CODE)

@@ -1,4 +1,4 @@
-"""`make figures`: plays all alerts, and writes what came out into the README.
+"""`make figures`: plays all alerts, and writes what came out into docs/demonstration.md.
 
 Twice: with nobody answering, and with somebody who approves everything that is asked.
 The figures are those that the demonstration itself reports.
@@ -21,13 +21,13 @@ from handrail.client.gates import open_gates
 from handrail.runtime import Settings, connect
 from workers.fleet import fleet
 
-README = Path(__file__).parents[1] / "README.md"
+PAGE = Path(__file__).parents[1] / "docs" / "demonstration.md"
 BEGIN = "<!-- figures: written by `make figures` from a run, not by hand -->\n"
 END = "<!-- end of figures -->"
 
 
 async def main() -> None:
-    """Play the alerts twice in a home of their own, and rewrite the README's table."""
+    """Play the alerts twice in a home of their own, and rewrite the table of the page."""
     with tempfile.TemporaryDirectory() as home:
         os.environ |= {"HANDRAIL_HOME": home, "SHIPMENTS_ALERTS": "328"}
         alone = await _report(await _demo())
@@ -35,9 +35,9 @@ async def main() -> None:
         assisted, _ = await asyncio.gather(_report(demo), _approve_everything(demo))
     rows = [f"| {label} | {value} | {assisted[label]} |" for label, value in alone.items()]
     head = ["| | nobody answers | everything asked is approved |", "|---|---|---|"]
-    before, _, rest = README.read_text().partition(BEGIN)
+    before, _, rest = PAGE.read_text().partition(BEGIN)
     after = rest.partition(END)[2]
-    README.write_text(before + BEGIN + "\n".join([*head, *rows]) + "\n" + END + after)
+    PAGE.write_text(before + BEGIN + "\n".join([*head, *rows]) + "\n" + END + after)
 
 
 async def _demo() -> Process:

@@ -1,4 +1,4 @@
-"""`python -m workers.guards`: the run, its table, and what it wrote into the README."""
+"""`python -m workers.guards`: the run, its table, and what it wrote into docs/demonstration.md."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ import time
 from pathlib import Path
 
 from workers.guards.run import run
-from workers.guards.table import Report, into_readme
+from workers.guards.table import Report, into_page
 
 
 def main() -> int:
     """Run every guard; 0 if each fired and nothing was booked that was not let pass."""
     parser = argparse.ArgumentParser(description="Every guard fires on the shipments agent.")
     parser.add_argument("--home", type=Path, help="an empty directory to keep the run in")
-    parser.add_argument("--no-readme", action="store_true", help="leave the README as it is")
+    parser.add_argument("--no-page", action="store_true", help="leave the page as it is")
     options = parser.parse_args()
     begun = time.monotonic()
     if options.home is not None:
@@ -29,9 +29,9 @@ def main() -> int:
     if report.faults:
         _say("\n".join(f"FAILED {fault}" for fault in report.faults))
         return 1
-    if not options.no_readme:
-        into_readme(report)
-        _say("written into README.md")
+    if not options.no_page:
+        into_page(report)
+        _say("written into docs/demonstration.md")
     return 0
 
 

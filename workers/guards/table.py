@@ -1,4 +1,4 @@
-"""The report of a run, and its place in the README."""
+"""The report of a run, and its place in docs/demonstration.md."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from workers.guards.rows import Row
 
-README = Path(__file__).parents[2] / "README.md"
+PAGE = Path(__file__).parents[2] / "docs" / "demonstration.md"
 BEGIN = "<!-- guards: written by `make guards` from a run, not by hand -->\n"
 END = "<!-- end of guards -->"
 
@@ -81,7 +81,7 @@ class Report:
         )
 
     def markdown(self) -> str:
-        """It as the README shows it."""
+        """It as the page shows it."""
         ordered = sorted(self.rows, key=_place)
         return "\n".join(
             [
@@ -104,14 +104,14 @@ def _place(row: Row) -> int:
     return next(places, len(ORDER))
 
 
-def into_readme(report: Report, readme: Path = README) -> None:
+def into_page(report: Report, page: Path = PAGE) -> None:
     """Put a report between its markers.
 
     Raises:
-        ValueError: if the README has no place for it.
+        ValueError: if the page has no place for it.
     """
-    text = readme.read_text()
+    text = page.read_text()
     if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{readme} has no place for the table: {BEGIN.strip()} ... {END}")
+        raise ValueError(f"{page} has no place for the table: {BEGIN.strip()} ... {END}")
     before, _, rest = text.partition(BEGIN)
-    readme.write_text(before + BEGIN + report.markdown() + END + rest.partition(END)[2])
+    page.write_text(before + BEGIN + report.markdown() + END + rest.partition(END)[2])

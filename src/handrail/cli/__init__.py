@@ -1,4 +1,4 @@
-"""The `handrail` command.
+"""Command line: the `handrail` command, words and colours; no rule of its own.
 
 Data goes to stdout, messages go to stderr, and every command takes `--json`. What a command
 needs is imported when it runs, so that `--help` and completion are quick.

@@ -1,4 +1,4 @@
-"""What people and programs may ask and order: `from handrail.client import Operator`.
+"""Client: what people and programs may ask and order, `from handrail.client import Operator`.
 
 The command line, the inbox, mail and chat translate to it and back, and hold no rule of their
 own. `docs/client.md` shows how a program uses it.

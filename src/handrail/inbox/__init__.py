@@ -1,4 +1,4 @@
-"""The inbox: the web page where people see what waits for them, and rule on it.
+"""Inbox: the pages, mails and chat messages by which people see what waits, and rule on it.
 
 It is rendered by the server and works without scripts; htmx only brings news to a page that
 is open. It signs people in, and signs their rulings with its own key: workers trust that key,

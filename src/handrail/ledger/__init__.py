@@ -1,4 +1,4 @@
-"""The ledger: what must outlive Temporal's retention, in SQL.
+"""Ledger: what must outlive Temporal's retention, in SQL.
 
 SQLite on one machine, PostgreSQL in a cluster; the same code. Here stands, for every
 write ever begun, its intent before the effect and its receipt after it; every proven ruling

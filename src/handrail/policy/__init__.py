@@ -1,4 +1,4 @@
-"""The policy of an agent: a YAML file that operators edit, judged in full before it is used.
+"""Policy: what an agent may do alone, and who may allow more; a YAML file, judged before use.
 
 `file` is its model, `judge` holds it against the steps of the agent, `policy` answers: what an
 agent may do alone, who may allow more, and how long they have.

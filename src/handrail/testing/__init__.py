@@ -1,4 +1,4 @@
-"""What you test your agents with, and Handrail itself is tested with.
+"""Testing: what users test their agents with, and Handrail itself is tested with.
 
     from handrail.testing import Human, running
 

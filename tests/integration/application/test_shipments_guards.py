@@ -11,7 +11,7 @@ from workers.guards import after, before
 from workers.guards.rows import NotFired, Row
 from workers.guards.run import Play, nothing_else
 from workers.guards.site import Site, site
-from workers.guards.table import BEGIN, END, Comparison, Report, into_readme
+from workers.guards.table import BEGIN, END, Comparison, Report, into_page
 
 pytestmark = pytest.mark.integration
 
@@ -71,7 +71,7 @@ async def test_guards_fire_on_real_alerts_and_nothing_gets_past_them(here: Site)
 
 
 def test_the_table_goes_between_its_markers(tmp_path: Path) -> None:
-    readme = tmp_path / "README.md"
+    page = tmp_path / "page.md"
     document = {
         "writes": 9,
         "differ": 2,
@@ -86,15 +86,15 @@ def test_the_table_goes_between_its_markers(tmp_path: Path) -> None:
         Row("scope", "AWB-1", "a | b\nand <c>"),
     ]
     report = Report(rows, [Comparison("stricter", document)], [], cases=3, booked=1)
-    readme.write_text(f"before\n{BEGIN}old\n{END}\nafter\n")
-    into_readme(report, readme)
-    text = readme.read_text()
+    page.write_text(f"before\n{BEGIN}old\n{END}\nafter\n")
+    into_page(report, page)
+    text = page.read_text()
     assert text.startswith(f"before\n{BEGIN}| guard")
     assert text.endswith(f"{END}\nafter\n")
     lines = ["scope | AWB-1 | a \\| b and &lt;c>", "refuse-rule | AWB-3 | no"]
     lines = [f"| {line} |" for line in [*lines, "review | AWB-2 | drawn"]]
     assert "\n".join(lines) in text
     assert "| stricter | 9 | 2 | 2 pass → hold (250.10 EUR) |" in text
-    readme.write_text("nothing")
+    page.write_text("nothing")
     with pytest.raises(ValueError, match="no place"):
-        into_readme(report, readme)
+        into_page(report, page)

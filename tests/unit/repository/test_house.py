@@ -1,0 +1,110 @@
+"""The rules of the house that the import contracts cannot hold: budgets, names, faces, the map."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.architecture import ENGINE, PAGE, page
+
+BUDGETS = {
+    "ground": 1_400,
+    "policy": 4_000,
+    "ledger": 4_000,
+    "oversight": 3_900,
+    "agent": 4_000,
+    "guardrails": 4_300,
+    "evidence": 3_000,
+    "client": 3_100,
+    "runtime": 3_300,
+    "inbox": 6_500,
+    "testing": 1_300,
+    "cli": 4_900,
+}
+"""Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
+
+LONGEST = 500
+"""Lines of one file."""
+
+FACES = Path(__file__).with_name("faces.json")
+"""What each room gives to the others: a name that comes or goes is meant to."""
+
+ROOMS = sorted(set(BUDGETS) - {"ground"})
+
+
+def modules(room: str) -> list[Path]:
+    found = ENGINE.glob("*.py") if room == "ground" else (ENGINE / room).rglob("*.py")
+    return sorted(found)
+
+
+def lines(path: Path) -> int:
+    return len(path.read_text("utf-8").splitlines())
+
+
+def classes() -> Iterator[tuple[str, Path]]:
+    for path in ENGINE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                yield node.name, path.relative_to(ENGINE)
+
+
+def imported(path: Path) -> Iterator[tuple[str, list[str]]]:
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("handrail."):
+            yield node.module or "", [alias.name for alias in node.names]
+
+
+def test_every_file_lies_in_a_room_that_has_a_budget() -> None:
+    rooms = {path.name for path in ENGINE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
+    assert rooms == set(ROOMS)
+
+
+@pytest.mark.parametrize("room", sorted(BUDGETS))
+def test_a_room_keeps_to_its_budget(room: str) -> None:
+    used = sum(map(lines, modules(room)))
+    assert used <= BUDGETS[room], f"{room} has {used} lines: split it, or cut"
+
+
+def test_no_file_is_longer_than_a_person_reads() -> None:
+    long = {
+        str(p.relative_to(ENGINE)): lines(p) for p in ENGINE.rglob("*.py") if lines(p) > LONGEST
+    }
+    assert long == {}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_file_name_is_there_once_in_a_room(room: str) -> None:
+    names = Counter(path.name for path in modules(room) if path.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_a_class_name_is_there_once_in_the_tree() -> None:
+    names = Counter(name for name, _ in classes())
+    twice = {name for name, count in names.items() if count > 1}
+    assert {name: [str(p) for n, p in classes() if n == name] for name in twice} == {}
+
+
+def test_the_faces_are_what_was_agreed() -> None:
+    agreed: dict[str, Any] = json.loads(FACES.read_text("utf-8"))
+    found = {room: importlib.import_module(f"handrail.{room}").__all__ for room in ROOMS}
+    for room, names in found.items():
+        assert names == sorted(set(names)), room
+    assert found == agreed, f"write it into {FACES.name} if it is meant"
+
+
+def test_a_face_is_a_docstring_imports_and_all() -> None:
+    for room in ROOMS:
+        tree = ast.parse((ENGINE / room / "__init__.py").read_text("utf-8"))
+        kinds = {type(node) for node in tree.body}
+        assert kinds <= {ast.Expr, ast.Import, ast.ImportFrom, ast.Assign}, room
+
+
+def test_the_drawing_is_of_the_contract() -> None:
+    assert PAGE.read_text("utf-8") == page(), "stale: make map"
