@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from handrail.actions import Action, Basis
+from handrail.actions import Action, Basis, Finding, Kind
 from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse_policy
 
 PATH = "guardrails/shipments.yaml"
@@ -87,3 +87,13 @@ def facts(step: str = "rebook", action: Action | None = None, **others: Any) -> 
 
 
 CHEAP = Rebook(extra_cost=Decimal(10))
+
+
+def refusals(given: Policy, about: Facts) -> list[Finding]:
+    """The refuse-rules that are true. One that could not be judged is among `holds`."""
+    return [found for found in given.rules(about) if found.kind is Kind.REFUSE]
+
+
+def holds(given: Policy, about: Facts) -> list[Finding]:
+    """Why a human is asked: autonomy, hold-rules, and rules that could not be judged."""
+    return [found for found in given.rules(about) if found.kind is Kind.HOLD]

@@ -157,8 +157,8 @@ class Offline:
         found_out = seen.unsourced(action, given)
         basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
-        found: list[Finding] = [*self.policy.refusals(facts), *self.policy.holds(facts)]
-        source = provenance.source_finding(basis, self.policy.mentions(step))
+        found: list[Finding] = self.policy.rules(facts)
+        source = provenance.source_finding(basis, self.policy.of(step).mentions)
         found += [] if source is None else [source]
         kinds = {finding.kind for finding in found}
         if isinstance(action, desk_steps.Refund) and await desk_steps.came_back(action):

@@ -78,7 +78,7 @@ class Bench:
             digest=digest,
             why="it is supervised",
             asks=policy.default_asks("pay", now),
-            terms=self.door.humans.terms(policy, "pay", case.id),
+            terms=self.door.humans.terms(policy),
         )
         gate, key = self.rng.randbytes(8).hex(), f"{case.id}/pay/1"
         case.ask(gate, question, AnswerModel(Pay, pay.adapter), key, now)

@@ -57,7 +57,7 @@ def _watched(agent: Agent, policy: Policy, step: str | None) -> list[str]:
         writes = ", ".join(agent.shape.writes)
         raise UsageError(f"{agent.name} has no write {step}; it has: {writes}")
     asked = [step] if step is not None else list(agent.shape.writes)
-    watched = [each for each in asked if policy.normal(each) is not None]
+    watched = [each for each in asked if policy.of(each).normal is not None]
     if not watched:
         raise UsageError(
             f"the policy of {agent.name} has nothing watched{f' of {step}' if step else ''}; fix: "

@@ -203,13 +203,13 @@ def _bare(owner: Agent, step: str, setting: Setting | None) -> Facts:
 
 
 def _setting(policy: Policy, step: str, now: Setting) -> dict[str, Any]:
-    own = policy.own_setting(step)
+    own = policy.of(step).own
     return {
         "level": now.level.value,
         "rollout": now.rollout / 10_000,
         "by": now.label,
         "file": str(own),
-        "risk": policy.risk(step),
+        "risk": policy.of(step).risk,
     }
 
 
@@ -262,7 +262,7 @@ class _Report:
         """What the comparison cannot know."""
         found = list(UNKNOWN)
         steps = {each.proposal.first.step for each in self.replayed}
-        fresh = [s for s in steps if self.after.normal(s) and not self.before.normal(s)]
+        fresh = [s for s in steps if self.after.of(s).normal and not self.before.of(s).normal]
         if fresh:
             found.append(f"what would be unusual of {', '.join(sorted(fresh))} was not looked at")
         if self.unreadable:

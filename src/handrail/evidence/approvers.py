@@ -1,4 +1,4 @@
-"""How well people look before they rule, from the rulings that the ledger keeps. Pure.
+"""Approver attention: how well people look before they rule, from recorded rulings. Pure.
 
 Counted are a person's decisions: rulings by the verbs approve, amend and reject, proven and
 recorded, planted ones too. Questions, delegations, revocations and answers decide nothing of

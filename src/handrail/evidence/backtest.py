@@ -1,4 +1,4 @@
-"""What a policy would have said of writes that were decided before. Pure.
+"""Backtest of a policy: what it would have said of writes that were decided before. Pure.
 
 What was recorded of each write is judged again: scopes, rules, sources, autonomy and rollout by
 the policy alone; limits and duplicates against what would have been written before it. What the
@@ -99,7 +99,7 @@ class ReplayedWrite:
         return self.before.kind != self.after.kind
 
 
-Settings = Mapping[str, Setting | None]
+StepSettings = Mapping[str, Setting | None]
 """What is set at run time of each write; None leaves it at what a policy says."""
 
 
@@ -132,7 +132,7 @@ def replay_policies(
     found: Sequence[Proposal],
     shape: AgentShape,
     policies: tuple[Policy, Policy],
-    settings: tuple[Settings, Settings],
+    settings: tuple[StepSettings, StepSettings],
 ) -> tuple[list[ReplayedWrite], list[Proposal]]:
     """What two policies say of each write; and those that today's code cannot read any more."""
     before, after = (
@@ -174,11 +174,11 @@ def _evidence(model: type[BaseModel] | None, row: VerdictRow) -> BaseModel | Non
 class _Replay:
     """One policy, and what would have been written under it so far."""
 
-    def __init__(self, policy: Policy, shape: AgentShape, settings: Settings) -> None:
+    def __init__(self, policy: Policy, shape: AgentShape, settings: StepSettings) -> None:
         self._policy = policy
         self._shape = shape
         self._settings = settings
-        self._books = _Simulation(policy)
+        self._written = _Simulation(policy)
 
     def judge(self, proposal: Proposal, facts: Facts) -> Outlook:
         """What it says of a write; what would have been written is counted."""
@@ -199,22 +199,21 @@ class _Replay:
 
     def _findings(self, proposal: Proposal, facts: Facts, *, undoing: bool) -> list[Finding]:
         policy, row = self._policy, proposal.first
-        source = source_finding(facts.basis, policy.mentions(facts.step))
+        source = source_finding(facts.basis, policy.of(facts.step).mentions)
         findings = [
             *policy.scope(facts),
             *filter(None, [source]),
             *([] if undoing else self._carried(proposal, facts.step)),
-            *policy.refusals(facts),
-            *policy.holds(facts),
+            *policy.rules(facts),
         ]
         if _gravest(findings) is not Kind.REFUSE:
-            findings += self._books.repeated(row)
-            findings += self._books.over(row)
+            findings += self._written.repeated(row)
+            findings += self._written.over(row)
         return findings
 
     def _carried(self, proposal: Proposal, step: str) -> list[Finding]:
         """What was found then; of what is normal only where this policy looks at it too."""
-        watched = self._policy.normal(step) is not None
+        watched = self._policy.of(step).normal is not None
         return [
             each for each in proposal.found.values() if watched or not each.check.startswith("nor")
         ]
@@ -232,9 +231,9 @@ class _Replay:
     def _count(self, proposal: Proposal, kind: Kind) -> None:
         """Count what would have been written: what passes, and what held if it was then."""
         if kind is Kind.PASS:
-            self._books.write(proposal.first)
+            self._written.write(proposal.first)
         elif kind is Kind.HOLD and proposal.written is not None:
-            self._books.write(proposal.written)
+            self._written.write(proposal.written)
 
 
 def _gravest(findings: Sequence[Finding]) -> Kind:
@@ -242,7 +241,7 @@ def _gravest(findings: Sequence[Finding]) -> Kind:
 
 
 @dataclass
-class _Page:
+class _RunningSum:
     """What was counted of one group, in the order of time, and the sum up to each."""
 
     at: list[datetime] = field(default_factory=list[datetime])
@@ -263,13 +262,13 @@ class _Simulation:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._pages: dict[tuple[str, Counting, str], _Page] = defaultdict(_Page)
+        self._pages: dict[tuple[str, Counting, str], _RunningSum] = defaultdict(_RunningSum)
 
     def over(self, row: VerdictRow) -> list[Finding]:
         """The limit that a write would exceed."""
         evidence = row.basis.evidence if row.basis else None
         try:
-            for what, limits in together(row.action, self._policy.limits(row.step)).items():
+            for what, limits in together(row.action, self._policy.of(row.step).limits).items():
                 amount, group = measured(what, limits[0], row.action, evidence)
                 page = self._pages[_where(row, whole=limits[0].whole), what, group]
                 for limit in limits:
@@ -282,7 +281,7 @@ class _Simulation:
 
     def repeated(self, row: VerdictRow) -> list[Finding]:
         """The earlier write that a write is the same as."""
-        same = self._policy.duplicates(row.step)
+        same = self._policy.of(row.step).duplicates
         if same is None:
             return []
         evidence = row.basis.evidence if row.basis else None
@@ -294,7 +293,7 @@ class _Simulation:
         words = same_words(same, row.action, evidence)
         at = f"{page.at[-1]:%Y-%m-%d %H:%M:%S} UTC"
         why = f"the same as in {page.cases[-1]} at {at}: {words}"
-        role = self._policy.role_for(row.step)
+        role = self._policy.of(row.step).role
         return [Finding(check="duplicate", kind=Kind.HOLD, why=why, role=role)]
 
     def write(self, row: VerdictRow) -> None:
@@ -307,9 +306,9 @@ class _Simulation:
                 page.add(row.at, amount, row.case)
 
     def _counted(self, step: str) -> Iterable[tuple[bool, Counting]]:
-        limits = self._policy.limits(step)
-        counted = {(limit.whole, counting_of(limit)) for limit in limits}
-        same = self._policy.duplicates(step)
+        entry = self._policy.of(step)
+        counted = {(limit.whole, counting_of(limit)) for limit in entry.limits}
+        same = entry.duplicates
         return counted | ({(False, duplicates_counted(same))} if same else set())
 
 

@@ -1,4 +1,4 @@
-"""How many of many writes were wrong, from a look at some of them. Pure.
+"""Confidence sequences: how many of many writes were wrong, from a sample of reviews. Pure.
 
 Each write is drawn with a chance `share` that is known before it is made, higher where
 something was unusual. One that was drawn and found wrong stands for `1 / share` writes; their

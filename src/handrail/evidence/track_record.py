@@ -1,4 +1,4 @@
-"""The figures on which autonomy is decided: what ran alone, and what of it was wrong.
+"""The track record of an agent: what ran alone, and what of it was wrong; autonomy rests on it.
 
 Counted are the writes that were made without asking anybody while the policy had a review. One
 that was drawn and waits for its answer is not passed over: the figures reach up to it, so that
@@ -109,8 +109,8 @@ async def measure_track_record(
         right=said.count(ReviewAnswer.RIGHT),
         harmless=said.count(ReviewAnswer.HARMLESS),
         found_wrong=said.count(ReviewAnswer.WRONG),
-        wrong=share_of(looked.settled, frozenset({ReviewAnswer.WRONG})),
-        faulty=share_of(looked.settled, frozenset({ReviewAnswer.WRONG, ReviewAnswer.HARMLESS})),
+        wrong=error_share(looked.settled, frozenset({ReviewAnswer.WRONG})),
+        faulty=error_share(looked.settled, frozenset({ReviewAnswer.WRONG, ReviewAnswer.HARMLESS})),
         incidents=len(met),
         open_incidents=sum(each.closed is None for each in met),
         rolled_back=tally.rolled_back,
@@ -196,7 +196,7 @@ def _proven(row: ReviewRow, keys: Mapping[str, TrustedKey], now: datetime) -> bo
     return True
 
 
-def share_of(
+def error_share(
     seen: Sequence[SampledWrite], bad: frozenset[str], error: float = ERROR
 ) -> ErrorShare | None:
     """The share of writes on which the answer was one of `bad`; None of no writes.

@@ -378,7 +378,7 @@ class Door:
         return Clearance(
             agent=self.agent,
             policy=matter.policy.label,
-            limits=matter.policy.limits(matter.facts.step),
+            limits=matter.policy.of(matter.facts.step).limits,
             duplicates=judged.duplicates,
             leave=judged.leave,
             verdict=None if judged.begun else self.books.row(matter, judged.verdict),
@@ -402,7 +402,7 @@ class Door:
             effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
             fault = await verify(step, matter.facts.action, effect, answer.receipt)
             if fault:
-                wrong, back = MISMATCH, policy.mismatch(step.name) == "roll back"
+                wrong, back = MISMATCH, policy.of(step.name).mismatch == "roll back"
                 answer = answer.model_copy(update={"incident": fault, "roll_back": back})
             await self.books.draw(matter, judged)
         if wrong is not None:

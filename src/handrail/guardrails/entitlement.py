@@ -81,9 +81,9 @@ class Entitlement:
     ledger: Ledger
     trust: Trust
 
-    def terms(self, policy: Policy, step: str, case: str) -> Terms:
+    def terms(self, policy: Policy) -> Terms:
         """How the gates of a case judge."""
-        terms = policy.terms(step, case, self.trust.proof)
+        terms = policy.terms(self.trust.proof)
         return terms.model_copy(update={"inbox": self.trust.inbox})
 
     def proof(self, policy: Policy) -> Literal["required", "unproven"]:
@@ -125,7 +125,7 @@ class Entitlement:
         except ConfigurationError as error:
             finding = Finding(check="role", kind=Kind.REFUSE, why=str(error))
             return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
-        terms = self.terms(policy, "", asked.case)
+        terms = self.terms(policy)
         return Verdict(kind=Kind.HOLD, asks=asks, policy=policy.label, terms=terms)
 
     async def call(self, call: NotificationRequest) -> None:

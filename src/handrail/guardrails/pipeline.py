@@ -227,8 +227,8 @@ class Pipeline:
         levels, keys = situation.levels, self.humans.trust.keys()
         proof, now = self.humans.proof(policy), list[Level]()
         for step in (name for name, write in self.shape.writes.items() if not write.undoes):
-            known = setting_in_force(levels, step, policy, keys, proof) or policy.own_setting(step)
-            now.append(policy.capped(step, known.level))
+            known = setting_in_force(levels, step, policy, keys, proof) or policy.of(step).own
+            now.append(policy.of(step).capped(known.level))
         return now
 
     # The verdict
@@ -236,7 +236,7 @@ class Pipeline:
     def foresee(self, matter: Matter) -> list[Finding]:
         """What can be said without a look at the world: scope, source, rules, autonomy."""
         policy, facts = matter.policy, matter.facts
-        source = source_finding(facts.basis, policy.mentions(facts.step))
+        source = source_finding(facts.basis, policy.of(facts.step).mentions)
         return [
             *policy.scope(facts),
             *([] if source is None else [source]),
@@ -278,7 +278,7 @@ class Pipeline:
             findings += await self._check_limits(matter)
         pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
         if pilot or gravest(findings) is not Kind.HOLD:
-            kept = None if undoing else policy.duplicates(facts.step)
+            kept = None if undoing else policy.of(facts.step).duplicates
             return Judgement(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
         return await self.held(matter, findings)
 
@@ -327,12 +327,12 @@ class Pipeline:
         """The verdict, with whom to ask when no rule says so."""
         policy, facts = matter.policy, matter.facts
         asks = policy.default_asks(facts.step, server_time(), facts)
-        terms = self.humans.terms(policy, facts.step, facts.case)
+        terms = self.humans.terms(policy)
         return verdict.model_copy(update={"asks": asks, "terms": terms})
 
     def _terms(self, matter: Matter) -> Terms:
         policy, facts, attempt = matter.policy, matter.facts, matter.attempt
-        terms = self.humans.terms(policy, facts.step, facts.case)
+        terms = self.humans.terms(policy)
         if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
             return terms
         return terms.model_copy(update={"planted": self._planted(facts)})
@@ -359,7 +359,7 @@ class Pipeline:
 
     async def _unusual(self, matter: Matter) -> list[Finding]:
         policy, facts, now = matter.policy, matter.facts, server_time()
-        review = policy.review(facts.step)
+        review = policy.of(facts.step).review
         try:
             found = await self.watch.findings(policy, facts, now)
             # What nothing holds, and is reviewed more often for it.
@@ -374,7 +374,7 @@ class Pipeline:
             return [Finding(check="normal", kind=Kind.HOLD, why=why)]
 
     async def _repeated(self, matter: Matter) -> list[Finding]:
-        duplicates = matter.policy.duplicates(matter.facts.step)
+        duplicates = matter.policy.of(matter.facts.step).duplicates
         if duplicates is None:
             return []
         try:
@@ -384,7 +384,7 @@ class Pipeline:
         return []
 
     async def _check_limits(self, matter: Matter) -> list[Finding]:
-        limits = matter.policy.limits(matter.facts.step)
+        limits = matter.policy.of(matter.facts.step).limits
         try:
             await self.ledger.preview(self._intent(matter), limits)
         except OverLimit as over:

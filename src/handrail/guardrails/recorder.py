@@ -99,7 +99,7 @@ class Recorder:
         """With what chance a write is put before a human afterwards; None of what is not."""
         if matter.attempt.undoes is not None or not judged.alone:
             return None
-        return review_chance(matter.policy.review(matter.facts.step), unusual=judged.unusual)
+        return review_chance(matter.policy.of(matter.facts.step).review, unusual=judged.unusual)
 
     async def draw(self, matter: Matter, judged: Judgement) -> None:
         """Put a share of what ran alone before a human afterwards."""
@@ -107,7 +107,7 @@ class Recorder:
             return
         row = review_due(
             matter.policy,
-            matter.policy.review(matter.facts.step),
+            matter.policy.of(matter.facts.step).review,
             matter.facts,
             agent=self.agent,
             key=matter.attempt.key,

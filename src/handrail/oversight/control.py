@@ -69,7 +69,7 @@ def setting_in_force(
     what was in force before counts only if it is by those who may; else it is as if it were
     not there. `proof`: whether orders must be signed, as the policy or the settings say.
     """
-    now, made = policy.own_setting(step), None
+    now, made = policy.of(step).own, None
     for row in _levels(rows, step):
         new = asked_setting(row)
         if (

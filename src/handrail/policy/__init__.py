@@ -1,14 +1,13 @@
 """Policy: what an agent may do alone, and who may allow more; a YAML file, judged before use.
 
-`file` is its model, `judge` holds it against the steps of the agent, `policy` answers: what an
-agent may do alone, who may allow more, and how long they have.
+`file` parses it, `compiler` holds it against the steps of the agent, `rules` is the rule engine,
+`quorum` counts approvals, and `policy` answers: what an agent may do alone, who may allow more,
+and how long they have.
 """
 
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
 from handrail.policy.file import read_policy_file
-from handrail.policy.findings import share_of
-from handrail.policy.matching import distinct_people
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -19,9 +18,16 @@ from handrail.policy.parts import (
     Setting,
     WriteShape,
 )
-from handrail.policy.policy import NobodyMayApprove, Policy, PolicyFile, load_policy, parse_policy
-from handrail.policy.quorum import Approval
-from handrail.policy.rules import Types
+from handrail.policy.policy import (
+    NobodyMayApprove,
+    Policy,
+    PolicyFile,
+    load_policy,
+    parse_policy,
+    share_of,
+)
+from handrail.policy.quorum import Approval, distinct_people
+from handrail.policy.rule_types import Types
 from handrail.policy.yaml import (
     Fault,
     Faults,

@@ -1,64 +1,83 @@
-"""Judges a policy file against the steps of its agent: what it means, or what is wrong."""
+"""The policy compiler: a policy file held against the steps of its agent. Pure.
+
+What the file says becomes an `Entry` for each write, with its rules compiled and its fields
+looked up in the types of the action; what cannot be meant is added to the faults. `roles` has
+the same for who may approve.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
-from handrail.actions import Level
-from handrail.policy.bounds import RoleUse, unbounded
-from handrail.policy.clauses import RefuseDoc
-from handrail.policy.control import judge_guards, most_of, risk_of
-from handrail.policy.file import ActionDoc, FileDoc, HoldDoc
-from handrail.policy.limits import CURRENCY, Fields, mentioned
+from handrail.actions import WHOLE, Duplicates, Level, Limit
+from handrail.actions import person as same_person
+from handrail.policy.file import ActionDoc, BreakerDoc, FileDoc, HoldDoc, NormalDoc, RefuseDoc
 from handrail.policy.parts import (
     AgentShape,
+    Breaker,
+    Budget,
     Condition,
+    Control,
     Entry,
+    Normal,
     Review,
-    SharedGuards,
+    Setting,
     WriteShape,
     chain,
+    unlisted,
 )
 from handrail.policy.quorum import Roles, enough
-from handrail.policy.roles import judge_roles, known_role
-from handrail.policy.rules import RuleError, Types, compile_rule, nearest
+from handrail.policy.roles import RoleUse, judge_roles, known_role, unbounded
+from handrail.policy.rule_types import Types, nearest
+from handrail.policy.rules import RuleError, compile_rule
+from handrail.policy.values import Cap
 from handrail.policy.yaml import Faults, Loc
+
+CURRENCY = "currency"
+"""The field of an action that says in which currency its amounts are."""
+
+_TWO = 2
 
 
 @dataclass(frozen=True)
 class CompiledFile:
     """A file as it is meant; to be used only if there are no faults.
 
-    `default`: the role that is asked where nothing else is said.
+    `entries`: of every write of the agent. `default`: the role that is asked where nothing
+    else is said. `limits`: counted over all writes of the agent.
     """
 
-    roles: Roles
-    default: str
     entries: Mapping[str, Entry]
-    guards: SharedGuards
+    default: str
+    limits: tuple[Limit, ...]
+    control: Control
+    budgets: tuple[Budget, ...]
+    breakers: tuple[Breaker, ...]
+    roles: Roles
     notes: tuple[str, ...]
 
 
-def judge(doc: FileDoc, faults: Faults, shape: AgentShape) -> CompiledFile:
-    """Judge a file against what its agent can do, and add what is wrong to `faults`."""
+def compile_file(doc: FileDoc, faults: Faults, shape: AgentShape) -> CompiledFile:
+    """Compile a file against what its agent can do, and add what is wrong to `faults`."""
     judge_roles(doc, faults)
-    return _Compiler(doc, faults, shape).judged()
+    return _Compiler(doc, faults, shape).compiled()
 
 
 class _Compiler:
-    """Judges a file against the steps of its agent, and makes the policy."""
-
     def __init__(self, doc: FileDoc, faults: Faults, shape: AgentShape) -> None:
         self.doc = doc
         self.faults = faults
         self.shape = shape
+        self.types = {step: Types(w.action, w.evidence) for step, w in shape.writes.items()}
+        self.caps = {risk: level for risk, level in doc.caps if level}
         targets = {name for name, r in doc.roles.items() for name in [r.deadline.to] if name}
         first = [name for name in doc.roles if name not in targets] or list(doc.roles)[:1]
         self.default = doc.role or (first[0] if len(first) == 1 else None)
-        self.guards = judge_guards(doc, faults)
+        self.limits = self._limits_of_all()
 
-    def judged(self) -> CompiledFile:
+    def compiled(self) -> CompiledFile:
         """The file as it is meant."""
         doc, shape, faults = self.doc, self.shape, self.faults
         if doc.agent != shape.agent:
@@ -66,24 +85,37 @@ class _Compiler:
         for step in doc.notify.keys() - shape.notifies:
             what = f"{step} is no notification of {shape.agent}"
             self._fault(("notify", step), what, nearest(step, shape.notifies))
-        entries = {step: self._entry(step, action) for step, action in doc.actions.items()}
-        known = {step: entry for step, entry in entries.items() if entry}
-        notes = self._unlisted()
-        asked = RoleUse(doc, faults, shape, known, self.default)
+        found = {step: self._entry(step, action) for step, action in doc.actions.items()}
+        listed = {step: entry for step, entry in found.items() if entry}
+        # Taking back needs no limit, and no rate of the agent keeps it from running.
+        free = {step for step, write in shape.writes.items() if write.undoes} - doc.actions.keys()
+        unlisted_notes = self._unlisted()
+        asked = RoleUse(doc, faults, self.types, frozenset(free), listed, self.default)
         rules = asked.rules()
+        default = self.default or next(iter(doc.roles))
+        entries = asked.mentioning(rules)
+        for step in shape.writes.keys() - entries.keys():
+            undone = sorted(shape.writes[step].undoes & listed.keys())
+            role = listed[undone[0]].role if undone else default
+            entries[step] = unlisted(step, role, () if step in free else self.limits)
         return CompiledFile(
+            entries=entries,
+            default=default,
+            limits=self.limits,
+            control=self._control(),
+            budgets=(*self._budgets("tokens"), *self._budgets("cost")),
+            breakers=tuple(self._breaker(n, each) for n, each in enumerate(doc.breakers)),
             roles=asked.roles(rules),
-            default=self.default or next(iter(doc.roles)),
-            entries=asked.mentioning(rules),
-            guards=self.guards,
-            notes=(*notes, *self._lowered(known), *self._mixed(), *asked.notes()),
+            notes=(*unlisted_notes, *self._lowered(listed), *self._mixed(), *asked.notes()),
         )
 
     def _fault(self, loc: Loc, what: str, fix: str) -> None:
         self.faults.add(loc, what, fix)
 
-    def _role(self, loc: Loc, name: str | None) -> None:
-        known_role(loc, name, self.doc, self.faults)
+    def _noted(self, notes: Sequence[str]) -> tuple[str, ...]:
+        return tuple(f"{self.faults.path}: {note}" for note in notes)
+
+    # One write
 
     def _entry(self, step: str, doc: ActionDoc) -> Entry | None:
         at: Loc = ("actions", step)
@@ -92,84 +124,74 @@ class _Compiler:
             what = f"no step of {self.shape.agent} writes {step}"
             self._fault(at, what, nearest(step, self.shape.writes))
             return None
-        self._role((*at, "for"), doc.role)
+        known_role((*at, "for"), doc.role, self.doc, self.faults)
         role = doc.role or self.default
         if role is None and ("roles",) not in self.faults.broken:
             what = f"nobody is named to be asked about {step}"
             self._fault(at, what, f"add for: and one of {', '.join(self.doc.roles)}")
         self._autonomy(at, write, doc)
-        types = Types(write.action, write.evidence)
-        fields = Fields(types, self.faults, at)
+        fields = _WriteFields(self.types[step], self.faults, at)
         duplicates, limits = fields.duplicates(doc), fields.limits(doc.limits)
-        only = self._conditions((*at, "only"), doc.only, types, role or "")
-        refuse = self._conditions((*at, "refuse"), doc.refuse, types, role or "")
-        hold = self._conditions((*at, "hold"), doc.hold, types, role or "")
+        only = self._conditions((*at, "only"), doc.only, step, role or "")
+        refuse = self._conditions((*at, "refuse"), doc.refuse, step, role or "")
+        hold = self._conditions((*at, "hold"), doc.hold, step, role or "")
+        risk = doc.risk or ("medium" if _undoable(write) else "high")
+        most, why = self._most(write, doc, risk)
+        share = WHOLE if doc.rollout is None else doc.rollout
         return Entry(
-            doc=doc,
             role=role or next(iter(self.doc.roles)),
+            own=Setting(doc.autonomy, share, "the policy file"),
+            risk=risk,
+            most=most,
+            why_most=why,
+            only=only,
             refuse=refuse,
             hold=hold,
-            # No rate of the agent keeps an undo from running.
-            limits=limits if write.undoes else (*limits, *self.guards.limits),
-            only=only,
-            risk=risk_of(write, doc),
-            most=most_of(write, doc, self.guards.caps),
+            limits=limits if write.undoes else (*limits, *self.limits),
             duplicates=duplicates,
             normal=fields.normal(doc.normal),
             review=self._review(at, doc, role or ""),
-            mentions=mentioned((*only, *refuse, *hold), limits, duplicates),
+            mismatch=doc.mismatch,
+            mentions=_mentioned((*only, *refuse, *hold), limits, duplicates),
         )
 
-    def _review(self, at: Loc, doc: ActionDoc, default: str) -> Review | None:
-        if doc.review is None:
-            return None
-        self._role((*at, "review", "for"), doc.review.role)
-        return Review(doc.review.random, doc.review.unusual, doc.review.role or default)
-
-    def _lowered(self, entries: Mapping[str, Entry]) -> list[str]:
-        """Notes on writes whose own autonomy is more than their class of risk allows."""
-        lowered = [
-            f"{step} is {entry.most[0].value}, not {entry.doc.autonomy}: {entry.most[1]}"
-            for step, entry in entries.items()
-            if Level(entry.doc.autonomy).exceeds(entry.most[0])
-        ]
-        return [f"{self.faults.path}: {note}" for note in lowered]
-
-    def _mixed(self) -> list[str]:
-        """Notes on limits that add up amounts in any currency, where the action names one."""
-        found: list[str] = []
-        for step, doc in self.doc.actions.items():
-            write = self.shape.writes.get(step)
-            if write is None or not Types(write.action).is_text(f"action.{CURRENCY}"):
-                continue
-            mixed = [n for n, caps in doc.limits.items() if n != "count" and not caps[0].unit]
-            found += [f"the limit of {step}.{n} adds amounts in every currency" for n in mixed]
-        return [f"{self.faults.path}: {note}" for note in found]
+    def _most(self, write: WriteShape, doc: ActionDoc, risk: str) -> tuple[Level, str]:
+        """The highest level that a setting can come to, and why no higher one."""
+        cap = self.caps.get(risk, Level.FULL)
+        final = not _undoable(write) and doc.irreversible is None
+        if final and cap.exceeds(Level.SUPERVISED):
+            why = f"{write.name} cannot be undone, and the policy has no irreversible: for it"
+            return Level.SUPERVISED, why
+        return cap, f"its risk is {risk}, and caps: has at most {cap.value} for that"
 
     def _autonomy(self, at: Loc, write: WriteShape, doc: ActionDoc) -> None:
-        if doc.rollout is not None and doc.autonomy != "full":
+        if doc.rollout is not None and doc.autonomy is not Level.FULL:
             what = f"a rollout of {write.name} without full autonomy changes nothing"
             self._fault((*at, "rollout"), what, "write autonomy: full, or remove rollout")
-        final = write.undo is None and not write.undoes
-        if final and doc.autonomy == "full" and not doc.irreversible:
+        final = not _undoable(write) and not doc.irreversible
+        if final and doc.autonomy is Level.FULL and (*at, "irreversible") not in self.faults.broken:
             what = f"{write.name} cannot be undone, and would run without a human"
             fix = "write autonomy: supervised, give the step an undo, or add irreversible: why"
-            loc = (*at, "autonomy")
-            if (*at, "irreversible") not in self.faults.broken:
-                self._fault(loc, what, fix)
+            self._fault((*at, "autonomy"), what, fix)
         if doc.mismatch == "roll back" and write.undo is None:
             what = f"{write.name} cannot be undone, so nothing can be rolled back"
             self._fault((*at, "mismatch"), what, "write mismatch: incident, or give it an undo")
 
+    def _review(self, at: Loc, doc: ActionDoc, default: str) -> Review | None:
+        if doc.review is None:
+            return None
+        known_role((*at, "review", "for"), doc.review.role, self.doc, self.faults)
+        return Review(doc.review.random, doc.review.unusual, doc.review.role or default)
+
     def _conditions(
-        self, at: Loc, docs: Sequence[RefuseDoc], types: Types, default: str
+        self, at: Loc, docs: Sequence[RefuseDoc], step: str, default: str
     ) -> tuple[Condition, ...]:
         found: list[Condition] = []
         for position, doc in enumerate(docs):
             roles = doc.roles if isinstance(doc, HoldDoc) else ()
             self._all_of((*at, position, "for"), roles)
             try:
-                rule = compile_rule(doc.when, types)
+                rule = compile_rule(doc.when, self.types[step])
             except RuleError as error:
                 self._fault((*at, position, "when"), error.what, error.fix)
             else:
@@ -179,11 +201,35 @@ class _Compiler:
     def _all_of(self, loc: Loc, roles: Sequence[str]) -> None:
         """Judge the roles of one rule: all of them are asked, and by different people."""
         for role in roles:
-            self._role(loc, role)
+            known_role(loc, role, self.doc, self.faults)
         chains = [chain(self.doc.roles, role) for role in roles]
         if len(chains) > 1 and all(chains) and not enough(unbounded(self.doc), chains, None, {}):
             what = f"{' and '.join(roles)} do not have enough different people"
             self._fault(loc, what, "a person approves for one of them only: add people")
+
+    # Notes
+
+    def _lowered(self, listed: Mapping[str, Entry]) -> tuple[str, ...]:
+        """Notes on writes whose own autonomy is more than their class of risk allows."""
+        return self._noted(
+            [
+                f"{step} is {entry.most.value}, not {entry.own.level.value}: {entry.why_most}"
+                for step, entry in listed.items()
+                if entry.own.level.exceeds(entry.most)
+            ]
+        )
+
+    def _mixed(self) -> tuple[str, ...]:
+        """Notes on limits that add up amounts in any currency, where the action names one."""
+        return self._noted(
+            [
+                f"the limit of {step}.{name} adds amounts in every currency"
+                for step, doc in self.doc.actions.items()
+                if step in self.types and self.types[step].is_text(f"action.{CURRENCY}")
+                for name, caps in doc.limits.items()
+                if name != "count" and not caps[0].unit
+            ]
+        )
 
     def _unlisted(self) -> tuple[str, ...]:
         """Notes on writes that the file leaves out: those are held, so somebody must be asked."""
@@ -197,5 +243,175 @@ class _Compiler:
                 fix = f"add for: at the top, and one of {', '.join(self.doc.roles)}"
                 self._fault(("roles",), what, fix)
             if not write.undoes:
-                notes.append(f"{self.faults.path}: {step} is not listed: every one is held")
-        return tuple(notes)
+                notes.append(f"{step} is not listed: every one is held")
+        return self._noted(notes)
+
+    # All writes of the agent together
+
+    def _control(self) -> Control:
+        said = self.doc.control
+        people = (said and said.people) or (self.doc.owner,)
+        two = said.two if said else ()
+        if two and len(set(map(same_person, people))) < _TWO:
+            what = f"{' and '.join(two)} needs two different people, and {people[0]} is one"
+            self._fault(("control", "two"), what, "name two or more below people:")
+        return Control(people, frozenset(two))
+
+    def _limits_of_all(self) -> tuple[Limit, ...]:
+        found: list[Limit] = []
+        for name, caps in self.doc.limits.items():
+            loc = ("limits", name)
+            if name != "count":
+                what = f"{name}: writes of different actions are counted, not summed"
+                self._fault(loc, what, "write count, or limit it below the action")
+            _whole_count(name, caps, loc, self.faults)
+            for cap in caps:
+                if cap.per:
+                    what = f"all writes of the agent have no field {cap.per} in common"
+                    self._fault(loc, what, "limit it below the action")
+                text = f"count: at most {cap.text}, over all its writes"
+                found.append(Limit(None, cap.amount, cap.window, text, whole=True))
+        return tuple(found)
+
+    def _budgets(self, kind: Literal["tokens", "cost"]) -> list[Budget]:
+        loc: Loc = ("budgets", kind)
+        caps = self.doc.budgets.tokens if kind == "tokens" else self.doc.budgets.cost
+        _whole_count("count" if kind == "tokens" else kind, caps, loc, self.faults)
+        for cap in caps:
+            if kind == "cost" and not cap.unit:
+                self._fault(loc, f"{cap.text} in which currency?", "write 50 EUR per day")
+        if any(cap.per for cap in caps):
+            self._fault(loc, "a budget is the agent's alone", "remove the second per")
+        return [Budget(kind, cap.amount, cap.window, cap.unit, cap.text) for cap in caps]
+
+    def _breaker(self, position: int, doc: BreakerDoc) -> Breaker:
+        after = doc.after
+        if doc.then is Level.FULL:
+            what = "a breaker lowers autonomy, and full is the highest"
+            fix = "write supervised, human_led or stop"
+            self._fault(("breakers", position, "then"), what, fix)
+        text = f"{after.count} {after.what} per {after.named}"
+        return Breaker(after.what, after.count, after.window, doc.then, text)
+
+
+@dataclass(frozen=True)
+class _WriteFields:
+    """The fields of one write, looked up in its types; `at` is where the file speaks of it."""
+
+    types: Types
+    faults: Faults
+    at: Loc
+
+    def _fault(self, loc: Loc, what: str, fix: str) -> None:
+        self.faults.add((*self.at, *loc), what, fix)
+
+    def limits(self, docs: Mapping[str, Sequence[Cap]]) -> tuple[Limit, ...]:
+        """The limits, each with its currency and the field that it is counted by."""
+        for name, caps in docs.items():
+            self._limited(name, caps)
+        return tuple(self._limit(name, cap) for name, caps in docs.items() for cap in caps)
+
+    def _limited(self, name: str, caps: Sequence[Cap]) -> None:
+        loc, numbers = ("limits", name), self.types.numbers()
+        if name != "count" and name not in numbers:
+            what = f"{name} is not a number of {self.types.name} that is always there"
+            self._fault(loc, what, nearest(name, [*numbers, "count"]))
+        _whole_count(name, caps, (*self.at, *loc), self.faults)
+        units = {cap.unit for cap in caps}
+        if name != "count" and len(units) > 1 and not self._has_currency():
+            what = f"{self.types.name} has no field {CURRENCY} that tells {name} apart"
+            self._fault(loc, what, f"name one currency, or give the action a field {CURRENCY}")
+        if name != "count" and None in units and units != {None}:
+            what = f"a limit of {name} names a currency, and another none"
+            self._fault(loc, what, "name the currency of each")
+        choices = self.types.choices_of(f"action.{CURRENCY}")
+        for unit in filter(None, units):
+            if choices and unit not in choices:
+                what = f"{CURRENCY} is never {unit}"
+                self._fault(loc, what, nearest(unit, choices))
+
+    def _limit(self, name: str, cap: Cap) -> Limit:
+        per = cap.per and self.key(("limits", name), cap.per)
+        return Limit(
+            field=None if name == "count" else name,
+            cap=cap.amount,
+            window=cap.window,
+            text=f"{name}: at most {cap.text}",
+            per=per or None,
+            number=bool(per) and self.types.is_number(per),
+            unit=cap.unit if self._has_currency() else None,
+        )
+
+    def _has_currency(self) -> bool:
+        return self.types.is_text(f"action.{CURRENCY}")
+
+    def key(self, loc: Loc, name: str) -> str:
+        """A field whose values writes are told apart by: text, a number, a time, yes or no."""
+        path = self._path(name)
+        if not self.types.tells_apart(path):
+            known = [each.removeprefix("action.") for each in self.types.telling_apart()]
+            what = f"{name} is no field that is always there and tells writes apart"
+            self._fault(loc, what, nearest(name, known))
+        return path
+
+    def duplicates(self, doc: ActionDoc) -> Duplicates | None:
+        """What makes a write the same as an earlier one."""
+        if doc.duplicates is None:
+            return None
+        fields = tuple(self.key(("duplicates", "same"), name) for name in doc.duplicates.same)
+        numbers = frozenset(path for path in fields if self.types.is_number(path))
+        return Duplicates(fields, doc.duplicates.within, numbers)
+
+    def normal(self, doc: NormalDoc | None) -> Normal | None:
+        """What is learned of a write."""
+        if doc is None:
+            return None
+        loc = ("normal", "watch")
+        amounts = [self._amount(loc, field) for kind, field in doc.watch if kind == "amount"]
+        targets = [self.key(loc, field) for kind, field in doc.watch if kind == "target"]
+        kinds = {kind for kind, _ in doc.watch} - {"amount", "target"}
+        return Normal(
+            learn=doc.learn,
+            z=doc.z,
+            amounts=tuple(amounts),
+            targets=tuple(targets),
+            **dict.fromkeys(kinds, True),
+        )
+
+    def _amount(self, loc: Loc, name: str) -> str:
+        path = self._path(name)
+        if not self.types.is_number(path):
+            known = [each for each in self.types.telling_apart() if self.types.is_number(each)]
+            others = [*(each.removeprefix("action.") for each in known), "confidence", "hour"]
+            self._fault(loc, f"{name} is not a number that is always there", nearest(name, others))
+        return path
+
+    def _path(self, name: str) -> str:
+        return name if name.startswith(("action.", "evidence.")) else f"action.{name}"
+
+
+def _mentioned(
+    conditions: Sequence[Condition], limits: Sequence[Limit], same: Duplicates | None
+) -> frozenset[str]:
+    """The facts that rules, limits and duplicates look at, such as `action.amount`."""
+    names = {name for condition in conditions for name in condition.rule.mentions()}
+    names |= {f"action.{limit.field}" for limit in limits if limit.field}
+    names |= {f"action.{CURRENCY}" for limit in limits if limit.unit}
+    names |= {limit.per for limit in limits if limit.per}
+    return frozenset(names | set(same.fields if same else ()))
+
+
+def _whole_count(name: str, caps: Sequence[Cap], loc: Loc, faults: Faults) -> None:
+    """Report a number of writes that is none."""
+    for cap in caps if name == "count" else ():
+        if cap.amount != int(cap.amount):
+            what = f"{cap.amount:f} is no number of writes"
+            faults.add(loc, what, "write a whole number")
+        elif cap.unit:
+            what = f"a number of writes has no currency {cap.unit}"
+            faults.add(loc, what, f"write {cap.amount:f}")
+
+
+def _undoable(write: WriteShape) -> bool:
+    """Whether it can be taken back, or takes something back itself."""
+    return write.undo is not None or bool(write.undoes)

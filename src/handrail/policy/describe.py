@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
-from handrail.policy.file import ActionDoc, FileDoc, RoleDoc, read_policy_file
-from handrail.policy.values import written
-from handrail.policy.yaml import Faults
+from handrail.policy.file import ActionDoc, RoleDoc
+from handrail.policy.parts import Entry, Setting
+from handrail.policy.values import percent, written
 
 if TYPE_CHECKING:
-    from handrail.policy.policy import Policy, Setting
+    from handrail.policy.policy import Policy
 
 _LEVELS = {
     Level.STOP: "nothing is written",
@@ -34,23 +33,22 @@ class Section:
 
 def describe_policy(policy: Policy, settings: Mapping[str, Setting]) -> list[Section]:
     """Every key in force. `settings`: what each write's autonomy comes to now."""
-    doc = read_policy_file(policy.text, Faults(policy.label))
-    assert doc is not None  # noqa: S101  # it was judged before
     writes = [
-        Section(step, tuple(_action(policy, step, action, settings[step])))
-        for step, action in doc.actions.items()
+        Section(step, tuple(_action(policy.of(step), action, settings[step])))
+        for step, action in policy.doc.actions.items()
     ]
-    roles = [Section(f"role {name}", tuple(_role(role))) for name, role in doc.roles.items()]
-    return [Section(policy.agent, tuple(_whole(policy, doc))), *writes, *roles]
+    roles = [Section(f"role {name}", tuple(_role(role))) for name, role in policy.doc.roles.items()]
+    return [Section(policy.agent, tuple(_whole(policy))), *writes, *roles]
 
 
-def _whole(policy: Policy, doc: FileDoc) -> Iterator[tuple[str, str]]:
+def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
+    doc = policy.doc
     yield "owner", policy.owner
     yield "proof", f"rulings count {_PROOF[policy.proof]}"
     yield "amendments", f"who wrote one {doc.drafter} it"
     if doc.planted:
         yield "planted", f"in {percent(doc.planted)} of the cases people are asked about a bad one"
-    for risk, level in doc.caps.model_dump().items():
+    for risk, level in doc.caps:
         if level:
             yield "cap", f"writes of {risk} risk are at most {level}"
     two = sorted(level.value for level in policy.control.two)
@@ -73,11 +71,9 @@ _PROOF = {
 }
 
 
-def _action(
-    policy: Policy, step: str, doc: ActionDoc, setting: Setting
-) -> Iterator[tuple[str, str]]:
+def _action(entry: Entry, doc: ActionDoc, setting: Setting) -> Iterator[tuple[str, str]]:
     yield "autonomy", f"{setting}: {_LEVELS[setting.level]} ({setting.label})"
-    yield "risk", policy.risk(step)
+    yield "risk", entry.risk
     if doc.irreversible:
         yield "irreversible", doc.irreversible
     for only in doc.only:
@@ -85,28 +81,27 @@ def _action(
     for refuse in doc.refuse:
         yield "refuse", f"{refuse.when} ({refuse.why})"
     for hold in doc.hold:
-        asked = " and ".join(hold.roles) or policy.role_for(step)
+        asked = " and ".join(hold.roles) or entry.role
         yield "hold", f"{hold.when} ({hold.why}): asks {asked}"
-    yield "asks", policy.role_for(step)
-    for limit in policy.limits(step):
+    yield "asks", entry.role
+    for limit in entry.limits:
         if not limit.whole:
             yield "limit", limit.text
-    yield from _watched(policy, step, doc)
+    yield from _watched(entry, doc)
 
 
-def _watched(policy: Policy, step: str, doc: ActionDoc) -> Iterator[tuple[str, str]]:
+def _watched(entry: Entry, doc: ActionDoc) -> Iterator[tuple[str, str]]:
     if doc.duplicates:
         same, within = ", ".join(doc.duplicates.same), written(doc.duplicates.within)
         yield "duplicates", f"held when {same} are the same within {within}"
     if doc.normal:
         watched = ", ".join(f"{kind} {field}".strip() for kind, field in doc.normal.watch)
         yield "normal", f"{watched}: learned from {doc.normal.learn} on, odd beyond {doc.normal.z}"
-    review = policy.review(step)
-    if review:
+    if review := entry.review:
         shares = f"{percent(review.random)} by chance, {percent(review.unusual)} of the unusual"
         yield "review", f"{shares}, by {review.role}"
     wrong = "an incident, and the case is rolled back"
-    yield "mismatch", "an incident" if policy.mismatch(step) == "incident" else wrong
+    yield "mismatch", "an incident" if entry.mismatch == "incident" else wrong
 
 
 def _role(doc: RoleDoc) -> Iterator[tuple[str, str]]:
@@ -124,8 +119,3 @@ def _role(doc: RoleDoc) -> Iterator[tuple[str, str]]:
         yield "reminded", f"after {written(doc.remind)}"
     then = f"escalates to {doc.deadline.to}" if doc.deadline.to else "is refused"
     yield "deadline", f"{written(doc.deadline.after)}, then it {then}"
-
-
-def percent(share: int) -> str:
-    """A share of 10,000 in words."""
-    return f"{Decimal(share) / 100:f}%"

@@ -1,4 +1,4 @@
-"""The model of a policy file, and what is wrong with one whoever its agent is.
+"""The parser of policy files: their model, and what is wrong with one whoever its agent is.
 
 A value that does not fit is reported and replaced by one that does,
 so that one reading finds the other faults too; a file with faults is never used.
@@ -8,39 +8,32 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from typing import Annotated, Any, Literal
+from decimal import Decimal
+from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
-from pydantic import BaseModel, Field, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
+from handrail.actions import Level
 from handrail.policy.business_hours import Hours
-from handrail.policy.clauses import (
-    BreakerDoc,
-    BudgetsDoc,
-    Caps,
-    ControlDoc,
-    Doc,
-    DuplicatesDoc,
-    LevelName,
-    NormalDoc,
-    RefuseDoc,
-    Review,
-    Risk,
-    RiskDoc,
-    Text,
-    keys_of,
-)
-from handrail.policy.rules import nearest
+from handrail.policy.rule_types import nearest
 from handrail.policy.values import (
+    Caps,
     Day,
     Days,
     Duration,
+    Fields,
     Names,
     Person,
+    Positive,
     Reason,
     Share,
     TimeOfDay,
+    Trips,
+    Watch,
     Zone,
+    share,
     shown,
 )
 from handrail.policy.yaml import Faults, Loc, parse_yaml
@@ -48,6 +41,28 @@ from handrail.policy.yaml import Faults, Loc, parse_yaml
 _ROUNDS = 5
 
 Channel = Literal["inbox", "mail", "slack", "key"]
+Text = Annotated[str, Field(min_length=1, max_length=2_000)]
+
+
+def _needed(stand_in: Any, fix: str, **rest: Any) -> Any:
+    """A key that must be there, and the fix where it is not.
+
+    `stand_in`: what stands in for a value that does not fit, until the other faults are found.
+    """
+    return Field(examples=[stand_in], description=fix, **rest)
+
+
+class Doc(BaseModel):
+    """A part of a policy file: frozen, without keys that nobody knows."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RefuseDoc(Doc):
+    """A rule that refuses; in `only`, one without which the write is refused."""
+
+    when: Text = _needed("true", "add when: and a condition, such as action.amount > 200")
+    why: Text = _needed("-", "add why: and the reason in words")
 
 
 class HoldDoc(RefuseDoc):
@@ -56,11 +71,56 @@ class HoldDoc(RefuseDoc):
     roles: Names = Field(default=(), alias="for")
 
 
+class RiskDoc(Doc):
+    """The most that any setting may come to, for each class of risk."""
+
+    low: Level | None = None
+    medium: Level | None = None
+    high: Level | None = None
+    critical: Level | None = None
+
+
+class DuplicatesDoc(Doc):
+    """Which fields make a write the same as an earlier one, and for how long."""
+
+    same: Fields = _needed(
+        None, "add same: and the fields that make it the same, such as [customer, amount]"
+    )
+    within: Duration = _needed(None, "add within: and for how long, such as 7d")
+
+
+class NormalDoc(Doc):
+    """What is learned of an agent's writes, from how many of them, and how far off is odd."""
+
+    learn: Annotated[StrictInt, Field(ge=2, le=100_000)] = 30
+    watch: Watch = _needed(
+        None, "add watch: and what is watched, such as [amount, confidence, rate]"
+    )
+    z: Positive = Decimal(4)
+
+
+class ReviewDoc(Doc):
+    """Which share of what ran alone is looked at afterwards, and by whom."""
+
+    random: Share = 0
+    unusual: Share = 0
+    role: str | None = Field(default=None, alias="for")
+
+
+def _review(value: object) -> object:
+    if isinstance(value, dict):
+        return cast("dict[str, object]", value)
+    share(value)  # what is wrong with it is said where it stands
+    return {"random": value}
+
+
 class ActionDoc(Doc):
     """What the agent may do of one write."""
 
-    autonomy: LevelName
-    risk: Risk | None = None
+    autonomy: Level = _needed(
+        "human_led", "add autonomy: full, supervised, human_led, pilot or stop"
+    )
+    risk: Literal["low", "medium", "high", "critical"] | None = None
     rollout: Share | None = None
     irreversible: Reason | None = None
     role: str | None = Field(default=None, alias="for")
@@ -70,31 +130,35 @@ class ActionDoc(Doc):
     limits: dict[str, Caps] = Field(default_factory=dict[str, Caps])
     duplicates: DuplicatesDoc | None = None
     normal: NormalDoc | None = None
-    review: Review | None = None
+    review: Annotated[ReviewDoc, BeforeValidator(_review)] | None = None
     mismatch: Literal["incident", "roll back"] = "incident"
 
 
 class NotifyDoc(Doc):
     """Whether a notification may go out."""
 
-    allow: bool
+    allow: bool = _needed(stand_in=True, fix="add allow: true or allow: false")
 
 
 class DeadlineDoc(Doc):
     """How long a role has, and what happens then."""
 
-    after: Duration
-    then: Literal["escalate", "refuse"]
+    after: Duration = _needed("1h", "add after: and a time, such as 8h")
+    then: Literal["escalate", "refuse"] = _needed(
+        "refuse", "add then: refuse, or then: escalate with to: and a role"
+    )
     to: str | None = None
 
 
 class HoursDoc(Doc):
-    """When the people of a role work."""
+    """The business hours of a role."""
 
-    zone: Zone
+    zone: Zone = _needed("UTC", "add zone: and a name such as Europe/Berlin")
     days: Days = frozenset(range(5))
-    begins: TimeOfDay = Field(alias="from")
-    ends: TimeOfDay = Field(alias="to")
+    begins: TimeOfDay = _needed(
+        "09:00", 'add from: and when the day begins, such as "09:00"', alias="from"
+    )
+    ends: TimeOfDay = _needed("17:00", 'add to: and when the day ends, such as "17:00"', alias="to")
     holidays: tuple[Day, ...] = ()
 
     def hours(self) -> Hours:
@@ -102,10 +166,15 @@ class HoursDoc(Doc):
         return Hours(self.zone, self.days, self.begins, self.ends, frozenset(self.holidays))
 
 
+_DEADLINE = {"after": "1h", "then": "refuse"}
+
+
 class RoleDoc(Doc):
     """Who may rule and for how much, how many of them it takes, and until when."""
 
-    people: Annotated[tuple[Person, ...], Field(min_length=1)]
+    people: Annotated[tuple[Person, ...], Field(min_length=1)] = _needed(
+        ["a@b"], "add people: [ana@example.com]"
+    )
     quorum: Annotated[StrictInt, Field(ge=1)] = 1
     up_to: Text | None = Field(default=None, alias="up to")
     deputies: tuple[Person, ...] = ()
@@ -114,16 +183,39 @@ class RoleDoc(Doc):
     hours: HoursDoc | None = None
     clock: Literal["runs", "stops"] = "runs"
     remind: Duration | None = None
-    deadline: DeadlineDoc
+    deadline: DeadlineDoc = _needed(_DEADLINE, "add deadline: {after: 8h, then: refuse}")
+
+
+class ControlDoc(Doc):
+    """Who may turn an agent's autonomy, and for which levels it takes two of them."""
+
+    people: Annotated[tuple[Person, ...], Field(min_length=1)] | None = None
+    two: tuple[Level, ...] = ()
+
+
+class BreakerDoc(Doc):
+    """After what the agent's autonomy is lowered, and to which level."""
+
+    after: Trips = _needed(None, "add after: and what trips it, such as 5 refusals per hour")
+    then: Level = _needed(None, "add then: supervised, human_led, pilot or stop")
+
+
+class BudgetsDoc(Doc):
+    """What the agent's own thinking may cost."""
+
+    tokens: Caps = ()
+    cost: Caps = ()
 
 
 class FileDoc(Doc):
     """A whole policy file."""
 
-    agent: Text
+    agent: Text = _needed("-", "add agent: and the name of the agent")
     # A database has no larger whole number; the digits of a whole moment are too many.
-    version: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)]
-    owner: Person
+    version: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] = _needed(
+        1, "add version: 1, and count up with each change"
+    )
+    owner: Person = _needed("a@b", "add owner: and the address of who answers for this agent")
     proof: Literal["required", "unproven"] | None = None
     drafter: Literal["may approve", "may not approve"] = "may not approve"
     planted: Share = 0
@@ -133,59 +225,14 @@ class FileDoc(Doc):
     budgets: BudgetsDoc = BudgetsDoc()
     breakers: tuple[BreakerDoc, ...] = ()
     role: str | None = Field(default=None, alias="for")
-    actions: dict[str, ActionDoc]
+    actions: dict[str, ActionDoc] = _needed({}, "list the writes of the agent below actions:")
     notify: dict[str, NotifyDoc] = Field(default_factory=dict[str, NotifyDoc])
-    roles: Annotated[dict[str, RoleDoc], Field(min_length=1)]
+    roles: Annotated[dict[str, RoleDoc], Field(min_length=1)] = _needed(
+        {"-": {"people": ["a@b"], "deadline": _DEADLINE}},
+        "add roles: with the people who may be asked",
+    )
 
 
-# What stands in for a value that does not fit, until the other faults are found.
-_ROLE: dict[str, Any] = {"people": ["a@b"], "deadline": {"after": "1h", "then": "refuse"}}
-_HOURS = {"zone": "UTC", "from": "09:00", "to": "17:00"}
-_STAND_INS: dict[str, Any] = {
-    "actions": {},
-    "after": "1h",
-    "agent": "-",
-    "allow": True,
-    "autonomy": "human_led",
-    "deadline": _ROLE["deadline"],
-    "owner": "a@b",
-    "people": ["a@b"],
-    "roles": {"-": _ROLE},
-    "then": "refuse",
-    "version": 1,
-    "when": "true",
-    "why": "-",
-}
-_ENTRIES: dict[str, Any] = {
-    "actions": {"autonomy": "human_led"},
-    "notify": {"allow": True},
-    "roles": _ROLE,
-}
-_NEEDS = {
-    "actions": "list the writes of the agent below actions:",
-    "after": "add after: and a time, such as 8h",
-    "agent": "add agent: and the name of the agent",
-    "allow": "add allow: true or allow: false",
-    "autonomy": "add autonomy: full, supervised, human_led, pilot or stop",
-    "same": "add same: and the fields that make it the same, such as [customer, amount]",
-    "watch": "add watch: and what is watched, such as [amount, confidence, rate]",
-    "within": "add within: and for how long, such as 7d",
-    "deadline": "add deadline: {after: 8h, then: refuse}",
-    "from": 'add from: and when the day begins, such as "09:00"',
-    "owner": "add owner: and the address of who answers for this agent",
-    "people": "add people: [ana@example.com]",
-    "roles": "add roles: with the people who may be asked",
-    "then": "add then: refuse, or then: escalate with to: and a role",
-    "to": 'add to: and when the day ends, such as "17:00"',
-    "version": "add version: 1, and count up with each change",
-    "when": "add when: and a condition, such as action.amount > 200",
-    "why": "add why: and the reason in words",
-    "zone": "add zone: and a name such as Europe/Berlin",
-}
-_BREAKER_NEEDS = {
-    "after": "add after: and what trips it, such as 5 refusals per hour",
-    "then": "add then: supervised, human_led, pilot or stop",
-}
 _EXPECTED = {
     "bool_parsing": "write true or false",
     "bool_type": "write true or false",
@@ -250,16 +297,12 @@ def _stand_in(loc: Loc) -> Any:
             return "2000-01-01"
         case (*_, "accept", int()):
             return "inbox"
-        case (*_, "hours", ("zone" | "from" | "to") as key):
-            return _HOURS[key]
-        case (*_, "refuse" | "hold", int()):
-            return {"when": "true", "why": "-"}
-        case ("actions" | "notify" | "roles" as section, _):
-            return _ENTRIES[section]
-        case (*_, "limits", _):
-            return None
+        case ("actions" | "notify" | "roles", _) | (*_, "refuse" | "hold", int()):
+            needed = _fields(loc).items()
+            return {key: each.examples[0] for key, each in needed if each.examples}
         case _:
-            return _STAND_INS.get(str(loc[-1]))
+            known = _fields(loc[:-1]).get(str(loc[-1]))
+            return known.examples[0] if known and known.examples else None
 
 
 def _words(error: ErrorDetails) -> tuple[str, str]:
@@ -268,17 +311,16 @@ def _words(error: ErrorDetails) -> tuple[str, str]:
     where = f" of {_dotted(above)}" if above else ""
     kind, context, given = error["type"], error.get("ctx", {}), error["input"]
     if kind == "extra_forbidden":
-        return f"{last} is not a key{where or ' of a policy'}", nearest(str(last), _keys(above))
+        return f"{last} is not a key{where or ' of a policy'}", nearest(str(last), _fields(above))
     if kind == "missing":
-        needs = _BREAKER_NEEDS if above[:1] == ["breakers"] else _NEEDS
-        return f"{last} is missing{' in ' + _dotted(above) if above else ''}", needs[str(last)]
+        what = f"{last} is missing{' in ' + _dotted(above) if above else ''}"
+        return what, _fields(above)[str(last)].description or ""
     if kind == "policy":
         return f"{_dotted(error['loc'])}: {context['what']}", str(context["fix"])
-    if kind == "literal_error":
+    if kind in {"literal_error", "enum"}:
         choices = re.findall(r"'([^']+)'", str(context["expected"]))
-        return f"{shown(given)} is not a value of {_dotted(error['loc'])}", nearest(
-            str(given), choices
-        )
+        what = f"{shown(given)} is not a value of {_dotted(error['loc'])}"
+        return what, nearest(str(given), choices)
     what = f"{_dotted(error['loc'])}: {shown(given)} does not belong here"
     if kind == "greater_than_equal":
         return what, f"write {context['ge']} or more"
@@ -289,22 +331,24 @@ def _dotted(loc: Loc | list[str | int]) -> str:
     return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in loc).lstrip(".")
 
 
-def _keys(above: list[str | int]) -> list[str]:
-    """The keys that may stand at a place."""
-    model: type[BaseModel] = FileDoc
-    match above:
-        case ["actions", _]:
-            model = ActionDoc
-        case ["actions", _, "hold", _]:
-            model = HoldDoc
-        case ["notify", _]:
-            model = NotifyDoc
-        case ["roles", _]:
-            model = RoleDoc
-        case ["roles", _, "deadline"]:
-            model = DeadlineDoc
-        case ["roles", _, "hours"]:
-            model = HoursDoc
-        case _:
-            model = keys_of(above) or model
-    return [field.alias or name for name, field in model.model_fields.items()]
+def _fields(loc: Loc | list[str | int]) -> dict[str, FieldInfo]:
+    """The keys that may stand at a place, as the models have them."""
+    found, keys = _keys(FileDoc), iter(loc)
+    for key in keys:
+        kind = found[str(key)].annotation if key in found else None
+        model = _model_in(kind)
+        found = _keys(model) if model is not None else {}
+        if get_origin(kind) in {dict, tuple}:
+            next(keys, None)  # the name of an entry, or the position in a list
+    return found
+
+
+def _keys(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    """The model in a type such as `tuple[Model, ...] | None`."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_model_in, get_args(kind))), None)

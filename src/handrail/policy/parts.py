@@ -1,4 +1,4 @@
-"""What a policy is made of once its file was judged, and what it is asked about. Pure."""
+"""What a policy is made of once its file was compiled, and what it is asked about. Pure."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pydantic import BaseModel
 from typing_extensions import override
 
 from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
-from handrail.policy.clauses import Tripping
-from handrail.policy.file import ActionDoc, RoleDoc
-from handrail.policy.rules import CaseFact, Rule
+from handrail.policy.file import RoleDoc
+from handrail.policy.rule_types import CaseFact
+from handrail.policy.rules import Rule
+from handrail.policy.values import Tripping, percent
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class Setting:
     def __str__(self) -> str:
         if self.level is not Level.FULL or self.rollout == WHOLE:
             return self.level.value
-        return f"{self.level.value} {Decimal(self.rollout) / 100:f}%"
+        return f"{self.level.value} {percent(self.rollout)}"
 
 
 @dataclass(frozen=True)
@@ -148,46 +149,46 @@ class Control:
 
 
 @dataclass(frozen=True)
-class SharedGuards:
-    """What the file says of all writes of the agent together. `limits`: counted over all."""
-
-    caps: Mapping[str, Level]
-    control: Control
-    limits: tuple[Limit, ...]
-    budgets: tuple[Budget, ...]
-    breakers: tuple[Breaker, ...]
-
-
-@dataclass(frozen=True)
 class Entry:
-    """What the file says of one write. `role`: whom a hold asks that names nobody.
+    """What a policy says of one write, also of one that its file does not list.
 
-    `most`: the highest level that a setting can come to, and why no higher one. `mentions`:
-    the facts that decide about it, such as `action.amount`.
+    `role`: whom a hold asks that names nobody. `own`: the autonomy that the file itself gives
+    it, before any cap. `most`: the highest level that any setting comes to, and `why_most`
+    why no higher one. `mentions`: the facts that decide about it, such as `action.amount` or
+    `confidence`; a field of a field stands there with those above it.
     """
 
-    doc: ActionDoc
     role: str
-    refuse: tuple[Condition, ...]
-    hold: tuple[Condition, ...]
-    limits: tuple[Limit, ...]
+    own: Setting
+    risk: str
+    most: Level
+    why_most: str
+    listed: bool = True
     only: tuple[Condition, ...] = ()
-    risk: str = "medium"
-    most: tuple[Level, str] = (Level.FULL, "")
+    refuse: tuple[Condition, ...] = ()
+    hold: tuple[Condition, ...] = ()
+    limits: tuple[Limit, ...] = ()
     duplicates: Duplicates | None = None
     normal: Normal | None = None
     review: Review | None = None
+    mismatch: Literal["incident", "roll back"] = "incident"
     mentions: frozenset[str] = frozenset()
 
-    def own(self) -> Setting:
-        """What the file itself says of its autonomy."""
-        share = WHOLE if self.doc.rollout is None else self.doc.rollout
-        return Setting(Level(self.doc.autonomy), share, "the policy file")
+    def capped(self, level: Level) -> Level:
+        """What a setting of `level` comes to."""
+        return self.most if level.exceeds(self.most) else level
 
     def asked(self) -> tuple[str, ...]:
         """The roles that it asks, without those to whom they escalate."""
         named = (role for condition in self.hold for role in condition.roles)
         return tuple(dict.fromkeys([self.role, *named]))
+
+
+def unlisted(step: str, role: str, limits: tuple[Limit, ...]) -> Entry:
+    """What a policy says of a write that its file leaves out: a person approves each."""
+    why = f"the policy does not list {step}"
+    own = Setting(Level.SUPERVISED, label=why)
+    return Entry(role, own, "high", own.level, why, listed=False, limits=limits)
 
 
 def chain(docs: Mapping[str, RoleDoc], first: str) -> tuple[str, ...]:

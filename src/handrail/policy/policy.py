@@ -1,7 +1,7 @@
-"""What an agent may do alone, who may allow more, and how long they have.
+"""The policy of an agent: what it may do alone, who may allow more, and how long they have.
 
-A `Policy` gives pure answers, without clock, network or database. It is made from a
-policy file that was judged in full against the steps of its agent: a file with faults is
+A `Policy` gives pure answers, without clock, network or database. The policy compiler makes it
+from a policy file that was judged in full against the steps of its agent: a file with faults is
 refused with all of them at once.
 """
 
@@ -14,28 +14,27 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
 
-from handrail.actions import Ask, Duplicates, Finding, Kind, Level, Limit, Terms
+from handrail.actions import WHOLE, Ask, Finding, Kind, Level, Terms
+from handrail.actions import person as same_person
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
-from handrail.policy.asking import ask
-from handrail.policy.compiler import judge
-from handrail.policy.file import read_policy_file
-from handrail.policy.findings import autonomy, judged, refuses, share_of, unmet
+from handrail.policy.compiler import CompiledFile, compile_file
+from handrail.policy.file import FileDoc, read_policy_file
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
     Budget,
+    Condition,
     Control,
     Entry,
     Facts,
-    Normal,
-    Review,
     Setting,
-    SharedGuards,
     chain,
+    unlisted,
 )
-from handrail.policy.quorum import Approval, Count, Roles, enough
-from handrail.policy.rules import nearest
-from handrail.policy.values import same_person
+from handrail.policy.quorum import Approval, Count, ask, enough
+from handrail.policy.rule_types import nearest
+from handrail.policy.rules import RuleFailed
+from handrail.policy.values import percent
 from handrail.policy.yaml import Faults, Stamp, file_content, file_stamp
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -54,8 +53,9 @@ class Policy:
 
     `label` names agent, version and the first 8 hex digits of the file's SHA-256. `proof`
     says whether a ruling counts although nobody checked who sent it; None leaves it to the
-    settings. `drafter`: whether who wrote an amendment may approve it. `notes` are worth
-    reading, and no faults. `sha`: of the whole `text`.
+    settings. `control`: who may turn the agent's autonomy. `breakers`: after what it goes down.
+    `budgets`: what the agent's own thinking may cost. `notes` are worth reading, and no faults.
+    `sha`: of the whole `text`. `doc`: the file as a model.
     """
 
     label: str
@@ -63,42 +63,47 @@ class Policy:
     version: int
     owner: str
     proof: Literal["required", "unproven"] | None
-    drafter: bool
+    control: Control
+    breakers: tuple[Breaker, ...]
+    budgets: tuple[Budget, ...]
     notes: tuple[str, ...]
     sha: str
     text: str = field(repr=False)
+    doc: FileDoc = field(repr=False)
     _shape: AgentShape = field(repr=False)
-    _roles: Roles = field(repr=False)
-    _default: str = field(repr=False)
-    _entries: Mapping[str, Entry] = field(repr=False)
-    _silent: frozenset[str] = field(repr=False)
-    _planted: int = field(repr=False)
-    _guards: SharedGuards = field(repr=False)
+    _compiled: CompiledFile = field(repr=False)
 
-    def refusals(self, facts: Facts) -> list[Finding]:
-        """The refuse-rules that are true. One that could not be judged is among `holds`."""
-        return [found for found in self.rules(facts) if refuses(found)]
+    def of(self, step: str) -> Entry:
+        """What it says of one write, whether or not the file lists it."""
+        found = self._compiled.entries.get(step)
+        return found or unlisted(step, self._compiled.default, self._compiled.limits)
 
-    def holds(self, facts: Facts) -> list[Finding]:
-        """Why a human is asked: autonomy, hold-rules, and rules that could not be judged."""
-        return [found for found in self.rules(facts) if not refuses(found)]
+    @property
+    def steps(self) -> tuple[str, ...]:
+        """The writes that the file lists."""
+        return tuple(self.doc.actions)
 
     def rules(self, facts: Facts) -> list[Finding]:
-        """What `refusals` and `holds` say together, each rule looked at once."""
-        entry = self._entries.get(facts.step)
-        if entry is None:
-            return self._unlisted(facts.step)
-        refusing = sorted(judged(entry.refuse, facts, Kind.REFUSE), key=refuses, reverse=True)
-        first = sum(map(refuses, refusing))
-        setting = self.setting(facts)
-        level = autonomy(self.agent, facts, setting, entry.role)
-        holding = judged(entry.hold, facts, Kind.HOLD)
-        return [*refusing[:first], *level, *refusing[first:], *holding]
+        """What its rules and its autonomy say: refuse, or hold.
+
+        A rule that could not be judged holds, whatever it would have done.
+        """
+        entry = self.of(facts.step)
+        if not entry.listed:
+            why, free = entry.why_most, self._takes_back(facts.step)
+            hold = Finding(check="listed", kind=Kind.HOLD, why=why, role=entry.role)
+            return [] if free else [hold]
+        refuse = _judged(entry.refuse, facts, Kind.REFUSE)
+        return [
+            *(found for found in refuse if found.kind is Kind.REFUSE),
+            *self._autonomy(facts, entry),
+            *(found for found in refuse if found.kind is not Kind.REFUSE),
+            *_judged(entry.hold, facts, Kind.HOLD),
+        ]
 
     def scope(self, facts: Facts) -> list[Finding]:
         """What of `only:` is not met: it refuses; what could not be judged holds."""
-        entry = self._entries.get(facts.step)
-        return unmet(entry.only, facts) if entry is not None else []
+        return _judged(self.of(facts.step).only, facts, Kind.REFUSE, want=False)
 
     def setting(self, facts: Facts) -> Setting:
         """How much the agent does of this write by itself, now.
@@ -107,47 +112,15 @@ class Policy:
         the cap of its class of risk, nor full where it cannot be undone and the file does not
         say why it may run alone. What takes back a write runs, whatever is set.
         """
-        entry = self._entries.get(facts.step)
-        if entry is None:
-            return self._unlisted_setting(facts)
-        given = facts.setting or entry.own()
-        most, why = entry.most
-        if not given.level.exceeds(most):
+        if self._takes_back(facts.step):
+            return Setting(Level.FULL, label="it takes back what was written")
+        entry = self.of(facts.step)
+        given = facts.setting or entry.own
+        most = entry.capped(given.level)
+        if most is given.level:
             return given
-        lowered = f"{given.label}; {most.value} instead of {given.level.value}: {why}"
+        lowered = f"{given.label}; {most.value} instead of {given.level.value}: {entry.why_most}"
         return Setting(most, label=lowered.removeprefix("; "))
-
-    def capped(self, step: str, level: Level) -> Level:
-        """What a setting of `level` comes to."""
-        entry = self._entries.get(step)
-        most = entry.most[0] if entry is not None else Level.SUPERVISED
-        return most if level.exceeds(most) else level
-
-    def why_capped(self, step: str) -> str:
-        """Why no setting of `step` comes to more than it does, in words."""
-        entry = self._entries.get(step)
-        return entry.most[1] if entry is not None else f"the policy does not list {step}"
-
-    def own_setting(self, step: str) -> Setting:
-        """What the file itself says of the autonomy of `step`, before any cap."""
-        entry = self._entries.get(step)
-        return entry.own() if entry is not None else Setting(Level.SUPERVISED, label="not listed")
-
-    def risk(self, step: str) -> str:
-        """The class of risk of `step`: low, medium, high or critical."""
-        entry = self._entries.get(step)
-        return entry.risk if entry is not None else "high"
-
-    def role_for(self, step: str) -> str:
-        """The role that is asked about `step` where no hold-rule names another.
-
-        An undo that the file does not list asks whom its write asks.
-        """
-        if step in self._entries:
-            return self._entries[step].role
-        shape = self._shape.writes.get(step)
-        undone = sorted(shape.undoes & self._entries.keys()) if shape else []
-        return self._entries[undone[0]].role if undone else self._default
 
     def asks(
         self,
@@ -168,11 +141,11 @@ class Policy:
             NobodyMayApprove: if all people together could not approve it.
         """
         held = (finding for finding in findings if finding.kind is Kind.HOLD)
-        roles = dict.fromkeys(finding.role or self.role_for(facts.step) for finding in held)
-        chains = [chain(self._roles.docs, role) or (self._default,) for role in roles]
+        roles = dict.fromkeys(finding.role or self.of(facts.step).role for finding in held)
+        chains = [self._chain(role) or (self._compiled.default,) for role in roles]
         chains = [self._able(names, facts) for names in chains]
         self._somebody(chains, facts, barred)
-        return tuple(ask(self._roles, names, now, standing or {}) for names in chains)
+        return tuple(ask(self._compiled.roles, names, now, standing) for names in chains)
 
     def default_asks(self, step: str, now: datetime, facts: Facts | None = None) -> tuple[Ask, ...]:
         """Whom to ask about `step` when no rule says so: a write in doubt, a failed undo.
@@ -180,11 +153,10 @@ class Policy:
         With `facts` without the roles that may not approve it. Somebody is always asked: the
         last role, where none may approve it.
         """
-        names = chain(self._roles.docs, self.role_for(step))
+        names, roles = self._chain(self.of(step).role), self._compiled.roles
         if facts is not None:
-            able = [name for name in names if self._roles.too_much(name, facts) is None]
-            names = tuple(able) or names[-1:]
-        return (ask(self._roles, names, now, {}),)
+            names = tuple(n for n in names if roles.too_much(n, facts) is None) or names[-1:]
+        return (ask(roles, names, now),)
 
     def asks_of(self, role: str, now: datetime) -> tuple[Ask, ...]:
         """Whom to ask when an agent has a question for `role`.
@@ -192,10 +164,10 @@ class Policy:
         Raises:
             ConfigurationError: if the policy has no such role.
         """
-        if role not in self._roles.docs:
-            fix = nearest(role, self._roles.docs)
+        if role not in self.doc.roles:
+            fix = nearest(role, self.doc.roles)
             raise ConfigurationError(f"the policy of {self.agent} has no role {role}; {fix}")
-        return (ask(self._roles, chain(self._roles.docs, role), now, {}),)
+        return (ask(self._compiled.roles, self._chain(role), now),)
 
     def unsatisfied(
         self,
@@ -215,11 +187,11 @@ class Policy:
         """
         names = [[stage.role for stage in ask.stages] for ask in asks]
         barring = _barring(facts, barred)
-        return Count(self._roles, names, facts, now, barring).lacking(approvals)
+        return Count(self._compiled.roles, names, facts, now, barring).lacking(approvals)
 
     def barred(self, requester: str | None, drafters: Sequence[str]) -> tuple[str, ...]:
         """Who may not approve an action: who asked for it and, mostly, who wrote it."""
-        return (*filter(None, [requester]), *(() if self.drafter else drafters))
+        return (*filter(None, [requester]), *(() if self._drafter else drafters))
 
     def cannot(
         self,
@@ -238,9 +210,8 @@ class Policy:
         for who in (given.who, given.seat):
             if who in (whys := _barring(facts, barred)):
                 return f"{who} {whys[who]} and may not approve it"
-        first = self._entries[facts.step].asked() if facts.step in self._entries else None
-        roles = self._roles
-        asked = {n for r in first or [self.role_for(facts.step)] for n in chain(roles.docs, r)}
+        roles = self._compiled.roles
+        asked = {name for role in self.of(facts.step).asked() for name in self._chain(role)}
         mine = [role for role in roles.of(given.seat) if role in asked]
         if not mine:
             return f"{given.seat} belongs to no role that may approve {facts.step}"
@@ -251,120 +222,70 @@ class Policy:
         self, by: str, role: str, stands_for: str | None = None, via: str = ""
     ) -> str | None:
         """Why `by` may not answer a question to `role`, or to those above it; None if they may."""
-        given = Approval(by, _EPOCH, via, stands_for)
-        mine = [r for r in chain(self._roles.docs, role) if r in self._roles.of(given.seat)]
-        whys = [self._roles.not_to(each, given) for each in mine]
+        given, roles = Approval(by, _EPOCH, via, stands_for), self._compiled.roles
+        mine = [each for each in self._chain(role) if each in roles.of(given.seat)]
+        whys = [roles.not_to(each, given) for each in mine]
         nobody = f"{given.seat} does not belong to {role}"
         return None if None in whys else next(iter(whys), nobody)
 
     def deputy(self, of: str, to: str) -> str | None:
         """Why `to` may not stand in for `of`; None if they may."""
-        roles = self._roles.of(of)
+        roles = self._compiled.roles.of(of)
         if not roles:
             return f"{of} belongs to no role, so nobody can stand in for them"
-        if not any(same_person(to) in self._roles.deputies(role) for role in roles):
+        if not any(same_person(to) in self._compiled.roles.deputies(role) for role in roles):
             return f"{to} is not among the deputies of {' or '.join(roles)}"
         return None
 
-    def terms(
-        self,
-        step: str,  # noqa: ARG002  # terms may come to differ between steps and cases
-        case: str,  # noqa: ARG002  # the same
-        default_proof: Literal["required", "unproven"],
-    ) -> Terms:
+    def terms(self, default_proof: Literal["required", "unproven"]) -> Terms:
         """How gates judge under this policy. `default_proof` is what the settings say."""
-        return Terms(proof=self.proof or default_proof, drafter=self.drafter, apart=True)
+        return Terms(proof=self.proof or default_proof, drafter=self._drafter, apart=True)
 
     def plants(self, step: str, case: str) -> bool:
         """Whether a bad action is asked about first, to see if people look, in this case."""
-        return share_of(f"planted/{self.agent}", step, case) < self._planted
-
-    def limits(self, step: str) -> tuple[Limit, ...]:
-        """The limits of `step`, with those over all writes of the agent.
-
-        What takes back a write and is not listed has none: no rate keeps an undo from running.
-        """
-        entry = self._entries.get(step)
-        if entry is not None:
-            return entry.limits
-        return () if self._takes_back(step) else self._guards.limits
-
-    def duplicates(self, step: str) -> Duplicates | None:
-        """What makes a write of `step` the same as an earlier one; None where nothing does."""
-        entry = self._entries.get(step)
-        return entry.duplicates if entry is not None else None
-
-    def normal(self, step: str) -> Normal | None:
-        """What is learned of `step`, so that what is odd is held; None where nothing is."""
-        entry = self._entries.get(step)
-        return entry.normal if entry is not None else None
-
-    def review(self, step: str) -> Review | None:
-        """Which share of what ran alone is looked at afterwards; None where none is."""
-        entry = self._entries.get(step)
-        return entry.review if entry is not None else None
-
-    def mismatch(self, step: str) -> Literal["incident", "roll back"]:
-        """What follows when reading back a write finds something else than was written."""
-        entry = self._entries.get(step)
-        return entry.doc.mismatch if entry is not None else "incident"
-
-    def mentions(self, step: str) -> frozenset[str]:
-        """The facts that decide about `step`, such as `action.amount` or `confidence`.
-
-        A field of a field stands there with those above it: `evidence.customer.vip` and
-        `evidence.customer`.
-        """
-        entry = self._entries.get(step)
-        return entry.mentions if entry is not None else frozenset()
-
-    @property
-    def steps(self) -> tuple[str, ...]:
-        """The writes that the file lists."""
-        return tuple(self._entries)
-
-    @property
-    def breakers(self) -> tuple[Breaker, ...]:
-        """After what the agent's autonomy goes down."""
-        return self._guards.breakers
-
-    @property
-    def budgets(self) -> tuple[Budget, ...]:
-        """What the agent's own thinking may cost."""
-        return self._guards.budgets
-
-    @property
-    def control(self) -> Control:
-        """Who may turn the agent's autonomy."""
-        return self._guards.control
+        return share_of(f"planted/{self.agent}", step, case) < self.doc.planted
 
     def may_notify(self, step: str) -> Finding | None:
         """Why the notification `step` may not go out, or None when it may."""
         if step not in self._shape.notifies:
             why = f"{step} is no notification of {self.agent}"
-        elif step in self._silent:
+        elif step in self.doc.notify and not self.doc.notify[step].allow:
             why = f"the policy does not allow {step}"
         else:
             return None
         return Finding(check="notify", kind=Kind.REFUSE, why=why)
 
-    def _unlisted(self, step: str) -> list[Finding]:
-        if self._takes_back(step):
-            return []
-        why = f"the policy does not list {step}"
-        return [Finding(check="listed", kind=Kind.HOLD, why=why, role=self.role_for(step))]
+    @property
+    def _drafter(self) -> bool:
+        """Whether who wrote an amendment may approve it."""
+        return self.doc.drafter == "may approve"
 
     def _takes_back(self, step: str) -> bool:
-        shape = self._shape.writes.get(step)
-        return shape is not None and bool(shape.undoes)
+        """Whether it is an undo that the file does not list."""
+        return step in self._compiled.roles.free
 
-    def _unlisted_setting(self, facts: Facts) -> Setting:
-        if self._takes_back(facts.step):
-            return Setting(Level.FULL, label="it takes back what was written")
-        given = facts.setting
-        if given is not None and not given.level.exceeds(Level.SUPERVISED):
-            return given
-        return Setting(Level.SUPERVISED, label=f"the policy does not list {facts.step}")
+    def _chain(self, role: str) -> tuple[str, ...]:
+        return chain(self.doc.roles, role)
+
+    def _autonomy(self, facts: Facts, entry: Entry) -> list[Finding]:
+        """Why a human is asked, whatever the rules say: the level in force, or its rollout.
+
+        Below `human_led` nobody is asked: the door does not come to that.
+        """
+        setting, step = self.setting(facts), facts.step
+        share = percent(setting.rollout)
+        full = setting.level is Level.FULL
+        alone = full and share_of(self.agent, step, facts.case) < setting.rollout
+        if alone or not setting.level.exceeds(Level.PILOT):
+            return []
+        why = {
+            Level.FULL: f"only {share} of the cases run alone, this one does not",
+            Level.SUPERVISED: f"every {step} is held: its autonomy is supervised",
+            Level.HUMAN_LED: f"a human decides every {step}: its autonomy is human_led",
+        }[setting.level]
+        by = f" ({setting.label})" if facts.setting or "instead of" in setting.label else ""
+        check = "rollout" if full else "autonomy"
+        return [Finding(check=check, kind=Kind.HOLD, why=f"{why}{by}", role=entry.role)]
 
     def _able(self, names: tuple[str, ...], facts: Facts) -> tuple[str, ...]:
         """Those of a chain who may approve this action.
@@ -372,7 +293,7 @@ class Policy:
         Raises:
             NobodyMayApprove: if there is none.
         """
-        whys = {name: self._roles.too_much(name, facts) for name in names}
+        whys = {name: self._compiled.roles.too_much(name, facts) for name in names}
         able = tuple(name for name, why in whys.items() if why is None)
         if not able:
             raise NobodyMayApprove("; ".join(filter(None, whys.values())))
@@ -382,13 +303,41 @@ class Policy:
         self, chains: Sequence[Sequence[str]], facts: Facts, barred: Sequence[str]
     ) -> None:
         whys = _barring(facts, barred)
-        if enough(self._roles, chains, facts, whys):
+        if enough(self._compiled.roles, chains, facts, whys):
             return
         without = "; ".join(f"{who} {why}" for who, why in whys.items())
         roles = " and ".join(dict.fromkeys(names[0] for names in chains))
         but = f", and {without}" if without else ""
         have = "does not have" if len(chains) == 1 else "do not have"
         raise NobodyMayApprove(f"{roles} {have} enough different people{but}")
+
+
+def share_of(agent: str, step: str, case: str) -> int:
+    """Where a case falls in a rollout, 0 to 9,999: the same in every process, for ever."""
+    key = case.partition(":")[2] or case
+    digest = hashlib.sha256(f"{agent}/{step}/{key}".encode()).hexdigest()
+    return int(digest, 16) % WHOLE
+
+
+def _judged(
+    conditions: Sequence[Condition], facts: Facts, kind: Kind, *, want: bool = True
+) -> list[Finding]:
+    """What rules say that come out as `want`. One that cannot be judged holds, always."""
+    named = facts.named() if conditions else {}
+    found: list[Finding] = []
+    for condition in conditions:
+        try:
+            match = condition.rule.evaluate(named, want=want)
+        except RuleFailed as failed:
+            said, why = Kind.HOLD, str(failed)
+        else:
+            if match.true is not want:
+                continue
+            said, why = kind, f"{condition.why}: {' and '.join(match.because)}"
+        check = f"{'rule' if want else 'only'}: {condition.rule.text}"
+        roles = condition.roles if said is Kind.HOLD else (None,)
+        found += [Finding(check=check, kind=said, why=why, role=role) for role in roles]
+    return found
 
 
 def _barring(facts: Facts, barred: Sequence[str]) -> dict[str, str]:
@@ -417,7 +366,7 @@ def parse_policy(text: str, path: str, shape: AgentShape) -> Policy:
     doc = read_policy_file(text, faults)
     if doc is None:
         raise PolicyError(path, faults.texts())
-    found = judge(doc, faults, shape)
+    found = compile_file(doc, faults, shape)
     if faults.found:
         raise PolicyError(path, faults.texts())
     sha = hashlib.sha256(text.encode()).hexdigest()
@@ -427,17 +376,15 @@ def parse_policy(text: str, path: str, shape: AgentShape) -> Policy:
         version=doc.version,
         owner=doc.owner,
         proof=doc.proof,
-        drafter=doc.drafter == "may approve",
+        control=found.control,
+        breakers=found.breakers,
+        budgets=found.budgets,
         notes=found.notes,
-        _shape=shape,
-        _roles=found.roles,
-        _default=found.default,
-        _entries=found.entries,
-        _silent=frozenset(step for step, said in doc.notify.items() if not said.allow),
-        _planted=doc.planted,
-        _guards=found.guards,
         sha=sha,
         text=text,
+        doc=doc,
+        _shape=shape,
+        _compiled=found,
     )
 
 
@@ -465,11 +412,7 @@ class PolicyFile:
         except OSError:
             pass  # reading it says why
         text, stamp = file_content(self.path)
-        known = self._seen and self._seen[1] == text
-        policy = (
-            self._seen[2]
-            if self._seen and known
-            else parse_policy(text, str(self.path), self._shape)
-        )
+        known = self._seen[2] if self._seen and self._seen[1] == text else None
+        policy = known or parse_policy(text, str(self.path), self._shape)
         self._seen = (stamp, text, policy)
         return policy

@@ -1,4 +1,4 @@
-"""Who may approve what, and whether enough different people did. Pure.
+"""Quorum: whom a policy asks, who may approve what, and whether enough people did. Pure.
 
 A person approves from a seat: the own one, or by delegation that of somebody else. A seat
 counts once, and so does a person, whatever the number of roles and approvals.
@@ -6,20 +6,26 @@ counts once, and so does a person, whatever the number of roles and approvals.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice, product
 
+from handrail.actions import Ask, RoleStage
+from handrail.actions import person as same_person
+from handrail.policy.business_hours import after_working_time
 from handrail.policy.file import RoleDoc
-from handrail.policy.matching import Need, distinct_people
 from handrail.policy.parts import Facts
 from handrail.policy.rules import Rule, RuleFailed
-from handrail.policy.values import same_person, written
+from handrail.policy.values import written
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SEATINGS = 4096
 """Ways to share contested seats that are tried. It takes many delegations to need so many."""
+
+Need = tuple[frozenset[str], int]
+"""Who may fill a need, and how many of them it takes."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,56 @@ class Roles:
         return (
             f"{role} accepts approvals by {' or '.join(accepted)}, not by {via or 'any other way'}"
         )
+
+
+# Asking
+
+
+def ask(
+    roles: Roles,
+    names: Sequence[str],
+    now: datetime,
+    standing: Mapping[str, Sequence[str]] | None = None,
+) -> Ask:
+    """Ask the roles `names`, one after the other, from `now` on.
+
+    `standing`: who stands in for whom, by a delegation for a time; only deputies do.
+    """
+    seats = {same_person(who): others for who, others in (standing or {}).items()}
+    stages: list[RoleStage] = []
+    begins = now
+    for name in names:
+        doc = roles.docs[name]
+        # Working time that is enough for the whole chain twice.
+        length = 2 * doc.deadline.after
+        spans = doc.hours.hours().open(now, length, since=begins) if doc.hours else ()
+        begins = after_working_time(begins, length, spans)
+        stage = RoleStage(
+            role=name,
+            people=_people(doc, seats),
+            quorum=doc.quorum,
+            remind=doc.remind,
+            after=doc.deadline.after,
+            open=spans,
+            stops=doc.clock == "stops",
+            deputies=doc.deputies,
+        )
+        stages.append(stage)
+    return Ask(stages=tuple(stages))
+
+
+def _people(doc: RoleDoc, standing: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """The people of a role, each with the deputies who stand in for them now."""
+    deputies = set(map(same_person, doc.deputies))
+    found: dict[str, str] = {}
+    for who in doc.people:
+        for each in (who, *standing.get(same_person(who), ())):
+            if each is who or same_person(each) in deputies:
+                found.setdefault(same_person(each), each)
+    return tuple(found.values())
+
+
+# Counting
 
 
 @dataclass(frozen=True)
@@ -277,3 +333,50 @@ def _seatings(voices: tuple[_Voice, ...]) -> Iterator[tuple[_Voice, ...]]:
             yield from _seatings(tuple(voice for voice in voices if voice != first))
             return
     yield voices
+
+
+# Matching people to needs
+
+
+def distinct_people(needs: Sequence[Need]) -> bool:
+    """Whether every need can have its people when nobody serves two of them."""
+    serves: dict[str, int] = {}
+    return all(
+        _serve(at, needs, serves) for at, (_, count) in enumerate(needs) for _ in range(count)
+    )
+
+
+def _serve(need: int, needs: Sequence[Need], serves: dict[str, int]) -> bool:
+    """Find one more person for `need`, moving others between needs where that frees one.
+
+    Source: augmenting paths of a bipartite matching, breadth first.
+    """
+    wanted_by: dict[str, int] = {}
+    freed_by: dict[int, str] = {}
+    waiting = deque([need])
+    while waiting:
+        wants = waiting.popleft()
+        for who in needs[wants][0] - wanted_by.keys():
+            wanted_by[who] = wants
+            taken = serves.get(who)
+            if taken is None:
+                _move(who, need, wanted_by, freed_by, serves)
+                return True
+            if taken not in freed_by:
+                freed_by[taken] = who
+                waiting.append(taken)
+    return False
+
+
+def _move(  # the path that `_serve` found, as its three tables
+    who: str,
+    need: int,
+    wanted_by: dict[str, int],
+    freed_by: dict[int, str],
+    serves: dict[str, int],
+) -> None:
+    """Let `who`, whom nobody has, fill the last need of the path, and so on to its first."""
+    at = serves[who] = wanted_by[who]
+    while at != need:
+        who = freed_by[at]
+        at = serves[who] = wanted_by[who]

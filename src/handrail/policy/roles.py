@@ -1,11 +1,20 @@
-"""What is wrong with the roles of a policy file, whoever its agent is."""
+"""The policy compiler's second half: roles, their quorums, and up to what each may approve. Pure.
+
+A role's `up to` is a rule, compiled for each write that the role can come to be asked about.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from handrail.actions import person as same_person
 from handrail.policy.business_hours import MOST
 from handrail.policy.file import FileDoc, HoursDoc, RoleDoc
-from handrail.policy.rules import nearest
-from handrail.policy.values import same_person
+from handrail.policy.parts import Entry, chain
+from handrail.policy.quorum import Roles
+from handrail.policy.rule_types import Types, nearest
+from handrail.policy.rules import Rule, RuleError, compile_rule
 from handrail.policy.yaml import Faults, Loc
 
 
@@ -83,13 +92,87 @@ def _judge_deadline(at: Loc, role: RoleDoc, doc: FileDoc, faults: Faults) -> Non
 def _judge_chains(doc: FileDoc, faults: Faults) -> None:
     seen: set[str] = set()
     for start in doc.roles:
-        chain: list[str] = []
-        name: str | None = start
-        while name in doc.roles and name not in seen and name not in chain:
-            chain.append(name)
-            name = doc.roles[name].deadline.to
-        if name in chain:
-            what = f"the escalation goes in a circle: {' to '.join([*chain, name])}"
-            loc = ("roles", chain[-1], "deadline", "to")
+        names = [name for name in chain(doc.roles, start) if name not in seen]
+        again = doc.roles[names[-1]].deadline.to if names else None
+        if again in names:
+            what = f"the escalation goes in a circle: {' to '.join([*names, again])}"
+            loc = ("roles", names[-1], "deadline", "to")
             faults.add(loc, what, "let the last role refuse: then: refuse")
-        seen.update(chain)
+        seen.update(names)
+
+
+def unbounded(doc: FileDoc) -> Roles:
+    """The roles of a file as if each might approve everything."""
+    free = {name: role.model_copy(update={"up_to": None}) for name, role in doc.roles.items()}
+    return Roles(free, {}, frozenset())
+
+
+@dataclass(frozen=True)
+class RoleUse:
+    """Which roles are asked about which writes, and what follows from it.
+
+    `types`: of each write of the agent. `free`: the undos that the file does not list.
+    """
+
+    doc: FileDoc
+    faults: Faults
+    types: Mapping[str, Types]
+    free: frozenset[str]
+    entries: Mapping[str, Entry]
+    default: str | None
+
+    def rules(self) -> dict[tuple[str, str], Rule]:
+        """The limit of each role for each write. What is wrong with one is added to the faults."""
+        found: dict[tuple[str, str], Rule] = {}
+        for step in self._bound():
+            for name in self._chains(step):
+                limit = self.doc.roles[name].up_to
+                try:
+                    if limit is not None:
+                        found[name, step] = compile_rule(limit, self.types[step])
+                except RuleError as error:
+                    what = f"{name} is asked about {step}: {error.what}"
+                    fix = f"{error.fix}, or let another role be asked about {step}"
+                    self.faults.add(("roles", name, "up to"), what, fix)
+        return found
+
+    def roles(self, rules: Mapping[tuple[str, str], Rule]) -> Roles:
+        """The roles with their limits."""
+        asked = {name for step in self._bound() for name in self._chains(step)}
+        for name, role in self.doc.roles.items():
+            if role.up_to is not None and name not in asked and not self.faults.found:
+                what = f"{name} is asked about no write, so it has nothing to approve"
+                self.faults.add(("roles", name, "up to"), what, "remove up to")
+        return Roles(self.doc.roles, rules, self.free)
+
+    def mentioning(self, rules: Mapping[tuple[str, str], Rule]) -> dict[str, Entry]:
+        """The entries, each with what the limits of the roles that it asks look at."""
+        found: dict[str, Entry] = {}
+        for step, entry in self.entries.items():
+            names = {n for (_, of), rule in rules.items() if of == step for n in rule.mentions()}
+            found[step] = replace(entry, mentions=entry.mentions | names)
+        return found
+
+    def notes(self) -> list[str]:
+        """What is worth reading: limits above which nobody is left, channels anybody can claim."""
+        notes: list[str] = []
+        for name, role in self.doc.roles.items():
+            if role.up_to is not None and role.deadline.to is None:
+                notes.append(
+                    f"{name} is the last to be asked and may approve only where "
+                    f"`{role.up_to}`: anything else nobody may approve, and it is refused"
+                )
+            if role.accept is not None and self.doc.proof == "unproven":
+                notes.append(
+                    f"{name} accepts approvals by {' or '.join(role.accept)} only, but "
+                    "without proof anybody can say by which way theirs came"
+                )
+        return [f"{self.faults.path}: {note}" for note in notes]
+
+    def _bound(self) -> list[str]:
+        return [step for step in self.types if step not in self.free]
+
+    def _chains(self, step: str) -> tuple[str, ...]:
+        """The roles that can come to be asked about a write."""
+        first = self.entries[step].asked() if step in self.entries else (self.default or "",)
+        return tuple(dict.fromkeys(name for role in first for name in chain(self.doc.roles, role)))

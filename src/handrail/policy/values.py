@@ -1,4 +1,4 @@
-"""The values that a policy file is written in: durations, shares, limits, people, hours.
+"""The values that a policy file is written in: durations, shares, limits, people, days, fields.
 
 Each is read from what the file says, or refused with a fix.
 """
@@ -7,19 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
 from difflib import get_close_matches
 from functools import cache
-from typing import Annotated, Any, cast
+from typing import Annotated, Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import BeforeValidator
 from pydantic_core import PydanticCustomError
 
-from handrail import actions
 from handrail.actions import WHOLE
 from handrail.policy.business_hours import MIDNIGHT
+
+Tripping = Literal["refusals", "failures", "in doubt", "roll-backs", "incidents"]
 
 WINDOWS = {
     "minute": timedelta(minutes=1),
@@ -37,6 +39,17 @@ _ADDRESS = re.compile(r"[^@\s<>,;:]+@[^@\s<>,;:]+")
 _TIME = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)|24:00", re.ASCII)
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _ZONE = re.compile(r"UTC|[A-Z][A-Za-z_]+(?:/[A-Za-z0-9_+-]+)+", re.ASCII)
+_WINDOW = r"[a-z]+|[0-9dhms]+"
+_PATH = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*"
+_AMOUNT = r"\d{1,18}(?:\.\d{1,6})?"
+_UNIT = r"(?!per )[A-Za-z]{1,10}"
+_CAP = re.compile(rf"({_AMOUNT})(?: ({_UNIT}))? per ({_WINDOW})(?: per ({_PATH}))?", re.ASCII)
+_TRIP = re.compile(rf"(\d{{1,9}}) ([a-z -]+?) per ({_WINDOW})", re.ASCII)
+_FIELD = re.compile(_PATH, re.ASCII)
+_NUMBER = re.compile(r"\d{1,6}(?:\.\d{1,6})?", re.ASCII)
+_TRIPS: tuple[Tripping, ...] = get_args(Tripping)
+_WHOLE_WATCHED = ("confidence", "hour", "rate", "mix")
+_HOW = "minute, hour, day, week, month, or a duration such as 15m"
 _DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _WORDS_AT_LEAST = 3
 _SHOWN = 60
@@ -90,6 +103,11 @@ def share(value: object) -> int:
     if not 0 <= part <= WHOLE:
         raise wrong(f"{shown(value)} is not a share of the cases", "write it like 25% or 0.5%")
     return part
+
+
+def percent(part: int) -> str:
+    """A share of 10,000 as a policy file has it: `25%`."""
+    return f"{Decimal(part) / 100:f}%"
 
 
 def _person(value: object) -> str:
@@ -182,6 +200,127 @@ def _date(value: object) -> date:
         raise wrong(f"{shown(value)} is no date", "write it like 2026-12-25") from None
 
 
+@dataclass(frozen=True)
+class Cap:
+    """At most `amount`, in `unit` if one is named, in any `window`, for each value of `per`."""
+
+    amount: Decimal
+    unit: str | None
+    window: timedelta
+    named: str
+    per: str | None = None
+
+    @property
+    def text(self) -> str:
+        """The cap as an operator would write it."""
+        unit = f" {self.unit}" if self.unit else ""
+        per = f" per {self.per}" if self.per else ""
+        return f"{self.amount:f}{unit} per {self.named}{per}"
+
+
+@dataclass(frozen=True)
+class Trip:
+    """After `count` of `what` in `window` a breaker trips."""
+
+    what: Tripping
+    count: int
+    window: timedelta
+    named: str
+
+
+def _window(named: str) -> timedelta:
+    if named in WINDOWS:
+        return WINDOWS[named]
+    if named[0].isdigit():
+        return duration(named)
+    raise wrong(f"{named} is no window of time", f"write {_HOW}")
+
+
+def _cap(value: object) -> Cap:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    found = _CAP.fullmatch(text)
+    if found is None:
+        fix = f"write it like 2000 per day or 500 EUR per hour per customer ({_HOW})"
+        raise wrong(f"{shown(value)} is not a limit", fix)
+    amount, unit, named, per = found.groups()
+    return Cap(Decimal(amount), unit, _window(named), named, per)
+
+
+def _caps(value: object) -> tuple[Cap, ...]:
+    """One cap, or a list of different ones."""
+    caps = tuple(_cap(each) for each in _many(value))
+    if not caps:
+        raise wrong("no limit is named", "write it like 2000 per day, or remove it")
+    for position, cap in enumerate(caps):
+        same = [c for c in caps[:position] if (c.unit, c.window, c.per) == _kind(cap)]
+        if same:
+            raise wrong(f"{cap.text} and {same[0].text} limit the same", "keep the lower one")
+    return caps
+
+
+def _kind(cap: Cap) -> tuple[str | None, timedelta, str | None]:
+    return cap.unit, cap.window, cap.per
+
+
+def _trip(value: object) -> Trip:
+    text = " ".join(value.split()) if isinstance(value, str) else ""
+    found = _TRIP.fullmatch(text)
+    if found is None or found[2] not in _TRIPS or int(found[1]) < 1:
+        what = ", ".join(_TRIPS)
+        fix = f"write it like 5 refusals per hour (of {what}; {_HOW})"
+        raise wrong(f"{shown(value)} is nothing that trips a breaker", fix)
+    return Trip(cast("Tripping", found[2]), int(found[1]), _window(found[3]), found[3])
+
+
+def _fields(value: object) -> tuple[str, ...]:
+    """One field, or a list of different ones."""
+    many = _many(value)
+    names = [name for name in many if isinstance(name, str) and _FIELD.fullmatch(name)]
+    if not names or len(names) != len(many):
+        fix = "write fields of the action, or evidence.field, such as [customer, amount]"
+        raise wrong(f"{shown(value)} names no field", fix)
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise wrong(f"{twice[0]} stands twice", "remove one")
+    return tuple(names)
+
+
+Watched = tuple[str, str]
+"""What is watched: `amount` or `target` with a field, or one of the others with nothing."""
+
+
+def _watched(value: object) -> tuple[Watched, ...]:
+    found = tuple(_watch(each) for each in _many(value))
+    twice = [each for each in found if found.count(each) > 1]
+    if twice:
+        raise wrong(f"{' '.join(twice[0]).strip()} stands twice", "remove one")
+    if not found:
+        raise wrong("nothing is watched", "write it like [amount, rate], or remove normal:")
+    return found
+
+
+def _watch(value: object) -> Watched:
+    if isinstance(value, str) and value in _WHOLE_WATCHED:
+        return value, ""
+    if isinstance(value, str) and _FIELD.fullmatch(value):
+        return "amount", value
+    given: object = value
+    named = cast("dict[str, object]", value) if isinstance(value, dict) else {}
+    target = named.get("target")
+    if len(named) == 1 and isinstance(target, str) and _FIELD.fullmatch(target):
+        return "target", target
+    kinds = ", ".join(_WHOLE_WATCHED)
+    fix = f"write a field that is a number, target: and a field, or one of {kinds}"
+    raise wrong(f"{shown(given)} cannot be watched", fix)
+
+
+def _positive(value: object) -> Decimal:
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if not _NUMBER.fullmatch(text) or Decimal(text) <= 0:
+        raise wrong(f"{shown(value)} is no positive number", "write it like 4 or 3.5")
+    return Decimal(text)
+
+
 Duration = Annotated[timedelta, BeforeValidator(duration)]
 Person = Annotated[str, BeforeValidator(_person)]
 Reason = Annotated[str, BeforeValidator(_reason)]
@@ -191,8 +330,8 @@ Zone = Annotated[str, BeforeValidator(_zone)]
 Days = Annotated[frozenset[int], BeforeValidator(_days)]
 TimeOfDay = Annotated[int, BeforeValidator(_time)]
 Day = Annotated[date, BeforeValidator(_date)]
-
-
-def same_person(address: str) -> str:
-    """The form under which two addresses of one person are equal."""
-    return actions.person(address)
+Caps = Annotated[tuple[Cap, ...], BeforeValidator(_caps)]
+Trips = Annotated[Trip, BeforeValidator(_trip)]
+Fields = Annotated[tuple[str, ...], BeforeValidator(_fields)]
+Watch = Annotated[tuple[Watched, ...], BeforeValidator(_watched)]
+Positive = Annotated[Decimal, BeforeValidator(_positive)]

@@ -32,7 +32,7 @@ def _gravity(judging: Policy, basis: Basis, evidence: Delay | None, cost: int) -
     given_facts = facts(
         action=Rebook.model_validate({"extra_cost": cost}), basis=basis, evidence=evidence
     )
-    found: list[Finding] = [*judging.refusals(given_facts), *judging.holds(given_facts)]
+    found: list[Finding] = judging.rules(given_facts)
     source = provenance.source_finding(basis, RELIED)
     kinds = [f.kind for f in (*found, *([source] if source else ()))]
     return max(map([Kind.PASS, Kind.HOLD, Kind.REFUSE].index, kinds), default=0)

@@ -18,7 +18,7 @@ from workers.fleet import fleet
 from world.notes import MAX_NOTE, NOTES, note_of
 
 AGENT = fleet.agent("shipments")
-MENTIONS = load_policy(AGENT.policy, AGENT.shape).mentions("rebook")
+MENTIONS = load_policy(AGENT.policy, AGENT.shape).of("rebook").mentions
 OFFERS = [offer("SOON", slack=60, cost="60"), offer("GOOD", slack=120, cost="100")]
 
 

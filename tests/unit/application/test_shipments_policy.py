@@ -12,6 +12,7 @@ import pytest
 from activities.shipments import Delay, Rebook
 from handrail.actions import Basis, Kind, Level
 from handrail.policy import Facts, Policy, load_policy, parse_policy
+from tests.agents.policies import holds, refusals
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
@@ -51,7 +52,7 @@ def test_it_has_no_faults_and_nothing_that_surprises() -> None:
 
 
 def test_what_is_cheap_and_likely_runs_alone(policy: Policy) -> None:
-    assert (policy.refusals(facts()), policy.holds(facts())) == ([], [])
+    assert (refusals(policy, facts()), holds(policy, facts())) == ([], [])
 
 
 @pytest.mark.parametrize(
@@ -66,8 +67,8 @@ def test_what_is_cheap_and_likely_runs_alone(policy: Policy) -> None:
     ],
 )
 def test_who_is_asked(policy: Policy, given: Facts, roles: set[str]) -> None:
-    assert policy.refusals(given) == []
-    assert {finding.role for finding in policy.holds(given)} == roles
+    assert refusals(policy, given) == []
+    assert {finding.role for finding in holds(policy, given)} == roles
 
 
 @pytest.mark.parametrize(
@@ -81,14 +82,14 @@ def test_who_is_asked(policy: Policy, given: Facts, roles: set[str]) -> None:
     ],
 )
 def test_what_is_refused(policy: Policy, given: Facts, why: str | None) -> None:
-    found = [finding.why for finding in policy.refusals(given)]
+    found = [finding.why for finding in refusals(policy, given)]
     assert len(found) == (why is not None)
     assert why is None or why in found[0]
 
 
 def test_every_question_ends_with_operations_and_then_is_refused(policy: Policy) -> None:
     held = facts("250", goods="pharma")
-    asks = policy.asks(policy.holds(held), held, datetime.now(UTC))
+    asks = policy.asks(holds(policy, held), held, datetime.now(UTC))
     assert [[stage.role for stage in ask.stages] for ask in asks] == [
         ["logistics-lead", "operations"],
         ["quality", "operations"],
@@ -101,14 +102,14 @@ def test_what_is_dearer_than_a_lead_may_approve_goes_to_operations_at_once(
     policy: Policy, cost: str, first: str
 ) -> None:
     held = facts(cost, value=Decimal(50_000))
-    (ask,) = policy.asks(policy.holds(held), held, datetime.now(UTC))
+    (ask,) = policy.asks(holds(policy, held), held, datetime.now(UTC))
     assert ask.stages[0].role == first
     assert (policy.cannot("bo@example.com", held) is None) is (first == "logistics-lead")
     assert policy.deputy("ana@example.com", "fay@example.com") is None
 
 
 def test_its_limits_bear_all_alerts_of_the_extract_and_not_much_more(policy: Policy) -> None:
-    limits = {(limit.field, limit.per): limit for limit in policy.limits("rebook")}
+    limits = {(limit.field, limit.per): limit for limit in policy.of("rebook").limits}
     assert {key: limit.cap for key, limit in limits.items()} == {
         ("extra_cost", None): 30_000,
         ("extra_cost", "evidence.customer"): 3_000,
@@ -130,7 +131,7 @@ def test_it_moves_no_freight_of_elsewhere(policy: Policy) -> None:
 
 def test_what_decides_has_a_trusted_source_whatever_a_note_says(policy: Policy) -> None:
     """Each is read from the carrier, so that harmless notes hold nothing."""
-    assert policy.mentions("rebook") == {
+    assert policy.of("rebook").mentions == {
         "action.consignment",
         "action.extra_cost",
         "confidence",
@@ -145,11 +146,11 @@ def test_what_decides_has_a_trusted_source_whatever_a_note_says(policy: Policy) 
 def test_nobody_alone_turns_it_up_and_nothing_exceeds_its_risk(policy: Policy) -> None:
     assert policy.control.two == {Level.FULL}
     assert len(policy.control.people) == 2
-    assert policy.capped("rebook", Level.FULL) is Level.FULL
+    assert policy.of("rebook").capped(Level.FULL) is Level.FULL
     risky = parse_policy(policy.text.replace("risk: medium", "risk: high"), "risky", AGENT.shape)
-    assert risky.capped("rebook", Level.FULL) is Level.SUPERVISED
+    assert risky.of("rebook").capped(Level.FULL) is Level.SUPERVISED
 
 
 def test_taking_a_booking_back_needs_nobody(policy: Policy) -> None:
     undo = replace(facts(goods="pharma"), step="cancel_booking", evidence=None)
-    assert (policy.refusals(undo), policy.holds(undo)) == ([], [])
+    assert (refusals(policy, undo), holds(policy, undo)) == ([], [])

@@ -247,7 +247,8 @@ async def _in_ledger(home: Path, under: Policy, rows: list[VerdictRow]) -> list[
                 evidence=evidence,
             )
             try:
-                await ledger.begin(intent, under.limits("pay"), under.duplicates("pay"))
+                entry = under.of("pay")
+                await ledger.begin(intent, entry.limits, entry.duplicates)
                 found.append("pass")
             except OverLimit:
                 found.append("refuse")

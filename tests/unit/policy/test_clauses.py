@@ -16,6 +16,7 @@ from handrail.exceptions import PolicyError
 from handrail.policy import Setting, parse_policy, share_of
 from handrail.policy.parts import Breaker, Budget, Control, Normal, Review
 from tests.agents.payments import GOOD, PATH, SHAPE, Pay, Weigh, facts, policy
+from tests.agents.policies import holds
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 
@@ -47,7 +48,7 @@ def test_a_scope_that_cannot_be_judged_holds() -> None:
 
 def test_limits_name_currency_field_and_window() -> None:
     text = "amount: at most 500 EUR per hour per customer"
-    amounts = policy().limits("pay")
+    amounts = policy().of("pay").limits
     assert amounts == (
         Limit("amount", Decimal(500), HOUR, text, per="action.customer", unit="EUR"),
         Limit("amount", Decimal(9000), DAY, "amount: at most 9000 EUR per day", unit="EUR"),
@@ -73,13 +74,13 @@ def test_limits_name_currency_field_and_window() -> None:
             whole=True,
         ),
     )
-    assert [limit.whole for limit in policy().limits("weigh")] == [False, True]
-    assert policy().limits("unpay") == ()
+    assert [limit.whole for limit in policy().of("weigh").limits] == [False, True]
+    assert policy().of("unpay").limits == ()
 
 
 def test_no_rate_of_the_agent_keeps_an_undo_from_running() -> None:
     listed = "  unpay: {autonomy: supervised, limits: {count: 5 per day}}\n  pay:\n"
-    (only,) = policy(("  pay:\n", listed)).limits("unpay")
+    (only,) = policy(("  pay:\n", listed)).of("unpay").limits
     assert (only.cap, only.whole) == (5, False)
 
 
@@ -91,7 +92,7 @@ def test_amounts_of_mixed_currencies_are_noted() -> None:
 
 
 def test_without_a_field_for_it_a_currency_is_a_word() -> None:
-    (kilos, _) = policy(("100 per week", "100 kg per week")).limits("weigh")
+    (kilos, _) = policy(("100 per week", "100 kg per week")).of("weigh").limits
     assert (kilos.unit, kilos.text) == (None, "kilos: at most 100 kg per week")
 
 
@@ -100,8 +101,8 @@ def test_what_else_it_says() -> None:
     same = Duplicates(
         ("action.customer", "action.amount"), timedelta(days=7), frozenset({"action.amount"})
     )
-    assert found.duplicates("pay") == same
-    assert found.normal("pay") == Normal(
+    assert found.of("pay").duplicates == same
+    assert found.of("pay").normal == Normal(
         learn=20,
         z=Decimal("4.5"),
         amounts=("action.amount", "evidence.score"),
@@ -109,9 +110,9 @@ def test_what_else_it_says() -> None:
         confidence=True,
         hour=True,
     )
-    assert found.review("pay") == Review(500, 5000, "lead")
-    assert found.review("weigh") == Review(50, 0, "lead")
-    assert (found.mismatch("pay"), found.mismatch("weigh")) == ("roll back", "incident")
+    assert found.of("pay").review == Review(500, 5000, "lead")
+    assert found.of("weigh").review == Review(50, 0, "lead")
+    assert (found.of("pay").mismatch, found.of("weigh").mismatch) == ("roll back", "incident")
     assert found.breakers == (
         Breaker("refusals", 5, HOUR, Level.SUPERVISED, "5 refusals per hour"),
         Breaker("in doubt", 2, DAY, Level.STOP, "2 in doubt per day"),
@@ -126,9 +127,10 @@ def test_what_else_it_says() -> None:
 
 def test_an_unlisted_write_has_none_of_it() -> None:
     found = policy()
-    assert (found.duplicates("x"), found.normal("x"), found.review("x")) == (None, None, None)
+    entry = found.of("x")
+    assert (entry.duplicates, entry.normal, entry.review) == (None, None, None)
     assert found.scope(facts("unpay")) == []
-    assert found.mentions("x") == frozenset()
+    assert entry.mentions == frozenset()
 
 
 def test_the_owner_alone_may_turn_it_where_nobody_is_named() -> None:
@@ -137,7 +139,7 @@ def test_the_owner_alone_may_turn_it_where_nobody_is_named() -> None:
 
 
 def test_it_knows_what_decides_about_a_write() -> None:
-    found = parse_policy(GOOD, PATH, SHAPE).mentions("pay")
+    found = parse_policy(GOOD, PATH, SHAPE).of("pay").mentions
     assert found == {
         "action.entity",
         "action.amount",
@@ -158,7 +160,7 @@ def test_a_setting_counts_before_the_file(level: Level) -> None:
     setting = Setting(level, 10_000, "ana on Monday")
     found = policy()
     assert found.setting(facts(setting=setting)) is setting
-    findings = found.holds(facts(setting=setting))
+    findings = holds(found, facts(setting=setting))
     held = level in {Level.SUPERVISED, Level.HUMAN_LED}
     assert [f.check for f in findings] == (["autonomy"] if held else [])
     assert not held or findings[0].why.endswith("(ana on Monday)")
@@ -166,12 +168,12 @@ def test_a_setting_counts_before_the_file(level: Level) -> None:
 
 def test_a_rollout_that_was_set_counts_before_that_of_the_file() -> None:
     outside = case_in(5_000, inside=False)
-    (found,) = policy().holds(facts(case=outside))
+    (found,) = holds(policy(), facts(case=outside))
     assert found.why == "only 50% of the cases run alone, this one does not"
     everything = Setting(Level.FULL, 10_000, "ana on Monday")
-    assert policy().holds(facts(case=outside, setting=everything)) == []
+    assert holds(policy(), facts(case=outside, setting=everything)) == []
     inside = case_in(100, inside=False)
-    (found,) = policy().holds(facts(case=inside, setting=Setting(Level.FULL, 100, "ana")))
+    (found,) = holds(policy(), facts(case=inside, setting=Setting(Level.FULL, 100, "ana")))
     assert found.why == "only 1% of the cases run alone, this one does not (ana)"
 
 
@@ -180,15 +182,15 @@ def test_a_rollout_that_was_set_counts_before_that_of_the_file() -> None:
 )
 def test_no_setting_exceeds_the_cap_of_its_risk(risk: str, most: Level) -> None:
     found = policy(("risk: medium", f"risk: {risk}"))
-    assert found.risk("pay") == risk
+    assert found.of("pay").risk == risk
     for given_ in (None, Setting(Level.FULL, 10_000, "ana")):
         setting = found.setting(facts(setting=given_))
         assert (setting.level, setting.rollout) == (most, 10_000)
         assert f"{most.value} instead of full: its risk is {risk}" in setting.label
-        (held,) = found.holds(facts(setting=given_))
+        (held,) = holds(found, facts(setting=given_))
         assert setting.label in held.why
     for level in Level:
-        capped = found.capped("pay", level)
+        capped = found.of("pay").capped(level)
         assert not capped.exceeds(most)
         assert capped == (most if level.exceeds(most) else level)
     assert f"pay is {most.value}, not full: its risk is {risk}" in found.notes[0]
@@ -201,8 +203,8 @@ def test_what_cannot_be_undone_is_never_full_without_a_word_for_it() -> None:
     setting = found.setting(facts("weigh", Weigh(), setting=full))
     assert setting.level is Level.SUPERVISED
     assert "cannot be undone, and the policy has no irreversible:" in setting.label
-    assert found.capped("weigh", Level.FULL) is Level.SUPERVISED
-    assert found.risk("weigh") == "high"
+    assert found.of("weigh").capped(Level.FULL) is Level.SUPERVISED
+    assert found.of("weigh").risk == "high"
 
 
 def test_what_takes_back_runs_whatever_is_set_and_what_is_not_listed_is_never_full() -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from handrail.actions import Ask
 from handrail.policy import Approval, Facts, Policy, parse_policy
-from tests.agents.policies import GOOD, PATH, SHAPE, Rebook, facts, policy
+from tests.agents.policies import GOOD, PATH, SHAPE, Rebook, facts, holds, policy
 
 NOW = datetime(2026, 1, 20, 12, tzinfo=UTC)
 ANA, BO, CY, DAN, ELI = (f"{name}@example.com" for name in ("ana", "bo", "cy", "dan", "eli"))
@@ -47,7 +47,7 @@ def approval(
 def asked(sound: Policy, about: Facts | None = None) -> tuple[Ask, ...]:
     """What the hold-rule of the policy asks, about an action that anybody may approve."""
     about = about or facts()
-    return sound.asks(sound.holds(about), about, NOW)
+    return sound.asks(holds(sound, about), about, NOW)
 
 
 def lacking(

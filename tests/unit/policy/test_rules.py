@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, computed_field
 
 from handrail.actions import Action
-from handrail.policy.rules import CaseFact, Match, RuleError, RuleFailed, Types, compile_rule
+from handrail.policy.rule_types import CaseFact, Types
+from handrail.policy.rules import Match, RuleError, RuleFailed, compile_rule
 
 
 class Colour(StrEnum):

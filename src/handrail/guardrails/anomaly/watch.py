@@ -111,7 +111,7 @@ class AnomalyDetector:
         Raises:
             LedgerUnavailable: if the history cannot be read.
         """
-        asked = policy.normal(facts.step)
+        asked = policy.of(facts.step).normal
         if asked is None:
             return []
         known = await self._known(asked, facts.step, now)
@@ -134,7 +134,7 @@ class AnomalyDetector:
         Raises:
             LedgerUnavailable: if the history cannot be read.
         """
-        asked = policy.normal(facts.step)
+        asked = policy.of(facts.step).normal
         normal = await self.normal(policy, facts.step, now)
         if asked is None or normal is None or normal.learned < normal.learn:
             return []
@@ -158,7 +158,7 @@ class AnomalyDetector:
         Raises:
             LedgerUnavailable: if the history cannot be read.
         """
-        asked = policy.normal(step)
+        asked = policy.of(step).normal
         return None if asked is None else (await self._known(asked, step, now)).normal
 
     async def _known(self, asked: Normal, step: str, now: datetime) -> _StepHistory:

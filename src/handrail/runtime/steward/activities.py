@@ -195,7 +195,7 @@ class AutonomyActivities:
         return [w.name for w in writes if w.name == step or (step is None and not w.undoes)]
 
     def _setting(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting:
-        return self._made(rows, step, policy) or policy.own_setting(step)
+        return self._made(rows, step, policy) or policy.of(step).own
 
     def _made(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> Setting | None:
         return setting_in_force(rows, step, policy, self.trust.keys(), self._proof(policy))
@@ -250,12 +250,12 @@ class AutonomyActivities:
         return StopInForce(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
 
     def _view(self, rows: Sequence[OrderRow], step: str, policy: Policy) -> StepView:
-        made, own = self._made(rows, step, policy), policy.own_setting(step)
+        made, own = self._made(rows, step, policy), policy.of(step).own
         given = made or own
-        level = policy.capped(step, given.level)
+        level = policy.of(step).capped(given.level)
         label = made.label if made is not None else ""
         if level is not given.level:
-            label = f"{label}; {level} instead of {given}: {policy.why_capped(step)}".lstrip("; ")
+            label = f"{label}; {level} instead of {given}: {policy.of(step).why_most}".lstrip("; ")
         share = given.rollout if level is given.level else WHOLE
         return StepView(step=step, level=level, rollout=share, label=label, filed=str(own))
 
@@ -332,9 +332,9 @@ def _capped(order: Order, policy: Policy, steps: Sequence[str]) -> str:
     level = order.level
     if level is None:
         return ""
-    most = {step: policy.capped(step, level) for step in steps}
+    most = {step: policy.of(step).capped(level) for step in steps}
     return "; ".join(
-        f"{step} is {most[step]} all the same: {policy.why_capped(step)}"
+        f"{step} is {most[step]} all the same: {policy.of(step).why_most}"
         for step in steps
         if most[step] is not level
     )

@@ -1,4 +1,4 @@
-"""The types of what rules judge, read off the models of one write; and their values.
+"""The type system of rules: the facts of one write, their types, their values.
 
 rule-engine compares types exactly and knows numbers as Decimals alone, so values are made
 plain before it sees them.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -19,7 +19,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
-from rule_engine import DataType, errors
+from rule_engine import DataType, ast, errors
 
 from handrail.actions import Wire
 
@@ -260,3 +260,20 @@ def fact_of(facts: Any, name: str) -> Any:
 def bare(kind: Any) -> Any:
     """The type without its null."""
     return DataType.NULLABLE.unwrap(kind)
+
+
+def children(node: Any) -> Iterator[Any]:
+    """The parts of a rule that a node is made of."""
+    for name in (
+        *("left", "right", "object", "container", "item", "member", "start", "stop"),
+        *("condition", "case_true", "case_false", "iterable", "result", "function"),
+    ):
+        child = getattr(node, name, None)
+        if isinstance(child, ast.ExpressionBase):
+            yield child
+    yield from getattr(node, "arguments", ())
+    if isinstance(node, (ast.ArrayExpression, ast.SetExpression)):
+        yield from node.value
+    if isinstance(node, ast.MappingExpression):
+        for pair in node.value:
+            yield from pair

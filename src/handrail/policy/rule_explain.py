@@ -1,4 +1,4 @@
-"""How rules and their values are said in words: why one was true, or could not be judged."""
+"""Rules explained in words: the conditions that made one true, or why it could not be judged."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any, cast
 from pydantic import BaseModel
 from rule_engine import ast, errors
 
+from handrail.policy.rule_types import children
 from handrail.text import quoted
 
 _ACTION = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.])action\.')
@@ -42,23 +43,6 @@ RAISED = (
     TypeError,
     ValueError,
 )
-
-
-def children(node: Any) -> Iterator[Any]:
-    """The parts of a rule that a node is made of."""
-    for name in (
-        *("left", "right", "object", "container", "item", "member", "start", "stop"),
-        *("condition", "case_true", "case_false", "iterable", "result", "function"),
-    ):
-        child = getattr(node, name, None)
-        if isinstance(child, ast.ExpressionBase):
-            yield child
-    yield from getattr(node, "arguments", ())
-    if isinstance(node, (ast.ArrayExpression, ast.SetExpression)):
-        yield from node.value
-    if isinstance(node, ast.MappingExpression):
-        for pair in node.value:
-            yield from pair
 
 
 def failure(error: Exception, root: Any, facts: Mapping[str, Any]) -> str:

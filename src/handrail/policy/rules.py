@@ -1,4 +1,4 @@
-"""Conditions that operators edit, checked against the types of what they judge.
+"""The rule engine: conditions that operators edit, compiled against the types of what they judge.
 
 A rule such as `action.extra_cost > 200` is compiled once against the models of one
 write. Whatever the types can tell is refused then: a misspelt field, text compared with
@@ -8,36 +8,45 @@ that would not give the same answer twice. Numbers are Decimals throughout.
 rule-engine parses, types and evaluates. Two of its habits would make a guard silent, so
 they are closed here: `==` between different types is false instead of an error, and any
 value counts as true or false in `and`, `or` and `not`.
+
+Three things in a rule can take long: matching a pattern, which some texts make exponential; a
+list made of a list made of a list; and numbers shifted by numbers. Patterns are matched by
+`regex`, which looks at the clock within its own matching loop. Lists are made element by
+element, and the time is looked at with each. Shifts are no part of rules. All else takes a time
+that the length of the rule and of the facts bounds. Time is what this thread has worked, so
+that a busy machine breaks nothing off.
 """
 
 from __future__ import annotations
 
+import contextlib
 import decimal
 import re
-from collections.abc import Iterator, Mapping
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import Any
 
+import regex
 import rule_engine
 from rule_engine import DataType, ast, errors
+from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.policy.rules.explain import (
-    RAISED,
-    because,
-    children,
-    failure,
-    shortened,
-    wording,
-)
-from handrail.policy.rules.timeout import BadPattern, TooLong, in_time, timed
-from handrail.policy.rules.types import FACTS, Types, bare, fact_of, nearest
+from handrail.policy.rule_explain import RAISED, because, failure, shortened, wording
+from handrail.policy.rule_types import FACTS, Types, bare, children, fact_of, nearest
 from handrail.text import quoted
 
 MAX_TEXT = 2_000
 """Characters of the longest rule."""
 
+MOST = timedelta(milliseconds=100)
+"""How long a rule may take: what would take longer is broken off, and cannot be judged."""
+
+_LEAST = 0.001
+_REGEX: Any = regex
 _STEADY = frozenset({"abs", "all", "any", "e", "max", "min", "pi", "split", "sum"})
 _UNSTEADY = frozenset({"now", "random", "today"})
 _DEEPEST = 100
@@ -100,16 +109,16 @@ class Rule:
         Raises:
             RuleFailed: if it cannot be judged: a fact is absent, a field is empty where
                 a value is needed, a number is no number, arithmetic fails, or it takes longer
-                than `time_limit.MOST`.
+                than `MOST`.
         """
         try:
-            with in_time():
+            with _in_time():
                 true = bool(self._rule.evaluate(facts))
                 if true != want:
                     return Match(true)
                 with decimal.localcontext(_EXACT):
                     leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=want)))
-        except TooLong as late:
+        except _TooLong as late:
             raise RuleFailed(self.text, str(late)) from late
         except RAISED as error:
             raise RuleFailed(self.text, failure(error, self._root, facts)) from error
@@ -162,8 +171,8 @@ def compile_rule(text: str, types: Types) -> Rule:
             root: Any = rule.statement.expression
             _check(root, types)
             _condition(root)
-            timed(root)
-    except BadPattern as bad:
+            _timed(root)
+    except _BadPattern as bad:
         raise RuleError(f"`{text}`: {bad}", 'write it like action.account =~ "DE[0-9]+"') from bad
     except RecursionError:
         raise RuleError("the rule is nested too deeply", "split it into several rules") from None
@@ -334,3 +343,105 @@ def _unknown_field(error: errors.AttributeResolutionError, text: str, types: Typ
         return RuleError(f"{path} is not a field of {model}", nearest(name, owner.attributes))
     fix = f"did you mean {error.suggestion}?" if error.suggestion else "compare the value itself"
     return RuleError(f"{path}: {_kind_of(owner)} has no {name}", fix)
+
+
+# Time limit
+
+
+class _TooLong(Exception):  # named for what happened
+    """The rule took longer than it may."""
+
+    @override
+    def __str__(self) -> str:
+        return f"it took longer than {MOST // timedelta(milliseconds=1)} ms"
+
+
+class _BadPattern(ValueError):
+    """A pattern that cannot be matched within a time."""
+
+
+class _Until(threading.local):
+    at: float | None = None
+
+
+_until = _Until()
+
+
+@contextlib.contextmanager
+def _in_time() -> Generator[None]:
+    """Let what is timed here take no longer than `MOST`.
+
+    Raises:
+        _TooLong: if it would.
+    """
+    _until.at = time.thread_time() + MOST.total_seconds()
+    try:
+        yield
+    except TimeoutError as error:
+        raise _TooLong from error
+    finally:
+        _until.at = None
+
+
+def _timed(root: Any) -> None:
+    """Make every part of a rule that can take long look at the time.
+
+    Raises:
+        _BadPattern: if a pattern is not written out in the rule, or is none.
+    """
+    if isinstance(root, ast.FuzzyComparisonExpression):
+        _time_pattern(root)
+    if isinstance(root, ast.ComprehensionExpression):
+        for part in filter(None, (root.result, root.condition)):
+            _time_each(part)
+    for child in children(root):
+        _timed(child)
+
+
+def _time_pattern(node: Any) -> None:
+    if not isinstance(node.right, ast.StringExpression):
+        raise _BadPattern("a pattern must stand in the rule itself, in quotes")
+    try:
+        node._right = _Pattern(node.right.value)  # noqa: SLF001  # the one place where it is kept
+    except _REGEX.error as error:
+        raise _BadPattern(f"the pattern cannot be read: {error}") from error
+
+
+def _time_each(node: Any) -> None:
+    evaluate: Callable[[Any], Any] = node.evaluate
+
+    def timely(thing: Any) -> Any:
+        if _left() <= 0:
+            raise _TooLong
+        return evaluate(thing)
+
+    node.evaluate = timely
+
+
+def _left() -> float:
+    """Seconds that are left; all of them while a rule is only read."""
+    until = _until.at
+    return MOST.total_seconds() if until is None else until - time.thread_time()
+
+
+class _Pattern:
+    """A pattern as rule-engine uses one, that is matched in the time that is left."""
+
+    def __init__(self, text: str) -> None:
+        self._pattern = _REGEX.compile(text, _REGEX.VERSION0)
+
+    def match(self, text: str) -> Any:
+        """Match from the beginning.
+
+        Raises:
+            TimeoutError: if that takes too long.
+        """
+        return self._pattern.match(text, timeout=max(_left(), _LEAST))
+
+    def search(self, text: str) -> Any:
+        """Match anywhere.
+
+        Raises:
+            TimeoutError: if that takes too long.
+        """
+        return self._pattern.search(text, timeout=max(_left(), _LEAST))
