@@ -89,9 +89,10 @@ class _Compiler:
         listed = {step: entry for step, entry in found.items() if entry}
         # Taking back needs no limit, and no rate of the agent keeps it from running.
         free = {step for step, write in shape.writes.items() if write.undoes} - doc.actions.keys()
-        unlisted_notes = self._unlisted()
+        left_out = self._unlisted()
         asked = RoleUse(doc, faults, self.types, frozenset(free), listed, self.default)
         rules = asked.rules()
+        notes = [*left_out, *self._lowered(listed), *self._mixed(), *asked.notes()]
         default = self.default or next(iter(doc.roles))
         entries = asked.mentioning(rules)
         for step in shape.writes.keys() - entries.keys():
@@ -106,14 +107,11 @@ class _Compiler:
             budgets=(*self._budgets("tokens"), *self._budgets("cost")),
             breakers=tuple(self._breaker(n, each) for n, each in enumerate(doc.breakers)),
             roles=asked.roles(rules),
-            notes=(*unlisted_notes, *self._lowered(listed), *self._mixed(), *asked.notes()),
+            notes=tuple(f"{faults.path}: {note}" for note in notes),
         )
 
     def _fault(self, loc: Loc, what: str, fix: str) -> None:
         self.faults.add(loc, what, fix)
-
-    def _noted(self, notes: Sequence[str]) -> tuple[str, ...]:
-        return tuple(f"{self.faults.path}: {note}" for note in notes)
 
     # One write
 
@@ -209,29 +207,25 @@ class _Compiler:
 
     # Notes
 
-    def _lowered(self, listed: Mapping[str, Entry]) -> tuple[str, ...]:
+    def _lowered(self, listed: Mapping[str, Entry]) -> list[str]:
         """Notes on writes whose own autonomy is more than their class of risk allows."""
-        return self._noted(
-            [
-                f"{step} is {entry.most.value}, not {entry.own.level.value}: {entry.why_most}"
-                for step, entry in listed.items()
-                if entry.own.level.exceeds(entry.most)
-            ]
-        )
+        return [
+            f"{step} is {entry.most.value}, not {entry.own.level.value}: {entry.why_most}"
+            for step, entry in listed.items()
+            if entry.own.level.exceeds(entry.most)
+        ]
 
-    def _mixed(self) -> tuple[str, ...]:
+    def _mixed(self) -> list[str]:
         """Notes on limits that add up amounts in any currency, where the action names one."""
-        return self._noted(
-            [
-                f"the limit of {step}.{name} adds amounts in every currency"
-                for step, doc in self.doc.actions.items()
-                if step in self.types and self.types[step].is_text(f"action.{CURRENCY}")
-                for name, caps in doc.limits.items()
-                if name != "count" and not caps[0].unit
-            ]
-        )
+        return [
+            f"the limit of {step}.{name} adds amounts in every currency"
+            for step, doc in self.doc.actions.items()
+            if step in self.types and self.types[step].is_text(f"action.{CURRENCY}")
+            for name, caps in doc.limits.items()
+            if name != "count" and not caps[0].unit
+        ]
 
-    def _unlisted(self) -> tuple[str, ...]:
+    def _unlisted(self) -> list[str]:
         """Notes on writes that the file leaves out: those are held, so somebody must be asked."""
         listed = self.doc.actions.keys()
         notes: list[str] = []
@@ -244,7 +238,7 @@ class _Compiler:
                 self._fault(("roles",), what, fix)
             if not write.undoes:
                 notes.append(f"{step} is not listed: every one is held")
-        return self._noted(notes)
+        return notes
 
     # All writes of the agent together
 

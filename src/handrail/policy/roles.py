@@ -167,7 +167,7 @@ class RoleUse:
                     f"{name} accepts approvals by {' or '.join(role.accept)} only, but "
                     "without proof anybody can say by which way theirs came"
                 )
-        return [f"{self.faults.path}: {note}" for note in notes]
+        return notes
 
     def _bound(self) -> list[str]:
         return [step for step in self.types if step not in self.free]
