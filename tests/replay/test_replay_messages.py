@@ -1,0 +1,54 @@
+"""What tells people of gates and owners of events: the code of today still does what it did."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+from temporalio.client import WorkflowHistory
+from temporalio.worker import Replayer
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
+
+from handrail.inbox.channels.approver_report import Approvers
+from handrail.inbox.channels.owner_alerts import Owner
+from handrail.inbox.channels.workflow import Messages
+from handrail.runtime.interceptors import ContextFreeSandbox
+from tests.agents.fleets import orders
+from tests.replay.messages import HISTORIES, SCENES
+
+pytestmark = pytest.mark.replay
+
+
+async def replayed(name: str, directory: Path) -> Exception | None:
+    text = await asyncio.to_thread((HISTORIES / f"{name}.json").read_text, encoding="utf-8")
+    replayer = Replayer(
+        workflows=[Messages, Owner, Approvers],
+        workflow_runner=ContextFreeSandbox(
+            restrictions=SandboxRestrictions.default.with_passthrough_modules("handrail")
+        ),
+        plugins=[orders(directory).plugin(directory)],
+    )
+    started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
+    history = WorkflowHistory.from_json(started["workflowId"], text)
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    return result.replay_failure
+
+
+@pytest.mark.parametrize("name", SCENES)
+async def test_what_tells_people_does_what_it_did(name: str, tmp_path: Path) -> None:
+    assert await replayed(name, tmp_path) is None
+
+
+def test_every_history_is_replayed() -> None:
+    assert {path.stem for path in HISTORIES.glob("*.json")} == set(SCENES)
+
+
+async def test_one_that_does_something_else_is_caught(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.inbox.channels.owner_alerts.ROUNDS", 0)
+    fault = await replayed("owner_told", tmp_path)
+    assert fault is not None
+    assert "TMPRL1100" in str(fault)
