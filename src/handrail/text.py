@@ -1,15 +1,122 @@
-"""Texts for people: quoted, cut short, and without what hides or moves them on a screen."""
+"""Escaping of texts for people, and times and shares in words.
+
+Whatever an agent or the outside world wrote goes through `escape_hidden` before anybody reads
+it: on a page, in a mail, a terminal or a log. Escaping for Markdown, HTML and terminals is built
+on it, so that there is one table of what could disguise a text.
+"""
 
 from __future__ import annotations
 
+import html
 import json
+import re
+import unicodedata
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any, Final, Literal
 
-LONGEST_QUOTED = 80
+LONGEST_QUOTED: Final = 80
 """Characters of a text that `quoted` shows."""
+
+CUT: Final = " […]"
+"""What stands at the end of a text that was cut short."""
+
+# Controls, what changes direction or has no width, private and unassigned characters, half of
+# a pair, separators of lines and paragraphs.
+_HIDDEN = frozenset({"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"})
+# Letters, marks and signs by their category, and nothing to see: joiners, fillers, selectors.
+_BLANK = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0"
+    "\U000e0100-\U000e01ef]"
+)
+_UNUSUAL = re.compile(r"[^\n\t -~]")
+_OTHER_SPACE = re.compile(r"[^\S ]")
+_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
+_LINE_START = re.compile(r"^(\d*)([-+=.)])")
+
+
+def escape_hidden(text: str) -> str:
+    """The text with every invisible or direction-changing character shown as its code.
+
+    Line feeds and tabs stay.
+    """
+    return _UNUSUAL.sub(_shown, text)
+
+
+def _shown(found: re.Match[str]) -> str:
+    character = found[0]
+    hidden = unicodedata.category(character) in _HIDDEN or _BLANK.match(character)
+    return _code(found) if hidden else character
+
+
+def _code(found: re.Match[str]) -> str:
+    # As JSON spells it, so that what is shown of an action is what is in it.
+    units = found[0].encode("utf-16-be", "surrogatepass").hex()
+    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def one_line(text: str, most: int) -> str:
+    """Text on one line, no longer than `most`."""
+    shown = escape_hidden(" ".join(text.split()))
+    return shown if len(shown) <= most else f"{shown[: most - len(CUT)]}{CUT}"
 
 
 def quoted(value: str) -> str:
-    """A text in quotes, with everything that cannot be seen spelt out."""
-    text = json.dumps(value[:LONGEST_QUOTED], ensure_ascii=False)
-    clean = (c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-    return "".join(clean) + ("..." if len(value) > LONGEST_QUOTED else "")
+    """A text in quotes, cut short; spaces that are not the usual one are spelt out, too."""
+    shown = escape_hidden(json.dumps(value[:LONGEST_QUOTED], ensure_ascii=False))
+    return _OTHER_SPACE.sub(_code, shown) + ("..." if len(value) > LONGEST_QUOTED else "")
+
+
+def escape_terminal(value: object) -> str:
+    """Text on one line of a terminal, of which it can move nothing."""
+    return escape_hidden(str(value)).replace("\n", "\\n").replace("\t", " ")
+
+
+def escape_html(text: str, *, quote: bool = True) -> str:
+    """Text in HTML. Without `quote`: in Slack's messages, where quotes mean nothing."""
+    return html.escape(escape_hidden(text), quote)
+
+
+def escape_markdown(text: str, most: int = 500) -> str:
+    """Text on one line of Markdown, in which it means nothing; cut off after `most`."""
+    return _in_markdown(escape_hidden(text[:most]).replace("\n", " "))
+
+
+def _in_markdown(line: str) -> str:
+    # A marker at the start of a line is that of a list, a rule or a heading.
+    return _LINE_START.sub(r"\1\\\2", line.strip().translate(_MARKDOWN))
+
+
+def markdown_quote(text: str, most: int = 2_000) -> str:
+    """Text as a Markdown quotation that it cannot leave."""
+    shown = escape_hidden(text[:most]) + (CUT if len(text) > most else "")
+    return "\n".join(f"> {_in_markdown(line)}" for line in shown.splitlines() or [""])
+
+
+def markdown_code(text: str, most: int = 500) -> str:
+    """Text in a Markdown code span that it cannot close."""
+    ticks = "`"
+    shown = escape_hidden(text[:most]).replace("\n", " ")
+    while ticks in shown:
+        ticks += "`"
+    return f"{ticks} {shown} {ticks}" if len(ticks) > 1 else f"`{shown}`"
+
+
+def markdown_json(value: Any) -> str:
+    """A value as indented JSON in a Markdown fence that its own text cannot close."""
+    text = escape_hidden(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
+    fence = "```"
+    while fence in text:
+        fence += "`"
+    return f"{fence}json\n{text}\n{fence}"
+
+
+def moment_in_words(at: datetime, to: Literal["seconds", "minutes"] = "seconds") -> str:
+    """A time as people read it, in UTC."""
+    # Not by strftime: that imports a module at each call, which the sandbox makes slow.
+    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', to)} UTC"
+
+
+def percent(share: int) -> str:
+    """A share in hundredths of a percent as people read it: 2,550 is 25.5%."""
+    return f"{Decimal(share) / 100:f}%"

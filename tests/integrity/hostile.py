@@ -35,11 +35,12 @@ from handrail.inbox.web.render import TEMPLATES
 from handrail.inbox.web.views import lines
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.keys import Trust
-from handrail.oversight.views import GateView, case_markdown, spelt_out
+from handrail.oversight.views import GateView, case_markdown
 from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Outside, running
 from handrail.testing import Stage as Place
+from handrail.text import escape_hidden
 from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order, Pay
 from tests.integrity.policies import ANA, BO, STRICT, known
@@ -132,7 +133,7 @@ def _in_mail(view: GateView) -> list[str]:
     if "\n" in note.subject or "\r" in note.subject:
         faults.append("the subject has lines")
     order = dict(rows)["order"]
-    if content.is_whole(view.action) and order != spelt_out(str(view.action["order"])):
+    if content.is_whole(view.action) and order != escape_hidden(str(view.action["order"])):
         faults.append("another action is told")
     return faults
 

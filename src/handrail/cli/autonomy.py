@@ -18,6 +18,7 @@ from handrail.cli.signing import key_if_any
 from handrail.client import stewards as autonomy
 from handrail.exceptions import CaseError
 from handrail.oversight import NoOrder, Target, level_order, order_in_words, person, sign_order
+from handrail.text import percent
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -189,7 +190,7 @@ def _lines(book: OrderBook, step: str | None, *, whole: bool) -> list[Text]:
 
 
 def _step(step: StepView) -> Text:
-    share = f" {step.rollout / 100:g}%" if step.level is Level.FULL and step.rollout < WHOLE else ""
+    share = f" {percent(step.rollout)}" if step.level is Level.FULL and step.rollout < WHOLE else ""
     because = words.plain(step.label) if step.label else "by the policy file"
     return words.label(words.plain(step.step), f"{step.level}{share}, {because}")
 

@@ -71,7 +71,7 @@ def _print(out: Output, found: list[Finding]) -> None:
 
     marks = {True: ("ok  ", "green"), False: ("bad ", "bold red"), None: ("-   ", "dim")}
     for each in found:
-        out.show(Text.assemble(marks[each.ok], f"{each.name:<20} ", words.spelt_out(each.what)))
+        out.show(Text.assemble(marks[each.ok], f"{each.name:<20} ", words.escape_hidden(each.what)))
         if each.fix:
             out.show(Text(f"     fix: {each.fix}", "yellow"))
 

@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -19,8 +19,10 @@ from urllib.parse import quote
 from rich.text import Text
 
 from handrail.actions import DIGEST_PREFIX
-from handrail.oversight import GateKind, spelt_out
+from handrail.oversight import GateKind
 from handrail.states import State
+from handrail.text import escape_hidden, moment_in_words
+from handrail.text import escape_terminal as plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -51,11 +53,6 @@ _QUOTED = 2_000
 _MINUTE = timedelta(minutes=1)
 
 
-def plain(value: object) -> str:
-    """Text of unknown origin on one line, with everything that could disguise it spelt out."""
-    return spelt_out(str(value)).replace("\n", "\\n").replace("\t", " ")
-
-
 def state(value: State) -> Text:
     """A state, in its colour."""
     return Text(value.replace("_", " "), STYLES[value])
@@ -63,7 +60,7 @@ def state(value: State) -> Text:
 
 def moment(at: datetime | None) -> str:
     """A time as people read it, in UTC."""
-    return "" if at is None else f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+    return "" if at is None else moment_in_words(at)
 
 
 def left(until: datetime | None, now: datetime) -> str:
@@ -92,13 +89,13 @@ def label(name: str, value: str | Text, style: str = "") -> Text:
 
 def code(value: Any, indent: str = "    ") -> Text:
     """A value as JSON, exactly, with what could disguise it spelt out."""
-    text = spelt_out(json.dumps(value, indent=2, ensure_ascii=False))
+    text = escape_hidden(json.dumps(value, indent=2, ensure_ascii=False))
     return Text("\n".join(f"{indent}{line}" for line in text.splitlines()), "bold")
 
 
 def quotation(text: str, indent: str = "    ") -> Text:
     """Text that somebody else wrote, marked as such on every line."""
-    shown = spelt_out(text[:_QUOTED]) + (" [...]" if len(text) > _QUOTED else "")
+    shown = escape_hidden(text[:_QUOTED]) + (" [...]" if len(text) > _QUOTED else "")
     lines = "\n".join(f"{indent}> {line}" for line in shown.splitlines() or [""])
     return Text(lines, "italic")
 

@@ -31,6 +31,7 @@ from handrail.ledger import (
     together,
 )
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy, Setting
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from handrail.ledger import VerdictRow
@@ -291,7 +292,7 @@ class _Simulation:
         if page is None or not page.since(row.at - same.within):
             return []
         words = same_words(same, row.action, evidence)
-        at = f"{page.at[-1]:%Y-%m-%d %H:%M:%S} UTC"
+        at = moment_in_words(page.at[-1])
         why = f"the same as in {page.cases[-1]} at {at}: {words}"
         role = self._policy.of(row.step).role
         return [Finding(check="duplicate", kind=Kind.HOLD, why=why, role=role)]

@@ -92,6 +92,7 @@ from handrail.ledger import (
 )
 from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
 from handrail.policy import AgentShape, Facts, Policy, PolicyFile
+from handrail.text import moment_in_words
 
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
@@ -413,7 +414,7 @@ class Door:
 
     def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> WriteResult:
         why = (
-            f"{matter.facts.step} was begun at {doubt.since:%Y-%m-%d %H:%M:%S} UTC and broken "
+            f"{matter.facts.step} was begun at {moment_in_words(doubt.since)} and broken "
             "off; the outside system cannot be asked whether it happened"
         )
         asked = self.guards.asking(matter, verdict)

@@ -40,6 +40,7 @@ from handrail.ledger import (
     Stopped,
     VerdictRow,
 )
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -186,12 +187,12 @@ async def _once(writer: _Writer) -> Receipt | Doubt:
     if before.digest != attempt.digest:
         raise KeyUsed(
             f"the key {attempt.key} was used for another action "
-            f"({before.digest[:12]} at {before.begun:%Y-%m-%d %H:%M:%S} UTC)"
+            f"({before.digest[:12]} at {moment_in_words(before.begun)})"
         )
     undone = await ledger.effect(undo_key(attempt.key))
     if undone is not None and undone.receipt is not None:
         raise KeyUsed(
-            f"{step.name} was taken back at {undone.receipt.at:%Y-%m-%d %H:%M:%S} UTC, and is "
+            f"{step.name} was taken back at {moment_in_words(undone.receipt.at)}, and is "
             f"not done again under its key {attempt.key}; start a new case for it"
         )
     if before.receipt is not None:

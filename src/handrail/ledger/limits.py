@@ -24,7 +24,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import Counted, Counter, Last
 from handrail.ledger.tables import effects as _effects
-from handrail.text import quoted
+from handrail.text import moment_in_words, quoted
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -57,7 +57,7 @@ class Duplicate(HandrailError):  # says what happened, and is caught by the door
         """Name the earlier effect, when it began, and what is the same."""
         self.key = key
         self.at = at
-        super().__init__(f"the same as {key} at {at:%Y-%m-%d %H:%M:%S} UTC: {same}")
+        super().__init__(f"the same as {key} at {moment_in_words(at)}: {same}")
 
 
 @dataclass(frozen=True)

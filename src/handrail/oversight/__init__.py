@@ -139,13 +139,10 @@ from handrail.oversight.views import (
     GateView,
     LogLine,
     StageView,
-    as_code,
     case_markdown,
     closed_view,
     gate_view,
-    moment_in_words,
     seconds_in_states,
-    spelt_out,
 )
 
 __all__ = [
@@ -209,7 +206,6 @@ __all__ = [
     "VerifiedMandate",
     "VerifiedRuling",
     "answered_by_agent",
-    "as_code",
     "asked_setting",
     "case_markdown",
     "change_of",
@@ -227,7 +223,6 @@ __all__ = [
     "mandate_of",
     "mandate_row",
     "message_id",
-    "moment_in_words",
     "needs_proof",
     "new_delegation",
     "new_opinion",
@@ -257,7 +252,6 @@ __all__ = [
     "sign_ruling",
     "signed_answer",
     "signing_key",
-    "spelt_out",
     "standing_approval_like",
     "standing_approvals",
     "steward_id",

@@ -23,6 +23,7 @@ from handrail.oversight.keys import TrustedKey
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
 from handrail.oversight.signatures import NotProven, verify_order
 from handrail.policy import Setting
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from handrail.ledger import OrderRow
@@ -57,7 +58,7 @@ def why_stopped(rows: Sequence[OrderRow], step: str | None, case: str) -> str | 
 def stop_in_words(row: OrderRow) -> str:
     """Who stopped what, when and why."""
     why = f": {row.why}" if row.why else ""
-    return f"{STOPPED} {_moment(row.at)} by {row.by} ({target_of(row).words}){why}"
+    return f"{STOPPED} {moment_in_words(row.at)} by {row.by} ({target_of(row).words}){why}"
 
 
 def setting_in_force(
@@ -106,7 +107,7 @@ def asked_setting(order: Order | OrderRow) -> Setting:
 
 def _whose(row: Order | OrderRow) -> str:
     why = f": {row.why}" if row.why else ""
-    return f"set by {row.by} at {_moment(row.at)}{why}"
+    return f"set by {row.by} at {moment_in_words(row.at)}{why}"
 
 
 def order_of_row(row: OrderRow) -> Order | None:
@@ -252,7 +253,3 @@ def _kid(text: str) -> str:
         return str(header["kid"])
     except (ValueError, LookupError, TypeError):
         return ""
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"

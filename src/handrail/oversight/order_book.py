@@ -17,6 +17,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import FLEET
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
 from handrail.oversight.signals import BadSignal, read_signal
+from handrail.text import percent
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -355,5 +356,5 @@ def order_in_words(order: Order) -> str:
     target = target_of(order).words
     if order.kind == "stop":
         return f"stop {target}"
-    share = "" if order.rollout is None else f" {order.rollout / 100:g}%"
+    share = "" if order.rollout is None else f" {percent(order.rollout)}"
     return f"{order.level}{share} for {target}"

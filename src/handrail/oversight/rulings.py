@@ -33,6 +33,7 @@ from handrail.oversight.gate import (
     people,
     settled,
 )
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -160,7 +161,7 @@ def _refusal(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
     if ruling.gate != gate.id:
         return f"it names the gate {ruling.gate}, this is {gate.id}"
     if gate.closed is not None:
-        return f"the gate is closed: {gate.closed.how} at {gate.closed.at:%Y-%m-%d %H:%M:%S} UTC"
+        return f"the gate is closed: {gate.closed.how} at {moment_in_words(gate.closed.at)}"
     if not fits(gate.question.digest, ruling.digest):
         return f"its digest is not that of the action asked about ({gate.question.digest[:12]})"
     if verb == Verb.ANSWER and ruling.question is not None:

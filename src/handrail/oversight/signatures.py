@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from handrail.actions import Ruling, person
 from handrail.exceptions import RequestError
 from handrail.oversight.keys import SigningKey, TrustedKey
+from handrail.text import moment_in_words
 
 ALGORITHM = "Ed25519"
 """The one algorithm there is (RFC 9864: what `EdDSA` was, with its curve said)."""
@@ -447,4 +448,4 @@ def _moment(seconds: float) -> datetime:
 
 
 def _words(seconds: float) -> str:
-    return f"{_moment(seconds):%Y-%m-%d %H:%M:%S} UTC"
+    return moment_in_words(_moment(seconds))

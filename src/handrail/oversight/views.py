@@ -8,9 +8,6 @@ that could disguise it spelt out.
 from __future__ import annotations
 
 import json
-import re
-import unicodedata
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -37,9 +34,17 @@ from handrail.oversight.gate import (
 )
 from handrail.policy import after_working_time
 from handrail.states import State
+from handrail.text import (
+    escape_markdown,
+    markdown_code,
+    markdown_json,
+    markdown_quote,
+    moment_in_words,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from datetime import datetime
 
 LOG_SHOWN = 20
 """Lines of a case's log in the details; the query `case` has them all."""
@@ -51,11 +56,6 @@ LARGEST_PAGE = 18_000
 """Bytes of the details; Temporal takes 20,000."""
 
 _QUOTED = 2_000
-_LINE = 500
-_UNUSUAL = re.compile(r"[^\n\t -~]")
-_QUOTABLE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
-_INLINE = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~"})
-_LINE_START = re.compile(r"^(\d*)([-+=.)])")
 
 
 class LogLine(BaseModel):
@@ -290,12 +290,6 @@ def prospect(gate: Gate) -> tuple[str, ...]:
     return tuple(lines)
 
 
-def moment_in_words(at: datetime) -> str:
-    """A time as people read it, in UTC."""
-    # Not by strftime: that imports a module at each call, which the sandbox makes slow.
-    return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', 'seconds')} UTC"
-
-
 def how_to_answer(gate: GateView) -> dict[str, str]:
     """For each signal that the gate takes, the exact JSON to send with it."""
     ruling: dict[str, Any] = {
@@ -314,53 +308,22 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
     return signals
 
 
-def spelt_out(text: str) -> str:
-    """The text with every invisible or direction-changing character shown as its code."""
-    return _UNUSUAL.sub(_spelt, text)
-
-
-def _spelt(found: re.Match[str]) -> str:
-    character = found[0]
-    hidden = unicodedata.category(character) in {"Cc", "Cf", "Co", "Cn", "Cs", "Zl", "Zp"}
-    if not hidden:
-        return character
-    # As JSON spells it, so that what is shown of an action is what is in it.
-    units = character.encode("utf-16-be", "surrogatepass").hex()
-    return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
-
-
-def quoted(text: str) -> str:
-    """Text that somebody else wrote, as a Markdown quotation that it cannot leave."""
-    shown = spelt_out(text[:_QUOTED]) + (" […]" if len(text) > _QUOTED else "")
-    lines = (line.strip() for line in shown.translate(_QUOTABLE).splitlines() or [""])
-    return "\n".join(f"> {_LINE_START.sub(_escaped, line)}" for line in lines)
-
-
-def _escaped(marker: re.Match[str]) -> str:
-    """A marker at the start of a line: of a list, a rule or a heading."""
-    return f"{marker[1]}\\{marker[2]}"
-
-
-def as_code(value: Any) -> str:
-    """A value as indented JSON in a fence that its own text cannot close."""
-    text = spelt_out(json.dumps(value, indent=2, ensure_ascii=False, sort_keys=True))
-    fence = "```"
-    while fence in text:
-        fence += "`"
-    return f"{fence}json\n{text}\n{fence}"
-
-
 def case_markdown(case: CaseView) -> str:
     """The page that the Temporal Web UI shows of a case."""
     lines = [f"### {_headline(case)}", ""]
     for gate in case.gates:
         lines += _gate_lines(gate)
     if case.incidents:
-        lines += ["#### Incidents", "", *(f"- {_inline(what)}" for what in case.incidents), ""]
+        lines += [
+            "#### Incidents",
+            "",
+            *(f"- {escape_markdown(what)}" for what in case.incidents),
+            "",
+        ]
     if case.receipts:
         lines += ["#### Written", ""]
         lines += [
-            f"- `{r.step}` {r.how} at {moment_in_words(r.at)}, key {_code(r.key)}"
+            f"- `{r.step}` {r.how} at {moment_in_words(r.at)}, key {markdown_code(r.key)}"
             for r in case.receipts
         ]
         lines.append("")
@@ -368,7 +331,8 @@ def case_markdown(case: CaseView) -> str:
     if len(case.log) > LOG_SHOWN:
         lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
     lines += [
-        f"- {moment_in_words(entry.at)}: {_inline(entry.text)}" for entry in case.log[-LOG_SHOWN:]
+        f"- {moment_in_words(entry.at)}: {escape_markdown(entry.text)}"
+        for entry in case.log[-LOG_SHOWN:]
     ]
     page = "\n".join(lines)
     cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
@@ -381,7 +345,7 @@ def _headline(case: CaseView) -> str:
         asked = ", ".join(dict.fromkeys(r for gate in case.gates for r in gate.waiting_for))
         waits = "for" if case.state is State.WAITING else "with an open question for"
         state = f"{state} {waits} {asked}"
-    return f"{state}{f': {_inline(case.why)}' if case.why else ''}"
+    return f"{state}{f': {escape_markdown(case.why)}' if case.why else ''}"
 
 
 def _gate_lines(gate: GateView) -> list[str]:
@@ -392,11 +356,11 @@ def _gate_lines(gate: GateView) -> list[str]:
         GateKind.QUESTION: "The agent asks",
     }
     own = gate.kind is GateKind.QUESTION
-    title = quoted(gate.title) if own else _inline(gate.title)
-    lines = [f"#### {asks[gate.kind]}", "", title, "", as_code(gate.action), ""]
+    title = markdown_quote(gate.title) if own else escape_markdown(gate.title)
+    lines = [f"#### {asks[gate.kind]}", "", title, "", markdown_json(gate.action), ""]
     if gate.before is not None:
-        lines += ["**Amended. Proposed was:**", "", as_code(gate.before), ""]
-    lines += [f"**Why a human is asked:** {_inline(gate.why)}", ""]
+        lines += ["**Amended. Proposed was:**", "", markdown_json(gate.before), ""]
+    lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:
         unproven = "" if gate.proof == "required" else " (unproven)"
@@ -406,13 +370,23 @@ def _gate_lines(gate: GateView) -> list[str]:
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
     if gate.rationale:
         sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
-        lines += [f"**What the agent says{sure}:**", "", quoted(gate.rationale), ""]
+        lines += [f"**What the agent says{sure}:**", "", markdown_quote(gate.rationale), ""]
     if gate.evidence is not None:
-        lines += ["**Evidence:**", "", as_code(gate.evidence), "", *_outside(gate.evidence)]
+        lines += ["**Evidence:**", "", markdown_json(gate.evidence), "", *_outside(gate.evidence)]
     for asked in gate.asked:
-        lines += [f"**{_inline(asked.by)} asks {_inline(asked.to)}:**", "", quoted(asked.text), ""]
+        lines += [
+            f"**{escape_markdown(asked.by)} asks {escape_markdown(asked.to)}:**",
+            "",
+            markdown_quote(asked.text),
+            "",
+        ]
         if asked.answer is not None:
-            lines += [f"**{_inline(asked.to)} answers:**", "", quoted(asked.answer), ""]
+            lines += [
+                f"**{escape_markdown(asked.to)} answers:**",
+                "",
+                markdown_quote(asked.answer),
+                "",
+            ]
     return lines + _answer_lines(gate)
 
 
@@ -423,8 +397,8 @@ def _outside(evidence: Any) -> list[str]:
     for name, each in fields.items():
         match each:
             case {"untrusted": str(text)}:
-                who = f"**{_inline(name)}, written by somebody outside:**"
-                lines += [who, "", quoted(text), ""]
+                who = f"**{escape_markdown(name)}, written by somebody outside:**"
+                lines += [who, "", markdown_quote(text), ""]
             case _:
                 pass
     return lines
@@ -432,7 +406,7 @@ def _outside(evidence: Any) -> list[str]:
 
 def _names(names: Iterable[str]) -> str:
     """People and roles. Who asked for a case is whatever its starter said."""
-    return ", ".join(map(_inline, names))
+    return ", ".join(map(escape_markdown, names))
 
 
 def _answer_lines(gate: GateView) -> list[str]:
@@ -458,7 +432,7 @@ def _signal_lines(gate: GateView) -> list[str]:
     for signal, ruling in how_to_answer(gate).items():
         signals.setdefault(ruling, []).append(f"`{signal}`")
     for ruling, names in signals.items():
-        lines += [f"{' or '.join(names)}:", "", as_code(json.loads(ruling)), ""]
+        lines += [f"{' or '.join(names)}:", "", markdown_json(json.loads(ruling)), ""]
     return [*lines, f"Or in a shell: `{_shell(gate)}`", ""]
 
 
@@ -468,19 +442,6 @@ def _shell(gate: GateView) -> str:
         GateKind.QUESTION: f"answer {gate.gate} 'JSON'",
     }.get(gate.kind, f"approve {gate.gate}")
     return f"handrail {said} --digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
-
-
-def _code(text: str) -> str:
-    """Text in a code span that it cannot close."""
-    ticks = "`"
-    shown = spelt_out(text[:_LINE]).replace("\n", " ")
-    while ticks in shown:
-        ticks += "`"
-    return f"{ticks} {shown} {ticks}" if len(ticks) > 1 else f"`{shown}`"
-
-
-def _inline(text: str) -> str:
-    return spelt_out(text[:_LINE]).replace("\n", " ").translate(_INLINE)
 
 
 def seconds_in_states(moves: Iterable[Transition], until: datetime) -> dict[State, float]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from handrail.actions import Level
 from handrail.policy.file import ActionDoc, RoleDoc
 from handrail.policy.parts import Entry, Setting
-from handrail.policy.values import percent, written
+from handrail.policy.values import written
+from handrail.text import percent
 
 if TYPE_CHECKING:
     from handrail.policy.policy import Policy

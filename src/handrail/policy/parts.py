@@ -15,7 +15,8 @@ from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
 from handrail.policy.file import RoleDoc
 from handrail.policy.rule_types import CaseFact
 from handrail.policy.rules import Rule
-from handrail.policy.values import Tripping, percent
+from handrail.policy.values import Tripping
+from handrail.text import percent
 
 
 @dataclass(frozen=True)

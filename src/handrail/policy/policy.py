@@ -34,8 +34,8 @@ from handrail.policy.parts import (
 from handrail.policy.quorum import Approval, Count, ask, enough
 from handrail.policy.rule_types import nearest
 from handrail.policy.rules import RuleFailed
-from handrail.policy.values import percent
 from handrail.policy.yaml import Faults, Stamp, file_content, file_stamp
+from handrail.text import percent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -105,11 +105,6 @@ def share(value: object) -> int:
     return part
 
 
-def percent(part: int) -> str:
-    """A share of 10,000 as a policy file has it: `25%`."""
-    return f"{Decimal(part) / 100:f}%"
-
-
 def _person(value: object) -> str:
     if not (isinstance(value, str) and _ADDRESS.fullmatch(value.strip())):
         raise wrong(f"{shown(value)} is not an address", "write it like ana@example.com")

@@ -24,6 +24,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilt
 from typing_extensions import override
 
 from handrail.guardrails import Masker, audit_write_by, masker, pseudonym_key, use_masker
+from handrail.text import escape_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -127,7 +128,6 @@ _NAMES = (
 _IDS = frozenset(_NAMES.split())
 _LONG = {"event": 4_000, "exception": 40_000, "stack": 40_000}
 _APART = re.compile(r"""[\s="']""")
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 
 
 def _mask(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
@@ -152,15 +152,11 @@ def _masked(name: str, value: Any) -> Any:
     return masker().value(value, name)
 
 
-def _harmless(text: str) -> str:
-    return _CONTROL.sub(lambda sign: ascii(sign[0])[1:-1], text)
-
-
 def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Without what would drive a terminal instead of being read on it."""
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = _harmless(value)
+            event[name] = escape_hidden(value)
     return event
 
 
@@ -169,7 +165,7 @@ def _line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     head = f"{event.pop('timestamp')} [{event.pop('level'):<8}] {event.pop('event')}"
     below = [event.pop(name) for name in ("stack", "exception") if name in event]
     fields = [f"{name}={_in_line(value)}" for name, value in event.items()]
-    return _harmless("\n".join([" ".join([head, *fields]), *map(str, below)]))
+    return escape_hidden("\n".join([" ".join([head, *fields]), *map(str, below)]))
 
 
 def _in_line(value: Any) -> str:

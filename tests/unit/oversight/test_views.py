@@ -26,15 +26,9 @@ from handrail.actions import (
 )
 from handrail.agent.case import AnswerModel, Case
 from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.views import (
-    LARGEST_PAGE,
-    as_code,
-    case_markdown,
-    how_to_answer,
-    quoted,
-    spelt_out,
-)
+from handrail.oversight.views import LARGEST_PAGE, case_markdown, how_to_answer
 from handrail.states import State
+from handrail.text import escape_hidden, markdown_json, markdown_quote
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -92,18 +86,18 @@ PLAIN = {"inline", "text", "softbreak", "paragraph_open", "paragraph_close"}
 
 @given(hostile)
 def test_a_quotation_cannot_be_left(text: str) -> None:
-    tokens = MARKDOWN.parse(f"before\n\n{quoted(text)}\n\nafter")
+    tokens = MARKDOWN.parse(f"before\n\n{markdown_quote(text)}\n\nafter")
     assert [t.type for t in tokens if t.level == 0] == [
         *("paragraph_open", "paragraph_close"),
         *("blockquote_open", "blockquote_close"),
         *("paragraph_open", "paragraph_close"),
     ]
-    assert kinds(quoted(text)) <= PLAIN | {"blockquote_open", "blockquote_close"}
+    assert kinds(markdown_quote(text)) <= PLAIN | {"blockquote_open", "blockquote_close"}
 
 
 @given(st.dictionaries(st.text(max_size=5), hostile, max_size=3))
 def test_a_fence_cannot_be_closed_and_shows_what_is_there(value: dict[str, str]) -> None:
-    tokens = MARKDOWN.parse(f"before\n\n{as_code(value)}\n\nafter")
+    tokens = MARKDOWN.parse(f"before\n\n{markdown_json(value)}\n\nafter")
     assert [t.type for t in tokens if t.level == 0] == [
         *("paragraph_open", "paragraph_close"),
         "fence",
@@ -115,9 +109,9 @@ def test_a_fence_cannot_be_closed_and_shows_what_is_there(value: dict[str, str])
 
 @given(st.text())
 def test_nothing_invisible_is_left(text: str) -> None:
-    shown = spelt_out(text)
+    shown = escape_hidden(text)
     assert not any(c in shown for c in "\u202e\u2066\u200b\ufeff\x00\x1b\x85\u2028")
-    assert spelt_out("héllo 你好 🙂\n\t") == "héllo 你好 🙂\n\t"
+    assert escape_hidden("héllo 你好 🙂\n\t") == "héllo 你好 🙂\n\t"
 
 
 def asked(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from handrail.text import escape_hidden
+
 _WHOLE = 10
 """Shares of so many percent and more are said without a fraction."""
 
@@ -46,5 +48,5 @@ def how_often(count: int) -> str:
 
 def short(text: str) -> str:
     """Somebody else's text in quotes, with nothing hidden in it."""
-    shown = ascii(text) if not text.isprintable() else repr(text)
+    shown = escape_hidden(repr(text))
     return shown if len(shown) <= _TELLING else f"{shown[:_TELLING]}..."

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.inbox.channels.wire import Ended, What
-from handrail.oversight import GateKind, moment_in_words, spelt_out
+from handrail.oversight import GateKind
+from handrail.text import escape_hidden, moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -101,7 +102,7 @@ def ask(view: GateView) -> str:
 
 def line(text: str, most: int = LONGEST_VALUE) -> str:
     """Anybody's text on one line, with nothing hidden in it, and no longer than `most`."""
-    shown = spelt_out(" ".join(text.split()))
+    shown = escape_hidden(" ".join(text.split()))
     return shown if len(shown) <= most else f"{shown[: most - len(_CUT)]}{_CUT}"
 
 
@@ -112,7 +113,7 @@ def value(given: Any) -> str:
         text = given
     else:
         text = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=2)
-    shown = spelt_out(text)
+    shown = escape_hidden(text)
     return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{_CUT}"
 
 

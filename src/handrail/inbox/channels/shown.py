@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from handrail.inbox.channels.content import ended_words, line
 from handrail.inbox.channels.delivery import Fate
-from handrail.oversight import moment_in_words
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from handrail.inbox.channels.delivery import Book, Letter

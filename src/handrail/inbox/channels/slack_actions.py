@@ -29,7 +29,8 @@ from handrail.exceptions import HandrailError
 from handrail.inbox.channels.content import line
 from handrail.inbox.channels.slack import CHANNEL, Pressed, Slack
 from handrail.inbox.channels.wire import Ref
-from handrail.oversight import LOOK_SIGNAL, message_id, moment_in_words
+from handrail.oversight import LOOK_SIGNAL, message_id
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -15,7 +15,7 @@ from typing import Any, cast
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from handrail.oversight import moment_in_words, spelt_out
+from handrail.text import escape_hidden, moment_in_words
 
 _NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
 _UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
@@ -25,7 +25,7 @@ def shown(value: Any) -> Any:
     """A value as it is printed: nothing in it hides."""
     if isinstance(value, Markup) or value is None:
         return "" if value is None else value
-    return spelt_out(str(value))
+    return escape_hidden(str(value))
 
 
 def exact(value: str) -> Markup:
@@ -35,7 +35,7 @@ def exact(value: str) -> Markup:
 
 def hides(value: str) -> bool:
     """Whether a text has characters that do not show."""
-    return spelt_out(value) != value
+    return escape_hidden(value) != value
 
 
 def plain(value: Any) -> str:

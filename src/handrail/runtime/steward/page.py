@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE
-from handrail.oversight import OrderState, as_code, moment_in_words, order_in_words, spelt_out
+from handrail.oversight import OrderState, order_in_words
+from handrail.text import escape_markdown, markdown_json, moment_in_words, percent
 
 if TYPE_CHECKING:
     from handrail.oversight import AutonomyView, Change, OrderBook, StepView, StopInForce
@@ -17,7 +18,6 @@ SHOWN = 30
 """Changes that are shown, the newest; the query `autonomy` has more, the ledger all."""
 
 _LONGEST = 300
-_MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|&~!"})
 
 
 def page(book: OrderBook) -> str:
@@ -67,7 +67,7 @@ def _stop(stop: StopInForce) -> str:
 
 
 def _step(step: StepView) -> str:
-    share = f" {step.rollout / 100:g}%" if step.level == "full" and step.rollout < WHOLE else ""
+    share = f" {percent(step.rollout)}" if step.level == "full" and step.rollout < WHOLE else ""
     by = _safe(step.label) if step.label else "by the policy file"
     file = f" (the file says {_safe(step.filed)})" if step.label and step.filed else ""
     return f"- {_safe(step.step)}: **{_safe(step.level)}{share}**, {by}{file}"
@@ -86,7 +86,7 @@ def _waiting(book: OrderBook) -> list[str]:
             "",
             "Or, where orders need no proof, the signal `second`:",
             "",
-            as_code(body),
+            markdown_json(body),
             "",
         ]
     return lines
@@ -127,4 +127,4 @@ def _how(book: OrderBook) -> list[str]:
 
 
 def _safe(text: str) -> str:
-    return spelt_out(text[:_LONGEST]).replace("\n", " ").translate(_MARKDOWN)
+    return escape_markdown(text, _LONGEST)
