@@ -5,7 +5,7 @@ HandrailError
 │   ├── PolicyError         the policy file, with every fault, its line and its fix
 │   ├── RuleError           a rule of it cannot be used (handrail.policy.rules)
 │   ├── KeyringError        a keyring or a private key cannot be used (handrail.oversight.keys)
-│   ├── PeopleError         the people file, with every fault (handrail.inbox.channels.directory)
+│   ├── PeopleError         the people file, with every fault (handrail.inbox.channels.people)
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
@@ -39,8 +39,8 @@ HandrailError
 ├── Answered                somebody else has answered a review (handrail.ledger)
 ├── KeyUsed                 a write's key was used for another action (handrail.guardrails.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.guardrails.effects)
-├── Undeliverable           a message cannot go out this way (handrail.inbox.channels.faults)
-├── NotNow                  a message may go out later: tried again (handrail.inbox.channels.faults)
+├── Undeliverable           a message cannot go out this way (handrail.inbox.channels.delivery)
+├── NotNow                  it may go out later: tried again (handrail.inbox.channels.delivery)
 ├── BadSignal               a signal cannot be read: recorded (handrail.agent.case)
 └── PayloadLost             a large payload is missing (handrail.runtime.payload_codec)
 """

@@ -55,7 +55,7 @@ def _code(found: re.Match[str]) -> str:
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
 
 
-def one_line(text: str, most: int) -> str:
+def one_line(text: str, most: int = 2_000) -> str:
     """Text on one line, no longer than `most`."""
     shown = escape_hidden(" ".join(text.split()))
     return shown if len(shown) <= most else f"{shown[: most - len(CUT)]}{CUT}"

@@ -20,9 +20,9 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from handrail.actions import Wire
-from handrail.guardrails.alerts import of_incident
+from handrail.guardrails.alerts import incident_alert
 from handrail.ledger import RulingRow
-from handrail.oversight.notifications import MESSAGE_QUEUE, OWNER_WORKFLOW, News, news_id
+from handrail.oversight.notifications import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 from handrail.testing import Human, Outside, Stage, eventually, record, running, server
 from tests.agents.fleets import LEAD, orders, policy
 from tests.agents.orders_steps import Order
@@ -120,9 +120,9 @@ async def owner_waiting(world: World) -> Played:
 
 async def alert(world: World, number: str) -> WorkflowHandle[Any, Any]:
     """An owner is told of an incident."""
-    news: News = of_incident("orders", f"orders:{number}", number, "it is 5", datetime.now(UTC))
+    news: Alert = incident_alert("orders", f"orders:{number}", number, "it is 5", datetime.now(UTC))
     return await world.stage.client.start_workflow(
-        OWNER_WORKFLOW, news, id=news_id(news), task_queue=MESSAGE_QUEUE
+        OWNER_WORKFLOW, news, id=alert_id(news), task_queue=MESSAGE_QUEUE
     )
 
 

@@ -11,9 +11,8 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
-from handrail.inbox.channels.approver_report import Approvers
-from handrail.inbox.channels.owner_alerts import Owner
-from handrail.inbox.channels.workflow import Messages
+from handrail.inbox.channels.alerts import ApproverAlert, OwnerAlert
+from handrail.inbox.channels.workflow import GateNotifications
 from handrail.runtime.interceptors import ContextFreeSandbox
 from tests.agents.fleets import orders
 from tests.replay.messages import HISTORIES, SCENES
@@ -24,7 +23,7 @@ pytestmark = pytest.mark.replay
 async def replayed(name: str, directory: Path) -> Exception | None:
     text = await asyncio.to_thread((HISTORIES / f"{name}.json").read_text, encoding="utf-8")
     replayer = Replayer(
-        workflows=[Messages, Owner, Approvers],
+        workflows=[GateNotifications, OwnerAlert, ApproverAlert],
         workflow_runner=ContextFreeSandbox(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("handrail")
         ),
@@ -48,7 +47,7 @@ def test_every_history_is_replayed() -> None:
 async def test_one_that_does_something_else_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handrail.inbox.channels.owner_alerts.ROUNDS", 0)
+    monkeypatch.setattr("handrail.inbox.channels.alerts.ROUNDS", 0)
     fault = await replayed("owner_told", tmp_path)
     assert fault is not None
     assert "TMPRL1100" in str(fault)

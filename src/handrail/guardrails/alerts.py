@@ -1,8 +1,8 @@
-"""The owner of an agent's policy is told at once: of a breaker, a budget, an incident.
+"""Alerts to the owner of an agent's policy: of a breaker, a budget, an incident.
 
 A worker starts one small workflow for each event, under an id made of the event, so that nobody
-is told twice. The inbox's process runs it (`inbox.channels.owner_alerts`), which has the
-credentials of mail and chat; a worker has none.
+is told twice. The inbox's process runs it (`inbox.channels.alerts`), which has the credentials of
+mail and chat; a worker has none.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError
 
-from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, News, news_id
+from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 
 log = logging.getLogger("handrail.telling")
 
@@ -27,7 +27,7 @@ _TOLD: Final = set[tuple[str, str]]()
 _MOST: Final = 1_000
 
 
-async def tell_owner(news: News, inbox: str) -> bool:
+async def alert_owner(news: Alert, inbox: str) -> bool:
     """Have the owner of an agent told, once for each event. False if it was not begun.
 
     `inbox`: its address, as the worker's settings have it; where it is empty nobody would send
@@ -44,15 +44,15 @@ async def tell_owner(news: News, inbox: str) -> bool:
     return True
 
 
-async def _begin(client: Client, news: News) -> None:
-    known = (client.namespace, news_id(news))
+async def _begin(client: Client, news: Alert) -> None:
+    known = (client.namespace, alert_id(news))
     if known in _TOLD:
         return
     with contextlib.suppress(WorkflowAlreadyStartedError):
         await client.start_workflow(
             OWNER_WORKFLOW,
             news,
-            id=news_id(news),
+            id=alert_id(news),
             task_queue=MESSAGE_QUEUE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
@@ -63,7 +63,7 @@ async def _begin(client: Client, news: News) -> None:
     _TOLD.add(known)
 
 
-async def tell_steward(agent: str) -> None:
+async def nudge_steward(agent: str) -> None:
     """Have the agent's steward look at what is in force, and show it. It never raises."""
     if not activity.in_activity():
         return
@@ -73,12 +73,12 @@ async def tell_steward(agent: str) -> None:
         log.info("the steward of %s could not be told", agent, exc_info=True)
 
 
-def of_budget(agent: str, budget: str, window: timedelta, said: str, now: datetime) -> News:
+def budget_alert(agent: str, budget: str, window: timedelta, said: str, now: datetime) -> Alert:
     """That a budget nears its end, or is at it; told once of each in its `window`.
 
     `budget`: as the policy has it. `said`: how much of it is used.
     """
-    return News(
+    return Alert(
         agent=agent,
         what="budget",
         id=f"{budget} #{int(now.timestamp() // window.total_seconds())}",
@@ -88,9 +88,9 @@ def of_budget(agent: str, budget: str, window: timedelta, said: str, now: dateti
     )
 
 
-def of_incident(agent: str, case: str, incident: str, what: str, at: datetime) -> News:
+def incident_alert(agent: str, case: str, incident: str, what: str, at: datetime) -> Alert:
     """That something was found wrong after a write. `incident`: the id of its row."""
-    return News(
+    return Alert(
         agent=agent,
         what="incident",
         id=incident,

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 
 from handrail.actions import Level
 from handrail.guardrails import audit
-from handrail.guardrails.alerts import tell_owner, tell_steward
+from handrail.guardrails.alerts import alert_owner, nudge_steward
 from handrail.ledger import Fuse
-from handrail.oversight import News
+from handrail.oversight import Alert
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow
@@ -57,11 +57,11 @@ async def look(
         if found.order is not None:
             then = breaker.then.value
             audit.breaker(agent, step, breaker=breaker.text, then=then, why=found.order.why)
-            await tell_steward(agent)
+            await nudge_steward(agent)
             tripped.append(BreakerTrip(breaker, found.order))
         if order := found.order or found.before:
             # Once more of one that stands: the worker that gave it may have died before.
-            await tell_owner(news_of(BreakerTrip(breaker, order)), inbox)
+            await alert_owner(breaker_alert(BreakerTrip(breaker, order)), inbox)
     return _gravest(tripped)
 
 
@@ -70,14 +70,14 @@ def _gravest(tripped: Sequence[BreakerTrip]) -> BreakerTrip | None:
     return min(tripped, key=lambda each: order.index(each.breaker.then), default=None)
 
 
-def news_of(tripped: BreakerTrip) -> News:
+def breaker_alert(tripped: BreakerTrip) -> Alert:
     """What the owner is told of a breaker."""
     order, then = tripped.order, tripped.breaker.then
     if then is Level.STOP:
         undo = f"It writes nothing until somebody lifts it: handrail lift {order.agent}"
     else:
         undo = f"It stays so until somebody sets a level: handrail autonomy {order.agent}"
-    return News(
+    return Alert(
         agent=order.agent,
         what="breaker",
         id=order.id,

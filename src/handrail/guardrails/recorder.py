@@ -92,8 +92,8 @@ class Recorder:
             audit.incident(self.agent, row.step, row.case, row.key, kind=kind, what=what)
         # What failed, or is in doubt, the case itself says to those who wait for it.
         if kind not in {FAILED, IN_DOUBT}:
-            news = alerts.of_incident(self.agent, row.case, row.id, what, row.at)
-            await alerts.tell_owner(news, self.inbox)
+            news = alerts.incident_alert(self.agent, row.case, row.id, what, row.at)
+            await alerts.alert_owner(news, self.inbox)
 
     def share(self, matter: Matter, judged: Judgement) -> float | None:
         """With what chance a write is put before a human afterwards; None of what is not."""
@@ -152,8 +152,8 @@ class Recorder:
             )
             if said is not None:
                 log.warning("a budget nears its end", extra={"agent": self.agent, "why": said})
-                news = alerts.of_budget(self.agent, each.text, each.window, said, server_time())
-                await alerts.tell_owner(news, self.inbox)
+                news = alerts.budget_alert(self.agent, each.text, each.window, said, server_time())
+                await alerts.alert_owner(news, self.inbox)
 
     async def spend(self, step: str, case: str, usage: Usage) -> None:
         """Count what a decision used up."""

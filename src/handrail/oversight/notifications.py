@@ -1,4 +1,4 @@
-"""How a gate's messages are started and nudged: names that both sides know.
+"""How notifications and alerts are started: names and models that both sides know.
 
 The door's process imports this module, so nothing heavy is imported here.
 """
@@ -56,8 +56,8 @@ OWNER_WORKFLOW: Final = "Owner"
 """The type of the workflow that tells the owner of an agent's policy of one event."""
 
 
-class News(Wire):
-    """What the owner of an agent's policy is to know at once.
+class Alert(Wire):
+    """An alert: what the owner of an agent's policy is to know at once.
 
     `id` names the event: of one event the owner is told once. `title`: one line. `lines`: what
     happened, and what to do.
@@ -76,6 +76,6 @@ def message_id(gate: str) -> str:
     return f"messages:{gate}"
 
 
-def news_id(news: News) -> str:
+def alert_id(news: Alert) -> str:
     """The id of the workflow that tells an owner of one event: the event has one, for ever."""
     return f"messages:owner/{news.agent}/{news.what}/{news.id}"

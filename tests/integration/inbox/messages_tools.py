@@ -27,10 +27,10 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import TimeSkipper
 
 from handrail.actions import Ruling
-from handrail.inbox.channels.delivery import Book, Fate
-from handrail.inbox.channels.directory import PeopleFile
+from handrail.inbox.channels.delivery import DeliveryLog, DeliveryStatus
+from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.slack import Slack
-from handrail.inbox.channels.slack_actions import PATH, Office, routes
+from handrail.inbox.channels.slack_actions import PATH, SlackActionHandler, routes
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.links import Links
 from handrail.oversight.keys import Keyring, SigningKey, Trust
@@ -173,8 +173,8 @@ class Told:
         )
         self._skipper = TimeSkipper(stage.client)
 
-    async def book(self) -> Book:
-        return await self.handle.query("told", result_type=Book)
+    async def book(self) -> DeliveryLog:
+        return await self.handle.query("told", result_type=DeliveryLog)
 
     async def nudge(self) -> None:
         await self.handle.signal(LOOK_SIGNAL)
@@ -191,12 +191,12 @@ class Told:
             if each.ref is not None
         ]
 
-    async def until(self, *said: str, lost: Iterable[str] = ()) -> Book:
+    async def until(self, *said: str, lost: Iterable[str] = ()) -> DeliveryLog:
         """Wait until these, and no others, have gone out and nothing is on its way."""
 
-        async def look() -> Book | None:
+        async def look() -> DeliveryLog | None:
             book = await self.book()
-            settled = all(each.fate is not Fate.GOING for each in book.letters)
+            settled = all(each.fate is not DeliveryStatus.GOING for each in book.letters)
             same = sorted(await self.said()) == sorted(said)
             return book if settled and same and sorted(book.unreached()) == sorted(lost) else None
 
@@ -288,7 +288,7 @@ async def buttons(
         return sign_ruling(ruling, verb, case, key, datetime.now(UTC))
 
     app = Slack(TOKEN, slack.url)
-    office = Office(stage.client, app, PeopleFile(given.people), signed, LINKS)
+    office = SlackActionHandler(stage.client, app, PeopleFile(given.people), signed, LINKS)
     config = uvicorn.Config(
         Starlette(routes=routes(office, SIGNING)), port=0, log_level="error", lifespan="off"
     )

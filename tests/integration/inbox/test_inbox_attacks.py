@@ -12,7 +12,7 @@ from structlog.testing import capture_logs
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox import mail_link
-from handrail.inbox.channels.mail import Mailer, Server
+from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.web.links import Links, page_link
 from handrail.inbox.web.mandates import _mandate  # pyright: ignore[reportPrivateUsage]
@@ -129,7 +129,7 @@ async def test_a_link_that_lets_somebody_in_is_in_no_log(
 
 
 def test_nothing_that_holds_a_secret_shows_it() -> None:
-    server = Server("mail.example.com", 25, user="h", password="hunter2-1")  # noqa: S106  # of a test
+    server = SmtpServer("mail.example.com", 25, user="h", password="hunter2-1")  # noqa: S106  # of a test
     holders = [
         Seals("hunter2-2"),
         Links("hunter2-3", "https://inbox.example.com"),

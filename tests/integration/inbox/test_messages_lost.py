@@ -17,7 +17,7 @@ import aiosmtplib
 import pytest
 from aiohttp import web
 
-from handrail.inbox.channels.approver_report import SCHEDULE
+from handrail.inbox.channels.alerts import SCHEDULE
 from handrail.ledger import RulingRow
 from handrail.testing import Outside, Stage, eventually, free_ports
 from handrail.testing.fixtures import RunFleet

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from handrail.inbox.channels import workflow
-from handrail.inbox.channels.undelivered import undelivered
-from handrail.testing import Human, Outside, eventually
+from handrail.oversight.notifications import message_id
+from handrail.testing import Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy
 from tests.agents.orders_steps import Order
@@ -93,12 +93,22 @@ async def test_a_dead_address_goes_to_the_next_channel_at_once_and_is_shown_when
             said = (f"early {CY} mail", "owner boss@example.com mail")
             await told.until(*said, lost=[ANA, BO])
             assert mail.offered[ANA] == 1
-            [found] = await eventually(lambda: undelivered(stage.client))
-            assert (found.gate, found.case, found.people) == (gate.gate, "orders:1", (ANA, BO))
-            assert "the mail server refuses it: 550 5.1.1 no such mailbox" in found.tries[0]
+            [found] = await eventually(lambda: _undelivered(stage))
+            assert found == message_id(gate.gate)
+            log = await told.book()
+            assert log.view is not None
+            assert (log.view.case, log.unreached()) == ("orders:1", (ANA, BO))
+            [tried] = log.of(ANA)[0].tries
+            assert "the mail server refuses it: 550 5.1.1 no such mailbox" in tried.why
         [to_owner] = mail.to("boss@example.com")
     assert "nobody of lead can be reached" in _text(to_owner)
     assert "/mail/" not in _text(to_owner)
+
+
+async def _undelivered(stage: Stage) -> list[str]:
+    """As docs/messages.md says that they are found."""
+    found = stage.client.list_workflows("HandrailRisk = 'undelivered'")
+    return [execution.id async for execution in found]
 
 
 def _text(mail: Any) -> str:

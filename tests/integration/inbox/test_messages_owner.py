@@ -12,11 +12,11 @@ from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
 from handrail.agent.visibility import RISK_ATTRIBUTE
-from handrail.guardrails.alerts import of_incident, tell_owner
+from handrail.guardrails.alerts import alert_owner, incident_alert
 from handrail.guardrails.recorder import Recorder
-from handrail.inbox.channels.owner_alerts import Telling
+from handrail.inbox.channels.alerts import AlertRequest
 from handrail.ledger import SpendRow
-from handrail.oversight.notifications import MESSAGE_QUEUE, News, news_id
+from handrail.oversight.notifications import MESSAGE_QUEUE, Alert, alert_id
 from handrail.policy import load_policy
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -34,7 +34,7 @@ from tests.integration.inbox.slack_tools import slack_server
 
 pytestmark = pytest.mark.integration
 
-NEWS = News(
+NEWS = Alert(
     agent="orders",
     what="breaker",
     id="breaker-1",
@@ -44,13 +44,13 @@ NEWS = News(
 )
 
 
-async def told(stage: Stage, news: News = NEWS, base: str = BASE) -> bool:
+async def told(stage: Stage, news: Alert = NEWS, base: str = BASE) -> bool:
     """As a worker's activity does it."""
-    return await ActivityEnvironment(client=stage.client).run(tell_owner, news, base)
+    return await ActivityEnvironment(client=stage.client).run(alert_owner, news, base)
 
 
-def flow(stage: Stage, news: News = NEWS) -> WorkflowHandle[Any, Any]:
-    return stage.client.get_workflow_handle(news_id(news))
+def flow(stage: Stage, news: Alert = NEWS) -> WorkflowHandle[Any, Any]:
+    return stage.client.get_workflow_handle(alert_id(news))
 
 
 async def test_the_owner_gets_one_mail_for_one_event_however_often_it_is_told(
@@ -86,7 +86,7 @@ async def test_nothing_is_begun_where_there_is_no_inbox_and_the_inbox_is_silent_
 async def test_who_does_not_own_the_policy_is_never_told(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
-    stolen = Telling(news=NEWS, owner="eve@example.com", channel="mail")
+    stolen = AlertRequest(news=NEWS, owner="eve@example.com", channel="mail")
     async with (
         run_fleet(orders(tmp_path)) as stage,
         mail_server() as mail,
@@ -146,7 +146,9 @@ async def test_a_budget_that_nears_its_end_is_told_once_and_an_incident_too(
             await stage.ledger.spend(spent(850))
             for _ in range(3):
                 await world.run(books.require_budget, given, "choose")
-            wrong = of_incident("orders", "orders:1", "orders:1/pay/1!verify", "it is 5", NEWS.at)
+            wrong = incident_alert(
+                "orders", "orders:1", "orders:1/pay/1!verify", "it is 5", NEWS.at
+            )
             assert await told(stage, wrong)
             await eventually(lambda: _mails(mail, 2), what="two mails")
     said = {str(each["Subject"]) for each in mail.to(OWNER)}
@@ -173,6 +175,6 @@ async def _mails(mail: MailServer, count: int) -> bool:
     return len(mail.mails) >= count
 
 
-async def _risk(stage: Stage, news: News) -> bool:
+async def _risk(stage: Stage, news: Alert) -> bool:
     described = await flow(stage, news).describe()
     return described.typed_search_attributes.get(RISK_ATTRIBUTE) == "undelivered"

@@ -10,6 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typing_extensions import override
 
 from handrail.text import (
     escape_hidden,
@@ -87,6 +88,7 @@ def test_html_has_no_element_from_a_text(text: str) -> None:
     found: list[str] = []
 
     class Parser(HTMLParser):
+        @override
         def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
             found.append(f"{tag} {[name for name, _ in attrs]}")
 

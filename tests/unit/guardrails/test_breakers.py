@@ -13,7 +13,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.actions import Action, Finding, Kind, Level, Receipt
-from handrail.guardrails.breakers import BreakerTrip, look, news_of
+from handrail.guardrails.breakers import BreakerTrip, breaker_alert, look
 from handrail.ledger import IncidentRow, OrderRow, VerdictRow
 from handrail.oversight.orders import order_of
 from handrail.policy import AgentShape, Policy, parse_policy
@@ -274,7 +274,7 @@ async def test_the_owner_reads_what_happened_and_how_to_undo_it(ledger: Ledger) 
     await refusals(ledger, 3)
     found = await tripped(ledger)
     assert found is not None
-    news = news_of(found)
+    news = breaker_alert(found)
     assert news.title == "A breaker of a has tripped"
     assert "a is now supervised: 3 refusals in an hour" in news.lines[0]
     assert "handrail autonomy a" in news.lines[1]

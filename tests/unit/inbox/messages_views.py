@@ -5,7 +5,12 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from handrail.inbox.channels.wire import Due, Look, Telling, What
+from handrail.inbox.channels.delivery import (
+    DeliveryRequest,
+    GateSnapshot,
+    Notification,
+    NotificationKind,
+)
 from handrail.oversight.gate import GateKind
 from handrail.oversight.notifications import NotificationRequest
 from handrail.oversight.views import GateView, StageView
@@ -46,18 +51,18 @@ def view(*stages: StageView, **changed: Any) -> GateView:
     return GateView.model_validate(given | changed)
 
 
-def look(seen: GateView | None = None, **more: Any) -> Look:
+def look(seen: GateView | None = None, **more: Any) -> GateSnapshot:
     ways = dict.fromkeys((ANA, BO, CY, BOSS), ("mail",))
     given: dict[str, Any] = {"view": seen or view(), "ways": ways, "owner": BOSS}
-    return Look.model_validate(given | more)
+    return GateSnapshot.model_validate(given | more)
 
 
-def telling(seen: GateView | None = None, **more: Any) -> Telling:
+def telling(seen: GateView | None = None, **more: Any) -> DeliveryRequest:
     given: dict[str, Any] = {
         "call": NotificationRequest(case="orders:1", gate="0123456789abcdef"),
-        "due": Due(what=What.ASKED, person=ANA, role="lead"),
+        "due": Notification(what=NotificationKind.ASKED, person=ANA, role="lead"),
         "view": seen or view(),
         "channel": "mail",
         "at": OPENED,
     }
-    return Telling.model_validate(given | more)
+    return DeliveryRequest.model_validate(given | more)

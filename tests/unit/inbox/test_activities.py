@@ -10,9 +10,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from handrail.actions import digest_of
-from handrail.inbox.channels.activities import Post
-from handrail.inbox.channels.directory import PeopleFile
-from handrail.inbox.channels.mail import Mailer, Server
+from handrail.inbox.channels.mail import Mailer, SmtpServer
+from handrail.inbox.channels.people import PeopleFile
+from handrail.inbox.channels.worker import InboxActivities
 from handrail.inbox.web.links import Links
 from handrail.oversight.notifications import NotificationRequest
 from tests.unit.inbox.messages_views import telling, view
@@ -20,13 +20,13 @@ from tests.unit.inbox.messages_views import telling, view
 ACTION = {"order": "1", "amount": "300"}
 
 
-def post(directory: Path) -> Post:
+def post(directory: Path) -> InboxActivities:
     nobody: Any = None
     links = Links("a secret of thirty-two characters or more", "https://inbox.example.com")
     # Nobody listens there: what would be sent is tried, and fails for now.
-    mailer = Mailer(Server("127.0.0.1", 1), "handrail@example.com")
+    mailer = Mailer(SmtpServer("127.0.0.1", 1), "handrail@example.com")
     people = PeopleFile(directory / "people.yaml")
-    return Post(nobody, people, links, lambda _: "", mailer)
+    return InboxActivities(nobody, people, links, lambda _: "", mailer)
 
 
 @pytest.mark.parametrize(

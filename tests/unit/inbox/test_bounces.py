@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.inbox.channels.bounces import Bounce, gate_of, parse, return_path, tag_of
+from handrail.inbox.channels.bounces import Bounce, gate_of, parse
+from handrail.inbox.channels.mail import return_path, tag_of
 
 SECRET = b"of the inbox"
 GATE = "0123456789abcdef"

@@ -16,9 +16,17 @@ from hypothesis import strategies as st
 from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError
-from handrail.inbox.channels.faults import NotNow, Undeliverable
-from handrail.inbox.channels.mail import Mailer, Server, compose
-from handrail.inbox.channels.wire import Due, Ended, Query, Ref, Telling, What
+from handrail.inbox.channels.delivery import (
+    ConsultationSummary,
+    DeliveryRequest,
+    GateOutcome,
+    MessageRef,
+    Notification,
+    NotificationKind,
+    NotNow,
+    Undeliverable,
+)
+from handrail.inbox.channels.mail import Mailer, SmtpServer, compose
 from handrail.oversight.gate import GateKind
 from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
 
@@ -47,7 +55,7 @@ class Links:
         return f"https://inbox.example.com/gates/{gate}"
 
 
-def mail(told: Telling) -> EmailMessage:
+def mail(told: DeliveryRequest) -> EmailMessage:
     """The mail as it arrives."""
     return message_from_bytes(
         compose(told, ANA, SENDER, Links()).as_bytes(policy=policy.SMTP), policy=policy.default
@@ -100,21 +108,21 @@ def test_headers_say_what_a_machine_and_a_mail_program_need() -> None:
 
 def test_another_person_or_another_message_has_another_id() -> None:
     ids = {
-        mail(telling(due=Due(what=what, person=who, n=n)))["Message-ID"]
-        for what in What
+        mail(telling(due=Notification(what=what, person=who, n=n)))["Message-ID"]
+        for what in NotificationKind
         for who in (ANA, BO)
         for n in ("0", "1")
     }
-    assert len(ids) == len(What) * 4
+    assert len(ids) == len(NotificationKind) * 4
 
 
 def test_what_follows_is_an_answer_to_the_first_mail_and_to_no_slack_message() -> None:
-    root = Ref(channel="mail", id="<first.handrail@example.com>")
-    due = Due(what=What.REMINDER, person=ANA, n="1")
+    root = MessageRef(channel="mail", id="<first.handrail@example.com>")
+    due = Notification(what=NotificationKind.REMINDER, person=ANA, n="1")
     message = mail(telling(root=root, due=due))
     assert message["In-Reply-To"] == message["References"] == root.id
     assert message["Subject"].startswith("Re: May this")
-    other = mail(telling(root=Ref(channel="slack", id="1.2"), due=due))
+    other = mail(telling(root=MessageRef(channel="slack", id="1.2"), due=due))
     assert other["In-Reply-To"] is None
     assert other["Subject"].startswith("May this")
 
@@ -133,9 +141,9 @@ def test_what_takes_no_yes_or_no_has_no_link_that_says_so(kind: GateKind) -> Non
     assert tags.hrefs == ["https://inbox.example.com/mail/token-of-ana"]
 
 
-@pytest.mark.parametrize("what", [What.OWNER, What.EARLY])
-def test_who_may_not_rule_gets_no_link_that_lets_them_in(what: What) -> None:
-    message = mail(telling(due=Due(what=what, person=BOSS, why="nobody can be reached")))
+@pytest.mark.parametrize("what", [NotificationKind.OWNER, NotificationKind.EARLY])
+def test_who_may_not_rule_gets_no_link_that_lets_them_in(what: NotificationKind) -> None:
+    message = mail(telling(due=Notification(what=what, person=BOSS, why="nobody can be reached")))
     assert html(message).hrefs == ["https://inbox.example.com/gates/0123456789abcdef"]
     assert "token" not in part(message, "plain")
 
@@ -183,28 +191,40 @@ def test_any_text_at_all_makes_a_mail_that_can_be_read(title: str, value: str) -
 @pytest.mark.parametrize(
     ("due", "more", "said"),
     [
-        (Due(what=What.REMINDER, person=ANA, role="lead"), {}, "nobody has answered yet"),
-        (Due(what=What.PASSED_ON, person=ANA, role="ops"), {}, "ops is asked now as well"),
         (
-            Due(what=What.QUESTION, person=BO, n="q"),
-            {"question": Query(id="q", by=ANA, to=BO, text="is it theirs?")},
+            Notification(what=NotificationKind.REMINDER, person=ANA, role="lead"),
+            {},
+            "nobody has answered yet",
+        ),
+        (
+            Notification(what=NotificationKind.PASSED_ON, person=ANA, role="ops"),
+            {},
+            "ops is asked now as well",
+        ),
+        (
+            Notification(what=NotificationKind.QUESTION, person=BO, n="q"),
+            {"question": ConsultationSummary(id="q", by=ANA, to=BO, text="is it theirs?")},
             "ana@example.com asks you: is it theirs?",
         ),
         (
-            Due(what=What.ANSWER, person=ANA, n="q"),
-            {"question": Query(id="q", by=ANA, to=BO, text="theirs?", answer="yes, it is")},
+            Notification(what=NotificationKind.ANSWER, person=ANA, n="q"),
+            {
+                "question": ConsultationSummary(
+                    id="q", by=ANA, to=BO, text="theirs?", answer="yes, it is"
+                )
+            },
             "bo@example.com answers: yes, it is",
         ),
         (
-            Due(what=What.CLOSED, person=ANA),
-            {"ended": Ended(how="expired", why="nobody of lead answered in time")},
+            Notification(what=NotificationKind.CLOSED, person=ANA),
+            {"ended": GateOutcome(how="expired", why="nobody of lead answered in time")},
             "Expired: nobody of lead answered in time",
         ),
     ],
-    ids=lambda value: str(value.what) if isinstance(value, Due) else "",
+    ids=lambda value: str(value.what) if isinstance(value, Notification) else "",
 )
 def test_each_kind_of_message_says_what_it_is_about(
-    due: Due, more: dict[str, Any], said: str
+    due: Notification, more: dict[str, Any], said: str
 ) -> None:
     assert said in part(mail(telling(due=due, **more)), "plain")
 
@@ -215,20 +235,20 @@ def test_each_kind_of_message_says_what_it_is_about(
 @pytest.mark.parametrize(
     ("url", "server"),
     [
-        ("smtp://localhost", Server("localhost", 25)),
-        ("smtp+starttls://h", Server("h", 587, upgrade=True)),
-        ("smtps://u:p%40ss@h", Server("h", 465, True, False, "u", "p@ss")),
-        ("smtp://u@h:2525", Server("h", 2525, user="u")),
+        ("smtp://localhost", SmtpServer("localhost", 25)),
+        ("smtp+starttls://h", SmtpServer("h", 587, upgrade=True)),
+        ("smtps://u:p%40ss@h", SmtpServer("h", 465, True, False, "u", "p@ss")),
+        ("smtp://u@h:2525", SmtpServer("h", 2525, user="u")),
     ],
 )
-def test_a_mail_server_by_its_url(url: str, server: Server) -> None:
-    assert Server.of(url) == server
+def test_a_mail_server_by_its_url(url: str, server: SmtpServer) -> None:
+    assert SmtpServer.of(url) == server
 
 
 @pytest.mark.parametrize("url", ["http://h", "smtp://", "smtp://u:secret@h:port", "mail.example"])
 def test_what_is_no_mail_server_is_refused_without_saying_the_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match="write it like smtp://") as refused:
-        Server.of(url)
+        SmtpServer.of(url)
     assert "secret" not in str(refused.value)
 
 
@@ -247,14 +267,14 @@ async def test_no_password_goes_over_a_line_without_tls() -> None:
     )
     async with server:
         port = server.sockets[0].getsockname()[1]
-        mailer = Mailer(Server("127.0.0.2", port, user="u", password="p"), SENDER)  # noqa: S106
+        mailer = Mailer(SmtpServer("127.0.0.2", port, user="u", password="p"), SENDER)  # noqa: S106
         with pytest.raises(NotNow, match="offers no TLS"):
             await mailer.tell(telling(), ANA, Links())
     assert not nobody.heard
 
 
 async def test_a_server_that_does_not_answer_is_tried_again() -> None:
-    mailer = Mailer(Server("127.0.0.1", 1), SENDER)
+    mailer = Mailer(SmtpServer("127.0.0.1", 1), SENDER)
     with pytest.raises(NotNow):
         await mailer.tell(telling(), ANA, Links())
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.inbox.channels.content import ended_words, note
-from handrail.inbox.channels.slack import Pressed, blocks, mark
-from handrail.inbox.channels.wire import Due, Ended, What
+from handrail.inbox.channels.delivery import GateOutcome, Notification, NotificationKind
+from handrail.inbox.channels.slack import ButtonValue, blocks, mark
 from handrail.oversight.gate import GateKind
 from handrail.oversight.views import GateView
 from tests.unit.inbox.messages_views import ANA, BO, OPENED, telling, view
@@ -39,8 +39,8 @@ def test_a_button_stands_for_exactly_this_action_at_this_gate() -> None:
     assert buttons(of) == ["approve", "reject", "open"]
     approve, reject, inbox = of[-1]["elements"]
     assert approve["value"] == reject["value"]
-    pressed = Pressed.model_validate_json(approve["value"])
-    assert pressed == Pressed(case="orders:1", gate="0123456789abcdef", digest="ab" * 32)
+    pressed = ButtonValue.model_validate_json(approve["value"])
+    assert pressed == ButtonValue(case="orders:1", gate="0123456789abcdef", digest="ab" * 32)
     assert inbox["url"] == PAGE
 
 
@@ -75,16 +75,19 @@ def test_what_takes_no_yes_or_no_is_answered_in_the_inbox(kind: GateKind) -> Non
     assert buttons(shown(view(kind=kind))) == ["open"]
 
 
-@pytest.mark.parametrize("what", [What.EARLY, What.OWNER])
-def test_who_may_not_rule_has_no_buttons_to_rule_with(what: What) -> None:
-    assert buttons(shown(due=Due(what=what, person=BO))) == ["open"]
+@pytest.mark.parametrize("what", [NotificationKind.EARLY, NotificationKind.OWNER])
+def test_who_may_not_rule_has_no_buttons_to_rule_with(what: NotificationKind) -> None:
+    assert buttons(shown(due=Notification(what=what, person=BO))) == ["open"]
 
 
 def test_what_is_over_has_no_buttons() -> None:
-    of = shown(due=Due(what=What.CLOSED, person=BO), ended=Ended(how="expired", at=OPENED))
+    of = shown(
+        due=Notification(what=NotificationKind.CLOSED, person=BO),
+        ended=GateOutcome(how="expired", at=OPENED),
+    )
     assert buttons(of) == ["open"]
     assert "Expired at 2026-01-30 09:00:00 UTC" in json.dumps(of)
-    assert ended_words(Ended(how="approved", at=OPENED, by=(ANA, BO))) == (
+    assert ended_words(GateOutcome(how="approved", at=OPENED, by=(ANA, BO))) == (
         f"Approved by {ANA}, {BO} at 2026-01-30 09:00:00 UTC"
     )
 

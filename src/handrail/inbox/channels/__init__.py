@@ -1,6 +1,7 @@
-"""Messages: people who are asked are told, by mail, by Slack, or by what else they read.
+"""Notifications: people who are asked are told, by mail, by Slack, or by what else they read.
 
-One workflow follows each gate (`flow`), on the worker of the inbox (`post`), which alone holds
-the credentials. How it is started is in `oversight.notifications`. What people press in Slack comes
-back through `buttons`, mail that comes back through `bounces`.
+One workflow follows each gate (`workflow`), and one each tells owners of events and of approvers
+(`alerts`); the worker of the inbox runs them (`worker`) and alone holds the credentials. How they
+are started is in `oversight.notifications`. What is pressed in Slack comes back through
+`slack_actions`, mail that comes back through `bounces`.
 """

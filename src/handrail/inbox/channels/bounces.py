@@ -8,22 +8,29 @@ else, and tells the workflow of the gate.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import email
-import hmac
 import logging
 import re
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
+from datetime import timedelta
 from email.message import Message
 from email.policy import default as modern
 from typing import TYPE_CHECKING, Any, Final
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.inbox.channels.content import line
+from handrail.exceptions import ConfigurationError
+from handrail.oversight import BOUNCED_SIGNAL, BounceReport, message_id
+from handrail.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from temporalio.client import Client
 LARGEST: Final = 512 * 1024
 """Bytes of the largest report; they hold at most the headers of the mail that came back."""
 
@@ -46,18 +53,6 @@ class Bounce:
     final: bool
 
 
-def tag_of(secret: bytes, gate: str, person: str) -> str:
-    """The mark of mail to this person about this gate."""
-    return hmac.new(secret, f"handrail bounce\n{gate}\n{person}".encode(), "sha256").hexdigest()[
-        :16
-    ]
-
-
-def return_path(gate: str, tag: str, domain: str) -> str:
-    """The address that mail comes back to."""
-    return f"b-{gate}-{tag}@{domain}"
-
-
 def gate_of(address: str) -> tuple[str, str] | None:
     """The gate and the tag that a return path names; None if it is none of ours."""
     found = _PATH.fullmatch(address.rpartition("@")[0])
@@ -78,7 +73,7 @@ def parse(content: bytes, address: str) -> Bounce | None:
     if status is None or action not in {_FAILED, _DELAYED}:
         return None
     diagnostic = _field(report, "Diagnostic-Code").partition(";")[2]
-    why = line(diagnostic.strip() or "no reason given", 300)
+    why = one_line(diagnostic.strip() or "no reason given", 300)
     return Bounce(*named, code=status[0], why=why, final=action == _FAILED)
 
 
@@ -103,7 +98,7 @@ def _field(report: Message, name: str) -> str:
     return " ".join(str(report[name] or "").split())
 
 
-class Listener:
+class BounceListener:
     """Takes mail for return paths of ours, and hands on what is a delivery report."""
 
     def __init__(self, heard: Callable[[Bounce], Awaitable[None]]) -> None:
@@ -148,3 +143,47 @@ class Listener:
             log.exception("a delivery report could not be handed on")
             return "451 4.3.0 try again later"
         return "250 OK"
+
+
+@contextlib.asynccontextmanager
+async def listening(
+    client: Client,
+    port: int,
+    host: str = "0.0.0.0",  # noqa: S104  # other servers bring mail
+) -> AsyncGenerator[None]:
+    """Take mail that comes back in this context.
+
+    Raises:
+        ConfigurationError: if the port cannot be used.
+    """
+
+    async def heard(bounce: Bounce) -> None:
+        await _tell_of(client, bounce)
+
+    try:
+        server = await asyncio.get_running_loop().create_server(
+            BounceListener(heard).protocol, host, port
+        )
+    except OSError as error:
+        raise ConfigurationError(
+            f"mail that comes back cannot be taken on port {port}: {error}; "
+            "fix: set HANDRAIL_BOUNCE_PORT to a free port"
+        ) from error
+    async with server:
+        yield
+
+
+async def _tell_of(client: Client, bounce: Bounce) -> None:
+    """Tell the workflow of a gate that mail came back. One that is over needs to know nothing.
+
+    Raises:
+        RPCError: if the server cannot be told now.
+    """
+    handle = client.get_workflow_handle(message_id(bounce.gate))
+    what = BounceReport(tag=bounce.tag, code=bounce.code, why=bounce.why, final=bounce.final)
+    try:
+        await handle.signal(BOUNCED_SIGNAL, what, rpc_timeout=timedelta(seconds=10))
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        log.info("mail came back for a gate that is over: %s", bounce.gate)

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from handrail.actions import DIGEST_PREFIX
-from handrail.inbox.channels.wire import Ended, What
+from handrail.inbox.channels.delivery import GateOutcome, NotificationKind
 from handrail.oversight import GateKind
-from handrail.text import escape_hidden, moment_in_words
+from handrail.text import CUT, escape_hidden, moment_in_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handrail.inbox.channels.wire import Telling
+    from handrail.inbox.channels.delivery import DeliveryRequest
     from handrail.oversight import GateView
 
 LONGEST_SUBJECT = 150
@@ -31,11 +31,18 @@ _ASKS = {
     GateKind.UNDO: "This undo failed. Try it again?",
 }
 _YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO})
-_CUT = " […]"
-_TO_RULE_ON = frozenset({What.ASKED, What.REMINDER, What.QUESTION, What.ANSWER, What.PASSED_ON})
+_TO_RULE_ON = frozenset(
+    {
+        NotificationKind.ASKED,
+        NotificationKind.REMINDER,
+        NotificationKind.QUESTION,
+        NotificationKind.ANSWER,
+        NotificationKind.PASSED_ON,
+    }
+)
 
 
-class Links(Protocol):
+class MessageLinks(Protocol):
     """Where links lead. Both are pages that show; what is decided is decided there by POST."""
 
     def mail(self, person: str, case: str, gate: str) -> str:
@@ -48,7 +55,7 @@ class Links(Protocol):
 
 
 @dataclass(frozen=True)
-class Note:
+class MessageContent:
     """A message in words: a heading, what is to be known first, and tables under titles.
 
     `rule`: whether the person may approve or reject now. `whole`: whether all of the action
@@ -63,10 +70,10 @@ class Note:
     whole: bool = True
 
 
-def note(telling: Telling) -> Note:
+def note(telling: DeliveryRequest) -> MessageContent:
     """What a message says."""
     view = telling.view
-    return Note(
+    return MessageContent(
         subject=subject(view),
         opening=_opening(telling),
         tables=() if telling.ended else _tables(view),
@@ -76,15 +83,15 @@ def note(telling: Telling) -> Note:
     )
 
 
-def of_view(view: GateView, opening: str) -> Note:
+def of_view(view: GateView, opening: str) -> MessageContent:
     """A question that this person cannot rule on any more, with what is to be said of it."""
-    return Note(subject(view), (opening,), _tables(view), (), rule=False)
+    return MessageContent(subject(view), (opening,), _tables(view), (), rule=False)
 
 
 def is_whole(action: dict[str, Any]) -> bool:
     """Whether every field of an action is shown in full."""
     shown = _rows(action)
-    return len(action) <= MOST_ROWS and not any(text.endswith(_CUT) for _, text in shown)
+    return len(action) <= MOST_ROWS and not any(text.endswith(CUT) for _, text in shown)
 
 
 def subject(view: GateView) -> str:
@@ -92,18 +99,12 @@ def subject(view: GateView) -> str:
 
     The same for all messages of a gate, so that mail programs keep them together.
     """
-    return line(f"{ask(view)} {view.title} ({view.case})", LONGEST_SUBJECT)
+    return one_line(f"{ask(view)} {view.title} ({view.case})", LONGEST_SUBJECT)
 
 
 def ask(view: GateView) -> str:
     """The question of a gate of this kind."""
     return _ASKS.get(view.kind, "An agent asks you")
-
-
-def line(text: str, most: int = LONGEST_VALUE) -> str:
-    """Anybody's text on one line, with nothing hidden in it, and no longer than `most`."""
-    shown = escape_hidden(" ".join(text.split()))
-    return shown if len(shown) <= most else f"{shown[: most - len(_CUT)]}{_CUT}"
 
 
 def value(given: Any) -> str:
@@ -114,55 +115,55 @@ def value(given: Any) -> str:
     else:
         text = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=2)
     shown = escape_hidden(text)
-    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{_CUT}"
+    return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{CUT}"
 
 
-def ended_words(ended: Ended) -> str:
+def ended_words(ended: GateOutcome) -> str:
     """How a gate closed, with who and when."""
     if ended.how == "gone":
         return "This question is closed: the case has ended."
-    who = f" by {', '.join(map(line, ended.by))}" if ended.by else ""
+    who = f" by {', '.join(map(one_line, ended.by))}" if ended.by else ""
     when = f" at {moment_in_words(ended.at)}" if ended.at else ""
-    why = f": {line(ended.why)}" if ended.why else ""
+    why = f": {one_line(ended.why)}" if ended.why else ""
     return f"{ended.how.capitalize()}{who}{when}{why}"
 
 
-def _opening(telling: Telling) -> tuple[str, ...]:
+def _opening(telling: DeliveryRequest) -> tuple[str, ...]:
     due, view = telling.due, telling.view
-    role = line(due.role or ", ".join(view.waiting_for), 200)
+    role = one_line(due.role or ", ".join(view.waiting_for), 200)
     asked = telling.question
     match due.what:
-        case What.ASKED:
+        case NotificationKind.ASKED:
             said = (f"You are asked as {role}.",)
-        case What.REMINDER:
+        case NotificationKind.REMINDER:
             said = (f"Reminder: nobody has answered yet. You are asked as {role}.",)
-        case What.PASSED_ON:
+        case NotificationKind.PASSED_ON:
             said = (f"Nobody answered in time, and {role} is asked now as well.",)
-        case What.EARLY:
+        case NotificationKind.EARLY:
             said = ("You are told early, because the people who are asked cannot be reached.",)
-        case What.OWNER:
+        case NotificationKind.OWNER:
             said = ("You own this agent's policy, and people who are asked cannot be reached.",)
-        case What.QUESTION:
-            said = (f"{line(asked.by)} asks you: {line(asked.text)}",) if asked else ()
-        case What.ANSWER:
+        case NotificationKind.QUESTION:
+            said = (f"{one_line(asked.by)} asks you: {one_line(asked.text)}",) if asked else ()
+        case NotificationKind.ANSWER:
             said = (_answered(telling),)
-        case What.CLOSED:
-            said = (ended_words(telling.ended or Ended(how="gone")),)
-    return (*said, *([line(due.why)] if due.why else []))
+        case NotificationKind.CLOSED:
+            said = (ended_words(telling.ended or GateOutcome(how="gone")),)
+    return (*said, *([one_line(due.why)] if due.why else []))
 
 
-def _answered(telling: Telling) -> str:
+def _answered(telling: DeliveryRequest) -> str:
     asked = telling.question
     if asked is None:
         return "Your question has been answered."
-    who = line(asked.answered_by or asked.to)
-    return f"You asked: {line(asked.text)} {who} answers: {line(asked.answer)}"
+    who = one_line(asked.answered_by or asked.to)
+    return f"You asked: {one_line(asked.text)} {who} answers: {one_line(asked.answer)}"
 
 
 def _tables(view: GateView) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     titled = [
-        ("What will be done", (("step", line(view.step)), *_rows(view.action))),
-        ("Why you are asked", (("because", line(view.why)), *_more(view))),
+        ("What will be done", (("step", one_line(view.step)), *_rows(view.action))),
+        ("Why you are asked", (("because", one_line(view.why)), *_more(view))),
         ("Evidence", _rows(view.evidence)),
     ]
     return tuple((title, tuple(rows)) for title, rows in titled if rows)
@@ -170,12 +171,12 @@ def _tables(view: GateView) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ..
 
 def _more(view: GateView) -> Iterable[tuple[str, str]]:
     if view.risk:
-        yield "risk", line(view.risk)
+        yield "risk", one_line(view.risk)
     if view.rationale:
         sure = "" if view.confidence is None else f" ({view.confidence:.0%} sure)"
         yield f"the agent says{sure}", value(view.rationale)
     if view.given:
-        yield "agreed so far", line(", ".join(view.given))
+        yield "agreed so far", one_line(", ".join(view.given))
 
 
 def _rows(given: Any) -> tuple[tuple[str, str], ...]:
@@ -192,11 +193,11 @@ def _rows(given: Any) -> tuple[tuple[str, str], ...]:
 def _name(name: str) -> str:
     """The name of a field; in quotes when it could pass for more than a name."""
     plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return line(name if plain else json.dumps(name), 80)
+    return one_line(name if plain else json.dumps(name), 80)
 
 
 def _closing(view: GateView) -> tuple[str, ...]:
     answer_by = f"Answer by {moment_in_words(view.deadline)}." if view.deadline else ""
-    then = [f"{line(each)[:1].upper()}{line(each)[1:]}." for each in view.then]
+    then = [f"{one_line(each)[:1].upper()}{one_line(each)[1:]}." for each in view.then]
     digest = f"Gate {view.gate}, digest {view.digest[:DIGEST_PREFIX]}."
     return tuple(each for each in (answer_by, *then, digest) if each)

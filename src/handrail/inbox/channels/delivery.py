@@ -1,31 +1,167 @@
-"""The book of one gate's messages: who must be told what, and what became of it.
+"""What people are told of a gate, what became of it, and the models that say so.
 
-Pure and deterministic: `(book, what was seen, time) -> book`. It knows nothing of Temporal,
-mail or Slack. Every message has a key and is entered once; whatever is seen again changes
-nothing. A person for whom no channel is left is entered as not reached, and if that leaves
-nobody of a role, the next role and the owner of the policy are told early.
+The delivery log of a gate is pure and deterministic: `(log, what was seen, time) -> log`. It knows
+nothing of Temporal, mail or Slack. Every notification has a key and is entered once; whatever is
+seen again changes nothing. A person for whom no channel is left is entered as not reached, and if
+that leaves nobody of a role, the next role and the owner of the policy are told early.
+
+HandrailError
+├── Undeliverable    it cannot go out by this channel: at once the next one
+└── NotNow           it may go out later: try again
 """
 
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import AfterValidator, Field
 
 from handrail.actions import Aware, Wire, person
-from handrail.inbox.channels.wire import Due, Ended, Look, Query, Ref, Short, What
-from handrail.oversight import GateView, StageView
+from handrail.exceptions import HandrailError
+from handrail.oversight import GateView, NotificationRequest, StageView
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
 AGENT = "agent"
 """To whom a question is put that no person has to answer."""
 
-_FIRST = frozenset({What.ASKED, What.EARLY, What.OWNER, What.QUESTION, What.ANSWER})
+Short = Annotated[str, AfterValidator(lambda text: text[:500])]
+"""Words for people; what is longer is cut off."""
 
 
-class Fate(StrEnum):
+class Undeliverable(HandrailError):
+    """A message cannot be delivered by this channel, and trying again is no use."""
+
+
+class NotNow(HandrailError):
+    """A message could not be delivered now. `after`: how long the other side wants to be left."""
+
+    def __init__(self, why: str, after: timedelta | None = None) -> None:
+        """Say why, and if the other side said so, when to come back."""
+        self.after = after
+        super().__init__(why)
+
+
+class NotificationKind(StrEnum):
+    """What a person is told."""
+
+    ASKED = "asked"
+    REMINDER = "reminder"
+    PASSED_ON = "passed_on"
+    """Nobody answered in time: another role is asked now as well."""
+    EARLY = "early"
+    """Nobody of the role that is asked can be reached: told before it is their turn."""
+    OWNER = "owner"
+    """The same, to the owner of the policy."""
+    QUESTION = "question"
+    ANSWER = "answer"
+    CLOSED = "closed"
+
+
+class Notification(Wire):
+    """One message that is to go out, once. `n` tells those of one kind apart."""
+
+    what: NotificationKind
+    person: str
+    n: str = "0"
+    role: str = ""
+    why: Short = ""
+
+    def key(self, gate: str) -> str:
+        """What it is known by: the same in every retry and after every restart."""
+        return f"{gate}/{self.person}/{self.what}/{self.n}"
+
+
+class MessageRef(Wire):
+    """Where a message went: `id` is a Message-ID or a Slack `ts`, `room` a Slack channel.
+
+    `tag` is the mark by which mail that comes back is known.
+    """
+
+    channel: str
+    id: str = ""
+    room: str = ""
+    tag: str = ""
+
+
+class ConsultationSummary(Wire):
+    """A question that one person asked another, or the agent; `answer` is empty until it comes."""
+
+    id: str
+    by: str
+    to: str
+    text: Short
+    answer: Short = ""
+    answered_by: str = ""
+
+
+class GateOutcome(Wire):
+    """How a gate closed, when and by whom. `how` is `gone` when the case cannot be asked."""
+
+    how: str
+    at: Aware | None = None
+    by: tuple[str, ...] = ()
+    why: Short = ""
+
+
+class SnapshotRequest(Wire):
+    """Which gate to look at, and whose channels must be known beside those of the asked."""
+
+    call: NotificationRequest
+    people: tuple[str, ...] = ()
+
+
+class GateSnapshot(Wire):
+    """A gate as it is now: open, ended, or neither when nobody can say.
+
+    `fresh` is false when no worker answered, and what is known is what the case last
+    published. `ways`: the channels of each person, by name. `owner`: of the agent's policy.
+    `fault`: what is wrong with the people file, so that everybody is told by mail. `silent`:
+    the inbox has no channel at all, and people look into it by themselves.
+    """
+
+    view: GateView | None = None
+    ended: GateOutcome | None = None
+    fresh: bool = True
+    questions: tuple[ConsultationSummary, ...] = ()
+    fault: Short = ""
+    ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
+    owner: str = ""
+    silent: bool = False
+
+
+class DeliveryRequest(Wire):
+    """One message by one channel. `root`: the first message of this gate to this person."""
+
+    call: NotificationRequest
+    due: Notification
+    view: GateView
+    channel: str
+    at: Aware
+    root: MessageRef | None = None
+    ended: GateOutcome | None = None
+    question: ConsultationSummary | None = None
+
+    @property
+    def key(self) -> str:
+        """What the message is known by."""
+        return self.due.key(self.call.gate)
+
+
+class LockRequest(Wire):
+    """A Slack message that nobody can act on any more."""
+
+    call: NotificationRequest
+    view: GateView
+    ref: MessageRef
+    ended: GateOutcome
+
+
+class DeliveryStatus(StrEnum):
     """What has become of a message."""
 
     GOING = "going"
@@ -34,7 +170,7 @@ class Fate(StrEnum):
     DROPPED = "not needed any more"
 
 
-class Try(Wire):
+class DeliveryAttempt(Wire):
     """One way that was tried. `ref` says where the message went; `why`, why it did not.
 
     `back`: it went out, and came back.
@@ -42,50 +178,50 @@ class Try(Wire):
 
     channel: str
     at: Aware
-    ref: Ref | None = None
+    ref: MessageRef | None = None
     why: Short = ""
     back: bool = False
 
 
-class Letter(Wire):
+class Delivery(Wire):
     """One message and every way that was tried for it."""
 
-    due: Due
-    fate: Fate = Fate.GOING
-    tries: tuple[Try, ...] = ()
+    due: Notification
+    fate: DeliveryStatus = DeliveryStatus.GOING
+    tries: tuple[DeliveryAttempt, ...] = ()
 
     @property
-    def ref(self) -> Ref | None:
+    def ref(self) -> MessageRef | None:
         """Where it went, unless it came back."""
-        if self.fate is not Fate.TOLD:
+        if self.fate is not DeliveryStatus.TOLD:
             return None
         return next((each.ref for each in reversed(self.tries) if not each.why), None)
 
 
-class Book(Wire):
+class DeliveryLog(Wire):
     """All messages of one gate, in the order in which they became due.
 
     `view`: the gate as it was when last seen open. `ways`: by which channels each person is
     told. `reminders`: how many times people were reminded.
     """
 
-    letters: tuple[Letter, ...] = ()
+    letters: tuple[Delivery, ...] = ()
     view: GateView | None = None
-    ended: Ended | None = None
+    ended: GateOutcome | None = None
     ways: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  # pydantic copies it
-    questions: tuple[Query, ...] = ()
+    questions: tuple[ConsultationSummary, ...] = ()
     owner: str = ""
     fault: Short = ""
     reminders: int = 0
 
-    def has(self, due: Due) -> bool:
+    def has(self, due: Notification) -> bool:
         """Whether that message was entered."""
         return any(
             (each.due.what, each.due.person, each.due.n) == (due.what, due.person, due.n)
             for each in self.letters
         )
 
-    def of(self, address: str, *whats: What) -> tuple[Letter, ...]:
+    def of(self, address: str, *whats: NotificationKind) -> tuple[Delivery, ...]:
         """The messages to a person, of these kinds if any are named."""
         return tuple(
             each
@@ -95,13 +231,15 @@ class Book(Wire):
 
     def lost(self, address: str) -> bool:
         """Whether a person could not be told that they are asked, by any channel."""
-        return any(each.fate is Fate.LOST for each in self.of(address, What.ASKED))
+        return any(
+            each.fate is DeliveryStatus.LOST for each in self.of(address, NotificationKind.ASKED)
+        )
 
-    def root(self, address: str) -> Ref | None:
+    def root(self, address: str) -> MessageRef | None:
         """The first message that reached a person: later ones are answers to it."""
         return next((each.ref for each in self.of(address, *_FIRST) if each.ref), None)
 
-    def way(self, letter: Letter) -> str | None:
+    def way(self, letter: Delivery) -> str | None:
         """The next channel to try for a message; None when none is left.
 
         What follows another message goes the way of that one, if it can.
@@ -116,75 +254,100 @@ class Book(Wire):
 
     def unreached(self) -> tuple[str, ...]:
         """Who was to be told that they are asked, and could not be."""
-        lost = [e.due.person for e in self.letters if e.fate is Fate.LOST]
+        lost = [e.due.person for e in self.letters if e.fate is DeliveryStatus.LOST]
         return tuple(dict.fromkeys(lost))
 
-    def with_letter(self, number: int, letter: Letter) -> Book:
-        """The book with one message as it is now."""
+    def with_letter(self, number: int, letter: Delivery) -> DeliveryLog:
+        """The log with one message as it is now."""
         letters = (*self.letters[:number], letter, *self.letters[number + 1 :])
         return self.model_copy(update={"letters": letters})
 
 
-def see(book: Book, look: Look) -> Book:
+_FIRST = frozenset(
+    {
+        NotificationKind.ASKED,
+        NotificationKind.EARLY,
+        NotificationKind.OWNER,
+        NotificationKind.QUESTION,
+        NotificationKind.ANSWER,
+    }
+)
+
+
+def see(log: DeliveryLog, look: GateSnapshot) -> DeliveryLog:
     """Enter what was seen of the gate, and every message that is due by it.
 
     What a case published before it fell silent says nothing new once the gate was seen.
     """
-    known = {"ways": book.ways | look.ways, "owner": look.owner or book.owner, "fault": look.fault}
-    if look.view is None or (book.view is not None and not look.fresh):
-        return book.model_copy(update={**known, "ended": look.ended})
-    reminding = _reminded(book.view, look.view)
-    seen = book.model_copy(
+    known = {"ways": log.ways | look.ways, "owner": look.owner or log.owner, "fault": look.fault}
+    if look.view is None or (log.view is not None and not look.fresh):
+        return log.model_copy(update={**known, "ended": look.ended})
+    reminding = _reminded(log.view, look.view)
+    seen = log.model_copy(
         update={
             **known,
             "view": look.view,
             "questions": look.questions,
-            "reminders": book.reminders + reminding,
+            "reminders": log.reminders + reminding,
         }
     )
-    due = [*_asked(look.view, book.view), *_passed_on(book, look.view), *_questions(look.questions)]
+    due = [*_asked(look.view, log.view), *_passed_on(log, look.view), *_questions(look.questions)]
     due += _reminders(seen, look.view) if reminding else []
     return enter(enter(seen, due), early(enter(seen, due)))
 
 
-def enter(book: Book, due: Iterable[Due]) -> Book:
+def enter(log: DeliveryLog, due: Iterable[Notification]) -> DeliveryLog:
     """Enter messages that are due. One that was entered before is not entered again."""
     for each in due:
-        if not book.has(each):
-            book = book.model_copy(update={"letters": (*book.letters, Letter(due=each))})
-    return book
+        if not log.has(each):
+            log = log.model_copy(update={"letters": (*log.letters, Delivery(due=each))})
+    return log
 
 
-def early(book: Book) -> list[Due]:
+def early(log: DeliveryLog) -> list[Notification]:
     """Whom to tell early, because nobody of a role that is asked can be reached."""
-    if book.view is None:
+    if log.view is None:
         return []
-    due: list[Due] = []
-    for chain in chains(book.view):
+    due: list[Notification] = []
+    for chain in chains(log.view):
         first, following = chain[0], chain[1] if len(chain) > 1 else None
-        people = _people(first, book.view)
-        if not people or not all(book.lost(each) for each in people):
+        people = _people(first, log.view)
+        if not people or not all(log.lost(each) for each in people):
             continue
         why = f"nobody of {first.role} can be reached"
         if following is not None:
-            until = f"it comes to {following.role} at {first.until:%Y-%m-%d %H:%M} UTC"
+            until = f"it comes to {following.role} at {moment_in_words(first.until, 'minutes')}"
             due += [
-                Due(what=What.EARLY, person=each, n=first.role, role=following.role, why=until)
-                for each in _people(following, book.view)
+                Notification(
+                    what=NotificationKind.EARLY,
+                    person=each,
+                    n=first.role,
+                    role=following.role,
+                    why=until,
+                )
+                for each in _people(following, log.view)
             ]
-        if book.owner:
-            owner = person(book.owner)
-            due.append(Due(what=What.OWNER, person=owner, n=first.role, role=first.role, why=why))
+        if log.owner:
+            owner = person(log.owner)
+            due.append(
+                Notification(
+                    what=NotificationKind.OWNER,
+                    person=owner,
+                    n=first.role,
+                    role=first.role,
+                    why=why,
+                )
+            )
     return due
 
 
-def bounced(book: Book, tag: str, why: str) -> Book:
+def bounced(log: DeliveryLog, tag: str, why: str) -> DeliveryLog:
     """Enter that mail with this tag came back: the first message by it goes another way.
 
     Later ones repeated or followed it, and are not sent again.
     """
-    fate = Fate.GOING
-    for number, letter in enumerate(book.letters):
+    fate = DeliveryStatus.GOING
+    for number, letter in enumerate(log.letters):
         if letter.ref is None or not tag or letter.ref.tag != tag:
             continue
         tries = tuple(
@@ -193,28 +356,30 @@ def bounced(book: Book, tag: str, why: str) -> Book:
             else each
             for each in letter.tries
         )
-        book = book.with_letter(number, letter.model_copy(update={"tries": tries, "fate": fate}))
-        fate = Fate.DROPPED
-    return book
+        log = log.with_letter(number, letter.model_copy(update={"tries": tries, "fate": fate}))
+        fate = DeliveryStatus.DROPPED
+    return log
 
 
-def closing(book: Book) -> Book:
+def closing(log: DeliveryLog) -> DeliveryLog:
     """Enter the last messages of a gate that has closed, and drop those not sent yet.
 
     Messages in Slack are locked instead. By mail nobody is told but those who let its time
     pass: everybody else sees it on the page that their link leads to.
     """
     letters = tuple(
-        each.model_copy(update={"fate": Fate.DROPPED}) if each.fate is Fate.GOING else each
-        for each in book.letters
+        each.model_copy(update={"fate": DeliveryStatus.DROPPED})
+        if each.fate is DeliveryStatus.GOING
+        else each
+        for each in log.letters
     )
-    book = book.model_copy(update={"letters": letters})
-    if book.ended is None or book.ended.how != "expired" or book.view is None:
-        return book
-    late = {person(p) for stage in book.view.stages if stage.asked for p in stage.people}
+    log = log.model_copy(update={"letters": letters})
+    if log.ended is None or log.ended.how != "expired" or log.view is None:
+        return log
+    late = {person(p) for stage in log.view.stages if stage.asked for p in stage.people}
     told = [p for p in dict.fromkeys(each.due.person for each in letters) if p in late]
-    mailed = (p for p in told if (root := book.root(p)) and root.channel == "mail")
-    return enter(book, (Due(what=What.CLOSED, person=p) for p in mailed))
+    mailed = (p for p in told if (root := log.root(p)) and root.channel == "mail")
+    return enter(log, (Notification(what=NotificationKind.CLOSED, person=p) for p in mailed))
 
 
 def chains(view: GateView) -> list[list[StageView]]:
@@ -233,7 +398,7 @@ def _people(stage: StageView, view: GateView) -> list[str]:
     return [p for p in dict.fromkeys(map(person, stage.people)) if p not in done]
 
 
-def _asked(view: GateView, before: GateView | None) -> list[Due]:
+def _asked(view: GateView, before: GateView | None) -> list[Notification]:
     """Everybody who may rule now, each once; whoever stands in for another, too."""
     roles: dict[str, str] = {}
     for stage in view.stages:
@@ -244,7 +409,9 @@ def _asked(view: GateView, before: GateView | None) -> list[Due]:
     waiting = ", ".join(view.waiting_for)
     came = "" if before is None or _roles(before) == _roles(view) else _came(before)
     return [
-        Due(what=What.ASKED, person=each, role=roles.get(each, waiting), why=came)
+        Notification(
+            what=NotificationKind.ASKED, person=each, role=roles.get(each, waiting), why=came
+        )
         for each in dict.fromkeys(map(person, view.people))
         if each not in done
     ]
@@ -254,40 +421,48 @@ def _came(before: GateView) -> str:
     return f"nobody of {' or '.join(before.waiting_for)} answered in time"
 
 
-def _passed_on(book: Book, view: GateView) -> list[Due]:
+def _passed_on(log: DeliveryLog, view: GateView) -> list[Notification]:
     """A note to the people of roles that are not asked any more."""
-    if book.view is None:
+    if log.view is None:
         return []
     now = {stage.role: stage for stage in view.stages if stage.asked}
-    gone = [s for s in book.view.stages if s.asked and s.role not in now]
-    new = ", ".join(role for role in now if role not in _roles(book.view))
+    gone = [s for s in log.view.stages if s.asked and s.role not in now]
+    new = ", ".join(role for role in now if role not in _roles(log.view))
     if not new:
         return []
     return [
-        Due(what=What.PASSED_ON, person=each, n=new, role=new)
+        Notification(what=NotificationKind.PASSED_ON, person=each, n=new, role=new)
         for stage in gone
         for each in _people(stage, view)
-        if book.root(each) is not None
+        if log.root(each) is not None
     ]
 
 
-def _questions(questions: Iterable[Query]) -> list[Due]:
-    due: list[Due] = []
+def _questions(questions: Iterable[ConsultationSummary]) -> list[Notification]:
+    due: list[Notification] = []
     for each in questions:
         if each.to != AGENT:
-            due.append(Due(what=What.QUESTION, person=person(each.to), n=each.id))
+            due.append(
+                Notification(what=NotificationKind.QUESTION, person=person(each.to), n=each.id)
+            )
         if each.answer:
-            due.append(Due(what=What.ANSWER, person=person(each.by), n=each.id))
+            due.append(
+                Notification(what=NotificationKind.ANSWER, person=person(each.by), n=each.id)
+            )
     return due
 
 
-def _reminders(book: Book, view: GateView) -> list[Due]:
+def _reminders(log: DeliveryLog, view: GateView) -> list[Notification]:
     done = {person(p) for p in (*view.given, *view.barred)}
     owing = {person(p) for s in view.stages if s.asked for p in s.people} - done
     return [
-        each.due.model_copy(update={"what": What.REMINDER, "n": str(book.reminders), "why": ""})
-        for each in book.letters
-        if each.due.what is What.ASKED and each.due.person in owing and each.fate is not Fate.LOST
+        each.due.model_copy(
+            update={"what": NotificationKind.REMINDER, "n": str(log.reminders), "why": ""}
+        )
+        for each in log.letters
+        if each.due.what is NotificationKind.ASKED
+        and each.due.person in owing
+        and each.fate is not DeliveryStatus.LOST
     ]
 
 

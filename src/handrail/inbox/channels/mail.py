@@ -8,26 +8,29 @@ decides nothing.
 from __future__ import annotations
 
 import hashlib
+import hmac
 import ssl
 from dataclasses import dataclass, field
+from datetime import UTC
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
-from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from handrail.exceptions import ConfigurationError
-from handrail.inbox.channels.bounces import return_path, tag_of
-from handrail.inbox.channels.content import line, note
-from handrail.inbox.channels.faults import NotNow, Undeliverable
-from handrail.inbox.channels.wire import Ref, What
+from handrail.inbox.channels.content import note
+from handrail.inbox.channels.delivery import MessageRef, NotificationKind, NotNow, Undeliverable
+from handrail.text import escape_html, one_line
 
 if TYPE_CHECKING:
-    from handrail.inbox.channels.content import Links, Note
-    from handrail.inbox.channels.wire import Telling
+    from datetime import datetime
+
+    from handrail.inbox.channels.content import MessageContent, MessageLinks
+    from handrail.inbox.channels.delivery import DeliveryRequest
+    from handrail.runtime import Settings
 
 CHANNEL: Final = "mail"
 TIMEOUT: Final = 20.0
@@ -40,7 +43,7 @@ _HERE = {"localhost", "127.0.0.1", "::1"}
 
 
 @dataclass(frozen=True)
-class Server:
+class SmtpServer:
     """A mail server.
 
     `tls`: it speaks TLS from the start. `upgrade`: TLS must be begun, before anything else;
@@ -55,7 +58,7 @@ class Server:
     password: str = field(default="", repr=False)
 
     @classmethod
-    def of(cls, url: str) -> Server:
+    def of(cls, url: str) -> SmtpServer:
         """Read `smtp://user:password@host:587`.
 
         Raises:
@@ -80,13 +83,46 @@ class Server:
 
 
 @dataclass(frozen=True)
+class MailAlert:
+    """An alert as mail. `key` and `kind` make its Message-ID."""
+
+    subject: str
+    text: str
+    at: datetime
+    key: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class Mailer:
     """Sends mail from `sender`. `secret` and `bounces`: where mail that comes back is heard of."""
 
-    server: Server
+    server: SmtpServer
     sender: str
     secret: bytes = field(default=b"", repr=False)
     bounces: str = ""
+
+    @classmethod
+    def of(cls, settings: Settings, secret: str) -> Mailer | None:
+        """What the settings say of mail; None where none is set up. `secret`: the inbox's.
+
+        Raises:
+            ConfigurationError: if only half of it is set.
+        """
+        if settings.smtp_url is None and not settings.mail_from:
+            return None
+        if settings.smtp_url is None or not settings.mail_from:
+            raise ConfigurationError(
+                "set both HANDRAIL_SMTP_URL and HANDRAIL_MAIL_FROM, or neither"
+            )
+        domain = settings.bounce_domain or _domain(settings.mail_from)
+        return cls(
+            server=SmtpServer.of(settings.smtp_url.get_secret_value()),
+            sender=settings.mail_from,
+            # Not the secret itself, which signs people in.
+            secret=hashlib.sha256(f"handrail bounces\n{secret}".encode()).digest(),
+            bounces=domain if settings.bounce_port else "",
+        )
 
     @staticmethod
     def required(mailer: Mailer | None) -> Mailer:
@@ -99,7 +135,7 @@ class Mailer:
             raise Undeliverable("no mail server is set: HANDRAIL_SMTP_URL and HANDRAIL_MAIL_FROM")
         return mailer
 
-    async def tell(self, telling: Telling, to: str, links: Links) -> Ref:
+    async def tell(self, telling: DeliveryRequest, to: str, links: MessageLinks) -> MessageRef:
         """Send one message.
 
         Raises:
@@ -111,7 +147,7 @@ class Mailer:
         message = compose(telling, to, self.sender, links)
         path = return_path(gate, tag, self.bounces) if tag else self.sender
         await self.deliver(message, path, to)
-        return Ref(channel=CHANNEL, id=str(message["Message-ID"]), tag=tag)
+        return MessageRef(channel=CHANNEL, id=str(message["Message-ID"]), tag=tag)
 
     async def deliver(self, message: EmailMessage, path: str, to: str) -> None:
         """Hand a message to the server; `path` is where it comes back to.
@@ -145,22 +181,17 @@ class Mailer:
         await client.login(self.server.user, self.server.password)
 
 
-def compose(telling: Telling, to: str, sender: str, links: Links) -> EmailMessage:
+def compose(telling: DeliveryRequest, to: str, sender: str, links: MessageLinks) -> EmailMessage:
     """The message, ready to be sent. A retry differs in its links at most."""
     said = note(telling)
     link = _link(telling, links)
-    message = EmailMessage()
     threaded = telling.root is not None and telling.root.channel == CHANNEL
-    message["From"] = Address("Handrail", addr_spec=sender)
-    message["To"] = Address(addr_spec=to)
-    message["Subject"] = f"Re: {said.subject}" if threaded else said.subject
-    message["Date"] = format_datetime(telling.at)
-    message["Message-ID"] = message_id(telling.key, sender)
+    title = f"Re: {said.subject}" if threaded else said.subject
+    message = _headed(sender, to, title, telling.at, message_id(telling.key, sender))
     if telling.root is not None and threaded:
         message["In-Reply-To"] = telling.root.id
         message["References"] = telling.root.id
     message["List-Id"] = f"Questions of agents <handrail.{_domain(sender)}>"
-    message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message.set_content(_text(said, link))
     message.add_alternative(_html(said, link), subtype="html")
@@ -169,9 +200,40 @@ def compose(telling: Telling, to: str, sender: str, links: Links) -> EmailMessag
     return message
 
 
-def message_id(key: str, sender: str) -> str:
+def compose_alert(alert: MailAlert, sender: str, to: str) -> EmailMessage:
+    """The mail of an alert, which nobody can answer."""
+    named = message_id(alert.key, sender, alert.kind)
+    message = _headed(sender, to, alert.subject, alert.at, named)
+    message.set_content(alert.text)
+    return message
+
+
+def _headed(sender: str, to: str, title: str, at: datetime, named: str) -> EmailMessage:
+    message = EmailMessage()
+    message["From"] = Address("Handrail", addr_spec=sender)
+    message["To"] = Address(addr_spec=to)
+    message["Subject"] = title
+    message["Date"] = format_datetime(at.astimezone(UTC))
+    message["Message-ID"] = named
+    message["Auto-Submitted"] = "auto-generated"
+    return message
+
+
+def message_id(key: str, sender: str, kind: str = "handrail") -> str:
     """The Message-ID of the message with that key: always the same one."""
-    return f"<{_hashed(key)}.handrail@{_domain(sender)}>"
+    return f"<{_hashed(key)}.{kind}@{_domain(sender)}>"
+
+
+def tag_of(secret: bytes, gate: str, person: str) -> str:
+    """The mark of mail to this person about this gate."""
+    return hmac.new(secret, f"handrail bounce\n{gate}\n{person}".encode(), "sha256").hexdigest()[
+        :16
+    ]
+
+
+def return_path(gate: str, tag: str, domain: str) -> str:
+    """The address that mail comes back to."""
+    return f"b-{gate}-{tag}@{domain}"
 
 
 def _hashed(key: str) -> str:
@@ -182,15 +244,15 @@ def _domain(sender: str) -> str:
     return sender.rpartition("@")[2] or "localhost"
 
 
-def _link(telling: Telling, links: Links) -> str:
+def _link(telling: DeliveryRequest, links: MessageLinks) -> str:
     """Only who may rule is let in by the link alone."""
     due, call = telling.due, telling.call
-    if due.what in {What.OWNER, What.EARLY}:
+    if due.what in {NotificationKind.OWNER, NotificationKind.EARLY}:
         return links.page(call.case, call.gate)
     return links.mail(due.person, call.case, call.gate)
 
 
-def _choices(said: Note, link: str) -> tuple[tuple[str, str], ...]:
+def _choices(said: MessageContent, link: str) -> tuple[tuple[str, str], ...]:
     """What the links are called, and where they lead: to one page, which only shows.
 
     Fragments stay in the browser, which jumps to the button of that name.
@@ -201,7 +263,7 @@ def _choices(said: Note, link: str) -> tuple[tuple[str, str], ...]:
     return (("Approve", f"{link}#approve"), ("Reject", f"{link}#reject"), look)
 
 
-def _text(said: Note, link: str) -> str:
+def _text(said: MessageContent, link: str) -> str:
     parts = ["\n".join(said.opening)]
     for title, rows in said.tables:
         cells = (f"  {name}: {_continued(given)}" for name, given in rows)
@@ -226,29 +288,31 @@ _PAGE = """<!doctype html>
 _CELL = 'style="text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:pre-wrap"'
 
 
-def _html(said: Note, link: str) -> str:
-    body = [f"<p>{escape(each)}</p>" for each in said.opening]
+def _html(said: MessageContent, link: str) -> str:
+    body = [f"<p>{escape_html(each)}</p>" for each in said.opening]
     for title, rows in said.tables:
         cells = "".join(
-            f'<tr><th scope="row" {_CELL}>{escape(name)}</th><td {_CELL}>{escape(given)}</td></tr>'
+            f'<tr><th scope="row" {_CELL}>{escape_html(name)}</th>'
+            f"<td {_CELL}>{escape_html(given)}</td></tr>"
             for name, given in rows
         )
-        body.append(f'<h2 style="font-size:1em">{escape(title)}</h2><table>{cells}</table>')
+        body.append(f'<h2 style="font-size:1em">{escape_html(title)}</h2><table>{cells}</table>')
     body.append(
         "<p>"
         + " &nbsp; ".join(
-            f'<a href="{escape(url)}">{escape(name)}</a>' for name, url in _choices(said, link)
+            f'<a href="{escape_html(url)}">{escape_html(name)}</a>'
+            for name, url in _choices(said, link)
         )
         + "</p>"
     )
-    body += [f"<p>{escape(each)}</p>" for each in said.closing]
-    return _PAGE.format(subject=escape(said.subject), body="\n".join(body))
+    body += [f"<p>{escape_html(each)}</p>" for each in said.closing]
+    return _PAGE.format(subject=escape_html(said.subject), body="\n".join(body))
 
 
 def _fault(error: Exception) -> Undeliverable | NotNow:
     """Whether a mail server's error is for good. The only place where that is judged."""
     refused = error.recipients[0] if isinstance(error, aiosmtplib.SMTPRecipientsRefused) else error
-    why = line(_said(refused), 300)
+    why = one_line(_said(refused), 300)
     final = (
         aiosmtplib.SMTPRecipientRefused,
         aiosmtplib.SMTPDataError,

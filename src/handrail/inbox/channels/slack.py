@@ -19,15 +19,16 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handrail.actions import Wire
-from handrail.inbox.channels.content import Note, ended_words, note, of_view
-from handrail.inbox.channels.faults import NotNow, Undeliverable
-from handrail.inbox.channels.wire import Ref
+from handrail.inbox.channels.content import MessageContent, ended_words, note, of_view
+from handrail.inbox.channels.delivery import MessageRef, NotNow, Undeliverable
+from handrail.text import escape_html
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from handrail.inbox.channels.wire import Locking, Telling
+    from handrail.inbox.channels.delivery import DeliveryRequest, LockRequest
     from handrail.oversight import GateView
+    from handrail.runtime import Settings
 
 CHANNEL: Final = "slack"
 TIMEOUT: Final = 15
@@ -45,7 +46,7 @@ _SERVER_ERROR = 500
 _TOO_MANY = 429
 
 
-class Pressed(Wire):
+class ButtonValue(Wire):
     """What a button stands for: exactly this action at exactly this gate."""
 
     case: str = Field(min_length=1, max_length=1_000)
@@ -60,7 +61,15 @@ class Slack:
     token: str = field(repr=False)
     url: str = "https://slack.com/api/"
 
-    async def tell(self, telling: Telling, user: str, page: str, *, again: bool) -> Ref:
+    @classmethod
+    def of(cls, settings: Settings) -> Slack | None:
+        """What the settings say of Slack; None where no app is set up."""
+        token = settings.slack_token
+        return None if token is None else cls(token.get_secret_value(), settings.slack_url)
+
+    async def tell(
+        self, telling: DeliveryRequest, user: str, page: str, *, again: bool
+    ) -> MessageRef:
         """Send one message: a direct one, or an answer in its thread. `again`: not the first try.
 
         Raises:
@@ -72,19 +81,12 @@ class Slack:
             return found
         said = note(telling)
         given = {"thread_ts": root.id} if root else {}
-        answer = await self.call(
-            "chat.postMessage",
-            channel=root.room if root else user,
-            text=_escaped(f"{said.subject}: {' '.join(said.opening)}"),
-            blocks=blocks(said, telling.view, page, key=telling.key),
-            mrkdwn=False,
-            unfurl_links=False,
-            unfurl_media=False,
-            **given,
-        )
-        return Ref(channel=CHANNEL, id=str(answer["ts"]), room=str(answer["channel"]))
+        text = f"{said.subject}: {' '.join(said.opening)}"
+        shown = blocks(said, telling.view, page, key=telling.key)
+        answer = await self._post(root.room if root else user, text, shown, **given)
+        return MessageRef(channel=CHANNEL, id=str(answer["ts"]), room=str(answer["channel"]))
 
-    async def lock(self, locking: Locking, page: str) -> None:
+    async def lock(self, locking: LockRequest, page: str) -> None:
         """Take the buttons away and say how it ended. A message that is gone is no fault.
 
         Raises:
@@ -93,7 +95,7 @@ class Slack:
         """
         await self.replace(locking.ref, locking.view, page, ended_words(locking.ended))
 
-    async def replace(self, ref: Ref, view: GateView, page: str, how: str) -> None:
+    async def replace(self, ref: MessageRef, view: GateView, page: str, how: str) -> None:
         """Show a message without buttons, and `how` it stands with the question.
 
         Raises:
@@ -101,7 +103,7 @@ class Slack:
             NotNow: if it is to be tried again.
         """
         said = of_view(view, how)
-        text = _escaped(f"{said.subject}: {how}")
+        text = escape_html(f"{said.subject}: {how}", quote=False)
         shown = blocks(said, view, page)
         try:
             await self.call("chat.update", channel=ref.room, ts=ref.id, text=text, blocks=shown)
@@ -119,7 +121,9 @@ class Slack:
             Undeliverable: if Slack refuses it for good.
             NotNow: if it could be tried again.
         """
-        await self.call("chat.postEphemeral", channel=room, user=user, text=_escaped(text))
+        await self.call(
+            "chat.postEphemeral", channel=room, user=user, text=escape_html(text, quote=False)
+        )
 
     async def say(
         self, user: str, title: str, lines: Sequence[str], *, key: str, again: bool
@@ -133,14 +137,21 @@ class Slack:
         if again and await self._find(key, user, None):
             return
         first = {"type": "header", "text": _plain(title, _HEADER), "block_id": mark(key)}
-        await self.call(
+        shown = [first, *(_section(each) for each in lines)]
+        await self._post(user, f"{title}: {' '.join(lines)}", shown)
+
+    async def _post(
+        self, to: str, text: str, shown: list[dict[str, Any]], **given: str
+    ) -> dict[str, Any]:
+        return await self.call(
             "chat.postMessage",
-            channel=user,
-            text=_escaped(f"{title}: {' '.join(lines)}"),
-            blocks=[first, *(_section(each) for each in lines)],
+            channel=to,
+            text=escape_html(text, quote=False),
+            blocks=shown,
             mrkdwn=False,
             unfurl_links=False,
             unfurl_media=False,
+            **given,
         )
 
     async def call(self, method: str, **given: Any) -> dict[str, Any]:
@@ -162,7 +173,7 @@ class Slack:
             raise _fault(method, error) from error
         return answer.data
 
-    async def _find(self, key: str, user: str, root: Ref | None) -> Ref | None:
+    async def _find(self, key: str, user: str, root: MessageRef | None) -> MessageRef | None:
         """The message with that key, if an earlier try has sent it and may be looked for."""
         try:
             room = root.room if root else await self._room(user)
@@ -173,7 +184,7 @@ class Slack:
             return None  # the app may not read there: then one message too many is the lesser evil
         for message in answer.get("messages", []):
             if any(block.get("block_id") == mark(key) for block in message.get("blocks", [])):
-                return Ref(channel=CHANNEL, id=str(message["ts"]), room=room)
+                return MessageRef(channel=CHANNEL, id=str(message["ts"]), room=room)
         return None
 
     async def _room(self, user: str) -> str:
@@ -186,7 +197,9 @@ def mark(key: str) -> str:
     return f"handrail-{hashlib.sha256(key.encode()).hexdigest()[:40]}"
 
 
-def blocks(said: Note, view: GateView, page: str, *, key: str = "") -> list[dict[str, Any]]:
+def blocks(
+    said: MessageContent, view: GateView, page: str, *, key: str = ""
+) -> list[dict[str, Any]]:
     """The message in blocks. With `key` it is a new one, and has buttons where one may rule."""
     first: dict[str, Any] = {"type": "header", "text": _plain(said.subject, _HEADER)}
     found = [first | ({"block_id": mark(key)} if key else {})]
@@ -205,7 +218,7 @@ def blocks(said: Note, view: GateView, page: str, *, key: str = "") -> list[dict
 
 def _buttons(view: GateView, page: str, *, rule: bool, whole: bool) -> dict[str, Any]:
     """Nobody approves here what does not fit into the message."""
-    pressed = Pressed(case=view.case, gate=view.gate, digest=view.digest).model_dump_json()
+    pressed = ButtonValue(case=view.case, gate=view.gate, digest=view.digest).model_dump_json()
     shown: list[dict[str, Any]] = []
     if rule and whole:
         shown.append(_button("Approve", "approve", value=pressed, style="primary"))
@@ -230,11 +243,6 @@ def _plain(text: str, most: int) -> dict[str, Any]:
 
 def _continued(given: str) -> str:
     return given.replace("\n", "\n  | ")
-
-
-def _escaped(text: str) -> str:
-    """Text in which Slack finds no link and no mention."""
-    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
 def _field(given: Any) -> str:

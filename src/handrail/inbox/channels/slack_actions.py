@@ -26,18 +26,17 @@ from temporalio.service import RPCError
 from handrail.actions import Ruling
 from handrail.client import gates
 from handrail.exceptions import HandrailError
-from handrail.inbox.channels.content import line
-from handrail.inbox.channels.slack import CHANNEL, Pressed, Slack
-from handrail.inbox.channels.wire import Ref
+from handrail.inbox.channels.delivery import MessageRef
+from handrail.inbox.channels.slack import CHANNEL, ButtonValue, Slack
 from handrail.oversight import LOOK_SIGNAL, message_id
-from handrail.text import moment_in_words
+from handrail.text import moment_in_words, one_line
 
 if TYPE_CHECKING:
     from starlette.requests import Request
     from temporalio.client import Client
 
-    from handrail.inbox.channels.content import Links
-    from handrail.inbox.channels.directory import PeopleFile
+    from handrail.inbox.channels.content import MessageLinks
+    from handrail.inbox.channels.people import PeopleFile
     from handrail.oversight import GateView
 
 PATH: Final = "/slack/actions"
@@ -52,7 +51,7 @@ _REMEMBERED = 10_000
 log = logging.getLogger("handrail.messages")
 
 
-class Sign(Protocol):
+class SignRuling(Protocol):
     """Signs a ruling with the inbox's key."""
 
     def __call__(self, ruling: Ruling, verb: str, case: str) -> Ruling:
@@ -60,58 +59,58 @@ class Sign(Protocol):
         ...
 
 
-class _Read(BaseModel):
+class _SlackModel(BaseModel):
     """Part of what Slack sends; the rest of it is of no interest."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
-class _Id(_Read):
+class _SlackId(_SlackModel):
     id: str = Field(max_length=40)
 
 
-class _Message(_Read):
+class _SlackMessage(_SlackModel):
     ts: str = Field(default="", max_length=40)
 
 
-class _Button(_Read):
+class _SlackButton(_SlackModel):
     action_id: str = Field(max_length=255)
     value: str = Field(default="", max_length=2_000)
 
 
-class _Buttons(_Read):
+class _SlackButtons(_SlackModel):
     type: Literal["block_actions"]
-    user: _Id
+    user: _SlackId
     trigger_id: str = Field(default="", max_length=200)
-    channel: _Id
-    message: _Message
-    actions: tuple[_Button, ...] = Field(min_length=1, max_length=1)
+    channel: _SlackId
+    message: _SlackMessage
+    actions: tuple[_SlackButton, ...] = Field(min_length=1, max_length=1)
 
 
-class _Value(_Read):
+class _SlackValue(_SlackModel):
     value: str | None = None
 
 
-class _State(_Read):
-    values: dict[str, dict[str, _Value]]
+class _SlackState(_SlackModel):
+    values: dict[str, dict[str, _SlackValue]]
 
 
-class _View(_Read):
+class _SlackView(_SlackModel):
     callback_id: str = Field(max_length=255)
     private_metadata: str = Field(max_length=3_000)
-    state: _State
+    state: _SlackState
 
 
-class _Submission(_Read):
+class _SlackSubmission(_SlackModel):
     type: Literal["view_submission"]
-    user: _Id
-    view: _View
+    user: _SlackId
+    view: _SlackView
 
 
-_SENT: TypeAdapter[_Buttons | _Submission] = TypeAdapter(_Buttons | _Submission)
+_SENT: TypeAdapter[_SlackButtons | _SlackSubmission] = TypeAdapter(_SlackButtons | _SlackSubmission)
 
 
-class _Place(Pressed):
+class _ButtonPlace(ButtonValue):
     """Where the button was whose question is answered in a dialogue."""
 
     room: str
@@ -119,22 +118,22 @@ class _Place(Pressed):
 
 
 @dataclass(frozen=True)
-class _Said:
+class _SlackRuling:
     """A ruling as it was given in Slack."""
 
     user: str
     verb: Literal["approve", "reject"]
-    place: _Place
+    place: _ButtonPlace
     why: str = ""
 
 
-def routes(office: Office, secret: str) -> list[Route]:
+def routes(office: SlackActionHandler, secret: str) -> list[Route]:
     """The route to mount: `POST /slack/actions`. `secret` is the app's signing secret.
 
     Raises:
         ValueError: if the secret is empty.
     """
-    checked = _Checked(SignatureVerifier(secret))
+    checked = _SignatureCheck(SignatureVerifier(secret))
 
     async def acted(request: Request) -> Response:
         body = await _body(request)
@@ -151,7 +150,7 @@ def routes(office: Office, secret: str) -> list[Route]:
 
 
 @dataclass
-class _Checked:
+class _SignatureCheck:
     """Whether a request is Slack's, of now, and for the first time."""
 
     verifier: SignatureVerifier
@@ -189,7 +188,7 @@ async def _body(request: Request) -> bytes | None:
     return bytes(body)
 
 
-def _read(body: bytes) -> _Buttons | _Submission | None:
+def _read(body: bytes) -> _SlackButtons | _SlackSubmission | None:
     try:
         given = parse_qs(body.decode(), strict_parsing=True, max_num_fields=4)["payload"]
         return _SENT.validate_json(given[0]) if len(given) == 1 else None
@@ -198,16 +197,16 @@ def _read(body: bytes) -> _Buttons | _Submission | None:
 
 
 @dataclass(frozen=True)
-class Office:
+class SlackActionHandler:
     """Works on what was said in Slack, after it was acknowledged."""
 
     client: Client
     slack: Slack
     people: PeopleFile
-    sign: Sign
-    links: Links
+    sign: SignRuling
+    links: MessageLinks
 
-    async def hear(self, sent: _Buttons | _Submission) -> None:
+    async def hear(self, sent: _SlackButtons | _SlackSubmission) -> None:
         """Take one thing that somebody did, and answer them in Slack."""
         try:
             await self._hear(sent)
@@ -215,8 +214,8 @@ class Office:
         except Exception:
             log.exception("what was done in Slack could not be worked on")
 
-    async def _hear(self, sent: _Buttons | _Submission) -> None:
-        if isinstance(sent, _Submission):
+    async def _hear(self, sent: _SlackButtons | _SlackSubmission) -> None:
+        if isinstance(sent, _SlackSubmission):
             said = _reason(sent)
             if said is not None:
                 await self._rule(said)
@@ -228,13 +227,13 @@ class Office:
         if place is None:
             return
         if button.action_id == "approve":
-            await self._rule(_Said(user=sent.user.id, verb="approve", place=place))
+            await self._rule(_SlackRuling(user=sent.user.id, verb="approve", place=place))
         elif self.people.current().by_slack(sent.user.id) is None:
             await self._unknown(sent.user.id, place)
         else:
             await self.slack.call("views.open", trigger_id=sent.trigger_id, view=_dialogue(place))
 
-    async def _rule(self, said: _Said) -> None:
+    async def _rule(self, said: _SlackRuling) -> None:
         by = self.people.current().by_slack(said.user)
         if by is None:
             await self._unknown(said.user, said.place)
@@ -242,11 +241,11 @@ class Office:
         try:
             answer = await self._send(said, by)
         except (HandrailError, RPCError) as error:
-            answer = f"Not accepted: {line(str(error), 500)}"
+            answer = f"Not accepted: {one_line(str(error), 500)}"
         if answer is not None:
             await self.slack.whisper(said.place.room, said.user, answer)
 
-    async def _send(self, said: _Said, by: str) -> str | None:
+    async def _send(self, said: _SlackRuling, by: str) -> str | None:
         """Have the case judge it. Returns what to tell the person; None if the message says it.
 
         Raises:
@@ -262,10 +261,10 @@ class Office:
         if sent.accepted is None:
             return f"You said {said.verb}: {sent.note}."
         if not sent.accepted:
-            return f"Not accepted: {line(sent.note, 500)}"
+            return f"Not accepted: {one_line(sent.note, 500)}"
         if not await self._locked(view):
             how = f"You said {said.verb} at {moment_in_words(datetime.now(UTC))}."
-            ref = Ref(channel=CHANNEL, id=place.ts, room=place.room)
+            ref = MessageRef(channel=CHANNEL, id=place.ts, room=place.room)
             await self.slack.replace(ref, view, self.links.page(view.case, view.gate), how)
         return None
 
@@ -282,7 +281,7 @@ class Office:
             return True
         return False
 
-    async def _unknown(self, user: str, place: _Place) -> None:
+    async def _unknown(self, user: str, place: _ButtonPlace) -> None:
         log.warning("somebody in Slack who is not in the people file pressed a button")
         text = (
             "You may not: nobody in the people file has your Slack id. "
@@ -291,15 +290,15 @@ class Office:
         await self.slack.whisper(place.room, user, text)
 
 
-def _place(sent: _Buttons, button: _Button) -> _Place | None:
+def _place(sent: _SlackButtons, button: _SlackButton) -> _ButtonPlace | None:
     try:
-        pressed = Pressed.model_validate_json(button.value)
+        pressed = ButtonValue.model_validate_json(button.value)
     except ValidationError:
         return None
-    return _Place(**pressed.model_dump(), room=sent.channel.id, ts=sent.message.ts)
+    return _ButtonPlace(**pressed.model_dump(), room=sent.channel.id, ts=sent.message.ts)
 
 
-def _dialogue(place: _Place) -> dict[str, Any]:
+def _dialogue(place: _ButtonPlace) -> dict[str, Any]:
     """The question for the reason of a rejection."""
     return {
         "type": "modal",
@@ -324,13 +323,13 @@ def _dialogue(place: _Place) -> dict[str, Any]:
     }
 
 
-def _reason(sent: _Submission) -> _Said | None:
+def _reason(sent: _SlackSubmission) -> _SlackRuling | None:
     if sent.view.callback_id != "reject":
         return None
     try:
-        place = _Place.model_validate_json(sent.view.private_metadata)
+        place = _ButtonPlace.model_validate_json(sent.view.private_metadata)
     except ValidationError:
         return None
     given = sent.view.state.values.get("why", {}).get("why")
     why = (given.value or "") if given else ""
-    return _Said(user=sent.user.id, verb="reject", place=place, why=why[:1_000])
+    return _SlackRuling(user=sent.user.id, verb="reject", place=place, why=why[:1_000])

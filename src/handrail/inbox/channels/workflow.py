@@ -1,4 +1,4 @@
-"""The workflow `Messages`: it tells people of one gate, and follows it until it has closed.
+"""The workflow of one gate's notifications: it follows the gate until it has closed.
 
 It is a workflow and not a task of the inbox, so that a message is sent although the inbox was
 away when the gate opened, and not again although it was killed right after it was sent. Its
@@ -21,10 +21,21 @@ from temporalio.workflow import ActivityCancellationType
 
 from handrail.actions import Wire
 from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
-from handrail.inbox.channels import delivery as books
-from handrail.inbox.channels.delivery import Book, Fate, Letter, Try
-from handrail.inbox.channels.shown import details, summary
-from handrail.inbox.channels.wire import Ended, Locking, Look, Looking, Ref, Telling, What
+from handrail.inbox.channels import delivery
+from handrail.inbox.channels.content import ended_words
+from handrail.inbox.channels.delivery import (
+    Delivery,
+    DeliveryAttempt,
+    DeliveryLog,
+    DeliveryRequest,
+    DeliveryStatus,
+    GateOutcome,
+    GateSnapshot,
+    LockRequest,
+    MessageRef,
+    NotificationKind,
+    SnapshotRequest,
+)
 from handrail.oversight import (
     BOUNCED_SIGNAL,
     LOOK_SIGNAL,
@@ -32,9 +43,10 @@ from handrail.oversight import (
     BounceReport,
     NotificationRequest,
 )
+from handrail.text import escape_markdown, moment_in_words, one_line
 
 if TYPE_CHECKING:
-    from handrail.inbox.channels.wire import Query
+    from handrail.inbox.channels.delivery import ConsultationSummary
 
 UNDELIVERED = "undelivered"
 """The HandrailRisk of a gate of which somebody could not be told."""
@@ -62,8 +74,11 @@ ATTEMPT = timedelta(seconds=60)
 
 _KEPT = 200
 
+LARGEST = 18_000
+"""Bytes of the details; Temporal takes 20,000."""
 
-class Done(Wire):
+
+class DeliverySummary(Wire):
     """How it ended: who was told, and who could not be."""
 
     told: tuple[str, ...] = ()
@@ -72,14 +87,14 @@ class Done(Wire):
 
 
 @workflow.defn(name=NOTIFY_WORKFLOW)
-class Messages:
+class GateNotifications:
     """Tells people of one gate, reminds them, and says how it ended."""
 
     @workflow.init
     def __init__(self, call: NotificationRequest) -> None:
-        """Begin, or go on with the book of an earlier run."""
+        """Begin, or go on with the log of an earlier run."""
         self._call = call.model_copy(update={"carried": None})
-        self._book = Book.model_validate(call.carried or {})
+        self._log = DeliveryLog.model_validate(call.carried or {})
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._nudged = False
         self._bounces: list[BounceReport] = []
@@ -88,7 +103,7 @@ class Messages:
         self._silent = False
 
     @workflow.run
-    async def run(self, call: NotificationRequest) -> Done:
+    async def run(self, call: NotificationRequest) -> DeliverySummary:
         """Follow the gate until it has closed and every message says so."""
         del call  # __init__ has it
         self._show()
@@ -96,7 +111,7 @@ class Messages:
             await self._look()
             if self._silent:
                 return self._done()
-            if self._book.ended is not None:
+            if self._log.ended is not None:
                 break
             self._send()
             self._show()
@@ -117,20 +132,20 @@ class Messages:
                 self._bounces.append(BounceReport.model_validate_json(args[0].payload.data))
 
     @workflow.query(name="told", description="Who was told, by what, when, and what failed")
-    def _told(self) -> Book:
-        return self._book
+    def _told(self) -> DeliveryLog:
+        return self._log
 
     # One round
 
     async def _look(self) -> None:
         """See how the gate is now, and enter what is due by that."""
         self._nudged = False
-        people = tuple(each.by for each in self._book.questions)
-        owner = (self._book.owner,) if self._book.owner else ()
+        people = tuple(each.by for each in self._log.questions)
+        owner = (self._log.owner,) if self._log.owner else ()
         look = await workflow.execute_activity(
             "messages.look",
-            Looking(call=self._call, people=(*people, *owner)),
-            result_type=Look,
+            SnapshotRequest(call=self._call, people=(*people, *owner)),
+            result_type=GateSnapshot,
             start_to_close_timeout=ATTEMPT,
             retry_policy=_LOOKS,
             summary="how is the gate now?",
@@ -138,7 +153,7 @@ class Messages:
         self._silent = look.silent
         if self._silent:
             return
-        self._book = books.see(self._book, look)
+        self._log = delivery.see(self._log, look)
         stale = look.view is not None and self._over(look.view.next)
         self._waits = self._waits + 1 if stale or not look.fresh else 0
 
@@ -154,8 +169,8 @@ class Messages:
             )
         for bounce in self._bounces:
             if bounce.final:
-                self._book = books.bounced(
-                    self._book, bounce.tag, f"{bounce.code} {bounce.why}".strip()
+                self._log = delivery.bounced(
+                    self._log, bounce.tag, f"{bounce.code} {bounce.why}".strip()
                 )
         self._bounces.clear()
 
@@ -163,7 +178,7 @@ class Messages:
         """How long to wait: for what time does next, or ever longer for a case that is silent."""
         if self._waits:
             return min(_SECOND * 2 ** min(self._waits - 1, 10), LAST_POLL)
-        view = self._book.view
+        view = self._log.view
         if view is None or view.next is None:
             return POLL
         return min(max(view.next - workflow.now(), timedelta(0)) + _SECOND, POLL)
@@ -173,16 +188,16 @@ class Messages:
         info = workflow.info()
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
         if long and not self._couriers:
-            carried = self._book.model_dump(mode="json")
+            carried = self._log.model_dump(mode="json")
             workflow.continue_as_new(self._call.model_copy(update={"carried": carried}))
 
     # Telling
 
     def _send(self) -> None:
         """See to it that for everybody who must be told something somebody is on the way."""
-        for letter in self._book.letters:
+        for letter in self._log.letters:
             who = letter.due.person
-            if letter.fate is Fate.GOING and who not in self._couriers:
+            if letter.fate is DeliveryStatus.GOING and who not in self._couriers:
                 self._couriers[who] = asyncio.create_task(self._courier(who))
 
     async def _courier(self, who: str) -> None:
@@ -197,64 +212,69 @@ class Messages:
     def _next(self, who: str) -> int | None:
         going = (
             number
-            for number, each in enumerate(self._book.letters)
-            if each.due.person == who and each.fate is Fate.GOING
+            for number, each in enumerate(self._log.letters)
+            if each.due.person == who and each.fate is DeliveryStatus.GOING
         )
         return next(going, None)
 
     async def _carry(self, number: int) -> None:
         """Try the next channel for one message, and enter what became of it."""
-        letter = self._book.letters[number]
-        way = self._book.way(letter)
-        view = self._book.view
+        letter = self._log.letters[number]
+        way = self._log.way(letter)
+        view = self._log.view
         if way is None or view is None:
-            self._enter(number, fate=Fate.LOST)
+            self._enter(number, fate=DeliveryStatus.LOST)
             workflow.logger.warning("%s cannot be told by any channel", letter.due.person)
             # It may be that now nobody of a role can be reached.
-            self._book = books.enter(self._book, books.early(self._book))
+            self._log = delivery.enter(self._log, delivery.early(self._log))
             self._send()
             return
-        telling = Telling(
+        telling = DeliveryRequest(
             call=self._call,
             due=letter.due,
             view=view,
             channel=way,
             at=workflow.now(),
-            root=self._book.root(letter.due.person),
-            ended=self._book.ended,
+            root=self._log.root(letter.due.person),
+            ended=self._log.ended,
             question=self._question(letter),
         )
         await self._try(number, telling)
 
-    async def _try(self, number: int, telling: Telling) -> None:
+    async def _try(self, number: int, telling: DeliveryRequest) -> None:
         try:
             ref = await workflow.execute_activity(
                 "messages.tell",
                 telling,
-                result_type=Ref,
+                result_type=MessageRef,
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=TRIES,
                 # So that what was sent in the last moment is known, and can be locked.
                 cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-                summary=summary(telling),
+                summary=_summary(telling),
             )
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            self._enter(number, Try(channel=telling.channel, at=workflow.now(), why=_why(error)))
+            self._enter(
+                number,
+                DeliveryAttempt(channel=telling.channel, at=workflow.now(), why=why_failed(error)),
+            )
             return
-        tried = Try(channel=telling.channel, at=workflow.now(), ref=ref)
-        self._enter(number, tried, fate=Fate.TOLD)
+        tried = DeliveryAttempt(channel=telling.channel, at=workflow.now(), ref=ref)
+        self._enter(number, tried, fate=DeliveryStatus.TOLD)
 
-    def _enter(self, number: int, *tried: Try, fate: Fate = Fate.GOING) -> None:
-        letter = self._book.letters[number]
+    def _enter(
+        self, number: int, *tried: DeliveryAttempt, fate: DeliveryStatus = DeliveryStatus.GOING
+    ) -> None:
+        letter = self._log.letters[number]
         changed = letter.model_copy(update={"tries": (*letter.tries, *tried), "fate": fate})
-        self._book = self._book.with_letter(number, changed)
+        self._log = self._log.with_letter(number, changed)
 
-    def _question(self, letter: Letter) -> Query | None:
-        if letter.due.what not in {What.QUESTION, What.ANSWER}:
+    def _question(self, letter: Delivery) -> ConsultationSummary | None:
+        if letter.due.what not in {NotificationKind.QUESTION, NotificationKind.ANSWER}:
             return None
-        return next((each for each in self._book.questions if each.id == letter.due.n), None)
+        return next((each for each in self._log.questions if each.id == letter.due.n), None)
 
     # The end
 
@@ -263,46 +283,52 @@ class Messages:
         for courier in list(self._couriers.values()):
             courier.cancel()
         await workflow.wait_condition(lambda: not self._couriers)
-        ended = self._book.ended or Ended(how="gone")
-        self._book = books.closing(self._book)
+        ended = self._log.ended or GateOutcome(how="gone")
+        self._log = delivery.closing(self._log)
         self._send()
         await asyncio.gather(*(self._lock(ref, ended) for ref in self._in_slack()))
         await workflow.wait_condition(lambda: not self._couriers)
 
-    def _in_slack(self) -> list[Ref]:
+    def _in_slack(self) -> list[MessageRef]:
         """Every message in Slack that has buttons."""
-        refs = (each.ref for each in self._book.letters if each.due.what is not What.CLOSED)
+        refs = (
+            each.ref for each in self._log.letters if each.due.what is not NotificationKind.CLOSED
+        )
         return [ref for ref in refs if ref is not None and ref.channel == "slack"]
 
-    async def _lock(self, ref: Ref, ended: Ended) -> None:
-        view = self._book.view
+    async def _lock(self, ref: MessageRef, ended: GateOutcome) -> None:
+        view = self._log.view
         if view is None:
             return
         try:
             await workflow.execute_activity(
                 "messages.lock",
-                Locking(call=self._call, view=view, ref=ref, ended=ended),
+                LockRequest(call=self._call, view=view, ref=ref, ended=ended),
                 start_to_close_timeout=ATTEMPT,
                 retry_policy=TRIES,
                 summary=f"lock: {ended.how}",
             )
         except ActivityError as error:
-            workflow.logger.warning("a message in Slack could not be locked: %s", _why(error))
+            workflow.logger.warning("a message in Slack could not be locked: %s", why_failed(error))
 
-    def _done(self) -> Done:
-        told = (f"{e.due.person}: {e.due.what}" for e in self._book.letters if e.fate is Fate.TOLD)
-        return Done(
+    def _done(self) -> DeliverySummary:
+        told = (
+            f"{e.due.person}: {e.due.what}"
+            for e in self._log.letters
+            if e.fate is DeliveryStatus.TOLD
+        )
+        return DeliverySummary(
             told=tuple(told)[:_KEPT],
-            unreached=self._book.unreached()[:_KEPT],
+            unreached=self._log.unreached()[:_KEPT],
             ended="no channel is set up"
             if self._silent
-            else (self._book.ended.how if self._book.ended else ""),
+            else (self._log.ended.how if self._log.ended else ""),
         )
 
     def _show(self) -> None:
         """Say in the UI who was told and who was not, so that it can be found."""
-        workflow.set_current_details(details(self._call, self._book))
-        seen = (self._call.case.partition(":")[0], *self._book.unreached())
+        workflow.set_current_details(_details(self._call, self._log))
+        seen = (self._call.case.partition(":")[0], *self._log.unreached())
         if seen == self._seen:
             return
         self._seen = seen
@@ -312,6 +338,44 @@ class Messages:
         workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
 
 
-def _why(error: ActivityError) -> str:
+def why_failed(error: ActivityError) -> str:
+    """What an activity says of its failure."""
     cause = error.cause
     return cause.message if isinstance(cause, ApplicationError) else str(cause or error)
+
+
+# What Temporal's UI shows
+
+
+def _summary(telling: DeliveryRequest) -> str:
+    """One activity in a line."""
+    return one_line(f"{telling.due.what}: {telling.due.person} by {telling.channel}", 200)
+
+
+def _details(call: NotificationRequest, log: DeliveryLog) -> str:
+    """Who was told, by what, when, and what failed, in Markdown."""
+    lines = [
+        f"### Messages about {escape_markdown(call.case)}, gate {escape_markdown(call.gate)}",
+        "",
+    ]
+    if log.ended is not None:
+        lines += [escape_markdown(ended_words(log.ended)), ""]
+    if log.unreached():
+        lines += [f"**Not reached: {escape_markdown(', '.join(log.unreached()))}**", ""]
+    if log.fault:
+        lines += [
+            f"**The people file is broken, so everybody gets mail:** {escape_markdown(log.fault)}",
+            "",
+        ]
+    lines += [entry for letter in log.letters for entry in _entries(letter)]
+    return "\n".join(lines).encode()[:LARGEST].decode(errors="ignore")
+
+
+def _entries(letter: Delivery) -> list[str]:
+    due = letter.due
+    fate = "" if letter.fate is DeliveryStatus.TOLD else f": {letter.fate}"
+    entries = [f"- **{due.what.replace('_', ' ')}** {escape_markdown(due.person)}{fate}"]
+    for each in letter.tries:
+        became = f"failed: {escape_markdown(each.why)}" if each.why else "sent"
+        entries.append(f"    - {each.channel} at {moment_in_words(each.at)}: {became}")
+    return entries

@@ -110,9 +110,9 @@ def _require_sign_in(settings: Settings) -> bool:
 def _post(settings: Settings) -> Post | None:
     if settings.smtp_url is None or not settings.mail_from:
         return None
-    from handrail.inbox.channels.mail import Mailer, Server  # noqa: PLC0415  # only where mail is sent
+    from handrail.inbox.channels.mail import Mailer, SmtpServer  # noqa: PLC0415  # only where mail is sent
 
-    mailer = Mailer(Server.of(settings.smtp_url.get_secret_value()), settings.mail_from)
+    mailer = Mailer(SmtpServer.of(settings.smtp_url.get_secret_value()), settings.mail_from)
 
     async def post(message: EmailMessage, to: str) -> None:
         await mailer.deliver(message, settings.mail_from, to)
@@ -152,10 +152,10 @@ def signed(site: Site) -> list[Route]:
     if secret is None:
         return []
     from handrail.inbox.channels import slack_actions  # noqa: PLC0415  # only where Slack is used
-    from handrail.inbox.channels.directory import PeopleFile  # noqa: PLC0415
-    from handrail.inbox.channels.worker import slack_of  # noqa: PLC0415
+    from handrail.inbox.channels.people import PeopleFile  # noqa: PLC0415
+    from handrail.inbox.channels.slack import Slack  # noqa: PLC0415
 
-    slack = slack_of(site.settings)
+    slack = Slack.of(site.settings)
     if slack is None:
         raise ConfigurationError(
             "HANDRAIL_SLACK_SIGNING_SECRET is set, and HANDRAIL_SLACK_TOKEN is not; set both"
@@ -165,7 +165,7 @@ def signed(site: Site) -> list[Route]:
         return sign_ruling(ruling, verb, case, site.key, site.clock())
 
     people = PeopleFile(site.settings.people)
-    office = slack_actions.Office(site.client, slack, people, sign_it, site.links)
+    office = slack_actions.SlackActionHandler(site.client, slack, people, sign_it, site.links)
     return slack_actions.routes(office, secret.get_secret_value())
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from handrail.inbox.channels.directory import People, PeopleError, PeopleFile, Person, parse
+from handrail.inbox.channels.people import People, PeopleError, PeopleFile, Person, parse
 
 GOOD = """\
 # who
