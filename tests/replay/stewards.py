@@ -20,7 +20,7 @@ from handrail.oversight.orders import Order, Target, level_order, lift_order, or
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 
-HISTORY = Path(__file__).parent / "stewards" / "turned.json"
+HISTORIES = Path(__file__).parent / "stewards"
 BOSS, ANA = "boss@example.com", "ana@example.com"
 PAY = Target("orders", step="pay")
 
@@ -76,7 +76,10 @@ async def main() -> None:
             async with running(fleet(directory), started, directory, trust=trust) as stage:
                 await play(stage)
                 await asyncio.sleep(1)
-                await record(stage.client.get_workflow_handle(steward_id("orders")), HISTORY)
+                await record(
+                    stage.client.get_workflow_handle(steward_id("orders")),
+                    HISTORIES / "turned.json",
+                )
         finally:
             await started.stop()
 

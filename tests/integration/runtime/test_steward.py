@@ -124,6 +124,18 @@ async def test_a_case_goes_on_after_a_stop_that_its_steward_had_not_heard_of(
     assert outcome.status is State.DONE
 
 
+async def test_an_order_that_begins_a_steward_is_entered_once(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path), trust=trust) as stage:
+        halted = await send(stage, stop_order(Target("orders"), EVE, now()), signed=False)
+        assert halted.stand is OrderState.IN_FORCE
+        await eventually(lambda: _stopped(stage))
+        history = await stage.client.get_workflow_handle(steward_id("orders")).fetch_history()
+    begun = [each.activity_task_scheduled_event_attributes for each in history.events]
+    assert [each.activity_type.name for each in begun].count("handrail.order") == 1
+
+
 async def _stopped(stage: Stage) -> Any:
     book = await autonomy.book(stage.client, "orders")
     return book if book and book.picture and book.picture.stops else None

@@ -9,7 +9,9 @@ import hmac
 import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
@@ -18,15 +20,23 @@ from joserfc import jws
 from joserfc.jwk import OctKey, OKPKey
 
 from handrail.actions import Ruling, Verb, Wire
+from handrail.oversight import signatures
 from handrail.oversight.keys import SigningKey, TrustedKey
+from handrail.oversight.mandates import Mandate
+from handrail.oversight.orders import Order
+from handrail.oversight.reviews import Opinion
 from handrail.oversight.signatures import (
     LASTS_MOST,
     SKEW,
     NotProven,
     VerifiedRuling,
     sign_mandate,
+    sign_order,
+    sign_review,
     sign_ruling,
     verify_mandate,
+    verify_order,
+    verify_review,
     verify_ruling,
 )
 
@@ -574,3 +584,52 @@ def test_a_flip_of_any_bit_of_a_mandate_is_noticed(data: st.DataObject) -> None:
     text[bit // 8] ^= 1 << bit % 8
     with pytest.raises(NotProven):
         verify_mandate(text.decode("latin-1"), KEYS, NOW)
+
+
+# What was signed before
+
+
+BEFORE: dict[str, Any] = json.loads(
+    Path(__file__).with_name("signed_before.json").read_text(encoding="utf-8")
+)
+"""One text of each type as the first release signed it, and the key: ledgers hold such texts."""
+KEY = SigningKey.model_validate(BEFORE["key"])
+JTI = UUID(hex="0123456789abcdef0123456789abcdef")
+
+
+def signed_again(kind: str) -> str | None:
+    said = BEFORE[kind]["said"]
+    match kind:
+        case "ruling":
+            return sign_ruling(Ruling.model_validate(said), "amend", CASE, KEY, NOW).proof
+        case "mandate":
+            return sign_mandate(Mandate.model_validate(said), KEY, NOW)
+        case "order":
+            return sign_order(Order.model_validate(said), KEY, NOW)
+        case _:
+            return sign_review(Opinion.model_validate(said), KEY, NOW)
+
+
+@pytest.mark.parametrize("kind", ["ruling", "mandate", "order", "review"])
+def test_what_is_signed_is_byte_for_byte_what_it_was(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(signatures, "uuid4", lambda: JTI)
+    assert signed_again(kind) == BEFORE[kind]["text"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "verify"),
+    [("mandate", verify_mandate), ("order", verify_order), ("review", verify_review)],
+)
+def test_what_was_signed_before_is_proven_still(kind: str, verify: Callable[..., Any]) -> None:
+    keys = {KEY.kid: KEY.public()}
+    found = verify(BEFORE[kind]["text"], keys, NOW + timedelta(days=400))
+    assert found == (BEFORE[kind]["said"], "ana@example.com", KEY.kid)
+
+
+def test_a_ruling_that_was_signed_before_is_proven_still() -> None:
+    ruling = Ruling.model_validate(BEFORE["ruling"]["said"])
+    said = ruling.model_copy(update={"via": "key", "proof": BEFORE["ruling"]["text"]})
+    found = proved(said, now=NOW + timedelta(days=6), keys={KEY.kid: KEY.public()})
+    assert (found.by, found.jti) == ("ana@example.com", JTI.hex)

@@ -49,6 +49,9 @@ LONGEST = 1_000
 STOPPED = "stopped"
 """The HandrailRisk of a steward whose agent, or part of it, is stopped."""
 
+ONCE = "an order that begins a steward is entered once"
+"""The patch since which that is so; a steward that began before it entered such an order twice."""
+
 R = TypeVar("R")
 
 _TRIES = RetryPolicy(
@@ -67,7 +70,7 @@ class AutonomyWorkflow:
     def __init__(self, office: StewardInput) -> None:
         """Begin, or go on with the book of an earlier run."""
         self._book = OrderBook.model_validate(office.carried or {"agent": office.agent})
-        self._entering: set[asyncio.Task[None]] = set()
+        self._entering: dict[asyncio.Task[None], str] = {}
         self._one_by_one = asyncio.Lock()
         self._stale = True
         self._risk = False
@@ -76,7 +79,9 @@ class AutonomyWorkflow:
     async def run(self, office: StewardInput) -> None:
         """Keep the book until the agent is no more; it has no end of its own."""
         for change in self._book.changes:
-            if change.stand is OrderState.ASKED:
+            # The signal that began this run is heard before it, and has entered its order.
+            under_way = change.order.id in self._entering.values()
+            if change.stand is OrderState.ASKED and not (under_way and workflow.patched(ONCE)):
                 self._enter(change)
         while True:
             if self._stale:
@@ -155,19 +160,27 @@ class AutonomyWorkflow:
         # A policy file that is half written keeps levels waiting, and no stop behind them.
         urgent = change.order.kind == "stop"
         task = asyncio.create_task(self._entered(change.order.id, urgent=urgent))
-        self._entering.add(task)
-        task.add_done_callback(self._entering.discard)
+        self._entering[task] = change.order.id
+        task.add_done_callback(self._entering.pop)
 
     async def _entered(self, order_id: str, *, urgent: bool) -> None:
         """Have an order judged and kept. It is tried until it is."""
         async with contextlib.nullcontext() if urgent else self._one_by_one:
-            change = self._book.change(order_id)
-            if change is None or change.stand not in {OrderState.ASKED, OrderState.WAITING}:
+            change = self._open(order_id)
+            if change is None:
                 return
             entered = await self._judged(change)
             judged = entered.model_copy(update={"judged": len(change.statements)})
-            self._book = self._book.entered(order_id, judged, workflow.now())
-            self._stale = True
+            # A second look at the same stop may have come to its end meanwhile.
+            if self._open(order_id) is not None:
+                self._book = self._book.entered(order_id, judged, workflow.now())
+                self._stale = True
+
+    def _open(self, order_id: str) -> Change | None:
+        """The change of an order that nothing has come of yet."""
+        change = self._book.change(order_id)
+        is_open = change is not None and change.stand in {OrderState.ASKED, OrderState.WAITING}
+        return change if is_open else None
 
     async def _judged(self, change: Change) -> OrderResult:
         order = change.order
