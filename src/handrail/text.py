@@ -13,7 +13,10 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 LONGEST_QUOTED: Final = 80
 """Characters of a text that `quoted` shows."""
@@ -109,6 +112,14 @@ def markdown_json(value: Any) -> str:
     while fence in text:
         fence += "`"
     return f"{fence}json\n{text}\n{fence}"
+
+
+def first_fault(error: ValidationError) -> str:
+    """The first thing that a model refused, and where; never the value, which may be a secret."""
+    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    where = ".".join(str(part) for part in first["loc"])
+    what = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {what}" if where else what
 
 
 def moment_in_words(at: datetime, to: Literal["seconds", "minutes"] = "seconds") -> str:

@@ -10,7 +10,7 @@ from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
 from handrail.oversight.order_book import steward_id
-from handrail.runtime.steward.workflow import AutonomyWorkflow
+from handrail.runtime.steward import AutonomyWorkflow
 from tests.replay.stewards import HISTORIES, fleet
 
 pytestmark = pytest.mark.replay
@@ -37,7 +37,7 @@ async def test_a_steward_does_what_it_did(tmp_path: Path, recorded: Path) -> Non
 async def test_one_that_does_something_else_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("handrail.runtime.steward.workflow.LOOK_AT_AUTONOMY", "handrail.other")
+    monkeypatch.setattr("handrail.runtime.steward.LOOK_AT_AUTONOMY", "handrail.other")
     fault = await replayed(tmp_path)
     assert fault is not None
     assert "TMPRL1100" in str(fault)

@@ -15,7 +15,6 @@ from handrail.oversight import (
     lift_order,
     order_row,
     stop_order,
-    unsigned_statement,
 )
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ class Owner:
     async def stop(self, what: str, why: str) -> OrderRow:
         """`handrail stop`: in the ledger first, which every door reads."""
         order = stop_order(Target.of(what), OWNER, datetime.now(UTC), why)
-        row = order_row(order, [unsigned_statement(order)])
+        row = order_row(order, [order.model_dump_json()])
         await self.ledger.order(row)
         await autonomy.look(self.client, [AGENT])
         return row

@@ -19,7 +19,7 @@ from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Posture, Step
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
-from handrail.oversight import first_fault
+from handrail.text import first_fault
 
 BEAT = timedelta(seconds=1)
 """How often a running ordinary activity shows that its worker is alive."""

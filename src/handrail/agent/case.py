@@ -52,7 +52,6 @@ from handrail.oversight import (
     Question,
     answered_by_agent,
     closed_view,
-    first_fault,
     gate_view,
     judge_ruling,
     needs_proof,
@@ -65,6 +64,7 @@ from handrail.oversight import (
     withdraw_gate,
 )
 from handrail.states import State, may_move
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,14 +10,20 @@ from typing import TYPE_CHECKING, Any
 
 from rich.text import Text
 
-from handrail.actions import WHOLE, Level
+from handrail.actions import WHOLE, Level, person
 from handrail.cli import figures, stop, words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.cli.signing import key_if_any
 from handrail.client import stewards as autonomy
 from handrail.exceptions import CaseError
-from handrail.oversight import NoOrder, Target, level_order, order_in_words, person, sign_order
+from handrail.oversight import (
+    ORDER_STATEMENT,
+    NoOrder,
+    Target,
+    level_order,
+    order_in_words,
+)
 from handrail.text import percent
 
 if TYPE_CHECKING:
@@ -103,7 +109,7 @@ async def second(out: Output, named: str, by: str, why: str) -> int:
         Text(order_in_words(order), "bold"), words.label("asked by", words.plain(change.order.by))
     )
     key = key_if_any(out, settings(), by)
-    proof = None if key is None else sign_order(order, key, datetime.now(UTC))
+    proof = None if key is None else ORDER_STATEMENT.sign(order, key, datetime.now(UTC))
     body: dict[str, Any] = {"id": order.id, "by": by, "why": why}
     await autonomy.tell(
         connected, agent, "second", body if proof is None else body | {"proof": proof}

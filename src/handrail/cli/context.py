@@ -15,7 +15,6 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
@@ -230,9 +229,3 @@ def json_of(argument: str, what: str) -> Any:
         return json.loads(text_of(argument))
     except ValueError as error:
         raise UsageError(f"{what} is not JSON: {error}") from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing that a model refused, in words."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"

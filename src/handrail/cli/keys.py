@@ -14,7 +14,8 @@ from handrail.actions import person as one_spelling
 from handrail.cli import words
 from handrail.cli.context import settings, text_of
 from handrail.cli.output import Code, Output, UsageError
-from handrail.oversight import Keyring, SigningKey, TrustedKey, file_fault, private_keys
+from handrail.oversight import Keyring, SigningKey, TrustedKey, private_keys
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from handrail.runtime import Settings
@@ -125,7 +126,7 @@ def _public(file: str) -> TrustedKey:
         fix = "have them send what `handrail keys public` prints"
         if '"d"' in text or '"private"' in text:
             fix = "it holds a private key, which nobody else may see: have them rotate it"
-        raise UsageError(f"{file} is no public key: {file_fault(error)}; fix: {fix}") from None
+        raise UsageError(f"{file} is no public key: {first_fault(error)}; fix: {fix}") from None
     # Whoever sends a key says nothing about how long it is trusted.
     return key.model_copy(update={"expires": None, "revoked": None, "why": ""})
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 from rich.text import Text
 
+from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.context import client, settings
 from handrail.cli.output import Code, Output, UsageError
@@ -21,6 +22,7 @@ from handrail.client import gates
 from handrail.client.cases import iso
 from handrail.exceptions import CaseError
 from handrail.oversight import (
+    MANDATE_STATEMENT,
     GateKind,
     Keyring,
     Mandate,
@@ -31,10 +33,7 @@ from handrail.oversight import (
     mandate_of,
     mandate_row,
     new_delegation,
-    person,
-    sign_mandate,
     standing_approval_like,
-    verify_mandate,
 )
 
 if TYPE_CHECKING:
@@ -157,7 +156,7 @@ class Shown:
     def of(cls, row: MandateRow, keys: Mapping[str, TrustedKey], now: datetime) -> Shown:
         """Prove a mandate, as the door does."""
         try:
-            proven = mandate_of(row.id, *verify_mandate(row.text, keys, now))
+            proven = mandate_of(row.id, *MANDATE_STATEMENT.verify(row.text, keys, now))
         except (NotProven, NoMandate) as error:
             return cls(row, None, "", "not proven", str(error))
         return cls(row, proven.mandate, proven.kid, _state(row, proven, now))
@@ -322,7 +321,7 @@ def _same(action: Mapping[str, JsonValue], text: str) -> tuple[str, JsonValue]:
 async def _give(out: Output, mandate: Mandate, key: SigningKey) -> int:
     """Sign it, see that the door would take it, and keep it."""
     now = datetime.now(UTC)
-    text = sign_mandate(mandate, key, now)
+    text = MANDATE_STATEMENT.sign(mandate, key, now)
     row = mandate_row(mandate, text)
     async with ledger() as opened:
         await opened.add_mandate(row)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from rich.text import Text
 
+from handrail.actions import person
 from handrail.cli import words
 from handrail.cli.context import ledger_if_there, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.client.cases import iso
-from handrail.oversight import Keyring, NotProven, TrustedKey, person, verify_ruling
+from handrail.oversight import Keyring, NotProven, TrustedKey, verify_ruling
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger, RulingRow

@@ -16,7 +16,7 @@ from temporalio.client import Client
 
 from handrail.actions import DIGEST_PREFIX, Ruling, fits
 from handrail.cli import signing, words
-from handrail.cli.context import client, first_fault, json_of, settings
+from handrail.cli.context import client, json_of, settings
 from handrail.cli.inbox import what_is_asked
 from handrail.cli.output import Code, Output, UsageError
 from handrail.client import gates
@@ -24,6 +24,7 @@ from handrail.client.cases import iso
 from handrail.client.gates import CaseReply
 from handrail.exceptions import CaseError
 from handrail.oversight import DOUBT_ANSWERS, GateKind, GateView
+from handrail.text import first_fault
 
 
 @dataclass(frozen=True)

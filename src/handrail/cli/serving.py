@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from handrail.cli.context import first_fault, logs, plugin, settings
+from handrail.cli.context import logs, plugin, settings
 from handrail.cli.output import Code, Output, UsageError
 from handrail.exceptions import ConfigurationError
 from handrail.runtime import INBOX_READY, Settings, connect, open_ledger, stop_on_signals
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from handrail.inbox.web.site import Site

@@ -28,6 +28,7 @@ from handrail.client.cases import iso
 from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable, ServerUnavailable
 from handrail.ledger import FLEET
 from handrail.oversight import (
+    ORDER_STATEMENT,
     Change,
     Keyring,
     NoOrder,
@@ -38,10 +39,8 @@ from handrail.oversight import (
     order_givers,
     order_of_row,
     order_row,
-    sign_order,
     stop_order,
     target_of,
-    unsigned_statement,
 )
 
 if TYPE_CHECKING:
@@ -61,7 +60,7 @@ class Given:
     @property
     def row(self) -> OrderRow:
         """How the ledger keeps it."""
-        return order_row(self.order, [self.proof or unsigned_statement(self.order)])
+        return order_row(self.order, [self.proof or self.order.model_dump_json()])
 
 
 # Stopping
@@ -135,7 +134,9 @@ def signed(out: Output, order: Order) -> Given:
         UsageError: if the key that was named is not theirs.
     """
     key = key_if_any(out, settings(), order.by)
-    return Given(order, None if key is None else sign_order(order, key, datetime.now(UTC)))
+    return Given(
+        order, None if key is None else ORDER_STATEMENT.sign(order, key, datetime.now(UTC))
+    )
 
 
 async def _keep(out: Output, given: Sequence[Given]) -> bool:

@@ -14,6 +14,9 @@ from handrail.actions import Ruling, person
 from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotPermitted, ServerUnavailable
 from handrail.oversight import (
     BY_KEY,
+    MANDATE_STATEMENT,
+    ORDER_STATEMENT,
+    REVIEW_STATEMENT,
     Keyring,
     Mandate,
     NotProven,
@@ -21,9 +24,6 @@ from handrail.oversight import (
     Order,
     SigningKey,
     TrustedKey,
-    sign_mandate,
-    sign_order,
-    sign_review,
     sign_ruling,
 )
 
@@ -212,8 +212,8 @@ def _by_key(what: Statement, key: SigningKey, now: datetime) -> str:
         case Ruling() as ruling:
             return sign_ruling(ruling, what.verb, what.case, key, now).proof or ""
         case Mandate() as mandate:
-            return sign_mandate(mandate, key, now)
+            return MANDATE_STATEMENT.sign(mandate, key, now)
         case Order() as order:
-            return sign_order(order, key, now)
+            return ORDER_STATEMENT.sign(order, key, now)
         case Opinion() as opinion:
-            return sign_review(opinion, key, now)
+            return REVIEW_STATEMENT.sign(opinion, key, now)

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 from pydantic import JsonValue
 
+from handrail.actions import person
 from handrail.client.base import Statement
 from handrail.client.gates import GateActs
 from handrail.client.views import MandateDetails, MandateList, MandateUse, MandateView
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
 from handrail.oversight import (
+    MANDATE_STATEMENT,
     GateKind,
     Mandate,
     NoMandate,
@@ -22,9 +24,7 @@ from handrail.oversight import (
     mandate_of,
     mandate_row,
     new_delegation,
-    person,
     standing_approval_like,
-    verify_mandate,
 )
 
 if TYPE_CHECKING:
@@ -218,7 +218,7 @@ class MandateActs(GateActs):
     def _view(self, row: MandateRow, now: datetime) -> MandateView:
         """A mandate, proven as the door does it."""
         try:
-            proven = mandate_of(row.id, *verify_mandate(row.text, self._trusted(), now))
+            proven = mandate_of(row.id, *MANDATE_STATEMENT.verify(row.text, self._trusted(), now))
         except (NotProven, NoMandate) as error:
             return _as_view(row, "not proven", why=str(error))
         return _as_view(row, _state(row, proven, now), proven)

@@ -55,7 +55,6 @@ from handrail.oversight import (
     order_row,
     stop_order,
     target_of,
-    unsigned_statement,
 )
 
 if TYPE_CHECKING:
@@ -73,7 +72,7 @@ class _Stop:
 
     @property
     def row(self) -> OrderRow:
-        return order_row(self.order, [self.proof or unsigned_statement(self.order)])
+        return order_row(self.order, [self.proof or self.order.model_dump_json()])
 
 
 class OrderActs(CaseOrderActs):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handrail.oversight import person
+from handrail.actions import person
 
 if TYPE_CHECKING:
     from handrail.oversight import Consultation, GateView

@@ -27,10 +27,10 @@ from handrail.oversight import (
     GateView,
     NotProven,
     TrustedKey,
-    file_fault,
     gate_verbs,
     verify_ruling,
 )
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from handrail.client.gates import CaseReply
@@ -155,7 +155,7 @@ def ruling_of(gate: GateView, verb: str, by: str, **said: Any) -> Ruling:
     try:
         return Ruling(gate=gate.gate, digest=gate.digest, by=by, **said)
     except ValidationError as error:
-        raise InvalidRequest(f"this is no ruling: {file_fault(error)}") from error
+        raise InvalidRequest(f"this is no ruling: {first_fault(error)}") from error
 
 
 def _require_taken(gate: GateView, verb: str, said: Mapping[str, Any]) -> None:

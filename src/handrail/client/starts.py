@@ -24,8 +24,9 @@ from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
 from handrail.client.views import StartedCase
 from handrail.exceptions import CaseError, InvalidRequest
-from handrail.oversight import STEWARD_WORKFLOW, file_fault
+from handrail.oversight import STEWARD_WORKFLOW
 from handrail.states import State
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -167,7 +168,7 @@ def _event(model: type[Any], given: Event | Mapping[str, JsonValue]) -> Event:
     except ValidationError as error:
         fields = ", ".join(model.model_fields)
         raise InvalidRequest(
-            f"this is no {model.__name__}: {file_fault(error)}; it has the fields {fields}",
+            f"this is no {model.__name__}: {first_fault(error)}; it has the fields {fields}",
             "event",
         ) from error
     return event

@@ -40,6 +40,7 @@ from handrail.guardrails.effects import Leave
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.oversight import (
     LOOK_SIGNAL,
+    MANDATE_STATEMENT,
     MESSAGE_QUEUE,
     NOTIFY_WORKFLOW,
     GateKind,
@@ -54,7 +55,6 @@ from handrail.oversight import (
     mandate_of,
     message_id,
     standing_approvals,
-    verify_mandate,
     verify_ruling,
 )
 from handrail.policy import Approval, Facts, Policy
@@ -152,7 +152,7 @@ class Entitlement:
         keys, found = self.trust.keys(), list[VerifiedMandate]()
         for row in await self.ledger.mandates(self.agent, now):
             try:
-                each = mandate_of(row.id, *verify_mandate(row.text, keys, now))
+                each = mandate_of(row.id, *MANDATE_STATEMENT.verify(row.text, keys, now))
             except (NotProven, NoMandate):
                 continue
             found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))

@@ -109,7 +109,7 @@ class Stopped(HandrailError):  # says what happened, and is caught by the door
     """A stop is in force; nothing was recorded."""
 
     def __init__(self, order: OrderRow) -> None:
-        """Name the `order`; who gave it, when and why is said of it by `oversight.control`."""
+        """Name the `order`; who gave it, when and why is said of it by `oversight.orders`."""
         self.order = order
         super().__init__(f"the stop {order.id} is in force")
 

@@ -1,7 +1,7 @@
 """Orders as they are kept: stops and levels, who gave them, when and why, and how they ended.
 
 What an order says, and whether it was signed by those who may, is in `oversight.orders` and
-`oversight.control`. Here a stop is in force until its row says that it was lifted, whoever gave
+`oversight.orders`. Here a stop is in force until its row says that it was lifted, whoever gave
 it: it cannot lapse.
 """
 

@@ -32,6 +32,7 @@ from handrail.actions import Aware, Wire, canonical
 from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
 from handrail.policy import Stamp, file_stamp, open_file
+from handrail.text import first_fault
 
 MAX_BYTES = 1024 * 1024
 """Bytes of the largest keyring: room for some thousand keys."""
@@ -120,16 +121,32 @@ def _opened(x: str) -> OKPKey:
     return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
 
 
-class TrustedKey(Wire):
+class _Key(Wire):
+    """What both halves of a key say: its name, and whom it speaks for."""
+
+    kid: str
+    kind: Kind
+    person: Address | None = None
+
+    @model_validator(mode="after")
+    def _names_its_person(self) -> Self:
+        if (self.kind == "person") != (self.person is not None):
+            raise ValueError("a key of kind person names its person; one of kind inbox names none")
+        return self
+
+    @property
+    def owner(self) -> str:
+        """Whom it speaks for, in words."""
+        return self.person or "the inbox"
+
+
+class TrustedKey(_Key):
     """A public key, and whom it speaks for, as the keyring holds it.
 
     `expires`: it signs nothing from then on. `revoked`: nothing that it signed counts; `why`
     says for which reason either was done.
     """
 
-    kid: str
-    kind: Kind
-    person: Address | None = None
     public: PublicJwk
     made: Aware
     expires: Aware | None = None
@@ -138,7 +155,6 @@ class TrustedKey(Wire):
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        _require_owner(self.kind, self.person)
         if self.kid != self.public.kid:
             raise ValueError(f"the kid of this key is {self.public.kid}, not {self.kid}")
         return self
@@ -147,24 +163,15 @@ class TrustedKey(Wire):
         """Whether it signs nothing any more."""
         return self.revoked is not None or (self.expires is not None and self.expires <= now)
 
-    @property
-    def owner(self) -> str:
-        """Whom it speaks for, in words."""
-        return self.person or "the inbox"
 
-
-class SigningKey(Wire):
+class SigningKey(_Key):
     """A private key. It belongs on the machine of its person, or of the inbox; nowhere else."""
 
-    kid: str
-    kind: Kind
-    person: Address | None = None
     private: PrivateJwk = Field(repr=False)
     made: Aware
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        _require_owner(self.kind, self.person)
         if self.kid != PublicJwk(x=self.private.x).kid:
             raise ValueError("the kid is not that of this key")
         return self
@@ -184,7 +191,7 @@ class SigningKey(Wire):
         try:
             return cls(kid=kid, kind=kind, person=owner, private=private, made=made)
         except ValidationError as error:
-            raise KeyringError(f"{person!r}: {file_fault(error)}") from None
+            raise KeyringError(f"{person!r}: {first_fault(error)}") from None
 
     @classmethod
     def load(cls, path: Path) -> Self:
@@ -203,7 +210,7 @@ class SigningKey(Wire):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise KeyringError(
-                f"{path} is no private key of Handrail: {file_fault(error)}; "
+                f"{path} is no private key of Handrail: {first_fault(error)}; "
                 "fix: `handrail keys new` makes one"
             ) from None
 
@@ -222,16 +229,6 @@ class SigningKey(Wire):
         return TrustedKey(
             kid=self.kid, kind=self.kind, person=self.person, public=public, made=self.made
         )
-
-    @property
-    def owner(self) -> str:
-        """Whom it speaks for, in words."""
-        return self.person or "the inbox"
-
-
-def _require_owner(kind: Kind, person: str | None) -> None:
-    if (kind == "person") != (person is not None):
-        raise ValueError("a key of kind person names its person; one of kind inbox names none")
 
 
 class _Doc(Wire):
@@ -284,7 +281,7 @@ class Keyring:
             return {key.kid: key for key in _Doc.model_validate_json(content).keys}
         except ValidationError as error:
             raise KeyringError(
-                f"the keyring {self.path} is broken: {file_fault(error)}; "
+                f"the keyring {self.path} is broken: {first_fault(error)}; "
                 "fix: put back its last good copy. Until then nobody's ruling is proven"
             ) from None
 
@@ -457,11 +454,3 @@ def _alone(path: Path) -> Generator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def file_fault(error: ValidationError) -> str:
-    """What a file has wrong first, in words; never a value, which may be a secret."""
-    first = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    what = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {what}" if where else what

@@ -20,10 +20,10 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from handrail.actions import Aware, Wire, canonical
+from handrail.actions import Aware, Wire, canonical, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import MandateRow
-from handrail.oversight.gate import person
+from handrail.text import first_fault
 
 LONGEST = timedelta(days=31)
 """No mandate is in force for longer; give it again."""
@@ -106,7 +106,7 @@ class VerifiedMandate:
 
 
 def mandate_of(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> VerifiedMandate:
-    """The mandate of a signed statement, as `verify_mandate` gave it.
+    """The mandate of a signed statement, as `MANDATE_STATEMENT.verify` gave it.
 
     `row_id` is the id under which the ledger keeps it, and counts and revokes it: the same
     statement under another id would be a second one.
@@ -117,7 +117,7 @@ def mandate_of(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Ve
     try:
         mandate = Mandate.model_validate(dict(payload))
     except ValidationError as error:
-        raise NoMandate(f"the mandate {row_id} is not one: {_first(error)}") from error
+        raise NoMandate(f"the mandate {row_id} is not one: {first_fault(error)}") from error
     if mandate.by != person(by):
         raise NoMandate(f"the mandate {row_id} is of {mandate.by}, and signed for {person(by)}")
     if mandate.id != row_id:
@@ -126,7 +126,7 @@ def mandate_of(row_id: str, payload: Mapping[str, Any], by: str, kid: str) -> Ve
 
 
 def mandate_row(mandate: Mandate, text: str) -> MandateRow:
-    """How the ledger keeps a mandate; `text`: the signed statement (`sign_mandate`)."""
+    """How the ledger keeps a mandate; `text`: the signed statement (`MANDATE_STATEMENT.sign`)."""
     return MandateRow(
         id=mandate.id,
         kind=mandate.kind,
@@ -206,7 +206,7 @@ def _made(**said: Any) -> Mandate:
     try:
         return Mandate.model_validate(said | {"id": uuid4().hex})
     except ValidationError as error:
-        raise NoMandate(f"this is no mandate: {_first(error)}") from error
+        raise NoMandate(f"this is no mandate: {first_fault(error)}") from error
 
 
 def covers(mandate: Mandate, step: str, action: BaseModel | Mapping[str, JsonValue]) -> bool:
@@ -328,10 +328,3 @@ def _decimal(text: str) -> Decimal | None:
         return Decimal(text)
     except ArithmeticError:
         return None
-
-
-def _first(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    where = ".".join(str(part) for part in first["loc"])
-    said = first["msg"].removeprefix("Value error, ")
-    return f"{where}: {said}" if where else said

@@ -17,6 +17,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import FLEET
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
 from handrail.oversight.signals import BadSignal, read_signal
+from handrail.oversight.signatures import MAX_PROOF
 from handrail.text import percent
 
 if TYPE_CHECKING:
@@ -24,18 +25,6 @@ if TYPE_CHECKING:
 
 STEWARD_WORKFLOW: Final = "Steward"
 """The type of the workflow."""
-
-ENTER_ORDER: Final = "handrail.order"
-"""The activity that judges an order and keeps it: `OrderRequest` to `OrderResult`."""
-
-LOOK_AT_AUTONOMY: Final = "handrail.autonomy"
-"""The activity that says what is in force: the agent's name to a `AutonomyView`."""
-
-WAKE_CASES: Final = "handrail.wake"
-"""The activity that has cases go on that waited for the end of a stop: an agent's name."""
-
-STEWARD_SIGNALS: Final = ("stop", "lift", "level", "second", "look")
-"""The signals that it takes."""
 
 SECOND_WITHIN = timedelta(days=1)
 """How long an order waits for the second person that it takes."""
@@ -45,9 +34,6 @@ KEPT = 200
 
 IGNORED_KEPT = 20
 """Signals that were no orders, of which the book tells."""
-
-MAX_PROOF = 8_000
-"""Characters of the longest proof of an order."""
 
 STATEMENTS = 8
 """Statements on an order that the book keeps: the first, and the latest."""
@@ -78,26 +64,6 @@ class OrderState(StrEnum):
     EXPIRED = "expired"
     DONE = "done"
     """A lift, and what it ended."""
-
-
-_MOVES: Mapping[OrderState, frozenset[OrderState]] = {
-    OrderState.ASKED: frozenset(
-        {OrderState.WAITING, OrderState.IN_FORCE, OrderState.REFUSED, OrderState.DONE}
-    ),
-    OrderState.WAITING: frozenset(
-        {
-            OrderState.WAITING,
-            OrderState.IN_FORCE,
-            OrderState.REFUSED,
-            OrderState.DONE,
-            OrderState.EXPIRED,
-        }
-    ),
-    OrderState.IN_FORCE: frozenset({OrderState.DONE}),
-    OrderState.REFUSED: frozenset(),
-    OrderState.EXPIRED: frozenset(),
-    OrderState.DONE: frozenset(),
-}
 
 
 class StopInForce(Wire):
@@ -138,14 +104,6 @@ class AutonomyView(Wire):
         return frozenset([*(stop.id for stop in self.stops), *steps])
 
 
-class OrderRequest(Wire):
-    """An order for the ledger. `statements`: what its givers said, signed or not."""
-
-    agent: str
-    order: Order
-    statements: tuple[str, ...]
-
-
 class OrderResult(Wire):
     """What became of an order. `people`: who is shown to have given it.
 
@@ -171,6 +129,18 @@ class Change(Wire):
     people: tuple[str, ...] = ()
     judged: int = 0
     """How many statements it was judged by."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether nothing has come of it yet."""
+        return self.stand in {OrderState.ASKED, OrderState.WAITING}
+
+    def may_become(self, stand: OrderState) -> bool:
+        """Whether it can get so far from where it is; what is over stays over."""
+        if self.stand is OrderState.IN_FORCE:
+            return stand is OrderState.DONE
+        waits = self.stand is OrderState.WAITING
+        return self.is_open and stand is not OrderState.ASKED and (waits or stand != "expired")
 
 
 class IgnoredSignal(Wire):
@@ -207,7 +177,7 @@ class OrderBook(Wire):
         """With an order that came in; one that came before changes nothing."""
         if self.change(change.order.id) is not None:
             return self
-        kept = [c for c in self.changes if c.stand in {OrderState.ASKED, OrderState.WAITING}]
+        kept = [c for c in self.changes if c.is_open]
         rest = [c for c in self.changes if c not in kept][-KEPT:]
         ordered = sorted([*kept, *rest], key=self.changes.index)
         return self.model_copy(update={"changes": (*ordered, change)})
@@ -233,7 +203,7 @@ class OrderBook(Wire):
             HandrailError: if it cannot have; a mistake of the engine.
         """
         change = self.change(order_id)
-        if change is None or entered.stand not in _MOVES[change.stand]:
+        if change is None or not change.may_become(entered.stand):
             raise HandrailError(f"{order_id}: no move from {change and change.stand}")
         # While it waits its time runs on from when it began to.
         again = change.stand is entered.stand

@@ -1,16 +1,21 @@
 """Orders of people to agents: a stop, its lifting, and how much an agent may do by itself.
 
-An order is signed by whoever gives it, or, of a stop, is taken without: stopping is the safe
-direction. Here is only what an order says; whether its giver may say so is asked of the policy,
-in `handrail.oversight.control`.
+What an order says, who may give it, and what all of them come to. Pure: orders, signatures and
+policy in, a judgement out. The direction decides what an order takes. Whatever lets the agent do
+less counts, signed or not, whoever gave it: a stop, a lower level, what a breaker does. Whatever
+lets it do more counts only with the signatures of the people whom the policy names for that
+(`control:`), of two different ones where it says so.
 """
 
 from __future__ import annotations
 
+import base64
+import functools
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import uuid4
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
@@ -18,6 +23,16 @@ from pydantic import AfterValidator, Field, ValidationError, model_validator
 from handrail.actions import WHOLE, Aware, Level, Wire, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import FLEET, OrderRow
+from handrail.oversight.keys import TrustedKey
+from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
+from handrail.policy import Setting
+from handrail.text import first_fault, moment_in_words
+
+if TYPE_CHECKING:
+    from handrail.policy import Policy
+
+Keys = Mapping[str, TrustedKey]
+Required = Literal["required", "unproven"]
 
 ALL = "fleet"
 """How people write that an order is for every agent."""
@@ -28,6 +43,13 @@ RESERVED = ("autonomy", "messages", ALL, FLEET)
 Person = Annotated[str, AfterValidator(person), Field(min_length=1, max_length=200)]
 Name = Annotated[str, Field(min_length=1, max_length=100)]
 Id = Annotated[str, Field(min_length=8, max_length=64, pattern="^[0-9a-zA-Z-]+$")]
+
+
+_SETTLED = datetime(2200, 1, 1, tzinfo=UTC)
+"""A time at which nothing that was taken once has been signed too early."""
+
+_KEPT = ("id", "kind", "agent", "step", "case", "level", "rollout", "by", "at", "why")
+"""Fields of an order that are columns in the ledger, too."""
 
 
 class NoOrder(InvalidRequest):
@@ -147,9 +169,7 @@ def stop_order(target: Target, by: str, at: datetime, why: str = "") -> Order:
     Raises:
         NoOrder: if it cannot be given.
     """
-    return _made(
-        kind="stop", agent=target.agent, step=target.step, case=target.case, by=by, at=at, why=why
-    )
+    return _new(kind="stop", **vars(target), by=by, at=at, why=why)
 
 
 def lift_order(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
@@ -158,7 +178,7 @@ def lift_order(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
     Raises:
         NoOrder: if it cannot be given.
     """
-    return _made(kind="lift", agent=row.agent, lifts=row.id, by=by, at=at, why=why)
+    return _new(kind="lift", agent=row.agent, lifts=row.id, by=by, at=at, why=why)
 
 
 def level_order(  # noqa: PLR0917  # a level has these parts
@@ -169,20 +189,10 @@ def level_order(  # noqa: PLR0917  # a level has these parts
     Raises:
         NoOrder: if it cannot be given.
     """
-    return _made(
-        kind="level",
-        agent=target.agent,
-        step=target.step,
-        case=target.case,
-        level=level,
-        rollout=rollout,
-        by=by,
-        at=at,
-        why=why,
-    )
+    return _new(kind="level", **vars(target), level=level, rollout=rollout, by=by, at=at, why=why)
 
 
-def _made(**said: Any) -> Order:
+def _new(**said: Any) -> Order:
     return order_of(said | {"id": uuid4().hex})
 
 
@@ -195,10 +205,7 @@ def order_of(payload: Mapping[str, Any]) -> Order:
     try:
         return Order.model_validate(dict(payload))
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        said = first["msg"].removeprefix("Value error, ")
-        raise NoOrder(f"this is no order: {where}: {said}".replace(": : ", ": ")) from error
+        raise NoOrder(f"this is no order: {first_fault(error)}") from error
 
 
 def order_row(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
@@ -209,16 +216,186 @@ def order_row(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
     """
     if order.kind == "lift":
         raise NoOrder("a lift is kept with the order that it ends")
-    return OrderRow(
-        id=order.id,
-        kind=order.kind,
-        agent=order.agent,
-        step=order.step,
-        case=order.case,
-        level=order.level,
-        rollout=order.rollout,
-        by=order.by,
-        at=order.at,
-        why=order.why,
-        proofs=tuple(proofs),
-    )
+    return OrderRow(**{name: getattr(order, name) for name in _KEPT}, proofs=tuple(proofs))
+
+
+def order_of_row(row: OrderRow) -> Order | None:
+    """What a row says; None if it is no order that could be given."""
+    try:
+        return order_of({name: getattr(row, name) for name in _KEPT} | {"why": row.why[:1_000]})
+    except NoOrder:
+        return None
+
+
+# What is in force
+
+
+def why_stopped(rows: Sequence[OrderRow], step: str | None, case: str) -> str | None:
+    """Why a write is stopped, in words: who, when and why; None if it is not.
+
+    `rows` are those in force for its agent. Signed or not, a stop counts.
+    """
+    for row in rows:
+        of_step = row.step is None or row.step == step
+        of_case = row.case is None or row.case == case
+        if row.kind == "stop" and row.ended is None and of_step and of_case:
+            return stop_in_words(row)
+    return None
+
+
+def stop_in_words(row: OrderRow) -> str:
+    """Who stopped what, when and why."""
+    why = f": {row.why}" if row.why else ""
+    return f"stopped since {moment_in_words(row.at)} by {row.by} ({target_of(row).words}){why}"
+
+
+def setting_in_force(
+    rows: Sequence[OrderRow], step: str, policy: Policy, keys: Keys, proof: Required
+) -> Setting | None:
+    """How much the agent does of `step` by itself, as orders have it; None if none does.
+
+    The last order for the step or for the whole agent counts. One that lets it do more than
+    what was in force before counts only if it is by those who may; else it is as if it were
+    not there. `proof`: whether orders must be signed, as the policy or the settings say.
+    """
+    now, made = policy.of(step).own, None
+    mine = (r for r in rows if r.kind == "level" and r.ended is None and r.step in {None, step})
+    for row in sorted(mine, key=lambda row: (row.at, row.id)):
+        new = asked_setting(row)
+        if (
+            setting_exceeds(new, now)
+            and order_lacks(order_of_row(row), row.proofs, policy, keys, proof) is not None
+        ):
+            continue
+        now = made = new
+    return made
+
+
+def setting_exceeds(one: Setting, other: Setting) -> bool:
+    """Whether one setting lets the agent do more than another."""
+    if one.level is other.level is Level.FULL:
+        return one.rollout > other.rollout
+    return one.level.exceeds(other.level)
+
+
+def asked_setting(order: Order | OrderRow) -> Setting:
+    """The setting that an order of a level asks for.
+
+    Raises:
+        NoOrder: if it is of another kind.
+    """
+    if order.level is None:
+        raise NoOrder(f"{order.id} sets no level")
+    why = f": {order.why}" if order.why else ""
+    label = f"set by {order.by} at {moment_in_words(order.at)}{why}"
+    return Setting(order.level, WHOLE if order.rollout is None else order.rollout, label)
+
+
+# Who gave it
+
+
+def stated_order(text: str, keys: Keys, proof: Required, now: datetime | None = None) -> Order:
+    """The order that somebody states: signed, or, where that is allowed, as bare JSON.
+
+    `now`: nobody has seen it before.
+
+    Raises:
+        NotProven: if they cannot be shown to, or it must be signed and is not.
+        NoOrder: if what they state is none.
+    """
+    if not text.startswith("{"):
+        return order_of(_proven(text, keys, now))
+    if proof == "required":
+        raise NotProven("it is not signed; give it by `handrail` with your key, or in the inbox")
+    try:
+        return Order.model_validate_json(text)
+    except ValidationError as error:
+        raise NoOrder(f"this is no order: {first_fault(error)}") from error
+
+
+def order_lacks(  # noqa: PLR0917  # an order, and what it is judged by
+    order: Order | None,
+    statements: Sequence[str],
+    policy: Policy,
+    keys: Keys,
+    proof: Required,
+    now: datetime | None = None,
+    *,
+    two: bool | None = None,
+) -> str | None:
+    """What an order that lets the agent do more lacks, in words; None if it counts.
+
+    `statements`: what its givers signed. `two`: whether it takes two different people; as the
+    policy says of its level if None.
+    """
+    if order is None:
+        return "it is no order"
+    people, faults = _people(order, statements, keys, proof, now)
+    may = {person(each) for each in policy.control.people}
+    others = sorted(people - may)
+    faults += [f"{who} may not turn the autonomy of {policy.agent}" for who in others]
+    needed = two if two is not None else order.level in policy.control.two
+    missing = (2 if needed else 1) - len(people & may)
+    if missing <= 0:
+        return None
+    named = ", ".join(sorted(may - people)) or "nobody else"
+    wanted = "a second person" if people & may else "somebody who may"
+    return "; ".join([*faults, f"it takes {wanted}: {named}"])
+
+
+def waits_for_second(
+    order: Order, statements: Sequence[str], policy: Policy, keys: Keys, proof: Required
+) -> bool:
+    """Whether an order lacks nothing but a second person."""
+    people, _ = _people(order, statements, keys, proof, None)
+    may = {person(each) for each in policy.control.people}
+    return len(people & may) == 1 and len(may) > 1
+
+
+def order_givers(order: Order, statements: Sequence[str], keys: Keys) -> tuple[str, ...]:
+    """Who is shown by a signature to have given an order."""
+    return tuple(sorted(_people(order, statements, keys, "required", None)[0]))
+
+
+def _people(
+    order: Order, statements: Sequence[str], keys: Keys, proof: Required, now: datetime | None
+) -> tuple[set[str], list[str]]:
+    """Who is shown to have given exactly this order, and what is wrong with the rest."""
+    people, faults = set[str](), list[str]()
+    for text in statements or [""]:
+        try:
+            stated = stated_order(text or order.model_dump_json(), keys, proof, now)
+        except (NotProven, NoOrder) as error:
+            faults.append(str(error))
+            continue
+        if stated.same_as(order):
+            people.add(stated.by)
+        else:
+            faults.append(f"what {stated.by} signed is another order")
+    return people, faults
+
+
+def _proven(text: str, keys: Keys, now: datetime | None) -> Mapping[str, Any]:
+    if now is not None:
+        return ORDER_STATEMENT.verify(text, keys, now, arriving=True)[0]
+    key = keys.get(_kid(text))
+    if key is None:
+        return ORDER_STATEMENT.verify(text, keys, _SETTLED)[0]  # says what is wrong
+    return _seen(text, key.model_dump_json())
+
+
+@functools.lru_cache(maxsize=1_024)
+def _seen(text: str, key: str) -> Mapping[str, Any]:
+    """What was signed by exactly this key, as it stands in the keyring: it stays so."""
+    trusted = TrustedKey.model_validate_json(key)
+    return ORDER_STATEMENT.verify(text, {trusted.kid: trusted}, _SETTLED)[0]
+
+
+def _kid(text: str) -> str:
+    """The key that a signed text names, for looking it up; nothing else of it is believed."""
+    head = text.partition(".")[0]
+    try:
+        header: Any = json.loads(base64.urlsafe_b64decode(head + "=" * (-len(head) % 4)))
+        return str(header["kid"])
+    except (ValueError, LookupError, TypeError):
+        return ""

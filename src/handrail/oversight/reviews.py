@@ -14,15 +14,16 @@ import hashlib
 import json
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from pydantic import Field, ValidationError, field_validator
 
 from handrail.actions import WHOLE, Aware, Finding, Kind, Wire, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import AnswerRow, ReviewRow
-from handrail.oversight.signatures import NotProven, sign_review, verify_review
+from handrail.oversight.signatures import REVIEW_STATEMENT, NotProven
 from handrail.policy import NobodyMayApprove
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -31,20 +32,6 @@ if TYPE_CHECKING:
     from handrail.ledger import Written
     from handrail.oversight.keys import SigningKey, TrustedKey
     from handrail.policy import Facts, Policy, Review
-
-
-class Sampling(Protocol):
-    """What a policy says of reviews: `random` and `unusual` are parts of 10,000."""
-
-    @property
-    def random(self) -> int:
-        """Of all writes that ran alone."""
-        ...
-
-    @property
-    def unusual(self) -> int:
-        """Of those at which something was unusual."""
-        ...
 
 
 @dataclass(frozen=True)
@@ -68,7 +55,7 @@ class NotReviewed(InvalidRequest):
     """An answer to a review cannot be taken. The message says why, for whoever gave it."""
 
 
-def review_chance(review: Sampling | None, *, unusual: bool) -> float | None:
+def review_chance(review: Review | None, *, unusual: bool) -> float | None:
     """With what chance a write is drawn, above 0 to 1; None where none is."""
     if review is None:
         return None
@@ -82,14 +69,10 @@ def is_drawn(agent: str, step: str, key: str, chance: float) -> bool:
     return int(digest, 16) % WHOLE < round(chance * WHOLE)
 
 
-def draw(review: Sampling | None, agent: str, step: str, key: str, unusual: bool) -> Draw | None:  # noqa: FBT001  # as the door calls it
-    """Whether the write `key` is put before a human afterwards."""
-    return _draw(review, agent, step, key, review_chance(review, unusual=unusual))
-
-
-def _draw(
-    review: Sampling | None, agent: str, step: str, key: str, chance: float | None
+def draw(
+    review: Review | None, agent: str, step: str, key: str, chance: float | None
 ) -> Draw | None:
+    """Whether the write `key` is put before a human afterwards, with this chance."""
     if chance is None or not is_drawn(agent, step, key, chance):
         return None
     usual = review_chance(review, unusual=False)
@@ -117,7 +100,7 @@ def review_due(
     if review is None:
         return None
     chance = review_chance(review, unusual=unusual) if chance is None else chance
-    drawn = _draw(review, agent, facts.step, key, chance)
+    drawn = draw(review, agent, facts.step, key, chance)
     if drawn is None:
         return None
     return ReviewRow(
@@ -199,9 +182,7 @@ def new_opinion(written: Written, answer: str, by: str, why: str, now: datetime)
             why=why.strip(),
         )
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise NotReviewed(f"{where}: {first['msg']}") from error
+        raise NotReviewed(first_fault(error)) from error
 
 
 def signed_answer(said: Opinion, key: SigningKey, now: datetime) -> AnswerRow:
@@ -216,7 +197,7 @@ def signed_answer(said: Opinion, key: SigningKey, now: datetime) -> AnswerRow:
         by=said.by,
         at=said.at,
         note=said.why,
-        proof=sign_review(said, key, now),
+        proof=REVIEW_STATEMENT.sign(said, key, now),
     )
 
 
@@ -226,7 +207,7 @@ def require_proven_answer(row: AnswerRow, keys: Mapping[str, TrustedKey], now: d
     Raises:
         NotProven: if nobody can be shown to have said it, with why in words.
     """
-    payload, by, _ = verify_review(row.proof, keys, now)
+    payload, by, _ = REVIEW_STATEMENT.verify(row.proof, keys, now)
     try:
         said = Opinion.model_validate_json(json.dumps(payload))
     except ValidationError:

@@ -33,7 +33,7 @@ from handrail.oversight.gate import (
     people,
     settled,
 )
-from handrail.text import moment_in_words
+from handrail.text import first_fault, moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -91,6 +91,7 @@ def judge_ruling(  # noqa: PLR0917  # the four facts of a ruling, and how to jud
     """
     gate, _ = pass_time(gate, now)
     by = person(ruling.by)
+    seat = gate.seat_of(by)
     refusal = why_unproven(gate, ruling, proof) or _refusal(gate, verb, ruling, by)
     amended: Action | None = None
     if refusal is None and verb == Verb.AMEND:
@@ -109,7 +110,7 @@ def judge_ruling(  # noqa: PLR0917  # the four facts of a ruling, and how to jud
         role=gate.role_of(by),
         answer=None if ruling.question else ruling.answer,
         proven=proof.proven,
-        stands_for=proof.stands_for or _other(gate.seat_of(by), by),
+        stands_for=proof.stands_for or (None if seat == by else seat),
         to=person(ruling.to) if ruling.to else None,
         via=ruling.via,
         looked=ruling.looked,
@@ -289,7 +290,7 @@ def _amended(gate: Gate, ruling: Ruling, model: type[Action]) -> tuple[Action | 
         action = model.model_validate(ruling.action)
         digest = digest_of(gate.question.step, action.model_dump(mode="json"))
     except ValidationError as error:
-        return None, f"the amended action is not valid: {_first_fault(error)}"
+        return None, f"the amended action is not valid: {first_fault(error)}"
     # The agent's own validators: whatever they raise, a ruling must not wedge the case.
     except Exception as error:  # noqa: BLE001
         return None, f"the amended action cannot be judged: {type(error).__name__}: {error}"
@@ -298,19 +299,10 @@ def _amended(gate: Gate, ruling: Ruling, model: type[Action]) -> tuple[Action | 
     return action, None
 
 
-def _first_fault(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc']) or 'action'}: {first['msg']}"
-
-
 def _allowed(gate: Gate, amended: Action | None) -> str:
     if amended is None:
         return gate.question.digest
     return digest_of(gate.question.step, amended.model_dump(mode="json"))
-
-
-def _other(seat: str, by: str) -> str | None:
-    return None if seat == by else seat
 
 
 def _take(

@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from handrail.actions import Wire
 from handrail.exceptions import HandrailError
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +56,7 @@ def read_signal(payloads: Sequence[Payload]) -> dict[str, Any]:
     if len(payload.data) > MAX_RULING:
         raise BadSignal(f"it has {len(payload.data)} bytes; {MAX_RULING} are the most")
     try:
-        value = _plain(payload.data)
+        value = strict_json(payload.data)
     except (ValueError, RecursionError):
         raise BadSignal("it is not JSON") from None
     if not isinstance(value, dict):
@@ -63,7 +64,7 @@ def read_signal(payloads: Sequence[Payload]) -> dict[str, Any]:
     return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
 
 
-def _plain(data: bytes) -> Any:
+def strict_json(data: bytes) -> Any:
     """Read JSON that can be written again: digests, proofs and views are made of it.
 
     Raises:
@@ -107,9 +108,3 @@ def control_request(payloads: Sequence[Payload]) -> ControlRequest:
         return ControlRequest.model_validate(read_signal(payloads))
     except ValidationError as error:
         raise BadSignal(first_fault(error)) from error
-
-
-def first_fault(error: ValidationError) -> str:
-    """The first thing that a model refused, and where."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}".lstrip(": ")

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 import hashlib
 import json
 from collections.abc import Mapping
@@ -22,11 +23,12 @@ from uuid import uuid4
 
 from joserfc import jws
 from joserfc.errors import JoseError
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 
 from handrail.actions import Ruling, person
 from handrail.exceptions import RequestError
 from handrail.oversight.keys import SigningKey, TrustedKey
+from handrail.oversight.signals import strict_json
 from handrail.text import moment_in_words
 
 ALGORITHM = "Ed25519"
@@ -53,10 +55,7 @@ MAX_PROOF = 8_000
 MAX_MANDATE = 64_000
 """Characters of the longest signed mandate."""
 
-_RULING: Literal["handrail-ruling+jwt"] = "handrail-ruling+jwt"
-_MANDATE: Literal["handrail-mandate+jwt"] = "handrail-mandate+jwt"
-_ORDER: Literal["handrail-order+jwt"] = "handrail-order+jwt"
-_REVIEW: Literal["handrail-review+jwt"] = "handrail-review+jwt"
+_RULING = "handrail-ruling+jwt"
 _NO_JSON = "something in it cannot be written as JSON"
 _LATEST = 1 << 33  # the year 2242: what is beyond is no time, and no datetime on some systems
 
@@ -94,36 +93,18 @@ _Moment = Annotated[int, Field(ge=0, lt=_LATEST)]
 
 
 class _Claims(_Strict):
+    sub: str
+    iat: _Moment
+    jti: _Once
+
+
+class _RulingClaims(_Claims):
     case: str
     gate: str
     digest: _Hex
     verb: str
-    sub: str
     said: _Hex
-    iat: _Moment
     exp: _Moment
-    jti: _Once
-
-
-class _MandateClaims(_Strict):
-    mandate: dict[str, JsonValue]
-    sub: str
-    iat: _Moment
-    jti: _Once
-
-
-class _OrderClaims(_Strict):
-    order: dict[str, JsonValue]
-    sub: str
-    iat: _Moment
-    jti: _Once
-
-
-class _ReviewClaims(_Strict):
-    review: dict[str, JsonValue]
-    sub: str
-    iat: _Moment
-    jti: _Once
 
 
 _C = TypeVar("_C", bound=_Strict)
@@ -184,8 +165,7 @@ def verify_ruling(
     """
     if ruling.proof is None:
         raise NotProven("it is not signed; rule in the inbox, or by `handrail` with your key")
-    header, claims = _opened(ruling.proof, _RULING, _Claims, keys, MAX_PROOF)
-    key = keys[header.kid]
+    key, claims = _opened(ruling.proof, _RULING, _RulingClaims, keys, MAX_PROOF)
     _require_times(key, claims.iat, now)
     if arriving and key.over(now):
         raise NotProven(f"its key {key.kid} has expired; rule again with the one in its place")
@@ -204,112 +184,87 @@ def verify_ruling(
     )
 
 
-def sign_mandate(mandate: BaseModel, key: SigningKey, now: datetime) -> str:
-    """A standing statement, signed. Its field `by` names whose statement it is.
+@dataclass(frozen=True)
+class StatementType:
+    """A type of signed statement: its body is a claim of that `name`, in a JWS of its own type.
 
-    Raises:
-        NotProven: if this key cannot sign it: it is somebody else's, or the mandate is no JSON.
+    The field `by` of the body names whose statement it is. `whose`: what it is called in a
+    refusal; `again`: what whoever must state it anew is told. `outlives`: for how long it counts
+    after the key that signed it has expired; for ever if None.
     """
-    text = _stated(_MANDATE, "mandate", mandate, key, now)
-    verify_mandate(text, {key.kid: key.public()}, now)
-    return text
+
+    name: str
+    whose: str
+    again: str
+    most: int = MAX_PROOF
+    outlives: timedelta | None = None
+
+    @property
+    def typ(self) -> str:
+        """The `typ` of its JWS: a promise, as ledgers keep what was signed."""
+        return f"handrail-{self.name}+jwt"
+
+    def sign(self, body: BaseModel, key: SigningKey, now: datetime) -> str:
+        """The body, signed.
+
+        Raises:
+            NotProven: if this key cannot sign it: it is somebody else's, or the body is no JSON.
+        """
+        payload: dict[str, Any] = body.model_dump(mode="json")
+        about = {"sub": payload.get("by"), "iat": int(now.timestamp()), "jti": uuid4().hex}
+        text = _signed(self.typ, {self.name: payload, **about}, key)
+        self.verify(text, {key.kid: key.public()}, now)
+        return text
+
+    def verify(
+        self, text: str, keys: Mapping[str, TrustedKey], now: datetime, *, arriving: bool = False
+    ) -> tuple[dict[str, JsonValue], str, str]:
+        """What was stated, by whom in the gate's spelling, and with which key.
+
+        `arriving`: nobody has seen it before: it must be of the last days, and its key must not
+        have expired, or it may have been dated back. Later what a key signed in its time counts
+        until that key is revoked, or has been over for longer than the statement `outlives` it.
+
+        Raises:
+            NotProven: if nobody can be shown to have stated it, with why in words.
+        """
+        key, claims = _opened(text, self.typ, self._claims, keys, self.most)
+        _require_times(key, claims.iat, now)
+        if arriving and key.over(now):
+            raise NotProven(
+                f"its key {key.kid} has expired; {self.again} with the one in its place"
+            )
+        if arriving and claims.iat <= (now - LASTS).timestamp():
+            raise NotProven(f"it was signed at {_words(claims.iat)}, too long ago; {self.again}")
+        # What bears its own date could be stated for ever with a key that leaked since.
+        if self.outlives is not None and key.over(now - self.outlives):
+            raise NotProven(
+                f"its key {key.kid} expired more than {self.outlives.days} days ago; {self.again}"
+            )
+        body: dict[str, JsonValue] = getattr(claims, self.name)
+        if body.get("by") != claims.sub:
+            raise NotProven(f"whoever signed it is not whose {self.whose} it is")
+        _require_owner(key, claims.sub)
+        return body, person(claims.sub), key.kid
+
+    @functools.cached_property
+    def _claims(self) -> type[_Claims]:
+        body: Any = (dict[str, JsonValue], ...)
+        return create_model("_StatementClaims", __base__=_Claims, **{self.name: body})
 
 
-def verify_mandate(
-    text: str, keys: Mapping[str, TrustedKey], now: datetime
-) -> tuple[dict[str, JsonValue], str, str]:
-    """What was stated, by whom in the gate's spelling, and with which key.
+MANDATE_STATEMENT = StatementType("mandate", "statement", "give it again", MAX_MANDATE, LASTS_MOST)
+"""A standing approval or a delegation (`oversight.mandates.Mandate`).
 
-    Whether it has begun, is over or was revoked is said in it, and in the ledger. What a key
-    stated counts for 31 days after its end, the longest that a mandate is in force.
+Whether it has begun, is over or was revoked is said in it, and in the ledger. It counts for 31
+days after the end of its key, the longest that a mandate is in force.
+"""
 
-    Raises:
-        NotProven: if nobody can be shown to have stated it, with why in words.
-    """
-    header, claims = _opened(text, _MANDATE, _MandateClaims, keys, MAX_MANDATE)
-    key = keys[header.kid]
-    _require_times(key, claims.iat, now)
-    if key.expires is not None and key.over(now - LASTS_MOST):
-        # It bears its own date: a key that leaked since could go on stating for ever.
-        days = LASTS_MOST.days
-        raise NotProven(f"its key {key.kid} expired more than {days} days ago; give it again")
-    if claims.mandate.get("by") != claims.sub:
-        raise NotProven("whoever signed it is not whose statement it is")
-    _require_owner(key, claims.sub)
-    return claims.mandate, person(claims.sub), key.kid
+ORDER_STATEMENT = StatementType("order", "order", "order again")
+"""A stop, its lifting or a level (`oversight.orders.Order`)."""
 
-
-def sign_order(order: BaseModel, key: SigningKey, now: datetime) -> str:
-    """An order (`handrail.oversight.orders.Order`), signed. Its field `by` names who gives it.
-
-    Raises:
-        NotProven: if this key cannot sign it: it is somebody else's, or the order is no JSON.
-    """
-    text = _stated(_ORDER, "order", order, key, now)
-    verify_order(text, {key.kid: key.public()}, now)
-    return text
-
-
-def verify_order(
-    text: str, keys: Mapping[str, TrustedKey], now: datetime, *, arriving: bool = False
-) -> tuple[dict[str, JsonValue], str, str]:
-    """What was ordered, by whom in the gate's spelling, and with which key.
-
-    `arriving`: nobody has seen it before: it must be of the last days, and its key must not
-    have expired, or it may have been dated back. Later what a key signed in its time counts
-    until that key is revoked.
-
-    Raises:
-        NotProven: if nobody can be shown to have ordered it, with why in words.
-    """
-    header, claims = _opened(text, _ORDER, _OrderClaims, keys, MAX_PROOF)
-    key = keys[header.kid]
-    _require_times(key, claims.iat, now)
-    if arriving and key.over(now):
-        raise NotProven(f"its key {key.kid} has expired; order again with the one in its place")
-    if arriving and claims.iat <= (now - LASTS).timestamp():
-        raise NotProven(f"it was signed at {_words(claims.iat)}, too long ago; order again")
-    if claims.order.get("by") != claims.sub:
-        raise NotProven("whoever signed it is not whose order it is")
-    _require_owner(key, claims.sub)
-    return claims.order, person(claims.sub), key.kid
-
-
-def sign_review(opinion: BaseModel, key: SigningKey, now: datetime) -> str:
-    """What a reviewer says of a write (`oversight.reviews.Opinion`), signed; `by` names them.
-
-    Raises:
-        NotProven: if this key cannot sign it: it is somebody else's, or the opinion is no JSON.
-    """
-    text = _stated(_REVIEW, "review", opinion, key, now)
-    verify_review(text, {key.kid: key.public()}, now)
-    return text
-
-
-def verify_review(
-    text: str, keys: Mapping[str, TrustedKey], now: datetime
-) -> tuple[dict[str, JsonValue], str, str]:
-    """What was said of a write, by whom in the gate's spelling, and with which key.
-
-    It is a record: what a key signed in its time counts until that key is revoked.
-
-    Raises:
-        NotProven: if nobody can be shown to have said it, with why in words.
-    """
-    header, claims = _opened(text, _REVIEW, _ReviewClaims, keys, MAX_PROOF)
-    key = keys[header.kid]
-    _require_times(key, claims.iat, now)
-    if claims.review.get("by") != claims.sub:
-        raise NotProven("whoever signed it is not whose answer it is")
-    _require_owner(key, claims.sub)
-    return claims.review, person(claims.sub), key.kid
-
-
-def _stated(typ: str, name: str, statement: BaseModel, key: SigningKey, now: datetime) -> str:
-    """A statement as the claim `name`, signed in the name of its `by`."""
-    payload: dict[str, Any] = statement.model_dump(mode="json")
-    about = {"sub": payload.get("by"), "iat": int(now.timestamp()), "jti": uuid4().hex}
-    return _signed(typ, {name: payload, **about}, key)
+REVIEW_STATEMENT = StatementType("review", "answer", "answer again")
+"""What a reviewer says of a write (`oversight.reviews.Opinion`): a record."""
 
 
 def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
@@ -342,7 +297,7 @@ def _plain(value: Mapping[str, Any]) -> bytes:
 
 def _opened(
     text: str, typ: str, model: type[_C], keys: Mapping[str, TrustedKey], most: int
-) -> tuple[_Header, _C]:
+) -> tuple[TrustedKey, _C]:
     """What was signed, by a key that is trusted. Nothing in it is believed before."""
     if len(text) > most or not text.isascii():
         raise NotProven("its proof is too long, or no proof at all")
@@ -359,7 +314,7 @@ def _opened(
     if key.revoked is not None:
         raise NotProven(f"its key {key.kid} was revoked: {key.why or 'no reason is given'}")
     _require_signature(text, key)
-    return header, _read(payload, model, "content")
+    return key, _read(payload, model, "content")
 
 
 def _decoded(part: str) -> bytes:
@@ -375,10 +330,7 @@ def _decoded(part: str) -> bytes:
 
 def _read(content: bytes, model: type[_C], what: str) -> _C:
     try:
-        value = json.loads(
-            content.decode(), object_pairs_hook=_each_once, parse_constant=_no_number
-        )
-        return model.model_validate(value)
+        return model.model_validate(strict_json(content))
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "all of it"
@@ -387,16 +339,6 @@ def _read(content: bytes, model: type[_C], what: str) -> _C:
         ) from None
     except (ValueError, RecursionError) as error:
         raise NotProven(f"the {what} of its proof is no plain JSON: {error}") from None
-
-
-def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    if len({name for name, _ in pairs}) < len(pairs):
-        raise ValueError("a name stands in it twice")
-    return dict(pairs)
-
-
-def _no_number(text: str) -> float:
-    raise ValueError(f"{text} is no number")
 
 
 def _require_signature(text: str, key: TrustedKey) -> None:
@@ -413,7 +355,7 @@ def _require_times(key: TrustedKey, iat: int, now: datetime) -> None:
         raise NotProven(f"its key {key.kid} expired at {_words(key.expires.timestamp())}")
 
 
-def _require_same(ruling: Ruling, verb: str, case: str, claims: _Claims) -> None:
+def _require_same(ruling: Ruling, verb: str, case: str, claims: _RulingClaims) -> None:
     """That what was signed is what was sent: nothing more, less or else."""
     here = {
         "case": case,

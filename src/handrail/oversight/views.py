@@ -58,19 +58,19 @@ LARGEST_PAGE = 18_000
 _QUOTED = 2_000
 
 
-class LogLine(BaseModel):
-    """One line of a case's log."""
-
+class _View(BaseModel):
     model_config = ConfigDict(frozen=True)
+
+
+class LogLine(_View):
+    """One line of a case's log."""
 
     at: Aware
     text: str
 
 
-class StageView(BaseModel):
+class StageView(_View):
     """One role of a chain: who may rule in it, and until when it is asked if nobody does."""
-
-    model_config = ConfigDict(frozen=True)
 
     role: str
     people: tuple[str, ...]
@@ -79,10 +79,8 @@ class StageView(BaseModel):
     asked: bool = False
 
 
-class GivenView(BaseModel):
+class GivenView(_View):
     """What somebody said to a gate, without what proves it."""
-
-    model_config = ConfigDict(frozen=True)
 
     verb: str
     by: str
@@ -94,7 +92,7 @@ class GivenView(BaseModel):
     to: str | None = None
 
 
-class GateView(BaseModel):
+class GateView(_View):
     """An open question, complete enough to rule on. This is what the memo holds.
 
     `people`: who may rule now. `stages`: the whole of the chains that still owe an answer.
@@ -102,8 +100,6 @@ class GateView(BaseModel):
     `proof`: whether only proven rulings count. `inbox`: where people answer. `before`: what
     was proposed before somebody amended it.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     gate: str
     case: str
@@ -136,10 +132,8 @@ class GateView(BaseModel):
     before: dict[str, Any] | None = None
 
 
-class ClosedView(BaseModel):
+class ClosedView(_View):
     """A question that is over: how, when, by whom."""
-
-    model_config = ConfigDict(frozen=True)
 
     gate: str
     step: str
@@ -152,10 +146,8 @@ class ClosedView(BaseModel):
     planted: bool = False
 
 
-class CaseView(BaseModel):
+class CaseView(_View):
     """Everything about a case: what the query `case` answers."""
-
-    model_config = ConfigDict(frozen=True)
 
     case: str
     agent: str
@@ -229,16 +221,7 @@ def closed_view(gate: Gate) -> ClosedView | None:
 
 
 def _given(ruled: RulingRecord) -> GivenView:
-    return GivenView(
-        verb=ruled.verb,
-        by=ruled.by,
-        at=ruled.at,
-        proven=ruled.proven,
-        via=ruled.via,
-        why=ruled.why,
-        stands_for=ruled.stands_for,
-        to=ruled.to,
-    )
+    return GivenView.model_validate(ruled, from_attributes=True)
 
 
 def _stages(gate: Gate) -> tuple[StageView, ...]:

@@ -21,14 +21,13 @@ from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
 from handrail.runtime.operator import key_of, operator
 from handrail.runtime.payload_codec import ClaimCheck
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.temporal_server import (
+from handrail.runtime.settings import (
     SEARCH_ATTRIBUTES,
-    EmbeddedServer,
-    find_binary,
-    prepare_directory,
+    Settings,
+    connect,
     register_search_attributes,
 )
+from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
 from handrail.runtime.worker import open_ledger, serve_fleet, stop_on_signals
 
 __all__ = [

@@ -12,7 +12,6 @@ import contextlib
 import importlib.util
 import os
 import shutil
-import signal
 import sys
 from collections.abc import (
     AsyncGenerator,
@@ -32,9 +31,13 @@ import structlog
 
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.runtime.settings import Settings
-from handrail.runtime.temporal_server import EmbeddedServer, bound_log, dying_with_us
-
-__all__ = ["Child", "ChildFailed", "LocalProcesses", "System", "running_locally"]
+from handrail.runtime.temporal_server import (
+    EmbeddedServer,
+    bound_log,
+    dying_with_us,
+    end_of_log,
+    end_process,
+)
 
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
@@ -134,7 +137,8 @@ class Child:
         # Killed from outside, it is only started again; what ends by itself says why.
         if not self._is_ready.is_set() and (process.returncode or 0) >= 0:
             await self.stop()
-            raise ChildFailed(self.name, process.returncode, self._tail())
+            tail = "" if self.log is None else end_of_log(self.log, _TAIL)
+            raise ChildFailed(self.name, process.returncode, tail)
 
     async def supervise(self) -> None:
         """Start the process again whenever it dies, until cancelled."""
@@ -157,12 +161,7 @@ class Child:
         process = self._process
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError, TimeoutError):
-            process.send_signal(signal.SIGTERM)
-            await asyncio.wait_for(process.wait(), grace.total_seconds())
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+        await end_process(process, grace)
         if self._reading is not None:
             await self._reading
 
@@ -199,12 +198,6 @@ class Child:
 
     def _where(self) -> str:
         return str(self.log) if self.log is not None else "stderr"
-
-    def _tail(self) -> str:
-        if self.log is None or not self.log.exists():
-            return ""
-        lines = self.log.read_text(encoding="utf-8", errors="replace").splitlines()
-        return "\n".join(f"  {line[:400]}" for line in lines[-_TAIL:])
 
 
 @dataclass(frozen=True)
@@ -294,10 +287,10 @@ async def _watched(supervise: Callable[[], Awaitable[None]]) -> AsyncGenerator[N
 
 
 def _system(system: System, home: Path, env: Mapping[str, str]) -> Child:
-    known = {"{home}": str(home), "{python}": sys.executable}
-    argv = list(system.argv)
-    for name, value in known.items():
-        argv = [part.replace(name, value) for part in argv]
+    argv = [
+        part.replace("{home}", str(home)).replace("{python}", sys.executable)
+        for part in system.argv
+    ]
     return Child(system.name, argv, ready=system.ready, env=env, log=home / f"{system.name}.log")
 
 

@@ -14,29 +14,22 @@ from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
-from temporalio import workflow
 from temporalio.client import Client, WorkflowHistory
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
-    HandleSignalInput,
-    Interceptor,
     Replayer,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkerDeploymentConfig,
-    WorkflowInboundInterceptor,
-    WorkflowInterceptorClassInput,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
-from typing_extensions import override
 
 from handrail.actions import Action, Event
 from handrail.agent import (
-    CASE_SIGNALS,
     AgentWorkflow,
     Decide,
     Notify,
@@ -48,15 +41,18 @@ from handrail.client import StartedCase, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door
 from handrail.ledger import Ledger
-from handrail.oversight import RESERVED, STEWARD_SIGNALS, Trust
+from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
-from handrail.runtime.failures import ShortFailures
-from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.runtime.interceptors import (
+    ContextFreeSandbox,
+    SecretScrubber,
+    ShortFailures,
+    SignalGuard,
+)
 from handrail.runtime.payload_codec import ClaimCheck
-from handrail.runtime.scrubbing import SecretScrubber
-from handrail.runtime.steward.activities import AutonomyActivities
-from handrail.runtime.steward.workflow import AutonomyWorkflow, VersionedAutonomyWorkflow
+from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
+from handrail.runtime.steward_activities import AutonomyActivities
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -356,34 +352,6 @@ def worker_build() -> dict[str, Any]:
 async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     return None if result.replay_failure is None else str(result.replay_failure)
-
-
-# Signals that would not even reach a handler
-
-
-class SignalGuard(Interceptor):
-    """Keeps signals with a wrong number of values from wedging a case."""
-
-    @override
-    def workflow_interceptor_class(
-        self,
-        input: WorkflowInterceptorClassInput,  # Temporal's name
-    ) -> type[WorkflowInboundInterceptor]:
-        """The interceptor of each workflow."""
-        del input
-        return _GuardedInbound
-
-
-class _GuardedInbound(WorkflowInboundInterceptor):
-    @override
-    async def handle_signal(self, input: HandleSignalInput) -> None:
-        instance = workflow.instance()
-        if isinstance(instance, AgentWorkflow | AutonomyWorkflow) and len(input.args) > 1:
-            # A dynamic handler takes the name and all values; a named one takes one value.
-            names = CASE_SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
-            named = input.signal in names
-            input.args = input.args[:1] if named else input.args
-        await super().handle_signal(input)
 
 
 # How an agent is put together

@@ -1,33 +1,64 @@
-"""Temporal's workflow sandbox, not entered to learn what nobody asks.
+"""Between Temporal and what runs: its sandbox, its failures, signals and heartbeats.
 
-For every payload on its way into or out of a workflow the SDK (1.35) asks the workflow in
-which context it is serialized: four times for each that leaves, and each time it compiles
-and runs code inside the sandbox to know. Only a codec or a storage that is a
-`WithSerializationContext` does anything with the answer, and Handrail has none. Not to ask
-takes the workflow's share of a worker's CPU from 14 to 10 ms for a case that passes.
+Each class here takes the place of one of the SDK's own, and says why.
 """
 
 from __future__ import annotations
 
 import functools
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.converter import (
+    DefaultFailureConverter,
     SerializationContext,
     StorageDriverStoreContext,
     StorageDriverWorkflowInfo,
 )
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ActivityOutboundInterceptor,
+    HandleSignalInput,
+    Interceptor,
+    WorkflowInboundInterceptor,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+    WorkflowInterceptorClassInput,
+)
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typing_extensions import override
+
+from handrail.agent import CASE_SIGNALS, AgentWorkflow, without_secrets
+from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from temporalio.api.failure.v1 import Failure
+    from temporalio.converter import PayloadConverter
+
+LARGEST_FAILURE = 3_500
+"""Bytes of messages and traces of one failure with all its causes."""
+
+_TRACE = 400
+_MESSAGE = 1_500
+
+
+# The sandbox
 
 
 @dataclass(frozen=True)
 class ContextFreeSandbox(SandboxedWorkflowRunner):
-    """The sandbox for workers whose data converter has no use for a context.
+    """Temporal's workflow sandbox, not entered to learn what nobody asks.
+
+    For every payload on its way into or out of a workflow the SDK (1.35) asks the workflow in
+    which context it is serialized: four times for each that leaves, and each time it compiles
+    and runs code inside the sandbox to know. Only a codec or a storage that is a
+    `WithSerializationContext` does anything with the answer, and Handrail has none. Not to ask
+    takes the workflow's share of a worker's CPU from 14 to 10 ms for a case that passes.
 
     Note:
         A codec or an external storage that is a `WithSerializationContext` would be given
@@ -75,3 +106,106 @@ class _ContextFree(WorkflowInstance):
                 namespace=info.namespace,
             )
         )
+
+
+# Failures as Temporal keeps them
+
+
+class ShortFailures(DefaultFailureConverter):
+    """Temporal's own converter, with traces and messages cut where they are too long to be shown.
+
+    Of a pending activity whose failure is over 4 KB the server shows "Failure exceeds size
+    limit." in place of the reason, and a chain of three exceptions with their traces is over
+    it at once. The traces are cut then, from the innermost frame's end; the log has them whole.
+    """
+
+    @override
+    def to_failure(
+        self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
+    ) -> None:
+        """Convert an exception, and shorten what came of it."""
+        super().to_failure(exception, payload_converter, failure)
+        for length in (_TRACE, 0):
+            if _size(failure) <= LARGEST_FAILURE:
+                return
+            for part in _chain(failure):
+                part.stack_trace = _end(part.stack_trace, length)
+        for depth, part in enumerate(_chain(failure)):
+            part.message = part.message[: _MESSAGE if depth < 2 else 100]  # noqa: PLR2004
+        _cut_chain(failure)
+
+
+def _chain(failure: Failure) -> Iterator[Failure]:
+    part = failure
+    yield part
+    while part.HasField("cause"):
+        part = part.cause
+        yield part
+
+
+def _size(failure: Failure) -> int:
+    """Without the details, which are the outcome of a case and no words."""
+    return sum(len(p.message.encode()) + len(p.stack_trace.encode()) for p in _chain(failure))
+
+
+def _end(text: str, length: int) -> str:
+    return text if len(text) <= length else text[len(text) - length :]
+
+
+def _cut_chain(failure: Failure) -> None:
+    """Leave out the deepest causes, of which there may be any number."""
+    left = LARGEST_FAILURE
+    for part in _chain(failure):
+        left -= len(part.message.encode())
+        if part.HasField("cause") and left - len(part.cause.message.encode()) < 0:
+            part.ClearField("cause")
+            return
+
+
+# Signals and heartbeats
+
+
+class SignalGuard(Interceptor):
+    """Keeps signals with a wrong number of values from wedging a case."""
+
+    @override
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # Temporal's name
+    ) -> type[WorkflowInboundInterceptor]:
+        """The interceptor of each workflow."""
+        del input
+        return _GuardedInbound
+
+
+class _GuardedInbound(WorkflowInboundInterceptor):
+    @override
+    async def handle_signal(self, input: HandleSignalInput) -> None:
+        instance = workflow.instance()
+        if isinstance(instance, AgentWorkflow | AutonomyWorkflow) and len(input.args) > 1:
+            # A dynamic handler takes the name and all values; a named one takes one value.
+            names = CASE_SIGNALS if isinstance(instance, AgentWorkflow) else STEWARD_SIGNALS
+            named = input.signal in names
+            input.args = input.args[:1] if named else input.args
+        await super().handle_signal(input)
+
+
+class SecretScrubber(Interceptor):
+    """Masks secrets in the heartbeats of activities, which the server shows to everybody."""
+
+    @override
+    def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
+        """Stand before what Temporal sends."""
+        return _ScrubbedInbound(next)
+
+
+class _ScrubbedInbound(ActivityInboundInterceptor):
+    @override
+    def init(self, outbound: ActivityOutboundInterceptor) -> None:
+        super().init(_ScrubbedOutbound(outbound))
+
+
+class _ScrubbedOutbound(ActivityOutboundInterceptor):
+    @override
+    def heartbeat(self, *details: Any) -> None:
+        super().heartbeat(*map(without_secrets, details))

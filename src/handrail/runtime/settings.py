@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
+from google.protobuf.duration_pb2 import Duration
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -28,7 +29,13 @@ from pydantic import (
 )
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
+from temporalio.api.enums.v1 import IndexedValueType
+from temporalio.api.namespace.v1 import NamespaceConfig
+from temporalio.api.operatorservice.v1 import (
+    AddSearchAttributesRequest,
+    ListSearchAttributesRequest,
+)
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
 from temporalio.client import Client, Plugin
 from temporalio.envconfig import ClientConfig, ClientConnectConfig
 from temporalio.runtime import Runtime
@@ -37,7 +44,14 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.agent import SECRET_PREFIX, SECRETS_DIRECTORY
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 
-__all__ = ["Settings", "connect"]
+SEARCH_ATTRIBUTES: Mapping[str, IndexedValueType.ValueType] = {
+    "HandrailAgent": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "HandrailState": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "HandrailRisk": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "HandrailWaitingFor": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
+    "HandrailDeadline": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
+}
+"""What saved views of the Web UI filter on. The names are promises."""
 
 _PREFIX = "HANDRAIL_"
 _LEDGER_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg"}
@@ -314,17 +328,36 @@ async def connect(
         ServerUnavailable: no server answers within ``patience``.
     """
     target = ClientConnectConfig(target_host=address) if address else connection(settings)
-    attempt = _Attempt(target, plugins, runtime)
+    server, last = target.get("target_host", ""), "none at all"
     try:
         async with asyncio.timeout(patience.total_seconds()):
-            client = await attempt.until_connected()
+            while True:
+                # The SDK does not retry its first connection. And a black hole would otherwise
+                # eat the whole patience in one attempt.
+                try:
+                    async with asyncio.timeout(_ATTEMPT.total_seconds()):
+                        client = await Client.connect(
+                            server,
+                            namespace=target.get("namespace", "default"),
+                            api_key=target.get("api_key"),
+                            tls=target.get("tls"),
+                            rpc_metadata=target.get("rpc_metadata", {}),
+                            plugins=plugins,
+                            runtime=runtime,
+                        )
+                    break
+                except TimeoutError:
+                    last = f"none within {_ATTEMPT}"
+                except RuntimeError as error:
+                    last = _worth_asking_again(server, error)
+                await asyncio.sleep(_POLL.total_seconds())
             await _require_namespace(client)
             return client
     except TimeoutError:
         raise ServerUnavailable(
-            f"No Temporal server answers at {attempt.address} (tried for {patience}). Start one "
+            f"No Temporal server answers at {server} (tried for {patience}). Start one "
             "with `handrail dev`, or set TEMPORAL_ADDRESS to the one you mean. "
-            f"The last answer was: {attempt.last_error}"
+            f"The last answer was: {last}"
         ) from None
 
 
@@ -347,48 +380,15 @@ def connection(settings: Settings) -> ClientConnectConfig:
     return found
 
 
-class _Attempt:
-    """Connects again and again: the SDK does not retry its first connection."""
-
-    def __init__(
-        self, target: ClientConnectConfig, plugins: Sequence[Plugin], runtime: Runtime | None
-    ) -> None:
-        self._target = target
-        self._plugins = plugins
-        self._runtime = runtime
-        self.address = target.get("target_host", "")
-        self.last_error = "none at all"
-
-    async def until_connected(self) -> Client:
-        while True:
-            try:
-                # A black hole would otherwise eat the whole patience in one attempt.
-                async with asyncio.timeout(_ATTEMPT.total_seconds()):
-                    return await self._once()
-            except TimeoutError:
-                self.last_error = f"none within {_ATTEMPT}"
-            except RuntimeError as error:
-                self._judge(error)
-            await asyncio.sleep(_POLL.total_seconds())
-
-    async def _once(self) -> Client:
-        return await Client.connect(
-            self.address,
-            namespace=self._target.get("namespace", "default"),
-            api_key=self._target.get("api_key"),
-            tls=self._target.get("tls"),
-            rpc_metadata=self._target.get("rpc_metadata", {}),
-            plugins=self._plugins,
-            runtime=self._runtime,
-        )
-
-    def _judge(self, error: RuntimeError) -> None:
-        self.last_error = str(error).removeprefix("Failed client connect: ")
-        if any(word in self.last_error for word in _HOPELESS):
-            raise ConfigurationError(
-                f"The Temporal server at {self.address} does not accept this connection: "
-                f"{self.last_error}. See TEMPORAL_API_KEY and TEMPORAL_TLS*."
-            ) from error
+def _worth_asking_again(server: str, error: RuntimeError) -> str:
+    """What the server said, unless asking again is of no use."""
+    said = str(error).removeprefix("Failed client connect: ")
+    if any(word in said for word in _HOPELESS):
+        raise ConfigurationError(
+            f"The Temporal server at {server} does not accept this connection: "
+            f"{said}. See TEMPORAL_API_KEY and TEMPORAL_TLS*."
+        ) from error
+    return said
 
 
 async def _require_namespace(client: Client) -> None:
@@ -404,3 +404,76 @@ async def _require_namespace(client: Client) -> None:
                 f"(`temporal operator namespace create -n {client.namespace}`), or set "
                 "TEMPORAL_NAMESPACE to the one you mean."
             ) from error
+
+
+# What a server must know
+
+
+async def set_retention(client: Client, retention: timedelta) -> None:
+    """Keep closed cases for ``retention``, instead of the one day that is the default."""
+    duration = Duration()
+    duration.FromTimedelta(retention)
+    await client.workflow_service.update_namespace(
+        UpdateNamespaceRequest(
+            namespace=client.namespace,
+            config=NamespaceConfig(workflow_execution_retention_ttl=duration),
+        )
+    )
+
+
+async def register_search_attributes(client: Client) -> None:
+    """Make the server know :data:`SEARCH_ATTRIBUTES`; harmless when it does already.
+
+    Raises:
+        ConfigurationError: they exist with another type, or may not be registered by this
+            client; the message holds the commands for somebody who may.
+        ServerUnavailable: the server does not answer.
+    """
+    try:
+        missing = await _missing_attributes(client)
+        if missing:
+            await client.operator_service.add_search_attributes(
+                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
+            )
+    except RPCError as error:
+        await _explain_refusal(client, error)
+
+
+async def _explain_refusal(client: Client, error: RPCError) -> None:
+    """Raise what a person can act on; return when somebody else registered them meanwhile."""
+    if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}:
+        raise ServerUnavailable(f"The Temporal server does not answer: {error}") from error
+    if error.status is RPCStatusCode.ALREADY_EXISTS and not await _missing_attributes(client):
+        return
+    raise ConfigurationError(
+        f"The search attributes could not be registered in {client.namespace!r} ({error}). "
+        f"Have somebody who may do so run:\n{_commands(client.namespace)}"
+    ) from error
+
+
+async def _missing_attributes(client: Client) -> dict[str, IndexedValueType.ValueType]:
+    response = await client.operator_service.list_search_attributes(
+        ListSearchAttributesRequest(namespace=client.namespace)
+    )
+    known = response.custom_attributes
+    wrong = [name for name, kind in SEARCH_ATTRIBUTES.items() if known.get(name, kind) != kind]
+    if wrong:
+        raise ConfigurationError(
+            f"Search attributes of another type are in the way in {client.namespace!r}: "
+            f"{', '.join(wrong)}. Remove them, then run:\n{_commands(client.namespace)}"
+        )
+    return {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in known}
+
+
+def _commands(namespace: str) -> str:
+    return "\n".join(
+        f"  temporal operator search-attribute create --namespace {namespace} "
+        f"--name {name} --type {_type_name(kind)}"
+        for name, kind in SEARCH_ATTRIBUTES.items()
+    )
+
+
+def _type_name(kind: IndexedValueType.ValueType) -> str:
+    """Return the name that the command line uses: ``KEYWORD_LIST`` is ``KeywordList``."""
+    words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
+    return "".join(word.capitalize() for word in words)

@@ -32,29 +32,12 @@ from types import TracebackType
 from typing import IO, Self
 
 import structlog
-from google.protobuf.duration_pb2 import Duration
-from temporalio.api.enums.v1 import IndexedValueType
-from temporalio.api.namespace.v1 import NamespaceConfig
-from temporalio.api.operatorservice.v1 import (
-    AddSearchAttributesRequest,
-    ListSearchAttributesRequest,
-)
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, UpdateNamespaceRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
+from temporalio.service import RPCError
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
-
-__all__ = ["SEARCH_ATTRIBUTES", "EmbeddedServer", "register_search_attributes"]
-
-SEARCH_ATTRIBUTES: Mapping[str, IndexedValueType.ValueType] = {
-    "HandrailAgent": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "HandrailState": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "HandrailRisk": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
-    "HandrailWaitingFor": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
-    "HandrailDeadline": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
-}
-"""What saved views of the Web UI filter on. The names are promises."""
+from handrail.runtime.settings import register_search_attributes, set_retention
 
 _HOST = "127.0.0.1"
 _LOG_LIMIT = 10 * 2**20
@@ -197,7 +180,7 @@ class EmbeddedServer:
         """End the server: asked first, killed after ``grace``. Harmless when there is none."""
         process, self._process = self._process, None
         if process is not None:
-            await _end(process, self._grace)
+            await end_process(process, self._grace)
             self._pid_file.unlink(missing_ok=True)
         if self._lock is not None:
             self._lock.close()
@@ -288,7 +271,7 @@ class EmbeddedServer:
     async def _spawn(self, binary: Path) -> None:
         bound_log(self.log)
         command = dying_with_us([str(binary), *self._arguments()])
-        with _append(self.log) as log:
+        with self.log.open("ab") as log:
             self._process = await asyncio.create_subprocess_exec(
                 *command,
                 stdin=subprocess.DEVNULL,
@@ -297,7 +280,8 @@ class EmbeddedServer:
                 env=_server_environment(),
                 start_new_session=True,
             )
-        _write_pid_file(self._pid_file, self._process.pid, self._port)
+        known = {"pid": self._process.pid, "port": self._port}
+        self._pid_file.write_text(json.dumps(known), encoding="utf-8")
 
     def _arguments(self) -> list[str]:
         arguments = ["server", "start-dev", "--ip", _HOST]
@@ -337,13 +321,10 @@ class EmbeddedServer:
             return None
         return client
 
-    def _tail(self, lines: int = 8) -> str:
-        """Return the end of the log, ready to stand at the end of a message."""
-        with contextlib.suppress(OSError):
-            text = self.log.read_text(encoding="utf-8", errors="replace")
-            last = "".join(f"\n  {line[-400:]}" for line in text.splitlines()[-lines:])
-            return f" The end of {self.log}:{last}" if last else f" Its log {self.log} is empty."
-        return f" See {self.log}."
+    def _tail(self) -> str:
+        """The end of the log, ready to stand at the end of a message."""
+        last = end_of_log(self.log, 8)
+        return f" The end of {self.log}:\n{last}" if last else f" See its log {self.log}."
 
     async def _death(self, process: asyncio.subprocess.Process) -> int:
         """Wait for the server's end; look after its log meanwhile."""
@@ -355,7 +336,7 @@ class EmbeddedServer:
 
     async def _kill(self) -> None:
         if self._process is not None:
-            await _end(self._process, timedelta(0))
+            await end_process(self._process, timedelta(0))
 
 
 def dying_with_us(command: Sequence[str]) -> list[str]:
@@ -441,76 +422,6 @@ def _is_finished(database: Path) -> bool:
         return bool(connection.execute("SELECT count(*) FROM namespaces").fetchone()[0])
 
 
-async def set_retention(client: Client, retention: timedelta) -> None:
-    """Keep closed cases for ``retention``, instead of the one day that is the default."""
-    duration = Duration()
-    duration.FromTimedelta(retention)
-    await client.workflow_service.update_namespace(
-        UpdateNamespaceRequest(
-            namespace=client.namespace,
-            config=NamespaceConfig(workflow_execution_retention_ttl=duration),
-        )
-    )
-
-
-async def register_search_attributes(client: Client) -> None:
-    """Make the server know :data:`SEARCH_ATTRIBUTES`; harmless when it does already.
-
-    Raises:
-        ConfigurationError: they exist with another type, or may not be registered by this
-            client; the message holds the commands for somebody who may.
-        ServerUnavailable: the server does not answer.
-    """
-    try:
-        missing = await _missing_attributes(client)
-        if missing:
-            await client.operator_service.add_search_attributes(
-                AddSearchAttributesRequest(namespace=client.namespace, search_attributes=missing)
-            )
-    except RPCError as error:
-        await _explain_refusal(client, error)
-
-
-async def _explain_refusal(client: Client, error: RPCError) -> None:
-    """Raise what a person can act on; return when somebody else registered them meanwhile."""
-    if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED}:
-        raise ServerUnavailable(f"The Temporal server does not answer: {error}") from error
-    if error.status is RPCStatusCode.ALREADY_EXISTS and not await _missing_attributes(client):
-        return
-    raise ConfigurationError(
-        f"The search attributes could not be registered in {client.namespace!r} ({error}). "
-        f"Have somebody who may do so run:\n{_commands(client.namespace)}"
-    ) from error
-
-
-async def _missing_attributes(client: Client) -> dict[str, IndexedValueType.ValueType]:
-    response = await client.operator_service.list_search_attributes(
-        ListSearchAttributesRequest(namespace=client.namespace)
-    )
-    known = response.custom_attributes
-    wrong = [name for name, kind in SEARCH_ATTRIBUTES.items() if known.get(name, kind) != kind]
-    if wrong:
-        raise ConfigurationError(
-            f"Search attributes of another type are in the way in {client.namespace!r}: "
-            f"{', '.join(wrong)}. Remove them, then run:\n{_commands(client.namespace)}"
-        )
-    return {name: kind for name, kind in SEARCH_ATTRIBUTES.items() if name not in known}
-
-
-def _commands(namespace: str) -> str:
-    return "\n".join(
-        f"  temporal operator search-attribute create --namespace {namespace} "
-        f"--name {name} --type {_type_name(kind)}"
-        for name, kind in SEARCH_ATTRIBUTES.items()
-    )
-
-
-def _type_name(kind: IndexedValueType.ValueType) -> str:
-    """Return the name that the command line uses: ``KEYWORD_LIST`` is ``KeywordList``."""
-    words = IndexedValueType.Name(kind).removeprefix("INDEXED_VALUE_TYPE_").split("_")
-    return "".join(word.capitalize() for word in words)
-
-
 def bound_log(log: Path, limit: int = _LOG_LIMIT) -> None:
     """Move a log of more than ``limit`` bytes to ``.1`` and empty it.
 
@@ -521,11 +432,17 @@ def bound_log(log: Path, limit: int = _LOG_LIMIT) -> None:
         os.truncate(log, 0)
 
 
-def _append(log: Path) -> IO[bytes]:
-    return log.open("ab")
+def end_of_log(log: Path, lines: int) -> str:
+    """The last lines of a log, indented; empty when there are none."""
+    try:
+        text = log.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(f"  {line[-400:]}" for line in text.splitlines()[-lines:])
 
 
-async def _end(process: asyncio.subprocess.Process, grace: timedelta) -> None:
+async def end_process(process: asyncio.subprocess.Process, grace: timedelta) -> None:
+    """Ask a process to end, and kill it after `grace`. Harmless when it has ended."""
     if process.returncode is not None:
         return
     with contextlib.suppress(TimeoutError, ProcessLookupError):
@@ -552,10 +469,6 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
-
-
-def _write_pid_file(path: Path, pid: int, port: int) -> None:
-    path.write_text(json.dumps({"pid": pid, "port": port}), encoding="utf-8")
 
 
 def _read_pid_file(path: Path) -> dict[str, int] | None:

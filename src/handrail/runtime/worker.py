@@ -27,8 +27,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import Keyring, Trust
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.temporal_server import register_search_attributes
+from handrail.runtime.settings import Settings, connect, register_search_attributes
 
 PATIENCE = timedelta(seconds=60)
 """How long a worker looks for its server before it gives up."""

@@ -17,7 +17,7 @@ from handrail.guardrails.entitlement import Entitlement
 from handrail.ledger import MandateRow
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import sign_mandate
+from handrail.oversight.signatures import MANDATE_STATEMENT
 from handrail.policy import Facts, PolicyFile
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
@@ -289,7 +289,7 @@ def _mandate(human: Human, *, step: str = "pay", **more: Any) -> MandateRow:
         role="lead",
         **more,
     )
-    text = sign_mandate(mandate, human.key, now)
+    text = MANDATE_STATEMENT.sign(mandate, human.key, now)
     return MandateRow(
         id=mandate.id,
         kind="standing",

@@ -20,7 +20,7 @@ from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import OrderState
 from handrail.oversight.orders import NoOrder
 from handrail.oversight.reviews import NotReviewed
-from handrail.oversight.signatures import NotProven, sign_order
+from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
 from handrail.oversight.views import GateView
 from handrail.testing import CaseHandle, Outside, Stage
 from handrail.testing.fixtures import RunFleet
@@ -531,7 +531,7 @@ async def test_somebody_elses_key_is_refused_and_a_signer_may_be_anything(desk: 
     async def at_the_safe(statement: Statement) -> str:
         seen.append(statement)
         assert not isinstance(statement.said, dict)
-        return sign_order(statement.said, KEYS[BOSS], datetime.now(UTC))
+        return ORDER_STATEMENT.sign(statement.said, KEYS[BOSS], datetime.now(UTC))
 
     boss = desk.as_(BOSS, signer=at_the_safe)
     assert (await boss.set_level("refunds", "pilot")).proven

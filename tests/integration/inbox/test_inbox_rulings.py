@@ -16,7 +16,7 @@ from handrail.actions import digest_of
 from handrail.inbox.web.links import page_link
 from handrail.inbox.web.site import PER_MINUTE
 from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import verify_mandate
+from handrail.oversight.signatures import MANDATE_STATEMENT
 from handrail.testing import CaseHandle, Outside
 from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, CY, DEE, POLICY, Inbox, Run
@@ -286,7 +286,7 @@ async def _only_mandate(inbox: Inbox, ledger: Ledger) -> Mandate:
     rows = await ledger.mandates()
     assert len(rows) == 1
     keys = {inbox.site.key.kid: inbox.site.key.public()}
-    payload, by, _ = verify_mandate(rows[0].text, keys, datetime.now(UTC))
+    payload, by, _ = MANDATE_STATEMENT.verify(rows[0].text, keys, datetime.now(UTC))
     assert by == ANA
     return Mandate.model_validate(payload)
 

@@ -11,8 +11,8 @@ import pytest
 
 from handrail import State
 from handrail.client import stewards
-from handrail.oversight import control
 from handrail.oversight.keys import Keyring
+from handrail.oversight.orders import order_givers, order_of_row
 from handrail.testing import Outside
 from handrail.testing.stage import eventually
 from tests.agents.refunds_steps import Complaint
@@ -37,9 +37,9 @@ async def test_whoever_a_policy_names_stops_and_its_owner_lifts(
         assert (ANA in page, "(unproven)" in page, ids(page)) == (True, False, [])
         (row,) = await inbox.stage.ledger.orders(live=True)
         keys = Keyring(inbox.site.settings.keyring).current()
-        order = control.order_of_row(row)
+        order = order_of_row(row)
         assert order is not None
-        assert control.order_givers(order, row.proofs, keys) == (ANA,)
+        assert order_givers(order, row.proofs, keys) == (ANA,)
         case = await inbox.stage.start("refunds", Complaint(number="R-2", amount=Decimal(5)))
         await case.until(lambda view: view.state is State.PAUSED)
         assert outside.effects("refund") == []

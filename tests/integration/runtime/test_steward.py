@@ -18,8 +18,8 @@ from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id
 from handrail.oversight.orders import Order as Command
 from handrail.oversight.orders import Target, level_order, lift_order, order_row, stop_order
-from handrail.oversight.signatures import sign_order
-from handrail.runtime.steward import workflow as steward
+from handrail.oversight.signatures import ORDER_STATEMENT
+from handrail.runtime import steward
 from handrail.testing import Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from handrail.testing.stage import eventually
@@ -53,7 +53,7 @@ def now() -> datetime:
 
 async def send(stage: Stage, order: Command, *, signed: bool = True) -> Change:
     """Give an order to the steward, and say what became of it."""
-    proof = sign_order(order, KEYS[order.by], now()) if signed else None
+    proof = ORDER_STATEMENT.sign(order, KEYS[order.by], now()) if signed else None
     await autonomy.tell(stage.client, "orders", order.kind, autonomy.said(order, proof))
     return await judged(stage, order.id)
 
@@ -192,7 +192,7 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
 
 
 async def _second(stage: Stage, order: Command, who: str) -> None:
-    proof = sign_order(order.model_copy(update={"by": who}), KEYS[who], now())
+    proof = ORDER_STATEMENT.sign(order.model_copy(update={"by": who}), KEYS[who], now())
     await autonomy.tell(stage.client, "orders", "second", {"id": order.id, "proof": proof})
 
 
@@ -242,7 +242,7 @@ async def test_a_stop_is_taken_while_the_policy_cannot_be_read_and_a_level_waits
         await known(stage)
         (tmp_path / "orders.yaml").write_text("agent: [", encoding="utf-8")
         level = level_order(PAY, Level.PILOT, None, OWNER, now())
-        proof = sign_order(level, KEYS[OWNER], now())
+        proof = ORDER_STATEMENT.sign(level, KEYS[OWNER], now())
         await autonomy.tell(stage.client, "orders", "level", autonomy.said(level, proof))
         halted = await send(stage, stop_order(Target("orders"), EVE, now()), signed=False)
         assert halted.stand is OrderState.IN_FORCE

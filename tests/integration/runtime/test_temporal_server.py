@@ -32,7 +32,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 from handrail.runtime import temporal_server
-from handrail.runtime.temporal_server import EmbeddedServer, register_search_attributes
+from handrail.runtime.settings import register_search_attributes
+from handrail.runtime.temporal_server import EmbeddedServer
 
 pytestmark = pytest.mark.integration
 

@@ -28,7 +28,7 @@ from handrail.oversight.order_book import (
 )
 from handrail.oversight.orders import Order, Target, level_order, order_of, stop_order
 from handrail.oversight.signals import BadSignal
-from handrail.runtime.steward.page import LARGEST, page
+from handrail.runtime.steward import LARGEST_PAGE, page
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BO = "ana@example.com", "bo@example.com"
@@ -248,7 +248,7 @@ def test_what_people_write_is_shown_and_never_taken_for_markup_or_too_long() -> 
     evil = "# no\n[a](http://x) | `b` <i>" + "\u202e" + "x" * 5_000
     stops = tuple(standing(f"{n:032}", why=evil[:900]) for n in range(200))
     text = page(OrderBook(agent="shipments", picture=AutonomyView(at=NOW, stops=stops)))
-    assert len(text.encode()) < LARGEST + 100
+    assert len(text.encode()) < LARGEST_PAGE + 100
     assert "\n# no" not in text
     assert "[a](" not in text
     assert "\u202e" not in text

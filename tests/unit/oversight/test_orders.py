@@ -21,7 +21,7 @@ from handrail.oversight.orders import (
     stop_order,
     target_of,
 )
-from handrail.oversight.signatures import NotProven, sign_order, verify_order
+from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA = "ana@example.com"
@@ -93,12 +93,12 @@ def test_a_lift_is_kept_with_what_it_ends() -> None:
 
 
 def _signed(order: Order | None = None, at: datetime = NOW) -> str:
-    return sign_order(order or stop_order(Target("shipments"), ANA, NOW), KEY, at)
+    return ORDER_STATEMENT.sign(order or stop_order(Target("shipments"), ANA, NOW), KEY, at)
 
 
 def test_a_signed_order_says_who_gave_it() -> None:
     order = stop_order(Target("shipments"), ANA, NOW, "it went mad")
-    payload, by, kid = verify_order(_signed(order), KEYS, NOW, arriving=True)
+    payload, by, kid = ORDER_STATEMENT.verify(_signed(order), KEYS, NOW, arriving=True)
     assert (order_of(payload), by, kid) == (order, ANA, KEY.kid)
 
 
@@ -110,37 +110,37 @@ def test_nobody_signs_in_the_name_of_another() -> None:
 def test_the_inbox_signs_for_whoever_signed_in() -> None:
     inbox = SigningKey.new(None, NOW)
     order = stop_order(Target("shipments"), "bo@example.com", NOW)
-    text = sign_order(order, inbox, NOW)
-    assert verify_order(text, {inbox.kid: inbox.public()}, NOW)[1] == "bo@example.com"
+    text = ORDER_STATEMENT.sign(order, inbox, NOW)
+    assert ORDER_STATEMENT.verify(text, {inbox.kid: inbox.public()}, NOW)[1] == "bo@example.com"
 
 
 def test_an_old_order_is_not_taken_as_new_and_counts_on_once_it_was() -> None:
     text, later = _signed(), NOW + timedelta(days=8)
     with pytest.raises(NotProven, match="too long ago"):
-        verify_order(text, KEYS, later, arriving=True)
-    assert verify_order(text, KEYS, later)[1] == ANA
+        ORDER_STATEMENT.verify(text, KEYS, later, arriving=True)
+    assert ORDER_STATEMENT.verify(text, KEYS, later)[1] == ANA
 
 
 def test_what_an_expired_key_says_is_not_new_and_what_it_said_counts() -> None:
     text, expired = _signed(), KEY.public().model_copy(update={"expires": NOW + timedelta(hours=1)})
     keys, later = {KEY.kid: expired}, NOW + timedelta(hours=2)
     with pytest.raises(NotProven, match="has expired"):
-        verify_order(text, keys, later, arriving=True)
-    assert verify_order(text, keys, later)[1] == ANA
+        ORDER_STATEMENT.verify(text, keys, later, arriving=True)
+    assert ORDER_STATEMENT.verify(text, keys, later)[1] == ANA
     revoked = {KEY.kid: expired.model_copy(update={"revoked": later, "why": "lost"})}
     with pytest.raises(NotProven, match="revoked: lost"):
-        verify_order(text, revoked, later)
+        ORDER_STATEMENT.verify(text, revoked, later)
 
 
 def test_an_order_that_was_changed_after_it_was_signed_is_not_proven() -> None:
     head, _, mark = _signed().split(".")
     other = _signed(stop_order(Target("other"), ANA, NOW)).split(".")[1]
     with pytest.raises(NotProven, match="signature"):
-        verify_order(f"{head}.{other}.{mark}", KEYS, NOW)
+        ORDER_STATEMENT.verify(f"{head}.{other}.{mark}", KEYS, NOW)
 
 
 def test_a_signature_of_another_kind_is_no_order() -> None:
     header = {"alg": "Ed25519", "kid": KEY.kid, "typ": "handrail-mandate+jwt"}
     text = jws.serialize_compact(header, b"{}", KEY.private.opened(), algorithms=["Ed25519"])
     with pytest.raises(NotProven, match="not handrail-order"):
-        verify_order(text, KEYS, NOW)
+        ORDER_STATEMENT.verify(text, KEYS, NOW)

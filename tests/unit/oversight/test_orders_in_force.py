@@ -10,10 +10,10 @@ import pytest
 
 from handrail.actions import Level
 from handrail.ledger import OrderRow
-from handrail.oversight import control
+from handrail.oversight import orders
 from handrail.oversight.keys import SigningKey, TrustedKey
 from handrail.oversight.orders import Order, Target, level_order, order_row, stop_order
-from handrail.oversight.signatures import sign_order
+from handrail.oversight.signatures import ORDER_STATEMENT
 from handrail.policy.parts import Setting
 from tests.agents.policies import policy
 
@@ -36,7 +36,7 @@ def level(
 
 
 def signed(order: Order, who: str) -> str:
-    return sign_order(order.model_copy(update={"by": who}), SIGNERS[who], NOW)
+    return ORDER_STATEMENT.sign(order.model_copy(update={"by": who}), SIGNERS[who], NOW)
 
 
 def made(
@@ -45,7 +45,7 @@ def made(
     keys: dict[str, TrustedKey] = KEYS,
     proof: Literal["required", "unproven"] = "required",
 ) -> tuple[Level, int] | None:
-    found = control.setting_in_force(rows, "rebook", policy(*edits), keys, proof)
+    found = orders.setting_in_force(rows, "rebook", policy(*edits), keys, proof)
     return None if found is None else (found.level, found.rollout)
 
 
@@ -54,7 +54,7 @@ def made(
 
 def test_a_stop_says_who_when_and_why() -> None:
     row = order_row(stop_order(ALL, "ana@example.com", NOW, "it went mad"))
-    assert control.why_stopped([row], "rebook", "shipments:1") == (
+    assert orders.why_stopped([row], "rebook", "shipments:1") == (
         "stopped since 2026-11-22 12:00:00 UTC by ana@example.com (shipments): it went mad"
     )
 
@@ -71,13 +71,13 @@ def test_a_stop_says_who_when_and_why() -> None:
 def test_a_stop_is_for_what_it_names(target: Target, stops: set[str]) -> None:
     row = order_row(stop_order(target, OWNER, NOW))
     writes = ("rebook 1", "release 1", "rebook 2")
-    found = {w for w in writes if control.why_stopped([row], w[:-2], f"shipments:{w[-1]}")}
+    found = {w for w in writes if orders.why_stopped([row], w[:-2], f"shipments:{w[-1]}")}
     assert found == stops
 
 
 def test_what_is_lifted_and_what_is_no_stop_stops_nothing() -> None:
     lifted = OrderRow("a" * 32, "stop", "shipments", OWNER, NOW, ended=NOW)
-    assert control.why_stopped([lifted, level(Level.STOP)], "rebook", "shipments:1") is None
+    assert orders.why_stopped([lifted, level(Level.STOP)], "rebook", "shipments:1") is None
 
 
 # Levels
@@ -161,29 +161,29 @@ def test_a_revoked_key_takes_back_what_it_raised_at_once() -> None:
 def test_where_no_proof_is_asked_for_it_takes_the_right_name() -> None:
     assert made([level(Level.FULL)], SUPERVISED, proof="unproven") == (Level.FULL, 10_000)
     order = level_order(REBOOK, Level.FULL, None, EVE, NOW)
-    unsigned = order_row(order, [control.unsigned_statement(order)])
+    unsigned = order_row(order, [order.model_dump_json()])
     assert made([unsigned], SUPERVISED, proof="unproven") is None
 
 
 def test_what_is_lacking_is_said_with_who_may() -> None:
     order = level_order(REBOOK, Level.FULL, None, EVE, NOW)
     given = (order, [signed(order, EVE)], policy(TWO), KEYS)
-    said = control.order_lacks(*given, "required", NOW)
+    said = orders.order_lacks(*given, "required", NOW)
     assert said == (
         "eve@example.com may not turn the autonomy of shipments; "
         f"it takes somebody who may: {BO}, {OWNER}"
     )
     one = level_order(REBOOK, Level.FULL, None, BO, NOW)
-    said = control.order_lacks(one, [signed(one, BO)], policy(TWO), KEYS, "required", NOW)
+    said = orders.order_lacks(one, [signed(one, BO)], policy(TWO), KEYS, "required", NOW)
     assert said == f"it takes a second person: {OWNER}"
-    assert control.waits_for_second(one, [signed(one, BO)], policy(TWO), KEYS, "required")
-    assert not control.waits_for_second(*given, "required")
+    assert orders.waits_for_second(one, [signed(one, BO)], policy(TWO), KEYS, "required")
+    assert not orders.waits_for_second(*given, "required")
 
 
 def test_settings_are_compared_by_level_and_share() -> None:
     full, quarter = Setting(Level.FULL), Setting(Level.FULL, 2_500)
-    assert control.setting_exceeds(full, quarter)
-    assert not control.setting_exceeds(quarter, full)
-    assert not control.setting_exceeds(full, full)
-    assert control.setting_exceeds(quarter, Setting(Level.SUPERVISED, 10_000))
-    assert not control.setting_exceeds(Setting(Level.PILOT), Setting(Level.HUMAN_LED))
+    assert orders.setting_exceeds(full, quarter)
+    assert not orders.setting_exceeds(quarter, full)
+    assert not orders.setting_exceeds(full, full)
+    assert orders.setting_exceeds(quarter, Setting(Level.SUPERVISED, 10_000))
+    assert not orders.setting_exceeds(Setting(Level.PILOT), Setting(Level.HUMAN_LED))

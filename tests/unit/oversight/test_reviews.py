@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -14,6 +14,7 @@ from handrail import Action
 from handrail.ledger import AnswerRow, ReviewRow, Written
 from handrail.oversight.keys import SigningKey
 from handrail.oversight.reviews import (
+    Draw,
     NotReviewed,
     Opinion,
     ReviewAnswer,
@@ -26,7 +27,7 @@ from handrail.oversight.reviews import (
     signed_answer,
     why_not_reviewer,
 )
-from handrail.oversight.signatures import NotProven, sign_mandate
+from handrail.oversight.signatures import MANDATE_STATEMENT, NotProven
 from handrail.policy import AgentShape, Facts, Policy, WriteShape, load_policy
 from handrail.policy.parts import Review
 
@@ -36,12 +37,13 @@ BO = SigningKey.new("bo@example.com", NOW)
 KEYS = {each.kid: each.public() for each in (ANA, BO)}
 
 
-@dataclass(frozen=True)
-class Sampling:
+def sampling(random: int = 0, unusual: int = 0) -> Review:
     """Parts of 10,000."""
+    return Review(random, unusual, "clerk")
 
-    random: int = 0
-    unusual: int = 0
+
+def drawn_of(review: Review | None, key: str, *, unusual: bool = False) -> Draw | None:
+    return draw(review, "a", "pay", key, review_chance(review, unusual=unusual))
 
 
 WRITTEN = Written(
@@ -109,16 +111,16 @@ def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:
     ("review", "usual", "unusual"),
     [
         (None, None, None),
-        (Sampling(), None, None),
-        (Sampling(500), 0.05, 0.05),
-        (Sampling(500, 5_000), 0.05, 0.5),
-        (Sampling(500, 100), 0.05, 0.05),
-        (Sampling(0, 5_000), None, 0.5),
-        (Sampling(20_000), 1.0, 1.0),
+        (sampling(), None, None),
+        (sampling(500), 0.05, 0.05),
+        (sampling(500, 5_000), 0.05, 0.5),
+        (sampling(500, 100), 0.05, 0.05),
+        (sampling(0, 5_000), None, 0.5),
+        (sampling(20_000), 1.0, 1.0),
     ],
 )
 def test_a_write_is_drawn_with_a_chance_that_is_known(
-    review: Sampling | None, usual: float | None, unusual: float | None
+    review: Review | None, usual: float | None, unusual: float | None
 ) -> None:
     assert review_chance(review, unusual=False) == usual
     assert review_chance(review, unusual=True) == unusual
@@ -126,19 +128,19 @@ def test_a_write_is_drawn_with_a_chance_that_is_known(
 
 def test_the_share_that_is_drawn_is_the_share_that_was_said() -> None:
     keys = [f"a:{number}/pay/1" for number in range(20_000)]
-    drawn = [key for key in keys if draw(Sampling(500), "a", "pay", key, unusual=False)]
+    drawn = [key for key in keys if drawn_of(sampling(500), key, unusual=False)]
     assert abs(len(drawn) / len(keys) - 0.05) < 0.005
     assert drawn == [key for key in keys if is_drawn("a", "pay", key, 0.05)]
 
 
 def test_what_is_drawn_at_random_is_drawn_where_it_is_unusual_too() -> None:
-    review = Sampling(500, 5_000)
+    review = sampling(500, 5_000)
     keys = [f"a:{number}/pay/1" for number in range(2_000)]
-    usual = {key for key in keys if draw(review, "a", "pay", key, unusual=False)}
-    odd = {key for key in keys if draw(review, "a", "pay", key, unusual=True)}
+    usual = {key for key in keys if drawn_of(review, key, unusual=False)}
+    odd = {key for key in keys if drawn_of(review, key, unusual=True)}
     assert usual < odd
     assert 900 < len(odd) < 1_100
-    found = draw(review, "a", "pay", next(iter(odd - usual)), unusual=True)
+    found = drawn_of(review, next(iter(odd - usual)), unusual=True)
     assert found is not None
     assert (found.why, found.share) == (
         "something about it was unusual, as 50 % of such writes are",
@@ -174,8 +176,8 @@ def test_where_the_role_may_not_approve_a_write_who_may_looks_at_it(tmp_path: Pa
 
 def test_all_are_drawn_where_all_should_be_and_none_where_none() -> None:
     assert all(is_drawn("a", "pay", str(number), 1.0) for number in range(200))
-    assert draw(None, "a", "pay", "1", unusual=True) is None
-    assert draw(Sampling(), "a", "pay", "1", unusual=True) is None
+    assert drawn_of(None, "1", unusual=True) is None
+    assert drawn_of(sampling(), "1", unusual=True) is None
 
 
 # Who may answer
@@ -254,7 +256,7 @@ def test_nobody_signs_for_another() -> None:
 def test_a_signature_on_something_else_is_none_on_an_answer() -> None:
     """A mandate of the same words, signed by the same key, is of another type."""
     said = new_opinion(WRITTEN, "right", "ana@example.com", "", NOW)
-    row = replace(given("right"), proof=sign_mandate(said, ANA, NOW))
+    row = replace(given("right"), proof=MANDATE_STATEMENT.sign(said, ANA, NOW))
     with pytest.raises(NotProven, match="type"):
         require_proven_answer(row, KEYS, NOW)
 

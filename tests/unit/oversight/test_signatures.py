@@ -27,16 +27,13 @@ from handrail.oversight.orders import Order
 from handrail.oversight.reviews import Opinion
 from handrail.oversight.signatures import (
     LASTS_MOST,
+    MANDATE_STATEMENT,
+    ORDER_STATEMENT,
+    REVIEW_STATEMENT,
     SKEW,
     NotProven,
     VerifiedRuling,
-    sign_mandate,
-    sign_order,
-    sign_review,
     sign_ruling,
-    verify_mandate,
-    verify_order,
-    verify_review,
     verify_ruling,
 )
 
@@ -539,32 +536,43 @@ class Statement(Wire):
     note: str = ""
 
 
+stated, opened = MANDATE_STATEMENT.sign, MANDATE_STATEMENT.verify
+
+
 def test_a_mandate_is_proven_and_comes_back_whole() -> None:
-    text = sign_mandate(Statement(), ANA, NOW)
-    payload, by, kid = verify_mandate(text, KEYS, NOW + timedelta(days=400))
+    text = MANDATE_STATEMENT.sign(Statement(), ANA, NOW)
+    payload, by, kid = MANDATE_STATEMENT.verify(text, KEYS, NOW + timedelta(days=400))
     assert Statement.model_validate(payload) == Statement()
     assert (by, kid) == ("ana@example.com", ANA.kid)
 
 
 def test_what_a_key_stated_counts_no_longer_than_a_mandate_lasts_after_its_end() -> None:
-    text = sign_mandate(Statement(), ANA, NOW)
+    text = MANDATE_STATEMENT.sign(Statement(), ANA, NOW)
     expires = NOW + timedelta(seconds=1)
     keys = change(ANA, expires=expires)
-    payload, _, _ = verify_mandate(text, keys, expires + LASTS_MOST - timedelta(seconds=1))
+    payload, _, _ = MANDATE_STATEMENT.verify(
+        text, keys, expires + LASTS_MOST - timedelta(seconds=1)
+    )
     assert payload["by"] == ANA.person
     with pytest.raises(NotProven, match="expired more than 31 days ago; give it again"):
-        verify_mandate(text, keys, expires + LASTS_MOST)
+        MANDATE_STATEMENT.verify(text, keys, expires + LASTS_MOST)
 
 
 @pytest.mark.parametrize(
     ("make", "says"),
     [
-        (lambda: sign_mandate(Statement(), BO, NOW), "cannot sign for"),
-        (lambda: sign_mandate(Statement(by="bo@example.com"), ANA, NOW), "cannot sign for"),
-        (lambda: verify_mandate(SIGNED.proof or "", KEYS, NOW), "of the type"),
-        (lambda: verify_mandate("", KEYS, NOW), "three parts"),
-        (lambda: verify_mandate(sign_mandate(Statement(), ANA, NOW), {}, NOW), "keyring"),
-        (lambda: sign_mandate(Statement(note="x" * 99_000), ANA, NOW), "too long"),
+        (lambda: stated(Statement(), BO, NOW), "cannot sign for"),
+        (
+            lambda: stated(Statement(by="bo@example.com"), ANA, NOW),
+            "cannot sign for",
+        ),
+        (lambda: opened(SIGNED.proof or "", KEYS, NOW), "of the type"),
+        (lambda: opened("", KEYS, NOW), "three parts"),
+        (
+            lambda: opened(stated(Statement(), ANA, NOW), {}, NOW),
+            "keyring",
+        ),
+        (lambda: stated(Statement(note="x" * 99_000), ANA, NOW), "too long"),
     ],
 )
 def test_a_mandate_is_as_hard_to_forge(make: Callable[[], object], says: str) -> None:
@@ -573,17 +581,17 @@ def test_a_mandate_is_as_hard_to_forge(make: Callable[[], object], says: str) ->
 
 
 def test_a_mandate_proves_no_ruling() -> None:
-    refused(with_proof(sign_mandate(Statement(), ANA, NOW)), "of the type")
+    refused(with_proof(MANDATE_STATEMENT.sign(Statement(), ANA, NOW)), "of the type")
 
 
 @settings(max_examples=200, deadline=None)
 @given(data=st.data())
 def test_a_flip_of_any_bit_of_a_mandate_is_noticed(data: st.DataObject) -> None:
-    text = bytearray(sign_mandate(Statement(), ANA, NOW).encode())
+    text = bytearray(MANDATE_STATEMENT.sign(Statement(), ANA, NOW).encode())
     bit = data.draw(st.integers(0, 8 * len(text) - 1))
     text[bit // 8] ^= 1 << bit % 8
     with pytest.raises(NotProven):
-        verify_mandate(text.decode("latin-1"), KEYS, NOW)
+        MANDATE_STATEMENT.verify(text.decode("latin-1"), KEYS, NOW)
 
 
 # What was signed before
@@ -603,11 +611,11 @@ def signed_again(kind: str) -> str | None:
         case "ruling":
             return sign_ruling(Ruling.model_validate(said), "amend", CASE, KEY, NOW).proof
         case "mandate":
-            return sign_mandate(Mandate.model_validate(said), KEY, NOW)
+            return MANDATE_STATEMENT.sign(Mandate.model_validate(said), KEY, NOW)
         case "order":
-            return sign_order(Order.model_validate(said), KEY, NOW)
+            return ORDER_STATEMENT.sign(Order.model_validate(said), KEY, NOW)
         case _:
-            return sign_review(Opinion.model_validate(said), KEY, NOW)
+            return REVIEW_STATEMENT.sign(Opinion.model_validate(said), KEY, NOW)
 
 
 @pytest.mark.parametrize("kind", ["ruling", "mandate", "order", "review"])
@@ -618,14 +626,11 @@ def test_what_is_signed_is_byte_for_byte_what_it_was(
     assert signed_again(kind) == BEFORE[kind]["text"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "verify"),
-    [("mandate", verify_mandate), ("order", verify_order), ("review", verify_review)],
-)
-def test_what_was_signed_before_is_proven_still(kind: str, verify: Callable[..., Any]) -> None:
-    keys = {KEY.kid: KEY.public()}
-    found = verify(BEFORE[kind]["text"], keys, NOW + timedelta(days=400))
-    assert found == (BEFORE[kind]["said"], "ana@example.com", KEY.kid)
+@pytest.mark.parametrize("kind", [MANDATE_STATEMENT, ORDER_STATEMENT, REVIEW_STATEMENT])
+def test_what_was_signed_before_is_proven_still(kind: signatures.StatementType) -> None:
+    before, keys = BEFORE[kind.name], {KEY.kid: KEY.public()}
+    found = kind.verify(before["text"], keys, NOW + timedelta(days=400))
+    assert found == (before["said"], "ana@example.com", KEY.kid)
 
 
 def test_a_ruling_that_was_signed_before_is_proven_still() -> None:

@@ -7,7 +7,7 @@ from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
 
-from handrail.runtime.failures import LARGEST, ShortFailures
+from handrail.runtime.interceptors import LARGEST_FAILURE, ShortFailures
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -60,5 +60,5 @@ def test_the_end_of_a_trace_is_kept_where_it_fits() -> None:
 def test_details_are_never_cut() -> None:
     error = ApplicationError("x" * 10_000, "y" * 10_000)
     failure = failure_of(error)
-    assert len(failure.message) < LARGEST
+    assert len(failure.message) < LARGEST_FAILURE
     assert failure.application_failure_info.details.payloads[0].data == b'"' + b"y" * 10_000 + b'"'

@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from handrail.actions import person
 from handrail.exceptions import ConfigurationError, PolicyError
-from handrail.oversight import person
 from handrail.policy import Fault, Faults, Stamp, file_content, file_stamp, parse_yaml
 
 SlackId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]

@@ -14,7 +14,7 @@ import structlog
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from handrail.oversight import person
+from handrail.actions import person
 
 if TYPE_CHECKING:
     from pathlib import Path

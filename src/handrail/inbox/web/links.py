@@ -12,8 +12,8 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from handrail.actions import person as spelling
 from handrail.inbox.web.tokens import BadToken, Seals
-from handrail.oversight import person as spelling
 
 if TYPE_CHECKING:
     from collections.abc import Callable

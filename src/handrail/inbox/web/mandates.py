@@ -14,10 +14,12 @@ from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from handrail.actions import person
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import MandateRow
-from handrail.oversight import Mandate, NotProven, file_fault, person, sign_mandate
+from handrail.oversight import MANDATE_STATEMENT, Mandate, NotProven
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -116,9 +118,9 @@ def _signed(site: Site, said: dict[str, Any]) -> MandateRow:
     now = site.clock()
     try:
         mandate = Mandate.model_validate({"id": uuid.uuid4().hex, **said})
-        signed = sign_mandate(mandate, site.key, now)
+        signed = MANDATE_STATEMENT.sign(mandate, site.key, now)
     except ValidationError as error:
-        raise _Refused(file_fault(error)) from error
+        raise _Refused(first_fault(error)) from error
     except NotProven as error:
         raise _Refused(str(error)) from error
     return MandateRow(

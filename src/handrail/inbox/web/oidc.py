@@ -15,8 +15,8 @@ from authlib.integrations.starlette_client import OAuth
 from httpx2 import HTTPError
 from joserfc.errors import JoseError
 
+from handrail.actions import person
 from handrail.exceptions import HandrailError
-from handrail.oversight import person
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -20,6 +20,7 @@ from handrail.client import stewards as autonomy
 from handrail.inbox.web.site import Site, signed_in, text
 from handrail.ledger import FLEET
 from handrail.oversight import (
+    ORDER_STATEMENT,
     Keyring,
     NoOrder,
     NotProven,
@@ -32,7 +33,6 @@ from handrail.oversight import (
     order_in_words,
     order_of_row,
     order_row,
-    sign_order,
     stop_order,
     target_of,
 )
@@ -172,7 +172,7 @@ def _became(change: Change | None) -> str:
 
 
 def _signed(site: Site, made: Order) -> str:
-    return sign_order(made, site.key, site.clock())
+    return ORDER_STATEMENT.sign(made, site.key, site.clock())
 
 
 def _target(said: str) -> Target:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from handrail.actions import person
 from handrail.client import gates as desk
 from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
@@ -17,7 +18,7 @@ from handrail.inbox.web import forms, views
 from handrail.inbox.web.links import page_link, read_mail
 from handrail.inbox.web.site import Site, signed_in, site_of
 from handrail.inbox.web.tokens import BadToken
-from handrail.oversight import DOUBT_ANSWERS, GateKind, person
+from handrail.oversight import DOUBT_ANSWERS, GateKind
 
 if TYPE_CHECKING:
     from starlette.requests import Request

@@ -20,7 +20,8 @@ from handrail.inbox.web import forms, mandates, views
 from handrail.inbox.web.links import page_link
 from handrail.inbox.web.pages import Seat, schema_of, seat_by_mail, seat_here, show
 from handrail.inbox.web.site import Site, seconds, signed_in, site_of, text, texts
-from handrail.oversight import DOUBT_ANSWERS, GateKind, NotProven, file_fault, sign_ruling
+from handrail.oversight import DOUBT_ANSWERS, GateKind, NotProven, sign_ruling
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -238,7 +239,7 @@ def signed(site: Site, seat: Seat, view: GateView, said: Said, looked: float) ->
         )
         return sign_ruling(ruling, said.verb, view.case, site.key, site.clock())
     except ValidationError as error:
-        raise Wrong(f"Nothing was sent: {file_fault(error)}") from error
+        raise Wrong(f"Nothing was sent: {first_fault(error)}") from error
     except NotProven as error:
         raise Wrong(f"Nothing was sent: {error}") from error
 

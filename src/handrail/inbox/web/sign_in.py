@@ -14,11 +14,11 @@ from starlette.background import BackgroundTask
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from handrail.actions import person
 from handrail.exceptions import HandrailError
 from handrail.inbox.web.oidc import NotSignedIn
 from handrail.inbox.web.site import Site, back_to, site_of, text
 from handrail.inbox.web.tokens import BadToken
-from handrail.oversight import person
 
 if TYPE_CHECKING:
     from starlette.datastructures import FormData

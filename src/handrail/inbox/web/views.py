@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
+from handrail.actions import person
 from handrail.client.gates import may_rule
 from handrail.inbox.web.links import page_link
-from handrail.oversight import GateKind, person
+from handrail.oversight import GateKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -21,13 +21,9 @@ from handrail.exceptions import ConfigurationError
 from handrail.guardrails import audit_order, server_time
 from handrail.ledger import FLEET, Ledger, OrderRow
 from handrail.oversight import (
-    ENTER_ORDER,
     LIFTED_SIGNAL,
-    LOOK_AT_AUTONOMY,
-    WAKE_CASES,
     AutonomyView,
     Order,
-    OrderRequest,
     OrderResult,
     OrderState,
     StepView,
@@ -44,6 +40,7 @@ from handrail.oversight import (
     waits_for_second,
 )
 from handrail.policy import AgentShape, Policy, PolicyFile, Setting
+from handrail.runtime.steward import ENTER_ORDER, LOOK_AT_AUTONOMY, WAKE_CASES, OrderRequest
 from handrail.states import State
 
 WAKE_AGAIN = timedelta(seconds=3)
@@ -117,11 +114,11 @@ class AutonomyActivities:
                 order = order.model_copy(update={"id": _id_of(order)})
                 await self.ledger.order(order_row(order, entering.statements))
             elif there is not None and there.ended is not None:
-                return OrderResult(stand=OrderState.DONE, proven=bool(people), people=people)
+                return _result(OrderState.DONE, people)
         _log(order, people)
         known = order.step is None or order.step in self.shape.writes
         why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
-        return OrderResult(stand=OrderState.IN_FORCE, why=why, proven=bool(people), people=people)
+        return _result(OrderState.IN_FORCE, people, why)
 
     async def _lift(self, entering: OrderRequest) -> OrderResult:
         order = entering.order
@@ -142,14 +139,13 @@ class AutonomyActivities:
                 return _refused(lacks)
             waits = waits or lacks is not None
         people = self._proven(order, entering.statements)
-        proven = bool(people)
         if waits:
             why = "it takes a second person"
-            return OrderResult(stand=OrderState.WAITING, why=why, proven=proven, people=people)
+            return _result(OrderState.WAITING, people, why)
         now, why = server_time(), order.why
         await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
         _log(order, people, ends=row)
-        return OrderResult(stand=OrderState.DONE, proven=proven, people=people)
+        return _result(OrderState.DONE, people)
 
     async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
         """Whether what comes back when a level is lifted takes two people to set."""
@@ -172,12 +168,9 @@ class AutonomyActivities:
         raised = any(setting_exceeds(new, self._setting(rows, step, policy)) for step in steps)
         lacks = self._lacking(entering, policy)
         people = self._proven(order, entering.statements)
-        proven = bool(people)
         if raised and lacks is not None:
             if self._waits(entering, policy):
-                return OrderResult(
-                    stand=OrderState.WAITING, why=lacks, proven=proven, people=people
-                )
+                return _result(OrderState.WAITING, people, lacks)
             return _refused(lacks)
         # What lowers unproven is put over what was there, and takes nothing of it away.
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
@@ -187,7 +180,7 @@ class AutonomyActivities:
         await self.ledger.order(row, replacing=older if lacks is None else ())
         _log(order, people)
         why = _capped(order, policy, steps)
-        return OrderResult(stand=OrderState.IN_FORCE, why=why, proven=proven, people=people)
+        return _result(OrderState.IN_FORCE, people, why)
 
     def _steps(self, step: str | None) -> list[str]:
         """The writes that an order is for; without a step not those that take others back."""
@@ -321,6 +314,10 @@ def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> N
         ended=ends is not None,
         proven=bool(people),
     )
+
+
+def _result(stand: OrderState, people: tuple[str, ...], why: str = "") -> OrderResult:
+    return OrderResult(stand=stand, why=why, proven=bool(people), people=people)
 
 
 def _refused(why: str) -> OrderResult:
