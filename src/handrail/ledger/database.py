@@ -23,7 +23,7 @@ from sqlalchemy.exc import (
 )
 
 from handrail.exceptions import ConfigurationError, LedgerUnavailable
-from handrail.ledger.tables import prepare
+from handrail.ledger.schema import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -52,7 +52,7 @@ class Database:
         Raises:
             ConfigurationError: if it is none of these.
         """
-        self._engine = _engine(url)
+        self._engine = engine_of(url)
         self._sqlite = self._engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; more threads would only wait for each other.
         self._threads = ThreadPoolExecutor(1 if self._sqlite else 8, "handrail-ledger")
@@ -176,7 +176,12 @@ class Insert:
         return connection.execute(statement, values).rowcount == 1
 
 
-def _engine(url: str) -> sa.Engine:
+def engine_of(url: str) -> sa.Engine:
+    """The engine of a ledger.
+
+    Raises:
+        ConfigurationError: if the URL is none of an SQLite or PostgreSQL database.
+    """
     try:
         parsed = sa.make_url(url)
         engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")

@@ -1,23 +1,12 @@
-"""The ledger's tables, and how an older ledger becomes one of today.
+"""The ledger's tables. Whoever changes one writes a migration.
 
 Times are seconds since 1970, UTC.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import sqlalchemy as sa
 from typing_extensions import override
-
-from handrail.exceptions import ConfigurationError
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-SCHEMA_VERSION = 3
-_SCHEMA_LOCK = 0x68616E6472
-"""Any number that other programs on the same database do not lock on."""
 
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
@@ -44,12 +33,10 @@ class Words(sa.TypeDecorator[str]):
 
     def __init__(self, most: int | None = None) -> None:
         """`most`: characters that the column takes; what is longer is cut."""
-        self.most = most
         super().__init__()
-
-    @override
-    def load_dialect_impl(self, dialect: sa.Dialect) -> sa.types.TypeEngine[str]:
-        return dialect.type_descriptor(sa.Text() if self.most is None else sa.String(self.most))
+        self.most = most
+        if most is not None:
+            self.impl = sa.String(most)
 
     @override
     def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
@@ -57,7 +44,6 @@ class Words(sa.TypeDecorator[str]):
 
 
 meta = sa.MetaData()
-schema = sa.Table("handrail_schema", meta, sa.Column("version", sa.Integer, primary_key=True))
 effects = sa.Table(
     "handrail_effects",
     meta,
@@ -269,62 +255,3 @@ incidents = sa.Table(
     sa.Column("closed_why", Words()),
     sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
 )
-
-
-_EFFECTS_OF_3 = (
-    ("evidence", "TEXT"),
-    ("confidence", "FLOAT"),
-    ("alone", "BOOLEAN"),
-    ("share", "FLOAT"),
-)
-
-
-def prepare(connection: sa.Connection) -> None:
-    """Make the tables that are missing, in a transaction of its own.
-
-    Raises:
-        ConfigurationError: if the database belongs to a newer Handrail; it is left as it is.
-    """
-    if connection.dialect.name != "sqlite":
-        # Workers that start together on a new database would make its tables at once.
-        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))
-    schema.create(connection, checkfirst=True)
-    version = connection.execute(sa.select(schema.c.version)).scalar()
-    if version is None:
-        meta.create_all(connection)
-        connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
-        return
-    _migrate(connection, version)
-    # A ledger that can only be read must be found out now, not at the first write.
-    connection.execute(sa.update(schema).values(version=SCHEMA_VERSION))
-
-
-def _migrate(connection: sa.Connection, version: int) -> None:
-    if version != SCHEMA_VERSION and version not in _MIGRATIONS:
-        raise ConfigurationError(
-            f"the ledger has schema {version}, this Handrail needs {SCHEMA_VERSION}; "
-            "use the version that made it, or give HANDRAIL_LEDGER_URL another database"
-        )
-    for older in range(version, SCHEMA_VERSION):
-        _MIGRATIONS[older](connection)
-
-
-def _people_are_proven(connection: sa.Connection) -> None:
-    """1 to 2: rulings, mandates and their uses. Effects stay as they are."""
-    meta.create_all(connection, tables=[rulings, mandates, mandate_uses])
-
-
-def _guards_remember(connection: sa.Connection) -> None:
-    """2 to 3: what the guards remember; effects know what they were decided by."""
-    known = {column["name"] for column in sa.inspect(connection).get_columns(effects.name)}
-    for name, kind in _EFFECTS_OF_3:
-        if name not in known:
-            connection.execute(sa.text(f"ALTER TABLE {effects.name} ADD COLUMN {name} {kind}"))
-    made = [verdicts, policies, orders, spending, reviews, review_answers, incidents]
-    meta.create_all(connection, tables=[*made, counters, counted])
-
-
-_MIGRATIONS: Mapping[int, Callable[[sa.Connection], None]] = {
-    1: _people_are_proven,
-    2: _guards_remember,
-}

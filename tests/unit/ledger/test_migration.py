@@ -5,18 +5,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
 from sqlalchemy import event
 
 from handrail import ConfigurationError, Ledger, Receipt
-from handrail.actions import Ruling
-from handrail.ledger import EffectState, MandateRow, RulingRow
+from handrail.actions import Kind, Level, Ruling
+from handrail.ledger import EffectState, MandateRow, RulingRow, migrations
+from handrail.ledger.schema import schema
+from handrail.ledger.tables import meta
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)
@@ -43,40 +50,185 @@ MANDATE = MandateRow(
 )
 
 
-_FIRST = """
-create table handrail_schema (version integer not null, primary key (version));
-create table handrail_effects (
-    key varchar(400) not null, case_id varchar(300) not null, agent varchar(100) not null,
-    step varchar(100) not null, digest varchar(64) not null, action text not null,
-    policy varchar(200) not null, state varchar(20) not null, owner varchar(200) not null,
-    deadline float not null, begun float not null, ended float, receipt text, error text,
-    primary key (key)
-);
-create index ix_handrail_effects_case_id on handrail_effects (case_id);
-create index handrail_effects_window on handrail_effects (agent, step, begun);
-insert into handrail_schema values (1);
-insert into handrail_effects values (
-    'a:1/pay/1', 'a:1', 'a', 'pay', 'dddd', '{"amount": "10"}', 'a v1', 'done', 'one',
-    1767270615.123456, 1767270610.5, 1767270611.5,
-    '{"key":"a:1/pay/1","step":"pay","digest":"dddd","at":"2026-01-01T12:30:11Z","result":7}', null
-);
-insert into handrail_effects values (
-    'a:2/pay/1', 'a:2', 'a', 'pay', 'eeee', '{"amount": "10"}', 'a v1', 'intended', 'one',
-    1767270615.123456, 1767270610.5, null, null, null
-);
-"""
-"""As Handrail 0.1.0 made it."""
+LATEST = 4
+SCHEMAS = Path(__file__).with_name("schemas")
+"""Ledgers as older Handrails made them, with a row in every table."""
+
+KINDS = {
+    "serial": ("INTEGER", "SERIAL"),
+    "bigserial": ("INTEGER", "BIGSERIAL"),
+    "words": ("TEXT", "VARCHAR"),
+}
+"""Types that SQLite and PostgreSQL were given by other names."""
 
 
-def _make_first(url: str) -> None:
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        for statement in _FIRST.split(";"):
+def _make(url: str, version: int) -> None:
+    text = (SCHEMAS / f"{version}.sql").read_text(encoding="utf-8")
+    for name, kinds in KINDS.items():
+        text = text.replace(f"{{{name}}}", kinds[not url.startswith("sqlite")])
+    with _engine(url).begin() as connection:
+        for statement in text.split(";\n"):
             if statement.strip():
                 connection.exec_driver_sql(statement)
 
 
+def _engine(url: str) -> sa.Engine:
+    return sa.create_engine(url, poolclass=sa.NullPool)
+
+
+def _rows(url: str) -> dict[str, list[dict[str, Any]]]:
+    """Every row, by its table, as the database has it."""
+    with _engine(url).connect() as connection:
+        return {
+            each: [
+                dict(row)
+                for row in connection.execute(
+                    sa.select(sa.text("*")).select_from(sa.table(each))
+                ).mappings()
+            ]
+            for each in sa.inspect(connection).get_table_names()
+        }
+
+
+def _shape(url: str) -> dict[str, Any]:
+    """Every table with its columns, keys and indexes, as the database has them."""
+    with _engine(url).connect() as connection:
+        return _tables(sa.inspect(connection))
+
+
+def _where(index: Any) -> list[str]:
+    return [str(value) for name, value in index["dialect_options"].items() if "where" in name]
+
+
+def _tables(look: sa.Inspector) -> dict[str, Any]:
+    return {
+        table: (
+            sorted(
+                (str(c["name"]), str(c["type"]), c["nullable"], str(c["default"]))
+                for c in look.get_columns(table)
+            ),
+            look.get_pk_constraint(table)["constrained_columns"],
+            sorted(
+                (str(i["name"]), i["column_names"], i["unique"], _where(i))
+                for i in look.get_indexes(table)
+            ),
+        )
+        for table in look.get_table_names()
+    }
+
+
+@pytest.fixture
+def new(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Generator[str]:
+    """The URL of a second empty database, of the same kind."""
+    if url.startswith("sqlite"):
+        yield f"sqlite:///{tmp_path}/new.db"
+        return
+    admin = sa.create_engine(
+        request.getfixturevalue("postgres"), isolation_level="AUTOCOMMIT", poolclass=sa.NullPool
+    )
+    with admin.connect() as connection:
+        connection.execute(sa.text("create database new"))
+    yield url.replace("/handrail?", "/new?")
+    with admin.connect() as connection:
+        connection.execute(sa.text("drop database new with (force)"))
+
+
+@pytest.mark.parametrize("version", [1, 2, 3])
+async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
+    url: str, new: str, version: int
+) -> None:
+    _make(url, version)
+    before = _rows(url)
+    async with Ledger(url) as ledger, Ledger(new):
+        assert len(await ledger.effects("a:3" if version > 1 else "a:1")) == 1
+    assert _shape(url) == _shape(new)
+    assert before.pop("handrail_schema") == [{"version": version}]
+    after = _rows(url)
+    assert after["handrail_schema"] == _rows(new)["handrail_schema"] == [{"version": LATEST}]
+    of_3 = dict.fromkeys(("evidence", "confidence", "alone", "share"))
+    for table, rows in before.items():
+        added = of_3 if table == "handrail_effects" and version < 3 else {}
+        assert after[table] == [row | added for row in rows]
+
+
+async def test_what_an_older_ledger_kept_is_read(url: str) -> None:
+    _make(url, 3)
+    async with Ledger(url) as ledger:
+        (effect,) = await ledger.effects("a:3")
+        (ruling,) = await ledger.rulings()
+        (mandate,) = await ledger.mandates("a")
+        (verdict,) = await ledger.verdicts("a")
+        stop, level = await ledger.orders("a")
+        (policy,) = await ledger.policies("a")
+        (review,) = await ledger.reviews("a")
+        (answer,) = await ledger.review_answers(review.key)
+        (incident,) = await ledger.incidents("a")
+        spent = await ledger.spent("a", NOW - timedelta(days=1))
+        written = await ledger.written(effect.key)
+    assert effect.receipt is not None
+    assert (effect.state, effect.deadline, effect.receipt.result) == (EffectState.DONE, NOW, 7)
+    assert (effect.alone, effect.share) == (True, 0.25)
+    assert (ruling.by, ruling.at, ruling.planted) == ("ana@example.com", NOW, False)
+    assert (ruling.effect, ruling.ruling) == ("a:3/pay/1", Ruling.model_validate_json(RULING.text))
+    assert (mandate.begins, mandate.used, mandate.revoked) == (NOW, 1, None)
+    assert [each.check for each in verdict.findings] == ["limits"]
+    assert (verdict.kind, verdict.pilot, verdict.action) == (Kind.PASS, False, {"amount": "10"})
+    assert (stop.ended, stop.proofs, stop.ended_proofs) == (NOW, ("p.q.r",), ("v.w.x",))
+    assert (level.level, level.rollout, level.ended_proofs) == (Level.FULL, 2500, ())
+    assert (policy.version, policy.text) == (1, "agent: a\n")
+    assert (review.people, review.answered) == (("ana@example.com",), NOW)
+    assert (answer.at, answer.note) == (NOW, "fine")
+    assert (incident.closed, incident.closed_why) == (NOW, "was late")
+    assert (spent.tokens, spent.cost) == (120, {"EUR": Decimal("0.0125")})
+    assert written is not None
+    assert written.action == {"amount": "10", "to": "Zoë"}
+    assert (written.evidence, written.undone) == ({"vip": True}, None)
+
+
+async def test_every_revision_from_the_first_makes_what_a_new_ledger_has(
+    url: str, new: str
+) -> None:
+    with _engine(url).begin() as connection:
+        migrations.upgrade(connection)
+    async with Ledger(new):
+        pass
+    assert _shape(url) == _shape(new)
+    assert _version(url) == [LATEST]
+
+
+def test_no_change_of_a_table_lacks_its_migration(url: str) -> None:
+    with _engine(url).begin() as connection:
+        migrations.upgrade(connection)
+        options = {"version_table": schema.name, "compare_type": True}
+        context = MigrationContext.configure(connection, opts=options)
+        assert compare_metadata(context, meta) == []
+
+
+def test_a_ledger_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path) -> None:
+    code = f"""
+import asyncio, sys
+from handrail import Ledger
+async def open_it():
+    async with Ledger("sqlite:///{tmp_path}/ledger.db"):
+        pass
+asyncio.run(open_it())
+asyncio.run(open_it())
+sys.exit("alembic" in sys.modules)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_an_administrator_can_have_the_sql_of_an_upgrade() -> None:
+    alembic = [sys.executable, "-m", "alembic", "-x", "url=postgresql+psycopg:///x"]
+    upgrade = subprocess.run(
+        [*alembic, "upgrade", "0003:0004", "--sql"], check=True, capture_output=True, text=True
+    )
+    assert "ALTER TABLE handrail_effects ALTER COLUMN error TYPE TEXT" in upgrade.stdout
+    assert "UPDATE handrail_schema SET version='0004'" in upgrade.stdout
+
+
 async def test_a_ledger_of_the_first_schema_keeps_its_rows_and_takes_rulings(url: str) -> None:
-    _make_first(url)
+    _make(url, 1)
     async with Ledger(url) as ledger:
         done = await ledger.effect("a:1/pay/1")
         assert done is not None
@@ -89,20 +241,20 @@ async def test_a_ledger_of_the_first_schema_keeps_its_rows_and_takes_rulings(url
         await ledger.add_mandate(MANDATE)
         more = {"evidence": {"vip": True}, "confidence": 0.5, "alone": True}
         await ledger.begin(intent("a:3/pay/1", uses=("j1",), mandates=(("m1", 1),), **more))
-    assert _version(url) == [3]
+    assert _version(url) == [LATEST]
     async with Ledger(url) as again:
         assert [each.effect for each in await again.rulings()] == ["a:3/pay/1"]
 
 
 async def test_many_that_open_one_of_the_first_schema_at_once_all_can(url: str) -> None:
-    _make_first(url)
+    _make(url, 1)
 
     async def open_it() -> int:
         async with Ledger(url) as ledger:
             return len(await ledger.effects("a:1"))
 
     assert await asyncio.gather(*(open_it() for _ in range(6))) == [1] * 6
-    assert _version(url) == [3]
+    assert _version(url) == [LATEST]
 
 
 async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waited_for(
@@ -110,7 +262,7 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 ) -> None:
     """SQLite itself does not wait before it writes ahead, as it does for all else."""
     path = tmp_path / "ledger.db"
-    _make_first(f"sqlite:///{path}")
+    _make(f"sqlite:///{path}", 1)
 
     async def open_it() -> int:
         async with Ledger(f"sqlite:///{path}") as ledger:
@@ -126,19 +278,19 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 
 
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
-    _make_first(url)
-    with sa.create_engine(url, poolclass=sa.NullPool).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 4")
-    with pytest.raises(ConfigurationError, match="schema 4, this Handrail needs 3"):
+    _make(url, 1)
+    with _engine(url).begin() as connection:
+        connection.exec_driver_sql("update handrail_schema set version = 5")
+    with pytest.raises(ConfigurationError, match="schema 5, this Handrail needs 4"):
         async with Ledger(url):
             pass
-    assert _version(url) == [4]
-    names = sa.inspect(sa.create_engine(url, poolclass=sa.NullPool)).get_table_names()
+    assert _version(url) == [5]
+    names = sa.inspect(_engine(url)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 
 
 def _version(url: str) -> list[int]:
-    with sa.create_engine(url, poolclass=sa.NullPool).connect() as connection:
+    with _engine(url).connect() as connection:
         return list(connection.execute(sa.text("select version from handrail_schema")).scalars())
 
 

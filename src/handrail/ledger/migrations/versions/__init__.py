@@ -1,0 +1,1 @@
+"""Revisions of the ledger's schema, each as it was made: they do not follow `tables.py`."""
