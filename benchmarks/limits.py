@@ -21,7 +21,6 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Limit
 from handrail.ledger import Intent
-from handrail.ledger.tables import effects
 
 MANY = 100_000
 ROUNDS = 300
@@ -72,7 +71,7 @@ def _fill(url: str) -> None:
     ]
     engine = sa.create_engine(url)
     with engine.begin() as connection:
-        connection.execute(sa.insert(effects), rows)
+        connection.execute(sa.insert(sa.table("handrail_effects", *map(sa.column, rows[0]))), rows)
     engine.dispose()
 
 

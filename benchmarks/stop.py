@@ -26,7 +26,6 @@ import sqlalchemy as sa
 from benchmarks.postgres import binaries, postgres
 from benchmarks.stop_writers import AGENT, POLICY, STEP, now
 from handrail import Ledger
-from handrail.ledger.tables import effects
 from handrail.oversight import Target, order_row, stop_order
 
 SCOPES = (Target("*"), Target(AGENT), Target(AGENT, step=STEP))
@@ -153,7 +152,7 @@ async def _told(workers: Sequence[Worker]) -> tuple[list[int], int]:
 
 def _intents(engine: sa.Engine) -> int:
     with engine.connect() as connection:
-        return connection.execute(sa.select(sa.func.count()).select_from(effects)).scalar_one()
+        return connection.execute(sa.text("select count(*) from handrail_effects")).scalar_one()
 
 
 def report(name: str, found: Sequence[Trial]) -> str:

@@ -31,7 +31,7 @@ HandrailError
 ├── RuleFailed              a rule could not be judged: it holds (handrail.policy.rules)
 ├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
 ├── ClockWrong              a worker's clock is not the server's; retried (guardrails.clock)
-├── CutShort                a policy file ends too early (handrail.ledger.policies)
+├── CutShort                a policy file ends too early (handrail.ledger.verdicts)
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
 ├── Duplicate               one like it began a short while ago (handrail.ledger)
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)

@@ -9,14 +9,13 @@ from handrail.actions import Duplicates
 from handrail.ledger.effects import (
     Begun,
     EffectRow,
-    EffectState,
     Intent,
     Outdated,
     Situation,
     Stopped,
 )
 from handrail.ledger.history import FAILED, IN_DOUBT, Fuse, PastVerdict, PastWrite, Rates
-from handrail.ledger.incidents import IncidentRow
+from handrail.ledger.ledger import Ledger
 from handrail.ledger.limits import (
     Counting,
     Duplicate,
@@ -29,14 +28,19 @@ from handrail.ledger.limits import (
     same_words,
     together,
 )
-from handrail.ledger.mandates import MandateRow, MandateSpent
 from handrail.ledger.orders import FLEET, OrderRow
-from handrail.ledger.policies import PolicyRow
-from handrail.ledger.reviews import Alone, Answered, AnswerRow, ReviewRow, Tally, Written
-from handrail.ledger.rulings import RulingRow, RulingUsed
-from handrail.ledger.spending import SpendRow, Spent
-from handrail.ledger.store import Ledger
-from handrail.ledger.verdicts import VerdictRow
+from handrail.ledger.reviews import (
+    Alone,
+    Answered,
+    AnswerRow,
+    IncidentRow,
+    ReviewRow,
+    Tally,
+    Written,
+)
+from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
+from handrail.ledger.tables import EffectState
+from handrail.ledger.verdicts import PolicyRow, SpendRow, Spent, VerdictRow
 
 __all__ = [
     "FAILED",

@@ -19,7 +19,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from handrail.ledger.database import Insert
+from handrail.ledger.rows import InsertNew
 from handrail.ledger.tables import counted as _counted
 from handrail.ledger.tables import counters as _counters
 
@@ -229,7 +229,7 @@ def _values(
 
 
 _NEVER = 1e18
-_insert_counter = Insert(_counters)
+_insert_counter = InsertNew(_counters)
 _INSERT = sa.insert(_counted)
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("b_agent"))))
 _COUNTERS = sa.select(_counters.c.id, _counters.c.step, _counters.c.name, _counters.c.since).where(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy import event
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -23,10 +22,12 @@ from sqlalchemy.exc import (
 )
 
 from handrail.exceptions import ConfigurationError, LedgerUnavailable
-from handrail.ledger.schema import prepare
+from handrail.ledger.tables import prepare
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from handrail.ledger.rows import Rows
 
 T = TypeVar("T")
 
@@ -84,6 +85,18 @@ class Database:
     async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
+
+    async def _all(self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]]) -> list[T]:
+        """What a query finds, as rows, in a transaction of its own."""
+        return await self._run(lambda connection: rows.all(connection, query))
+
+    async def _one(self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]]) -> T | None:
+        """The row that a query finds, if any; the same."""
+        return await self._run(lambda connection: rows.one(connection, query))
+
+    async def _changes(self, update: sa.Update) -> bool:
+        """Whether an update changed a row; the same."""
+        return await self._run(lambda connection: connection.execute(update).rowcount == 1)
 
     async def _run_at_once(self, transaction: Callable[[sa.Connection], T]) -> T:
         """Run what must not wait behind others.
@@ -155,25 +168,6 @@ class Database:
             raise LedgerUnavailable(_explain(error, self._engine)) from error
         except SQLAlchemyError as error:
             raise LedgerUnavailable(f"the ledger failed: {error}") from error
-
-
-class Insert:
-    """An INSERT that leaves alone what is there already, for both kinds of database."""
-
-    def __init__(self, table: sa.Table) -> None:
-        """Prepare it once: building a statement costs more than running it."""
-        # Whether a row was inserted is only known of an INSERT when that is asked for.
-        counted = {"preserve_rowcount": True}
-        self._sqlite = sqlite.insert(table).on_conflict_do_nothing()
-        self._postgres = (
-            postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted)
-        )
-
-    def __call__(self, connection: sa.Connection, values: dict[str, Any]) -> bool:
-        """Insert one row. False if there was one."""
-        on_sqlite = connection.dialect.name == "sqlite"
-        statement = self._sqlite if on_sqlite else self._postgres
-        return connection.execute(statement, values).rowcount == 1
 
 
 def engine_of(url: str) -> sa.Engine:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -13,9 +11,11 @@ import sqlalchemy as sa
 from handrail.actions import Duplicates, Limit, Receipt
 from handrail.exceptions import HandrailError, NotDone
 from handrail.ledger import limits as counted
-from handrail.ledger import mandates, orders, rulings, verdicts
-from handrail.ledger.database import Database, Insert
-from handrail.ledger.standing import Standing, standing
+from handrail.ledger import orders, rulings, verdicts
+from handrail.ledger.database import Database
+from handrail.ledger.orders import Standing, standing
+from handrail.ledger.rows import InsertNew, Rows
+from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
 
 if TYPE_CHECKING:
@@ -25,18 +25,6 @@ if TYPE_CHECKING:
 
     from handrail.ledger.orders import OrderRow
     from handrail.ledger.verdicts import VerdictRow
-
-
-class EffectState(StrEnum):
-    """How far an effect got, as far as the ledger knows."""
-
-    INTENDED = "intended"
-    """The effect may have happened: no receipt, no word that it did not."""
-    DONE = "done"
-    NOT_DONE = "not_done"
-    """It certainly did not happen."""
-    TAKEN_BACK = "taken_back"
-    """It must not begin any more; an undo is taking back what there may have been."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +164,7 @@ class Effects(Database):
             if intent.uses:
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
-                mandates.use(connection, intent.mandates, intent.key)
+                rulings.use_mandates(connection, intent.mandates, intent.key)
             return Begun(None)
 
         return await self._run(transaction)
@@ -225,17 +213,9 @@ class Effects(Database):
         """
 
         def look(connection: sa.Connection) -> Situation:
-            effect = None
-            if key is not None:
-                effect = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
+            effect = None if key is None else _rows.one(connection, _LOOK, b_key=key)
             now = standing(connection, agent, case)
-            return Situation(
-                now.orders,
-                now.label,
-                now.sha,
-                counted=now.counted,
-                effect=None if effect is None else _row(effect),
-            )
+            return Situation(now.orders, now.label, now.sha, counted=now.counted, effect=effect)
 
         return await self._run(look)
 
@@ -244,11 +224,11 @@ class Effects(Database):
         statement = (
             sa.update(_effects)
             .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
-            .where(_effects.c.deadline == row.deadline.timestamp())
+            .where(_effects.c.deadline == row.deadline)
             .where(_effects.c.state == EffectState.INTENDED)
-            .values(owner=owner, deadline=deadline.timestamp())
+            .values(owner=owner, deadline=deadline)
         )
-        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+        return await self._changes(statement)
 
     async def release(self, key: str, owner: str, deadline: datetime) -> None:
         """Say that an attempt of `owner` is over and left nothing that is known.
@@ -259,9 +239,9 @@ class Effects(Database):
             sa.update(_effects)
             .where(_effects.c.key == key, _effects.c.owner == owner)
             .where(_effects.c.state == EffectState.INTENDED)
-            .values(deadline=deadline.timestamp())
+            .values(deadline=deadline)
         )
-        await self._run(lambda connection: connection.execute(statement))
+        await self._changes(statement)
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.
@@ -270,10 +250,10 @@ class Effects(Database):
         """
 
         def transaction(connection: sa.Connection) -> EffectRow:
-            values = _values(intent) | {"state": EffectState.TAKEN_BACK.value}
+            values = _values(intent) | {"state": EffectState.TAKEN_BACK}
             _insert(connection, values)
             connection.execute(_FORBID, {"b_key": intent.key})
-            return _row(connection.execute(_ONE, {"b_key": intent.key}).mappings().one())
+            return _there(connection, intent.key)
 
         return await self._run(transaction)
 
@@ -282,9 +262,9 @@ class Effects(Database):
         statement = (
             sa.update(_effects)
             .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
-            .where(_effects.c.deadline == row.deadline.timestamp())
+            .where(_effects.c.deadline == row.deadline)
             .where(_effects.c.state == EffectState.INTENDED)
-            .values(state=EffectState.TAKEN_BACK.value)
+            .values(state=EffectState.TAKEN_BACK)
         )
 
         def transaction(connection: sa.Connection) -> bool:
@@ -298,7 +278,7 @@ class Effects(Database):
 
     async def finish(self, receipt: Receipt, error: str | None = None) -> None:
         """Commit the receipt of an effect that happened."""
-        await self._end(receipt.key, EffectState.DONE, receipt.model_dump_json(), error)
+        await self._end(receipt.key, EffectState.DONE, receipt, error)
 
     async def abandon(self, key: str, owner: str, error: str) -> None:
         """Record that an effect certainly did not happen, and why.
@@ -310,33 +290,25 @@ class Effects(Database):
 
     async def effect(self, key: str) -> EffectRow | None:
         """What is known of one effect."""
-
-        def look(connection: sa.Connection) -> EffectRow | None:
-            found = connection.execute(_LOOK, {"b_key": key}).mappings().one_or_none()
-            return None if found is None else _row(found)
-
-        return await self._run(look)
+        return await self._one(_rows, _rows.select.where(_effects.c.key == key))
 
     async def effects(self, case: str) -> list[EffectRow]:
         """What is known of all effects of a case, in the order they began."""
-        return await self._select(_effects.c.case_id == case)
-
-    async def _select(self, condition: sa.ColumnElement[bool]) -> list[EffectRow]:
-        query = sa.select(_effects).where(condition).order_by(_effects.c.begun)
-        return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+        query = _rows.select.where(_effects.c.case_id == case).order_by(_effects.c.begun)
+        return await self._all(_rows, query)
 
     async def _end(
         self,
         key: str,
         state: EffectState,
-        receipt: str | None,
+        receipt: Receipt | None,
         error: str | None,
         owner: str | None = None,
     ) -> None:
         values = {
             "b_key": key,
-            "b_state": state.value,
-            "b_ended": datetime.now(UTC).timestamp(),
+            "b_state": state,
+            "b_ended": datetime.now(UTC),
             "b_receipt": receipt,
             "b_error": error,
         }
@@ -345,7 +317,7 @@ class Effects(Database):
         def not_done(connection: sa.Connection) -> None:
             counted.lock_for(connection, key)
             if connection.execute(statement, values).rowcount == 1:
-                mandates.give_back(connection, key)
+                rulings.give_back(connection, key)
                 counted.give_back(connection, key)
 
         def done(connection: sa.Connection) -> None:
@@ -364,31 +336,22 @@ def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None
     values = _values(intent)
     if _insert(connection, values):
         return None
-    before = _row(connection.execute(_ONE, {"b_key": intent.key}).mappings().one())
+    before = _there(connection, intent.key)
     if before.state is EffectState.NOT_DONE:
         again = values | {"ended": None, "error": None}
         connection.execute(sa.update(_effects).where(_effects.c.key == intent.key).values(again))
     return before
 
 
+def _there(connection: sa.Connection, key: str) -> EffectRow:
+    """What is there under a key, and locked until the transaction ends."""
+    found = _rows.one(connection, _ONE, b_key=key)
+    assert found is not None  # noqa: S101  # effects are never deleted
+    return found
+
+
 def _values(intent: Intent) -> dict[str, Any]:
-    return {
-        "key": intent.key,
-        "case_id": intent.case,
-        "agent": intent.agent,
-        "step": intent.step,
-        "digest": intent.digest,
-        "action": json.dumps(intent.action),
-        "policy": intent.policy,
-        "state": EffectState.INTENDED.value,
-        "owner": intent.owner,
-        "deadline": intent.deadline.timestamp(),
-        "begun": datetime.now(UTC).timestamp(),
-        "evidence": None if intent.evidence is None else json.dumps(intent.evidence),
-        "confidence": intent.confidence,
-        "alone": intent.alone,
-        "share": intent.share,
-    }
+    return _intents.values(intent) | {"state": EffectState.INTENDED, "begun": datetime.now(UTC)}
 
 
 def _still(now: Standing, intent: Intent, levels: frozenset[str]) -> None:
@@ -409,19 +372,21 @@ def _stop(now: Standing, intent: Intent, *, ordered: bool) -> Stopped | None:
     return next((Stopped(stop) for stop in now.stops if stop.step in steps), None)
 
 
-_insert = Insert(_effects)
-_ONE = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key")).with_for_update()
+_rows: Rows[EffectRow] = Rows(EffectRow, _effects)
+_intents: Rows[Intent] = Rows(Intent, _effects)
+_insert = InsertNew(_effects)
+_LOOK = _rows.select.where(_effects.c.key == sa.bindparam("b_key"))
+_ONE = _LOOK.with_for_update()
 _FORBID = (
     sa.update(_effects)
     .where(_effects.c.key == sa.bindparam("b_key"))
-    .where(_effects.c.state == EffectState.NOT_DONE.value)
-    .values(state=EffectState.TAKEN_BACK.value)
+    .where(_effects.c.state == EffectState.NOT_DONE)
+    .values(state=EffectState.TAKEN_BACK)
 )
-_LOOK = sa.select(_effects).where(_effects.c.key == sa.bindparam("b_key"))
 _END = (
     sa.update(_effects)
     # A receipt is for ever: nothing that comes late can take it back.
-    .where(_effects.c.key == sa.bindparam("b_key"), _effects.c.state != EffectState.DONE.value)
+    .where(_effects.c.key == sa.bindparam("b_key"), _effects.c.state != EffectState.DONE)
     .values(
         state=sa.bindparam("b_state"),
         ended=sa.bindparam("b_ended"),
@@ -429,21 +394,4 @@ _END = (
         error=sa.bindparam("b_error"),
     )
 )
-_END_BEGUN = _END.where(_effects.c.state == EffectState.INTENDED.value)
-
-
-def _row(found: Any) -> EffectRow:
-    return EffectRow(
-        key=found["key"],
-        case=found["case_id"],
-        step=found["step"],
-        digest=found["digest"],
-        state=EffectState(found["state"]),
-        owner=found["owner"],
-        deadline=datetime.fromtimestamp(found["deadline"], UTC),
-        begun=datetime.fromtimestamp(found["begun"], UTC),
-        receipt=Receipt.model_validate_json(found["receipt"]) if found["receipt"] else None,
-        error=found["error"],
-        alone=found["alone"],
-        share=found["share"],
-    )
+_END_BEGUN = _END.where(_effects.c.state == EffectState.INTENDED)

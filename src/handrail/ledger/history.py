@@ -8,7 +8,6 @@ never happened, so it is not among them.
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,10 +16,18 @@ import sqlalchemy as sa
 
 from handrail.actions import WHOLE, Kind, Level
 from handrail.ledger.database import Database
-from handrail.ledger.effects import EffectState
-from handrail.ledger.incidents import IncidentRow, keep
 from handrail.ledger.orders import OrderRow, give, order_in
-from handrail.ledger.tables import effects, incidents, orders, reviews, verdicts
+from handrail.ledger.reviews import IncidentRow, keep_incident
+from handrail.ledger.rows import Rows
+from handrail.ledger.tables import (
+    EffectState,
+    Json,
+    effects,
+    incidents,
+    orders,
+    reviews,
+    verdicts,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -116,9 +123,8 @@ class History(Database):
         def transaction(connection: sa.Connection) -> tuple[tuple[str, ...], list[PastWrite]]:
             keys = _teaching(connection, agent, step, limit)
             fresh = [key for key in keys if key not in known]
-            query = sa.select(effects).where(effects.c.key.in_(fresh))
-            rows = connection.execute(query).mappings() if fresh else ()
-            return keys, [_past_write(row) for row in rows]
+            query = _past_writes.select.where(effects.c.key.in_(fresh))
+            return keys, _past_writes.all(connection, query) if fresh else []
 
         return await self._run(transaction)
 
@@ -129,9 +135,7 @@ class History(Database):
             begun = (effects.c.agent == agent, effects.c.step == step)
             counted = [
                 connection.execute(
-                    sa.select(sa.func.count()).where(
-                        *begun, effects.c.begun > (now - window).timestamp()
-                    )
+                    sa.select(sa.func.count()).where(*begun, effects.c.begun > now - window)
                 ).scalar_one()
                 for window in (timedelta(hours=1), timedelta(days=1))
             ]
@@ -145,15 +149,12 @@ class History(Database):
     ) -> list[PastVerdict]:
         """The latest verdicts on writes that are no pilot's, numbered higher than `after`."""
         query = (
-            sa.select(verdicts)
-            .where(verdicts.c.agent == agent, verdicts.c.id > after)
+            _past_verdicts.select.where(verdicts.c.agent == agent, verdicts.c.id > after)
             .where(verdicts.c.pilot.is_(False))
             .order_by(verdicts.c.at.desc(), verdicts.c.id.desc())
             .limit(limit)
         )
-        rows = await self._run(
-            lambda c: [_past_verdict(row) for row in c.execute(query).mappings()]
-        )
+        rows = await self._all(_past_verdicts, query)
         return rows[::-1]
 
     async def trip(self, agent: str, step: str, fuse: Fuse, now: datetime) -> Tripping:
@@ -172,7 +173,7 @@ class History(Database):
             before = order_in(connection, name)
             if before is not None:
                 return Tripping(0, before=before)
-            since = max((now - fuse.window).timestamp(), reset)
+            since = max(now - fuse.window, datetime.fromtimestamp(reset, UTC))
             count = int(connection.execute(COUNTED[fuse.what](agent, since)).scalar_one())
             if count < fuse.count:
                 return Tripping(count)
@@ -204,7 +205,7 @@ def order_id(agent: str, fuse: Fuse, reset: float) -> str:
 def _teaching(connection: sa.Connection, agent: str, step: str, limit: int) -> tuple[str, ...]:
     undo = effects.alias()
     taken_back = sa.exists().where(
-        undo.c.key == effects.c.key + _UNDO, undo.c.state != EffectState.NOT_DONE.value
+        undo.c.key == effects.c.key + _UNDO, undo.c.state != EffectState.NOT_DONE
     )
     wrong = sa.exists().where(
         reviews.c.key == effects.c.key, reviews.c.answer.in_(("wrong", "harmless"))
@@ -212,7 +213,7 @@ def _teaching(connection: sa.Connection, agent: str, step: str, limit: int) -> t
     query = (
         sa.select(effects.c.key)
         .where(effects.c.agent == agent, effects.c.step == step)
-        .where(effects.c.state == EffectState.DONE.value, ~taken_back, ~wrong)
+        .where(effects.c.state == EffectState.DONE, ~taken_back, ~wrong)
         .order_by(effects.c.begun.desc())
         .limit(limit)
     )
@@ -233,40 +234,32 @@ def _amiss(connection: sa.Connection, agent: str, step: str) -> set[str]:
     return set(connection.execute(query).scalars())
 
 
-def _past_write(row: Any) -> PastWrite:
-    return PastWrite(
-        key=row["key"],
-        at=datetime.fromtimestamp(row["begun"], UTC),
-        action=json.loads(row["action"]),
-        evidence=json.loads(row["evidence"]) if row["evidence"] else None,
-        confidence=row["confidence"],
-    )
+def _whys(found: list[dict[str, Any]]) -> tuple[str, ...]:
+    return tuple(each["check"] for each in found if each["kind"] != Kind.PASS)
 
 
-def _past_verdict(row: Any) -> PastVerdict:
-    found = json.loads(row["findings"])
-    return PastVerdict(
-        number=row["id"],
-        case=row["case_id"],
-        digest=row["digest"],
-        step=row["step"],
-        kind=Kind(row["kind"]),
-        whys=tuple(each["check"] for each in found if each["kind"] != Kind.PASS),
-    )
+_past_writes: Rows[PastWrite] = Rows(PastWrite, effects, at=effects.c.begun)
+_past_verdicts: Rows[PastVerdict] = Rows(
+    PastVerdict,
+    verdicts,
+    number=verdicts.c.id,
+    whys=sa.type_coerce(verdicts.c.findings, Json(_whys)),
+)
 
 
 def _hours(
     connection: sa.Connection, begun: tuple[sa.ColumnElement[bool], ...], now: datetime
 ) -> dict[int, int]:
-    hour = effects.c.begun / _HOUR
+    hour = sa.type_coerce(effects.c.begun, sa.Float) / _HOUR
     # SQLite cuts off when it casts, PostgreSQL rounds.
     whole = hour if connection.dialect.name == "sqlite" else sa.func.floor(hour)
     number = sa.cast(whole, sa.Integer).label("hour")
     this = int(now.timestamp() // _HOUR)
     first = this - DAYS // timedelta(hours=1)
+    since, until = (datetime.fromtimestamp(each * _HOUR, UTC) for each in (first, this))
     query = (
         sa.select(number, sa.func.count())
-        .where(*begun, effects.c.begun >= first * _HOUR, effects.c.begun < this * _HOUR)
+        .where(*begun, effects.c.begun >= since, effects.c.begun < until)
         .group_by(number)
     )
     counts = {int(at): int(count) for at, count in connection.execute(query)}
@@ -284,13 +277,16 @@ def _reset(connection: sa.Connection, agent: str) -> float:
     They lifted or replaced its order, or raised a level above its own. That takes those who may.
     What anybody may do, such as to lower a level, or to say again what it is, resets nothing.
     """
+    o = orders.c
+    # As they are kept, to the last bit: the breaker's order is named by them.
+    times: list[Any] = [sa.type_coerce(c, sa.Float).label(c.name) for c in (o.at, o.ended)]
     query = (
-        sa.select(orders)
+        sa.select(o.by, o.step, o.level, o.rollout, o.ended_by, *times)
         .where(orders.c.agent == agent)
         .where(sa.or_(orders.c.by == BREAKER, orders.c.kind == "level"))
         .order_by(orders.c.at)
     )
-    rows = list(connection.execute(query))
+    rows: Sequence[Any] = connection.execute(query).all()
     ends = [row.ended for row in rows if row.by == BREAKER and row.ended_by not in {None, BREAKER}]
     levels = [row for row in rows if row.level is not None]
     raised = [row.at for number, row in enumerate(levels) if _overtakes(row, levels[:number])]
@@ -317,44 +313,44 @@ def _much(row: Any) -> tuple[int, int]:
     return list(Level).index(Level(row.level)), WHOLE if row.rollout is None else row.rollout
 
 
-def _refusals(agent: str, since: float) -> sa.Select[Any]:
+def _refusals(agent: str, since: datetime) -> sa.Select[Any]:
     """A write that is tried again is refused again: it is one."""
     each = (
         sa.select(verdicts.c.case_id, verdicts.c.digest)
         .where(verdicts.c.agent == agent, verdicts.c.at > since)
-        .where(verdicts.c.kind == Kind.REFUSE.value, verdicts.c.pilot.is_(False))
+        .where(verdicts.c.kind == Kind.REFUSE, verdicts.c.pilot.is_(False))
         .distinct()
         .subquery()
     )
     return sa.select(sa.func.count()).select_from(each)
 
 
-def _roll_backs(agent: str, since: float) -> sa.Select[Any]:
+def _roll_backs(agent: str, since: datetime) -> sa.Select[Any]:
     return sa.select(sa.func.count()).where(
         effects.c.agent == agent,
         # An index has it; an undo that takes longer to be done is seen by people meanwhile.
-        effects.c.begun > since - DAYS.total_seconds(),
+        effects.c.begun > since - DAYS,
         effects.c.key.like(f"%{_UNDO}"),
-        effects.c.state == EffectState.DONE.value,
+        effects.c.state == EffectState.DONE,
         effects.c.ended > since,
     )
 
 
-def _of_kind(agent: str, since: float, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _of_kind(agent: str, since: datetime, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
     """Incidents of one write are one, of whatever kind they are."""
     number = sa.func.count(sa.distinct(incidents.c.key))
     return sa.select(number).where(incidents.c.agent == agent, incidents.c.at > since, condition)
 
 
-def _failures(agent: str, since: float) -> sa.Select[Any]:
+def _failures(agent: str, since: datetime) -> sa.Select[Any]:
     return _of_kind(agent, since, incidents.c.kind == FAILED)
 
 
-def _doubts(agent: str, since: float) -> sa.Select[Any]:
+def _doubts(agent: str, since: datetime) -> sa.Select[Any]:
     return _of_kind(agent, since, incidents.c.kind == IN_DOUBT)
 
 
-def _others(agent: str, since: float) -> sa.Select[Any]:
+def _others(agent: str, since: datetime) -> sa.Select[Any]:
     return _of_kind(agent, since, incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER)))
 
 
@@ -380,7 +376,7 @@ def _give_order(connection: sa.Connection, agent: str, step: str, order: OrderRo
         what=order.why,
         at=order.at,
     )
-    keep(connection, incident)
+    keep_incident(connection, incident)
 
 
 def _why(fuse: Fuse, count: int) -> str:

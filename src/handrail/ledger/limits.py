@@ -23,6 +23,7 @@ from handrail.actions import Duplicates, Limit
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import Counted, Counter, Last
+from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
 from handrail.text import moment_in_words, quoted
 
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from handrail.ledger.effects import Intent
 
 _ALL = "*"
-_LIVE = ("intended", "done")
+_LIVE = (EffectState.INTENDED, EffectState.DONE)
 _LONGEST = 200
 
 LARGEST_NUMBER = 60
@@ -276,10 +277,9 @@ def count_again(connection: sa.Connection, key: str) -> None:
     found = connection.execute(_EFFECT, {"b_key": key}).one_or_none()
     if found is None or counting.is_counted(connection, key):
         return
-    action, evidence = json.loads(found.action), _json(found.evidence)
     now = datetime.now(UTC).timestamp()
     counters = counting.counters_of(connection, found.agent, found.step, _ALL)
-    counting.add_all(connection, _rows(counters, key, action, evidence, now), {})
+    counting.add_all(connection, _rows(counters, key, found.action, found.evidence, now), {})
 
 
 def _rows(
@@ -318,7 +318,7 @@ def _counter(
     if counter is None:
         counter = counting.counter_of(connection, intent.agent, step, what.name)
     if counter.since > wanted:
-        rows = _earlier(connection, intent.agent, step, what, wanted, intent.key)
+        rows = _earlier(connection, intent.agent, step, what, since, intent.key)
         counting.refill(connection, counter.id, wanted, rows)
         counter = replace(counter, since=wanted)
         for looked_at in [each for each in known.lasts if each[0] == counter.id]:
@@ -328,7 +328,7 @@ def _counter(
 
 
 def _earlier(  # noqa: PLR0917  # of which effects, and since when
-    connection: sa.Connection, agent: str, step: str, what: Counting, since: float, besides: str
+    connection: sa.Connection, agent: str, step: str, what: Counting, since: datetime, besides: str
 ) -> Iterator[Counted]:
     query = (
         sa.select(_effects.c.key, _effects.c.action, _effects.c.evidence, _effects.c.begun)
@@ -338,14 +338,10 @@ def _earlier(  # noqa: PLR0917  # of which effects, and since when
     )
     query = query if step == _ALL else query.where(_effects.c.step == step)
     for found in connection.execute(query):
-        evidence = _json(found.evidence)
-        row = _counted(what, found.key, json.loads(found.action), evidence, found.begun)
+        at = found.begun.timestamp()
+        row = _counted(what, found.key, found.action, found.evidence, at)
         if row is not None:
             yield row
-
-
-def _json(text: str | None) -> Any:
-    return None if text is None else json.loads(text)
 
 
 def number(value: Any) -> Decimal | None:

@@ -7,16 +7,18 @@ it: it cannot lapse.
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
 from handrail.actions import Level
-from handrail.ledger.database import Database, Insert
+from handrail.ledger.database import Database
+from handrail.ledger.rows import Rows
+from handrail.ledger.tables import counters
 from handrail.ledger.tables import orders as _orders
+from handrail.ledger.verdicts import latest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,8 +29,8 @@ FLEET = "*"
 _STOP_LOCK = 0x73746F70
 """Any number that other programs on the same database do not lock on."""
 
-_TICK = 0.001
-"""Seconds between two levels that one clock would give at the same time, or in wrong order."""
+_TICK = timedelta(milliseconds=1)
+"""Between two levels that one clock would give at the same time, or in wrong order."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,30 @@ class OrderRow:
     ended_proofs: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Standing:
+    """`orders`: the stops and levels in force for an agent and its case, the oldest first.
+
+    `label` and `sha`: of the agent's policy in force; None before any was loaded. `counted`:
+    whether anything is counted of what the agent does.
+    """
+
+    orders: tuple[OrderRow, ...]
+    label: str | None
+    sha: str | None
+    counted: bool
+
+    @property
+    def stops(self) -> tuple[OrderRow, ...]:
+        """The stops among its orders. Signed or not, each counts."""
+        return tuple(order for order in self.orders if order.kind == "stop")
+
+    @property
+    def levels(self) -> tuple[OrderRow, ...]:
+        """The levels among its orders."""
+        return tuple(order for order in self.orders if order.kind == "level")
+
+
 class Orders(Database):
     """The orders of a ledger."""
 
@@ -73,8 +99,7 @@ class Orders(Database):
         def transaction(connection: sa.Connection) -> bool:
             new = give(connection, row)
             if new and replacing:
-                why, proofs = f"replaced by {row.id}", json.dumps(row.proofs)
-                ends = _ended(row.by, row.at, why, proofs)
+                ends = _ended(row.by, row.at, f"replaced by {row.id}", row.proofs)
                 connection.execute(_END.where(_orders.c.id.in_(replacing)).values(ends))
             return new
 
@@ -84,18 +109,18 @@ class Orders(Database):
         self, order_id: str, by: str, at: datetime, why: str = "", proofs: Sequence[str] = ()
     ) -> bool:
         """Lift a stop, or take back a level. False if there is none in force of that id."""
-        ends = _ended(by, at, why, json.dumps(list(proofs)))
+        ends = _ended(by, at, why, proofs)
         statement = _END.where(_orders.c.id == order_id).values(ends)
-        return await self._run(lambda connection: connection.execute(statement).rowcount == 1)
+        return await self._changes(statement)
 
     async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
         """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
-        query = _SELECT
+        query = _ALL
         if agent is not None:
             query = query.where(_orders.c.agent.in_((agent, FLEET)))
         if live:
             query = query.where(_orders.c.ended.is_(None))
-        return await self._run(lambda c: [row_of(found) for found in c.execute(query).mappings()])
+        return await self._all(_rows, query)
 
     async def order_of(self, order_id: str) -> OrderRow | None:
         """One order, in force or not."""
@@ -104,9 +129,7 @@ class Orders(Database):
 
 def order_in(connection: sa.Connection, order_id: str) -> OrderRow | None:
     """One order, in force or not, in the transaction of whoever calls."""
-    query = _SELECT.where(_orders.c.id == order_id)
-    found = connection.execute(query).mappings().one_or_none()
-    return None if found is None else row_of(found)
+    return _rows.one(connection, _rows.select.where(_orders.c.id == order_id))
 
 
 def give(connection: sa.Connection, row: OrderRow) -> bool:
@@ -117,12 +140,11 @@ def give(connection: sa.Connection, row: OrderRow) -> bool:
     if row.kind == "stop" and connection.dialect.name != "sqlite":
         # Waits for the intents that are being written, and they for it.
         connection.execute(_EXCLUSIVE)
-    values = _values(row)
     if row.kind == "level":
         # The last one counts, and clocks differ: none is put behind one that was there before.
         last = connection.execute(_LAST_LEVEL, {"b_agent": row.agent}).scalar()
-        values["at"] = values["at"] if last is None else max(values["at"], last + _TICK)
-    return _insert(connection, values)
+        row = row if last is None else replace(row, at=max(row.at, last + _TICK))
+    return _rows.insert(connection, row)
 
 
 def hold(connection: sa.Connection) -> None:
@@ -132,7 +154,19 @@ def hold(connection: sa.Connection) -> None:
         connection.execute(_SHARED)
 
 
-in_force = sa.and_(
+def standing(connection: sa.Connection, agent: str, case: str | None = None) -> Standing:
+    """What stands for a case; without one with the orders of all cases.
+
+    It is asked before every write and once more with its intent, so it is one statement.
+    """
+    given = {"b_agent": agent, "b_case": case}
+    found = connection.execute(_OF_ALL if case is None else _OF_CASE, given).all()
+    label, sha, counted, order_id = found[0][:4]  # with no order there is one row without one
+    rows = () if order_id is None else tuple(_rows.make(row[3:]) for row in found)
+    return Standing(rows, label, sha, bool(counted))
+
+
+_in_force = sa.and_(
     sa.or_(_orders.c.agent == sa.bindparam("b_agent"), _orders.c.agent == FLEET),
     _orders.c.ended.is_(None),
 )
@@ -140,8 +174,10 @@ in_force = sa.and_(
 
 _EXCLUSIVE = sa.select(sa.func.pg_advisory_xact_lock(_STOP_LOCK))
 _SHARED = sa.select(sa.func.pg_advisory_xact_lock_shared(_STOP_LOCK))
-_insert = Insert(_orders)
-_SELECT = sa.select(_orders).order_by(_orders.c.at, _orders.c.id)
+_rows: Rows[OrderRow] = Rows(
+    OrderRow, _orders, later=("ended", "ended_by", "ended_why", "ended_proofs")
+)
+_ALL = _rows.select.order_by(_orders.c.at, _orders.c.id)
 _LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
     _orders.c.agent == sa.bindparam("b_agent"),
     _orders.c.kind == "level",
@@ -150,50 +186,25 @@ _LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
 _END = sa.update(_orders).where(_orders.c.ended.is_(None))
 
 
-def _ended(by: str, at: datetime, why: str, proofs: str) -> dict[str, Any]:
-    return {"ended": at.timestamp(), "ended_by": by, "ended_why": why, "ended_proofs": proofs}
+def _ended(by: str, at: datetime, why: str, proofs: Sequence[str]) -> dict[str, Any]:
+    return {"ended": at, "ended_by": by, "ended_why": why, "ended_proofs": proofs}
 
 
-def _values(row: OrderRow) -> dict[str, Any]:
-    return {
-        "id": row.id,
-        "kind": row.kind,
-        "agent": row.agent,
-        "step": row.step,
-        "case_id": row.case,
-        "level": row.level,
-        "rollout": row.rollout,
-        "by": row.by,
-        "at": row.at.timestamp(),
-        "why": row.why,
-        "proofs": json.dumps(row.proofs),
-        "ended": None,
-        "ended_by": None,
-        "ended_why": None,
-        "ended_proofs": None,
-    }
-
-
-def row_of(found: Any) -> OrderRow:
-    """An order as a row has it, by the names of its columns."""
-    return OrderRow(
-        id=found["id"],
-        kind=found["kind"],
-        agent=found["agent"],
-        step=found["step"],
-        case=found["case_id"],
-        level=None if found["level"] is None else Level(found["level"]),
-        rollout=found["rollout"],
-        by=found["by"],
-        at=datetime.fromtimestamp(found["at"], UTC),
-        why=found["why"],
-        proofs=_texts(found["proofs"]),
-        ended=None if found["ended"] is None else datetime.fromtimestamp(found["ended"], UTC),
-        ended_by=found["ended_by"],
-        ended_why=found["ended_why"],
-        ended_proofs=_texts(found["ended_proofs"]),
+def _statement(which: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+    policy = latest.subquery()
+    one = sa.select(sa.literal(1).label("one")).subquery()
+    counted = sa.exists().where(counters.c.agent == sa.bindparam("b_agent"))
+    columns: list[Any] = [policy.c.label.label("policy"), policy.c.sha, counted, *_rows.columns]
+    return (
+        sa.select(*columns)
+        .select_from(one.outerjoin(policy, sa.true()).outerjoin(_orders, which))
+        .order_by(_orders.c.at, _orders.c.id)
     )
 
 
-def _texts(written: str | None) -> tuple[str, ...]:
-    return tuple(json.loads(written)) if written else ()
+_OF_ALL = _statement(_in_force)
+_OF_CASE = _statement(
+    sa.and_(
+        _in_force, sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))
+    )
+)

@@ -1,4 +1,4 @@
-"""Reviews: which writes a human looks at afterwards, and what they said, answer by answer.
+"""Reviews and incidents: which writes a human looks at afterwards, and what went wrong with one.
 
 The answer that counts stands with the review; every one that was given is kept beside it, as
 it was signed. Who may answer is judged by `handrail.oversight.reviews`, before it comes here.
@@ -6,23 +6,32 @@ it was signed. Who may answer is judged by `handrail.oversight.reviews`, before 
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import Receipt
 from handrail.exceptions import HandrailError
-from handrail.ledger.database import Database, Insert
-from handrail.ledger.tables import effects, review_answers, reviews, rulings
+from handrail.ledger.database import Database
+from handrail.ledger.rows import Rows, narrowed
+from handrail.ledger.tables import (
+    EffectState,
+    effects,
+    incidents,
+    review_answers,
+    reviews,
+    rulings,
+)
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from pydantic import JsonValue
 
-_DONE = "done"
+    from handrail.actions import Receipt
+
 _UNDO = "/undo"
 
 
@@ -121,7 +130,7 @@ class Reviews(Database):
 
     async def review(self, row: ReviewRow) -> bool:
         """Put a write before a human. False if it has been, and that stays as it is."""
-        return await self._run(lambda connection: _insert(connection, _values(row)))
+        return await self._run(lambda connection: _reviews.insert(connection, row))
 
     async def reviews(  # what people look for them by
         self,
@@ -137,25 +146,17 @@ class Reviews(Database):
         """Reviews, those that wait longest first, or the newest. `begins`: how their key does."""
         at, key = reviews.c.at, reviews.c.key
         order = (at.desc(), key.desc()) if newest else (at, key)
-        query = sa.select(reviews).order_by(*order).limit(limit)
+        r = reviews.c
+        query = narrowed(_reviews.select, {r.agent: agent, r.step: step, r.case_id: case})
         if begins:
             query = query.where(key.startswith(begins, autoescape=True))
-        for column, value in (("agent", agent), ("step", step), ("case_id", case)):
-            if value is not None:
-                query = query.where(reviews.c[column] == value)
         if open_only:
-            query = query.where(reviews.c.answer.is_(None))
-        return await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+            query = query.where(r.answer.is_(None))
+        return await self._all(_reviews, query.order_by(*order).limit(limit))
 
     async def review_of(self, key: str) -> ReviewRow | None:
         """The review of one write."""
-        query = sa.select(reviews).where(reviews.c.key == key)
-
-        def look(connection: sa.Connection) -> ReviewRow | None:
-            found = connection.execute(query).mappings().one_or_none()
-            return None if found is None else _row(found)
-
-        return await self._run(look)
+        return await self._one(_reviews, _reviews.select.where(reviews.c.key == key))
 
     async def answer_review(self, row: AnswerRow) -> bool:
         """Keep an answer: the first, or a later one of the same person, which takes its place.
@@ -169,33 +170,19 @@ class Reviews(Database):
 
     async def review_answers(self, key: str) -> list[AnswerRow]:
         """Every answer to one review, in their order; the last one counts."""
-        query = sa.select(review_answers).where(review_answers.c.key == key)
-        ordered = query.order_by(review_answers.c.number)
-        return await self._run(lambda c: [_said(each) for each in c.execute(ordered).mappings()])
+        query = _answers.select.where(review_answers.c.key == key)
+        return await self._all(_answers, query.order_by(review_answers.c.number))
 
     async def written(self, key: str) -> Written | None:
         """What was written under a key, and whether it was taken back."""
-        query = sa.select(effects).where(effects.c.key.in_([key, f"{key}{_UNDO}"]))
-
-        def look(connection: sa.Connection) -> Written | None:
-            found = {row["key"]: row for row in connection.execute(query).mappings()}
-            undo = found.get(f"{key}{_UNDO}")
-            undone = undo["ended"] if undo is not None and undo["state"] == _DONE else None
-            return _written(found[key], undone) if key in found else None
-
-        return await self._run(look)
+        return await self._one(_written, _written.select.where(effects.c.key == key))
 
     async def alone(self, agent: str, step: str | None = None) -> list[Alone]:
         """The writes that were made without asking anybody, in the order in which they began."""
         e = effects.c
-        query = (
-            sa.select(e.key, e.agent, e.step, e.begun, e.share)
-            .where(e.agent == agent, e.state == _DONE, e.alone.is_(True))
-            .order_by(e.begun, e.key)
-        )
-        if step is not None:
-            query = query.where(e.step == step)
-        return await self._run(lambda c: [_alone(each) for each in c.execute(query).mappings()])
+        query = narrowed(_alone.select, {e.agent: agent, e.step: step})
+        query = query.where(e.state == EffectState.DONE, e.alone.is_(True))
+        return await self._all(_alone, query.order_by(e.begun, e.key))
 
     async def tally(self, agent: str, step: str | None = None) -> Tally:
         """What was written, undone, planted and caught."""
@@ -218,9 +205,9 @@ class Reviews(Database):
 def _writes(agent: str, step: str | None) -> sa.Select[int]:
     """The number of writes that were made, without undos."""
     query = sa.select(sa.func.count()).select_from(effects)
-    query = query.where(effects.c.agent == agent, effects.c.state == _DONE)
+    query = query.where(effects.c.agent == agent, effects.c.state == EffectState.DONE)
     query = query.where(effects.c.key.not_like(f"%{_UNDO}"))
-    return query if step is None else query.where(effects.c.step == step)
+    return narrowed(query, {effects.c.step: step})
 
 
 def _undone(agent: str, step: str | None) -> sa.Select[int]:
@@ -228,8 +215,8 @@ def _undone(agent: str, step: str | None) -> sa.Select[int]:
     undo = effects.alias("undo")
     query = sa.select(sa.func.count()).select_from(effects)
     query = query.join(undo, undo.c.key == effects.c.key + _UNDO)
-    query = query.where(effects.c.agent == agent, undo.c.state == _DONE)
-    return query if step is None else query.where(effects.c.step == step)
+    query = query.where(effects.c.agent == agent, undo.c.state == EffectState.DONE)
+    return narrowed(query, {effects.c.step: step})
 
 
 def _planted(agent: str, step: str | None) -> sa.Select[Any, int]:
@@ -237,7 +224,7 @@ def _planted(agent: str, step: str | None) -> sa.Select[Any, int]:
     query = sa.select(rulings.c.verb, sa.func.count()).group_by(rulings.c.verb)
     query = query.where(rulings.c.agent == agent, rulings.c.planted.is_(True))
     query = query.where(rulings.c.verb.in_(["approve", "amend", "reject"]))
-    return query if step is None else query.where(rulings.c.step == step)
+    return narrowed(query, {rulings.c.step: step})
 
 
 def _answer(connection: sa.Connection, row: AnswerRow) -> bool:
@@ -248,17 +235,98 @@ def _answer(connection: sa.Connection, row: AnswerRow) -> bool:
     if found.by is not None and found.by != row.by:
         raise Answered(row.key, found.by)
     number = connection.execute(_COUNT, {"b_key": row.key}).scalar_one() + 1
-    said = {"answer": row.answer, "by": row.by, "note": row.note, "proof": row.proof}
-    at = row.at.timestamp()
-    connection.execute(_INSERT_ANSWER, said | {"key": row.key, "number": number, "at": at})
-    connection.execute(
-        _TAKE,
-        {f"b_{name}": value for name, value in said.items()} | {"b_key": row.key, "b_answered": at},
-    )
+    connection.execute(_INSERT_ANSWER, _answers.values(row) | {"number": number})
+    taken = {"answer": row.answer, "by": row.by, "note": row.note, "proof": row.proof}
+    counts = {f"b_{name}": value for name, value in taken.items()}
+    connection.execute(_TAKE, counts | {"b_key": row.key, "b_answered": row.at})
     return True
 
 
-_insert = Insert(reviews)
+# Incidents
+
+
+@dataclass(frozen=True)
+class IncidentRow:
+    """One incident of one write.
+
+    `id`: the key of the write and the kind, so that the same one, met again in a retry, is one.
+    `kind`: `mismatch`, where reading back what was written found something else; `failed`, where
+    the step gave it up; `in_doubt`, where nobody knows whether it happened. `what`: in the words
+    of whoever found it.
+    """
+
+    id: str
+    agent: str
+    step: str
+    case: str
+    key: str
+    kind: str
+    what: str
+    at: datetime
+    closed: datetime | None = None
+    closed_by: str | None = None
+    closed_why: str | None = None
+
+
+class Incidents(Database):
+    """The incidents of a ledger."""
+
+    async def incident(self, row: IncidentRow) -> bool:
+        """Keep an incident. False if there is one of its id already, which stays as it is."""
+        return await self._run(lambda connection: _incidents.insert(connection, row))
+
+    async def incidents(  # what people look for them by
+        self,
+        agent: str | None = None,
+        *,
+        step: str | None = None,
+        case: str | None = None,
+        agents: Iterable[str] | None = None,
+        open_only: bool = False,
+        since: datetime | None = None,
+        limit: int | None = None,
+    ) -> list[IncidentRow]:
+        """Incidents, the newest first. `agents`: of any of these."""
+        i = incidents.c
+        query = narrowed(_incidents.select, {i.agent: agent, i.step: step, i.case_id: case})
+        if agents is not None:
+            query = query.where(i.agent.in_(sorted(agents)))
+        if open_only:
+            query = query.where(i.closed.is_(None))
+        if since is not None:
+            query = query.where(i.at >= since)
+        return await self._all(_incidents, query.order_by(i.at.desc(), i.id).limit(limit))
+
+    async def close_incident(self, incident: str, by: str, at: datetime, why: str) -> bool:
+        """Close an incident. False if there is none, or it is closed already."""
+        statement = (
+            sa.update(incidents)
+            .where(incidents.c.id == incident, incidents.c.closed.is_(None))
+            .values(closed=at, closed_by=by, closed_why=why)
+        )
+        return await self._changes(statement)
+
+
+def keep_incident(connection: sa.Connection, row: IncidentRow) -> bool:
+    """Keep an incident, in the transaction of whoever calls. False if it is there already."""
+    return _incidents.insert(connection, row)
+
+
+_reviews: Rows[ReviewRow] = Rows(
+    ReviewRow, reviews, later=("answer", "by", "answered", "note", "proof")
+)
+_answers: Rows[AnswerRow] = Rows(AnswerRow, review_answers)
+_alone: Rows[Alone] = Rows(Alone, effects)
+_undo = effects.alias("undo")
+_undone_at = (
+    sa.select(_undo.c.ended)
+    .where(_undo.c.key == effects.c.key + _UNDO, _undo.c.state == EffectState.DONE)
+    .scalar_subquery()
+)
+_written: Rows[Written] = Rows(Written, effects, undone=_undone_at.label("undone"))
+_incidents: Rows[IncidentRow] = Rows(
+    IncidentRow, incidents, later=("closed", "closed_by", "closed_why")
+)
 _INSERT_ANSWER = sa.insert(review_answers)
 _LOCK = sa.select(reviews.c.by).where(reviews.c.key == sa.bindparam("b_key")).with_for_update()
 _COUNT = (
@@ -272,82 +340,3 @@ _TAKE = (
     .values({name: sa.bindparam(f"b_{name}") for name in ("answer", "by", "answered", "note")})
     .values(proof=sa.bindparam("b_proof"))
 )
-
-
-def _values(row: ReviewRow) -> dict[str, Any]:
-    return {
-        "key": row.key,
-        "agent": row.agent,
-        "step": row.step,
-        "case_id": row.case,
-        "at": row.at.timestamp(),
-        "why": row.why,
-        "share": row.share,
-        "role": row.role,
-        "people": json.dumps(row.people),
-        "requester": row.requester,
-    }
-
-
-def _row(found: Any) -> ReviewRow:
-    answered = found["answered"]
-    return ReviewRow(
-        key=found["key"],
-        agent=found["agent"],
-        step=found["step"],
-        case=found["case_id"],
-        at=_time(found["at"]),
-        why=found["why"],
-        share=found["share"],
-        role=found["role"],
-        people=tuple(json.loads(found["people"])),
-        requester=found["requester"],
-        answer=found["answer"],
-        by=found["by"],
-        answered=None if answered is None else _time(answered),
-        note=found["note"],
-        proof=found["proof"],
-    )
-
-
-def _said(found: Any) -> AnswerRow:
-    return AnswerRow(
-        key=found["key"],
-        answer=found["answer"],
-        by=found["by"],
-        at=_time(found["at"]),
-        note=found["note"],
-        proof=found["proof"],
-    )
-
-
-def _alone(found: Any) -> Alone:
-    return Alone(
-        key=found["key"],
-        agent=found["agent"],
-        step=found["step"],
-        begun=_time(found["begun"]),
-        share=found["share"],
-    )
-
-
-def _written(found: Any, undone: float | None) -> Written:
-    receipt, evidence = found["receipt"], found["evidence"]
-    return Written(
-        key=found["key"],
-        agent=found["agent"],
-        step=found["step"],
-        case=found["case_id"],
-        digest=found["digest"],
-        action=json.loads(found["action"]),
-        evidence=None if evidence is None else json.loads(evidence),
-        confidence=found["confidence"],
-        policy=found["policy"],
-        begun=_time(found["begun"]),
-        receipt=None if receipt is None else Receipt.model_validate_json(receipt),
-        undone=None if undone is None else _time(undone),
-    )
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(seconds, UTC)

@@ -1,15 +1,49 @@
-"""The ledger's tables. Whoever changes one writes a migration.
+"""The ledger's tables, the types of their columns, and how an older ledger becomes one of today.
 
-Times are seconds since 1970, UTC.
+Whoever changes a table writes a migration, in `handrail.ledger.migrations`.
 """
 
 from __future__ import annotations
 
+import json
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
 import sqlalchemy as sa
+from pydantic import TypeAdapter
 from typing_extensions import override
+
+from handrail.actions import Basis, Finding, Kind, Level, Receipt
+from handrail.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SCHEMA_VERSION = 4
+"""The number of the latest revision in `handrail.ledger.migrations.versions`."""
+
+_SCHEMA_LOCK = 0x68616E6472
+"""Any number that other programs on the same database do not lock on."""
 
 # SQLite numbers rows by itself only where the key is exactly INTEGER.
 _NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+
+
+class EffectState(StrEnum):
+    """How far an effect got, as far as the ledger knows."""
+
+    INTENDED = "intended"
+    """The effect may have happened: no receipt, no word that it did not."""
+    DONE = "done"
+    NOT_DONE = "not_done"
+    """It certainly did not happen."""
+    TAKEN_BACK = "taken_back"
+    """It must not begin any more; an undo is taking back what there may have been."""
+
+
+# Types of columns
 
 
 def keepable(text: str, most: int | None = None) -> str:
@@ -21,7 +55,7 @@ def keepable(text: str, most: int | None = None) -> str:
     return plain[:most]
 
 
-class Words(sa.TypeDecorator[str]):
+class SafeText(sa.TypeDecorator[str]):
     """Text of people, models and outside systems, which may hold anything.
 
     What a database refused would be tried again for ever: a stop for its reason, an error that
@@ -43,6 +77,91 @@ class Words(sa.TypeDecorator[str]):
         return None if value is None else keepable(value, self.most)
 
 
+class Timestamp(sa.TypeDecorator[datetime]):
+    """A moment, as seconds since 1970, UTC."""
+
+    impl = sa.Float
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> float | None:
+        return None if value is None else value.timestamp()
+
+    @override
+    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
+
+
+class Exact(sa.TypeDecorator[Decimal]):
+    """A decimal as text: no database rounds it."""
+
+    impl = sa.String
+    cache_ok = True
+
+    @override
+    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else str(value)
+
+    @override
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Decimal | None:
+        return None if value is None else Decimal(value)
+
+
+class Json(sa.TypeDecorator[Any]):
+    """A value as JSON in text; NULL is None, or an empty tuple where `into` makes tuples."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, into: Callable[[Any], Any] | None = None) -> None:
+        """`into`: what is made of a value that was read."""
+        super().__init__()
+        self.into = into
+
+    @override
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else json.dumps(value)
+
+    @override
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        found = json.loads(value) if value else None
+        if self.into is None:
+            return found
+        return self.into(found or ())
+
+
+class Model(sa.TypeDecorator[Any]):
+    """What pydantic knows, as its JSON in text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def __init__(self, of: Any) -> None:
+        """`of`: the model, or a type made of models."""
+        super().__init__()
+        self.of = of
+        self._adapter: TypeAdapter[Any] = TypeAdapter(of)
+
+    @override
+    def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
+        return None if value is None else self._adapter.dump_json(value).decode()
+
+    @override
+    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+        return self._adapter.validate_json(value) if value else None
+
+
+def _choice(of: type[StrEnum]) -> sa.Enum:
+    """One of an enumeration's values, as text."""
+    return sa.Enum(of, native_enum=False, length=20, values_callable=_values)
+
+
+def _values(of: type[StrEnum]) -> list[str]:
+    return [each.value for each in of]
+
+
+# Tables
+
 meta = sa.MetaData()
 effects = sa.Table(
     "handrail_effects",
@@ -52,16 +171,16 @@ effects = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
+    sa.Column("action", Json, nullable=False),
     sa.Column("policy", sa.String(200), nullable=False),
-    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("state", _choice(EffectState), nullable=False),
     sa.Column("owner", sa.String(200), nullable=False),
-    sa.Column("deadline", sa.Float, nullable=False),
-    sa.Column("begun", sa.Float, nullable=False),
-    sa.Column("ended", sa.Float),
-    sa.Column("receipt", sa.Text),
-    sa.Column("error", Words()),
-    sa.Column("evidence", sa.Text),
+    sa.Column("deadline", Timestamp, nullable=False),
+    sa.Column("begun", Timestamp, nullable=False),
+    sa.Column("ended", Timestamp),
+    sa.Column("receipt", Model(Receipt)),
+    sa.Column("error", SafeText()),
+    sa.Column("evidence", Json),
     sa.Column("confidence", sa.Float),
     sa.Column("alone", sa.Boolean),
     # The chance, 0..1, with which it is put before a human afterwards; NULL: no review was on.
@@ -80,7 +199,7 @@ rulings = sa.Table(
     sa.Column("kid", sa.String(100), nullable=False),
     sa.Column("via", sa.String(20), nullable=False),
     sa.Column("looked", sa.Float),
-    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("at", Timestamp, nullable=False, index=True),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100), nullable=False),
@@ -97,10 +216,10 @@ mandates = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("to", sa.String(200)),
-    sa.Column("begins", sa.Float, nullable=False),
-    sa.Column("ends", sa.Float, nullable=False),
+    sa.Column("begins", Timestamp, nullable=False),
+    sa.Column("ends", Timestamp, nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("revoked", sa.Float),
+    sa.Column("revoked", Timestamp),
     sa.Column("revoked_by", sa.String(200)),
     sa.Index("handrail_mandates_live", "agent", "ends"),
 )
@@ -109,7 +228,7 @@ mandate_uses = sa.Table(
     meta,
     sa.Column("mandate", sa.String(64), primary_key=True),
     sa.Column("effect", sa.String(400), primary_key=True, index=True),
-    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
 )
 verdicts = sa.Table(
     "handrail_verdicts",
@@ -120,15 +239,15 @@ verdicts = sa.Table(
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("key", sa.String(400), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("findings", sa.Text, nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("kind", _choice(Kind), nullable=False),
+    sa.Column("findings", Model(tuple[Finding, ...]), nullable=False),
     sa.Column("policy", sa.String(200), nullable=False),
     sa.Column("autonomy", sa.String(40), nullable=False),
     sa.Column("pilot", sa.Boolean, nullable=False),
-    sa.Column("action", sa.Text, nullable=False),
-    sa.Column("basis", sa.Text),
-    sa.Column("requester", Words(200)),
+    sa.Column("action", Json, nullable=False),
+    sa.Column("basis", Model(Basis)),
+    sa.Column("requester", SafeText(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
 )
@@ -140,8 +259,8 @@ policies = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("label", sa.String(200), nullable=False),
     sa.Column("text", sa.Text, nullable=False),
-    sa.Column("first", sa.Float, nullable=False),
-    sa.Column("loaded", sa.Float, nullable=False),
+    sa.Column("first", Timestamp, nullable=False),
+    sa.Column("loaded", Timestamp, nullable=False),
 )
 orders = sa.Table(
     "handrail_orders",
@@ -151,16 +270,16 @@ orders = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100)),
     sa.Column("case_id", sa.String(300)),
-    sa.Column("level", sa.String(20)),
+    sa.Column("level", _choice(Level)),
     sa.Column("rollout", sa.Integer),
     sa.Column("by", sa.String(200), nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("why", Words(), nullable=False),
-    sa.Column("proofs", sa.Text, nullable=False),
-    sa.Column("ended", sa.Float),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("why", SafeText(), nullable=False),
+    sa.Column("proofs", Json(tuple), nullable=False),
+    sa.Column("ended", Timestamp),
     sa.Column("ended_by", sa.String(200)),
-    sa.Column("ended_why", Words()),
-    sa.Column("ended_proofs", sa.Text),
+    sa.Column("ended_why", SafeText()),
+    sa.Column("ended_proofs", Json(tuple)),
     sa.Index("handrail_orders_live", "agent", "ended"),
 )
 counters = sa.Table(
@@ -201,11 +320,11 @@ spending = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("case_id", sa.String(300), nullable=False, index=True),
     sa.Column("step", sa.String(100), nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),
-    sa.Column("cost", sa.String(40), nullable=False),
+    sa.Column("cost", Exact(40), nullable=False),
     sa.Column("currency", sa.String(10), nullable=False),
-    sa.Column("model", Words(200), nullable=False),
+    sa.Column("model", SafeText(200), nullable=False),
     sa.Index("handrail_spending_agent_at", "agent", "at"),
 )
 reviews = sa.Table(
@@ -215,16 +334,16 @@ reviews = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("case_id", sa.String(300), nullable=False, index=True),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("why", Words(), nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("why", SafeText(), nullable=False),
     sa.Column("share", sa.Float, nullable=False),
     sa.Column("role", sa.String(200), nullable=False),
-    sa.Column("people", sa.Text, nullable=False),
-    sa.Column("requester", Words(200)),
+    sa.Column("people", Json(tuple), nullable=False),
+    sa.Column("requester", SafeText(200)),
     sa.Column("answer", sa.String(20)),
     sa.Column("by", sa.String(200)),
-    sa.Column("answered", sa.Float),
-    sa.Column("note", Words()),
+    sa.Column("answered", Timestamp),
+    sa.Column("note", SafeText()),
     sa.Column("proof", sa.Text),
     sa.Index("handrail_reviews_agent_at", "agent", "at"),
 )
@@ -235,8 +354,8 @@ review_answers = sa.Table(
     sa.Column("number", sa.Integer, primary_key=True),
     sa.Column("answer", sa.String(20), nullable=False),
     sa.Column("by", sa.String(200), nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("note", Words(), nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("note", SafeText(), nullable=False),
     sa.Column("proof", sa.Text, nullable=False),
 )
 incidents = sa.Table(
@@ -248,10 +367,56 @@ incidents = sa.Table(
     sa.Column("case_id", sa.String(300), nullable=False, index=True),
     sa.Column("key", sa.String(400), nullable=False),
     sa.Column("kind", sa.String(20), nullable=False),
-    sa.Column("what", Words(), nullable=False),
-    sa.Column("at", sa.Float, nullable=False),
-    sa.Column("closed", sa.Float),
+    sa.Column("what", SafeText(), nullable=False),
+    sa.Column("at", Timestamp, nullable=False),
+    sa.Column("closed", Timestamp),
     sa.Column("closed_by", sa.String(200)),
-    sa.Column("closed_why", Words()),
+    sa.Column("closed_why", SafeText()),
     sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
 )
+
+
+# The schema and its version
+
+schema = sa.Table(
+    "handrail_schema", sa.MetaData(), sa.Column("version", sa.Integer, primary_key=True)
+)
+"""One number: the revision of `handrail.ledger.migrations` too, which keeps it. So a ledger from
+before there were migrations needs no other mark, and an older Handrail refuses a newer ledger."""
+
+
+def prepare(connection: sa.Connection) -> None:
+    """Bring a ledger up to date, in the transaction of whoever calls.
+
+    Raises:
+        ConfigurationError: if the database belongs to a newer Handrail; it is left as it is.
+    """
+    hold(connection)
+    schema.create(connection, checkfirst=True)
+    version = connection.execute(sa.select(schema.c.version)).scalar()
+    if version is None:
+        meta.create_all(connection)
+        connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
+        return
+    if not 1 <= version <= SCHEMA_VERSION:
+        raise ConfigurationError(
+            f"the ledger has schema {version}, this Handrail needs {SCHEMA_VERSION}; "
+            "use the version that made it, or give HANDRAIL_LEDGER_URL another database"
+        )
+    if version < SCHEMA_VERSION:
+        # Alembic takes longer to import than a ledger to open.
+        from handrail.ledger.migrations import upgrade  # noqa: PLC0415
+
+        upgrade(connection)
+    # A ledger that can only be read must be found out now, not at the first write.
+    connection.execute(sa.update(schema).values(version=SCHEMA_VERSION))
+
+
+def hold(connection: sa.Connection) -> None:
+    """Let nobody else make or change tables until the transaction ends.
+
+    Workers that start together on a new database would make its tables at once. SQLite has one
+    writer at a time anyway.
+    """
+    if connection.dialect.name != "sqlite":
+        connection.execute(sa.select(sa.func.pg_advisory_xact_lock(_SCHEMA_LOCK)))

@@ -1,26 +1,40 @@
-"""Verdicts: what the door said of every action, and under which version of the policy.
+"""Verdicts: what the door said of every action, by which policy, and what decisions cost.
 
-A write that is tried again is judged again: each time is a row of its own.
+A write that is tried again is judged again: each time is a row of its own. Of a policy file every
+version that was loaded is kept.
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
-from pydantic import TypeAdapter
 
 from handrail.actions import Basis, Finding, Kind
+from handrail.exceptions import HandrailError
+from handrail.ledger import counters
+from handrail.ledger.counters import Counted
 from handrail.ledger.database import Database
+from handrail.ledger.rows import Rows, narrowed
+from handrail.ledger.tables import keepable
+from handrail.ledger.tables import policies as _policies
+from handrail.ledger.tables import spending as _spending
 from handrail.ledger.tables import verdicts as _verdicts
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-_FINDINGS = TypeAdapter(tuple[Finding, ...])
+_STEP = "$spending"
+_TOKENS = "tokens"
+_CURRENCY = 10
+"""Characters of a currency."""
+
+_KEPT = Context(prec=28)
+"""Of one cost: `Decimal(0.1)` has 55 digits, and its column 40 characters."""
 
 
 @dataclass(frozen=True)
@@ -65,62 +79,166 @@ class Verdicts(Database):
         limit: int | None = None,
     ) -> list[VerdictRow]:
         """Verdicts, oldest first; with `limit` the latest of them."""
-        query = sa.select(_verdicts).order_by(_verdicts.c.id.desc())
-        if agent is not None:
-            query = query.where(_verdicts.c.agent == agent)
+        v = _verdicts.c
+        query = narrowed(_rows.select, {v.agent: agent, v.case_id: case, v.pilot: pilot})
         if since is not None:
-            query = query.where(_verdicts.c.at >= since.timestamp())
-        if case is not None:
-            query = query.where(_verdicts.c.case_id == case)
-        if pilot is not None:
-            query = query.where(_verdicts.c.pilot == pilot)
-        if limit is not None:
-            query = query.limit(limit)
-        rows = await self._run(lambda c: [_row(found) for found in c.execute(query).mappings()])
+            query = query.where(v.at >= since)
+        rows = await self._all(_rows, query.order_by(v.id.desc()).limit(limit))
         return rows[::-1]
 
 
 def keep(connection: sa.Connection, row: VerdictRow) -> None:
     """Keep a verdict, in the transaction of whoever calls."""
-    connection.execute(_INSERT, _values(row))
+    connection.execute(_INSERT, _rows.values(row))
 
 
-_INSERT = sa.insert(_verdicts)
+# Policies
 
 
-def _values(row: VerdictRow) -> dict[str, Any]:
-    return {
-        "case_id": row.case,
-        "agent": row.agent,
-        "step": row.step,
-        "key": row.key,
-        "digest": row.digest,
-        "at": row.at.timestamp(),
-        "kind": row.kind.value,
-        "findings": _FINDINGS.dump_json(row.findings).decode(),
-        "policy": row.policy,
-        "autonomy": row.autonomy,
-        "pilot": row.pilot,
-        "action": json.dumps(row.action),
-        "basis": None if row.basis is None else row.basis.model_dump_json(),
-        "requester": row.requester,
+@dataclass(frozen=True)
+class PolicyRow:
+    """One version of a policy file: its text, and when it was loaded first and last."""
+
+    agent: str
+    version: int
+    sha: str
+    label: str
+    text: str
+    first: datetime
+    loaded: datetime
+
+
+class CutShort(HandrailError):
+    """A policy file is but the beginning of the one in force: it was not written to its end."""
+
+    def __init__(self, label: str, in_force: str) -> None:
+        """Name what was loaded, and what is `in_force`."""
+        super().__init__(
+            f"the policy {label} breaks off: it is only the beginning of {in_force}, which is in "
+            "force; nothing is written; fix: write the file to its end, or, if it shall end "
+            "there, give it a higher version"
+        )
+
+
+class Policies(Database):
+    """The policies of a ledger."""
+
+    async def loaded(self, agent: str, version: int, sha: str, label: str, text: str) -> PolicyRow:
+        """Say that a policy file was loaded. Returns the one that is in force then.
+
+        Raises:
+            CutShort: if it is but the beginning of the one in force; that stays in force. What
+                breaks off between two lines may be a sound policy, with fewer rules.
+        """
+        now = datetime.now(UTC)
+        row = PolicyRow(agent, version, sha, label, text, first=now, loaded=now)
+
+        def transaction(connection: sa.Connection) -> PolicyRow:
+            before = in_force(connection, agent)
+            if before is not None and before.version == version and _begins(text, before.text):
+                raise CutShort(label, before.label)
+            if not _policy_rows.insert(connection, row):
+                which = {"b_agent": agent, "b_sha": sha, "b_now": now}
+                connection.execute(_LOADED, which)
+            found = in_force(connection, agent)
+            assert found is not None  # noqa: S101  # it was just inserted
+            return found
+
+        return await self._run(transaction)
+
+    async def policies(self, agent: str) -> list[PolicyRow]:
+        """Every version that was ever loaded, the one in force first."""
+        return await self._run(lambda c: _policy_rows.all(c, _POLICIES, b_agent=agent))
+
+
+def in_force(connection: sa.Connection, agent: str) -> PolicyRow | None:
+    """The policy in force: of the highest version, and of equal ones the last loaded.
+
+    A file that changed without another version is in force when a worker has loaded it; a
+    worker with an older version can never bring that back.
+    """
+    return _policy_rows.one(connection, latest, b_agent=agent)
+
+
+def _begins(text: str, whole: str) -> bool:
+    text, whole = text.rstrip(), whole.rstrip()
+    return len(text) < len(whole) and whole.startswith(text)
+
+
+# Spending
+
+
+@dataclass(frozen=True)
+class SpendRow:
+    """What one decision used up. `id` is the same when the same decision is reported again."""
+
+    id: str
+    agent: str
+    case: str
+    step: str
+    at: datetime
+    tokens: int
+    cost: Decimal = Decimal(0)
+    currency: str = "EUR"
+    model: str = ""
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What was used up: tokens, and money by its currency."""
+
+    tokens: int = 0
+    cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
+
+
+class Spending(Database):
+    """The spending of a ledger."""
+
+    async def spend(self, row: SpendRow) -> bool:
+        """Keep what was used up, once. False if it is known already."""
+        currency = keepable(row.currency, _CURRENCY)
+        row = replace(row, currency=currency, cost=_KEPT.plus(row.cost))
+
+        def transaction(connection: sa.Connection) -> bool:
+            counters.lock(connection, row.agent)
+            if not _spend_rows.insert(connection, row):
+                return False
+            for name, amount in ((_TOKENS, Decimal(row.tokens)), (row.currency, row.cost)):
+                if amount:
+                    counter = counters.counter_of(connection, row.agent, _STEP, name).id
+                    now = row.at.timestamp()
+                    counters.add(connection, counter, Counted("", row.id, amount, now))
+            return True
+
+        return await self._run(transaction)
+
+    async def spent(self, agent: str, since: datetime) -> Spent:
+        """What an agent used up after `since`."""
+        return await self._run(lambda connection: spent(connection, agent, since))
+
+
+def spent(connection: sa.Connection, agent: str, since: datetime) -> Spent:
+    """What an agent used up after `since`, in the transaction of whoever calls."""
+    found = {
+        each.name: counters.total(connection, each.id, "", since.timestamp())
+        for each in counters.counters_of(connection, agent, _STEP)
     }
+    tokens = int(found.pop(_TOKENS, Decimal(0)))
+    return Spent(tokens, {name: cost for name, cost in sorted(found.items()) if cost})
 
 
-def _row(found: Any) -> VerdictRow:
-    return VerdictRow(
-        case=found["case_id"],
-        agent=found["agent"],
-        step=found["step"],
-        key=found["key"],
-        digest=found["digest"],
-        at=datetime.fromtimestamp(found["at"], UTC),
-        kind=Kind(found["kind"]),
-        findings=_FINDINGS.validate_json(found["findings"]),
-        policy=found["policy"],
-        autonomy=found["autonomy"],
-        pilot=bool(found["pilot"]),
-        action=json.loads(found["action"]),
-        basis=None if found["basis"] is None else Basis.model_validate_json(found["basis"]),
-        requester=found["requester"],
-    )
+_rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
+_policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
+_spend_rows: Rows[SpendRow] = Rows(SpendRow, _spending)
+_INSERT = sa.insert(_verdicts)
+_POLICIES = _policy_rows.select.where(_policies.c.agent == sa.bindparam("b_agent")).order_by(
+    _policies.c.version.desc(), _policies.c.loaded.desc(), _policies.c.sha
+)
+latest = _POLICIES.limit(1)
+"""The policy in force of the agent `b_agent`."""
+
+_LOADED = (
+    sa.update(_policies)
+    .where(_policies.c.agent == sa.bindparam("b_agent"), _policies.c.sha == sa.bindparam("b_sha"))
+    .values(loaded=sa.bindparam("b_now"))
+)

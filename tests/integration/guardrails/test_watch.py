@@ -13,8 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from handrail.actions import Level
-from handrail.client import stewards as autonomy
-from handrail.ledger.tables import effects
+from handrail.client import orders as autonomy
 from handrail.oversight.keys import Trust
 from handrail.states import State
 from handrail.testing import Human, Outside, Stage, eventually
@@ -56,7 +55,7 @@ async def past(stage: Stage, count: int = 40) -> None:
     ]
     engine = sa.create_engine(f"sqlite:///{stage.directory}/ledger.db")
     with engine.begin() as connection:
-        connection.execute(sa.insert(effects), rows)
+        connection.execute(sa.insert(sa.table("handrail_effects", *map(sa.column, rows[0]))), rows)
     engine.dispose()
 
 

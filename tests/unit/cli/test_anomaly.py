@@ -15,7 +15,6 @@ import sqlalchemy as sa
 
 from handrail import Ledger
 from handrail.cli.app import run
-from handrail.ledger.tables import effects
 from tests.agents import fleets
 
 WATCHED = {
@@ -73,7 +72,7 @@ def past(home: Path, count: int) -> None:
     asyncio.run(put())
     engine = sa.create_engine(f"sqlite:///{home}/ledger.db")
     with engine.begin() as connection:
-        connection.execute(sa.insert(effects), rows)
+        connection.execute(sa.insert(sa.table("handrail_effects", *map(sa.column, rows[0]))), rows)
     engine.dispose()
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from handrail import Ledger
-from handrail.ledger.policies import CutShort
+from handrail.ledger.verdicts import CutShort
 
 WHOLE = "version: 3\nroles: {}\nactions:\n  pay:\n    autonomy: full\n    hold: [all]\n"
 

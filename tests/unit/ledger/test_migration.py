@@ -22,8 +22,7 @@ from sqlalchemy import event
 from handrail import ConfigurationError, Ledger, Receipt
 from handrail.actions import Kind, Level, Ruling
 from handrail.ledger import EffectState, MandateRow, RulingRow, migrations
-from handrail.ledger.schema import schema
-from handrail.ledger.tables import meta
+from handrail.ledger.tables import meta, schema
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)

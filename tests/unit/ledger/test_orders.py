@@ -15,8 +15,7 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Level
 from handrail.ledger import OrderRow
-from handrail.ledger.orders import hold
-from handrail.ledger.standing import standing
+from handrail.ledger.orders import hold, standing
 
 T = TypeVar("T")
 

@@ -18,7 +18,7 @@ from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
 from typing_extensions import override
 
-from handrail.ledger.schema import schema
+from handrail.ledger.tables import schema
 
 _one_at_a_time = threading.Lock()
 """Alembic keeps what it works on in global variables; ledgers open in threads."""

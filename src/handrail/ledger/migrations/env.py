@@ -11,8 +11,7 @@ from alembic import context
 
 from handrail.ledger.database import engine_of
 from handrail.ledger.migrations import VERSION_TABLE
-from handrail.ledger.schema import hold
-from handrail.ledger.tables import meta
+from handrail.ledger.tables import hold, meta
 
 
 def _plain(kind: str, thing: Any, _: object) -> str | Literal[False]:

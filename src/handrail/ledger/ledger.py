@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from handrail.ledger.effects import Effects
 from handrail.ledger.history import History
-from handrail.ledger.incidents import Incidents
-from handrail.ledger.mandates import Mandates
 from handrail.ledger.orders import Orders
-from handrail.ledger.policies import Policies
-from handrail.ledger.reviews import Reviews
-from handrail.ledger.rulings import Rulings
-from handrail.ledger.spending import Spending
-from handrail.ledger.verdicts import Verdicts
+from handrail.ledger.reviews import Incidents, Reviews
+from handrail.ledger.rulings import Mandates, Rulings
+from handrail.ledger.verdicts import Policies, Spending, Verdicts
 
 
 class Ledger(

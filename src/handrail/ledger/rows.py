@@ -1,0 +1,104 @@
+"""Mapped rows: one way from a frozen dataclass to a row of its table, and back.
+
+What a value looks like in the database is said once, by the type of its column. SQLAlchemy's own
+mapped dataclasses cannot be frozen, and a row that other rooms hold must not change under them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+
+R = TypeVar("R")
+S = TypeVar("S", bound="sa.Select[*tuple[Any, ...]]")
+
+
+class InsertNew:
+    """An INSERT that leaves alone what is there already, for both kinds of database."""
+
+    def __init__(self, table: sa.Table) -> None:
+        """Prepare it once: building a statement costs more than running it."""
+        # Whether a row was inserted is only known of an INSERT when that is asked for.
+        counted = {"preserve_rowcount": True}
+        self._sqlite = sqlite.insert(table).on_conflict_do_nothing()
+        self._postgres = (
+            postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted)
+        )
+
+    def __call__(self, connection: sa.Connection, values: dict[str, Any]) -> bool:
+        """Insert one row. False if there was one."""
+        on_sqlite = connection.dialect.name == "sqlite"
+        statement = self._sqlite if on_sqlite else self._postgres
+        return connection.execute(statement, values).rowcount == 1
+
+
+class Rows(Generic[R]):
+    """The rows of a table as dataclasses of one kind.
+
+    A field is the column of its name; `case` is `case_id` in every table, and `columns` are the
+    others that are not. A field without a column is not kept. `later`: fields that are set after
+    a row was inserted, never with it.
+    """
+
+    def __init__(
+        self,
+        kind: Any,
+        table: sa.Table,
+        *,
+        later: Collection[str] = (),
+        **columns: sa.ColumnElement[Any],
+    ) -> None:
+        """Prepare the statements, from the fields of a dataclass."""
+        self._kind: type[R] = kind
+        named = {
+            each.name: "case_id" if each.name == "case" else each.name for each in fields(kind)
+        }
+        columns = {name: table.c[of] for name, of in named.items() if of in table.c} | columns
+        columns = {name: columns[name] for name in named if name in columns}
+        self._kept = {
+            column.name: name
+            for name, column in columns.items()
+            if isinstance(column, sa.Column) and name not in later
+        }
+        self._insert = InsertNew(table)
+        self.columns = tuple(columns.values())
+        self.select = sa.select(*self.columns)
+
+    def values(self, row: R) -> dict[str, Any]:
+        """A row by the names of its columns, without what is set later."""
+        return {column: getattr(row, name) for column, name in self._kept.items()}
+
+    def insert(self, connection: sa.Connection, row: R) -> bool:
+        """Insert a row. False if there is one of its key already, which stays as it is."""
+        return self._insert(connection, self.values(row))
+
+    def make(self, found: Iterable[Any]) -> R:
+        """A row from the values of its `columns`."""
+        return self._kind(*found)
+
+    def all(
+        self, connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], **given: Any
+    ) -> list[R]:
+        """The rows that a query finds: one made from `select`, with what its parameters are."""
+        return [self.make(found) for found in connection.execute(query, given)]
+
+    def one(
+        self, connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], **given: Any
+    ) -> R | None:
+        """The row that such a query finds, if any."""
+        found = connection.execute(query, given).one_or_none()
+        return None if found is None else self.make(found)
+
+
+def narrowed(query: S, wanted: Mapping[sa.ColumnElement[Any], Any]) -> S:
+    """A query for rows with these values alone; None asks for nothing."""
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(column == value)
+    return query
