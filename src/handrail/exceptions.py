@@ -36,7 +36,7 @@ HandrailError
 ├── Duplicate               one like it began a short while ago (handrail.ledger)
 ├── RulingUsed              a ruling was used for another write (handrail.ledger)
 ├── MandateSpent            a standing approval is used up or revoked (handrail.ledger)
-├── Answered                somebody else has answered a review (handrail.ledger)
+├── AlreadyReviewed         somebody else has answered a review (handrail.ledger)
 ├── KeyUsed                 a write's key was used for another action (handrail.guardrails.effects)
 ├── BadResult               it happened, and returned what it must not (handrail.guardrails.effects)
 ├── Undeliverable           a message cannot go out this way (handrail.inbox.channels.delivery)

@@ -32,9 +32,9 @@ if TYPE_CHECKING:
         AnswerRow,
         IncidentRow,
         Ledger,
+        ReviewedWrite,
         ReviewRow,
         VerdictRow,
-        Written,
     )
 
 _COLOURS = {"right": "green", "harmless": "yellow", "wrong": "red"}
@@ -45,7 +45,7 @@ class Looked:
     """One review with all that is known of its write. `faults`: answers that are not proven."""
 
     row: ReviewRow
-    written: Written
+    written: ReviewedWrite
     verdict: VerdictRow | None
     answers: list[AnswerRow]
     incidents: list[IncidentRow]
@@ -123,7 +123,7 @@ async def _find(opened: Ledger, named: str) -> ReviewRow:
     return chosen[0]
 
 
-async def _written(opened: Ledger, row: ReviewRow) -> Written:
+async def _written(opened: Ledger, row: ReviewRow) -> ReviewedWrite:
     written = await opened.written(row.key)
     if written is None:
         raise UsageError(f"the ledger knows of no write {row.key}: it cannot be looked at")

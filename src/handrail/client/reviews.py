@@ -15,7 +15,7 @@ from handrail.client.views import (
     ReviewView,
 )
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
-from handrail.ledger import Answered, AnswerRow
+from handrail.ledger import AlreadyReviewed, AnswerRow
 from handrail.oversight import (
     NotProven,
     Opinion,
@@ -25,7 +25,7 @@ from handrail.oversight import (
 )
 
 if TYPE_CHECKING:
-    from handrail.ledger import IncidentRow, ReviewRow, Written
+    from handrail.ledger import IncidentRow, ReviewedWrite, ReviewRow
 
 _LONGEST = 4_000
 _NEEDED = "an answer to a review must be signed"
@@ -155,7 +155,7 @@ class ReviewActs(OperatorBase):
         )
         try:
             await self.ledger.answer_review(kept)
-        except Answered as error:
+        except AlreadyReviewed as error:
             raise NotPermitted(f"{error}; nothing was recorded") from error
 
     def _answer(self, row: AnswerRow) -> ReviewOpinion:
@@ -187,7 +187,7 @@ class ReviewActs(OperatorBase):
             raise NotFound(f"{named} is {many}; `handrail review --all` lists their keys")
         return chosen[0]
 
-    async def _written(self, row: ReviewRow) -> Written:
+    async def _written(self, row: ReviewRow) -> ReviewedWrite:
         written = await self.ledger.written(row.key)
         if written is None:
             raise NotFound(f"the ledger knows of no write {row.key}: it cannot be looked at")

@@ -20,7 +20,7 @@ from pydantic import BaseModel, ValidationError
 from handrail.actions import Finding, Kind, Level
 from handrail.agent import source_finding
 from handrail.ledger import (
-    Counting,
+    LimitMeasure,
     OverLimit,
     counting_of,
     duplicates_counted,
@@ -263,7 +263,7 @@ class _Simulation:
 
     def __init__(self, policy: Policy) -> None:
         self._policy = policy
-        self._pages: dict[tuple[str, Counting, str], _RunningSum] = defaultdict(_RunningSum)
+        self._pages: dict[tuple[str, LimitMeasure, str], _RunningSum] = defaultdict(_RunningSum)
 
     def over(self, row: VerdictRow) -> list[Finding]:
         """The limit that a write would exceed."""
@@ -306,7 +306,7 @@ class _Simulation:
                 page = self._pages[_where(row, whole=whole), what, group]
                 page.add(row.at, amount, row.case)
 
-    def _counted(self, step: str) -> Iterable[tuple[bool, Counting]]:
+    def _counted(self, step: str) -> Iterable[tuple[bool, LimitMeasure]]:
         entry = self._policy.of(step)
         counted = {(limit.whole, counting_of(limit)) for limit in entry.limits}
         same = entry.duplicates

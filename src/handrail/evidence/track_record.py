@@ -18,7 +18,7 @@ from handrail.ledger import AnswerRow
 from handrail.oversight import NotProven, ReviewAnswer, is_drawn, require_proven_answer
 
 if TYPE_CHECKING:
-    from handrail.ledger import Alone, Ledger, ReviewRow
+    from handrail.ledger import AutonomousWrite, Ledger, ReviewRow
     from handrail.oversight import TrustedKey
 
 OVERDUE = timedelta(days=14)
@@ -148,7 +148,7 @@ class ReviewSample:
     @classmethod
     def of(
         cls,
-        alone: Iterable[Alone],
+        alone: Iterable[AutonomousWrite],
         rows: Sequence[ReviewRow],
         keys: Mapping[str, TrustedKey] | None,
         now: datetime,
@@ -162,7 +162,9 @@ class ReviewSample:
         return cls(covered, covered[:first], until, unproven)
 
 
-def _seen(one: Alone, chance: float, answers: Mapping[str, str], now: datetime) -> SampledWrite:
+def _seen(
+    one: AutonomousWrite, chance: float, answers: Mapping[str, str], now: datetime
+) -> SampledWrite:
     drawn = is_drawn(one.agent, one.step, one.key, chance)
     answer = answers.get(one.key) if drawn else None
     overdue = drawn and answer is None and now - one.begun > OVERDUE

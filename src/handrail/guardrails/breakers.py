@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from handrail.actions import Level
 from handrail.guardrails import audit
 from handrail.guardrails.alerts import alert_owner, nudge_steward
-from handrail.ledger import Fuse
+from handrail.ledger import BreakerRule
 from handrail.oversight import Alert
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ async def look(
     """
     tripped: list[BreakerTrip] = []
     for breaker in policy.breakers:
-        fuse = Fuse(breaker.what, breaker.count, breaker.window, breaker.then, breaker.text)
+        fuse = BreakerRule(breaker.what, breaker.count, breaker.window, breaker.then, breaker.text)
         found = await ledger.trip(agent, step, fuse, now)
         if found.order is not None:
             then = breaker.then.value

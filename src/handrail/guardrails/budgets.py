@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from handrail.ledger import Spent
+from handrail.ledger import SpendTotal
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 NEARLY = Decimal("0.8")
 """From which share on a budget is warned of."""
 
-Spendings = Mapping[timedelta, Spent]
+Spendings = Mapping[timedelta, SpendTotal]
 """What was used up in each window of time until now."""
 
 
@@ -52,7 +52,7 @@ def budgets_nearly_used(budgets: Sequence[Budget], spent: Spendings) -> str | No
 
 
 def _used(budget: Budget, spent: Spendings) -> Decimal:
-    used = spent.get(budget.window, Spent())
+    used = spent.get(budget.window, SpendTotal())
     if budget.kind == "tokens":
         return Decimal(used.tokens)
     return used.cost.get(budget.unit or "", Decimal(0))

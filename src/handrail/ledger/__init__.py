@@ -7,18 +7,25 @@ as it was signed, and which write used it; and what people allowed in advance, u
 
 from handrail.actions import Duplicates
 from handrail.ledger.effects import (
-    Begun,
+    BeginResult,
     EffectRow,
     Intent,
     Outdated,
     Situation,
     Stopped,
 )
-from handrail.ledger.history import FAILED, IN_DOUBT, Fuse, PastVerdict, PastWrite, Rates
+from handrail.ledger.history import (
+    FAILED,
+    IN_DOUBT,
+    BreakerRule,
+    PastVerdict,
+    PastWrite,
+    WriteRates,
+)
 from handrail.ledger.ledger import Ledger
 from handrail.ledger.limits import (
-    Counting,
     Duplicate,
+    LimitMeasure,
     OverLimit,
     counting_of,
     duplicates_counted,
@@ -30,35 +37,35 @@ from handrail.ledger.limits import (
 )
 from handrail.ledger.orders import FLEET, OrderRow
 from handrail.ledger.reviews import (
-    Alone,
-    Answered,
+    AlreadyReviewed,
     AnswerRow,
+    AutonomousWrite,
     IncidentRow,
+    ReviewedWrite,
     ReviewRow,
-    Tally,
-    Written,
+    WriteCounts,
 )
 from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
 from handrail.ledger.tables import EffectState
-from handrail.ledger.verdicts import PolicyRow, SpendRow, Spent, VerdictRow
+from handrail.ledger.verdicts import PolicyRow, SpendRow, SpendTotal, VerdictRow
 
 __all__ = [
     "FAILED",
     "FLEET",
     "IN_DOUBT",
-    "Alone",
+    "AlreadyReviewed",
     "AnswerRow",
-    "Answered",
-    "Begun",
-    "Counting",
+    "AutonomousWrite",
+    "BeginResult",
+    "BreakerRule",
     "Duplicate",
     "Duplicates",
     "EffectRow",
     "EffectState",
-    "Fuse",
     "IncidentRow",
     "Intent",
     "Ledger",
+    "LimitMeasure",
     "MandateRow",
     "MandateSpent",
     "OrderRow",
@@ -67,17 +74,17 @@ __all__ = [
     "PastVerdict",
     "PastWrite",
     "PolicyRow",
-    "Rates",
     "ReviewRow",
+    "ReviewedWrite",
     "RulingRow",
     "RulingUsed",
     "Situation",
     "SpendRow",
-    "Spent",
+    "SpendTotal",
     "Stopped",
-    "Tally",
     "VerdictRow",
-    "Written",
+    "WriteCounts",
+    "WriteRates",
     "counting_of",
     "duplicates_counted",
     "exceed",

@@ -31,8 +31,8 @@ _SKEW = 60.0
 
 
 @dataclass(frozen=True)
-class Counted:
-    """One amount of one effect, as it was counted in a group at a time (seconds since 1970)."""
+class CounterEntry:
+    """Entry of a counter: an amount of one effect, in a group, at a time (seconds since 1970)."""
 
     group: str
     effect: str
@@ -41,8 +41,8 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Last:
-    """The last row of a group: its number and time, and the total up to and with it."""
+class RunningTotal:
+    """Running total of a group: the number and time of its last row, and the total with it."""
 
     seq: int
     at: float
@@ -50,8 +50,8 @@ class Last:
 
 
 @dataclass(frozen=True)
-class Counter:
-    """What is counted of a step. `since`: from when on it is complete."""
+class LimitCounter:
+    """Counter of a step. `name`: what it counts. `since`: from when on it is complete."""
 
     id: int
     step: str
@@ -68,7 +68,7 @@ def lock(connection: sa.Connection, agent: str) -> None:
         connection.execute(_LOCK, {"b_agent": agent})
 
 
-def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> Counter:
+def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> LimitCounter:
     """A counter by its name. A new one counts nothing from before: nobody has filled it yet."""
     known = [each for each in counters_of(connection, agent, step) if each.name == name]
     if known:
@@ -77,22 +77,22 @@ def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> C
     return next(c for c in counters_of(connection, agent, step) if c.name == name)
 
 
-def counters_of(connection: sa.Connection, agent: str, *steps: str) -> list[Counter]:
+def counters_of(connection: sa.Connection, agent: str, *steps: str) -> list[LimitCounter]:
     """All that is counted of these steps."""
     found = connection.execute(_COUNTERS, {"b_agent": agent, "b_steps": steps})
-    return [Counter(*row) for row in found]
+    return [LimitCounter(*row) for row in found]
 
 
 def look(
     connection: sa.Connection, counter: int, group: str, since: float
-) -> tuple[Last | None, Decimal]:
+) -> tuple[RunningTotal | None, Decimal]:
     """The last row of a group, and what was counted after `since` without what was given back."""
     which = {"b_counter": counter, "b_grp": group, "b_since": since}
     dialect = connection.dialect.name
     found = connection.execute(LOOK[dialect], which).one_or_none()
     if found is None:
         return None, Decimal(0)
-    last = Last(found.seq, found.at, Decimal(found.total))
+    last = RunningTotal(found.seq, found.at, Decimal(found.total))
     used = EXACT.subtract(last.total, Decimal(found.base or 0))
     if found.given_back:
         for amount in connection.execute(GIVEN_BACK[dialect], which).scalars():
@@ -105,15 +105,15 @@ def total(connection: sa.Connection, counter: int, group: str, since: float) -> 
     return look(connection, counter, group, since)[1]
 
 
-def add(connection: sa.Connection, counter: int, row: Counted) -> None:
+def add(connection: sa.Connection, counter: int, row: CounterEntry) -> None:
     """Count an amount. The lock of the agent must be held."""
     _append(connection, counter, row, None)
 
 
 def add_all(
     connection: sa.Connection,
-    rows: Iterable[tuple[int, Counted]],
-    known: Mapping[tuple[int, str], Last | None],
+    rows: Iterable[tuple[int, CounterEntry]],
+    known: Mapping[tuple[int, str], RunningTotal | None],
 ) -> None:
     """Count amounts, each by another counter. `known`: the last rows that were looked at."""
     values: list[dict[str, Any]] = []
@@ -128,7 +128,9 @@ def add_all(
         connection.execute(_INSERT, values)
 
 
-def refill(connection: sa.Connection, counter: int, since: float, rows: Iterable[Counted]) -> None:
+def refill(
+    connection: sa.Connection, counter: int, since: float, rows: Iterable[CounterEntry]
+) -> None:
     """Count everything anew: `rows`, in the order of their time, are all since `since`."""
     connection.execute(sa.delete(_counted).where(_counted.c.counter == counter))
     seqs: dict[str, int] = defaultdict(int)
@@ -146,7 +148,7 @@ def refill(connection: sa.Connection, counter: int, since: float, rows: Iterable
 def give_back(connection: sa.Connection, effect: str, now: float) -> None:
     """Take off what was counted of an effect that did not happen. The lock must be held."""
     for counter, row in _live(connection, effect):
-        negative = Counted(row.group, effect, -row.amount, now)
+        negative = CounterEntry(row.group, effect, -row.amount, now)
         _append(connection, counter, negative, row.at)
 
 
@@ -172,27 +174,29 @@ def latest(
     return None
 
 
-def _live(connection: sa.Connection, effect: str) -> list[tuple[int, Counted]]:
+def _live(connection: sa.Connection, effect: str) -> list[tuple[int, CounterEntry]]:
     """What is counted of an effect, and was not given back."""
     rows = connection.execute(_OF_EFFECT, {"b_effect": effect}).all()
     given_back = [(row.counter, row.grp, row.of_at) for row in rows if row.of_at is not None]
-    found: list[tuple[int, Counted]] = []
+    found: list[tuple[int, CounterEntry]] = []
     for row in rows:
         if row.of_at is not None:
             continue
         if (row.counter, row.grp, row.at) in given_back:
             given_back.remove((row.counter, row.grp, row.at))
         else:
-            found.append((row.counter, Counted(row.grp, effect, Decimal(row.amount), row.at)))
+            found.append((row.counter, CounterEntry(row.grp, effect, Decimal(row.amount), row.at)))
     return found
 
 
-def _last(connection: sa.Connection, counter: int, group: str) -> Last | None:
+def _last(connection: sa.Connection, counter: int, group: str) -> RunningTotal | None:
     found = connection.execute(_LAST, {"b_counter": counter, "b_grp": group}).one_or_none()
-    return None if found is None else Last(found.seq, found.at, Decimal(found.total))
+    return None if found is None else RunningTotal(found.seq, found.at, Decimal(found.total))
 
 
-def _append(connection: sa.Connection, counter: int, row: Counted, of_at: float | None) -> None:
+def _append(
+    connection: sa.Connection, counter: int, row: CounterEntry, of_at: float | None
+) -> None:
     """Add a row behind the last one of its group, at no earlier time than that."""
     last = _last(connection, counter, row.group)
     if last is not None and last.at > row.at + _SKEW:
@@ -204,7 +208,9 @@ def _append(connection: sa.Connection, counter: int, row: Counted, of_at: float 
     connection.execute(_INSERT, _behind(counter, row, last, of_at))
 
 
-def _behind(counter: int, row: Counted, last: Last | None, of_at: float | None) -> dict[str, Any]:
+def _behind(
+    counter: int, row: CounterEntry, last: RunningTotal | None, of_at: float | None
+) -> dict[str, Any]:
     """A row behind the last one of its group, at no earlier time than that."""
     if last is None:
         return _values(counter, row, 1, row.amount, of_at)
@@ -214,7 +220,7 @@ def _behind(counter: int, row: Counted, last: Last | None, of_at: float | None) 
 
 
 def _values(
-    counter: int, row: Counted, seq: int, after: Decimal, of_at: float | None
+    counter: int, row: CounterEntry, seq: int, after: Decimal, of_at: float | None
 ) -> dict[str, Any]:
     return {
         "counter": counter,

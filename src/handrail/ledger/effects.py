@@ -1,4 +1,4 @@
-"""Effects: each write's intent before it, its receipt after it, and the limits on them."""
+"""Effects: the write-ahead intent of each write, its receipt, and the limits on them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import sqlalchemy as sa
 
 from handrail.actions import Duplicates, Limit, Receipt
 from handrail.exceptions import HandrailError, NotDone
+from handrail.ledger import counters, orders, rulings, verdicts
 from handrail.ledger import limits as counted
-from handrail.ledger import orders, rulings, verdicts
 from handrail.ledger.database import Database
-from handrail.ledger.orders import Standing, standing
+from handrail.ledger.orders import Controls, controls_in_force
 from handrail.ledger.rows import InsertNew, Rows
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Intent:
-    """What a worker is about to do. `deadline`: after it, that worker will not begin it.
+    """Write-ahead intent: what a worker is about to do, until its `deadline` at the latest.
 
     `uses`: the single-use ids of the rulings that allow it. `mandates`: the standing ones that
     do, each with the number of its most uses. `evidence` and `confidence`: of the decision, if
@@ -73,8 +73,8 @@ class EffectRow:
 
 
 @dataclass(frozen=True)
-class Begun:
-    """The intent stands. `before` is None when it is new, or says what was there already.
+class BeginResult:
+    """What beginning came to: `before` is None when the intent is new, or what was there already.
 
     `stop`: a stop that came after it was begun.
     """
@@ -84,8 +84,8 @@ class Begun:
 
 
 @dataclass(frozen=True)
-class Situation(Standing):
-    """What a door must know before it judges, of one moment.
+class Situation(Controls):
+    """Snapshot of what a door judges by.
 
     `effect`: what is known under the key of the write, if anything, and if it was looked at.
     """
@@ -119,7 +119,7 @@ class Effects(Database):
         ordered: bool = False,
         resumed: bool = False,
         levels: frozenset[str] | None = None,
-    ) -> Begun:
+    ) -> BeginResult:
         """Commit an intent before its effect, or say what is there under its key.
 
         Limits are counted in the same transaction, including this intent, over
@@ -140,15 +140,15 @@ class Effects(Database):
             LedgerUnavailable: if the database cannot be written.
         """
 
-        def transaction(connection: sa.Connection) -> Begun:
-            counted.lock(connection, intent)
+        def transaction(connection: sa.Connection) -> BeginResult:
+            counters.lock(connection, intent.agent)
             # Before the intent: no stop comes between.
             orders.hold(connection)
-            now = standing(connection, intent.agent, intent.case)
+            now = controls_in_force(connection, intent.agent, intent.case)
             stop = _stop(now, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
-                return Begun(before, stop)
+                return BeginResult(before, stop)
             if resumed:
                 raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
@@ -165,7 +165,7 @@ class Effects(Database):
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
                 rulings.use_mandates(connection, intent.mandates, intent.key)
-            return Begun(None)
+            return BeginResult(None)
 
         return await self._run(transaction)
 
@@ -178,7 +178,7 @@ class Effects(Database):
 
         def look(connection: sa.Connection) -> None:
             orders.hold(connection)
-            now = standing(connection, intent.agent, intent.case)
+            now = controls_in_force(connection, intent.agent, intent.case)
             stop = _stop(now, intent, ordered=ordered)
             if stop is not None:
                 raise stop
@@ -196,7 +196,7 @@ class Effects(Database):
         """
 
         def transaction(connection: sa.Connection) -> None:
-            counted.lock(connection, intent)
+            counters.lock(connection, intent.agent)
             known = counted.within(connection, intent, limits)
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
@@ -214,20 +214,15 @@ class Effects(Database):
 
         def look(connection: sa.Connection) -> Situation:
             effect = None if key is None else _rows.one(connection, _LOOK, b_key=key)
-            now = standing(connection, agent, case)
+            now = controls_in_force(connection, agent, case)
             return Situation(now.orders, now.label, now.sha, counted=now.counted, effect=effect)
 
         return await self._run(look)
 
     async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
         """Become the owner of an intent whose owner is gone. False if another was faster."""
-        statement = (
-            sa.update(_effects)
-            .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
-            .where(_effects.c.deadline == row.deadline)
-            .where(_effects.c.state == EffectState.INTENDED)
-            .values(owner=owner, deadline=deadline)
-        )
+        mine = _intended(row.key, row.owner).where(_effects.c.deadline == row.deadline)
+        statement = mine.values(owner=owner, deadline=deadline)
         return await self._changes(statement)
 
     async def release(self, key: str, owner: str, deadline: datetime) -> None:
@@ -235,13 +230,7 @@ class Effects(Database):
 
         `deadline`: since when it cannot begin its effect any more.
         """
-        statement = (
-            sa.update(_effects)
-            .where(_effects.c.key == key, _effects.c.owner == owner)
-            .where(_effects.c.state == EffectState.INTENDED)
-            .values(deadline=deadline)
-        )
-        await self._changes(statement)
+        await self._changes(_intended(key, owner).values(deadline=deadline))
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.
@@ -252,20 +241,17 @@ class Effects(Database):
         def transaction(connection: sa.Connection) -> EffectRow:
             values = _values(intent) | {"state": EffectState.TAKEN_BACK}
             _insert(connection, values)
-            connection.execute(_FORBID, {"b_key": intent.key})
+            not_done = (_effects.c.key == intent.key, _effects.c.state == EffectState.NOT_DONE)
+            forbidden = sa.update(_effects).values(state=EffectState.TAKEN_BACK)
+            connection.execute(forbidden.where(*not_done))
             return _there(connection, intent.key)
 
         return await self._run(transaction)
 
     async def take_back(self, row: EffectRow) -> bool:
         """Close an intent whose owner is gone, for its undo. False if somebody goes on with it."""
-        statement = (
-            sa.update(_effects)
-            .where(_effects.c.key == row.key, _effects.c.owner == row.owner)
-            .where(_effects.c.deadline == row.deadline)
-            .where(_effects.c.state == EffectState.INTENDED)
-            .values(state=EffectState.TAKEN_BACK)
-        )
+        mine = _intended(row.key, row.owner).where(_effects.c.deadline == row.deadline)
+        statement = mine.values(state=EffectState.TAKEN_BACK)
 
         def transaction(connection: sa.Connection) -> bool:
             counted.lock_for(connection, row.key)
@@ -343,6 +329,12 @@ def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None
     return before
 
 
+def _intended(key: str, owner: str) -> sa.Update:
+    """A change of an intent, as long as it stands and is this owner's."""
+    this = sa.update(_effects).where(_effects.c.key == key, _effects.c.owner == owner)
+    return this.where(_effects.c.state == EffectState.INTENDED)
+
+
 def _there(connection: sa.Connection, key: str) -> EffectRow:
     """What is there under a key, and locked until the transaction ends."""
     found = _rows.one(connection, _ONE, b_key=key)
@@ -354,7 +346,7 @@ def _values(intent: Intent) -> dict[str, Any]:
     return _intents.values(intent) | {"state": EffectState.INTENDED, "begun": datetime.now(UTC)}
 
 
-def _still(now: Standing, intent: Intent, levels: frozenset[str]) -> None:
+def _still(now: Controls, intent: Intent, levels: frozenset[str]) -> None:
     """See that what an intent was judged by is in force still.
 
     Raises:
@@ -366,7 +358,7 @@ def _still(now: Standing, intent: Intent, levels: frozenset[str]) -> None:
         raise Outdated("its policy was changed while it was judged; it is judged anew")
 
 
-def _stop(now: Standing, intent: Intent, *, ordered: bool) -> Stopped | None:
+def _stop(now: Controls, intent: Intent, *, ordered: bool) -> Stopped | None:
     """The stop that forbids a write. What a human orders back only one of its own step does."""
     steps = {intent.step} if ordered else {None, intent.step}
     return next((Stopped(stop) for stop in now.stops if stop.step in steps), None)
@@ -377,12 +369,6 @@ _intents: Rows[Intent] = Rows(Intent, _effects)
 _insert = InsertNew(_effects)
 _LOOK = _rows.select.where(_effects.c.key == sa.bindparam("b_key"))
 _ONE = _LOOK.with_for_update()
-_FORBID = (
-    sa.update(_effects)
-    .where(_effects.c.key == sa.bindparam("b_key"))
-    .where(_effects.c.state == EffectState.NOT_DONE)
-    .values(state=EffectState.TAKEN_BACK)
-)
 _END = (
     sa.update(_effects)
     # A receipt is for ever: nothing that comes late can take it back.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
@@ -46,6 +47,7 @@ BREAKER = "breaker"
 FAILED, IN_DOUBT = "failed", "in_doubt"
 """The kinds of incidents that are counted under names of their own."""
 
+_OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER))
 _HOUR = 3_600
 _UNDO = "/undo"
 
@@ -74,7 +76,7 @@ class PastVerdict:
 
 
 @dataclass(frozen=True)
-class Rates:
+class WriteRates:
     """How many writes began: in the last hour and day, and in each hour of the last 28 days.
 
     `hours`: by hours since 1970; the one that is not over, and the first, are left out.
@@ -86,7 +88,7 @@ class Rates:
 
 
 @dataclass(frozen=True)
-class Fuse:
+class BreakerRule:
     """When a breaker trips, and how low it then puts the agent's level.
 
     `what`: one of `COUNTED`. `text`: the breaker as the policy has it; of it one order is given
@@ -101,7 +103,7 @@ class Fuse:
 
 
 @dataclass(frozen=True)
-class Tripping:
+class TripResult:
     """What came of looking at a breaker: how many were counted, and the order if it tripped.
 
     `before`: it had tripped already, by that order, and nobody has reset it since.
@@ -128,19 +130,17 @@ class History(Database):
 
         return await self._run(transaction)
 
-    async def rates(self, agent: str, step: str, now: datetime) -> Rates:
+    async def rates(self, agent: str, step: str, now: datetime) -> WriteRates:
         """How many writes of a step began, up to now."""
 
-        def transaction(connection: sa.Connection) -> Rates:
+        def transaction(connection: sa.Connection) -> WriteRates:
             begun = (effects.c.agent == agent, effects.c.step == step)
-            counted = [
-                connection.execute(
-                    sa.select(sa.func.count()).where(*begun, effects.c.begun > now - window)
-                ).scalar_one()
-                for window in (timedelta(hours=1), timedelta(days=1))
-            ]
+            number = sa.select(sa.func.count()).where(*begun)
+            windows = (timedelta(hours=1), timedelta(days=1))
+            queries = [number.where(effects.c.begun > now - window) for window in windows]
+            counted = [connection.execute(query).scalar_one() for query in queries]
             hours = _hours(connection, begun, now)
-            return Rates(counted[0], counted[1], hours)
+            return WriteRates(counted[0], counted[1], hours)
 
         return await self._run(transaction)
 
@@ -154,17 +154,16 @@ class History(Database):
             .order_by(verdicts.c.at.desc(), verdicts.c.id.desc())
             .limit(limit)
         )
-        rows = await self._all(_past_verdicts, query)
-        return rows[::-1]
+        return (await self._all(_past_verdicts, query))[::-1]
 
-    async def trip(self, agent: str, step: str, fuse: Fuse, now: datetime) -> Tripping:
+    async def trip(self, agent: str, step: str, fuse: BreakerRule, now: datetime) -> TripResult:
         """Count for a breaker, and when there are enough, lower the agent's level: both at once.
 
         It counts from its window's beginning, or from when people last put an end to what a
         breaker did, if that is later. Two workers that count at once give one order.
         """
 
-        def transaction(connection: sa.Connection) -> Tripping:
+        def transaction(connection: sa.Connection) -> TripResult:
             if not self._sqlite:
                 lock = sa.func.pg_advisory_xact_lock(sa.func.hashtext(f"breaker {agent}"))
                 connection.execute(sa.select(lock))
@@ -172,11 +171,11 @@ class History(Database):
             name = order_id(agent, fuse, reset)
             before = order_in(connection, name)
             if before is not None:
-                return Tripping(0, before=before)
+                return TripResult(0, before=before)
             since = max(now - fuse.window, datetime.fromtimestamp(reset, UTC))
             count = int(connection.execute(COUNTED[fuse.what](agent, since)).scalar_one())
             if count < fuse.count:
-                return Tripping(count)
+                return TripResult(count)
             stop = fuse.then is Level.STOP
             order = OrderRow(
                 id=name,
@@ -188,12 +187,12 @@ class History(Database):
                 why=_why(fuse, count),
             )
             _give_order(connection, agent, step, order)
-            return Tripping(count, order)
+            return TripResult(count, order)
 
         return await self._run(transaction)
 
 
-def order_id(agent: str, fuse: Fuse, reset: float) -> str:
+def order_id(agent: str, fuse: BreakerRule, reset: float) -> str:
     """The id of the order that a breaker gives, until people reset it: always the same one."""
     named = f"{agent}\n{fuse.what} {fuse.window} {fuse.then}\n{reset!r}"
     return f"breaker-{hashlib.sha256(named.encode()).hexdigest()[:40]}"
@@ -227,7 +226,7 @@ def _amiss(connection: sa.Connection, agent: str, step: str) -> set[str]:
     query = (
         sa.select(incidents.c.key)
         .where(incidents.c.agent == agent, incidents.c.step == step)
-        .where(incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER)))
+        .where(_OTHERS)
         .order_by(incidents.c.at.desc())
         .limit(LATEST)
     )
@@ -336,30 +335,18 @@ def _roll_backs(agent: str, since: datetime) -> sa.Select[Any]:
     )
 
 
-def _of_kind(agent: str, since: datetime, condition: sa.ColumnElement[bool]) -> sa.Select[Any]:
+def _of_kind(condition: sa.ColumnElement[bool], agent: str, since: datetime) -> sa.Select[Any]:
     """Incidents of one write are one, of whatever kind they are."""
     number = sa.func.count(sa.distinct(incidents.c.key))
     return sa.select(number).where(incidents.c.agent == agent, incidents.c.at > since, condition)
 
 
-def _failures(agent: str, since: datetime) -> sa.Select[Any]:
-    return _of_kind(agent, since, incidents.c.kind == FAILED)
-
-
-def _doubts(agent: str, since: datetime) -> sa.Select[Any]:
-    return _of_kind(agent, since, incidents.c.kind == IN_DOUBT)
-
-
-def _others(agent: str, since: datetime) -> sa.Select[Any]:
-    return _of_kind(agent, since, incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER)))
-
-
 COUNTED = {
     "refusals": _refusals,
-    "failures": _failures,
-    "in doubt": _doubts,
+    "failures": partial(_of_kind, incidents.c.kind == FAILED),
+    "in doubt": partial(_of_kind, incidents.c.kind == IN_DOUBT),
     "roll-backs": _roll_backs,
-    "incidents": _others,
+    "incidents": partial(_of_kind, _OTHERS),
 }
 """What a breaker counts, by the words of the policy file."""
 
@@ -379,7 +366,7 @@ def _give_order(connection: sa.Connection, agent: str, step: str, order: OrderRo
     keep_incident(connection, incident)
 
 
-def _why(fuse: Fuse, count: int) -> str:
+def _why(fuse: BreakerRule, count: int) -> str:
     return f"{count} {fuse.what} in {_span(fuse.window)}; its breaker trips at {fuse.text}"
 
 

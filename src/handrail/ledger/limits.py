@@ -22,7 +22,7 @@ import sqlalchemy as sa
 from handrail.actions import Duplicates, Limit
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
-from handrail.ledger.counters import Counted, Counter, Last
+from handrail.ledger.counters import CounterEntry, LimitCounter, RunningTotal
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
 from handrail.text import moment_in_words, quoted
@@ -62,7 +62,7 @@ class Duplicate(HandrailError):  # says what happened, and is caught by the door
 
 
 @dataclass(frozen=True)
-class Counting:
+class LimitMeasure:
     """What is counted of a write: `field`, or one; by what it is told apart from others.
 
     `money`: by its field `currency` too. `numbers`: those of `by` that are numbers.
@@ -80,10 +80,10 @@ class Counting:
 
     @staticmethod
     @lru_cache(maxsize=1000)
-    def named(name: str) -> Counting:
+    def named(name: str) -> LimitMeasure:
         """What a name stands for."""
         field, money, by, numbers = json.loads(name)
-        return Counting(field, money, tuple(by), tuple(numbers))
+        return LimitMeasure(field, money, tuple(by), tuple(numbers))
 
     def amount(self, action: Mapping[str, Any]) -> Decimal | None:
         """What a write adds; None if that is no number."""
@@ -111,27 +111,27 @@ class Counting:
         return None if found is None else str(found.normalize(counting.EXACT))
 
 
-def counting_of(limit: Limit) -> Counting:
+def counting_of(limit: Limit) -> LimitMeasure:
     """What a limit counts."""
     by = (limit.per,) if limit.per else ()
-    return Counting(limit.field, limit.unit is not None, by, by if limit.number else ())
+    return LimitMeasure(limit.field, limit.unit is not None, by, by if limit.number else ())
 
 
-class Known:
-    """What was looked at of the counting of one intent, so that it is looked at once."""
+class CounterCache:
+    """Counters of one intent, each looked at once."""
 
     def __init__(self, connection: sa.Connection, intent: Intent, *, counted: bool = True) -> None:
         """`counted`: whether anything is counted of what its agent does."""
         steps = (intent.step, _ALL)
         found = counting.counters_of(connection, intent.agent, *steps) if counted else []
         self.counters = {(each.step, each.name): each for each in found}
-        self.lasts: dict[tuple[int, str], Last | None] = {}
+        self.lasts: dict[tuple[int, str], RunningTotal | None] = {}
 
 
 def within(
     connection: sa.Connection, intent: Intent, limits: Sequence[Limit], *, counted: bool = True
-) -> Known:
-    """See that an intent exceeds no limit. Hold the lock (`lock`), and `count` it afterwards.
+) -> CounterCache:
+    """See that an intent exceeds no limit. Hold the lock, and `count` it afterwards.
 
     `counted`: whether anything is counted of what its agent does.
 
@@ -139,7 +139,7 @@ def within(
         OverLimit: if it would, or if it cannot be counted.
     """
     now, action = datetime.now(UTC), intent.action
-    known = Known(connection, intent, counted=counted)
+    known = CounterCache(connection, intent, counted=counted)
     for what, same in together(action, limits).items():
         amount, group = measured(what, same[0], action, intent.evidence)
         longest = max(each.window for each in same)
@@ -155,7 +155,7 @@ def within(
 
 def together(
     action: Mapping[str, JsonValue], limits: Sequence[Limit]
-) -> dict[Counting, list[Limit]]:
+) -> dict[LimitMeasure, list[Limit]]:
     """The limits on an action, those that count the same together.
 
     Raises:
@@ -168,7 +168,7 @@ def together(
             units = " and ".join(dict.fromkeys(str(limit.unit) for limit in named))
             why = f"currency {quoted(currency)}, and {field} has limits in {units} only"
             raise OverLimit(named[0], Decimal(0), why)
-    found: dict[Counting, list[Limit]] = defaultdict(list)
+    found: dict[LimitMeasure, list[Limit]] = defaultdict(list)
     for limit in limits:
         if limit.unit in {None, currency}:
             found[counting_of(limit)].append(limit)
@@ -176,7 +176,7 @@ def together(
 
 
 def measured(
-    what: Counting, limit: Limit, action: Mapping[str, JsonValue], evidence: JsonValue
+    what: LimitMeasure, limit: Limit, action: Mapping[str, JsonValue], evidence: JsonValue
 ) -> tuple[Decimal, str]:
     """What an action adds to a limit, and with which others it is counted.
 
@@ -212,7 +212,7 @@ def exceed(
 
 
 def repeated(
-    connection: sa.Connection, intent: Intent, same: Duplicates, known: Known | None = None
+    connection: sa.Connection, intent: Intent, same: Duplicates, known: CounterCache | None = None
 ) -> None:
     """See that no effect like an intent began a short while ago. Hold the lock.
 
@@ -227,7 +227,7 @@ def repeated(
     if group is None:
         return  # what it lacks tells it apart from all others
     since = now - same.within
-    known = known or Known(connection, intent)
+    known = known or CounterCache(connection, intent)
     counter = _counter(connection, known, intent, (intent.step, what), since)
     found = counting.latest(connection, counter, group, since.timestamp(), intent.key)
     if found is not None:
@@ -236,22 +236,17 @@ def repeated(
         raise Duplicate(found[0], at, words)
 
 
-def duplicates_counted(same: Duplicates) -> Counting:
+def duplicates_counted(same: Duplicates) -> LimitMeasure:
     """What is counted so that writes that are the same are found."""
-    return Counting(None, by=same.fields, numbers=tuple(sorted(same.numbers)))
+    return LimitMeasure(None, by=same.fields, numbers=tuple(sorted(same.numbers)))
 
 
-def lock(connection: sa.Connection, intent: Intent) -> None:
-    """Let no other write of this agent be counted until the transaction ends."""
-    counting.lock(connection, intent.agent)
-
-
-def count(connection: sa.Connection, intent: Intent, known: Known | None = None) -> None:
+def count(connection: sa.Connection, intent: Intent, known: CounterCache | None = None) -> None:
     """Count an intent that begins in everything that is counted of its step. Hold the lock.
 
     `known`: what `within` has looked at.
     """
-    known = known or Known(connection, intent)
+    known = known or CounterCache(connection, intent)
     now = datetime.now(UTC).timestamp()
     rows = _rows(known.counters.values(), intent.key, intent.action, intent.evidence, now)
     counting.add_all(connection, rows, known.lasts)
@@ -283,33 +278,33 @@ def count_again(connection: sa.Connection, key: str) -> None:
 
 
 def _rows(
-    counters: Iterable[Counter],
+    counters: Iterable[LimitCounter],
     key: str,
     action: Mapping[str, JsonValue],
     evidence: JsonValue,
     now: float,
-) -> Iterator[tuple[int, Counted]]:
+) -> Iterator[tuple[int, CounterEntry]]:
     """What an effect adds to each counter."""
     for counter in counters:
-        row = _counted(Counting.named(counter.name), key, action, evidence, now)
+        row = _counted(LimitMeasure.named(counter.name), key, action, evidence, now)
         if row is not None:
             yield counter.id, row
 
 
 def _counted(
-    what: Counting, key: str, action: Mapping[str, Any], evidence: Any, at: float
-) -> Counted | None:
+    what: LimitMeasure, key: str, action: Mapping[str, Any], evidence: Any, at: float
+) -> CounterEntry | None:
     amount, group = what.amount(action), what.group(action, evidence)
     if amount is None or group is None:
         return None
-    return Counted(group, key, amount, at)
+    return CounterEntry(group, key, amount, at)
 
 
 def _counter(
     connection: sa.Connection,
-    known: Known,
+    known: CounterCache,
     intent: Intent,
-    which: tuple[str, Counting],
+    which: tuple[str, LimitMeasure],
     since: datetime,
 ) -> int:
     """The number of a counter that is complete since `since`, without the intent itself."""
@@ -328,8 +323,13 @@ def _counter(
 
 
 def _earlier(  # noqa: PLR0917  # of which effects, and since when
-    connection: sa.Connection, agent: str, step: str, what: Counting, since: datetime, besides: str
-) -> Iterator[Counted]:
+    connection: sa.Connection,
+    agent: str,
+    step: str,
+    what: LimitMeasure,
+    since: datetime,
+    besides: str,
+) -> Iterator[CounterEntry]:
     query = (
         sa.select(_effects.c.key, _effects.c.action, _effects.c.evidence, _effects.c.begun)
         .where(_effects.c.agent == agent, _effects.c.begun > since, _effects.c.key != besides)

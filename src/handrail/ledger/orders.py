@@ -60,11 +60,11 @@ class OrderRow:
 
 
 @dataclass(frozen=True)
-class Standing:
-    """`orders`: the stops and levels in force for an agent and its case, the oldest first.
+class Controls:
+    """Controls in force for an agent and its case, of one moment.
 
-    `label` and `sha`: of the agent's policy in force; None before any was loaded. `counted`:
-    whether anything is counted of what the agent does.
+    `orders`: its stops and levels, the oldest first. `label` and `sha`: of the agent's policy in
+    force; None before any was loaded. `counted`: whether anything is counted of what it does.
     """
 
     orders: tuple[OrderRow, ...]
@@ -109,9 +109,8 @@ class Orders(Database):
         self, order_id: str, by: str, at: datetime, why: str = "", proofs: Sequence[str] = ()
     ) -> bool:
         """Lift a stop, or take back a level. False if there is none in force of that id."""
-        ends = _ended(by, at, why, proofs)
-        statement = _END.where(_orders.c.id == order_id).values(ends)
-        return await self._changes(statement)
+        this = _END.where(_orders.c.id == order_id)
+        return await self._changes(this.values(_ended(by, at, why, proofs)))
 
     async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
         """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
@@ -154,8 +153,8 @@ def hold(connection: sa.Connection) -> None:
         connection.execute(_SHARED)
 
 
-def standing(connection: sa.Connection, agent: str, case: str | None = None) -> Standing:
-    """What stands for a case; without one with the orders of all cases.
+def controls_in_force(connection: sa.Connection, agent: str, case: str | None = None) -> Controls:
+    """The controls in force for a case; without one with the orders of all cases.
 
     It is asked before every write and once more with its intent, so it is one statement.
     """
@@ -163,7 +162,7 @@ def standing(connection: sa.Connection, agent: str, case: str | None = None) -> 
     found = connection.execute(_OF_ALL if case is None else _OF_CASE, given).all()
     label, sha, counted, order_id = found[0][:4]  # with no order there is one row without one
     rows = () if order_id is None else tuple(_rows.make(row[3:]) for row in found)
-    return Standing(rows, label, sha, bool(counted))
+    return Controls(rows, label, sha, bool(counted))
 
 
 _in_force = sa.and_(

@@ -74,7 +74,7 @@ class AnswerRow:
 
 
 @dataclass(frozen=True)
-class Written:
+class ReviewedWrite:
     """A write that was made, as a reviewer sees it."""
 
     key: str
@@ -92,7 +92,7 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Alone:
+class AutonomousWrite:
     """A write that was made without asking anybody: when it began, and its chance of review."""
 
     key: str
@@ -103,7 +103,7 @@ class Alone:
 
 
 @dataclass(frozen=True)
-class Tally:
+class WriteCounts:
     """How many writes were made, how many undone, and what became of planted proposals."""
 
     written: int
@@ -113,7 +113,7 @@ class Tally:
     missed: int
 
 
-class Answered(HandrailError):  # says what happened
+class AlreadyReviewed(HandrailError):  # says what happened
     """Somebody else has answered a review; theirs stands, and nothing was recorded."""
 
     def __init__(self, key: str, by: str) -> None:
@@ -173,25 +173,25 @@ class Reviews(Database):
         query = _answers.select.where(review_answers.c.key == key)
         return await self._all(_answers, query.order_by(review_answers.c.number))
 
-    async def written(self, key: str) -> Written | None:
+    async def written(self, key: str) -> ReviewedWrite | None:
         """What was written under a key, and whether it was taken back."""
         return await self._one(_written, _written.select.where(effects.c.key == key))
 
-    async def alone(self, agent: str, step: str | None = None) -> list[Alone]:
+    async def alone(self, agent: str, step: str | None = None) -> list[AutonomousWrite]:
         """The writes that were made without asking anybody, in the order in which they began."""
         e = effects.c
         query = narrowed(_alone.select, {e.agent: agent, e.step: step})
         query = query.where(e.state == EffectState.DONE, e.alone.is_(True))
         return await self._all(_alone, query.order_by(e.begun, e.key))
 
-    async def tally(self, agent: str, step: str | None = None) -> Tally:
+    async def tally(self, agent: str, step: str | None = None) -> WriteCounts:
         """What was written, undone, planted and caught."""
         written, undone = _writes(agent, step), _undone(agent, step)
         planted = _planted(agent, step)
 
-        def count(connection: sa.Connection) -> Tally:
+        def count(connection: sa.Connection) -> WriteCounts:
             verbs = Counter({row[0]: row[1] for row in connection.execute(planted)})
-            return Tally(
+            return WriteCounts(
                 written=connection.execute(written).scalar_one(),
                 rolled_back=connection.execute(undone).scalar_one(),
                 planted=verbs.total(),
@@ -233,12 +233,12 @@ def _answer(connection: sa.Connection, row: AnswerRow) -> bool:
     if found is None:
         return False
     if found.by is not None and found.by != row.by:
-        raise Answered(row.key, found.by)
+        raise AlreadyReviewed(row.key, found.by)
     number = connection.execute(_COUNT, {"b_key": row.key}).scalar_one() + 1
-    connection.execute(_INSERT_ANSWER, _answers.values(row) | {"number": number})
-    taken = {"answer": row.answer, "by": row.by, "note": row.note, "proof": row.proof}
-    counts = {f"b_{name}": value for name, value in taken.items()}
-    connection.execute(_TAKE, counts | {"b_key": row.key, "b_answered": row.at})
+    connection.execute(sa.insert(review_answers), _answers.values(row) | {"number": number})
+    counts = {"answer": row.answer, "by": row.by, "note": row.note, "proof": row.proof}
+    this = sa.update(reviews).where(reviews.c.key == row.key)
+    connection.execute(this.values(counts | {"answered": row.at}))
     return True
 
 
@@ -316,27 +316,16 @@ _reviews: Rows[ReviewRow] = Rows(
     ReviewRow, reviews, later=("answer", "by", "answered", "note", "proof")
 )
 _answers: Rows[AnswerRow] = Rows(AnswerRow, review_answers)
-_alone: Rows[Alone] = Rows(Alone, effects)
+_alone: Rows[AutonomousWrite] = Rows(AutonomousWrite, effects)
 _undo = effects.alias("undo")
 _undone_at = (
     sa.select(_undo.c.ended)
     .where(_undo.c.key == effects.c.key + _UNDO, _undo.c.state == EffectState.DONE)
     .scalar_subquery()
 )
-_written: Rows[Written] = Rows(Written, effects, undone=_undone_at.label("undone"))
+_written: Rows[ReviewedWrite] = Rows(ReviewedWrite, effects, undone=_undone_at.label("undone"))
 _incidents: Rows[IncidentRow] = Rows(
     IncidentRow, incidents, later=("closed", "closed_by", "closed_why")
 )
-_INSERT_ANSWER = sa.insert(review_answers)
 _LOCK = sa.select(reviews.c.by).where(reviews.c.key == sa.bindparam("b_key")).with_for_update()
-_COUNT = (
-    sa.select(sa.func.count())
-    .select_from(review_answers)
-    .where(review_answers.c.key == sa.bindparam("b_key"))
-)
-_TAKE = (
-    sa.update(reviews)
-    .where(reviews.c.key == sa.bindparam("b_key"))
-    .values({name: sa.bindparam(f"b_{name}") for name in ("answer", "by", "answered", "note")})
-    .values(proof=sa.bindparam("b_proof"))
-)
+_COUNT = sa.select(sa.func.count()).where(review_answers.c.key == sa.bindparam("b_key"))

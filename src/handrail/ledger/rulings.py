@@ -288,9 +288,5 @@ _mandates: Rows[MandateRow] = Rows(
 _LOCK_MANDATE = (
     sa.select(mandates.c.revoked).where(mandates.c.id == sa.bindparam("b_id")).with_for_update()
 )
-_COUNT = (
-    sa.select(sa.func.count())
-    .select_from(mandate_uses)
-    .where(mandate_uses.c.mandate == sa.bindparam("b_id"))
-)
+_COUNT = sa.select(sa.func.count()).where(mandate_uses.c.mandate == sa.bindparam("b_id"))
 _GIVE_BACK = sa.delete(mandate_uses).where(mandate_uses.c.effect == sa.bindparam("b_key"))

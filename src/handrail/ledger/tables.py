@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
-from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
@@ -92,21 +91,6 @@ class Timestamp(sa.TypeDecorator[datetime]):
         return None if value is None else datetime.fromtimestamp(value, UTC)
 
 
-class Exact(sa.TypeDecorator[Decimal]):
-    """A decimal as text: no database rounds it."""
-
-    impl = sa.String
-    cache_ok = True
-
-    @override
-    def process_bind_param(self, value: Decimal | None, dialect: sa.Dialect) -> str | None:
-        return None if value is None else str(value)
-
-    @override
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Decimal | None:
-        return None if value is None else Decimal(value)
-
-
 class Json(sa.TypeDecorator[Any]):
     """A value as JSON in text; NULL is None, or an empty tuple where `into` makes tuples."""
 
@@ -130,7 +114,7 @@ class Json(sa.TypeDecorator[Any]):
         return self.into(found or ())
 
 
-class Model(sa.TypeDecorator[Any]):
+class JsonModel(sa.TypeDecorator[Any]):
     """What pydantic knows, as its JSON in text."""
 
     impl = sa.Text
@@ -178,7 +162,7 @@ effects = sa.Table(
     sa.Column("deadline", Timestamp, nullable=False),
     sa.Column("begun", Timestamp, nullable=False),
     sa.Column("ended", Timestamp),
-    sa.Column("receipt", Model(Receipt)),
+    sa.Column("receipt", JsonModel(Receipt)),
     sa.Column("error", SafeText()),
     sa.Column("evidence", Json),
     sa.Column("confidence", sa.Float),
@@ -241,12 +225,12 @@ verdicts = sa.Table(
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("at", Timestamp, nullable=False),
     sa.Column("kind", _choice(Kind), nullable=False),
-    sa.Column("findings", Model(tuple[Finding, ...]), nullable=False),
+    sa.Column("findings", JsonModel(tuple[Finding, ...]), nullable=False),
     sa.Column("policy", sa.String(200), nullable=False),
     sa.Column("autonomy", sa.String(40), nullable=False),
     sa.Column("pilot", sa.Boolean, nullable=False),
     sa.Column("action", Json, nullable=False),
-    sa.Column("basis", Model(Basis)),
+    sa.Column("basis", JsonModel(Basis)),
     sa.Column("requester", SafeText(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
@@ -322,7 +306,7 @@ spending = sa.Table(
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("at", Timestamp, nullable=False),
     sa.Column("tokens", sa.BigInteger, nullable=False),
-    sa.Column("cost", Exact(40), nullable=False),
+    sa.Column("cost", sa.String(40), nullable=False),
     sa.Column("currency", sa.String(10), nullable=False),
     sa.Column("model", SafeText(200), nullable=False),
     sa.Index("handrail_spending_agent_at", "agent", "at"),

@@ -17,9 +17,9 @@ import sqlalchemy as sa
 from handrail.actions import Basis, Finding, Kind
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters
-from handrail.ledger.counters import Counted
+from handrail.ledger.counters import CounterEntry
 from handrail.ledger.database import Database
-from handrail.ledger.rows import Rows, narrowed
+from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import keepable
 from handrail.ledger.tables import policies as _policies
 from handrail.ledger.tables import spending as _spending
@@ -138,8 +138,8 @@ class Policies(Database):
             if before is not None and before.version == version and _begins(text, before.text):
                 raise CutShort(label, before.label)
             if not _policy_rows.insert(connection, row):
-                which = {"b_agent": agent, "b_sha": sha, "b_now": now}
-                connection.execute(_LOADED, which)
+                this = (_policies.c.agent == agent, _policies.c.sha == sha)
+                connection.execute(sa.update(_policies).where(*this).values(loaded=now))
             found = in_force(connection, agent)
             assert found is not None  # noqa: S101  # it was just inserted
             return found
@@ -184,7 +184,7 @@ class SpendRow:
 
 
 @dataclass(frozen=True)
-class Spent:
+class SpendTotal:
     """What was used up: tokens, and money by its currency."""
 
     tokens: int = 0
@@ -201,44 +201,39 @@ class Spending(Database):
 
         def transaction(connection: sa.Connection) -> bool:
             counters.lock(connection, row.agent)
-            if not _spend_rows.insert(connection, row):
+            if not _insert_spend(connection, _spend.values(row) | {"cost": str(row.cost)}):
                 return False
             for name, amount in ((_TOKENS, Decimal(row.tokens)), (row.currency, row.cost)):
                 if amount:
                     counter = counters.counter_of(connection, row.agent, _STEP, name).id
                     now = row.at.timestamp()
-                    counters.add(connection, counter, Counted("", row.id, amount, now))
+                    counters.add(connection, counter, CounterEntry("", row.id, amount, now))
             return True
 
         return await self._run(transaction)
 
-    async def spent(self, agent: str, since: datetime) -> Spent:
+    async def spent(self, agent: str, since: datetime) -> SpendTotal:
         """What an agent used up after `since`."""
         return await self._run(lambda connection: spent(connection, agent, since))
 
 
-def spent(connection: sa.Connection, agent: str, since: datetime) -> Spent:
+def spent(connection: sa.Connection, agent: str, since: datetime) -> SpendTotal:
     """What an agent used up after `since`, in the transaction of whoever calls."""
     found = {
         each.name: counters.total(connection, each.id, "", since.timestamp())
         for each in counters.counters_of(connection, agent, _STEP)
     }
     tokens = int(found.pop(_TOKENS, Decimal(0)))
-    return Spent(tokens, {name: cost for name, cost in sorted(found.items()) if cost})
+    return SpendTotal(tokens, {name: cost for name, cost in sorted(found.items()) if cost})
 
 
 _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
-_spend_rows: Rows[SpendRow] = Rows(SpendRow, _spending)
+_spend: Rows[SpendRow] = Rows(SpendRow, _spending)
+_insert_spend = InsertNew(_spending)
 _INSERT = sa.insert(_verdicts)
 _POLICIES = _policy_rows.select.where(_policies.c.agent == sa.bindparam("b_agent")).order_by(
     _policies.c.version.desc(), _policies.c.loaded.desc(), _policies.c.sha
 )
 latest = _POLICIES.limit(1)
 """The policy in force of the agent `b_agent`."""
-
-_LOADED = (
-    sa.update(_policies)
-    .where(_policies.c.agent == sa.bindparam("b_agent"), _policies.c.sha == sa.bindparam("b_sha"))
-    .values(loaded=sa.bindparam("b_now"))
-)

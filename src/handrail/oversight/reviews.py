@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from datetime import datetime
 
-    from handrail.ledger import Written
+    from handrail.ledger import ReviewedWrite
     from handrail.oversight.keys import SigningKey, TrustedKey
     from handrail.policy import Facts, Policy, Review
 
@@ -162,7 +162,7 @@ def why_not_reviewer(row: ReviewRow, who: str, people: Iterable[str] = ()) -> st
     return None
 
 
-def new_opinion(written: Written, answer: str, by: str, why: str, now: datetime) -> Opinion:
+def new_opinion(written: ReviewedWrite, answer: str, by: str, why: str, now: datetime) -> Opinion:
     """What somebody says of a write.
 
     Raises:

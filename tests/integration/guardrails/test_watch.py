@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from handrail.actions import Level
-from handrail.client import orders as autonomy
+from handrail.client import stewards as autonomy
 from handrail.oversight.keys import Trust
 from handrail.states import State
 from handrail.testing import Human, Outside, Stage, eventually

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from handrail import Ledger
 from handrail.guardrails.budgets import budget_spendings, budgets_nearly_used, budgets_used
-from handrail.ledger import SpendRow, Spent
+from handrail.ledger import SpendRow, SpendTotal
 from handrail.policy.parts import Budget
 
 NOW = datetime.now(UTC)
@@ -43,9 +43,9 @@ async def test_what_is_spent_is_summed_exactly_once_in_each_window(ledger: Ledge
         await ledger.spend(spent(number, currency="EUR" if number < 4 else "USD"))
     await ledger.spend(SpendRow("o", "other", "o:1", "decide", NOW, 5_000, Decimal(9)))
     found = await ledger.spent("a", NOW - DAY)
-    assert found == Spent(400, {"EUR": Decimal("0.3"), "USD": Decimal("0.1")})
+    assert found == SpendTotal(400, {"EUR": Decimal("0.3"), "USD": Decimal("0.1")})
     assert (await ledger.spent("a", NOW - HOUR)).tokens == 300
-    assert await ledger.spent("nobody", NOW - DAY) == Spent()
+    assert await ledger.spent("nobody", NOW - DAY) == SpendTotal()
     hourly = Budget("tokens", Decimal(1000), HOUR, None, "1000 per hour")
     windows = await budget_spendings(ledger, "a", [TOKENS, hourly, EUROS], NOW)
     assert {window: each.tokens for window, each in windows.items()} == {DAY: 400, HOUR: 300}
@@ -59,13 +59,13 @@ def test_people_are_warned_at_four_fifths_and_stopped_at_the_end(
     warned: bool,  # noqa: FBT001  # a table
     stopped: bool,  # noqa: FBT001  # the same
 ) -> None:
-    used = {DAY: Spent(tokens)}
+    used = {DAY: SpendTotal(tokens)}
     assert bool(budgets_nearly_used([TOKENS], used)) is warned
     assert bool(budgets_used([TOKENS], used)) is stopped
 
 
 def test_it_says_what_is_used_in_which_currency() -> None:
-    used = {DAY: Spent(900, {"EUR": Decimal("2.5"), "USD": Decimal(99)})}
+    used = {DAY: SpendTotal(900, {"EUR": Decimal("2.5"), "USD": Decimal(99)})}
     assert (
         budgets_used([TOKENS, EUROS], used) == "budget of cost: 2.5 of 2 EUR per day is used (125%)"
     )
@@ -77,7 +77,7 @@ def test_it_says_what_is_used_in_which_currency() -> None:
 
 @given(st.integers(0, 3_000))
 def test_a_budget_is_free_or_nearly_used_or_over(tokens: int) -> None:
-    used = {DAY: Spent(tokens)}
+    used = {DAY: SpendTotal(tokens)}
     assert not (budgets_used([TOKENS], used) and budgets_nearly_used([TOKENS], used))
     assert bool(budgets_used([TOKENS], used)) is (tokens >= 1000)
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handrail import Ledger, Receipt
 from handrail.actions import Duplicates, Limit
 from handrail.ledger import Duplicate, Intent, OverLimit, counters, tables
-from handrail.ledger.counters import Counted
+from handrail.ledger.counters import CounterEntry
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -271,7 +271,7 @@ def test_a_window_holds_what_adding_it_up_finds(
         for number, (what, amount, later, which) in enumerate(steps):
             now += later
             if what == "add":
-                counters.add(connection, counter, Counted("g", f"k{number}", amount, now))
+                counters.add(connection, counter, CounterEntry("g", f"k{number}", amount, now))
                 live[f"k{number}"] = (amount, now)
             elif live:
                 key = sorted(live)[which % len(live)]

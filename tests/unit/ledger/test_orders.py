@@ -15,7 +15,7 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Level
 from handrail.ledger import OrderRow
-from handrail.ledger.orders import hold, standing
+from handrail.ledger.orders import controls_in_force, hold
 
 T = TypeVar("T")
 
@@ -38,7 +38,7 @@ class Opened(Ledger):
 
 def stopping(c: sa.Connection, agent: str, step: str | None, case: str) -> OrderRow | None:
     hold(c)
-    stops = standing(c, agent, case).stops
+    stops = controls_in_force(c, agent, case).stops
     return next((order for order in stops if order.step in {None, step}), None)
 
 
@@ -54,7 +54,7 @@ async def stopped(ledger: Opened, case: str = "a:1", step: str | None = "pay") -
 
 
 async def in_force(ledger: Opened, case: str | None = None) -> list[OrderRow]:
-    return list(await ledger.within(lambda c: standing(c, "a", case).orders))
+    return list(await ledger.within(lambda c: controls_in_force(c, "a", case).orders))
 
 
 async def test_an_order_comes_back_as_it_was_given(ledger: Opened) -> None:

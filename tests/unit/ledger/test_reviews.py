@@ -13,7 +13,7 @@ from handrail import Ledger, Receipt
 from handrail.actions import Ruling, undo_key
 from handrail.evidence.estimates import ErrorShare
 from handrail.evidence.track_record import OVERDUE, TrackRecord, measure_track_record
-from handrail.ledger import Answered, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
+from handrail.ledger import AlreadyReviewed, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
 from handrail.oversight.keys import SigningKey
 from handrail.oversight.reviews import is_drawn, new_opinion, signed_answer
 from tests.unit.ledger.intents import intent
@@ -117,7 +117,7 @@ async def test_a_later_answer_of_the_same_person_counts_and_both_are_kept(ledger
 async def test_nobody_answers_over_somebody_else(ledger: Ledger) -> None:
     await ledger.review(review())
     await ledger.answer_review(answer())
-    with pytest.raises(Answered, match="has answered"):
+    with pytest.raises(AlreadyReviewed, match="has answered"):
         await ledger.answer_review(answer(by="bo@example.com", answer="right"))
     assert await ledger.review_answers("a:1/pay/1") == [answer()]
 
@@ -129,7 +129,7 @@ async def test_of_two_at_once_one_has_answered(ledger: Ledger) -> None:
     both = [answer(key, by=by) for key in keys for by in ("ana@example.com", "bo@example.com")]
     done = await asyncio.gather(*map(ledger.answer_review, both), return_exceptions=True)
     assert done.count(True) == len(keys)
-    assert sum(isinstance(each, Answered) for each in done) == len(keys)
+    assert sum(isinstance(each, AlreadyReviewed) for each in done) == len(keys)
     for key in keys:
         (kept,) = await ledger.review_answers(key)
         found = await ledger.review_of(key)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handrail import Action
-from handrail.ledger import AnswerRow, ReviewRow, Written
+from handrail.ledger import AnswerRow, ReviewedWrite, ReviewRow
 from handrail.oversight.keys import SigningKey
 from handrail.oversight.reviews import (
     Draw,
@@ -46,7 +46,7 @@ def drawn_of(review: Review | None, key: str, *, unusual: bool = False) -> Draw 
     return draw(review, "a", "pay", key, review_chance(review, unusual=unusual))
 
 
-WRITTEN = Written(
+WRITTEN = ReviewedWrite(
     key="a:1/pay/1",
     agent="a",
     step="pay",

@@ -35,7 +35,7 @@ from handrail.guardrails.anomaly.targets import (
     share,
     targets,
 )
-from handrail.ledger import PastVerdict, PastWrite, Rates
+from handrail.ledger import PastVerdict, PastWrite, WriteRates
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -90,7 +90,7 @@ class _StepHistory:
     read: float = 0.0
     asked: Normal | None = None
     writes: dict[str, PastWrite] = field(default_factory=dict[str, PastWrite])
-    rates: Rates | None = None
+    rates: WriteRates | None = None
     judged: dict[tuple[str, str], datetime] = field(default_factory=dict[tuple[str, str], datetime])
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -358,7 +358,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def _paces(rates: Rates) -> tuple[Pace, ...]:
+def _paces(rates: WriteRates) -> tuple[Pace, ...]:
     days: dict[int, int] = {}
     for hour, count in rates.hours.items():
         days[hour // 24] = days.get(hour // 24, 0) + count

@@ -20,7 +20,7 @@ from handrail.client import gates
 from handrail.guardrails import audit_review
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, signed_in, text, texts
-from handrail.ledger import Answered
+from handrail.ledger import AlreadyReviewed
 from handrail.oversight import (
     NotProven,
     NotReviewed,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import FormData
     from starlette.requests import Request
 
-    from handrail.ledger import ReviewRow, Written
+    from handrail.ledger import ReviewedWrite, ReviewRow
 
 SHOWN = 50
 """Reviews, or incidents, that one page shows."""
@@ -104,7 +104,7 @@ async def review(request: Request, site: Site, who: str) -> Response:
     return await _show(request, site, who, row, written)
 
 
-async def _find(request: Request, site: Site, who: str) -> tuple[ReviewRow, Written]:
+async def _find(request: Request, site: Site, who: str) -> tuple[ReviewRow, ReviewedWrite]:
     """The review that a path names.
 
     Raises:
@@ -122,7 +122,7 @@ async def _show(  # noqa: PLR0917  # what a form may add to the page
     site: Site,
     who: str,
     row: ReviewRow,
-    written: Written,
+    written: ReviewedWrite,
     fault: str = "",
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
@@ -174,7 +174,7 @@ async def answer(request: Request, site: Site, who: str) -> Response:
         filled = texts(given)
         nothing = "Nothing was recorded."
         return await _show(request, site, who, row, written, nothing, filled, error, 422)
-    except Answered as other:
+    except AlreadyReviewed as other:
         said = f"Nothing was recorded: {other}."
         return await _show(request, site, who, row, written, said, status=409)
     return await _recorded(request, site, who, row, written, text(given, "answer"))
@@ -184,7 +184,7 @@ class _Wrong(Exception):  # never leaves this module
     """An answer is not complete."""
 
 
-async def _record(site: Site, who: str, written: Written, given: FormData) -> None:
+async def _record(site: Site, who: str, written: ReviewedWrite, given: FormData) -> None:
     now = site.clock()
     try:
         said = new_opinion(written, text(given, "answer"), who, text(given, "why"), now)
@@ -198,7 +198,7 @@ async def _record(site: Site, who: str, written: Written, given: FormData) -> No
 
 
 async def _recorded(  # noqa: PLR0917  # what the page shows
-    request: Request, site: Site, who: str, row: ReviewRow, written: Written, said: str
+    request: Request, site: Site, who: str, row: ReviewRow, written: ReviewedWrite, said: str
 ) -> Response:
     waiting = await _waiting(site)
     mine = (e for e in waiting if _sees(site, e, who) and _fault(site, e, who) is None)

@@ -12,7 +12,7 @@ import threading
 from typing import Any
 
 import sqlalchemy as sa
-from alembic import command
+from alembic import command, op
 from alembic.config import Config
 from alembic.ddl.postgresql import PostgresqlImpl
 from alembic.ddl.sqlite import SQLiteImpl
@@ -31,6 +31,14 @@ def upgrade(connection: sa.Connection) -> None:
     config.attributes["connection"] = connection
     with _one_at_a_time:
         command.upgrade(config, "head")
+
+
+def run(statements: str) -> None:
+    """Run the SQL of a revision from before alembic. `{number}`: a key that numbers itself."""
+    sqlite = op.get_context().dialect.name == "sqlite"
+    text = statements.replace("{number}", "INTEGER" if sqlite else "BIGSERIAL")
+    for statement in text.strip().removesuffix(";").split(";\n"):
+        op.execute(statement)
 
 
 class _Revision(sa.TypeDecorator[str]):

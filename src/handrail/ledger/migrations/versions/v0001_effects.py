@@ -1,7 +1,6 @@
 """Effects: each write's intent and receipt."""
 
-import sqlalchemy as sa
-from alembic import op
+from handrail.ledger.migrations import run
 
 revision = "0001"
 down_revision = None
@@ -9,21 +8,17 @@ down_revision = None
 
 def upgrade() -> None:
     """Make the first table."""
-    op.create_table(
-        "handrail_effects",
-        sa.Column("key", sa.String(400), primary_key=True),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("digest", sa.String(64), nullable=False),
-        sa.Column("action", sa.Text, nullable=False),
-        sa.Column("policy", sa.String(200), nullable=False),
-        sa.Column("state", sa.String(20), nullable=False),
-        sa.Column("owner", sa.String(200), nullable=False),
-        sa.Column("deadline", sa.Float, nullable=False),
-        sa.Column("begun", sa.Float, nullable=False),
-        sa.Column("ended", sa.Float),
-        sa.Column("receipt", sa.Text),
-        sa.Column("error", sa.Text),
-        sa.Index("handrail_effects_window", "agent", "step", "begun"),
-    )
+    run(_SQL)
+
+
+_SQL = """
+CREATE TABLE handrail_effects (
+    key VARCHAR(400) NOT NULL, case_id VARCHAR(300) NOT NULL, agent VARCHAR(100) NOT NULL,
+    step VARCHAR(100) NOT NULL, digest VARCHAR(64) NOT NULL, action TEXT NOT NULL,
+    policy VARCHAR(200) NOT NULL, state VARCHAR(20) NOT NULL, owner VARCHAR(200) NOT NULL,
+    deadline FLOAT NOT NULL, begun FLOAT NOT NULL, ended FLOAT, receipt TEXT, error TEXT,
+    PRIMARY KEY (key)
+);
+CREATE INDEX handrail_effects_window ON handrail_effects (agent, step, begun);
+CREATE INDEX ix_handrail_effects_case_id ON handrail_effects (case_id);
+"""

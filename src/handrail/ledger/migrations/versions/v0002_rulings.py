@@ -1,7 +1,6 @@
 """Proven rulings, mandates and their uses."""
 
-import sqlalchemy as sa
-from alembic import op
+from handrail.ledger.migrations import run
 
 revision = "0002"
 down_revision = "0001"
@@ -9,43 +8,29 @@ down_revision = "0001"
 
 def upgrade() -> None:
     """Make the tables; effects stay as they are."""
-    op.create_table(
-        "handrail_rulings",
-        sa.Column("jti", sa.String(64), primary_key=True),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("gate", sa.String(64), nullable=False),
-        sa.Column("by", sa.String(200), nullable=False),
-        sa.Column("stands_for", sa.String(200)),
-        sa.Column("verb", sa.String(20), nullable=False),
-        sa.Column("kid", sa.String(100), nullable=False),
-        sa.Column("via", sa.String(20), nullable=False),
-        sa.Column("looked", sa.Float),
-        sa.Column("at", sa.Float, nullable=False, index=True),
-        sa.Column("digest", sa.String(64), nullable=False),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("ruling", sa.Text, nullable=False),
-        sa.Column("effect", sa.String(400)),
-        sa.Column("planted", sa.Boolean),
-        sa.Index("handrail_rulings_by_at", "by", "at"),
-    )
-    op.create_table(
-        "handrail_mandates",
-        sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("by", sa.String(200), nullable=False),
-        sa.Column("to", sa.String(200)),
-        sa.Column("begins", sa.Float, nullable=False),
-        sa.Column("ends", sa.Float, nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
-        sa.Column("revoked", sa.Float),
-        sa.Column("revoked_by", sa.String(200)),
-        sa.Index("handrail_mandates_live", "agent", "ends"),
-    )
-    op.create_table(
-        "handrail_mandate_uses",
-        sa.Column("mandate", sa.String(64), primary_key=True),
-        sa.Column("effect", sa.String(400), primary_key=True, index=True),
-        sa.Column("at", sa.Float, nullable=False),
-    )
+    run(_SQL)
+
+
+_SQL = """
+CREATE TABLE handrail_rulings (
+    jti VARCHAR(64) NOT NULL, case_id VARCHAR(300) NOT NULL, gate VARCHAR(64) NOT NULL,
+    "by" VARCHAR(200) NOT NULL, stands_for VARCHAR(200), verb VARCHAR(20) NOT NULL,
+    kid VARCHAR(100) NOT NULL, via VARCHAR(20) NOT NULL, looked FLOAT, at FLOAT NOT NULL,
+    digest VARCHAR(64) NOT NULL, agent VARCHAR(100) NOT NULL, step VARCHAR(100) NOT NULL,
+    ruling TEXT NOT NULL, effect VARCHAR(400), planted BOOLEAN, PRIMARY KEY (jti)
+);
+CREATE INDEX handrail_rulings_by_at ON handrail_rulings (by, at);
+CREATE INDEX ix_handrail_rulings_at ON handrail_rulings (at);
+CREATE INDEX ix_handrail_rulings_case_id ON handrail_rulings (case_id);
+CREATE TABLE handrail_mandates (
+    id VARCHAR(64) NOT NULL, kind VARCHAR(20) NOT NULL, agent VARCHAR(100) NOT NULL,
+    "by" VARCHAR(200) NOT NULL, "to" VARCHAR(200), begins FLOAT NOT NULL, ends FLOAT NOT NULL,
+    text TEXT NOT NULL, revoked FLOAT, revoked_by VARCHAR(200), PRIMARY KEY (id)
+);
+CREATE INDEX handrail_mandates_live ON handrail_mandates (agent, ends);
+CREATE TABLE handrail_mandate_uses (
+    mandate VARCHAR(64) NOT NULL, effect VARCHAR(400) NOT NULL, at FLOAT NOT NULL,
+    PRIMARY KEY (mandate, effect)
+);
+CREATE INDEX ix_handrail_mandate_uses_effect ON handrail_mandate_uses (effect);
+"""

@@ -1,153 +1,84 @@
 """What the guards remember; effects know what they were decided by."""
 
-import sqlalchemy as sa
-from alembic import op
+from handrail.ledger.migrations import run
 
 revision = "0003"
 down_revision = "0002"
 
-# SQLite numbers rows by itself only where the key is exactly INTEGER.
-_NUMBER = sa.BigInteger().with_variant(sa.Integer, "sqlite")
-
 
 def upgrade() -> None:
-    """Make the tables, and the columns of effects."""
-    op.add_column("handrail_effects", sa.Column("evidence", sa.Text))
-    op.add_column("handrail_effects", sa.Column("confidence", sa.Float))
-    op.add_column("handrail_effects", sa.Column("alone", sa.Boolean))
-    op.add_column("handrail_effects", sa.Column("share", sa.Float))
-    op.create_table(
-        "handrail_verdicts",
-        sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("key", sa.String(400), nullable=False),
-        sa.Column("digest", sa.String(64), nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("findings", sa.Text, nullable=False),
-        sa.Column("policy", sa.String(200), nullable=False),
-        sa.Column("autonomy", sa.String(40), nullable=False),
-        sa.Column("pilot", sa.Boolean, nullable=False),
-        sa.Column("action", sa.Text, nullable=False),
-        sa.Column("basis", sa.Text),
-        sa.Column("requester", sa.String(200)),
-        sa.Index("handrail_verdicts_agent_at", "agent", "at"),
-        sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
-    )
-    op.create_table(
-        "handrail_policies",
-        sa.Column("agent", sa.String(100), primary_key=True),
-        sa.Column("sha", sa.String(64), primary_key=True),
-        sa.Column("version", sa.Integer, nullable=False),
-        sa.Column("label", sa.String(200), nullable=False),
-        sa.Column("text", sa.Text, nullable=False),
-        sa.Column("first", sa.Float, nullable=False),
-        sa.Column("loaded", sa.Float, nullable=False),
-    )
-    op.create_table(
-        "handrail_orders",
-        sa.Column("id", sa.String(64), primary_key=True),
-        sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100)),
-        sa.Column("case_id", sa.String(300)),
-        sa.Column("level", sa.String(20)),
-        sa.Column("rollout", sa.Integer),
-        sa.Column("by", sa.String(200), nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("why", sa.Text, nullable=False),
-        sa.Column("proofs", sa.Text, nullable=False),
-        sa.Column("ended", sa.Float),
-        sa.Column("ended_by", sa.String(200)),
-        sa.Column("ended_why", sa.Text),
-        sa.Column("ended_proofs", sa.Text),
-        sa.Index("handrail_orders_live", "agent", "ended"),
-    )
-    op.create_table(
-        "handrail_counters",
-        sa.Column("id", _NUMBER, primary_key=True, autoincrement=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
-        sa.Column("since", sa.Float, nullable=False),
-        sa.Index("handrail_counters_named", "agent", "step", "name", unique=True),
-    )
-    op.create_table(
-        "handrail_counted",
-        sa.Column("counter", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("grp", sa.String(300), primary_key=True),
-        sa.Column("seq", sa.BigInteger, primary_key=True, autoincrement=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("effect", sa.String(400), nullable=False, index=True),
-        sa.Column("amount", sa.Text, nullable=False),
-        sa.Column("total", sa.Text, nullable=False),
-        sa.Column("of_at", sa.Float),
-        sa.Index("handrail_counted_window", "counter", "grp", "at", "seq"),
-        sa.Index(
-            "handrail_counted_given_back",
-            "counter",
-            "grp",
-            "at",
-            sqlite_where=sa.text("of_at IS NOT NULL"),
-            postgresql_where=sa.text("of_at IS NOT NULL"),
-        ),
-    )
-    op.create_table(
-        "handrail_spending",
-        sa.Column("id", sa.String(400), primary_key=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("tokens", sa.BigInteger, nullable=False),
-        sa.Column("cost", sa.String(40), nullable=False),
-        sa.Column("currency", sa.String(10), nullable=False),
-        sa.Column("model", sa.String(200), nullable=False),
-        sa.Index("handrail_spending_agent_at", "agent", "at"),
-    )
-    op.create_table(
-        "handrail_reviews",
-        sa.Column("key", sa.String(400), primary_key=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("why", sa.Text, nullable=False),
-        sa.Column("share", sa.Float, nullable=False),
-        sa.Column("role", sa.String(200), nullable=False),
-        sa.Column("people", sa.Text, nullable=False),
-        sa.Column("requester", sa.String(200)),
-        sa.Column("answer", sa.String(20)),
-        sa.Column("by", sa.String(200)),
-        sa.Column("answered", sa.Float),
-        sa.Column("note", sa.Text),
-        sa.Column("proof", sa.Text),
-        sa.Index("handrail_reviews_agent_at", "agent", "at"),
-    )
-    op.create_table(
-        "handrail_review_answers",
-        sa.Column("key", sa.String(400), primary_key=True),
-        sa.Column("number", sa.Integer, primary_key=True),
-        sa.Column("answer", sa.String(20), nullable=False),
-        sa.Column("by", sa.String(200), nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("note", sa.Text, nullable=False),
-        sa.Column("proof", sa.Text, nullable=False),
-    )
-    op.create_table(
-        "handrail_incidents",
-        sa.Column("id", sa.String(400), primary_key=True),
-        sa.Column("agent", sa.String(100), nullable=False),
-        sa.Column("step", sa.String(100), nullable=False),
-        sa.Column("case_id", sa.String(300), nullable=False, index=True),
-        sa.Column("key", sa.String(400), nullable=False),
-        sa.Column("kind", sa.String(20), nullable=False),
-        sa.Column("what", sa.Text, nullable=False),
-        sa.Column("at", sa.Float, nullable=False),
-        sa.Column("closed", sa.Float),
-        sa.Column("closed_by", sa.String(200)),
-        sa.Column("closed_why", sa.Text),
-        sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
-    )
+    """Make the columns and the tables."""
+    run(_SQL)
+
+
+_SQL = """
+ALTER TABLE handrail_effects ADD COLUMN evidence TEXT;
+ALTER TABLE handrail_effects ADD COLUMN confidence FLOAT;
+ALTER TABLE handrail_effects ADD COLUMN alone BOOLEAN;
+ALTER TABLE handrail_effects ADD COLUMN share FLOAT;
+CREATE TABLE handrail_verdicts (
+    id {number} NOT NULL, case_id VARCHAR(300) NOT NULL, agent VARCHAR(100) NOT NULL,
+    step VARCHAR(100) NOT NULL, key VARCHAR(400) NOT NULL, digest VARCHAR(64) NOT NULL,
+    at FLOAT NOT NULL, kind VARCHAR(20) NOT NULL, findings TEXT NOT NULL,
+    policy VARCHAR(200) NOT NULL, autonomy VARCHAR(40) NOT NULL, pilot BOOLEAN NOT NULL,
+    action TEXT NOT NULL, basis TEXT, requester VARCHAR(200), PRIMARY KEY (id)
+);
+CREATE INDEX handrail_verdicts_agent_at ON handrail_verdicts (agent, at);
+CREATE INDEX handrail_verdicts_kind_at ON handrail_verdicts (agent, step, kind, at);
+CREATE INDEX ix_handrail_verdicts_case_id ON handrail_verdicts (case_id);
+CREATE TABLE handrail_policies (
+    agent VARCHAR(100) NOT NULL, sha VARCHAR(64) NOT NULL, version INTEGER NOT NULL,
+    label VARCHAR(200) NOT NULL, text TEXT NOT NULL, first FLOAT NOT NULL, loaded FLOAT NOT NULL,
+    PRIMARY KEY (agent, sha)
+);
+CREATE TABLE handrail_orders (
+    id VARCHAR(64) NOT NULL, kind VARCHAR(20) NOT NULL, agent VARCHAR(100) NOT NULL,
+    step VARCHAR(100), case_id VARCHAR(300), level VARCHAR(20), rollout INTEGER,
+    "by" VARCHAR(200) NOT NULL, at FLOAT NOT NULL, why TEXT NOT NULL, proofs TEXT NOT NULL,
+    ended FLOAT, ended_by VARCHAR(200), ended_why TEXT, ended_proofs TEXT, PRIMARY KEY (id)
+);
+CREATE INDEX handrail_orders_live ON handrail_orders (agent, ended);
+CREATE TABLE handrail_counters (
+    id {number} NOT NULL, agent VARCHAR(100) NOT NULL, step VARCHAR(100) NOT NULL,
+    name TEXT NOT NULL, since FLOAT NOT NULL, PRIMARY KEY (id)
+);
+CREATE UNIQUE INDEX handrail_counters_named ON handrail_counters (agent, step, name);
+CREATE TABLE handrail_counted (
+    counter BIGINT NOT NULL, grp VARCHAR(300) NOT NULL, seq BIGINT NOT NULL, at FLOAT NOT NULL,
+    effect VARCHAR(400) NOT NULL, amount TEXT NOT NULL, total TEXT NOT NULL, of_at FLOAT,
+    PRIMARY KEY (counter, grp, seq)
+);
+CREATE INDEX handrail_counted_given_back
+    ON handrail_counted (counter, grp, at) WHERE of_at IS NOT NULL;
+CREATE INDEX handrail_counted_window ON handrail_counted (counter, grp, at, seq);
+CREATE INDEX ix_handrail_counted_effect ON handrail_counted (effect);
+CREATE TABLE handrail_spending (
+    id VARCHAR(400) NOT NULL, agent VARCHAR(100) NOT NULL, case_id VARCHAR(300) NOT NULL,
+    step VARCHAR(100) NOT NULL, at FLOAT NOT NULL, tokens BIGINT NOT NULL,
+    cost VARCHAR(40) NOT NULL, currency VARCHAR(10) NOT NULL, model VARCHAR(200) NOT NULL,
+    PRIMARY KEY (id)
+);
+CREATE INDEX handrail_spending_agent_at ON handrail_spending (agent, at);
+CREATE INDEX ix_handrail_spending_case_id ON handrail_spending (case_id);
+CREATE TABLE handrail_reviews (
+    key VARCHAR(400) NOT NULL, agent VARCHAR(100) NOT NULL, step VARCHAR(100) NOT NULL,
+    case_id VARCHAR(300) NOT NULL, at FLOAT NOT NULL, why TEXT NOT NULL, share FLOAT NOT NULL,
+    role VARCHAR(200) NOT NULL, people TEXT NOT NULL, requester VARCHAR(200), answer VARCHAR(20),
+    "by" VARCHAR(200), answered FLOAT, note TEXT, proof TEXT, PRIMARY KEY (key)
+);
+CREATE INDEX handrail_reviews_agent_at ON handrail_reviews (agent, at);
+CREATE INDEX ix_handrail_reviews_case_id ON handrail_reviews (case_id);
+CREATE TABLE handrail_review_answers (
+    key VARCHAR(400) NOT NULL, number INTEGER NOT NULL, answer VARCHAR(20) NOT NULL,
+    "by" VARCHAR(200) NOT NULL, at FLOAT NOT NULL, note TEXT NOT NULL, proof TEXT NOT NULL,
+    PRIMARY KEY (key, number)
+);
+CREATE TABLE handrail_incidents (
+    id VARCHAR(400) NOT NULL, agent VARCHAR(100) NOT NULL, step VARCHAR(100) NOT NULL,
+    case_id VARCHAR(300) NOT NULL, key VARCHAR(400) NOT NULL, kind VARCHAR(20) NOT NULL,
+    what TEXT NOT NULL, at FLOAT NOT NULL, closed FLOAT, closed_by VARCHAR(200), closed_why TEXT,
+    PRIMARY KEY (id)
+);
+CREATE INDEX handrail_incidents_kind_at ON handrail_incidents (agent, step, kind, at);
+CREATE INDEX ix_handrail_incidents_case_id ON handrail_incidents (case_id);
+"""
