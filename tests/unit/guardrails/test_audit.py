@@ -318,5 +318,5 @@ def test_lines_for_people_cannot_drive_their_terminal() -> None:
         os.close(writer)
     text = found.text()
     os.close(reader)
-    assert "\\x1b[2Jgone" in text
+    assert "\\u001b[2Jgone" in text
     assert not any(sign in text for sign in ("\x1b", "\x07", "\u202e"))
