@@ -259,7 +259,7 @@ class CaseActs(GateActs, StartActs):
             outcome=outcome,
             worker_answered=view is not None,
             lacking=tuple(lacking),
-            url=gates.case_url(self.ui_url, client.namespace, case) if self.ui_url else "",
+            url=await self.page(case),
             **kept,
         )
 
@@ -303,6 +303,11 @@ class CaseActs(GateActs, StartActs):
         client = await self.temporal()
         await gates.existing(client, case)
         return await until_over(client, case, patience)
+
+    async def page(self, case: str) -> str:
+        """The page of a case in Temporal's Web UI; empty where it is not known."""
+        namespace = (await self.temporal()).namespace
+        return gates.case_url(self.ui_url, namespace, case) if self.ui_url else ""
 
     async def runs(self, case: str) -> bool:
         """Whether there is such a case, and it has not ended."""

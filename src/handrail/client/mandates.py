@@ -54,10 +54,10 @@ class Term:
         begins = max(now, (self.begins or now).astimezone(UTC))
         if (self.ends is None) == (self.lasts is None):
             raise InvalidRequest("say when it ends: for how long, or until when; once", "ends")
-        ends = begins + self.lasts if self.lasts is not None else self.ends
-        if ends is None or ends <= begins:
+        ends = (self.ends or begins + (self.lasts or timedelta())).astimezone(UTC)
+        if ends <= begins:
             raise InvalidRequest("it must end at a time to come, after it begins", "ends")
-        return begins, ends.astimezone(UTC)
+        return begins, ends
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from handrail.client.views import (
 )
 from handrail.exceptions import (
     CaseError,
+    ConfigurationError,
     HandrailError,
     InvalidRequest,
     LedgerUnavailable,
@@ -92,9 +93,9 @@ class OrderActs(CaseOrderActs):
 
         Raises:
             CaseError: if there is no ledger, and nobody who could stop it either.
-            LedgerUnavailable: if the ledger cannot be written, and the server not be told.
             NoOrder: if it names nothing.
             NotPermitted: if the inbox gives it for somebody whom no policy names.
+            ServerUnavailable: if the ledger cannot be written, and the server not be told.
         """
         self._own_seat("stop something")
         given = [await self._stop_of(Target.of(each), why) for each in dict.fromkeys(whats)]
@@ -104,9 +105,10 @@ class OrderActs(CaseOrderActs):
         cases, untold = tuple[CaseOrder, ...](), ""
         try:
             cases = await self._tell_of_stops(given, why, kept=kept, wait=wait, patience=patience)
-        except (ServerUnavailable, RPCError) as error:
+        except (ConfigurationError, ServerUnavailable, RPCError) as error:
+            # Where the ledger has it, it is in force, and must not be taken for a failure.
             if not kept:
-                raise fault or error from error
+                raise error from fault
             untold = str(error)
         stops = tuple(self._stop_view(each.row) for each in given if each.order.case is None)
         return StopResult(in_force=kept, stops=stops, cases=cases, untold=untold)

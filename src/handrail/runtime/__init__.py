@@ -19,7 +19,7 @@ from handrail.runtime.fleet import (
 )
 from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
-from handrail.runtime.operator import key_of, operator
+from handrail.runtime.operator import key_of, operator, plugin
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.settings import (
     SEARCH_ATTRIBUTES,
@@ -56,6 +56,7 @@ __all__ = [
     "mask_with",
     "open_ledger",
     "operator",
+    "plugin",
     "prepare_directory",
     "register_search_attributes",
     "running_locally",

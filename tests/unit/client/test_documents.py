@@ -153,4 +153,6 @@ def test_a_share_is_in_percent_and_a_term_is_to_come() -> None:
     ]
     begins, ends = Term(lasts=timedelta(hours=1), begins=NOW - timedelta(days=9)).span(NOW)
     assert (begins, ends) == (NOW, NOW + timedelta(hours=1))
+    # As people type it: of the zone where they are.
+    assert Term(ends=datetime(2100, 1, 1)).span(NOW)[1] == datetime(2100, 1, 1).astimezone(UTC)  # noqa: DTZ001
     assert issubclass(InvalidRequest, RequestError)
