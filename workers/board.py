@@ -16,8 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
-from handrail.cli import words
-from handrail.cli.output import Output
+from handrail.cli.output import Output, plain, state_text, time_left
 from handrail.client import cases
 from handrail.client.cases import CaseRow
 from handrail.ledger import EffectState, Ledger
@@ -105,10 +104,10 @@ def table(rows: Sequence[CaseRow], note: str, height: int) -> Table:
     found.add_column("waits for, or why", no_wrap=True, overflow="ellipsis", ratio=5)
     found.add_column("receipts", no_wrap=True, justify="right", width=8)
     for row in rows[:room]:
-        waits = words.plain(", ".join(row.waiting_for))
-        left = words.left(row.deadline, now)
-        about = f"{waits}, {left}" if waits else words.plain(row.why)
-        found.add_row(words.plain(row.case), words.state(row.state), about, str(row.receipts))
+        waits = plain(", ".join(row.waiting_for))
+        left = time_left(row.deadline, now)
+        about = f"{waits}, {left}" if waits else plain(row.why)
+        found.add_row(plain(row.case), state_text(row.state), about, str(row.receipts))
     if len(rows) > room:
         found.add_row("...", "", f"and {len(rows) - room} more", "")
     return found

@@ -17,9 +17,8 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from handrail.actions import Event
-from handrail.cli import words
 from handrail.cli.context import load_fleet, logs, settings
-from handrail.cli.output import Code, Output
+from handrail.cli.output import Code, Output, commands, plain, program
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
 from handrail.client import cases
 from handrail.client import gates as desk
@@ -236,7 +235,7 @@ class _Show:
                 "cases": [cases.row_json(r) | {"receipts": r.receipts, "why": r.why} for r in rows],
                 "links": where,
                 "waiting": [
-                    {"gate": g.gate, "case": g.case, "commands": words.commands(g)} for g in gates
+                    {"gate": g.gate, "case": g.case, "commands": commands(g)} for g in gates
                 ],
                 "report": [list(each) for each in report],
             }
@@ -246,8 +245,8 @@ class _Show:
         lines += [*_command_lines(gates), Text(), Text("What came out", "bold")]
         width = max((len(name) for name, _ in report), default=0)
         for name, value in report:
-            about = f"  {words.plain(name):<{width}}  "
-            lines.append(Text.assemble((about, "dim"), words.plain(value)))
+            about = f"  {plain(name):<{width}}  "
+            lines.append(Text.assemble((about, "dim"), plain(value)))
         # In one piece: the table below is drawn anew after each.
         self.out.show(Text("\n").join([*lines, Text()]))
         return sum(1 + each.cell_len // self.out.console.width for each in lines)
@@ -273,10 +272,10 @@ def _command_lines(gates: Sequence[GateView]) -> list[Text]:
     count = f"{len(gates)} questions wait for you" if len(gates) > 1 else "A question waits for you"
     lines = [Text(), Text(count, "bold yellow")]
     for gate in gates[:_COMMANDS_SHOWN]:
-        lines.append(Text(f"  {words.plain(gate.case)}: {words.plain(gate.why)}"))
-        found = words.commands(gate, by=gate.people[0] if gate.people else None)
+        lines.append(Text(f"  {plain(gate.case)}: {plain(gate.why)}"))
+        found = commands(gate, by=gate.people[0] if gate.people else None)
         shown = (found[verb] for verb in found if verb != "amend")
         lines += [Text(f"    {line}", "bold") for line in shown]
     more = "all of them, with everything about each" if len(gates) > _COMMANDS_SHOWN else "more"
-    lines.append(Text.assemble("  ", (f"{words.program()} inbox", "bold"), f"  shows {more}"))
+    lines.append(Text.assemble("  ", (f"{program()} inbox", "bold"), f"  shows {more}"))
     return lines

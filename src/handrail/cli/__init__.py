@@ -4,37 +4,6 @@ Data goes to stdout, messages go to stderr, and every command takes `--json`. Wh
 needs is imported when it runs, so that `--help` and completion are quick.
 """
 
-from __future__ import annotations
-
-import contextlib
-import os
-import sys
-import traceback
-from collections.abc import Sequence
+from handrail.cli.entry import main
 
 __all__ = ["main"]
-
-
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run one command and end the process with its exit code."""
-    # As uvicorn and celery do: a console script would not find the project it stands in.
-    sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path holds text
-    from handrail.cli.app import run  # noqa: PLC0415  # after the path is set
-
-    try:
-        code = run(list(sys.argv[1:] if argv is None else argv))
-    # A fault of ours or of the project's code: say it whole, and end like any other command.
-    except Exception:  # noqa: BLE001
-        traceback.print_exc()
-        code = 1
-    _flush()
-    # Temporal's core may abort the process when the interpreter takes it down in the
-    # ordinary way (temporalio/sdk-python#300): everything is written, so leave at once.
-    os._exit(code)
-
-
-def _flush() -> None:
-    for stream in (sys.stdout, sys.stderr):
-        # Nobody may read it any more: `handrail cases | head`.
-        with contextlib.suppress(OSError):
-            stream.flush()

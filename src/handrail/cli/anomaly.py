@@ -8,11 +8,10 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli import words
-from handrail.cli.context import load_fleet, settings
-from handrail.cli.output import Code, Output, UsageError
-from handrail.cli.record import ledger
-from handrail.client.cases import iso
+from handrail.cli.context import agent_named, ledger_here
+from handrail.cli.output import PLAIN, Output, moment, plain
+from handrail.client import iso
+from handrail.exceptions import InvalidRequest
 from handrail.guardrails import AnomalyDetector, Pattern
 from handrail.policy import load_policy
 
@@ -23,43 +22,37 @@ if TYPE_CHECKING:
     from handrail.runtime import Agent
 
 
-async def normal(out: Output, name: str, step: str | None) -> int:
-    """Show each watched thing of an agent's writes: what is normal, and what would be flagged.
+async def normal(agent: str, step: str | None = None, *, out: Output = PLAIN) -> None:
+    """Show what is normal for an agent now, and what would be held as unusual.
 
-    Raises:
-        UsageError: if there is no such agent or write, or nothing of it is watched.
-        PolicyError: if the policy has faults.
-        LedgerUnavailable: if the ledger cannot be used.
+    Parameters
+    ----------
+    agent
+        The agent's name, such as shipments.
+    step
+        One of its writes, such as rebook; all that are watched if it is left out.
     """
-    agent = _agent(name)
-    policy = load_policy(agent.policy, agent.shape)
-    steps = _watched(agent, policy, step)
+    owner = agent_named(agent)
+    policy = load_policy(owner.policy, owner.shape)
+    steps = _watched(owner, policy, step)
     now = datetime.now(UTC)
-    async with ledger() as opened:
-        watch = AnomalyDetector(agent.name, opened)
+    async with ledger_here() as opened:
+        watch = AnomalyDetector(owner.name, opened)
         seen = {each: await watch.normal(policy, each, now) for each in steps}
     found = {each: pattern for each, pattern in seen.items() if pattern is not None}
-    out.data({"agent": agent.name, "policy": policy.label, "steps": _documents(found)})
+    out.data({"agent": owner.name, "policy": policy.label, "steps": _documents(found)})
     for each, pattern in found.items():
-        out.show(*_lines(f"{agent.name}/{each}", pattern))
-    return Code.DONE
-
-
-def _agent(name: str) -> Agent:
-    agents = load_fleet(settings().fleet).agents
-    if name not in agents:
-        raise UsageError(f"there is no agent {name}; there are: {', '.join(agents)}")
-    return agents[name]
+        out.show(*_lines(f"{owner.name}/{each}", pattern))
 
 
 def _watched(agent: Agent, policy: Policy, step: str | None) -> list[str]:
     if step is not None and step not in agent.shape.writes:
         writes = ", ".join(agent.shape.writes)
-        raise UsageError(f"{agent.name} has no write {step}; it has: {writes}")
+        raise InvalidRequest(f"{agent.name} has no write {step}; it has: {writes}")
     asked = [step] if step is not None else list(agent.shape.writes)
     watched = [each for each in asked if policy.of(each).normal is not None]
     if not watched:
-        raise UsageError(
+        raise InvalidRequest(
             f"the policy of {agent.name} has nothing watched{f' of {step}' if step else ''}; fix: "
             f"add to a write in {agent.policy}: normal: {{watch: [hour, rate, confidence]}}"
         )
@@ -82,13 +75,13 @@ def _documents(found: Mapping[str, Pattern]) -> dict[str, Any]:
 
 
 def _lines(name: str, pattern: Pattern) -> list[Table | Text | str]:
-    since = "" if pattern.since is None else f", since {words.moment(pattern.since)}"
-    head = Text(f"{words.plain(name)}  learned from {pattern.learned} writes{since}", "bold")
+    since = "" if pattern.since is None else f", since {moment(pattern.since)}"
+    head = Text(f"{plain(name)}  learned from {pattern.learned} writes{since}", "bold")
     if pattern.learned < pattern.learn:
         left = pattern.learn - pattern.learned
         return [head, f"  it is learning: nothing is flagged before {left} more writes are done"]
     table = Table("watched", "learned of", "normal", "flagged", box=None, pad_edge=False)
     for each in pattern.figures():
         cells = (each.what, str(each.of), each.usual, each.flags or "nothing yet")
-        table.add_row(*map(words.plain, cells))
+        table.add_row(*map(plain, cells))
     return [head, table]

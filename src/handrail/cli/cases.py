@@ -1,38 +1,46 @@
-"""`handrail start` and `handrail cases`."""
+"""`handrail start`, `cases`, `show`, `pause`, `resume` and `roll-back`."""
 
 from __future__ import annotations
 
-import asyncio
 import sys
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated
 
-from temporalio.client import Client
+from cyclopts import Parameter
+from rich.table import Table
+from rich.text import Text
 
-from handrail.cli import words
+from handrail.cli import inbox, review
 from handrail.cli.context import (
-    PATIENCE,
-    client,
-    ledger_if_there,
+    AT_ONCE,
+    OfAgent,
+    SomeBody,
+    Waiting,
+    Why,
     load_fleet,
+    operator,
     settings,
     text_of,
 )
-from handrail.cli.output import Code, Output, UsageError
-from handrail.client import cases as known
-from handrail.client import gates as desk
-from handrail.exceptions import CaseError
-from handrail.runtime import connect
+from handrail.cli.output import PLAIN, Code, Output, label, moment, plain, state_text, time_left
+from handrail.exceptions import CaseError, InvalidRequest
 from handrail.states import State
 
 if TYPE_CHECKING:
-    from handrail.actions import Event, Outcome
-    from handrail.cli.common import Waiting
-    from handrail.client.views import StartedCase
-    from handrail.ledger import Ledger
+    from handrail.actions import Receipt, RulingRecord
+    from handrail.client import (
+        CaseDetails,
+        CaseOrder,
+        CaseSummary,
+        EffectView,
+        Operator,
+        StartedCase,
+        WaitResult,
+    )
     from handrail.runtime import Fleet
 
-_LOOK = timedelta(milliseconds=300)
+Cases = Annotated[tuple[str, ...], Parameter(help="Ids of cases, such as shipments:AWB-1042.")]
 
 CODES = {
     State.DONE: Code.DONE,
@@ -41,186 +49,265 @@ CODES = {
     State.EXPIRED: Code.REFUSED,
     State.WAITING: Code.WAITS,
 }
+"""The exit codes for a case in these states; in any other it is FAILED."""
 
 
-def code_of(state: State) -> Code:
-    """The exit code for a case in this state."""
-    return CODES.get(state, Code.FAILED)
+# Starting
 
 
 async def start(
-    out: Output, agent: str, event: str, *, by: str | None, stream: bool, waiting: Waiting
+    agent: str,
+    event: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *,
+    by: SomeBody = None,
+    stream: Annotated[
+        bool, Parameter(negative=(), help="The event is `-` or @file: one event on each line.")
+    ] = False,
+    waiting: Waiting = AT_ONCE,
+    out: Output = PLAIN,
 ) -> int:
-    """Start the case of one event, or of each line of a stream."""
-    given = settings()
-    fleet = load_fleet(given.fleet)
+    """Start the case of an event. The same event again is the same case.
+
+    Parameters
+    ----------
+    agent
+        The agent's name, such as shipments.
+    event
+        The event as JSON, @file, or - for stdin.
+    """
+    fleet = load_fleet(settings().fleet)
     if agent not in fleet.agents:
-        raise UsageError(f"no agent {agent!r}; there are: {', '.join(fleet.agents)}")
-    if stream:
-        return await _stream(out, fleet, agent, event, by)
-    parsed = _event(fleet, agent, text_of(event))
-    connected = await _connect(fleet)
-    async with ledger_if_there(given) as ledger:
-        started = await _start(fleet, connected, agent, parsed, by, ledger)
-    if not waiting.wait:
-        _say(out, started)
-        out.data({"case": started.case, "duplicate": started.duplicate})
-        return Code.DONE
-    _say(out, started)
-    return await _wait(out, connected, started, waiting.timeout)
+        raise InvalidRequest(f"no agent {agent!r}; there are: {', '.join(fleet.agents)}")
+    async with operator(out, by, fleet=fleet) as program:
+        if stream:
+            lines = sys.stdin if event == "-" else text_of(event).splitlines()
+            return await _stream(out, program, fleet, agent, lines)
+        started = await _start(program, fleet, agent, text_of(event))
+        _say_started(out, started)
+        if not waiting.wait:
+            out.data(started)
+            return Code.DONE
+        over = await program.wait(started.case, waiting.timeout)
+        await _say_over(out, program, over)
+        out.data(started, **over.model_dump(mode="json"))
+    return CODES.get(over.state, Code.FAILED)
 
 
-async def _stream(out: Output, fleet: Fleet, agent: str, source: str, by: str | None) -> int:
-    given = settings()
-    connected = await _connect(fleet)
-    lines = sys.stdin if source == "-" else iter(text_of(source).splitlines())
+async def _start(program: Operator, fleet: Fleet, agent: str, text: str) -> StartedCase:
+    try:
+        return await program.start(agent, fleet.agent(agent).parse_event(text))
+    except CaseError as error:  # it is no event, or its key cannot be part of an id
+        raise InvalidRequest(str(error)) from error
+
+
+async def _stream(
+    out: Output, program: Operator, fleet: Fleet, agent: str, lines: Iterable[str]
+) -> int:
     code = Code.DONE
-    async with ledger_if_there(given) as ledger:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                event = _event(fleet, agent, line)
-                started = await _start(fleet, connected, agent, event, by, ledger)
-            except UsageError as error:
-                code = Code.USAGE
-                out.say(f"line {number}: {error}", "red")
-                out.row({"line": number, "error": str(error)})
-                continue
-            _say(out, started)
-            out.row({"line": number, "case": started.case, "duplicate": started.duplicate})
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        try:
+            started = await _start(program, fleet, agent, line)
+        except InvalidRequest as error:
+            code = Code.USAGE
+            out.say(f"line {number}: {error}", "red")
+            out.row({"line": number, "error": str(error)})
+            continue
+        _say_started(out, started)
+        out.row(started, line=number)
     return code
 
 
-def _event(fleet: Fleet, agent: str, text: str) -> Event:
-    try:
-        return fleet.agent(agent).parse_event(text)
-    except CaseError as error:
-        raise UsageError(str(error)) from error
-
-
-async def _connect(fleet: Fleet) -> Client:
-    given = settings()
-    return await connect(given, plugins=[fleet.plugin(given.payload_dir)], patience=PATIENCE)
-
-
-async def _start(  # noqa: PLR0917  # what a start needs
-    fleet: Fleet,
-    connected: Client,
-    agent: str,
-    event: Event,
-    by: str | None,
-    ledger: Ledger | None,
-) -> StartedCase:
-    try:
-        return await fleet.start(connected, agent, event, requested_by=by, ledger=ledger)
-    except CaseError as error:  # the event's key cannot be part of an id
-        raise UsageError(str(error)) from error
-
-
-def _say(out: Output, started: StartedCase) -> None:
-    case = words.plain(started.case)
+def _say_started(out: Output, started: StartedCase) -> None:
+    case = plain(started.case)
     if started.duplicate:
         out.show(f"{case} is there already: the same event is the same case")
     else:
         out.show(f"started {case}")
 
 
-async def _wait(
-    out: Output, connected: Client, started: StartedCase, patience: timedelta | None
-) -> int:
-    state, outcome = await until_over(connected, started.case, patience)
-    show_end(out, connected, started.case, state, outcome)
-    out.data({"case": started.case, "duplicate": started.duplicate, **end_json(state, outcome)})
-    return code_of(state)
-
-
-async def until_over(
-    connected: Client, case: str, patience: timedelta | None, *, but: frozenset[str] = frozenset()
-) -> tuple[State, Outcome | None]:
-    """Wait until a case has ended or asks a human, at most `patience`.
-
-    `but`: gates that were open before, and do not count.
-    """
-    handle = connected.get_workflow_handle(case)
-    ended = asyncio.ensure_future(known.outcome_of(handle))
-    asked = asyncio.ensure_future(_until_asked(connected, case, but))
-    limit = None if patience is None else patience.total_seconds()
-    done, _ = await asyncio.wait({ended, asked}, timeout=limit, return_when="FIRST_COMPLETED")
-    for task in {ended, asked} - done:
-        task.cancel()
-    for task in done:
-        task.result()  # raise what it raised
-    outcome = ended.result() if ended in done else None
-    if outcome is not None:
-        return outcome.status, outcome
-    return known.row(await handle.describe()).state, None
-
-
-async def _until_asked(connected: Client, case: str, but: frozenset[str]) -> None:
-    while True:
-        gates = await desk.gates_of(await desk.existing(connected, case))
-        if any(gate.gate not in but for gate in gates):
-            return
-        await asyncio.sleep(_LOOK.total_seconds())
-
-
-def end_json(state: State, outcome: Outcome | None) -> dict[str, Any]:
-    """How a wait ended, for programs."""
-    return {
-        "state": state.value,
-        "outcome": None if outcome is None else outcome.model_dump(mode="json"),
-    }
-
-
-def show_end(
-    out: Output, connected: Client, case: str, state: State, outcome: Outcome | None
-) -> None:
-    """How a wait ended, for people."""
-    why = f": {words.plain(outcome.why)}" if outcome and outcome.why else ""
-    out.show(f"{words.plain(case)} is {state.replace('_', ' ')}{why}")
-    if state is State.WAITING:
+async def _say_over(out: Output, program: Operator, over: WaitResult) -> None:
+    why = f": {plain(over.outcome.why)}" if over.outcome and over.outcome.why else ""
+    out.show(f"{plain(over.case)} is {_spaced(over.state)}{why}")
+    if over.state is State.WAITING:
         out.show("it waits for a human: `handrail inbox` shows what is asked")
-    elif outcome is None:
-        out.show(f"it goes on: {desk.case_url(settings().ui_url, connected.namespace, case)}")
+    elif over.outcome is None:
+        out.show(f"it goes on: {await program.page(over.case)}")
 
 
-async def listing(
-    out: Output, *, agent: str | None, state: str | None, role: str | None, limit: int
-) -> int:
+def _spaced(state: State) -> str:
+    return state.replace("_", " ")
+
+
+# Listing
+
+
+async def cases(
+    *,
+    agent: OfAgent = None,
+    state: Annotated[str | None, Parameter(help="In this state only, such as waiting.")] = None,
+    waiting_for: Annotated[str | None, Parameter(help="That wait for this role only.")] = None,
+    limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
+    out: Output = PLAIN,
+) -> None:
     """List cases, newest first."""
-    wanted = known.query(agent, state, role)
-    connected = await client(settings())
-    found = [
-        known.row(execution) async for execution in connected.list_workflows(wanted, limit=limit)
-    ]
-    total = (await connected.count_workflows(wanted)).count
-    out.data({"cases": [known.row_json(row) for row in found], "total": total})
-    if out.json:
-        return Code.DONE
-    if not found:
-        out.show("no such cases")
-        return Code.DONE
-    out.show(_table(found))
-    if total > len(found):
-        out.say(f"{total - len(found)} more; --limit {total} shows them all")
-    return Code.DONE
+    async with operator(out) as somebody:
+        found = await somebody.cases(agent, state=state, role=waiting_for, limit=limit)
+    out.data(found)
+    out.show(_table(found.cases) if found.cases else "no such cases")
+    if not out.json and found.total > len(found.cases):
+        out.say(f"{found.total - len(found.cases)} more; --limit {found.total} shows them all")
 
 
-def _table(rows: list[Any]) -> Any:
-    from rich.table import Table  # noqa: PLC0415  # only for people
-
+def _table(rows: Sequence[CaseSummary]) -> Table:
     now = datetime.now(UTC)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("case", "state", "waits for", "until", "began", "ended"):
         table.add_column(name, overflow="fold")
     for row in rows:
         table.add_row(
-            words.plain(row.case),
-            words.state(row.state),
-            words.plain(", ".join(row.waiting_for)),
-            words.left(row.deadline, now),
-            words.moment(row.started),
-            words.moment(row.closed),
+            plain(row.case),
+            state_text(row.state),
+            plain(", ".join(row.waiting_for)),
+            time_left(row.deadline, now),
+            moment(row.started),
+            moment(row.closed),
         )
     return table
+
+
+# Showing one
+
+
+async def show(case: str, *, out: Output = PLAIN) -> None:
+    """Show everything about a case: state, gates, receipts, rulings, log, ledger.
+
+    Parameters
+    ----------
+    case
+        The case's id, such as shipments:AWB-1042.
+    """
+    lacking: list[str] = []
+    async with operator(out, lacking=lacking) as somebody:
+        found = await somebody.case(case)
+    lacking = [*found.lacking, *lacking]
+    out.data(found, gates=[inbox.as_json(gate) for gate in found.gates], lacking=lacking)
+    if not out.json:
+        _print(out, found)
+        for text in lacking:
+            out.say(text, "yellow")
+
+
+def _print(out: Output, found: CaseDetails) -> None:
+    title = f"  {plain(found.title)}" if found.title is not None else ""
+    out.show(Text.assemble((plain(found.case), "bold"), title))
+    text = Text.assemble(state_text(found.state), f": {plain(found.why)}" if found.why else "")
+    out.show(label("state", text), label("began", moment(found.started)))
+    if found.closed is not None:
+        out.show(label("ended", moment(found.closed)))
+    if found.requester:
+        out.show(label("asked for by", plain(found.requester)))
+    out.show(label("page", found.url))
+    for gate in found.gates:
+        out.show("", *inbox.lines(gate, datetime.now(UTC)))
+    _section(out, "receipts", [_receipt(each) for each in found.receipts])
+    _section(out, "rulings", [_ruling(each) for each in found.rulings])
+    _section(out, "not told", list(map(plain, found.outcome.unsent if found.outcome else ())))
+    _section(out, "ledger", [_effect(each) for each in found.effects or ()])
+    for incident in found.incidents or ():
+        out.show("", *review.incident_lines(incident))
+    _section(out, "reviews", [review.line(each) for each in found.reviews or ()])
+    _section(out, "log", [f"{moment(each.at)}  {plain(each.text)}" for each in found.log or ()])
+
+
+def _section(out: Output, name: str, lines: Sequence[str | Text]) -> None:
+    if lines:
+        out.show("", Text(name, "bold"), *(Text.assemble("  ", line) for line in lines))
+
+
+def _receipt(receipt: Receipt) -> str:
+    return f"{moment(receipt.at)}  {plain(receipt.step)} {receipt.how}, key {plain(receipt.key)}"
+
+
+def _ruling(ruling: RulingRecord) -> str:
+    proven = "" if ruling.proven else " (unproven)"
+    said = f" {ruling.answer}" if ruling.answer else ""
+    why = f", {plain(ruling.why)}" if ruling.why else ""
+    judged = "accepted" if ruling.accepted else f"refused: {plain(ruling.note)}"
+    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{proven}"
+    return f"{moment(ruling.at)}  {who}{why}: {judged}"
+
+
+def _effect(effect: EffectView) -> str:
+    error = f", {plain(effect.error)}" if effect.error else ""
+    state = effect.state.replace("_", " ")
+    return f"{moment(effect.begun)}  {plain(effect.key)}: {state}{error}"
+
+
+# Ordering
+
+
+async def pause(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = AT_ONCE,
+    out: Output = PLAIN,
+) -> int:
+    """Let cases begin no further step."""
+    return await _order(out, "pause", cases, by, why, waiting)
+
+
+async def resume(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = AT_ONCE,
+    out: Output = PLAIN,
+) -> int:
+    """Let paused cases go on."""
+    return await _order(out, "resume", cases, by, why, waiting)
+
+
+async def roll_back(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    waiting: Waiting = AT_ONCE,
+    out: Output = PLAIN,
+) -> int:
+    """Undo what cases have written, last first, and end them."""
+    return await _order(out, "roll_back", cases, by, why, waiting)
+
+
+async def _order(  # noqa: PLR0917  # an order has these parts
+    out: Output, order: str, cases: Sequence[str], by: str | None, why: str, waiting: Waiting
+) -> int:
+    if not cases:
+        raise InvalidRequest("name at least one case, such as shipments:AWB-1042")
+    wait, patience = waiting.wait, waiting.timeout
+    async with operator(out, by) as somebody:
+        told = await somebody.order_cases(order, *cases, why=why, wait=wait, patience=patience)
+    out.data(told)
+    return say_ordered(out, order, told.cases)
+
+
+def say_ordered(out: Output, order: str, cases: Iterable[CaseOrder]) -> Code:
+    """Say what became of an order to each case. The worst of the exit codes."""
+    code = Code.DONE
+    for each in cases:
+        if each.error:
+            out.say(f"handrail: {each.error}", "red")
+        elif each.state is None:
+            out.show(f"told {plain(each.case)} to {order.replace('_', ' ')}")
+        else:
+            out.show(f"{plain(each.case)} is {_spaced(each.state)}")
+        code = code if each.ok else Code.FAILED
+    return code

@@ -1,62 +1,106 @@
-"""What commands share: settings, the fleet, a client, and how errors end them."""
+"""What commands share: their options, how they run and end, and what they work with.
+
+What is heavy (Temporal, SQL, models) is imported late here, and by commands whose modules are
+imported late themselves (see `handrail.cli.app`): `--help` and completion are quick.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import importlib
 import inspect
 import json
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from temporalio.client import Client
-from temporalio.contrib.pydantic import pydantic_data_converter
-from temporalio.converter import DataConverter
-from temporalio.plugin import SimplePlugin
-from temporalio.runtime import Runtime, TelemetryConfig
-from temporalio.service import RPCError, RPCStatusCode
+from cyclopts import Parameter
 
-from handrail.cli.output import Code, Output, UsageError
-from handrail.client.gates import ImpossibleName
-from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.runtime import (
-    ClaimCheck,
-    Lines,
-    Settings,
-    configure_logging,
-    connect,
-    core_logs,
-    mask_with,
+from handrail.cli.output import Code, Output, program
+from handrail.exceptions import (
+    ConfigurationError,
+    HandrailError,
+    InvalidRequest,
+    LedgerUnavailable,
+    NotFound,
+    NotPermitted,
 )
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+    from temporalio.service import RPCError
+
+    from handrail.client import Operator
     from handrail.ledger import Ledger
-    from handrail.runtime import Fleet
+    from handrail.oversight import SigningKey
+    from handrail.runtime import Agent, Fleet, Lines, Settings
 
 PATIENCE = timedelta(seconds=5)
 """How long a command looks for the server."""
 
-Action = Callable[[Output], Awaitable[int | None] | int | None]
+
+# Options that several commands take
 
 
-def perform(out: Output, action: Action) -> int:
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Waiting:
+    """Waiting for what comes of it."""
+
+    wait: Annotated[
+        bool,
+        Parameter(negative=(), help="Wait until the case ends, or waits for a human (exit 4)."),
+    ] = False
+    timeout: Annotated[
+        timedelta | None, Parameter(help="With --wait: at most so long, such as 30s or 5m.")
+    ] = None
+
+
+AT_ONCE = Waiting()
+
+By = Annotated[str, Parameter(help="Who says so: your address, as the policy knows it.")]
+SomeBody = Annotated[str | None, Parameter(help="Who says so.")]
+Why = Annotated[str, Parameter(help="The reason, for the record.")]
+Digest = Annotated[
+    str | None,
+    Parameter(help="The action you mean: `handrail inbox` shows it. Another one is not ruled on."),
+]
+Gate = Annotated[
+    str, Parameter(help="The gate's id, its beginning, or the case if it has one gate only.")
+]
+Since = Annotated[
+    timedelta | datetime | None,
+    Parameter(help="Not older than this: 7d, or a date such as 2026-11-01."),
+]
+OfAgent = Annotated[str | None, Parameter(help="Of this agent only.")]
+
+
+# How commands run and end
+
+
+def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None]) -> int:
     """Run what a command does, and turn how it ends into an exit code."""
+    from temporalio.runtime import Runtime, TelemetryConfig
+    from temporalio.service import RPCError
+
+    from handrail.oversight import NotProven
+    from handrail.runtime import core_logs
+
     # Temporal's own log must not get into the data on stdout.
     quiet = TelemetryConfig(logging=core_logs("ERROR"))
     Runtime.set_default(Runtime(telemetry=quiet), error_if_already_set=False)
     try:
-        result = action(out)
+        result = work()
         if inspect.isawaitable(result):
             result = asyncio.run(_finish(result))
-    except (UsageError, ImpossibleName) as error:
+    except (InvalidRequest, NotFound, NotPermitted) as error:
         return out.failed(str(error), "usage", Code.USAGE)
-    except ConfigurationError as error:
+    except (ConfigurationError, NotProven) as error:
         return out.failed(str(error), "configuration", Code.USAGE)
     except HandrailError as error:
         return out.failed(str(error), _kind(error), Code.FAILED)
@@ -79,12 +123,15 @@ def _kind(error: HandrailError) -> str:
 
 
 def _explain(error: RPCError) -> str:
-    if error.status is RPCStatusCode.INVALID_ARGUMENT and "Handrail" in str(error):
+    if error.status.name == "INVALID_ARGUMENT" and "Handrail" in str(error):
         return (
             f"the server does not know Handrail's search attributes ({error}); "
             "fix: start a worker once, it registers them"
         )
     return f"the Temporal server refused: {error} ({error.status.name})"
+
+
+# What commands work with
 
 
 def settings() -> Settings:
@@ -93,6 +140,8 @@ def settings() -> Settings:
     Raises:
         ConfigurationError: if they are wrong.
     """
+    from handrail.runtime import Settings
+
     return Settings.from_environment()
 
 
@@ -101,9 +150,130 @@ def logs(given: Settings, fd: int = 2) -> Lines:
 
     Only for commands that stay: others would make a key for pseudonyms that they never need.
     """
+    from handrail.runtime import configure_logging, mask_with
+
     key = given.log_key.get_secret_value() if given.log_key else None
     mask_with(given.home / "keys", key, clear=given.log_personal == "clear")
     return configure_logging(given.log_format, fd=fd)
+
+
+@contextlib.asynccontextmanager
+async def operator(
+    out: Output,
+    by: str | None = None,
+    *,
+    signs: bool = False,
+    ledger: Literal["needed", "if there"] = "if there",
+    fleet: Fleet | None = None,
+    lacking: list[str] | None = None,
+) -> AsyncGenerator[Operator]:
+    """Whoever acts, on the server, the ledger and with the key of this machine.
+
+    `lacking`: what cannot be used, a ledger or a key, is said there, and done without.
+
+    Raises:
+        ConfigurationError: if the settings, a key or the keyring are wrong.
+        InvalidRequest: if the key that was named is another's, or a ledger is needed and none is.
+        LedgerUnavailable: if it is there and cannot be used.
+    """
+    from handrail.client import Operator
+    from handrail.oversight import Keyring
+
+    given, keyring = settings(), None
+    key: SigningKey | None = None
+    async with contextlib.AsyncExitStack() as stack:
+        found: Ledger | None = None
+        try:
+            opening = ledger_here() if ledger == "needed" else ledger_if_there(given)
+            found = await stack.enter_async_context(opening)
+        except LedgerUnavailable as error:
+            if lacking is None:
+                raise
+            lacking.append(str(error))
+        try:
+            keyring = Keyring(given.keyring)
+            key = _key(out, given, by) if signs and by is not None else None
+        except (ConfigurationError, InvalidRequest) as error:
+            if lacking is None:
+                raise
+            lacking.append(f"not signed: {error}")
+            keyring = None
+        yield Operator(
+            lambda: client(given),
+            found,
+            key,
+            by=by,
+            keyring=keyring,
+            agents=fleet.agents if fleet is not None else None,
+            ui_url=given.ui_url,
+        )
+
+
+def _key(out: Output, given: Settings, by: str) -> SigningKey | None:
+    """The key that `by` signs with here; said, if what it signs will not count yet."""
+    from handrail.oversight import Keyring
+    from handrail.runtime import key_of
+
+    key, trusted = key_of(given, by), Keyring(given.keyring).current()
+    if key is not None and trusted and key.kid not in trusted:
+        out.say(
+            f"your key {key.kid} is not in {given.keyring}: have it added where the workers' "
+            f"keyring is (`{program()} keys public {key.kid}`)",
+            "yellow",
+        )
+    return key
+
+
+async def client(given: Settings) -> Client:
+    """A client for commands.
+
+    Raises:
+        ConfigurationError: if Temporal's settings are wrong.
+        ServerUnavailable: if no server answers.
+    """
+    from handrail.runtime import connect, plugin
+
+    return await connect(given, plugins=[plugin(given.payload_dir)], patience=PATIENCE)
+
+
+@contextlib.asynccontextmanager
+async def ledger_if_there(given: Settings) -> AsyncGenerator[Ledger | None]:
+    """The ledger, or None where there is none yet on this machine.
+
+    Raises:
+        LedgerUnavailable: if it is there and cannot be used.
+    """
+    from handrail.ledger import Ledger
+
+    if ledger_file_is_missing(given):
+        yield None
+        return
+    async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+        yield ledger
+
+
+@contextlib.asynccontextmanager
+async def ledger_here() -> AsyncGenerator[Ledger]:
+    """The ledger that the workers use.
+
+    Raises:
+        InvalidRequest: if there is none here.
+        LedgerUnavailable: if it cannot be used.
+    """
+    given = settings()
+    async with ledger_if_there(given) as opened:
+        if opened is None:
+            raise InvalidRequest(
+                f"there is no ledger at {given.ledger_url.render_as_string(hide_password=True)}; "
+                "fix: run this where the worker runs, or set HANDRAIL_LEDGER_URL to its ledger"
+            )
+        yield opened
+
+
+def ledger_file_is_missing(given: Settings) -> bool:
+    """Whether the ledger is a file of this machine that nobody has made yet."""
+    url = given.ledger_url
+    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
 
 
 def load_fleet(name: str) -> Fleet:
@@ -112,7 +282,7 @@ def load_fleet(name: str) -> Fleet:
     Raises:
         ConfigurationError: if it cannot be imported, or is no Fleet, with where and why.
     """
-    from handrail.runtime import Fleet  # noqa: PLC0415  # imports everything
+    from handrail.runtime import Fleet
 
     found = load(name, "HANDRAIL_FLEET")
     if not isinstance(found, Fleet):
@@ -120,8 +290,8 @@ def load_fleet(name: str) -> Fleet:
     return found
 
 
-def load(name: str, variable: str) -> Any:
-    """Import what `module:variable` names; `variable`: which setting says so.
+def load(name: str, variable: str = "") -> Any:
+    """Import what `module:variable` names; `variable`: which setting says so, if one does.
 
     Raises:
         ConfigurationError: if there is no such thing, or its import fails.
@@ -129,14 +299,14 @@ def load(name: str, variable: str) -> Any:
     module_name, colon, attribute = name.partition(":")
     if not (module_name and colon and attribute):
         raise ConfigurationError(f"{name!r} must be module:variable, such as workers.fleet:fleet")
+    other = f", or set {variable} to module:variable" if variable else ""
     try:
         module = importlib.import_module(module_name)
     except ModuleNotFoundError as error:
         if error.name and (module_name == error.name or module_name.startswith(f"{error.name}.")):
             raise ConfigurationError(
                 f"there is no {module_name.replace('.', '/')}.py in {Path.cwd()}; "
-                f"fix: run this in the directory of your project, or set {variable} to "
-                "module:variable"
+                f"fix: run this in the directory of your project{other}"
             ) from error
         raise ConfigurationError(_import_fault(module_name, error)) from error
     # Importing runs the project's own code, which may raise anything.
@@ -146,7 +316,7 @@ def load(name: str, variable: str) -> Any:
         return getattr(module, attribute)
     except AttributeError:
         raise ConfigurationError(
-            f"{module_name} has no `{attribute}`; fix: define it there, or set {variable}"
+            f"{module_name} has no `{attribute}`; fix: define it there{other}"
         ) from None
 
 
@@ -162,52 +332,34 @@ def _import_fault(module: str, error: BaseException) -> str:
     return f"{module} cannot be imported: {where}{kind}{text}"
 
 
-def plugin(payload_dir: Path) -> SimplePlugin:
-    """What a client needs that starts nothing: it reads what workers wrote."""
-
-    def converter(_: DataConverter | None) -> DataConverter:
-        return dataclasses.replace(pydantic_data_converter, payload_codec=ClaimCheck(payload_dir))
-
-    return SimplePlugin("handrail-client", data_converter=converter)
-
-
-async def client(given: Settings) -> Client:
-    """A client for commands.
+def agent_named(name: str) -> Agent:
+    """One agent of the fleet of this project.
 
     Raises:
-        ConfigurationError: if Temporal's settings are wrong.
-        ServerUnavailable: if no server answers.
+        ConfigurationError: if the fleet cannot be imported.
+        InvalidRequest: if it has no such agent.
     """
-    return await connect(given, plugins=[plugin(given.payload_dir)], patience=PATIENCE)
+    agents = load_fleet(settings().fleet).agents
+    if name not in agents:
+        raise InvalidRequest(f"there is no agent {name}; there are: {', '.join(agents)}")
+    return agents[name]
 
 
-@contextlib.asynccontextmanager
-async def ledger_if_there(given: Settings) -> AsyncGenerator[Ledger | None]:
-    """The ledger, or None where there is none yet on this machine.
-
-    Raises:
-        LedgerUnavailable: if it is there and cannot be used.
-    """
-    from handrail.ledger import Ledger  # noqa: PLC0415  # imports SQLAlchemy
-
-    if ledger_file_is_missing(given):
-        yield None
-        return
-    async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
-        yield ledger
+# What was typed
 
 
-def ledger_file_is_missing(given: Settings) -> bool:
-    """Whether the ledger is a file of this machine that nobody has made yet."""
-    url = given.ledger_url
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+def moment_of(since: datetime | timedelta | None) -> datetime | None:
+    """A time that was given as one, or as how long ago."""
+    if isinstance(since, timedelta):
+        return datetime.now(UTC) - since
+    return None if since is None else since.astimezone(UTC)
 
 
 def text_of(argument: str) -> str:
     """The text that an argument stands for: itself, @file, or `-` for stdin.
 
     Raises:
-        UsageError: if the file cannot be read.
+        InvalidRequest: if the file cannot be read.
     """
     try:
         if argument == "-":
@@ -215,7 +367,7 @@ def text_of(argument: str) -> str:
         if argument.startswith("@"):
             return Path(argument[1:]).expanduser().read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{argument} cannot be read: {error}") from error
+        raise InvalidRequest(f"{argument} cannot be read: {error}") from error
     return argument
 
 
@@ -223,9 +375,19 @@ def json_of(argument: str, what: str) -> Any:
     """The JSON that an argument stands for.
 
     Raises:
-        UsageError: if it is none.
+        InvalidRequest: if it is none.
     """
     try:
         return json.loads(text_of(argument))
     except ValueError as error:
-        raise UsageError(f"{what} is not JSON: {error}") from error
+        raise InvalidRequest(f"{what} is not JSON: {error}") from error
+
+
+def value_of(before: Any, text: str) -> Any:
+    """Text stays text: an order number 00123 is no number. Anything else is read as JSON."""
+    if isinstance(before, str):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

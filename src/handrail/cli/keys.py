@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from pydantic import ValidationError
 from rich.text import Text
 
 from handrail.actions import person as one_spelling
-from handrail.cli import words
 from handrail.cli.context import settings, text_of
-from handrail.cli.output import Code, Output, UsageError
+from handrail.cli.output import PLAIN, Output, moment, plain
+from handrail.exceptions import InvalidRequest
 from handrail.oversight import Keyring, SigningKey, TrustedKey, private_keys
 from handrail.text import first_fault
 
@@ -21,14 +22,29 @@ if TYPE_CHECKING:
     from handrail.runtime import Settings
 
 
-def new(out: Output, person: str | None, *, inbox: bool, trust: bool) -> int:
-    """Make a key of a person, or of the inbox."""
+Person = Annotated[str | None, Parameter(help="Whose key: an address, as the policy knows it.")]
+Inbox = Annotated[
+    bool, Parameter(negative=(), help="The inbox's key: it signs for whoever has signed in there.")
+]
+Kid = Annotated[str, Parameter(help="The key's name, or how it begins.")]
+
+
+def new(
+    *,
+    person: Person = None,
+    inbox: Inbox = False,
+    trust: Annotated[
+        bool, Parameter(negative=(), help="Add its public half to the keyring as well.")
+    ] = False,
+    out: Output = PLAIN,
+) -> None:
+    """Make a key. The private half is a file here that only you can read."""
     if inbox == (person is not None):
-        raise UsageError("say whose key it is: --person ana@example.com, or --inbox")
+        raise InvalidRequest("say whose key it is: --person ana@example.com, or --inbox")
     given = settings()
     key, path = _made(given, person)
     trusted = trust and Keyring(given.keyring).trust(key.public())
-    out.show(Text(f"made the key {key.kid} of {words.plain(key.owner)}", "green"))
+    out.show(Text(f"made the key {key.kid} of {plain(key.owner)}", "green"))
     out.show(f"  private  {path} (keep it to yourself; it never goes to a worker)")
     if trusted:
         out.show(f"  public   added to {given.keyring}")
@@ -37,7 +53,6 @@ def new(out: Output, person: str | None, *, inbox: bool, trust: bool) -> int:
             f"  public   `handrail keys public {key.kid}`: send it to whoever keeps the keyring"
         )
     out.data(_document(key.public()) | {"private": str(path), "trusted": trusted})
-    return Code.DONE
 
 
 def _made(given: Settings, person: str | None) -> tuple[SigningKey, Path]:
@@ -47,8 +62,8 @@ def _made(given: Settings, person: str | None) -> tuple[SigningKey, Path]:
     return key, path
 
 
-def listing(out: Output) -> int:
-    """Show the keys that are trusted, and those whose private half is here."""
+def listing(*, out: Output = PLAIN) -> None:
+    """List the keys that are trusted, and those whose private half is here."""
     given, now = settings(), datetime.now(UTC)
     trusted = Keyring(given.keyring).current()
     here = {key.kid: (path, key) for path, key in private_keys(given.key_dir).items()}
@@ -59,7 +74,6 @@ def listing(out: Output) -> int:
         out.show(f"no keys in {given.keyring}; fix: `handrail keys new --person YOU --trust`")
     for row in rows:
         out.show(_line(row))
-    return Code.DONE
 
 
 def _ordered(keys: Iterable[TrustedKey]) -> list[TrustedKey]:
@@ -89,33 +103,44 @@ _COLOURS = {"trusted": "green", "revoked": "red", "expired": "dim", "not trusted
 def _line(row: Mapping[str, Any]) -> Text:
     since = row.get("revoked") or row.get("expires")
     until = f"  {'since' if row['state'] != 'trusted' else 'until'} {since}" if since else ""
-    why = f": {words.plain(row['why'])}" if row.get("why") else ""
+    why = f": {plain(row['why'])}" if row.get("why") else ""
     private = f"  private half: {row['private']}" if row["private"] else ""
     return Text.assemble(
-        f"{row['kid']}  {words.plain(row.get('person') or 'the inbox'):<32} ",
+        f"{row['kid']}  {plain(row.get('person') or 'the inbox'):<32} ",
         (f"{row['state']:<11}", _COLOURS[row["state"]]),
         f"{until}{why}{private}",
     )
 
 
-def trust(out: Output, file: str, person: str | None, *, inbox: bool) -> int:
-    """Add somebody's public key to the keyring."""
+def trust(
+    file: Annotated[str, Parameter(allow_leading_hyphen=True)],
+    *,
+    person: Annotated[str | None, Parameter(help="Only if it is this person's.")] = None,
+    inbox: Annotated[bool, Parameter(negative=(), help="It may sign for everybody.")] = False,
+    out: Output = PLAIN,
+) -> None:
+    """Add a public key to the keyring: what it signs counts from then on.
+
+    Parameters
+    ----------
+    file
+        What `handrail keys public` printed for whoever made the key; - for stdin.
+    """
     key = _public(file)
     if (key.kind == "inbox") != inbox:
-        raise UsageError(
+        raise InvalidRequest(
             f"this is a key of {key.owner}; "
             + ("say --inbox if it may sign for everybody" if not inbox else "leave out --inbox")
         )
     if person is not None and key.person != one_spelling(person):
-        raise UsageError(f"this is a key of {key.owner}, not of {person}; nothing was trusted")
+        raise InvalidRequest(f"this is a key of {key.owner}, not of {person}; nothing was trusted")
     given = settings()
     added = Keyring(given.keyring).trust(key)
     what = "trusted from now on" if added else "was trusted already"
-    out.show(Text(f"the key {key.kid} of {words.plain(key.owner)}: {what}", "green"))
+    out.show(Text(f"the key {key.kid} of {plain(key.owner)}: {what}", "green"))
     if added:
         out.show("  have them read you these 16 digits by another way than the file came")
     out.data(_document(key) | {"added": added})
-    return Code.DONE
 
 
 def _public(file: str) -> TrustedKey:
@@ -126,41 +151,54 @@ def _public(file: str) -> TrustedKey:
         fix = "have them send what `handrail keys public` prints"
         if '"d"' in text or '"private"' in text:
             fix = "it holds a private key, which nobody else may see: have them rotate it"
-        raise UsageError(f"{file} is no public key: {first_fault(error)}; fix: {fix}") from None
+        raise InvalidRequest(f"{file} is no public key: {first_fault(error)}; fix: {fix}") from None
     # Whoever sends a key says nothing about how long it is trusted.
     return key.model_copy(update={"expires": None, "revoked": None, "why": ""})
 
 
-def public(_: Output, kid: str) -> int:
-    """Print the public half of a key, to be sent to whoever keeps the keyring."""
+def public(kid: Kid, *, out: Output = PLAIN) -> None:
+    """Print the public half of a key as JSON, to be sent to whoever keeps the keyring."""
+    del out
     given = settings()
     known = dict(Keyring(given.keyring).current())
     known |= {key.kid: key.public() for key in private_keys(given.key_dir).values()}
     # For people too: it is what they send.
     Output(json=True).data(_document(known[_kid(known, kid)]))
-    return Code.DONE
 
 
-def revoke(out: Output, kid: str, why: str) -> int:
-    """Let nothing that a key signed count any more."""
+def revoke(
+    kid: Kid,
+    *,
+    why: Annotated[str, Parameter(help="The reason, for the record and for whoever used it.")],
+    out: Output = PLAIN,
+) -> None:
+    """Let nothing that a key signed count any more: it is lost, or its person has left."""
     keyring = Keyring(settings().keyring)
     key = keyring.revoke(_kid(keyring.current(), kid), datetime.now(UTC), why)
-    out.show(Text(f"revoked the key {key.kid} of {words.plain(key.owner)}", "green"))
+    out.show(Text(f"revoked the key {key.kid} of {plain(key.owner)}", "green"))
     out.show("  what it signed and is not written yet is asked again")
     out.data(_document(key))
-    return Code.DONE
 
 
-def rotate(out: Output, person: str | None, *, inbox: bool, at: datetime | None, why: str) -> int:
-    """Make a new key, and let those before it expire."""
+def rotate(
+    *,
+    person: Person = None,
+    inbox: Inbox = False,
+    at: Annotated[
+        datetime | None, Parameter(help="When the old key ends, such as 2026-12-01; now.")
+    ] = None,
+    why: Annotated[str, Parameter(help="The reason, for the record.")] = "rotated",
+    out: Output = PLAIN,
+) -> None:
+    """Make a new key, trust it, and let the one before it expire; what that signed counts on."""
     if inbox == (person is not None):
-        raise UsageError("say whose key it is: --person ana@example.com, or --inbox")
+        raise InvalidRequest("say whose key it is: --person ana@example.com, or --inbox")
     given, now = settings(), datetime.now(UTC)
     keyring = Keyring(given.keyring)
     owner = None if person is None else one_spelling(person)
     before = [k for k in keyring.current().values() if k.person == owner and not k.over(now)]
     if not before:
-        raise UsageError(
+        raise InvalidRequest(
             f"{given.keyring} holds no key of {owner or 'the inbox'} that is in use; "
             "fix: `handrail keys new`, then `handrail keys trust` where the keyring is"
         )
@@ -168,14 +206,13 @@ def rotate(out: Output, person: str | None, *, inbox: bool, at: datetime | None,
     key, path = _made(given, person)
     keyring.trust(key.public())
     expired = [keyring.expire(old.kid, expires, why) for old in before]
-    out.show(Text(f"made the key {key.kid} of {words.plain(key.owner)}", "green"))
+    out.show(Text(f"made the key {key.kid} of {plain(key.owner)}", "green"))
     out.show(f"  private  {path}")
     for old in expired:
-        out.show(f"  {old.kid} signs nothing from {words.moment(expires)} on")
+        out.show(f"  {old.kid} signs nothing from {moment(expires)} on")
     _say_leftovers(out, given, expired)
     document = {"private": str(path), "expired": [_document(old) for old in expired]}
     out.data(_document(key.public()) | document)
-    return Code.DONE
 
 
 def _aware(at: datetime | None, now: datetime) -> datetime:
@@ -183,7 +220,7 @@ def _aware(at: datetime | None, now: datetime) -> datetime:
         return now
     at = at.astimezone(UTC)
     if at < now:
-        raise UsageError("--at must be a time to come; what was signed before it still counts")
+        raise InvalidRequest("--at must be a time to come; what was signed before it still counts")
     return at
 
 
@@ -198,12 +235,12 @@ def _kid(keys: Mapping[str, TrustedKey], named: str) -> str:
     """The whole name of a key of which the beginning was typed.
 
     Raises:
-        UsageError: if there is none, or several.
+        InvalidRequest: if there is none, or several.
     """
     found = [kid for kid in keys if kid.startswith(named.lower())]
     if len(found) != 1:
         many = f"is the beginning of {len(found)} keys" if found else "is no key here"
-        raise UsageError(f"{named} {many}; `handrail keys list` shows them")
+        raise InvalidRequest(f"{named} {many}; `handrail keys list` shows them")
     return found[0]
 
 

@@ -1,4 +1,4 @@
-"""`handrail policy`: what is in force, and what a new policy would have decided otherwise."""
+"""`handrail policy` and `check`: what is in force, what a new one changes, and every fault."""
 
 from __future__ import annotations
 
@@ -7,16 +7,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli import words
-from handrail.cli.context import ledger_if_there, load_fleet, settings
-from handrail.cli.output import Code, Output, UsageError
-from handrail.cli.record import ledger, moment_of
-from handrail.client.cases import iso
+from handrail.cli.context import (
+    agent_named,
+    ledger_here,
+    ledger_if_there,
+    load_fleet,
+    moment_of,
+    settings,
+)
+from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
+from handrail.client import iso
 from handrail.evidence import (
     Outlook,
     ReplayedWrite,
@@ -25,6 +31,7 @@ from handrail.evidence import (
     replay_policies,
     verdict_changes,
 )
+from handrail.exceptions import ConfigurationError
 from handrail.guardrails import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.oversight import Keyring, setting_in_force
 from handrail.policy import (
@@ -55,26 +62,33 @@ UNKNOWN: tuple[str, ...] = (
 
 
 async def diff(
-    out: Output,
     new: Path,
     *,
-    agent: str | None,
-    since: datetime | timedelta,
-    limit: int,
-    exit_code: bool,
+    agent: Annotated[
+        str | None, Parameter(help="Which agent's; the one that the file names.")
+    ] = None,
+    since: Annotated[
+        timedelta | datetime,
+        Parameter(help="Writes not older than this: 30d, or a date such as 2026-11-01."),
+    ] = timedelta(days=30),
+    limit: Annotated[int, Parameter(help="Show at most so many writes, the newest.")] = 20,
+    exit_code: Annotated[
+        bool, Parameter(negative=(), help="End with 1 if anything would differ.")
+    ] = False,
+    out: Output = PLAIN,
 ) -> int:
-    """Judge recent writes by the policy in force and by a new one.
+    """Judge recent writes by a new policy: what would have been decided otherwise.
 
-    Raises:
-        UsageError: if there is no such agent, or no ledger.
-        PolicyError: if the new policy has faults: all of them.
-        LedgerUnavailable: if the ledger cannot be used.
+    Parameters
+    ----------
+    new
+        The new policy file. It is compared with the one that is in force.
     """
     text = file_content(new)[0]
-    owner = _agent(agent or _named(text, new))
+    owner = agent_named(agent or _named(text, new))
     after = parse_policy(text, str(new), owner.shape)
     begin = moment_of(since) or datetime.now(UTC)
-    async with ledger() as opened:
+    async with ledger_here() as opened:
         before = await _in_force(opened, owner)
         rows = await opened.verdicts(owner.name, since=begin)
         orders = await opened.orders(owner.name, live=True)
@@ -89,15 +103,15 @@ async def diff(
     return Code.FAILED if exit_code and report.changed else Code.DONE
 
 
-async def show(out: Output, name: str) -> int:
-    """Show every key in force, in words.
+async def show(agent: str, *, out: Output = PLAIN) -> None:
+    """Show every key in force, what was set at run time, and which versions there were.
 
-    Raises:
-        UsageError: if there is no such agent.
-        PolicyError: if the policy in force has faults.
-        LedgerUnavailable: if the ledger cannot be used.
+    Parameters
+    ----------
+    agent
+        The agent's name, such as shipments.
     """
-    owner = _agent(name)
+    owner = agent_named(agent)
     async with ledger_if_there(settings()) as opened:
         found = await _standing(opened, owner)
     policy, history = found.policy, found.history
@@ -118,14 +132,13 @@ async def show(out: Output, name: str) -> int:
     if not out.json:
         out.show(Text(policy.label, "bold"))
         for each in sections:
-            out.show(Text(f"\n{words.plain(each.title)}", "bold"))
-            out.show(*(words.label(key, words.plain(said)) for key, said in each.lines))
+            out.show(Text(f"\n{plain(each.title)}", "bold"))
+            out.show(*(label(key, plain(said)) for key, said in each.lines))
         notes = [*found.warnings, *policy.notes]
-        out.show(*(words.label("note", words.plain(each)) for each in notes))
+        out.show(*(label("note", plain(each)) for each in notes))
         out.show("\nversions, the one in force first" if history else "\nno worker has loaded it")
         if history:
             out.show(_history(history))
-    return Code.DONE
 
 
 @dataclass(frozen=True)
@@ -166,14 +179,6 @@ def _named(text: str, path: Path) -> str:
     """The agent that a file names."""
     doc = read_policy_file(text, Faults(str(path)))
     return "" if doc is None else doc.agent
-
-
-def _agent(name: str) -> Agent:
-    agents = load_fleet(settings().fleet).agents
-    if name not in agents:
-        what = f"there is no agent {name}" if name else "the file names no agent"
-        raise UsageError(f"{what}; there are: {', '.join(agents)}; fix: name one by --agent")
-    return agents[name]
 
 
 async def _in_force(opened: Ledger, owner: Agent) -> Policy:
@@ -226,7 +231,7 @@ def _version(row: PolicyRow) -> dict[str, Any]:
 def _history(rows: Sequence[PolicyRow]) -> Table:
     table = Table("policy", "first loaded", "last loaded", box=None, pad_edge=False)
     for row in rows:
-        table.add_row(words.plain(row.label), words.moment(row.first), words.moment(row.loaded))
+        table.add_row(plain(row.label), moment(row.first), moment(row.loaded))
     return table
 
 
@@ -286,7 +291,7 @@ class _Report:
     def lines(self) -> list[Any]:
         count = len(self.replayed)
         title = f"{self.before.label} -> {self.after.label}: {count} writes"
-        found: list[Any] = [Text(f"{title} since {words.moment(self.since)}", "bold")]
+        found: list[Any] = [Text(f"{title} since {moment(self.since)}", "bold")]
         if count:
             found.append(_table(self.replayed))
         for each in self.shown:
@@ -296,7 +301,7 @@ class _Report:
             found.append(Text(f"{hidden} older ones that differ are not shown (--limit)"))
         found.extend(_amounts(each) for each in self.moved if each.before != each.after)
         found.append(self._summary())
-        found.extend(words.label("note", note) for note in self.notes())
+        found.extend(label("note", note) for note in self.notes())
         return found
 
     def _summary(self) -> Text:
@@ -314,7 +319,7 @@ def _moved(each: VerdictChange) -> dict[str, Any]:
 def _amounts(each: VerdictChange) -> Text:
     sums = ", ".join(f"{name} {amount:f}" for name, amount in each.amounts.items())
     text = f"{each.before} -> {each.after}: {each.writes} writes{f', {sums}' if sums else ''}"
-    return Text(words.plain(text))
+    return Text(plain(text))
 
 
 def _document(each: ReplayedWrite) -> dict[str, Any]:
@@ -352,13 +357,67 @@ def _bold(before: str, after: str) -> str:
 
 def _lines(each: ReplayedWrite) -> list[Text]:
     row = each.proposal.first
-    head = Text(f"\n{words.plain(row.case)} {row.step}  ")
+    head = Text(f"\n{plain(row.case)} {row.step}  ")
     head.append(each.before.kind, _STYLES[each.before.kind]).append(" -> ")
     head.append(each.after.kind, _STYLES[each.after.kind])
     sides = (("before", each.before), ("after", each.after))
-    said = [words.label(name, _why(look)) for name, look in sides]
+    said = [label(name, _why(look)) for name, look in sides]
     return [head, *said]
 
 
 def _why(look: Outlook) -> str:
-    return words.plain("; ".join(look.reasons)) or "nothing holds it"
+    return plain("; ".join(look.reasons)) or "nothing holds it"
+
+
+# Every fault, before anything runs
+
+
+def check(
+    *,
+    fleet: Annotated[str | None, Parameter(help="module:variable; workers.fleet:fleet.")] = None,
+    out: Output = PLAIN,
+) -> int:
+    """Say every fault of every policy and step, with its line and its fix; run nothing."""
+    name = fleet or settings().fleet
+    try:
+        loaded = load_fleet(name)
+    except ConfigurationError as error:
+        out.say(f"handrail: {error}", "red")
+        out.data({"ok": False, "fleet": name, "faults": [str(error)], "agents": []})
+        return Code.FAILED
+    agents = [_checked(agent) for agent in loaded.agents.values()]
+    faults = [fault for agent in agents for fault in agent["faults"]]
+    out.data({"ok": not faults, "fleet": name, "faults": faults, "agents": agents})
+    if not out.json:
+        _print_faults(out, agents)
+    return Code.FAILED if faults else Code.DONE
+
+
+def _checked(agent: Agent) -> dict[str, Any]:
+    faults = agent.faults()
+    return {
+        "agent": agent.name,
+        "workflow": agent.workflow.__name__,
+        "event": agent.event.__name__,
+        "policy": str(agent.policy),
+        "steps": {step.name: step.posture.value for step in agent.steps},
+        "checks": [each.name for each in agent.checks],
+        "faults": faults,
+        "notes": [] if faults else agent.notes(),
+    }
+
+
+def _print_faults(out: Output, agents: list[dict[str, Any]]) -> None:
+    for found in agents:
+        steps = ", ".join(f"{name} ({posture})" for name, posture in found["steps"].items())
+        out.show(Text(f"{found['agent']}  {found['workflow']}({found['event']})", "bold"))
+        out.show(label("policy", found["policy"]), label("steps", steps))
+        if found["checks"]:
+            out.show(label("checks", ", ".join(found["checks"])))
+        for note in found["notes"]:
+            out.show(label("note", plain(note)))
+        for fault in found["faults"]:
+            out.show(Text(fault, "red"))
+    count = sum(len(found["faults"]) for found in agents)
+    text = f"{count} faults" if count else f"no faults in {len(agents)} agents"
+    out.show(Text(text, "red" if count else "green"))

@@ -1,4 +1,4 @@
-"""`handrail worker`, `handrail dev` and `handrail demo`."""
+"""`handrail worker`, `dev`, `demo` and `inbox serve`: what runs until it is told to end."""
 
 from __future__ import annotations
 
@@ -6,31 +6,53 @@ import asyncio
 import contextlib
 import inspect
 import os
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+from cyclopts import Parameter
+from pydantic import ValidationError
 from rich.text import Text
 
-from handrail.cli import words
 from handrail.cli.context import load, load_fleet, logs, settings
-from handrail.cli.output import Code, Output
-from handrail.exceptions import ConfigurationError
-from handrail.runtime import READY, ChildFailed, Settings, inbox_url, running_locally
+from handrail.cli.output import PLAIN, WAITS, Code, Output, label, list_url, plain
+from handrail.exceptions import ConfigurationError, InvalidRequest
+from handrail.runtime import (
+    INBOX_READY,
+    READY,
+    ChildFailed,
+    Settings,
+    connect,
+    inbox_url,
+    open_ledger,
+    plugin,
+    running_locally,
+    serve_fleet,
+    stop_on_signals,
+)
+from handrail.text import first_fault
 
 if TYPE_CHECKING:
+    from handrail.inbox.web.site import Site
     from handrail.runtime import Fleet
+
+_INBOX_PATIENCE = timedelta(seconds=60)
+"""How long the inbox looks for its server before it gives up."""
 
 DEMO = "workers.demo:demo"
 """The demonstration of a project: `async (out, *, once) -> exit code`."""
 
 
-async def demo(out: Output, *, once: bool) -> int:
-    """Run the demonstration of the project in this directory, which is its own program.
-
-    Raises:
-        ConfigurationError: if there is none, or if it cannot be called.
-    """
-    found: Any = load(DEMO, "HANDRAIL_HOME")
+async def demo(
+    *,
+    once: Annotated[
+        bool, Parameter(negative=(), help="End when nothing moves any more (4: cases wait).")
+    ] = False,
+    out: Output = PLAIN,
+) -> int:
+    """Run everything on this machine, and the project's demonstration with it."""
+    load_fleet(settings().fleet)  # what a project lacks at first
+    found: Any = load(DEMO)
     if not inspect.iscoroutinefunction(found):
         raise ConfigurationError(
             f"{DEMO} is {type(found).__name__}, and must be `async def demo(out, *, once) -> int`"
@@ -38,10 +60,15 @@ async def demo(out: Output, *, once: bool) -> int:
     return int(await found(out, once=once))
 
 
-async def worker(out: Output, *, anyway: bool) -> int:
-    """Run the agents until told to end."""
-    from handrail.runtime import serve_fleet, stop_on_signals  # noqa: PLC0415  # imports everything
-
+async def worker(
+    *,
+    anyway: Annotated[
+        bool,
+        Parameter(negative=(), help="Start although open cases do not replay with this code."),
+    ] = False,
+    out: Output = PLAIN,
+) -> None:
+    """Run the agents until SIGTERM; then finish the steps that were begun."""
     given = settings()
     lines = logs(given)
     fleet = load_fleet(given.fleet)
@@ -60,13 +87,10 @@ async def worker(out: Output, *, anyway: bool) -> int:
     finally:
         lines.flush()
     out.row({"ended": True})
-    return Code.DONE
 
 
-async def dev(out: Output) -> int:
-    """Run the server, the worker and the inbox until told to end."""
-    from handrail.runtime import stop_on_signals  # noqa: PLC0415
-
+async def dev(*, out: Output = PLAIN) -> int:
+    """Run everything on this machine: Temporal with its Web UI, the worker, and the inbox."""
     given = settings()
     fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs
     warn_of_address(out)
@@ -97,7 +121,7 @@ def warn_of_address(out: Output) -> None:
     address = os.environ.get("TEMPORAL_ADDRESS")
     if address:
         out.say(
-            f"TEMPORAL_ADDRESS is set ({words.plain(address)}): other commands of this shell talk "
+            f"TEMPORAL_ADDRESS is set ({plain(address)}): other commands of this shell talk "
             "to that server, not to the one that runs here",
             "yellow",
         )
@@ -108,19 +132,92 @@ def urls(given: Settings, namespace: str, address: str) -> dict[str, str]:
     return {
         "inbox": inbox_url(given),
         "temporal": address,
-        "ui": words.list_url(given, namespace),
-        "waiting": words.list_url(given, namespace, words.WAITS),
+        "ui": list_url(given, namespace),
+        "waiting": list_url(given, namespace, WAITS),
     }
 
 
 def url_lines(given: Settings, namespace: str) -> list[Text]:
     """Where everything is, for people."""
     found = urls(given, namespace, "")
-    inbox = [words.label("inbox", found["inbox"])] if found["inbox"] else []
-    rest = [words.label("all cases", found["ui"]), words.label("waiting", found["waiting"])]
+    inbox = [label("inbox", found["inbox"])] if found["inbox"] else []
+    rest = [label("all cases", found["ui"]), label("waiting", found["waiting"])]
     return [*inbox, *rest]
 
 
 def say_urls(out: Output, given: Settings, namespace: str) -> None:
     """Say where everything is."""
     out.show(*url_lines(given, namespace))
+
+
+# The inbox
+
+
+async def serve(
+    *,
+    host: Annotated[str | None, Parameter(help="Listen there; HANDRAIL_INBOX_HOST.")] = None,
+    port: Annotated[int | None, Parameter(help="On this port; HANDRAIL_INBOX_PORT.")] = None,
+    out: Output = PLAIN,
+) -> None:
+    """Run the page where people rule, and tell them by message, until SIGTERM."""
+    given = _settings(host, port)
+    lines = logs(given)
+    stop = asyncio.Event()
+    stop_on_signals(stop)
+    try:
+        await _serve(out, given, stop)
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"the inbox needs {error.name}; fix: install handrail[inbox]"
+        ) from error
+    finally:
+        lines.flush()
+    out.row({"ended": True})
+
+
+def _settings(host: str | None, port: int | None) -> Settings:
+    """The settings, with what was said on the command line instead.
+
+    Raises:
+        InvalidRequest: if that cannot be.
+    """
+    given = settings()
+    said = {"inbox_host": host, "inbox_port": port}
+    changed = {name: value for name, value in said.items() if value is not None}
+    try:
+        return Settings.model_validate({**dict(given), **changed})
+    except ValidationError as error:
+        raise InvalidRequest(first_fault(error)) from error
+
+
+async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
+    from handrail.inbox.web import server  # noqa: PLC0415  # an extra
+
+    client = await connect(given, plugins=[plugin(given.payload_dir)], patience=_INBOX_PATIENCE)
+    async with (
+        open_ledger(given) as ledger,
+        server.opened(given, client, ledger) as site,
+        telling(site),
+    ):
+        listener = server.listen(given.inbox_host, given.inbox_port)
+        async with server.serving(site, listener, server.signed(site)):
+            out.row({"ready": True, "url": site.base})
+            if not out.json:
+                # Whoever started it may be gone, or not read: that is no reason to end.
+                with contextlib.suppress(OSError):
+                    os.write(1, f"{INBOX_READY} at {site.base}\n".encode())
+            await stop.wait()
+
+
+def telling(site: Site) -> contextlib.AbstractAsyncContextManager[None]:
+    """What tells people that something waits for them, and hears mail that comes back."""
+    from handrail.inbox.channels.worker import running  # noqa: PLC0415
+
+    return running(
+        site.client,
+        site.settings,
+        links=site.links,
+        secret=site.seals.secret,
+        owners=site.known.owner,
+        ledger=site.ledger,
+    )

@@ -11,10 +11,11 @@ import os
 import sys
 from typing import Any, TextIO
 
-from handrail.cli import cases, check, doctor, main, orders, rulings, show
+from handrail import client
+from handrail.cli import doctor, evidence, keys, main, policy, processes
 from handrail.runtime import worker
 
-IMPORTED = (cases, check, doctor, orders, rulings, show, worker)
+IMPORTED = (client, doctor, evidence, keys, policy, processes, worker)
 """Commands import these only when they run."""
 
 WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -203,7 +203,9 @@ def many(each: Any) -> dict[str, Any]:
     return {"type": "array", "items": each}
 
 
+VERSION: dict[str, Any] = {"const": 1}
 ROW = {
+    "version": VERSION,
     "case": TEXT,
     "agent": TEXT,
     "state": TEXT,
@@ -248,8 +250,8 @@ GATE = shape(
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {
-    "cases": shape(cases=many(shape(**ROW)), total={"type": "integer"}),
-    "inbox": shape(gates=many(GATE), total={"type": "integer"}),
+    "cases": shape(version=VERSION, cases=many(shape(**ROW)), total={"type": "integer"}),
+    "inbox": shape(version=VERSION, gates=many(GATE), total={"type": "integer"}),
     "show": shape(
         **ROW,
         title=MAYBE,
@@ -263,8 +265,8 @@ SHAPES = {
         outcome={"type": ["object", "null"]},
         effects=many(
             shape(
-                key=TEXT, step=TEXT, digest=TEXT, state=TEXT, begun=TEXT, receipt=ANYTHING,
-                error=MAYBE,
+                version=VERSION, key=TEXT, step=TEXT, digest=TEXT, state=TEXT, begun=TEXT,
+                receipt=ANYTHING, error=MAYBE,
             )
         ),
         incidents=many({"type": "object"}),

@@ -180,7 +180,7 @@ def test_a_revoked_key_rules_no_more(project: Project) -> None:
 @pytest.mark.parametrize(
     ("command", "says"),
     [
-        (("answer", "pay:wrong", "happened"), "is approved, amended or rejected"),
+        (("answer", "pay:wrong", "happened"), "does not take `answer`"),
         (("approve", "pay:wrong", "--digest", "0" * 12), "asks about another action"),
         (("ask", "pay:wrong"), "requires an argument"),
     ],

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -13,11 +12,13 @@ import sqlalchemy as sa
 
 from handrail.actions import Ruling
 from handrail.cli.app import run
-from handrail.cli.mandates import Allowing, Time, of_gate
-from handrail.cli.output import UsageError
+from handrail.cli.mandates import kept, most
+from handrail.client import Bounds, Operator, Term
+from handrail.exceptions import RequestError
 from handrail.ledger import Intent, RulingRow
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import SigningKey
+from handrail.oversight.mandates import Mandate
 from handrail.oversight.signatures import sign_ruling, verify_ruling
 from handrail.oversight.views import GateView, StageView
 from tests.unit.machine import Machine
@@ -210,7 +211,7 @@ def test_somebody_stands_in_for_a_time(desk: Desk) -> None:
         ([], "say when it ends"),
         (["--for", "8h", "--ends", "2040-01-01"], "say when it ends"),
         (["--for", "32d"], "31 days at most"),
-        (["--ends", "2020-01-01"], "end after it begins"),
+        (["--ends", "2020-01-01"], "end at a time to come"),
     ],
 )
 def test_a_time_that_cannot_be_is_wrong_usage(desk: Desk, more: list[str], why: str) -> None:
@@ -310,25 +311,39 @@ GATE = GateView(
         StageView(role="operations", people=("cy@example.com", ANA), until=NOW + 2 * HOUR),
     ),
 )
-ALLOW = Allowing(
-    gate="g1",
-    by=ANA,
-    up_to=("extra_cost=50", "pieces=4"),
-    same=("carrier=XY", "shipment", "to"),
-    uses=20,
-    time=Time(None, None, 8 * HOUR),
-)
+ALLOW: dict[str, Any] = {
+    "by": ANA,
+    "up_to": ("extra_cost=50", "pieces=4"),
+    "same": ("carrier=XY", "shipment", "to"),
+    "uses": 20,
+    "role": None,
+    "term": Term(8 * HOUR),
+}
 
 
-def test_a_gate_is_allowed_such_as_it_is() -> None:
-    mandate = of_gate(GATE, ALLOW, NOW)
+async def allowed(shown: GateView, **more: Any) -> Mandate:
+    """The mandate that comes of what was typed at a gate."""
+    said = ALLOW | more
+    key = SigningKey.new(said.pop("by"), LONG_AGO)
+    bounds = Bounds(
+        up_to=dict(map(most, said.pop("up_to"))),
+        same=dict(kept(shown.action, each) for each in said.pop("same")),
+        **said,
+    )
+    operator = Operator(None, signer=key, clock=lambda: NOW)
+    mandate, _ = await operator._allowing(shown, bounds)  # pyright: ignore[reportPrivateUsage]
+    return mandate
+
+
+async def test_a_gate_is_allowed_such_as_it_is() -> None:
+    mandate = await allowed(GATE)
     assert mandate.up_to == {"extra_cost": Decimal(50), "pieces": Decimal(4)}
     assert mandate.same == {"carrier": "XY", "shipment": "007", "to": {"a": [1]}}
     assert (mandate.agent, mandate.step, mandate.role) == ("shipments", "rebook", "lead")
     assert (mandate.begins, mandate.ends, mandate.uses) == (NOW, NOW + 8 * HOUR, 20)
-    as_cy = of_gate(GATE, replace(ALLOW, by="Cy@example.com"), NOW)
+    as_cy = await allowed(GATE, by="Cy@example.com")
     assert (as_cy.by, as_cy.role) == ("cy@example.com", "operations")
-    assert of_gate(GATE, replace(ALLOW, role="operations"), NOW).role == "operations"
+    assert (await allowed(GATE, role="operations")).role == "operations"
 
 
 @pytest.mark.parametrize(
@@ -348,11 +363,11 @@ def test_a_gate_is_allowed_such_as_it_is() -> None:
         ({}, {"same": ("carier",)}, "no field carier"),
         ({}, {"same": (), "up_to": ()}, "at least one field"),
         ({}, {"uses": 0}, "greater than or equal to 1"),
-        ({}, {"time": Time(None, None, timedelta(days=40))}, "31 days"),
+        ({}, {"term": Term(timedelta(days=40))}, "31 days"),
     ],
 )
-def test_what_may_not_be_allowed_in_advance_is_refused_when_it_is_said(
+async def test_what_may_not_be_allowed_in_advance_is_refused_when_it_is_said(
     gate: dict[str, Any], said: dict[str, Any], why: str
 ) -> None:
-    with pytest.raises(UsageError, match=why):
-        of_gate(GATE.model_copy(update=gate), replace(ALLOW, **said), NOW)
+    with pytest.raises(RequestError, match=why):
+        await allowed(GATE.model_copy(update=gate), **said)

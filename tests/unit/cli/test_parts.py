@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
-from handrail.cli import words
 from handrail.cli.app import app
 from handrail.cli.inbox import lines
-from handrail.cli.output import UsageError
-from handrail.cli.rulings import Given, amended, ruling_of
+from handrail.cli.output import STYLES, commands, in_words, time_left
+from handrail.cli.rulings import amended_action, answered
 from handrail.client.cases import CaseRow, query
 from handrail.client.gates import ImpossibleName
+from handrail.client.rulings import ruling_of
+from handrail.exceptions import InvalidRequest
 from handrail.oversight.gate import GateKind
 from handrail.oversight.views import GateView
 from handrail.states import State
@@ -26,7 +27,7 @@ ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip
 
 
 def test_a_changed_field_keeps_the_kind_of_its_value() -> None:
-    changed = amended(ACTION, ("order=00124", "kg=7", "to.zip=1020"), None)
+    changed = amended_action(ACTION, ("order=00124", "kg=7", "to.zip=1020"), None)
     assert changed == {"order": "00124", "kg": 7, "to": {"city": "Wien", "zip": "1020"}}
     assert ACTION["kg"] == 5
     assert ACTION["to"]["zip"] == "1010"
@@ -48,8 +49,8 @@ def test_a_changed_field_keeps_the_kind_of_its_value() -> None:
 def test_a_change_that_cannot_be_made_is_wrong_usage(
     changes: tuple[str, ...], whole: str | None, says: str
 ) -> None:
-    with pytest.raises(UsageError, match=says):
-        amended(ACTION, changes, whole)
+    with pytest.raises(InvalidRequest, match=says):
+        amended_action(ACTION, changes, whole)
 
 
 def test_names_cannot_break_out_of_a_query() -> None:
@@ -70,10 +71,10 @@ def test_names_cannot_break_out_of_a_query() -> None:
     ],
 )
 def test_lengths_of_time_are_said_in_two_units(length: timedelta, says: str) -> None:
-    assert words.span(length) == says
+    assert in_words(length) == says
     now = datetime.now(UTC)
-    assert words.left(now + length, now) == f"{says} left"
-    assert words.left(now - length, now) == f"{says} over"
+    assert time_left(now + length, now) == f"{says} left"
+    assert time_left(now - length, now) == f"{says} over"
 
 
 def test_the_table_fits_the_terminal_and_says_how_many_are_left_out() -> None:
@@ -92,6 +93,10 @@ def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--stream" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_every_state_has_a_colour() -> None:
+    assert set(STYLES) == set(State)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
@@ -126,7 +131,7 @@ def gate(kind: GateKind, **more: Any) -> GateView:
 def test_every_kind_of_gate_is_shown_with_commands_that_can_be_typed(kind: GateKind) -> None:
     view = gate(kind)
     shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
-    for name, command in words.commands(view).items():
+    for name, command in commands(view).items():
         assert command in shown
         verb, *rest = shlex.split(command.partition("handrail ")[2] or command)[:3]
         assert verb in {"approve", "reject", "amend", "answer"}, command
@@ -146,24 +151,27 @@ def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:
     assert "(unproven)" not in shown
 
 
-def given(verb: str, **more: Any) -> Given:
-    return Given(gate="g1", verb=verb, by="ana@example.com", **more)
+def typed(kind: GateKind, what: str | None = None, **more: str) -> dict[str, Any]:
+    """What was typed as an answer, as the ruling that it becomes."""
+    said = answered(gate(kind), what, more.get("result"), more.get("question"))
+    ruling = ruling_of(gate(kind), "answer", "ana@example.com", **said)
+    return ruling.model_dump(exclude_defaults=True, exclude={"gate", "digest", "by"})
 
 
 @pytest.mark.parametrize(
     ("kind", "more", "said"),
     [
-        (GateKind.IN_DOUBT, {"said": "do-it"}, {"answer": "do it"}),
+        (GateKind.IN_DOUBT, {"what": "do-it"}, {"answer": "do it"}),
         (
             GateKind.IN_DOUBT,
-            {"said": "happened", "result": "[1]"},
+            {"what": "happened", "result": "[1]"},
             {"answer": "happened", "result": [1]},
         ),
-        (GateKind.QUESTION, {"said": '{"a": 1}'}, {"result": {"a": 1}}),
+        (GateKind.QUESTION, {"what": '{"a": 1}'}, {"result": {"a": 1}}),
         (GateKind.QUESTION, {"result": "7"}, {"result": 7}),
         (
             GateKind.WRITE,
-            {"said": "because", "question": "q1"},
+            {"what": "because", "question": "q1"},
             {"answer": "because", "question": "q1"},
         ),
     ],
@@ -171,24 +179,23 @@ def given(verb: str, **more: Any) -> Given:
 def test_an_answer_is_what_the_gate_takes(
     kind: GateKind, more: dict[str, Any], said: dict[str, Any]
 ) -> None:
-    ruling = ruling_of(gate(kind), given("answer", **more))
-    assert ruling.model_dump(exclude_defaults=True, exclude={"gate", "digest", "by"}) == said
+    assert typed(kind, **more) == said
 
 
 @pytest.mark.parametrize(
     ("kind", "more", "says"),
     [
-        (GateKind.WRITE, {"said": "happened"}, "approved, amended or rejected"),
-        (GateKind.IN_DOUBT, {"said": "perhaps"}, "happened, do-it, drop"),
+        (GateKind.WRITE, {"what": "happened"}, "does not take `answer`"),
+        (GateKind.IN_DOUBT, {"what": "perhaps"}, "happened, do-it, drop"),
         (GateKind.IN_DOUBT, {}, "happened, do-it, drop"),
-        (GateKind.IN_DOUBT, {"said": "drop", "result": "1"}, "goes with `happened`"),
+        (GateKind.IN_DOUBT, {"what": "drop", "result": "1"}, "goes with `happened`"),
         (GateKind.QUESTION, {}, "give the answer as JSON"),
-        (GateKind.QUESTION, {"said": "1", "result": "1"}, "give the answer as JSON"),
-        (GateKind.QUESTION, {"said": "yes please"}, "the answer is not JSON"),
+        (GateKind.QUESTION, {"what": "1", "result": "1"}, "give the answer as JSON"),
+        (GateKind.QUESTION, {"what": "yes please"}, "the answer is not JSON"),
     ],
 )
 def test_an_answer_that_the_gate_does_not_take_is_wrong_usage(
     kind: GateKind, more: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(UsageError, match=says):
-        ruling_of(gate(kind), given("answer", **more))
+    with pytest.raises(InvalidRequest, match=says):
+        typed(kind, **more)

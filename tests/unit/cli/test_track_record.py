@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from handrail import Ledger, Receipt
-from handrail.cli import figures
+from handrail.cli.autonomy import document, figure_lines, track_records
+from handrail.cli.context import operator
+from handrail.cli.output import PLAIN
 from handrail.evidence.estimates import ErrorShare
 from handrail.evidence.track_record import TrackRecord
 from handrail.ledger import Intent
@@ -34,7 +36,7 @@ def found(**more: Any) -> TrackRecord:
 
 
 def said(**more: Any) -> list[str]:
-    return [" ".join(line.plain.split()) for line in figures.lines(found(**more))]
+    return [" ".join(line.plain.split()) for line in figure_lines(found(**more))]
 
 
 def test_of_a_write_that_nobody_reviews_only_its_number_is_said() -> None:
@@ -74,7 +76,7 @@ def test_all_that_is_known_is_said_with_its_interval() -> None:
 
 
 def test_for_programs_shares_and_times_are_plain() -> None:
-    told = figures.document(found(until=NOW, wrong=ErrorShare(0.1, 0.0, 0.4)))
+    told = document(found(until=NOW, wrong=ErrorShare(0.1, 0.0, 0.4)))
     assert (told["until"], told["wrong"]) == (
         "2026-03-01T12:00:00Z",
         {"guess": 0.1, "low": 0.0, "high": 0.4},
@@ -85,14 +87,19 @@ async def test_of_writes_that_were_never_made_nothing_is_said(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HANDRAIL_HOME", str(tmp_path))
-    assert await figures.known("payers", ["pay"]) == []
+
+    async def known(*steps: str) -> list[TrackRecord]:
+        async with operator(PLAIN, lacking=[]) as somebody:
+            return await track_records(somebody, "payers", steps)
+
+    assert await known("pay") == []
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         intent = Intent("payers:1/pay/1", "payers:1", "payers", "pay", "d" * 64, {}, "v1", "", NOW)
         await ledger.begin(intent)
         await ledger.finish(Receipt(key=intent.key, step="pay", digest="d" * 64, at=NOW))
-    told = await figures.known("payers", ["pay", "ship"])
+    told = await known("pay", "ship")
     assert [(each.step, each.written) for each in told] == [("pay", 1)]
     (tmp_path / "ledger.db").write_bytes(b"no database at all, but a file of that name")
     for name in ("ledger.db-wal", "ledger.db-shm"):
         await asyncio.to_thread((tmp_path / name).unlink, missing_ok=True)
-    assert await figures.known("payers", ["pay"]) == []
+    assert await known("pay") == []

@@ -1,23 +1,26 @@
-"""`handrail pilot`: what an agent would have done, for a comparison with what people did."""
+"""`handrail pilot` and `approvers`: what an agent would have done, and how well people look."""
 
 from __future__ import annotations
 
-import csv
 import io
 import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from csv import DictWriter
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
+from cyclopts import Parameter
+from rich.table import Table
 from rich.text import Text
 
-from handrail.cli import words
-from handrail.cli.output import Code, Output, UsageError
-from handrail.cli.record import ledger, moment_of
-from handrail.client.cases import iso
+from handrail.cli.context import Since, ledger_here, moment_of
+from handrail.cli.output import PLAIN, Code, Output, moment, plain
+from handrail.client import iso
+from handrail.evidence import ApproverAttention, approver_attention
+from handrail.exceptions import InvalidRequest
 
 if TYPE_CHECKING:
     from handrail.ledger import VerdictRow
@@ -43,26 +46,37 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 async def pilot(
-    out: Output,
     agent: str,
-    step: str | None,
+    step: str | None = None,
     *,
-    since: datetime | timedelta | None,
-    file: str | None,
-    limit: int | None,
+    since: Since = None,
+    csv: Annotated[
+        str | None,
+        Parameter(allow_leading_hyphen=True, help="Write them to this CSV file; - is stdout."),
+    ] = None,
+    limit: Annotated[int | None, Parameter(help="At most so many, the latest.")] = None,
+    out: Output = PLAIN,
 ) -> int:
-    """Show what an agent proposed in pilot, or write it to a CSV file; `-` is stdout."""
-    async with ledger() as opened:
+    """List what an agent proposed in pilot, to be compared with what people did.
+
+    Parameters
+    ----------
+    agent
+        The agent's name, such as shipments.
+    step
+        One of its writes only.
+    """
+    async with ledger_here() as opened:
         found = await opened.verdicts(agent, since=moment_of(since), pilot=True)
     rows = proposals(found, step)[-limit if limit else 0 :]
-    if file is not None:
-        return _export(out, rows, file)
+    if csv is not None:
+        return _export(out, rows, csv)
     out.data({"proposals": [document(row) for row in rows]})
     for row in rows:
         out.show(_line(row))
     if not rows:
-        which = f" {words.plain(step)}" if step else ""
-        out.show(f"{words.plain(agent)} has proposed nothing in pilot{which}")
+        which = f" {plain(step)}" if step else ""
+        out.show(f"{plain(agent)} has proposed nothing in pilot{which}")
     return Code.DONE
 
 
@@ -98,10 +112,10 @@ def document(row: VerdictRow) -> dict[str, Any]:
 def _line(row: VerdictRow) -> Text:
     colours = {"pass": "green", "hold": "yellow", "refuse": "red"}
     would = {"pass": "would be done", "hold": "would be asked", "refuse": "would be refused"}
-    action = words.plain(json.dumps(row.action, ensure_ascii=False))
+    action = plain(json.dumps(row.action, ensure_ascii=False))
     return Text.assemble(
-        f"{words.moment(row.at)}  {words.plain(row.case)}  ",
-        (words.plain(row.step), "bold"),
+        f"{moment(row.at)}  {plain(row.case)}  ",
+        (plain(row.step), "bold"),
         f" {action}  ",
         (would[row.kind], colours[row.kind]),
     )
@@ -112,7 +126,7 @@ def _line(row: VerdictRow) -> Text:
 
 def _export(out: Output, rows: Sequence[VerdictRow], file: str) -> int:
     if out.json:
-        raise UsageError("give --json or --csv, not both")
+        raise InvalidRequest("give --json or --csv, not both")
     written = as_csv(rows)
     if file == "-":
         sys.stdout.write(written)
@@ -121,8 +135,8 @@ def _export(out: Output, rows: Sequence[VerdictRow], file: str) -> int:
         # Spreadsheets take a file without a mark for one of their own old encodings.
         Path(file).write_text(written, encoding="utf-8-sig", newline="")
     except OSError as error:
-        raise UsageError(f"{file} cannot be written: {error.strerror or error}") from error
-    out.show(f"wrote {len(rows)} proposals to {words.plain(file)}")
+        raise InvalidRequest(f"{file} cannot be written: {error.strerror or error}") from error
+    out.show(f"wrote {len(rows)} proposals to {plain(file)}")
     return Code.DONE
 
 
@@ -135,7 +149,7 @@ def as_csv(rows: Sequence[VerdictRow]) -> str:
     flat = [_flat(row) for row in rows]
     more = dict.fromkeys(name for row in flat for name in row if name not in COLUMNS)
     target = io.StringIO(newline="")
-    writer = csv.DictWriter(target, [*COLUMNS, *more], restval="")
+    writer = DictWriter(target, [*COLUMNS, *more], restval="")
     writer.writeheader()
     writer.writerows({name: _cell(value) for name, value in row.items()} for row in flat)
     return target.getvalue()
@@ -163,3 +177,54 @@ def _cell(value: Any) -> str:
 def _inert(text: str) -> str:
     formula = text.startswith(_FORMULA) and not _NUMBER.fullmatch(text)
     return f"'{text}" if formula else text
+
+
+# Approvers
+
+
+async def approvers(*, since: Since = timedelta(days=90), out: Output = PLAIN) -> None:
+    """Show how well people look: their share of yes, their median look, what was planted."""
+    async with ledger_here() as opened:
+        rows = await opened.rulings(since=moment_of(since))
+    found = approver_attention(rows)
+    out.data({"approvers": [_attention_document(each) for each in found]})
+    out.show(_table(found) if found else "nobody has ruled with a proof yet")
+    out.show(*(Text(f"{plain(e.person)} {flag}", "red") for e in found for flag in e.flags))
+
+
+def _attention_document(each: ApproverAttention) -> dict[str, Any]:
+    return {
+        "person": each.person,
+        "decisions": each.decisions,
+        "counted": each.counted,
+        "yes": round(each.yes, 4),
+        "measured": each.measured,
+        "looked": None if each.looked is None else each.looked.total_seconds(),
+        "planted": each.planted,
+        "caught": each.caught,
+        "missed": each.missed,
+        "last": iso(each.last),
+        "flags": list(each.flags),
+    }
+
+
+def _table(found: list[ApproverAttention]) -> Table:
+    columns = ("approver", "decisions", "yes", "median look", "planted", "last")
+    table = Table(*columns, box=None, pad_edge=False)
+    for each in found:
+        table.add_row(*_cells(each), style="red" if each.flags else None)
+    return table
+
+
+def _cells(each: ApproverAttention) -> tuple[str, ...]:
+    looked = "-"
+    if each.looked is not None:
+        looked = f"{each.looked.total_seconds():.1f} s of {each.measured}"
+    return (
+        plain(each.person),
+        str(each.decisions),
+        f"{each.yes:.0%} of {each.counted}",
+        looked,
+        f"{each.caught} of {each.planted} caught" if each.planted else "-",
+        moment(each.last),
+    )
