@@ -17,11 +17,12 @@ from temporalio.testing import ActivityEnvironment
 
 from benchmarks.contender import HANDRAIL, PASSING, alert, project
 from handrail import Ledger
-from handrail.actions import Action, Attempt, Decision, digest_of
+from handrail.actions import Action, Decision, digest_of
 from handrail.agent import Write
 from handrail.failpoints import listen
 from handrail.guardrails import Door
 from handrail.policy import PolicyFile
+from handrail.wire import Attempt
 
 STAGES = {
     ("start", "write:arrived"): "into the step",

@@ -19,8 +19,8 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from handrail import Ledger
-from handrail.actions import Limit
 from handrail.ledger import Intent
+from handrail.wire import Limit
 
 MANY = 100_000
 ROUNDS = 300

@@ -21,11 +21,12 @@ from typing import Any
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, LedgerUnavailable, write
-from handrail.actions import Attempt, WriteResult, WriteResultKind, digest_of
+from handrail.actions import digest_of
 from handrail.guardrails import Door
 from handrail.oversight import Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.runtime import configure_logging
+from handrail.wire import Attempt, WriteResult, WriteResultKind
 
 AGENT = "payer"
 STEP = "pay"

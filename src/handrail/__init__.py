@@ -39,9 +39,9 @@ if TYPE_CHECKING:
         ServerUnavailable,
         StepError,
     )
-    from handrail.guardrails import Personal, check, current_effect
+    from handrail.guardrails import check, current_effect
     from handrail.ledger import Ledger
-    from handrail.marks import FreeText, From, Untrusted
+    from handrail.marks import FreeText, From, Personal, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
     from handrail.runtime import Agent, Fleet
     from handrail.states import State
@@ -100,9 +100,9 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
             "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "
             "ServerUnavailable StepError"
         ),
-        "guardrails": "Personal check current_effect",
+        "guardrails": "check current_effect",
         "ledger": "Ledger",
-        "marks": "FreeText From Untrusted",
+        "marks": "FreeText From Personal Untrusted",
         "oversight": "GateView Keyring Trust",
         "runtime": "Agent Fleet",
         "states": "State",

@@ -30,7 +30,7 @@ HandrailError
 ├── NotDone                 raised by a write step: it certainly did not happen; try again
 ├── RuleFailed              a rule could not be judged: it holds (handrail.policy.rules)
 ├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
-├── ClockWrong              a worker's clock is not the server's; retried (guardrails.clock)
+├── ClockWrong              a worker's clock is not the server's; retried (guardrails.machine)
 ├── CutShort                a policy file ends too early (handrail.ledger.verdicts)
 ├── OverLimit               a write would exceed a limit; nothing was done (handrail.ledger)
 ├── Duplicate               one like it began a short while ago (handrail.ledger)

@@ -57,6 +57,10 @@ class Untrusted(BaseModel, frozen=True, extra="forbid"):
         return repr(self)
 
 
+class Personal:
+    """Marks a field of an action or of evidence as personal: `Annotated[str, Personal]`."""
+
+
 class FreeText:
     """Marks a field of an action that the agent words itself: `Annotated[str, FreeText]`.
 

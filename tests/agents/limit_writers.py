@@ -18,8 +18,8 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 from handrail import Ledger, LedgerUnavailable, Receipt
-from handrail.actions import Limit
 from handrail.ledger import Intent, OverLimit
+from handrail.wire import Limit
 
 HOUR = timedelta(hours=1)
 CUSTOMERS = ("C1", "C2", "C3")

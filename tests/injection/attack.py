@@ -149,12 +149,12 @@ class Offline:
         case = f"desk:{mail.key}"
         seen = Case()
         for came in (mail, *read):
-            seen.came_in(came)
-        seen.decided(action, decision.basis(), unsourced, args)
+            seen.sources.came_in(came)
+        seen.sources.decided(action, decision.basis(), unsourced, args)
         given, evidence = None, None
         if mail.route != "bare":
             given, evidence = decision.basis(), decision.evidence
-        found_out = seen.unsourced(action, given)
+        found_out = seen.sources.unsourced(action, given)
         basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = self.policy.rules(facts)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Action, Agent, Effect, Fleet, State, write
-from handrail.agent import runner
+from handrail.agent import verbs
 from handrail.oversight.keys import Trust
 from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.testing import Outside, running
@@ -48,12 +48,12 @@ async def pay(action: Pay, effect: Effect) -> str:
 @contextmanager
 def short_runs() -> Generator[None]:
     """Continue as new after a few steps instead of 150."""
-    before = runner.LONG_RUN
-    runner.LONG_RUN = 20
+    before = verbs.LONG_RUN
+    verbs.LONG_RUN = 20
     try:
         yield
     finally:
-        runner.LONG_RUN = before
+        verbs.LONG_RUN = before
 
 
 async def over_new_runs(arena: Arena) -> None:

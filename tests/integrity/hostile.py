@@ -29,7 +29,8 @@ from handrail.actions import (
     Transition,
     digest_of,
 )
-from handrail.agent.case import AnswerModel, Case
+from handrail.agent.case import Case
+from handrail.agent.escalation import AnswerModel
 from handrail.inbox.channels import content
 from handrail.inbox.web.render import TEMPLATES
 from handrail.inbox.web.views import lines

@@ -19,15 +19,17 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Ledger
-from handrail.actions import Action, Attempt, Kind, Ruling, RulingRecord, digest_of
-from handrail.agent.case import AnswerModel, Case
+from handrail.actions import Action, Kind, Ruling, RulingRecord, digest_of
+from handrail.agent.case import Case
+from handrail.agent.escalation import AnswerModel
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.guardrails.pipeline import Matter
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.views import GateView
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.testing import Human
+from handrail.wire import Attempt
 from tests.agents.orders_steps import Pay, pay
 from tests.redteam import RULINGS, Cast, Message, Report, Scene
 from tests.redteam.scene import message
@@ -104,7 +106,9 @@ class Bench:
         gate = next(iter(case.gates.values()))
         tried = attempt.model_copy(update={"rulings": tuple(rulings)})
         facts = self._facts(case, gate.question.action)
-        judged = await self.door.guards.judge(Matter(self.door.policy.current(), facts, tried))
+        judged = await self.door.guards.judge(
+            WriteContext(self.door.agent, self.door.policy.current(), facts, tried)
+        )
         return judged.verdict.kind is Kind.PASS
 
     def _facts(self, case: Case, action: dict[str, Any]) -> Facts:

@@ -13,10 +13,11 @@ from typing import Any
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
-from handrail.actions import Attempt, Ruling, RulingRecord
+from handrail.actions import Ruling, RulingRecord
 from handrail.oversight.views import GateView
 from handrail.states import State
 from handrail.testing.stage import CaseHandle
+from handrail.wire import Attempt
 from tests.redteam.arena import GENUINE, Arena, later
 from tests.redteam.rulings import RULINGS
 from tests.redteam.scene import OUTSIDER, Scene

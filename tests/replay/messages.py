@@ -20,7 +20,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.service import RPCError
 
 from handrail.actions import Wire
-from handrail.guardrails.alerts import incident_alert
+from handrail.guardrails.breakers import incident_alert
 from handrail.ledger import RulingRow
 from handrail.oversight.notifications import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 from handrail.testing import Human, Outside, Stage, eventually, record, running, server

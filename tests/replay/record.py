@@ -16,7 +16,7 @@ from pathlib import Path
 from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet
-from handrail.agent import runner
+from handrail.agent import verbs
 from handrail.oversight.keys import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.fleets import LEAD, odd, orders, policy
@@ -99,11 +99,11 @@ async def main(names: list[str]) -> None:
             if names and name not in names:
                 continue
             sys.stderr.write(f"{name}\n")
-            long_run = runner.LONG_RUN
+            long_run = verbs.LONG_RUN
             if SCENES[name][2] == SHORT:
-                runner.LONG_RUN = SHORT_RUN
+                verbs.LONG_RUN = SHORT_RUN
             await play(name, stage, outside, number)
-            runner.LONG_RUN = long_run
+            verbs.LONG_RUN = long_run
 
 
 if __name__ == "__main__":

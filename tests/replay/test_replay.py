@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from handrail import Agent, AgentWorkflow, Fleet
-from handrail.agent import runner
+from handrail.agent import verbs
 from handrail.agent.visibility import PublishedState
 from handrail.testing import replay
 from tests.agents import orders_steps
@@ -39,7 +39,7 @@ async def test_the_code_still_does_what_it_did(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if path.stem.startswith(SHORT_RUNS):
-        monkeypatch.setattr(runner, "LONG_RUN", SHORT_RUN)
+        monkeypatch.setattr(verbs, "LONG_RUN", SHORT_RUN)
     assert await replay(fleet(tmp_path), path, tmp_path) is None
 
 
@@ -74,7 +74,7 @@ async def test_a_change_of_the_engine_that_open_cases_cannot_follow_is_caught(
 async def test_another_deadline_alone_is_no_incompatible_change(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(runner, "HEARTBEAT", timedelta(seconds=30))
+    monkeypatch.setattr(verbs, "HEARTBEAT", timedelta(seconds=30))
     assert await replay(fleet(tmp_path), HISTORIES / "done_alone.json", tmp_path) is None
 
 

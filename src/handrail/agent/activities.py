@@ -14,12 +14,12 @@ from pydantic_core import PydanticSerializationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from handrail.actions import Attempt, Notice
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Posture, Step
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault
+from handrail.wire import Attempt, Notice
 
 BEAT = timedelta(seconds=1)
 """How often a running ordinary activity shows that its worker is alive."""

@@ -8,33 +8,26 @@ updates alike, and never raises.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import JsonValue, ValidationError
 
 from handrail.actions import (
-    Action,
-    Attempt,
-    Basis,
     Outcome,
-    ProofRequest,
-    ProofResult,
     Receipt,
     Ruling,
     RulingRecord,
     Transition,
-    Undoes,
     Usage,
     Verb,
     Verdict,
     Wire,
-    canonical,
     fits,
     person,
-    undo_key,
 )
-from handrail.agent import provenance
+from handrail.agent.escalation import AnswerModel, UndoEntry
+from handrail.agent.provenance import CaseSources
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
     NOT_PROVEN,
@@ -42,11 +35,9 @@ from handrail.oversight import (
     UNPROVEN,
     BadSignal,
     CaseView,
-    ClosedView,
     Closing,
     Consultation,
     Gate,
-    GateKind,
     GateView,
     LogLine,
     Question,
@@ -65,6 +56,7 @@ from handrail.oversight import (
 )
 from handrail.states import State, may_move
 from handrail.text import first_fault
+from handrail.wire import ProofRequest, ProofResult
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -85,23 +77,6 @@ PROVEN_AT_ONCE = 50
 _CARRIED_LOG = 200
 
 
-class UndoEntry(Wire):
-    """A write that may have happened, and the step that takes it back, if there is one."""
-
-    key: str
-    step: str
-    undo: str | None
-    action: dict[str, JsonValue]
-    digest: str
-    timeout: timedelta
-    receipt: Receipt | None = None
-
-    def attempt(self, case: str, digest: str) -> Attempt:
-        """The attempt that undoes it, under a key of its own that is always the same."""
-        undoes = Undoes(key=self.key, receipt=self.receipt)
-        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
-
-
 class CaseSnapshot(Wire):
     """What a case takes along when it continues as new."""
 
@@ -117,33 +92,6 @@ class CaseSnapshot(Wire):
     pilot: bool = False
     outside: bool = False
     incidents: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class AnswerModel:
-    """What the answers to one question must be made of: an action, or a write's result."""
-
-    action: type[Action]
-    result: TypeAdapter[Any] | None = None
-
-    def fault(self, result: JsonValue) -> str | None:
-        """What is wrong with a result that a human names; None if it will do."""
-        if self.result is None:
-            return None
-        try:
-            self.result.validate_python(result)
-        except ValidationError as error:
-            return f"`result` is not what this write returns: {first_fault(error)}"
-        # The agent's own validators: whatever they raise, a ruling must not wedge the case.
-        except Exception as error:  # noqa: BLE001
-            return f"`result` cannot be judged: {type(error).__name__}: {error}"
-        return None
-
-    def form(self, kind: GateKind) -> dict[str, Any]:
-        """The JSON schema of what a human fills in: the action, or the result."""
-        if kind is GateKind.WRITE:
-            return self.action.model_json_schema()
-        return self.result.json_schema() if self.result is not None else {}
 
 
 @dataclass(frozen=True)
@@ -163,9 +111,8 @@ class Case:
     `proposed`: what an amended action, by its digest, was put in the place of. `pending`:
     rulings to be proven, oldest first. `stirred`: gates that people did not close
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
-    recorded, so every later one is. `outside`: text from outside came into the case, and `texts`
-    those of this run; `sources`: of each action that was decided, by its evidence, what has no
-    trusted source. `unused`: keys of writes that have not used what their gates gave them;
+    recorded, so every later one is. `sources`: where what it does comes from. `unused`: keys of
+    writes that have not used what their gates gave them;
     `revoked`: when somebody took back what they gave to a gate.
     """
 
@@ -192,11 +139,7 @@ class Case:
     paused: bool = False
     parked: bool = False
     pilot: bool = False
-    outside: bool = False
-    texts: frozenset[str] = frozenset()
-    sources: dict[str, dict[str, tuple[str, ...]]] = field(
-        default_factory=dict[str, dict[str, tuple[str, ...]]]
-    )
+    sources: CaseSources = field(default_factory=CaseSources)
     incidents: list[str] = field(default_factory=list[str])
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(
@@ -233,32 +176,16 @@ class Case:
             self.moves = [Transition(state=State.WORKING, at=now)]
             self.note("the case began", now)
             return
-        self.writes, self.notices = carried.writes, carried.notices
-        self.undos, self.receipts = list(carried.undos), list(carried.receipts)
-        self.rulings, self.moves = list(carried.rulings), list(carried.moves)
-        self.log, self.unsent = list(carried.log), list(carried.unsent)
-        self.usage = carried.usage
-        self.pilot, self.outside = carried.pilot, carried.outside
-        self.incidents = list(carried.incidents)
+        for name, value in carried:
+            kept = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
+            setattr(self, name, kept)
         self.state = self.moves[-1].state
         self.note("the case continued in a new run", now)
 
     def carry(self) -> CaseSnapshot:
         """What the next run needs."""
-        return CaseSnapshot(
-            writes=self.writes,
-            notices=self.notices,
-            undos=tuple(self.undos),
-            receipts=tuple(self.receipts),
-            rulings=tuple(self.rulings),
-            moves=tuple(self.moves),
-            log=tuple(self.log[-_CARRIED_LOG:]),
-            unsent=tuple(self.unsent),
-            usage=self.usage,
-            pilot=self.pilot,
-            outside=self.outside,
-            incidents=tuple(self.incidents),
-        )
+        kept = {name: getattr(self, name) for name in CaseSnapshot.model_fields}
+        return CaseSnapshot.model_validate(kept | {"log": self.log[-_CARRIED_LOG:]})
 
     def note(self, text: str, now: datetime) -> None:
         """Add a line to the log of the case."""
@@ -276,6 +203,15 @@ class Case:
             raise HandrailError(f"{self.id}: no move from {self.state} to {state}")
         self.state = state
         self.moves.append(Transition(state=state, at=now, why=why))
+
+    @property
+    def outside(self) -> bool:
+        """Whether text from outside came into the case, in this run or an earlier one."""
+        return self.sources.outside
+
+    @outside.setter
+    def outside(self, came: bool) -> None:
+        self.sources.outside = came
 
     @property
     def open_gates(self) -> list[Gate]:
@@ -302,14 +238,11 @@ class Case:
             moves=tuple(self.moves),
             log=tuple(self.log),
             usage=self.usage,
-            closed=self.closed_views(),
+            closed=tuple(
+                view for view in map(closed_view, self.gates.values()) if view is not None
+            ),
             incidents=tuple(self.incidents),
         )
-
-    def closed_views(self) -> tuple[ClosedView, ...]:
-        """The questions that are over, oldest first."""
-        views = (closed_view(g) for g in self.gates.values())
-        return tuple(view for view in views if view is not None)
 
     def form(self, gate_id: str) -> dict[str, Any]:
         """The JSON schema of what an open question takes; empty if there is no such one."""
@@ -329,39 +262,6 @@ class Case:
             seconds=seconds_in_states(self.moves, now),
             usage=self.usage,
             incidents=tuple(self.incidents),
-        )
-
-    # Where what is done comes from
-
-    def came_in(self, value: object) -> None:
-        """Take note whether text from outside came into the case: with its event, or a read."""
-        if provenance.holds_untrusted(value):
-            self.outside = True
-            self.texts |= provenance.texts_from_outside(value)
-
-    def decided(
-        self, action: Action, basis: Basis, unsourced: tuple[str, ...], args: Sequence[Any]
-    ) -> None:
-        """Remember what of a decided action, and of what it rests on, has no trusted source.
-
-        Nobody knows that of a decision on a text whose mark was taken off before.
-        """
-        bare = bool(self.texts) and provenance.laid_bare(args, self.texts)
-        known = self.sources.setdefault(_spelt(action), {})
-        known[canonical(basis.evidence)] = provenance.UNKNOWN if bare else unsourced
-
-    def unsourced(self, action: Action, basis: Basis | None) -> tuple[str, ...]:
-        """What of an action, and of what it rests on, has no trusted source.
-
-        Of what no decision proposed nothing is known, once text from outside has come in. A bare
-        action is all that decisions on it were.
-        """
-        unknown = provenance.UNKNOWN if self.outside else ()
-        known = self.sources.get(_spelt(action), {})
-        if basis is not None:
-            return known.get(canonical(basis.evidence), unknown)
-        return (
-            tuple(sorted({name for each in known.values() for name in each})) if known else unknown
         )
 
     def incident(self, what: str, now: datetime) -> None:
@@ -588,8 +488,3 @@ class Case:
             for entry in self.undos
         ]
         self.note(f"{receipt.step} {receipt.how}", now)
-
-
-def _spelt(action: Action) -> str:
-    """An action with its kind: as JSON alone, two with the same fields look alike."""
-    return f"{type(action).__name__} {canonical(action.model_dump(mode='json'))}"

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pydantic import JsonValue, TypeAdapter, ValidationError
 from typing_extensions import TypeVar
 
 from handrail.actions import (
     Action,
-    Attempt,
     Basis,
-    DoubtAnswer,
     Kind,
+    Receipt,
     RulingRecord,
+    Undoes,
     Verdict,
-    WriteResult,
-    WriteResultKind,
+    Wire,
     canonical,
     digest_of,
+    undo_key,
 )
-from handrail.agent.case import UndoEntry
 from handrail.agent.steps import Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, Question
 from handrail.states import State
-
-if TYPE_CHECKING:
-    from pydantic import JsonValue
+from handrail.text import first_fault
+from handrail.wire import Attempt, DoubtAnswer, WriteResult, WriteResultKind
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
@@ -50,6 +50,50 @@ most `ASK_AGAIN_MOST`. Whoever lifts a stop resumes those that wait for it."""
 ASK_AGAIN_MOST = timedelta(hours=1)
 
 _TITLE = 500
+
+
+class UndoEntry(Wire):
+    """A write that may have happened, and the step that takes it back, if there is one."""
+
+    key: str
+    step: str
+    undo: str | None
+    action: dict[str, JsonValue]
+    digest: str
+    timeout: timedelta
+    receipt: Receipt | None = None
+
+    def attempt(self, case: str, digest: str) -> Attempt:
+        """The attempt that undoes it, under a key of its own that is always the same."""
+        undoes = Undoes(key=self.key, receipt=self.receipt)
+        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
+
+
+@dataclass(frozen=True)
+class AnswerModel:
+    """What the answers to one question must be made of: an action, or a write's result."""
+
+    action: type[Action]
+    result: TypeAdapter[Any] | None = None
+
+    def fault(self, result: JsonValue) -> str | None:
+        """What is wrong with a result that a human names; None if it will do."""
+        if self.result is None:
+            return None
+        try:
+            self.result.validate_python(result)
+        except ValidationError as error:
+            return f"`result` is not what this write returns: {first_fault(error)}"
+        # The agent's own validators: whatever they raise, a ruling must not wedge the case.
+        except Exception as error:  # noqa: BLE001
+            return f"`result` cannot be judged: {type(error).__name__}: {error}"
+        return None
+
+    def form(self, kind: GateKind) -> dict[str, Any]:
+        """The JSON schema of what a human fills in: the action, or the result."""
+        if kind is GateKind.WRITE:
+            return self.action.model_json_schema()
+        return self.result.json_schema() if self.result is not None else {}
 
 
 def foreseen(verdict: Verdict | None, requester: str | None) -> WriteResult | None:

@@ -21,6 +21,8 @@ from typing import (
     Any,
     Generic,
     ParamSpec,
+    TypedDict,
+    Unpack,
     get_args,
     get_type_hints,
     overload,
@@ -31,9 +33,10 @@ from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnno
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Decision, DecisionResult, Effect
+from handrail.actions import Action, Decision, Effect
 from handrail.agent.secrets import declared, secrets_given
 from handrail.exceptions import StepError
+from handrail.wire import DecisionResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -171,30 +174,27 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     verify: Callable[[A, Effect, R], Awaitable[str | None]] | None = None
 
 
+class StepOptions(TypedDict, total=False):
+    """What may be said of a step: see `Step`."""
+
+    timeout: timedelta
+    local: bool | None
+    secrets: Sequence[str]
+
+
 @overload
 def read(fn: Callable[P, Awaitable[R]], /) -> Read[P, R]: ...
 @overload
-def read(
-    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
-) -> Callable[[Callable[P, Awaitable[R]]], Read[P, R]]: ...
-def read(
-    fn: Callable[..., Any] | None = None,
-    /,
-    *,
-    timeout: timedelta = DEFAULT_TIMEOUT,
-    local: bool | None = None,
-    secrets: Sequence[str] = (),
-) -> Any:
+def read(**options: Unpack[StepOptions]) -> Callable[[Callable[P, Awaitable[R]]], Read[P, R]]: ...
+def read(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
     """Declare a step that looks at the world and changes nothing.
-
-    `secrets`: the names of those that it alone may have, by `handrail.secret`.
 
     Raises:
         StepError: if it is not an async function with types, or `timeout` is not positive.
     """
 
     def declare(fn: Callable[..., Any]) -> Read[..., Any]:
-        return Read(**_declare(fn, Posture.READ, timeout, secrets, local=local))
+        return Read(**_declare(fn, Posture.READ, **options))
 
     return declare if fn is None else declare(fn)
 
@@ -203,16 +203,9 @@ def read(
 def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
 @overload
 def decide(
-    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
+    **options: Unpack[StepOptions],
 ) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
-def decide(
-    fn: Callable[..., Any] | None = None,
-    /,
-    *,
-    timeout: timedelta = DEFAULT_TIMEOUT,
-    local: bool | None = None,
-    secrets: Sequence[str] = (),
-) -> Any:
+def decide(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
     """Declare a step that returns a `Decision`. Give one that asks a model minutes.
 
     Raises:
@@ -220,7 +213,7 @@ def decide(
     """
 
     def declare(fn: Callable[..., Any]) -> Decide[..., Any]:
-        step = Decide(**_declare(fn, Posture.DECIDE, timeout, secrets, local=local))
+        step = Decide(**_declare(fn, Posture.DECIDE, **options))
         _decision_types(step.returns)
         return step
 
@@ -231,16 +224,9 @@ def decide(
 def notify(fn: Callable[P, Awaitable[R]], /) -> Notify[P, R]: ...
 @overload
 def notify(
-    *, timeout: timedelta = ..., local: bool | None = ..., secrets: Sequence[str] = ...
+    **options: Unpack[StepOptions],
 ) -> Callable[[Callable[P, Awaitable[R]]], Notify[P, R]]: ...
-def notify(
-    fn: Callable[..., Any] | None = None,
-    /,
-    *,
-    timeout: timedelta = DEFAULT_TIMEOUT,
-    local: bool | None = None,
-    secrets: Sequence[str] = (),
-) -> Any:
+def notify(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
     """Declare a step that tells somebody something.
 
     `handrail.current_effect().key` inside it is the same in every retry: make the
@@ -251,7 +237,7 @@ def notify(
     """
 
     def declare(fn: Callable[..., Any]) -> Notify[..., Any]:
-        return Notify(**_declare(fn, Posture.NOTIFY, timeout, secrets, local=local))
+        return Notify(**_declare(fn, Posture.NOTIFY, **options))
 
     return declare if fn is None else declare(fn)
 
@@ -300,7 +286,7 @@ def write(
     """
 
     def declare(fn: Callable[..., Any]) -> Write[Any, Any]:
-        parts = _declare(fn, Posture.WRITE, timeout, secrets, local=False)
+        parts = _declare(fn, Posture.WRITE, timeout, local=False, secrets=secrets)
         action = _action_type(fn.__name__, parts["parameters"])
         if idempotent and find is not None:
             raise StepError(f"{fn.__name__}: give `idempotent` or `find`, not both")
@@ -327,10 +313,9 @@ def write(
 def _declare(
     fn: Callable[..., Any],
     posture: Posture,
-    timeout: timedelta,
-    secrets: Sequence[str],
-    *,
-    local: bool | None,
+    timeout: timedelta = DEFAULT_TIMEOUT,
+    local: bool | None = None,  # noqa: FBT001  # as `StepOptions` has them
+    secrets: Sequence[str] = (),
 ) -> dict[str, Any]:
     if not inspect.iscoroutinefunction(fn):
         raise StepError(f"{getattr(fn, '__name__', fn)}: a step must be an `async def` function")

@@ -1,4 +1,4 @@
-"""What of a case is seen without a worker: search attributes and memo.
+"""Search attributes and memo of a case: what of it is seen without a worker.
 
 Written only when a gate opens or closes, on a pause, and at the end, and only what has
 changed: each writing is an event in the history. The memo `gates` counts only while
@@ -8,7 +8,7 @@ HandrailWaitingFor names somebody.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
@@ -56,7 +56,7 @@ class PublishedState:
                 for view in views
             ],
         )
-        updates = list(self._updates(shown))
+        updates = self._updates(shown)
         if updates:
             workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
         # That no gate is open any more is said by HandrailWaitingFor; saying it in the memo
@@ -66,26 +66,15 @@ class PublishedState:
         self.__dict__.update(vars(shown))
 
     def _updates(self, shown: PublishedState) -> list[SearchAttributeUpdate[Any]]:
-        updates: list[SearchAttributeUpdate[Any]] = []
-        if shown.agent is not None and shown.agent != self.agent:
-            updates.append(AGENT_ATTRIBUTE.value_set(shown.agent))
-        if shown.state is not None and shown.state != self.state:
-            updates.append(STATE_ATTRIBUTE.value_set(shown.state))
-        if list(shown.waiting_for) != list(self.waiting_for):
-            updates.append(WAITING_FOR_ATTRIBUTE.value_set(shown.waiting_for))
-        if shown.deadline != self.deadline:
-            new = shown.deadline
-            updates.append(
-                DEADLINE_ATTRIBUTE.value_unset()
-                if new is None
-                else DEADLINE_ATTRIBUTE.value_set(new)
-            )
-        if shown.risk != self.risk:
-            risk = shown.risk
-            updates.append(
-                RISK_ATTRIBUTE.value_unset() if risk is None else RISK_ATTRIBUTE.value_set(risk)
-            )
-        return updates
+        values = (
+            (AGENT_ATTRIBUTE, shown.agent, self.agent),
+            (STATE_ATTRIBUTE, shown.state, self.state),
+            (WAITING_FOR_ATTRIBUTE, list(shown.waiting_for), list(self.waiting_for)),
+            (DEADLINE_ATTRIBUTE, shown.deadline, self.deadline),
+            (RISK_ATTRIBUTE, shown.risk, self.risk),
+        )
+        changed = ((cast("Any", key), new) for key, new, old in values if new != old)
+        return [key.value_unset() if new is None else key.value_set(new) for key, new in changed]
 
 
 def _incident(case: Case) -> str | None:

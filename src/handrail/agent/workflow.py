@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Basis, Decision, Event, Outcome, RulingRecord
-from handrail.agent.case import AnswerModel
+from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Write, as_decided, decided_type
@@ -52,7 +52,7 @@ Temporal hands over undecoded payloads only to a parameter that is exactly a Raw
 
 
 class AgentWorkflow:
-    """Base class of agents. Its verbs are `read_signal`, `decide`, `write`, `notify` and `ask`.
+    """Base class of agents. Its verbs are `read`, `decide`, `write`, `notify` and `ask`.
 
     Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
@@ -88,7 +88,7 @@ class AgentWorkflow:
         """
         await self._conductor.boundary()
         result = await perform(step, step.bind(*args, **kwargs), step.returns)
-        self._conductor.case.came_in(result)
+        self._conductor.case.sources.came_in(result)
         self._conductor.note(f"read {step.name}")
         return result
 
@@ -107,7 +107,7 @@ class AgentWorkflow:
             case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
-            case.decided(decision.action, decision.basis(), decided.unsourced, given)
+            case.sources.decided(decision.action, decision.basis(), decided.unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision
@@ -283,7 +283,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
         conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
-        conductor.case.came_in(args[0])
+        conductor.case.sources.came_in(args[0])
         return await conductor.conduct(lambda: run(self, *args), self.undo_window)
 
     return conducted

@@ -4,13 +4,12 @@ from handrail.guardrails.anomaly.watch import AnomalyDetector, Pattern
 from handrail.guardrails.audit import order as audit_order
 from handrail.guardrails.audit import review as audit_review
 from handrail.guardrails.audit import write_by as audit_write_by
-from handrail.guardrails.budgets import budget_spendings, budgets_nearly_used, budgets_used
-from handrail.guardrails.clock import allow_skipped_time
+from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
 from handrail.guardrails.effects import current_effect, effect_as_current
-from handrail.guardrails.entitlement import server_time
-from handrail.guardrails.redaction import Masker, Personal, masker, pseudonym_key, use_masker
+from handrail.guardrails.machine import allow_skipped_time, server_time
+from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker
 
 __all__ = [
     "AnomalyDetector",
@@ -18,7 +17,6 @@ __all__ = [
     "Door",
     "Masker",
     "Pattern",
-    "Personal",
     "allow_skipped_time",
     "audit_order",
     "audit_review",

@@ -22,13 +22,15 @@ from typing import TYPE_CHECKING, Any, Literal, ParamSpec
 import structlog
 from temporalio import activity
 
-from handrail.actions import DIGEST_PREFIX, Kind, WriteResultKind
+from handrail.actions import DIGEST_PREFIX, Kind
 from handrail.guardrails.redaction import masker
+from handrail.wire import WriteResultKind
 
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from handrail.actions import Action, Attempt, Notice, NotifyResult, Verdict, WriteResult
+    from handrail.actions import Action, Verdict
+    from handrail.wire import Attempt, Notice, NotifyResult, WriteResult
 
 LOGGER = "handrail.audit"
 
@@ -46,23 +48,25 @@ def write_by(writer: _Writer) -> None:
 
 
 _GRAVE = {WriteResultKind.IN_DOUBT, WriteResultKind.FAILED, WriteResultKind.STOPPED}
-_Severity = Literal["info", "warning"]
-
-
 P = ParamSpec("P")
 
+_Line = tuple[bool, dict[str, Any]]
+"""Whether it is grave, and its fields: those that are None are left out."""
 
-def _quiet(fn: Callable[P, None]) -> Callable[P, None]:
-    """What a caller gave may be anything: no fault of it gets out."""
+
+def _line(fn: Callable[P, _Line]) -> Callable[P, None]:
+    """Write what `fn` makes under its name. A caller may give anything: no fault of it gets out."""
 
     @functools.wraps(fn)
-    def said(*args: P.args, **kwargs: P.kwargs) -> None:
+    def say(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            fn(*args, **kwargs)
+            grave, fields = fn(*args, **kwargs)
+            known = {k: v for k, v in {**fields, **_process()}.items() if v is not None}
+            _put(fn.__name__, "warning" if grave else "info", known)
         except Exception as error:  # noqa: BLE001  # a line that cannot be made stops no write
             _give_up(fn.__name__, type(error).__name__)
 
-    return said
+    return say
 
 
 def _give_up(event: str, fault: str) -> None:
@@ -72,7 +76,7 @@ def _give_up(event: str, fault: str) -> None:
         _put("no line could be made", "warning", {"of": event, "fault": fault})
 
 
-@_quiet
+@_line
 def verdict(
     agent: str,
     step: str,
@@ -81,71 +85,53 @@ def verdict(
     *,
     action: Action | Mapping[str, Any] | None = None,
     took: timedelta | None = None,
-) -> None:
+) -> _Line:
     """What the door says of an attempt, with the checks that led to it, and the action."""
-    _say(
-        "verdict",
-        "info" if verdict.kind is Kind.PASS else "warning",
-        took,
-        {
-            **_write(agent, step, attempt),
-            "verdict": verdict.kind.value,
-            "checks": [_text(found.check) for found in verdict.findings],
-            "why": _text(verdict.why()),
-            "policy": verdict.policy,
-            "autonomy": verdict.autonomy,
-            "action": masker().value(action),
-            "roles": [stage.role for ask in verdict.asks for stage in ask.stages],
-            "rulings": len(attempt.rulings),
-        },
-    )
+    return verdict.kind is not Kind.PASS, {
+        **_write(agent, step, attempt),
+        "verdict": verdict.kind.value,
+        "checks": [_text(found.check) for found in verdict.findings],
+        "why": _text(verdict.why()),
+        "policy": verdict.policy,
+        "autonomy": verdict.autonomy,
+        "action": masker().value(action),
+        "roles": [stage.role for ask in verdict.asks for stage in ask.stages],
+        "rulings": len(attempt.rulings),
+        "duration_ms": _milliseconds(took),
+    }
 
 
-@_quiet
+@_line
 def effect(
     agent: str, step: str, attempt: Attempt, answer: WriteResult, *, took: timedelta | None = None
-) -> None:
+) -> _Line:
     """What became of an attempt: how it was written, or why it was not."""
     receipt = answer.receipt
-    _say(
-        "effect",
-        "warning" if answer.kind in _GRAVE or answer.incident else "info",
-        took,
-        {
-            **_write(agent, step, attempt),
-            "effect": answer.kind.value,
-            "how": None if receipt is None else receipt.how,
-            "why": _text(answer.why),
-            "incident": _text(answer.incident),
-            "policy": answer.verdict.policy,
-            "autonomy": answer.verdict.autonomy,
-            "undoes": None if attempt.undoes is None else _name(attempt.undoes.key),
-        },
-    )
+    return bool(answer.kind in _GRAVE or answer.incident), {
+        **_write(agent, step, attempt),
+        "effect": answer.kind.value,
+        "how": None if receipt is None else receipt.how,
+        "why": _text(answer.why),
+        "incident": _text(answer.incident),
+        "policy": answer.verdict.policy,
+        "autonomy": answer.verdict.autonomy,
+        "undoes": None if attempt.undoes is None else _name(attempt.undoes.key),
+        "duration_ms": _milliseconds(took),
+    }
 
 
-@_quiet
-def told(
-    agent: str, step: str, notice: Notice, told: NotifyResult, *, took: timedelta | None = None
-) -> None:
+@_line
+def told(agent: str, step: str, notice: Notice, told: NotifyResult) -> _Line:
     """A notification: sent, or why not."""
-    _say(
-        "told",
-        "info" if told.sent else "warning",
-        took,
-        {
-            "agent": agent,
-            "case": _name(notice.case),
-            "step": step,
-            "key": _name(notice.key),
-            "pilot": notice.pilot,
-            "sent": told.sent,
-            "why": _text(told.why),
-        },
-    )
+    return not told.sent, {
+        **_place(agent, step, notice.case, notice.key),
+        "pilot": notice.pilot,
+        "sent": told.sent,
+        "why": _text(told.why),
+    }
 
 
-@_quiet
+@_line
 def order(
     kind: str,
     agent: str,
@@ -159,40 +145,30 @@ def order(
     rollout: int | None = None,
     ended: bool = False,
     proven: bool | None = None,
-) -> None:
+) -> _Line:
     """A stop, its end, or a change of autonomy. `rollout` in hundredths of a percent."""
-    _say(
-        "order",
-        "warning",
-        None,
-        {
-            "order": kind,
-            "id": id,
-            "agent": agent,
-            "step": step,
-            "case": None if case is None else _name(case),
-            "to": level,
-            "rollout": rollout,
-            "ended": ended,
-            "by": _text(by),
-            "proven": proven,
-            "why": _text(why),
-        },
-    )
+    return True, {
+        "order": kind,
+        "id": id,
+        "agent": agent,
+        "step": step,
+        "case": None if case is None else _name(case),
+        "to": level,
+        "rollout": rollout,
+        "ended": ended,
+        "by": _text(by),
+        "proven": proven,
+        "why": _text(why),
+    }
 
 
-@_quiet
-def incident(agent: str, step: str, case: str, key: str, *, kind: str, what: str) -> None:
+@_line
+def incident(agent: str, step: str, case: str, key: str, *, kind: str, what: str) -> _Line:
     """Something that a human must look at: a mismatch, a doubt, a failure, a tripped breaker."""
-    _say(
-        "incident",
-        "warning",
-        None,
-        {**_place(agent, step, case, key), "kind": kind, "why": _text(what)},
-    )
+    return True, {**_place(agent, step, case, key), "kind": kind, "why": _text(what)}
 
 
-@_quiet
+@_line
 def review(
     agent: str,
     step: str,
@@ -203,37 +179,27 @@ def review(
     share: float | None = None,
     answer: str = "",
     by: str = "",
-) -> None:
+) -> _Line:
     """A write was drawn for a look afterwards (no `answer`), or somebody has looked."""
-    _say(
-        "review",
-        "warning" if answer == "wrong" else "info",
-        None,
-        {
-            **_place(agent, step, case, key),
-            "share": share,
-            "answer": answer,
-            "by": _text(by),
-            "why": _text(why),
-        },
-    )
+    return answer == "wrong", {
+        **_place(agent, step, case, key),
+        "share": share,
+        "answer": answer,
+        "by": _text(by),
+        "why": _text(why),
+    }
 
 
-@_quiet
-def breaker(agent: str, step: str | None, *, breaker: str, then: str, why: str) -> None:
+@_line
+def breaker(agent: str, step: str | None, *, breaker: str, then: str, why: str) -> _Line:
     """A breaker has lowered the autonomy of an agent, or stopped it."""
-    _say(
-        "breaker",
-        "warning",
-        None,
-        {
-            "agent": agent,
-            "step": step,
-            "breaker": _text(breaker),
-            "then": then,
-            "why": _text(why),
-        },
-    )
+    return True, {
+        "agent": agent,
+        "step": step,
+        "breaker": _text(breaker),
+        "then": then,
+        "why": _text(why),
+    }
 
 
 # What lines have in common
@@ -287,17 +253,11 @@ def _trace() -> dict[str, str]:
     return {"trace_id": f"{found.trace_id:032x}", "span_id": f"{found.span_id:016x}"}
 
 
-def _say(
-    event: str, severity: _Severity, took: timedelta | None, fields: Mapping[str, Any]
-) -> None:
-    """Write one line, of what is known."""
-    made = {**fields, **_process()}
-    if took is not None:
-        made["duration_ms"] = round(took.total_seconds() * 1_000, 3)
-    _put(event, severity, {name: value for name, value in made.items() if value is not None})
+def _milliseconds(took: timedelta | None) -> float | None:
+    return None if took is None else round(took.total_seconds() * 1_000, 3)
 
 
-def _put(event: str, severity: _Severity, fields: dict[str, Any]) -> None:
+def _put(event: str, severity: Literal["info", "warning"], fields: dict[str, Any]) -> None:
     if structlog.is_configured():
         if _writer is not None:
             _writer(event, severity, fields)

@@ -1,20 +1,33 @@
-"""@check: a data check that looks at the world right before a write."""
+"""Looks at the world: a data check (`@check`) right before a write, reading it back right after.
+
+Both run the agent's own code against an outside system. Before a write, what goes wrong with that
+holds it. After one, a receipt only says that the outside system took a request: what it made of
+it is seen by reading it. Outside systems show some writes late, so a mismatch is looked at again
+too, and what cannot be read is no less an incident than what is wrong.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Generic, get_type_hints, overload
 
+from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Finding, Kind
 from handrail.exceptions import StepError
+from handrail.guardrails.effects import effect_as_current
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+
+    from handrail.actions import Effect, Receipt
+    from handrail.agent import Write
+
 
 A = TypeVar("A", bound=Action)
 
@@ -70,19 +83,9 @@ def check(fn: Callable[..., Any] | None = None, /, *, timeout: timedelta = CHECK
 async def look(check: Check[Any], action: Action) -> Finding | None:
     """What a check says of an action; None when all is well.
 
-    It is somebody else's code. Whatever is wrong with it holds the write, and harms no other
-    case: it may raise anything, say anything, and go on for ever, even when it is cancelled. Then
-    it is left alone. Only one that never gives way to others (`time.sleep`) holds up its worker.
+    Whatever is wrong with it holds the write.
     """
-    asked = asyncio.ensure_future(_ask(check, action))
-    try:
-        await asyncio.wait([asked], timeout=check.timeout.total_seconds())
-    finally:
-        if not asked.done():
-            _abandon(asked)
-    if not asked.done():
-        return _held(check, f"no answer within {check.timeout.total_seconds():g} s")
-    said, fault = asked.result()
+    said, fault = await _answer(check(action), check.timeout.total_seconds())
     if fault is not None:
         return _held(check, fault)
     if said is None:
@@ -93,19 +96,31 @@ async def look(check: Check[Any], action: Action) -> Finding | None:
     return Finding(check=f"check: {check.name}", kind=Kind.REFUSE, why=why)
 
 
-async def _ask(check: Check[Any], action: Action) -> tuple[object, str | None]:
+async def _answer(work: Awaitable[object], seconds: float) -> tuple[object, str | None]:
+    """What somebody else's code says in its time, or why it says nothing, in words.
+
+    It harms no other case: it may raise anything, say anything, and go on for ever, even when it
+    is cancelled. Then it is left alone. Only what never gives way to others (`time.sleep`) holds
+    up its worker.
+    """
+    asked = asyncio.ensure_future(_ask(work))
+    try:
+        await asyncio.wait([asked], timeout=seconds)
+    finally:
+        if not asked.done():
+            # Kept from being collected as long as it goes on all the same.
+            _abandoned.add(asked)
+            asked.add_done_callback(_abandoned.discard)
+            asked.cancel()
+    return asked.result() if asked.done() else (None, f"no answer within {seconds:g} s")
+
+
+async def _ask(work: Awaitable[object]) -> tuple[object, str | None]:
     """What it says, or what it raised, in words. An exit in a task would end the process."""
     try:
-        return await check(action), None
+        return await work, None
     except BaseException as error:  # noqa: BLE001  # its cancellation, too, is nobody else's
         return None, _words(error)
-
-
-def _abandon(asked: asyncio.Task[tuple[object, str | None]]) -> None:
-    """Cancel it, and keep it from being collected as long as it goes on all the same."""
-    _abandoned.add(asked)
-    asked.add_done_callback(_abandoned.discard)
-    asked.cancel()
 
 
 def _held(check: Check[Any], fault: str) -> Finding:
@@ -123,3 +138,48 @@ def _words(error: BaseException) -> str:
 def _printable(text: str) -> str:
     """As it can be kept: halves of characters cannot."""
     return text.encode(errors="backslashreplace").decode()
+
+
+# After a write
+
+
+PAUSES = (timedelta(milliseconds=300), timedelta(seconds=1))
+"""Between the tries, of which there is one more."""
+
+TRY = timedelta(seconds=4)
+"""How long one try may take."""
+
+LIMIT = timedelta(seconds=10)
+"""How long all of them may take, with the pauses."""
+
+LONGEST = 1_000
+"""Characters of what is said about a mismatch."""
+
+
+async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt: Receipt) -> str:
+    """Read a write back. Empty where it is as it was meant, or nobody says how to read it.
+
+    Three tries, with short pauses, within ten seconds; then what was wrong at the last one, or
+    that it could not be read back, and why. Raises nothing for what the step's `verify` does.
+    """
+    if step.verify is None:
+        return ""
+    try:
+        result = step.adapter.validate_json(json.dumps(receipt.result))
+    except ValidationError:
+        return f"could not be read back: its receipt ({receipt.how}) has not what it returns"
+    found = ""
+    clock = asyncio.get_running_loop().time
+    until = clock() + LIMIT.total_seconds()
+    for pause in (timedelta(0), *PAUSES):
+        await asyncio.sleep(pause.total_seconds())
+        left = min(TRY.total_seconds(), until - clock())
+        if left <= 0:
+            break
+        with effect_as_current(effect):
+            said, fault = await _answer(step.verify(action, effect, result), left)
+        if said is None and fault is None:
+            return ""
+        silent = "it is not as it should be (its `verify` does not say why)"
+        found = f"could not be read back: {fault}" if fault else str(said) or silent
+    return found[:LONGEST]

@@ -21,23 +21,14 @@ from temporalio import activity
 
 from handrail.actions import (
     Action,
-    Attempt,
     Basis,
     Decision,
-    DecisionResult,
     Effect,
     Finding,
     Kind,
     Level,
-    Notice,
-    NotifyResult,
-    ProofRequest,
-    ProofResult,
     Receipt,
-    RoleRequest,
     Verdict,
-    WriteResult,
-    WriteResultKind,
     digest_of,
 )
 from handrail.agent import (
@@ -59,27 +50,19 @@ from handrail.agent import (
 )
 from handrail.exceptions import Final, StepError
 from handrail.failpoints import reached
-from handrail.guardrails import audit, clock
+from handrail.guardrails import audit, machine
 from handrail.guardrails.anomaly.watch import AnomalyDetector
-from handrail.guardrails.data_checks import Check
+from handrail.guardrails.context import Judgement, WriteContext, broken
+from handrail.guardrails.data_checks import Check, verify
 from handrail.guardrails.effects import (
     BegunBefore,
-    Clearance,
     Doubt,
     KeyUsed,
     effect_as_current,
     once,
 )
 from handrail.guardrails.entitlement import Entitlement
-from handrail.guardrails.pipeline import (
-    Judgement,
-    Matter,
-    Pipeline,
-    duplicate,
-    over_limit,
-    verdict_of,
-)
-from handrail.guardrails.read_back import verify
+from handrail.guardrails.pipeline import Pipeline
 from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
     Duplicate,
@@ -87,26 +70,28 @@ from handrail.ledger import (
     Ledger,
     Outdated,
     OverLimit,
-    Situation,
     Stopped,
 )
 from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
 from handrail.policy import AgentShape, Facts, Policy, PolicyFile
 from handrail.text import moment_in_words
+from handrail.wire import (
+    Attempt,
+    DecisionResult,
+    Notice,
+    NotifyResult,
+    ProofRequest,
+    ProofResult,
+    RoleRequest,
+    WriteResult,
+    WriteResultKind,
+)
 
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
 
 MISMATCH = "mismatch"
 """The kind of the incidents that reading a write back brings."""
-
-
-@dataclass(frozen=True)
-class Preview:
-    """What the door would say of a decision, and the digest of its action."""
-
-    digest: str
-    verdict: Verdict
 
 
 @dataclass(frozen=True)
@@ -141,7 +126,11 @@ class Door:
             humans=self.humans,
             watch=AnomalyDetector(self.agent, self.ledger),
             checks=self.checks,
-            plants={step.name: step.plant for step in self._writes()},
+            plants={
+                step.name: cast("Write[Any, Any]", step).plant
+                for step in self.steps
+                if isinstance(step, Write)
+            },
         )
 
     def activities(self) -> list[Activity]:
@@ -176,37 +165,28 @@ class Door:
         shape = self.shape.writes.get(proving.step)
         if shape is None or proving.kind == GateKind.QUESTION:
             return None
-        return Facts(
-            step=proving.step,
-            action=shape.action.model_validate(proving.action),
-            basis=proving.basis,
-            evidence=_evidence(shape.evidence, proving.basis),
-            case=proving.case,
-            requester=proving.requester,
-        )
+        action = shape.action.model_validate(proving.action)
+        return self._facts(proving.step, action, proving)
 
     def _activity(self, step: Step[..., Any]) -> Activity:
         match step:
             case Write():
-                return as_activity(step, _writing(self, step), WriteResult)
+                return as_activity(step, functools.partial(self._carried, step), WriteResult)
             case Notify():
-                return as_activity(step, _notifying(self, step), NotifyResult)
+                return as_activity(step, functools.partial(self.notify, step), NotifyResult)
             case Decide():
-                return as_activity(step, _deciding(self, step), decided_type(step))
+                return as_activity(step, functools.partial(self.decide, step), decided_type(step))
             case Read():
-                return as_activity(step, _reading(step), step.returns)
+                return as_activity(step, lambda *args: run_step(step, args), step.returns)
             case _:
                 raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
-
-    def _writes(self) -> list[Write[Any, Any]]:
-        return [cast("Write[Any, Any]", step) for step in self.steps if isinstance(step, Write)]
 
     # What the door says
 
     async def _foresee(
         self, policy: Policy, decision: Decision[Any, Any], basis: Basis
-    ) -> Preview | None:
-        """What the door would say of a decision now, with the digest of its action.
+    ) -> tuple[str, Verdict] | None:
+        """What the door would say of a decision now, after the digest of its action.
 
         None when no write step takes the action, or more than one does; or where it is to be
         stopped or only recorded, which the write itself says. Data checks and limits are looked
@@ -217,44 +197,42 @@ class Door:
             return None
         case, action = this_case(), cast("Action", decision.action)
         digest = digest_of(step, action.model_dump(mode="json"))
-        attempt = Attempt(case=case, key="", digest=digest, basis=basis)
-        facts = self._facts(step, action, attempt)
-        lately = await self.guards.lately(policy, case)
-        matter = Matter(policy, self.guards.settled(policy, facts, lately), attempt)
-        verdict = verdict_of(matter, self.guards.foresee(matter))
+        asked = self._context(
+            policy, step, action, Attempt(case=case, key="", digest=digest, basis=basis)
+        )
+        # Optimistically, as in `_write`.
+        write = self.guards.settled(asked, await self.guards.lately(policy, case))
+        verdict = write.verdict(self.guards.foresee(write))
         if verdict.kind is Kind.PASS:
-            return Preview(digest, verdict)
+            return digest, verdict
         # People may be asked by it, without another look: so it must be of now.
-        situation = await self.guards.situation(policy, case)
-        facts = self.guards.settled(policy, facts, situation)
-        matter = Matter(policy, facts, attempt)
-        stopped = self.guards.stopped(matter, situation)
-        if stopped is not None or policy.setting(facts).level is Level.PILOT:
+        write = self.guards.settled(asked, await self.guards.situation(policy, case))
+        if self.guards.stopped(write) or policy.setting(write.facts).level is Level.PILOT:
             return None
-        verdict = verdict_of(matter, self.guards.foresee(matter))
+        verdict = write.verdict(self.guards.foresee(write))
         if verdict.kind is Kind.HOLD:
-            verdict = (await self.guards.judge(matter)).verdict
+            verdict = (await self.guards.judge(write)).verdict
         if verdict.kind is not Kind.PASS:
-            await self.books.keep(matter, verdict)
-        return Preview(digest, verdict)
+            await self.books.keep(write, verdict)
+        return digest, verdict
 
     def _takes(self, action: Action | None) -> str | None:
         """The one write step that takes an action; None if there is none, or there are more."""
-        writes = [
-            write.name
-            for write in self.shape.writes.values()
-            if write.action is type(action) and not write.undoes
-        ]
-        return writes[0] if action is not None and len(writes) == 1 else None
+        writes = (write for write in self.shape.writes.values() if not write.undoes)
+        found = [write.name for write in writes if write.action is type(action)]
+        return found[0] if len(found) == 1 else None
 
-    def _facts(self, step: str, action: Action, attempt: Attempt) -> Facts:
+    def _context(self, policy: Policy, step: str, action: Action, attempt: Attempt) -> WriteContext:
+        return WriteContext(self.agent, policy, self._facts(step, action, attempt), attempt)
+
+    def _facts(self, step: str, action: Action, of: Attempt | ProofRequest) -> Facts:
         return Facts(
             step=step,
             action=action,
-            basis=attempt.basis,
-            evidence=_evidence(self.shape.writes[step].evidence, attempt.basis),
-            case=attempt.case,
-            requester=attempt.requester,
+            basis=of.basis,
+            evidence=_evidence(self.shape.writes[step].evidence, of.basis),
+            case=of.case,
+            requester=of.requester,
         )
 
     # What the door does
@@ -274,42 +252,47 @@ class Door:
         reached("write:answering", attempt.case)
         return answer
 
+    async def _carried(self, step: Write[Any, Any], action: Any, attempt: Attempt) -> WriteResult:
+        """Once begun, an effect is carried to its receipt, also when the case is stopped."""
+        working = asyncio.ensure_future(self.write(step, action, attempt))
+        try:
+            return await asyncio.shield(working)
+        except asyncio.CancelledError:
+            return await working
+
     async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
-        clock.require_right_clock()
+        machine.require_right_clock()
         policy = self.policy.current()
-        facts = self._facts(step.name, action, attempt)
-        lately, matter, judged = None, None, None
+        asked = self._context(policy, step.name, action, attempt)
+        write, judged = None, None
         if _is_new(attempt):
-            # As nearly all are. It is judged by what was known a moment ago, and the transaction
-            # of its intent confirms that.
-            lately = await self.guards.lately(policy, attempt.case)
-            matter = self._matter(policy, facts, attempt, lately)
-            judged = await self.guards.judged(matter, lately)
+            # Optimistic judgement, as with optimistic locking: nearly every write is new, and
+            # nothing has changed for it within `LATELY`. So it is judged by what was known then,
+            # and the transaction of its intent, which is made in any case, looks again at stops,
+            # levels, the policy and the key. A look before it would be one more transaction for
+            # each write.
+            write = self.guards.settled(asked, await self.guards.lately(policy, attempt.case))
+            judged = await self.guards.judged(write)
             if judged.passes:
                 with contextlib.suppress(BegunBefore, Outdated):
-                    return await self._passed(step, matter, judged, seen=False)
+                    return await self._passed(step, write, judged, seen=False)
+        # Overtaken, not new, or not let pass: by what is so now, which people may be told.
         situation = await self.guards.situation(policy, attempt.case, attempt.key)
-        if matter is None or judged is None or situation != lately:
-            matter = self._matter(policy, facts, attempt, situation)
-            judged = await self.guards.judged(matter, situation)
+        if write is None or judged is None or write.situation != situation:
+            write = self.guards.settled(asked, situation)
+            judged = await self.guards.judged(write)
         if judged.passes:
-            return await self._passed(step, matter, judged)
+            return await self._passed(step, write, judged)
         if judged.stopped is not None:
             return _stopped(judged.verdict, judged.stopped)
         reached("write:judged", attempt.case)
         if judged.pilot:
-            await self.books.keep(matter, judged.verdict, pilot=True)
+            await self.books.keep(write, judged.verdict, pilot=True)
             return _recorded(judged.verdict)
-        return await self._not_passed(matter, judged.verdict)
-
-    def _matter(
-        self, policy: Policy, facts: Facts, attempt: Attempt, situation: Situation
-    ) -> Matter:
-        levels = frozenset(order.id for order in situation.levels)
-        return Matter(policy, self.guards.settled(policy, facts, situation), attempt, levels)
+        return await self._not_passed(write, judged.verdict)
 
     async def _passed(
-        self, step: Write[Any, Any], matter: Matter, judged: Judgement, *, seen: bool = True
+        self, step: Write[Any, Any], write: WriteContext, judged: Judgement, *, seen: bool = True
     ) -> WriteResult:
         """Make the effect of what was let pass. `seen`: it is known whether it had begun before.
 
@@ -317,117 +300,101 @@ class Door:
             BegunBefore: if it had, and that was not known.
             Outdated: if what it was judged by is not so any more.
         """
-        facts, attempt = matter.facts, matter.attempt
-        reached("write:judged", attempt.case)
-        if not await self.humans.answered(matter.policy, facts, attempt):
+        reached("write:judged", write.attempt.case)
+        if not await self.humans.answered(write):
             # Nobody who may has really said it: it is as if nobody had been asked.
-            matter = replace(matter, attempt=attempt.model_copy(update={"doubt": None}))
+            write = replace(write, attempt=write.attempt.model_copy(update={"doubt": None}))
         if not judged.begun:
-            audit.verdict(self.agent, step.name, attempt, judged.verdict, action=facts.action)
-        answer = await self._once(step, matter, judged, seen=seen)
-        return await self._afterwards(step, matter, judged, answer)
+            audit.verdict(
+                self.agent, step.name, write.attempt, judged.verdict, action=write.facts.action
+            )
+        answer = await self._once(step, write, judged, seen=seen)
+        return await self._afterwards(step, write, judged, answer)
 
-    async def _not_passed(self, matter: Matter, verdict: Verdict) -> WriteResult:
-        await self.books.keep(matter, verdict)
+    async def _not_passed(self, write: WriteContext, verdict: Verdict) -> WriteResult:
+        await self.books.keep(write, verdict)
         held = verdict.kind is Kind.HOLD
         return WriteResult(
             kind=WriteResultKind.HELD if held else WriteResultKind.REFUSED, verdict=verdict
         )
 
     async def _once(
-        self, step: Write[Any, Any], matter: Matter, judged: Judgement, *, seen: bool
+        self, step: Write[Any, Any], write: WriteContext, judged: Judgement, *, seen: bool
     ) -> WriteResult:
-        verdict, attempt = judged.verdict, matter.attempt
-        cleared = self._cleared(matter, judged, seen=seen)
+        verdict, attempt = judged.verdict, write.attempt
         try:
-            done = await once(self.ledger, step, matter.facts.action, attempt, cleared)
+            done = await once(self.ledger, step, write, judged, seen=seen)
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
             answer = _stopped(verdict, stop_in_words(stopped.order))
             return answer.model_copy(update={"token": await self._unknown(attempt)})
         except OverLimit as over:
-            findings = [*verdict.findings, over_limit(over)]
-            return await self._not_passed(matter, verdict_of(matter, findings))
+            findings = [*verdict.findings, broken(over)]
+            return await self._not_passed(write, write.verdict(findings))
         except Duplicate as found:
-            again = await self.guards.held(matter, [*verdict.findings, duplicate(found)])
+            again = await self.guards.held(write, [*verdict.findings, broken(found)])
             if again.verdict.kind is Kind.PASS:
-                return await self._once(step, matter, again, seen=seen)
-            return await self._not_passed(matter, again.verdict)
+                return await self._once(step, write, again, seen=seen)
+            return await self._not_passed(write, again.verdict)
         except KeyUsed as used:
             finding = Finding(check="key", kind=Kind.REFUSE, why=str(used))
-            return await self._not_passed(matter, verdict_of(matter, [finding]))
+            return await self._not_passed(write, write.verdict([finding]))
         except Final as error:
             # An earlier try may have happened all the same: then its undo must stay known.
             token = await self._unknown(attempt)
-            return self._failed(matter, verdict, error).model_copy(update={"token": token})
+            return self._failed(write, verdict, error).model_copy(update={"token": token})
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
             last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
-            return self._failed(matter, verdict, error)
+            return self._failed(write, verdict, error)
         if isinstance(done, Receipt):
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
-        return self._in_doubt(matter, verdict, done)
+        return self._in_doubt(write, verdict, done)
 
     async def _unknown(self, attempt: Attempt) -> str:
         """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
         row = await self.ledger.effect(attempt.key)
         return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
-    def _cleared(self, matter: Matter, judged: Judgement, *, seen: bool) -> Clearance:
-        return Clearance(
-            agent=self.agent,
-            policy=matter.policy.label,
-            limits=matter.policy.of(matter.facts.step).limits,
-            duplicates=judged.duplicates,
-            leave=judged.leave,
-            verdict=None if judged.begun else self.books.row(matter, judged.verdict),
-            alone=None if matter.attempt.undoes else judged.alone,
-            share=self.books.share(matter, judged),
-            ordered=matter.attempt.ordered,
-            resumed=judged.begun,
-            seen=seen,
-            levels=matter.levels,
-        )
-
     async def _afterwards(
-        self, step: Write[Any, Any], matter: Matter, judged: Judgement, answer: WriteResult
+        self, step: Write[Any, Any], write: WriteContext, judged: Judgement, answer: WriteResult
     ) -> WriteResult:
         """Read a write back, draw it for a review, and see whether too much goes wrong."""
-        attempt, policy = matter.attempt, matter.policy
+        attempt, policy = write.attempt, write.policy
         wrong = {WriteResultKind.FAILED: "failed", WriteResultKind.IN_DOUBT: "in_doubt"}.get(
             answer.kind
         )
         if answer.receipt is not None and attempt.undoes is None:
             effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
-            fault = await verify(step, matter.facts.action, effect, answer.receipt)
+            fault = await verify(step, write.facts.action, effect, answer.receipt)
             if fault:
                 wrong, back = MISMATCH, policy.of(step.name).mismatch == "roll back"
                 answer = answer.model_copy(update={"incident": fault, "roll_back": back})
-            await self.books.draw(matter, judged)
+            await self.books.draw(write, judged)
         if wrong is not None:
-            await self.books.incident(matter, wrong, answer.incident or answer.why)
+            await self.books.incident(write, wrong, answer.incident or answer.why)
         if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):
             await self.books.alarm(policy, step.name)
         return answer
 
-    def _in_doubt(self, matter: Matter, verdict: Verdict, doubt: Doubt) -> WriteResult:
+    def _in_doubt(self, write: WriteContext, verdict: Verdict, doubt: Doubt) -> WriteResult:
         why = (
-            f"{matter.facts.step} was begun at {moment_in_words(doubt.since)} and broken "
+            f"{write.step} was begun at {moment_in_words(doubt.since)} and broken "
             "off; the outside system cannot be asked whether it happened"
         )
-        asked = self.guards.asking(matter, verdict)
+        asked = self.guards.asking(write, verdict)
         return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
-    def _failed(self, matter: Matter, verdict: Verdict, error: Exception) -> WriteResult:
+    def _failed(self, write: WriteContext, verdict: Verdict, error: Exception) -> WriteResult:
         why = str(error) or type(error).__name__
-        asked = self.guards.asking(matter, verdict)
+        asked = self.guards.asking(write, verdict)
         return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
 
     # What the door does of decisions and notifications
 
-    async def decide(self, step: Decide[..., Any], args: Sequence[Any]) -> DecisionResult[Any]:
+    async def decide(self, step: Decide[..., Any], *args: Any) -> DecisionResult[Any]:
         """Run a decide step within its budget; say where its values come from, and what then."""
         case, policy = this_case(), self.policy.current()
         # Before anything is spent on thinking: a worker that may not write shall not think.
@@ -437,19 +404,17 @@ class Door:
         await self.books.spend(step.name, case, decision.usage)
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})
-        foreseen = await self._foresee(policy, decision, basis)
+        digest, verdict = await self._foresee(policy, decision, basis) or (None, None)
         reached("decide:foreseen", case)
         return DecisionResult(
             decision=decision,
-            digest=None if foreseen is None else foreseen.digest,
-            verdict=None if foreseen is None else foreseen.verdict,
+            digest=digest,
+            verdict=verdict,
             kind=type(decision.action).__name__,
             unsourced=lacking,
         )
 
-    async def notify(
-        self, step: Notify[..., Any], notice: Notice, args: Sequence[Any]
-    ) -> NotifyResult:
+    async def notify(self, step: Notify[..., Any], notice: Notice, *args: Any) -> NotifyResult:
         """Tell somebody, if the policy lets it and nobody has stopped it."""
         why = await self._silent(step.name, notice)
         if why is not None:
@@ -501,39 +466,3 @@ def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel |
         return model.model_validate(basis.evidence)
     except ValidationError:
         return None
-
-
-# Steps as activities
-
-
-def _reading(step: Read[..., Any]) -> Activity:
-    async def run(*args: Any) -> Any:
-        return await run_step(step, args)
-
-    return run
-
-
-def _deciding(door: Door, step: Decide[..., Any]) -> Activity:
-    async def run(*args: Any) -> DecisionResult[Any]:
-        return await door.decide(step, args)
-
-    return run
-
-
-def _notifying(door: Door, step: Notify[..., Any]) -> Activity:
-    async def run(notice: Notice, *args: Any) -> NotifyResult:
-        return await door.notify(step, notice, args)
-
-    return run
-
-
-def _writing(door: Door, step: Write[Any, Any]) -> Activity:
-    async def run(action: Any, attempt: Attempt) -> WriteResult:
-        # Once begun, an effect is carried to its receipt, also when the case is stopped.
-        working = asyncio.ensure_future(door.write(step, action, attempt))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            return await working
-
-    return run

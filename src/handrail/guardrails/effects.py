@@ -17,37 +17,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
-import itertools
-import os
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
-from handrail.actions import Action, Attempt, Duplicates, Effect, Limit, Receipt, undo_key
+from handrail.actions import Effect, Receipt, undo_key
 from handrail.agent import BadResult, StepSecrets, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
+from handrail.guardrails.machine import is_gone, new_owner, stands_still
 from handrail.ledger import (
     EffectRow,
     EffectState,
     Intent,
     Ledger,
     Stopped,
-    VerdictRow,
 )
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Sequence
+    from collections.abc import Awaitable, Generator
 
     from pydantic import JsonValue
 
     from handrail.agent import Write
+    from handrail.guardrails.context import Judgement, WriteContext
 
 POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
@@ -67,43 +64,6 @@ class Doubt:
 
     token: str
     since: datetime
-
-
-@dataclass(frozen=True)
-class Leave:
-    """What people gave a write that needs it: it is used up in the moment the write begins.
-
-    `uses`: the single-use ids of proven rulings. `mandates`: standing approvals, each with
-    its most uses.
-    """
-
-    uses: tuple[str, ...] = ()
-    mandates: tuple[tuple[str, int], ...] = ()
-
-
-@dataclass(frozen=True)
-class Clearance:
-    """How a write was let pass: by which policy of which agent, and what holds it to its word.
-
-    `limits` and `duplicates` are looked at once more in the transaction of its intent, and
-    `verdict` is kept there. `alone`: no human was asked. `share`: with what chance it is
-    reviewed afterwards. `ordered`: a human ordered this undo, which a stop of the agent does not
-    forbid. `resumed`: it had begun before, and was not judged again. `seen`: whether it had is
-    known. `levels`: the orders of a level under which it was judged.
-    """
-
-    agent: str
-    policy: str
-    limits: Sequence[Limit] = ()
-    duplicates: Duplicates | None = None
-    leave: Leave = Leave()
-    verdict: VerdictRow | None = None
-    alone: bool | None = None
-    share: float | None = None
-    ordered: bool = False
-    resumed: bool = False
-    seen: bool = True
-    levels: frozenset[str] | None = None
 
 
 class KeyUsed(HandrailError):
@@ -134,9 +94,17 @@ def effect_as_current(effect: Effect) -> Generator[None]:
 
 
 async def once(
-    ledger: Ledger, step: Write[Any, Any], action: Action, attempt: Attempt, cleared: Clearance
+    ledger: Ledger,
+    step: Write[Any, Any],
+    write: WriteContext,
+    judged: Judgement,
+    *,
+    seen: bool = True,
 ) -> Receipt | Doubt:
-    """Make the effect of `attempt` happen once, however often this is called.
+    """Make the effect of a write that was let pass happen once, however often this is called.
+
+    What it was `judged` by is looked at once more in the transaction of its intent. `seen`:
+    whether it is known that it had, or had not, begun before.
 
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
@@ -153,34 +121,35 @@ async def once(
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, action, attempt, _new_owner(), cleared)
+    writer = _Writer(ledger, step, write, judged, new_owner())
     try:
-        return await _once(writer)
+        return await _once(writer, seen=seen)
     except BaseException:
         await writer.release()
         raise
 
 
-async def _once(writer: _Writer) -> Receipt | Doubt:
-    ledger, step, attempt, cleared = writer.ledger, writer.step, writer.attempt, writer.cleared
+async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
+    ledger, step, attempt = writer.ledger, writer.step, writer.attempt
+    write, judged = writer.write, writer.judged
     if attempt.undoes is not None and attempt.undoes.receipt is None:
         await writer.forestall(attempt.undoes.key)
     reached("write:before-intent", attempt.case)
     begin = ledger.begin(
         writer.intent(),
-        cleared.limits,
-        cleared.duplicates,
-        cleared.verdict,
-        ordered=cleared.ordered,
-        resumed=cleared.resumed,
-        levels=cleared.levels,
+        write.policy.of(write.step).limits,
+        judged.duplicates,
+        None if judged.begun else write.verdict_row(judged.verdict),
+        ordered=attempt.ordered,
+        resumed=judged.begun,
+        levels=write.levels,
     )
     begun = await _whole(begin)
     before = begun.before
     reached("write:after-intent", attempt.case)
     if before is None:
         return await writer.perform(first=True)
-    if not cleared.seen:
+    if not seen:
         raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
     if before.state is EffectState.TAKEN_BACK:
         raise KeyUsed(f"{step.name} is taken back, and is not begun any more")
@@ -208,14 +177,14 @@ class _Writer:
 
     ledger: Ledger
     step: Write[Any, Any]
-    action: Action
-    attempt: Attempt
+    write: WriteContext
+    judged: Judgement
     owner: str
-    cleared: Clearance
     sent_until: datetime | None = None
     """Until when something may have been sent under the key. None: until now."""
 
     def __post_init__(self) -> None:
+        self.attempt, self.action = self.write.attempt, self.write.facts.action
         self._start_clock()
         self.effect = Effect(
             key=self.attempt.key,
@@ -255,24 +224,7 @@ class _Writer:
         return (await _whole(self.ledger.forbid(write))).state is not EffectState.INTENDED
 
     def intent(self) -> Intent:
-        basis, cleared = self.attempt.basis, self.cleared
-        return Intent(
-            key=self.attempt.key,
-            case=self.attempt.case,
-            agent=cleared.agent,
-            step=self.step.name,
-            digest=self.attempt.digest,
-            action=self.action.model_dump(mode="json"),
-            policy=cleared.policy,
-            owner=self.owner,
-            deadline=self.deadline,
-            uses=cleared.leave.uses,
-            mandates=cleared.leave.mandates,
-            evidence=basis.evidence if basis else None,
-            confidence=basis.confidence if basis else None,
-            alone=cleared.alone,
-            share=cleared.share,
-        )
+        return self.write.intent(self.judged, self.owner, self.deadline)
 
     async def found_or(self, stop: Stopped, before: EffectRow) -> Receipt:
         """What happened before a stop is not forgotten for it; nothing more is done.
@@ -287,11 +239,10 @@ class _Writer:
             return before.receipt
         if before.state is not EffectState.INTENDED:
             raise stop
-        await self._take_over(before)
-        found = await self._in_time(self.step.find(self.action, self.effect))
-        if found is None:
+        receipt = await self._found(before)
+        if receipt is None:
             raise stop
-        return await self._receipt("found", found)
+        return receipt
 
     async def resume(self, before: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
@@ -308,15 +259,20 @@ class _Writer:
         return await self._as_answered(before)
 
     async def _found_or_performed(self, before: EffectRow) -> Receipt:
-        await self._take_over(before)
-        reached("find:before", self.attempt.case)
-        assert self.step.find is not None  # noqa: S101  # the caller has looked
-        found = await self._in_time(self.step.find(self.action, self.effect))
-        reached("find:after", self.attempt.case)
-        if found is not None:
-            return await self._receipt("found", found)
+        receipt = await self._found(before)
+        if receipt is not None:
+            return receipt
         await self._heed()
         return await self.perform(first=True)
+
+    async def _found(self, before: EffectRow) -> Receipt | None:
+        """Ask the outside system whether it is there."""
+        assert self.step.find is not None  # noqa: S101  # the caller has looked
+        await self._take_over(before)
+        reached("find:before", self.attempt.case)
+        found = await self._in_time(self.step.find(self.action, self.effect))
+        reached("find:after", self.attempt.case)
+        return None if found is None else await self._receipt("found", found)
 
     async def _heed(self) -> None:
         """See that nobody has stopped it while this waited for the attempt before it.
@@ -324,7 +280,7 @@ class _Writer:
         Raises:
             Stopped: if somebody has.
         """
-        await _whole(self.ledger.heed(self.intent(), ordered=self.cleared.ordered))
+        await _whole(self.ledger.heed(self.intent(), ordered=self.attempt.ordered))
 
     async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
         said = self.attempt.doubt
@@ -442,8 +398,8 @@ async def _whole(work: Awaitable[Any]) -> Any:
 async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
     """Wait until the attempt that left this intent cannot begin its effect any more."""
     ends = row.deadline + GRACE
-    while row.state is EffectState.INTENDED and not _gone(row.owner):
-        if _stands_still(row.owner):
+    while row.state is EffectState.INTENDED and not is_gone(row.owner):
+        if stands_still(row.owner):
             ends = datetime.now(UTC) + GRACE
         elif datetime.now(UTC) > max(ends, row.deadline + GRACE):
             break
@@ -451,57 +407,3 @@ async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
         row = await ledger.effect(row.key) or row
     # The owner may have finished between the last look and its end.
     return await ledger.effect(row.key) or row
-
-
-# Who owns an intent: machine, process, its start, and a number for each attempt.
-
-_numbers = itertools.count(1)
-
-
-def _machine() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    try:
-        return f"{boot.read_text().strip()}.{Path('/proc/self/ns/pid').readlink()}"
-    except OSError:
-        return ""
-
-
-def _process(pid: int) -> tuple[str, str]:
-    """The state of a process of this machine, and when it started, in clock ticks.
-
-    The state is a letter of proc(5), and empty if there is no such process.
-    """
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return "", ""
-    state, *rest = stat.rpartition(")")[2].split()
-    return ("", "") if state in {"Z", "X"} else (state, rest[18])
-
-
-@functools.cache
-def _this_process(pid: int) -> str:
-    return f"{_machine()}|{pid}|{_process(pid)[1]}"
-
-
-def _new_owner() -> str:
-    return f"{_this_process(os.getpid())}|{next(_numbers)}"
-
-
-def _state(owner: str) -> str | None:
-    """The state of an owner's process. None if that cannot be known from here."""
-    machine, pid, started, _ = owner.split("|")
-    if not machine or machine != _machine():
-        return None
-    state, since = _process(int(pid))
-    return state if since == started else ""
-
-
-def _gone(owner: str) -> bool:
-    """Whether the process of an attempt is certainly gone."""
-    return _state(owner) == ""
-
-
-def _stands_still(owner: str) -> bool:
-    """Whether the process of an attempt is stopped, and may go on."""
-    return _state(owner) in {"T", "t"}

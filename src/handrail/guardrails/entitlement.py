@@ -1,15 +1,20 @@
-"""The human side of a door: who ruled is proven, whether they may, and whom else to ask.
+"""Entitlement: who ruled is proven, whether they may, and whom else to ask.
 
-A worker has public keys only: it can tell a ruling from a forgery, and make none. What the
-workflow says of a ruling is not relied upon where proof is required: the signed ruling
-itself comes along, and is proven here again in the moment of the write.
+A worker has public keys only: it can tell a ruling from a forgery, and make none. So a ruling is
+judged three times, each time by what can be known there:
+
+- in the case, `handrail.oversight.rulings`: does it answer this gate, in time, by somebody asked?
+- for the case, in an activity, `Entitlement.prove`: is it signed by them, and may they, under the
+  policy in force? The workflow has neither keys nor policy.
+- at the write, `Entitlement.voices`: once more, of this very action, because what a workflow says
+  is not relied upon where proof is required, and what was given may be taken back or used since.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Literal
 
 from pydantic import ValidationError
@@ -19,13 +24,8 @@ from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from handrail.actions import (
     Action,
-    Attempt,
-    DoubtAnswer,
     Finding,
     Kind,
-    ProofRequest,
-    ProofResult,
-    RoleRequest,
     Ruling,
     RulingRecord,
     Terms,
@@ -36,7 +36,8 @@ from handrail.actions import (
     person,
 )
 from handrail.exceptions import ConfigurationError
-from handrail.guardrails.effects import Leave
+from handrail.guardrails.context import WriteContext
+from handrail.guardrails.machine import server_time
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.oversight import (
     LOOK_SIGNAL,
@@ -58,8 +59,7 @@ from handrail.oversight import (
     verify_ruling,
 )
 from handrail.policy import Approval, Facts, Policy
-
-Keys = Mapping[str, TrustedKey]
+from handrail.wire import DoubtAnswer, ProofRequest, ProofResult, RoleRequest
 
 _UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
 """Reasons to hold that no standing approval was given for."""
@@ -67,10 +67,10 @@ _UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
 
 @dataclass(frozen=True)
 class Approvals:
-    """What people said of one attempt, as far as it counts, and what is used up by it."""
+    """What people said of one attempt, as far as it counts, and the ids that it `uses` up."""
 
     approvals: tuple[Approval, ...] = ()
-    leave: Leave = field(default_factory=Leave)
+    uses: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,9 @@ class Entitlement:
         self, policy: Policy, facts: Facts | None, proving: ProofRequest
     ) -> tuple[ProofResult, ...]:
         """Prove rulings, say whether their people may under the policy, and keep the proven.
+
+        For the case, which judges them first and last (`handrail.oversight.rulings`); `voices`
+        proves once more at the write.
 
         Raises:
             KeyringError: if the keyring cannot be used.
@@ -158,48 +161,40 @@ class Entitlement:
             found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
         return found
 
-    def deputies(
-        self, mandates: Sequence[VerifiedMandate], now: datetime
-    ) -> Mapping[str, Sequence[str]]:
-        """Who stands in for whom now, by delegations for a time."""
-        return delegations(mandates, self.agent, now)
-
-    async def voices(self, policy: Policy, facts: Facts, attempt: Attempt) -> Approvals:
+    async def voices(self, write: WriteContext) -> Approvals:
         """The approvals of exactly this action, each proven again where that is required.
+
+        Whatever `handrail.oversight.rulings` made of them in the case, and `prove` for it.
 
         Raises:
             KeyringError: if the keyring cannot be used.
         """
-        if self.proof(policy) == "unproven":
-            return Approvals(_unproven(attempt.rulings, attempt.digest))
-        return await self._proven(policy, facts, attempt, None)
+        if self.proof(write.policy) == "unproven":
+            return Approvals(_unproven(write.attempt.rulings, write.attempt.digest))
+        return await self._proven(write, None)
 
-    async def answered(self, policy: Policy, facts: Facts, attempt: Attempt) -> bool:
+    async def answered(self, write: WriteContext) -> bool:
         """Whether people who may have really said what an attempt says of its doubt.
 
         What they said is used up by this: it is no answer to a later doubt.
         """
-        doubt = attempt.doubt
+        policy, facts, doubt = write.policy, write.facts, write.attempt.doubt
         if doubt is None or self.proof(policy) == "unproven":
             return True
-        now, mark = server_time(), f"{attempt.key}!{doubt.token}"
-        voices = await self._proven(policy, facts, attempt, doubt)
+        now, voices = server_time(), await self._proven(write, doubt)
         asks = policy.default_asks(facts.step, now, facts)
-        barred = policy.barred(attempt.requester, attempt.drafters)
-        if policy.unsatisfied(asks, voices.approvals, facts, now, barred):
+        if policy.unsatisfied(asks, voices.approvals, facts, now, write.barred):
             return False
         try:
-            await self.ledger.use_rulings(voices.leave.uses, mark)
+            await self.ledger.use_rulings(voices.uses, _mark(write, doubt))
         except RulingUsed:
             return False
         return True
 
-    async def _proven(
-        self, policy: Policy, facts: Facts, attempt: Attempt, doubt: DoubtAnswer | None
-    ) -> Approvals:
-        mark = attempt.key if doubt is None else f"{attempt.key}!{doubt.token}"
-        keys, now = self.trust.keys(), server_time()
-        deputies = self.deputies(await self.mandates(now), now)
+    async def _proven(self, write: WriteContext, doubt: DoubtAnswer | None) -> Approvals:
+        policy, facts, attempt = write.policy, write.facts, write.attempt
+        mark, keys, now = _mark(write, doubt), self.trust.keys(), server_time()
+        deputies = delegations(await self.mandates(now), self.agent, now)
         kept = {row.jti: row for row in await self.ledger.rulings(case=attempt.case)}
         revocations = [row for row in kept.values() if row.verb == Verb.REVOKE]
         rejected = {
@@ -231,12 +226,12 @@ class Entitlement:
             seat = seat or _in_place_of(policy, facts, proved.by, ruled.ruling.via, deputies)
             approvals.append(Approval(proved.by, proved.at, ruled.ruling.via, seat))
             uses.append(proved.jti)
-        return Approvals(tuple(approvals), Leave(uses=tuple(uses)))
+        return Approvals(tuple(approvals), tuple(uses))
 
     def standing_approvals(
         self,
+        write: WriteContext,
         mandates: Sequence[VerifiedMandate],
-        facts: Facts,
         findings: Sequence[Finding],
         roles: Collection[str],
         *,
@@ -252,7 +247,7 @@ class Entitlement:
             return []
         now, keys = server_time(), self.trust.keys()
         live = [each for each in mandates if each.mandate.kind == "standing" and not each.spent]
-        found = standing_approvals(live, facts.step, facts.action, self.agent, undo, now)
+        found = standing_approvals(live, write.step, write.facts.action, self.agent, undo, now)
         return [
             (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
             for g in found
@@ -280,7 +275,7 @@ class _RulingJudge:
         if self.facts is not None:
             return _in_place_of(self.policy, self.facts, by, via, self.deputies)
         seats = (who for who, to in self.deputies.items() if by in to)
-        return next((who for who in seats if not self._belongs(by, None, via)), None)
+        return next((who for who in seats if self._not_asked(by, None, via)), None)
 
     def _cannot(self, verb: str, ruling: Ruling, by: str, seat: str | None) -> str | None:
         deciding = verb == Verb.APPROVE or (
@@ -294,22 +289,15 @@ class _RulingJudge:
             why = self.policy.deputy(by, person(ruling.to or ""))
         return why
 
-    def _belongs(self, by: str, seat: str | None, via: str) -> bool:
-        return self._not_asked(by, seat, via) is None
-
     def _not_asked(self, by: str, seat: str | None, via: str) -> str | None:
         whys = [self.policy.cannot_answer(by, role, seat, via) for role in self.proving.roles]
         return None if None in whys else next(iter(whys), "no role is asked")
 
 
-def server_time() -> datetime:
-    """When this activity was sent out: the server's time, whatever this machine's clock says.
-
-    Outside an activity, where nothing is written, this machine's.
-    """
-    if not activity.in_activity():
-        return datetime.now(UTC)
-    return activity.info().current_attempt_scheduled_time.astimezone(UTC)
+def _mark(write: WriteContext, doubt: DoubtAnswer | None) -> str:
+    """By what rulings are used up: the write, or its doubt."""
+    key = write.attempt.key
+    return key if doubt is None else f"{key}!{doubt.token}"
 
 
 def _row(
@@ -338,7 +326,7 @@ def _unproven(rulings: Sequence[RulingRecord], digest: str) -> tuple[Approval, .
     )
 
 
-def _again(ruled: RulingRecord, case: str, keys: Keys) -> VerifiedRuling | None:
+def _again(ruled: RulingRecord, case: str, keys: Mapping[str, TrustedKey]) -> VerifiedRuling | None:
     """Prove a ruling once more.
 
     It was in time when the gate took it; how long it is good for now the policy says.

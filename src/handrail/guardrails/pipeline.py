@@ -33,29 +33,26 @@ import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from handrail.actions import (
-    Action,
-    Attempt,
-    Duplicates,
-    Finding,
-    Kind,
-    Level,
-    Terms,
-    Verdict,
-    digest_of,
-)
+from handrail.actions import Action, Finding, Kind, Level, Terms, Verdict
 from handrail.agent import source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.guardrails.anomaly.watch import AnomalyDetector
+from handrail.guardrails.context import (
+    Judgement,
+    WriteContext,
+    broken,
+    gravest,
+)
 from handrail.guardrails.data_checks import Check, look
-from handrail.guardrails.effects import Leave
-from handrail.guardrails.entitlement import Entitlement, server_time
-from handrail.ledger import Duplicate, EffectState, Intent, Ledger, OverLimit, Situation
-from handrail.oversight import setting_in_force, why_stopped
+from handrail.guardrails.entitlement import Entitlement
+from handrail.guardrails.machine import server_time
+from handrail.ledger import Duplicate, Ledger, OverLimit, Situation
+from handrail.oversight import delegations, setting_in_force, why_stopped
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
+from handrail.wire import Duplicates, Limit
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -76,47 +73,6 @@ class StalePolicy(HandrailError):
             f"this worker has the policy {policy.label}, and {in_force} is in force: give it that "
             "file, or a later one with a higher version; another worker may go on meanwhile"
         )
-
-
-@dataclass(frozen=True)
-class Matter:
-    """One write in question: what is asked, and the policy and levels it is judged by."""
-
-    policy: Policy
-    facts: Facts
-    attempt: Attempt
-    levels: frozenset[str] | None = None
-
-
-@dataclass(frozen=True)
-class Judgement:
-    """A verdict, and what came of it.
-
-    `leave`: what people gave that the write will use up. `alone`: no human was asked. `pilot`:
-    it is only recorded. `duplicates`: what the intent must still be held against. `begun`: it
-    had begun before, and was not judged again; then `share`: with what chance it is reviewed.
-    `stopped`: why nothing is written now, if somebody has stopped it.
-    """
-
-    verdict: Verdict
-    leave: Leave = field(default_factory=Leave)
-    alone: bool = True
-    pilot: bool = False
-    duplicates: Duplicates | None = None
-    begun: bool = False
-    share: float | None = None
-    stopped: str | None = None
-
-    @property
-    def passes(self) -> bool:
-        """Whether its effect is to be made."""
-        passed = self.verdict.kind is Kind.PASS
-        return passed and not self.pilot and self.stopped is None
-
-    @property
-    def unusual(self) -> bool:
-        """Whether something about it is outside what is normal."""
-        return any(found.check.startswith("normal") for found in self.verdict.findings)
 
 
 @dataclass
@@ -187,23 +143,24 @@ class Pipeline:
         await self.ledger.loaded(self.agent, policy.version, policy.sha, policy.label, policy.text)
         self.known.loaded, self.known.situation = policy.sha, None
 
-    def settled(self, policy: Policy, facts: Facts, situation: Situation) -> Facts:
-        """The facts of a write with the level that its owner has set, if any."""
-        if not situation.levels:
-            return facts
-        keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
-        made = setting_in_force(situation.levels, facts.step, policy, keys, proof)
-        return replace(facts, setting=made)
+    def settled(self, write: WriteContext, situation: Situation) -> WriteContext:
+        """A write to be judged by a situation: with the level that its owner has set, if any."""
+        facts, policy = write.facts, write.policy
+        if situation.levels:
+            keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
+            made = setting_in_force(situation.levels, facts.step, policy, keys, proof)
+            facts = replace(facts, setting=made)
+        return replace(write, facts=facts, situation=situation)
 
-    def stopped(self, matter: Matter, situation: Situation) -> str | None:
+    def stopped(self, write: WriteContext) -> str | None:
         """Why nothing is written now, in words; None if nobody has stopped it."""
-        facts, attempt = matter.facts, matter.attempt
-        stops = situation.stops
+        facts, attempt = write.facts, write.attempt
+        stops = write.situation.stops if write.situation is not None else ()
         if attempt.undoes and attempt.ordered:
             stops = tuple(order for order in stops if order.step == facts.step)
         words = why_stopped(stops, facts.step, facts.case)
         if words is None and attempt.undoes is None:
-            setting = matter.policy.setting(facts)
+            setting = write.policy.setting(facts)
             if setting.level is Level.STOP:
                 return f"{facts.step} is stopped: {setting.label}"
         return words
@@ -233,9 +190,9 @@ class Pipeline:
 
     # The verdict
 
-    def foresee(self, matter: Matter) -> list[Finding]:
+    def foresee(self, write: WriteContext) -> list[Finding]:
         """What can be said without a look at the world: scope, source, rules, autonomy."""
-        policy, facts = matter.policy, matter.facts
+        policy, facts = write.policy, write.facts
         source = source_finding(facts.basis, policy.of(facts.step).mentions)
         return [
             *policy.scope(facts),
@@ -243,122 +200,106 @@ class Pipeline:
             *policy.rules(facts),
         ]
 
-    async def judged(self, matter: Matter, situation: Situation) -> Judgement:
-        """What comes of one attempt as things stand.
+    async def judged(self, write: WriteContext) -> Judgement:
+        """What comes of one attempt in its situation.
 
         What was let pass once and may have happened is finished, not judged again: its own
         traces in the world would refuse it. A stop is looked at all the same, right before it.
         """
-        if _begun(matter, situation):
-            row, verdict = situation.effect, verdict_of(matter, [])
-            assert row is not None  # noqa: S101  # or it had not begun
-            return Judgement(verdict, alone=bool(row.alone), begun=True, share=row.share)
-        stopped = self.stopped(matter, situation)
+        if (row := write.begun) is not None:
+            return Judgement(write.verdict(()), alone=bool(row.alone), begun=True, share=row.share)
+        stopped = self.stopped(write)
         if stopped is not None:
-            return Judgement(verdict_of(matter, []), alone=False, stopped=stopped)
-        return await self.judge(matter)
+            return Judgement(write.verdict([]), alone=False, stopped=stopped)
+        return await self.judge(write)
 
-    async def judge(self, matter: Matter) -> Judgement:
+    async def judge(self, write: WriteContext) -> Judgement:
         """The verdict on one attempt, with the rulings it brings."""
-        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
-        if not _is_itself(matter):
+        policy, facts, attempt = write.policy, write.facts, write.attempt
+        if not write.is_itself:
             why = "the action is not the one that was decided and ruled on"
             finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
-            return Judgement(verdict_of(matter, [finding]))
+            return Judgement(write.verdict([finding]))
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
         # That it is one is not for the attempt to say alone, or it could spare itself the checks.
         undoing = attempt.undoes is not None and bool(self.shape.writes[facts.step].undoes)
         findings = [] if undoing else await self._check_data(facts.action)
-        findings = [*self.foresee(matter), *findings]
+        findings = [*self.foresee(write), *findings]
         if gravest(findings) is not Kind.REFUSE and not undoing:
-            findings += await self._unusual(matter)
-            findings += await self._repeated(matter)
+            findings += await self._unusual(write)
+            if (duplicates := policy.of(facts.step).duplicates) is not None:
+                findings += await self._preview(write, (), duplicates)
         # Only before a human is asked: what passes is counted in the moment it begins.
         if gravest(findings) is Kind.HOLD:
-            findings += await self._check_limits(matter)
+            findings += await self._preview(write, policy.of(facts.step).limits)
         pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
         if pilot or gravest(findings) is not Kind.HOLD:
             kept = None if undoing else policy.of(facts.step).duplicates
-            return Judgement(verdict_of(matter, findings), pilot=pilot, duplicates=kept)
-        return await self.held(matter, findings)
+            return Judgement(write.verdict(findings), pilot=pilot, duplicates=kept)
+        return await self.held(write, findings)
 
-    async def held(self, matter: Matter, findings: Sequence[Finding]) -> Judgement:
+    async def held(self, write: WriteContext, findings: Sequence[Finding]) -> Judgement:
         """What holds is let pass by those who may; otherwise they are asked."""
-        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
-        now, barred = server_time(), policy.barred(attempt.requester, attempt.drafters)
+        policy, facts, attempt = write.policy, write.facts, write.attempt
+        now, barred = server_time(), write.barred
         try:
             asks = policy.asks(findings, facts, now, barred=barred)
         except NobodyMayApprove as nobody:
             finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
-            return Judgement(verdict_of(matter, [*findings, finding]), alone=False)
-        voices = await self.humans.voices(policy, facts, attempt)
+            return Judgement(write.verdict([*findings, finding]), alone=False)
+        voices = await self.humans.voices(write)
         lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
-        verdict = verdict_of(matter, findings)
+        verdict = write.verdict(findings)
         if not lacking:
             passed = verdict.model_copy(update={"kind": Kind.PASS})
-            return Judgement(passed, voices.leave, alone=False)
+            return Judgement(passed, voices.uses, alone=False)
         mandates = await self.humans.mandates(now)
         roles = {stage.role for ask in asks for stage in ask.stages}
         undo = self.shape.writes[facts.step].undo is not None
         approvals, used = list(voices.approvals), list[tuple[str, int]]()
         for approval, given in self.humans.standing_approvals(
-            mandates, facts, findings, roles, undo=undo
+            write, mandates, findings, roles, undo=undo
         ):
             approvals.append(approval)
             used.append((given.mandate.id, given.mandate.uses or 0))
             why = f"{given.mandate.by} allowed such as this in advance ({given.mandate.id})"
             findings = [*findings, Finding(check="standing approval", kind=Kind.PASS, why=why)]
             if not policy.unsatisfied(asks, approvals, facts, now, barred):
-                leave = Leave(uses=voices.leave.uses, mandates=tuple(used))
                 passed = {"kind": Kind.PASS, "findings": tuple(findings)}
-                return Judgement(verdict.model_copy(update=passed), leave, alone=False)
+                allowed = verdict.model_copy(update=passed)
+                return Judgement(allowed, voices.uses, tuple(used), alone=False)
         more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
         # Who stands in for whom is only shown: what somebody said in another's place is proven.
-        standing = self.humans.deputies(mandates, now)
+        standing = delegations(mandates, self.agent, now)
         held = {
             "asks": policy.asks(findings, facts, now, standing, barred=barred),
             "findings": (*verdict.findings, *(more if attempt.rulings else ())),
-            "terms": self._terms(matter),
+            "terms": self._terms(write),
             "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
         }
         return Judgement(verdict.model_copy(update=held), alone=False)
 
-    def asking(self, matter: Matter, verdict: Verdict) -> Verdict:
+    def asking(self, write: WriteContext, verdict: Verdict) -> Verdict:
         """The verdict, with whom to ask when no rule says so."""
-        policy, facts = matter.policy, matter.facts
-        asks = policy.default_asks(facts.step, server_time(), facts)
-        terms = self.humans.terms(policy)
+        asks = write.policy.default_asks(write.step, server_time(), write.facts)
+        terms = self.humans.terms(write.policy)
         return verdict.model_copy(update={"asks": asks, "terms": terms})
 
-    def _terms(self, matter: Matter) -> Terms:
-        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
+    def _terms(self, write: WriteContext) -> Terms:
+        policy, facts, attempt = write.policy, write.facts, write.attempt
         terms = self.humans.terms(policy)
         if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
             return terms
-        return terms.model_copy(update={"planted": self._planted(facts)})
-
-    def _planted(self, facts: Facts) -> dict[str, JsonValue] | None:
-        """A bad action of the same kind, as the step makes one; None if it cannot."""
         plant = self.plants.get(facts.step)
-        if plant is None:
-            return None
-        try:
-            bad: Action | None = plant(facts.action)
-        # The agent's own code: its fault is no reason to keep people from the real question.
-        except Exception:
-            log.exception("no bad proposal could be made", extra={"step": facts.step})
-            return None
-        if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
-            return None
-        return bad.model_dump(mode="json")
+        return terms.model_copy(update={"planted": None if plant is None else _bad(plant, facts)})
 
     async def _check_data(self, action: Action) -> list[Finding]:
         mine = [check for check in self.checks if check.action is type(action)]
         found = await asyncio.gather(*(look(check, action) for check in mine))
         return [finding for finding in found if finding is not None]
 
-    async def _unusual(self, matter: Matter) -> list[Finding]:
-        policy, facts, now = matter.policy, matter.facts, server_time()
+    async def _unusual(self, write: WriteContext) -> list[Finding]:
+        policy, facts, now = write.policy, write.facts, server_time()
         review = policy.of(facts.step).review
         try:
             found = await self.watch.findings(policy, facts, now)
@@ -369,43 +310,19 @@ class Pipeline:
             raise
         # Whatever its fault, a guard that cannot judge must not let pass.
         except Exception as error:
-            log.exception("what is normal could not be judged", extra={"step": matter.facts.step})
+            log.exception("what is normal could not be judged", extra={"step": write.step})
             why = f"what is normal could not be judged: {str(error) or type(error).__name__}"
             return [Finding(check="normal", kind=Kind.HOLD, why=why)]
 
-    async def _repeated(self, matter: Matter) -> list[Finding]:
-        duplicates = matter.policy.of(matter.facts.step).duplicates
-        if duplicates is None:
-            return []
+    async def _preview(
+        self, write: WriteContext, limits: Sequence[Limit], duplicates: Duplicates | None = None
+    ) -> list[Finding]:
+        """What the transaction of its intent would say now of limits and duplicates."""
         try:
-            await self.ledger.preview(self._intent(matter), (), duplicates)
-        except Duplicate as found:
-            return [duplicate(found)]
+            await self.ledger.preview(write.intent(), limits, duplicates)
+        except (OverLimit, Duplicate) as rule:
+            return [broken(rule)]
         return []
-
-    async def _check_limits(self, matter: Matter) -> list[Finding]:
-        limits = matter.policy.of(matter.facts.step).limits
-        try:
-            await self.ledger.preview(self._intent(matter), limits)
-        except OverLimit as over:
-            return [over_limit(over)]
-        return []
-
-    def _intent(self, matter: Matter) -> Intent:
-        """What would be begun, to be looked at and not recorded."""
-        policy, facts, attempt = matter.policy, matter.facts, matter.attempt
-        return Intent(
-            key=attempt.key,
-            case=attempt.case,
-            agent=self.agent,
-            step=facts.step,
-            digest=attempt.digest,
-            action=facts.action.model_dump(mode="json"),
-            policy=policy.label,
-            owner="",
-            deadline=datetime.now(UTC),
-            evidence=attempt.basis.evidence if attempt.basis else None,
-        )
 
 
 def _require_in_force(policy: Policy, situation: Situation) -> None:
@@ -413,41 +330,14 @@ def _require_in_force(policy: Policy, situation: Situation) -> None:
         raise StalePolicy(policy, situation.label or "another")
 
 
-def _begun(matter: Matter, situation: Situation) -> bool:
-    """Whether it was let pass before, and may have happened."""
-    row = situation.effect
-    # One that brings another action than it says was never let pass.
-    return row is not None and row.state is not EffectState.NOT_DONE and _is_itself(matter)
-
-
-def _is_itself(matter: Matter) -> bool:
-    """Whether the action is the one that was decided and ruled on."""
-    given = matter.facts.action.model_dump(mode="json")
-    return digest_of(matter.facts.step, given) == matter.attempt.digest
-
-
-def gravest(findings: Sequence[Finding]) -> Kind:
-    """The gravest kind among findings; pass where there is none."""
-    gravity = (Kind.PASS, Kind.HOLD, Kind.REFUSE)
-    return max((finding.kind for finding in findings), key=gravity.index, default=Kind.PASS)
-
-
-def verdict_of(matter: Matter, findings: Sequence[Finding]) -> Verdict:
-    """The verdict that findings come to."""
-    policy, facts = matter.policy, matter.facts
-    return Verdict(
-        kind=gravest(findings),
-        findings=tuple(findings),
-        policy=policy.label,
-        autonomy=str(policy.setting(facts)),
-    )
-
-
-def over_limit(over: OverLimit) -> Finding:
-    """Why it is refused."""
-    return Finding(check=f"limit: {over.limit.text}", kind=Kind.REFUSE, why=str(over))
-
-
-def duplicate(found: Duplicate) -> Finding:
-    """Why it is held."""
-    return Finding(check="duplicate", kind=Kind.HOLD, why=str(found))
+def _bad(plant: Callable[[Any], Action | None], facts: Facts) -> dict[str, JsonValue] | None:
+    """A bad action of the same kind, as the step makes one; None if it cannot."""
+    try:
+        bad = plant(facts.action)
+    # The agent's own code: its fault is no reason to keep people from the real question.
+    except Exception:
+        log.exception("no bad proposal could be made", extra={"step": facts.step})
+        return None
+    if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
+        return None
+    return bad.model_dump(mode="json")

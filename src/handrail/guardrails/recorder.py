@@ -15,13 +15,13 @@ from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Kind, Usage, Verdict
 from handrail.exceptions import LedgerUnavailable
-from handrail.guardrails import alerts, audit, breakers, budgets
-from handrail.guardrails.entitlement import server_time
-from handrail.ledger import FAILED, IN_DOUBT, IncidentRow, Ledger, SpendRow, VerdictRow
-from handrail.oversight import review_chance, review_due
+from handrail.guardrails import audit, breakers
+from handrail.guardrails.machine import server_time
+from handrail.ledger import FAILED, IN_DOUBT, IncidentRow, Ledger, SpendRow
+from handrail.oversight import review_due
 
 if TYPE_CHECKING:
-    from handrail.guardrails.pipeline import Judgement, Matter
+    from handrail.guardrails.context import Judgement, WriteContext
     from handrail.policy import Policy
 
 BUDGET_POLL = timedelta(minutes=1)
@@ -38,33 +38,12 @@ class Recorder:
     ledger: Ledger
     inbox: str = ""
 
-    def row(self, matter: Matter, verdict: Verdict, *, pilot: bool = False) -> VerdictRow:
-        """A verdict as the ledger keeps it."""
-        facts, attempt = matter.facts, matter.attempt
-        return VerdictRow(
-            case=attempt.case,
-            agent=self.agent,
-            step=facts.step,
-            key=attempt.key,
-            digest=attempt.digest,
-            at=server_time(),
-            kind=verdict.kind,
-            findings=verdict.findings,
-            policy=verdict.policy,
-            autonomy=verdict.autonomy,
-            pilot=pilot,
-            action=facts.action.model_dump(mode="json"),
-            basis=attempt.basis,
-            requester=attempt.requester,
-        )
-
-    async def keep(self, matter: Matter, verdict: Verdict, *, pilot: bool = False) -> None:
+    async def keep(self, write: WriteContext, verdict: Verdict, *, pilot: bool = False) -> None:
         """Keep a verdict that no intent follows, and see whether there are too many refusals."""
-        facts = matter.facts
-        audit.verdict(self.agent, facts.step, matter.attempt, verdict, action=facts.action)
-        await self.ledger.record_verdict(self.row(matter, verdict, pilot=pilot))
+        audit.verdict(self.agent, write.step, write.attempt, verdict, action=write.facts.action)
+        await self.ledger.record_verdict(write.verdict_row(verdict, pilot=pilot))
         if verdict.kind is Kind.REFUSE and not pilot:
-            await self.alarm(matter.policy, facts.step)
+            await self.alarm(write.policy, write.step)
 
     async def alarm(self, policy: Policy, step: str) -> None:
         """See whether too much has gone wrong. The ledger being away is seen the next time."""
@@ -75,13 +54,13 @@ class Recorder:
         except LedgerUnavailable:
             log.warning("the breakers could not be looked at", exc_info=True)
 
-    async def incident(self, matter: Matter, kind: str, what: str) -> None:
+    async def incident(self, write: WriteContext, kind: str, what: str) -> None:
         """Keep what went wrong with a write, and tell the owner. Once of each kind."""
-        attempt = matter.attempt
+        attempt = write.attempt
         row = IncidentRow(
             id=f"{attempt.key}!{kind}",
             agent=self.agent,
-            step=matter.facts.step,
+            step=write.step,
             case=attempt.case,
             key=attempt.key,
             kind=kind,
@@ -92,25 +71,19 @@ class Recorder:
             audit.incident(self.agent, row.step, row.case, row.key, kind=kind, what=what)
         # What failed, or is in doubt, the case itself says to those who wait for it.
         if kind not in {FAILED, IN_DOUBT}:
-            news = alerts.incident_alert(self.agent, row.case, row.id, what, row.at)
-            await alerts.alert_owner(news, self.inbox)
+            news = breakers.incident_alert(self.agent, row.case, row.id, what, row.at)
+            await breakers.alert_owner(news, self.inbox)
 
-    def share(self, matter: Matter, judged: Judgement) -> float | None:
-        """With what chance a write is put before a human afterwards; None of what is not."""
-        if matter.attempt.undoes is not None or not judged.alone:
-            return None
-        return review_chance(matter.policy.of(matter.facts.step).review, unusual=judged.unusual)
-
-    async def draw(self, matter: Matter, judged: Judgement) -> None:
+    async def draw(self, write: WriteContext, judged: Judgement) -> None:
         """Put a share of what ran alone before a human afterwards."""
         if not judged.alone:
             return
         row = review_due(
-            matter.policy,
-            matter.policy.of(matter.facts.step).review,
-            matter.facts,
+            write.policy,
+            write.policy.of(write.step).review,
+            write.facts,
             agent=self.agent,
-            key=matter.attempt.key,
+            key=write.attempt.key,
             unusual=judged.unusual,
             now=server_time(),
             chance=judged.share,
@@ -128,11 +101,11 @@ class Recorder:
         """
         if not policy.budgets:
             return
-        spent = await budgets.budget_spendings(
+        spent = await breakers.budget_spendings(
             self.ledger, self.agent, policy.budgets, server_time()
         )
         await self._tell_of_budgets(policy, spent)
-        over = budgets.budgets_used(policy.budgets, spent)
+        over = breakers.budgets_used(policy.budgets, spent)
         if over is not None:
             # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on
             # as an activity of its own.
@@ -144,16 +117,18 @@ class Recorder:
                 next_retry_delay=delay,
             )
 
-    async def _tell_of_budgets(self, policy: Policy, spent: budgets.Spendings) -> None:
+    async def _tell_of_budgets(self, policy: Policy, spent: breakers.Spendings) -> None:
         """Tell the owner of budgets that near their end, or are at it."""
         for each in policy.budgets:
-            said = budgets.budgets_used((each,), spent) or budgets.budgets_nearly_used(
+            said = breakers.budgets_used((each,), spent) or breakers.budgets_nearly_used(
                 (each,), spent
             )
             if said is not None:
                 log.warning("a budget nears its end", extra={"agent": self.agent, "why": said})
-                news = alerts.budget_alert(self.agent, each.text, each.window, said, server_time())
-                await alerts.alert_owner(news, self.inbox)
+                news = breakers.budget_alert(
+                    self.agent, each.text, each.window, said, server_time()
+                )
+                await breakers.alert_owner(news, self.inbox)
 
     async def spend(self, step: str, case: str, usage: Usage) -> None:
         """Count what a decision used up."""

@@ -5,7 +5,6 @@ write ever begun, its intent before the effect and its receipt after it; every p
 as it was signed, and which write used it; and what people allowed in advance, use by use.
 """
 
-from handrail.actions import Duplicates
 from handrail.ledger.effects import (
     BeginResult,
     EffectRow,
@@ -48,6 +47,7 @@ from handrail.ledger.reviews import (
 from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
 from handrail.ledger.tables import EffectState
 from handrail.ledger.verdicts import PolicyRow, SpendRow, SpendTotal, VerdictRow
+from handrail.wire import Duplicates
 
 __all__ = [
     "FAILED",

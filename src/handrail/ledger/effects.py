@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import Duplicates, Limit, Receipt
+from handrail.actions import Receipt
 from handrail.exceptions import HandrailError, NotDone
 from handrail.ledger import counters, orders, rulings, verdicts
 from handrail.ledger import limits as counted
@@ -17,6 +17,7 @@ from handrail.ledger.orders import Controls, controls_in_force
 from handrail.ledger.rows import InsertNew, Rows
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
+from handrail.wire import Duplicates, Limit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -19,13 +19,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
-from handrail.actions import Duplicates, Limit
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import CounterEntry, LimitCounter, RunningTotal
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
 from handrail.text import moment_in_words, quoted
+from handrail.wire import Duplicates, Limit
 
 if TYPE_CHECKING:
     from pydantic import JsonValue

@@ -2,6 +2,10 @@
 
 Pure and deterministic, as the gate is. Whether a ruling is proven comes from outside, as a
 `ProofResult`; what a policy demands of it stands in the question's terms.
+
+A ruling is judged three times: here, in the case; for the case, in an activity, by
+`Entitlement.prove` of `handrail.guardrails`; and again at the write, by `Entitlement.voices`,
+because what a workflow says of a ruling is not relied upon there.
 """
 
 from __future__ import annotations
@@ -10,16 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from handrail.actions import (
-    Action,
-    ProofResult,
-    Ruling,
-    RulingRecord,
-    Verb,
-    digest_of,
-    fits,
-    person,
-)
+from handrail.actions import Action, Ruling, RulingRecord, Verb, digest_of, fits, person
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
     THE_AGENT,
@@ -34,6 +29,7 @@ from handrail.oversight.gate import (
     settled,
 )
 from handrail.text import first_fault, moment_in_words
+from handrail.wire import ProofResult
 
 if TYPE_CHECKING:
     from collections.abc import Callable

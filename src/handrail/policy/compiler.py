@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from handrail.actions import WHOLE, Duplicates, Level, Limit
+from handrail.actions import WHOLE, Level
 from handrail.actions import person as same_person
 from handrail.policy.file import ActionDoc, BreakerDoc, FileDoc, HoldDoc, NormalDoc, RefuseDoc
 from handrail.policy.parts import (
@@ -34,6 +34,7 @@ from handrail.policy.rule_types import Types, nearest
 from handrail.policy.rules import RuleError, compile_rule
 from handrail.policy.values import Cap
 from handrail.policy.yaml import Faults, Loc
+from handrail.wire import Duplicates, Limit
 
 CURRENCY = "currency"
 """The field of an action that says in which currency its amounts are."""

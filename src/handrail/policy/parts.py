@@ -11,12 +11,13 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from typing_extensions import override
 
-from handrail.actions import WHOLE, Action, Basis, Duplicates, Level, Limit
+from handrail.actions import WHOLE, Action, Basis, Level
 from handrail.policy.file import RoleDoc
 from handrail.policy.rule_types import CaseFact
 from handrail.policy.rules import Rule
 from handrail.policy.values import Tripping
 from handrail.text import percent
+from handrail.wire import Duplicates, Limit
 
 
 @dataclass(frozen=True)

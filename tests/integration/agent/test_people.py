@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from handrail import State
-from handrail.actions import Attempt, DoubtAnswer
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.entitlement import Entitlement
 from handrail.ledger import MandateRow
 from handrail.oversight.keys import Keyring, SigningKey, Trust
@@ -21,6 +21,7 @@ from handrail.oversight.signatures import MANDATE_STATEMENT
 from handrail.policy import Facts, PolicyFile
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
+from handrail.wire import Attempt, DoubtAnswer
 from tests.agents.fleets import LARGE, LEAD, orders, policy, put_policy
 from tests.agents.orders_steps import Order, Post
 
@@ -446,7 +447,7 @@ async def test_an_answer_to_a_doubt_is_proven_and_good_for_that_doubt_alone(
             doubt=DoubtAnswer(answer="do it", by=ana.address, token=row.owner),
         )
         humans = Entitlement("orders", stage.ledger, trust)
-        assert not await humans.answered(policy, facts, replayed)
+        assert not await humans.answered(WriteContext("orders", policy, facts, replayed))
         assert (await ana.answer(case, "happened", again, result="post-1")).accepted
         outcome = await case.outcome()
         kept = await stage.ledger.rulings(case=case.id)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handrail import State
-from handrail.agent import runner
+from handrail.agent import verbs
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
@@ -24,7 +24,7 @@ ANA = Human("ana@example.com")
 @pytest.fixture(autouse=True)
 def short_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Renew after a few steps instead of 150."""
-    monkeypatch.setattr(runner, "LONG_RUN", 20)
+    monkeypatch.setattr(verbs, "LONG_RUN", 20)
 
 
 async def test_keys_receipts_and_books_go_along(

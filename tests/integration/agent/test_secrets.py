@@ -14,8 +14,8 @@ from temporalio.client import WorkflowFailureError
 
 from handrail import Agent, Fleet
 from handrail.actions import Outcome
-from handrail.agent.secrets import values
-from handrail.agent.secrets.forms import forms
+from handrail.agent import secrets
+from handrail.agent.secrets import forms
 from handrail.states import State
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -179,7 +179,7 @@ async def test_a_heartbeat_has_none(run_fleet: RunFleet, tmp_path: Path, outside
 async def test_it_would_be_seen_if_nothing_masked_it(
     step: str, run_fleet: RunFleet, tmp_path: Path, outside: Outside
 ) -> None:
-    with mock.patch.object(values, "forms", return_value=()):
+    with mock.patch.object(secrets, "forms", return_value=()):
         async with run_fleet(fleet(tmp_path)) as stage:
             for how in ("result", "error", "base64"):
                 number = f"{step}-{how}"

@@ -14,7 +14,8 @@ import pytest
 from typing_extensions import override
 
 from handrail import State
-from handrail.guardrails import clock, effects, pipeline
+from handrail.guardrails import context, effects
+from handrail.guardrails import machine as clock
 from handrail.ledger import effects as ledger_effects
 from handrail.ledger import limits
 from handrail.testing import Outside
@@ -25,7 +26,7 @@ from tests.integration.guardrails.faults_tools import LOOK, explains
 
 pytestmark = pytest.mark.integration
 
-READERS: tuple[Any, ...] = (clock, effects, pipeline, ledger_effects, limits)
+READERS: tuple[Any, ...] = (clock, effects, context, ledger_effects, limits)
 """Whatever of a write looks at the clock of its worker."""
 
 

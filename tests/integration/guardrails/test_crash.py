@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handrail import State
-from handrail.agent.runner import HEARTBEAT
+from handrail.agent.invoke import HEARTBEAT
 from handrail.testing import Crash, Human, Outside, crashing_worker
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders

@@ -12,7 +12,7 @@ from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
 from handrail.agent.visibility import RISK_ATTRIBUTE
-from handrail.guardrails.alerts import alert_owner, incident_alert
+from handrail.guardrails.breakers import alert_owner, incident_alert
 from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.alerts import AlertRequest
 from handrail.ledger import SpendRow

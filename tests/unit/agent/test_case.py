@@ -23,7 +23,8 @@ from handrail.actions import (
     digest_of,
     undo_key,
 )
-from handrail.agent.case import MAX_RECORDED, AnswerModel, Case, CaseSnapshot, Pending, UndoEntry
+from handrail.agent.case import MAX_RECORDED, Case, CaseSnapshot, Pending
+from handrail.agent.escalation import AnswerModel, UndoEntry
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.signals import MAX_RULING, BadSignal, control_request, read_signal
 
@@ -226,14 +227,14 @@ def test_what_two_decisions_on_one_action_rest_on_is_told_apart() -> None:
         vip: bool
 
     case, action = Case(), Pay(amount=1)
-    case.came_in(Untrusted(untrusted="I am a VIP"))
+    case.sources.came_in(Untrusted(untrusted="I am a VIP"))
     on_a_word, on_a_read = (
         Decision(action=action, rationale="", confidence=1, evidence=Told(vip=vip)).basis()
         for vip in (True, False)
     )
-    case.decided(action, on_a_word, ("evidence.vip",), [])
-    case.decided(action, on_a_read, (), [])
-    assert case.unsourced(action, on_a_word) == ("evidence.vip",)
-    assert case.unsourced(action, on_a_read) == ()
-    assert case.unsourced(action, None) == ("evidence.vip",)
-    assert case.unsourced(Pay(amount=2), on_a_read) == ("*",)
+    case.sources.decided(action, on_a_word, ("evidence.vip",), [])
+    case.sources.decided(action, on_a_read, (), [])
+    assert case.sources.unsourced(action, on_a_word) == ("evidence.vip",)
+    assert case.sources.unsourced(action, on_a_read) == ()
+    assert case.sources.unsourced(action, None) == ("evidence.vip",)
+    assert case.sources.unsourced(Pay(amount=2), on_a_read) == ("*",)

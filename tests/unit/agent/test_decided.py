@@ -5,8 +5,8 @@ from typing import Any
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from handrail import Action, Decision, NoEvidence, decide
-from handrail.actions import DecisionResult
 from handrail.agent.steps import as_decided, decided_type
+from handrail.wire import DecisionResult
 
 
 class Refund(Action):

@@ -33,8 +33,7 @@ from handrail import (
     write,
 )
 from handrail.agent import secrets
-from handrail.agent.secrets import SecretMissing, StepSecrets, secrets_given
-from handrail.agent.secrets.forms import forms
+from handrail.agent.secrets import SecretMissing, StepSecrets, forms, secrets_given
 from tests.agents.policies import Rebook
 
 VALUE = 'tök"en/+ 1234567890&<x>'

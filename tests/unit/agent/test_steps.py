@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from handrail import Action, Decision, Effect, NoEvidence, StepError, decide, notify, read, write
-from handrail.actions import DecisionResult
 from handrail.agent.steps import LOCAL_LIMIT, Posture, decided_type
+from handrail.wire import DecisionResult
 
 
 class Pay(Action):

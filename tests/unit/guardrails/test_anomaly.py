@@ -10,8 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.guardrails.anomaly.figure import how_often, number, percent, short
-from handrail.guardrails.anomaly.numbers import Pace, amounts, clock, confidences, pace
+from handrail.guardrails.anomaly.numbers import (
+    Pace,
+    amounts,
+    clock,
+    confidences,
+    how_often,
+    number,
+    pace,
+    percent,
+    short,
+)
 from handrail.guardrails.anomaly.targets import LAST, run, share, targets
 
 MONDAY = datetime(2026, 1, 5, tzinfo=UTC)

@@ -21,23 +21,10 @@ from pydantic import SecretStr
 from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
-from handrail.actions import (
-    Action,
-    Ask,
-    Attempt,
-    Finding,
-    Kind,
-    Notice,
-    NotifyResult,
-    Receipt,
-    RoleStage,
-    Undoes,
-    Verdict,
-    WriteResult,
-    WriteResultKind,
-)
+from handrail.actions import Action, Ask, Finding, Kind, Receipt, RoleStage, Undoes, Verdict
 from handrail.guardrails import audit, redaction
 from handrail.runtime.logging import configure_logging
+from handrail.wire import Attempt, Notice, NotifyResult, WriteResult, WriteResultKind
 
 CASE = "refunds:A-1"
 KEY = "refunds:A-1/refund/1"

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail import Ledger
-from handrail.guardrails.budgets import budget_spendings, budgets_nearly_used, budgets_used
+from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.ledger import SpendRow, SpendTotal
 from handrail.policy.parts import Budget
 

@@ -10,10 +10,11 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, NotDone, check, write
-from handrail.actions import Attempt, Level, WriteResultKind, digest_of
+from handrail.actions import Level, digest_of
 from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
+from handrail.wire import Attempt, WriteResultKind
 
 PAID: list[int] = []
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from handrail import Action, Effect, Final, Ledger, write
-from handrail.actions import Attempt, WriteResultKind, digest_of
+from handrail.actions import digest_of
 from handrail.guardrails.door import Door
 from handrail.policy import AgentShape, PolicyFile, WriteShape
+from handrail.wire import Attempt, WriteResultKind
 
 ERRORS: list[Exception] = []
 

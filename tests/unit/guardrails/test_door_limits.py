@@ -9,10 +9,11 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
-from handrail.actions import Attempt, Kind, WriteResult, WriteResultKind, digest_of
+from handrail.actions import Kind, digest_of
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.guardrails.pipeline import Matter
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
+from handrail.wire import Attempt, WriteResult, WriteResultKind
 
 
 class Pay(Action):
@@ -93,6 +94,8 @@ async def test_no_human_is_asked_about_what_a_limit_refuses(tmp_path: Path, ledg
     for amount, kind in ((10, Kind.HOLD), (11, Kind.REFUSE)):
         facts = Facts("pay", Pay(amount=amount), None, None, case="payers:1", requester=None)
         verdict = (
-            await door.guards.judge(Matter(policy.current(), facts, attempt_at(amount, "k")))
+            await door.guards.judge(
+                WriteContext("payers", policy.current(), facts, attempt_at(amount, "k"))
+            )
         ).verdict
         assert verdict.kind is kind

@@ -10,13 +10,14 @@ from typing import Any
 import pytest
 
 from handrail import Action, Effect, Ledger, write
-from handrail.actions import Attempt, Kind, ProofRequest, Ruling, RulingRecord, digest_of
+from handrail.actions import Kind, Ruling, RulingRecord, digest_of
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.guardrails.pipeline import Matter
 from handrail.oversight.gate import GateKind
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.signatures import sign_ruling
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
+from handrail.wire import Attempt, ProofRequest
 
 
 class Pay(Action):
@@ -107,7 +108,9 @@ class Bench:
             step="pay", action=Pay(), basis=None, evidence=None, case=CASE, requester=None
         )
         attempt = Attempt(case=CASE, key=KEY, digest=DIGEST, rulings=rulings)
-        judged = await self.door.guards.judge(Matter(self.door.policy.current(), facts, attempt))
+        judged = await self.door.guards.judge(
+            WriteContext(self.door.agent, self.door.policy.current(), facts, attempt)
+        )
         return judged.verdict.kind
 
 

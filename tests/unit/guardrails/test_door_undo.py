@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from handrail import Action, Effect, Ledger, check, write
-from handrail.actions import Attempt, Kind, Undoes, digest_of
+from handrail.actions import Kind, Undoes, digest_of
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.guardrails.pipeline import Matter
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
+from handrail.wire import Attempt
 
 
 class Move(Action):
@@ -69,5 +70,7 @@ async def test_what_refuses_a_second_write_does_not_refuse_its_undo(
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         policy = PolicyFile(path, SHAPE)
         door = Door("movers", SHAPE, [move, put_back], policy, ledger, [not_moved_yet])
-        verdict = (await door.guards.judge(Matter(policy.current(), facts, attempt))).verdict
+        verdict = (
+            await door.guards.judge(WriteContext("movers", policy.current(), facts, attempt))
+        ).verdict
     assert verdict.kind is kind

@@ -12,12 +12,14 @@ from typing import Any, cast
 import pytest
 
 from handrail import Action, Effect, Final, Ledger, NotDone, current_effect, write
-from handrail.actions import Attempt, DoubtAnswer, Receipt, digest_of
+from handrail.actions import Receipt, digest_of
 from handrail.agent.activities import BadResult
 from handrail.agent.steps import Write
 from handrail.guardrails import effects
 from handrail.guardrails.effects import Doubt, KeyUsed
 from handrail.ledger import EffectState
+from handrail.wire import Attempt, DoubtAnswer
+from tests.agents.passed import passed
 
 KEY = "pay:1/pay/1"
 WORLD: Counter[str] = Counter()
@@ -85,7 +87,7 @@ async def once(
     action = Pay(amount=amount)
     digest = digest_of("pay", action.model_dump(mode="json"))
     attempt = Attempt(case="pay:1", key=KEY, digest=digest, doubt=doubt)
-    return await effects.once(ledger, step, action, attempt, effects.Clearance("pay", "v1"))
+    return await effects.once(ledger, step, *passed("pay", action, attempt))
 
 
 async def state(ledger: Ledger) -> EffectState:

@@ -16,11 +16,13 @@ import pytest
 from pydantic import JsonValue
 
 from handrail import Action, Effect, Ledger, NotDone, write
-from handrail.actions import Attempt, DoubtAnswer, Receipt, Undoes, digest_of, undo_key
+from handrail.actions import Receipt, Undoes, digest_of, undo_key
 from handrail.agent.steps import Write
 from handrail.guardrails import effects
 from handrail.guardrails.effects import KeyUsed
 from handrail.ledger import EffectState, Intent, OrderRow, Stopped, database
+from handrail.wire import Attempt, DoubtAnswer
+from tests.agents.passed import passed
 
 KEY = "pay:1/pay/1"
 
@@ -48,7 +50,7 @@ def short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 async def once(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> Any:
-    return await effects.once(ledger, step, Pay(amount=1), attempt, effects.Clearance("pay", "v1"))
+    return await effects.once(ledger, step, *passed(step.name, Pay(amount=1), attempt))
 
 
 async def until(seen: Callable[[], object]) -> None:
@@ -236,8 +238,10 @@ FROZEN = """
 import asyncio, os, signal, sys
 from datetime import timedelta
 from handrail import Action, Ledger, Effect, write
-from handrail.actions import Attempt, digest_of
+from handrail.actions import digest_of
 from handrail.guardrails import effects
+from handrail.wire import Attempt
+from tests.agents.passed import passed
 
 class Pay(Action):
     amount: int
@@ -254,7 +258,7 @@ async def pay(action: Pay, effect: Effect) -> str:
 async def main():
     async with Ledger(sys.argv[1]) as ledger:
         attempt = Attempt(case="pay:1", key="%s", digest=digest_of("pay", {"amount": 1}))
-        await effects.once(ledger, pay, Pay(amount=1), attempt, effects.Clearance("pay", "v1"))
+        await effects.once(ledger, pay, *passed("pay", Pay(amount=1), attempt))
 
 asyncio.run(main())
 """

@@ -13,13 +13,14 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
-from handrail.actions import Attempt, Basis, Level, WriteResult, WriteResultKind, digest_of
+from handrail.actions import Basis, Level, digest_of
 from handrail.guardrails import pipeline
 from handrail.guardrails.door import Door
 from handrail.guardrails.pipeline import StalePolicy
 from handrail.ledger import OrderRow, Situation
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN
+from handrail.wire import Attempt, WriteResult, WriteResultKind
 
 pytestmark = pytest.mark.usefixtures("clean")
 

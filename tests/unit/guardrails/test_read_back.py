@@ -12,8 +12,8 @@ import pytest
 
 from handrail import Action, Effect, StepError, current_effect, write
 from handrail.actions import Receipt
-from handrail.guardrails import read_back
-from handrail.guardrails.read_back import PAUSES, verify
+from handrail.guardrails import data_checks as read_back
+from handrail.guardrails.data_checks import PAUSES, verify
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SAYS: list[Callable[[], Any]] = []

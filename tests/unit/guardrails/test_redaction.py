@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
 from handrail import Action, Personal
-from handrail.guardrails.patterns import find, find_in_id
-from handrail.guardrails.redaction import Masker, pseudonym_key
+from handrail.guardrails.redaction import Masker, find, find_in_id, pseudonym_key
 from handrail.marks import Untrusted
 
 KEY = b"k" * 32

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from handrail.guardrails.anomaly.tails import (
+from handrail.guardrails.anomaly.numbers import (
     beta_binomial_tail,
     beta_share,
     poisson_gamma_tail,

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from handrail import Ledger, LedgerUnavailable
-from handrail.actions import Limit, Receipt
+from handrail.actions import Receipt
 from handrail.ledger import EffectState, Intent, OverLimit, database
+from handrail.wire import Limit
 
 
 @pytest.fixture

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from handrail import ConfigurationError, Ledger, LedgerUnavailable, Receipt
-from handrail.actions import Limit
 from handrail.ledger import EffectState, OverLimit
+from handrail.wire import Limit
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)

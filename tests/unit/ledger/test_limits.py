@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail import Ledger, Receipt
-from handrail.actions import Duplicates, Limit
 from handrail.ledger import Duplicate, Intent, OverLimit, counters, tables
 from handrail.ledger.counters import CounterEntry
+from handrail.wire import Duplicates, Limit
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, tzinfo=UTC)
 HOUR = timedelta(hours=1)

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from handrail import Ledger
-from handrail.actions import Limit
 from handrail.ledger import Intent, OverLimit
 from handrail.ledger.limits import number
+from handrail.wire import Limit
 
 LIMIT = Limit("amount", Decimal(100), timedelta(hours=1), "amount: at most 100 per hour")
 

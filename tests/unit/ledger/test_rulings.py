@@ -13,7 +13,7 @@ from typing import Any, Literal
 import pytest
 
 from handrail import Ledger, Receipt
-from handrail.actions import Limit, Ruling
+from handrail.actions import Ruling
 from handrail.ledger import (
     EffectState,
     MandateRow,
@@ -22,6 +22,7 @@ from handrail.ledger import (
     RulingRow,
     RulingUsed,
 )
+from handrail.wire import Limit
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -24,7 +24,8 @@ from handrail.actions import (
     Transition,
     digest_of,
 )
-from handrail.agent.case import AnswerModel, Case
+from handrail.agent.case import Case
+from handrail.agent.escalation import AnswerModel
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.views import LARGEST_PAGE, case_markdown, how_to_answer
 from handrail.states import State

@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handrail.actions import Duplicates, Finding, Kind, Level, Limit
+from handrail.actions import Finding, Kind, Level
 from handrail.exceptions import PolicyError
 from handrail.policy import Setting, parse_policy, share_of
 from handrail.policy.parts import Breaker, Budget, Control, Normal, Review
+from handrail.wire import Duplicates, Limit
 from tests.agents.payments import GOOD, PATH, SHAPE, Pay, Weigh, facts, policy
 from tests.agents.policies import holds
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handrail.actions import Ask, Basis, Finding, Kind, Limit, Terms, Verdict
+from handrail.actions import Ask, Basis, Finding, Kind, Terms, Verdict
 from handrail.exceptions import ConfigurationError, PolicyError
 from handrail.policy import (
     NobodyMayApprove,
@@ -21,6 +21,7 @@ from handrail.policy import (
     share_of,
 )
 from handrail.policy.business_hours import after_working_time, working_time
+from handrail.wire import Limit
 from tests.agents.policies import (
     CHEAP,
     GOOD,

@@ -9,9 +9,16 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from handrail.guardrails.anomaly.figure import Figure, how_often, number, percent, short
-from handrail.guardrails.anomaly.numbers import RARE, Spread
-from handrail.guardrails.anomaly.tails import beta_binomial_tail
+from handrail.guardrails.anomaly.numbers import (
+    RARE,
+    Figure,
+    Spread,
+    beta_binomial_tail,
+    how_often,
+    number,
+    percent,
+    short,
+)
 
 UNLIKELY = 1e-4
 """Shares are flagged when they are less likely than this."""

@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from handrail.actions import Finding, Kind
-from handrail.guardrails.anomaly.figure import Figure
 from handrail.guardrails.anomaly.numbers import (
     Clock,
+    Figure,
     Pace,
     Spread,
     amounts,
@@ -41,11 +41,22 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.policy import Facts, Normal, Policy
 
+V = TypeVar("V")
+
 FRESH = timedelta(seconds=60)
 """How long what was read of the history is used."""
 
 _GUARDED = ("rule: ", "check: ", "only", "limit", "source", "duplicate")
 _MOST_JUDGED = 10_000
+
+
+@dataclass(frozen=True)
+class _WatchedShare:
+    """A share of the verdicts; and how many there are in its window now, this write counted."""
+
+    what: str
+    chart: ProportionChart
+    now: int
 
 
 @dataclass(frozen=True)
@@ -64,20 +75,13 @@ class Pattern:
     runs: Mapping[str, TailRun] = field(default_factory=dict[str, TailRun])
     hour: Clock | None = None
     paces: tuple[Pace, ...] = ()
-    mix: ProportionChart | None = None
-    guarded: ProportionChart | None = None
-    latest: int = 0
-    latest_guarded: int = 0
+    shares: tuple[_WatchedShare, ...] = ()
 
     def figures(self) -> list[Figure]:
         """Each watched thing: what is normal, and what would be flagged."""
         whole = [*self.amounts.values(), self.confidence, self.hour, *self.paces]
         found = [each.figure() for each in whole if each is not None]
-        shares = {
-            "mix: share of the agent's writes": self.mix,
-            "mix: share held or refused": self.guarded,
-        }
-        found += [each.figure(name) for name, each in shares.items() if each is not None]
+        found += [each.chart.figure(each.what) for each in self.shares]
         found += [each.share.figure(f"{_said(name)} in a row") for name, each in self.runs.items()]
         return [*found, *(each.figure() for each in self.targets.values())]
 
@@ -96,7 +100,7 @@ class _StepHistory:
 
 
 class AnomalyDetector:
-    """Normal the writes of one agent."""
+    """Watches the writes of one agent for what is outside its own normal."""
 
     def __init__(self, agent: str, ledger: Ledger, fresh: timedelta = FRESH) -> None:
         self.agent = agent
@@ -123,10 +127,14 @@ class AnomalyDetector:
         seen = _WriteValues.of(asked, facts)
         flags = [
             *_of_values(normal, seen),
-            *_of_time(normal, known, others, now),
-            *_of_shares(normal),
+            *_of_time(normal, known.rates, others, now),
+            *(("mix", each.chart.flag(each.now)) for each in normal.shares),
         ]
-        return [Finding(check=f"normal: {what}", kind=Kind.HOLD, why=why) for what, why in flags]
+        return [
+            Finding(check=f"normal: {what}", kind=Kind.HOLD, why=why)
+            for what, why in flags
+            if why is not None
+        ]
 
     async def edges(self, policy: Policy, facts: Facts, now: datetime) -> list[Finding]:
         """What of a write is at the edge of what is normal: worth a look afterwards, no hold.
@@ -202,9 +210,8 @@ class AnomalyDetector:
         numbers = {
             name: values
             for name in asked.amounts
-            if len(values := _numbers(rows, name)) >= asked.learn
+            if len(values := _column(rows, name, _number)) >= asked.learn
         }
-        mix, guarded = self._verdicts.shares(step) if asked.mix else (None, None)
         rates = known.rates
         return Pattern(
             learned=len(rows),
@@ -214,7 +221,7 @@ class AnomalyDetector:
             targets={
                 name: targets(_said(name), values)
                 for name in asked.targets
-                if len(values := _texts(rows, name)) >= asked.learn
+                if len(values := _column(rows, name, _text)) >= asked.learn
             },
             confidence=confidences(sure, z) if watch_sure else None,
             runs={
@@ -225,10 +232,7 @@ class AnomalyDetector:
             | unsure,
             hour=clock((row.at for row in rows), asked.learn) if asked.hour else None,
             paces=_paces(rates) if rates is not None and asked.rate else (),
-            mix=mix,
-            guarded=guarded,
-            latest=self._verdicts.latest(step) if asked.mix else 0,
-            latest_guarded=self._verdicts.latest_guarded(step) if asked.mix else 0,
+            shares=self._verdicts.shares(step) if asked.mix else (),
         )
 
 
@@ -247,28 +251,25 @@ class _WriteValues:
     def of(cls, asked: Normal, facts: Facts) -> _WriteValues:
         action = facts.action.model_dump(mode="json")
         evidence = facts.basis.evidence if facts.basis else None
-        numbers = {
-            name: value
-            for name in asked.amounts
-            if (value := _number(_at(action, evidence, name))) is not None
-        }
-        texts = {
-            name: value
-            for name in asked.targets
-            if (value := _text(_at(action, evidence, name))) is not None
-        }
-        return cls(numbers, texts, facts.basis.confidence if facts.basis else None)
+
+        def read(names: Iterable[str], of: Callable[[Any], V | None]) -> dict[str, V]:
+            found = ((name, of(_at(action, evidence, name))) for name in names)
+            return {name: value for name, value in found if value is not None}
+
+        sure = facts.basis.confidence if facts.basis else None
+        return cls(read(asked.amounts, _number), read(asked.targets, _text), sure)
 
 
-def _of_values(normal: Pattern, seen: _WriteValues) -> list[tuple[str, str]]:
-    flags = [
-        (_said(name), normal.amounts[name].flag(value))
-        for name, value in seen.numbers.items()
-        if name in normal.amounts
-    ]
-    with_ = [(normal.amounts[n], v) for n, v in seen.numbers.items() if n in normal.amounts]
+_Flags = list[tuple[str, str | None]]
+"""Of each watched thing why it is unusual, in words; None where it is not."""
+
+
+def _of_values(normal: Pattern, seen: _WriteValues) -> _Flags:
+    with_ = {name: v for name, v in seen.numbers.items() if name in normal.amounts}
+    flags: _Flags = [(_said(name), normal.amounts[name].flag(v)) for name, v in with_.items()]
+    numbers = [(normal.amounts[name], v) for name, v in with_.items()]
     flags += [
-        (f"target {_said(name)}", normal.targets[name].flag(value, with_))
+        (f"target {_said(name)}", normal.targets[name].flag(value, numbers))
         for name, value in seen.texts.items()
         if name in normal.targets
     ]
@@ -280,28 +281,18 @@ def _of_values(normal: Pattern, seen: _WriteValues) -> list[tuple[str, str]]:
         for name, value in {**seen.numbers, **sure}.items()
         if name in normal.runs
     ]
-    return [(what, why) for what, why in flags if why is not None]
+    return flags
 
 
-def _of_time(
-    normal: Pattern, known: _StepHistory, others: int, now: datetime
-) -> list[tuple[str, str]]:
-    flags = [("hour", normal.hour.flag(now))] if normal.hour is not None else []
-    rates = known.rates
-    for each in normal.paces if rates is not None else ():
-        assert rates is not None  # noqa: S101  # the condition above
-        before = rates.last_hour if each.window == "hour" else rates.last_day
-        flags.append((f"rate per {each.window}", each.flag(before + others + 1)))
-    return [(what, why) for what, why in flags if why is not None]
-
-
-def _of_shares(normal: Pattern) -> list[tuple[str, str]]:
-    flags: list[tuple[str, str | None]] = []
-    if normal.mix is not None:
-        flags.append(("mix", normal.mix.flag(normal.latest + 1)))
-    if normal.guarded is not None:
-        flags.append(("mix", normal.guarded.flag(normal.latest_guarded)))
-    return [(what, why) for what, why in flags if why is not None]
+def _of_time(normal: Pattern, rates: WriteRates | None, others: int, now: datetime) -> _Flags:
+    flags: _Flags = [("hour", normal.hour.flag(now))] if normal.hour is not None else []
+    if rates is not None:
+        before = {"hour": rates.last_hour, "day": rates.last_day}
+        flags += [
+            (f"rate per {pace.window}", pace.flag(before[pace.window] + others + 1))
+            for pace in normal.paces
+        ]
+    return flags
 
 
 def _judged(known: _StepHistory, facts: Facts, now: datetime) -> int:
@@ -321,13 +312,8 @@ def _said(path: str) -> str:
     return path.removeprefix("action.")
 
 
-def _numbers(rows: Sequence[PastWrite], name: str) -> list[float]:
-    values = (_number(_at(row.action, row.evidence, name)) for row in rows)
-    return [value for value in values if value is not None]
-
-
-def _texts(rows: Sequence[PastWrite], name: str) -> list[str]:
-    values = (_text(_at(row.action, row.evidence, name)) for row in rows)
+def _column(rows: Sequence[PastWrite], name: str, read: Callable[[Any], V | None]) -> list[V]:
+    values = (read(_at(row.action, row.evidence, name)) for row in rows)
     return [value for value in values if value is not None]
 
 
@@ -396,35 +382,27 @@ class _Verdicts:
             del self._proposals[old]
 
     def _enter(self, row: PastVerdict) -> None:
-        key = (row.case, row.digest)
-        known = self._proposals.get(key)
-        passed = row.kind is Kind.PASS
-        if known is None:
-            guarded = any(why.startswith(_GUARDED) for why in row.whys)
-            self._proposals[key] = _Proposal(row.step, guarded, passed)
-        else:
-            known.passed = known.passed or passed
+        guarded = any(why.startswith(_GUARDED) for why in row.whys)
+        new = _Proposal(row.step, guarded, passed=False)
+        known = self._proposals.setdefault((row.case, row.digest), new)
+        known.passed = known.passed or row.kind is Kind.PASS
 
-    def shares(self, step: str) -> tuple[ProportionChart, ProportionChart]:
+    def shares(self, step: str) -> tuple[_WatchedShare, _WatchedShare]:
         """The step's share of what was let pass, and how much of the step was held or refused.
 
         What was not let pass teaches nothing of the mix, nor do the latest, which are looked at.
         """
-        passed = [each.step == step for each in self._proposals.values() if each.passed]
-        mine = [each.guarded for each in self._proposals.values() if each.step == step]
+        every = list(self._proposals.values())
+        passed = [each.step == step for each in every if each.passed]
+        mine = [each.guarded for each in every if each.step == step]
+        mix = share(f"writes were {step}", passed[:-LAST])
+        guarded = share(f"proposals of {step} were held or refused by a rule", mine[:-LAST])
+        # The write that is judged is one more of its step.
+        now = 1 + sum(each.step == step for each in every[1 - LAST :])
         return (
-            share(f"writes were {step}", passed[:-LAST]),
-            share(f"proposals of {step} were held or refused by a rule", mine[:-LAST]),
+            _WatchedShare("mix: share of the agent's writes", mix, now),
+            _WatchedShare("mix: share held or refused", guarded, sum(mine[-LAST:])),
         )
-
-    def latest(self, step: str) -> int:
-        """How many of the latest proposals, before this one, are of the step."""
-        return sum(each.step == step for each in list(self._proposals.values())[1 - LAST :])
-
-    def latest_guarded(self, step: str) -> int:
-        """How many of the step's latest proposals were held or refused by a rule."""
-        mine = [each.guarded for each in self._proposals.values() if each.step == step]
-        return sum(mine[-LAST:])
 
 
 _LATEST = 2_000

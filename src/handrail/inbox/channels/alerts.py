@@ -1,7 +1,7 @@
 """Alerts: the owner of an agent's policy is told what they must know, each thing once.
 
 Of a breaker, a budget or an incident at once: a worker starts `OwnerAlert` under an id made of the
-event (`guardrails.alerts`). Of approvers who do not seem to look once a day, by a schedule.
+event (`guardrails.breakers`). Of approvers who do not seem to look once a day, by a schedule.
 """
 
 from __future__ import annotations

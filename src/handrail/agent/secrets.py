@@ -14,28 +14,36 @@ when a step has ciphered or cut it up.
 
 from __future__ import annotations
 
+import asyncio
+import base64
 import contextlib
+import functools
+import html
 import json
 import logging
 import os
 import re
 import stat
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from types import WrapperDescriptorType
+from typing import TYPE_CHECKING, Any, Final, cast
+from urllib.parse import quote, quote_plus
 
-from pydantic import SecretStr
+from pydantic import SecretStr, ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
+from temporalio.exceptions import ApplicationError
 
-from handrail.agent.secrets.errors import error_without_secrets
-from handrail.agent.secrets.forms import forms
-from handrail.exceptions import ConfigurationError, StepError
+from handrail import exceptions
+from handrail.exceptions import ConfigurationError, NotDone, StepError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Sequence
+    from collections.abc import Generator, Iterable, Sequence
 
     from pydantic import JsonValue
+
 
 SECRET_PREFIX: Final = "HANDRAIL_SECRET_"  # noqa: S105  # a prefix
 """Of the environment variables that hold secrets; the secret's name follows."""
@@ -131,7 +139,7 @@ def secrets_given(names: Sequence[str]) -> Generator[StepSecrets]:
     except BaseException as error:
         if not names:
             raise
-        masked = error_without_secrets(error, held.scrub)
+        masked = _without_secrets(error, held.scrub)
         if masked is error:
             raise
         raise masked from None
@@ -317,3 +325,123 @@ def _mapped(value: JsonValue, change: Callable[[str], str]) -> JsonValue:
     if isinstance(value, list):
         return [_mapped(part, change) for part in value]
     return value
+
+
+# In which forms the value of a secret may turn up in other text
+
+
+_LINE = 16
+"""Characters of a line of a longer secret, such as a key, from which on it is one itself."""
+
+_LEAST = 8
+"""Characters that any form has at least."""
+
+
+@functools.lru_cache(maxsize=256)
+def forms(value: str) -> tuple[str, ...]:
+    """The value itself and as programs write it: base64, URLs, hex, JSON, Python, HTML."""
+    lines = [line.strip() for line in value.splitlines() if not line.startswith("-----")]
+    parts = [value, *(line for line in lines if len(line) >= _LINE)]
+    found = [form for part in dict.fromkeys(parts) for form in _spellings(part)]
+    return tuple(form for form in dict.fromkeys(found) if len(form) >= _LEAST)
+
+
+def _spellings(value: str) -> list[str]:
+    data = value.encode(errors="surrogatepass")
+    bare = value.strip()
+    plain = [value, bare, html.escape(value), repr(value)[1:-1]]
+    as_json = [json.dumps(value, ensure_ascii=ascii_only)[1:-1] for ascii_only in (True, False)]
+    in_urls = [quote(data, safe=""), quote(data), quote_plus(data)]
+    in_urls += [re.sub("%..", lambda found: found[0].lower(), url) for url in in_urls]
+    return [*plain, *as_json, *in_urls, data.hex(), data.hex().upper(), *_base64(data)]
+
+
+def _base64(data: bytes) -> list[str]:
+    """In base64, wherever in a longer text the value begins: three ways, without the edges."""
+    found: list[str] = []
+    for before in range(3):
+        coded = base64.b64encode(bytes(before) + data).decode().rstrip("=")
+        # Characters that also hold bits of what is around the value differ from case to case.
+        first = (0, 2, 3)[before]
+        last = len(coded) - bool((before + len(data)) % 3)
+        found += [coded[first:last], coded[first:last].translate(str.maketrans("+/", "-_"))]
+    return found
+
+
+# Errors that hold a secret, said again without it, and as retryable as they were
+
+
+_WORTH = (asyncio.CancelledError, exceptions.Final, NotDone, TypeError, AttributeError, NameError)
+"""What is treated in its own way where steps are run."""
+
+_Scrub = Callable[[str], str]
+"""Masks secrets in a text."""
+
+
+def _without_secrets(error: BaseException, scrub: _Scrub) -> BaseException:
+    """The same error if nothing in it, or in what it came from, is a secret; else a like one.
+
+    What it came from is left out of the new one.
+    """
+    if not any(
+        scrub(text) != text for each in _error_line(error, set()) for text in _error_texts(each)
+    ):
+        return error
+    return _again(error, scrub(_error_text(error))).with_traceback(error.__traceback__)
+
+
+def _error_line(error: BaseException | None, seen: set[int]) -> Iterator[BaseException]:
+    """An error with all that it came from or is made of."""
+    if error is None or id(error) in seen:
+        return
+    seen.add(id(error))
+    yield error
+    yield from _error_line(error.__cause__, seen)
+    yield from _error_line(error.__context__, seen)
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        for part in group.exceptions:
+            yield from _error_line(part, seen)
+
+
+def _error_texts(error: BaseException) -> Iterator[str]:
+    yield _error_text(error)
+    yield from map(_shown, error.args)
+    yield from getattr(error, "__notes__", ())
+    if isinstance(error, ApplicationError):
+        yield from map(_shown, error.details)
+
+
+def _error_text(error: BaseException) -> str:
+    try:
+        return error.message if isinstance(error, ApplicationError) else str(error)
+    # Anybody's error may fail to say what it is; it is masked all the same.
+    except Exception:  # noqa: BLE001
+        return type(error).__name__
+
+
+def _shown(value: object) -> str:
+    try:
+        return value if isinstance(value, str) else repr(value)
+    except Exception:  # noqa: BLE001  # the same
+        return type(value).__name__
+
+
+def _again(error: BaseException, text: str) -> BaseException:
+    """An error of the same kind, as far as it matters to who catches it."""
+    kind = type(error)
+    if isinstance(error, ApplicationError):
+        return ApplicationError(
+            text,
+            type=error.type,
+            non_retryable=error.non_retryable,
+            next_retry_delay=error.next_retry_delay,
+        )
+    if isinstance(error, (ValidationError, PydanticSerializationError)):
+        return StepError(f"{kind.__name__}: {text}")
+    # Only where no code of its own runs: it could put the secret back.
+    if isinstance(kind.__init__, WrapperDescriptorType):
+        with contextlib.suppress(TypeError):
+            return kind(text)
+    known = next((k for k in _WORTH if isinstance(error, k)), None)
+    return RuntimeError(f"{kind.__name__}: {text}") if known is None else known(text)

@@ -28,14 +28,31 @@ Note:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+import functools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from types import NoneType, UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+from uuid import UUID
 
-from handrail.actions import Basis, Decision, Finding, Kind
-from handrail.agent.provenance.leaves import DecisionValue, OwnerModel, Source, TrustedValues, given
-from handrail.agent.provenance.marks import marks
-from handrail.agent.provenance.wanted import wanted
+from pydantic import BaseModel, RootModel
+from pydantic_core import to_jsonable_python
+
+from handrail.actions import Action, Basis, Decision, Finding, Kind, canonical
+from handrail.agent.provenance_values import (
+    DecisionValue,
+    OwnerModel,
+    Source,
+    TrustedValues,
+    fields,
+    given,
+    is_many,
+    wanted,
+)
 from handrail.agent.steps import Decide
+from handrail.marks import FIELD, Untrusted
 
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""
@@ -50,7 +67,7 @@ def holds_untrusted(value: Any) -> bool:
     """Whether a value holds text from outside, or is the word of a model. True if in doubt."""
     # Anybody's model may raise anything when it is looked at; what cannot be seen is not trusted.
     try:
-        return any(True for _ in marks(value))
+        return any(True for _ in _marks(value))
     except Exception:  # noqa: BLE001
         return True
 
@@ -58,7 +75,7 @@ def holds_untrusted(value: Any) -> bool:
 def texts_from_outside(value: Any) -> frozenset[str]:
     """The longer texts from outside that a value holds."""
     try:
-        found = list(marks(value))
+        found = list(_marks(value))
     except Exception:  # noqa: BLE001  # as above; who asks knows from `holds_untrusted`
         return frozenset()
     return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
@@ -73,6 +90,54 @@ def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
     return any(text in each for text in texts for each in plain)
 
 
+class CaseSources:
+    """Where what one case does comes from, as far as it is known.
+
+    `outside`: whether text from outside came into the case. `texts`: the longer ones of this run.
+    """
+
+    def __init__(self) -> None:
+        self.outside = False
+        self.texts = frozenset[str]()
+        # Of each action that was decided, by its evidence, what has no trusted source.
+        self._known: dict[str, dict[str, tuple[str, ...]]] = {}
+
+    def came_in(self, value: object) -> None:
+        """Take note whether text from outside came into the case: with its event, or a read."""
+        if holds_untrusted(value):
+            self.outside = True
+            self.texts |= texts_from_outside(value)
+
+    def decided(
+        self, action: Action, basis: Basis, unsourced: tuple[str, ...], args: Sequence[Any]
+    ) -> None:
+        """Remember what of a decided action, and of what it rests on, has no trusted source.
+
+        Nobody knows that of a decision on a text whose mark was taken off before.
+        """
+        bare = bool(self.texts) and laid_bare(args, self.texts)
+        known = self._known.setdefault(_spelt(action), {})
+        known[canonical(basis.evidence)] = UNKNOWN if bare else unsourced
+
+    def unsourced(self, action: Action, basis: Basis | None) -> tuple[str, ...]:
+        """What of an action, and of what it rests on, has no trusted source.
+
+        Of what no decision proposed nothing is known, once text from outside has come in. A bare
+        action is all that decisions on it were.
+        """
+        unknown = UNKNOWN if self.outside else ()
+        known = self._known.get(_spelt(action), {})
+        if basis is not None:
+            return known.get(canonical(basis.evidence), unknown)
+        names = {name for each in known.values() for name in each}
+        return tuple(sorted(names)) if known else unknown
+
+
+def _spelt(action: Action) -> str:
+    """An action with its kind: as JSON alone, two with the same fields look alike."""
+    return f"{type(action).__name__} {canonical(action.model_dump(mode='json'))}"
+
+
 def unsourced(
     step: Decide[..., Any], args: Sequence[Any], decision: Decision[Any, Any]
 ) -> tuple[str, ...]:
@@ -83,7 +148,7 @@ def unsourced(
     try:
         names = [parameter.name for parameter in step.parameters]
         named = list(zip(names, args, strict=True))
-        return _lacking(given(named), decision) if any(True for _ in marks(args)) else ()
+        return _lacking(given(named), decision) if any(True for _ in _marks(args)) else ()
     except Exception:  # noqa: BLE001  # as above
         return UNKNOWN
 
@@ -177,3 +242,61 @@ def _may_be(owner: OwnerModel, fits: Sequence[_Fit]) -> bool:
     for fit in fits:
         nearest = fit.get(owner.kind, {}) | nearest
     return all(owner in fitting for fitting in nearest.values())
+
+
+# Looking for text from outside: often, in workflows, and so quickly
+
+
+_SINGLE = frozenset(
+    {str, int, float, bool, Decimal, datetime, date, time, timedelta, UUID, bytes, NoneType}
+)
+
+
+def _marks(value: Any) -> Iterator[str]:
+    """The texts from outside within a value; an empty one for a decision or an action.
+
+    Raises:
+        Exception: whatever a value raises that cannot be looked at.
+    """
+    kind: type = value.__class__
+    if kind in _SINGLE or isinstance(value, Enum):
+        return
+    if isinstance(value, (Untrusted, Decision, Action)):
+        yield value.text if isinstance(value, Untrusted) else ""
+    elif isinstance(value, BaseModel):
+        if not _is_plain(kind):
+            yield from _of_fields(fields(value) or {"": getattr(value, "root", None)})
+    elif isinstance(value, Mapping):
+        yield from _of_fields(value)  # pyright: ignore[reportUnknownArgumentType]  # of anything
+    elif (parts := fields(value)) is not None:
+        yield from _of_fields(parts)
+    elif is_many(value):
+        for part in value:
+            yield from _marks(part)
+    else:
+        yield from _marks(to_jsonable_python(value))
+
+
+def _of_fields(parts: Mapping[Any, Any]) -> Iterator[str]:
+    for name, part in parts.items():
+        if name == FIELD:
+            yield part if isinstance(part, str) else ""
+        else:
+            yield from _marks(part)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _is_plain(kind: type[BaseModel]) -> bool:
+    """Whether a model has single values only, by the types of its fields."""
+    if issubclass(kind, RootModel) or kind.model_config.get("extra") == "allow":
+        return False
+    known = kind.model_fields
+    return FIELD not in known and all(_is_single(field.annotation) for field in known.values())
+
+
+def _is_single(annotation: Any) -> bool:
+    if get_origin(annotation) in {Union, UnionType}:
+        return all(map(_is_single, get_args(annotation)))
+    if not isinstance(annotation, type):
+        return get_origin(annotation) is Literal
+    return annotation in _SINGLE or issubclass(annotation, Enum)

@@ -1,0 +1,124 @@
+"""The machine of a worker: its clock against the server's, and whose attempts are over.
+
+What was done in the last hour, and when an attempt is over, is told by the clock of the worker.
+One that runs ahead would find every window empty; what is counted by one that is behind would be
+gone when it is right again. So no limit opens because one of them is wrong.
+"""
+
+from __future__ import annotations
+
+import functools
+import itertools
+import os
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from temporalio import activity
+
+from handrail.exceptions import HandrailError
+
+TOLERANCE = timedelta(minutes=1)
+"""By how much the two may differ. The ledger allows workers as much between each other."""
+
+_skipped = False
+
+
+class ClockWrong(HandrailError):
+    """The clock of this machine is not the server's: nothing is written until it is."""
+
+    def __init__(self, ahead: timedelta) -> None:
+        """Say by how much it is `ahead` of the server's, or behind if that is negative."""
+        much = timedelta(seconds=round(abs(ahead).total_seconds()))
+        where = "ahead of" if ahead > timedelta(0) else "behind"
+        super().__init__(
+            f"the clock of this machine is {much} {where} the server's, and limits would be "
+            "counted wrongly by it; nothing was written; fix: set the clock that is wrong "
+            "(`timedatectl` says whether one is synchronised); the step is retried"
+        )
+
+
+def server_time() -> datetime:
+    """When this activity was sent out: the server's time, whatever this machine's clock says.
+
+    Outside an activity, where nothing is written, this machine's.
+    """
+    if not activity.in_activity():
+        return datetime.now(UTC)
+    return activity.info().current_attempt_scheduled_time.astimezone(UTC)
+
+
+def require_right_clock() -> None:
+    """See that this machine and the server have one time. Call it as an ordinary step begins.
+
+    Raises:
+        ClockWrong: if they differ by more than `TOLERANCE`.
+    """
+    if not activity.in_activity():
+        return
+    started = activity.info().started_time
+    if started.timestamp() <= 0:
+        return  # no server handed it out: there is nothing to compare with
+    ahead = datetime.now(UTC) - started
+    if ahead > TOLERANCE or (ahead < -TOLERANCE and not _skipped):
+        raise ClockWrong(ahead)
+
+
+def allow_skipped_time() -> None:
+    """Let the server be ahead: where the time of cases is skipped, as in tests, it seems to be."""
+    global _skipped  # noqa: PLW0603  # one process, one clock
+    _skipped = True
+
+
+# Who owns an intent: machine, process, its start, and a number for each attempt.
+
+_numbers = itertools.count(1)
+
+
+def _machine() -> str:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    try:
+        return f"{boot.read_text().strip()}.{Path('/proc/self/ns/pid').readlink()}"
+    except OSError:
+        return ""
+
+
+def _process(pid: int) -> tuple[str, str]:
+    """The state of a process of this machine, and when it started, in clock ticks.
+
+    The state is a letter of proc(5), and empty if there is no such process.
+    """
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return "", ""
+    state, *rest = stat.rpartition(")")[2].split()
+    return ("", "") if state in {"Z", "X"} else (state, rest[18])
+
+
+@functools.cache
+def _this_process(pid: int) -> str:
+    return f"{_machine()}|{pid}|{_process(pid)[1]}"
+
+
+def new_owner() -> str:
+    """Name the attempt that begins now, so that others can tell whether it is over."""
+    return f"{_this_process(os.getpid())}|{next(_numbers)}"
+
+
+def _state(owner: str) -> str | None:
+    """The state of an owner's process. None if that cannot be known from here."""
+    machine, pid, started, _ = owner.split("|")
+    if not machine or machine != _machine():
+        return None
+    state, since = _process(int(pid))
+    return state if since == started else ""
+
+
+def is_gone(owner: str) -> bool:
+    """Whether the process of an attempt is certainly gone."""
+    return _state(owner) == ""
+
+
+def stands_still(owner: str) -> bool:
+    """Whether the process of an attempt is stopped, and may go on."""
+    return _state(owner) in {"T", "t"}

@@ -1,0 +1,183 @@
+"""What the engine and the door exchange, and what a limit is: never a user's business.
+
+As in `handrail.actions`, a field may be added with a default; none may be renamed, removed or
+given another meaning.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from decimal import Decimal
+from enum import StrEnum
+from typing import Generic, Literal
+
+from pydantic import BaseModel, Field, JsonValue
+from typing_extensions import TypeVar
+
+from handrail.actions import Basis, Receipt, Ruling, RulingRecord, Undoes, Verdict, Wire
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most `cap` in `window`: of the action's `field`, summed, or of writes if None.
+
+    `per`: for each value of this field (`action.customer`, `evidence.vip`) by itself; `number`:
+    it is one. `unit`: only of writes whose field `currency` has it. `whole`: over all writes of
+    the agent.
+    """
+
+    field: str | None
+    cap: Decimal
+    window: timedelta
+    text: str
+    per: str | None = None
+    number: bool = False
+    unit: str | None = None
+    whole: bool = False
+
+
+@dataclass(frozen=True)
+class Duplicates:
+    """A write that is the same as an earlier one in all `fields`, within `within`, is held.
+
+    `fields` as `Limit.per` has them; `numbers` are those among them that are numbers.
+    """
+
+    fields: tuple[str, ...]
+    within: timedelta
+    numbers: frozenset[str] = frozenset()
+
+
+class ProofRequest(Wire):
+    """What an activity shall prove: rulings on one gate, each with its verb.
+
+    `roles` are those asked so far; `seats` says who rules in whose place by a delegation.
+    """
+
+    case: str
+    gate: str
+    step: str
+    action: dict[str, JsonValue]
+    digest: str
+    kind: str
+    basis: Basis | None = None
+    requester: str | None = None
+    drafters: tuple[str, ...] = ()
+    planted: bool = False
+    roles: tuple[str, ...] = ()
+    seats: dict[str, str] = Field(default_factory=dict[str, str])
+    rulings: tuple[tuple[str, Ruling], ...]
+
+
+class ProofResult(Wire):
+    """Whether one ruling is proven and its person entitled, under the policy in force; or why not.
+
+    `stands_for`: the person in whose place they may rule, by a delegation for a time.
+    """
+
+    proven: bool
+    entitled: bool = True
+    why: str = ""
+    stands_for: str | None = None
+
+
+class RoleRequest(Wire):
+    """Which role an agent's own question asks. `pilot`: of a case that writes nothing."""
+
+    case: str
+    role: str
+    pilot: bool = False
+
+
+class DoubtAnswer(Wire):
+    """What a human said of a write in doubt."""
+
+    answer: Literal["happened", "do it"]
+    by: str
+    token: str
+    """Names the very attempt that is in doubt, so that the answer is used once."""
+    result: JsonValue = None
+
+
+class Attempt(Wire):
+    """What a workflow asks the door: one write, which one, and what people said of it."""
+
+    case: str
+    key: str
+    digest: str
+    basis: Basis | None = None
+    rulings: tuple[RulingRecord, ...] = ()
+    requester: str | None = None
+    undoes: Undoes | None = None
+    doubt: DoubtAnswer | None = None
+    drafters: tuple[str, ...] = ()
+    """Who wrote this action by amending another."""
+    pilot: bool = False
+    """An earlier write of the case was only recorded: so is this one."""
+    ordered: bool = False
+    """A human ordered this undo: only a stop of the very step forbids it."""
+
+
+class WriteResultKind(StrEnum):
+    """How the door dealt with an attempt."""
+
+    WRITTEN = "written"
+    HELD = "held"
+    REFUSED = "refused"
+    IN_DOUBT = "in_doubt"
+    FAILED = "failed"
+    STOPPED = "stopped"
+    """A stop is in force: nothing was done, and it may be asked again when the stop is lifted."""
+    PILOT = "pilot"
+    """Recorded and not done: the agent runs beside the people who do it."""
+
+
+class WriteResult(Wire):
+    """What the door did.
+
+    `why` is set for in_doubt, failed, stopped and pilot; `verdict.asks` says whom to ask.
+    `incident`: what reading back a write found wrong, and `roll_back`, whether the policy then
+    wants the case undone.
+    """
+
+    kind: WriteResultKind
+    verdict: Verdict
+    receipt: Receipt | None = None
+    why: str = ""
+    token: str = ""
+    incident: str = ""
+    roll_back: bool = False
+
+
+D = TypeVar("D", bound=BaseModel)
+
+
+class DecisionResult(Wire, Generic[D]):
+    """A decision with what the door would say of it now, so that a hold costs no round trip.
+
+    The verdict is advice: the door judges again in the moment of the write. `kind` is the
+    class of the action: as JSON, two actions with the same fields look alike.
+    """
+
+    decision: D
+    digest: str | None = None
+    verdict: Verdict | None = None
+    kind: str | None = None
+    unsourced: tuple[str, ...] = ()
+
+
+class NotifyResult(Wire):
+    """What became of a notification: sent, or why not."""
+
+    sent: bool
+    why: str = ""
+    result: JsonValue = None
+
+
+class Notice(Wire):
+    """Under which key a notification goes out. `pilot`: of a case that writes nothing."""
+
+    case: str
+    key: str
+    pilot: bool = False
