@@ -5,10 +5,11 @@ own. `docs/client.md` shows how a program uses it.
 """
 
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
+from handrail.client.gates import case_url
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.rights import Rights, rights
-from handrail.client.rulings import amended
+from handrail.client.rulings import amended, ruling_of
 from handrail.client.schema import schema
 from handrail.client.starts import TASK_TIMEOUT, start_case
 from handrail.client.views import (
@@ -83,8 +84,10 @@ __all__ = [
     "Term",
     "WaitResult",
     "amended",
+    "case_url",
     "iso",
     "rights",
+    "ruling_of",
     "schema",
     "start_case",
 ]

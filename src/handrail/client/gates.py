@@ -356,6 +356,16 @@ class GateActs(OperatorBase):
             return None
         return await form(await self.temporal(), shown.case, shown.gate)
 
+    async def case_view(self, case: str) -> CaseView | None:
+        """A case as it sees itself, with the gates that have closed.
+
+        None when no worker answers, or what answers is no agent.
+
+        Raises:
+            CaseError: if there is no such case.
+        """
+        return await case_view(await self.temporal(), case)
+
     def rights(self, shown: GateView) -> Rights:
         """What whoever acts may do at a gate, as far as it shows that."""
         return rights(shown, self._who())

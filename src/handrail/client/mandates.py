@@ -16,6 +16,7 @@ from handrail.client.views import MandateDetails, MandateList, MandateUse, Manda
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
 from handrail.oversight import (
     MANDATE_STATEMENT,
+    MOST_USES,
     GateKind,
     Mandate,
     NoMandate,
@@ -167,7 +168,11 @@ class MandateActs(GateActs):
                 "this either; somebody else must"
             )
         if not (bounds.same or bounds.up_to):
-            raise NoMandate("bind at least one field, in `up_to` or in `same`", "bounds")
+            raise NoMandate(
+                "bind at least one field: up to how much, or that it stays the same", "bounds"
+            )
+        if not 1 <= bounds.uses <= MOST_USES:
+            raise NoMandate(f"uses: write a number from 1 to {MOST_USES}", "uses")
         begins, ends = bounds.term.span(self._clock())
         # People cannot be shown what else would be in them, so they are never free.
         whole: dict[str, JsonValue] = {

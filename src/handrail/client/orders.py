@@ -127,13 +127,25 @@ class OrderActs(CaseOrderActs):
         rows = await self._in_force(named)
         lifted: list[OrderOutcome] = []
         for row in rows:
-            self._require_control(row)
+            if not self.may_lift(row.agent):
+                raise NotPermitted(f"the policy does not let {self.by} lift it")
             order = lift_order(row, self._who(), self._clock(), why.strip()[:_LONGEST_WHY])
             lifted.append(await self._give(await self._steward_of(row), order))
             if row.agent == FLEET and lifted[-1].stand is OrderState.DONE:
                 client = await self.temporal()
                 await look(client, await stewards(client))
         return LiftResult(lifted=tuple(lifted))
+
+    def may_lift(self, agent: str) -> bool:
+        """Whether it is worth asking to lift what is in force for an agent, as far as is known.
+
+        What is for every agent (`*`) is lifted by who controls them all.
+        """
+        if self._directory is None:
+            return True
+        controls = self._directory.controls(self._who())
+        needed = self._directory.known() if agent == FLEET else frozenset({agent})
+        return bool(controls) and needed <= controls
 
     async def set_level(
         self, target: str, level: str, rollout: str | Decimal | None = None, why: str = ""
@@ -324,15 +336,6 @@ class OrderActs(CaseOrderActs):
         agents = self._directory.agents(self._who())
         if not agents or (target.agent != FLEET and target.agent not in agents):
             raise NotPermitted(f"no policy names {self.by} for {target.words}")
-
-    def _require_control(self, row: OrderRow) -> None:
-        """That it is worth asking. What is for every agent is lifted by who controls them all."""
-        if self._directory is None:
-            return
-        controls = self._directory.controls(self._who())
-        needed = self._directory.known() if row.agent == FLEET else frozenset({row.agent})
-        if not controls or not needed <= controls:
-            raise NotPermitted(f"the policy does not let {self.by} lift it")
 
 
 def share_of(text: str | Decimal | None) -> int | None:

@@ -23,6 +23,7 @@ from handrail.oversight.keys import (
     signing_key,
 )
 from handrail.oversight.mandates import (
+    MOST_USES,
     Mandate,
     NoMandate,
     VerifiedMandate,
@@ -142,6 +143,7 @@ __all__ = [
     "LOOK_SIGNAL",
     "MANDATE_STATEMENT",
     "MESSAGE_QUEUE",
+    "MOST_USES",
     "NOTIFY_WORKFLOW",
     "NOT_PROVEN",
     "ORDER_STATEMENT",
