@@ -32,7 +32,7 @@ from handrail.actions import (
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
 from handrail.inbox.channels import content
-from handrail.inbox.web.render import TEMPLATES
+from handrail.inbox.web.site import TEMPLATES
 from handrail.inbox.web.views import lines
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.keys import Trust

@@ -218,6 +218,6 @@ def telling(site: Site) -> contextlib.AbstractAsyncContextManager[None]:
         site.settings,
         links=site.links,
         secret=site.seals.secret,
-        owners=site.known.owner,
+        owners=site.directory.owner,
         ledger=site.ledger,
     )

@@ -5,7 +5,14 @@ is open. It signs people in, and signs their rulings with its own key: workers t
 and have none.
 """
 
-from handrail.inbox.web.links import Links, mail_link, page_link, read_mail
-from handrail.inbox.web.tokens import BadToken, Seals, seals_of
+from handrail.inbox.web.tokens import (
+    BadToken,
+    Links,
+    Seals,
+    mail_link,
+    page_link,
+    read_mail,
+    seals_of,
+)
 
 __all__ = ["BadToken", "Links", "Seals", "mail_link", "page_link", "read_mail", "seals_of"]

@@ -14,7 +14,7 @@ from handrail import Agent, Fleet, HandrailError, Receipt, State
 from handrail.actions import digest_of
 from handrail.client import Bounds, Operator, Statement, Term, gates
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted, RequestError
-from handrail.inbox.web.directory import Known
+from handrail.inbox.web.directory import PolicyDirectory
 from handrail.ledger import IncidentRow, Intent, ReviewRow
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.order_book import OrderState
@@ -55,7 +55,7 @@ class Desk:
     def __init__(self, stage: Stage, keyring: Keyring, policies: Path) -> None:
         self.stage = stage
         self.keyring = keyring
-        self.known = Known(policies, policies / "nobody.yaml")
+        self.known = PolicyDirectory(policies, policies / "nobody.yaml")
 
     def as_(self, who: str | None, **more: Any) -> Operator:
         """An operator of somebody, with their key, if they have one."""

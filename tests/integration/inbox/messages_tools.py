@@ -32,7 +32,7 @@ from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.slack_actions import PATH, SlackActionHandler, routes
 from handrail.inbox.channels.worker import running
-from handrail.inbox.web.links import Links
+from handrail.inbox.web.tokens import Links
 from handrail.oversight.keys import Keyring, SigningKey, Trust
 from handrail.oversight.notifications import (
     LOOK_SIGNAL,

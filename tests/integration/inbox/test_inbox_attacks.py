@@ -14,10 +14,9 @@ from handrail.exceptions import ConfigurationError
 from handrail.inbox import mail_link
 from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.slack import Slack
-from handrail.inbox.web.links import Links, page_link
 from handrail.inbox.web.mandates import _mandate  # pyright: ignore[reportPrivateUsage]
 from handrail.inbox.web.server import opened
-from handrail.inbox.web.tokens import Seals
+from handrail.inbox.web.tokens import Links, Seals, page_link
 from handrail.runtime.settings import Settings
 from handrail.testing import CaseHandle
 from tests.integration.inbox.conftest import ANA, POLICY, SECRET, Inbox, Run, token_of

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.async_playwright import Axe
 from playwright.async_api import Browser, Page, async_playwright, expect
 
-from handrail.inbox.web.links import page_link
+from handrail.inbox.web.tokens import page_link
 from handrail.testing import Outside
 from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, Inbox

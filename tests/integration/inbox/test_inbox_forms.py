@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 
 from handrail.actions import Wire
 from handrail.inbox.web import forms, views
-from handrail.inbox.web.render import TEMPLATES, numeric, span
+from handrail.inbox.web.site import TEMPLATES, numeric, span
 from tests.agents.refunds_steps import Account, Refund
 
 
@@ -51,7 +51,7 @@ _INNER = st.builds(Inner, text=_TEXT, weight=st.floats(-1e6, 1e6))
 _PRICES = st.decimals(-(10**6), 10**6, places=2)
 
 
-def sent(shown: tuple[forms.Field, ...]) -> dict[str, str]:
+def sent(shown: tuple[forms.FormField, ...]) -> dict[str, str]:
     """What a browser would send of a form that nobody touched."""
     found: dict[str, str] = {}
     for each in shown:

@@ -13,11 +13,9 @@ import pytest
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox import mail_link
-from handrail.inbox.web.links import page_link
-from handrail.inbox.web.middleware import MOST_BYTES
-from handrail.inbox.web.once import Once
+from handrail.inbox.web.app import MOST_BYTES
 from handrail.inbox.web.server import opened
-from handrail.inbox.web.tokens import BadToken, Seals, seals_of
+from handrail.inbox.web.tokens import BadToken, OneTimeTokens, Seals, page_link, seals_of
 from handrail.runtime.settings import Settings
 from tests.integration.inbox.conftest import (
     ANA,
@@ -76,7 +74,7 @@ def test_the_secret_is_made_once_and_kept_from_others(tmp_path: Any) -> None:
 
 def test_what_was_spent_stays_spent_when_it_starts_again(tmp_path: Any) -> None:
     for first in (True, False):
-        with Once(tmp_path / "once.db") as once:
+        with OneTimeTokens(tmp_path / "once.db") as once:
             assert once.spend("a", NOW + timedelta(hours=1), NOW) is first
             assert once.spent("a")
 

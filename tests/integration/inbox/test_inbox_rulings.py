@@ -13,8 +13,8 @@ import pytest
 
 from handrail import Ledger
 from handrail.actions import digest_of
-from handrail.inbox.web.links import page_link
 from handrail.inbox.web.site import PER_MINUTE
+from handrail.inbox.web.tokens import page_link
 from handrail.oversight.mandates import Mandate
 from handrail.oversight.signatures import MANDATE_STATEMENT
 from handrail.testing import CaseHandle, Outside

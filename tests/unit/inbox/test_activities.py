@@ -13,7 +13,7 @@ from handrail.actions import digest_of
 from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.worker import InboxActivities
-from handrail.inbox.web.links import Links
+from handrail.inbox.web.tokens import Links
 from handrail.oversight.notifications import NotificationRequest
 from tests.unit.inbox.messages_views import telling, view
 

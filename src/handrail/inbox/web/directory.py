@@ -25,7 +25,7 @@ _LARGEST = 1024 * 1024
 
 
 @dataclass(frozen=True)
-class Named:
+class PolicyPeople:
     """Whom one policy names: its owner, the people of each role, and their deputies.
 
     `control`: who may let its agent do more by itself. `writes`: what it lists.
@@ -53,7 +53,7 @@ class Named:
 
 
 @dataclass
-class Known:
+class PolicyDirectory:
     """Everybody who may sign in."""
 
     policies: Path
@@ -74,7 +74,7 @@ class Known:
         content = self._yaml(self.people)
         return frozenset(person(str(key)) for key in content) if content else frozenset()
 
-    def named(self) -> list[Named]:
+    def named(self) -> list[PolicyPeople]:
         """What each policy says of people. One that cannot be read names nobody."""
         folder = self.policies
         files = sorted(folder.glob("*.yaml")) if folder.is_dir() else [folder]
@@ -143,7 +143,7 @@ def _content(path: Path, size: int) -> Any:
     return reader.load(path.read_text(encoding="utf-8"))
 
 
-def _named(content: dict[str, Any] | None) -> Named | None:
+def _named(content: dict[str, Any] | None) -> PolicyPeople | None:
     if content is None or not isinstance(content.get("agent"), str):
         return None
     given: Any = content.get("roles")
@@ -155,7 +155,7 @@ def _named(content: dict[str, Any] | None) -> Named | None:
     listed: Any = content.get("actions")
     writes = cast("dict[Any, Any]", listed) if isinstance(listed, dict) else {}
     names = frozenset(name for name in writes if isinstance(name, str))
-    return Named(content["agent"], owner, roles, deputies, control, names)
+    return PolicyPeople(content["agent"], owner, roles, deputies, control, names)
 
 
 def _people(entry: Any, key: str) -> frozenset[str]:

@@ -48,7 +48,7 @@ _DEEPEST = 6
 
 
 @dataclass(frozen=True)
-class Field:
+class FormField:
     """One field as a form shows it. `value` is text; `checked` counts for a bool only."""
 
     name: str
@@ -61,18 +61,18 @@ class Field:
     choices: tuple[tuple[str, str], ...] = ()
     help: str = ""
     error: str = ""
-    fields: tuple[Field, ...] = ()
+    fields: tuple[FormField, ...] = ()
 
 
 @dataclass(frozen=True)
-class Filled:
+class FormInput:
     """What was filled in, as JSON, and for each field what is wrong with it."""
 
     value: Any
     errors: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
-class _Wrong(Exception):  # never leaves this module
+class _UnreadableField(Exception):  # never leaves this module
     """What was filled in cannot be read."""
 
 
@@ -84,14 +84,16 @@ def fields(
     value: Any,
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
-) -> tuple[Field, ...]:
+) -> tuple[FormField, ...]:
     """The fields of a form, filled with `value`, or with what somebody had `given`."""
     root = _field(schema, _resolved(schema, schema), value, ROOT, "", depth=0)
     shown = root.fields if root.kind == "group" else (root,)
     return tuple(_as_given(each, given, errors or {}) for each in shown)
 
 
-def _as_given(shown: Field, given: Mapping[str, str] | None, errors: Mapping[str, str]) -> Field:
+def _as_given(
+    shown: FormField, given: Mapping[str, str] | None, errors: Mapping[str, str]
+) -> FormField:
     inner = tuple(_as_given(each, given, errors) for each in shown.fields)
     shown = replace(shown, fields=inner, error=errors.get(shown.name, ""))
     if given is None or shown.kind == "group":
@@ -103,12 +105,12 @@ def _as_given(shown: Field, given: Mapping[str, str] | None, errors: Mapping[str
 
 def _field(
     whole: Schema, schema: Schema, value: Any, name: str, label: str, *, depth: int
-) -> Field:
+) -> FormField:
     schema, nullable = _alternative(whole, schema)
     kind = _kind(schema, value)
     if depth > _DEEPEST or (kind == "group" and nullable):
         kind = "json"
-    plain = Field(
+    plain = FormField(
         name=name,
         label=label or str(schema.get("title", "")) or "answer",
         kind=kind,
@@ -132,10 +134,12 @@ def _field(
             return replace(plain, value=_plain(value))
 
 
-def _inner(whole: Schema, schema: Schema, value: Any, name: str, depth: int) -> tuple[Field, ...]:
+def _inner(
+    whole: Schema, schema: Schema, value: Any, name: str, depth: int
+) -> tuple[FormField, ...]:
     given = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     required = set(schema.get("required", ()))
-    found: list[Field] = []
+    found: list[FormField] = []
     for key, each in _properties(schema).items():
         below = _resolved(whole, each)
         start = given.get(key, below.get("default"))
@@ -215,7 +219,7 @@ def _options(schema: Schema) -> list[Any]:
     return cast("list[Any]", schema.get("enum", [schema.get("const")]))
 
 
-def read(schema: Schema, given: Mapping[str, str]) -> Filled:
+def read(schema: Schema, given: Mapping[str, str]) -> FormInput:
     """What was filled in, checked against the schema."""
     errors: dict[str, str] = {}
     value = _read(schema, _resolved(schema, schema), given, ROOT, errors, depth=0)
@@ -223,7 +227,7 @@ def read(schema: Schema, given: Mapping[str, str]) -> Filled:
         value = None
     if not errors:
         errors = _faults(schema, value)
-    return Filled(value, errors)
+    return FormInput(value, errors)
 
 
 def _read(  # where it stands in the whole
@@ -251,7 +255,7 @@ def _read(  # where it stands in the whole
         if kind == "decimal":
             _require_bounds(schema, Decimal(_decimal(text)))
         return _value(kind, text)
-    except _Wrong as wrong:
+    except _UnreadableField as wrong:
         errors[name] = str(wrong)
         return None
 
@@ -288,7 +292,7 @@ def _value(kind: Kind, text: str) -> Any:
             return text.replace("\r\n", "\n")
         case "integer":
             if not re.fullmatch(r"\s*[+-]?[0-9]{1,40}\s*", text):
-                raise _Wrong("write a whole number, such as 12")
+                raise _UnreadableField("write a whole number, such as 12")
             return int(text)
         case "number":
             return _number(text)
@@ -303,7 +307,7 @@ def _value(kind: Kind, text: str) -> Any:
 def _number(text: str) -> float:
     number = float(_decimal(text))
     if not math.isfinite(number):
-        raise _Wrong("this number is too large")
+        raise _UnreadableField("this number is too large")
     return int(number) if number.is_integer() else number
 
 
@@ -311,9 +315,9 @@ def _decimal(text: str) -> str:
     try:
         number = Decimal(text.strip())
     except InvalidOperation:
-        raise _Wrong("write a number with a point, such as 12.50") from None
+        raise _UnreadableField("write a number with a point, such as 12.50") from None
     if not number.is_finite():
-        raise _Wrong("write a number with a point, such as 12.50")
+        raise _UnreadableField("write a number with a point, such as 12.50")
     return text.strip()
 
 
@@ -321,21 +325,21 @@ def _require_bounds(schema: Schema, number: Decimal) -> None:
     """Of a decimal: written as text it would pass the schema however large it is."""
     for name, within in _WITHIN.items():
         if name in schema and not within(number, Decimal(str(schema[name]))):
-            raise _Wrong(f"this must be {_BOUNDS[name]} {schema[name]:g}")
+            raise _UnreadableField(f"this must be {_BOUNDS[name]} {schema[name]:g}")
 
 
 def _date(text: str) -> str:
     try:
         return date.fromisoformat(text.strip()).isoformat()
     except ValueError:
-        raise _Wrong("write a date as year-month-day, such as 2026-01-31") from None
+        raise _UnreadableField("write a date as year-month-day, such as 2026-01-31") from None
 
 
 def _json(text: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
-        raise _Wrong("this is not JSON: texts stand in double quotes") from None
+        raise _UnreadableField("this is not JSON: texts stand in double quotes") from None
 
 
 def _no_constant(text: str) -> Any:

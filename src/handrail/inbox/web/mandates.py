@@ -149,7 +149,7 @@ async def _me(
     given: Mapping[str, str] | None = None,
 ) -> Response:
     now = site.clock()
-    named = [(each.agent, sorted(each.may_stand_in(who))) for each in site.known.named()]
+    named = [(each.agent, sorted(each.may_stand_in(who))) for each in site.directory.named()]
     live = [row for row in await site.ledger.mandates() if row.ends > now and row.revoked is None]
     return site.page(
         request,
@@ -158,7 +158,7 @@ async def _me(
         mine=[(row, _mandate(row)) for row in live if row.by == who],
         for_me=[row for row in live if row.to == who],
         choices=[(agent, deputies) for agent, deputies in named if deputies],
-        owns=site.known.owns(who),
+        owns=site.directory.owns(who),
         errors=errors or {},
         given=given or {},
         token=site.sessions.token(site.sessions.id(request), now),
@@ -201,7 +201,7 @@ async def _delegate(site: Site, who: str, given: Mapping[str, str]) -> dict[str,
     agent, _, to = given.get("whom", "").partition(" ")
     begins = _moment(given.get("begins", "")) or now
     ends = _moment(given.get("ends", ""))
-    allowed = {each.agent: each.may_stand_in(who) for each in site.known.named()}
+    allowed = {each.agent: each.may_stand_in(who) for each in site.directory.named()}
     if person(to) not in allowed.get(agent, frozenset()):
         errors["whom"] = "Choose who stands in for you."
     if ends is None or ends <= max(begins, now):

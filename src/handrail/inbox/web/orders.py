@@ -122,7 +122,7 @@ async def _lift(site: Site, who: str, given: FormData) -> str:
     why = text(given, "why").strip()[:_WHY]
     agents = [row.agent]
     if row.agent == FLEET:
-        agents = await autonomy.stewards(site.client) or sorted(site.known.controls(who))
+        agents = await autonomy.stewards(site.client) or sorted(site.directory.controls(who))
     change = await _send(site, agents[0], lift_order(row, who, site.clock(), why))
     if row.agent == FLEET:
         await autonomy.look(site.client, agents)
@@ -187,16 +187,16 @@ def _require_concerned(site: Site, who: str, target: Target) -> None:
     Raises:
         Wrong: if none does.
     """
-    agents = site.known.agents(who)
+    agents = site.directory.agents(who)
     if not agents or (target.agent != FLEET and target.agent not in agents):
         raise Wrong(f"no policy names you for {target.words}.")
 
 
 def _may_lift(site: Site, who: str, row: OrderRow) -> bool:
     """Whether it is worth asking. The steward judges it by the policy that is in force."""
-    controls = site.known.controls(who)
+    controls = site.directory.controls(who)
     if row.agent == FLEET:
-        return bool(controls) and all(n.agent in controls for n in site.known.named())
+        return bool(controls) and all(n.agent in controls for n in site.directory.named())
     return row.agent in controls
 
 
@@ -216,16 +216,16 @@ def _share(said: str) -> int | None:
 async def _page(
     request: Request, site: Site, who: str, note: str = "", fault: str = ""
 ) -> Response:
-    agents = sorted(site.known.agents(who))
+    agents = sorted(site.directory.agents(who))
     rows = [r for r in await site.ledger.orders() if r.agent == FLEET or r.agent in agents]
     halts = [row for row in rows if row.kind == "stop"]
     over = sorted((r for r in halts if r.ended is not None), key=lambda r: str(r.ended))
     content: dict[str, Any] = {
         "live": [_shown(site, who, row) for row in halts if row.ended is None],
         "over": [_shown(site, who, row) for row in over[::-1][:OVER]],
-        "agents": [(each, sorted(site.known.writes(each))) for each in agents],
+        "agents": [(each, sorted(site.directory.writes(each))) for each in agents],
         "books": [book for book in [await _book(site, each) for each in agents] if book],
-        "controls": site.known.controls(who),
+        "controls": site.directory.controls(who),
         "levels": [level.value for level in Level],
         "chosen": request.query_params.get("case", ""),
         "note": note,

@@ -15,9 +15,8 @@ from handrail.client import gates as desk
 from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
-from handrail.inbox.web.links import page_link, read_mail
 from handrail.inbox.web.site import Site, signed_in, site_of
-from handrail.inbox.web.tokens import BadToken
+from handrail.inbox.web.tokens import BadToken, page_link, read_mail
 from handrail.oversight import DOUBT_ANSWERS, GateKind
 
 if TYPE_CHECKING:
@@ -93,7 +92,7 @@ async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
     agent = request.query_params.get("agent", "")
     gates = await desk.open_gates(site.client)
     mine = [g for g in gates if views.waits_for(g, who)]
-    seen = [g for g in gates if views.visible(g, who, site.known)] if everything else mine
+    seen = [g for g in gates if views.visible(g, who, site.directory)] if everything else mine
     of_agent = [g for g in seen if not agent or g.case.startswith(f"{agent}:")]
     now = site.clock()
     shown = views.rows(of_agent, who, now, request.query_params.getlist("item"))
@@ -146,7 +145,7 @@ async def show(  # noqa: PLR0917  # what a form may add to the page
         view = await desk.gate(site.client, seat.case, seat.gate)
     except CaseError as error:
         return await _closed(request, site, seat, str(error))
-    if not views.visible(view, seat.who, site.known):
+    if not views.visible(view, seat.who, site.directory):
         raise HTTPException(404, "There is no such question for you.")
     content = await _question(site, seat, view, given, errors or {})
     return site.page(request, "gate.html", status=status, fault=fault, **content)
@@ -198,7 +197,7 @@ def fields_of(
     form: dict[str, Any] | None,
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
-) -> tuple[forms.Field, ...]:
+) -> tuple[forms.FormField, ...]:
     """The fields of what a question takes, filled with what is proposed."""
     schema = schema_of(view, form)
     if not schema or schema.get("type") == "null":
@@ -234,7 +233,7 @@ async def _question_now(request: Request, site: Site, seat: Seat) -> Response:
         _require_concerned(site, seat, closed)
         content: dict[str, Any] = {"seat": seat, "closed": closed, "seen": "closed"}
     else:
-        if not views.visible(view, seat.who, site.known):
+        if not views.visible(view, seat.who, site.directory):
             raise HTTPException(404, "There is no such question for you.")
         content = _now(site, seat, view)
     if content["seen"] == seen:
@@ -285,7 +284,7 @@ def _require_concerned(site: Site, seat: Seat, closed: ClosedView | None) -> Non
         *(r.by for r in closed.rulings),
         *(person(a.to) for a in closed.asked),
     }
-    if seat.via != "mail" and not named and agent not in site.known.agents(seat.who):
+    if seat.via != "mail" and not named and agent not in site.directory.agents(seat.who):
         raise HTTPException(404, "There is no such question for you.")
 
 
@@ -303,7 +302,7 @@ def _find(case: CaseView | None, gate: str) -> ClosedView | None:
 @signed_in
 async def ruled(request: Request, site: Site, who: str) -> Response:
     """What was ruled lately, by whom and when: on agents whose policy names the reader."""
-    agents, owns = site.known.agents(who), site.known.owns(who)
+    agents, owns = site.directory.agents(who), site.directory.owns(who)
     found = await site.ledger.rulings(limit=5 * NEWEST)
     seen = [row for row in found if row.by == who or row.agent in agents][:NEWEST]
     return site.page(request, "closed.html", rows=[(r, _why(r)) for r in seen], owns=owns)
@@ -319,7 +318,7 @@ def _why(row: RulingRow) -> str:
 @signed_in
 async def approvers(request: Request, site: Site, who: str) -> Response:
     """How well people look, for the owners of policies."""
-    owns = site.known.owns(who)
+    owns = site.directory.owns(who)
     if not owns:
         raise HTTPException(404, "This page is for the owner of a policy.")
     found = [row for row in await site.ledger.rulings() if row.agent in owns]

@@ -87,12 +87,12 @@ async def _card(site: Site, row: ReviewRow, who: str) -> Card:
 
 def _sees(site: Site, row: ReviewRow, who: str) -> bool:
     asked = who in {person(each) for each in row.people}
-    return asked or row.agent in site.known.agents(who)
+    return asked or row.agent in site.directory.agents(who)
 
 
 def _fault(site: Site, row: ReviewRow, who: str) -> str | None:
     """Why somebody may not answer. Who has come to the role since it was drawn may."""
-    named = (each for each in site.known.named() if each.agent == row.agent)
+    named = (each for each in site.directory.named() if each.agent == row.agent)
     now = [who for each in named for who in each.roles.get(row.role, ())]
     return why_not_reviewer(row, who, now)
 
@@ -221,7 +221,7 @@ async def _recorded(  # noqa: PLR0917  # what the page shows
 
 
 async def _incidents(site: Site, who: str) -> list[Any]:
-    return await site.ledger.incidents(agents=site.known.agents(who), limit=SHOWN)
+    return await site.ledger.incidents(agents=site.directory.agents(who), limit=SHOWN)
 
 
 @signed_in

@@ -17,9 +17,9 @@ from handrail.client import gates as desk
 from handrail.client.gates import CaseReply
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, mandates, views
-from handrail.inbox.web.links import page_link
 from handrail.inbox.web.pages import Seat, schema_of, seat_by_mail, seat_here, show
 from handrail.inbox.web.site import Site, seconds, signed_in, site_of, text, texts
+from handrail.inbox.web.tokens import page_link
 from handrail.oversight import DOUBT_ANSWERS, GateKind, NotProven, sign_ruling
 from handrail.text import first_fault
 
@@ -292,7 +292,7 @@ async def _one(  # noqa: PLR0917  # one of several
     case, gate, digest = item
     try:
         view = await desk.gate(site.client, case, gate)
-        if not views.visible(view, who, site.known):
+        if not views.visible(view, who, site.directory):
             return CaseReply(False, "there is no such question for you")
         if view.digest != digest:
             return CaseReply(

@@ -16,12 +16,10 @@ from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox.web.app import build, is_loopback
-from handrail.inbox.web.directory import Known
-from handrail.inbox.web.oidc import Provider
-from handrail.inbox.web.once import Once
-from handrail.inbox.web.session import Sessions
+from handrail.inbox.web.directory import PolicyDirectory
+from handrail.inbox.web.sign_in import OidcProvider
 from handrail.inbox.web.site import Site
-from handrail.inbox.web.tokens import seals_of
+from handrail.inbox.web.tokens import OneTimeTokens, Sessions, seals_of
 from handrail.oversight import Keyring, SigningKey, sign_ruling, signing_key
 
 if TYPE_CHECKING:
@@ -129,7 +127,7 @@ async def opened(settings: Settings, client: Client, ledger: Ledger) -> AsyncGen
     """
     dev = _require_sign_in(settings)
     seals = seals_of(settings)
-    with Once(settings.home / "inbox.db") as once:
+    with OneTimeTokens(settings.home / "inbox.db") as once:
         yield Site(
             settings=settings,
             base=address_of(settings),
@@ -138,9 +136,11 @@ async def opened(settings: Settings, client: Client, ledger: Ledger) -> AsyncGen
             key=key_of(settings),
             seals=seals,
             once=once,
-            known=Known(settings.inbox_policies, settings.people, settings.inbox_domains),
+            directory=PolicyDirectory(
+                settings.inbox_policies, settings.people, settings.inbox_domains
+            ),
             sessions=Sessions(seals, once),
-            provider=Provider(settings) if settings.oidc_issuer else None,
+            provider=OidcProvider(settings) if settings.oidc_issuer else None,
             post=_post(settings),
             dev=dev,
         )
@@ -169,7 +169,7 @@ def signed(site: Site) -> list[Route]:
     return slack_actions.routes(office, secret.get_secret_value())
 
 
-class _Server(uvicorn.Server):
+class _UvicornServer(uvicorn.Server):
     """Signals are ours: whoever runs this says when it ends. `up`: it takes requests."""
 
     def __init__(self, config: uvicorn.Config) -> None:
@@ -207,7 +207,7 @@ async def on(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
         timeout_graceful_shutdown=5,
         lifespan="off",
     )
-    server = _Server(config)
+    server = _UvicornServer(config)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
         up = asyncio.ensure_future(server.up.wait())

@@ -1,23 +1,31 @@
-"""What every page of the inbox works with, and how a page becomes an answer."""
+"""What every page of the inbox works with, and how a page becomes an answer.
+
+Everything that a template prints is escaped, and every character in it that could disguise
+what it says is spelt out: no template can forget it. Only `exact` leaves characters as they
+are, for what a form sends back.
+"""
 
 from __future__ import annotations
 
 import functools
+import json
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
+from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from handrail.inbox.web.links import Links
-from handrail.inbox.web.render import TEMPLATES
-from handrail.inbox.web.tokens import BadToken
+from handrail.inbox.web.tokens import BadToken, Links
+from handrail.text import escape_hidden, moment_in_words
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -27,11 +35,9 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from temporalio.client import Client
 
-    from handrail.inbox.web.directory import Known
-    from handrail.inbox.web.oidc import Provider
-    from handrail.inbox.web.once import Once
-    from handrail.inbox.web.session import Form, Sessions
-    from handrail.inbox.web.tokens import Seals
+    from handrail.inbox.web.directory import PolicyDirectory
+    from handrail.inbox.web.sign_in import OidcProvider
+    from handrail.inbox.web.tokens import FormToken, OneTimeTokens, Seals, Sessions
     from handrail.ledger import Ledger
     from handrail.oversight import SigningKey
     from handrail.runtime import Settings
@@ -61,10 +67,10 @@ class Site:
     ledger: Ledger
     key: SigningKey
     seals: Seals
-    once: Once
-    known: Known
+    once: OneTimeTokens
+    directory: PolicyDirectory
     sessions: Sessions
-    provider: Provider | None = None
+    provider: OidcProvider | None = None
     post: Post | None = None
     dev: bool = False
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
@@ -96,7 +102,7 @@ class Site:
         """Who is signed in."""
         who = self.sessions.who(request, self.clock())
         # Whoever is taken out of the policies is out at once, not when their session ends.
-        return who if who is not None and self.known.may_sign_in(who) else None
+        return who if who is not None and self.directory.may_sign_in(who) else None
 
     def page(  # a page and its status
         self, request: Request, name: str, /, *, status: int = 200, **content: Any
@@ -118,7 +124,7 @@ class Site:
         """
         return await request.form(max_files=0, max_fields=MOST_FIELDS)
 
-    def form(self, given: FormData, holder: str) -> Form:
+    def form(self, given: FormData, holder: str) -> FormToken:
         """What the form was made for that came back.
 
         Raises:
@@ -178,3 +184,103 @@ def back_to(request: Request) -> str:
 def seconds(since: datetime, now: datetime) -> float:
     """How long somebody looked, by our own clock."""
     return round(max((now - since) / timedelta(seconds=1), 0.0), 1)
+
+
+_NUMBER = re.compile(r"[0-9]{1,30}(\.[0-9]{1,30})?")
+_UNITS = ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min"))
+
+
+def shown(value: Any) -> Any:
+    """A value as it is printed: nothing in it hides."""
+    if isinstance(value, Markup) or value is None:
+        return "" if value is None else value
+    return escape_hidden(str(value))
+
+
+def exact(value: str) -> Markup:
+    """Text as it is, escaped: for the value of a field that is sent back."""
+    return escape(value)
+
+
+def hides(value: str) -> bool:
+    """Whether a text has characters that do not show."""
+    return escape_hidden(value) != value
+
+
+def plain(value: Any) -> str:
+    """A value of an action as people read it, exactly."""
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return json.dumps(
+        value, ensure_ascii=False, indent=2 if isinstance(value, dict | list) else None
+    )
+
+
+def numeric(value: Any) -> bool:
+    """Whether a value of an action is a number of 0 or more, or a decimal as text."""
+    if isinstance(value, bool):
+        return False
+    return _NUMBER.fullmatch(str(value)) is not None
+
+
+def long(value: Any) -> bool:
+    """Whether a value is text of several lines."""
+    return isinstance(value, str) and "\n" in value
+
+
+def as_json(value: Any) -> str:
+    """A value as JSON."""
+    return json.dumps(value, ensure_ascii=False, indent=2)
+
+
+def words(name: str) -> str:
+    """The name of a field or a state as words."""
+    return name.replace("_", " ")
+
+
+def left(until: datetime | None, now: datetime) -> str:
+    """How long it is until then, in its two largest units."""
+    if until is None:
+        return "no deadline"
+    return f"{span(until - now)} left" if until > now else "time is over"
+
+
+def span(length: timedelta) -> str:
+    """A length of time in its two largest units."""
+    parts: list[str] = []
+    for unit, name in _UNITS:
+        number, length = divmod(length, unit)
+        if number:
+            parts.append(f"{number} {name}")
+    return " ".join(parts[:2]) or "less than a minute"
+
+
+def time(at: datetime | None) -> Markup:
+    """A point in time: in UTC, and for scripts to show in the reader's own zone."""
+    if at is None:
+        return Markup("–")  # noqa: RUF001  # a dash for nothing
+    iso = at.astimezone(UTC).isoformat(timespec="seconds")
+    return Markup('<time datetime="{}">{}</time>').format(iso, moment_in_words(at))
+
+
+def _environment() -> Environment:
+    made = Environment(
+        loader=PackageLoader("handrail.inbox.web"),
+        autoescape=True,
+        finalize=shown,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    cast("dict[str, Any]", made.filters).update(
+        exact=exact, plain=plain, as_json=as_json, words=words, left=left, span=span, time=time
+    )
+    made.tests.update(hiding=hides, numeric=numeric, long=long)
+    return made
+
+
+TEMPLATES = _environment()

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, cast
 
 from handrail.actions import person
 from handrail.client.gates import may_rule
-from handrail.inbox.web.links import page_link
+from handrail.inbox.web.tokens import page_link
 from handrail.oversight import GateKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from handrail.inbox.web.directory import Known
+    from handrail.inbox.web.directory import PolicyDirectory
     from handrail.oversight import Consultation, GateView
 
 ASKS = {
@@ -161,7 +161,7 @@ def has_ruled(gate: GateView, who: str) -> bool:
     return who in gate.given or any(r.by == who and r.verb in _DECIDED for r in gate.rulings)
 
 
-def visible(gate: GateView, who: str, known: Known) -> bool:
+def visible(gate: GateView, who: str, known: PolicyDirectory) -> bool:
     """Whether somebody may see a question: it asks them, or their agent's policy names them."""
     named = {person(p) for s in gate.stages for p in (*s.people, *s.deputies)}
     named |= {person(a.to) for a in gate.asked} | {r.by for r in gate.rulings}
