@@ -313,6 +313,8 @@ class OrderActs(CaseOrderActs):
         if row.agent != FLEET:
             return row.agent
         agents = await stewards(await self.temporal())
+        if not agents and self._directory is not None:
+            agents = sorted(self._directory.controls(self._who()))  # one begins when it is told
         if not agents:
             raise CaseError("no agent has a steward that could lift it: start a worker")
         return agents[0]
