@@ -14,7 +14,6 @@ from handrail.exceptions import ConfigurationError
 from handrail.inbox import mail_link
 from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.slack import Slack
-from handrail.inbox.web.mandates import _mandate  # pyright: ignore[reportPrivateUsage]
 from handrail.inbox.web.server import opened
 from handrail.inbox.web.tokens import Links, Seals, page_link
 from handrail.runtime.settings import Settings
@@ -54,7 +53,8 @@ async def test_what_cannot_be_shown_as_free_is_bound_by_a_standing_approval(inbo
         assert "articles: the same as here" in page
         await ana.post(url, verb="standing", **BOUNDS)
         await case.outcome()
-    mandate = _mandate((await inbox.stage.ledger.mandates())[0])
+    (kept,) = (await inbox.site.operator(ANA).mandates()).mandates
+    mandate = kept.mandate
     assert mandate is not None
     assert mandate.same == {
         "account": {"holder": "Ida Berg", "iban": "DE02120300000000202051"},

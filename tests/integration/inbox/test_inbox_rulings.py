@@ -89,7 +89,7 @@ async def test_an_amendment_is_shown_beside_what_was_proposed_before_it_is_sent(
         assert now["f/amount"] == "84.00"
         assert now["f/account/iban"] == "DE02120300000000202051"
         page = await ana.post(url, 422, verb="review", **now)
-        assert "you have changed nothing" in page
+        assert "the amendment changes nothing" in page
         changed: dict[str, Any] = now | {
             "f/amount": "40.50",
             "f/note": "half of it",
@@ -259,7 +259,7 @@ async def test_such_as_this_is_approved_for_a_time_and_revoked(inbox: Inbox) -> 
         assert "Bind at least one field" in page
         bounds = fields({"bound/reason": "same", "bound/amount": "up to", "most/amount": "100"})
         page = await ana.post(url, 422, verb="standing", hours="9", uses="0", **bounds)
-        assert "Write a number from 1 to 1000." in page
+        assert "write a number from 1 to 1000." in page
         await ana.post(url, verb="standing", hours="8", uses="20", **bounds)
         await case.outcome()
         mandate = await _only_mandate(inbox, inbox.stage.ledger)
@@ -275,7 +275,8 @@ async def test_such_as_this_is_approved_for_a_time_and_revoked(inbox: Inbox) -> 
         async with inbox.visitor(BO) as bo:
             await bo.get("/me")
             token = re.findall(r'name="token" value="([^"]+)"', bo.page)[-1]
-            await bo.post("/me", 404, revoke=revoke, token=token)
+            await bo.post("/me", 422, revoke=revoke, token=token)
+            assert f"is of {ANA}: only they revoke it" in bo.page
         await ana.post("/me", revoke=revoke)
         assert "used 1 of 20" not in ana.page
     third = await inbox.ask("R-3")
@@ -297,9 +298,9 @@ async def test_somebody_who_is_away_is_stood_in_for(inbox: Inbox) -> None:
         whom = re.findall(r'<option value="(refunds [^"]+)"', page)
         assert whom == [f"refunds {DEE}"]
         await ana.post("/me", 422, whom=f"refunds {BOSS}", ends="2099-01-01T00:00")
-        assert "Choose who stands in" in ana.page
+        assert f"lets {DEE} stand in for {ANA}" in unescape(ana.page)
         await ana.post("/me", 422, whom=whom[0], ends="2020-01-01T00:00")
-        assert "still to come" in ana.page
+        assert "at a time to come" in ana.page
         await ana.post("/me", 422, whom=whom[0], ends="2099-01-01T00:00")
         ends = (datetime.now(UTC) + timedelta(days=3)).strftime("%Y-%m-%dT%H:%M")
         page = await ana.post("/me", whom=whom[0], ends=ends, why="holidays")

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from handrail.actions import person
-from handrail.client import gates as desk
+from handrail.client import rights
 from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
@@ -90,8 +90,9 @@ async def waiting_now(request: Request) -> Response:
 async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
     everything = request.query_params.get("show") == "all"
     agent = request.query_params.get("agent", "")
-    gates = await desk.open_gates(site.client)
-    mine = [g for g in gates if views.waits_for(g, who)]
+    operator = site.operator(who)
+    gates = (await operator.gates()).gates
+    mine = [g for g in gates if operator.rights(g).waits]
     seen = [g for g in gates if views.visible(g, who, site.directory)] if everything else mine
     of_agent = [g for g in seen if not agent or g.case.startswith(f"{agent}:")]
     now = site.clock()
@@ -106,7 +107,7 @@ async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
             [(r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown]
         ),
         "bulk": any(row.bulk for row in shown),
-        "token": site.sessions.token(site.sessions.id(request), now),
+        "token": site.token(request),
     }
 
 
@@ -142,9 +143,9 @@ async def show(  # noqa: PLR0917  # what a form may add to the page
         HTTPException: 404 if there is no such question that this person may see.
     """
     try:
-        view = await desk.gate(site.client, seat.case, seat.gate)
-    except CaseError as error:
-        return await _closed(request, site, seat, str(error))
+        view = await site.operator(seat.who, seat.via).gate(seat.case, seat.gate)
+    except CaseError:
+        return await _closed(request, site, seat, fault, status)
     if not views.visible(view, seat.who, site.directory):
         raise HTTPException(404, "There is no such question for you.")
     content = await _question(site, seat, view, given, errors or {})
@@ -160,25 +161,26 @@ async def _question(
 ) -> dict[str, Any]:
     now = site.clock()
     own = view.kind is GateKind.QUESTION
-    form = await desk.form(site.client, view.case, view.gate)
+    operator = site.operator(seat.who, seat.via)
+    form = await operator.form(view)
     return _now(site, seat, view) | {
         "who": seat.who,
         "lines": [] if own else _lines(view),
-        "case": await desk.case_view(site.client, view.case),
+        "case": await operator.case_view(view.case),
         "log_shown": LOG_SHOWN,
         "asks": views.ASKS[view.kind],
         "answers": DOUBT_ANSWERS,
         "form": fields_of(view, form, given, errors),
         "given": given or {},
         "errors": errors,
-        "ui": desk.case_url(site.settings.ui_url, site.client.namespace, view.case),
+        "ui": site.run_url(view.case),
         "token": site.sessions.token(
             seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
         ),
     }
 
 
-def _lines(view: GateView) -> list[views.Line]:
+def _lines(view: GateView) -> list[views.FieldLine]:
     """The action beside what it replaces: what was proposed, or what is there now."""
     if view.before is not None:
         return views.changes(view.before, view.action)
@@ -226,7 +228,7 @@ async def _question_now(request: Request, site: Site, seat: Seat) -> Response:
     await site.slow_down("look", seat.who)
     seen = request.query_params.get("seen")
     try:
-        view = await desk.gate(site.client, seat.case, seat.gate)
+        view = await site.operator(seat.who, seat.via).gate(seat.case, seat.gate)
     except CaseError:
         case = await _case(site, seat)
         closed = _find(case, seat.gate)
@@ -249,17 +251,16 @@ def _now(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
         "seat": seat,
         "gate": view,
         "closed": None,
-        "here": views.standing(view, seat.who),
+        "here": rights(view, seat.who),
         "urgent": left is not None and left < views.SOON,
         "seen": mark,
     }
 
 
-async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Response:
+async def _closed(request: Request, site: Site, seat: Seat, fault: str, status: int) -> Response:
     case = await _case(site, seat)
     closed = _find(case, seat.gate)
     _require_concerned(site, seat, closed)
-    ui = desk.case_url(site.settings.ui_url, site.client.namespace, seat.case)
     return site.page(
         request,
         "closed_gate.html",
@@ -267,8 +268,9 @@ async def _closed(request: Request, site: Site, seat: Seat, said: str) -> Respon
         who=seat.who,
         closed=closed,
         case=case,
-        said=said,
-        ui=ui,
+        status=status,
+        fault=fault,
+        ui=site.run_url(seat.case),
         log_shown=LOG_SHOWN,
     )
 
@@ -290,7 +292,7 @@ def _require_concerned(site: Site, seat: Seat, closed: ClosedView | None) -> Non
 
 async def _case(site: Site, seat: Seat) -> CaseView | None:
     try:
-        return await desk.case_view(site.client, seat.case)
+        return await site.operator(seat.who, seat.via).case_view(seat.case)
     except CaseError:
         return None
 

@@ -151,7 +151,7 @@ def _page(request: Request, status: int = 200, **content: Any) -> Response:
         "sign_in.html",
         status=status,
         people=site.directory.everybody() if site.dev else [],
-        token=site.sessions.token(site.sessions.id(request), site.clock()),
+        token=site.token(request),
         **shown,
     )
 
@@ -224,7 +224,7 @@ async def link(request: Request) -> Response:
     """What a mailed link shows: a button. Programs that follow links press none."""
     site = site_of(request)
     who, _ = _read_link(request, site)
-    token = site.sessions.token(site.sessions.id(request), site.clock())
+    token = site.token(request)
     return site.page(request, "link.html", address=who, token=token)
 
 

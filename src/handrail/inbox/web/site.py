@@ -24,7 +24,10 @@ from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
+from handrail.client import Operator, case_url
+from handrail.guardrails import audit_review
 from handrail.inbox.web.tokens import BadToken, Links
+from handrail.oversight import Keyring
 from handrail.text import escape_hidden, moment_in_words
 
 if TYPE_CHECKING:
@@ -55,6 +58,14 @@ Post = Callable[["EmailMessage", str], Any]
 
 Page = Callable[["Request", "Site", str], Awaitable["Response"]]
 """What makes a page of a request, for somebody who is signed in: their address comes last."""
+
+
+class FormFault(Exception):  # a form that must be filled in again
+    """A form cannot be read. `errors`: what is wrong with which field."""
+
+    def __init__(self, said: str, errors: Mapping[str, str] | None = None) -> None:
+        super().__init__(said)
+        self.errors = dict(errors or {})
 
 
 @dataclass
@@ -112,9 +123,45 @@ class Site:
         who = content.pop("who", None) or self.who(request)
         common: dict[str, Any] = {"who": who, "now": now, "path": request.url.path, "site": self}
         if who is not None and "leave" not in content:
-            common["leave"] = self.sessions.token(self.sessions.id(request), now)
+            common["leave"] = self.token(request)
         text = TEMPLATES.get_template(name).render(common | content)
         return HTMLResponse(text, status)
+
+    def operator(self, who: str, via: str = "inbox") -> Operator:
+        """What somebody may ask and order, who came `via` this channel; the inbox signs it."""
+        return Operator(
+            self.client,
+            self.ledger,
+            self.key,
+            by=who,
+            via=via,
+            keyring=Keyring(self.settings.keyring),
+            directory=self.directory,
+            audit_review=audit_review,
+            clock=self.clock,
+        )
+
+    def run_url(self, case: str) -> str:
+        """The run of a case in Temporal's Web UI."""
+        return case_url(self.settings.ui_url, self.client.namespace, case)
+
+    def token(self, request: Request, **about: str) -> str:
+        """What a form of whoever is signed in carries."""
+        return self.sessions.token(self.sessions.id(request), self.clock(), **about)
+
+    async def received(
+        self, request: Request, who: str, holder: str = ""
+    ) -> tuple[FormData, FormToken]:
+        """A form that came back, and what it was made for: one more thing that `who` does.
+
+        Raises:
+            HTTPException: 400 if it is none, 403 if it was not made for this holder or session,
+                429 if there were too many.
+        """
+        given = await self.fields(request)
+        token = self.form(given, holder or self.sessions.id(request))
+        await self.slow_down("rule", who)
+        return given, token
 
     async def fields(self, request: Request) -> FormData:
         """What a form holds. No files: none is asked for.
@@ -179,6 +226,13 @@ def back_to(request: Request) -> str:
     wanted: Any = request.session.pop("next", "/")
     ours = isinstance(wanted, str) and wanted.startswith("/") and wanted[1:2] not in {"/", "\\"}
     return wanted if ours else "/"
+
+
+def sentence(said: object) -> str:
+    """What the client says, as a sentence."""
+    words = str(said).rstrip(".")
+    first = words.partition(" ")[0]
+    return f"{words[:1].upper() if first.isalpha() else words[:1]}{words[1:]}."
 
 
 def seconds(since: datetime, now: datetime) -> float:
