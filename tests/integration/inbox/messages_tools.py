@@ -26,7 +26,7 @@ from temporalio.client import WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.testing import TimeSkipper
 
-from handrail.actions import Ruling
+from handrail.client import Operator
 from handrail.inbox.channels.delivery import DeliveryLog, DeliveryStatus
 from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.slack import Slack
@@ -41,7 +41,6 @@ from handrail.oversight.notifications import (
     NotificationRequest,
     message_id,
 )
-from handrail.oversight.signatures import sign_ruling
 from handrail.oversight.views import GateView
 from handrail.runtime.settings import Settings
 from handrail.testing import Stage, eventually
@@ -284,11 +283,11 @@ async def buttons(
 ) -> AsyncGenerator[Buttons]:
     """The route of the inbox, served by a real web server."""
 
-    def signed(ruling: Ruling, verb: str, case: str) -> Ruling:
-        return sign_ruling(ruling, verb, case, key, datetime.now(UTC))
+    def operator(by: str) -> Operator:
+        return Operator(stage.client, stage.ledger, key, by=by, via="slack")
 
     app = Slack(TOKEN, slack.url)
-    office = SlackActionHandler(stage.client, app, PeopleFile(given.people), signed, LINKS)
+    office = SlackActionHandler(operator, app, PeopleFile(given.people), LINKS)
     config = uvicorn.Config(
         Starlette(routes=routes(office, SIGNING)), port=0, log_level="error", lifespan="off"
     )

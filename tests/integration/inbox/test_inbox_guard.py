@@ -343,7 +343,8 @@ async def test_a_link_lets_one_person_rule_on_one_question_once(inbox: Inbox) ->
         assert "Sign in" in ana.page
         page = await ana.post(link, verb="approve", token=token, why="clear")
         assert "Approved" in page
-        page = await ana.post(link, verb="approve", token=token)
+        page = await ana.post(link, 409, verb="approve", token=token)
+        assert "Nothing was sent" in page
         assert "This is over" in page or "Approved by" in page
     outcome = await inbox.stage.case(case).outcome()
     approval = outcome.rulings[-1]

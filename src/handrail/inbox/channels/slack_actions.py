@@ -13,7 +13,7 @@ import time
 from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import parse_qs
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
@@ -23,8 +23,6 @@ from starlette.responses import Response
 from starlette.routing import Route
 from temporalio.service import RPCError
 
-from handrail.actions import Ruling
-from handrail.client import gates
 from handrail.exceptions import HandrailError
 from handrail.inbox.channels.delivery import MessageRef
 from handrail.inbox.channels.slack import CHANNEL, ButtonValue, Slack
@@ -32,9 +30,11 @@ from handrail.oversight import LOOK_SIGNAL, message_id
 from handrail.text import moment_in_words, one_line
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
-    from temporalio.client import Client
+    from collections.abc import Callable
 
+    from starlette.requests import Request
+
+    from handrail.client import Operator
     from handrail.inbox.channels.content import MessageLinks
     from handrail.inbox.channels.people import PeopleFile
     from handrail.oversight import GateView
@@ -49,14 +49,6 @@ WITHIN: Final = 300
 _REMEMBERED = 10_000
 
 log = logging.getLogger("handrail.messages")
-
-
-class SignRuling(Protocol):
-    """Signs a ruling with the inbox's key."""
-
-    def __call__(self, ruling: Ruling, verb: str, case: str) -> Ruling:
-        """The ruling with its proof."""
-        ...
 
 
 class _SlackModel(BaseModel):
@@ -200,10 +192,10 @@ def _read(body: bytes) -> _SlackButtons | _SlackSubmission | None:
 class SlackActionHandler:
     """Works on what was said in Slack, after it was acknowledged."""
 
-    client: Client
+    operator: Callable[[str], Operator]
+    """What somebody may ask and order who came by Slack; the inbox signs it."""
     slack: Slack
     people: PeopleFile
-    sign: SignRuling
     links: MessageLinks
 
     async def hear(self, sent: _SlackButtons | _SlackSubmission) -> None:
@@ -246,37 +238,33 @@ class SlackActionHandler:
             await self.slack.whisper(said.place.room, said.user, answer)
 
     async def _send(self, said: _SlackRuling, by: str) -> str | None:
-        """Have the case judge it. Returns what to tell the person; None if the message says it.
+        """Have the client send it. Returns what to tell the person; None if the message says it.
 
         Raises:
-            CaseError: if the gate is not open any more.
+            RequestError: if the client does not send it.
         """
-        place = said.place
-        view = await gates.gate(self.client, place.case, place.gate)
-        if view.digest != place.digest:
-            return "Not accepted: another action is asked about by now. Open it in the inbox."
-        ruling = Ruling(gate=view.gate, digest=view.digest, by=by, why=said.why, via=CHANNEL)
-        signed = self.sign(ruling, said.verb, view.case)
-        sent = await gates.send(self.client, view, said.verb, signed)
+        place, operator = said.place, self.operator(by)
+        view = await operator.gate(place.case, place.gate)
+        sent = await operator.rule(view, said.verb, digest=place.digest, why=said.why)
         if sent.accepted is None:
             return f"You said {said.verb}: {sent.note}."
         if not sent.accepted:
             return f"Not accepted: {one_line(sent.note, 500)}"
-        if not await self._locked(view):
+        if not await self._locked(operator, view):
             how = f"You said {said.verb} at {moment_in_words(datetime.now(UTC))}."
             ref = MessageRef(channel=CHANNEL, id=place.ts, room=place.room)
             await self.slack.replace(ref, view, self.links.page(view.case, view.gate), how)
         return None
 
-    async def _locked(self, view: GateView) -> bool:
+    async def _locked(self, operator: Operator, view: GateView) -> bool:
         """Whether the gate has closed by this, and its own workflow locks all its messages."""
-        handle = self.client.get_workflow_handle(message_id(view.gate))
+        handle = (await operator.temporal()).get_workflow_handle(message_id(view.gate))
         try:
             await handle.signal(LOOK_SIGNAL)
         except RPCError:
             return False
         try:
-            await gates.gate(self.client, view.case, view.gate)
+            await operator.gate(view.case, view.gate)
         except HandrailError:
             return True
         return False

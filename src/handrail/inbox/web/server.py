@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import socket
 from collections.abc import AsyncGenerator, Generator, Sequence
 from datetime import UTC, datetime
@@ -20,7 +21,7 @@ from handrail.inbox.web.directory import PolicyDirectory
 from handrail.inbox.web.sign_in import OidcProvider
 from handrail.inbox.web.site import Site
 from handrail.inbox.web.tokens import OneTimeTokens, Sessions, seals_of
-from handrail.oversight import Keyring, SigningKey, sign_ruling, signing_key
+from handrail.oversight import Keyring, SigningKey, signing_key
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
     from temporalio.client import Client
 
-    from handrail.actions import Ruling
     from handrail.inbox.web.site import Post
     from handrail.ledger import Ledger
     from handrail.runtime import Settings
@@ -153,7 +153,7 @@ def signed(site: Site) -> list[Route]:
         return []
     from handrail.inbox.channels import slack_actions  # noqa: PLC0415  # only where Slack is used
     from handrail.inbox.channels.people import PeopleFile  # noqa: PLC0415
-    from handrail.inbox.channels.slack import Slack  # noqa: PLC0415
+    from handrail.inbox.channels.slack import CHANNEL, Slack  # noqa: PLC0415
 
     slack = Slack.of(site.settings)
     if slack is None:
@@ -161,12 +161,13 @@ def signed(site: Site) -> list[Route]:
             "HANDRAIL_SLACK_SIGNING_SECRET is set, and HANDRAIL_SLACK_TOKEN is not; set both"
         )
 
-    def sign_it(ruling: Ruling, verb: str, case: str) -> Ruling:
-        return sign_ruling(ruling, verb, case, site.key, site.clock())
-
-    people = PeopleFile(site.settings.people)
-    office = slack_actions.SlackActionHandler(site.client, slack, people, sign_it, site.links)
-    return slack_actions.routes(office, secret.get_secret_value())
+    handler = slack_actions.SlackActionHandler(
+        functools.partial(site.operator, via=CHANNEL),
+        slack,
+        PeopleFile(site.settings.people),
+        site.links,
+    )
+    return slack_actions.routes(handler, secret.get_secret_value())
 
 
 class _UvicornServer(uvicorn.Server):
