@@ -37,12 +37,12 @@ from tests.integration.inbox.messages_tools import Buttons, buttons, people
 from tests.integration.inbox.slack_tools import SlackServer, slack_server
 from tests.integration.inbox.test_inbox_rulings import filled
 
-SIGNED_HERE: tuple[str, ...] = (
+SIGNED_HERE = [
     "no key",
     "an expired key",
     "a revoked key",
     "allowed without a key",
-)
+]
 """The inbox signs for whoever has signed in: it asks nobody for a key of their own."""
 
 WHOLE_DIGEST = ("too little of it",)
@@ -51,13 +51,13 @@ WHOLE_DIGEST = ("too little of it",)
 NOT_ON_A_PAGE = (*WHOLE_DIGEST, "no such field", "no such field is bound")
 """A form has the fields of the action, and no others."""
 
-ON_A_PAGE = dict.fromkeys(SIGNED_HERE, "") | {
+ON_A_PAGE: dict[str, str] = dict.fromkeys(SIGNED_HERE, "") | {
     # There it is approved too, and only what the case took is allowed in advance.
     "allowed by the next role": "holds none of the roles asked",
     # Who may not see the question is told nothing of it.
     "allowed by no role": "There is no such question for you",
 }
-IN_SLACK = dict.fromkeys(SIGNED_HERE, "")
+IN_SLACK: dict[str, str] = dict.fromkeys(SIGNED_HERE, "")
 SLACK_IDS = {
     who: f"U01{number}"
     for number, who in enumerate((ANA, BO, CY, EVE, EXPIRED, REVOKED, KEYLESS), 100)

@@ -12,6 +12,7 @@ from starlette.responses import RedirectResponse, Response
 
 from handrail.client import Bounds, Term
 from handrail.exceptions import NotPermitted, RequestError
+from handrail.inbox.web import views
 from handrail.inbox.web.site import FormFault, Site, sentence, signed_in, texts
 
 if TYPE_CHECKING:
@@ -100,6 +101,7 @@ async def _me(  # noqa: PLR0917  # what a form may add to the page
         choices=[(agent, deputies) for agent, deputies in choices if deputies],
         owns=site.directory.owns(who),
         fault=fault,
+        lines=views.lines,
         errors=errors or {},
         given=given or {},
         token=site.token(request),

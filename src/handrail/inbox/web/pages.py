@@ -15,7 +15,7 @@ from handrail.client import rights
 from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
-from handrail.inbox.web.site import Site, signed_in, site_of
+from handrail.inbox.web.site import Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
 from handrail.oversight import DOUBT_ANSWERS, GateKind
 
@@ -46,20 +46,18 @@ class Seat:
     holder: str
 
 
-def seat_here(request: Request, site: Site, who: str) -> Seat:
-    """The seat of somebody who is signed in."""
-    case, gate = request.path_params["case"], request.path_params["gate"]
-    url = page_link("", case, gate)
-    return Seat(who, "inbox", case, gate, url, site.sessions.id(request))
-
-
-def seat_by_mail(request: Request, site: Site) -> Seat:
-    """The seat of somebody who followed a link from a message.
+def seat_of(request: Request, site: Site) -> Seat | None:
+    """The seat of whoever asks: as the link is for that they followed, else as they signed in.
 
     Raises:
         HTTPException: 403 if the link is not one of ours, or too old.
     """
-    token = request.path_params["token"]
+    token: str | None = request.path_params.get("token")
+    if token is None:
+        who, (case, gate) = site.who(request), map(request.path_params.get, ("case", "gate"))
+        if who is None or case is None or gate is None:
+            return None
+        return Seat(who, "inbox", case, gate, page_link("", case, gate), site.sessions.id(request))
     try:
         link = read_mail(site.seals.secret, token, site.clock())
     except BadToken as error:
@@ -116,16 +114,11 @@ def _mark(content: object) -> str:
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
 
-@signed_in
-async def question(request: Request, site: Site, who: str) -> Response:
-    """One question, for somebody who is signed in."""
-    return await show(request, site, seat_here(request, site, who))
-
-
-async def question_by_mail(request: Request) -> Response:
-    """One question, for whom its link is. Following it decides nothing."""
+async def question(request: Request) -> Response:
+    """One question, for whoever is signed in or whom a link is for. Seeing it decides nothing."""
     site = site_of(request)
-    return await show(request, site, seat_by_mail(request, site))
+    seat = seat_of(request, site)
+    return to_sign_in(request) if seat is None else await show(request, site, seat)
 
 
 async def show(  # noqa: PLR0917  # what a form may add to the page
@@ -212,19 +205,9 @@ def fields_of(
 async def question_now(request: Request) -> Response:
     """What may have changed of a question that is open on a page."""
     site = site_of(request)
-    who = site.who(request)
-    if who is None:
+    seat = seat_of(request, site)
+    if seat is None:
         raise HTTPException(401, "You are signed out.")
-    return await _question_now(request, site, seat_here(request, site, who))
-
-
-async def question_now_by_mail(request: Request) -> Response:
-    """The same for whoever came by a link."""
-    site = site_of(request)
-    return await _question_now(request, site, seat_by_mail(request, site))
-
-
-async def _question_now(request: Request, site: Site, seat: Seat) -> Response:
     await site.slow_down("look", seat.who)
     seen = request.query_params.get("seen")
     try:

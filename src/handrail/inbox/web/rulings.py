@@ -14,7 +14,7 @@ from handrail.actions import Verb
 from handrail.client import ruling_of
 from handrail.exceptions import CaseError, InvalidRequest, RequestError
 from handrail.inbox.web import forms, mandates, views
-from handrail.inbox.web.pages import Seat, schema_of, seat_by_mail, seat_here, show
+from handrail.inbox.web.pages import Seat, schema_of, seat_of, show
 from handrail.inbox.web.site import (
     FormFault,
     Site,
@@ -24,6 +24,7 @@ from handrail.inbox.web.site import (
     site_of,
     text,
     texts,
+    to_sign_in,
 )
 from handrail.inbox.web.tokens import page_link
 from handrail.oversight import GateKind
@@ -44,19 +45,12 @@ _CHANGED = (
 )
 
 
-@signed_in
-async def decide(request: Request, site: Site, who: str) -> Response:
-    """Rule on one question as whoever is signed in."""
-    return await _decide(request, site, seat_here(request, site, who))
-
-
-async def decide_by_mail(request: Request) -> Response:
-    """Rule on one question as whom its link is for: once, since a gate takes one ruling each."""
+async def decide(request: Request) -> Response:
+    """Rule on one question, as whoever is signed in or whom a link is for."""
     site = site_of(request)
-    return await _decide(request, site, seat_by_mail(request, site))
-
-
-async def _decide(request: Request, site: Site, seat: Seat) -> Response:
+    seat = seat_of(request, site)
+    if seat is None:
+        return to_sign_in(request)
     sent, form = await site.received(request, seat.who, seat.holder)
     if (form.case, form.gate) != (seat.case, seat.gate):
         raise HTTPException(403, "This form was made for another question. Open the page again.")
