@@ -10,7 +10,7 @@ from typing_extensions import override
 
 from handrail import AgentWorkflow, Outcome
 from handrail.actions import Wire
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from tests.agents.orders_steps import Order, choose, look_up, pay
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx2
 from temporalio.service import RPCError
 
-from handrail.agent.visibility import WAITING_FOR_ATTRIBUTE
+from handrail.agent import WAITING_FOR_ATTRIBUTE
 from tests.chaos.lab import Asked, Lab
 
 _PAUSE = timedelta(milliseconds=200)

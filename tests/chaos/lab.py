@@ -27,8 +27,7 @@ from typing_extensions import override
 
 from handrail import Fleet
 from handrail.client import TASK_TIMEOUT
-from handrail.runtime.settings import Settings, connect
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer, Settings, connect
 from tests.chaos import outside, worker
 from tests.chaos.naive import NaiveAgent
 from tests.chaos.plan import Fault, Trial

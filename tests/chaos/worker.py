@@ -19,7 +19,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from handrail import Agent, Fleet, Ledger, failpoints
-from handrail.runtime.settings import Settings, connect
+from handrail.runtime import Settings, connect
 from handrail.testing import UNPROVEN
 from tests.chaos import steps
 from tests.chaos.cases import ChaosAgent

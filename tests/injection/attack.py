@@ -18,7 +18,7 @@ from handrail.agent import provenance
 from handrail.agent.case import Case
 from handrail.guardrails import door, pipeline
 from handrail.policy import Facts, Policy, PolicyFile
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Stage, running
 from tests.injection import desk_flow, desk_steps

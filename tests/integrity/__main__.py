@@ -18,8 +18,8 @@ from typing import Any
 
 import structlog
 
-from handrail.oversight.keys import Trust
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import Trust
+from handrail.runtime import EmbeddedServer
 from handrail.testing import Outside, running, server
 from tests import redteam
 from tests.agents.fleets import LEAD, orders, policy

@@ -11,7 +11,7 @@ from unittest import mock
 
 from handrail.actions import Ruling, person
 from handrail.guardrails import entitlement
-from handrail.oversight.signatures import VerifiedRuling
+from handrail.oversight import VerifiedRuling
 from tests.integrity import offline
 from tests.redteam import Report
 

@@ -11,8 +11,8 @@ from typing import Any
 
 from handrail import Action, Agent, Effect, Fleet, State, write
 from handrail.agent import verbs
-from handrail.oversight.keys import Trust
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import Trust
+from handrail.runtime import EmbeddedServer
 from handrail.testing import Outside, running
 from tests import redteam
 from tests.agents.fleets import WORKFLOWS, orders, policy, put_policy

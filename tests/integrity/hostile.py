@@ -34,10 +34,8 @@ from handrail.agent.escalation import AnswerModel
 from handrail.inbox.channels import content
 from handrail.inbox.web.site import TEMPLATES
 from handrail.inbox.web.views import lines
-from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.keys import Trust
-from handrail.oversight.views import GateView, case_markdown
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import GateKind, GateView, Question, Trust, case_markdown
+from handrail.runtime import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Outside, running
 from handrail.testing import Stage as Place

@@ -22,11 +22,9 @@ from handrail import Ledger
 from handrail.actions import Action, Kind, Ruling, RulingRecord, digest_of
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
+from handrail.guardrails import Door
 from handrail.guardrails.context import WriteContext
-from handrail.guardrails.door import Door
-from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.views import GateView
+from handrail.oversight import GateKind, GateView, Keyring, Question, SigningKey, Trust
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.testing import Human
 from handrail.wire import Attempt

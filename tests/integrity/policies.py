@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from handrail import State
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import Keyring, SigningKey, Trust
+from handrail.runtime import EmbeddedServer
 from handrail.testing import CaseHandle, Human, Outside, running
 from tests import redteam
 from tests.agents.fleets import ALONE, LARGE, LEAD, NO_UNDO, orders, policy, put_policy

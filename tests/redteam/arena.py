@@ -17,9 +17,8 @@ from temporalio.client import WorkflowFailureError, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
 from handrail.actions import Event, person
-from handrail.oversight.views import GateView
-from handrail.testing.human import Human
-from handrail.testing.stage import CaseHandle, Stage
+from handrail.oversight import GateView
+from handrail.testing import CaseHandle, Human, Stage
 from tests.redteam.report import Count, Report
 from tests.redteam.rogue import Access
 from tests.redteam.scene import Cast, Message, Scene, message

@@ -10,10 +10,8 @@ from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from datetime import timedelta
 
 from handrail.actions import Event
-from handrail.oversight.keys import Keyring
-from handrail.oversight.views import GateView
-from handrail.testing.human import Human
-from handrail.testing.stage import CaseHandle, Stage
+from handrail.oversight import GateView, Keyring
+from handrail.testing import CaseHandle, Human, Stage
 from tests.redteam.arena import Arena, later
 from tests.redteam.report import Report
 from tests.redteam.rogue import access

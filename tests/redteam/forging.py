@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handrail.oversight.keys import SigningKey
+    from handrail.oversight import SigningKey
 
 TYPE = "handrail-ruling+jwt"
 

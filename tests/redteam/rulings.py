@@ -33,7 +33,7 @@ from tests.redteam.scene import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from handrail.oversight.keys import SigningKey
+    from handrail.oversight import SigningKey
 
 LOOK_ALIKES = str.maketrans({"a": "а", "e": "е", "o": "о", "p": "р", "c": "с", "i": "і"})  # noqa: RUF001  # Cyrillic: that is the point
 INVISIBLE = ("\u200b", "\u00ad", "\u2060", "\ufeff", "\u202e", "\0", "\n", "\t")

@@ -13,10 +13,8 @@ from temporalio.api.common.v1 import Payload
 
 from handrail.actions import Ruling
 from handrail.exceptions import ConfigurationError
-from handrail.oversight.keys import Keyring, SigningKey
-from handrail.oversight.signatures import sign_ruling
-from handrail.oversight.views import GateView
-from handrail.testing.human import Human
+from handrail.oversight import GateView, Keyring, SigningKey, sign_ruling
+from handrail.testing import Human
 
 STRANGER = "stranger@integrity.example"
 """Somebody whose key is trusted, and who belongs to no role."""

@@ -14,9 +14,9 @@ from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 
 from handrail.actions import Ruling, RulingRecord
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from handrail.states import State
-from handrail.testing.stage import CaseHandle
+from handrail.testing import CaseHandle
 from handrail.wire import Attempt
 from tests.redteam.arena import GENUINE, Arena, later
 from tests.redteam.rulings import RULINGS

@@ -22,7 +22,7 @@ from temporalio.service import RPCError
 from handrail.actions import Wire
 from handrail.guardrails.breakers import incident_alert
 from handrail.ledger import RulingRow
-from handrail.oversight.notifications import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
+from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 from handrail.testing import Human, Outside, Stage, eventually, record, running, server
 from tests.agents.fleets import LEAD, orders, policy
 from tests.agents.orders_steps import Order

@@ -17,7 +17,7 @@ from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet
 from handrail.agent import verbs
-from handrail.oversight.keys import Keyring, Trust
+from handrail.oversight import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.fleets import LEAD, odd, orders, policy
 from tests.replay.scenes import KEYED, SCENES, SHORT, Play

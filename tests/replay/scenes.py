@@ -9,7 +9,7 @@ from decimal import Decimal
 from typing import Any
 
 from handrail import State
-from handrail.oversight.keys import SigningKey
+from handrail.oversight import SigningKey
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order

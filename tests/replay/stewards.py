@@ -14,9 +14,18 @@ from pathlib import Path
 from handrail import Fleet
 from handrail.actions import Level
 from handrail.client import stewards as autonomy
-from handrail.oversight.keys import Keyring, Trust
-from handrail.oversight.order_book import Change, steward_id
-from handrail.oversight.orders import Order, Target, level_order, lift_order, order_row, stop_order
+from handrail.oversight import (
+    Change,
+    Keyring,
+    Order,
+    Target,
+    Trust,
+    level_order,
+    lift_order,
+    order_row,
+    steward_id,
+    stop_order,
+)
 from handrail.testing import Stage, record, running, server
 from tests.agents.fleets import orders, policy
 

@@ -13,7 +13,7 @@ from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from handrail.inbox.channels.alerts import ApproverAlert, OwnerAlert
 from handrail.inbox.channels.workflow import GateNotifications
-from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.runtime import ContextFreeSandbox
 from tests.agents.fleets import orders
 from tests.replay.messages import HISTORIES, SCENES
 

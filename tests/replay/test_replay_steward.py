@@ -9,7 +9,7 @@ import pytest
 from temporalio.client import WorkflowHistory
 from temporalio.worker import Replayer
 
-from handrail.oversight.order_book import steward_id
+from handrail.oversight import steward_id
 from handrail.runtime.steward import AutonomyWorkflow
 from tests.replay.stewards import HISTORIES, fleet
 

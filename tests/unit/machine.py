@@ -13,7 +13,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.cli.app import run
-from handrail.oversight.keys import SigningKey
+from handrail.oversight import SigningKey
 
 T = TypeVar("T")
 

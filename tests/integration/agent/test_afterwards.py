@@ -12,9 +12,8 @@ import pytest
 from handrail import Agent, Fleet, State
 from handrail.cli.app import run
 from handrail.client import stewards
-from handrail.testing import CaseHandle, Outside, Stage
+from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from handrail.testing.stage import eventually
 from tests.agents import deposits_flow, deposits_steps
 from tests.agents.deposits_steps import BANK, Tenancy
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from handrail import State
-from handrail.oversight.gate import GateKind
+from handrail.oversight import GateKind
 from handrail.testing import CaseHandle, Human, Outside, Stage, interrupted
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders

@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 
 from handrail import State
 from handrail.agent.case import MAX_RECORDED
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders

@@ -15,9 +15,7 @@ from handrail import State
 from handrail.guardrails.context import WriteContext
 from handrail.guardrails.entitlement import Entitlement
 from handrail.ledger import MandateRow
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import MANDATE_STATEMENT
+from handrail.oversight import MANDATE_STATEMENT, Keyring, Mandate, SigningKey, Trust
 from handrail.policy import Facts, PolicyFile
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet

@@ -18,8 +18,7 @@ from handrail.actions import digest_of
 from handrail.agent.visibility import WAITING_FOR_ATTRIBUTE
 from handrail.client import gates as desk
 from handrail.exceptions import CaseError
-from handrail.oversight.gate import GateKind
-from handrail.oversight.views import GateView
+from handrail.oversight import GateKind, GateView
 from handrail.testing import Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders

@@ -11,7 +11,7 @@ import pytest
 
 from handrail import Fleet
 from handrail.actions import Kind
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Stage, running
 from tests.injection.attack import agent, stocked

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowFailureError
 from temporalio.exceptions import CancelledError
 
 from handrail import State
-from handrail.oversight.gate import GateKind
+from handrail.oversight import GateKind
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy

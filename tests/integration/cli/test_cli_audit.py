@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
 
 pytestmark = pytest.mark.integration

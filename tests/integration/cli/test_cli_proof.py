@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from handrail.runtime.temporal_server import find_binary
+from handrail.runtime import find_binary
 from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]

@@ -14,8 +14,7 @@ import pytest
 from handrail import Agent, Fleet
 from handrail.cli.app import run
 from handrail.client import gates
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView, Keyring, SigningKey, Trust
 from handrail.testing import Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents import refunds_flow, refunds_steps

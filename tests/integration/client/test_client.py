@@ -16,12 +16,17 @@ from handrail.client import Bounds, Operator, Statement, Term, gates
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted, RequestError
 from handrail.inbox.web.directory import PolicyDirectory
 from handrail.ledger import IncidentRow, Intent, ReviewRow
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.order_book import OrderState
-from handrail.oversight.orders import NoOrder
-from handrail.oversight.reviews import NotReviewed
-from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
-from handrail.oversight.views import GateView
+from handrail.oversight import (
+    ORDER_STATEMENT,
+    GateView,
+    Keyring,
+    NoOrder,
+    NotProven,
+    NotReviewed,
+    OrderState,
+    SigningKey,
+    Trust,
+)
 from handrail.testing import CaseHandle, Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents import refunds_flow, refunds_steps

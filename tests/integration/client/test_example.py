@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from handrail import Agent, Fleet
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import Keyring, SigningKey, Trust
+from handrail.runtime import EmbeddedServer
 from handrail.testing import Outside, running
 from tests.agents import refunds_flow, refunds_steps
 from tests.agents.fleets import put_policy

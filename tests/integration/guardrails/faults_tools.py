@@ -21,8 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import OperationalError
 
 from handrail import State, failpoints
-from handrail.testing import Outside, eventually
-from handrail.testing.stage import CaseHandle
+from handrail.testing import CaseHandle, Outside, eventually
 
 LOOK = 0.4
 """Seconds for which nothing may happen while a guard is broken: some tries of a step."""

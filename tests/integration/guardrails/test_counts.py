@@ -29,7 +29,7 @@ from benchmarks.contender import (
     Contender,
     Handle,
 )
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.runtime import EmbeddedServer
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="module")]
 

@@ -25,10 +25,9 @@ from typing_extensions import override
 from handrail import Fleet, State, check
 from handrail.actions import Finding
 from handrail.guardrails.anomaly.watch import AnomalyDetector
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.testing import Human, Outside, eventually
+from handrail.oversight import Keyring, SigningKey, Trust
+from handrail.testing import UNPROVEN, Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
-from handrail.testing.stage import UNPROVEN
 from tests.agents.fleets import POLICY, orders, policy
 from tests.agents.orders_steps import Order, Pay
 from tests.integration.guardrails.faults_tools import (

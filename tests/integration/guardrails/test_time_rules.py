@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from handrail import State
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy

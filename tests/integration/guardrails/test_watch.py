@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from handrail.actions import Level
 from handrail.client import stewards as autonomy
-from handrail.oversight.keys import Trust
+from handrail.oversight import Trust
 from handrail.states import State
 from handrail.testing import Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet

@@ -18,9 +18,8 @@ from pydantic import SecretStr
 from handrail import Agent, Fleet
 from handrail.inbox.web.server import opened, serving
 from handrail.inbox.web.site import Site
-from handrail.oversight.keys import Keyring, Trust
-from handrail.runtime.settings import Settings
-from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.oversight import Keyring, Trust
+from handrail.runtime import EmbeddedServer, Settings
 from handrail.testing import CaseHandle, Outside, Stage, running
 from tests.agents import refunds_flow, refunds_steps
 

@@ -14,7 +14,7 @@ from temporalio.client import Client
 from handrail.inbox.channels import workflow
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.tokens import Links
-from handrail.runtime.settings import Settings
+from handrail.runtime import Settings
 from tests.agents.fleets import orders_in
 
 

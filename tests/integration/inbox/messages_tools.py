@@ -33,16 +33,18 @@ from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.slack_actions import PATH, SlackActionHandler, routes
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.tokens import Links
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.notifications import (
+from handrail.oversight import (
     LOOK_SIGNAL,
     MESSAGE_QUEUE,
     NOTIFY_WORKFLOW,
+    GateView,
+    Keyring,
     NotificationRequest,
+    SigningKey,
+    Trust,
     message_id,
 )
-from handrail.oversight.views import GateView
-from handrail.runtime.settings import Settings
+from handrail.runtime import Settings
 from handrail.testing import Stage, eventually
 from tests.integration.inbox.slack_tools import TOKEN, SlackServer
 

@@ -16,7 +16,7 @@ from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.web.server import opened
 from handrail.inbox.web.tokens import Links, Seals, page_link
-from handrail.runtime.settings import Settings
+from handrail.runtime import Settings
 from handrail.testing import CaseHandle
 from tests.integration.inbox.conftest import ANA, POLICY, SECRET, Inbox, Run, token_of
 from tests.integration.inbox.provider import CLIENT, provider

@@ -16,7 +16,7 @@ from handrail.inbox import mail_link
 from handrail.inbox.web.app import MOST_BYTES
 from handrail.inbox.web.server import opened
 from handrail.inbox.web.tokens import BadToken, OneTimeTokens, Seals, page_link, seals_of
-from handrail.runtime.settings import Settings
+from handrail.runtime import Settings
 from tests.integration.inbox.conftest import (
     ANA,
     BO,

@@ -11,10 +11,10 @@ from playwright.async_api import expect
 
 from handrail import Receipt
 from handrail.actions import Basis, Finding, Kind, digest_of
-from handrail.evidence.track_record import measure_track_record
+from handrail.evidence import measure_track_record
 from handrail.inbox.web.reviews import review_link
 from handrail.ledger import IncidentRow, Intent, ReviewRow, VerdictRow
-from handrail.oversight.keys import Keyring
+from handrail.oversight import Keyring
 from tests.integration.inbox.conftest import ANA, BO, BOSS, CY, DEE, Inbox, token_of
 from tests.integration.inbox.test_inbox_browser import (
     CHROMIUM,

@@ -15,8 +15,7 @@ from handrail import Ledger
 from handrail.actions import digest_of
 from handrail.inbox.web.site import PER_MINUTE
 from handrail.inbox.web.tokens import page_link
-from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import MANDATE_STATEMENT
+from handrail.oversight import MANDATE_STATEMENT, Mandate
 from handrail.testing import CaseHandle, Outside
 from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, CY, DEE, POLICY, Inbox, Run

@@ -15,7 +15,7 @@ import pytest
 from handrail.client import gates
 from handrail.inbox import mail_link, page_link
 from handrail.inbox.web.site import PER_MINUTE
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from handrail.testing import eventually
 from tests.agents.refunds_steps import Complaint
 from tests.agents.situations import (

@@ -11,10 +11,8 @@ import pytest
 
 from handrail import State
 from handrail.client import stewards
-from handrail.oversight.keys import Keyring
-from handrail.oversight.orders import order_givers, order_of_row
-from handrail.testing import Outside
-from handrail.testing.stage import eventually
+from handrail.oversight import Keyring, order_givers, order_of_row
+from handrail.testing import Outside, eventually
 from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, DEE, POLICY, Inbox, Run
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from handrail.inbox.channels import workflow
-from handrail.oversight.notifications import message_id
+from handrail.oversight import message_id
 from handrail.testing import Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy

@@ -11,12 +11,12 @@ import pytest
 from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from handrail.agent.visibility import RISK_ATTRIBUTE
+from handrail.agent import RISK_ATTRIBUTE
 from handrail.guardrails.breakers import alert_owner, incident_alert
 from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.alerts import AlertRequest
 from handrail.ledger import SpendRow
-from handrail.oversight.notifications import MESSAGE_QUEUE, Alert, alert_id
+from handrail.oversight import MESSAGE_QUEUE, Alert, alert_id
 from handrail.policy import load_policy
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet

@@ -24,8 +24,7 @@ from aiohttp import web
 from slack_sdk.signature import SignatureVerifier
 
 from handrail import State
-from handrail.oversight.notifications import message_id
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView, message_id
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handrail.exceptions import ConfigurationError
-from handrail.oversight.keys import Keyring, SigningKey, Trust
+from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests import redteam

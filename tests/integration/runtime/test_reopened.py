@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from handrail import State
-from handrail.oversight.keys import Keyring, SigningKey, Trust
+from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy

@@ -11,18 +11,28 @@ from temporalio.worker import Replayer
 
 from handrail import State
 from handrail.actions import Level
-from handrail.agent.visibility import RISK_ATTRIBUTE
+from handrail.agent import RISK_ATTRIBUTE
 from handrail.client import stewards as autonomy
 from handrail.ledger import FLEET
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.order_book import Change, OrderBook, OrderState, steward_id
-from handrail.oversight.orders import Order as Command
-from handrail.oversight.orders import Target, level_order, lift_order, order_row, stop_order
-from handrail.oversight.signatures import ORDER_STATEMENT
+from handrail.oversight import (
+    ORDER_STATEMENT,
+    Change,
+    Keyring,
+    OrderBook,
+    OrderState,
+    SigningKey,
+    Target,
+    Trust,
+    level_order,
+    lift_order,
+    order_row,
+    steward_id,
+    stop_order,
+)
+from handrail.oversight import Order as Command
 from handrail.runtime import steward
-from handrail.testing import Outside, Stage
+from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from handrail.testing.stage import eventually
 from tests.agents.fleets import orders, policy, put_policy
 from tests.agents.orders_steps import Order
 

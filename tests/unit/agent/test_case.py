@@ -25,8 +25,8 @@ from handrail.actions import (
 )
 from handrail.agent.case import MAX_RECORDED, Case, CaseSnapshot, Pending
 from handrail.agent.escalation import AnswerModel, UndoEntry
-from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.signals import MAX_RULING, BadSignal, control_request, read_signal
+from handrail.oversight import BadSignal, GateKind, Question, control_request, read_signal
+from handrail.oversight.signals import MAX_RULING
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 

@@ -13,8 +13,7 @@ from temporalio.api.common.v1 import Payload
 from handrail.actions import Action, Ask, RoleStage, RulingRecord, Terms, digest_of
 from handrail.agent.case import MAX_RECORDED, MAX_UNPROVEN, Case, Pending
 from handrail.agent.escalation import AnswerModel
-from handrail.oversight.gate import GateKind, Question
-from handrail.oversight.views import case_markdown
+from handrail.oversight import GateKind, Question, case_markdown
 from handrail.wire import ProofResult
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

@@ -9,8 +9,8 @@ import pytest
 
 from handrail import Fleet
 from handrail.cli.doctor import keys_diagnosed
-from handrail.oversight.keys import Keyring, SigningKey
-from handrail.runtime.settings import Settings
+from handrail.oversight import Keyring, SigningKey
+from handrail.runtime import Settings
 from tests.agents.fleets import orders, policy
 
 NOW = datetime.now(UTC)

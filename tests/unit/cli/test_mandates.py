@@ -16,11 +16,15 @@ from handrail.cli.mandates import kept, most
 from handrail.client import Bounds, Operator, Term
 from handrail.exceptions import RequestError
 from handrail.ledger import Intent, RulingRow
-from handrail.oversight.gate import GateKind
-from handrail.oversight.keys import SigningKey
-from handrail.oversight.mandates import Mandate
-from handrail.oversight.signatures import sign_ruling, verify_ruling
-from handrail.oversight.views import GateView, StageView
+from handrail.oversight import (
+    GateKind,
+    GateView,
+    Mandate,
+    SigningKey,
+    StageView,
+    sign_ruling,
+    verify_ruling,
+)
 from tests.unit.machine import Machine
 
 ANA = "ana@example.com"

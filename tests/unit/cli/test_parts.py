@@ -14,12 +14,11 @@ from handrail.cli.app import app
 from handrail.cli.inbox import lines
 from handrail.cli.output import STYLES, commands, in_words, time_left
 from handrail.cli.rulings import amended_action, answered
+from handrail.client import ruling_of
 from handrail.client.cases import CaseRow, query
 from handrail.client.gates import ImpossibleName
-from handrail.client.rulings import ruling_of
 from handrail.exceptions import InvalidRequest
-from handrail.oversight.gate import GateKind
-from handrail.oversight.views import GateView
+from handrail.oversight import GateKind, GateView
 from handrail.states import State
 from workers.board import counts, table
 

@@ -13,8 +13,7 @@ from handrail import Ledger, Receipt
 from handrail.cli.autonomy import document, figure_lines, track_records
 from handrail.cli.context import operator
 from handrail.cli.output import PLAIN
-from handrail.evidence.estimates import ErrorShare
-from handrail.evidence.track_record import TrackRecord
+from handrail.evidence import ErrorShare, TrackRecord
 from handrail.ledger import Intent
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -18,9 +18,7 @@ from handrail.client.orders import share_of
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.views import Document
 from handrail.exceptions import InvalidRequest, RequestError
-from handrail.oversight.gate import GateKind
-from handrail.oversight.mandates import Mandate
-from handrail.oversight.views import GateView
+from handrail.oversight import GateKind, GateView, Mandate
 
 DOCS = Path(__file__).parents[3] / "docs"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

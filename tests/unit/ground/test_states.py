@@ -8,7 +8,7 @@ import pytest
 
 from handrail import HandrailError, State
 from handrail.agent.case import Case
-from handrail.oversight.views import seconds_in_states
+from handrail.oversight import seconds_in_states
 from handrail.states import ENDS, MOVES, may_move
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

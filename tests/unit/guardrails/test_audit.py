@@ -23,7 +23,7 @@ from typing_extensions import override
 
 from handrail.actions import Action, Ask, Finding, Kind, Receipt, RoleStage, Undoes, Verdict
 from handrail.guardrails import audit, redaction
-from handrail.runtime.logging import configure_logging
+from handrail.runtime import configure_logging
 from handrail.wire import Attempt, Notice, NotifyResult, WriteResult, WriteResultKind
 
 CASE = "refunds:A-1"

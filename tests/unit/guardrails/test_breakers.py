@@ -16,8 +16,7 @@ from handrail.actions import Action, Finding, Kind, Level, Receipt
 from handrail.guardrails.breakers import BreakerTrip, breaker_alert, look
 from handrail.ledger import IncidentRow, OrderRow, VerdictRow
 from handrail.oversight.orders import order_of
-from handrail.policy import AgentShape, Policy, parse_policy
-from handrail.policy.parts import WriteShape
+from handrail.policy import AgentShape, Policy, WriteShape, parse_policy
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

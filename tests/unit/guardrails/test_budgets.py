@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from handrail import Ledger
 from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.ledger import SpendRow, SpendTotal
-from handrail.policy.parts import Budget
+from handrail.policy import Budget
 
 NOW = datetime.now(UTC)
 DAY, HOUR = timedelta(days=1), timedelta(hours=1)

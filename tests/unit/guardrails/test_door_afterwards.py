@@ -15,12 +15,12 @@ from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, Receipt, write
 from handrail.actions import Basis, Undoes, digest_of, undo_key
-from handrail.evidence.track_record import measure_track_record
+from handrail.evidence import measure_track_record
 from handrail.guardrails import audit
 from handrail.guardrails import data_checks as read_back
 from handrail.guardrails.door import Door
 from handrail.ledger import ReviewRow
-from handrail.oversight.reviews import is_drawn
+from handrail.oversight import is_drawn
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN, Outside
 from handrail.wire import Attempt, WriteResult, WriteResultKind

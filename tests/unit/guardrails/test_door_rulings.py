@@ -13,9 +13,7 @@ from handrail import Action, Effect, Ledger, write
 from handrail.actions import Kind, Ruling, RulingRecord, digest_of
 from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.oversight.gate import GateKind
-from handrail.oversight.keys import Keyring, SigningKey, Trust
-from handrail.oversight.signatures import sign_ruling
+from handrail.oversight import GateKind, Keyring, SigningKey, Trust, sign_ruling
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.wire import Attempt, ProofRequest
 

@@ -13,8 +13,7 @@ import pytest
 
 from handrail import Action, Effect, Final, Ledger, NotDone, current_effect, write
 from handrail.actions import Receipt, digest_of
-from handrail.agent.activities import BadResult
-from handrail.agent.steps import Write
+from handrail.agent import BadResult, Write
 from handrail.guardrails import effects
 from handrail.guardrails.effects import Doubt, KeyUsed
 from handrail.ledger import EffectState

@@ -17,7 +17,7 @@ from pydantic import JsonValue
 
 from handrail import Action, Effect, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
-from handrail.agent.steps import Write
+from handrail.agent import Write
 from handrail.guardrails import effects
 from handrail.guardrails.effects import KeyUsed
 from handrail.ledger import EffectState, Intent, OrderRow, Stopped, database

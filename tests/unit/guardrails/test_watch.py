@@ -18,8 +18,7 @@ from handrail.actions import Action, Basis, Finding, Kind
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.ledger import VerdictRow
 from handrail.ledger.tables import effects, incidents, reviews
-from handrail.policy import AgentShape, Facts, Policy, parse_policy
-from handrail.policy.parts import WriteShape
+from handrail.policy import AgentShape, Facts, Policy, WriteShape, parse_policy
 
 NOW = datetime(2026, 11, 20, 14, 5, tzinfo=UTC)  # a Friday
 ANA = "ana@example.com"

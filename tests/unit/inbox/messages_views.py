@@ -11,9 +11,7 @@ from handrail.inbox.channels.delivery import (
     Notification,
     NotificationKind,
 )
-from handrail.oversight.gate import GateKind
-from handrail.oversight.notifications import NotificationRequest
-from handrail.oversight.views import GateView, StageView
+from handrail.oversight import GateKind, GateView, NotificationRequest, StageView
 
 OPENED = datetime(2026, 1, 30, 9, tzinfo=UTC)
 ANA, BO, CY, BOSS = "ana@example.com", "bo@example.com", "cy@example.com", "boss@example.com"

@@ -14,7 +14,7 @@ from handrail.inbox.channels.mail import Mailer, SmtpServer
 from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.worker import InboxActivities
 from handrail.inbox.web.tokens import Links
-from handrail.oversight.notifications import NotificationRequest
+from handrail.oversight import NotificationRequest
 from tests.unit.inbox.messages_views import telling, view
 
 ACTION = {"order": "1", "amount": "300"}

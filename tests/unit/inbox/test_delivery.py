@@ -26,7 +26,7 @@ from handrail.inbox.channels.delivery import (
     enter,
     see,
 )
-from handrail.oversight.views import GateView
+from handrail.oversight import GateView
 from tests.unit.inbox.messages_views import (
     ANA,
     BO,

@@ -27,7 +27,7 @@ from handrail.inbox.channels.delivery import (
     Undeliverable,
 )
 from handrail.inbox.channels.mail import Mailer, SmtpServer, compose
-from handrail.oversight.gate import GateKind
+from handrail.oversight import GateKind
 from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
 
 SENDER = "handrail@example.com"

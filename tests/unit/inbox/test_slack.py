@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 from handrail.inbox.channels.content import ended_words, note
 from handrail.inbox.channels.delivery import GateOutcome, Notification, NotificationKind
 from handrail.inbox.channels.slack import ButtonValue, blocks, mark
-from handrail.oversight.gate import GateKind
-from handrail.oversight.views import GateView
+from handrail.oversight import GateKind, GateView
 from tests.unit.inbox.messages_views import ANA, BO, OPENED, telling, view
 
 PAGE = "https://inbox.example.com/gates/orders:1/0123456789abcdef"

@@ -11,11 +11,10 @@ import pytest
 
 from handrail import Ledger, Receipt
 from handrail.actions import Ruling, undo_key
-from handrail.evidence.estimates import ErrorShare
-from handrail.evidence.track_record import OVERDUE, TrackRecord, measure_track_record
+from handrail.evidence import ErrorShare, TrackRecord, measure_track_record
+from handrail.evidence.track_record import OVERDUE
 from handrail.ledger import AlreadyReviewed, AnswerRow, IncidentRow, Intent, ReviewRow, RulingRow
-from handrail.oversight.keys import SigningKey
-from handrail.oversight.reviews import is_drawn, new_opinion, signed_answer
+from handrail.oversight import SigningKey, is_drawn, new_opinion, signed_answer
 from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 3, 1, 12, 30, 15, 123456, tzinfo=UTC)

@@ -18,7 +18,7 @@ from handrail.actions import Action, Ask, RoleStage, Ruling, RulingRecord, Terms
 from handrail.oversight.gate import Gate, GateKind, Question, next_moment, open_gate, pass_time
 from handrail.oversight.rulings import answered_by_agent
 from handrail.oversight.rulings import judge_ruling as judge
-from handrail.policy.business_hours import after_working_time
+from handrail.policy import after_working_time
 
 # A Friday, half an hour before work ends in most of the hours below.
 START = datetime(2026, 1, 2, 16, 30, tzinfo=UTC)

@@ -14,7 +14,7 @@ from handrail.oversight import orders
 from handrail.oversight.keys import SigningKey, TrustedKey
 from handrail.oversight.orders import Order, Target, level_order, order_row, stop_order
 from handrail.oversight.signatures import ORDER_STATEMENT
-from handrail.policy.parts import Setting
+from handrail.policy import Setting
 from tests.agents.policies import policy
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)

@@ -28,8 +28,7 @@ from handrail.oversight.reviews import (
     why_not_reviewer,
 )
 from handrail.oversight.signatures import MANDATE_STATEMENT, NotProven
-from handrail.policy import AgentShape, Facts, Policy, WriteShape, load_policy
-from handrail.policy.parts import Review
+from handrail.policy import AgentShape, Facts, Policy, Review, WriteShape, load_policy
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANA = SigningKey.new("ana@example.com", NOW)

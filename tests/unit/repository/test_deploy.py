@@ -28,7 +28,8 @@ from handrail.ledger import (
     OrderRow,
     ReviewRow,
 )
-from handrail.runtime.settings import Settings, connection
+from handrail.runtime import Settings
+from handrail.runtime.settings import connection
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"
