@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import json
+import re
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -119,6 +120,14 @@ def test_tests_know_the_insides_of_their_own_room_only() -> None:
     paths = [path for kind in ("unit", "integration") for path in (TESTS / kind).glob("*/*.py")]
     found = sorted(each for path in paths for each in reaches_inside(path))
     assert len(found) <= INSIDE, found
+
+
+def test_every_file_that_the_page_names_is_there() -> None:
+    named = re.findall(r"`([a-z_]+(?:/[a-z_]*)*(?:/|\.py))`", PAGE.read_text("utf-8"))
+    assert len(named) > 30
+    assert [
+        each for each in named if not ((ENGINE / each).exists() or (ROOT / each).exists())
+    ] == []
 
 
 def test_the_drawing_is_of_the_contract() -> None:
