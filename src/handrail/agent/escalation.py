@@ -1,4 +1,4 @@
-"""What the conductor asks people, and what their answers make of a write. Pure."""
+"""Escalation: what a case asks people, and what their answers make of a write. Pure."""
 
 from __future__ import annotations
 

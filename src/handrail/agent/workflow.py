@@ -65,14 +65,14 @@ class AgentWorkflow:
     _conductor: CaseRunner
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
-        """Make the conductor before anything else can happen to the case."""
+        """Make the runner before anything else can happen to the case."""
         self = super().__new__(cls)
         explains = cls.explain is not AgentWorkflow.explain
         self._conductor = CaseRunner(cls, self.explain if explains else None)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Put the conductor around the subclass's `run`."""
+        """Put the runner around the subclass's `run`."""
         super().__init_subclass__(**kwargs)
         for name, member in list(vars(cls).items()):
             if hasattr(member, "__temporal_workflow_run"):
