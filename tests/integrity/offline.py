@@ -78,7 +78,7 @@ class Bench:
             digest=digest,
             why="it is supervised",
             asks=policy.default_asks("pay", now),
-            terms=self.door.humans.terms(policy),
+            terms=self.door.entitlement.terms(policy),
         )
         gate, key = self.rng.randbytes(8).hex(), f"{case.id}/pay/1"
         case.ask(gate, question, AnswerModel(Pay, pay.adapter), key, now)
@@ -93,7 +93,7 @@ class Bench:
             batch, proving = case.proving()
             policy = self.door.policy.current()
             facts = self._facts(case, proving.action)
-            proofs = await self.door.humans.prove(policy, facts, proving)
+            proofs = await self.door.entitlement.prove(policy, facts, proving)
             for came, proof in zip(batch, proofs, strict=True):
                 case.pending.remove(came)
                 records.append(case.prove(came, proof))
@@ -104,7 +104,7 @@ class Bench:
         gate = next(iter(case.gates.values()))
         tried = attempt.model_copy(update={"rulings": tuple(rulings)})
         facts = self._facts(case, gate.question.action)
-        judged = await self.door.guards.judge(
+        judged = await self.door.pipeline.judge(
             WriteContext(self.door.agent, self.door.policy.current(), facts, tried)
         )
         return judged.verdict.kind is Kind.PASS

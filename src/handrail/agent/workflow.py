@@ -62,13 +62,13 @@ class AgentWorkflow:
 
     undo_window: ClassVar[timedelta] = timedelta(0)
 
-    _conductor: CaseRunner
+    _runner: CaseRunner
 
     def __new__(cls, *_args: Any, **_kwargs: Any) -> Self:
         """Make the runner before anything else can happen to the case."""
         self = super().__new__(cls)
         explains = cls.explain is not AgentWorkflow.explain
-        self._conductor = CaseRunner(cls, self.explain if explains else None)
+        self._runner = CaseRunner(cls, self.explain if explains else None)
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -86,10 +86,10 @@ class AgentWorkflow:
         Raises:
             ActivityError: if the step raised `Final`, or is broken.
         """
-        await self._conductor.boundary()
+        await self._runner.boundary()
         result = await perform(step, step.bind(*args, **kwargs), step.returns)
-        self._conductor.case.sources.came_in(result)
-        self._conductor.note(f"read {step.name}")
+        self._runner.case.sources.came_in(result)
+        self._runner.note(f"read {step.name}")
         return result
 
     async def decide(self, step: Decide[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
@@ -98,18 +98,18 @@ class AgentWorkflow:
         Raises:
             ActivityError: if the step raised `Final`, or is broken.
         """
-        await self._conductor.boundary()
+        await self._runner.boundary()
         given = step.bind(*args, **kwargs)
         decided = await perform(step, given, decided_type(step))
         decision = as_decided(step, decided)
-        case = self._conductor.case
+        case = self._runner.case
         if decided.verdict is not None:
             case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
             case.sources.decided(decision.action, decision.basis(), decided.unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
-        self._conductor.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
+        self._runner.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision
 
     async def write(self, step: Write[A, R], what: Decision[A, Any] | A, /) -> R:
@@ -126,17 +126,17 @@ class AgentWorkflow:
             Failed: if the step raised `Final`: it did not happen and cannot.
             ActivityError: if the step is broken.
         """
-        await self._conductor.boundary()
+        await self._runner.boundary()
         action, basis = _parts(what)
-        return await self._conductor.write(step, action, basis)
+        return await self._runner.write(step, action, basis)
 
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Tell somebody. Returns what the step returned, or None if it could not be sent.
 
         It never fails the case: what could not be sent is named in the outcome.
         """
-        await self._conductor.boundary()
-        return await self._conductor.notify(step, step.bind(*args, **kwargs))
+        await self._runner.boundary()
+        return await self._runner.notify(step, step.bind(*args, **kwargs))
 
     async def ask(
         self, question: str, model: type[M], /, *, to: str, evidence: BaseModel | None = None
@@ -151,10 +151,10 @@ class AgentWorkflow:
             Rejected: if somebody declined to answer.
             Expired: if nobody answered in time.
         """
-        await self._conductor.boundary()
+        await self._runner.boundary()
         adapter = TypeAdapter(model)
         shown = None if evidence is None else evidence.model_dump(mode="json")
-        closing = await self._conductor.ask(question, AnswerModel(Action, adapter), to, shown)
+        closing = await self._runner.ask(question, AnswerModel(Action, adapter), to, shown)
         return adapter.validate_python(closing.result)
 
     async def explain(self, question: str, gate: GateView, /) -> str:
@@ -166,7 +166,7 @@ class AgentWorkflow:
 
     def done(self, why: str = "") -> Outcome:
         """The outcome of a case that ended well. `why` says so in words."""
-        return self._conductor.case.outcome(State.DONE, why, workflow.now())
+        return self._runner.case.outcome(State.DONE, why, workflow.now())
 
     async def renew(self, *args: Any) -> None:
         """Call it at a quiet point of a long loop, with the arguments to go on with.
@@ -175,22 +175,22 @@ class AgentWorkflow:
         returns; otherwise it does nothing. Receipts, undos, rulings and the numbers of
         the writes go along.
         """
-        await self._conductor.boundary()
-        await self._conductor.renew(args)
+        await self._runner.boundary()
+        await self._runner.renew(args)
 
     # What people and programs may send. Handlers never raise: that would wedge the case.
 
     @workflow.signal(name="approve", description=f"Let the write happen. {_RULING}")
     def _approve(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("approve", _payloads(raw))
+        self._runner.rule("approve", _payloads(raw))
 
     @workflow.signal(name="reject", description=f"Do not let the write happen. {_RULING}")
     def _reject(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("reject", _payloads(raw))
+        self._runner.rule("reject", _payloads(raw))
 
     @workflow.signal(name="amend", description=f"Do another thing instead. {_RULING}, action")
     def _amend(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("amend", _payloads(raw))
+        self._runner.rule("amend", _payloads(raw))
 
     @workflow.signal(
         name="answer",
@@ -198,7 +198,7 @@ class AgentWorkflow:
         "answer (happened, do it or drop), and result, if it happened and is known",
     )
     def _answer(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("answer", _payloads(raw))
+        self._runner.rule("answer", _payloads(raw))
 
     @workflow.signal(
         name="ask",
@@ -206,48 +206,48 @@ class AgentWorkflow:
         f"{_RULING} (the question), to (agent, or a person)",
     )
     def _ask(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("ask", _payloads(raw))
+        self._runner.rule("ask", _payloads(raw))
 
     @workflow.signal(name="delegate", description=f"Let somebody else rule. {_RULING}, to")
     def _delegate(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("delegate", _payloads(raw))
+        self._runner.rule("delegate", _payloads(raw))
 
     @workflow.signal(
         name="revoke", description=f"Take back what you said, before it is used. {_RULING}"
     )
     def _revoke(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.rule("revoke", _payloads(raw))
+        self._runner.rule("revoke", _payloads(raw))
 
     @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
     def _pause(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.pause(_payloads(raw))
+        self._runner.pause(_payloads(raw))
 
     @workflow.signal(name="resume", description=f"Go on after a pause. {_ORDER}")
     def _resume(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.resume(_payloads(raw))
+        self._runner.resume(_payloads(raw))
 
     @workflow.signal(name="stop", description=f"End the case, undo nothing. {_ORDER}")
     def _stop(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.stop(_payloads(raw))
+        self._runner.stop(_payloads(raw))
 
     @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
     def _roll_back(self, raw: RawValue = _NOTHING) -> None:
-        self._conductor.roll_back(_payloads(raw))
+        self._runner.roll_back(_payloads(raw))
 
     @workflow.signal(name=LIFTED_SIGNAL, description="A stop is over: ask the door again. Empty")
     def _lifted(self, raw: RawValue = _NOTHING) -> None:
         del raw
-        self._conductor.lifted()
+        self._runner.lifted()
 
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
-        self._conductor.note(f"ignored an unknown signal `{name[:60]}` with {len(args)} values")
+        self._runner.note(f"ignored an unknown signal `{name[:60]}` with {len(args)} values")
 
     @workflow.update(
         name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
     )
     async def _rule(self, raw: RawValue = _NOTHING) -> RulingRecord:
-        record = await self._conductor.ruled(*_verb_and_ruling(_payloads(raw)))
+        record = await self._runner.ruled(*_verb_and_ruling(_payloads(raw)))
         if not record.accepted:
             raise _refusal(record)
         return record
@@ -255,21 +255,21 @@ class AgentWorkflow:
     @_rule.validator
     def _rule_validator(self, raw: RawValue = _NOTHING) -> None:
         verb, payloads = _verb_and_ruling(_payloads(raw))
-        record = self._conductor.case.judge(verb, payloads, workflow.now())
+        record = self._runner.case.judge(verb, payloads, workflow.now())
         if not record.accepted:
             raise _refusal(record)
 
     @workflow.query(name="case", description="Everything about the case")
     def _query_case(self) -> CaseView:
-        return self._conductor.case.view()
+        return self._runner.case.view()
 
     @workflow.query(name="form", description="The JSON schema of what an open gate takes")
     def _query_form(self, gate: str = "") -> dict[str, Any]:
-        return self._conductor.case.form(gate)
+        return self._runner.case.form(gate)
 
     @workflow.query(name="gates", description="The open questions, complete enough to rule on")
     def _query_gates(self) -> list[GateView]:
-        return self._conductor.case.views()
+        return self._runner.case.views()
 
 
 def _refusal(record: RulingRecord) -> ApplicationError:
@@ -282,7 +282,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         if len(args) != 1 or not isinstance(args[0], Event):
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
-        conductor = self._conductor  # pyright: ignore[reportPrivateUsage]  # it is ours
+        conductor = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
         conductor.case.sources.came_in(args[0])
         return await conductor.conduct(lambda: run(self, *args), self.undo_window)
 

@@ -107,23 +107,23 @@ class Door:
     trust: Trust = field(default_factory=Trust)
 
     @functools.cached_property
-    def humans(self) -> Entitlement:
+    def entitlement(self) -> Entitlement:
         """Who may rule, and whether it was they who did."""
         return Entitlement(self.agent, self.ledger, self.trust)
 
     @functools.cached_property
-    def books(self) -> Recorder:
+    def recorder(self) -> Recorder:
         """What is kept of what it says and does."""
         return Recorder(self.agent, self.ledger, self.trust.inbox)
 
     @functools.cached_property
-    def guards(self) -> Pipeline:
+    def pipeline(self) -> Pipeline:
         """What stands before the effects."""
         return Pipeline(
             agent=self.agent,
             shape=self.shape,
             ledger=self.ledger,
-            humans=self.humans,
+            entitlement=self.entitlement,
             watch=AnomalyDetector(self.agent, self.ledger),
             checks=self.checks,
             plants={
@@ -141,22 +141,22 @@ class Door:
         @activity.defn(name=PROVE_ACTIVITY)
         async def prove(proving: ProofRequest) -> tuple[ProofResult, ...]:
             policy = self.policy.current()
-            return await self.humans.prove(policy, self._asked(proving), proving)
+            return await self.entitlement.prove(policy, self._asked(proving), proving)
 
         @activity.defn(name=ROLE_ACTIVITY)
         async def whom(asked: RoleRequest) -> Verdict:
             policy = self.policy.current()
-            situation = await self.guards.situation(policy, asked.case)
+            situation = await self.pipeline.situation(policy, asked.case)
             why = f"{asked.case} is in pilot" if asked.pilot else None
-            why = why or self.guards.piloting(policy, situation)
+            why = why or self.pipeline.piloting(policy, situation)
             if why is not None:
                 finding = Finding(check="pilot", kind=Kind.REFUSE, why=why)
                 return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
-            return self.humans.whom(policy, asked)
+            return self.entitlement.whom(policy, asked)
 
         @activity.defn(name=NOTIFY_ACTIVITY)
         async def call(asked: NotificationRequest) -> None:
-            await self.humans.call(asked)
+            await self.entitlement.call(asked)
 
         return [prove, whom, call]
 
@@ -201,19 +201,19 @@ class Door:
             policy, step, action, Attempt(case=case, key="", digest=digest, basis=basis)
         )
         # Optimistically, as in `_write`.
-        write = self.guards.settled(asked, await self.guards.lately(policy, case))
-        verdict = write.verdict(self.guards.foresee(write))
+        write = self.pipeline.settled(asked, await self.pipeline.lately(policy, case))
+        verdict = write.verdict(self.pipeline.foresee(write))
         if verdict.kind is Kind.PASS:
             return digest, verdict
         # People may be asked by it, without another look: so it must be of now.
-        write = self.guards.settled(asked, await self.guards.situation(policy, case))
-        if self.guards.stopped(write) or policy.setting(write.facts).level is Level.PILOT:
+        write = self.pipeline.settled(asked, await self.pipeline.situation(policy, case))
+        if self.pipeline.stopped(write) or policy.setting(write.facts).level is Level.PILOT:
             return None
-        verdict = write.verdict(self.guards.foresee(write))
+        verdict = write.verdict(self.pipeline.foresee(write))
         if verdict.kind is Kind.HOLD:
-            verdict = (await self.guards.judge(write)).verdict
+            verdict = (await self.pipeline.judge(write)).verdict
         if verdict.kind is not Kind.PASS:
-            await self.books.keep(write, verdict)
+            await self.recorder.keep(write, verdict)
         return digest, verdict
 
     def _takes(self, action: Action | None) -> str | None:
@@ -271,23 +271,23 @@ class Door:
             # and the transaction of its intent, which is made in any case, looks again at stops,
             # levels, the policy and the key. A look before it would be one more transaction for
             # each write.
-            write = self.guards.settled(asked, await self.guards.lately(policy, attempt.case))
-            judged = await self.guards.judged(write)
+            write = self.pipeline.settled(asked, await self.pipeline.lately(policy, attempt.case))
+            judged = await self.pipeline.judged(write)
             if judged.passes:
                 with contextlib.suppress(BegunBefore, Outdated):
                     return await self._passed(step, write, judged, seen=False)
         # Overtaken, not new, or not let pass: by what is so now, which people may be told.
-        situation = await self.guards.situation(policy, attempt.case, attempt.key)
+        situation = await self.pipeline.situation(policy, attempt.case, attempt.key)
         if write is None or judged is None or write.situation != situation:
-            write = self.guards.settled(asked, situation)
-            judged = await self.guards.judged(write)
+            write = self.pipeline.settled(asked, situation)
+            judged = await self.pipeline.judged(write)
         if judged.passes:
             return await self._passed(step, write, judged)
         if judged.stopped is not None:
             return _stopped(judged.verdict, judged.stopped)
         reached("write:judged", attempt.case)
         if judged.pilot:
-            await self.books.keep(write, judged.verdict, pilot=True)
+            await self.recorder.keep(write, judged.verdict, pilot=True)
             return _recorded(judged.verdict)
         return await self._not_passed(write, judged.verdict)
 
@@ -301,7 +301,7 @@ class Door:
             Outdated: if what it was judged by is not so any more.
         """
         reached("write:judged", write.attempt.case)
-        if not await self.humans.answered(write):
+        if not await self.entitlement.answered(write):
             # Nobody who may has really said it: it is as if nobody had been asked.
             write = replace(write, attempt=write.attempt.model_copy(update={"doubt": None}))
         if not judged.begun:
@@ -312,7 +312,7 @@ class Door:
         return await self._afterwards(step, write, judged, answer)
 
     async def _not_passed(self, write: WriteContext, verdict: Verdict) -> WriteResult:
-        await self.books.keep(write, verdict)
+        await self.recorder.keep(write, verdict)
         held = verdict.kind is Kind.HOLD
         return WriteResult(
             kind=WriteResultKind.HELD if held else WriteResultKind.REFUSED, verdict=verdict
@@ -332,7 +332,7 @@ class Door:
             findings = [*verdict.findings, broken(over)]
             return await self._not_passed(write, write.verdict(findings))
         except Duplicate as found:
-            again = await self.guards.held(write, [*verdict.findings, broken(found)])
+            again = await self.pipeline.held(write, [*verdict.findings, broken(found)])
             if again.verdict.kind is Kind.PASS:
                 return await self._once(step, write, again, seen=seen)
             return await self._not_passed(write, again.verdict)
@@ -372,11 +372,11 @@ class Door:
             if fault:
                 wrong, back = MISMATCH, policy.of(step.name).mismatch == "roll back"
                 answer = answer.model_copy(update={"incident": fault, "roll_back": back})
-            await self.books.draw(write, judged)
+            await self.recorder.draw(write, judged)
         if wrong is not None:
-            await self.books.incident(write, wrong, answer.incident or answer.why)
+            await self.recorder.incident(write, wrong, answer.incident or answer.why)
         if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):
-            await self.books.alarm(policy, step.name)
+            await self.recorder.alarm(policy, step.name)
         return answer
 
     def _in_doubt(self, write: WriteContext, verdict: Verdict, doubt: Doubt) -> WriteResult:
@@ -384,12 +384,12 @@ class Door:
             f"{write.step} was begun at {moment_in_words(doubt.since)} and broken "
             "off; the outside system cannot be asked whether it happened"
         )
-        asked = self.guards.asking(write, verdict)
+        asked = self.pipeline.asking(write, verdict)
         return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
     def _failed(self, write: WriteContext, verdict: Verdict, error: Exception) -> WriteResult:
         why = str(error) or type(error).__name__
-        asked = self.guards.asking(write, verdict)
+        asked = self.pipeline.asking(write, verdict)
         return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
 
     # What the door does of decisions and notifications
@@ -398,10 +398,10 @@ class Door:
         """Run a decide step within its budget; say where its values come from, and what then."""
         case, policy = this_case(), self.policy.current()
         # Before anything is spent on thinking: a worker that may not write shall not think.
-        await self.guards.lately(policy, case)
-        await self.books.require_budget(policy, step.name)
+        await self.pipeline.lately(policy, case)
+        await self.recorder.require_budget(policy, step.name)
         decision = await run_step(step, args)
-        await self.books.spend(step.name, case, decision.usage)
+        await self.recorder.spend(step.name, case, decision.usage)
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})
         digest, verdict = await self._foresee(policy, decision, basis) or (None, None)
@@ -435,9 +435,9 @@ class Door:
             return refused.why
         if notice.pilot:
             return f"{notice.case} is in pilot: it tells nobody"
-        situation = await self.guards.lately(policy, notice.case)
-        halted = self.guards.halted(policy, situation, notice.case)
-        return halted or self.guards.piloting(policy, situation)
+        situation = await self.pipeline.lately(policy, notice.case)
+        halted = self.pipeline.halted(policy, situation, notice.case)
+        return halted or self.pipeline.piloting(policy, situation)
 
 
 def _is_new(attempt: Attempt) -> bool:

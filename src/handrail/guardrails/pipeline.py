@@ -91,7 +91,7 @@ class Pipeline:
     agent: str
     shape: AgentShape
     ledger: Ledger
-    humans: Entitlement
+    entitlement: Entitlement
     watch: AnomalyDetector
     checks: Sequence[Check[Any]] = ()
     known: SituationCache = field(default_factory=SituationCache)
@@ -147,7 +147,7 @@ class Pipeline:
         """A write to be judged by a situation: with the level that its owner has set, if any."""
         facts, policy = write.facts, write.policy
         if situation.levels:
-            keys, proof = self.humans.trust.keys(), self.humans.proof(policy)
+            keys, proof = self.entitlement.trust.keys(), self.entitlement.proof(policy)
             made = setting_in_force(situation.levels, facts.step, policy, keys, proof)
             facts = replace(facts, setting=made)
         return replace(write, facts=facts, situation=situation)
@@ -181,8 +181,8 @@ class Pipeline:
 
     def _levels(self, policy: Policy, situation: Situation) -> list[Level]:
         """The level of each write that takes back no other."""
-        levels, keys = situation.levels, self.humans.trust.keys()
-        proof, now = self.humans.proof(policy), list[Level]()
+        levels, keys = situation.levels, self.entitlement.trust.keys()
+        proof, now = self.entitlement.proof(policy), list[Level]()
         for step in (name for name, write in self.shape.writes.items() if not write.undoes):
             known = setting_in_force(levels, step, policy, keys, proof) or policy.of(step).own
             now.append(policy.of(step).capped(known.level))
@@ -247,17 +247,17 @@ class Pipeline:
         except NobodyMayApprove as nobody:
             finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
             return Judgement(write.verdict([*findings, finding]), alone=False)
-        voices = await self.humans.voices(write)
+        voices = await self.entitlement.voices(write)
         lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
         verdict = write.verdict(findings)
         if not lacking:
             passed = verdict.model_copy(update={"kind": Kind.PASS})
             return Judgement(passed, voices.uses, alone=False)
-        mandates = await self.humans.mandates(now)
+        mandates = await self.entitlement.mandates(now)
         roles = {stage.role for ask in asks for stage in ask.stages}
         undo = self.shape.writes[facts.step].undo is not None
         approvals, used = list(voices.approvals), list[tuple[str, int]]()
-        for approval, given in self.humans.standing_approvals(
+        for approval, given in self.entitlement.standing_approvals(
             write, mandates, findings, roles, undo=undo
         ):
             approvals.append(approval)
@@ -282,12 +282,12 @@ class Pipeline:
     def asking(self, write: WriteContext, verdict: Verdict) -> Verdict:
         """The verdict, with whom to ask when no rule says so."""
         asks = write.policy.default_asks(write.step, server_time(), write.facts)
-        terms = self.humans.terms(write.policy)
+        terms = self.entitlement.terms(write.policy)
         return verdict.model_copy(update={"asks": asks, "terms": terms})
 
     def _terms(self, write: WriteContext) -> Terms:
         policy, facts, attempt = write.policy, write.facts, write.attempt
-        terms = self.humans.terms(policy)
+        terms = self.entitlement.terms(policy)
         if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
             return terms
         plant = self.plants.get(facts.step)

@@ -94,7 +94,7 @@ async def test_no_human_is_asked_about_what_a_limit_refuses(tmp_path: Path, ledg
     for amount, kind in ((10, Kind.HOLD), (11, Kind.REFUSE)):
         facts = Facts("pay", Pay(amount=amount), None, None, case="payers:1", requester=None)
         verdict = (
-            await door.guards.judge(
+            await door.pipeline.judge(
                 WriteContext("payers", policy.current(), facts, attempt_at(amount, "k"))
             )
         ).verdict

@@ -98,7 +98,7 @@ class Bench:
             rulings=said,
         )
         policy = self.door.policy.current()
-        proofs = await self.door.humans.prove(policy, None, proving)
+        proofs = await self.door.entitlement.prove(policy, None, proving)
         assert all(proof.proven for proof in proofs), proofs
 
     async def verdict(self, *rulings: RulingRecord) -> Kind:
@@ -106,7 +106,7 @@ class Bench:
             step="pay", action=Pay(), basis=None, evidence=None, case=CASE, requester=None
         )
         attempt = Attempt(case=CASE, key=KEY, digest=DIGEST, rulings=rulings)
-        judged = await self.door.guards.judge(
+        judged = await self.door.pipeline.judge(
             WriteContext(self.door.agent, self.door.policy.current(), facts, attempt)
         )
         return judged.verdict.kind

@@ -71,6 +71,6 @@ async def test_what_refuses_a_second_write_does_not_refuse_its_undo(
         policy = PolicyFile(path, SHAPE)
         door = Door("movers", SHAPE, [move, put_back], policy, ledger, [not_moved_yet])
         verdict = (
-            await door.guards.judge(WriteContext("movers", policy.current(), facts, attempt))
+            await door.pipeline.judge(WriteContext("movers", policy.current(), facts, attempt))
         ).verdict
     assert verdict.kind is kind

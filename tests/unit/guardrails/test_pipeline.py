@@ -317,7 +317,7 @@ async def test_what_was_in_force_before_a_policy_was_loaded_holds_none_of_its_wr
     with monkeypatch.context() as patch:
         patch.setattr(Ledger, "situation", late)
         with pytest.raises(StalePolicy):
-            await payers.guards.lately(payers.policy.current(), "payers:1")
+            await payers.pipeline.lately(payers.policy.current(), "payers:1")
     assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
 
 
