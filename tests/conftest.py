@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import pwd
 import shutil
@@ -16,6 +17,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+import structlog
 from hypothesis import HealthCheck, settings
 from sqlalchemy.exc import OperationalError
 
@@ -38,6 +40,18 @@ settings.load_profile("tests")
 # that none of them is begun when all others are done.
 
 FIRST = ("tests/integration/repository/", "tests/integration/cli/", "tests/integration/")
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Generator[None]:
+    """Whatever set up the logs of this process: the next test has them as they come."""
+    yield
+    if structlog.is_configured():
+        structlog.reset_defaults()
+    root = logging.getLogger()
+    ours = [each for each in root.handlers if type(each).__module__ == "handrail.runtime.logging"]
+    for each in ours:
+        root.removeHandler(each)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
