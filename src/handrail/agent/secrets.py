@@ -171,8 +171,8 @@ def secret(name: str) -> SecretStr:
     return SecretStr(value)
 
 
-def scrub(text: str) -> str:
-    """The text with every secret masked that this process has handed out to any step."""
+def scrub_secrets(text: str) -> str:
+    """The text with every secret masked that this process has handed out to any step: for logs."""
     held = _held.get()
     return _scrubbed(held.scrub(text) if held else text, _ever)
 

@@ -26,6 +26,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, SecretBytes, SecretStr
 
+from handrail.agent import scrub_secrets
 from handrail.marks import Personal
 
 if TYPE_CHECKING:
@@ -86,6 +87,8 @@ class Masker:
         return f"<{kind}:{digest[:10]}>"
 
     def _without(self, text: str, search: Callable[[str], Sequence[PatternMatch]]) -> str:
+        # A token may look like any word: what was handed out is known, whatever its form.
+        text = scrub_secrets(text)
         parts, at = list[str](), 0
         for found in search(text):
             if self._clear and found.kind != SECRET:

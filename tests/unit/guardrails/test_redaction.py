@@ -17,7 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, SecretStr
 
-from handrail import Action, Personal
+from handrail import Action, Personal, secret
+from handrail.agent import secrets_given
 from handrail.guardrails.redaction import Masker, find, find_in_id, pseudonym_key
 from handrail.marks import Untrusted
 
@@ -297,3 +298,15 @@ def test_values_of_any_size_and_depth_are_bounded() -> None:
     assert len(json.dumps(MASKER.value(deep))) < 200
     assert len(json.dumps(MASKER.value(wide))) < 1_000
     assert MASKER.value({"at": object(), 5: b"raw"}) == {"at": "<object>", "5": "<bytes>"}
+
+
+def test_what_a_step_was_given_is_in_no_line_whatever_it_looks_like(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    plain = "just four plain words"
+    assert Masker(clear=True).text(f"sent {plain}") == f"sent {plain}"
+    monkeypatch.setenv("HANDRAIL_SECRET_PASSPHRASE", plain)
+    with secrets_given(["PASSPHRASE"]):
+        secret("PASSPHRASE")
+    assert Masker(clear=True).text(f"sent {plain}") == "sent [secret PASSPHRASE]"
+    assert Masker().value({"why": f"no {plain}"}) == {"why": "no [secret PASSPHRASE]"}
