@@ -7,9 +7,9 @@ import contextlib
 import time
 from collections import Counter
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.live import Live
 from rich.table import Table
@@ -17,8 +17,7 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
 from handrail.cli.output import Output, plain, state_text, time_left
-from handrail.client import cases
-from handrail.client.cases import CaseRow
+from handrail.client import CaseSummary, case_summary, cases_query, outcome_of, why_ended
 from handrail.ledger import EffectState, Ledger
 from handrail.states import ENDS, State
 
@@ -32,6 +31,18 @@ _PROGRESS = timedelta(seconds=2)
 _AT_ONCE = 8
 _FRAME = 6
 _LEAST_ROWS = 3
+
+
+class CaseRow(CaseSummary):
+    """One case of the board. `receipts` counts the writes that were proven to happen."""
+
+    why: str = ""
+    receipts: int = 0
+
+    @classmethod
+    def of(cls, execution: WorkflowExecution, **more: Any) -> CaseRow:
+        """A row of what the server lists."""
+        return cls(**dict(case_summary(execution)), **more)
 
 
 @dataclass
@@ -48,26 +59,29 @@ class Board:
 
     async def refresh(self) -> list[CaseRow]:
         """Look at all cases again: those that wait first, then the newest."""
-        found = [e async for e in self.client.list_workflows(cases.query(self.agent))]
+        found = [e async for e in self.client.list_workflows(cases_query(self.agent))]
         some = asyncio.Semaphore(_AT_ONCE)
         rows = await asyncio.gather(*(self._row(execution, some) for execution in found))
         self.rows = sorted(rows, key=_order)
         return self.rows
 
     async def _row(self, execution: WorkflowExecution, some: asyncio.Semaphore) -> CaseRow:
-        row = cases.row(execution)
+        row = CaseRow.of(execution, why=why_ended(execution))
         async with some:
             if row.closed is not None:
-                return cases.row(execution, await self._outcome(execution))
+                outcome = await self._outcome(execution)
+                if outcome is None:
+                    return row
+                return CaseRow.of(execution, why=outcome.why, receipts=len(outcome.receipts))
             effects = await self.ledger.effects(row.case)
         done = sum(effect.state is EffectState.DONE for effect in effects)
-        return replace(row, receipts=done)
+        return row.model_copy(update={"receipts": done})
 
     async def _outcome(self, execution: WorkflowExecution) -> Outcome | None:
         run, outcome = self._ended.get(execution.id, ("", None))
         if run != execution.run_id:
             handle = self.client.get_workflow_handle(execution.id, run_id=execution.run_id)
-            outcome = await cases.outcome_of(handle)
+            outcome = await outcome_of(handle)
             self._ended[execution.id] = (execution.run_id, outcome)
         return outcome
 

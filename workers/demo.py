@@ -19,8 +19,8 @@ import httpx2
 from activities.shipments import DelayAlert, bookings_url, mail_server
 from handrail import ConfigurationError, Event, State
 from handrail.cli.output import Output
-from handrail.client.cases import CaseRow
 from handrail.runtime import System
+from workers.board import CaseRow
 from workers.show import Demo, show
 from world import feed, mailbox, score
 from world.consignments import generate

@@ -17,7 +17,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from handrail.client.gates import open_gates
+from handrail.client import open_gates
 from handrail.runtime import Settings, connect
 from workers.fleet import fleet
 

@@ -20,9 +20,7 @@ from handrail.actions import Event
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output, commands, plain, program
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
-from handrail.client import cases
-from handrail.client import gates as desk
-from handrail.client.cases import CaseRow
+from handrail.client import open_gates
 from handrail.exceptions import HandrailError
 from handrail.oversight import GateView
 from handrail.runtime import (
@@ -38,7 +36,7 @@ from handrail.runtime import (
     stop_on_signals,
 )
 from handrail.states import State
-from workers.board import Board, View
+from workers.board import Board, CaseRow, View
 
 _MOVING = timedelta(milliseconds=500)
 _RESTING = timedelta(seconds=1)
@@ -232,7 +230,7 @@ class _Show:
         where = urls(self.given, self.site.server.namespace, self.site.server.address)
         self.out.row(
             {
-                "cases": [cases.row_json(r) | {"receipts": r.receipts, "why": r.why} for r in rows],
+                "cases": [r.model_dump(mode="json") for r in rows],
                 "links": where,
                 "waiting": [
                     {"gate": g.gate, "case": g.case, "commands": commands(g)} for g in gates
@@ -253,7 +251,7 @@ class _Show:
 
     async def _gates(self) -> list[GateView]:
         try:
-            return await desk.open_gates(self.client)
+            return await open_gates(self.client)
         except RPCError:
             return []
 

@@ -43,14 +43,16 @@ def fleet(directory: Path) -> Fleet:
 
 async def send(stage: Stage, order: Order) -> Change:
     """Give an order, and say what became of it."""
-    await autonomy.tell(stage.client, "orders", order.kind, autonomy.said(order, None))
+    await autonomy.tell_steward(
+        stage.client, "orders", order.kind, autonomy.order_signal(order, None)
+    )
     return await became(stage, order)
 
 
 async def became(stage: Stage, order: Order, said_by: int = 1) -> Change:
     """What became of an order."""
     patience = timedelta(seconds=30)
-    change = await autonomy.became(
+    change = await autonomy.order_became(
         stage.client, "orders", order.id, said_by=said_by, patience=patience
     )
     assert change is not None
@@ -60,16 +62,16 @@ async def became(stage: Stage, order: Order, said_by: int = 1) -> Change:
 async def play(stage: Stage) -> None:
     """Less, more by two, a stop, its end, what is no order; and one that waits for ever."""
     now = datetime.now(UTC)
-    await autonomy.look(stage.client, ["orders"])
+    await autonomy.ensure_stewards(stage.client, ["orders"])
     await send(stage, level_order(PAY, Level.PILOT, None, ANA, now, "odd"))
     more = level_order(PAY, Level.FULL, 2_500, BOSS, now, "it went well")
     await send(stage, more)
     second = {"id": more.id, "by": ANA, "why": "so it did"}
-    await autonomy.tell(stage.client, "orders", "second", second)
+    await autonomy.tell_steward(stage.client, "orders", "second", second)
     await became(stage, more, 2)
     halt = stop_order(Target("orders"), ANA, now, "it pays twice")
     await send(stage, halt)
-    await autonomy.tell(stage.client, "orders", "level", {"level": "more"})
+    await autonomy.tell_steward(stage.client, "orders", "level", {"level": "more"})
     await send(stage, lift_order(order_row(halt), ANA, now, "mended"))
     await send(stage, level_order(PAY, Level.FULL, None, BOSS, now))
 

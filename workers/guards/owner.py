@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
-from handrail.client import stewards as autonomy
+from handrail.client import ensure_stewards, order_became, order_signal, tell_steward
 from handrail.oversight import (
     Order,
     Target,
@@ -40,7 +40,7 @@ class Owner:
         order = stop_order(Target.of(what), OWNER, datetime.now(UTC), why)
         row = order_row(order, [order.model_dump_json()])
         await self.ledger.order(row)
-        await autonomy.look(self.client, [AGENT])
+        await ensure_stewards(self.client, [AGENT])
         return row
 
     async def lift(self, row: OrderRow) -> Change:
@@ -56,7 +56,7 @@ class Owner:
     async def second(self, change: Change, why: str) -> Change:
         """`handrail autonomy --second`: another person says the same."""
         body = {"id": change.order.id, "by": SECOND, "why": why}
-        await autonomy.tell(self.client, AGENT, "second", body)
+        await tell_steward(self.client, AGENT, "second", body)
         return await self._judged(change.order, said_by=len(change.statements) + 1)
 
     async def full(self, why: str, rollout: int | None = None) -> tuple[Change, Change]:
@@ -65,11 +65,11 @@ class Owner:
         return first, await self.second(first, why)
 
     async def _give(self, order: Order) -> Change:
-        await autonomy.tell(self.client, AGENT, order.kind, autonomy.said(order, None))
+        await tell_steward(self.client, AGENT, order.kind, order_signal(order, None))
         return await self._judged(order)
 
     async def _judged(self, order: Order, *, said_by: int = 1) -> Change:
-        change = await autonomy.became(self.client, AGENT, order.id, said_by=said_by)
+        change = await order_became(self.client, AGENT, order.id, said_by=said_by)
         if change is None:
             raise TimeoutError(f"nobody judged the order {order.kind} of {order.by}")
         return change

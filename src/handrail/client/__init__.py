@@ -5,13 +5,15 @@ own. `docs/client.md` shows how a program uses it.
 """
 
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
-from handrail.client.gates import case_url
+from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
+from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown, open_gates
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
-from handrail.client.rights import Rights, rights
+from handrail.client.permissions import Rights, rights
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.schema import schema
 from handrail.client.starts import TASK_TIMEOUT, start_case
+from handrail.client.stewards import ensure_stewards, order_became, order_signal, tell_steward
 from handrail.client.views import (
     AgentAutonomy,
     AutonomyList,
@@ -84,10 +86,23 @@ __all__ = [
     "Term",
     "WaitResult",
     "amended",
+    "case_summary",
     "case_url",
+    "case_view",
+    "cases_query",
+    "ensure_stewards",
+    "existing_case",
+    "gates_of",
+    "is_shown",
     "iso",
+    "open_gates",
+    "order_became",
+    "order_signal",
+    "outcome_of",
     "rights",
     "ruling_of",
     "schema",
     "start_case",
+    "tell_steward",
+    "why_ended",
 ]

@@ -11,7 +11,7 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.client import gates
-from handrail.client.cases import CaseActs, row, until_over
+from handrail.client.cases import CaseActs, case_summary, until_over
 from handrail.client.views import CaseOrder, CaseOrderList
 from handrail.exceptions import CaseError
 from handrail.states import ENDS, State
@@ -67,9 +67,9 @@ class CaseOrderActs(CaseActs):
 
 async def _send(client: Client, order: str, case: str, said: dict[str, str]) -> frozenset[str]:
     """Send an order to one case. Gives the gates that were open before."""
-    execution = await gates.existing(client, case)
+    execution = await gates.existing_case(client, case)
     if execution.status is not WorkflowExecutionStatus.RUNNING:
-        state = row(execution).state.replace("_", " ")
+        state = case_summary(execution).state.replace("_", " ")
         raise CaseError(f"{case} has ended ({state}): it takes no orders")
     asked = frozenset(gate.gate for gate in await gates.gates_of(execution))
     try:
@@ -106,7 +106,7 @@ async def _await(
 
 
 async def _state_of(client: Client, case: str) -> State:
-    return row(await gates.existing(client, case)).state
+    return case_summary(await gates.existing_case(client, case)).state
 
 
 def _as_meant(order: str, state: State) -> bool:

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -33,7 +32,6 @@ from handrail.client.views import (
     IncidentView,
     ReviewView,
     WaitResult,
-    iso,
 )
 from handrail.exceptions import CaseError, LedgerUnavailable
 from handrail.states import ENDS, State
@@ -42,20 +40,6 @@ if TYPE_CHECKING:
     from temporalio.client import Client
 
 _LOOK = timedelta(milliseconds=200)
-
-
-@dataclass(frozen=True)
-class CaseRow:
-    """One case as a list shows it. `receipts` counts the writes that were proven to happen."""
-
-    case: str
-    state: State
-    why: str = ""
-    waiting_for: tuple[str, ...] = ()
-    receipts: int = 0
-    started: datetime | None = None
-    closed: datetime | None = None
-    deadline: datetime | None = None
 
 
 # Runs that only went on in another run are no cases of their own.
@@ -70,7 +54,7 @@ _CLOSED_AS = {
 }
 
 
-def query(agent: str | None = None, state: str | None = None, role: str | None = None) -> str:
+def cases_query(agent: str | None = None, state: str | None = None, role: str | None = None) -> str:
     """The query for these cases.
 
     Raises:
@@ -89,19 +73,18 @@ def query(agent: str | None = None, state: str | None = None, role: str | None =
     return " AND ".join(parts)
 
 
-def row(execution: WorkflowExecution, outcome: Outcome | None = None) -> CaseRow:
-    """One case, with its outcome where it is known."""
+def case_summary(execution: WorkflowExecution) -> CaseSummary:
+    """One case as the server lists it."""
     attributes = execution.typed_search_attributes
     is_open = execution.status is WorkflowExecutionStatus.RUNNING
-    return CaseRow(
+    return CaseSummary(
         case=execution.id,
+        agent=execution.id.partition(":")[0],
         state=_state(execution),
-        why=outcome.why if outcome else _note(execution),
         waiting_for=tuple(attributes.get(WAITING_FOR_ATTRIBUTE) or ()) if is_open else (),
-        receipts=len(outcome.receipts) if outcome else 0,
+        deadline=attributes.get(DEADLINE_ATTRIBUTE) if is_open else None,
         started=execution.start_time,
         closed=execution.close_time,
-        deadline=attributes.get(DEADLINE_ATTRIBUTE) if is_open else None,
     )
 
 
@@ -114,29 +97,13 @@ def _state(execution: WorkflowExecution) -> State:
     return _CLOSED_AS.get(execution.status, state)
 
 
-def _note(execution: WorkflowExecution) -> str:
+def why_ended(execution: WorkflowExecution) -> str:
+    """Why a case ended that could not say so itself; empty where nothing is to be said."""
     notes = {
         WorkflowExecutionStatus.TERMINATED: "terminated through Temporal",
         WorkflowExecutionStatus.TIMED_OUT: "timed out in Temporal",
     }
     return notes.get(execution.status, "") if execution.status else ""
-
-
-def row_json(case: CaseRow) -> dict[str, Any]:
-    """One case for programs."""
-    return {
-        "case": case.case,
-        "agent": case.case.partition(":")[0],
-        "state": case.state.value,
-        "waiting_for": list(case.waiting_for),
-        "deadline": _iso(case.deadline),
-        "started": _iso(case.started),
-        "closed": _iso(case.closed),
-    }
-
-
-def _iso(at: datetime | None) -> str | None:
-    return None if at is None else iso(at)
 
 
 async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:
@@ -161,18 +128,6 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error)
 
 
-def _summary(row: CaseRow) -> CaseSummary:
-    return CaseSummary(
-        case=row.case,
-        agent=row.case.partition(":")[0],
-        state=row.state,
-        waiting_for=row.waiting_for,
-        deadline=row.deadline,
-        started=row.started,
-        closed=row.closed,
-    )
-
-
 async def until_over(
     client: Client, case: str, patience: timedelta | None, *, but: frozenset[str] | None = None
 ) -> WaitResult:
@@ -191,13 +146,13 @@ async def until_over(
         for task in tasks:
             task.cancel()
     outcome = next(filter(None, [task.result() for task in done]), None)
-    state = outcome.status if outcome else row(await handle.describe()).state
+    state = outcome.status if outcome else _state(await handle.describe())
     return WaitResult(case=case, state=state, outcome=outcome)
 
 
 async def _until_asked(client: Client, case: str, but: frozenset[str]) -> None:
     while True:
-        found = await gates.gates_of(await gates.existing(client, case))
+        found = await gates.gates_of(await gates.existing_case(client, case))
         if any(gate.gate not in but for gate in found):
             return
         await asyncio.sleep(_LOOK.total_seconds())
@@ -219,8 +174,8 @@ class CaseActs(GateActs, StartActs):
         Raises:
             ImpossibleName: if there can be no such agent, state or role.
         """
-        wanted, client = query(agent, state, role), await self.temporal()
-        found = [_summary(row(each)) async for each in client.list_workflows(wanted, limit=limit)]
+        wanted, client = cases_query(agent, state, role), await self.temporal()
+        found = [case_summary(each) async for each in client.list_workflows(wanted, limit=limit)]
         return CaseList(cases=tuple(found), total=(await client.count_workflows(wanted)).count)
 
     async def case(self, case: str) -> CaseDetails:
@@ -230,10 +185,10 @@ class CaseActs(GateActs, StartActs):
             CaseError: if there is none of that id.
         """
         client = await self.temporal()
-        execution, lacking = await gates.existing(client, case), list[str]()
-        ended = row(execution).closed is not None
+        execution, lacking = await gates.existing_case(client, case), list[str]()
+        ended = execution.close_time is not None
         outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
-        view, known = await gates.case_view(client, case), row(execution, outcome)
+        view, why = await gates.case_view(client, case), why_ended(execution)
         if view is None:
             more = "" if outcome else ", nor its rulings"
             lacking.append(
@@ -247,10 +202,10 @@ class CaseActs(GateActs, StartActs):
             else tuple(e.receipt for e in kept.get("effects") or () if e.receipt is not None)
         )
         return CaseDetails(
-            **dict(_summary(known)),
+            **dict(case_summary(execution)),
             title=view.title if view else None,
             requester=view.requester if view else None,
-            why=known.why or (view.why if view else ""),
+            why=outcome.why if outcome else why or (view.why if view else ""),
             gates=view.gates if view else tuple(await gates.gates_of(execution)),
             receipts=receipts,
             rulings=source.rulings if source else (),
@@ -291,7 +246,7 @@ class CaseActs(GateActs, StartActs):
             CaseError: if there is no such case.
         """
         client = await self.temporal()
-        await gates.existing(client, case)
+        await gates.existing_case(client, case)
         return await until_over(client, case, patience, but=but)
 
     async def outcome(self, case: str, patience: timedelta | None = None) -> WaitResult:
@@ -301,7 +256,7 @@ class CaseActs(GateActs, StartActs):
             CaseError: if there is no such case.
         """
         client = await self.temporal()
-        await gates.existing(client, case)
+        await gates.existing_case(client, case)
         return await until_over(client, case, patience)
 
     async def page(self, case: str) -> str:
@@ -312,7 +267,7 @@ class CaseActs(GateActs, StartActs):
     async def runs(self, case: str) -> bool:
         """Whether there is such a case, and it has not ended."""
         try:
-            found = await gates.existing(await self.temporal(), case)
+            found = await gates.existing_case(await self.temporal(), case)
         except CaseError:
             return False
         return found.status is WorkflowExecutionStatus.RUNNING

@@ -23,7 +23,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord, digest_of, fits
 from handrail.agent import WAITING_FOR_ATTRIBUTE
 from handrail.client.base import OperatorBase
-from handrail.client.rights import Rights, may_rule, rights
+from handrail.client.permissions import Rights, may_rule, rights
 from handrail.client.views import GateList
 from handrail.exceptions import CaseError, InvalidRequest, NotFound
 from handrail.oversight import CaseView, GateKind, GateView
@@ -131,7 +131,7 @@ def is_shown(view: GateView) -> bool:
     return digest_of(view.step, view.action) == view.digest
 
 
-async def existing(client: Client, case: str) -> WorkflowExecutionDescription:
+async def existing_case(client: Client, case: str) -> WorkflowExecutionDescription:
     """What the server knows of a case.
 
     Raises:
@@ -155,7 +155,7 @@ async def gate(client: Client, case: str, gate_id: str) -> GateView:
     """
     answered = await _query(client, case, "gates")
     if answered is None:
-        views = await gates_of(await existing(client, case))
+        views = await gates_of(await existing_case(client, case))
     else:
         views = _views(case, answered)
     found = next((each for each in views if each.gate == gate_id), None)
@@ -280,7 +280,7 @@ async def find(client: Client, named: str) -> GateView:
         NotFound: if there are several.
     """
     if ":" in named:
-        found = await gates_of(await existing(client, named))
+        found = await gates_of(await existing_case(client, named))
         lacking = f"{named} waits for nobody"
     else:
         begins = named.strip().lower()

@@ -18,7 +18,14 @@ from temporalio.service import RPCError
 from handrail.actions import WHOLE, Level
 from handrail.client.base import Statement
 from handrail.client.case_orders import CaseOrderActs
-from handrail.client.stewards import became, book, look, said, stewards, tell
+from handrail.client.stewards import (
+    ensure_stewards,
+    order_became,
+    order_signal,
+    steward_book,
+    stewards,
+    tell_steward,
+)
 from handrail.client.views import (
     AgentAutonomy,
     AutonomyList,
@@ -133,7 +140,7 @@ class OrderActs(CaseOrderActs):
             lifted.append(await self._give(await self._steward_of(row), order))
             if row.agent == FLEET and lifted[-1].stand is OrderState.DONE:
                 client = await self.temporal()
-                await look(client, await stewards(client))
+                await ensure_stewards(client, await stewards(client))
         return LiftResult(lifted=tuple(lifted))
 
     def may_lift(self, agent: str) -> bool:
@@ -186,9 +193,9 @@ class OrderActs(CaseOrderActs):
         proof = await self._signature(Statement(order))
         body = {"id": order.id, "by": by, "why": words} | ({"proof": proof} if proof else {})
         client = await self.temporal()
-        await tell(client, agent, "second", body)
+        await tell_steward(client, agent, "second", body)
         said_by = len(change.statements) + 1
-        result = await became(client, agent, order.id, said_by=said_by)
+        result = await order_became(client, agent, order.id, said_by=said_by)
         return _order_result("second", order, result)
 
     async def stops(self, *, every: bool = False) -> StopList:
@@ -206,7 +213,7 @@ class OrderActs(CaseOrderActs):
         found: list[AgentAutonomy] = []
         silent: list[str] = []
         for name in [agent] if agent else await stewards(client):
-            known = await book(client, name)
+            known = await steward_book(client, name)
             if known is None or known.picture is None:
                 silent.append(name)
                 continue
@@ -259,7 +266,7 @@ class OrderActs(CaseOrderActs):
                     "nothing was stopped: no ledger is here, and no agent has a steward"
                 )
             for agent in agents:
-                await tell(client, agent, "stop", said(order, each.proof))
+                await tell_steward(client, agent, "stop", order_signal(order, each.proof))
         of_cases = {g.order.case: g.order for g in given if g.order.case is not None}
         told = await self.order_cases("stop", *of_cases, why=why, wait=wait, patience=patience)
         for each in told.cases:
@@ -291,8 +298,8 @@ class OrderActs(CaseOrderActs):
     async def _give(self, agent: str, order: Order) -> OrderOutcome:
         """Give an order to the steward of an agent, and wait for what becomes of it."""
         client, proof = await self.temporal(), await self._signature(Statement(order))
-        await tell(client, agent, order.kind, said(order, proof))
-        return _order_result(order.kind, order, await became(client, agent, order.id))
+        await tell_steward(client, agent, order.kind, order_signal(order, proof))
+        return _order_result(order.kind, order, await order_became(client, agent, order.id))
 
     async def _in_force(self, named: str) -> list[OrderRow]:
         """The orders of that id, or how it begins, or for exactly what is named."""
@@ -323,7 +330,7 @@ class OrderActs(CaseOrderActs):
         client, begins = await self.temporal(), named.lower()
         found: list[tuple[str, Change]] = []
         for agent in await stewards(client):
-            known = await book(client, agent)
+            known = await steward_book(client, agent)
             waiting = known.waiting if known is not None else ()
             found += [(agent, c) for c in waiting if begins and c.order.id.startswith(begins)]
         if len(found) != 1:

@@ -40,17 +40,17 @@ _TASK = timedelta(seconds=4)
 _RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND ExecutionStatus = 'Running'"
 
 
-async def look(client: Client, agents: Iterable[str]) -> None:
+async def ensure_stewards(client: Client, agents: Iterable[str]) -> None:
     """See to it that these agents have a steward each, which looks at what is in force now.
 
     Raises:
         RPCError: if the server does not answer.
     """
     for agent in agents:
-        await tell(client, agent, "look")
+        await tell_steward(client, agent, "look")
 
 
-async def tell(
+async def tell_steward(
     client: Client, agent: str, signal: str, body: Mapping[str, Any] | None = None
 ) -> None:
     """Send a signal to the steward of an agent, which begins if there is none.
@@ -76,7 +76,7 @@ async def tell(
     )
 
 
-def said(order: Order, proof: str | None) -> dict[str, Any]:
+def order_signal(order: Order, proof: str | None) -> dict[str, Any]:
     """An order as a signal carries it. `proof`: the order signed, or None."""
     body = order.model_dump(mode="json", exclude_defaults=True)
     return body if proof is None else body | {"proof": proof}
@@ -91,7 +91,7 @@ async def stewards(client: Client) -> list[str]:
     return sorted([each.id.partition(":")[2] async for each in client.list_workflows(_RUNNING)])
 
 
-async def book(client: Client, agent: str) -> OrderBook | None:
+async def steward_book(client: Client, agent: str) -> OrderBook | None:
     """What the steward of an agent knows; None if there is none, or no worker answers.
 
     Raises:
@@ -108,7 +108,7 @@ async def book(client: Client, agent: str) -> OrderBook | None:
         return None
 
 
-async def became(
+async def order_became(
     client: Client, agent: str, order_id: str, *, said_by: int = 1, patience: timedelta = SOON
 ) -> Change | None:
     """What became of an order, when it is judged; None if nobody has within `patience`.
@@ -121,7 +121,7 @@ async def became(
     try:
         async with asyncio.timeout(patience.total_seconds()):
             while True:
-                known = await book(client, agent)
+                known = await steward_book(client, agent)
                 change = known.change(order_id) if known is not None else None
                 if change is not None and _is_judged(change, said_by):
                     return change

@@ -21,7 +21,7 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError
 
-from handrail.client import stewards
+from handrail.client import ensure_stewards
 from handrail.exceptions import ConfigurationError, HandrailError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, Trust
@@ -95,7 +95,7 @@ async def serve_fleet(
 
 async def _begin_stewards(client: Client, fleet: Fleet) -> None:
     try:
-        await stewards.look(client, fleet.agents)
+        await ensure_stewards(client, fleet.agents)
     except RPCError as error:
         # Without them a stop is in force all the same, and the next order begins them.
         log.warning("the stewards of the agents could not be begun", error=str(error))

@@ -58,7 +58,7 @@ def command(
 
 async def looked(stage: Stage) -> bool:
     """Whether the agent's steward has looked at its levels."""
-    book = await stewards.book(stage.client, "deposits")
+    book = await stewards.steward_book(stage.client, "deposits")
     return book is not None and book.picture is not None
 
 
@@ -127,7 +127,7 @@ async def test_what_ran_alone_is_looked_at_and_counts(
         told = await command(
             stage, "review", "answer", keys[1], "wrong", *by, "--why", "ten times as much"
         )
-        await stewards.look(stage.client, ["deposits"])
+        await stewards.ensure_stewards(stage.client, ["deposits"])
         await eventually(lambda: looked(stage), what="a look of the steward")
         (agent,) = (await command(stage, "autonomy", "deposits", "pay_back"))["agents"]
     assert keys == [f"deposits:{number}/pay_back/1" for number in ("1", "ODD-2", "3")]

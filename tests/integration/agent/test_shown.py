@@ -132,7 +132,7 @@ async def test_a_memo_that_shows_another_action_than_it_names_is_not_listed(
     stage: Stage, meant: dict[str, Any], found: int
 ) -> None:
     await pretend(stage.client, view(shown=HARMLESS, meant=meant))
-    described = await desk.existing(stage.client, CASE)
+    described = await desk.existing_case(stage.client, CASE)
     assert len(await desk.gates_of(described)) == found
 
 
@@ -144,5 +144,5 @@ async def test_what_the_engine_shows_can_always_be_ruled_on(
         case = await stage.start("orders", Order(number="1", amount=Decimal("300.10")))
         seen = await case.gate()
         assert await desk.gate(stage.client, case.id, seen.gate) == seen
-        described = await desk.existing(stage.client, case.id)
+        described = await desk.existing_case(stage.client, case.id)
         assert [each.gate for each in await desk.gates_of(described)] == [seen.gate]

@@ -90,7 +90,7 @@ async def test_a_breaker_lowers_the_agents_level_and_its_owner_is_told_once(
         mail_server() as mail,
         inbox(stage, settings(tmp_path, mail)),
     ):
-        await autonomy.look(stage.client, stage.fleet.agents)
+        await autonomy.ensure_stewards(stage.client, stage.fleet.agents)
         first = await stage.start("orders", Order(number="0", amount=Decimal(50)))
         assert (await first.outcome()).status is State.DONE
         for number in range(1, 5):

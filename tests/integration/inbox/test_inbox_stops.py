@@ -108,7 +108,7 @@ async def _anonymous(inbox: Inbox) -> Any:
 
 async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
     async with run_inbox(TWO) as inbox:
-        await stewards.look(inbox.stage.client, ["refunds"])
+        await stewards.ensure_stewards(inbox.stage.client, ["refunds"])
         await eventually(lambda: _picture(inbox))
         async with inbox.visitor(ANA) as ana, inbox.visitor(BOSS) as boss:
             assert "refunds, by itself" in await ana.get("/stops")
@@ -136,5 +136,5 @@ async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
 
 
 async def _picture(inbox: Inbox) -> bool:
-    book = await stewards.book(inbox.stage.client, "refunds")
+    book = await stewards.steward_book(inbox.stage.client, "refunds")
     return book is not None and book.picture is not None

@@ -64,13 +64,15 @@ def now() -> datetime:
 async def send(stage: Stage, order: Command, *, signed: bool = True) -> Change:
     """Give an order to the steward, and say what became of it."""
     proof = ORDER_STATEMENT.sign(order, KEYS[order.by], now()) if signed else None
-    await autonomy.tell(stage.client, "orders", order.kind, autonomy.said(order, proof))
+    await autonomy.tell_steward(
+        stage.client, "orders", order.kind, autonomy.order_signal(order, proof)
+    )
     return await judged(stage, order.id)
 
 
 async def judged(stage: Stage, order_id: str, *, said_by: int = 1) -> Change:
     patience = timedelta(seconds=60)
-    change = await autonomy.became(
+    change = await autonomy.order_became(
         stage.client, "orders", order_id, said_by=said_by, patience=patience
     )
     assert change is not None
@@ -79,7 +81,7 @@ async def judged(stage: Stage, order_id: str, *, said_by: int = 1) -> Change:
 
 async def known(stage: Stage) -> OrderBook:
     async def look() -> OrderBook | None:
-        book = await autonomy.book(stage.client, "orders")
+        book = await autonomy.steward_book(stage.client, "orders")
         return book if book is not None and book.picture is not None else None
 
     return await eventually(look)
@@ -94,7 +96,9 @@ async def test_a_stop_by_signal_parks_a_case_and_its_lifting_lets_it_go_on(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path, policy(proof="required")), trust=trust) as stage:
-        await autonomy.tell(stage.client, "orders", "stop", {"by": EVE, "why": "it went mad"})
+        await autonomy.tell_steward(
+            stage.client, "orders", "stop", {"by": EVE, "why": "it went mad"}
+        )
         book = await eventually(lambda: _stopped(stage))
         halted = book.picture.stops[0]
         case = await stage.start("orders", Order(number="1"))
@@ -147,7 +151,7 @@ async def test_an_order_that_begins_a_steward_is_entered_once(
 
 
 async def _stopped(stage: Stage) -> Any:
-    book = await autonomy.book(stage.client, "orders")
+    book = await autonomy.steward_book(stage.client, "orders")
     return book if book and book.picture and book.picture.stops else None
 
 
@@ -157,7 +161,7 @@ async def test_a_pause_by_people_outlasts_the_end_of_a_stop(
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
         row = order_row(stop_order(Target("orders"), EVE, now()))
         await stage.ledger.order(row)
-        await autonomy.look(stage.client, ["orders"])
+        await autonomy.ensure_stewards(stage.client, ["orders"])
         await eventually(lambda: _stopped(stage))
         case = await stage.start("orders", Order(number="1"))
         await case.until(lambda view: view.state is State.PAUSED)
@@ -203,11 +207,11 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
 
 async def _second(stage: Stage, order: Command, who: str) -> None:
     proof = ORDER_STATEMENT.sign(order.model_copy(update={"by": who}), KEYS[who], now())
-    await autonomy.tell(stage.client, "orders", "second", {"id": order.id, "proof": proof})
+    await autonomy.tell_steward(stage.client, "orders", "second", {"id": order.id, "proof": proof})
 
 
 async def _level(stage: Stage, level: Level) -> Any:
-    book = await autonomy.book(stage.client, "orders")
+    book = await autonomy.steward_book(stage.client, "orders")
     steps = book.picture.steps if book and book.picture else ()
     return book if any(s.step == "pay" and s.level is level for s in steps) else None
 
@@ -248,12 +252,14 @@ async def test_a_stop_is_taken_while_the_policy_cannot_be_read_and_a_level_waits
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
-        await autonomy.look(stage.client, ["orders"])
+        await autonomy.ensure_stewards(stage.client, ["orders"])
         await known(stage)
         (tmp_path / "orders.yaml").write_text("agent: [", encoding="utf-8")
         level = level_order(PAY, Level.PILOT, None, OWNER, now())
         proof = ORDER_STATEMENT.sign(level, KEYS[OWNER], now())
-        await autonomy.tell(stage.client, "orders", "level", autonomy.said(level, proof))
+        await autonomy.tell_steward(
+            stage.client, "orders", "level", autonomy.order_signal(level, proof)
+        )
         halted = await send(stage, stop_order(Target("orders"), EVE, now()), signed=False)
         assert halted.stand is OrderState.IN_FORCE
         book = await eventually(lambda: _stopped(stage))
@@ -267,7 +273,7 @@ async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
 ) -> None:
     junks: tuple[tuple[Any, ...], ...] = ((), (7,), ("text",), ({"by": 1},), ({}, {}), (None,))
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
-        await autonomy.look(stage.client, ["orders"])
+        await autonomy.ensure_stewards(stage.client, ["orders"])
         for name in ("level", "lift", "second", "unheard-of"):
             for junk in junks:
                 await signal(stage, name, *junk)
@@ -284,7 +290,7 @@ async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path), trust=trust) as stage:
-        await autonomy.look(stage.client, ["orders"])
+        await autonomy.ensure_stewards(stage.client, ["orders"])
         await known(stage)
         # Written by somebody who could reach neither server nor worker.
         await stage.ledger.order(order_row(stop_order(Target("*"), EVE, now(), "all of it")))
@@ -292,7 +298,7 @@ async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
         await handle.terminate("a test")
         case = await stage.start("orders", Order(number="1"))
         await case.until(lambda view: view.state is State.PAUSED)
-        await autonomy.look(stage.client, ["orders"])
+        await autonomy.ensure_stewards(stage.client, ["orders"])
         book = await eventually(lambda: _stopped(stage))
         assert (book.picture.stops[0].what, book.picture.stops[0].proven) == ("every agent", False)
         assert await autonomy.stewards(stage.client) == ["orders"]
@@ -354,11 +360,11 @@ async def test_the_book_goes_along_into_a_new_run(
         handle = stage.client.get_workflow_handle(steward_id("orders"))
         first = (await handle.describe()).run_id
         for _ in range(5):
-            await autonomy.look(stage.client, ["orders"])
+            await autonomy.ensure_stewards(stage.client, ["orders"])
             await known(stage)
 
         async def renewed() -> bool:
-            await autonomy.look(stage.client, ["orders"])
+            await autonomy.ensure_stewards(stage.client, ["orders"])
             return (await handle.describe()).run_id != first
 
         await eventually(renewed)

@@ -8,8 +8,8 @@ import pytest
 
 from activities.shipments import DelayAlert
 from handrail import ConfigurationError, State
-from handrail.client.cases import CaseRow
 from workers import demo
+from workers.board import CaseRow
 from world.consignments import generate
 from world.flights import load_flights
 from world.score import score
@@ -64,11 +64,13 @@ async def test_the_report_counts_cases_and_reads_the_bookings(
         )
     store.close()
     cases = [
-        CaseRow("shipments:1", State.DONE, receipts=1),
-        CaseRow("shipments:2", State.DONE),
-        CaseRow("shipments:3", State.WAITING, waiting_for=("quality",)),
-        CaseRow("shipments:4", State.REFUSED),
-        CaseRow("shipments:5", State.ROLLED_BACK, receipts=2),
+        CaseRow(case="shipments:1", agent="shipments", state=State.DONE, receipts=1),
+        CaseRow(case="shipments:2", agent="shipments", state=State.DONE),
+        CaseRow(
+            case="shipments:3", agent="shipments", state=State.WAITING, waiting_for=("quality",)
+        ),
+        CaseRow(case="shipments:4", agent="shipments", state=State.REFUSED),
+        CaseRow(case="shipments:5", agent="shipments", state=State.ROLLED_BACK, receipts=2),
     ]
     rows = dict(await demo.report(tmp_path, cases))
     flights = load_flights()

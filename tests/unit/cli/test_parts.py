@@ -15,12 +15,11 @@ from handrail.cli.inbox import lines
 from handrail.cli.output import STYLES, commands, in_words, time_left
 from handrail.cli.rulings import amended_action, answered
 from handrail.client import ruling_of
-from handrail.client.cases import CaseRow, query
 from handrail.client.gates import ImpossibleName
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import GateKind, GateView
 from handrail.states import State
-from workers.board import counts, table
+from workers.board import CaseRow, cases_query, counts, table
 
 ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
 
@@ -53,12 +52,12 @@ def test_a_change_that_cannot_be_made_is_wrong_usage(
 
 
 def test_names_cannot_break_out_of_a_query() -> None:
-    assert "HandrailWaitingFor = 'lead'" in query(role="lead")
+    assert "HandrailWaitingFor = 'lead'" in cases_query(role="lead")
     for bad in ("x' OR '1'='1", "a\\", 'b"', "c\nd"):
         with pytest.raises(ImpossibleName):
-            query(role=bad)
+            cases_query(role=bad)
     with pytest.raises(ImpossibleName, match="waiting"):
-        query(state="wating")
+        cases_query(state="wating")
 
 
 @pytest.mark.parametrize(
@@ -77,7 +76,7 @@ def test_lengths_of_time_are_said_in_two_units(length: timedelta, says: str) -> 
 
 
 def test_the_table_fits_the_terminal_and_says_how_many_are_left_out() -> None:
-    rows = [CaseRow(case=f"pay:{n}", state=State.DONE, receipts=1) for n in range(500)]
+    rows = [CaseRow(case=f"pay:{n}", agent="pay", state=State.DONE, receipts=1) for n in range(500)]
     assert table(rows, "", height=24).row_count == 24 - 6 + 1
     assert table(rows[:5], "", height=24).row_count == 5
     assert counts(rows) == "500 cases: 500 done; 500 receipts"

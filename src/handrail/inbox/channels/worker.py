@@ -20,7 +20,7 @@ from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
 from handrail.actions import person
-from handrail.client import gates
+from handrail.client import case_view, existing_case, gates_of, is_shown
 from handrail.evidence import inattentive
 from handrail.exceptions import CaseError
 from handrail.inbox.channels import alerts
@@ -178,7 +178,7 @@ class InboxActivities:
     ) -> tuple[GateView | None, GateOutcome | None, CaseView | None]:
         """The gate if it is open, how it ended if that is known, and its case if it answers."""
         try:
-            seen = await gates.case_view(self.client, case)
+            seen = await case_view(self.client, case)
             if seen is None:
                 return await self._remembered(case, gate)
         except CaseError:
@@ -194,8 +194,8 @@ class InboxActivities:
         Raises:
             CaseError: if there is no such case.
         """
-        known = await gates.existing(self.client, case)
-        view = next((g for g in await gates.gates_of(known) if g.gate == gate), None)
+        known = await existing_case(self.client, case)
+        view = next((g for g in await gates_of(known) if g.gate == gate), None)
         over = known.status is not WorkflowExecutionStatus.RUNNING
         return (None, GateOutcome(how="gone"), None) if over else (view, None, None)
 
@@ -225,7 +225,7 @@ class InboxActivities:
         call, view, address = telling.call, telling.view, telling.due.person
         # Whoever may start workflows can ask for any message: a button must not mean another
         # action than is shown beside it.
-        if (view.case, view.gate) != (call.case, call.gate) or not gates.is_shown(view):
+        if (view.case, view.gate) != (call.case, call.gate) or not is_shown(view):
             raise Undeliverable(f"what is to be shown is not what {call.case} asks")
         people, _ = self.listed()
         someone = people.of(address)

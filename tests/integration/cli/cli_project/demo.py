@@ -11,8 +11,8 @@ from paying import Invoice
 
 from handrail.actions import Event
 from handrail.cli.output import Output
-from handrail.client.cases import CaseRow
 from handrail.runtime import System
+from workers.board import CaseRow
 from workers.show import Demo, show
 
 
