@@ -131,7 +131,7 @@ class CaseRunner(Verbs):
 
     # From beginning to end
 
-    async def conduct(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:
+    async def run(self, run: Callable[[], Awaitable[Any]], window: timedelta) -> Outcome:
         """Run the agent to its end, whatever that is."""
         try:
             outcome = await self._conduct(run, window)

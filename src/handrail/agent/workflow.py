@@ -282,9 +282,9 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         if len(args) != 1 or not isinstance(args[0], Event):
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
-        conductor = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
-        conductor.case.sources.came_in(args[0])
-        return await conductor.conduct(lambda: run(self, *args), self.undo_window)
+        runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
+        runner.case.sources.came_in(args[0])
+        return await runner.run(lambda: run(self, *args), self.undo_window)
 
     return conducted
 

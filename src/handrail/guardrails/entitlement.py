@@ -6,8 +6,8 @@ judged three times, each time by what can be known there:
 - in the case, `handrail.oversight.rulings`: does it answer this gate, in time, by somebody asked?
 - for the case, in an activity, `Entitlement.prove`: is it signed by them, and may they, under the
   policy in force? The workflow has neither keys nor policy.
-- at the write, `Entitlement.voices`: once more, of this very action, because what a workflow says
-  is not relied upon where proof is required, and what was given may be taken back or used since.
+- at the write, `Entitlement.approvals`: once more, of this very action, because what a workflow
+  says is not relied upon where proof is required, and what was given may be taken back or used.
 """
 
 from __future__ import annotations
@@ -97,7 +97,7 @@ class Entitlement:
     ) -> tuple[ProofResult, ...]:
         """Prove rulings, say whether their people may under the policy, and keep the proven.
 
-        For the case, which judges them first and last (`handrail.oversight.rulings`); `voices`
+        For the case, which judges them first and last (`handrail.oversight.rulings`); `approvals`
         proves once more at the write.
 
         Raises:
@@ -161,7 +161,7 @@ class Entitlement:
             found.append(replace(each, spent=row.used >= (each.mandate.uses or 0)))
         return found
 
-    async def voices(self, write: WriteContext) -> Approvals:
+    async def approvals(self, write: WriteContext) -> Approvals:
         """The approvals of exactly this action, each proven again where that is required.
 
         Whatever `handrail.oversight.rulings` made of them in the case, and `prove` for it.
@@ -181,12 +181,12 @@ class Entitlement:
         policy, facts, doubt = write.policy, write.facts, write.attempt.doubt
         if doubt is None or self.proof(policy) == "unproven":
             return True
-        now, voices = server_time(), await self._proven(write, doubt)
+        now, approvals = server_time(), await self._proven(write, doubt)
         asks = policy.default_asks(facts.step, now, facts)
-        if policy.unsatisfied(asks, voices.approvals, facts, now, write.barred):
+        if policy.unsatisfied(asks, approvals.approvals, facts, now, write.barred):
             return False
         try:
-            await self.ledger.use_rulings(voices.uses, _mark(write, doubt))
+            await self.ledger.use_rulings(approvals.uses, _mark(write, doubt))
         except RulingUsed:
             return False
         return True

@@ -247,16 +247,16 @@ class Pipeline:
         except NobodyMayApprove as nobody:
             finding = Finding(check="approvers", kind=Kind.REFUSE, why=str(nobody))
             return Judgement(write.verdict([*findings, finding]), alone=False)
-        voices = await self.entitlement.voices(write)
-        lacking = policy.unsatisfied(asks, voices.approvals, facts, now, barred)
+        heard = await self.entitlement.approvals(write)
+        lacking = policy.unsatisfied(asks, heard.approvals, facts, now, barred)
         verdict = write.verdict(findings)
         if not lacking:
             passed = verdict.model_copy(update={"kind": Kind.PASS})
-            return Judgement(passed, voices.uses, alone=False)
+            return Judgement(passed, heard.uses, alone=False)
         mandates = await self.entitlement.mandates(now)
         roles = {stage.role for ask in asks for stage in ask.stages}
         undo = self.shape.writes[facts.step].undo is not None
-        approvals, used = list(voices.approvals), list[tuple[str, int]]()
+        approvals, used = list(heard.approvals), list[tuple[str, int]]()
         for approval, given in self.entitlement.standing_approvals(
             write, mandates, findings, roles, undo=undo
         ):
@@ -267,7 +267,7 @@ class Pipeline:
             if not policy.unsatisfied(asks, approvals, facts, now, barred):
                 passed = {"kind": Kind.PASS, "findings": tuple(findings)}
                 allowed = verdict.model_copy(update=passed)
-                return Judgement(allowed, voices.uses, tuple(used), alone=False)
+                return Judgement(allowed, heard.uses, tuple(used), alone=False)
         more = [Finding(check="rulings", kind=Kind.HOLD, why=why) for why in lacking]
         # Who stands in for whom is only shown: what somebody said in another's place is proven.
         standing = delegations(mandates, self.agent, now)
@@ -275,7 +275,7 @@ class Pipeline:
             "asks": policy.asks(findings, facts, now, standing, barred=barred),
             "findings": (*verdict.findings, *(more if attempt.rulings else ())),
             "terms": self._terms(write),
-            "heard": tuple(a.by for a in voices.approvals) if attempt.rulings else None,
+            "heard": tuple(a.by for a in heard.approvals) if attempt.rulings else None,
         }
         return Judgement(verdict.model_copy(update=held), alone=False)
 

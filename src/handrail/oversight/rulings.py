@@ -4,7 +4,7 @@ Pure and deterministic, as the gate is. Whether a ruling is proven comes from ou
 `ProofResult`; what a policy demands of it stands in the question's terms.
 
 A ruling is judged three times: here, in the case; for the case, in an activity, by
-`Entitlement.prove` of `handrail.guardrails`; and again at the write, by `Entitlement.voices`,
+`Entitlement.prove` of `handrail.guardrails`; and again at the write, by `Entitlement.approvals`,
 because what a workflow says of a ruling is not relied upon there.
 """
 

@@ -94,16 +94,16 @@ class AutonomyWorkflow:
     """Keeps how much one agent may do by itself, and who changed it, when and why."""
 
     @workflow.init
-    def __init__(self, office: StewardInput) -> None:
+    def __init__(self, begun_with: StewardInput) -> None:
         """Begin, or go on with the book of an earlier run."""
-        self._book = OrderBook.model_validate(office.carried or {"agent": office.agent})
+        self._book = OrderBook.model_validate(begun_with.carried or {"agent": begun_with.agent})
         self._entering: dict[asyncio.Task[None], str] = {}
         self._one_by_one = asyncio.Lock()
         self._stale = True
         self._risk = False
 
     @workflow.run
-    async def run(self, office: StewardInput) -> None:
+    async def run(self, begun_with: StewardInput) -> None:
         """Keep the book until the agent is no more; it has no end of its own."""
         for change in self._book.changes:
             # The signal that began this run is heard before it, and has entered its order.
@@ -116,7 +116,7 @@ class AutonomyWorkflow:
             self._show()
             await self._until_something()
             self._book = self._book.expired(workflow.now())
-            await self._renew(office)
+            await self._renew(begun_with)
 
     # What is heard. Handlers never raise: that would wedge the workflow.
 
@@ -252,7 +252,7 @@ class AutonomyWorkflow:
         except TimeoutError:
             self._stale = True
 
-    async def _renew(self, office: StewardInput) -> None:
+    async def _renew(self, begun_with: StewardInput) -> None:
         """Go on in a new run when the history has grown long, while no order is on its way."""
         info = workflow.info()
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
@@ -260,7 +260,7 @@ class AutonomyWorkflow:
             return
         await workflow.wait_condition(workflow.all_handlers_finished)
         carried = self._book.model_dump(mode="json")
-        workflow.continue_as_new(office.model_copy(update={"carried": carried}))
+        workflow.continue_as_new(begun_with.model_copy(update={"carried": carried}))
 
     def _show(self) -> None:
         """Show in the UI what is in force, so that it is seen without a worker, too."""
@@ -280,15 +280,15 @@ class VersionedAutonomyWorkflow(AutonomyWorkflow):
     """
 
     @workflow.init
-    def __init__(self, office: StewardInput) -> None:
+    def __init__(self, begun_with: StewardInput) -> None:
         """Begin as any steward."""
-        super().__init__(office)
+        super().__init__(begun_with)
 
     @workflow.run
     @override
-    async def run(self, office: StewardInput) -> None:
+    async def run(self, begun_with: StewardInput) -> None:
         """Go on as any steward."""
-        await super().run(office)
+        await super().run(begun_with)
 
 
 def _payloads(raw: object) -> list[Payload]:
