@@ -16,8 +16,8 @@ from handrail.testing.fixtures import RunFleet
 pytestmark = pytest.mark.integration
 
 # The goal is 40 modules in 7 rooms. Lower these when it comes nearer; never raise them.
-MODULES = 60
-ROOMS = 36
+MODULES = 51
+ROOMS = 8
 
 
 async def test_a_plain_write_enters_few_modules_in_few_rooms(
