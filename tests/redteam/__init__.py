@@ -1,6 +1,7 @@
 """Attack your own fleet: every way we know to let something happen that nobody allowed.
 
-    from handrail.testing import Human, Outside, integrity, running
+    from handrail.testing import Human, Outside, running
+    from tests import redteam
 
     async def test_nobody_talks_past_the_gate(handrail_server, outside, tmp_path):
         keyring = Keyring(tmp_path / "trusted.json")
@@ -8,7 +9,7 @@
         keyring.trust(ana.key.public())
         trust = Trust(keyring=keyring)
         async with running(fleet, handrail_server, tmp_path, trust=trust) as stage:
-            report = await integrity.attack(
+            report = await redteam.attack(
                 stage,
                 "payments",
                 lambda n: Invoice(number=f"attack-{n}", amount=Decimal(300)),
