@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -38,6 +37,7 @@ from benchmarks.measure import (
 )
 from benchmarks.stats import in_turn
 from handrail.runtime import EmbeddedServer
+from handrail.testing import free_ports
 
 FEWEST = 2
 """Rounds that are run however long they take: one alone has no spread."""
@@ -162,7 +162,7 @@ async def _round(plan: Plan, bench: Bench, results: Results, number: int) -> Non
 
 @asynccontextmanager
 async def _bench(home: Path) -> AsyncGenerator[Bench]:
-    port, ui_port = _free_ports()
+    port, ui_port = free_ports()
     async with EmbeddedServer(home / "server", port=port, ui_port=ui_port) as server:
         pid = server.pid
         if pid is None:
@@ -172,10 +172,3 @@ async def _bench(home: Path) -> AsyncGenerator[Bench]:
             yield bench
         finally:
             await bench.close()
-
-
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], other.getsockname()[1]

@@ -7,7 +7,6 @@ import json
 import multiprocessing
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -28,6 +27,7 @@ from typing_extensions import override
 from handrail import Fleet
 from handrail.client import TASK_TIMEOUT
 from handrail.runtime import EmbeddedServer, Settings, connect
+from handrail.testing import free_ports
 from tests.chaos import outside, worker
 from tests.chaos.naive import NaiveAgent
 from tests.chaos.plan import Fault, Trial
@@ -278,7 +278,7 @@ class Lab:
         cold: bool = False,
     ) -> Lane:
         """Start a lane for these trials: two workers and the outside systems."""
-        room, port, mine = self.room, free_port(), tuple(trials)
+        room, (port, _), mine = self.room, free_ports(), tuple(trials)
         self._faults |= {fault.id: fault for trial in mine for fault in trial.faults}
         url, books = f"http://127.0.0.1:{port}", room / f"{name}.books"
         spec = worker.WorkerSpec(
@@ -402,18 +402,12 @@ async def insist(ask: Callable[[], Awaitable[Any]]) -> Any:
             await asyncio.sleep(0.2)
 
 
-def free_port() -> int:
-    """A port that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
 @contextlib.asynccontextmanager
 async def laboratory(room: Path) -> AsyncGenerator[Lab]:
     """A laboratory in an empty directory; everything in it is dead afterwards."""
     _FORKING.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.outside"])
-    async with EmbeddedServer(room / "server", port=free_port(), ui_port=free_port()) as server:
+    port, ui_port = free_ports()
+    async with EmbeddedServer(room / "server", port=port, ui_port=ui_port) as server:
         plugin = worker.fleet(room, "lab").plugin(room / "payloads")
         client = await connect(
             Settings.from_environment({}), plugins=[plugin], address=server.address

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 import socket
 import uuid
 from collections.abc import AsyncGenerator, Callable
@@ -53,11 +54,20 @@ def server(directory: Path) -> EmbeddedServer:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports of this machine that nobody listens on."""
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
+    """Two ports of this machine that nobody listens on, and that nobody is likely to take.
+
+    They lie below those that systems give to connections by themselves (from 32768 on Linux,
+    49152 by RFC 6335): one of these can be gone before it is listened on.
+    """
+    return _free_port(), _free_port()
+
+
+def _free_port() -> int:
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 async def eventually(

@@ -8,7 +8,6 @@ import os
 import selectors
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,15 +19,15 @@ from typing import IO, Any
 
 import psutil
 
+from handrail.testing import free_ports
+
 PROJECT = Path(__file__).parent / "cli_project"
 WORKERS = Path(__file__).parents[3] / "workers"
 HANDRAIL = [sys.executable, "-m", "handrail"]
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    return free_ports()[0]
 
 
 def until(condition: Callable[[], Any], patience: float = 120) -> Any:

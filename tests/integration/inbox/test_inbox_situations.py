@@ -167,6 +167,8 @@ async def in_slack(slack: SlackServer, press: Buttons, gate: GateView, each: Sit
         "text": "",
         "blocks": [{"type": "actions", "elements": [{"action_id": "approve", "value": value}]}],
     }
+    # It lies there: else what is changed is said below it too, in a second call.
+    slack.messages["D1", shown["ts"]] = {"thread_ts": None, **shown}
     payload = press.press(user, shown, "D1", "approve")
     if each.act == "reject":
         metadata = json.dumps(place | {"room": "D1", "ts": "1.2"})

@@ -34,6 +34,7 @@ from handrail.exceptions import ConfigurationError, ServerUnavailable
 from handrail.runtime import temporal_server
 from handrail.runtime.settings import register_search_attributes
 from handrail.runtime.temporal_server import EmbeddedServer
+from handrail.testing import free_ports
 
 pytestmark = pytest.mark.integration
 
@@ -51,13 +52,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as two:
-        one.bind(("127.0.0.1", 0))
-        two.bind(("127.0.0.1", 0))
-        return one.getsockname()[1], two.getsockname()[1]
 
 
 def embedded(directory: Path, **options: Any) -> EmbeddedServer:

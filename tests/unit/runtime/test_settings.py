@@ -12,6 +12,7 @@ from temporalio.client import Client, TLSConfig
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 from handrail.runtime.settings import Settings, connect, connection
+from handrail.testing import free_ports
 
 
 @pytest.fixture(autouse=True)
@@ -25,9 +26,7 @@ def no_temporal_settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Non
 
 @pytest.fixture
 def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    return free_ports()[0]
 
 
 @pytest.fixture
