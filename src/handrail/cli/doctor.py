@@ -190,7 +190,8 @@ async def _ledger(given: Settings) -> Diagnosis:
     if ledger_file_is_missing(given):
         return Diagnosis("ledger", None, f"{url}, not made yet")
     try:
-        async with Ledger(given.ledger_url.render_as_string(hide_password=False)):
+        async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+            await ledger.require_durable()
             return Diagnosis("ledger", ok=True, what=f"{url} can be written")
     except HandrailError as error:
         return Diagnosis("ledger", ok=False, what=str(error))

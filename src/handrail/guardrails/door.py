@@ -323,7 +323,7 @@ class Door:
     ) -> WriteResult:
         verdict, attempt = judged.verdict, write.attempt
         try:
-            done = await once(self.ledger, step, write, judged, seen=seen)
+            done = await once(self.ledger, step, write, judged, seen=seen, recorder=self.recorder)
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
             answer = _stopped(verdict, stop_in_words(stopped.order))

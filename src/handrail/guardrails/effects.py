@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     from handrail.agent import Write
     from handrail.guardrails.context import Judgement, WriteContext
+    from handrail.guardrails.recorder import Recorder
 
 POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
@@ -54,6 +55,11 @@ GRACE = timedelta(seconds=2)
 
 PATIENCE = timedelta(seconds=15)
 """How long a receipt is tried to be kept while the ledger is away."""
+
+LOST = "lost"
+"""The kind of the incidents that a ledger brings which lacks what was committed to it."""
+
+_RESTORED = "see whether it was put back, failed over, or does not keep what it says it has"
 
 _current: ContextVar[Effect] = ContextVar("handrail_effect")
 
@@ -100,11 +106,13 @@ async def once(
     judged: Judgement,
     *,
     seen: bool = True,
+    recorder: Recorder | None = None,
 ) -> Receipt | Doubt:
     """Make the effect of a write that was let pass happen once, however often this is called.
 
     What it was `judged` by is looked at once more in the transaction of its intent. `seen`:
-    whether it is known that it had, or had not, begun before.
+    whether it is known that it had, or had not, begun before. `recorder`: keeps what is found wrong
+    with the ledger.
 
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
@@ -121,7 +129,7 @@ async def once(
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, write, judged, new_owner())
+    writer = _Writer(ledger, step, write, judged, new_owner(), recorder)
     try:
         return await _once(writer, seen=seen)
     except BaseException:
@@ -180,6 +188,7 @@ class _Writer:
     write: WriteContext
     judged: Judgement
     owner: str
+    recorder: Recorder | None = None
     sent_until: datetime | None = None
     """Until when something may have been sent under the key. None: until now."""
 
@@ -342,11 +351,15 @@ class _Writer:
         until = clock() + PATIENCE.total_seconds()
         while True:
             try:
-                return await _whole(self.ledger.finish(receipt, fault))
+                kept = await _whole(self.ledger.finish(receipt, fault, self.intent()))
+                break
             except LedgerUnavailable:
                 if clock() > until:
                     raise
                 await asyncio.sleep(POLL.total_seconds())
+        if not kept and self.recorder is not None:
+            why = f"the ledger lost an intent: that of {receipt.key}, which happened; {_RESTORED}"
+            await self.recorder.incident(self.write, LOST, why)
 
     async def _in_time(self, work: Awaitable[Any]) -> Any:
         """Await `work` until the deadline; begin nothing when the deadline is over."""

@@ -37,6 +37,9 @@ BUSY = timedelta(seconds=5)
 PRESSING = timedelta(seconds=15)
 """How long what must not wait behind others tries to get a locked SQLite file."""
 
+_SAFE = ("fsync", "full_page_writes")
+"""Settings of PostgreSQL that must be on: with others a crash loses what was committed."""
+
 _AGAIN = 0.0005
 
 
@@ -81,6 +84,25 @@ class Database:
         if self._kept is not None:
             self._kept.close()
         self._engine.dispose()
+
+    async def require_durable(self) -> None:
+        """See that what it commits is there after a crash of the database, too.
+
+        Raises:
+            ConfigurationError: if the database is set to risk it.
+            LedgerUnavailable: if it cannot be asked.
+        """
+
+        def look(connection: sa.Connection) -> list[str]:
+            asked = ((name, connection.exec_driver_sql(f"show {name}").scalar()) for name in _SAFE)
+            return [name for name, value in asked if value != "on"]
+
+        off = [] if self._sqlite else await self._run(look)
+        if off:
+            raise ConfigurationError(
+                f"the ledger's database has {' and '.join(off)} = off: a crash would lose what it "
+                "has committed, and writes would be done twice; fix: set them on in postgresql.conf"
+            )
 
     async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
         loop = asyncio.get_running_loop()
@@ -188,7 +210,15 @@ def engine_of(url: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
+    else:
+        event.listen(engine, "connect", _commit_durably)
     return engine
+
+
+def _commit_durably(connection: Any, _: object) -> None:
+    # Off is common for speed, and then a crash of the database loses what it has confirmed.
+    connection.execute("set synchronous_commit = on")
+    connection.commit()
 
 
 def _path(engine: sa.Engine) -> str | None:

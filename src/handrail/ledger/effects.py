@@ -263,9 +263,33 @@ class Effects(Database):
 
         return await self._run(transaction)
 
-    async def finish(self, receipt: Receipt, error: str | None = None) -> None:
-        """Commit the receipt of an effect that happened."""
-        await self._end(receipt.key, EffectState.DONE, receipt, error)
+    async def finish(
+        self, receipt: Receipt, error: str | None = None, intent: Intent | None = None
+    ) -> bool:
+        """Commit the receipt of an effect that happened. False if its intent was lost.
+
+        What the ledger has lost of it is put down again from the `intent` that the writer holds.
+        """
+        values = _ended_values(receipt.key, EffectState.DONE, receipt, error)
+
+        def transaction(connection: sa.Connection) -> bool:
+            if connection.execute(_END_BEGUN, values).rowcount == 1:
+                return True
+            counted.lock_for(connection, receipt.key)
+            # It was taken for not done, and happened all the same.
+            if connection.execute(_END, values).rowcount == 1:
+                counted.count_again(connection, receipt.key)
+                return True
+            if _rows.one(connection, _LOOK, b_key=receipt.key) is not None:
+                return True  # its receipt is there already
+            if intent is not None:
+                counters.lock(connection, intent.agent)
+                _insert(connection, _values(intent))
+                connection.execute(_END, values)
+                counted.count(connection, intent)
+            return False
+
+        return await self._run(transaction)
 
     async def abandon(self, key: str, owner: str, error: str) -> None:
         """Record that an effect certainly did not happen, and why.
@@ -273,7 +297,16 @@ class Effects(Database):
         Only its `owner` may say so: to a later one it may be happening now. Its uses of
         mandates are given back; its rulings stay bound to its key, which may begin again.
         """
-        await self._end(key, EffectState.NOT_DONE, None, error, owner)
+        values = _ended_values(key, EffectState.NOT_DONE, None, error)
+        statement = _END_BEGUN.where(_effects.c.owner == owner)
+
+        def transaction(connection: sa.Connection) -> None:
+            counted.lock_for(connection, key)
+            if connection.execute(statement, values).rowcount == 1:
+                rulings.give_back(connection, key)
+                counted.give_back(connection, key)
+
+        await self._run(transaction)
 
     async def effect(self, key: str) -> EffectRow | None:
         """What is known of one effect."""
@@ -283,39 +316,6 @@ class Effects(Database):
         """What is known of all effects of a case, in the order they began."""
         query = _rows.select.where(_effects.c.case_id == case).order_by(_effects.c.begun)
         return await self._all(_rows, query)
-
-    async def _end(
-        self,
-        key: str,
-        state: EffectState,
-        receipt: Receipt | None,
-        error: str | None,
-        owner: str | None = None,
-    ) -> None:
-        values = {
-            "b_key": key,
-            "b_state": state,
-            "b_ended": datetime.now(UTC),
-            "b_receipt": receipt,
-            "b_error": error,
-        }
-        statement = _END_BEGUN if owner is None else _END_BEGUN.where(_effects.c.owner == owner)
-
-        def not_done(connection: sa.Connection) -> None:
-            counted.lock_for(connection, key)
-            if connection.execute(statement, values).rowcount == 1:
-                rulings.give_back(connection, key)
-                counted.give_back(connection, key)
-
-        def done(connection: sa.Connection) -> None:
-            if connection.execute(statement, values).rowcount == 1:
-                return
-            counted.lock_for(connection, key)
-            # It was taken for not done, and happened all the same.
-            if connection.execute(_END, values).rowcount == 1:
-                counted.count_again(connection, key)
-
-        await self._run(not_done if state is EffectState.NOT_DONE else done)
 
 
 def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None:
@@ -345,6 +345,14 @@ def _there(connection: sa.Connection, key: str) -> EffectRow:
 
 def _values(intent: Intent) -> dict[str, Any]:
     return _intents.values(intent) | {"state": EffectState.INTENDED, "begun": datetime.now(UTC)}
+
+
+def _ended_values(
+    key: str, state: EffectState, receipt: Receipt | None, error: str | None
+) -> dict[str, Any]:
+    now = datetime.now(UTC)
+    parts = {"key": key, "state": state, "ended": now, "receipt": receipt, "error": error}
+    return {f"b_{name}": value for name, value in parts.items()}
 
 
 def _still(now: Controls, intent: Intent, levels: frozenset[str]) -> None:

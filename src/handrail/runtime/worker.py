@@ -61,7 +61,7 @@ async def serve_fleet(
     `ready` is called when they take work.
 
     Raises:
-        ConfigurationError: if the settings, or the server's, do not let it run.
+        ConfigurationError: if the settings, or the server's or the ledger's, do not let it run.
         ServerUnavailable: if no server answers.
         LedgerUnavailable: if the ledger cannot be written.
         Misfits: if open cases do not replay with this code, unless it shall run `anyway`.
@@ -75,6 +75,7 @@ async def serve_fleet(
     )
     await register_search_attributes(client)
     async with open_ledger(settings) as ledger:
+        await ledger.require_durable()
         await _refuse_misfits(client, fleet, settings.payload_dir, anyway=anyway)
         async with fleet.running(client, ledger, trust=trust_of(settings)):
             agents = ", ".join(fleet.agents)
