@@ -21,7 +21,7 @@ if TYPE_CHECKING:
         Receipt,
         Usage,
     )
-    from handrail.agent import AgentWorkflow, decide, notify, read, secret, write
+    from handrail.agent import AgentWorkflow, decide, notify, read, secret, spent, write
     from handrail.exceptions import (
         CaseError,
         ConfigurationError,
@@ -88,13 +88,14 @@ __all__ = [
     "notify",
     "read",
     "secret",
+    "spent",
     "write",
 ]
 
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent": "AgentWorkflow decide notify read secret write",
+        "agent": "AgentWorkflow decide notify read secret spent write",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
             "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "

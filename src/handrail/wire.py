@@ -83,7 +83,10 @@ class ProofResult(Wire):
 
 
 class RoleRequest(Wire):
-    """Which role an agent's own question asks. `pilot`: of a case that writes nothing."""
+    """Which role an agent's own question asks; without one, the policy's own choice.
+
+    `pilot`: of a case that writes nothing.
+    """
 
     case: str
     role: str

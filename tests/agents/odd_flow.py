@@ -13,6 +13,7 @@ from tests.agents.odd_steps import (
     heavy,
     make,
     mistaken,
+    ponder,
     shaky,
     slow,
 )
@@ -34,6 +35,8 @@ class OddAgent(AgentWorkflow):
         if odd.step in {"choose", "make"}:
             decision = await self.decide(choose, odd.what)
             await self.write(make, decision)
+        if odd.step == "ponder":
+            await self.write(make, await self.decide(ponder, odd.what))
         if odd.step == "announce":
             await self.notify(announce, odd.what)
         return self.done()

@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, cast
 
 from typing_extensions import override
 
-from handrail import Action, Decision, Effect, Event, NoEvidence, decide, notify, read, write
+from handrail import (
+    Action,
+    Decision,
+    Effect,
+    Event,
+    Final,
+    NoEvidence,
+    Usage,
+    decide,
+    notify,
+    read,
+    spent,
+    write,
+)
 from handrail.testing import Outside
 
 MEGABYTE = 1024 * 1024
+THREE = 3
 
 
 class Odd(Event):
@@ -124,6 +139,29 @@ async def choose(what: str) -> Decision[Make, NoEvidence]:
     if what == "megabytes":
         return decision.model_copy(update={"rationale": "x" * 3 * MEGABYTE})
     return decision
+
+
+@decide(tries=3)
+async def ponder(what: str) -> Decision[Make, NoEvidence]:
+    """Ask a model that answers badly three times, each time in one way."""
+    await Outside.current().do("model", what)
+    spent(Usage(input_tokens=70, output_tokens=30, cost=Decimal("0.01")))
+    if len(Outside.current().calls("model")) <= THREE:
+        answers: dict[str, Any] = {"dict": {"action": 7}, "text": "well"}
+        if what == "invalid":
+            Make.model_validate_json('{"waht": "?"}')
+        if what == "final":
+            raise Final("it will never know")
+        if what == "TypeError":
+            raise TypeError("a mistake")
+        if what == "slow":
+            await asyncio.sleep(30)
+        if what not in answers:
+            raise RAISED.get(what, OSError("the model is away"))
+        return answers[what]
+    return Decision[Make, NoEvidence](
+        action=Make(what=what), rationale="x", confidence=1, evidence=NoEvidence()
+    )
 
 
 @write(idempotent=True)

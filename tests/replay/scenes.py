@@ -399,6 +399,21 @@ async def people_declined(play: Play) -> CaseHandle:
     return case
 
 
+@scene(State.DONE)
+async def undecided_and_tried_again(play: Play) -> CaseHandle:
+    case = await play.stage.start("odd", Odd(number=play.number, step="ponder", what="dict"))
+    await ANA.approve(case)
+    return case
+
+
+@scene(State.FAILED)
+async def undecided_and_given_up(play: Play) -> CaseHandle:
+    play.outside.forget()
+    case = await play.stage.start("odd", Odd(number=play.number, step="ponder"))
+    await ANA.reject(case, why="it is away for good")
+    return case
+
+
 @scene(None)
 async def proven_waiting(play: Play) -> CaseHandle:
     case = await play.held(agent="curious")

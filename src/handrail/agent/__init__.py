@@ -32,6 +32,7 @@ from handrail.agent.steps import (
     read,
     write,
 )
+from handrail.agent.tries import end_try, metered, spent, total
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
@@ -66,7 +67,9 @@ __all__ = [
     "as_activity",
     "decide",
     "decided_type",
+    "end_try",
     "error_in_words",
+    "metered",
     "notify",
     "read",
     "run_step",
@@ -75,7 +78,9 @@ __all__ = [
     "secret_faults",
     "secrets_given",
     "source_finding",
+    "spent",
     "this_case",
+    "total",
     "unsourced",
     "without_secrets",
     "write",

@@ -14,8 +14,10 @@ from pydantic_core import PydanticSerializationError
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
+from handrail.actions import Usage
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Posture, Step
+from handrail.agent.tries import spent
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault
@@ -41,15 +43,23 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     reached(f"{step.posture}:before", case)
     with secrets_given(step.secrets) as held:
         async with asyncio.timeout(step.timeout.total_seconds()):
-            result = await step.fn(*args)
+            result: object = await step.fn(*args)
     reached(f"{step.posture}:after", case)
-    held.refuse(step.name, result)
     try:
+        held.refuse(step.name, result)
         return step.adapter.validate_python(result)
-    except ValidationError as error:
+    except (StepError, ValidationError) as error:
+        usage = getattr(result, "usage", None)
+        if isinstance(usage, Usage):
+            spent(usage)  # whatever is wrong with the rest
+        kind = type(result).__name__
+        # What a model said, as it came, is no mistake of the program.
+        said = step.posture is Posture.DECIDE and kind == "dict"
+        if said or isinstance(error, StepError):
+            raise
         raise StepError(
             f"{step.name} is declared to return {step.returns}, and returned "
-            f"{type(result).__name__}: {first_fault(error)}; correct the step, or its declaration"
+            f"{kind}: {first_fault(error)}; correct the step, or its declaration"
         ) from error
 
 

@@ -22,7 +22,7 @@ from handrail.actions import (
     digest_of,
     undo_key,
 )
-from handrail.agent.steps import Write
+from handrail.agent.steps import Decide, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, Question
 from handrail.states import State
@@ -196,6 +196,22 @@ def agents_own(text: str, form: dict[str, Any], evidence: JsonValue, whom: Verdi
         why="the agent asks",
         asks=whom.asks,
         basis=Basis(evidence=evidence),
+        policy=whom.policy,
+        terms=whom.terms,
+    )
+
+
+def about_decision(step: Decide[..., Any], why: str, whom: Verdict) -> Question:
+    """Shall a step try again that could not decide?"""
+    action: dict[str, JsonValue] = {"step": step.name, "tries": step.tries, "error": why}
+    return Question(
+        kind=GateKind.UNDECIDED,
+        step=step.name,
+        title=step.summary,
+        action=action,
+        digest=digest_of(step.name, action),
+        why=f"the agent cannot decide: {why}",
+        asks=whom.asks,
         policy=whom.policy,
         terms=whom.terms,
     )

@@ -26,6 +26,7 @@ from temporalio.exceptions import (
 from handrail.actions import RulingRecord
 from handrail.agent.case import Case, Pending
 from handrail.agent.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Posture, Step
+from handrail.agent.tries import UNDECIDED
 from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
 from handrail.wire import ProofRequest, ProofResult
 
@@ -111,7 +112,7 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
             )
         # Unlike the error of an ordinary activity, a local one's comes as it is.
         except ApplicationError as error:
-            if error.non_retryable:
+            if error.non_retryable or error.type == UNDECIDED:
                 raise _wrapped(step, error) from error
         except ActivityError as error:
             if is_cancelled_exception(error):

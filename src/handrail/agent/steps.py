@@ -35,6 +35,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Effect
 from handrail.agent.secrets import declared, secrets_given
+from handrail.agent.tries import TRIES, UNDECIDED
 from handrail.exceptions import StepError
 from handrail.wire import DecisionResult
 
@@ -53,6 +54,7 @@ LOCAL_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     backoff_coefficient=2,
     maximum_attempts=3,
+    non_retryable_error_types=[UNDECIDED],
 )
 """Local activities are invisible in the Web UI: after three tries a step goes on as an
 ordinary one, where its error can be seen."""
@@ -61,9 +63,10 @@ RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
     backoff_coefficient=2,
     maximum_interval=timedelta(seconds=5),
+    non_retryable_error_types=[UNDECIDED],
 )
 """Until it works: an outside system that is away must not cost a case. Steps end the
-retries themselves by raising `Final`."""
+retries themselves by raising `Final`; the tries of a decide step the case counts itself."""
 
 NOTIFY_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
@@ -129,8 +132,11 @@ class Read(Step[P, R]):
             return await self.fn(*args, **kwargs)
 
 
+@dataclass(frozen=True, eq=False)
 class Decide(Step[P, D]):
-    """A step that returns a decision."""
+    """A step that returns a decision. `tries`: how often it is tried before people are asked."""
+
+    tries: int = field(default=TRIES, kw_only=True)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
         """Call the function itself: for tests, and from other steps."""
@@ -203,17 +209,30 @@ def read(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]
 def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
 @overload
 def decide(
-    **options: Unpack[StepOptions],
+    *, tries: int = ..., **options: Unpack[StepOptions]
 ) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
-def decide(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
+def decide(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    tries: int = TRIES,
+    **options: Unpack[StepOptions],
+) -> Any:
     """Declare a step that returns a `Decision`. Give one that asks a model minutes.
 
+    It is tried `tries` times, with growing pauses: whatever it raises is one, an answer that
+    does not validate too. Then people are asked whether to try again. `Final`, and mistakes in
+    the program, end it at once. `handrail.spent` keeps what a try used up that fails.
+
     Raises:
-        StepError: as `read`, or if it is not declared to return `Decision[...]`.
+        StepError: as `read`, or if it is not declared to return `Decision[...]`, or if it is
+            not to be tried once.
     """
 
     def declare(fn: Callable[..., Any]) -> Decide[..., Any]:
-        step = Decide(**_declare(fn, Posture.DECIDE, **options))
+        if tries < 1:
+            raise StepError(f"{fn.__name__}: its tries must be 1 or more, not {tries}")
+        step = Decide(**_declare(fn, Posture.DECIDE, **options), tries=tries)
         _decision_types(step.returns)
         return step
 

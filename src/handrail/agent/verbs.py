@@ -18,7 +18,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Basis, Kind, Verdict, digest_of
+from handrail.actions import Action, Basis, Decision, Kind, Verdict, digest_of
 from handrail.agent import escalation, provenance
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel, UndoEntry
@@ -31,7 +31,8 @@ from handrail.agent.invoke import (
     error_in_words,
     perform,
 )
-from handrail.agent.steps import RETRY, Notify, Write
+from handrail.agent.steps import RETRY, Decide, Notify, Write, decided_type
+from handrail.agent.tries import failed_try, pause_after
 from handrail.agent.visibility import PublishedState
 from handrail.exceptions import Expired, Failed, Piloted, Refused, Rejected
 from handrail.oversight import (
@@ -41,10 +42,19 @@ from handrail.oversight import (
     next_moment,
 )
 from handrail.states import State
-from handrail.wire import Attempt, Notice, NotifyResult, RoleRequest, WriteResult, WriteResultKind
+from handrail.wire import (
+    Attempt,
+    DecisionResult,
+    Notice,
+    NotifyResult,
+    RoleRequest,
+    WriteResult,
+    WriteResultKind,
+)
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
+D = TypeVar("D", bound=Decision[Any, Any])
 
 LONG_RUN = 1_000
 """Events after which a case that renews itself continues as new: about 150 steps."""
@@ -101,6 +111,48 @@ class Verbs:
             await workflow.wait_condition(lambda: not self.case.paused)
         if self.case.order is not None:
             raise asyncio.CancelledError(self.case.ordered)
+
+    async def decide(self, step: Decide[..., D], args: list[Any]) -> DecisionResult[D]:
+        """Run a decide step: as often as it may be tried, and then as often as people let it."""
+        tries = 0
+        while True:
+            try:
+                return await perform(step, args, decided_type(step))
+            except ActivityError as error:
+                failed = failed_try(error)
+                if failed is None:
+                    raise
+                tries += 1
+                self.case.usage += failed.usage
+                self.note(f"could not decide ({tries} of {step.tries} tries): {failed.why}")
+                if tries < step.tries:
+                    pause = pause_after(tries)
+                    await workflow.sleep(pause, summary=f"until it tries {step.name} again")
+                elif await self._give_up(step, failed.why):
+                    raise
+                else:
+                    tries = 0
+            await self.boundary()
+
+    async def _give_up(self, step: Decide[..., Any], why: str) -> bool:
+        """Ask people whether a step that could not decide shall try again. True if not."""
+        case = self.case
+        whom = await self._whom("", "who says whether it tries again?")
+        if whom.kind is Kind.REFUSE:
+            self.note(f"nobody is asked whether it tries again: {whom.why()}")
+            return True
+        question = escalation.about_decision(step, why, whom)
+        case.busy += 1
+        try:
+            _, closing = await self._ask(question, AnswerModel(Action), step.name)
+        finally:
+            case.busy -= 1
+        case.unused.discard(step.name)
+        return closing.how != "approved"
+
+    async def _whom(self, role: str, summary: str) -> Verdict:
+        asked = RoleRequest(case=self.case.id, role=role, pilot=self.case.pilot)
+        return await engine(ROLE_ACTIVITY, asked, Verdict, summary)
 
     async def notify(self, step: Notify[..., R], args: list[Any]) -> R | None:
         """Run a notify step; note what could not be sent, and go on."""
@@ -262,12 +314,7 @@ class Verbs:
             Expired: if nobody answered in time.
         """
         case = self.case
-        whom: Verdict = await engine(
-            ROLE_ACTIVITY,
-            RoleRequest(case=case.id, role=role, pilot=case.pilot),
-            Verdict,
-            f"who answers as {role}?",
-        )
+        whom = await self._whom(role, f"who answers as {role}?")
         if whom.kind is Kind.REFUSE:
             raise Refused(escalation.OWN_QUESTION, whom.why())
         form = model.result.json_schema() if model.result is not None else {}

@@ -18,7 +18,7 @@ from handrail.actions import Action, Basis, Decision, Event, Outcome, RulingReco
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
-from handrail.agent.steps import Decide, Notify, Read, Write, as_decided, decided_type
+from handrail.agent.steps import Decide, Notify, Read, Write, as_decided
 from handrail.oversight import LIFTED_SIGNAL, BadSignal, CaseView, GateView, read_signal
 from handrail.states import State
 
@@ -95,15 +95,18 @@ class AgentWorkflow:
     async def decide(self, step: Decide[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
         """Run a decide step and return its decision.
 
+        After as many tries as the step has, people are asked whether it shall try again.
+
         Raises:
-            ActivityError: if the step raised `Final`, or is broken.
+            ActivityError: if the step raised `Final`, or is broken; or could not decide, and
+                nobody let it try again.
         """
         await self._runner.boundary()
         given = step.bind(*args, **kwargs)
-        decided = await perform(step, given, decided_type(step))
+        decided = await self._runner.decide(step, given)
         decision = as_decided(step, decided)
         case = self._runner.case
-        if decided.verdict is not None:
+        if decided.digest is not None and decided.verdict is not None:
             case.foreseen[decided.digest] = (decided.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:

@@ -28,6 +28,7 @@ _ASKS = {
     "write": "May this be done?",
     "in_doubt": "Did this happen?",
     "undo_failed": "This undo failed. Try it again?",
+    "undecided": "The agent cannot decide. Try it again?",
     "question": "The agent asks.",
 }
 

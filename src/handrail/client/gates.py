@@ -352,7 +352,7 @@ class GateActs(OperatorBase):
 
         None where it takes nothing, or no worker answers.
         """
-        if shown.kind is GateKind.UNDO:
+        if shown.kind in {GateKind.UNDO, GateKind.UNDECIDED}:
             return None
         return await form(await self.temporal(), shown.case, shown.gate)
 

@@ -44,8 +44,12 @@ from handrail.agent import (
     Write,
     as_activity,
     decided_type,
+    end_try,
+    metered,
     run_step,
+    spent,
     this_case,
+    total,
     unsourced,
 )
 from handrail.exceptions import Final, StepError
@@ -400,8 +404,19 @@ class Door:
         # Before anything is spent on thinking: a worker that may not write shall not think.
         await self.pipeline.lately(policy, case)
         await self.recorder.require_budget(policy, step.name)
-        decision = await run_step(step, args)
-        await self.recorder.spend(step.name, case, decision.usage)
+        with metered() as used:
+            try:
+                decision = await run_step(step, args)
+                spent(decision.usage)
+            except BaseException as error:
+                await self.recorder.spend(step.name, case, used)
+                # An answer that does not validate is a model's mistake, not the program's.
+                hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
+                if hopeless or _ended_by(error):
+                    raise
+                end_try(step, error, used)
+        await self.recorder.spend(step.name, case, used)
+        decision = decision.model_copy(update={"usage": total(used)})
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})
         digest, verdict = await self._foresee(policy, decision, basis) or (None, None)
@@ -438,6 +453,12 @@ class Door:
         situation = await self.pipeline.lately(policy, notice.case)
         halted = self.pipeline.halted(policy, situation, notice.case)
         return halted or self.pipeline.piloting(policy, situation)
+
+
+def _ended_by(error: BaseException) -> bool:
+    """Whether it is the end of this activity, and nothing that the step did."""
+    task = asyncio.current_task()
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _is_new(attempt: Attempt) -> bool:

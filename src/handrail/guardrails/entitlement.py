@@ -122,9 +122,12 @@ class Entitlement:
         return tuple(proofs)
 
     def whom(self, policy: Policy, asked: RoleRequest) -> Verdict:
-        """Whom an agent's own question asks. Refused if the policy has no such role."""
+        """Whom an agent's own question asks. Refused if the policy has no such role.
+
+        Without a role: whom the policy has asked where nothing else is said.
+        """
         try:
-            asks = policy.asks_of(asked.role, server_time())
+            asks = policy.asks_of(asked.role or policy.default_role, server_time())
         except ConfigurationError as error:
             finding = Finding(check="role", kind=Kind.REFUSE, why=str(error))
             return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)

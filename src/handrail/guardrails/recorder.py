@@ -6,9 +6,11 @@ Every verdict, what went wrong, what a human is to look at afterwards, and what 
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -37,6 +39,7 @@ class Recorder:
     agent: str
     ledger: Ledger
     inbox: str = ""
+    _unkept: list[SpendRow] = field(default_factory=list[SpendRow])
 
     async def keep(self, write: WriteContext, verdict: Verdict, *, pilot: bool = False) -> None:
         """Keep a verdict that no intent follows, and see whether there are too many refusals."""
@@ -130,22 +133,32 @@ class Recorder:
                 )
                 await breakers.alert_owner(news, self.inbox)
 
-    async def spend(self, step: str, case: str, usage: Usage) -> None:
-        """Count what a decision used up."""
-        tokens = usage.input_tokens + usage.output_tokens
-        if not tokens and not usage.cost:
-            return
-        info = activity.info()
-        await self.ledger.spend(
+    async def spend(self, step: str, case: str, used: Sequence[Usage]) -> None:
+        """Count what a decision used up, or a try of it that failed.
+
+        What the ledger did not take stays in this process, for the next time: without a ledger
+        nothing more is thought.
+
+        Raises:
+            LedgerUnavailable: if the ledger cannot be written.
+        """
+        self._unkept.extend(
             SpendRow(
-                id=f"{case}/{step}/{info.workflow_run_id}/{info.activity_id}/{info.attempt}",
+                # Not by attempt: one whose worker died in its workflow task is the first again.
+                id=f"{case}/{step}/{uuid4().hex}",
                 agent=self.agent,
                 case=case,
                 step=step,
                 at=server_time(),
-                tokens=tokens,
+                tokens=usage.input_tokens + usage.output_tokens,
                 cost=usage.cost,
                 currency=usage.currency,
                 model=usage.model,
             )
+            for usage in used
+            if usage.input_tokens or usage.output_tokens or usage.cost
         )
+        for row in tuple(self._unkept):
+            await self.ledger.spend(row)
+            if row in self._unkept:  # another decision may have kept it meanwhile
+                self._unkept.remove(row)

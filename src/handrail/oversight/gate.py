@@ -47,6 +47,8 @@ class GateKind(StrEnum):
     """Did this happen? answer: happened, do it, drop."""
     UNDO = "undo_failed"
     """An undo failed. approve: try again. reject: leave it."""
+    UNDECIDED = "undecided"
+    """A decide step failed as often as it may. approve: try again. reject: give up."""
     QUESTION = "question"
     """An agent's own question. answer: with a typed result. reject: it stays unanswered."""
 

@@ -47,6 +47,7 @@ _VERBS: dict[GateKind, frozenset[str]] = {
     GateKind.WRITE: _ANY_GATE | {Verb.APPROVE, Verb.REJECT, Verb.AMEND},
     GateKind.IN_DOUBT: _ANY_GATE | {Verb.ANSWER},
     GateKind.UNDO: _ANY_GATE | {Verb.APPROVE, Verb.REJECT},
+    GateKind.UNDECIDED: _ANY_GATE | {Verb.APPROVE, Verb.REJECT},
     GateKind.QUESTION: _ANY_GATE | {Verb.ANSWER, Verb.REJECT},
 }
 

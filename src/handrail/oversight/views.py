@@ -254,6 +254,7 @@ def prospect(gate: Gate) -> tuple[str, ...]:
     """What will happen if nobody answers, in words, with the times."""
     ends = {
         GateKind.UNDO: "it is left as is",
+        GateKind.UNDECIDED: "the agent gives up, and the case fails",
         GateKind.QUESTION: "the question stays unanswered",
     }
     end = ends.get(gate.question.kind, "the write is not made")
@@ -336,6 +337,7 @@ def _gate_lines(gate: GateView) -> list[str]:
         GateKind.WRITE: f"May `{gate.step}` be done?",
         GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
+        GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
         GateKind.QUESTION: "The agent asks",
     }
     own = gate.kind is GateKind.QUESTION

@@ -158,6 +158,11 @@ class Policy:
             names = tuple(n for n in names if roles.too_much(n, facts) is None) or names[-1:]
         return (ask(roles, names, now),)
 
+    @property
+    def default_role(self) -> str:
+        """The role that is asked where nothing else is said."""
+        return self._compiled.default
+
     def asks_of(self, role: str, now: datetime) -> tuple[Ask, ...]:
         """Whom to ask when an agent has a question for `role`.
 

@@ -29,8 +29,9 @@ _ASKS = {
     GateKind.WRITE: "May this be done?",
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
+    GateKind.UNDECIDED: "The agent cannot decide. Try it again?",
 }
-_YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO})
+_YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO, GateKind.UNDECIDED})
 _TO_RULE_ON = frozenset(
     {
         NotificationKind.ASKED,

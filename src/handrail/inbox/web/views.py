@@ -22,6 +22,7 @@ ASKS = {
     GateKind.WRITE: "May this be done?",
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
+    GateKind.UNDECIDED: "The agent cannot decide. Try it again?",
     GateKind.QUESTION: "The agent asks",
 }
 

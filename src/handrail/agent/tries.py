@@ -1,0 +1,104 @@
+"""The tries of a decide step: what counts as one, what it used up, and when the next one is.
+
+A model costs money each time it is asked, so the case counts the tries itself and then asks
+people. What keeps the step from being begun at all (no ledger, no budget, a broken policy)
+costs nothing, and is retried by Temporal as long as it lasts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import operator
+from collections.abc import Generator
+from contextvars import ContextVar
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from pydantic import ValidationError
+from temporalio.exceptions import ActivityError, ApplicationError
+
+from handrail.actions import Usage
+from handrail.text import first_fault
+
+if TYPE_CHECKING:
+    from handrail.agent.steps import Step
+
+TRIES = 5
+"""How often a decide step is tried, unless it says otherwise."""
+
+UNDECIDED = "Undecided"
+"""The type of the error with which a try of a decide step ends that may be followed by another."""
+
+_PAUSE = timedelta(seconds=1)
+_LONGEST_PAUSE = timedelta(minutes=5)
+_MOST_WORDS = 1_000
+
+_used: ContextVar[list[Usage]] = ContextVar("handrail_used")
+
+
+def spent(usage: Usage) -> None:
+    """Say in a decide step what a call of a model used up, as soon as it is known.
+
+    It is counted also where the step then raises, or its time is over; leave it out of the
+    decision's own `usage`. Outside a decide step it does nothing.
+    """
+    used = _used.get(None)
+    if used is not None:
+        used.append(usage)
+
+
+@contextlib.contextmanager
+def metered() -> Generator[list[Usage]]:
+    """What is `spent` meanwhile, as it comes. Threads of the same context count too."""
+    used: list[Usage] = []
+    token = _used.set(used)
+    try:
+        yield used
+    finally:
+        _used.reset(token)
+
+
+def total(used: list[Usage]) -> Usage:
+    """The sum of what was used up."""
+    return functools.reduce(operator.add, used) if used else Usage()
+
+
+def end_try(step: Step[..., Any], error: BaseException, used: list[Usage]) -> NoReturn:
+    """End a try that failed, with what it used up.
+
+    Raises:
+        ApplicationError: always; what it says of the step's error fits into a history.
+    """
+    cause: BaseException | None = error
+    try:
+        said = first_fault(error) if isinstance(error, ValidationError) else str(error)
+    except Exception:  # noqa: BLE001  # the step's own exception: it may not even say what it is
+        cause, said = None, ""
+    why = f"{step.name}: {said or type(error).__name__}"
+    if len(said) > _MOST_WORDS:
+        cause = None
+    raise ApplicationError(why[:_MOST_WORDS], total(used), type=UNDECIDED) from cause
+
+
+@dataclass(frozen=True)
+class FailedTry:
+    """One try of a decide step that failed: why, in words, and what it used up."""
+
+    why: str
+    usage: Usage
+
+
+def failed_try(error: ActivityError) -> FailedTry | None:
+    """The try that an activity's error tells of; None if it tells of anything else."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError) or cause.type != UNDECIDED:
+        return None
+    usage = Usage.model_validate(cause.details[0]) if cause.details else Usage()
+    return FailedTry(cause.message, usage)
+
+
+def pause_after(tries: int) -> timedelta:
+    """How long to wait after so many tries before the next one."""
+    return min(_PAUSE * 2 ** min(tries - 1, 30), _LONGEST_PAUSE)
