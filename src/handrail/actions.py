@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self
@@ -28,6 +28,10 @@ DIGEST_PREFIX = 12
 def _aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("give the time with its zone, such as 2026-01-31T10:00:00+00:00")
+    try:
+        value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("the time lies outside the years 1 to 9999 in UTC") from None
     return value
 
 

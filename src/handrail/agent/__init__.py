@@ -8,6 +8,14 @@ from handrail.agent.activities import (
     run_step,
     this_case,
 )
+from handrail.agent.execution_info import (
+    OPEN_QUERY,
+    PAUSED_BY_TEMPORAL,
+    describe_execution,
+    executions,
+    is_paused,
+    pause_words,
+)
 from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, ROLE_ACTIVITY, error_in_words
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.secrets import (
@@ -48,6 +56,8 @@ __all__ = [
     "DEADLINE_ATTRIBUTE",
     "HOPELESS",
     "NOTIFY_ACTIVITY",
+    "OPEN_QUERY",
+    "PAUSED_BY_TEMPORAL",
     "PROVE_ACTIVITY",
     "RISK_ATTRIBUTE",
     "ROLE_ACTIVITY",
@@ -67,10 +77,14 @@ __all__ = [
     "as_activity",
     "decide",
     "decided_type",
+    "describe_execution",
     "end_try",
     "error_in_words",
+    "executions",
+    "is_paused",
     "metered",
     "notify",
+    "pause_words",
     "read",
     "run_step",
     "scrub_secrets",

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 Cases = Annotated[tuple[str, ...], Parameter(help="Ids of cases, such as shipments:AWB-1042.")]
 
-CODES = {
+CODES: dict[str, Code] = {
     State.DONE: Code.DONE,
     State.REFUSED: Code.REFUSED,
     State.REJECTED: Code.REFUSED,
@@ -136,7 +136,7 @@ async def _say_over(out: Output, program: Operator, over: WaitResult) -> None:
         out.show(f"it goes on: {await program.page(over.case)}")
 
 
-def _spaced(state: State) -> str:
+def _spaced(state: str) -> str:
     return state.replace("_", " ")
 
 
@@ -309,5 +309,7 @@ def say_ordered(out: Output, order: str, cases: Iterable[CaseOrder]) -> Code:
             out.show(f"told {plain(each.case)} to {order.replace('_', ' ')}")
         else:
             out.show(f"{plain(each.case)} is {_spaced(each.state)}")
+        if each.note:
+            out.say(each.note, "yellow")
         code = code if each.ok else Code.FAILED
     return code

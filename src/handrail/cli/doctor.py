@@ -24,6 +24,7 @@ from temporalio.api.workflowservice.v1 import (
 from temporalio.client import Client
 from temporalio.service import RPCError
 
+from handrail.agent import OPEN_QUERY, executions
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
 from handrail.cli.output import PLAIN, Code, Output, moment
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
@@ -243,8 +244,8 @@ async def _retention(connected: Client) -> Diagnosis:
 
 async def _wedged(connected: Client) -> Diagnosis:
     """Cases that the server itself reports: their code fails again and again."""
-    query = "TemporalReportedProblems IS NOT NULL AND ExecutionStatus = 'Running'"
-    cases = [each.id async for each in connected.list_workflows(query, limit=20)]
+    query = f"TemporalReportedProblems IS NOT NULL AND {OPEN_QUERY}"
+    cases = [each.id async for each in executions(connected, query, limit=20)]
     if not cases:
         return Diagnosis("wedged cases", ok=True, what="none")
     fix = "their pages in the Web UI say why; correct the code, restart the worker, they go on"

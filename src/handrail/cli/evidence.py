@@ -21,6 +21,7 @@ from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import iso
 from handrail.evidence import ApproverAttention, approver_attention
 from handrail.exceptions import InvalidRequest
+from handrail.text import escape_hidden
 
 if TYPE_CHECKING:
     from handrail.ledger import VerdictRow
@@ -159,10 +160,10 @@ def _flat(row: VerdictRow) -> dict[str, Any]:
     given = document(row)
     why = "; ".join(dict.fromkeys(each.why for each in row.findings))
     found = {name: given[name] for name in COLUMNS if name != "why"} | {"why": why}
-    found |= {f"action.{name}": value for name, value in row.action.items()}
+    found |= {escape_hidden(f"action.{name}"): value for name, value in row.action.items()}
     if isinstance(given["evidence"], dict):
         evidence = cast("dict[str, Any]", given["evidence"])
-        found |= {f"evidence.{name}": value for name, value in evidence.items()}
+        found |= {escape_hidden(f"evidence.{name}"): value for name, value in evidence.items()}
     return found
 
 
@@ -170,8 +171,8 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):
-        return _inert(value)
-    return json.dumps(value, ensure_ascii=False)
+        return _inert(escape_hidden(value))
+    return escape_hidden(json.dumps(value, ensure_ascii=False))
 
 
 def _inert(text: str) -> str:

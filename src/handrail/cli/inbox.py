@@ -47,8 +47,10 @@ async def inbox(
     out.data(found, gates=[as_json(gate) for gate in found.gates])
     now = datetime.now(UTC)
     for gate, page in zip(found.gates, pages, strict=True):
-        out.show(*lines(gate, now, page), "")
-    if not found.total:
+        out.show(*lines(gate, now, page, paused=gate.case in found.paused), "")
+    for each in found.unreadable:
+        out.show(Text(f"{plain(each.case)}: cannot be read: {plain(each.why)}", "yellow"))
+    if not (found.total or found.unreadable):
         out.show("nothing waits for a human")
     elif not out.json and found.total > len(pages):
         out.say(f"{found.total - len(pages)} more; --limit {found.total} shows them all")
@@ -59,14 +61,17 @@ def as_json(gate: GateView) -> dict[str, Any]:
     return gate.model_dump(mode="json") | {"commands": commands(gate)}
 
 
-def lines(gate: GateView, now: datetime, url: str = "") -> list[Text]:
-    """A gate for people."""
+def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False) -> list[Text]:
+    """A gate for people. `paused`: Temporal's own Pause holds its case."""
     head = Text.assemble(
         (f"{plain(gate.case)}  ", "bold"),
         (f"{_ASKS[gate.kind]} ", "bold yellow"),
         time_left(gate.deadline, now),
     )
     found = [head, *what_is_asked(gate)]
+    if paused:
+        said = "paused (by Temporal): answers are kept, and count when somebody unpauses it there"
+        found.insert(1, label("state", said, "yellow"))
     found.append(label("for", plain(f"{', '.join(gate.waiting_for)}: {', '.join(gate.people)}")))
     if gate.given:
         agreed = plain(", ".join(gate.given))

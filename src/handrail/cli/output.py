@@ -107,7 +107,9 @@ def _as_json(value: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(value: Mapping[str, Any], indent: int | None = None) -> None:
-    sys.stdout.write(f"{json.dumps(value, indent=indent, ensure_ascii=False, default=str)}\n")
+    # The same JSON: what could disguise a text, or move a cursor, is spelt as JSON spells it.
+    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    sys.stdout.write(f"{escape_hidden(text)}\n")
 
 
 def _console(*, stderr: bool) -> Console:
@@ -121,7 +123,7 @@ def _console(*, stderr: bool) -> Console:
 
 # Words and colours
 
-STYLES: dict[State, str] = {
+STYLES: dict[str, str] = {
     State.WORKING: "cyan",
     State.WAITING: "bold yellow",
     State.PAUSED: "magenta",
@@ -146,9 +148,9 @@ _DIGEST = 12
 _MINUTE = timedelta(minutes=1)
 
 
-def state_text(value: State) -> Text:
+def state_text(value: str) -> Text:
     """A state, in its colour."""
-    return Text(value.replace("_", " "), STYLES[value])
+    return Text(value.replace("_", " "), STYLES.get(value, "bold magenta"))
 
 
 def moment(at: datetime | None) -> str:

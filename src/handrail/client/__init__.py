@@ -42,6 +42,7 @@ from handrail.client.views import (
     StopList,
     StopResult,
     StopView,
+    UnreadableCase,
     WaitResult,
     iso,
 )
@@ -84,6 +85,7 @@ __all__ = [
     "StopResult",
     "StopView",
     "Term",
+    "UnreadableCase",
     "WaitResult",
     "amended",
     "case_summary",

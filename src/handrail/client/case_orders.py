@@ -7,12 +7,13 @@ import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
+from handrail.agent import PAUSED_BY_TEMPORAL, is_paused, pause_words
 from handrail.client import gates
 from handrail.client.cases import CaseActs, case_summary, until_over
-from handrail.client.views import CaseOrder, CaseOrderList
+from handrail.client.views import CaseOrder, CaseOrderList, CaseState
 from handrail.exceptions import CaseError
 from handrail.states import ENDS, State
 
@@ -56,27 +57,43 @@ class CaseOrderActs(CaseActs):
         found: list[CaseOrder] = []
         for case in dict.fromkeys(cases):
             try:
-                asked = await _send(client, order, case, said)
+                execution = await _send(client, order, case, said)
             except CaseError as error:
                 found.append(CaseOrder(case=case, ok=False, error=str(error)))
                 continue
+            if is_paused(execution):
+                found.append(_held_by_temporal(execution, order, wait=wait))
+                continue
             done = CaseOrder(case=case, ok=True)
+            asked = frozenset(gate.gate for gate in await gates.gates_of(execution))
             found.append(await _await(client, order, case, patience, asked) if wait else done)
         return CaseOrderList(order=order, cases=tuple(found))
 
 
-async def _send(client: Client, order: str, case: str, said: dict[str, str]) -> frozenset[str]:
-    """Send an order to one case. Gives the gates that were open before."""
+async def _send(
+    client: Client, order: str, case: str, said: dict[str, str]
+) -> WorkflowExecutionDescription:
+    """Send an order to one case. Gives how that was before."""
     execution = await gates.existing_case(client, case)
     if execution.status is not WorkflowExecutionStatus.RUNNING:
         state = case_summary(execution).state.replace("_", " ")
         raise CaseError(f"{case} has ended ({state}): it takes no orders")
-    asked = frozenset(gate.gate for gate in await gates.gates_of(execution))
     try:
         await client.get_workflow_handle(case).signal(order, said)
     except RPCError as error:
         raise CaseError(_untold(case, order, error)) from error
-    return asked
+    return execution
+
+
+def _held_by_temporal(
+    execution: WorkflowExecutionDescription, order: str, *, wait: bool
+) -> CaseOrder:
+    """What becomes of an order to a case that does nothing until Temporal's own Pause is over."""
+    told = f"unpause {execution.id} first: it is {pause_words(execution)}"
+    # It stands still as `pause` wants it to. What is to go on, or is waited for, does not.
+    ok = order != "resume" and (not wait or order == "pause")
+    error, note = ("", told) if ok else (told, "")
+    return CaseOrder(case=execution.id, ok=ok, state=PAUSED_BY_TEMPORAL, error=error, note=note)
 
 
 def _untold(case: str, order: str, error: RPCError) -> str:
@@ -105,9 +122,9 @@ async def _await(
     return CaseOrder(case=case, ok=_as_meant(order, state), state=state)
 
 
-async def _state_of(client: Client, case: str) -> State:
+async def _state_of(client: Client, case: str) -> CaseState:
     return case_summary(await gates.existing_case(client, case)).state
 
 
-def _as_meant(order: str, state: State) -> bool:
+def _as_meant(order: str, state: CaseState) -> bool:
     return (state is State.PAUSED) == (order == "pause")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -18,15 +18,26 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError
 
 from handrail.actions import Outcome
-from handrail.agent import DEADLINE_ATTRIBUTE, STATE_ATTRIBUTE, WAITING_FOR_ATTRIBUTE
+from handrail.agent import (
+    DEADLINE_ATTRIBUTE,
+    OPEN_QUERY,
+    PAUSED_BY_TEMPORAL,
+    STATE_ATTRIBUTE,
+    WAITING_FOR_ATTRIBUTE,
+    executions,
+    is_paused,
+    pause_words,
+)
 from handrail.client import gates
 from handrail.client.gates import GateActs
 from handrail.client.starts import StartActs
 from handrail.client.views import (
     CaseDetails,
     CaseList,
+    CaseState,
     CaseSummary,
     EffectView,
     IncidentView,
@@ -38,6 +49,8 @@ from handrail.states import ENDS, State
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+
+    from handrail.oversight import GateView
 
 _LOOK = timedelta(milliseconds=200)
 
@@ -63,13 +76,15 @@ def cases_query(agent: str | None = None, state: str | None = None, role: str | 
     parts = [ANY]
     if agent is not None:
         parts.append(f"HandrailAgent = {gates.quoted(agent, 'agent')}")
-    if state is not None:
+    if state == PAUSED_BY_TEMPORAL:
+        parts.append("ExecutionStatus = 'Paused'")
+    elif state is not None:
         known = state.replace("-", "_")
         if known not in set(State):
             raise gates.ImpossibleName(f"no state {state!r}; there are: {', '.join(State)}")
         parts.append(f"HandrailState = '{known}'")
     if role is not None:
-        parts.append(f"HandrailWaitingFor = {gates.quoted(role, 'role')} AND {gates.OPEN}")
+        parts.append(f"HandrailWaitingFor = {gates.quoted(role, 'role')} AND {OPEN_QUERY}")
     return " AND ".join(parts)
 
 
@@ -82,13 +97,23 @@ def case_summary(execution: WorkflowExecution) -> CaseSummary:
         agent=execution.id.partition(":")[0],
         state=_state(execution),
         waiting_for=tuple(attributes.get(WAITING_FOR_ATTRIBUTE) or ()) if is_open else (),
-        deadline=attributes.get(DEADLINE_ATTRIBUTE) if is_open else None,
+        deadline=_deadline(attributes.get(DEADLINE_ATTRIBUTE)) if is_open else None,
         started=execution.start_time,
         closed=execution.close_time,
     )
 
 
-def _state(execution: WorkflowExecution) -> State:
+def _deadline(said: datetime | None) -> datetime | None:
+    """None, too, where it is out of what can be shown: anybody may have written it."""
+    try:
+        return said and said.astimezone(UTC)
+    except OverflowError:
+        return None
+
+
+def _state(execution: WorkflowExecution) -> CaseState:
+    if is_paused(execution):
+        return PAUSED_BY_TEMPORAL
     said = execution.typed_search_attributes.get(STATE_ATTRIBUTE)
     state = State(said) if said in set(State) else State.WORKING
     if execution.status is None or state in ENDS:
@@ -116,6 +141,10 @@ async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:
         if not details:
             return Outcome(status=State.FAILED, why=_reason(error))
         result = details[0]
+    except RPCError:
+        raise
+    except Exception:  # noqa: BLE001  # not ours: decoding what it left raises anything
+        return None
     try:
         return Outcome.model_validate(result)
     except ValidationError:
@@ -146,7 +175,7 @@ async def until_over(
         for task in tasks:
             task.cancel()
     outcome = next(filter(None, [task.result() for task in done]), None)
-    state = outcome.status if outcome else _state(await handle.describe())
+    state = outcome.status if outcome else _state(await gates.existing_case(client, case))
     return WaitResult(case=case, state=state, outcome=outcome)
 
 
@@ -175,7 +204,7 @@ class CaseActs(GateActs, StartActs):
             ImpossibleName: if there can be no such agent, state or role.
         """
         wanted, client = cases_query(agent, state, role), await self.temporal()
-        found = [case_summary(each) async for each in client.list_workflows(wanted, limit=limit)]
+        found = [case_summary(each) async for each in executions(client, wanted, limit)]
         return CaseList(cases=tuple(found), total=(await client.count_workflows(wanted)).count)
 
     async def case(self, case: str) -> CaseDetails:
@@ -189,11 +218,14 @@ class CaseActs(GateActs, StartActs):
         ended = execution.close_time is not None
         outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
         view, why = await gates.case_view(client, case), why_ended(execution)
-        if view is None:
+        if is_paused(execution):
+            lacking.append(f"{case} is {pause_words(execution)}")
+        elif view is None:
             more = "" if outcome else ", nor its rulings"
             lacking.append(
                 f"no worker answers: the log and the moves of the case are not shown{more}"
             )
+        asked = view.gates if view else await self._asked(execution, lacking)
         kept = await self._kept(case, lacking)
         source = outcome or view
         receipts = (
@@ -206,7 +238,7 @@ class CaseActs(GateActs, StartActs):
             title=view.title if view else None,
             requester=view.requester if view else None,
             why=outcome.why if outcome else why or (view.why if view else ""),
-            gates=view.gates if view else tuple(await gates.gates_of(execution)),
+            gates=asked,
             receipts=receipts,
             rulings=source.rulings if source else (),
             moves=view.moves if view else None,
@@ -217,6 +249,16 @@ class CaseActs(GateActs, StartActs):
             url=await self.page(case),
             **kept,
         )
+
+    async def _asked(
+        self, execution: WorkflowExecution, lacking: list[str]
+    ) -> tuple[GateView, ...]:
+        """The open gates as the server has them."""
+        try:
+            return tuple(await gates.memo_gates(execution))
+        except CaseError as error:
+            lacking.append(str(error))
+            return ()
 
     async def _kept(self, case: str, lacking: list[str]) -> dict[str, Any]:
         """What the ledger has of a case; nothing where there is none, or it does not answer."""
@@ -271,3 +313,11 @@ class CaseActs(GateActs, StartActs):
         except CaseError:
             return False
         return found.status is WorkflowExecutionStatus.RUNNING
+
+    async def is_paused(self, case: str) -> bool:
+        """Whether Temporal's own Pause holds a case.
+
+        Raises:
+            CaseError: if there is no such case.
+        """
+        return is_paused(await gates.existing_case(await self.temporal(), case))

@@ -18,15 +18,23 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
     WorkflowUpdateRPCTimeoutOrCancelledError,
 )
+from temporalio.common import RawValue
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import DIGEST_PREFIX, Ruling, RulingRecord, digest_of, fits
-from handrail.agent import WAITING_FOR_ATTRIBUTE
+from handrail.agent import (
+    OPEN_QUERY,
+    WAITING_FOR_ATTRIBUTE,
+    describe_execution,
+    executions,
+    is_paused,
+)
 from handrail.client.base import OperatorBase
 from handrail.client.permissions import Rights, may_rule, rights
-from handrail.client.views import GateList
+from handrail.client.views import GateList, UnreadableCase
 from handrail.exceptions import CaseError, InvalidRequest, NotFound
-from handrail.oversight import CaseView, GateKind, GateView
+from handrail.oversight import CaseView, GateKind, GateView, strict_json
+from handrail.text import one_line
 
 if TYPE_CHECKING:
     from temporalio.client import Client, WorkflowExecution, WorkflowExecutionDescription
@@ -34,8 +42,7 @@ if TYPE_CHECKING:
 SOON = timedelta(seconds=5)
 """How long an answer is waited for that only a worker can give."""
 
-OPEN = "ExecutionStatus = 'Running'"
-WAITING = f"HandrailWaitingFor IS NOT NULL AND {OPEN}"
+WAITING = f"HandrailWaitingFor IS NOT NULL AND {OPEN_QUERY}"
 """The query for the cases that wait for a human."""
 
 # What a call says when no worker is there to answer it.
@@ -69,6 +76,11 @@ class CaseReply:
 
 LEFT = "no worker answers now: it was left for the case, which will judge it when one runs"
 
+LEFT_PAUSED = (
+    "the case is paused in Temporal: it was left for the case, which will judge it when somebody "
+    "unpauses it there"
+)
+
 
 def quoted(value: str, what: str) -> str:
     """A value in a query of Temporal's.
@@ -87,38 +99,80 @@ async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
     Raises:
         ImpossibleName: if there can be no such role.
     """
+    return list((await waiting(client, role)).gates)
+
+
+async def waiting(client: Client, role: str | None = None) -> GateList:
+    """The open gates of every case, and the cases of which they cannot be read.
+
+    Raises:
+        ImpossibleName: if there can be no such role.
+    """
     wanted = WAITING
     if role is not None:
         wanted += f" AND HandrailWaitingFor = {quoted(role, 'role')}"
-    found: list[GateView] = []
-    async for execution in client.list_workflows(wanted):
-        found += await gates_of(execution)
-    return sorted(found, key=lambda gate: (gate.deadline or _NEVER, gate.case, gate.gate))
+    found, unreadable, paused = list[GateView](), list[UnreadableCase](), list[str]()
+    async for execution in executions(client, wanted):
+        try:
+            found += await memo_gates(execution)
+        except CaseError as error:
+            unreadable.append(UnreadableCase(case=execution.id, why=str(error)))
+        if is_paused(execution):
+            paused.append(execution.id)
+    found.sort(key=lambda gate: (gate.deadline or _NEVER, gate.case, gate.gate))
+    return GateList(
+        gates=tuple(found), total=len(found), unreadable=tuple(unreadable), paused=tuple(paused)
+    )
 
 
 async def gates_of(execution: WorkflowExecution) -> list[GateView]:
-    """The open gates of one case. Its memo counts only while it waits for somebody."""
+    """The open gates of one case; none where they cannot be read."""
+    try:
+        return await memo_gates(execution)
+    except CaseError:
+        return []
+
+
+async def memo_gates(execution: WorkflowExecution) -> list[GateView]:
+    """The open gates of one case. Its memo counts only while it waits for somebody.
+
+    Raises:
+        CaseError: if they cannot be read, or are not its own.
+    """
     if not execution.typed_search_attributes.get(WAITING_FOR_ATTRIBUTE):
         return []
-    given = (await execution.memo()).get("gates", [])
     try:
-        return _views(execution.id, given)
-    except (CaseError, ValidationError, TypeError):
-        # Not written by us: a case must not hide all the others.
-        return []
+        raw = await execution.memo_value("gates", type_hint=RawValue)
+        given: Any = strict_json(raw.payload.data)
+    except Exception as error:  # anybody may have written it
+        raise _unreadable(execution.id, error) from error
+    return _views(execution.id, given)
+
+
+def _unreadable(case: str, error: Exception) -> CaseError:
+    return CaseError(
+        f"the questions of {case} cannot be read ({one_line(str(error), 200)}): Handrail did not "
+        "write them, or a payload is lost; its page in Temporal's Web UI shows what it is"
+    )
 
 
 def _views(case: str, given: Any) -> list[GateView]:
     """Open gates as a case gave them. What each shows is what its digest is of.
 
     Whoever may start workflows can have one say anything: people would see one action, and
-    sign for another.
+    sign for another; and what cannot be shown would hide all the others.
 
     Raises:
-        CaseError: if one shows something else, or speaks for another case.
+        CaseError: if one cannot be shown, shows something else, or speaks for another case.
     """
-    views = [GateView.model_validate(each) for each in given]
-    if all(each.case == case and is_shown(each) for each in views):
+    try:
+        views = [GateView.model_validate(each) for each in given]
+        genuine = all(each.case == case and is_shown(each) for each in views)
+        for each in views:
+            each.model_dump_json()
+    except (ValueError, TypeError, RecursionError) as error:
+        raise _unreadable(case, error) from error
+    if genuine:
         return views
     raise CaseError(
         f"what {case} shows is not what would be done: it was not written by Handrail. Do not "
@@ -138,7 +192,7 @@ async def existing_case(client: Client, case: str) -> WorkflowExecutionDescripti
         CaseError: if there is none of that id.
     """
     try:
-        return await client.get_workflow_handle(case).describe()
+        return await describe_execution(client, case)
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
@@ -220,6 +274,9 @@ async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
         if error.status not in _NOBODY:
             raise
         return None
+    # It is paused in Temporal, whose status the SDK does not know; or no agent of ours answers.
+    except Exception:  # noqa: BLE001  # decoding raises anything
+        return None
 
 
 async def send(
@@ -242,7 +299,8 @@ async def send(
         await client.get_workflow_handle(to.case).signal(verb, said)
     except RPCError as error:
         raise _ended(to.case, error) from error
-    return CaseReply(None, LEFT)
+    paused = is_paused(await existing_case(client, to.case))
+    return CaseReply(None, LEFT_PAUSED if paused else LEFT)
 
 
 async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> CaseReply | None:
@@ -280,7 +338,7 @@ async def find(client: Client, named: str) -> GateView:
         NotFound: if there are several.
     """
     if ":" in named:
-        found = await gates_of(await existing_case(client, named))
+        found = await memo_gates(await existing_case(client, named))
         lacking = f"{named} waits for nobody"
     else:
         begins = named.strip().lower()
@@ -323,12 +381,14 @@ class GateActs(OperatorBase):
     ) -> GateList:
         """The open gates, the first to expire first: of a role, or those that ask a person.
 
+        Beside them the cases whose gates cannot be read, and those that are paused in Temporal.
+
         Raises:
             ImpossibleName: if there can be no such role.
         """
-        found = await open_gates(await self.temporal(), role)
-        mine = [gate for gate in found if person is None or may_rule(gate, person)]
-        return GateList(gates=tuple(mine[:limit]), total=len(mine))
+        found = await waiting(await self.temporal(), role)
+        mine = [gate for gate in found.gates if person is None or may_rule(gate, person)]
+        return found.model_copy(update={"gates": tuple(mine[:limit]), "total": len(mine)})
 
     async def find(self, named: str) -> GateView:
         """The open gate of that id, of an id that begins so, or the only one of a case.

@@ -19,7 +19,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from handrail.actions import Event
-from handrail.agent import AGENT_ATTRIBUTE, STATE_ATTRIBUTE
+from handrail.agent import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, executions
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
 from handrail.client.views import StartedCase
@@ -153,7 +153,7 @@ class StartActs(OperatorBase):
             return ""
         client = await self.temporal()
         query = f"HandrailAgent = {quoted(agent, 'agent')} AND WorkflowType != '{STEWARD_WORKFLOW}'"
-        async for latest in client.list_workflows(query, limit=1):
+        async for latest in executions(client, query, limit=1):
             return latest.workflow_type
         raise InvalidRequest(
             f"{agent} has had no case yet: say in `workflow` the name of its class", "workflow"

@@ -16,7 +16,7 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import AGENT_ATTRIBUTE
+from handrail.agent import AGENT_ATTRIBUTE, OPEN_QUERY, executions
 from handrail.oversight import (
     STEWARD_WORKFLOW,
     Change,
@@ -37,7 +37,7 @@ SOON = timedelta(seconds=5)
 _POLL = timedelta(milliseconds=50)
 _TELLING = timedelta(seconds=5)
 _TASK = timedelta(seconds=4)
-_RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND ExecutionStatus = 'Running'"
+_RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND {OPEN_QUERY}"
 
 
 async def ensure_stewards(client: Client, agents: Iterable[str]) -> None:
@@ -88,7 +88,7 @@ async def stewards(client: Client) -> list[str]:
     Raises:
         RPCError: if the server does not answer.
     """
-    return sorted([each.id.partition(":")[2] async for each in client.list_workflows(_RUNNING)])
+    return sorted([each.id.partition(":")[2] async for each in executions(client, _RUNNING)])
 
 
 async def steward_book(client: Client, agent: str) -> OrderBook | None:
@@ -105,6 +105,9 @@ async def steward_book(client: Client, agent: str) -> OrderBook | None:
     except RPCError as error:
         if error.status in {RPCStatusCode.UNAVAILABLE, RPCStatusCode.PERMISSION_DENIED}:
             raise
+        return None
+    # It is paused in Temporal, whose status the SDK does not know; or no steward of ours answers.
+    except Exception:  # noqa: BLE001  # decoding raises anything
         return None
 
 

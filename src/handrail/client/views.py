@@ -7,7 +7,7 @@ another number. `docs/client.schema.json` is their JSON Schema. Times are UTC an
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
@@ -24,6 +24,8 @@ from handrail.oversight import (
 from handrail.states import State
 
 Moment = Annotated[Aware, AfterValidator(lambda at: at.astimezone(UTC))]
+CaseState: TypeAlias = State | Literal["paused (by Temporal)"]
+"""The state of a case as it says, unless Temporal's own Pause holds it."""
 
 
 class Document(BaseModel):
@@ -42,7 +44,7 @@ class CaseSummary(Document):
 
     case: str
     agent: str
-    state: State
+    state: CaseState
     waiting_for: tuple[str, ...] = ()
     deadline: Moment | None = None
     started: Moment | None = None
@@ -150,18 +152,27 @@ class WaitResult(Document):
     """How far a case has come. `outcome` is None as long as it has not ended."""
 
     case: str
-    state: State
+    state: CaseState
     outcome: Outcome | None = None
 
 
 # Gates and rulings
 
 
+class UnreadableCase(Document):
+    """A case that asks, and whose questions cannot be read; `why` says so, and what to do."""
+
+    case: str
+    why: str
+
+
 class GateList(Document):
-    """Open gates, the first to expire first."""
+    """Open gates, the first to expire first. `paused`: the cases that Temporal's Pause holds."""
 
     gates: tuple[GateView, ...]
     total: int
+    unreadable: tuple[UnreadableCase, ...] = ()
+    paused: tuple[str, ...] = ()
 
 
 class RulingResult(Document):
@@ -237,13 +248,17 @@ class StopList(Document):
 
 
 class CaseOrder(Document):
-    """What became of an order to a case. `state`: None where nobody waited for it."""
+    """What became of an order to a case. `state`: None where nobody waited for it.
+
+    `note`: what must happen before the case does as it was told.
+    """
 
     case: str
     ok: bool
-    state: State | None = None
+    state: CaseState | None = None
     outcome: Outcome | None = None
     error: str = ""
+    note: str = ""
 
 
 class CaseOrderList(Document):

@@ -24,6 +24,7 @@ from temporalio import activity
 
 from handrail.actions import DIGEST_PREFIX, Kind
 from handrail.guardrails.redaction import masker
+from handrail.text import escape_hidden
 from handrail.wire import WriteResultKind
 
 if TYPE_CHECKING:
@@ -267,4 +268,5 @@ def _put(event: str, severity: Literal["info", "warning"], fields: dict[str, Any
     log = logging.getLogger(LOGGER)
     level = logging.WARNING if severity == "warning" else logging.INFO
     if log.isEnabledFor(level):
-        log.log(level, json.dumps({"event": event, **fields}, ensure_ascii=False, default=repr))
+        text = json.dumps({"event": event, **fields}, ensure_ascii=False, default=repr)
+        log.log(level, escape_hidden(text))

@@ -110,6 +110,7 @@ from handrail.oversight.signals import (
     ControlRequest,
     control_request,
     read_signal,
+    strict_json,
 )
 from handrail.oversight.signatures import (
     BY_INBOX,
@@ -239,6 +240,7 @@ __all__ = [
     "steward_id",
     "stop_in_words",
     "stop_order",
+    "strict_json",
     "target_of",
     "verify_ruling",
     "waits_for_second",

@@ -30,11 +30,13 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from handrail.actions import Action, Event
 from handrail.agent import (
+    OPEN_QUERY,
     AgentWorkflow,
     Decide,
     Notify,
     Step,
     Write,
+    executions,
     secret_faults,
 )
 from handrail.client import StartedCase, start_case
@@ -310,12 +312,9 @@ class Fleet:
         if deployment() is not None:
             return found
         for agent in self.agents.values():
-            query = (
-                f"TaskQueue = '{agent.name}' AND ExecutionStatus = 'Running' "
-                f"AND WorkflowType != '{STEWARD}'"
-            )
+            query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType != '{STEWARD}'"
             replayer = Replayer(workflows=[agent.workflow], plugins=[self.plugin(payload_dir)])
-            async for open_case in client.list_workflows(query, limit=most):
+            async for open_case in executions(client, query, most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)
                 history = await handle.fetch_history()
                 fault = await _replay(replayer, history)

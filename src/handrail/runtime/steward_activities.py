@@ -16,7 +16,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import WHOLE
-from handrail.agent import Activity
+from handrail.agent import OPEN_QUERY, Activity, executions
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails import audit_order, server_time
 from handrail.ledger import FLEET, Ledger, OrderRow
@@ -282,10 +282,9 @@ class AutonomyActivities:
 
     async def _wake(self, client: Client) -> None:
         query = (
-            f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' "
-            "AND ExecutionStatus = 'Running'"
+            f"HandrailAgent = '{self.agent}' AND HandrailState = '{State.PAUSED}' AND {OPEN_QUERY}"
         )
-        async for case in client.list_workflows(query):
+        async for case in executions(client, query):
             try:
                 await client.get_workflow_handle(case.id).signal(LIFTED_SIGNAL)
             except RPCError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ from handrail.oversight import DOUBT_ANSWERS, GateKind
 if TYPE_CHECKING:
     from starlette.requests import Request
 
+    from handrail.client import UnreadableCase
     from handrail.ledger import RulingRow
     from handrail.oversight import CaseView, ClosedView, GateView
 
@@ -89,7 +90,8 @@ async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
     everything = request.query_params.get("show") == "all"
     agent = request.query_params.get("agent", "")
     operator = site.operator(who)
-    gates = (await operator.gates()).gates
+    found = await operator.gates()
+    gates = found.gates
     mine = [g for g in gates if operator.rights(g).waits]
     seen = [g for g in gates if views.visible(g, who, site.directory)] if everything else mine
     of_agent = [g for g in seen if not agent or g.case.startswith(f"{agent}:")]
@@ -99,14 +101,28 @@ async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
         "rows": shown,
         "mine": len(mine),
         "all": everything,
+        "paused": found.paused,
+        "unreadable": _unreadable(site, who, found.unreadable),
         "agent": agent,
         "agents": sorted({g.case.partition(":")[0] for g in seen} | ({agent} - {""})),
         "seen": _mark(
-            [(r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown]
+            [
+                *((r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown),
+                found.paused,
+                found.unreadable,
+            ]
         ),
         "bulk": any(row.bulk for row in shown),
         "token": site.token(request),
     }
+
+
+def _unreadable(
+    site: Site, who: str, found: Sequence[UnreadableCase]
+) -> tuple[UnreadableCase, ...]:
+    """The cases that cannot be read, of which somebody may know: of no agent, or of theirs."""
+    known = site.directory.known() - site.directory.agents(who)
+    return tuple(each for each in found if each.case.partition(":")[0] not in known)
 
 
 def _mark(content: object) -> str:
@@ -157,6 +173,7 @@ async def _question(
     operator = site.operator(seat.who, seat.via)
     form = await operator.form(view)
     return _now(site, seat, view) | {
+        "paused": await _is_paused(site, seat),
         "who": seat.who,
         "lines": [] if own else _lines(view),
         "case": await operator.case_view(view.case),
@@ -202,6 +219,11 @@ def fields_of(
     return forms.fields(schema, start, mine, errors)
 
 
+async def _is_paused(site: Site, seat: Seat) -> bool:
+    """Whether Temporal's own Pause holds the case."""
+    return await site.operator(seat.who, seat.via).is_paused(seat.case)
+
+
 async def question_now(request: Request) -> Response:
     """What may have changed of a question that is open on a page."""
     site = site_of(request)
@@ -220,7 +242,7 @@ async def question_now(request: Request) -> Response:
     else:
         if not views.visible(view, seat.who, site.directory):
             raise HTTPException(404, "There is no such question for you.")
-        content = _now(site, seat, view)
+        content = _now(site, seat, view) | {"paused": await _is_paused(site, seat)}
     if content["seen"] == seen:
         return Response(status_code=204)
     return site.page(request, "_now.html", leave="", **content)

@@ -1,0 +1,93 @@
+"""What is printed for programs: the same JSON, of which nothing can disguise or move anything."""
+
+from __future__ import annotations
+
+import json
+import logging
+import unicodedata
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handrail.actions import Basis, Kind
+from handrail.cli.evidence import as_csv
+from handrail.cli.output import Output
+from handrail.guardrails import audit_order
+from handrail.ledger import VerdictRow
+from handrail.runtime import configure_logging
+
+HIDDEN = "".join(
+    c for c in map(chr, range(0x110000)) if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}
+)
+"""Controls (also C1), bidi, zero-width and tag characters, separators of lines and paragraphs."""
+
+
+def shows(printed: str) -> set[str]:
+    return set(printed) & (set(HIDDEN) - set("\n\t"))
+
+
+def test_json_is_the_same_and_hides_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    value = {"text": HIDDEN, HIDDEN: [HIDDEN, 1]}
+    out = Output(json=True)
+    out.data(value)
+    out.row(value)
+    printed = capsys.readouterr().out
+    assert shows(printed) == set()
+    document, _, row = printed.rstrip("\n").rpartition("\n")
+    assert json.loads(document) == json.loads(row) == value
+
+
+@given(st.dictionaries(st.text(), st.text(st.characters(categories=["Cs", "Cf", "Lo", "Cc"]))))
+def test_any_text_is_printed_and_read_back(value: dict[str, str]) -> None:
+    with pytest.MonkeyPatch.context() as patched:
+        written: list[str] = []
+        patched.setattr("sys.stdout.write", written.append)
+        Output(json=True).data(value)
+    printed = "".join(written)
+    assert printed.encode()
+    assert shows(printed) == set()
+    assert json.loads(printed) == value
+
+
+def test_a_csv_hides_nothing() -> None:
+    action = {"note": f"a{HIDDEN}b\nc", f"n{HIDDEN}": [HIDDEN]}
+    row = VerdictRow(
+        key="k",
+        agent="pay",
+        step="pay",
+        case="pay:1",
+        digest="d",
+        action=action,
+        kind=Kind.PASS,
+        at=datetime(2026, 3, 1, tzinfo=UTC),
+        basis=Basis(rationale=HIDDEN, evidence={HIDDEN: HIDDEN}),
+        findings=(),
+        policy="p",
+        autonomy="full",
+        pilot=True,
+        requester=None,
+    )
+    written = as_csv([row])
+    assert shows(written) == {"\r"}  # the ends of lines, as RFC 4180 has them
+    assert "b\nc" in written
+
+
+@pytest.mark.parametrize("style", ["json", "console", "none"])
+def test_a_log_hides_nothing(style: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    said = {"by": f"ana{HIDDEN}", "why": f"because{HIDDEN}", "id": f"i{HIDDEN}"}
+    if style == "none":
+        with caplog.at_level(logging.INFO, "handrail.audit"):
+            audit_order("stop", f"pay{HIDDEN}", **said)
+        assert shows(caplog.records[-1].getMessage()) == set()
+        return
+    with (tmp_path / "log").open("w+b") as file:
+        lines = configure_logging("json" if style == "json" else "console", fd=file.fileno())
+        audit_order("stop", f"pay{HIDDEN}", **said)
+        logging.getLogger("handrail.x").warning("of %s", HIDDEN)
+        lines.flush()
+        file.seek(0)
+        text = file.read().decode()
+    assert shows(text) == set()
