@@ -181,7 +181,7 @@ class _Show:
     async def watch(self, feeding: asyncio.Future[None], stop: asyncio.Event, *, once: bool) -> int:
         """Show the cases until told to end; say what came out whenever nothing moves."""
         view, calm, above = View(self.out), 0, 0
-        told: list[tuple[str, State]] = []
+        told: list[tuple[str, str]] = []
         with view.open():
             while not stop.is_set():
                 rows = await self._look()

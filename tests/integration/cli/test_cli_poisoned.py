@@ -87,7 +87,7 @@ async def test_cases_that_cannot_be_read_are_named_and_hide_nothing(
     stage: Stage, shell: Shell
 ) -> None:
     lost = await lost_claim(stage.client, stage.directory / "payloads")
-    forged = {f"bad memo {what}": memo for what, memo in (MEMOS | {"lost claim": lost}).items()}
+    forged = {f"bad memo {what}": memo for what, memo in ({**MEMOS, "lost claim": lost}).items()}
     for case, memo in forged.items():
         await forge(stage.client, case, memo)
     odd = {f"bad attribute {what}": said for what, said in ODD_ATTRIBUTES.items()}

@@ -7,6 +7,7 @@ import logging
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -53,7 +54,7 @@ def test_any_text_is_printed_and_read_back(value: dict[str, str]) -> None:
 
 
 def test_a_csv_hides_nothing() -> None:
-    action = {"note": f"a{HIDDEN}b\nc", f"n{HIDDEN}": [HIDDEN]}
+    action: dict[str, Any] = {"note": f"a{HIDDEN}b\nc", f"n{HIDDEN}": [HIDDEN]}
     row = VerdictRow(
         key="k",
         agent="pay",
@@ -77,7 +78,7 @@ def test_a_csv_hides_nothing() -> None:
 
 @pytest.mark.parametrize("style", ["json", "console", "none"])
 def test_a_log_hides_nothing(style: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    said = {"by": f"ana{HIDDEN}", "why": f"because{HIDDEN}", "id": f"i{HIDDEN}"}
+    said: dict[str, Any] = {"by": f"ana{HIDDEN}", "why": f"because{HIDDEN}", "id": f"i{HIDDEN}"}
     if style == "none":
         with caplog.at_level(logging.INFO, "handrail.audit"):
             audit_order("stop", f"pay{HIDDEN}", **said)
