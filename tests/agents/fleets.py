@@ -36,6 +36,7 @@ POLICY: dict[str, Any] = {
 WORKFLOWS = {
     "orders": orders_flow.OrderAgent,
     "patient": orders_flow.PatientAgent,
+    "changing": orders_flow.ChangingAgent,
     "standing": orders_flow.StandingAgent,
     "curious": people_flow.CuriousAgent,
     "planted": orders_flow.PlantedAgent,

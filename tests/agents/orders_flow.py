@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
+from typing_extensions import override
 
 from handrail import AgentWorkflow, Outcome
 from tests.agents.orders_steps import (
@@ -78,6 +80,35 @@ class PlantedAgent(_Fulfils):
     @workflow.run
     async def run(self, order: Order) -> Outcome:
         return await self.fulfil(order)
+
+
+@workflow.defn
+class ChangingAgent(_Fulfils):
+    """Fulfils an order as it was changed last, when it was."""
+
+    latest: Order | None = None
+
+    @override
+    def event_changed(self, event: Order) -> None:
+        if event.amount < 0:
+            raise ValueError("nobody pays less than nothing")
+        self.latest = event
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        await workflow.wait_condition(lambda: self.latest is not None)
+        return await self.fulfil(self.latest or order)
+
+
+@workflow.defn
+class Handing:
+    """A workflow of somebody else's that starts a case as its child."""
+
+    @workflow.run
+    async def run(self, order: Order, case: str) -> Any:
+        return await workflow.execute_child_workflow(
+            "OrderAgent", order, id=case, task_queue="orders"
+        )
 
 
 @workflow.defn

@@ -64,6 +64,20 @@ async def started_by_hand(play: Play) -> CaseHandle:
     return await by_hand(play.stage, f"orders:{play.number}", {"number": play.number})
 
 
+@scene(State.FAILED)
+async def begun_under_another_id(play: Play) -> CaseHandle:
+    number = {"number": play.number}
+    return await by_hand(play.stage, f"orders:{play.number}-again", number)
+
+
+@scene(State.DONE)
+async def told_of_another_event(play: Play) -> CaseHandle:
+    case = await play.held()
+    await play.start("pay", "tell", amount=Decimal(400))
+    await ANA.approve(case)
+    return case
+
+
 @scene(State.DONE)
 async def approved(play: Play) -> CaseHandle:
     case = await play.held()

@@ -43,6 +43,17 @@ async def test_the_code_still_does_what_it_did(
     assert await replay(fleet(tmp_path), path, tmp_path) is None
 
 
+@pytest.mark.parametrize("name", ["approved", "waiting", "settled"])
+async def test_what_began_under_another_id_before_that_was_refused_goes_on(
+    name: str, tmp_path: Path
+) -> None:
+    """As does a case whose key a later release makes in another way."""
+    recorded = (HISTORIES / f"{name}.json").read_text(encoding="utf-8")
+    other = tmp_path / "other.json"
+    other.write_text(re.sub(r'"workflowId":"[^"]+"', '"workflowId":"8f14e45f"', recorded), "utf-8")
+    assert await replay(fleet(tmp_path), other, tmp_path) is None
+
+
 def changed(directory: Path, workflow: type[AgentWorkflow]) -> Fleet:
     path = put_policy(directory, policy())
     return Fleet(Agent("orders", workflow, steps=orders_steps, policy=path))

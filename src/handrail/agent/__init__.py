@@ -48,7 +48,7 @@ from handrail.agent.visibility import (
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
 )
-from handrail.agent.workflow import CASE_SIGNALS, AgentWorkflow
+from handrail.agent.workflow import CASE_SIGNALS, AgentWorkflow, takes_changes
 
 __all__ = [
     "AGENT_ATTRIBUTE",
@@ -93,6 +93,7 @@ __all__ = [
     "secrets_given",
     "source_finding",
     "spent",
+    "takes_changes",
     "this_case",
     "total",
     "unsourced",

@@ -14,11 +14,12 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Outcome, RulingRecord
+from handrail.actions import Action, Event, Outcome, RulingRecord
 from handrail.agent.case import Case, CaseSnapshot, Pending
 from handrail.agent.invoke import (
     Explain,
@@ -31,8 +32,10 @@ from handrail.oversight import (
     BadSignal,
     ControlRequest,
     control_request,
+    read_signal,
 )
 from handrail.states import State
+from handrail.text import first_fault, one_line
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -40,12 +43,22 @@ if TYPE_CHECKING:
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 
+_NO_CHANGE = ", which takes no changes: nothing was done for it"
+
 
 class CaseRunner(Verbs):
     """One run of one case."""
 
-    def __init__(self, kind: type, explain: Explain | None = None) -> None:
-        """Begin the case. Signals may come before its `run` does: after a reset they do."""
+    def __init__(
+        self,
+        kind: type,
+        explain: Explain | None = None,
+        change: Callable[[Event], None] | None = None,
+    ) -> None:
+        """Begin the case. Signals may come before its `run` does: after a reset they do.
+
+        `change`: takes another event under the key of the case, where the agent does.
+        """
         info = workflow.info()
         carried = workflow.memo_value("carried", None, type_hint=CaseSnapshot)
         requester = workflow.memo_value("requested_by", None, type_hint=str)
@@ -55,6 +68,72 @@ class CaseRunner(Verbs):
         known = info.typed_search_attributes
         agent, state = known.get(AGENT_ATTRIBUTE), known.get(STATE_ATTRIBUTE)
         super().__init__(case, explain, PublishedState(agent=agent, state=state))
+        self._event: Event | None = None
+        self._change = change
+        self._others: dict[bytes, Sequence[Payload]] = {}
+
+    # Its event, and another one under its key
+
+    def begin(self, event: Event) -> None:
+        """Begin with the event of the case, and with what came for it before.
+
+        Raises:
+            ApplicationError: if the id of the case is not its event's.
+        """
+        self.case.sources.came_in(event)
+        self._require_own_id(event)
+        self._event = event
+        for payloads in self._others.values():
+            self._take(event, payloads)
+
+    def _require_own_id(self, event: Event) -> None:
+        """See that the event has this one case: under another id it would be done once more.
+
+        Raises:
+            ApplicationError: if the id is another one.
+        """
+        info = workflow.info()
+        try:
+            wanted = f"{info.task_queue}:{event.key}"
+        # The agent's own code: without a key its event has no case at all.
+        except Exception as error:  # noqa: BLE001
+            wanted = f"not known ({error_in_words(error)})"
+        own = info.workflow_id == wanted or info.continued_run_id is not None
+        # What began before this was looked at, or when a key was made otherwise, goes on.
+        if not own and workflow.patched("own-id"):
+            raise ApplicationError(
+                f"this case is {info.workflow_id!r}, and the case of its event is {wanted!r}: it "
+                "was not begun, for its event would be done once more; "
+                f"fix: start it by `handrail start {info.task_queue}` (or Fleet.start), which "
+                "names it by its event; what shall be done again needs an event with another key",
+                type="BadEvent",
+                non_retryable=True,
+            )
+
+    def another_event(self, payloads: Sequence[Payload]) -> None:
+        """Take an event that came under the key of this case. The same one again is nothing new."""
+        said = b"".join(payload.data for payload in payloads)
+        if said not in self._others:
+            self._others[said] = payloads
+            if self._event is not None:
+                self._take(self._event, payloads)
+
+    def _take(self, own: Event, payloads: Sequence[Payload]) -> None:
+        try:
+            read_signal(payloads)
+            event = type(own).model_validate_json(payloads[0].data)
+            self.case.sources.came_in(event)
+            self.note(
+                f"another event came under the key of this case{'' if self._change else _NO_CHANGE}"
+                f": {one_line(payloads[0].data.decode(errors='replace'), 500)}"
+            )
+            workflow.logger.warning("another event came under the key of a case")
+            if self._change is not None:
+                self._change(event)
+        # Whatever came, or the agent's own code makes of it, must not wedge the case.
+        except Exception as error:  # noqa: BLE001
+            why = first_fault(error) if isinstance(error, ValidationError) else str(error)
+            self.note(f"another event was not taken: {why}")
 
     # What people send. None of it raises.
 

@@ -19,7 +19,14 @@ from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Write, as_decided
-from handrail.oversight import LIFTED_SIGNAL, BadSignal, CaseView, GateView, read_signal
+from handrail.oversight import (
+    EVENT_SIGNAL,
+    LIFTED_SIGNAL,
+    BadSignal,
+    CaseView,
+    GateView,
+    read_signal,
+)
 from handrail.states import State
 
 P = ParamSpec("P")
@@ -41,6 +48,7 @@ CASE_SIGNALS = (
     "stop",
     "roll_back",
     LIFTED_SIGNAL,
+    EVENT_SIGNAL,
 )
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
@@ -68,7 +76,11 @@ class AgentWorkflow:
         """Make the runner before anything else can happen to the case."""
         self = super().__new__(cls)
         explains = cls.explain is not AgentWorkflow.explain
-        self._runner = CaseRunner(cls, self.explain if explains else None)
+        self._runner = CaseRunner(
+            cls,
+            self.explain if explains else None,
+            self.event_changed if takes_changes(cls) else None,
+        )
         return self
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
@@ -167,6 +179,14 @@ class AgentWorkflow:
         """
         raise NotImplementedError
 
+    def event_changed(self, event: Any, /) -> None:
+        """Take another event that came under the key of this case. Override it.
+
+        It may only keep what came, for `run` to look at. Without it such an event is noted in the
+        log of the case, and nothing is done for it.
+        """
+        raise NotImplementedError
+
     def done(self, why: str = "") -> Outcome:
         """The outcome of a case that ended well. `why` says so in words."""
         return self._runner.case.outcome(State.DONE, why, workflow.now())
@@ -242,6 +262,12 @@ class AgentWorkflow:
         del raw
         self._runner.lifted()
 
+    @workflow.signal(
+        name=EVENT_SIGNAL, description="Another event came under the key of this case. The event"
+    )
+    def _another_event(self, raw: RawValue = _NOTHING) -> None:
+        self._runner.another_event(_payloads(raw))
+
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
         self._runner.note(f"ignored an unknown signal `{name[:60]}` with {len(args)} values")
@@ -275,6 +301,11 @@ class AgentWorkflow:
         return self._runner.case.views()
 
 
+def takes_changes(agent: type[AgentWorkflow]) -> bool:
+    """Whether an agent takes another event under the key of a case as a change of it."""
+    return agent.event_changed is not AgentWorkflow.event_changed
+
+
 def _refusal(record: RulingRecord) -> ApplicationError:
     return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
 
@@ -286,8 +317,12 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
         runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
-        runner.case.sources.came_in(args[0])
-        return await runner.run(lambda: run(self, *args), self.undo_window)
+
+        async def begun() -> Any:
+            runner.begin(args[0])
+            return await run(self, *args)
+
+        return await runner.run(begun, self.undo_window)
 
     return conducted
 

@@ -48,6 +48,7 @@ CODES: dict[str, Code] = {
     State.REJECTED: Code.REFUSED,
     State.EXPIRED: Code.REFUSED,
     State.WAITING: Code.WAITS,
+    State.PILOTED: Code.DONE,
 }
 """The exit codes for a case in these states; in any other it is FAILED."""
 
@@ -83,10 +84,10 @@ async def start(
             lines = sys.stdin if event == "-" else text_of(event).splitlines()
             return await _stream(out, program, fleet, agent, lines)
         started = await _start(program, fleet, agent, text_of(event))
-        _say_started(out, started)
-        if not waiting.wait:
+        code = _say_started(out, started)
+        if not waiting.wait or code is not Code.DONE:
             out.data(started)
-            return Code.DONE
+            return code
         over = await program.wait(started.case, waiting.timeout)
         await _say_over(out, program, over)
         out.data(started, **over.model_dump(mode="json"))
@@ -114,17 +115,28 @@ async def _stream(
             out.say(f"line {number}: {error}", "red")
             out.row({"line": number, "error": str(error)})
             continue
-        _say_started(out, started)
+        code = _say_started(out, started) or code
         out.row(started, line=number)
     return code
 
 
-def _say_started(out: Output, started: StartedCase) -> None:
+def _say_started(out: Output, started: StartedCase) -> Code:
     case = plain(started.case)
-    if started.duplicate:
+    if started.taken:
+        out.show(f"{case} is there already, and takes this other event as a change")
+    elif started.changed:
+        out.say(
+            f"handrail: {case} is there already, of another event: nothing is done for this one; "
+            "fix: give it another key, if it is something else; an agent that defines "
+            "`event_changed` takes it as a change while its case goes on",
+            "red",
+        )
+        return Code.FAILED
+    elif started.duplicate:
         out.show(f"{case} is there already: the same event is the same case")
     else:
         out.show(f"started {case}")
+    return Code.DONE
 
 
 async def _say_over(out: Output, program: Operator, over: WaitResult) -> None:

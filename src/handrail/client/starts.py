@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue, ValidationError
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -17,14 +19,21 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
+from temporalio.service import RPCError
 
 from handrail.actions import Event
-from handrail.agent import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, executions
+from handrail.agent import (
+    AGENT_ATTRIBUTE,
+    STATE_ATTRIBUTE,
+    AgentWorkflow,
+    executions,
+    takes_changes,
+)
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
 from handrail.client.views import StartedCase
-from handrail.exceptions import CaseError, InvalidRequest
-from handrail.oversight import STEWARD_WORKFLOW
+from handrail.exceptions import CaseError, HandrailError, InvalidRequest
+from handrail.oversight import EVENT_SIGNAL, STEWARD_WORKFLOW
 from handrail.states import State
 from handrail.text import first_fault
 
@@ -62,17 +71,16 @@ def case_id(agent: str, key: Any, kind: str = "event") -> str:
 async def start_case(
     client: Client,
     agent: str,
-    workflow: Any,
+    workflow: type[AgentWorkflow] | str,
     event: Event | Mapping[str, JsonValue],
     key: str,
     *,
     requested_by: str | None = None,
     ledger: Ledger | None = None,
-    details: str = "",
 ) -> StartedCase:
     """Start the case of an event. The same key again is the same case.
 
-    `workflow`: the `run` of its class, or the name of its type. `ledger`: is asked whether the
+    `workflow`: its class, or the name of its type. `ledger`: is asked whether the
     case is one that Temporal has forgotten.
 
     Raises:
@@ -80,11 +88,13 @@ async def start_case(
     """
     kind = type(event).__name__ if isinstance(event, Event) else "event"
     case = case_id(agent, key, kind)
+    known = None if isinstance(workflow, str) else workflow
     if ledger is not None and await ledger.effects(case):
-        return StartedCase(case=case, duplicate=True)
+        return await _is_there(client, case, event, known)
+    run: Any = workflow if known is None else cast("Any", known).run
     try:
         await client.start_workflow(
-            workflow,
+            run,
             event,
             id=case,
             task_queue=agent,
@@ -92,7 +102,7 @@ async def start_case(
             id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_summary=f"{agent}: {key}",
-            static_details=details,
+            static_details=(inspect.getdoc(known) or "") if known else "",
             memo={"requested_by": requested_by} if requested_by else None,
             search_attributes=TypedSearchAttributes(
                 [
@@ -102,8 +112,55 @@ async def start_case(
             ),
         )
     except WorkflowAlreadyStartedError:
-        return StartedCase(case=case, duplicate=True)
+        return await _is_there(client, case, event, known)
     return StartedCase(case=case, duplicate=False)
+
+
+async def _is_there(
+    client: Client,
+    case: str,
+    event: Event | Mapping[str, JsonValue],
+    agent: type[AgentWorkflow] | None,
+) -> StartedCase:
+    """What comes of an event whose case is there already. Of another one the case is told."""
+    handle = client.get_workflow_handle(case)
+    changed, told = False, False
+    # A case that Temporal has forgotten has ended, and nobody knows of which event it was.
+    with contextlib.suppress(RPCError):
+        changed = _differs(event, await _event_of(client, handle))
+        if changed and (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
+            await handle.signal(EVENT_SIGNAL, event)
+            told = True
+    taken = told and agent is not None and takes_changes(agent)
+    return StartedCase(case=case, duplicate=True, changed=changed, taken=taken)
+
+
+async def _event_of(client: Client, handle: WorkflowHandle[Any, Any]) -> Any:
+    """The event of a case, as JSON; None if it cannot be read."""
+    described = await handle.describe()
+    first = described.raw_description.workflow_execution_info.first_run_id
+    began = client.get_workflow_handle(handle.id, run_id=first or described.run_id)
+    async for entry in began.fetch_history_events(page_size=1):
+        payloads = entry.workflow_execution_started_event_attributes.input.payloads
+        # It may be kept where this machine does not reach, or be of an encoding nobody here knows.
+        with contextlib.suppress(HandrailError, ValueError, LookupError, RuntimeError):
+            [event] = await client.data_converter.decode(payloads)
+            return event
+        return None
+    return None
+
+
+def _differs(event: Event | Mapping[str, JsonValue], before: Any) -> bool:
+    """Whether an event says something else than the one that a case was started with."""
+    if not isinstance(before, dict):
+        return False
+    if not isinstance(event, Event):
+        return before | dict(event) != before
+    try:
+        # A field that has come since, with a default, makes no other event of it.
+        return type(event).model_validate_json(json.dumps(before)) != event
+    except ValidationError:
+        return True
 
 
 class StartActs(OperatorBase):
@@ -128,10 +185,9 @@ class StartActs(OperatorBase):
             InvalidRequest: if it is no event of the agent, or too little is said.
         """
         known = self._agents.get(agent)
-        run, details = (workflow or await self._workflow_of(agent)), ""
+        run = workflow or await self._workflow_of(agent) if known is None else known.workflow
         if known is not None:
             event = _event(known.event, event)
-            run, details = known.workflow.run, inspect.getdoc(known.workflow) or ""
         named = event.key if isinstance(event, Event) else key
         if named is None:
             raise InvalidRequest("say in `key` which case the event belongs to", "key")
@@ -144,7 +200,6 @@ class StartActs(OperatorBase):
             named,
             requested_by=by,
             ledger=ledger,
-            details=details,
         )
 
     async def _workflow_of(self, agent: str) -> str:

@@ -142,10 +142,16 @@ class CaseDetails(CaseSummary):
 
 
 class StartedCase(Document):
-    """A case that was started. `duplicate`: it was there already, and nothing was begun."""
+    """A case that was started. `duplicate`: it was there already, and nothing was begun.
+
+    `changed`: it is there of another event under the same key. `taken`: the case goes on, and its
+    agent takes that as a change; otherwise nothing is done for it.
+    """
 
     case: str
     duplicate: bool
+    changed: bool = False
+    taken: bool = False
 
 
 class WaitResult(Document):

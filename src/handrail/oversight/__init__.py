@@ -105,6 +105,7 @@ from handrail.oversight.rulings import (
     why_unproven,
 )
 from handrail.oversight.signals import (
+    EVENT_SIGNAL,
     LIFTED_SIGNAL,
     BadSignal,
     ControlRequest,
@@ -140,6 +141,7 @@ __all__ = [
     "BY_INBOX",
     "BY_KEY",
     "DOUBT_ANSWERS",
+    "EVENT_SIGNAL",
     "LIFTED_SIGNAL",
     "LOOK_SIGNAL",
     "MANDATE_STATEMENT",

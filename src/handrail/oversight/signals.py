@@ -21,6 +21,9 @@ LIFTED_SIGNAL = "lifted"
 """The signal that a stop is over: a case that waits for its end asks the door again. It carries
 nothing, and nobody need prove it: the door is asked in any case."""
 
+EVENT_SIGNAL = "another_event"
+"""The signal that another event came under the key of a case. It carries the event."""
+
 MAX_RULING = 64 * 1024
 """Bytes of the largest ruling that is looked at."""
 

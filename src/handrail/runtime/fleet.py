@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import inspect
+import logging
 import os
 from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import timedelta
@@ -58,6 +59,8 @@ from handrail.runtime.steward_activities import AutonomyActivities
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
+
+log = logging.getLogger("handrail.fleet")
 
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
@@ -288,17 +291,18 @@ class Fleet:
             raise CaseError(
                 f"{agent} is started by {named.event.__name__}, not by {type(event).__name__}"
             )
-        details = inspect.getdoc(named.workflow) or ""
-        return await start_case(
+        started = await start_case(
             client,
             agent,
-            named.workflow.run,  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]  # every agent has one: _event_of looked
+            named.workflow,
             event,
             event.key,
             requested_by=requested_by,
             ledger=ledger,
-            details=details,
         )
+        if started.changed and not started.taken:
+            log.warning("%s is there of another event: nothing is done for this one", started.case)
+        return started
 
     async def misfits(
         self, client: Client, payload_dir: Path, *, most: int = 200

@@ -80,6 +80,7 @@ pytestmark.append(pytest.mark.usefixtures("dev"))
 def test_start_ends_with_the_code_of_the_outcome(project: Project) -> None:
     assert project.start("done", 5)["state"] == "done"
     assert project.start("done", 5)["duplicate"] is True
+    assert project.start("done", 6, code=1)["changed"] is True
     assert project.start("too-much", 5000, code=3)["state"] == "refused"
     assert project.start("held", 500, code=4)["state"] == "waiting"
     assert project.paid("done") == 1

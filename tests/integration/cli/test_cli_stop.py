@@ -92,6 +92,9 @@ def test_a_level_goes_down_by_anybody_and_up_by_the_owner(project: Project) -> N
     assert "full 12.5%, set by boss@example.com" in said.stdout
     assert "refused" in said.stdout
     assert project.json("lift", "pay/pay", "--by", BOSS)["lifted"][0]["stand"] == "done"
+    project.json("autonomy", "pay", "pay", "pilot", "--by", BOSS)
+    assert project.start("piloted", 5)["state"] == "piloted"
+    assert project.json("lift", "pay/pay", "--by", BOSS)["lifted"][0]["stand"] == "done"
     until(lambda: "by the policy file" in project.run("autonomy", "pay", "pay").stdout)
 
 

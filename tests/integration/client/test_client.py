@@ -157,6 +157,8 @@ async def test_a_program_starts_waits_rules_and_reads_the_outcome(desk: Desk) ->
         "version": 1,
         "case": "refunds:R-1",
         "duplicate": False,
+        "changed": False,
+        "taken": False,
     }
     assert (await program.start("refunds", Complaint(number="R-1"))).duplicate
     waits = await program.wait(started.case)
