@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue, ValidationError
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.client import Client
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -19,13 +19,14 @@ from temporalio.common import (
     WorkflowIDReusePolicy,
 )
 from temporalio.exceptions import WorkflowAlreadyStartedError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import Event
 from handrail.agent import (
     AGENT_ATTRIBUTE,
     STATE_ATTRIBUTE,
     AgentWorkflow,
+    describe_execution,
     executions,
     takes_changes,
 )
@@ -123,30 +124,31 @@ async def _is_there(
     agent: type[AgentWorkflow] | None,
 ) -> StartedCase:
     """What comes of an event whose case is there already. Of another one the case is told."""
-    handle = client.get_workflow_handle(case)
-    changed, told = False, False
-    # A case that Temporal has forgotten has ended, and nobody knows of which event it was.
-    with contextlib.suppress(RPCError):
-        changed = _differs(event, await _event_of(client, handle))
-        if changed and (await handle.describe()).status is WorkflowExecutionStatus.RUNNING:
-            await handle.signal(EVENT_SIGNAL, event)
+    changed = told = False
+    try:
+        found = await describe_execution(client, case)
+        first = found.raw_description.workflow_execution_info.first_run_id or found.run_id
+        changed = _differs(event, await _event_of(client, case, first))
+        if changed and found.close_time is None:
+            await client.get_workflow_handle(case).signal(EVENT_SIGNAL, event)
             told = True
+    except RPCError as error:
+        # A case that Temporal has forgotten has ended: nobody knows of which event it was.
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
     taken = told and agent is not None and takes_changes(agent)
     return StartedCase(case=case, duplicate=True, changed=changed, taken=taken)
 
 
-async def _event_of(client: Client, handle: WorkflowHandle[Any, Any]) -> Any:
-    """The event of a case, as JSON; None if it cannot be read."""
-    described = await handle.describe()
-    first = described.raw_description.workflow_execution_info.first_run_id
-    began = client.get_workflow_handle(handle.id, run_id=first or described.run_id)
-    async for entry in began.fetch_history_events(page_size=1):
-        payloads = entry.workflow_execution_started_event_attributes.input.payloads
-        # It may be kept where this machine does not reach, or be of an encoding nobody here knows.
-        with contextlib.suppress(HandrailError, ValueError, LookupError, RuntimeError):
-            [event] = await client.data_converter.decode(payloads)
-            return event
-        return None
+async def _event_of(client: Client, case: str, run_id: str) -> Any:
+    """The event of a run, as JSON; None if it cannot be read."""
+    handle = client.get_workflow_handle(case, run_id=run_id)
+    began = await anext(handle.fetch_history_events(page_size=1))
+    payloads = began.workflow_execution_started_event_attributes.input.payloads
+    # It may be kept where this machine does not reach, or be of an encoding nobody here knows.
+    with contextlib.suppress(HandrailError, ValueError, LookupError, RuntimeError):
+        [event] = await client.data_converter.decode(payloads)
+        return event
     return None
 
 
@@ -185,27 +187,20 @@ class StartActs(OperatorBase):
             InvalidRequest: if it is no event of the agent, or too little is said.
         """
         known = self._agents.get(agent)
-        run = workflow or await self._workflow_of(agent) if known is None else known.workflow
-        if known is not None:
-            event = _event(known.event, event)
+        if known is None:
+            run = workflow or await self._workflow_of(agent)
+        else:
+            run, event = known.workflow, _event(known.event, event)
         named = event.key if isinstance(event, Event) else key
         if named is None:
             raise InvalidRequest("say in `key` which case the event belongs to", "key")
-        ledger, by = self._ledger, self.by or None
+        client, by = await self.temporal(), self.by or None
         return await start_case(
-            await self.temporal(),
-            agent,
-            run,
-            event,
-            named,
-            requested_by=by,
-            ledger=ledger,
+            client, agent, run, event, named, requested_by=by, ledger=self._ledger
         )
 
     async def _workflow_of(self, agent: str) -> str:
         """The type of the agent's workflow, as its latest case has it."""
-        if agent in self._agents:
-            return ""
         client = await self.temporal()
         query = f"HandrailAgent = {quoted(agent, 'agent')} AND WorkflowType != '{STEWARD_WORKFLOW}'"
         async for latest in executions(client, query, limit=1):

@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 4_400,
     "guardrails": 4_800,
     "evidence": 3_000,
-    "client": 3_250,
+    "client": 3_350,
     "runtime": 3_750,
     "inbox": 6_400,
     "testing": 1_300,
