@@ -119,7 +119,10 @@ class Attempt(Wire):
     pilot: bool = False
     """An earlier write of the case was only recorded: so is this one."""
     ordered: bool = False
-    """A human ordered this undo: only a stop of the very step forbids it."""
+    """A human ordered this undo: where the ledger has the order too, only a stop of the very step
+    forbids it."""
+    kind: str | None = None
+    """The class of the action: as JSON, two actions with the same fields look alike."""
 
 
 class WriteResultKind(StrEnum):

@@ -196,6 +196,7 @@ class Verbs:
             basis=escalation.with_sources(basis, case.sources.unsourced(action, basis)),
             requester=case.requester,
             pilot=case.pilot,
+            kind=type(action).__name__,
         )
         case.busy += 1
         patience = escalation.ASK_AGAIN

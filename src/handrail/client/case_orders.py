@@ -14,7 +14,7 @@ from handrail.agent import PAUSED_BY_TEMPORAL, is_paused, pause_words
 from handrail.client import gates
 from handrail.client.cases import CaseActs, case_summary, until_over
 from handrail.client.views import CaseOrder, CaseOrderList, CaseState
-from handrail.exceptions import CaseError
+from handrail.exceptions import CaseError, LedgerUnavailable
 from handrail.states import ENDS, State
 
 if TYPE_CHECKING:
@@ -57,6 +57,12 @@ class CaseOrderActs(CaseActs):
         found: list[CaseOrder] = []
         for case in dict.fromkeys(cases):
             try:
+                if order == "roll_back" and self._ledger is not None:
+                    await gates.existing_case(client, case)
+                    # First, as a stop is: the door lets undos past a stop by this order alone.
+                    # Where it cannot be kept, they wait for the end of the stop.
+                    with contextlib.suppress(LedgerUnavailable):
+                        await self._ledger.order_back(case, self.by, self._clock(), why.strip())
                 execution = await _send(client, order, case, said)
             except CaseError as error:
                 found.append(CaseOrder(case=case, ok=False, error=str(error)))

@@ -30,13 +30,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class WriteContext:
-    """One write in question. `situation`: by which it is judged; None where it is not known."""
+    """One write in question. `situation`: by which it is judged; None where it is not known.
+
+    `undoing`: it takes back an effect that the ledger knows. `claims`: findings on what its
+    attempt says of itself and is not so.
+    """
 
     agent: str
     policy: Policy
     facts: Facts
     attempt: Attempt
     situation: Situation | None = None
+    undoing: bool = False
+    claims: tuple[Finding, ...] = ()
 
     @property
     def step(self) -> str:
@@ -83,7 +89,7 @@ class WriteContext:
 
     def review_chance(self, judged: Judgement) -> float | None:
         """With what chance it is put before a human afterwards; None of what is not."""
-        if self.attempt.undoes is not None or not judged.alone:
+        if self.undoing or not judged.alone:
             return None
         return review_chance(self.policy.of(self.step).review, unusual=judged.unusual)
 
@@ -127,7 +133,7 @@ class WriteContext:
             mandates=judged.mandates if judged else (),
             evidence=basis.evidence if basis else None,
             confidence=basis.confidence if basis else None,
-            alone=judged.alone if judged and not attempt.undoes else None,
+            alone=judged.alone if judged and not self.undoing else None,
             share=self.review_chance(judged) if judged else None,
         )
 

@@ -18,6 +18,7 @@ from typing import Any, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
 from handrail.actions import (
     Action,
@@ -54,9 +55,10 @@ from handrail.agent import (
 )
 from handrail.exceptions import Final, StepError
 from handrail.failpoints import reached
-from handrail.guardrails import audit, machine
+from handrail.guardrails import answers, audit, machine
+from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
-from handrail.guardrails.context import Judgement, WriteContext, broken
+from handrail.guardrails.context import Judgement, WriteContext, broken, gravest
 from handrail.guardrails.data_checks import Check, verify
 from handrail.guardrails.effects import (
     BegunBefore,
@@ -109,6 +111,8 @@ class Door:
     ledger: Ledger
     checks: Sequence[Check[Any]] = field(default=())
     trust: Trust = field(default_factory=Trust)
+    workflow: str | None = None
+    """The type of the agent's workflow: no other one's activities are done."""
 
     @functools.cached_property
     def entitlement(self) -> Entitlement:
@@ -121,12 +125,18 @@ class Door:
         return Recorder(self.agent, self.ledger, self.trust.inbox)
 
     @functools.cached_property
+    def admission(self) -> Admission:
+        """What is believed of what an attempt says of itself."""
+        return Admission(self.agent, self.shape, self.ledger, self.workflow)
+
+    @functools.cached_property
     def pipeline(self) -> Pipeline:
         """What stands before the effects."""
         return Pipeline(
             agent=self.agent,
             shape=self.shape,
             ledger=self.ledger,
+            admission=self.admission,
             entitlement=self.entitlement,
             watch=AnomalyDetector(self.agent, self.ledger),
             checks=self.checks,
@@ -144,14 +154,17 @@ class Door:
     def _engine(self) -> list[Activity]:
         @activity.defn(name=PROVE_ACTIVITY)
         async def prove(proving: ProofRequest) -> tuple[ProofResult, ...]:
+            self._require_own(proving.case)
             policy = self.policy.current()
             return await self.entitlement.prove(policy, self._asked(proving), proving)
 
         @activity.defn(name=ROLE_ACTIVITY)
         async def whom(asked: RoleRequest) -> Verdict:
+            self._require_own(asked.case)
             policy = self.policy.current()
             situation = await self.pipeline.situation(policy, asked.case)
-            why = f"{asked.case} is in pilot" if asked.pilot else None
+            piloted = asked.pilot or situation.piloted
+            why = f"{asked.case} is in pilot" if piloted else None
             why = why or self.pipeline.piloting(policy, situation)
             if why is not None:
                 finding = Finding(check="pilot", kind=Kind.REFUSE, why=why)
@@ -160,9 +173,15 @@ class Door:
 
         @activity.defn(name=NOTIFY_ACTIVITY)
         async def call(asked: NotificationRequest) -> None:
+            self._require_own(asked.case)
             await self.entitlement.call(asked)
 
         return [prove, whom, call]
+
+    def _require_own(self, case: str) -> None:
+        foreign = self.admission.foreign(case)
+        if foreign is not None:
+            raise ApplicationError(foreign, type="Foreign", non_retryable=True)
 
     def _asked(self, proving: ProofRequest) -> Facts | None:
         """The write that a gate asks about; None of an agent's own question."""
@@ -267,7 +286,16 @@ class Door:
     async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
         machine.require_right_clock()
         policy = self.policy.current()
-        asked = self._context(policy, step.name, action, attempt)
+        foreign = self.admission.foreign(attempt.case)
+        if foreign is not None:
+            # In the record of the case it names it would be one more thing that is not so.
+            answer = answers.foreign(policy, foreign)
+            audit.verdict(self.agent, step.name, attempt, answer.verdict)
+            return answer
+        asked = await self.admission.admitted(self._context(policy, step.name, action, attempt))
+        if gravest(asked.claims) is Kind.REFUSE:
+            return await self._not_passed(asked, asked.verdict(asked.claims))
+        attempt = asked.attempt
         write, judged = None, None
         if _is_new(attempt):
             # Optimistic judgement, as with optimistic locking: nearly every write is new, and
@@ -288,11 +316,11 @@ class Door:
         if judged.passes:
             return await self._passed(step, write, judged)
         if judged.stopped is not None:
-            return _stopped(judged.verdict, judged.stopped)
+            return answers.stopped(judged.verdict, judged.stopped)
         reached("write:judged", attempt.case)
         if judged.pilot:
             await self.recorder.keep(write, judged.verdict, pilot=True)
-            return _recorded(judged.verdict)
+            return answers.recorded(judged.verdict)
         return await self._not_passed(write, judged.verdict)
 
     async def _passed(
@@ -305,7 +333,9 @@ class Door:
             Outdated: if what it was judged by is not so any more.
         """
         reached("write:judged", write.attempt.case)
-        if not await self.entitlement.answered(write):
+        doubted = write.attempt.doubt is not None
+        known = await self.admission.people(write) if doubted else write
+        if not await self.entitlement.answered(known):
             # Nobody who may has really said it: it is as if nobody had been asked.
             write = replace(write, attempt=write.attempt.model_copy(update={"doubt": None}))
         if not judged.begun:
@@ -330,7 +360,7 @@ class Door:
             done = await once(self.ledger, step, write, judged, seen=seen, recorder=self.recorder)
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
-            answer = _stopped(verdict, stop_in_words(stopped.order))
+            answer = answers.stopped(verdict, stop_in_words(stopped.order))
             return answer.model_copy(update={"token": await self._unknown(attempt)})
         except OverLimit as over:
             findings = [*verdict.findings, broken(over)]
@@ -370,13 +400,13 @@ class Door:
         wrong = {WriteResultKind.FAILED: "failed", WriteResultKind.IN_DOUBT: "in_doubt"}.get(
             answer.kind
         )
-        if answer.receipt is not None and attempt.undoes is None:
+        if answer.receipt is not None and not write.undoing:
             effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
             fault = await verify(step, write.facts.action, effect, answer.receipt)
             if fault:
                 wrong, back = MISMATCH, policy.of(step.name).mismatch == "roll back"
                 answer = answer.model_copy(update={"incident": fault, "roll_back": back})
-            await self.recorder.draw(write, judged)
+            await self.recorder.draw(write, judged, self.admission)
         if wrong is not None:
             await self.recorder.incident(write, wrong, answer.incident or answer.why)
         if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):
@@ -444,12 +474,15 @@ class Door:
 
     async def _silent(self, step: str, notice: Notice) -> str | None:
         """Why a notification may not go out; None if it may."""
-        policy = self.policy.current()
+        policy, case = self.policy.current(), notice.case
+        why = self.admission.foreign(case) or self.admission.misnamed(step, case, notice.key)
+        if why is not None:
+            return why
         refused = policy.may_notify(step)
         if refused is not None:
             return refused.why
-        if notice.pilot:
-            return f"{notice.case} is in pilot: it tells nobody"
+        if notice.pilot or await self.ledger.piloted(case):
+            return f"{case} is in pilot: it tells nobody"
         situation = await self.pipeline.lately(policy, notice.case)
         halted = self.pipeline.halted(policy, situation, notice.case)
         return halted or self.pipeline.piloting(policy, situation)
@@ -465,18 +498,6 @@ def _is_new(attempt: Attempt) -> bool:
     """Whether nothing says that it may have begun before."""
     first = activity.in_activity() and activity.info().attempt == 1
     return first and attempt.undoes is None and attempt.doubt is None
-
-
-def _stopped(verdict: Verdict, why: str) -> WriteResult:
-    finding = Finding(check="stop", kind=Kind.REFUSE, why=why)
-    said = verdict.model_copy(update={"kind": Kind.REFUSE, "findings": (finding,)})
-    return WriteResult(kind=WriteResultKind.STOPPED, verdict=said, why=why)
-
-
-def _recorded(verdict: Verdict) -> WriteResult:
-    would = {Kind.PASS: "let pass", Kind.HOLD: "held", Kind.REFUSE: "refused"}[verdict.kind]
-    why = f"in pilot: it would be {would}{f': {verdict.why()}' if verdict.why() else ''}"
-    return WriteResult(kind=WriteResultKind.PILOT, verdict=verdict, why=why)
 
 
 def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:

@@ -148,7 +148,7 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
         write.policy.of(write.step).limits,
         judged.duplicates,
         None if judged.begun else write.verdict_row(judged.verdict),
-        ordered=attempt.ordered,
+        ordered=writer.ordered,
         resumed=judged.begun,
         levels=write.levels,
     )
@@ -194,6 +194,7 @@ class _Writer:
 
     def __post_init__(self) -> None:
         self.attempt, self.action = self.write.attempt, self.write.facts.action
+        self.ordered = self.write.undoing and self.attempt.ordered
         self._start_clock()
         self.effect = Effect(
             key=self.attempt.key,
@@ -289,7 +290,7 @@ class _Writer:
         Raises:
             Stopped: if somebody has.
         """
-        await _whole(self.ledger.heed(self.intent(), ordered=self.attempt.ordered))
+        await _whole(self.ledger.heed(self.intent(), ordered=self.ordered))
 
     async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
         said = self.attempt.doubt

@@ -61,7 +61,7 @@ from handrail.oversight import (
 from handrail.policy import Approval, Facts, Policy
 from handrail.wire import DoubtAnswer, ProofRequest, ProofResult, RoleRequest
 
-_UNUSUAL = ("check: ", "listed", "digest", "source", "normal", "duplicate")
+_UNUSUAL = ("check: ", "listed", "digest", "undo", "source", "normal", "duplicate")
 """Reasons to hold that no standing approval was given for."""
 
 

@@ -39,6 +39,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.actions import Action, Finding, Kind, Level, Terms, Verdict
 from handrail.agent import source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
+from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.context import (
     Judgement,
@@ -91,6 +92,7 @@ class Pipeline:
     agent: str
     shape: AgentShape
     ledger: Ledger
+    admission: Admission
     entitlement: Entitlement
     watch: AnomalyDetector
     checks: Sequence[Check[Any]] = ()
@@ -154,12 +156,12 @@ class Pipeline:
 
     def stopped(self, write: WriteContext) -> str | None:
         """Why nothing is written now, in words; None if nobody has stopped it."""
-        facts, attempt = write.facts, write.attempt
+        facts = write.facts
         stops = write.situation.stops if write.situation is not None else ()
-        if attempt.undoes and attempt.ordered:
+        if write.undoing and write.attempt.ordered:
             stops = tuple(order for order in stops if order.step == facts.step)
         words = why_stopped(stops, facts.step, facts.case)
-        if words is None and attempt.undoes is None:
+        if words is None and not write.undoing:
             setting = write.policy.setting(facts)
             if setting.level is Level.STOP:
                 return f"{facts.step} is stopped: {setting.label}"
@@ -221,10 +223,9 @@ class Pipeline:
             finding = Finding(check="digest", kind=Kind.REFUSE, why=why)
             return Judgement(write.verdict([finding]))
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
-        # That it is one is not for the attempt to say alone, or it could spare itself the checks.
-        undoing = attempt.undoes is not None and bool(self.shape.writes[facts.step].undoes)
+        undoing = write.undoing
         findings = [] if undoing else await self._check_data(facts.action)
-        findings = [*self.foresee(write), *findings]
+        findings = [*write.claims, *self.foresee(write), *findings]
         if gravest(findings) is not Kind.REFUSE and not undoing:
             findings += await self._unusual(write)
             if (duplicates := policy.of(facts.step).duplicates) is not None:
@@ -232,7 +233,8 @@ class Pipeline:
         # Only before a human is asked: what passes is counted in the moment it begins.
         if gravest(findings) is Kind.HOLD:
             findings += await self._preview(write, policy.of(facts.step).limits)
-        pilot = not undoing and (attempt.pilot or policy.setting(facts).level is Level.PILOT)
+        piloted = attempt.pilot or (write.situation is not None and write.situation.piloted)
+        pilot = not undoing and (piloted or policy.setting(facts).level is Level.PILOT)
         if pilot or gravest(findings) is not Kind.HOLD:
             kept = None if undoing else policy.of(facts.step).duplicates
             return Judgement(write.verdict(findings), pilot=pilot, duplicates=kept)
@@ -240,6 +242,7 @@ class Pipeline:
 
     async def held(self, write: WriteContext, findings: Sequence[Finding]) -> Judgement:
         """What holds is let pass by those who may; otherwise they are asked."""
+        write = await self.admission.people(write)
         policy, facts, attempt = write.policy, write.facts, write.attempt
         now, barred = server_time(), write.barred
         try:
@@ -288,7 +291,7 @@ class Pipeline:
     def _terms(self, write: WriteContext) -> Terms:
         policy, facts, attempt = write.policy, write.facts, write.attempt
         terms = self.entitlement.terms(policy)
-        if attempt.rulings or attempt.undoes or not policy.plants(facts.step, facts.case):
+        if attempt.rulings or write.undoing or not policy.plants(facts.step, facts.case):
             return terms
         plant = self.plants.get(facts.step)
         return terms.model_copy(update={"planted": None if plant is None else _bad(plant, facts)})

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -23,6 +23,7 @@ from handrail.ledger import FAILED, IN_DOUBT, IncidentRow, Ledger, SpendRow
 from handrail.oversight import review_due
 
 if TYPE_CHECKING:
+    from handrail.guardrails.admission import Admission
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.policy import Policy
 
@@ -77,7 +78,7 @@ class Recorder:
             news = breakers.incident_alert(self.agent, row.case, row.id, what, row.at)
             await breakers.alert_owner(news, self.inbox)
 
-    async def draw(self, write: WriteContext, judged: Judgement) -> None:
+    async def draw(self, write: WriteContext, judged: Judgement, known: Admission) -> None:
         """Put a share of what ran alone before a human afterwards."""
         if not judged.alone:
             return
@@ -91,7 +92,11 @@ class Recorder:
             now=server_time(),
             chance=judged.share,
         )
-        if row is not None and await self.ledger.review(row):
+        if row is None:
+            return
+        # They look at nothing that they asked for.
+        row = replace(row, requester=(await known.people(write)).attempt.requester)
+        if await self.ledger.review(row):
             audit.review(self.agent, row.step, row.case, row.key, why=row.why, share=row.share)
 
     # What thinking costs

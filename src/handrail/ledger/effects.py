@@ -216,7 +216,7 @@ class Effects(Database):
         def look(connection: sa.Connection) -> Situation:
             effect = None if key is None else _rows.one(connection, _LOOK, b_key=key)
             now = controls_in_force(connection, agent, case)
-            return Situation(now.orders, now.label, now.sha, counted=now.counted, effect=effect)
+            return Situation(**vars(now), effect=effect)
 
         return await self._run(look)
 
@@ -363,6 +363,8 @@ def _still(now: Controls, intent: Intent, levels: frozenset[str]) -> None:
     """
     if levels != frozenset(order.id for order in now.levels):
         raise Outdated("its level was changed while it was judged; it is judged anew")
+    if now.piloted and intent.alone is not None:
+        raise Outdated("an earlier write of its case was only recorded; it is judged anew")
     if now.label not in {None, intent.policy}:
         raise Outdated("its policy was changed while it was judged; it is judged anew")
 

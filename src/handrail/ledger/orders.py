@@ -7,6 +7,7 @@ it: it cannot lapse.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,10 +16,10 @@ import sqlalchemy as sa
 
 from handrail.actions import Level
 from handrail.ledger.database import Database
-from handrail.ledger.rows import Rows
+from handrail.ledger.rows import InsertNew, Rows
 from handrail.ledger.tables import counters
 from handrail.ledger.tables import orders as _orders
-from handrail.ledger.verdicts import latest
+from handrail.ledger.verdicts import latest, piloted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,12 +39,13 @@ class OrderRow:
     """One order. `proofs` are signed statements; the columns beside them prove nothing.
 
     `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
-    every case. `rollout`: of `full`, in hundredths of a percent of the cases; None is all.
-    `ended`: when it was lifted, or replaced by another level.
+    every case. A roll-back is of one case, and over with being given. `rollout`: of `full`, in
+    hundredths of a percent of the cases; None is all. `ended`: when it was lifted, or replaced
+    by another level.
     """
 
     id: str
-    kind: Literal["stop", "level"]
+    kind: Literal["stop", "level", "roll_back"]
     agent: str
     by: str
     at: datetime
@@ -65,12 +67,14 @@ class Controls:
 
     `orders`: its stops and levels, the oldest first. `label` and `sha`: of the agent's policy in
     force; None before any was loaded. `counted`: whether anything is counted of what it does.
+    `piloted`: whether a write of the case was only recorded; of no case it is False.
     """
 
     orders: tuple[OrderRow, ...]
     label: str | None
     sha: str | None
     counted: bool
+    piloted: bool
 
     @property
     def stops(self) -> tuple[OrderRow, ...]:
@@ -111,6 +115,20 @@ class Orders(Database):
         """Lift a stop, or take back a level. False if there is none in force of that id."""
         this = _END.where(_orders.c.id == order_id)
         return await self._changes(this.values(_ended(by, at, why, proofs)))
+
+    async def order_back(self, case: str, by: str, at: datetime, why: str = "") -> None:
+        """Keep that somebody ordered a case to be rolled back: its undos go past stops.
+
+        The first order of a case stays.
+        """
+        row = OrderRow(_back(case), "roll_back", case.partition(":")[0], by, at, case=case, why=why)
+        values = _rows.values(row) | _ended(by, at, "", ())
+        await self._run(lambda connection: _insert(connection, values))
+
+    async def rolled_back(self, case: str) -> bool:
+        """Whether somebody ordered a case to be rolled back."""
+        row = await self.order_of(_back(case))
+        return row is not None and (row.kind, row.case) == ("roll_back", case)
 
     async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
         """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
@@ -160,9 +178,10 @@ def controls_in_force(connection: sa.Connection, agent: str, case: str | None = 
     """
     given = {"b_agent": agent, "b_case": case}
     found = connection.execute(_OF_ALL if case is None else _OF_CASE, given).all()
-    label, sha, counted, order_id = found[0][:4]  # with no order there is one row without one
-    rows = () if order_id is None else tuple(_rows.make(row[3:]) for row in found)
-    return Controls(rows, label, sha, bool(counted))
+    # With no order there is one row without one.
+    label, sha, counted, piloted, order_id = found[0][:5]
+    rows = () if order_id is None else tuple(_rows.make(row[4:]) for row in found)
+    return Controls(rows, label, sha, bool(counted), bool(piloted))
 
 
 _in_force = sa.and_(
@@ -171,6 +190,7 @@ _in_force = sa.and_(
 )
 """That an order is for the agent `b_agent`, and in force."""
 
+_insert = InsertNew(_orders)
 _EXCLUSIVE = sa.select(sa.func.pg_advisory_xact_lock(_STOP_LOCK))
 _SHARED = sa.select(sa.func.pg_advisory_xact_lock_shared(_STOP_LOCK))
 _rows: Rows[OrderRow] = Rows(
@@ -185,15 +205,23 @@ _LAST_LEVEL = sa.select(sa.func.max(_orders.c.at)).where(
 _END = sa.update(_orders).where(_orders.c.ended.is_(None))
 
 
+def _back(case: str) -> str:
+    """The id of the order that a case is rolled back."""
+    return f"back-{hashlib.sha256(case.encode()).hexdigest()[:40]}"
+
+
 def _ended(by: str, at: datetime, why: str, proofs: Sequence[str]) -> dict[str, Any]:
     return {"ended": at, "ended_by": by, "ended_why": why, "ended_proofs": proofs}
 
 
-def _statement(which: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
+def _statement(
+    which: sa.ColumnElement[bool], piloted: sa.ColumnElement[bool]
+) -> sa.Select[*tuple[Any, ...]]:
     policy = latest.subquery()
     one = sa.select(sa.literal(1).label("one")).subquery()
     counted = sa.exists().where(counters.c.agent == sa.bindparam("b_agent"))
-    columns: list[Any] = [policy.c.label.label("policy"), policy.c.sha, counted, *_rows.columns]
+    known = (policy.c.label.label("policy"), policy.c.sha, counted, piloted.label("piloted"))
+    columns: list[Any] = [*known, *_rows.columns]
     return (
         sa.select(*columns)
         .select_from(one.outerjoin(policy, sa.true()).outerjoin(_orders, which))
@@ -201,9 +229,10 @@ def _statement(which: sa.ColumnElement[bool]) -> sa.Select[*tuple[Any, ...]]:
     )
 
 
-_OF_ALL = _statement(_in_force)
+_OF_ALL = _statement(_in_force, sa.false())
 _OF_CASE = _statement(
     sa.and_(
         _in_force, sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))
-    )
+    ),
+    piloted,
 )

@@ -69,6 +69,10 @@ class Verdicts(Database):
         """Keep a verdict."""
         await self._run(lambda connection: keep(connection, row))
 
+    async def piloted(self, case: str) -> bool:
+        """Whether a write of a case was only recorded."""
+        return await self._run(lambda c: bool(c.execute(_PILOTED, {"b_case": case}).scalar()))
+
     async def verdicts(
         self,
         agent: str | None = None,
@@ -231,6 +235,11 @@ _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
 _spend: Rows[SpendRow] = Rows(SpendRow, _spending)
 _insert_spend = InsertNew(_spending)
+piloted = sa.exists().where(
+    _verdicts.c.case_id == sa.bindparam("b_case"), _verdicts.c.pilot.is_(True)
+)
+"""Whether a write of the case `b_case` was only recorded."""
+_PILOTED = sa.select(piloted)
 _INSERT = sa.insert(_verdicts)
 _POLICIES = _policy_rows.select.where(_policies.c.agent == sa.bindparam("b_agent")).order_by(
     _policies.c.version.desc(), _policies.c.loaded.desc(), _policies.c.sha

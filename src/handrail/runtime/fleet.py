@@ -93,6 +93,7 @@ class Agent:
         self.name = name
         self.workflow = workflow
         self.event = _event_of(name, workflow)
+        self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
         self.steps = _with_undos(_members(steps, Step), name)
         self.checks = _members(checks, Check)
         self.policy = Path(policy)
@@ -242,6 +243,7 @@ class Fleet:
             ledger=ledger,
             checks=agent.checks,
             trust=trust,
+            workflow=agent.workflow_type,
         )
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,

@@ -11,6 +11,7 @@ import pytest
 
 from handrail import State
 from handrail.actions import Level
+from handrail.client import Operator
 from handrail.ledger import Ledger, OrderRow
 from handrail.testing import Human, Outside, Stage
 from handrail.testing.fixtures import RunFleet
@@ -98,7 +99,27 @@ async def test_people_roll_back_under_a_stop_of_the_agent(
         case = await stage.start("orders", Order(number="1", parts=("pay", "wait")))
         await case.until(lambda view: view.receipts)
         await stage.ledger.order(row("stop"))
+        operator = Operator(stage.client, stage.ledger, by="ops@example.com")
+        await operator.roll_back(case.id, why="wrong")
+        outcome = await case.outcome()
+    assert outcome.status is State.ROLLED_BACK
+    assert len(outside.effects("refund")) == 1
+
+
+async def test_a_roll_back_that_no_ledger_knows_waits_for_the_end_of_a_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    """Whoever may signal a case may say so: a stop is not past by that."""
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("pay", "wait")))
+        await case.until(lambda view: view.receipts)
+        stop = row("stop")
+        await stage.ledger.order(stop)
         await case.send("roll_back", {"by": "ops@example.com", "why": "wrong"})
+        await case.until(lambda view: any("waits, and asks" in line.text for line in view.log))
+        assert outside.effects("refund") == []
+        await lift(stage.ledger, stop)
+        await case.send("resume")
         outcome = await case.outcome()
     assert outcome.status is State.ROLLED_BACK
     assert len(outside.effects("refund")) == 1

@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, Receipt, write
 from handrail.actions import Basis, Undoes, digest_of, undo_key
@@ -24,6 +23,7 @@ from handrail.oversight import is_drawn
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN, Outside
 from handrail.wire import Attempt, WriteResult, WriteResultKind
+from tests.agents.activity import activity_of
 
 pytestmark = pytest.mark.usefixtures("outside")
 
@@ -114,7 +114,7 @@ async def paid(door: Door, number: int = 1, account: str = "1", amount: Any = "1
         basis=Basis(rationale="It is due.", confidence=0.9),
         requester="bo@example.com",
     )
-    return await ActivityEnvironment().run(door.write, pay, action, attempt)
+    return await activity_of(attempt.case).run(door.write, pay, action, attempt)
 
 
 # Reading back
@@ -232,7 +232,7 @@ async def test_an_undo_is_not_looked_at_and_counts_as_one(tmp_path: Path, ledger
         digest=digest_of("pay_back", action.model_dump(mode="json")),
         undoes=Undoes(key="payers:1/pay/1", receipt=written.receipt),
     )
-    undone = await ActivityEnvironment().run(payers.write, pay_back, action, attempt)
+    undone = await activity_of("payers:1").run(payers.write, pay_back, action, attempt)
     assert undone.kind is WriteResultKind.WRITTEN, undone
     assert [row.key for row in await ledger.reviews()] == ["payers:1/pay/1"]
     found = await measure_track_record(ledger, "payers", "pay")

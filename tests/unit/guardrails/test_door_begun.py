@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, NotDone, check, write
 from handrail.actions import Level, digest_of
@@ -15,6 +14,7 @@ from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.wire import Attempt, WriteResultKind
+from tests.agents.activity import activity_of
 
 PAID: list[int] = []
 
@@ -53,7 +53,7 @@ async def test_another_action_under_the_key_and_digest_of_one_that_was_begun_is_
     attempt = Attempt(case="payers:1", key="payers:1/pay/1", digest=digest)
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         policy = PolicyFile(tmp_path / "payers.yaml", SHAPE)
-        run = ActivityEnvironment().run
+        run = activity_of("payers:1").run
         door = Door("payers", SHAPE, [pay], policy, ledger)
         with pytest.raises(RuntimeError, match="no answer"):
             await run(door.write, pay, Pay(amount=5), attempt)
@@ -75,7 +75,7 @@ async def test_what_had_begun_and_did_not_happen_after_all_is_judged_anew(
     digest = digest_of("pay", Pay(amount=50).model_dump(mode="json"))
     attempt = Attempt(case="payers:1", key="payers:1/pay/1", digest=digest)
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
-        run = ActivityEnvironment().run
+        run = activity_of("payers:1").run
         door = Door("payers", SHAPE, [pay], PolicyFile(tmp_path / "payers.yaml", SHAPE), ledger)
         with pytest.raises(RuntimeError, match="no answer"):
             await run(door.write, pay, Pay(amount=50), attempt)
@@ -91,8 +91,7 @@ async def test_what_had_begun_and_did_not_happen_after_all_is_judged_anew(
 
         with monkeypatch.context() as patch:
             patch.setattr(Ledger, "situation", overtaken)
-            env = ActivityEnvironment()
-            env.info = replace(env.info, attempt=2)
+            env = activity_of("payers:1", attempt=2)
             with pytest.raises(NotDone, match="judged anew"):
                 await env.run(door.write, pay, Pay(amount=50), attempt)
         answer = await run(door.write, pay, Pay(amount=50), attempt)
@@ -119,8 +118,7 @@ async def test_a_level_that_is_lowered_while_a_check_runs_is_in_force_for_that_w
 
         file = PolicyFile(tmp_path / "payers.yaml", SHAPE)
         door = Door("payers", SHAPE, [pay], file, ledger, [slow])
-        env = ActivityEnvironment()
-        env.info = replace(env.info, attempt=tried)
+        env = activity_of("payers:1", attempt=tried)
         if tried > 1:
             with pytest.raises(Outdated, match="judged anew"):
                 await env.run(door.write, pay, Pay(amount=5), attempt)

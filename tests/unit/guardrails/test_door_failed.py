@@ -11,6 +11,7 @@ from handrail.actions import digest_of
 from handrail.guardrails.door import Door
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.wire import Attempt, WriteResultKind
+from tests.agents.activity import activity_of
 
 ERRORS: list[Exception] = []
 
@@ -63,7 +64,7 @@ async def test_only_a_first_try_that_fails_certainly_did_nothing(
         door = Door("movers", SHAPE, [move, put_back], PolicyFile(path, SHAPE), ledger)
         while len(ERRORS) > 1:
             with pytest.raises(RuntimeError):
-                await door.write(move, action, attempt)
-        answer = await door.write(move, action, attempt)
+                await activity_of("movers:1").run(door.write, move, action, attempt)
+        answer = await activity_of("movers:1").run(door.write, move, action, attempt)
     assert (answer.kind, answer.why) == (WriteResultKind.FAILED, "no room")
     assert bool(answer.token) == (state == "unknown")

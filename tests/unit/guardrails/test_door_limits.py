@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
 from handrail.actions import Kind, digest_of
@@ -14,6 +13,7 @@ from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.wire import Attempt, WriteResult, WriteResultKind
+from tests.agents.activity import activity_of
 
 
 class Pay(Action):
@@ -57,6 +57,9 @@ async def ledger(tmp_path: Path) -> AsyncGenerator[Ledger]:
         yield opened
 
 
+PAY = "payers:1/pay/"
+
+
 def attempt_at(amount: int, key: str) -> Attempt:
     digest = digest_of("pay", {"amount": amount})
     return Attempt(case="payers:1", key=key, digest=digest)
@@ -64,27 +67,27 @@ def attempt_at(amount: int, key: str) -> Attempt:
 
 async def write_it(door: Door, amount: int, key: str) -> WriteResult:
     attempt = attempt_at(amount, key)
-    return await ActivityEnvironment().run(door.write, pay, Pay(amount=amount), attempt)
+    return await activity_of("payers:1").run(door.write, pay, Pay(amount=amount), attempt)
 
 
 async def test_what_passes_is_refused_as_it_begins_when_a_limit_is_reached(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     door = Door("payers", SHAPE, [pay], PolicyFile(tmp_path / "payers.yaml", SHAPE), ledger)
-    written = [await write_it(door, amount, f"k{amount}") for amount in (1, 4, 5)]
+    written = [await write_it(door, amount, PAY + str(amount)) for amount in (1, 4, 5)]
     assert [answer.kind for answer in written] == [WriteResultKind.WRITTEN] * 3
-    fourth = await write_it(door, 0, "k0")
+    fourth = await write_it(door, 0, PAY + "10")
     assert fourth.kind is WriteResultKind.REFUSED
     assert fourth.verdict.findings[-1].check == "limit: count: at most 3 per day"
     assert paid == [1, 4, 5]
-    assert await ledger.effect("k0") is None
+    assert await ledger.effect(PAY + "10") is None
 
 
 async def test_a_key_counts_once_however_often_it_is_tried(tmp_path: Path, ledger: Ledger) -> None:
     door = Door("payers", SHAPE, [pay], PolicyFile(tmp_path / "payers.yaml", SHAPE), ledger)
     for _ in range(4):
-        assert (await write_it(door, 6, "same")).kind is WriteResultKind.WRITTEN
-    assert (await write_it(door, 4, "other")).kind is WriteResultKind.WRITTEN
+        assert (await write_it(door, 6, PAY + "1")).kind is WriteResultKind.WRITTEN
+    assert (await write_it(door, 4, PAY + "2")).kind is WriteResultKind.WRITTEN
     assert paid == [6, 4]
 
 

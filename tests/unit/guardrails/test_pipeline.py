@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.testing import ActivityEnvironment
 
 from handrail import Action, Effect, Ledger, check, write
 from handrail.actions import Basis, Level, digest_of
@@ -21,8 +20,11 @@ from handrail.ledger import OrderRow, Situation
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.testing import UNPROVEN
 from handrail.wire import Attempt, WriteResult, WriteResultKind
+from tests.agents.activity import activity_of
 
 pytestmark = pytest.mark.usefixtures("clean")
+
+PAY = "payers:1/pay/"
 
 
 class Pay(Action):
@@ -91,14 +93,14 @@ def door(tmp_path: Path, ledger: Ledger, name: str = "payers", **policy: Any) ->
     return Door("payers", SHAPE, [pay], file, ledger, [account_exists], trust=UNPROVEN)
 
 
-async def attempt(door: Door, key: str = "k1", **more: Any) -> WriteResult:
+async def attempt(door: Door, key: str = PAY + "1", **more: Any) -> WriteResult:
     """Try to make a payment. `digest`, `basis` are the attempt's; the rest is the action's."""
     said = {name: more.pop(name) for name in ("digest", "basis", "pilot") if name in more}
     fields: dict[str, Any] = {"account": key} | more
     action = Pay(**fields)
     digest = digest_of("pay", action.model_dump(mode="json"))
     asked: dict[str, Any] = {"case": "payers:1", "key": key, "digest": digest} | said
-    return await ActivityEnvironment().run(door.write, pay, action, Attempt(**asked))
+    return await activity_of("payers:1").run(door.write, pay, action, Attempt(**asked))
 
 
 def stop() -> OrderRow:
@@ -133,15 +135,15 @@ async def test_each_guard_is_met_when_those_before_it_have_nothing_to_say(
     assert (await attempt(payers, amount=Decimal(200))).kind is WriteResultKind.HELD
     assert paid == []
     assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
-    answer = await attempt(payers, key="k2", account="k1")
+    answer = await attempt(payers, key=PAY + "2", account=PAY + "1")
     assert (answer.kind, checks(answer)) == (WriteResultKind.HELD, ["duplicate"])
-    assert "k1" in answer.verdict.why()
-    assert [(await attempt(payers, key=key)).kind for key in ("k3", "k4")] == [
+    assert PAY + "1" in answer.verdict.why()
+    assert [(await attempt(payers, key=key)).kind for key in (PAY + "3", PAY + "4")] == [
         WriteResultKind.WRITTEN
     ] * 2
-    answer = await attempt(payers, key="k5")
+    answer = await attempt(payers, key=PAY + "5")
     assert (answer.kind, checks(answer)) == (WriteResultKind.REFUSED, ["limit"])
-    assert paid == ["k1", "k3", "k4"]
+    assert paid == [PAY + "1", PAY + "3", PAY + "4"]
 
 
 @pytest.mark.parametrize(
@@ -160,12 +162,12 @@ async def test_a_worker_with_an_older_policy_writes_nothing_and_the_other_goes_o
     tmp_path: Path, ledger: Ledger
 ) -> None:
     old, new = door(tmp_path, ledger, "old"), door(tmp_path, ledger, "new", version=2)
-    assert (await attempt(old, "k1")).kind is WriteResultKind.WRITTEN
-    assert (await attempt(new, "k2")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(old, PAY + "1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(new, PAY + "2")).kind is WriteResultKind.WRITTEN
     with pytest.raises(StalePolicy, match=r"payers v1 .*payers v2"):
-        await attempt(old, "k3")
-    assert (await attempt(new, "k3")).kind is WriteResultKind.WRITTEN
-    assert paid == ["k1", "k2", "k3"]
+        await attempt(old, PAY + "3")
+    assert (await attempt(new, PAY + "3")).kind is WriteResultKind.WRITTEN
+    assert paid == [PAY + "1", PAY + "2", PAY + "3"]
 
 
 async def test_a_policy_that_is_loaded_while_a_check_runs_is_in_force_for_that_write(
@@ -174,23 +176,23 @@ async def test_a_policy_that_is_loaded_while_a_check_runs_is_in_force_for_that_w
     old, new = door(tmp_path, ledger, "old"), door(tmp_path, ledger, "new", version=2)
 
     async def another() -> None:
-        assert (await attempt(new, "k2")).kind is WriteResultKind.WRITTEN
+        assert (await attempt(new, PAY + "2")).kind is WriteResultKind.WRITTEN
 
     world["meanwhile"] = another
     with pytest.raises(StalePolicy):
-        await attempt(old, "k1")
-    assert paid == ["k2"]
-    assert await ledger.effect("k1") is None
+        await attempt(old, PAY + "1")
+    assert paid == [PAY + "2"]
+    assert await ledger.effect(PAY + "1") is None
 
 
 async def test_of_two_files_of_one_version_the_last_that_was_loaded_is_in_force(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     one, other = door(tmp_path, ledger, "one"), door(tmp_path, ledger, "two", autonomy="supervised")
-    assert (await attempt(one, "k1")).kind is WriteResultKind.WRITTEN
-    assert (await attempt(other, "k2")).kind is WriteResultKind.HELD
+    assert (await attempt(one, PAY + "1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(other, PAY + "2")).kind is WriteResultKind.HELD
     with pytest.raises(StalePolicy):
-        await attempt(one, "k3")
+        await attempt(one, PAY + "3")
 
 
 async def test_every_verdict_says_under_which_policy_and_level_it_fell(
@@ -198,18 +200,18 @@ async def test_every_verdict_says_under_which_policy_and_level_it_fell(
 ) -> None:
     payers = door(tmp_path, ledger)
     label = payers.policy.current().label
-    await attempt(payers, "k1")
+    await attempt(payers, PAY + "1")
     await ledger.order(
         OrderRow(
             "level-no-1", "level", "payers", "ops@example.com", datetime.now(UTC),
             level=Level.SUPERVISED,
         )
     )  # fmt: skip
-    await attempt(payers, "k2")
+    await attempt(payers, PAY + "2")
     rows = await ledger.verdicts("payers")
     assert [(row.key, row.kind, row.policy, row.autonomy) for row in rows] == [
-        ("k1", "pass", label, "full"),
-        ("k2", "hold", label, "supervised"),
+        (PAY + "1", "pass", label, "full"),
+        (PAY + "2", "hold", label, "supervised"),
     ]
 
 
@@ -244,7 +246,7 @@ async def test_a_new_write_that_passes_is_confirmed_by_its_intent_and_looked_up_
     tmp_path: Path, ledger: Ledger, looks: list[str | None]
 ) -> None:
     payers = door(tmp_path, ledger)
-    for key in ("k1", "k2"):
+    for key in (PAY + "1", PAY + "2"):
         assert (await attempt(payers, key)).kind is WriteResultKind.WRITTEN
     assert looks == [None]
 
@@ -255,38 +257,38 @@ async def test_what_does_not_pass_is_looked_up_and_not_judged_twice(
     payers = door(tmp_path, ledger)
     world["says"] = "there is no such account"
     assert (await attempt(payers)).kind is WriteResultKind.REFUSED
-    assert (looks, world["checked"]) == ([None, "k1"], 1)
+    assert (looks, world["checked"]) == ([None, PAY + "1"], 1)
 
 
 async def test_a_stop_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(payers, PAY + "1")).kind is WriteResultKind.WRITTEN
     await ledger.order(stop())
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.STOPPED
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.STOPPED
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.STOPPED
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.STOPPED
     await ledger.end_order("stop-no-1", "ops@example.com", datetime.now(UTC))
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.WRITTEN
-    assert paid == ["k1", "k2"]
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.WRITTEN
+    assert paid == [PAY + "1", PAY + "2"]
 
 
 async def test_a_level_and_its_end_are_obeyed_whatever_was_known_a_moment_ago(
     tmp_path: Path, ledger: Ledger
 ) -> None:
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k1")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(payers, PAY + "1")).kind is WriteResultKind.WRITTEN
     lower = OrderRow(
         "level-no-1", "level", "payers", "ops@example.com", datetime.now(UTC),
         level=Level.SUPERVISED,
     )  # fmt: skip
     await ledger.order(lower)
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.HELD
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.HELD
     payers = door(tmp_path, ledger)
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.HELD
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.HELD
     await ledger.end_order("level-no-1", "ops@example.com", datetime.now(UTC))
-    assert (await attempt(payers, "k2")).kind is WriteResultKind.WRITTEN
+    assert (await attempt(payers, PAY + "2")).kind is WriteResultKind.WRITTEN
 
 
 async def test_what_had_begun_is_finished_under_its_old_verdict_by_a_first_try_too(
@@ -296,11 +298,11 @@ async def test_what_had_begun_is_finished_under_its_old_verdict_by_a_first_try_t
     assert (await attempt(payers)).kind is WriteResultKind.WRITTEN
     world["says"] = "it is paid already"
     again = await attempt(payers)
-    assert (again.kind, paid) == (WriteResultKind.WRITTEN, ["k1"])
+    assert (again.kind, paid) == (WriteResultKind.WRITTEN, [PAY + "1"])
     world.clear()
     again = await attempt(payers)
-    assert (again.kind, paid) == (WriteResultKind.WRITTEN, ["k1"])
-    assert [row.key for row in await ledger.verdicts("payers")] == ["k1"]
+    assert (again.kind, paid) == (WriteResultKind.WRITTEN, [PAY + "1"])
+    assert [row.key for row in await ledger.verdicts("payers")] == [PAY + "1"]
 
 
 async def test_what_was_in_force_before_a_policy_was_loaded_holds_none_of_its_writes_up(

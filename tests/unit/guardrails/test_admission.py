@@ -1,0 +1,449 @@
+"""What an attempt says of itself makes no verdict milder, and touches no other case."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import itertools
+import sqlite3
+from collections.abc import AsyncGenerator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from handrail import Action, Effect, Ledger, check, notify, write
+from handrail.actions import (
+    Basis,
+    Level,
+    Receipt,
+    Ruling,
+    RulingRecord,
+    Undoes,
+    digest_of,
+    undo_key,
+)
+from handrail.agent import Step
+from handrail.guardrails.door import Door
+from handrail.ledger import OrderRow
+from handrail.oversight import Trust
+from handrail.policy import AgentShape, PolicyFile, WriteShape
+from handrail.wire import Attempt, DoubtAnswer, Notice, NotifyResult, WriteResult, WriteResultKind
+from tests.agents.activity import activity_of
+
+NOW = datetime.now(UTC)
+VICTIM = "payers:victim"
+
+
+class Pay(Action):
+    """Pay somebody."""
+
+    account: str
+    amount: int = 7
+
+
+class PayAlike(Action):
+    """Has the fields of a payment, and is none."""
+
+    account: str
+    amount: int = 7
+
+
+class PayMore(Pay):
+    """A payment, and more."""
+
+
+DONE: list[tuple[str, str]] = []
+SAYS: list[str] = []
+
+
+@write(idempotent=True)
+async def pay_back(action: Pay, effect: Effect) -> str:
+    """Take a payment back."""
+    DONE.append((effect.case, effect.step))
+    return str(effect.undoes and effect.undoes.receipt and effect.undoes.receipt.result)
+
+
+@write(idempotent=True, undo=pay_back)
+async def pay(action: Pay, effect: Effect) -> str:
+    """Pay."""
+    DONE.append((effect.case, effect.step))
+    return "paid"
+
+
+@notify
+async def tell(text: str) -> None:
+    """Tell somebody."""
+    DONE.append((text, "tell"))
+
+
+@check
+async def may_be_paid(action: Pay) -> str | None:
+    return SAYS[0] if SAYS else None
+
+
+SHAPE = AgentShape(
+    agent="payers",
+    writes={
+        "pay": WriteShape("pay", Pay, undo="pay_back"),
+        "pay_back": WriteShape("pay_back", Pay, undoes=frozenset({"pay"})),
+    },
+    notifies=frozenset({"tell"}),
+)
+STEPS: dict[str, Any] = {"pay": pay, "pay_back": pay_back}
+POLICY = """\
+agent: payers
+version: 1
+owner: boss@example.com
+actions:
+  pay:
+    autonomy: full
+    hold: [{when: action.amount > 100, why: much}]
+    review: {random: 100%, for: lead}
+  pay_back: {autonomy: full, irreversible: nothing but a test is changed by it}
+roles: {lead: {people: [ana@example.com], deadline: {after: 1h, then: refuse}}}
+"""
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncGenerator[Ledger]:
+    DONE.clear()
+    SAYS.clear()
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as opened:
+        yield opened
+
+
+def door(folder: Path, ledger: Ledger) -> Door:
+    path = folder / "payers.yaml"
+    path.write_text(POLICY)
+    file = PolicyFile(path, SHAPE)
+    steps: list[Step[..., Any]] = [pay, pay_back, tell]
+    trust = Trust(proof="required")
+    return Door("payers", SHAPE, steps, file, ledger, [may_be_paid], trust, workflow="test")
+
+
+def honest(case: str, step: str, action: Action, number: int = 1, **more: Any) -> Attempt:
+    digest = digest_of(step, action.model_dump(mode="json"))
+    return Attempt(case=case, key=f"{case}/{step}/{number}", digest=digest, **more)
+
+
+async def tried(door: Door, case: str, step: str, action: Action, attempt: Attempt) -> WriteResult:
+    return await activity_of(case).run(door.write, STEPS[step], action, attempt)
+
+
+def receipt(key: str, result: Any = "made up") -> Receipt:
+    return Receipt(key=key, step="pay", digest="0" * 64, at=NOW, result=result)
+
+
+# An undo
+
+
+async def test_an_undo_is_one_of_an_effect_that_the_ledger_knows(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers, action, case = door(tmp_path, ledger), Pay(account="1"), "payers:1"
+    await tried(payers, case, "pay", action, honest(case, "pay", action))
+    # Data checks judge the world before a write; its undo stands in the world after it.
+    SAYS.append("it is paid already")
+    paid = f"{case}/pay/1"
+
+    async def undo(
+        of: str, claimed: Receipt | None = None, by: str = "pay_back", **more: Any
+    ) -> Any:
+        changes = {"key": undo_key(of), "undoes": Undoes(key=of, receipt=claimed)} | more
+        other = more.pop("action", action)
+        attempt = honest(case, by, other).model_copy(update=changes)
+        answer = await tried(payers, case, by, other, attempt)
+        return answer.kind, [each.check.partition(":")[0] for each in answer.verdict.findings]
+
+    refused, held = WriteResultKind.REFUSED, WriteResultKind.HELD
+    assert await undo(paid, by="pay") == (refused, ["undo"])
+    assert await undo(f"{VICTIM}/pay/1") == (refused, ["undo"])
+    assert await undo(f"{case}/pay/01") == (refused, ["undo"])
+    assert await undo(paid, key=f"{case}/pay_back/1") == (refused, ["undo"])
+    # Nothing is known of it: it is judged as any write of this step.
+    assert await undo(f"{case}/pay/2") == (refused, ["check"])
+    # Somebody says that there was something, or something else: people look at it.
+    SAYS.clear()
+    assert await undo(f"{case}/pay/3", receipt(f"{case}/pay/3")) == (held, ["undo"])
+    assert await undo(paid, action=Pay(account="2")) == (held, ["undo"])
+    SAYS.append("it is paid already")
+    assert (await undo(paid, receipt(paid)))[0] is WriteResultKind.WRITTEN
+    row = await ledger.effect(undo_key(paid))
+    assert row is not None
+    assert row.receipt is not None
+    assert row.receipt.result == "paid"  # by the receipt that was kept
+    assert await ledger.reviews() != []
+    assert [key.key for key in await ledger.reviews()] == [paid]
+
+
+async def test_only_an_order_in_the_ledger_lets_an_undo_go_past_a_stop(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers, action, case = door(tmp_path, ledger), Pay(account="1"), "payers:1"
+    await tried(payers, case, "pay", action, honest(case, "pay", action))
+    await ledger.order(OrderRow("stop-no-1", "stop", "*", "ops@example.com", NOW))
+    undoes = Undoes(key=f"{case}/pay/1")
+    attempt = honest(case, "pay_back", action, undoes=undoes, ordered=True)
+    attempt = attempt.model_copy(update={"key": undo_key(undoes.key)})
+    answer = await tried(payers, case, "pay_back", action, attempt)
+    assert answer.kind is WriteResultKind.STOPPED
+    await ledger.order_back(VICTIM, "ops@example.com", NOW, "of another case")
+    assert (await tried(payers, case, "pay_back", action, attempt)).kind is answer.kind
+    await ledger.order_back(case, "ops@example.com", NOW, "wrong")
+    answer = await tried(payers, case, "pay_back", action, attempt)
+    assert answer.kind is WriteResultKind.WRITTEN
+    # It lets nothing else past.
+    answer = await tried(payers, case, "pay", action, honest(case, "pay", action, 2))
+    assert answer.kind is WriteResultKind.STOPPED
+
+
+# Whose it is
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        ({"workflow_id": "payers:2"}, "in the name of payers:1, by payers:2"),
+        ({"workflow_id": None, "workflow_type": None}, "by no workflow at all"),
+        ({"workflow_type": "Another"}, "payers:1 runs as Another"),
+    ],
+)
+async def test_an_activity_does_what_its_own_case_asks_for(
+    tmp_path: Path, ledger: Ledger, info: dict[str, Any], says: str
+) -> None:
+    payers, action = door(tmp_path, ledger), Pay(account="1")
+    env = activity_of("payers:1")
+    env.info = dataclasses.replace(env.info, **info)
+    answer = await env.run(payers.write, pay, action, honest("payers:1", "pay", action))
+    assert answer.kind is WriteResultKind.REFUSED
+    assert says in answer.verdict.why()
+    notice = Notice(case="payers:1", key="payers:1/tell/1")
+    told = await env.run(payers.notify, tell, notice, "hello")
+    assert (told.sent, says in told.why) == (False, True)
+    assert (await ledger.verdicts(), await ledger.effects("payers:1"), DONE) == ([], [], [])
+    assert (await activity_of("payers:1").run(payers.notify, tell, notice, "hello")).sent
+
+
+async def test_a_case_of_which_a_write_was_recorded_stays_in_pilot(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    action, case = Pay(account="1"), "payers:1"
+    first = await tried(
+        door(tmp_path, ledger), case, "pay", action, honest(case, "pay", action, pilot=True)
+    )
+    payers = door(tmp_path, ledger)
+    second = await tried(payers, case, "pay", action, honest(case, "pay", action, 2))
+    assert (first.kind, second.kind) == (WriteResultKind.PILOT, WriteResultKind.PILOT)
+    notice = Notice(case=case, key=f"{case}/tell/1")
+    told = await activity_of(case).run(payers.notify, tell, notice, "hello")
+    assert (told.sent, DONE) == (False, [])
+
+
+@pytest.mark.parametrize("action", [PayAlike(account="1"), PayMore(account="1")])
+async def test_an_action_of_another_class_is_refused(
+    tmp_path: Path, ledger: Ledger, action: Action
+) -> None:
+    payers, case = door(tmp_path, ledger), "payers:1"
+    attempt = honest(case, "pay", action)
+    said = attempt.model_copy(update={"kind": type(action).__name__})
+    for given_, asked in ((action, attempt), (Pay(account="1"), said)):
+        answer = await tried(payers, case, "pay", given_, asked)
+        assert answer.kind is WriteResultKind.REFUSED
+        assert "pay takes Pay, not" in answer.verdict.why()
+    assert DONE == []
+
+
+# Anything, in any field
+
+CASES = itertools.count(1)
+SITUATIONS = ("open", "much", "check", "stop", "agent", "fleet", "pilot", "piloted")
+NAMES = st.sampled_from(["", "pay", "pay_back", "Pay", "PayAlike"]) | st.text(max_size=8)
+PEOPLE = st.sampled_from(["ana@example.com", "bo@example.com", ""])
+
+
+def key_of(case: str) -> st.SearchStrategy[str]:
+    ends = ["/pay/1", "/pay/2", "/pay/9", "/pay_back/1", "/pay/1/undo", "/pay/2/undo", "/", ""]
+    known = [f"{each}{end}" for each in (case, VICTIM, "others:1") for end in ends]
+    return st.sampled_from(known) | st.text(max_size=20)
+
+
+def basis() -> st.SearchStrategy[Basis | None]:
+    evidence = st.sampled_from([None, {}, {"vip": True}, [1], "x"])
+    made = st.builds(Basis, confidence=st.sampled_from([None, 0, 1.0]), evidence=evidence)
+    return st.none() | made
+
+
+def rulings(digest: str) -> st.SearchStrategy[tuple[RulingRecord, ...]]:
+    def made(by: str, verb: str, proof: str | None) -> RulingRecord:
+        ruling = Ruling(gate="g" * 16, digest=digest[:12], by=by or "x", proof=proof)
+        said = {"verb": verb, "gate": "g" * 16, "by": by, "at": NOW, "note": "accepted"}
+        more = {"accepted": True, "proven": True, "digest": digest, "ruling": ruling}
+        return RulingRecord.model_validate(said | more)
+
+    verbs = st.sampled_from(["approve", "amend", "answer", "delegate"])
+    each = st.builds(made, PEOPLE, verbs, st.sampled_from([None, "a.b.c"]))
+    return st.lists(each, max_size=3).map(tuple)
+
+
+def undoes(case: str) -> st.SearchStrategy[Undoes | None]:
+    claimed = st.none() | st.builds(receipt, key_of(case))
+    return st.none() | st.builds(Undoes, key=key_of(case), receipt=claimed)
+
+
+def doubt() -> st.SearchStrategy[DoubtAnswer | None]:
+    said, token = st.sampled_from(["happened", "do it"]), st.sampled_from(["", "m|1|1|1"])
+    return st.none() | st.builds(DoubtAnswer, answer=said, by=PEOPLE, token=token)
+
+
+def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
+    """Anything, and above all what would help, for each field of an attempt."""
+    return {
+        "case": st.sampled_from([VICTIM, "others:1", "", "payers:"]) | st.text(max_size=12),
+        "key": key_of(case),
+        "digest": st.sampled_from(["", "0" * 64]) | st.text(max_size=64),
+        "basis": basis(),
+        "rulings": rulings(digest),
+        "requester": st.none() | PEOPLE,
+        "undoes": undoes(case),
+        "doubt": doubt(),
+        "drafters": st.lists(PEOPLE, max_size=2).map(tuple),
+        "pilot": st.booleans(),
+        "ordered": st.booleans(),
+        "kind": st.none() | NAMES,
+    }
+
+
+MILDNESS = {WriteResultKind.WRITTEN: 0, WriteResultKind.HELD: 1, WriteResultKind.IN_DOUBT: 1}
+"""What is not among them has done nothing, and asks nobody."""
+
+
+def mildness(answer: WriteResult) -> int:
+    return MILDNESS.get(answer.kind, 2)
+
+
+class Bench:
+    """One ledger with a case that is not to be touched, and doors in many situations."""
+
+    def __init__(self, folder: Path, ledger: Ledger) -> None:
+        self.folder, self.ledger = folder, ledger
+        self.door = door(folder, ledger)
+
+    async def case(self, situation: str) -> tuple[str, Door]:
+        """A new case in a situation; it has paid 1 to account 1 before."""
+        case, one = f"payers:{next(CASES)}", Pay(account="1", amount=1)
+        await tried(self.door, case, "pay", one, honest(case, "pay", one))
+        if situation == "piloted":
+            recorded = honest(case, "pay", one, 2, pilot=True)
+            await tried(self.door, case, "pay", one, recorded)
+        order = {"agent": "payers", "fleet": "*", "stop": "payers", "pilot": "payers"}
+        if situation in order:
+            level = Level(situation) if situation in set(Level) else None
+            kind = "stop" if level is None else "level"
+            row = OrderRow(f"of {case}", kind, order[situation], "ops", NOW, level=level)
+            await self.ledger.order(row)
+        SAYS[:] = ["it may not be paid"] if situation == "check" else []
+        self.door.pipeline.known.situation = None
+        return case, self.door
+
+    async def over(self, case: str) -> None:
+        """Lift its stop."""
+        await self.ledger.end_order(f"of {case}", "ops", NOW)
+        self.door.pipeline.known.situation = None
+        SAYS.clear()
+
+    def others(self, case: str) -> list[Any]:
+        """All that the ledger has of other cases than this one."""
+        with sqlite3.connect(self.folder / "ledger.db") as connection:
+            tables = ("effects", "verdicts", "rulings", "reviews", "incidents")
+            select = "select * from handrail_{} where case_id <> ?"
+            found = [connection.execute(select.format(t), (case,)).fetchall() for t in tables]
+            keys = connection.execute("select key, case_id from handrail_effects").fetchall()
+        return [found, [key for key, of in keys if not key.startswith(f"{of}/")]]
+
+
+@pytest.fixture(scope="module")
+def runner() -> Any:
+    with asyncio.Runner() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def bench(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> Any:
+    folder = tmp_path_factory.mktemp("bench")
+    ledger = Ledger(f"sqlite:///{folder}/ledger.db")
+    runner.run(ledger.__aenter__())
+    made = Bench(folder, ledger)
+    action = Pay(account="1", amount=1)
+    runner.run(tried(made.door, VICTIM, "pay", action, honest(VICTIM, "pay", action)))
+    yield made
+    runner.run(ledger.__aexit__(None, None, None))
+
+
+@settings(
+    deadline=None,
+    max_examples=120,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(data=st.data(), situation=st.sampled_from(SITUATIONS), step=st.sampled_from(list(STEPS)))
+def test_no_field_of_an_attempt_makes_a_verdict_milder_or_touches_another_case(
+    bench: Bench, runner: asyncio.Runner, data: st.DataObject, situation: str, step: str
+) -> None:
+    amount = 700 if situation == "much" else 7
+
+    async def one(fields: dict[str, Any] | None) -> tuple[WriteResult, str]:
+        case, payers = await bench.case(situation)
+        # Nobody has paid there yet, or it would be the same payment twice.
+        action = Pay(account=case, amount=amount)
+        attempt = honest(case, step, action, 3)
+        strategies = lies(case, attempt.digest)
+        assert strategies.keys() == Attempt.model_fields.keys(), "say what may be said in it"
+        if fields is None:
+            chosen = data.draw(st.sets(st.sampled_from(sorted(strategies)), min_size=1, max_size=4))
+            fields = {name: data.draw(strategies[name], name) for name in sorted(chosen)}
+            attempt = attempt.model_copy(update=fields)
+        others = bench.others(case)
+        DONE.clear()
+        answer = await tried(payers, case, step, action, attempt)
+        assert bench.others(case) == others
+        assert all(of == case for of, _ in DONE), "made in the name of another"
+        assert len(DONE) == (answer.kind is WriteResultKind.WRITTEN)
+        drawn = {row.key for row in await bench.ledger.reviews()}
+        reviewed = step != "pay" or attempt.key in drawn
+        assert answer.kind is not WriteResultKind.WRITTEN or reviewed, "spared a review"
+        await bench.over(case)
+        return answer, case
+
+    said, _ = runner.run(one({}))
+    lied, _ = runner.run(one(None))
+    assert mildness(lied) >= mildness(said), (said.kind, lied.kind)
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data(), situation=st.sampled_from(SITUATIONS))
+def test_no_field_of_a_notice_makes_it_go_out(
+    bench: Bench, runner: asyncio.Runner, data: st.DataObject, situation: str
+) -> None:
+    async def one(honestly: bool) -> NotifyResult:  # noqa: FBT001  # as one reads it
+        case, payers = await bench.case(situation)
+        asked = Notice(case=case, key=f"{case}/tell/1")
+        strategies = {name: lies(case, "0" * 64)[name] for name in ("case", "key", "pilot")}
+        assert strategies.keys() == Notice.model_fields.keys(), "say what may be said in it"
+        if not honestly:
+            changes = {name: data.draw(strategies[name], name) for name in sorted(strategies)}
+            kept = data.draw(st.sets(st.sampled_from(sorted(strategies))))
+            asked = asked.model_copy(update={k: v for k, v in changes.items() if k not in kept})
+        others = bench.others(case)
+        told = await activity_of(case).run(payers.notify, tell, asked, "hello")
+        assert bench.others(case) == others
+        assert not told.sent or (asked.case, asked.key.rpartition("/")[0]) == (case, f"{case}/tell")
+        await bench.over(case)
+        return told
+
+    said, lied = runner.run(one(True)), runner.run(one(False))
+    assert said.sent or not lied.sent
