@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from handrail.actions import Finding, Kind, Verdict, digest_of
+from pydantic import BaseModel, ValidationError
+
+from handrail.actions import Basis, Finding, Kind, Verdict, digest_of
 from handrail.guardrails.machine import server_time
 from handrail.ledger import Duplicate, EffectState, Intent, OverLimit, VerdictRow
 from handrail.oversight import review_chance
@@ -182,3 +184,13 @@ def broken(rule: OverLimit | Duplicate) -> Finding:
     if isinstance(rule, OverLimit):
         return Finding(check=f"limit: {rule.limit.text}", kind=Kind.REFUSE, why=str(rule))
     return Finding(check="duplicate", kind=Kind.HOLD, why=str(rule))
+
+
+def fitting_evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
+    """The evidence as its own model; None when there is none or it does not fit."""
+    if model is None or basis is None:
+        return None
+    try:
+        return model.model_validate(basis.evidence)
+    except ValidationError:
+        return None

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -58,7 +58,7 @@ from handrail.failpoints import reached
 from handrail.guardrails import answers, audit, machine
 from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
-from handrail.guardrails.context import Judgement, WriteContext, broken, gravest
+from handrail.guardrails.context import Judgement, WriteContext, broken, fitting_evidence, gravest
 from handrail.guardrails.data_checks import Check, verify
 from handrail.guardrails.effects import (
     BegunBefore,
@@ -253,7 +253,7 @@ class Door:
             step=step,
             action=action,
             basis=of.basis,
-            evidence=_evidence(self.shape.writes[step].evidence, of.basis),
+            evidence=fitting_evidence(self.shape.writes[step].evidence, of.basis),
             case=of.case,
             requester=of.requester,
         )
@@ -498,13 +498,3 @@ def _is_new(attempt: Attempt) -> bool:
     """Whether nothing says that it may have begun before."""
     first = activity.in_activity() and activity.info().attempt == 1
     return first and attempt.undoes is None and attempt.doubt is None
-
-
-def _evidence(model: type[BaseModel] | None, basis: Basis | None) -> BaseModel | None:
-    """The evidence as its own model; None when there is none or it does not fit."""
-    if model is None or basis is None:
-        return None
-    try:
-        return model.model_validate(basis.evidence)
-    except ValidationError:
-        return None
