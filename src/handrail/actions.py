@@ -332,13 +332,15 @@ class Effect(Wire):
     """One write to the outside world. Give `key` to the outside system if it takes one.
 
     `key` is the same in every retry, replay, reset and continued run, and never used
-    for another write.
+    for another write. `attempt` is a fencing token: a system that can, refuses one that is lower
+    than the highest it has seen under the key.
     """
 
     key: str
     case: str
     step: str
     undoes: Undoes | None = None
+    attempt: int = 1
 
 
 def undo_key(key: str) -> str:

@@ -8,6 +8,7 @@ call    neither                      undone by uncall, which takes the key
 
 from __future__ import annotations
 
+from datetime import timedelta
 from decimal import Decimal
 from typing import Literal
 
@@ -28,6 +29,9 @@ from handrail import (
 )
 from handrail.actions import Wire
 from handrail.testing import Outside, OutsideError
+
+SOON = timedelta(milliseconds=200)
+"""How long after it was asked the outside system may still do it."""
 
 Part = Literal["pay", "ship", "post", "call", "tell", "break", "wait"]
 
@@ -158,7 +162,7 @@ def misdirected(action: Ship) -> Ship:
     return Ship(order=f"{action.order} to nowhere")
 
 
-@write(find=find_parcel, undo=recall, plant=misdirected)
+@write(find=find_parcel, settles=SOON, undo=recall, plant=misdirected)
 async def ship(action: Ship, effect: Effect) -> str:
     """Send the parcel."""
     return await _done("ship", effect, action)

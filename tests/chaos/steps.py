@@ -30,6 +30,7 @@ OUTSIDE = "CHAOS_OUTSIDE"
 """The variable that says where the outside systems are."""
 
 WRITE_TIMEOUT = timedelta(seconds=4)
+SETTLES = timedelta(seconds=2)
 
 
 class Order(Event):
@@ -162,7 +163,7 @@ async def undo_keyed(action: Keyed, effect: Effect) -> int:
     )
 
 
-@write(find=_find_undone, timeout=WRITE_TIMEOUT)
+@write(find=_find_undone, settles=SETTLES, timeout=WRITE_TIMEOUT)
 async def undo_findable(action: Findable, effect: Effect) -> int:
     """Take it back so that it can be found."""
     return await send(
@@ -182,7 +183,7 @@ async def do_keyed(action: Keyed, effect: Effect) -> int:
     return await send("keyed", "do", effect.case, effect.key, takes=action.takes)
 
 
-@write(undo=undo_findable, find=_find_done, timeout=WRITE_TIMEOUT)
+@write(undo=undo_findable, find=_find_done, settles=SETTLES, timeout=WRITE_TIMEOUT)
 async def do_findable(action: Findable, effect: Effect) -> int:
     """Do it so that it can be found."""
     return await send("findable", "do", effect.case, effect.key, takes=action.takes)

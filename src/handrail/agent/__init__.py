@@ -16,6 +16,7 @@ from handrail.agent.execution_info import (
     is_paused,
     pause_words,
 )
+from handrail.agent.heartbeats import Heartbeats, current_heartbeats
 from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, ROLE_ACTIVITY, error_in_words
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.secrets import (
@@ -69,12 +70,14 @@ __all__ = [
     "AgentWorkflow",
     "BadResult",
     "Decide",
+    "Heartbeats",
     "Notify",
     "Read",
     "Step",
     "StepSecrets",
     "Write",
     "as_activity",
+    "current_heartbeats",
     "decide",
     "decided_type",
     "describe_execution",

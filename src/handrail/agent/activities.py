@@ -15,8 +15,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Usage
+from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
 from handrail.agent.secrets import secrets_given
-from handrail.agent.steps import Posture, Step
+from handrail.agent.steps import Posture, Step, Write
 from handrail.agent.tries import spent
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
@@ -73,8 +74,16 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
 
     async def entry(*args: Any) -> Any:
         with _errors(step):
-            async with _beating():
-                return await run(*args)
+            if not isinstance(step, Write):
+                async with _beating():
+                    return await run(*args)
+            heartbeats = heartbeats_begin()
+            async with _beating(heartbeats):
+                try:
+                    return await run(*args)
+                except Exception:
+                    heartbeats.mark_unsent(marked=step.marked)
+                    raise
 
     parameters = list(step.parameters)
     if step.posture is Posture.WRITE:
@@ -131,20 +140,24 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
 
 
 @contextlib.asynccontextmanager
-async def _beating() -> AsyncGenerator[None]:
-    """Heartbeat while an ordinary activity runs, so that the death of its worker shows."""
+async def _beating(heartbeats: Heartbeats | None = None) -> AsyncGenerator[None]:
+    """Heartbeat while an ordinary activity runs, so that the death of its worker shows.
+
+    `heartbeats`: what they say.
+    """
     info = activity.info()
     if info.is_local or info.heartbeat_timeout is None:
         yield
         return
-    beat = asyncio.get_running_loop().create_task(_beat())
+    beat = asyncio.get_running_loop().create_task(_beat(heartbeats))
     try:
         yield
     finally:
         beat.cancel()
 
 
-async def _beat() -> None:
+async def _beat(heartbeats: Heartbeats | None) -> None:
     while True:
         await asyncio.sleep(BEAT.total_seconds())
-        activity.heartbeat()
+        said = heartbeats.said if heartbeats is not None else None
+        activity.heartbeat(*([said] if said else []))

@@ -62,6 +62,7 @@ class UndoEntry(Wire):
     digest: str
     timeout: timedelta
     receipt: Receipt | None = None
+    wait: timedelta = timedelta(0)
 
     def attempt(self, case: str, digest: str) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
@@ -142,7 +143,14 @@ def undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> UndoE
         action=action.model_dump(mode="json"),
         digest=attempt.digest,
         timeout=step.undo.timeout if step.undo else step.timeout,
+        wait=_wait(step),
     )
+
+
+def _wait(step: Write[Any, Any]) -> timedelta:
+    """How long an undo may have to wait: for the write, and for what it sent itself before."""
+    writes = [step] if step.undo is None else [step, step.undo]
+    return step.timeout + sum((each.settles or timedelta(0) for each in writes), timedelta(0))
 
 
 def about_write(step: Write[A, Any], action: A, answer: WriteResult, attempt: Attempt) -> Question:

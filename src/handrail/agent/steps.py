@@ -20,6 +20,7 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
+    Literal,
     ParamSpec,
     TypedDict,
     Unpack,
@@ -88,6 +89,8 @@ class Posture(StrEnum):
 
 P = ParamSpec("P")
 R = TypeVar("R")
+TakeOver = Literal["wait", "ask"]
+
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 
@@ -168,7 +171,9 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     who looks rejects; None if it cannot. `stand_in`: makes of an action what the write would
     have returned, for a case in pilot to go on with; pure, and run in the workflow. `verify`:
     reads back, after the receipt, what was written; None where it is as it should be, else what
-    is wrong with it.
+    is wrong with it. `settles`: how long after it was sent a request may take effect. `keeps`: how
+    long the outside system knows a key; None is for ever. `take_over`: whether an attempt of
+    another machine, of which nobody knows whether it goes on, is waited for or asked about.
     """
 
     action: type[A]
@@ -178,6 +183,14 @@ class Write(Step[[A, Effect], R], Generic[A, R]):
     plant: Callable[[A], A | None] | None = None
     stand_in: Callable[[A], R] | None = None
     verify: Callable[[A, Effect, R], Awaitable[str | None]] | None = None
+    settles: timedelta | None = None
+    keeps: timedelta | None = None
+    take_over: TakeOver = "wait"
+
+    @property
+    def marked(self) -> bool:
+        """Whether Temporal is told before each request: nobody could tell afterwards."""
+        return self.take_over == "ask" or (self.find is None and not self.idempotent)
 
 
 class StepOptions(TypedDict, total=False):
@@ -268,7 +281,9 @@ def write(
     *,
     undo: Write[Any, Any] | None = ...,
     find: Callable[[Any, Effect], Awaitable[Any]] | None = ...,
-    idempotent: bool = ...,
+    settles: timedelta | None = ...,
+    idempotent: bool | timedelta = ...,
+    take_over: TakeOver = ...,
     plant: Callable[[Any], Action | None] | None = ...,
     stand_in: Callable[[Any], Any] | None = ...,
     verify: Callable[[Any, Effect, Any], Awaitable[str | None]] | None = ...,
@@ -281,7 +296,9 @@ def write(
     *,
     undo: Write[Any, Any] | None = None,
     find: Callable[..., Any] | None = None,
-    idempotent: bool = False,
+    settles: timedelta | None = None,
+    idempotent: bool | timedelta = False,
+    take_over: TakeOver = "wait",
     plant: Callable[..., Any] | None = None,
     stand_in: Callable[..., Any] | None = None,
     verify: Callable[..., Any] | None = None,
@@ -291,8 +308,11 @@ def write(
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
 
     Declare how a crash between the effect and its receipt is dealt with: `idempotent`
-    runs it again under the same key; `find` asks the outside system first; with
-    neither, a human is asked, and nothing is repeated blindly. `undo` is another write
+    runs it again under the same key, for as long as the outside system knows a key (True: for
+    ever); `find` asks the outside system first; with neither, a human is asked, and nothing is
+    repeated blindly. `settles`: how long after it was sent a request may take effect, also when
+    whoever sent it is gone; until then it is looked for, and never done again. `take_over`: `ask`
+    has a human asked where an attempt of another machine may go on. `undo` is another write
     of the same action; it must do nothing when there is nothing to take back. `plant` makes
     the bad proposals of a policy that has any `planted`: they are asked about, never done.
     `stand_in` gives a case in pilot something to go on with; without it the case ends there.
@@ -307,8 +327,7 @@ def write(
     def declare(fn: Callable[..., Any]) -> Write[Any, Any]:
         parts = _declare(fn, Posture.WRITE, timeout, local=False, secrets=secrets)
         action = _action_type(fn.__name__, parts["parameters"])
-        if idempotent and find is not None:
-            raise StepError(f"{fn.__name__}: give `idempotent` or `find`, not both")
+        _require_sure(fn.__name__, find, settles, idempotent, take_over)
         if undo is not None and undo.action is not action:
             raise StepError(
                 f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
@@ -320,7 +339,10 @@ def write(
             action=action,
             undo=undo,
             find=_with_secrets(find, secrets),
-            idempotent=idempotent,
+            settles=settles,
+            idempotent=idempotent is not False,
+            keeps=idempotent if isinstance(idempotent, timedelta) else None,
+            take_over=take_over,
             plant=plant,
             stand_in=stand_in,
             verify=_with_secrets(verify, secrets),
@@ -404,6 +426,32 @@ def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[A
     if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
         raise StepError(wanted)
     return action
+
+
+def _require_sure(
+    name: str,
+    find: Callable[..., Any] | None,
+    settles: timedelta | None,
+    idempotent: bool | timedelta,  # noqa: FBT001  # as it is declared
+    take_over: str,
+) -> None:
+    """See that it is said how doubt about a write is dealt with."""
+    if idempotent is True and find is not None:
+        raise StepError(
+            f"{name}: give `idempotent` or `find`, not both; or say for how long a key is known: "
+            "`idempotent=timedelta(hours=24), find=...`"
+        )
+    if find is not None and settles is None:
+        raise StepError(
+            f"{name}: with `find`, say how long after it was sent a request may take effect: "
+            "`settles=timedelta(seconds=30)`; until then it is looked for, and not done again"
+        )
+    if settles is not None and settles < timedelta(0):
+        raise StepError(f"{name}: `settles` is how long a request may take, and not negative")
+    if isinstance(idempotent, timedelta) and idempotent <= timedelta(0):
+        raise StepError(f"{name}: `idempotent` is True, or how long a key is known")
+    if take_over not in get_args(TakeOver):
+        raise StepError(f"{name}: `take_over` is one of {', '.join(get_args(TakeOver))}")
 
 
 def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:

@@ -206,7 +206,9 @@ class Verbs:
                 if answer is None:
                     attempt = self._with_what_stands(attempt)
                     case.register(escalation.undo_entry(step, action, attempt))
-                    answer = await self._attempt(step.name, step.timeout, action, attempt)
+                    answer = await self._attempt(
+                        step.name, step.timeout + (step.settles or timedelta(0)), action, attempt
+                    )
                 if answer.receipt is not None:
                     return step.adapter.validate_python(answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:
@@ -338,7 +340,10 @@ class Verbs:
     async def _attempt(
         self, step: str, duration: timedelta, action: Any, attempt: Attempt
     ) -> WriteResult:
-        """Let the door judge one write and make it; know what came of it before going on."""
+        """Let the door judge one write and make it; know what came of it before going on.
+
+        `duration`: its time, and for how long its request may take effect.
+        """
         handle = workflow.start_activity(
             step,
             args=[action, attempt],
@@ -457,7 +462,9 @@ class Verbs:
         patience = escalation.ASK_AGAIN
         while True:
             try:
-                answer = await self._attempt(entry.undo, entry.timeout, entry.action, attempt)
+                answer = await self._attempt(
+                    entry.undo, entry.timeout + entry.wait, entry.action, attempt
+                )
             except ActivityError as error:
                 return error_in_words(error)
             if answer.receipt is not None:

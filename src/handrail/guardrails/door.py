@@ -357,7 +357,15 @@ class Door:
     ) -> WriteResult:
         verdict, attempt = judged.verdict, write.attempt
         try:
-            done = await once(self.ledger, step, write, judged, seen=seen, recorder=self.recorder)
+            done = await once(
+                self.ledger,
+                step,
+                write,
+                judged,
+                seen=seen,
+                recorder=self.recorder,
+                undone=self._undone(attempt),
+            )
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
             answer = answers.stopped(verdict, stop_in_words(stopped.order))
@@ -387,6 +395,12 @@ class Door:
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return self._in_doubt(write, verdict, done)
 
+    def _undone(self, attempt: Attempt) -> Write[Any, Any] | None:
+        """The step that an undo takes back."""
+        name = attempt.undoes.key.rsplit("/", 2)[-2:][0] if attempt.undoes else None
+        writes = (cast("Write[Any, Any]", s) for s in self.steps if isinstance(s, Write))
+        return next((each for each in writes if each.name == name), None)
+
     async def _unknown(self, attempt: Attempt) -> str:
         """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
         row = await self.ledger.effect(attempt.key)
@@ -414,9 +428,17 @@ class Door:
         return answer
 
     def _in_doubt(self, write: WriteContext, verdict: Verdict, doubt: Doubt) -> WriteResult:
+        until = doubt.until
+        arrives = (
+            f"it may take effect until {moment_in_words(until)}: look again after that before you "
+            'answer "do it"'
+            if until is not None
+            else "it may have taken effect since"
+        )
         why = (
-            f"{write.step} was begun at {moment_in_words(doubt.since)} and broken "
-            "off; the outside system cannot be asked whether it happened"
+            f"{write.step} was sent at {moment_in_words(doubt.since)} and broken "
+            "off; the outside system cannot be asked whether it happened, or is not trusted to "
+            f"say; {arrives}; its key is {write.attempt.key}"
         )
         asked = self.pipeline.asking(write, verdict)
         return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)

@@ -5,9 +5,14 @@ system can do. It takes the key: run again under the same key. It can be asked: 
 and run only when the effect is not there. Neither: nobody can know, so a human says.
 
 For the last two the attempt that left the intent must be over first. It is over when
-its process is gone, or when it said so, or when its deadline has passed: no attempt begins
+its process is gone, or when it said so, or when its time has passed: no attempt begins
 its effect after its deadline. A process that stands still may be past the last look at the
-clock, and send what it was about to send as soon as it goes on: it is waited for.
+clock, and send what it was about to send as soon as it goes on: it is waited for. And what it
+has sent may take effect later: for as long as the step says (`settles`) it is looked for again,
+and never done again.
+
+The ledger may have lost an intent. An attempt that is not the first, and whose key the ledger
+does not know, is in doubt too, unless Temporal kept that nothing had been sent (`Heartbeats`).
 
 Before an undo of a write without a receipt begins, that write is made impossible, for its
 attempt may still be under way in a process that was taken for dead.
@@ -18,17 +23,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
+from temporalio.service import RPCError
 
 from handrail.actions import Effect, Receipt, undo_key
-from handrail.agent import BadResult, StepSecrets, secrets_given
+from handrail.agent import BadResult, StepSecrets, current_heartbeats, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
-from handrail.guardrails.machine import is_gone, new_owner, stands_still
+from handrail.guardrails.machine import new_owner, released_owner, server_time
+from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted
 from handrail.ledger import (
     EffectRow,
     EffectState,
@@ -47,9 +54,6 @@ if TYPE_CHECKING:
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.guardrails.recorder import Recorder
 
-POLL = timedelta(milliseconds=200)
-"""How often an attempt looks whether the one before it is over."""
-
 GRACE = timedelta(seconds=2)
 """How long after its end an attempt's request may still be on its way."""
 
@@ -62,14 +66,6 @@ LOST = "lost"
 _RESTORED = "see whether it was put back, failed over, or does not keep what it says it has"
 
 _current: ContextVar[Effect] = ContextVar("handrail_effect")
-
-
-@dataclass(frozen=True)
-class Doubt:
-    """Nobody can know whether the effect happened. `token` names the attempt in doubt."""
-
-    token: str
-    since: datetime
 
 
 class KeyUsed(HandrailError):
@@ -107,12 +103,13 @@ async def once(
     *,
     seen: bool = True,
     recorder: Recorder | None = None,
+    undone: Write[Any, Any] | None = None,
 ) -> Receipt | Doubt:
     """Make the effect of a write that was let pass happen once, however often this is called.
 
     What it was `judged` by is looked at once more in the transaction of its intent. `seen`:
     whether it is known that it had, or had not, begun before. `recorder`: keeps what is found wrong
-    with the ledger.
+    with the ledger. `undone`: the step that it takes back, if it is an undo.
 
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
@@ -129,7 +126,7 @@ async def once(
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, write, judged, new_owner(), recorder)
+    writer = _Writer(ledger, step, write, judged, recorder, undone)
     try:
         return await _once(writer, seen=seen)
     except BaseException:
@@ -155,8 +152,9 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
     begun = await _whole(begin)
     before = begun.before
     reached("write:after-intent", attempt.case)
+    writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt})
     if before is None:
-        return await writer.perform(first=True)
+        return await writer.begin()
     if not seen:
         raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
     if before.state is EffectState.TAKEN_BACK:
@@ -187,14 +185,14 @@ class _Writer:
     step: Write[Any, Any]
     write: WriteContext
     judged: Judgement
-    owner: str
     recorder: Recorder | None = None
-    sent_until: datetime | None = None
-    """Until when something may have been sent under the key. None: until now."""
+    undone: Write[Any, Any] | None = None
+    owner: str = field(init=False)
 
     def __post_init__(self) -> None:
         self.attempt, self.action = self.write.attempt, self.write.facts.action
         self.ordered = self.write.undoing and self.attempt.ordered
+        self.heartbeats = current_heartbeats()
         self._start_clock()
         self.effect = Effect(
             key=self.attempt.key,
@@ -204,14 +202,18 @@ class _Writer:
         )
 
     def _start_clock(self) -> None:
+        self.owner = new_owner(self.step.timeout)
+        self._start_time()
+
+    def _start_time(self) -> None:
         self.deadline = datetime.now(UTC) + self.step.timeout
         self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
 
     async def release(self) -> None:
         """Spare the next attempt the wait for the deadline of this one, which broke off."""
-        ended = self.sent_until or datetime.now(UTC)
+        mine, self.owner = self.owner, released_owner(self.owner)
         with contextlib.suppress(LedgerUnavailable):
-            await _whole(self.ledger.release(self.attempt.key, self.owner, ended))
+            await _whole(self.ledger.release(self.attempt.key, mine, self.owner))
 
     async def forestall(self, key: str) -> None:
         """Make a write impossible that is about to be undone, and wait for what goes on of it.
@@ -227,16 +229,45 @@ class _Writer:
 
     async def _close(self, write: Intent, row: EffectRow) -> bool:
         """Wait for the end of an attempt, and let none follow it. False if one has."""
-        row = await _over(self.ledger, row)
+        undone = self.undone or self.step
+        before = Predecessor(row, undone.timeout, undone.settles, GRACE)
+        row = await before.ended(self.ledger)
         if row.state is EffectState.INTENDED:
+            async for _ in before.looks():
+                pass
             return await _whole(self.ledger.take_back(row))
         # It may have ended without an effect, and then it could begin again.
         return (await _whole(self.ledger.forbid(write))).state is not EffectState.INTENDED
 
     def intent(self) -> Intent:
-        return self.write.intent(self.judged, self.owner, self.deadline)
+        made = self.write.intent(self.judged, self.owner, self.deadline)
+        return replace(made, attempt=max(made.attempt, self.heartbeats.attempt))
 
-    async def found_or(self, stop: Stopped, before: EffectRow) -> Receipt:
+    def _before(self, row: EffectRow | None) -> Predecessor:
+        return Predecessor(row, self.step.timeout, self.step.settles, GRACE)
+
+    async def begin(self) -> Receipt | Doubt:
+        """Make the effect of an intent that is new to the ledger."""
+        unknown = not self.heartbeats.nothing_sent(marked=self.step.marked)
+        # What people say of a doubt is of an intent that the ledger knew.
+        if not unknown and self.attempt.doubt is None:
+            return await self.perform(first=True)
+        since = self.heartbeats.scheduled
+        if self.step.idempotent and self._key_lives(since):
+            return await self.perform(first=False)
+        before = self._before(None)
+        if self.step.find is not None:
+            receipt = await self._looked_for(before)
+            if receipt is not None:
+                return receipt
+            await self._heed()
+            mine = await _whole(self.ledger.effect(self.attempt.key))
+            await self._take_over(mine)
+            return await self.perform(first=True)
+        await self.release()
+        return before.doubt(self.owner, since)
+
+    async def found_or(self, stop: Stopped, row: EffectRow) -> Receipt:
         """What happened before a stop is not forgotten for it; nothing more is done.
 
         Raises:
@@ -244,41 +275,59 @@ class _Writer:
         """
         if self.step.find is None:
             raise stop
-        before = await _over(self.ledger, before)
-        if before.receipt is not None:
-            return before.receipt
-        if before.state is not EffectState.INTENDED:
+        row = await self._before(row).ended(self.ledger)
+        if row.receipt is not None:
+            return row.receipt
+        if row.state is not EffectState.INTENDED:
             raise stop
-        receipt = await self._found(before)
+        receipt = await self._found()
         if receipt is None:
             raise stop
         return receipt
 
-    async def resume(self, before: EffectRow) -> Receipt | Doubt:
+    async def resume(self, row: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
-        if self.step.idempotent:
-            await self._take_over(before)
+        key_lives = self.step.idempotent and self._key_lives(row.begun)
+        asks = self.step.take_over == "ask"
+        if key_lives and not asks:
+            await self._take_over(row)
             return await self.perform(first=False)
-        before = await _over(self.ledger, before)
-        if before.receipt is not None:
-            return before.receipt
-        if before.state is EffectState.NOT_DONE:
+        before = self._before(row)
+        row = await before.ended(self.ledger)
+        if row.receipt is not None:
+            return row.receipt
+        if row.state is EffectState.NOT_DONE:
             raise NotDone("the attempt before this one ended without an effect")
+        may_follow = before.over or not asks
+        if key_lives and may_follow:
+            await self._take_over(row)
+            return await self.perform(first=False)
         if self.step.find is not None:
-            return await self._found_or_performed(before)
-        return await self._as_answered(before)
+            receipt = await self._looked_for(before)
+            if receipt is not None:
+                return receipt
+            if may_follow:
+                await self._heed()
+                await self._take_over(row)
+                return await self.perform(first=True)
+        return await self._as_answered(row, before)
 
-    async def _found_or_performed(self, before: EffectRow) -> Receipt:
-        receipt = await self._found(before)
-        if receipt is not None:
-            return receipt
-        await self._heed()
-        return await self.perform(first=True)
+    def _key_lives(self, since: datetime) -> bool:
+        """Whether the outside system knows a key still that it was given then."""
+        return self.step.keeps is None or server_time() - since < self.step.keeps
 
-    async def _found(self, before: EffectRow) -> Receipt | None:
+    async def _looked_for(self, before: Predecessor) -> Receipt | None:
+        """Look for the effect again and again, until it cannot take effect any more."""
+        async for _ in before.looks():
+            receipt = await self._found()
+            if receipt is not None:
+                return receipt
+        return None
+
+    async def _found(self) -> Receipt | None:
         """Ask the outside system whether it is there."""
         assert self.step.find is not None  # noqa: S101  # the caller has looked
-        await self._take_over(before)
+        self._start_time()
         reached("find:before", self.attempt.case)
         found = await self._in_time(self.step.find(self.action, self.effect))
         reached("find:after", self.attempt.case)
@@ -292,24 +341,33 @@ class _Writer:
         """
         await _whole(self.ledger.heed(self.intent(), ordered=self.ordered))
 
-    async def _as_answered(self, before: EffectRow) -> Receipt | Doubt:
+    async def _as_answered(self, row: EffectRow, before: Predecessor) -> Receipt | Doubt:
         said = self.attempt.doubt
-        if said is None or said.token != before.owner:
+        owner, until = doubted(said.token if said else "")
+        early = said is not None and said.answer == "do it" and self._ruled_at() < until
+        if said is None or owner != row.owner or early:
             reached("doubt:asking", self.attempt.case)
-            return Doubt(before.owner, before.begun)
+            return before.doubt(row.owner, row.begun)
         if said.answer == "happened":
             reached("doubt:happened", self.attempt.case)
             return await self._receipt("confirmed", said.result)
         # Before it is taken over: what people said is of the attempt that is in doubt.
         await self._heed()
-        await self._take_over(before)
+        await self._take_over(row)
         reached("doubt:before-repeat", self.attempt.case)
         return await self.perform(first=True)
+
+    def _ruled_at(self) -> datetime:
+        """When people last answered: what they saw may have changed since."""
+        answers = [each.at for each in self.attempt.rulings if each.answer is not None]
+        return max(answers, default=server_time())
 
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""
         self._reached("before-effect")
-        self.sent_until = None
+        if self.step.marked:
+            await self._mark()
+        self.heartbeats.sent = True
         try:
             with effect_as_current(self.effect), secrets_given(self.step.secrets) as held:
                 result = await self._in_time(self.step.fn(self.action, self.effect))
@@ -319,6 +377,19 @@ class _Writer:
             raise
         self._reached("after-effect")
         return await self._receipt("written", result, held)
+
+    async def _mark(self) -> None:
+        """Have Temporal keep that it is sent now: it is known then although the ledger loses it.
+
+        Raises:
+            NotDone: if the server does not answer, or takes another attempt for the present one.
+        """
+        try:
+            await self.heartbeats.mark_sent()
+        except RPCError as error:
+            why = f"{self.step.name} is not begun: the server did not note it: {error.message}"
+            await _whole(self.ledger.abandon(self.attempt.key, self.owner, why))
+            raise NotDone(why) from error
 
     async def _receipt(
         self,
@@ -369,18 +440,25 @@ class _Writer:
             if asyncio.iscoroutine(work):
                 work.close()
             raise NotDone(f"{self.step.name}: its time was over before it began")
+        limit = asyncio.timeout(left)
         try:
-            async with asyncio.timeout(left):
+            async with limit:
                 return await work
+        except (Final, NotDone) as error:
+            if not limit.expired():
+                raise
+            # It was broken off, and what it did until then, or a thread of it does, is not known.
+            raise TimeoutError(f"{self.step.name} took too long: {error}") from error
         # It would end this process, and every other case's work with it.
         except (SystemExit, KeyboardInterrupt) as error:
             raise RuntimeError(f"{self.step.name} raised {type(error).__name__}") from error
 
     async def _take_over(self, before: EffectRow) -> None:
+        """Become the owner of an intent: of several that want to, one does."""
         self._start_clock()
         if not await _whole(self.ledger.take_over(before, self.owner, self.deadline)):
             raise NotDone("another worker took this write over")
-        self.sent_until = before.deadline
+        self.effect = self.effect.model_copy(update={"attempt": before.attempt + 1})
 
     def _reached(self, what: str) -> None:
         kind = "undo" if self.attempt.undoes is not None else "write"
@@ -407,17 +485,3 @@ async def _whole(work: Awaitable[Any]) -> Any:
     except asyncio.CancelledError:
         await asyncio.wait([task])
         raise
-
-
-async def _over(ledger: Ledger, row: EffectRow) -> EffectRow:
-    """Wait until the attempt that left this intent cannot begin its effect any more."""
-    ends = row.deadline + GRACE
-    while row.state is EffectState.INTENDED and not is_gone(row.owner):
-        if stands_still(row.owner):
-            ends = datetime.now(UTC) + GRACE
-        elif datetime.now(UTC) > max(ends, row.deadline + GRACE):
-            break
-        await asyncio.sleep(POLL.total_seconds())
-        row = await ledger.effect(row.key) or row
-    # The owner may have finished between the last look and its end.
-    return await ledger.effect(row.key) or row

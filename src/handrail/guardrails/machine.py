@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import itertools
 import os
+import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -47,6 +48,12 @@ def server_time() -> datetime:
     return activity.info().current_attempt_scheduled_time.astimezone(UTC)
 
 
+def server_start() -> datetime:
+    """When this attempt of this activity was begun, by the server's clock."""
+    known = activity.in_activity() and activity.info().started_time.timestamp() > 0
+    return activity.info().started_time.astimezone(UTC) if known else datetime.now(UTC)
+
+
 def require_right_clock() -> None:
     """See that this machine and the server have one time. Call it as an ordinary step begins.
 
@@ -69,15 +76,19 @@ def allow_skipped_time() -> None:
     _skipped = True
 
 
-# Who owns an intent: machine, process, its start, and a number for each attempt.
+# Who owns an intent: machine, process, its start, a number for each attempt, and until when it may
+# begin its effect, by the monotonic clock of its machine. Who has ended says so.
 
+_OVER = "over"
 _numbers = itertools.count(1)
 
 
 def _machine() -> str:
-    boot = Path("/proc/sys/kernel/random/boot_id")
+    boot, spaces = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns")
     try:
-        return f"{boot.read_text().strip()}.{Path('/proc/self/ns/pid').readlink()}"
+        # Another space of processes has other numbers of them; one of time has another clock.
+        names = [str((spaces / each).readlink()) for each in ("pid", "time")]
+        return ".".join([boot.read_text().strip(), *names])
     except OSError:
         return ""
 
@@ -97,28 +108,47 @@ def _process(pid: int) -> tuple[str, str]:
 
 @functools.cache
 def _this_process(pid: int) -> str:
-    return f"{_machine()}|{pid}|{_process(pid)[1]}"
+    return f"{_machine()}|{pid}|{_process(pid)[1]}|"
 
 
-def new_owner() -> str:
-    """Name the attempt that begins now, so that others can tell whether it is over."""
-    return f"{_this_process(os.getpid())}|{next(_numbers)}"
+def new_owner(timeout: timedelta) -> str:
+    """Name the attempt that begins now, so that others can tell whether it is over.
+
+    It begins no effect after `timeout`.
+    """
+    until = time.monotonic() + timeout.total_seconds()
+    return f"{_this_process(os.getpid())}{next(_numbers)}|{until:.3f}"
+
+
+def released_owner(owner: str) -> str:
+    """Name the same attempt as one that has ended now."""
+    return f"{owner.rpartition('|')[0]}|{time.monotonic():.3f}|{_OVER}"
+
+
+def begins_until(owner: str) -> float | None:
+    """Until when an attempt may begin its effect, by this machine's monotonic clock, in seconds.
+
+    None if that cannot be known from here: it is of another machine.
+    """
+    machine, *rest = owner.split("|")
+    known = machine == _machine() != "" and len(rest) > 3  # noqa: PLR2004  # fields of an owner
+    return float(rest[3]) if known else None
 
 
 def _state(owner: str) -> str | None:
     """The state of an owner's process. None if that cannot be known from here."""
-    machine, pid, started, _ = owner.split("|")
+    machine, pid, started, *_ = owner.split("|")
     if not machine or machine != _machine():
         return None
     state, since = _process(int(pid))
     return state if since == started else ""
 
 
-def is_gone(owner: str) -> bool:
-    """Whether the process of an attempt is certainly gone."""
-    return _state(owner) == ""
+def is_over(owner: str) -> bool:
+    """Whether an attempt has certainly ended: it said so, or its process is gone."""
+    return owner.endswith(f"|{_OVER}") or _state(owner) == ""
 
 
 def stands_still(owner: str) -> bool:
     """Whether the process of an attempt is stopped, and may go on."""
-    return _state(owner) in {"T", "t"}
+    return not is_over(owner) and _state(owner) in {"T", "t"}

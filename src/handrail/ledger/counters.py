@@ -18,10 +18,12 @@ from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.ledger.rows import InsertNew
 from handrail.ledger.tables import counted as _counted
 from handrail.ledger.tables import counters as _counters
+from handrail.ledger.tables import heights
 
 EXACT = decimal.Context(prec=200, traps=[decimal.InvalidOperation])
 """Of sums: more digits than a sum of amounts that any limit allows."""
@@ -66,6 +68,12 @@ def lock(connection: sa.Connection, agent: str) -> None:
     """
     if connection.dialect.name != "sqlite":
         connection.execute(_LOCK, {"b_agent": agent})
+
+
+def rise(connection: sa.Connection, agent: str) -> None:
+    """Lock, and raise the agent's height by one: the row that is raised is the lock."""
+    statement = _RISE[connection.dialect.name]
+    connection.execute(statement, {"b_agent": agent})
 
 
 def counter_of(connection: sa.Connection, agent: str, step: str, name: str) -> LimitCounter:
@@ -238,6 +246,19 @@ _NEVER = 1e18
 _insert_counter = InsertNew(_counters)
 _INSERT = sa.insert(_counted)
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(sa.bindparam("b_agent"))))
+# A height begins at one. On PostgreSQL with the lock that others take who only count.
+_AGENT = sa.bindparam("b_agent", type_=sa.String)
+_LOCKED = sa.select(_LOCK.subquery().c[0].is_(None)).scalar_subquery()
+_FIRST = sa.select(_AGENT, sa.literal(1)).where(_LOCKED.is_not(None))
+_HIGHER = {"height": heights.c.height + 1}
+_RISE: dict[str, sa.Insert] = {
+    "sqlite": sqlite.insert(heights)
+    .values(agent=_AGENT, height=1)
+    .on_conflict_do_update(index_elements=["agent"], set_=_HIGHER),
+    "postgresql": postgresql.insert(heights)
+    .from_select(["agent", "height"], _FIRST)
+    .on_conflict_do_update(index_elements=["agent"], set_=_HIGHER),
+}
 _COUNTERS = sa.select(_counters.c.id, _counters.c.step, _counters.c.name, _counters.c.since).where(
     _counters.c.agent == sa.bindparam("b_agent"),
     _counters.c.step.in_(sa.bindparam("b_steps", expanding=True)),

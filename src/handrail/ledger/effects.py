@@ -35,7 +35,8 @@ class Intent:
     `uses`: the single-use ids of the rulings that allow it. `mandates`: the standing ones that
     do, each with the number of its most uses. `evidence` and `confidence`: of the decision, if
     there was one. `alone`: no human was asked; None of an undo. `share`: the chance, 0..1, with
-    which it is put before a human afterwards (`reviews.share`); None where none is.
+    which it is put before a human afterwards (`reviews.share`); None where none is. `attempt`: the
+    number of its attempt, at least.
     """
 
     key: str
@@ -53,11 +54,15 @@ class Intent:
     confidence: float | None = None
     alone: bool | None = None
     share: float | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
 class EffectRow:
-    """What the ledger knows of one effect."""
+    """What the ledger knows of one effect.
+
+    `attempt`: a number that rises whenever another attempt takes it over: a fencing token.
+    """
 
     key: str
     case: str
@@ -71,17 +76,19 @@ class EffectRow:
     error: str | None
     alone: bool | None = None
     share: float | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
 class BeginResult:
     """What beginning came to: `before` is None when the intent is new, or what was there already.
 
-    `stop`: a stop that came after it was begun.
+    `stop`: a stop that came after it was begun. `attempt`: the number of the attempt.
     """
 
     before: EffectRow | None
     stop: Stopped | None = None
+    attempt: int = 1
 
 
 @dataclass(frozen=True)
@@ -142,14 +149,14 @@ class Effects(Database):
         """
 
         def transaction(connection: sa.Connection) -> BeginResult:
-            counters.lock(connection, intent.agent)
+            counters.rise(connection, intent.agent)
             # Before the intent: no stop comes between.
             orders.hold(connection)
             now = controls_in_force(connection, intent.agent, intent.case)
             stop = _stop(now, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
-                return BeginResult(before, stop)
+                return BeginResult(before, stop, before.attempt)
             if resumed:
                 raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
@@ -166,7 +173,7 @@ class Effects(Database):
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
                 rulings.use_mandates(connection, intent.mandates, intent.key)
-            return BeginResult(None)
+            return BeginResult(None, None, _next_attempt(before, intent))
 
         return await self._run(transaction)
 
@@ -223,15 +230,15 @@ class Effects(Database):
     async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
         """Become the owner of an intent whose owner is gone. False if another was faster."""
         mine = _intended(row.key, row.owner).where(_effects.c.deadline == row.deadline)
-        statement = mine.values(owner=owner, deadline=deadline)
+        statement = mine.values(owner=owner, deadline=deadline, attempt=row.attempt + 1)
         return await self._changes(statement)
 
-    async def release(self, key: str, owner: str, deadline: datetime) -> None:
+    async def release(self, key: str, owner: str, released: str) -> None:
         """Say that an attempt of `owner` is over and left nothing that is known.
 
-        `deadline`: since when it cannot begin its effect any more.
+        `released`: the name of the same owner that says so.
         """
-        await self._changes(_intended(key, owner).values(deadline=deadline))
+        await self._changes(_intended(key, owner).values(owner=released))
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.
@@ -325,9 +332,15 @@ def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None
         return None
     before = _there(connection, intent.key)
     if before.state is EffectState.NOT_DONE:
-        again = values | {"ended": None, "error": None}
+        number = _next_attempt(before, intent)
+        again = values | {"ended": None, "error": None, "attempt": number}
         connection.execute(sa.update(_effects).where(_effects.c.key == intent.key).values(again))
     return before
+
+
+def _next_attempt(before: EffectRow | None, intent: Intent) -> int:
+    """The number of an attempt that begins."""
+    return intent.attempt if before is None else max(before.attempt + 1, intent.attempt)
 
 
 def _intended(key: str, owner: str) -> sa.Update:

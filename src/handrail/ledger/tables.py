@@ -9,6 +9,7 @@ import json
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 from pydantic import TypeAdapter
@@ -20,7 +21,7 @@ from handrail.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 """The number of the latest revision in `handrail.ledger.migrations.versions`."""
 
 _SCHEMA_LOCK = 0x68616E6472
@@ -169,7 +170,17 @@ effects = sa.Table(
     sa.Column("alone", sa.Boolean),
     # The chance, 0..1, with which it is put before a human afterwards; NULL: no review was on.
     sa.Column("share", sa.Float),
+    sa.Column("attempt", sa.Integer, nullable=False, server_default="1"),
     sa.Index("handrail_effects_window", "agent", "step", "begun"),
+)
+identity = sa.Table("handrail_identity", meta, sa.Column("id", sa.String(32), primary_key=True))
+"""One row: which ledger this is."""
+
+heights = sa.Table(
+    "handrail_heights",
+    meta,
+    sa.Column("agent", sa.String(100), primary_key=True),
+    sa.Column("height", sa.BigInteger, nullable=False),
 )
 rulings = sa.Table(
     "handrail_rulings",
@@ -380,6 +391,7 @@ def prepare(connection: sa.Connection) -> None:
     version = connection.execute(sa.select(schema.c.version)).scalar()
     if version is None:
         meta.create_all(connection)
+        connection.execute(sa.insert(identity).values(id=uuid4().hex))
         connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
         return
     if not 1 <= version <= SCHEMA_VERSION:

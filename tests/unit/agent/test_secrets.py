@@ -9,6 +9,7 @@ import json
 import logging
 import urllib.parse
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -138,7 +139,7 @@ async def test_what_finds_and_reads_back_a_write_has_the_secrets_of_the_write() 
     async def verify(action: Rebook, effect: Effect, result: str) -> str | None:
         return f"{result} {secret(NAME).get_secret_value()}"
 
-    @write(find=find, verify=verify, secrets=(NAME,))
+    @write(find=find, settles=timedelta(0), verify=verify, secrets=(NAME,))
     async def do(action: Rebook, effect: Effect) -> str:
         raise NotImplementedError
 

@@ -177,6 +177,26 @@ def test_a_write_is_of_one_kind() -> None:
         write(idempotent=True, find=_find)(pay.fn)
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"find": _find}, "settles=timedelta"),
+        ({"find": _find, "settles": timedelta(seconds=-1)}, "not negative"),
+        ({"idempotent": timedelta(0)}, "how long a key is known"),
+        ({"take_over": "never"}, "one of wait, ask"),
+    ],
+)
+def test_how_doubt_is_dealt_with_is_said_whole(options: dict[str, Any], said: str) -> None:
+    with pytest.raises(StepError, match=said):
+        write(**options)(pay.fn)
+
+
+def test_a_key_that_ends_may_be_looked_for_too() -> None:
+    day = timedelta(hours=24)
+    step = write(idempotent=day, find=_find, settles=timedelta(0))(pay.fn)
+    assert (step.idempotent, step.keeps) == (True, day)
+
+
 def test_an_undo_takes_the_action_that_it_undoes() -> None:
     with pytest.raises(StepError, match="takes Pay, not Ship"):
         write(undo=refund)(defined("async def step(action: Ship, effect: Effect) -> str: ..."))

@@ -59,7 +59,7 @@ def named(step: Write[Pay, Any]) -> Write[Pay, str]:
 
 
 IDEMPOTENT = named(write(idempotent=True)(_pay_once))
-FINDABLE = named(write(find=_find)(_pay))
+FINDABLE = named(write(find=_find, settles=timedelta(0))(_pay))
 NEITHER = named(write(_pay))
 KINDS = pytest.mark.parametrize(
     "step", [IDEMPOTENT, FINDABLE, NEITHER], ids=["key", "find", "none"]

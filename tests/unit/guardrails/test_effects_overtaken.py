@@ -69,7 +69,7 @@ def paying(world: list[str]) -> Write[Pay, str]:
     async def found(action: Pay, effect: Effect) -> str | None:
         return "paid" if "paid" in world else None
 
-    @write(find=found, timeout=timedelta(seconds=2))
+    @write(find=found, settles=timedelta(0), timeout=timedelta(seconds=2))
     async def pay(action: Pay, effect: Effect) -> str:
         world.append("paid")
         return "paid"
@@ -202,7 +202,7 @@ async def test_an_attempt_that_broke_off_is_not_waited_for_until_its_deadline(
     async def found(action: Pay, effect: Effect) -> str | None:
         return "found"
 
-    @write(find=found, timeout=timedelta(seconds=30))
+    @write(find=found, settles=timedelta(0), timeout=timedelta(seconds=30))
     async def pay(action: Pay, effect: Effect) -> str:
         raise ConnectionResetError
 
@@ -249,7 +249,7 @@ class Pay(Action):
 async def found(action: Pay, effect: Effect) -> str | None:
     return None
 
-@write(find=found, timeout=timedelta(seconds=0.2))
+@write(find=found, settles=timedelta(0), timeout=timedelta(seconds=0.2))
 async def pay(action: Pay, effect: Effect) -> str:
     os.kill(os.getpid(), signal.SIGSTOP)
     open(sys.argv[2], "a").write("paid")
@@ -288,7 +288,7 @@ async def test_a_frozen_process_is_not_overtaken_because_it_may_send_when_it_tha
     async def found(action: Pay, effect: Effect) -> str | None:
         return "paid" if paid.exists() else None
 
-    @write(find=found)
+    @write(find=found, settles=timedelta(0))
     async def pay(action: Pay, effect: Effect) -> str:
         paid.write_text("paid twice", encoding="utf-8")
         return "paid"

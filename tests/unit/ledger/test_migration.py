@@ -49,7 +49,7 @@ MANDATE = MandateRow(
 )
 
 
-LATEST = 4
+LATEST = 5
 SCHEMAS = Path(__file__).with_name("schemas")
 """Ledgers as older Handrails made them, with a row in every table."""
 
@@ -132,7 +132,7 @@ def new(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Generator[s
         connection.execute(sa.text("drop database new with (force)"))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     url: str, new: str, version: int
 ) -> None:
@@ -146,8 +146,14 @@ async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     assert after["handrail_schema"] == _rows(new)["handrail_schema"] == [{"version": LATEST}]
     of_3 = dict.fromkeys(("evidence", "confidence", "alone", "share"))
     for table, rows in before.items():
-        added = of_3 if table == "handrail_effects" and version < 3 else {}
+        of_effects = {"attempt": 1} | (of_3 if version < 3 else {})
+        added = of_effects if table == "handrail_effects" else {}
         assert after[table] == [row | added for row in rows]
+    ((ours,), (theirs,)) = after["handrail_identity"], _rows(new)["handrail_identity"]
+    assert len(ours["id"]) == 32
+    assert ours != theirs
+    heights = sum(each["height"] for each in after["handrail_heights"])
+    assert heights == len(before["handrail_effects"])
 
 
 async def test_what_an_older_ledger_kept_is_read(url: str) -> None:
@@ -279,11 +285,11 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make(url, 1)
     with _engine(url).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 5")
-    with pytest.raises(ConfigurationError, match="schema 5, this Handrail needs 4"):
+        connection.exec_driver_sql("update handrail_schema set version = 6")
+    with pytest.raises(ConfigurationError, match="schema 6, this Handrail needs 5"):
         async with Ledger(url):
             pass
-    assert _version(url) == [5]
+    assert _version(url) == [6]
     names = sa.inspect(_engine(url)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 
@@ -318,5 +324,6 @@ async def test_a_write_without_rulings_makes_no_statement_more(
         statements.clear()
         await ledger.begin(intent())
         await ledger.finish(Receipt(key="a:1/pay/1", step="pay", digest="d" * 64, at=NOW))
-    # The select: is it stopped, and is anything counted, as some policy once limited it?
-    assert statements == ["begin", "select", "insert", "begin", "update"]
+    # First its height. The select: is it stopped, and is anything counted, as some policy once
+    # limited it?
+    assert statements == ["begin", "insert", "select", "insert", "begin", "update"]

@@ -1,0 +1,88 @@
+"""What the heartbeats of an activity say: Temporal keeps it for the next attempt of the activity.
+
+It outlives the worker, and the ledger too. Of a write they say whether something was sent: an
+attempt that is not the first may find that the ledger knows nothing of the one before it, because
+there was nothing to know, or because the ledger has lost it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+from temporalio import activity
+from temporalio.client import AsyncActivityCancelledError
+
+_SENT: Final = "sent"
+_UNSENT: Final = "unsent"
+
+
+@dataclass
+class Heartbeats:
+    """What the heartbeats of one attempt say. `attempt`: its number.
+
+    `scheduled`: when its first one was handed out. `said`: what they carry, at first what those of
+    the attempt before it carried last. `sent`: whether this attempt has sent anything.
+    """
+
+    attempt: int = 1
+    scheduled: datetime = field(default_factory=lambda: datetime.now(UTC))
+    said: dict[str, Any] = field(default_factory=dict[str, Any])
+    sent: bool = False
+
+    @classmethod
+    def of_activity(cls) -> Heartbeats:
+        """Those of the activity that runs."""
+        info = activity.info()
+        said = cast("dict[str, Any]", info.heartbeat_details[0] if info.heartbeat_details else {})
+        return cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
+
+    def nothing_sent(self, *, marked: bool) -> bool:
+        """Whether no attempt before this one has sent anything.
+
+        `marked`: each marks it before it sends; of the others only one that ended knew it.
+        """
+        if marked:
+            return _SENT not in self.said
+        return self.attempt == 1 or self.said.get(_UNSENT) == self.attempt - 1
+
+    async def mark_sent(self) -> None:
+        """Have Temporal keep that something is sent now. It is kept when this returns.
+
+        Raises:
+            RPCError: if the server does not answer, or takes this attempt for over.
+        """
+        self.said = {_SENT: self.attempt}
+        info = activity.info() if activity.in_activity() else None
+        if info is None or info.started_time.timestamp() <= 0:
+            return  # no server handed it out
+        # Those on their way in the SDK, which sends them when it likes, must not say less.
+        activity.heartbeat(self.said)
+        handle = activity.client().get_async_activity_handle(task_token=info.task_token)
+        # What has begun is carried to its end, also when its case is stopped.
+        with contextlib.suppress(AsyncActivityCancelledError):
+            await handle.heartbeat(self.said)
+
+    def mark_unsent(self, *, marked: bool) -> None:
+        """Say, as the attempt fails, that nothing was sent so far, if that is known."""
+        if not self.sent and self.nothing_sent(marked=marked):
+            self.said = {_UNSENT: self.attempt}
+            activity.heartbeat(self.said)
+
+
+_current: ContextVar[Heartbeats] = ContextVar("handrail_heartbeats")
+
+
+def current_heartbeats() -> Heartbeats:
+    """Those of the activity that runs; outside of one those of a first attempt."""
+    return _current.get(None) or Heartbeats()
+
+
+def heartbeats_begin() -> Heartbeats:
+    """Make those of the running activity the current ones."""
+    made = Heartbeats.of_activity()
+    _current.set(made)
+    return made

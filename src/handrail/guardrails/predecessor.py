@@ -1,0 +1,129 @@
+"""The attempt that left an intent without a receipt: until when it may be sent, and take effect.
+
+Where its machine is this one, its own deadline says so, by the clock that both have. Of another
+machine nothing is known but that the intent was there at the first look: from then on its whole
+time is waited for by this machine's monotonic clock. Two wall clocks are never compared.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
+from handrail.ledger import EffectState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from handrail.ledger import EffectRow, Ledger
+
+POLL = timedelta(milliseconds=200)
+"""How often an attempt looks whether the one before it is over."""
+
+_LONGEST_PAUSE = 5.0
+
+
+_ARRIVES = "|arrives until "
+"""In the token of a doubt, before the time until which its request may take effect."""
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """Nobody can know whether the effect happened. `token` names the attempt in doubt.
+
+    `since`: when it was sent. `until`: until when that may take effect; None where nobody says.
+    """
+
+    token: str
+    since: datetime
+    until: datetime | None = None
+
+
+def doubted(token: str) -> tuple[str, datetime]:
+    """Which attempt a question was about, and until when its request could take effect."""
+    owner, _, until = token.partition(_ARRIVES)
+    return owner, datetime.fromisoformat(until) if until else datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass
+class Predecessor:
+    """The attempt of an intent in `row`; None of one that the ledger does not know.
+
+    `timeout`: of its step. `settles`: how long after it was sent its request may take effect;
+    None where nobody has said so.
+    """
+
+    row: EffectRow | None
+    timeout: timedelta
+    settles: timedelta | None
+    grace: timedelta
+    looked: float = field(default_factory=time.monotonic)
+    """When it was first looked at, by the monotonic clock."""
+
+    def __post_init__(self) -> None:
+        """Nothing is waited for anew when it is looked at again."""
+        self._sent_until = self._first_sent_until()
+
+    def _first_sent_until(self) -> float:
+        owner = "" if self.row is None else self.row.owner
+        known = begins_until(owner)
+        if self.row is not None and is_over(owner):
+            return self.looked if known is None else min(known, self.looked)
+        return self.looked + self.timeout.total_seconds() if known is None else known
+
+    def _see(self, row: EffectRow) -> bool:
+        """Look at its row again. Whether another attempt has it now, or it said that it ended."""
+        changed = self.row is None or row.owner != self.row.owner
+        self.row = row
+        if changed:
+            self.looked = time.monotonic()
+            self._sent_until = self._first_sent_until()
+        return changed
+
+    @property
+    def over(self) -> bool:
+        """Whether it has certainly ended."""
+        return self.row is not None and is_over(self.row.owner)
+
+    def doubt(self, owner: str, since: datetime) -> Doubt:
+        """The question that it leaves. `owner`: as the ledger has it; `since`: when it was sent."""
+        if self.settles is None or time.monotonic() >= self._settled_at:
+            return Doubt(owner, since)
+        left = timedelta(seconds=self._settled_at - self.looked)
+        until = server_start() + left + self.grace
+        return Doubt(f"{owner}{_ARRIVES}{until.isoformat()}", since, until)
+
+    @property
+    def _settled_at(self) -> float:
+        return self._sent_until + (self.settles or timedelta(0)).total_seconds()
+
+    async def ended(self, ledger: Ledger) -> EffectRow:
+        """Wait until it cannot begin its effect any more. How its row stands then."""
+        assert self.row is not None  # noqa: S101  # whoever waits has seen it
+        while True:
+            if stands_still(self.row.owner):
+                # It may be past its last look at the clock, and send as soon as it goes on.
+                self._sent_until = max(self._sent_until, time.monotonic())
+            ended = self.over or time.monotonic() > self._sent_until + self.grace.total_seconds()
+            # The owner may have finished between the last look and its end.
+            row = await ledger.effect(self.row.key) or self.row
+            changed = self._see(row)
+            if row.state is not EffectState.INTENDED or (ended and not changed):
+                return row
+            if not changed:
+                await asyncio.sleep(POLL.total_seconds())
+
+    async def looks(self) -> AsyncGenerator[None]:
+        """Whenever to look whether it has happened; the last time when its request has settled."""
+        pause = POLL.total_seconds()
+        while True:
+            left = self._settled_at - time.monotonic()
+            yield
+            if left <= 0:
+                return
+            await asyncio.sleep(min(pause, left))
+            pause = min(2 * pause, _LONGEST_PAUSE)
