@@ -20,7 +20,6 @@ from typing import (
     TYPE_CHECKING,
     Any,
     Generic,
-    Literal,
     ParamSpec,
     TypedDict,
     Unpack,
@@ -35,6 +34,7 @@ from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Effect
+from handrail.agent.recovery import TakeOver, require_recovery
 from handrail.agent.secrets import declared, secrets_given
 from handrail.agent.tries import TRIES, UNDECIDED
 from handrail.exceptions import StepError
@@ -89,8 +89,6 @@ class Posture(StrEnum):
 
 P = ParamSpec("P")
 R = TypeVar("R")
-TakeOver = Literal["wait", "ask"]
-
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 
@@ -327,7 +325,7 @@ def write(
     def declare(fn: Callable[..., Any]) -> Write[Any, Any]:
         parts = _declare(fn, Posture.WRITE, timeout, local=False, secrets=secrets)
         action = _action_type(fn.__name__, parts["parameters"])
-        _require_sure(fn.__name__, find, settles, idempotent, take_over)
+        require_recovery(fn.__name__, find, settles, idempotent, take_over)
         if undo is not None and undo.action is not action:
             raise StepError(
                 f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
@@ -426,32 +424,6 @@ def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[A
     if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
         raise StepError(wanted)
     return action
-
-
-def _require_sure(
-    name: str,
-    find: Callable[..., Any] | None,
-    settles: timedelta | None,
-    idempotent: bool | timedelta,  # noqa: FBT001  # as it is declared
-    take_over: str,
-) -> None:
-    """See that it is said how doubt about a write is dealt with."""
-    if idempotent is True and find is not None:
-        raise StepError(
-            f"{name}: give `idempotent` or `find`, not both; or say for how long a key is known: "
-            "`idempotent=timedelta(hours=24), find=...`"
-        )
-    if find is not None and settles is None:
-        raise StepError(
-            f"{name}: with `find`, say how long after it was sent a request may take effect: "
-            "`settles=timedelta(seconds=30)`; until then it is looked for, and not done again"
-        )
-    if settles is not None and settles < timedelta(0):
-        raise StepError(f"{name}: `settles` is how long a request may take, and not negative")
-    if isinstance(idempotent, timedelta) and idempotent <= timedelta(0):
-        raise StepError(f"{name}: `idempotent` is True, or how long a key is known")
-    if take_over not in get_args(TakeOver):
-        raise StepError(f"{name}: `take_over` is one of {', '.join(get_args(TakeOver))}")
 
 
 def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:

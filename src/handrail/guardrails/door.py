@@ -80,7 +80,6 @@ from handrail.ledger import (
 )
 from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
 from handrail.policy import AgentShape, Facts, Policy, PolicyFile
-from handrail.text import moment_in_words
 from handrail.wire import (
     Attempt,
     DecisionResult,
@@ -358,13 +357,7 @@ class Door:
         verdict, attempt = judged.verdict, write.attempt
         try:
             done = await once(
-                self.ledger,
-                step,
-                write,
-                judged,
-                seen=seen,
-                recorder=self.recorder,
-                undone=self._undone(attempt),
+                self.ledger, step, write, judged, self.recorder, seen=seen, steps=self.steps
             )
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
@@ -395,12 +388,6 @@ class Door:
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return self._in_doubt(write, verdict, done)
 
-    def _undone(self, attempt: Attempt) -> Write[Any, Any] | None:
-        """The step that an undo takes back."""
-        name = attempt.undoes.key.rsplit("/", 2)[-2:][0] if attempt.undoes else None
-        writes = (cast("Write[Any, Any]", s) for s in self.steps if isinstance(s, Write))
-        return next((each for each in writes if each.name == name), None)
-
     async def _unknown(self, attempt: Attempt) -> str:
         """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
         row = await self.ledger.effect(attempt.key)
@@ -428,19 +415,7 @@ class Door:
         return answer
 
     def _in_doubt(self, write: WriteContext, verdict: Verdict, doubt: Doubt) -> WriteResult:
-        until = doubt.until
-        arrives = (
-            f"it may take effect until {moment_in_words(until)}: look again after that before you "
-            'answer "do it"'
-            if until is not None
-            else "it may have taken effect since"
-        )
-        why = (
-            f"{write.step} was sent at {moment_in_words(doubt.since)} and broken "
-            "off; the outside system cannot be asked whether it happened, or is not trusted to "
-            f"say; {arrives}; its key is {write.attempt.key}"
-        )
-        asked = self.pipeline.asking(write, verdict)
+        asked, why = self.pipeline.asking(write, verdict), doubt.words(write)
         return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
 
     def _failed(self, write: WriteContext, verdict: Verdict, error: Exception) -> WriteResult:

@@ -25,7 +25,7 @@ import contextlib
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, cast
 
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from temporalio.service import RPCError
@@ -46,11 +46,11 @@ from handrail.ledger import (
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator
+    from collections.abc import Awaitable, Generator, Sequence
 
     from pydantic import JsonValue
 
-    from handrail.agent import Write
+    from handrail.agent import Step, Write
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.guardrails.recorder import Recorder
 
@@ -100,16 +100,16 @@ async def once(
     step: Write[Any, Any],
     write: WriteContext,
     judged: Judgement,
+    recorder: Recorder | None = None,
     *,
     seen: bool = True,
-    recorder: Recorder | None = None,
-    undone: Write[Any, Any] | None = None,
+    steps: Sequence[Step[..., Any]] = (),
 ) -> Receipt | Doubt:
     """Make the effect of a write that was let pass happen once, however often this is called.
 
     What it was `judged` by is looked at once more in the transaction of its intent. `seen`:
     whether it is known that it had, or had not, begun before. `recorder`: keeps what is found wrong
-    with the ledger. `undone`: the step that it takes back, if it is an undo.
+    with the ledger. `steps`: all of the agent: an undo waits for the one that it takes back.
 
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
@@ -126,7 +126,7 @@ async def once(
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, write, judged, recorder, undone)
+    writer = _Writer(ledger, step, write, judged, recorder, steps)
     try:
         return await _once(writer, seen=seen)
     except BaseException:
@@ -186,7 +186,7 @@ class _Writer:
     write: WriteContext
     judged: Judgement
     recorder: Recorder | None = None
-    undone: Write[Any, Any] | None = None
+    steps: Sequence[Step[..., Any]] = ()
     owner: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -229,7 +229,8 @@ class _Writer:
 
     async def _close(self, write: Intent, row: EffectRow) -> bool:
         """Wait for the end of an attempt, and let none follow it. False if one has."""
-        undone = self.undone or self.step
+        named = (each for each in self.steps if each.name == write.step)
+        undone = cast("Write[Any, Any]", next(named, self.step))
         before = Predecessor(row, undone.timeout, undone.settles, GRACE)
         row = await before.ended(self.ledger)
         if row.state is EffectState.INTENDED:

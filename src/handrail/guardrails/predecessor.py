@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING
 
 from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
 from handrail.ledger import EffectState
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from handrail.guardrails.context import WriteContext
     from handrail.ledger import EffectRow, Ledger
 
 POLL = timedelta(milliseconds=200)
@@ -41,6 +43,21 @@ class Doubt:
     token: str
     since: datetime
     until: datetime | None = None
+
+    def words(self, write: WriteContext) -> str:
+        """It as people are told it."""
+        if self.until is None:
+            arrives = "it may have taken effect since"
+        else:
+            until = moment_in_words(self.until)
+            arrives = (
+                f'it may take effect until {until}: look again after that before you answer "do it"'
+            )
+        return (
+            f"{write.step} was sent at {moment_in_words(self.since)} and broken off; the outside "
+            "system cannot be asked whether it happened, or is not trusted to say; "
+            f"{arrives}; its key is {write.attempt.key}"
+        )
 
 
 def doubted(token: str) -> tuple[str, datetime]:

@@ -245,6 +245,13 @@ verdicts = sa.Table(
     sa.Column("requester", SafeText(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
+    sa.Index(
+        "handrail_verdicts_piloted",
+        "agent",
+        "case_id",
+        sqlite_where=sa.text("pilot"),
+        postgresql_where=sa.text("pilot"),
+    ),
 )
 policies = sa.Table(
     "handrail_policies",

@@ -95,10 +95,10 @@ def attempt_at(step: Write[Any, Any], undoes: Undoes | None = None, **more: Any)
 
 
 async def once(ledger: Ledger, step: Write[Any, Any], **more: Any) -> Receipt | Doubt:
-    undone = more.pop("undone", None)
+    steps = more.pop("steps", ())
     recorder = more.pop("recorder", None)
     given = passed(step.name, Pay(amount=1), attempt_at(step, **more))
-    return await effects.once(ledger, step, *given, undone=undone, recorder=recorder)
+    return await effects.once(ledger, step, *given, recorder, steps=steps)
 
 
 async def begun_elsewhere(ledger: Ledger, *, seconds: float = 0.3, released: bool = False) -> str:
@@ -176,7 +176,7 @@ async def test_an_undo_waits_until_the_request_of_its_write_has_taken_effect(
         seen.append(list(bank.effects))
         return "paid back"
 
-    await once(ledger, pay_back, undoes=Undoes(key=KEY), undone=pay)
+    await once(ledger, pay_back, undoes=Undoes(key=KEY), steps=[pay])
     assert seen == [[KEY]]
 
 

@@ -24,6 +24,13 @@ def upgrade() -> None:
         sa.Column("agent", sa.String(100), primary_key=True),
         sa.Column("height", sa.BigInteger, nullable=False),
     )
+    op.create_index(
+        "handrail_verdicts_piloted",
+        "handrail_verdicts",
+        ["agent", "case_id"],
+        sqlite_where=sa.text("pilot"),
+        postgresql_where=sa.text("pilot"),
+    )
     op.execute(
         "INSERT INTO handrail_heights (agent, height) "
         "SELECT agent, count(*) FROM handrail_effects GROUP BY agent"
