@@ -35,6 +35,9 @@ class OddAgent(AgentWorkflow):
         if odd.step in {"choose", "make"}:
             decision = await self.decide(choose, odd.what)
             await self.write(make, decision)
+        if odd.step == "wedge":
+            # What the SDK raises where code does not fit a history: the task fails, not the case.
+            raise workflow.NondeterminismError(odd.what)
         if odd.step == "ponder":
             await self.write(make, await self.decide(ponder, odd.what))
         if odd.step == "announce":

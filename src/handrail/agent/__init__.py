@@ -7,6 +7,7 @@ from handrail.agent.activities import (
     as_activity,
     run_step,
     this_case,
+    trying,
 )
 from handrail.agent.execution_info import (
     OPEN_QUERY,
@@ -41,7 +42,7 @@ from handrail.agent.steps import (
     read,
     write,
 )
-from handrail.agent.tries import end_try, metered, spent, total
+from handrail.agent.tries import spent, total, words_of
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
@@ -81,11 +82,9 @@ __all__ = [
     "decide",
     "decided_type",
     "describe_execution",
-    "end_try",
     "error_in_words",
     "executions",
     "is_paused",
-    "metered",
     "notify",
     "pause_words",
     "read",
@@ -99,7 +98,9 @@ __all__ = [
     "takes_changes",
     "this_case",
     "total",
+    "trying",
     "unsourced",
     "without_secrets",
+    "words_of",
     "write",
 ]

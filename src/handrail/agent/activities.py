@@ -16,9 +16,10 @@ from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Usage
 from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
+from handrail.agent.invoke import TAKEN_OVER, taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Posture, Step, Write
-from handrail.agent.tries import spent
+from handrail.agent.tries import end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault
@@ -73,6 +74,10 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
     """Give `run` the name and the types by which Temporal registers and decodes it."""
 
     async def entry(*args: Any) -> Any:
+        info = activity.info()
+        if info.is_local and info.workflow_run_id in taken_over:
+            why = f"{step.name} goes on as an activity of its own: its worker may have died"
+            raise ApplicationError(why, type=TAKEN_OVER, non_retryable=True)
         with _errors(step):
             if not isinstance(step, Write):
                 async with _beating():
@@ -117,6 +122,26 @@ HOPELESS = (
     AttributeError,
     NameError,
 )
+
+
+@contextlib.contextmanager
+def trying(step: Step[..., Any], used: list[Usage]) -> Generator[None]:
+    """Make a failed try of what a decide step raises, and add to `used` what is `spent` on it.
+
+    Raises:
+        ApplicationError: of a failed try (`handrail.agent.tries`). What is hopeless stays as it
+            is, but an answer that does not validate is a model's mistake, not the program's.
+    """
+    with metered(used):
+        try:
+            yield
+        except BaseException as error:
+            hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
+            task = asyncio.current_task()
+            ended = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
+            if hopeless or ended:
+                raise
+            end_try(step, error, used)
 
 
 @contextlib.contextmanager

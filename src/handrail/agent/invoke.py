@@ -9,9 +9,11 @@ Workflow code: the order of its commands is a wire format.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+import contextlib
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from datetime import timedelta
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from temporalio import workflow
 from temporalio.common import RawValue
@@ -41,6 +43,15 @@ ROLE_ACTIVITY = "handrail.whom"
 
 NOTIFY_ACTIVITY = "handrail.call"
 """The activity that has people told of a gate by message: a `NotificationRequest`."""
+
+TAKEN_OVER = "TakenOver"
+"""The type of the error of a step that does not run in a task that was perhaps taken over."""
+
+taken_over: set[str] = set()
+"""The runs whose present task was perhaps taken over from a worker that died."""
+
+_FRESH = 3
+"""Events of a history whose first task begins: started, scheduled, started."""
 
 _ENGINE = timedelta(seconds=10)
 _PATIENCE = timedelta(minutes=2)
@@ -102,17 +113,19 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
     summary = f"{step.posture}: {step.summary}"
     if step.local:
         try:
-            return await workflow.execute_local_activity(
-                step.name,
-                args=args,
-                result_type=RawValue,
-                start_to_close_timeout=step.timeout + timedelta(seconds=1),
-                retry_policy=LOCAL_RETRY,
-                summary=summary,
-            )
+            with _told_if_taken_over():
+                return await workflow.execute_local_activity(
+                    step.name,
+                    args=args,
+                    result_type=RawValue,
+                    start_to_close_timeout=step.timeout + timedelta(seconds=1),
+                    retry_policy=LOCAL_RETRY,
+                    summary=summary,
+                )
         # Unlike the error of an ordinary activity, a local one's comes as it is.
         except ApplicationError as error:
-            if error.non_retryable or error.type == UNDECIDED:
+            final = error.non_retryable and error.type != TAKEN_OVER
+            if final or error.type == UNDECIDED:
                 raise _wrapped(step, error) from error
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -126,6 +139,39 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
         retry_policy=NOTIFY_RETRY if step.posture is Posture.NOTIFY else RETRY,
         summary=summary,
     )
+
+
+# What each process knows of the runs that it has: how long the history was when it took one.
+_taken_at: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+
+
+def taken() -> bool:
+    """Note that this process has the run; whether its first task here is not the run's first.
+
+    Then another worker may have died in this very task: a step that runs within it would be
+    lost with it once more, and from the fourth time on the server waits longer and longer
+    before it gives the task to somebody else.
+    """
+    if workflow.unsafe.is_replaying():
+        return False
+    length = workflow.info().get_current_history_length()
+    return _taken_at.setdefault(workflow.instance(), length) == length > _FRESH
+
+
+@contextlib.contextmanager
+def _told_if_taken_over() -> Generator[None]:
+    """Let the local activities begun here know if their task was perhaps taken over.
+
+    They say so instead of running (`TAKEN_OVER`), which the history keeps, so that a replay
+    goes the same way: the task ends at once, and the step goes on as an ordinary activity.
+    """
+    run = workflow.info().run_id
+    if taken():
+        taken_over.add(run)
+    try:
+        yield
+    finally:
+        taken_over.discard(run)
 
 
 def _wrapped(step: Step[..., Any], error: ApplicationError) -> ActivityError:

@@ -50,12 +50,11 @@ def spent(usage: Usage) -> None:
 
 
 @contextlib.contextmanager
-def metered() -> Generator[list[Usage]]:
-    """What is `spent` meanwhile, as it comes. Threads of the same context count too."""
-    used: list[Usage] = []
+def metered(used: list[Usage]) -> Generator[None]:
+    """Add what is `spent` meanwhile to `used`. Threads of the same context count too."""
     token = _used.set(used)
     try:
-        yield used
+        yield
     finally:
         _used.reset(token)
 
@@ -71,15 +70,20 @@ def end_try(step: Step[..., Any], error: BaseException, used: list[Usage]) -> No
     Raises:
         ApplicationError: always; what it says of the step's error fits into a history.
     """
-    cause: BaseException | None = error
+    said = words_of(error)
+    # What is too long, or cannot even say what it is, is none for a history.
+    cause = error if len(said) < _MOST_WORDS and said != type(error).__name__ else None
+    why = f"{step.name}: {said}"[:_MOST_WORDS]
+    raise ApplicationError(why, total(used), type=UNDECIDED) from cause
+
+
+def words_of(error: BaseException) -> str:
+    """What an exception of a step says, cut short; its name where it says nothing."""
     try:
         said = first_fault(error) if isinstance(error, ValidationError) else str(error)
     except Exception:  # noqa: BLE001  # the step's own exception: it may not even say what it is
-        cause, said = None, ""
-    why = f"{step.name}: {said or type(error).__name__}"
-    if len(said) > _MOST_WORDS:
-        cause = None
-    raise ApplicationError(why[:_MOST_WORDS], total(used), type=UNDECIDED) from cause
+        said = ""
+    return said[:_MOST_WORDS] or type(error).__name__
 
 
 @dataclass(frozen=True)

@@ -30,6 +30,7 @@ from handrail.agent.invoke import (
     engine,
     error_in_words,
     perform,
+    taken,
 )
 from handrail.agent.steps import RETRY, Decide, Notify, Write, decided_type
 from handrail.agent.tries import failed_try, pause_after
@@ -107,6 +108,7 @@ class Verbs:
         Raises:
             CancelledError: if it is, also when the agent has caught the first one.
         """
+        taken()
         if self.case.paused:
             await workflow.wait_condition(lambda: not self.case.paused)
         if self.case.order is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
         CaseOrder,
         CaseSummary,
         EffectView,
+        FailingStep,
         Operator,
         StartedCase,
         WaitResult,
@@ -161,13 +162,27 @@ async def cases(
     state: Annotated[str | None, Parameter(help="In this state only, such as waiting.")] = None,
     waiting_for: Annotated[str | None, Parameter(help="That wait for this role only.")] = None,
     limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
+    stuck: Annotated[
+        bool, Parameter(negative=(), help="In which a step fails again and again, and why.")
+    ] = False,
+    lasting: Annotated[
+        timedelta | None,
+        Parameter(name="--for", help="With --stuck: for so long already, such as 5m."),
+    ] = None,
     out: Output = PLAIN,
 ) -> None:
     """List cases, newest first."""
+    if lasting is not None and not stuck:
+        raise InvalidRequest("--for says how long cases are stuck: give --stuck too")
     async with operator(out) as somebody:
-        found = await somebody.cases(agent, state=state, role=waiting_for, limit=limit)
+        if stuck:
+            all_ = await somebody.stuck_cases(agent, state=state, role=waiting_for, lasting=lasting)
+            found = all_.model_copy(update={"cases": all_.cases[:limit]})
+        else:
+            found = await somebody.cases(agent, state=state, role=waiting_for, limit=limit)
     out.data(found)
-    out.show(_table(found.cases) if found.cases else "no such cases")
+    table = _stuck_table if stuck else _table
+    out.show(table(found.cases) if found.cases else "no such cases")
     if not out.json and found.total > len(found.cases):
         out.say(f"{found.total - len(found.cases)} more; --limit {found.total} shows them all")
 
@@ -186,6 +201,24 @@ def _table(rows: Sequence[CaseSummary]) -> Table:
             moment(row.started),
             moment(row.closed),
         )
+    return table
+
+
+def _stuck_table(rows: Sequence[CaseSummary]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("case", "state", "step", "attempt", "since", "next try", "last error"):
+        table.add_column(name, overflow="fold")
+    for row in rows:
+        for each in row.failing:
+            table.add_row(
+                plain(row.case),
+                state_text(row.state),
+                plain(each.step),
+                str(each.attempt),
+                moment(each.since),
+                moment(each.next_try) or "now",
+                plain(each.error),
+            )
     return table
 
 
@@ -221,6 +254,7 @@ def _print(out: Output, found: CaseDetails) -> None:
     if found.requester:
         out.show(label("asked for by", plain(found.requester)))
     out.show(label("page", found.url))
+    _section(out, "fails", [failing_line(each) for each in found.failing])
     for gate in found.gates:
         out.show("", *inbox.lines(gate, datetime.now(UTC)))
     _section(out, "receipts", [_receipt(each) for each in found.receipts])
@@ -236,6 +270,13 @@ def _print(out: Output, found: CaseDetails) -> None:
 def _section(out: Output, name: str, lines: Sequence[str | Text]) -> None:
     if lines:
         out.show("", Text(name, "bold"), *(Text.assemble("  ", line) for line in lines))
+
+
+def failing_line(each: FailingStep) -> str:
+    """What goes on failing in a case, in one line."""
+    next_try = f"next try {moment(each.next_try)}" if each.next_try else "being tried now"
+    step = f"{plain(each.step)}: attempt {each.attempt} since {moment(each.since)}"
+    return f"{step}, {next_try}; last error: {plain(each.error)}"
 
 
 def _receipt(receipt: Receipt) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import socket
@@ -26,14 +27,16 @@ from temporalio.service import RPCError
 
 from handrail.agent import OPEN_QUERY, executions
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
-from handrail.cli.output import PLAIN, Code, Output, moment
+from handrail.cli.output import PLAIN, Code, Output, moment, plain
+from handrail.client import BUSY_QUERY, StuckCase, stuck_cases
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys
-from handrail.policy import load_policy
+from handrail.policy import STUCK_AFTER, load_policy
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, find_binary
 from handrail.text import escape_hidden
 
+_SHOWN = 5
 _ROOM = 1 << 30
 _KEEP = timedelta(days=7)
 _SOON = timedelta(days=14)
@@ -211,6 +214,7 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         ("wedged cases", lambda: _wedged(connected)),
     ]
     if fleet is not None:
+        looks.append(("stuck cases", lambda: stuck_diagnosed(connected, fleet)))
         looks.append(("workers", lambda: _workers(connected, fleet)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
     for name, look in looks:
@@ -250,6 +254,26 @@ async def _wedged(connected: Client) -> Diagnosis:
         return Diagnosis("wedged cases", ok=True, what="none")
     fix = "their pages in the Web UI say why; correct the code, restart the worker, they go on"
     return Diagnosis("wedged cases", False, ", ".join(cases), fix)
+
+
+async def stuck_diagnosed(connected: Client, fleet: Fleet) -> Diagnosis:
+    """Cases in which a step fails again and again, for as long as their policy calls stuck."""
+    found: list[StuckCase] = []
+    for agent in fleet.agents.values():
+        after = STUCK_AFTER
+        with contextlib.suppress(PolicyError):  # said elsewhere
+            after = load_policy(agent.policy, agent.shape).doc.stuck.after
+        query = f"HandrailAgent = '{agent.name}' AND {BUSY_QUERY}"
+        found += await stuck_cases(connected, query, after)
+    if not found:
+        return Diagnosis("stuck cases", ok=True, what="none")
+    named = "; ".join(
+        f"{case.id} ({one.step}, attempt {one.attempt}: {plain(one.error)[:200]})"
+        for case, (one, *_) in found[:_SHOWN]
+    )
+    more = f"; and {len(found) - _SHOWN} more" if len(found) > _SHOWN else ""
+    fix = "`handrail cases --stuck` lists them; mend what they call, they go on by themselves"
+    return Diagnosis("stuck cases", False, f"{len(found)}: {named}{more}", fix)
 
 
 async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:

@@ -6,6 +6,7 @@ own. `docs/client.md` shows how a program uses it.
 
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
+from handrail.client.failing import BUSY_QUERY, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown, open_gates
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
@@ -24,6 +25,7 @@ from handrail.client.views import (
     CaseSummary,
     Document,
     EffectView,
+    FailingStep,
     GateList,
     IncidentList,
     IncidentView,
@@ -48,6 +50,7 @@ from handrail.client.views import (
 )
 
 __all__ = [
+    "BUSY_QUERY",
     "TASK_TIMEOUT",
     "AgentAutonomy",
     "AuditReview",
@@ -62,6 +65,7 @@ __all__ = [
     "Directory",
     "Document",
     "EffectView",
+    "FailingStep",
     "GateList",
     "IncidentList",
     "IncidentView",
@@ -84,6 +88,7 @@ __all__ = [
     "StopList",
     "StopResult",
     "StopView",
+    "StuckCase",
     "Term",
     "UnreadableCase",
     "WaitResult",
@@ -105,6 +110,7 @@ __all__ = [
     "ruling_of",
     "schema",
     "start_case",
+    "stuck_cases",
     "tell_steward",
     "why_ended",
 ]

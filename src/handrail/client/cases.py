@@ -6,6 +6,7 @@ A list is what the server knows without a worker.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ from handrail.agent import (
     pause_words,
 )
 from handrail.client import gates
+from handrail.client.failing import BUSY_QUERY, TASK, failing, stuck_cases
 from handrail.client.gates import GateActs
 from handrail.client.starts import StartActs
 from handrail.client.views import (
@@ -45,6 +47,7 @@ from handrail.client.views import (
     WaitResult,
 )
 from handrail.exceptions import CaseError, LedgerUnavailable
+from handrail.ledger import STUCK
 from handrail.states import ENDS, State
 
 if TYPE_CHECKING:
@@ -207,6 +210,33 @@ class CaseActs(GateActs, StartActs):
         found = [case_summary(each) async for each in executions(client, wanted, limit)]
         return CaseList(cases=tuple(found), total=(await client.count_workflows(wanted)).count)
 
+    async def stuck_cases(
+        self,
+        agent: str | None = None,
+        *,
+        state: str | None = None,
+        role: str | None = None,
+        lasting: timedelta | None = None,
+    ) -> CaseList:
+        """Cases in which a step, or their code, has failed for so long already, and goes on so.
+
+        Without `lasting`: for as long as their policy calls stuck, or ten minutes.
+
+        Raises:
+            ImpossibleName: if there can be no such agent, state or role.
+        """
+        wanted = f"{cases_query(agent, state, role)} AND {BUSY_QUERY}"
+        known = set[str]()
+        if self._ledger is not None and lasting is None and state is role is None:
+            with contextlib.suppress(LedgerUnavailable):
+                met = await self._ledger.incidents(agent, open_only=True)
+                known = {each.case for each in met if each.kind == STUCK}
+        found = [
+            case_summary(case).model_copy(update={"failing": steps})
+            for case, steps in await stuck_cases(await self.temporal(), wanted, lasting, known)
+        ]
+        return CaseList(cases=tuple(found), total=len(found))
+
     async def case(self, case: str) -> CaseDetails:
         """Everything about one case, from wherever it is known.
 
@@ -218,8 +248,15 @@ class CaseActs(GateActs, StartActs):
         ended = execution.close_time is not None
         outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
         view, why = await gates.case_view(client, case), why_ended(execution)
+        fails = await failing(client, execution)
+        broken = next((each for each in fails if each.step == TASK), None)
         if is_paused(execution):
             lacking.append(f"{case} is {pause_words(execution)}")
+        elif view is None and broken is not None:
+            lacking.append(
+                f"its code cannot go on, and answers nothing: {broken.error}; correct the code and "
+                "restart the worker: the case goes on by itself"
+            )
         elif view is None:
             more = "" if outcome else ", nor its rulings"
             lacking.append(
@@ -234,7 +271,7 @@ class CaseActs(GateActs, StartActs):
             else tuple(e.receipt for e in kept.get("effects") or () if e.receipt is not None)
         )
         return CaseDetails(
-            **dict(case_summary(execution)),
+            **dict(case_summary(execution)) | {"failing": fails},
             title=view.title if view else None,
             requester=view.requester if view else None,
             why=outcome.why if outcome else why or (view.why if view else ""),

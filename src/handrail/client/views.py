@@ -39,8 +39,26 @@ class Document(BaseModel):
 # Cases
 
 
+class FailingStep(Document):
+    """A step that goes on failing; `workflow task` where it is the code of the case itself.
+
+    `since`: when it began. `attempt`: the present one, or the next. `error`: how the last one
+    ended. `next_try`: None while it is being tried.
+    """
+
+    step: str
+    attempt: int
+    since: Moment
+    error: str
+    next_try: Moment | None = None
+
+
 class CaseSummary(Document):
-    """One case of a list. `waiting_for`: the roles that it waits for."""
+    """One case of a list. `waiting_for`: the roles that it waits for.
+
+    `failing`: what goes on failing in it, where that was looked at: of one case, and of those
+    that are stuck.
+    """
 
     case: str
     agent: str
@@ -49,6 +67,7 @@ class CaseSummary(Document):
     deadline: Moment | None = None
     started: Moment | None = None
     closed: Moment | None = None
+    failing: tuple[FailingStep, ...] = ()
 
 
 class CaseList(Document):

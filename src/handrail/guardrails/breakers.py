@@ -212,6 +212,22 @@ def budget_alert(agent: str, budget: str, window: timedelta, said: str, now: dat
     )
 
 
+def stuck_alert(agent: str, case: str, incident: str, what: str, at: datetime) -> Alert:
+    """That a step goes on failing. `incident`: the id of its row."""
+    return Alert(
+        agent=agent,
+        what="incident",
+        id=incident,
+        title=f"A case of {agent} is stuck",
+        lines=(
+            f"{case}: {what}",
+            f"Look at it: handrail show {case}",
+            "All: handrail cases --stuck",
+        ),
+        at=at,
+    )
+
+
 def incident_alert(agent: str, case: str, incident: str, what: str, at: datetime) -> Alert:
     """That something was found wrong after a write. `incident`: the id of its row."""
     return Alert(

@@ -15,7 +15,6 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
-from pydantic import ValidationError
 from pydantic_core import to_jsonable_python
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -29,6 +28,7 @@ from handrail.actions import (
     Kind,
     Level,
     Receipt,
+    Usage,
     Verdict,
     digest_of,
 )
@@ -45,12 +45,11 @@ from handrail.agent import (
     Write,
     as_activity,
     decided_type,
-    end_try,
-    metered,
     run_step,
     spent,
     this_case,
     total,
+    trying,
     unsourced,
 )
 from handrail.exceptions import Final, StepError
@@ -191,15 +190,19 @@ class Door:
         return self._facts(proving.step, action, proving)
 
     def _activity(self, step: Step[..., Any]) -> Activity:
+        run, returns = self._run(step)
+        return as_activity(step, self.recorder.watched(step.name, run, self.policy), returns)
+
+    def _run(self, step: Step[..., Any]) -> tuple[Activity, Any]:
         match step:
             case Write():
-                return as_activity(step, functools.partial(self._carried, step), WriteResult)
+                return functools.partial(self._carried, step), WriteResult
             case Notify():
-                return as_activity(step, functools.partial(self.notify, step), NotifyResult)
+                return functools.partial(self.notify, step), NotifyResult
             case Decide():
-                return as_activity(step, functools.partial(self.decide, step), decided_type(step))
+                return functools.partial(self.decide, step), decided_type(step)
             case Read():
-                return as_activity(step, lambda *args: run_step(step, args), step.returns)
+                return lambda *args: run_step(step, args), step.returns
             case _:
                 raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
 
@@ -431,18 +434,13 @@ class Door:
         # Before anything is spent on thinking: a worker that may not write shall not think.
         await self.pipeline.lately(policy, case)
         await self.recorder.require_budget(policy, step.name)
-        with metered() as used:
-            try:
+        used: list[Usage] = []
+        try:
+            with trying(step, used):
                 decision = await run_step(step, args)
                 spent(decision.usage)
-            except BaseException as error:
-                await self.recorder.spend(step.name, case, used)
-                # An answer that does not validate is a model's mistake, not the program's.
-                hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
-                if hopeless or _ended_by(error):
-                    raise
-                end_try(step, error, used)
-        await self.recorder.spend(step.name, case, used)
+        finally:
+            await self.recorder.spend(step.name, case, used)
         decision = decision.model_copy(update={"usage": total(used)})
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})
@@ -483,12 +481,6 @@ class Door:
         situation = await self.pipeline.lately(policy, notice.case)
         halted = self.pipeline.halted(policy, situation, notice.case)
         return halted or self.pipeline.piloting(policy, situation)
-
-
-def _ended_by(error: BaseException) -> bool:
-    """Whether it is the end of this activity, and nothing that the step did."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _is_new(attempt: Attempt) -> bool:

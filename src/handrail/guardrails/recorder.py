@@ -9,26 +9,35 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Kind, Usage, Verdict
-from handrail.exceptions import LedgerUnavailable
+from handrail.agent import HOPELESS, Activity, this_case, words_of
+from handrail.exceptions import LedgerUnavailable, PolicyError
 from handrail.guardrails import audit, breakers
 from handrail.guardrails.machine import server_time
-from handrail.ledger import FAILED, IN_DOUBT, IncidentRow, Ledger, SpendRow
+from handrail.ledger import FAILED, IN_DOUBT, STUCK, IncidentRow, Ledger, SpendRow
 from handrail.oversight import review_due
+from handrail.policy import STUCK_AFTER
+from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from handrail.guardrails.admission import Admission
     from handrail.guardrails.context import Judgement, WriteContext
-    from handrail.policy import Policy
+    from handrail.policy import Policy, PolicyFile
 
 BUDGET_POLL = timedelta(minutes=1)
 """How soon a decision that found its budget used up is tried again."""
+
+FAILURES = 3
+"""Failures without which no step is stuck, however long ago the first was."""
+
+_ENDS = (*HOPELESS, ApplicationError)
+_UNHEARD = TimeoutError("it ended without a word: its worker died, or its time was over")
 
 log = logging.getLogger("handrail.books")
 
@@ -40,6 +49,7 @@ class Recorder:
     agent: str
     ledger: Ledger
     inbox: str = ""
+    _said: set[str] = field(default_factory=set[str])
     _unkept: list[SpendRow] = field(default_factory=list[SpendRow])
 
     async def keep(self, write: WriteContext, verdict: Verdict, *, pilot: bool = False) -> None:
@@ -77,6 +87,63 @@ class Recorder:
         if kind not in {FAILED, IN_DOUBT}:
             news = breakers.incident_alert(self.agent, row.case, row.id, what, row.at)
             await breakers.alert_owner(news, self.inbox)
+
+    def watched(self, step: str, run: Activity, file: PolicyFile) -> Activity:
+        """What runs a step, and sees whether it is stuck when it has failed."""
+
+        async def watched(*args: Any) -> Any:
+            await self.failed(step, _UNHEARD, file, late=2)
+            try:
+                return await run(*args)
+            except Exception as error:
+                await self.failed(step, error, file)
+                raise
+
+        return watched
+
+    async def failed(self, step: str, error: Exception, file: PolicyFile, *, late: int = 1) -> None:
+        """See whether a step that has just failed is stuck; if so, keep it, and tell the owner.
+
+        Once, also without a ledger. What ends it, a try of a decision, and a budget that the
+        owner knows of, are not stuck. `late`: after how many times the policy's time.
+        """
+        if not activity.in_activity():
+            return
+        info, now, case = activity.info(), server_time(), this_case()
+        if info.is_local or info.attempt < FAILURES or isinstance(error, _ENDS):
+            return
+        try:
+            after = file.current().doc.stuck.after
+        except PolicyError:
+            after = STUCK_AFTER
+        if now - info.scheduled_time < after * late:
+            return
+        why = words_of(error)
+        what = (
+            f"{step} has failed {info.attempt} times since {moment_in_words(info.scheduled_time)}, "
+            f"and is tried on; last: {why}"
+        )
+        row = IncidentRow(
+            id=f"{case}/{step}/{info.workflow_run_id}/{info.activity_id}!{STUCK}",
+            agent=self.agent,
+            step=step,
+            case=case,
+            key=f"{case}/{step}",
+            kind=STUCK,
+            what=what,
+            at=now,
+        )
+        try:
+            new = await self.ledger.incident(row)
+        except LedgerUnavailable:
+            # Then it is tried again with the step; the log and the owner know it before.
+            new = row.id not in self._said
+        self._said.add(row.id)
+        if new:
+            audit.incident(self.agent, step, case, row.key, kind=STUCK, what=what)
+        await breakers.alert_owner(
+            breakers.stuck_alert(self.agent, case, row.id, what, now), self.inbox
+        )
 
     async def draw(self, write: WriteContext, judged: Judgement, known: Admission) -> None:
         """Put a share of what ran alone before a human afterwards."""

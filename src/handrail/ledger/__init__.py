@@ -16,6 +16,7 @@ from handrail.ledger.effects import (
 from handrail.ledger.history import (
     FAILED,
     IN_DOUBT,
+    STUCK,
     BreakerRule,
     PastVerdict,
     PastWrite,
@@ -53,6 +54,7 @@ __all__ = [
     "FAILED",
     "FLEET",
     "IN_DOUBT",
+    "STUCK",
     "AlreadyReviewed",
     "AnswerRow",
     "AutonomousWrite",

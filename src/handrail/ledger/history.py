@@ -47,7 +47,10 @@ BREAKER = "breaker"
 FAILED, IN_DOUBT = "failed", "in_doubt"
 """The kinds of incidents that are counted under names of their own."""
 
-_OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER))
+STUCK = "stuck"
+"""The kind of the incident of a step that goes on failing: no breaker counts it."""
+
+_OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER, STUCK))
 _HOUR = 3_600
 _UNDO = "/undo"
 

@@ -251,8 +251,8 @@ class IncidentRow:
 
     `id`: the key of the write and the kind, so that the same one, met again in a retry, is one.
     `kind`: `mismatch`, where reading back what was written found something else; `failed`, where
-    the step gave it up; `in_doubt`, where nobody knows whether it happened. `what`: in the words
-    of whoever found it.
+    the step gave it up; `in_doubt`, where nobody knows whether it happened; `stuck`, where a step
+    goes on failing. `what`: in the words of whoever found it.
     """
 
     id: str

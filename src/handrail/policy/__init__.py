@@ -7,7 +7,7 @@ and how long they have.
 
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
-from handrail.policy.file import read_policy_file
+from handrail.policy.file import STUCK_AFTER, read_policy_file
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -39,6 +39,7 @@ from handrail.policy.yaml import (
 )
 
 __all__ = [
+    "STUCK_AFTER",
     "AgentShape",
     "Approval",
     "Breaker",

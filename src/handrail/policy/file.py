@@ -207,6 +207,16 @@ class BudgetsDoc(Doc):
     cost: Caps = ()
 
 
+STUCK_AFTER = timedelta(minutes=10)
+"""After how long a step that goes on failing is stuck, unless the policy says otherwise."""
+
+
+class StuckDoc(Doc):
+    """After how long a step that goes on failing is stuck."""
+
+    after: Duration = STUCK_AFTER
+
+
 class FileDoc(Doc):
     """A whole policy file."""
 
@@ -224,6 +234,7 @@ class FileDoc(Doc):
     limits: dict[str, Caps] = Field(default_factory=dict[str, Caps])
     budgets: BudgetsDoc = BudgetsDoc()
     breakers: tuple[BreakerDoc, ...] = ()
+    stuck: StuckDoc = StuckDoc()
     role: str | None = Field(default=None, alias="for")
     actions: dict[str, ActionDoc] = _needed({}, "list the writes of the agent below actions:")
     notify: dict[str, NotifyDoc] = Field(default_factory=dict[str, NotifyDoc])
@@ -283,7 +294,7 @@ def _whole(loc: Loc) -> Loc:
     match loc:
         case ("actions", _, "only" | "duplicates" | "normal" | "review", *_):
             return loc[:3]
-        case ("caps" | "control" | "budgets" | "breakers", *_):
+        case ("caps" | "control" | "budgets" | "breakers" | "stuck", *_):
             return loc[:1]
         case _:
             return loc

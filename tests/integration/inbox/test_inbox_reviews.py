@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from handrail.evidence import measure_track_record
 from handrail.inbox.web.reviews import review_link
 from handrail.ledger import IncidentRow, Intent, ReviewRow, VerdictRow
 from handrail.oversight import Keyring
+from handrail.testing import Outside, eventually
+from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, CY, DEE, Inbox, token_of
 from tests.integration.inbox.test_inbox_browser import (
     CHROMIUM,
@@ -221,6 +224,24 @@ async def test_incidents_are_closed_with_a_reason_by_those_concerned(inbox: Inbo
         )
     (closed,) = await inbox.stage.ledger.incidents("refunds")
     assert (closed.closed_by, closed.closed_why) == (BOSS, "paid the rest by hand")
+
+
+async def test_stuck_cases_stand_among_the_incidents_with_their_reason(
+    inbox: Inbox, outside: Outside
+) -> None:
+    outside.break_down("refund", times=10_000, says="502 <b>Bad</b> Gateway")
+    case = await inbox.stage.start("refunds", Complaint(number="R-9", amount=Decimal(10)))
+    row = IncidentRow("x!stuck", "refunds", "refund", case.id, "x", "stuck", "it fails", NOW)
+    await inbox.stage.ledger.incident(row)
+    async with inbox.visitor(BOSS) as boss:
+
+        async def said() -> str | None:
+            page = await boss.get("/incidents")
+            return page if "Stuck now" in page else None
+
+        page = await eventually(said)
+        assert "502 &lt;b&gt;Bad&lt;/b&gt; Gateway" in page
+        assert "attempt " in page
 
 
 # In a browser

@@ -14,9 +14,10 @@ from urllib.parse import quote
 
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
+from temporalio.service import RPCError
 
 from handrail.actions import person
-from handrail.exceptions import InvalidRequest, NotFound, RequestError
+from handrail.exceptions import InvalidRequest, NotFound, RequestError, ServerUnavailable
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, sentence, signed_in, text, texts
 from handrail.oversight import ReviewAnswer
@@ -24,7 +25,7 @@ from handrail.oversight import ReviewAnswer
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from handrail.client import Operator, ReviewDetails, ReviewView
+    from handrail.client import CaseSummary, Operator, ReviewDetails, ReviewView
 
 SHOWN = 50
 """Reviews, or incidents, that one page shows."""
@@ -168,10 +169,20 @@ async def _list(
         "incidents.html",
         status=422 if fault else 200,
         rows=sorted(found, key=lambda row: row.closed is not None),
+        stuck=await _stuck(site, who),
         fault=fault,
         token=site.token(request),
         **({"errors": {}, "given": {}} | more),
     )
+
+
+async def _stuck(site: Site, who: str) -> list[CaseSummary]:
+    """The stuck cases of the agents whose policies name a person; none without a server."""
+    try:
+        found = (await site.operator(who).stuck_cases()).cases
+    except (RPCError, ServerUnavailable):
+        return []
+    return [case for case in found if case.agent in site.directory.agents(who)]
 
 
 @signed_in
