@@ -18,7 +18,7 @@ from handrail.actions import Usage
 from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
 from handrail.agent.invoke import TAKEN_OVER, taken_over
 from handrail.agent.secrets import secrets_given
-from handrail.agent.steps import Posture, Step, Write
+from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
@@ -49,7 +49,9 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     reached(f"{step.posture}:after", case)
     try:
         held.refuse(step.name, result)
-        return step.adapter.validate_python(result)
+        value: Any = step.adapter.validate_python(result)
+        if isinstance(step, Decide):
+            step.require_own(value.action)
     except (StepError, ValidationError) as error:
         usage = getattr(result, "usage", None)
         if isinstance(usage, Usage):
@@ -63,6 +65,7 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
             f"{step.name} is declared to return {step.returns}, and returned "
             f"{kind}: {first_fault(error)}; correct the step, or its declaration"
         ) from error
+    return value
 
 
 def this_case() -> str:

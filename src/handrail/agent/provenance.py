@@ -135,7 +135,8 @@ class CaseSources:
 
 def _spelt(action: Action) -> str:
     """An action with its kind: as JSON alone, two with the same fields look alike."""
-    return f"{type(action).__name__} {canonical(action.model_dump(mode='json'))}"
+    kind = type(action)
+    return f"{kind.__module__}.{kind.__qualname__} {canonical(action.model_dump(mode='json'))}"
 
 
 def unsourced(

@@ -20,6 +20,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Event, Outcome, RulingRecord
+from handrail.agent.calls import Calls
 from handrail.agent.case import Case, CaseSnapshot, Pending
 from handrail.agent.invoke import (
     Explain,
@@ -68,6 +69,7 @@ class CaseRunner(Verbs):
         known = info.typed_search_attributes
         agent, state = known.get(AGENT_ATTRIBUTE), known.get(STATE_ATTRIBUTE)
         super().__init__(case, explain, PublishedState(agent=agent, state=state))
+        self.calls = Calls()
         self._event: Event | None = None
         self._change = change
         self._others: dict[bytes, Sequence[Payload]] = {}
@@ -227,6 +229,8 @@ class CaseRunner(Verbs):
         agent = asyncio.ensure_future(run())
         cancelled = await self._until_ended(agent)
         error = agent.exception() if not agent.cancelled() else asyncio.CancelledError()
+        if self.case.order is None and isinstance(error, workflow.ContinueAsNewError | None):
+            error = await self._left_behind() or error
         if isinstance(error, (workflow.ContinueAsNewError, workflow.NondeterminismError)):
             raise error
         result = None if error is not None else agent.result()
@@ -242,6 +246,17 @@ class CaseRunner(Verbs):
         if isinstance(error, NotWritten) and not isinstance(error, Failed):
             return self._end(State(error.state), str(error))
         return await self._fail(error)
+
+    async def _left_behind(self) -> BaseException | None:
+        """What fails a case that would go on or end well: what nobody awaited was not done."""
+        # Cases that left something behind before this was looked at go on as they began.
+        if self.calls.left_behind() is None or not workflow.patched("verbs-are-awaited"):
+            return None
+        # What a handler of the agent's own has begun it waits for itself.
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        left = self.calls.left_behind()
+        await self._unbroken(self.calls.end())
+        return None if left is None else ApplicationError(left, type="NeverAwaited")
 
     async def _until_ended(self, agent: asyncio.Future[Any]) -> bool:
         """Wait until the agent is through, or an operator ends it. True if Temporal cancels it."""

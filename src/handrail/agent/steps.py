@@ -30,6 +30,7 @@ from typing import (
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
+from temporalio import workflow
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
@@ -124,11 +125,24 @@ class Step(Generic[P, R]):
         return list(bound.args)
 
 
+def _require_no_workflow(step: Step[..., Any]) -> None:
+    if workflow.in_workflow():
+        raise StepError(
+            f"{step.name} is called past the case, which would do it again at each replay; "
+            f"use `await self.{step.posture}({step.name}, ...)`"
+        )
+
+
 class Read(Step[P, R]):
     """A step that only looks."""
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
-        """Call the function itself: for tests, and from other steps."""
+        """Call the function itself: for tests, and from other steps.
+
+        Raises:
+            StepError: if it is called in a workflow.
+        """
+        _require_no_workflow(self)
         with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 
@@ -140,7 +154,8 @@ class Decide(Step[P, D]):
     tries: int = field(default=TRIES, kw_only=True)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
-        """Call the function itself: for tests, and from other steps."""
+        """Call the function itself, as of a `Read`."""
+        _require_no_workflow(self)
         with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 
@@ -148,6 +163,19 @@ class Decide(Step[P, D]):
     def actions(self) -> tuple[type[Action], ...]:
         """The action classes it may return."""
         return _decision_types(self.returns)[0]
+
+    def require_own(self, action: Action | None) -> None:
+        """See that what it decided on is of a class that it names, and of no subclass.
+
+        Raises:
+            StepError: if it is not: its fields were marked by another class.
+        """
+        if action is not None and type(action) not in self.actions:
+            names = ", ".join(kind.__name__ for kind in self.actions)
+            raise StepError(
+                f"{self.name}: it decided on {type(action).__name__}, and is declared to decide on "
+                f"{names}"
+            )
 
     @property
     def evidence(self) -> type[BaseModel]:

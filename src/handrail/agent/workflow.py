@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
-from typing import Any, ClassVar, ParamSpec, Self
+from typing import Any, ClassVar, ParamSpec, Self, cast
 
 from pydantic import BaseModel, TypeAdapter
 from temporalio import workflow
@@ -18,7 +18,8 @@ from handrail.actions import Action, Basis, Decision, Event, Outcome, RulingReco
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
-from handrail.agent.steps import Decide, Notify, Read, Write, as_decided
+from handrail.agent.steps import Decide, Notify, Read, Step, Write, as_decided
+from handrail.exceptions import Refused
 from handrail.oversight import (
     EVENT_SIGNAL,
     LIFTED_SIGNAL,
@@ -34,6 +35,7 @@ R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 M = TypeVar("M", bound=BaseModel)
+F = TypeVar("F", bound=Callable[..., Any])
 
 CASE_SIGNALS = (
     "approve",
@@ -57,6 +59,20 @@ _ORDER = "Empty, or one JSON object with by and why"
 _NOTHING = RawValue(Payload())
 """What a handler gets from the UI's Submit on an empty box. A union with None would not do:
 Temporal hands over undecoded payloads only to a parameter that is exactly a RawValue."""
+
+
+def _verb(fn: F) -> F:
+    """Keep each call of a verb, so that one which nobody awaits is found at the end."""
+
+    @functools.wraps(fn)
+    def called(self: AgentWorkflow, *args: Any, **kwargs: Any) -> Any:
+        call = fn(self, *args, **kwargs)
+        step = args[0].name if args and isinstance(args[0], Step) else "..."
+        runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
+        runner.calls.add(f"{fn.__name__}({step})", call)
+        return call
+
+    return cast("F", called)
 
 
 class AgentWorkflow:
@@ -92,6 +108,7 @@ class AgentWorkflow:
 
     # The verbs
 
+    @_verb
     async def read(self, step: Read[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a read step and return what it read.
 
@@ -104,6 +121,7 @@ class AgentWorkflow:
         self._runner.note(f"read {step.name}")
         return result
 
+    @_verb
     async def decide(self, step: Decide[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
         """Run a decide step and return its decision.
 
@@ -127,6 +145,7 @@ class AgentWorkflow:
         self._runner.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision
 
+    @_verb
     async def write(self, step: Write[A, R], what: Decision[A, Any] | A, /) -> R:
         """Take one action through the door, and return what the write step returned.
 
@@ -134,7 +153,8 @@ class AgentWorkflow:
         be judged then, and hold it.
 
         Raises:
-            Refused: if the door refuses it.
+            Refused: if the door refuses it, or its class is not the step's own: where its values
+                come from, and what may be in them, was judged as of another class.
             Rejected: if a human rejects it.
             Expired: if nobody who may rule does so in time.
             InDoubt: if it may have happened, and a human decided to leave it at that.
@@ -142,9 +162,11 @@ class AgentWorkflow:
             ActivityError: if the step is broken.
         """
         await self._runner.boundary()
+        _require_own_class(step, what)
         action, basis = _parts(what)
         return await self._runner.write(step, action, basis)
 
+    @_verb
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Tell somebody. Returns what the step returned, or None if it could not be sent.
 
@@ -153,6 +175,7 @@ class AgentWorkflow:
         await self._runner.boundary()
         return await self._runner.notify(step, step.bind(*args, **kwargs))
 
+    @_verb
     async def ask(
         self, question: str, model: type[M], /, *, to: str, evidence: BaseModel | None = None
     ) -> M:
@@ -191,6 +214,7 @@ class AgentWorkflow:
         """The outcome of a case that ended well. `why` says so in words."""
         return self._runner.case.outcome(State.DONE, why, workflow.now())
 
+    @_verb
     async def renew(self, *args: Any) -> None:
         """Call it at a quiet point of a long loop, with the arguments to go on with.
 
@@ -325,6 +349,17 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         return await runner.run(begun, self.undo_window)
 
     return conducted
+
+
+def _require_own_class(step: Write[Any, Any], what: object) -> None:
+    decided = isinstance(what, Decision)
+    action: object = cast("Decision[Any, Any]", what).action if decided else what
+    own, kind = cast("type[object]", step.action), type(action)
+    if action is None or (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
+        return
+    # Cases that wrote such before this was looked at go on as they began; the door refuses it.
+    if workflow.patched("action-of-its-step"):
+        raise Refused(step.name, f"it takes {own.__name__}, and was given {kind.__name__}")
 
 
 def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:

@@ -47,6 +47,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
+from handrail.runtime.agent_faults import code_faults
 from handrail.runtime.interceptors import (
     ContextFreeSandbox,
     SecretScrubber,
@@ -106,8 +107,9 @@ class Agent:
         )
 
     def faults(self) -> list[str]:
-        """Every fault of the agent's policy, and secrets that its steps lack, each with its fix."""
+        """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
+        lacking += code_faults(self.workflow, self.steps)
         try:
             load_policy(self.policy, self.shape)
         except PolicyError as error:

@@ -1,0 +1,64 @@
+"""The calls of an agent's verbs: none that nobody awaited may end as done."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Coroutine
+from typing import Any
+
+from temporalio import workflow
+
+Call = Coroutine[Any, Any, Any]
+
+_FEW = 32
+
+
+class Calls:
+    """The calls that one run of an agent made, as far as they may have been left behind."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[str, Call]] = []
+        self._most = _FEW
+
+    def add(self, what: str, call: Call) -> None:
+        """Keep a call. Those that are over are forgotten now and then."""
+        self._known.append((what, call))
+        if len(self._known) > self._most:
+            self._known = [each for each in self._known if not _is_over(each[1])]
+            self._most = 2 * len(self._known) + _FEW
+
+    def left_behind(self) -> str | None:
+        """What nobody awaited, or, of a write, nobody waited for to its end; None if nothing."""
+        for what, call in self._known:
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+                return f"`self.{what}` was never awaited, and not done; write `await self.{what}`"
+            if what.startswith("write") and not _is_over(call):
+                return f"`self.{what}` was begun, and nobody waited for its end; await it"
+        return None
+
+    async def end(self) -> None:
+        """Cancel what goes on beside the agent, wait for it, and let go of what never began."""
+        tasks = [task for _, call in self._known if (task := _task_of(call)) is not None]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await workflow.wait(tasks)
+        for _, call in self._known:
+            if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
+                call.close()
+
+
+def _is_over(call: Call) -> bool:
+    return inspect.getcoroutinestate(call) == inspect.CORO_CLOSED
+
+
+def _task_of(call: Call) -> asyncio.Task[Any] | None:
+    """The task that runs a call, itself or in coroutines around it; None if none does."""
+    for task in () if _is_over(call) else asyncio.all_tasks():
+        part: Any = task.get_coro()
+        while part is not None and part is not call:
+            part = getattr(part, "cr_await", None)
+        if part is call:
+            return task
+    return None

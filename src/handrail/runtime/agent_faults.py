@@ -1,0 +1,168 @@
+"""What is wrong with an agent as its code shows it: found by `check`, before anything runs.
+
+The workflow's own source is read, not run. What it does by names that are only known when it
+runs (`STEPS[tool]`) is seen as far as the container stands in its module; the case itself finds
+the rest.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import sys
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from handrail.actions import Action
+from handrail.agent import AgentWorkflow, Decide, Step, Write
+
+VERBS = ("read", "decide", "write", "notify", "ask", "renew")
+_GATHERING = ("create_task", "ensure_future", "gather")
+
+
+def code_faults(workflow: type[AgentWorkflow], steps: Sequence[Step[..., Any]]) -> list[str]:
+    """The faults of a workflow's source, and of what its steps decide and write; with fixes."""
+    classes = workflow.__mro__[: workflow.__mro__.index(AgentWorkflow)]
+    found = [fault for each in classes for fault in _Source(workflow, each, steps).faults()]
+    return [*dict.fromkeys([*found, *_class_faults(steps)])]
+
+
+def _class_faults(steps: Sequence[Step[..., Any]]) -> Iterator[str]:
+    """Where an action's class would not say what is to be done."""
+    writes = [cast("Write[Any, Any]", step) for step in steps if isinstance(step, Write)]
+    written: set[type[Action]] = {step.action for step in writes}
+    decided = {step: step.actions for step in steps if isinstance(step, Decide)}
+    known = written.union(*decided.values())
+    if Action in written:
+        names = ", ".join(step.name for step in writes if step.action is Action)
+        yield f"{names}: it takes any Action; fix: let it take one class of its own"
+    for step, kinds in decided.items():
+        for kind in kinds:
+            special = [k.__name__ for k in known if k is not kind and issubclass(k, kind)]
+            if kind is Action or (special and kind not in written):
+                names = " | ".join(sorted(special)) or "Refund | Cancel"
+                yield (
+                    f"{step.name}: it decides on {kind.__name__}, which no write takes, and what "
+                    f"came back would be that alone; fix: name the classes: Decision[{names}, ...]"
+                )
+        for name, count in Counter(kind.__name__ for kind in kinds).items():
+            if count > 1:
+                yield f"{step.name}: it decides on two classes called {name}; fix: rename one"
+
+
+class _Source:
+    """The source of one class of a workflow. `agent`: whose methods are looked up."""
+
+    def __init__(
+        self, agent: type[AgentWorkflow], kind: type, steps: Sequence[Step[..., Any]]
+    ) -> None:
+        self._agent, self._listed = agent, set(steps)
+        self._names = vars(sys.modules[kind.__module__])
+        try:
+            lines, self._first = inspect.getsourcelines(kind)
+            self._file = Path(inspect.getsourcefile(kind) or "").name
+            tree = ast.parse(textwrap.dedent("".join(lines)))
+        except (OSError, SyntaxError):
+            tree = ast.Module([], [])  # typed into a prompt: there is nothing to read
+        of = (node for each in tree.body for node in ast.iter_child_nodes(each))
+        self._methods = [n for n in of if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef)]
+
+    def faults(self) -> Iterator[str]:
+        for method in self._methods:
+            if method.args.args:
+                yield from self._never_awaited(method, method.args.args[0].arg)
+            yield from self._steps(method)
+
+    def _at(self, node: ast.expr | ast.stmt, what: str) -> str:
+        return f"{self._file}:{self._first + node.lineno - 1}: {what}"
+
+    def _never_awaited(self, method: ast.AST, me: str) -> Iterator[str]:
+        """Calls of verbs, and of the class's own coroutines, whose result nobody takes."""
+        used = {n.id for n in ast.walk(method) if isinstance(n, ast.Name) and _is_read(n)}
+        for node in ast.walk(method):
+            if isinstance(node, ast.Assign) and not used & set(map(_name, node.targets)):
+                calls = [node.value] if all(map(_name, node.targets)) else []
+            else:
+                calls = [node.value] if isinstance(node, ast.Expr) else []
+            for call in (c for value in calls for c in _gathered(value)):
+                name = _called_on(me, call)
+                if name is not None and self._is_coroutine(name):
+                    fix = f"`await {me}.{name}(...)`"
+                    yield self._at(
+                        call, f"`{me}.{name}(...)` is never awaited, and never done; fix: {fix}"
+                    )
+
+    def _is_coroutine(self, name: str) -> bool:
+        return name in VERBS or inspect.iscoroutinefunction(getattr(self._agent, name, None))
+
+    def _steps(self, method: ast.AST) -> Iterator[str]:
+        """Steps that are called past the verbs, and steps that no worker would know."""
+        local = {n.id for n in ast.walk(method) if isinstance(n, ast.Name) and not _is_read(n)}
+        local |= {n.arg for n in ast.walk(method) if isinstance(n, ast.arg)}
+        for node in ast.walk(method):
+            if isinstance(node, ast.Call):
+                func = node.func
+                bare = isinstance(func, ast.Attribute) and func.attr == "fn"
+                step = self._value(cast("ast.Attribute", func).value if bare else func, local)
+                if isinstance(step, Step):
+                    yield self._at(
+                        node,
+                        f"{step.name} is called past the case, and again at each replay; fix: use "
+                        f"`await self.{step.posture}({step.name}, ...)`",
+                    )
+            elif isinstance(node, ast.Name | ast.Attribute):
+                for step in _steps_in(self._value(node, local)):
+                    if step not in self._listed:
+                        yield self._at(
+                            node,
+                            f"{step.name} is none of the agent's steps, and no worker would run "
+                            "it; fix: add it to `steps=` of the Agent",
+                        )
+
+    def _value(self, node: ast.expr, local: set[str]) -> Any:
+        """What a name of the module stands for; None if that is not known."""
+        if isinstance(node, ast.Name):
+            return None if node.id in local else self._names.get(node.id)
+        if isinstance(node, ast.Attribute):
+            of = self._value(node.value, local)
+            return vars(of).get(node.attr) if isinstance(of, ModuleType | type) else None
+        return None
+
+
+def _is_read(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Load)
+
+
+def _name(target: ast.expr) -> str:
+    return target.id if isinstance(target, ast.Name) else ""
+
+
+def _gathered(value: ast.expr) -> Iterator[ast.expr]:
+    """A value, or what it only hands on: `asyncio.gather(...)` without anybody who waits."""
+    yield value
+    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
+        of, name = value.func.value, value.func.attr
+        if name in _GATHERING and isinstance(of, ast.Name) and of.id == "asyncio":
+            yield from value.args
+
+
+def _called_on(me: str, call: ast.expr) -> str | None:
+    """The name of the method that is called on `me`, if that is what it is."""
+    func = call.func if isinstance(call, ast.Call) else None
+    if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and func.value.id == me:
+        return func.attr
+    return None
+
+
+def _steps_in(value: Any) -> Iterator[Step[..., Any]]:
+    """A step, or those in a container."""
+    if isinstance(value, Mapping):
+        value = list(cast("Mapping[Any, Any]", value).values())
+    many = isinstance(value, list | tuple | set | frozenset)
+    for each in cast("Iterable[Any]", value) if many else [value]:
+        if isinstance(each, Step):
+            yield cast("Step[..., Any]", each)

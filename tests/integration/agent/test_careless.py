@@ -1,0 +1,67 @@
+"""What was never done does not end as done, and an action is written by its own step."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from handrail import Agent, Fleet, State
+from handrail.testing.fixtures import RunFleet
+from tests.agents.careless_flow import OTHERS, CarelessAgent
+from tests.agents.careless_steps import DONE, LISTED, Ask
+from tests.agents.fleets import ALONE, LEAD, put_policy
+
+pytestmark = pytest.mark.integration
+
+
+def careless(directory: Path) -> Fleet:
+    document = {
+        "agent": "careless",
+        "version": 1,
+        "owner": "boss@example.com",
+        "actions": {"pay": ALONE | {"irreversible": "nothing but a test is changed by it"}},
+        "roles": {"lead": LEAD},
+    }
+    path = put_policy(directory, document)
+    return Fleet(Agent("careless", CarelessAgent, steps=LISTED, policy=path))
+
+
+async def test_what_nobody_awaits_and_what_is_called_past_the_case_fails_it(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    DONE.clear()
+    wanted = {
+        "not awaited": "`self.write(pay)` was never awaited",
+        "assigned": "`self.write(pay)` was never awaited",
+        "gathered": "`self.write(pay)` was begun, and nobody waited",
+        "task": "`self.write(pay)` was begun, and nobody waited",
+        "called": "use `await self.read(look, ...)`",
+        "sneaked": "it decided on PayMore, and is declared to decide on Pay",
+    }
+    async with run_fleet(careless(tmp_path)) as stage:
+        for number, (what, says) in enumerate(wanted.items()):
+            case = await stage.start("careless", Ask(number=f"slow-{number}", what=what))
+            outcome = await case.outcome()
+            assert outcome.status is State.FAILED, what
+            assert says in outcome.why, what
+            # A query replays the case, and calls nothing either.
+            assert (await case.view()).state is State.FAILED
+    assert "look" not in {step for step, _ in DONE}
+
+
+async def test_an_action_of_another_class_is_not_written(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    DONE.clear()
+    async with run_fleet(careless(tmp_path)) as stage:
+        for number, what in enumerate([*OTHERS, "in place"]):
+            case = await stage.start("careless", Ask(number=str(number), what=what))
+            outcome = await case.outcome()
+            assert (outcome.status, outcome.receipts) == (State.REFUSED, ()), what
+            assert outcome.why.startswith("pay"), outcome.why
+            assert "it takes Pay, and was given " in outcome.why
+        assert DONE == []
+        case = await stage.start("careless", Ask(number="own", what="own"))
+        assert (await case.outcome()).status is State.DONE
+    assert [account for _, account in DONE] == ["own"]
