@@ -1,4 +1,4 @@
-"""The calls of an agent's verbs: none that nobody awaited may end as done."""
+"""The calls of an agent's verbs: none that nobody awaited may end as done, and none goes past."""
 
 from __future__ import annotations
 
@@ -9,9 +9,21 @@ from typing import Any
 
 from temporalio import workflow
 
+from handrail.exceptions import StepError
+
 Call = Coroutine[Any, Any, Any]
 
 _FEW = 32
+
+
+def require_no_workflow(step: str, verb: str) -> None:
+    """See that a step's function is not called past the verbs: each replay would call it again.
+
+    Raises:
+        StepError: if it is called in a workflow.
+    """
+    if workflow.in_workflow():
+        raise StepError(f"{step} is called past the case; use `await self.{verb}({step}, ...)`")
 
 
 class Calls:

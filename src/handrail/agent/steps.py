@@ -30,11 +30,11 @@ from typing import (
 
 from pydantic import TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
-from temporalio import workflow
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Effect
+from handrail.agent.calls import require_no_workflow
 from handrail.agent.recovery import TakeOver, require_recovery
 from handrail.agent.secrets import declared, secrets_given
 from handrail.agent.tries import TRIES, UNDECIDED
@@ -125,14 +125,6 @@ class Step(Generic[P, R]):
         return list(bound.args)
 
 
-def _require_no_workflow(step: Step[..., Any]) -> None:
-    if workflow.in_workflow():
-        raise StepError(
-            f"{step.name} is called past the case, which would do it again at each replay; "
-            f"use `await self.{step.posture}({step.name}, ...)`"
-        )
-
-
 class Read(Step[P, R]):
     """A step that only looks."""
 
@@ -142,7 +134,7 @@ class Read(Step[P, R]):
         Raises:
             StepError: if it is called in a workflow.
         """
-        _require_no_workflow(self)
+        require_no_workflow(self.name, self.posture)
         with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 
@@ -155,7 +147,7 @@ class Decide(Step[P, D]):
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
         """Call the function itself, as of a `Read`."""
-        _require_no_workflow(self)
+        require_no_workflow(self.name, self.posture)
         with secrets_given(self.secrets):
             return await self.fn(*args, **kwargs)
 

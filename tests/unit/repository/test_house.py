@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
-    "agent": 4_800,
+    "agent": 4_850,
     "guardrails": 5_000,
     "evidence": 3_000,
     "client": 3_550,
