@@ -16,11 +16,11 @@ from pathlib import Path
 from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet
-from handrail.agent import verbs
+from handrail.agent import invoke, verbs
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.fleets import LEAD, odd, orders, policy
-from tests.replay.scenes import KEYED, SCENES, SHORT, Play
+from tests.replay.scenes import KEYED, SCENES, SHORT, TAKEN_OVER, Play
 
 HISTORIES = Path(__file__).parent / "histories"
 SHORT_RUN = 20
@@ -99,11 +99,13 @@ async def main(names: list[str]) -> None:
             if names and name not in names:
                 continue
             sys.stderr.write(f"{name}\n")
-            long_run = verbs.LONG_RUN
+            long_run, fresh = verbs.LONG_RUN, invoke.FRESH
             if SCENES[name][2] == SHORT:
                 verbs.LONG_RUN = SHORT_RUN
+            if SCENES[name][2] == TAKEN_OVER:
+                invoke.FRESH = 0
             await play(name, stage, outside, number)
-            verbs.LONG_RUN = long_run
+            verbs.LONG_RUN, invoke.FRESH = long_run, fresh
 
 
 if __name__ == "__main__":

@@ -24,6 +24,9 @@ ORDINARY = "ordinary"
 SHORT = "short"
 """Scenes in which a case continues as new after a few steps."""
 
+TAKEN_OVER = "taken over"
+"""Scenes whose first task counts as taken over from a worker that died."""
+
 
 @dataclass(frozen=True)
 class Play:
@@ -426,6 +429,11 @@ async def undecided_and_given_up(play: Play) -> CaseHandle:
     case = await play.stage.start("odd", Odd(number=play.number, step="ponder"))
     await ANA.reject(case, why="it is away for good")
     return case
+
+
+@scene(State.DONE, TAKEN_OVER)
+async def taken_over_from_a_dead_worker(play: Play) -> CaseHandle:
+    return await play.start("pay", "tell")
 
 
 @scene(None)

@@ -16,10 +16,10 @@ from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Usage
 from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
-from handrail.agent.invoke import TAKEN_OVER, taken_over
+from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Decide, Posture, Step, Write
-from handrail.agent.tries import end_try, metered, spent
+from handrail.agent.tries import TAKEN_OVER, end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault
@@ -80,7 +80,7 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
         info = activity.info()
         if info.is_local and info.workflow_run_id in taken_over:
             why = f"{step.name} goes on as an activity of its own: its worker may have died"
-            raise ApplicationError(why, type=TAKEN_OVER, non_retryable=True)
+            raise ApplicationError(why, type=TAKEN_OVER)
         with _errors(step):
             if not isinstance(step, Write):
                 async with _beating():

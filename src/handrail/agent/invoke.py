@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
+from contextvars import ContextVar
 from datetime import timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,13 +45,10 @@ ROLE_ACTIVITY = "handrail.whom"
 NOTIFY_ACTIVITY = "handrail.call"
 """The activity that has people told of a gate by message: a `NotificationRequest`."""
 
-TAKEN_OVER = "TakenOver"
-"""The type of the error of a step that does not run in a task that was perhaps taken over."""
-
 taken_over: set[str] = set()
 """The runs whose present task was perhaps taken over from a worker that died."""
 
-_FRESH = 3
+FRESH = 3
 """Events of a history whose first task begins: started, scheduled, started."""
 
 _ENGINE = timedelta(seconds=10)
@@ -79,11 +77,13 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
         ) from error
 
 
-async def engine(name: str, given: Any, returns: Any, summary: str) -> Any:
+async def engine(
+    name: str, given: Any, returns: Any, summary: str, patience: timedelta | None = _PATIENCE
+) -> Any:
     """Run one of the engine's own activities, openly if it fails inside the workflow task.
 
     Raises:
-        ActivityError: if it goes on failing for two minutes.
+        ActivityError: if it goes on failing for `patience`; None is for ever.
     """
     try:
         return await workflow.execute_local_activity(
@@ -102,7 +102,7 @@ async def engine(name: str, given: Any, returns: Any, summary: str) -> Any:
         given,
         result_type=returns,
         start_to_close_timeout=_ENGINE,
-        schedule_to_close_timeout=_PATIENCE,
+        schedule_to_close_timeout=patience,
         retry_policy=RETRY,
         summary=summary,
     )
@@ -124,8 +124,7 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
                 )
         # Unlike the error of an ordinary activity, a local one's comes as it is.
         except ApplicationError as error:
-            final = error.non_retryable and error.type != TAKEN_OVER
-            if final or error.type == UNDECIDED:
+            if error.non_retryable or error.type == UNDECIDED:
                 raise _wrapped(step, error) from error
         except ActivityError as error:
             if is_cancelled_exception(error):
@@ -155,7 +154,7 @@ def taken() -> bool:
     if workflow.unsafe.is_replaying():
         return False
     length = workflow.info().get_current_history_length()
-    return _taken_at.setdefault(workflow.instance(), length) == length > _FRESH
+    return _taken_at.setdefault(workflow.instance(), length) == length > FRESH
 
 
 @contextlib.contextmanager
@@ -201,6 +200,9 @@ def error_in_words(error: BaseException) -> str:
 
 Explain = Callable[[str, GateView], Awaitable[str]]
 """How an agent answers an approver's question about an open gate."""
+
+beside: ContextVar[bool] = ContextVar("handrail_beside", default=False)
+"""Whether it is an approver's question that is answered: that asks people nothing itself."""
 
 AT_MOST = timedelta(seconds=30)
 """How long a case that is over waits for what is still done beside it."""
@@ -274,6 +276,7 @@ class Background:
     async def _explain(self, gate: str, asked: Consultation) -> None:
         answer = "this agent answers no questions; its reasons and evidence are all there is"
         if self._agent is not None:
+            beside.set(True)
             view = gate_view(self._case.gates[gate], self._case.id)
             try:
                 answer = await self._agent(asked.text, view)

@@ -37,7 +37,7 @@ from handrail.actions import Action, Decision, Effect
 from handrail.agent.calls import require_no_workflow
 from handrail.agent.recovery import TakeOver, require_recovery
 from handrail.agent.secrets import declared, secrets_given
-from handrail.agent.tries import TRIES, UNDECIDED
+from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
 from handrail.exceptions import StepError
 from handrail.wire import DecisionResult
 
@@ -56,7 +56,7 @@ LOCAL_RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=100),
     backoff_coefficient=2,
     maximum_attempts=3,
-    non_retryable_error_types=[UNDECIDED],
+    non_retryable_error_types=[UNDECIDED, TAKEN_OVER],
 )
 """Local activities are invisible in the Web UI: after three tries a step goes on as an
 ordinary one, where its error can be seen."""

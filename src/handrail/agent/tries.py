@@ -31,6 +31,9 @@ TRIES = 5
 UNDECIDED = "Undecided"
 """The type of the error with which a try of a decide step ends that may be followed by another."""
 
+TAKEN_OVER = "TakenOver"
+"""The type of the error of a step that does not run in a task that was perhaps taken over."""
+
 _PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _MOST_WORDS = 1_000

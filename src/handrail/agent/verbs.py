@@ -27,6 +27,7 @@ from handrail.agent.invoke import (
     ROLE_ACTIVITY,
     Background,
     Explain,
+    beside,
     engine,
     error_in_words,
     perform,
@@ -138,6 +139,8 @@ class Verbs:
 
     async def _give_up(self, step: Decide[..., Any], why: str) -> bool:
         """Ask people whether a step that could not decide shall try again. True if not."""
+        if beside.get():
+            return True
         case = self.case
         whom = await self._whom("", "who says whether it tries again?")
         if whom.kind is Kind.REFUSE:
@@ -154,7 +157,8 @@ class Verbs:
 
     async def _whom(self, role: str, summary: str) -> Verdict:
         asked = RoleRequest(case=self.case.id, role=role, pilot=self.case.pilot)
-        return await engine(ROLE_ACTIVITY, asked, Verdict, summary)
+        # What keeps it from being said, a broken policy, say, costs no case: it is shown as stuck.
+        return await engine(ROLE_ACTIVITY, asked, Verdict, summary, patience=None)
 
     async def notify(self, step: Notify[..., R], args: list[Any]) -> R | None:
         """Run a notify step; note what could not be sent, and go on."""

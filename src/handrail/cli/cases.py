@@ -174,13 +174,16 @@ async def cases(
     """List cases, newest first."""
     if lasting is not None and not stuck:
         raise InvalidRequest("--for says how long cases are stuck: give --stuck too")
-    async with operator(out) as somebody:
+    lacking: list[str] = []
+    async with operator(out, lacking=lacking) as somebody:
         if stuck:
             all_ = await somebody.stuck_cases(agent, state=state, role=waiting_for, lasting=lasting)
             found = all_.model_copy(update={"cases": all_.cases[:limit]})
         else:
             found = await somebody.cases(agent, state=state, role=waiting_for, limit=limit)
-    out.data(found)
+    out.data(found, lacking=lacking)
+    for text in lacking:
+        out.say(text, "yellow")
     table = _stuck_table if stuck else _table
     out.show(table(found.cases) if found.cases else "no such cases")
     if not out.json and found.total > len(found.cases):

@@ -14,6 +14,7 @@ import pytest
 from handrail.cli import cases, doctor
 from handrail.cli.output import Output
 from handrail.exceptions import InvalidRequest
+from handrail.oversight import Trust
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import odd
@@ -37,13 +38,19 @@ async def stage(
     run_fleet: RunFleet, tmp_path: Path, outside: Outside, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncGenerator[Stage]:
     outside.break_down("shaky", times=10_000, says="502 Bad Gateway")
-    async with run_fleet(odd(tmp_path, stuck={"after": "2s"})) as stage:
+    trust = Trust(proof="unproven", inbox="https://inbox.example.com")
+    async with run_fleet(odd(tmp_path, stuck={"after": "2s"}), trust=trust) as stage:
         monkeypatch.setenv("TEMPORAL_ADDRESS", stage.client.service_client.config.target_host)
         monkeypatch.setenv("TEMPORAL_NAMESPACE", stage.client.namespace)
         monkeypatch.setenv("HANDRAIL_HOME", str(tmp_path / "home"))
         monkeypatch.setenv("HANDRAIL_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
         monkeypatch.setenv("HANDRAIL_PAYLOAD_DIR", str(tmp_path / "payloads"))
         yield stage
+
+
+def ruin(directory: Path) -> None:
+    for each in directory.glob("ledger.db*"):
+        each.write_bytes(b"this is no database" * 1_000)
 
 
 async def listed(capsys: pytest.CaptureFixture[str], **more: Any) -> dict[str, dict[str, Any]]:
@@ -81,6 +88,8 @@ async def test_what_goes_on_failing_is_stuck_and_said_everywhere(
     await cases.cases(stuck=True, out=Output())
     assert "502" in capsys.readouterr().out
     assert f"last error: {ERROR}" in await shown(capsys, case.id)
+    told = [each.id async for each in stage.client.list_workflows("WorkflowType = 'Owner'")]
+    assert told == [f"messages:owner/odd/incident/{incident.id}"]
     outside.mend("shaky")
     await case.outcome()
     assert await listed(capsys) == {}
@@ -99,6 +108,22 @@ async def test_a_policy_that_is_broken_is_said_as_the_reason(
     found = await eventually(failing)
     assert found["step"] == "choose"
     assert "vershun is not a key of a policy" in found["error"]
+
+
+async def test_a_ledger_that_is_away_is_said_as_the_reason_and_the_owner_told(
+    stage: Stage, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ruin(tmp_path)
+    case = await stage.fleet.start(stage.client, "odd", Odd(number="1", step="make", what="x"))
+
+    async def told() -> list[str]:
+        query = "WorkflowType = 'Owner'"
+        return [each.id async for each in stage.client.list_workflows(query)]
+
+    assert await eventually(told)
+    found = (await listed(capsys, lasting=NOW))[case.case]
+    assert found["step"] == "choose"
+    assert found["error"].startswith("LedgerUnavailable: ")
 
 
 async def test_code_that_cannot_go_on_is_told_apart_from_a_worker_that_is_not_there(
