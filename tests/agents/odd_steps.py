@@ -7,6 +7,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
+from temporalio.exceptions import ApplicationError
 from typing_extensions import override
 
 from handrail import (
@@ -154,6 +155,8 @@ async def ponder(what: str) -> Decision[Make, NoEvidence]:
             raise Final("it will never know")
         if what == "TypeError":
             raise TypeError("a mistake")
+        if what == "not retryable":
+            raise ApplicationError("the contract is over", non_retryable=True)
         if what == "slow":
             await asyncio.sleep(30)
         if what not in answers:

@@ -42,7 +42,7 @@ from handrail.agent.steps import (
     read,
     write,
 )
-from handrail.agent.tries import spent, total, words_of
+from handrail.agent.tries import UNDECIDED, spent, total, words_of
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
@@ -66,6 +66,7 @@ __all__ = [
     "SECRETS_DIRECTORY",
     "SECRET_PREFIX",
     "STATE_ATTRIBUTE",
+    "UNDECIDED",
     "WAITING_FOR_ATTRIBUTE",
     "Activity",
     "AgentWorkflow",

@@ -140,6 +140,7 @@ def trying(step: Step[..., Any], used: list[Usage]) -> Generator[None]:
             yield
         except BaseException as error:
             hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
+            hopeless |= isinstance(error, ApplicationError) and error.non_retryable
             task = asyncio.current_task()
             ended = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
             if hopeless or ended:

@@ -16,7 +16,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Kind, Usage, Verdict
-from handrail.agent import HOPELESS, Activity, this_case, words_of
+from handrail.agent import HOPELESS, UNDECIDED, Activity, this_case, words_of
 from handrail.exceptions import LedgerUnavailable, PolicyError
 from handrail.guardrails import audit, breakers
 from handrail.guardrails.machine import server_time
@@ -36,7 +36,7 @@ BUDGET_POLL = timedelta(minutes=1)
 FAILURES = 3
 """Failures without which no step is stuck, however long ago the first was."""
 
-_ENDS = (*HOPELESS, ApplicationError)
+_OVER_BUDGET = "OverBudget"
 _UNHEARD = TimeoutError("it ended without a word: its worker died, or its time was over")
 
 log = logging.getLogger("handrail.books")
@@ -110,7 +110,11 @@ class Recorder:
         if not activity.in_activity():
             return
         info, now, case = activity.info(), server_time(), this_case()
-        if info.is_local or info.attempt < FAILURES or isinstance(error, _ENDS):
+        if info.is_local or info.attempt < FAILURES or isinstance(error, HOPELESS):
+            return
+        if isinstance(error, ApplicationError) and (
+            error.non_retryable or error.type in {UNDECIDED, _OVER_BUDGET}
+        ):
             return
         try:
             after = file.current().doc.stuck.after
@@ -188,7 +192,7 @@ class Recorder:
             raise ApplicationError(
                 f"{step} waits: {over}; it goes on by itself when there is room again, or when "
                 "the policy gives it more",
-                type="OverBudget",
+                type=_OVER_BUDGET,
                 next_retry_delay=delay,
             )
 

@@ -75,7 +75,7 @@ async def test_it_gives_up_by_itself_when_nobody_answers(
     assert len(outside.calls("model")) == 3
 
 
-@pytest.mark.parametrize("what", ["final", "TypeError", "text"])
+@pytest.mark.parametrize("what", ["final", "TypeError", "not retryable", "text"])
 async def test_what_is_final_is_not_tried_again_and_paid_for_all_the_same(
     what: str, run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:

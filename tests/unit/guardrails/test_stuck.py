@@ -69,6 +69,9 @@ async def fails(
         (6, {"attempt": FAILURES - 1}, False),
         (6, {"is_local": True}, False),
         (6, {"error": Final("no")}, False),
+        (6, {"error": ApplicationError("503")}, True),
+        (6, {"error": ApplicationError("no", non_retryable=True)}, False),
+        (6, {"error": ApplicationError("bad answer", type="Undecided")}, False),
         (6, {"error": ApplicationError("over its budget", type="OverBudget")}, False),
     ],
 )
