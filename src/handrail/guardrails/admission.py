@@ -17,11 +17,12 @@ from temporalio import activity
 
 from handrail.actions import Finding, Kind, Undoes, Verb, digest_of, undo_key
 from handrail.agent import this_case
+from handrail.guardrails.machine import is_sealed
 
 if TYPE_CHECKING:
     from handrail.actions import Action
     from handrail.guardrails.context import WriteContext
-    from handrail.ledger import Ledger, RulingRow
+    from handrail.ledger import EffectRow, Ledger, RulingRow
     from handrail.policy import AgentShape
     from handrail.wire import Attempt
 
@@ -31,12 +32,20 @@ _DIGITS = 9
 
 @dataclass(frozen=True)
 class Admission:
-    """Who is let to the checks of one agent's door. `workflow`: the type of its workflow."""
+    """Who is let to the checks of one agent's door. `workflow`: the type of its workflow.
+
+    `seal`: the key by which workers mark what they put into the ledger.
+    """
 
     agent: str
     shape: AgentShape
     ledger: Ledger
     workflow: str | None = None
+    seal: bytes = b""
+
+    def made(self, row: EffectRow) -> bool:
+        """Whether an intent is one that a worker made, of this very action."""
+        return is_sealed(row.owner, self.seal, row.key, row.digest)
 
     def foreign(self, case: str) -> str | None:
         """Why the activity that runs may do nothing for a case; None if it is that case's own.
@@ -130,8 +139,8 @@ class Admission:
 
 
 async def _requester(attempt: Attempt) -> str | None:
-    info = activity.info()
-    if info.started_time.timestamp() <= 0:
+    info = activity.info() if activity.in_activity() else None
+    if info is None or info.started_time.timestamp() <= 0:
         return attempt.requester  # no server handed it out: there is none to ask
     handle = activity.client().get_workflow_handle(attempt.case, run_id=info.workflow_run_id)
     return await (await handle.describe()).memo_value("requested_by", None, type_hint=str)

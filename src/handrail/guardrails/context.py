@@ -35,7 +35,8 @@ class WriteContext:
     """One write in question. `situation`: by which it is judged; None where it is not known.
 
     `undoing`: it takes back an effect that the ledger knows. `claims`: findings on what its
-    attempt says of itself and is not so.
+    attempt says of itself and is not so. `unbelieved`: the owner of an intent under its key that
+    no worker made: it is judged as if that were not there.
     """
 
     agent: str
@@ -45,6 +46,7 @@ class WriteContext:
     situation: Situation | None = None
     undoing: bool = False
     claims: tuple[Finding, ...] = ()
+    unbelieved: str = ""
 
     @property
     def step(self) -> str:

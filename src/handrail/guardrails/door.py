@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -111,6 +112,8 @@ class Door:
     trust: Trust = field(default_factory=Trust)
     workflow: str | None = None
     """The type of the agent's workflow: no other one's activities are done."""
+    seal: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    """The key of the marks of intents, which all workers of the agent have."""
 
     @functools.cached_property
     def entitlement(self) -> Entitlement:
@@ -125,7 +128,7 @@ class Door:
     @functools.cached_property
     def admission(self) -> Admission:
         """What is believed of what an attempt says of itself."""
-        return Admission(self.agent, self.shape, self.ledger, self.workflow)
+        return Admission(self.agent, self.shape, self.ledger, self.workflow, self.seal)
 
     @functools.cached_property
     def pipeline(self) -> Pipeline:
@@ -350,18 +353,17 @@ class Door:
     async def _not_passed(self, write: WriteContext, verdict: Verdict) -> WriteResult:
         await self.recorder.keep(write, verdict)
         held = verdict.kind is Kind.HOLD
-        return WriteResult(
-            kind=WriteResultKind.HELD if held else WriteResultKind.REFUSED, verdict=verdict
-        )
+        kind = WriteResultKind.HELD if held else WriteResultKind.REFUSED
+        # An intent that is not believed may have been carried out all the same.
+        return WriteResult(kind=kind, verdict=verdict, token=write.unbelieved)
 
     async def _once(
         self, step: Write[Any, Any], write: WriteContext, judged: Judgement, *, seen: bool
     ) -> WriteResult:
         verdict, attempt = judged.verdict, write.attempt
         try:
-            done = await once(
-                self.ledger, step, write, judged, self.recorder, seen=seen, steps=self.steps
-            )
+            known = (self.ledger, step, write, judged, self.recorder)
+            done = await once(*known, seen=seen, steps=self.steps, seal=self.seal)
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
             answer = answers.stopped(verdict, stop_in_words(stopped.order))

@@ -34,7 +34,7 @@ from handrail.actions import Effect, Receipt, undo_key
 from handrail.agent import BadResult, StepSecrets, current_heartbeats, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
-from handrail.guardrails.machine import new_owner, released_owner, server_time
+from handrail.guardrails.machine import new_owner, released_owner, sealed, server_time
 from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted
 from handrail.ledger import (
     EffectRow,
@@ -104,12 +104,14 @@ async def once(
     *,
     seen: bool = True,
     steps: Sequence[Step[..., Any]] = (),
+    seal: bytes = b"",
 ) -> Receipt | Doubt:
     """Make the effect of a write that was let pass happen once, however often this is called.
 
     What it was `judged` by is looked at once more in the transaction of its intent. `seen`:
     whether it is known that it had, or had not, begun before. `recorder`: keeps what is found wrong
     with the ledger. `steps`: all of the agent: an undo waits for the one that it takes back.
+    `seal`: the key of the mark that its intent gets.
 
     Raises:
         RulingUsed: if what people said was used for another write meanwhile; call again.
@@ -126,7 +128,7 @@ async def once(
         LedgerUnavailable: if the ledger cannot be used; call again.
         Exception: whatever else the step raises; nobody knows whether it happened.
     """
-    writer = _Writer(ledger, step, write, judged, recorder, steps)
+    writer = _Writer(ledger, step, write, judged, recorder, steps, seal)
     try:
         return await _once(writer, seen=seen)
     except BaseException:
@@ -187,6 +189,7 @@ class _Writer:
     judged: Judgement
     recorder: Recorder | None = None
     steps: Sequence[Step[..., Any]] = ()
+    seal: bytes = b""
     owner: str = field(init=False)
 
     def __post_init__(self) -> None:
@@ -202,8 +205,11 @@ class _Writer:
         )
 
     def _start_clock(self) -> None:
-        self.owner = new_owner(self.step.timeout)
+        self.owner = self._sealed(new_owner(self.step.timeout))
         self._start_time()
+
+    def _sealed(self, owner: str) -> str:
+        return sealed(owner, self.seal, self.attempt.key, self.attempt.digest)
 
     def _start_time(self) -> None:
         self.deadline = datetime.now(UTC) + self.step.timeout
@@ -211,7 +217,7 @@ class _Writer:
 
     async def release(self) -> None:
         """Spare the next attempt the wait for the deadline of this one, which broke off."""
-        mine, self.owner = self.owner, released_owner(self.owner)
+        mine, self.owner = self.owner, self._sealed(released_owner(self.owner))
         with contextlib.suppress(LedgerUnavailable):
             await _whole(self.ledger.release(self.attempt.key, mine, self.owner))
 

@@ -8,6 +8,7 @@ gone when it is right again. So no limit opens because one of them is wrong.
 from __future__ import annotations
 
 import functools
+import hmac
 import itertools
 import os
 import time
@@ -77,9 +78,11 @@ def allow_skipped_time() -> None:
 
 
 # Who owns an intent: machine, process, its start, a number for each attempt, and until when it may
-# begin its effect, by the monotonic clock of its machine. Who has ended says so.
+# begin its effect, by the monotonic clock of its machine. Who has ended says so. Behind it stands a
+# keyed mark: without the key of the workers nobody can put an intent there that they believe.
 
 _OVER = "over"
+_MARK = "#"
 _numbers = itertools.count(1)
 
 
@@ -125,12 +128,24 @@ def released_owner(owner: str) -> str:
     return f"{owner.rpartition('|')[0]}|{time.monotonic():.3f}|{_OVER}"
 
 
+def sealed(owner: str, seal: bytes, key: str, digest: str) -> str:
+    """An owner with its keyed mark: of this very attempt at this very write."""
+    said = f"{owner}\n{digest}\n{key}".encode(errors="surrogatepass")
+    return f"{owner}{_MARK}{hmac.new(seal, said, 'sha256').hexdigest()[:32]}"
+
+
+def is_sealed(owner: str, seal: bytes, key: str, digest: str) -> bool:
+    """Whether somebody who has the key named this owner, for this write."""
+    mine = sealed(owner.partition(_MARK)[0], seal, key, digest)
+    return hmac.compare_digest(mine.encode(), owner.encode(errors="replace"))
+
+
 def begins_until(owner: str) -> float | None:
     """Until when an attempt may begin its effect, by this machine's monotonic clock, in seconds.
 
     None if that cannot be known from here: it is of another machine.
     """
-    machine, *rest = owner.split("|")
+    machine, *rest = owner.partition(_MARK)[0].split("|")
     known = machine == _machine() != "" and len(rest) > 3  # noqa: PLR2004  # fields of an owner
     return float(rest[3]) if known else None
 
@@ -146,7 +161,7 @@ def _state(owner: str) -> str | None:
 
 def is_over(owner: str) -> bool:
     """Whether an attempt has certainly ended: it said so, or its process is gone."""
-    return owner.endswith(f"|{_OVER}") or _state(owner) == ""
+    return owner.partition(_MARK)[0].endswith(f"|{_OVER}") or _state(owner) == ""
 
 
 def stands_still(owner: str) -> bool:

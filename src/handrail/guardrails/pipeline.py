@@ -50,7 +50,7 @@ from handrail.guardrails.context import (
 from handrail.guardrails.data_checks import Check, look
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.machine import server_time
-from handrail.ledger import Duplicate, Ledger, OverLimit, Situation
+from handrail.ledger import Duplicate, EffectState, Ledger, OverLimit, Situation
 from handrail.oversight import delegations, setting_in_force, why_stopped
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
 from handrail.wire import Duplicates, Limit
@@ -147,7 +147,11 @@ class Pipeline:
 
     def settled(self, write: WriteContext, situation: Situation) -> WriteContext:
         """A write to be judged by a situation: with the level that its owner has set, if any."""
-        facts, policy = write.facts, write.policy
+        facts, policy, row = write.facts, write.policy, situation.effect
+        if row is not None and row.state is EffectState.INTENDED and not self.admission.made(row):
+            log.warning("no worker made this intent: it is judged anew", extra={"key": row.key})
+            situation = replace(situation, effect=None)
+            write = replace(write, unbelieved=row.owner)
         if situation.levels:
             keys, proof = self.entitlement.trust.keys(), self.entitlement.proof(policy)
             made = setting_in_force(situation.levels, facts.step, policy, keys, proof)

@@ -246,6 +246,7 @@ class Fleet:
             checks=agent.checks,
             trust=trust,
             workflow=agent.workflow_type,
+            **_seal(client),
         )
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
@@ -354,6 +355,12 @@ def worker_build() -> dict[str, Any]:
     if versioned is not None:
         return {"deployment_config": versioned}
     return {"build_id": f"handrail-{version('handrail')}"}
+
+
+def _seal(client: Client) -> dict[str, bytes]:
+    """The key by which workers know their own intents; without its plugin each has its own."""
+    codec = client.data_converter.payload_codec
+    return {"seal": codec.seal()} if isinstance(codec, ClaimCheck) else {}
 
 
 async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:

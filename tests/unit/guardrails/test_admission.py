@@ -28,7 +28,8 @@ from handrail.actions import (
 )
 from handrail.agent import Step
 from handrail.guardrails.door import Door
-from handrail.ledger import OrderRow
+from handrail.guardrails.machine import new_owner
+from handrail.ledger import Intent, OrderRow
 from handrail.oversight import Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.wire import Attempt, DoubtAnswer, Notice, NotifyResult, WriteResult, WriteResultKind
@@ -71,6 +72,8 @@ async def pay_back(action: Pay, effect: Effect) -> str:
 async def pay(action: Pay, effect: Effect) -> str:
     """Pay."""
     DONE.append((effect.case, effect.step))
+    if action.account == "broken" and len(DONE) % 2:
+        raise RuntimeError("no answer")
     return "paid"
 
 
@@ -255,6 +258,68 @@ async def test_an_action_of_another_class_is_refused(
         assert answer.kind is WriteResultKind.REFUSED
         assert "pay takes Pay, not" in answer.verdict.why()
     assert DONE == []
+
+
+# What stands in the ledger
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("mark", ["", "#" + "0" * 32, "moved"])
+async def test_an_intent_that_no_worker_made_lets_nothing_pass(
+    tmp_path: Path, ledger: Ledger, mark: str, *, first: bool
+) -> None:
+    """Whoever can write to the database says that a held write had begun."""
+    payers, case, action = door(tmp_path, ledger), "payers:1", Pay(account="1", amount=700)
+    attempt = honest(case, "pay", action)
+    owner = new_owner(pay.timeout)
+    if mark == "moved":  # the mark of another write, which was let pass
+        small = Pay(account="1")
+        await tried(payers, case, "pay", small, honest(case, "pay", small, 2))
+        row = await ledger.effect(f"{case}/pay/2")
+        assert row is not None
+        owner, mark = row.owner, ""
+    DONE.clear()
+    intent = Intent(
+        key=attempt.key,
+        case=case,
+        agent="payers",
+        step="pay",
+        digest=attempt.digest,
+        action=action.model_dump(mode="json"),
+        policy="payers",
+        owner=owner + mark,
+        deadline=NOW,
+        alone=True,
+    )
+    await ledger.begin(intent)
+    env = activity_of(case, attempt=1 if first else 2)
+    answer = await env.run(payers.write, pay, action, attempt)
+    assert (answer.kind, DONE) == (WriteResultKind.HELD, [])
+    assert answer.token == intent.owner  # it may have happened: its undo stays known
+
+
+async def test_what_a_worker_had_begun_is_finished_by_every_worker_of_the_fleet(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    case, action = "payers:1", Pay(account="broken")
+    attempt = honest(case, "pay", action)
+    one = dataclasses.replace(door(tmp_path, ledger), seal=b"of the fleet")
+    with pytest.raises(RuntimeError, match="no answer"):
+        await tried(one, case, "pay", action, attempt)
+    SAYS.append("it is paid already")  # the traces of the write itself
+    other = dataclasses.replace(door(tmp_path, ledger), seal=b"of the fleet")
+    answer = await activity_of(case, attempt=2).run(other.write, pay, action, attempt)
+    assert answer.kind is WriteResultKind.WRITTEN
+    stranger = door(tmp_path, ledger)
+    action = Pay(account="broken", amount=8)
+    attempt = honest(case, "pay", action, 2)
+    SAYS.clear()
+    with pytest.raises(RuntimeError, match="no answer"):
+        await tried(stranger, case, "pay", action, attempt)
+    SAYS.append("it is paid already")
+    answer = await activity_of(case, attempt=2).run(other.write, pay, action, attempt)
+    assert answer.kind is WriteResultKind.REFUSED
+    assert answer.token != ""
 
 
 # Anything, in any field
