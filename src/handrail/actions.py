@@ -11,12 +11,13 @@ import json
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Generic, Literal, Self, cast
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 from typing_extensions import TypeVar
 
 from handrail.states import State
+from handrail.text import whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -49,7 +50,20 @@ class Wire(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Action(Wire):
+class Said(Wire):
+    """What a model or a person said. Half of a character, as a stream ends with, is no text."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _made_whole(cls, given: Any) -> Any:
+        # Before a limit of its length is looked at, which no half of a character passes.
+        if not isinstance(given, dict):
+            return given
+        fields = cast("dict[str, Any]", given)
+        return {k: whole_text(v) if isinstance(v, str) else v for k, v in fields.items()}
+
+
+class Action(Said):
     """One thing an agent may do. Subclass it; a write step takes exactly one.
 
     The docstring of the subclass is what an approver reads first.
@@ -97,7 +111,7 @@ A = TypeVar("A", bound=Action)
 E = TypeVar("E", bound=BaseModel)
 
 
-class Decision(Wire, Generic[A, E]):
+class Decision(Said, Generic[A, E]):
     """An action, or none, and why.
 
     `evidence` is a model of the agent's own, so that rules are checked against its

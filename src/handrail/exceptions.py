@@ -9,6 +9,7 @@ HandrailError
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
+├── NotKept                 the ledger cannot keep a value, and never will; nothing was written
 ├── RequestError            what a person or a program asked cannot be done; nothing was sent
 │   ├── InvalidRequest      something in it is missing or wrong; `field` says what
 │   │   ├── NotReviewed     an answer to a review cannot be taken (handrail.oversight.reviews)
@@ -81,6 +82,10 @@ class ServerUnavailable(HandrailError):
 
 class LedgerUnavailable(HandrailError):
     """The ledger cannot be read or written. Nothing was written; the step is retried."""
+
+
+class NotKept(HandrailError):
+    """No database can keep what a step or a person said. Nothing was written; it is not retried."""
 
 
 class RequestError(HandrailError):

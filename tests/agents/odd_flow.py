@@ -14,6 +14,8 @@ from tests.agents.odd_steps import (
     make,
     mistaken,
     ponder,
+    scrawl,
+    scribble,
     shaky,
     slow,
 )
@@ -40,6 +42,13 @@ class OddAgent(AgentWorkflow):
             raise workflow.NondeterminismError(odd.what)
         if odd.step == "ponder":
             await self.write(make, await self.decide(ponder, odd.what))
+        if odd.step == "unfit":
+            await self.read(scribble, odd.what)
+            await self.write(make, await self.decide(scrawl, odd.what))
+            await self.notify(announce, "\ud83d\x00")
+            if odd.what == "raised":
+                raise RuntimeError("half \ud83d of it")
+            return self.done("all of it \ud83d")
         if odd.step == "announce":
             await self.notify(announce, odd.what)
         return self.done()

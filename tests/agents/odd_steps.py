@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
@@ -142,6 +143,39 @@ async def choose(what: str) -> Decision[Make, NoEvidence]:
     return decision
 
 
+HALF = "\ud83d"
+"""Half of a smiling face, as it is left when a stream is cut off."""
+
+UNFIT: dict[str, Any] = {
+    "texts": {f"a{HALF}": [f"\x00{HALF}\ude00"], "b": float("nan"), "c": (float("inf"), 10**100)},
+    "deep": functools.reduce(lambda inner, _: [inner], range(3_000), cast("Any", "x")),
+    "a huge number": {"x": 10**5_000},
+    "keys": {f"{HALF}": 1, "\udc4d": 2},
+}
+
+
+@read
+async def scribble(what: str) -> dict[str, Any]:
+    """Return what no JSON holds."""
+    await Outside.current().do("scribble", what)
+    if what == "final":
+        raise Final(f"half {HALF} and \x00")
+    return cast("dict[str, Any]", UNFIT.get(what, {}))
+
+
+@decide
+async def scrawl(what: str) -> Decision[Make, NoEvidence]:
+    """Decide in words that no JSON, database or terminal takes."""
+    await Outside.current().do("model", what)
+    return Decision[Make, NoEvidence](
+        action=Make(what=f"{what} \x00{HALF}"),
+        rationale=f"\x1b[31m{HALF}",
+        confidence=1,
+        evidence=NoEvidence(),
+        usage=Usage(input_tokens=10**30 if what == "tokens" else 1, model=HALF),
+    )
+
+
 @decide(tries=3)
 async def ponder(what: str) -> Decision[Make, NoEvidence]:
     """Ask a model that answers badly three times, each time in one way."""
@@ -179,6 +213,10 @@ async def make(action: Make, effect: Effect) -> str:
     done = await Outside.current().put("make", effect.key)
     if action.what in RAISED and len(Outside.current().calls("make")) == 1:
         raise RAISED[action.what]
+    if action.what.startswith("never"):
+        raise Final(f"never {HALF}\x00")
+    if action.what.startswith("texts"):
+        return f"made {HALF}\x00"
     odd: dict[str, Any] = {
         "an object": object(),
         "a number": 7,

@@ -20,9 +20,9 @@ from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import TAKEN_OVER, end_try, metered, spent
-from handrail.exceptions import Final, HandrailError, StepError
+from handrail.exceptions import Final, HandrailError, NotKept, StepError
 from handrail.failpoints import reached
-from handrail.text import first_fault
+from handrail.text import first_fault, fit, fit_text
 from handrail.wire import Attempt, Notice
 
 BEAT = timedelta(seconds=1)
@@ -49,7 +49,7 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     reached(f"{step.posture}:after", case)
     try:
         held.refuse(step.name, result)
-        value: Any = step.adapter.validate_python(result)
+        value: Any = step.adapter.validate_python(_fit(step, result))
         if isinstance(step, Decide):
             step.require_own(value.action)
     except (StepError, ValidationError) as error:
@@ -66,6 +66,19 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
             f"{kind}: {first_fault(error)}; correct the step, or its declaration"
         ) from error
     return value
+
+
+def _fit(step: Step[..., Any], result: object) -> Any:
+    """What a step returned, made fit for a history, a ledger and a terminal.
+
+    Raises:
+        StepError: if it cannot be.
+    """
+    try:
+        return fit(result)
+    except (ValueError, RecursionError) as error:
+        why = "it is nested too deep" if isinstance(error, RecursionError) else str(error)
+        raise StepError(f"{step.name} returned what cannot be kept: {why}") from None
 
 
 def this_case() -> str:
@@ -117,6 +130,7 @@ class BadResult(HandrailError):
 
 HOPELESS = (
     Final,
+    NotKept,
     StepError,
     BadResult,
     ValidationError,
@@ -159,13 +173,20 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
         yield
     except HOPELESS as error:
         raise ApplicationError(
-            f"{step.name}: {error}"[:LONGEST], type=type(error).__name__, non_retryable=True
-        ) from (error if len(str(error)) < LONGEST else None)
+            f"{step.name}: {fit_text(str(error))}"[:LONGEST],
+            type=type(error).__name__,
+            non_retryable=True,
+        ) from (error if _is_fit(str(error)) else None)
     except Exception as error:
-        if len(str(error)) < LONGEST:
+        if _is_fit(str(error)):
             raise
         # A failure over 2 MiB would wedge the case; nobody reads that much anyway.
-        raise ApplicationError(str(error)[:LONGEST], type=type(error).__name__) from None
+        raise ApplicationError(fit_text(str(error))[:LONGEST], type=type(error).__name__) from None
+
+
+def _is_fit(words: str) -> bool:
+    """Whether a history and a log take an error's words as they are."""
+    return len(words) < LONGEST and fit_text(words) == words
 
 
 @contextlib.asynccontextmanager

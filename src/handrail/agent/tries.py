@@ -20,7 +20,7 @@ from pydantic import ValidationError
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from handrail.actions import Usage
-from handrail.text import first_fault
+from handrail.text import first_fault, fit_text
 
 if TYPE_CHECKING:
     from handrail.agent.steps import Step
@@ -74,8 +74,9 @@ def end_try(step: Step[..., Any], error: BaseException, used: list[Usage]) -> No
         ApplicationError: always; what it says of the step's error fits into a history.
     """
     said = words_of(error)
-    # What is too long, or cannot even say what it is, is none for a history.
-    cause = error if len(said) < _MOST_WORDS and said != type(error).__name__ else None
+    # What is too long or not readable, or cannot even say what it is, is none for a history.
+    plain = len(said) < _MOST_WORDS and said != type(error).__name__ and "\ufffd" not in said
+    cause = error if plain else None
     why = f"{step.name}: {said}"[:_MOST_WORDS]
     raise ApplicationError(why, total(used), type=UNDECIDED) from cause
 
@@ -86,7 +87,7 @@ def words_of(error: BaseException) -> str:
         said = first_fault(error) if isinstance(error, ValidationError) else str(error)
     except Exception:  # noqa: BLE001  # the step's own exception: it may not even say what it is
         said = ""
-    return said[:_MOST_WORDS] or type(error).__name__
+    return fit_text(said)[:_MOST_WORDS] or type(error).__name__
 
 
 @dataclass(frozen=True)

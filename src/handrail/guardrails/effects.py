@@ -43,7 +43,7 @@ from handrail.ledger import (
     Ledger,
     Stopped,
 )
-from handrail.text import moment_in_words
+from handrail.text import fit, moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence
@@ -475,10 +475,11 @@ class _Writer:
 def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[JsonValue, str | None]:
     """What a write returned, for its receipt, without secrets; and what is wrong with it."""
     try:
+        result = fit(result)
         value = to_jsonable_python(result)
         step.adapter.validate_python(result)
         to_json(value)  # half of a character is a text, and has no bytes
-    except (PydanticSerializationError, ValueError) as error:
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
         first = held.scrub(str(error)).splitlines()[0]
         return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
     return held.masked(value)

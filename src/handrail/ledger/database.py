@@ -15,13 +15,14 @@ import sqlalchemy as sa
 from sqlalchemy import event
 from sqlalchemy.exc import (
     ArgumentError,
+    DataError,
     DBAPIError,
     NoSuchModuleError,
     OperationalError,
     SQLAlchemyError,
 )
 
-from handrail.exceptions import ConfigurationError, LedgerUnavailable
+from handrail.exceptions import ConfigurationError, LedgerUnavailable, NotKept
 from handrail.ledger.tables import prepare
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ _SAFE = ("fsync", "full_page_writes")
 """Settings of PostgreSQL that must be on: with others a crash loses what was committed."""
 
 _AGAIN = 0.0005
+
+_FIX_VALUE = "the ledger cannot keep a value, and nothing was written; correct what made it"
 
 
 class Database:
@@ -186,6 +189,8 @@ class Database:
         try:
             with self._connected() as connection, connection.begin():
                 return transaction(connection)
+        except (DataError, OverflowError, UnicodeError) as error:
+            raise NotKept(f"{_FIX_VALUE}: {getattr(error, 'orig', None) or error}") from error
         except (DBAPIError, OSError) as error:
             raise LedgerUnavailable(_explain(error, self._engine)) from error
         except SQLAlchemyError as error:

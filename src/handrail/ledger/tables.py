@@ -17,6 +17,7 @@ from typing_extensions import override
 
 from handrail.actions import Basis, Finding, Kind, Level, Receipt
 from handrail.exceptions import ConfigurationError
+from handrail.text import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -129,7 +130,7 @@ class JsonModel(sa.TypeDecorator[Any]):
 
     @override
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:
-        return None if value is None else self._adapter.dump_json(value).decode()
+        return None if value is None else self._adapter.dump_json(fit(value)).decode()
 
     @override
     def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:

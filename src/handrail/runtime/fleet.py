@@ -50,6 +50,7 @@ from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime.agent_faults import code_faults
 from handrail.runtime.interceptors import (
     ContextFreeSandbox,
+    FitPayloads,
     SecretScrubber,
     ShortFailures,
     SignalGuard,
@@ -183,6 +184,7 @@ class Fleet:
         def converter(_: DataConverter | None) -> DataConverter:
             return dataclasses.replace(
                 pydantic_data_converter,
+                payload_converter_class=FitPayloads,
                 failure_converter_class=ShortFailures,
                 payload_codec=ClaimCheck(payload_dir),
             )

@@ -9,15 +9,18 @@ import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic_core import PydanticSerializationError
 from temporalio import workflow
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.contrib.pydantic import PydanticPayloadConverter
 from temporalio.converter import (
     DefaultFailureConverter,
     SerializationContext,
     StorageDriverStoreContext,
     StorageDriverWorkflowInfo,
 )
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
@@ -33,10 +36,12 @@ from typing_extensions import override
 
 from handrail.agent import CASE_SIGNALS, AgentWorkflow, without_secrets
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
+from handrail.text import fit, fit_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from temporalio.api.common.v1 import Payload
     from temporalio.api.failure.v1 import Failure
     from temporalio.converter import PayloadConverter
 
@@ -108,7 +113,22 @@ class _ContextFree(WorkflowInstance):
         )
 
 
-# Failures as Temporal keeps them
+# Values and failures as Temporal keeps them
+
+
+class FitPayloads(PydanticPayloadConverter):
+    """Pydantic's JSON, of texts too that hold half of a character, as an error's words may.
+
+    Temporal would try for ever to complete what it cannot convert.
+    """
+
+    @override
+    def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
+        """Convert values, made fit where they are not."""
+        try:
+            return super().to_payloads(values)
+        except PydanticSerializationError:
+            return super().to_payloads([fit(value) for value in values])
 
 
 class ShortFailures(DefaultFailureConverter):
@@ -124,7 +144,11 @@ class ShortFailures(DefaultFailureConverter):
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
         """Convert an exception, and shorten what came of it."""
-        super().to_failure(exception, payload_converter, failure)
+        try:
+            super().to_failure(exception, payload_converter, failure)
+        except UnicodeEncodeError:
+            failure.Clear()
+            super().to_failure(_said(exception), payload_converter, failure)
         for length in (_TRACE, 0):
             if _size(failure) <= LARGEST_FAILURE:
                 return
@@ -133,6 +157,18 @@ class ShortFailures(DefaultFailureConverter):
         for depth, part in enumerate(_chain(failure)):
             part.message = part.message[: _MESSAGE if depth < 2 else 100]  # noqa: PLR2004
         _cut_chain(failure)
+
+
+def _said(error: BaseException) -> ApplicationError:
+    """An error whose words hold half of a character, without the errors beneath it."""
+    known = error if isinstance(error, ApplicationError) else None
+    return ApplicationError(
+        fit_text(known.message if known else str(error)),
+        *(known.details if known else ()),
+        type=known.type if known else type(error).__name__,
+        non_retryable=known is not None and known.non_retryable,
+        next_retry_delay=known.next_retry_delay if known else None,
+    )
 
 
 def _chain(failure: Failure) -> Iterator[Failure]:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from handrail import Ledger
+from handrail.exceptions import NotKept
 from handrail.ledger import IncidentRow, Intent, OrderRow, SpendRow
 
 NOW = datetime(2026, 1, 1, 12, 30, 15, tzinfo=UTC)
@@ -67,3 +68,10 @@ async def test_what_a_decision_cost_is_kept_once_however_it_is_written(ledger: L
     spent = await ledger.spent("a", NOW.replace(year=2025))
     assert spent.tokens == 10
     assert list(spent.cost.values()) == [Decimal("0.1000000000000000055511151231")]
+
+
+async def test_a_number_that_no_database_keeps_is_refused_for_good(ledger: Ledger) -> None:
+    row = SpendRow("s", "a", "a:1", "think", NOW, tokens=10**30)
+    with pytest.raises(NotKept, match="the ledger cannot keep a value"):
+        await ledger.spend(row)
+    assert (await ledger.spent("a", NOW.replace(year=2025))).tokens == 0
