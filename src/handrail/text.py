@@ -118,8 +118,9 @@ def _changed(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _require_optional(model: BaseModel, name: str) -> None:
     """See that a field may be None, as what is no number becomes in JSON."""
     field = type(model).model_fields.get(name)
+    kind: Any = Any if field is None else field.annotation
     try:
-        TypeAdapter[Any](field.annotation if field else Any).validate_python(None)
+        TypeAdapter[Any](kind).validate_python(None)
     except ValidationError:
         raise ValueError(
             f"{type(model).__name__}.{name} is {getattr(model, name)}, which JSON does not hold"
