@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
 from temporalio.client import WorkflowFailureError
-from temporalio.common import RetryPolicy
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
@@ -50,6 +50,18 @@ class Rogue:
         return answer if isinstance(answer, dict) else {"kind": "answer", "what": str(answer)}  # pyright: ignore[reportUnknownVariableType]
 
 
+@workflow.defn(dynamic=True, sandboxed=False)
+class Pretender:
+    """Does the same under whatever type it is started: as the workflow of an agent."""
+
+    @workflow.run
+    async def run(self, arguments: Sequence[RawValue]) -> dict[str, Any]:
+        """As `Rogue`."""
+        read = workflow.payload_converter().from_payload
+        told: list[Any] = [read(each.payload, object) for each in arguments]
+        return await Rogue().run(*told)
+
+
 @workflow.defn(name="IntegrityInsider", sandboxed=False)
 class Insider:
     """Signals another case from inside Temporal, as an agent would that approves itself."""
@@ -69,13 +81,25 @@ class Access:
 
     client: Client
 
-    async def call(self, queue: str, activity: str, *arguments: Any) -> dict[str, Any]:
-        """Have an activity of another's worker run; what it answered, or `kind` error."""
+    async def call(
+        self,
+        queue: str,
+        activity: str,
+        *arguments: Any,
+        kind: str = "",
+        case: str = "",
+        **more: Any,
+    ) -> dict[str, Any]:
+        """Have an activity of another's worker run; what it answered, or `kind` error.
+
+        By a workflow of the type `kind` with the id `case`, where they are given.
+        """
         try:
             return await self.client.execute_workflow(
-                Rogue.run,
+                kind or "IntegrityRogue",
                 args=[queue, activity, list(arguments)],
-                id=f"rogue:{uuid.uuid4().hex}",
+                id=case or f"rogue:{uuid.uuid4().hex}",
+                **more,
                 task_queue=QUEUE,
                 execution_timeout=_PATIENCE,
             )
@@ -101,7 +125,7 @@ async def access(client: Client) -> AsyncGenerator[Access]:
     worker = Worker(
         client,
         task_queue=QUEUE,
-        workflows=[Rogue, Insider],
+        workflows=[Rogue, Insider, Pretender],
         workflow_runner=UnsandboxedWorkflowRunner(),
         build_id="rogue",
     )
