@@ -109,6 +109,30 @@ class Usage(Wire):
 
 A = TypeVar("A", bound=Action)
 E = TypeVar("E", bound=BaseModel)
+M = TypeVar("M", bound=BaseModel)
+
+
+def as_json(model: BaseModel) -> Any:
+    """A model as JSON: as people are shown it, its digest is taken of, and a write is given it.
+
+    Under its fields' own names, as the rules of a policy know them; what is computed from other
+    fields is left out. This, `from_json` and `json_schema` are the only way of an action.
+    """
+    return model.model_dump(mode="json", by_alias=False, round_trip=True, warnings=False)
+
+
+def from_json(kind: type[M], value: Any) -> M:
+    """What `as_json` made a model of this class to.
+
+    Raises:
+        ValidationError: if the class does not take it.
+    """
+    return kind.model_validate_json(json.dumps(value), by_alias=False, by_name=True)
+
+
+def json_schema(kind: type[BaseModel]) -> dict[str, Any]:
+    """The JSON schema of what `from_json` takes."""
+    return kind.model_json_schema(by_alias=False)
 
 
 class Decision(Said, Generic[A, E]):
@@ -131,7 +155,7 @@ class Decision(Said, Generic[A, E]):
         return Basis(
             rationale=self.rationale,
             confidence=self.confidence,
-            evidence=self.evidence.model_dump(mode="json"),
+            evidence=as_json(self.evidence),
         )
 
 

@@ -10,12 +10,22 @@ from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Generic, Literal
+from typing import Any, Generic, Literal, cast
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, field_serializer
 from typing_extensions import TypeVar
 
-from handrail.actions import Basis, Receipt, Ruling, RulingRecord, Undoes, Verdict, Wire
+from handrail.actions import (
+    Basis,
+    Decision,
+    Receipt,
+    Ruling,
+    RulingRecord,
+    Undoes,
+    Verdict,
+    Wire,
+    as_json,
+)
 
 
 @dataclass(frozen=True)
@@ -49,10 +59,21 @@ class Duplicates:
     numbers: frozenset[str] = frozenset()
 
 
+class RulingReading(Wire):
+    """What a class of the agent's makes of an amendment or an answer: the action, or its `fault`.
+
+    It comes back from an activity as it went, so that it is kept: the class may change.
+    """
+
+    fault: str | None = None
+    action: dict[str, JsonValue] | None = None
+
+
 class ProofRequest(Wire):
     """What an activity shall prove: rulings on one gate, each with its verb.
 
     `roles` are those asked so far; `seats` says who rules in whose place by a delegation.
+    `readings`: of each ruling, or none at all.
     """
 
     case: str
@@ -68,6 +89,7 @@ class ProofRequest(Wire):
     roles: tuple[str, ...] = ()
     seats: dict[str, str] = Field(default_factory=dict[str, str])
     rulings: tuple[tuple[str, Ruling], ...]
+    readings: tuple[RulingReading | None, ...] = ()
 
 
 class ProofResult(Wire):
@@ -80,6 +102,7 @@ class ProofResult(Wire):
     entitled: bool = True
     why: str = ""
     stands_for: str | None = None
+    reading: RulingReading | None = None
 
 
 class RoleRequest(Wire):
@@ -123,6 +146,8 @@ class Attempt(Wire):
     forbids it."""
     kind: str | None = None
     """The class of the action: as JSON, two actions with the same fields look alike."""
+    unknown_kind: str | None = None
+    """As what class it was decided, where there is none of that name any more among several."""
 
 
 class WriteResultKind(StrEnum):
@@ -144,7 +169,9 @@ class WriteResult(Wire):
 
     `why` is set for in_doubt, failed, stopped and pilot; `verdict.asks` says whom to ask.
     `incident`: what reading back a write found wrong, and `roll_back`, whether the policy then
-    wants the case undone.
+    wants the case undone. `action` and `digest`: what it is about, as the door has it. That may be
+    another action than it was given, where its class has changed; people are asked about it then.
+    `misfit`: why the class does not take the action at all.
     """
 
     kind: WriteResultKind
@@ -154,6 +181,9 @@ class WriteResult(Wire):
     token: str = ""
     incident: str = ""
     roll_back: bool = False
+    action: dict[str, JsonValue] | None = None
+    digest: str = ""
+    misfit: str = ""
 
 
 D = TypeVar("D", bound=BaseModel)
@@ -163,7 +193,8 @@ class DecisionResult(Wire, Generic[D]):
     """A decision with what the door would say of it now, so that a hold costs no round trip.
 
     The verdict is advice: the door judges again in the moment of the write. `kind` is the
-    class of the action: as JSON, two actions with the same fields look alike.
+    class of the action: as JSON, two actions with the same fields look alike. `by_name`: the
+    decision is written as `as_json` writes; before there was that, it had the aliases.
     """
 
     decision: D
@@ -171,6 +202,16 @@ class DecisionResult(Wire, Generic[D]):
     verdict: Verdict | None = None
     kind: str | None = None
     unsourced: tuple[str, ...] = ()
+    by_name: bool = False
+
+    @field_serializer("decision")
+    def _named(self, decision: D) -> Any:
+        if not self.by_name or not isinstance(decision, Decision):
+            return decision
+        made = cast("Decision[Any, Any]", decision)
+        action = None if made.action is None else as_json(made.action)
+        rest = made.model_dump(mode="json", exclude={"action", "evidence"})
+        return rest | {"action": action, "evidence": as_json(made.evidence)}
 
 
 class NotifyResult(Wire):

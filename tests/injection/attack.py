@@ -13,7 +13,7 @@ from typing import Any
 from unittest import mock
 
 from handrail import Agent, Fleet
-from handrail.actions import Basis, Decision, Finding, Kind
+from handrail.actions import Basis, Decision, Finding, Kind, as_json
 from handrail.agent import provenance
 from handrail.agent.case import Case
 from handrail.guardrails import door, pipeline
@@ -150,11 +150,12 @@ class Offline:
         seen = Case()
         for came in (mail, *read):
             seen.sources.came_in(came)
-        seen.sources.decided(action, decision.basis(), unsourced, args)
+        sent = as_json(action)
+        seen.sources.decided(action, sent, decision.basis(), unsourced, args)
         given, evidence = None, None
         if mail.route != "bare":
             given, evidence = decision.basis(), decision.evidence
-        found_out = seen.sources.unsourced(action, given)
+        found_out = seen.sources.unsourced(action, sent, given)
         basis = (given or Basis()).model_copy(update={"unsourced": found_out})
         facts = Facts(step, action, basis, evidence, case, None)
         found: list[Finding] = self.policy.rules(facts)

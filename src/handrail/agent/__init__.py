@@ -9,6 +9,7 @@ from handrail.agent.activities import (
     this_case,
     trying,
 )
+from handrail.agent.decided import recalled
 from handrail.agent.execution_info import (
     OPEN_QUERY,
     PAUSED_BY_TEMPORAL,
@@ -30,6 +31,7 @@ from handrail.agent.secrets import (
     secrets_given,
     without_secrets,
 )
+from handrail.agent.shapes import require_exact
 from handrail.agent.steps import (
     Decide,
     Notify,
@@ -89,6 +91,8 @@ __all__ = [
     "notify",
     "pause_words",
     "read",
+    "recalled",
+    "require_exact",
     "run_step",
     "scrub_secrets",
     "secret",

@@ -22,11 +22,11 @@ from handrail.actions import (
     Usage,
     Verb,
     Verdict,
-    Wire,
     fits,
     person,
 )
-from handrail.agent.escalation import AnswerModel, UndoEntry
+from handrail.agent.decided import Decisions
+from handrail.agent.escalation import AnswerModel, CaseSnapshot, UndoEntry, as_sent
 from handrail.agent.provenance import CaseSources
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
@@ -42,6 +42,7 @@ from handrail.oversight import (
     LogLine,
     Question,
     answered_by_agent,
+    brings_result,
     closed_view,
     gate_view,
     judge_ruling,
@@ -56,7 +57,7 @@ from handrail.oversight import (
 )
 from handrail.states import State, may_move
 from handrail.text import first_fault
-from handrail.wire import ProofRequest, ProofResult
+from handrail.wire import ProofRequest, ProofResult, RulingReading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,31 +78,18 @@ PROVEN_AT_ONCE = 50
 _CARRIED_LOG = 200
 
 
-class CaseSnapshot(Wire):
-    """What a case takes along when it continues as new."""
-
-    writes: int
-    notices: int
-    undos: tuple[UndoEntry, ...]
-    receipts: tuple[Receipt, ...]
-    rulings: tuple[RulingRecord, ...]
-    moves: tuple[Transition, ...]
-    log: tuple[LogLine, ...]
-    unsent: tuple[str, ...]
-    usage: Usage
-    pilot: bool = False
-    outside: bool = False
-    incidents: tuple[str, ...] = ()
-
-
 @dataclass(frozen=True)
 class Pending:
-    """A ruling that must be proven before it is judged. `number`: the how-manieth it is."""
+    """A ruling that must be proven before it is judged. `number`: the how-manieth it is.
+
+    `reading`: what the classes of the moment make of what it brings.
+    """
 
     number: int
     verb: str
     ruling: Ruling
     at: datetime
+    reading: RulingReading | None = None
 
 
 @dataclass
@@ -140,6 +128,7 @@ class Case:
     parked: bool = False
     pilot: bool = False
     sources: CaseSources = field(default_factory=CaseSources)
+    decisions: Decisions = field(default_factory=Decisions)
     incidents: list[str] = field(default_factory=list[str])
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(
@@ -302,11 +291,12 @@ class Case:
         return self._judge(Pending(0, verb, read, now), proof)[1]
 
     def receive(
-        self, verb: str, payloads: Sequence[Payload], now: datetime
+        self, verb: str, payloads: Sequence[Payload], now: datetime, *, kept: bool = False
     ) -> RulingRecord | Pending:
         """Judge a ruling, and let it count; or keep it until it is proven.
 
-        The record is kept whatever it was.
+        The record is kept whatever it was. `kept`: what a class says of what it brings is kept,
+        too, by the activity that proves; otherwise it is judged by the class of whenever.
         """
         read = self._read(verb, payloads, now)
         if isinstance(read, RulingRecord):
@@ -315,17 +305,27 @@ class Case:
             self.ignored += 1
             return refused_record(verb, now, NOT_PROVEN, read)
         self._arrived += 1
-        came = Pending(self._arrived, verb, read, now)
-        if self._to_be_proven(read):
+        reading = self._reading(verb, read) if kept else None
+        came = Pending(self._arrived, verb, read, now, reading)
+        if reading is not None or self._to_be_proven(read):
             if len(self.pending) >= MAX_UNPROVEN:
                 note = f"{MAX_UNPROVEN} others wait to be proven; send it again"
                 return self._record(refused_record(verb, now, note, read))
-            supposed = self._judge(came, ProofResult(proven=True))[1]
+            # Nothing is refused here for what a class says of it.
+            taken = None if reading is None else as_sent(read)
+            proven = self._to_be_proven(read)
+            supposed = self._judge(came, ProofResult(proven=proven, reading=taken))[1]
             if not supposed.accepted:
                 return self._record(supposed.model_copy(update={"proven": False, "ruling": None}))
             self.pending.append(came)
             return came
         return self.prove(came, UNPROVEN)
+
+    def _reading(self, verb: str, ruling: Ruling) -> RulingReading | None:
+        """What the classes of today make of a ruling; None if they have nothing to say of it."""
+        if verb != Verb.AMEND and not brings_result(self.gates[ruling.gate], verb, ruling):
+            return None
+        return self._models[ruling.gate].reading(verb, ruling)
 
     def _flooded(self, ruling: Ruling) -> bool:
         """Whether it need not even be judged: it cannot count, and its record is not kept."""
@@ -373,6 +373,7 @@ class Case:
             roles=tuple(dict.fromkeys(s.role for leg in first.legs for s in leg.reached)),
             seats={d.to: d.by for d in first.delegated},
             rulings=tuple((p.verb, p.ruling) for p in batch),
+            readings=tuple(p.reading for p in batch) if any(p.reading for p in batch) else (),
         )
 
     def _read(self, verb: str, payloads: Sequence[Payload], now: datetime) -> Ruling | RulingRecord:
@@ -480,11 +481,14 @@ class Case:
         """Forget a write that certainly did not happen, or was taken back."""
         self.undos = [entry for entry in self.undos if entry.key != key]
 
-    def wrote(self, receipt: Receipt, now: datetime) -> None:
-        """Keep the receipt of a write."""
+    def wrote(
+        self, receipt: Receipt, now: datetime, action: dict[str, JsonValue] | None = None
+    ) -> None:
+        """Keep the receipt of a write, and what was written, as the door has it."""
         self.receipts.append(receipt)
+        known = {"receipt": receipt} | ({} if action is None else {"action": action})
         self.undos = [
-            entry.model_copy(update={"receipt": receipt}) if entry.key == receipt.key else entry
+            entry.model_copy(update=known) if entry.key == receipt.key else entry
             for entry in self.undos
         ]
         self.note(f"{receipt.step} {receipt.how}", now)

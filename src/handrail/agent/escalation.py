@@ -4,33 +4,38 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
-from typing_extensions import TypeVar
+from pydantic_core import from_json, to_json
 
 from handrail.actions import (
     Action,
     Basis,
     Kind,
     Receipt,
+    Ruling,
     RulingRecord,
+    Transition,
     Undoes,
+    Usage,
+    Verb,
     Verdict,
     Wire,
     canonical,
     digest_of,
+    json_schema,
     undo_key,
 )
 from handrail.agent.steps import Decide, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
-from handrail.oversight import Closing, GateKind, Question
+from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
 from handrail.text import first_fault
-from handrail.wire import Attempt, DoubtAnswer, WriteResult, WriteResultKind
+from handrail.wire import Attempt, DoubtAnswer, RulingReading, WriteResult, WriteResultKind
 
-R = TypeVar("R")
-A = TypeVar("A", bound=Action)
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 LARGEST_ACTION = 32_000
 """Characters of the largest action, as JSON: it must fit into memo and details."""
@@ -50,6 +55,8 @@ most `ASK_AGAIN_MOST`. Whoever lifts a stop resumes those that wait for it."""
 ASK_AGAIN_MOST = timedelta(hours=1)
 
 _TITLE = 500
+_WITHIN = b"[" * 16
+"""Deeper than what a ruling is sent in."""
 
 
 class UndoEntry(Wire):
@@ -70,6 +77,23 @@ class UndoEntry(Wire):
         return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
 
 
+class CaseSnapshot(Wire):
+    """What a case takes along when it continues as new."""
+
+    writes: int
+    notices: int
+    undos: tuple[UndoEntry, ...]
+    receipts: tuple[Receipt, ...]
+    rulings: tuple[RulingRecord, ...]
+    moves: tuple[Transition, ...]
+    log: tuple[LogLine, ...]
+    unsent: tuple[str, ...]
+    usage: Usage
+    pilot: bool = False
+    outside: bool = False
+    incidents: tuple[str, ...] = ()
+
+
 @dataclass(frozen=True)
 class AnswerModel:
     """What the answers to one question must be made of: an action, or a write's result."""
@@ -82,7 +106,7 @@ class AnswerModel:
         if self.result is None:
             return None
         try:
-            self.result.validate_python(result)
+            self.result.validate_json(to_json(result), by_alias=True, by_name=True)
         except ValidationError as error:
             return f"`result` is not what this write returns: {first_fault(error)}"
         # The agent's own validators: whatever they raise, a ruling must not wedge the case.
@@ -90,11 +114,31 @@ class AnswerModel:
             return f"`result` cannot be judged: {type(error).__name__}: {error}"
         return None
 
+    def reading(self, verb: str, ruling: Ruling) -> RulingReading:
+        """What the classes of today make of an amendment or an answer."""
+        if verb == Verb.AMEND:
+            read = read_amendment(self.action, ruling)
+        else:
+            read = RulingReading(fault=self.fault(ruling.result))
+        # What a validator says may quote half a character, which has no bytes.
+        fault = read.fault and read.fault.encode(errors="backslashreplace").decode()
+        return read.model_copy(update={"fault": fault})
+
     def form(self, kind: GateKind) -> dict[str, Any]:
         """The JSON schema of what a human fills in: the action, or the result."""
         if kind is GateKind.WRITE:
-            return self.action.model_json_schema()
-        return self.result.json_schema() if self.result is not None else {}
+            return json_schema(self.action)
+        return self.result.json_schema(by_alias=False) if self.result is not None else {}
+
+
+def as_sent(ruling: Ruling) -> RulingReading:
+    """A ruling before any class has said anything of it."""
+    try:
+        # Half of a character is a text, and has no bytes; what is nested deep is not read again.
+        from_json(_WITHIN + to_json(ruling) + _WITHIN.replace(b"[", b"]"))
+    except (ValueError, RecursionError) as error:
+        return RulingReading(fault=f"it cannot be kept: {error}"[:_TITLE])
+    return RulingReading(action=ruling.action)
 
 
 def foreseen(verdict: Verdict | None, requester: str | None) -> WriteResult | None:
@@ -110,20 +154,12 @@ def foreseen(verdict: Verdict | None, requester: str | None) -> WriteResult | No
     )
 
 
-def with_sources(basis: Basis | None, unsourced: tuple[str, ...]) -> Basis | None:
-    """The basis of a write, saying also what of it has no trusted source."""
-    if not unsourced:
-        return basis
-    return (basis or Basis()).model_copy(update={"unsourced": unsourced})
-
-
-def digest(step: Write[Any, Any], action: Action) -> str:
-    """The digest of an action, if it is small enough to ask people about.
+def digest(step: Write[Any, Any], given: Mapping[str, Any]) -> str:
+    """The digest of an action as JSON, if it is small enough to ask people about.
 
     Raises:
         Refused: if it is not.
     """
-    given = action.model_dump(mode="json")
     size = len(canonical(given))
     if size > LARGEST_ACTION:
         raise Refused(
@@ -134,13 +170,13 @@ def digest(step: Write[Any, Any], action: Action) -> str:
     return digest_of(step.name, given)
 
 
-def undo_entry(step: Write[Any, Any], action: Action, attempt: Attempt) -> UndoEntry:
+def undo_entry(step: Write[Any, Any], action: dict[str, JsonValue], attempt: Attempt) -> UndoEntry:
     """What to remember of a write before it begins."""
     return UndoEntry(
         key=attempt.key,
         step=step.name,
         undo=step.undo.name if step.undo else None,
-        action=action.model_dump(mode="json"),
+        action=action,
         digest=attempt.digest,
         timeout=step.undo.timeout if step.undo else step.timeout,
         wait=_wait(step),
@@ -153,16 +189,27 @@ def _wait(step: Write[Any, Any]) -> timedelta:
     return step.timeout + sum((each.settles or timedelta(0) for each in writes), timedelta(0))
 
 
-def about_write(step: Write[A, Any], action: A, answer: WriteResult, attempt: Attempt) -> Question:
+def as_the_door_has_it(
+    answer: WriteResult, attempt: Attempt, action: dict[str, JsonValue]
+) -> tuple[Attempt, dict[str, JsonValue]]:
+    """What people are asked about: another action, where the class has changed since."""
+    if answer.action is None:
+        return attempt, action
+    return attempt.model_copy(update={"digest": answer.digest}), answer.action
+
+
+def about_write(
+    step: Write[Any, Any], action: dict[str, JsonValue], answer: WriteResult, attempt: Attempt
+) -> Question:
     """May this be done? Or, of a write in doubt: did it happen?"""
     doubtful = answer.kind is WriteResultKind.IN_DOUBT
-    shown = action.model_dump(mode="json")
     return Question(
         kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
         step=step.name,
         title=(step.action.__doc__ or step.summary).strip().splitlines()[0],
-        action=shown,
-        digest=digest_of(step.name, shown),
+        action=action,
+        digest=attempt.digest,
+        misfit=answer.misfit,
         why=answer.why or answer.verdict.why(),
         asks=answer.verdict.asks,
         findings=answer.verdict.findings,
@@ -183,7 +230,7 @@ def _heard(
     return rulings if heard is None else tuple(r for r in rulings if r.by in heard)
 
 
-def planted(step: Write[A, Any], answer: WriteResult, asked: Question) -> Question | None:
+def planted(step: Write[Any, Any], answer: WriteResult, asked: Question) -> Question | None:
     """A bad proposal that is asked about before the real one, and never done; mostly None."""
     bad = answer.verdict.terms.planted
     if bad is None or asked.kind is not GateKind.WRITE or asked.given:
@@ -225,14 +272,17 @@ def about_decision(step: Decide[..., Any], why: str, whom: Verdict) -> Question:
     )
 
 
-def about_undo(entry: UndoEntry, attempt: Attempt, answer: WriteResult) -> Question:
+def about_undo(
+    entry: UndoEntry, action: dict[str, JsonValue], attempt: Attempt, answer: WriteResult
+) -> Question:
     """What to do of an undo that was held, failed, or is in doubt."""
     kinds = {WriteResultKind.FAILED: GateKind.UNDO, WriteResultKind.IN_DOUBT: GateKind.IN_DOUBT}
     return Question(
         kind=kinds.get(answer.kind, GateKind.WRITE),
         step=entry.undo or entry.step,
         title=f"Take back {entry.step}",
-        action=entry.action,
+        action=action,
+        before=entry.action if action != entry.action else None,
         digest=attempt.digest,
         why=answer.why or answer.verdict.why(),
         asks=answer.verdict.asks,
@@ -243,8 +293,12 @@ def about_undo(entry: UndoEntry, attempt: Attempt, answer: WriteResult) -> Quest
 
 
 def what_next(
-    step: Write[A, Any], action: A, closing: Closing, answer: WriteResult, who: str
-) -> tuple[A, DoubtAnswer | None]:
+    step: Write[Any, Any],
+    action: dict[str, JsonValue],
+    closing: Closing,
+    answer: WriteResult,
+    who: str,
+) -> tuple[dict[str, JsonValue], DoubtAnswer | None]:
     """What to attempt after a gate closed by `who`, in words.
 
     Raises:
@@ -255,7 +309,8 @@ def what_next(
     if closing.how == "approved":
         return action, None
     if closing.how == "amended":
-        return step.action.model_validate(closing.action), None
+        assert closing.action is not None  # noqa: S101  # that is what an amendment is
+        return closing.action, None
     said = doubt(closing, answer)
     if said is not None:
         return action, said

@@ -109,34 +109,48 @@ class CaseSources:
             self.texts |= texts_from_outside(value)
 
     def decided(
-        self, action: Action, basis: Basis, unsourced: tuple[str, ...], args: Sequence[Any]
+        self,
+        action: Action,
+        given: Mapping[str, Any],
+        basis: Basis,
+        unsourced: tuple[str, ...],
+        args: Sequence[Any],
     ) -> None:
         """Remember what of a decided action, and of what it rests on, has no trusted source.
+
+        `given`: the action as JSON.
 
         Nobody knows that of a decision on a text whose mark was taken off before.
         """
         bare = bool(self.texts) and laid_bare(args, self.texts)
-        known = self._known.setdefault(_spelt(action), {})
+        known = self._known.setdefault(_spelt(action, given), {})
         known[canonical(basis.evidence)] = UNKNOWN if bare else unsourced
 
-    def unsourced(self, action: Action, basis: Basis | None) -> tuple[str, ...]:
+    def unsourced(
+        self, action: Action, given: Mapping[str, Any], basis: Basis | None
+    ) -> tuple[str, ...]:
         """What of an action, and of what it rests on, has no trusted source.
 
         Of what no decision proposed nothing is known, once text from outside has come in. A bare
         action is all that decisions on it were.
         """
         unknown = UNKNOWN if self.outside else ()
-        known = self._known.get(_spelt(action), {})
+        known = self._known.get(_spelt(action, given), {})
         if basis is not None:
             return known.get(canonical(basis.evidence), unknown)
         names = {name for each in known.values() for name in each}
         return tuple(sorted(names)) if known else unknown
 
+    def basis(self, action: Action, given: Mapping[str, Any], basis: Basis | None) -> Basis | None:
+        """The basis of a write, saying also what of it has no trusted source."""
+        lacking = self.unsourced(action, given, basis)
+        return (basis or Basis()).model_copy(update={"unsourced": lacking}) if lacking else basis
 
-def _spelt(action: Action) -> str:
+
+def _spelt(action: Action, given: Mapping[str, Any]) -> str:
     """An action with its kind: as JSON alone, two with the same fields look alike."""
     kind = type(action)
-    return f"{kind.__module__}.{kind.__qualname__} {canonical(action.model_dump(mode='json'))}"
+    return f"{kind.__module__}.{kind.__qualname__} {canonical(given)}"
 
 
 def unsourced(

@@ -19,9 +19,10 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Event, Outcome, RulingRecord
+from handrail.actions import Action, Event, Outcome, RulingRecord, Verb
 from handrail.agent.calls import Calls
-from handrail.agent.case import Case, CaseSnapshot, Pending
+from handrail.agent.case import Case, Pending
+from handrail.agent.escalation import CaseSnapshot
 from handrail.agent.invoke import (
     Explain,
     error_in_words,
@@ -141,7 +142,9 @@ class CaseRunner(Verbs):
 
     def rule(self, verb: str, payloads: Sequence[Payload]) -> RulingRecord | Pending:
         """Take a ruling: judge it and keep its record, or have it proven first."""
-        judged = self.case.receive(verb, payloads, workflow.now())
+        # Cases that were amended or answered before this was kept are judged as they were.
+        kept = verb in {Verb.AMEND, Verb.ANSWER} and workflow.patched("readings-are-kept")
+        judged = self.case.receive(verb, payloads, workflow.now(), kept=kept)
         if isinstance(judged, Pending):
             self._aside.prove()
         self._show_details()

@@ -477,20 +477,6 @@ def decided_type(step: Decide[Any, Any]) -> Any:
     return DecisionResult[step.returns]
 
 
-def as_decided(step: Decide[P, D], decided: DecisionResult[D]) -> D:
-    """The decision, its action as the very class that the step decided on.
-
-    Read back from JSON, an action would be the first of the step's classes that has its
-    fields: a refund of an order instead of its cancellation.
-    """
-    action: Action | None = decided.decision.action
-    if action is None or decided.kind in {None, type(action).__name__}:
-        return decided.decision
-    meant = next((kind for kind in step.actions if kind.__name__ == decided.kind), type(action))
-    again = meant.model_validate(action.model_dump())
-    return decided.decision.model_copy(update={"action": again})
-
-
 def _first_line(fn: Callable[..., Any]) -> str:
     text = (inspect.getdoc(fn) or fn.__name__.replace("_", " ")).strip()
     return text.splitlines()[0].rstrip(".")[:120]

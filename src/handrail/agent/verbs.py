@@ -14,13 +14,15 @@ import contextlib
 from datetime import timedelta
 from typing import Any
 
+from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Basis, Decision, Kind, Verdict, digest_of
+from handrail.actions import Action, Decision, Kind, Verdict, digest_of
 from handrail.agent import escalation, provenance
 from handrail.agent.case import Case
+from handrail.agent.decided import DecidedAction, recalled
 from handrail.agent.escalation import AnswerModel, UndoEntry
 from handrail.agent.invoke import (
     HEARTBEAT,
@@ -33,7 +35,7 @@ from handrail.agent.invoke import (
     perform,
     taken,
 )
-from handrail.agent.steps import RETRY, Decide, Notify, Write, decided_type
+from handrail.agent.steps import RETRY, Decide, Notify, Write
 from handrail.agent.tries import failed_try, pause_after
 from handrail.agent.visibility import PublishedState
 from handrail.exceptions import Expired, Failed, Piloted, Refused, Rejected
@@ -46,7 +48,6 @@ from handrail.oversight import (
 from handrail.states import State
 from handrail.wire import (
     Attempt,
-    DecisionResult,
     Notice,
     NotifyResult,
     RoleRequest,
@@ -115,12 +116,12 @@ class Verbs:
         if self.case.order is not None:
             raise asyncio.CancelledError(self.case.ordered)
 
-    async def decide(self, step: Decide[..., D], args: list[Any]) -> DecisionResult[D]:
+    async def decide(self, step: Decide[..., Any], args: list[Any]) -> dict[str, Any]:
         """Run a decide step: as often as it may be tried, and then as often as people let it."""
         tries = 0
         while True:
             try:
-                return await perform(step, args, decided_type(step))
+                return await perform(step, args, dict[str, Any])
             except ActivityError as error:
                 failed = failed_try(error)
                 if failed is None:
@@ -175,7 +176,7 @@ class Verbs:
             )
         if told.sent:
             self.note(f"told: {step.name}")
-            return step.adapter.validate_python(told.result)
+            return recalled(step.returns, told.result)
         case.unsent.append(f"{step.name}: {told.why}")
         self.note(f"could not tell {step.name}: {told.why}")
         return None
@@ -191,18 +192,19 @@ class Verbs:
         memo = {k: workflow.memo_value(k) for k in workflow.memo() if k not in {"carried", "gates"}}
         workflow.continue_as_new(args=list(args), memo=memo | {"carried": self.case.carry()})
 
-    async def write(self, step: Write[A, R], action: A, basis: Basis | None) -> R:
+    async def write(self, step: Write[A, R], proposal: DecidedAction) -> R:
         """Take one action through the door, and through the gate if the door holds it."""
-        case = self.case
+        case, action = self.case, proposal.json
         case.writes += 1
         attempt = Attempt(
             case=case.id,
             key=f"{case.id}/{step.name}/{case.writes}",
             digest=escalation.digest(step, action),
-            basis=escalation.with_sources(basis, case.sources.unsourced(action, basis)),
+            basis=case.sources.basis(proposal.action, action, proposal.basis),
             requester=case.requester,
             pilot=case.pilot,
-            kind=type(action).__name__,
+            kind=None if proposal.unknown_kind else type(proposal.action).__name__,
+            unknown_kind=proposal.unknown_kind,
         )
         case.busy += 1
         patience = escalation.ASK_AGAIN
@@ -216,7 +218,7 @@ class Verbs:
                         step.name, step.timeout + (step.settles or timedelta(0)), action, attempt
                     )
                 if answer.receipt is not None:
-                    return step.adapter.validate_python(answer.receipt.result)
+                    return recalled(step.returns, answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:
                     patience = await self._stopped(answer.why, patience)
                     await self.boundary()
@@ -256,7 +258,7 @@ class Verbs:
                 self._move(State.WORKING, "asks again whether it is stopped")
         return min(2 * patience, escalation.ASK_AGAIN_MOST)
 
-    def _recorded(self, step: Write[A, R], action: A, why: str) -> R:
+    def _recorded(self, step: Write[A, R], action: dict[str, JsonValue], why: str) -> R:
         """Go on, as far as that goes, from a write that was recorded and not made.
 
         Raises:
@@ -266,7 +268,8 @@ class Verbs:
         self.note(f"recorded, and not done: {step.name}: {why}")
         if step.stand_in is None:
             raise Piloted(step.name, why)
-        return step.adapter.validate_python(step.stand_in(action))
+        stand_in = step.stand_in(recalled(step.action, action, by_name=True))
+        return step.adapter.validate_python(stand_in)
 
     def _foreseen(self, digest: str) -> WriteResult | None:
         """What the door said when this was decided, while that is fresh."""
@@ -284,13 +287,18 @@ class Verbs:
         return attempt.model_copy(update={"rulings": self.case.still_given(attempt.rulings)})
 
     async def _asked(
-        self, step: Write[A, R], action: A, answer: WriteResult, attempt: Attempt
-    ) -> tuple[A, Attempt]:
+        self,
+        step: Write[Any, Any],
+        action: dict[str, JsonValue],
+        answer: WriteResult,
+        attempt: Attempt,
+    ) -> tuple[dict[str, JsonValue], Attempt]:
         """Ask people about a write that is held or in doubt. Returns what to attempt next."""
         case, model = self.case, AnswerModel(step.action, step.adapter)
         attempt = attempt.model_copy(update={"rulings": case.still_given(attempt.rulings)})
-        question = escalation.about_write(step, action, answer, attempt)
-        before = case.proposed.get(question.digest)
+        attempt, asked = escalation.as_the_door_has_it(answer, attempt, action)
+        question = escalation.about_write(step, asked, answer, attempt)
+        before = case.proposed.get(question.digest, None if asked == action else action)
         question = question.model_copy(update={"before": before})
         bad = escalation.planted(step, answer, question)
         if bad is not None:
@@ -299,7 +307,7 @@ class Verbs:
         gate, closing = await self._ask(question, model, attempt.key)
         await self.boundary()
         who = f"{', '.join(closing.by)}{case.unproven(closing)}"
-        action, doubt = escalation.what_next(step, action, closing, answer, who)
+        action, doubt = escalation.what_next(step, asked, closing, answer, who)
         amended = closing.by if closing.how == "amended" else ()
         if amended:
             case.proposed[escalation.digest(step, action)] = question.action
@@ -344,12 +352,9 @@ class Verbs:
         raise Expired(escalation.OWN_QUESTION, closing.why)
 
     async def _attempt(
-        self, step: str, duration: timedelta, action: Any, attempt: Attempt
+        self, step: str, duration: timedelta, action: dict[str, JsonValue], attempt: Attempt
     ) -> WriteResult:
-        """Let the door judge one write and make it; know what came of it before going on.
-
-        `duration`: its time, and for how long its request may take effect.
-        """
+        """Let the door judge one write, and know what came of it. `duration`: until it settles."""
         handle = workflow.start_activity(
             step,
             args=[action, attempt],
@@ -375,7 +380,7 @@ class Verbs:
     def _keep(self, attempt: Attempt, answer: WriteResult) -> None:
         """Keep the books on what an attempt came to."""
         if answer.receipt is not None:
-            self.case.wrote(answer.receipt, workflow.now())
+            self.case.wrote(answer.receipt, workflow.now(), answer.action)
             if answer.incident:
                 self._incident(answer)
         elif attempt.undoes is None and not answer.token:
@@ -462,15 +467,15 @@ class Verbs:
         """Take one write back, through the door and once. None if it is, or why not."""
         if entry.undo is None:
             return "it cannot be undone" if entry.receipt else "it may have happened"
-        attempt = entry.attempt(self.case.id, digest_of(entry.undo, entry.action))
+        action = entry.action
+        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action))
         people = self.case.order == "roll_back" and not self.case.by_itself
         attempt = attempt.model_copy(update={"ordered": people})
         patience = escalation.ASK_AGAIN
         while True:
             try:
-                answer = await self._attempt(
-                    entry.undo, entry.timeout + entry.wait, entry.action, attempt
-                )
+                wait = entry.timeout + entry.wait
+                answer = await self._attempt(entry.undo, wait, action, attempt)
             except ActivityError as error:
                 return error_in_words(error)
             if answer.receipt is not None:
@@ -480,7 +485,8 @@ class Verbs:
                 continue
             if answer.kind is WriteResultKind.REFUSED:
                 return answer.verdict.why()
-            question = escalation.about_undo(entry, attempt, answer)
+            attempt, action = escalation.as_the_door_has_it(answer, attempt, action)
+            question = escalation.about_undo(entry, action, attempt, answer)
             gate, closing = await self._ask(question, AnswerModel(Action), attempt.key)
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":
                 return f"{question.why}; {closing.how} {', '.join(closing.by)}".rstrip()

@@ -14,11 +14,12 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Basis, Decision, Event, Outcome, RulingRecord
+from handrail.actions import Action, Decision, Event, Outcome, RulingRecord, as_json
+from handrail.agent.decided import DecidedAction, as_decided, recalled
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
-from handrail.agent.steps import Decide, Notify, Read, Step, Write, as_decided
+from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.exceptions import Refused
 from handrail.oversight import (
     EVENT_SIGNAL,
@@ -133,14 +134,15 @@ class AgentWorkflow:
         """
         await self._runner.boundary()
         given = step.bind(*args, **kwargs)
-        decided = await self._runner.decide(step, given)
-        decision = as_decided(step, decided)
-        case = self._runner.case
-        if decided.digest is not None and decided.verdict is not None:
-            case.foreseen[decided.digest] = (decided.verdict, workflow.now())
+        result, decided = as_decided(step, await self._runner.decide(step, given))
+        case, decision = self._runner.case, cast("D", decided.decision)
+        case.decisions.add(decided)
+        if result.digest is not None and result.verdict is not None:
+            case.foreseen[result.digest] = (result.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
-            case.sources.decided(decision.action, decision.basis(), decided.unsourced, given)
+            action = decided.json["action"]
+            case.sources.decided(decision.action, action, decided.basis, result.unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._runner.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision
@@ -162,9 +164,9 @@ class AgentWorkflow:
             ActivityError: if the step is broken.
         """
         await self._runner.boundary()
-        _require_own_class(step, what)
-        action, basis = _parts(what)
-        return await self._runner.write(step, action, basis)
+        proposal = self._runner.case.decisions.proposal(what)
+        _require_own_class(step, proposal)
+        return await self._runner.write(step, proposal)
 
     @_verb
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -191,9 +193,9 @@ class AgentWorkflow:
         """
         await self._runner.boundary()
         adapter = TypeAdapter(model)
-        shown = None if evidence is None else evidence.model_dump(mode="json")
+        shown = None if evidence is None else as_json(evidence)
         closing = await self._runner.ask(question, AnswerModel(Action, adapter), to, shown)
-        return adapter.validate_python(closing.result)
+        return recalled(model, closing.result)
 
     async def explain(self, question: str, gate: GateView, /) -> str:
         """Answer what an approver asks the agent about an open gate. Override it.
@@ -351,23 +353,16 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
     return conducted
 
 
-def _require_own_class(step: Write[Any, Any], what: object) -> None:
-    decided = isinstance(what, Decision)
-    action: object = cast("Decision[Any, Any]", what).action if decided else what
-    own, kind = cast("type[object]", step.action), type(action)
-    if action is None or (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
+def _require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:
+    own, kind = cast("type[object]", step.action), type(given.action)
+    if (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
+        return
+    # Nobody knows its class by name any more: people are asked.
+    if given.unknown_kind is not None:
         return
     # Cases that wrote such before this was looked at go on as they began; the door refuses it.
     if workflow.patched("action-of-its-step"):
         raise Refused(step.name, f"it takes {own.__name__}, and was given {kind.__name__}")
-
-
-def _parts(what: Decision[A, Any] | A) -> tuple[A, Basis | None]:
-    if not isinstance(what, Decision):
-        return what, None
-    if what.action is None:
-        raise TypeError("this decision has no action: look at `decision.action` before writing")
-    return what.action, what.basis()
 
 
 def _payloads(raw: object) -> list[Payload]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from pydantic import ValidationError
 from temporalio import activity
 
-from handrail.actions import Finding, Kind, Undoes, Verb, digest_of, undo_key
+from handrail.actions import Finding, Kind, Undoes, Verb, as_json, digest_of, from_json, undo_key
 from handrail.agent import this_case
 from handrail.guardrails.machine import is_sealed
 
@@ -149,10 +149,10 @@ async def _requester(attempt: Attempt) -> str | None:
 def _amended(row: RulingRow, takes: type[Action]) -> str | None:
     """The digest of what an amendment made of an action; None if that is none."""
     try:
-        action = takes.model_validate(row.ruling.action)
+        action = from_json(takes, row.ruling.action)
     except ValidationError:
         return None
-    return digest_of(row.step, action.model_dump(mode="json"))
+    return digest_of(row.step, as_json(action))
 
 
 def _refused(write: WriteContext, check: str, why: str) -> WriteContext:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from handrail.actions import Finding, Kind, Verdict
+from handrail.actions import Finding, Kind, Level, Verdict
 from handrail.wire import WriteResult, WriteResultKind
 
 if TYPE_CHECKING:
+    from handrail.guardrails.context import WriteContext
+    from handrail.guardrails.effects import Doubt
+    from handrail.guardrails.pipeline import Pipeline
     from handrail.policy import Policy
 
 
@@ -30,3 +33,47 @@ def recorded(verdict: Verdict) -> WriteResult:
     would = {Kind.PASS: "let pass", Kind.HOLD: "held", Kind.REFUSE: "refused"}[verdict.kind]
     why = f"in pilot: it would be {would}{f': {verdict.why()}' if verdict.why() else ''}"
     return WriteResult(kind=WriteResultKind.PILOT, verdict=verdict, why=why)
+
+
+def misfit(pipeline: Pipeline, write: WriteContext) -> WriteResult:
+    """The class of its action does not take it any more, so no rule can judge it: people must."""
+    finding = Finding(check="changed", kind=Kind.HOLD, why=write.came.misfit)
+    verdict = pipeline.asking(write, write.verdict([finding]))
+    why = pipeline.stopped(write)
+    if why is not None:
+        return stopped(verdict, why)
+    if write.undoing:
+        return WriteResult(kind=WriteResultKind.FAILED, verdict=verdict, why=write.came.misfit)
+    if write.attempt.pilot or write.policy.setting(write.facts).level is Level.PILOT:
+        return recorded(verdict)
+    return held(write, verdict)
+
+
+def in_doubt(
+    pipeline: Pipeline, write: WriteContext, verdict: Verdict, doubt: Doubt
+) -> WriteResult:
+    """Nobody knows whether it happened."""
+    asked, why = pipeline.asking(write, verdict), doubt.words(write)
+    return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
+
+
+def failed(
+    pipeline: Pipeline, write: WriteContext, verdict: Verdict, error: Exception
+) -> WriteResult:
+    """It did not happen and cannot, or it is an undo that goes on failing."""
+    why = str(error) or type(error).__name__
+    asked = pipeline.asking(write, verdict)
+    return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
+
+
+def held(write: WriteContext, verdict: Verdict) -> WriteResult:
+    """It is not let pass: people are asked about it as it is here, or nobody is."""
+    return WriteResult(
+        kind=WriteResultKind.HELD if verdict.kind is Kind.HOLD else WriteResultKind.REFUSED,
+        verdict=verdict,
+        action=write.action,
+        digest=write.attempt.digest,
+        misfit=write.came.misfit,
+        # An intent that is not believed may have been carried out all the same.
+        token=write.unbelieved,
+    )

@@ -9,14 +9,15 @@ A `Judgement` is what the checks say of it.
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ValidationError
 
-from handrail.actions import Basis, Finding, Kind, Verdict, digest_of
+from handrail.actions import Basis, Finding, Kind, Verdict, as_json, digest_of, from_json
 from handrail.guardrails.machine import server_time
+from handrail.guardrails.received import ReceivedAction
 from handrail.ledger import Duplicate, EffectState, Intent, OverLimit, VerdictRow
 from handrail.oversight import review_chance
 
@@ -36,7 +37,7 @@ class WriteContext:
 
     `undoing`: it takes back an effect that the ledger knows. `claims`: findings on what its
     attempt says of itself and is not so. `unbelieved`: the owner of an intent under its key that
-    no worker made: it is judged as if that were not there.
+    no worker made: it is judged as if that were not there. `came`: its action, as the case has it.
     """
 
     agent: str
@@ -47,6 +48,7 @@ class WriteContext:
     undoing: bool = False
     claims: tuple[Finding, ...] = ()
     unbelieved: str = ""
+    came: ReceivedAction = field(default_factory=ReceivedAction)
 
     @property
     def step(self) -> str:
@@ -56,12 +58,19 @@ class WriteContext:
     @functools.cached_property
     def action(self) -> dict[str, JsonValue]:
         """The action as JSON."""
-        return self.facts.action.model_dump(mode="json")
+        return as_json(self.facts.action) if self.came.given is None else self.came.given
 
     @functools.cached_property
     def is_itself(self) -> bool:
         """Whether the action is the one that was decided and ruled on."""
         return digest_of(self.step, self.action) == self.attempt.digest
+
+    def as_today(self) -> WriteContext:
+        """It as the write that it is by the class of today: nobody has agreed to that yet."""
+        action = as_json(self.facts.action)
+        attempt = self.attempt.model_copy(update={"digest": digest_of(self.step, action)})
+        came = replace(self.came, given=action, stale=False)
+        return replace(self, came=came, attempt=attempt)
 
     @property
     def begun(self) -> EffectRow | None:
@@ -193,6 +202,6 @@ def fitting_evidence(model: type[BaseModel] | None, basis: Basis | None) -> Base
     if model is None or basis is None:
         return None
     try:
-        return model.model_validate(basis.evidence)
+        return from_json(model, basis.evidence)
     except ValidationError:
         return None

@@ -165,7 +165,8 @@ async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt:
     if step.verify is None:
         return ""
     try:
-        result = step.adapter.validate_json(json.dumps(receipt.result))
+        text = json.dumps(receipt.result)
+        result = step.adapter.validate_json(text, by_alias=True, by_name=True)
     except ValidationError:
         return f"could not be read back: its receipt ({receipt.how}) has not what it returns"
     found = ""

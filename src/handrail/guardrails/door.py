@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, cast
 
+from pydantic import JsonValue
 from pydantic_core import to_jsonable_python
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -31,6 +32,7 @@ from handrail.actions import (
     Receipt,
     Usage,
     Verdict,
+    as_json,
     digest_of,
 )
 from handrail.agent import (
@@ -46,6 +48,8 @@ from handrail.agent import (
     Write,
     as_activity,
     decided_type,
+    recalled,
+    require_exact,
     run_step,
     spent,
     this_case,
@@ -62,13 +66,13 @@ from handrail.guardrails.context import Judgement, WriteContext, broken, fitting
 from handrail.guardrails.data_checks import Check, verify
 from handrail.guardrails.effects import (
     BegunBefore,
-    Doubt,
     KeyUsed,
     effect_as_current,
     once,
 )
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.pipeline import Pipeline
+from handrail.guardrails.received import ReceivedAction, received
 from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
     Duplicate,
@@ -189,7 +193,8 @@ class Door:
         shape = self.shape.writes.get(proving.step)
         if shape is None or proving.kind == GateKind.QUESTION:
             return None
-        action = shape.action.model_validate(proving.action)
+        # By the nearest to it, where its class has changed: the write is judged anew.
+        action = recalled(shape.action, proving.action, by_name=True)
         return self._facts(proving.step, action, proving)
 
     def _activity(self, step: Step[..., Any]) -> Activity:
@@ -224,7 +229,7 @@ class Door:
         if step is None:
             return None
         case, action = this_case(), cast("Action", decision.action)
-        digest = digest_of(step, action.model_dump(mode="json"))
+        digest = digest_of(step, as_json(action))
         asked = self._context(
             policy, step, action, Attempt(case=case, key="", digest=digest, basis=basis)
         )
@@ -265,18 +270,21 @@ class Door:
 
     # What the door does
 
-    async def write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
-        """Judge one attempt, and make its effect if it passes.
+    async def write(
+        self, step: Write[Any, Any], action: Action | dict[str, JsonValue], attempt: Attempt
+    ) -> WriteResult:
+        """Judge one attempt, and make its effect if it passes. `action`: as JSON, from a case.
 
         Raises:
             ApplicationError: if the write is to be tried again, or can never work.
         """
         reached("write:arrived" if attempt.undoes is None else "undo:arrived", attempt.case)
-        now = asyncio.get_running_loop().time
-        began = now()
-        answer = await self._write(step, action, attempt)
-        took = timedelta(seconds=now() - began)
-        audit.effect(self.agent, step.name, attempt, answer, took=took)
+        began = (now := asyncio.get_running_loop().time)()
+        came = received(step.name, step.action, action, attempt)
+        answer = await self._write(step, came, attempt)
+        if answer.action is None:
+            answer = answer.model_copy(update={"action": came.given, "digest": attempt.digest})
+        audit.effect(self.agent, step.name, attempt, answer, took=timedelta(seconds=now() - began))
         reached("write:answering", attempt.case)
         return answer
 
@@ -288,7 +296,9 @@ class Door:
         except asyncio.CancelledError:
             return await working
 
-    async def _write(self, step: Write[Any, Any], action: Action, attempt: Attempt) -> WriteResult:
+    async def _write(
+        self, step: Write[Any, Any], came: ReceivedAction, attempt: Attempt
+    ) -> WriteResult:
         machine.require_right_clock()
         policy = self.policy.current()
         foreign = self.admission.foreign(attempt.case)
@@ -297,17 +307,15 @@ class Door:
             answer = answers.foreign(policy, foreign)
             audit.verdict(self.agent, step.name, attempt, answer.verdict)
             return answer
-        asked = await self.admission.admitted(self._context(policy, step.name, action, attempt))
+        asked = self._context(policy, step.name, came.action, attempt)
+        asked = await self.admission.admitted(replace(asked, came=came))
         if gravest(asked.claims) is Kind.REFUSE:
             return await self._not_passed(asked, asked.verdict(asked.claims))
         attempt = asked.attempt
         write, judged = None, None
-        if _is_new(attempt):
-            # Optimistic judgement, as with optimistic locking: nearly every write is new, and
-            # nothing has changed for it within `LATELY`. So it is judged by what was known then,
-            # and the transaction of its intent, which is made in any case, looks again at stops,
-            # levels, the policy and the key. A look before it would be one more transaction for
-            # each write.
+        if _is_new(attempt) and not came.changed:
+            # Optimistic: for nearly every write nothing has changed within `LATELY`. The intent's
+            # transaction looks again at stops, levels, policy and key: no other is needed.
             write = self.pipeline.settled(asked, await self.pipeline.lately(policy, attempt.case))
             judged = await self.pipeline.judged(write)
             if judged.passes:
@@ -317,6 +325,10 @@ class Door:
         situation = await self.pipeline.situation(policy, attempt.case, attempt.key)
         if write is None or judged is None or write.situation != situation:
             write = self.pipeline.settled(asked, situation)
+            if write.begun is None and write.came.misfit:
+                return answers.misfit(self.pipeline, write)
+            # What had begun is carried to its end, or asked about, as it was.
+            write = write.as_today() if write.begun is None and write.came.stale else write
             judged = await self.pipeline.judged(write)
         if judged.passes:
             return await self._passed(step, write, judged)
@@ -352,10 +364,7 @@ class Door:
 
     async def _not_passed(self, write: WriteContext, verdict: Verdict) -> WriteResult:
         await self.recorder.keep(write, verdict)
-        held = verdict.kind is Kind.HOLD
-        kind = WriteResultKind.HELD if held else WriteResultKind.REFUSED
-        # An intent that is not believed may have been carried out all the same.
-        return WriteResult(kind=kind, verdict=verdict, token=write.unbelieved)
+        return answers.held(write, verdict)
 
     async def _once(
         self, step: Write[Any, Any], write: WriteContext, judged: Judgement, *, seen: bool
@@ -382,16 +391,18 @@ class Door:
         except Final as error:
             # An earlier try may have happened all the same: then its undo must stay known.
             token = await self._unknown(attempt)
-            return self._failed(write, verdict, error).model_copy(update={"token": token})
+            return answers.failed(self.pipeline, write, verdict, error).model_copy(
+                update={"token": token}
+            )
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
             last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
-            return self._failed(write, verdict, error)
+            return answers.failed(self.pipeline, write, verdict, error)
         if isinstance(done, Receipt):
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
-        return self._in_doubt(write, verdict, done)
+        return answers.in_doubt(self.pipeline, write, verdict, done)
 
     async def _unknown(self, attempt: Attempt) -> str:
         """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
@@ -419,15 +430,6 @@ class Door:
             await self.recorder.alarm(policy, step.name)
         return answer
 
-    def _in_doubt(self, write: WriteContext, verdict: Verdict, doubt: Doubt) -> WriteResult:
-        asked, why = self.pipeline.asking(write, verdict), doubt.words(write)
-        return WriteResult(kind=WriteResultKind.IN_DOUBT, verdict=asked, why=why, token=doubt.token)
-
-    def _failed(self, write: WriteContext, verdict: Verdict, error: Exception) -> WriteResult:
-        why = str(error) or type(error).__name__
-        asked = self.pipeline.asking(write, verdict)
-        return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
-
     # What the door does of decisions and notifications
 
     async def decide(self, step: Decide[..., Any], *args: Any) -> DecisionResult[Any]:
@@ -441,6 +443,7 @@ class Door:
             with trying(step, used):
                 decision = await run_step(step, args)
                 spent(decision.usage)
+                require_exact(step, decision)
         finally:
             await self.recorder.spend(step.name, case, used)
         decision = decision.model_copy(update={"usage": total(used)})
@@ -449,6 +452,7 @@ class Door:
         digest, verdict = await self._foresee(policy, decision, basis) or (None, None)
         reached("decide:foreseen", case)
         return DecisionResult(
+            by_name=True,
             decision=decision,
             digest=digest,
             verdict=verdict,

@@ -280,7 +280,7 @@ class _Writer:
         Raises:
             Stopped: if it is not known to have happened.
         """
-        if self.step.find is None:
+        if self.step.find is None or self.write.came.misfit:
             raise stop
         row = await self._before(row).ended(self.ledger)
         if row.receipt is not None:
@@ -295,6 +295,7 @@ class _Writer:
     async def resume(self, row: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
         key_lives = self.step.idempotent and self._key_lives(row.begun)
+        key_lives = key_lives and not self.write.came.differs
         asks = self.step.take_over == "ask"
         if key_lives and not asks:
             await self._take_over(row)
@@ -309,7 +310,7 @@ class _Writer:
         if key_lives and may_follow:
             await self._take_over(row)
             return await self.perform(first=False)
-        if self.step.find is not None:
+        if self.step.find is not None and not self.write.came.misfit:
             receipt = await self._looked_for(before)
             if receipt is not None:
                 return receipt
@@ -371,6 +372,10 @@ class _Writer:
 
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""
+        if self.write.came.differs:
+            # It was begun by another class of its action, and did not happen.
+            await _whole(self.ledger.abandon(self.attempt.key, self.owner, self.write.came.changed))
+            raise NotDone(f"{self.write.came.changed}; people are asked again")
         self._reached("before-effect")
         if self.step.marked:
             await self._mark()
@@ -476,9 +481,10 @@ def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[Jso
     """What a write returned, for its receipt, without secrets; and what is wrong with it."""
     try:
         result = fit(result)
-        value = to_jsonable_python(result)
+        value = to_jsonable_python(result, by_alias=False)
         step.adapter.validate_python(result)
-        to_json(value)  # half of a character is a text, and has no bytes
+        # Half of a character is a text, and has no bytes; and the case must be able to read it.
+        step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         first = held.scrub(str(error)).splitlines()[0]
         return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"

@@ -23,7 +23,6 @@ from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.exceptions import WorkflowAlreadyStartedError
 
 from handrail.actions import (
-    Action,
     Finding,
     Kind,
     Ruling,
@@ -31,8 +30,10 @@ from handrail.actions import (
     Terms,
     Verb,
     Verdict,
+    as_json,
     digest_of,
     fits,
+    from_json,
     person,
 )
 from handrail.exceptions import ConfigurationError
@@ -61,7 +62,7 @@ from handrail.oversight import (
 from handrail.policy import Approval, Facts, Policy
 from handrail.wire import DoubtAnswer, ProofRequest, ProofResult, RoleRequest
 
-_UNUSUAL = ("check: ", "listed", "digest", "undo", "source", "normal", "duplicate")
+_UNUSUAL = ("check: ", "listed", "digest", "changed", "undo", "source", "normal", "duplicate")
 """Reasons to hold that no standing approval was given for."""
 
 
@@ -109,14 +110,15 @@ class Entitlement:
         judge = _RulingJudge(policy, facts, proving, deputies)
         proofs: list[ProofResult] = []
         rows: list[RulingRow] = []
-        for verb, ruling in proving.rulings:
+        readings = proving.readings or (None,) * len(proving.rulings)
+        for (verb, ruling), reading in zip(proving.rulings, readings, strict=True):
             try:
                 proved = verify_ruling(ruling, verb, proving.case, keys, now, arriving=True)
             except NotProven as error:
-                proofs.append(ProofResult(proven=False, why=str(error)))
+                proofs.append(ProofResult(proven=False, why=str(error), reading=reading))
                 continue
             proof = judge.proof(verb, ruling, proved)
-            proofs.append(proof)
+            proofs.append(proof.model_copy(update={"reading": reading}))
             rows.append(_row(proving, verb, ruling, proved, proof))
         await self.ledger.record_rulings(rows)
         return tuple(proofs)
@@ -371,10 +373,10 @@ def _allows(ruled: RulingRecord, facts: Facts, digest: str, doubt: DoubtAnswer |
     if ruled.verb != Verb.AMEND or ruling.action is None:
         return False
     try:
-        action: Action = type(facts.action).model_validate(ruling.action)
+        action = as_json(from_json(type(facts.action), ruling.action))
     except ValidationError:
         return False
-    return digest_of(facts.step, action.model_dump(mode="json")) == digest
+    return digest_of(facts.step, action) == digest
 
 
 def _in_place_of(

@@ -9,6 +9,7 @@ anyway. In this order (docs/guardrails.md has a drawing of it):
 
 then, in one judgement in which each says what it has to say:
 
+    changed     is it by its class of today what was decided?
     checks      data checks: what does the world say now?
     scope       may this agent do this to these at all?
     source      does it stem from a trusted read, or from text that came from outside?
@@ -36,7 +37,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from handrail.actions import Action, Finding, Kind, Level, Terms, Verdict
+from handrail.actions import Action, Finding, Kind, Level, Terms, Verdict, as_json
 from handrail.agent import source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.guardrails.admission import Admission
@@ -229,6 +230,8 @@ class Pipeline:
         # Data checks judge a world in which the write has not happened: they do not fit its undo.
         undoing = write.undoing
         findings = [] if undoing else await self._check_data(facts.action)
+        if write.came.changed:
+            findings.append(Finding(check="changed", kind=Kind.HOLD, why=write.came.changed))
         findings = [*write.claims, *self.foresee(write), *findings]
         if gravest(findings) is not Kind.REFUSE and not undoing:
             findings += await self._unusual(write)
@@ -347,4 +350,4 @@ def _bad(plant: Callable[[Any], Action | None], facts: Facts) -> dict[str, JsonV
         return None
     if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
         return None
-    return bad.model_dump(mode="json")
+    return as_json(bad)

@@ -65,7 +65,8 @@ class Question(Wire):
 
     `drafters` wrote the action by amending another. `given`: rulings that were given
     before the gate had to open again. `planted`: nobody wants it done. `before`: the action
-    in whose place this one was put by an amendment.
+    in whose place this one was put, by an amendment or because its class has changed. `misfit`:
+    why it cannot be done as it is.
     """
 
     kind: GateKind
@@ -85,6 +86,7 @@ class Question(Wire):
     terms: Terms = Terms()
     planted: bool = False
     before: dict[str, JsonValue] | None = None
+    misfit: str = ""
 
     @property
     def barred(self) -> frozenset[str]:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationError, model_validator
 
-from handrail.actions import Aware, Wire, canonical, person
+from handrail.actions import Aware, Wire, as_json, canonical, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import MandateRow
 from handrail.text import first_fault
@@ -280,7 +280,7 @@ def in_force(mandate: Mandate, now: datetime) -> bool:
 
 def _others(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> list[str]:
     """The fields that must have one value, and have another or are missing."""
-    here = action.model_dump(mode="json") if isinstance(action, BaseModel) else action
+    here = as_json(action) if isinstance(action, BaseModel) else action
     return [
         name
         for name, wanted in mandate.same.items()

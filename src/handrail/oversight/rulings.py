@@ -14,7 +14,18 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import JsonValue, ValidationError
 
-from handrail.actions import Action, Ruling, RulingRecord, Verb, digest_of, fits, person
+from handrail.actions import (
+    Action,
+    Ruling,
+    RulingRecord,
+    Verb,
+    as_json,
+    canonical,
+    digest_of,
+    fits,
+    from_json,
+    person,
+)
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
     THE_AGENT,
@@ -29,7 +40,7 @@ from handrail.oversight.gate import (
     settled,
 )
 from handrail.text import first_fault, moment_in_words
-from handrail.wire import ProofResult
+from handrail.wire import ProofResult, RulingReading
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -84,17 +95,20 @@ def judge_ruling(  # noqa: PLR0917  # the four facts of a ruling, and how to jud
 
     Time passes first, so a ruling after the deadline finds the gate expired. `model` is
     the action's own class, against which an amendment is validated; `result_fault` says
-    what is wrong with a result that a human names. Never raises.
+    what is wrong with a result that a human names. Neither is asked where the `proof` brings
+    what they said. Never raises.
     """
     gate, _ = pass_time(gate, now)
     by = person(ruling.by)
     seat = gate.seat_of(by)
     refusal = why_unproven(gate, ruling, proof) or _refusal(gate, verb, ruling, by)
-    amended: Action | None = None
+    amended: dict[str, JsonValue] | None = None
     if refusal is None and verb == Verb.AMEND:
-        amended, refusal = _amended(gate, ruling, model)
-    if refusal is None and _brings_result(gate, verb, ruling):
-        refusal = result_fault(ruling.result)
+        read = proof.reading or read_amendment(model, ruling)
+        refusal = _changes(gate, read)
+        amended = read.action if refusal is None else None
+    if refusal is None and brings_result(gate, verb, ruling):
+        refusal = proof.reading.fault if proof.reading else result_fault(ruling.result)
     record = RulingRecord(
         verb=verb,
         gate=gate.id,
@@ -166,6 +180,8 @@ def _refusal(gate: Gate, verb: str, ruling: Ruling, by: str) -> str | None:
         return _wrong_answer(gate, ruling, by)
     if verb not in _VERBS[kind]:
         return f"this gate does not take `{verb}`; send one of: {', '.join(gate_verbs(kind))}"
+    if verb == Verb.APPROVE and gate.question.misfit:
+        return f"it cannot be done as it is ({gate.question.misfit}); amend or reject it"
     if verb == Verb.REVOKE:
         return None if _revocable(gate, by) else f"{by} has given nothing that could be revoked"
     return _may_not(gate, verb, by) or _wrong_words(gate, verb, ruling, by)
@@ -274,36 +290,50 @@ def _roles(gate: Gate) -> tuple[str, ...]:
 # What is taken
 
 
-def _brings_result(gate: Gate, verb: str, ruling: Ruling) -> bool:
+def brings_result(gate: Gate, verb: str, ruling: Ruling) -> bool:
+    """Whether a ruling brings what a class of the agent's must take."""
     if verb != Verb.ANSWER or ruling.question is not None:
         return False
     return gate.question.kind is GateKind.QUESTION or ruling.answer == "happened"
 
 
-def _amended(gate: Gate, ruling: Ruling, model: type[Action]) -> tuple[Action | None, str | None]:
+def read_amendment(model: type[Action], ruling: Ruling) -> RulingReading:
+    """What the class of an action makes of an amendment: the action as it would be done."""
     if ruling.action is None:
-        return None, "an amendment needs the whole `action` as it shall be"
+        return RulingReading(fault="an amendment needs the whole `action` as it shall be")
     try:
-        action = model.model_validate(ruling.action)
-        digest = digest_of(gate.question.step, action.model_dump(mode="json"))
+        action = as_json(from_json(model, ruling.action))
+        if as_json(from_json(model, action)) != action:
+            return RulingReading(fault="the amended action does not read back what it writes")
+        canonical(action).encode()
     except ValidationError as error:
-        return None, f"the amended action is not valid: {first_fault(error)}"
+        return RulingReading(fault=f"the amended action is not valid: {first_fault(error)}")
     # The agent's own validators: whatever they raise, a ruling must not wedge the case.
     except Exception as error:  # noqa: BLE001
-        return None, f"the amended action cannot be judged: {type(error).__name__}: {error}"
-    if digest == gate.question.digest:
-        return None, "the amendment changes nothing; approve instead"
-    return action, None
+        why = f"the amended action cannot be judged: {type(error).__name__}: {error}"
+        return RulingReading(fault=why)
+    return RulingReading(action=action)
 
 
-def _allowed(gate: Gate, amended: Action | None) -> str:
-    if amended is None:
-        return gate.question.digest
-    return digest_of(gate.question.step, amended.model_dump(mode="json"))
+def _changes(gate: Gate, read: RulingReading) -> str | None:
+    """Why an amendment does not count; None if it does."""
+    if read.action is None:
+        return read.fault or "an amendment needs the whole `action` as it shall be"
+    if digest_of(gate.question.step, read.action) == gate.question.digest:
+        return "the amendment changes nothing; approve instead"
+    return None
+
+
+def _allowed(gate: Gate, amended: dict[str, JsonValue] | None) -> str:
+    return gate.question.digest if amended is None else digest_of(gate.question.step, amended)
 
 
 def _take(
-    gate: Gate, verb: str, ruling: Ruling, record: RulingRecord, amended: Action | None
+    gate: Gate,
+    verb: str,
+    ruling: Ruling,
+    record: RulingRecord,
+    amended: dict[str, JsonValue] | None,
 ) -> Gate:
     if verb == Verb.ASK:
         return _ask(gate, ruling, record)
@@ -350,13 +380,16 @@ def _revoke(gate: Gate, by: str) -> Gate:
 
 
 def _decide(
-    gate: Gate, verb: str, ruling: Ruling, record: RulingRecord, amended: Action | None
+    gate: Gate,
+    verb: str,
+    ruling: Ruling,
+    record: RulingRecord,
+    amended: dict[str, JsonValue] | None,
 ) -> Gate:
     if verb == Verb.REJECT:
         return close(gate, _closing("rejected", record))
     if verb == Verb.AMEND and amended is not None:
-        action = amended.model_dump(mode="json")
-        return close(gate, _closing("amended", record).model_copy(update={"action": action}))
+        return close(gate, _closing("amended", record).model_copy(update={"action": amended}))
     said = gate.said(ruling.answer)
     if gate.question.kind is GateKind.QUESTION:
         who, why = (record.by,), ruling.why

@@ -20,6 +20,7 @@ from handrail.actions import (
     RoleStage,
     RulingRecord,
     Wire,
+    as_json,
     digest_of,
     undo_key,
 )
@@ -232,9 +233,10 @@ def test_what_two_decisions_on_one_action_rest_on_is_told_apart() -> None:
         Decision(action=action, rationale="", confidence=1, evidence=Told(vip=vip)).basis()
         for vip in (True, False)
     )
-    case.sources.decided(action, on_a_word, ("evidence.vip",), [])
-    case.sources.decided(action, on_a_read, (), [])
-    assert case.sources.unsourced(action, on_a_word) == ("evidence.vip",)
-    assert case.sources.unsourced(action, on_a_read) == ()
-    assert case.sources.unsourced(action, None) == ("evidence.vip",)
-    assert case.sources.unsourced(Pay(amount=2), on_a_read) == ("*",)
+    given = as_json(action)
+    case.sources.decided(action, given, on_a_word, ("evidence.vip",), [])
+    case.sources.decided(action, given, on_a_read, (), [])
+    assert case.sources.unsourced(action, given, on_a_word) == ("evidence.vip",)
+    assert case.sources.unsourced(action, given, on_a_read) == ()
+    assert case.sources.unsourced(action, given, None) == ("evidence.vip",)
+    assert case.sources.unsourced(Pay(amount=2), {"amount": 2}, on_a_read) == ("*",)

@@ -14,10 +14,10 @@ from handrail.actions import Action, Ask, RoleStage, RulingRecord, Terms, digest
 from handrail.agent.case import MAX_RECORDED, MAX_UNPROVEN, Case, Pending
 from handrail.agent.escalation import AnswerModel
 from handrail.oversight import GateKind, Question, case_markdown
-from handrail.wire import ProofResult
+from handrail.wire import ProofRequest, ProofResult
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-PROVEN = ProofResult(proven=True)
+PROVEN, UNPROVEN = ProofResult(proven=True), ProofResult(proven=False)
 TO_CY = {"cy@x.org"}
 
 
@@ -64,8 +64,20 @@ def ruling(**changes: Any) -> dict[str, Any]:
     return {"gate": "g1", "digest": DIGEST, "by": "ana@x.org"} | changes
 
 
-def sent(case: Case, verb: str, text: bytes) -> RulingRecord | Pending:
-    return case.receive(verb, [Payload(metadata={"encoding": b"json/plain"}, data=text)], NOW)
+def sent(case: Case, verb: str, text: bytes, *, kept: bool = False) -> RulingRecord | Pending:
+    payload = Payload(metadata={"encoding": b"json/plain"}, data=text)
+    return case.receive(verb, [payload], NOW, kept=kept)
+
+
+def read_and_judged(case: Case, verb: str, text: bytes, proof: ProofResult) -> RulingRecord:
+    """Send a ruling, and let what a class says of it come back from an activity."""
+    came = sent(case, verb, text, kept=True)
+    if isinstance(came, RulingRecord):
+        return came
+    request = ProofRequest.model_validate_json(case.proving()[1].model_dump_json())
+    case.pending.remove(came)
+    (reading,) = request.readings
+    return case.prove(came, proof.model_copy(update={"reading": reading}))
 
 
 def proven(case: Case, verb: str, **changes: Any) -> RulingRecord:
@@ -91,12 +103,21 @@ HOSTILE: dict[str, str] = {
 }
 
 
+@pytest.mark.parametrize("kept", [False, True])
 @pytest.mark.parametrize("brings_proof", [False, True])
 @pytest.mark.parametrize("name", HOSTILE)
-def test_an_amendment_made_to_break_the_judge_is_refused(name: str, brings_proof: bool) -> None:  # noqa: FBT001
+def test_an_amendment_made_to_break_the_judge_is_refused(
+    name: str,
+    brings_proof: bool,  # noqa: FBT001
+    kept: bool,  # noqa: FBT001
+) -> None:
     case = asked(proof="required" if brings_proof else "unproven")
     head = json.dumps(ruling(proof="x.y.z") if brings_proof else ruling())[:-1]
-    record = sent(case, "amend", f'{head}, "action": {HOSTILE[name]}}}'.encode())
+    text = f'{head}, "action": {HOSTILE[name]}}}'.encode()
+    if kept:
+        record = read_and_judged(case, "amend", text, PROVEN if brings_proof else UNPROVEN)
+    else:
+        record = sent(case, "amend", text)
     assert isinstance(record, RulingRecord)
     assert not record.accepted
     assert 0 < len(record.note) <= 500

@@ -5,7 +5,7 @@ from typing import Any
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from handrail import Action, Decision, NoEvidence, decide
-from handrail.agent.steps import as_decided, decided_type
+from handrail.agent.decided import as_decided
 from handrail.wire import DecisionResult
 
 
@@ -31,8 +31,8 @@ async def choose(order: str) -> Decision[Refund | Cancel, NoEvidence]:
 async def _arrived(kind: str | None) -> Any:
     sent: DecisionResult[Any] = DecisionResult(decision=await choose("A-1"), kind=kind)
     payloads = await pydantic_data_converter.encode([sent])
-    (decided,) = await pydantic_data_converter.decode(payloads, [decided_type(choose)])
-    return as_decided(choose, decided).action
+    (found,) = await pydantic_data_converter.decode(payloads, [dict[str, Any]])
+    return as_decided(choose, found)[1].decision.action
 
 
 async def test_actions_with_the_same_fields_do_not_turn_into_each_other() -> None:

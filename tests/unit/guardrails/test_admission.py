@@ -379,6 +379,7 @@ def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
         "pilot": st.booleans(),
         "ordered": st.booleans(),
         "kind": st.none() | NAMES,
+        "unknown_kind": st.none() | NAMES,
     }
 
 

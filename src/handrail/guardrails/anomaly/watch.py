@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from handrail.actions import Finding, Kind
+from handrail.actions import Finding, Kind, as_json
 from handrail.guardrails.anomaly.numbers import (
     Clock,
     Figure,
@@ -249,7 +249,7 @@ class _WriteValues:
 
     @classmethod
     def of(cls, asked: Normal, facts: Facts) -> _WriteValues:
-        action = facts.action.model_dump(mode="json")
+        action = as_json(facts.action)
         evidence = facts.basis.evidence if facts.basis else None
 
         def read(names: Iterable[str], of: Callable[[Any], V | None]) -> dict[str, V]:

@@ -1,0 +1,212 @@
+"""Decisions and results as a history has them, read by the classes of today.
+
+A case that waits is replayed by whatever code its worker has by then. So what it goes on with is
+the JSON of its history: no step of the workflow depends on what a class makes of it, and nothing
+here raises because a class has changed. That the class took it in its time was seen to in the
+activity that made it; whether the class of today takes it is for the door to say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import UnionType
+from typing import Annotated, Any, ParamSpec, Union, cast, get_args, get_origin
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined, to_json
+from typing_extensions import TypeVar
+
+from handrail.actions import (
+    Action,
+    Basis,
+    Decision,
+    Usage,
+    as_json,
+    from_json,
+)
+from handrail.agent.steps import Decide
+from handrail.wire import DecisionResult
+
+P = ParamSpec("P")
+D = TypeVar("D", bound=Decision[Any, Any])
+
+
+@dataclass(frozen=True)
+class DecidedAction:
+    """An action to be written: the agent's object, and the JSON that goes to the door.
+
+    `unknown_kind`: as `Attempt` has it.
+    """
+
+    action: Action
+    json: dict[str, Any]
+    basis: Basis | None = None
+    unknown_kind: str | None = None
+
+
+@dataclass(frozen=True)
+class Decided:
+    """A decision as it came from its step: `json` is what the step's worker made of it."""
+
+    decision: Decision[Any, Any]
+    json: Mapping[str, Any]
+    unknown_kind: str | None = None
+
+    @property
+    def basis(self) -> Basis:
+        """The reasons of the decision."""
+        made = self.decision
+        return Basis(
+            rationale=made.rationale, confidence=made.confidence, evidence=self.json["evidence"]
+        )
+
+
+@dataclass
+class Decisions:
+    """What a case has decided."""
+
+    _made: list[Decided] = field(default_factory=list[Decided])
+
+    def add(self, decided: Decided) -> None:
+        """Remember a decision."""
+        self._made.insert(0, decided)
+
+    def proposal(self, what: Decision[Any, Any] | Action) -> DecidedAction:
+        """What is to be written, as it was decided. What an agent made itself is dumped here.
+
+        Raises:
+            TypeError: if the decision has no action.
+        """
+        action: Action | None = what.action if isinstance(what, Decision) else what
+        if action is None:
+            raise TypeError("this decision has no action: look at `decision.action` before writing")
+        made = self._like(action, [each.decision.action for each in self._made])
+        given = as_json(action) if made is None else made.json["action"]
+        kind = None if made is None else made.unknown_kind
+        if not isinstance(what, Decision):
+            return DecidedAction(action, given, unknown_kind=kind)
+        told = self._like(what.evidence, [each.decision.evidence for each in self._made])
+        shown = as_json(what.evidence) if told is None else told.json["evidence"]
+        basis = Basis(rationale=what.rationale, confidence=what.confidence, evidence=shown)
+        return DecidedAction(action, given, basis, kind)
+
+    def _like(self, one: BaseModel, others: list[BaseModel | None]) -> Decided | None:
+        """The decision that has this very model, or else the latest that has an equal one."""
+        same = (i for i, other in enumerate(others) if other is one)
+        equal = (i for i, o in enumerate(others) if type(o) is type(one) and o == one)
+        at = next(same, next(equal, None))
+        return None if at is None else self._made[at]
+
+
+def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionResult[Any], Decided]:
+    """A decision from its JSON, and what the door said of it.
+
+    Its action is of the very class that the step decided on: read back from JSON alone, it would
+    be the first of the step's classes that has its fields: a refund of an order instead of its
+    cancellation.
+    """
+    result = DecisionResult[Any].model_validate(found)
+    said: dict[str, Any] = result.decision
+    kind, unknown = _kind(step, said["action"], result.kind)
+    action = None if kind is None else recalled(kind, said["action"], by_name=result.by_name)
+    evidence = recalled(step.evidence, said["evidence"], by_name=result.by_name)
+    decision = step.returns.model_construct(
+        action=action,
+        rationale=said["rationale"],
+        confidence=said["confidence"],
+        evidence=evidence,
+        usage=Usage.model_validate(said.get("usage", {})),
+    )
+    if not result.by_name:
+        said = said | {
+            "action": action and _without_aliases(action, said["action"]),
+            "evidence": _without_aliases(evidence, said["evidence"]),
+        }
+    return result, Decided(decision, said, unknown)
+
+
+def _without_aliases(model: Any, found: Any) -> Any:
+    """What a history from before `by_name` has of a model: with aliases, of which no digest is."""
+    try:
+        return as_json(model) if model.model_dump(mode="json", by_alias=True) == found else found
+    # It is not what its class says any more.
+    except Exception:  # noqa: BLE001
+        return found
+
+
+def _kind(
+    step: Decide[..., Any], action: Any, named: str | None
+) -> tuple[type[Action] | None, str | None]:
+    """The class of a decided action, and its name, if several may be meant and none has it."""
+    if action is None:
+        return None, None
+    known = next((kind for kind in step.actions if kind.__name__ == named), None)
+    fit = [kind for kind in step.actions if _fits(kind, action)]
+    unknown = named if known is None and len(step.actions) > 1 else None
+    return known or next(iter([*fit, *step.actions])), unknown
+
+
+def _fits(kind: type[Action], action: Any) -> bool:
+    try:
+        from_json(kind, action)
+    # The agent's own validators may raise anything.
+    except Exception:  # noqa: BLE001
+        return False
+    return True
+
+
+def recalled(kind: Any, value: Any, *, by_name: bool = False) -> Any:
+    """A value from a history as today's type; where that does not take it, the nearest to it.
+
+    A field that is new has its default, or None; one that its type does not take any more is as
+    the history has it; one that is not there any more is left out.
+    """
+    try:
+        return TypeAdapter(kind).validate_json(to_json(value), by_alias=not by_name, by_name=True)
+    # The agent's own validators may raise anything.
+    except Exception:  # noqa: BLE001
+        return _nearest(kind, value, by_name=by_name)
+
+
+def _nearest(kind: Any, value: Any, *, by_name: bool) -> Any:
+    origin, args = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return recalled(args[0], value, by_name=by_name)
+    if isinstance(kind, type) and issubclass(kind, BaseModel) and isinstance(value, dict):
+        return _nearest_model(kind, cast("dict[str, Any]", value), by_name=by_name)
+    models = [arg for arg in args if isinstance(arg, type) and issubclass(arg, BaseModel)]
+    parts: Any = value
+    if origin in {Union, UnionType} and isinstance(value, dict) and models:
+        return recalled(models[0], parts, by_name=by_name)
+    if origin in {list, tuple} and isinstance(value, list):
+        found: Any = [recalled(args[0], part, by_name=by_name) for part in parts]
+        return tuple(found) if origin is tuple else found
+    if origin is dict and isinstance(value, dict):
+        return {key: recalled(args[1], part, by_name=by_name) for key, part in parts.items()}
+    return parts
+
+
+def _default(declared: FieldInfo, values: dict[str, Any]) -> Any:
+    try:
+        found = declared.get_default(call_default_factory=True, validated_data=values)
+    # A factory may raise anything, also that a workflow may not do what it does.
+    except Exception:  # noqa: BLE001
+        return None
+    return None if found is PydanticUndefined else found
+
+
+def _nearest_model(kind: type[BaseModel], given: dict[str, Any], *, by_name: bool) -> BaseModel:
+    values: dict[str, Any] = {}
+    for name, declared in kind.model_fields.items():
+        alias = declared.alias or name
+        key = name if by_name or alias not in given else alias
+        if key in given:
+            values[name] = recalled(declared.annotation, given[key], by_name=by_name)
+        else:
+            values[name] = _default(declared, values)
+    made = kind.model_construct(**values)
+    # By construction an alias would come first, and may be the name of another field.
+    vars(made).update(values)
+    return made
