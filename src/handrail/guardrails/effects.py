@@ -295,7 +295,6 @@ class _Writer:
     async def resume(self, row: EffectRow) -> Receipt | Doubt:
         """Go on from an intent without a receipt."""
         key_lives = self.step.idempotent and self._key_lives(row.begun)
-        key_lives = key_lives and not self.write.came.differs
         asks = self.step.take_over == "ask"
         if key_lives and not asks:
             await self._take_over(row)
@@ -322,7 +321,8 @@ class _Writer:
 
     def _key_lives(self, since: datetime) -> bool:
         """Whether the outside system knows a key still that it was given then."""
-        return self.step.keeps is None or server_time() - since < self.step.keeps
+        known = self.step.keeps is None or server_time() - since < self.step.keeps
+        return known and not self.write.came.differs
 
     async def _looked_for(self, before: Predecessor) -> Receipt | None:
         """Look for the effect again and again, until it cannot take effect any more."""
@@ -373,9 +373,9 @@ class _Writer:
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""
         if self.write.came.differs:
-            # It was begun by another class of its action, and did not happen.
-            await _whole(self.ledger.abandon(self.attempt.key, self.owner, self.write.came.changed))
-            raise NotDone(f"{self.write.came.changed}; people are asked again")
+            why = f"{self.write.came.changed}; people are asked again"
+            await _whole(self.ledger.abandon(self.attempt.key, self.owner, why))
+            raise NotDone(why)
         self._reached("before-effect")
         if self.step.marked:
             await self._mark()
@@ -483,7 +483,6 @@ def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[Jso
         result = fit(result)
         value = to_jsonable_python(result, by_alias=False)
         step.adapter.validate_python(result)
-        # Half of a character is a text, and has no bytes; and the case must be able to read it.
         step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
         first = held.scrub(str(error)).splitlines()[0]
