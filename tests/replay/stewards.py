@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from handrail.oversight import (
     steward_id,
     stop_order,
 )
-from handrail.testing import Stage, record, running, server
+from handrail.testing import Stage, eventually, record, running, server
 from tests.agents.fleets import orders, policy
 
 HISTORIES = Path(__file__).parent / "stewards"
@@ -76,8 +77,34 @@ async def play(stage: Stage) -> None:
     await send(stage, level_order(PAY, Level.FULL, None, BOSS, now))
 
 
+async def flood(stage: Stage) -> None:
+    """More orders at once than are taken, of every kind, and one that counts after them."""
+    now = datetime.now(UTC)
+    await autonomy.ensure_stewards(stage.client, ["orders"])
+    handle = stage.client.get_workflow_handle(steward_id("orders"))
+    bodies = ({}, {"step": "pay"}, {"step": "nothing"})
+    stops = [{"by": ANA, **bodies[n % 3], "why": "x"} for n in range(60)]
+    cases = [{"by": ANA, "case": f"orders:{n}"} for n in range(150)]
+    await asyncio.gather(*(handle.signal("stop", body) for body in [*stops, *cases]))
+    await asyncio.gather(*(handle.signal("unknown", n) for n in range(50)))
+    await eventually(lambda: _judged_all(stage))
+    await send(stage, level_order(PAY, Level.PILOT, None, ANA, now))
+
+
+async def _judged_all(stage: Stage) -> bool:
+    book = await autonomy.steward_book(stage.client, "orders")
+    return book is not None and not any(book.asked().stops)
+
+
 async def main() -> None:
     """Record it."""
+    for name, plays in {"turned": play, "flooded": flood}.items():
+        # One that is there is what open stewards live by.
+        if not (HISTORIES / f"{name}.json").exists():
+            await _record(name, plays)
+
+
+async def _record(recorded: str, plays: Callable[[Stage], Awaitable[None]]) -> None:
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         started = server(directory / "server")
@@ -85,11 +112,11 @@ async def main() -> None:
         try:
             trust = Trust(keyring=Keyring(directory / "none.json"), proof="unproven")
             async with running(fleet(directory), started, directory, trust=trust) as stage:
-                await play(stage)
+                await plays(stage)
                 await asyncio.sleep(1)
                 await record(
                     stage.client.get_workflow_handle(steward_id("orders")),
-                    HISTORIES / "turned.json",
+                    HISTORIES / f"{recorded}.json",
                 )
         finally:
             await started.stop()

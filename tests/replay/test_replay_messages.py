@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.client import WorkflowHistory
@@ -15,13 +17,17 @@ from handrail.inbox.channels.alerts import ApproverAlert, OwnerAlert
 from handrail.inbox.channels.workflow import GateNotifications
 from handrail.runtime import ContextFreeSandbox
 from tests.agents.fleets import orders
+from tests.replay.bursts import with_signals
 from tests.replay.messages import HISTORIES, SCENES
 
 pytestmark = pytest.mark.replay
 
 
-async def replayed(name: str, directory: Path) -> Exception | None:
+async def replayed(
+    name: str, directory: Path, signals: Iterable[tuple[str, Any]] = ()
+) -> Exception | None:
     text = await asyncio.to_thread((HISTORIES / f"{name}.json").read_text, encoding="utf-8")
+    text = with_signals(text, signals)
     replayer = Replayer(
         workflows=[GateNotifications, OwnerAlert, ApproverAlert],
         workflow_runner=ContextFreeSandbox(
@@ -38,6 +44,23 @@ async def replayed(name: str, directory: Path) -> Exception | None:
 @pytest.mark.parametrize("name", SCENES)
 async def test_what_tells_people_does_what_it_did(name: str, tmp_path: Path) -> None:
     assert await replayed(name, tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    ("signal", "body"),
+    [
+        ("look", {}),
+        ("bounced", {"tag": "0123456789abcdef", "code": "5.1.1", "why": "x" * 500}),
+        ("bounced", {"tag": "x"}),
+        ("nothing", {}),
+    ],
+)
+async def test_a_burst_of_signals_does_not_wedge_it(
+    tmp_path: Path, signal: str, body: dict[str, Any]
+) -> None:
+    signals = [(signal, body)] * 1_000
+    waits = "gate_waiting_and_one_is_not_reached"
+    assert await replayed(waits, tmp_path, signals) is None
 
 
 def test_every_history_is_replayed() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 import shutil
@@ -28,10 +29,10 @@ from temporalio.service import RPCError
 from handrail.agent import OPEN_QUERY, executions
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
-from handrail.client import BUSY_QUERY, StuckCase, stuck_cases
+from handrail.client import BUSY_QUERY, StuckCase, steward_book, stuck_cases
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
-from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys
+from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
 from handrail.policy import STUCK_AFTER, load_policy
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, find_binary
 from handrail.text import escape_hidden
@@ -216,6 +217,7 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
     if fleet is not None:
         looks.append(("stuck cases", lambda: stuck_diagnosed(connected, fleet)))
         looks.append(("workers", lambda: _workers(connected, fleet)))
+        looks.append(("stewards", lambda: _stewards(connected, fleet)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
     for name, look in looks:
         try:
@@ -277,21 +279,39 @@ async def stuck_diagnosed(connected: Client, fleet: Fleet) -> Diagnosis:
 
 
 async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:
-    lacking: list[str] = []
-    for agent in fleet.agents:
-        answer = await connected.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=connected.namespace,
-                task_queue=TaskQueue(name=agent),
-                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            )
-        )
-        if not answer.pollers:
-            lacking.append(agent)
+    lacking = [agent for agent in fleet.agents if not await _has_worker(connected, agent)]
     if lacking:
         what = f"none seen lately for {', '.join(lacking)}"
         return Diagnosis("workers", None, what, "start `handrail worker`, or `handrail dev`")
     return Diagnosis("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
+
+
+async def _has_worker(connected: Client, agent: str) -> bool:
+    answer = await connected.workflow_service.describe_task_queue(
+        DescribeTaskQueueRequest(
+            namespace=connected.namespace,
+            task_queue=TaskQueue(name=agent),
+            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+        )
+    )
+    return bool(answer.pollers)
+
+
+async def _stewards(connected: Client, fleet: Fleet) -> Diagnosis:
+    """Stewards that do not answer although there is a worker: no order of theirs is judged."""
+    books = await asyncio.gather(*(steward_book(connected, agent) for agent in fleet.agents))
+    silent = [agent for agent, book in zip(fleet.agents, books, strict=True) if book is None]
+    wedged = [steward_id(agent) for agent in silent if await _has_worker(connected, agent)]
+    if wedged:
+        what = f"no answer from {', '.join(wedged)}: no lift and no level is judged"
+        fix = (
+            "its page in the Web UI says why: unpause it, if it is paused there; else terminate it "
+            "and restart the worker: it begins again from the ledger, where every stop stands"
+        )
+        return Diagnosis("stewards", False, what, fix)
+    if silent:
+        return Diagnosis("stewards", None, f"nobody to ask for {', '.join(silent)}")
+    return Diagnosis("stewards", ok=True, what="each agent's answers")
 
 
 async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:

@@ -14,7 +14,13 @@ from handrail.client.permissions import Rights, rights
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.schema import schema
 from handrail.client.starts import TASK_TIMEOUT, start_case
-from handrail.client.stewards import ensure_stewards, order_became, order_signal, tell_steward
+from handrail.client.stewards import (
+    ensure_stewards,
+    order_became,
+    order_signal,
+    steward_book,
+    tell_steward,
+)
 from handrail.client.views import (
     AgentAutonomy,
     AutonomyList,
@@ -110,6 +116,7 @@ __all__ = [
     "ruling_of",
     "schema",
     "start_case",
+    "steward_book",
     "stuck_cases",
     "tell_steward",
     "why_ended",

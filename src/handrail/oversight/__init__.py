@@ -47,6 +47,7 @@ from handrail.oversight.notifications import (
     message_id,
 )
 from handrail.oversight.order_book import (
+    IGNORED_KEPT,
     STEWARD_WORKFLOW,
     AutonomyView,
     Change,
@@ -144,6 +145,7 @@ __all__ = [
     "BY_KEY",
     "DOUBT_ANSWERS",
     "EVENT_SIGNAL",
+    "IGNORED_KEPT",
     "LIFTED_SIGNAL",
     "LOOK_SIGNAL",
     "MANDATE_STATEMENT",

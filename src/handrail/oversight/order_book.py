@@ -8,6 +8,7 @@ replaced. What is in force is the ledger's to say: the book shows it as it was l
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
@@ -31,6 +32,14 @@ SECOND_WITHIN = timedelta(days=1)
 
 KEPT = 200
 """Orders that the book keeps beside those that wait; the ledger keeps all of them."""
+
+MAX_ASKED = 100
+"""Orders that wait to be judged, signed ones and others. Beyond it: send it again."""
+
+_OF = ("step", "case")
+
+SAME_STOP = "the same stop waits to be judged"
+"""Why another one is not taken that nobody signed."""
 
 IGNORED_KEPT = 20
 """Signals that were no orders, of which the book tells."""
@@ -88,7 +97,11 @@ class StepView(Wire):
 
 
 class AutonomyView(Wire):
-    """What is in force for an agent. `fault`: why its policy cannot be read now."""
+    """What is in force for an agent. `fault`: why its policy cannot be read now.
+
+    `writes`: those that can be stopped; empty from a worker that does not say. `more`: stops of
+    single cases beyond those that are listed.
+    """
 
     at: Aware
     policy: str = ""
@@ -96,6 +109,8 @@ class AutonomyView(Wire):
     people: tuple[str, ...] = ()
     steps: tuple[StepView, ...] = ()
     stops: tuple[StopInForce, ...] = ()
+    writes: tuple[str, ...] = ()
+    more: int = 0
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -150,6 +165,18 @@ class IgnoredSignal(Wire):
     text: str
 
 
+@dataclass(frozen=True)
+class AskedOrders:
+    """Orders that wait to be judged: how many, and what their stops stop (step, case).
+
+    `signed`: those that claim to be. What nobody signed takes no room from them.
+    """
+
+    signed: int
+    unsigned: int
+    stops: frozenset[tuple[str | None, str | None]]
+
+
 class OrderBook(Wire):
     """Everything that the steward of an agent knows."""
 
@@ -177,10 +204,42 @@ class OrderBook(Wire):
         """With an order that came in; one that came before changes nothing."""
         if self.change(change.order.id) is not None:
             return self
-        kept = [c for c in self.changes if c.is_open]
-        rest = [c for c in self.changes if c not in kept][-KEPT:]
-        ordered = sorted([*kept, *rest], key=self.changes.index)
-        return self.model_copy(update={"changes": (*ordered, change)})
+        # By their ids: models that are compared, each with each, cost seconds for a hundred.
+        over = {c.order.id for c in [c for c in self.changes if not c.is_open][:-KEPT]}
+        kept = (c for c in self.changes if c.order.id not in over)
+        return self.model_copy(update={"changes": (*kept, change)})
+
+    def asked(self) -> AskedOrders:
+        """What waits to be judged."""
+        found = [each for each in self.changes if each.stand is OrderState.ASKED]
+        signed = sum(not text.startswith("{") for each in found for text in each.statements[:1])
+        orders = (each.order for each in found)
+        stops = frozenset((each.step, each.case) for each in orders if each.kind == "stop")
+        return AskedOrders(signed, len(found) - signed, stops)
+
+    def declines(self, kind: str, payloads: Sequence[Payload], asked: AskedOrders) -> str | None:
+        """Why an order that comes in is not taken; None if it is. Anybody may send thousands.
+
+        It is said before it is made a model of. Of the agent, and of each of its writes, one
+        stop is always taken; what cannot be read is for `change_of`.
+        """
+        try:
+            body = read_signal(payloads) if payloads else {}
+        except BadSignal:
+            body = {}
+        # As text: whatever else it is cannot be looked for.
+        step, case = (None if (v := body.get(name)) is None else str(v) for name in _OF)
+        writes = self.picture.writes if self.picture else ()
+        if kind == "stop" and step is not None and writes and step not in writes:
+            return f"{self.agent} has no write {step[:100]}; there are: {', '.join(writes)}"
+        signed = "proof" in body
+        full = (asked.signed if signed else asked.unsigned) >= MAX_ASKED
+        if kind == "stop" and (full or not signed):
+            if (step, case) in asked.stops:
+                return SAME_STOP
+            if case is None and (step is None or step in writes):
+                return None
+        return f"{MAX_ASKED} orders wait to be judged; send it again" if full else None
 
     def noted(self, text: str, now: datetime) -> OrderBook:
         """With a signal that was no order."""
@@ -234,6 +293,9 @@ class OrderBook(Wire):
         """With what is in force now; and whether what was stopped may go on."""
         before = self.picture.stopped if self.picture else frozenset[str]()
         over = before - picture.stopped
+        if picture.more and self.picture:
+            # What is not listed is not over for that.
+            over -= {stop.id for stop in self.picture.stops if ":" in stop.what}
         book = self.model_copy(update={"picture": picture})
         for change in self.changes:
             if change.order.id in over and change.stand is OrderState.IN_FORCE:

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from handrail.actions import WHOLE, Aware, Level, Wire, person
+from handrail.actions import WHOLE, Aware, Level, Wire, Words, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import FLEET, OrderRow
 from handrail.oversight.keys import TrustedKey
@@ -74,7 +74,7 @@ class Order(Wire):
     level: Level | None = None
     rollout: Annotated[int, Field(ge=0, le=WHOLE)] | None = None
     lifts: Id | None = None
-    why: str = Field(default="", max_length=1_000)
+    why: Words = ""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:

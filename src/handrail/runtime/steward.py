@@ -23,6 +23,7 @@ from typing_extensions import TypeVar, override
 from handrail.actions import WHOLE, Wire
 from handrail.agent import RISK_ATTRIBUTE, error_in_words
 from handrail.oversight import (
+    IGNORED_KEPT,
     STEWARD_WORKFLOW,
     AutonomyView,
     BadSignal,
@@ -64,6 +65,9 @@ STOPPED = "stopped"
 ONCE = "an order that begins a steward is entered once"
 """The patch since which that is so; a steward that began before it entered such an order twice."""
 
+BOUNDED = "orders that wait are bounded"
+"""The patch since which that is so: a burst of signals wedged a steward for good."""
+
 LARGEST_PAGE = 18_000
 """Bytes of the details; Temporal takes 20,000."""
 
@@ -101,6 +105,10 @@ class AutonomyWorkflow:
         self._one_by_one = asyncio.Lock()
         self._stale = True
         self._risk = False
+        self._burst = 0
+        self._full = False
+        self._counted: object = None
+        self._asked = self._book.asked()
 
     @workflow.run
     async def run(self, begun_with: StewardInput) -> None:
@@ -147,7 +155,9 @@ class AutonomyWorkflow:
             return
         self._book = self._book.seconded(order_id, text)
         change = self._book.change(order_id)
-        if change is not None:
+        # One that waits for its turn judges all that was said by then.
+        waits = list(self._entering.values()).count(order_id) > 1 and workflow.patched(BOUNDED)
+        if change is not None and not waits:
             self._enter(change)
 
     @workflow.signal(name="look", description="Look at what is in force: it was changed elsewhere")
@@ -165,9 +175,15 @@ class AutonomyWorkflow:
         return self._book
 
     def _order(self, kind: str, raw: object) -> None:
-        new_id = workflow.uuid4().hex
+        new_id, payloads = workflow.uuid4().hex, _payloads(raw)
+        if self._counted is not self._book.changes:
+            self._counted, self._asked = self._book.changes, self._book.asked()
+        declined = self._book.declines(kind, payloads, self._asked)
+        if declined is not None and workflow.patched(BOUNDED):
+            self._ignore(kind, declined)
+            return
         try:
-            change = change_of(kind, self._book.agent, _payloads(raw), workflow.now(), new_id)
+            change = change_of(kind, self._book.agent, payloads, workflow.now(), new_id)
         except BadSignal as error:
             self._ignore(kind, error)
             return
@@ -177,9 +193,23 @@ class AutonomyWorkflow:
             self._enter(change)
 
     def _ignore(self, name: str, why: object) -> None:
-        workflow.logger.warning("ignored a signal `%s`: %s", name, why)
-        self._book = self._book.noted(f"{name}: {why}"[:500], workflow.now())
-        self._show()
+        """Say so; of thousands that come together, of the first ones only, and on one page."""
+        if not self._burst:
+            asyncio.get_running_loop().call_soon(self._show_ignored)
+        self._burst += 1
+        if self._burst <= IGNORED_KEPT:
+            workflow.logger.warning("ignored a signal `%s`: %s", name, why)
+            self._book = self._book.noted(f"{name}: {why}"[:500], workflow.now())
+
+    def _show_ignored(self) -> None:
+        more = self._burst - IGNORED_KEPT
+        if more > 0:
+            workflow.logger.warning("ignored %s more signals", more)
+            self._book = self._book.noted(f"{more} more at the same time", workflow.now())
+        self._burst = 0
+        # Only for what it takes in: a run takes 10,000 signals, and none of the owner's after them.
+        self._full = self._is_long() and workflow.patched(BOUNDED)
+        workflow.set_current_details(page(self._book))
 
     # What is done
 
@@ -245,7 +275,7 @@ class AutonomyWorkflow:
         left = LOOK_AGAIN if until is None else min(until - workflow.now(), LOOK_AGAIN)
         try:
             await workflow.wait_condition(
-                lambda: self._stale,
+                lambda: self._stale or self._full,
                 timeout=max(left, timedelta(milliseconds=1)),
                 timeout_summary="until it looks again",
             )
@@ -254,13 +284,16 @@ class AutonomyWorkflow:
 
     async def _renew(self, begun_with: StewardInput) -> None:
         """Go on in a new run when the history has grown long, while no order is on its way."""
-        info = workflow.info()
-        long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
-        if not long or self._entering:
+        self._full = False
+        if self._entering or not self._is_long():
             return
         await workflow.wait_condition(workflow.all_handlers_finished)
         carried = self._book.model_dump(mode="json")
         workflow.continue_as_new(begun_with.model_copy(update={"carried": carried}))
+
+    def _is_long(self) -> bool:
+        info = workflow.info()
+        return info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
 
     def _show(self) -> None:
         """Show in the UI what is in force, so that it is seen without a worker, too."""

@@ -46,6 +46,9 @@ from handrail.states import State
 WAKE_AGAIN = timedelta(seconds=3)
 """How long after the first look at which cases wait there is another."""
 
+LISTED = 500
+"""Stops that are told the steward; the ledger has all."""
+
 _WAKING: set[asyncio.Task[None]] = set()
 """Second looks on their way: a task that nobody holds may be forgotten."""
 
@@ -107,6 +110,8 @@ class AutonomyActivities:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""
         order = entering.order
         people = self._proven(order, entering.statements)
+        if not people and (same := await self._same_stop(order)) is not None:
+            return _result(OrderState.DONE, people, f"it is stopped already, by {same.by}")
         if not await self.ledger.order(order_row(order, entering.statements)):
             # It was written to the ledger first, by whoever gave it; or its id is another's.
             there = await self.ledger.order_of(order.id)
@@ -119,6 +124,15 @@ class AutonomyActivities:
         known = order.step is None or order.step in self.shape.writes
         why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
         return _result(OrderState.IN_FORCE, people, why)
+
+    async def _same_stop(self, order: Order) -> OrderRow | None:
+        """Another stop of the same, in force: thousands that nobody signed come to one."""
+        rows = await self.ledger.orders(self.agent, live=True)
+        target = target_of(order)
+        stops = [row for row in rows if row.kind == "stop" and target_of(row) == target]
+        if any(row.id == order.id for row in stops):
+            return None
+        return stops[0] if stops else None
 
     async def _lift(self, entering: OrderRequest) -> OrderResult:
         order = entering.order
@@ -227,15 +241,27 @@ class AutonomyActivities:
             LedgerUnavailable: if the ledger cannot be used.
         """
         rows = await self.ledger.orders(self.agent, live=True)
-        stops = tuple(self._standing(row) for row in rows if row.kind == "stop")
+        standing = [row for row in rows if row.kind == "stop"]
+        # All of the agent and its writes; of single cases the latest, so that it can be read.
+        standing.sort(key=lambda row: (row.case is not None, -row.at.timestamp()))
+        stops = tuple(map(self._standing, standing[:LISTED]))
+        more, writes = len(standing) - len(stops), tuple(self.shape.writes)
         now = server_time()
         try:
             policy = self.policy.current()
             steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
         except ConfigurationError as error:
-            return AutonomyView(at=now, fault=str(error)[:1_000], stops=stops)
-        people = policy.control.people
-        return AutonomyView(at=now, policy=policy.label, people=people, steps=steps, stops=stops)
+            fault = str(error)[:1_000]
+            return AutonomyView(at=now, fault=fault, stops=stops, writes=writes, more=more)
+        return AutonomyView(
+            at=now,
+            policy=policy.label,
+            people=policy.control.people,
+            steps=steps,
+            stops=stops,
+            writes=writes,
+            more=more,
+        )
 
     def _standing(self, row: OrderRow) -> StopInForce:
         proven = bool(self._proven(order_of_row(row), row.proofs))

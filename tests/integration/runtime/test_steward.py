@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -393,3 +394,34 @@ def test_the_names_of_stewards_are_no_agents(tmp_path: Path) -> None:
     for name in ("autonomy", "messages", "fleet", "*", "a/b"):
         with pytest.raises(ConfigurationError, match="choose another word"):
             Agent(name, orders_flow.OrderAgent, steps=orders_steps, policy=tmp_path / "x.yaml")
+
+
+async def test_a_flood_of_stops_leaves_one_and_lift_and_level_go_on(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
+) -> None:
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        await autonomy.ensure_stewards(stage.client, ["orders"])
+        assert (await known(stage)).picture is not None
+        bodies: list[dict[str, Any]] = [
+            body | {"why": "y" * 3_000}
+            for n in range(100)
+            for body in ({}, {"step": "pay"}, {"step": f"nothing{n}"}, {"by": EVE, "proof": "x.y"})
+        ]
+        await asyncio.gather(*(signal(stage, "stop", body) for body in bodies))
+
+        async def judged_all() -> bool:
+            return not any((await known(stage)).asked().stops)
+
+        await eventually(judged_all)
+        rows = await stage.ledger.orders("orders", live=True)
+        unsigned = {row.step for row in rows if row.by != EVE}
+        assert unsigned <= {None, "pay"}
+        assert len(rows) < 20
+        assert all(len(row.why) <= 1_000 for row in rows)
+        for row in rows:
+            over = await send(stage, lift_order(row, OWNER, now(), "it was a flood"))
+            assert over.stand is OrderState.DONE
+        level = await send(stage, level_order(PAY, Level.PILOT, None, ANA, now()))
+        assert level.stand is OrderState.IN_FORCE
+        seen = (await known(stage)).ignored
+        assert any("orders has no write nothing" in each.text for each in seen)

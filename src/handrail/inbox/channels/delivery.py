@@ -221,6 +221,10 @@ class DeliveryLog(Wire):
             for each in self.letters
         )
 
+    def tags(self) -> frozenset[str]:
+        """The marks of the mails that were sent."""
+        return frozenset(each.ref.tag for each in self.letters if each.ref is not None)
+
     def of(self, address: str, *whats: NotificationKind) -> tuple[Delivery, ...]:
         """The messages to a person, of these kinds if any are named."""
         return tuple(

@@ -97,7 +97,7 @@ class GateNotifications:
         self._log = DeliveryLog.model_validate(call.carried or {})
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._nudged = False
-        self._bounces: list[BounceReport] = []
+        self._bounces: dict[str, BounceReport] = {}
         self._waits = 0
         self._seen: tuple[str, ...] = ()
         self._silent = False
@@ -129,7 +129,11 @@ class GateNotifications:
             self._nudged = True
         elif name == BOUNCED_SIGNAL and len(args) == 1:
             with contextlib.suppress(ValidationError):
-                self._bounces.append(BounceReport.model_validate_json(args[0].payload.data))
+                report = BounceReport.model_validate_json(args[0].payload.data)
+                # Anybody may send thousands. One counts of each mail that was sent.
+                self._nudged = True
+                if report.final and report.tag in self._log.tags():
+                    self._bounces.setdefault(report.tag, report)
 
     @workflow.query(name="told", description="Who was told, by what, when, and what failed")
     def _told(self) -> DeliveryLog:
@@ -167,11 +171,9 @@ class GateNotifications:
                 timeout=self._patience(),
                 timeout_summary="until something is due",
             )
-        for bounce in self._bounces:
-            if bounce.final:
-                self._log = delivery.bounced(
-                    self._log, bounce.tag, f"{bounce.code} {bounce.why}".strip()
-                )
+        for bounce in self._bounces.values():
+            why = f"{bounce.code} {bounce.why}".strip()
+            self._log = delivery.bounced(self._log, bounce.tag, why)
         self._bounces.clear()
 
     def _patience(self) -> timedelta:
