@@ -82,7 +82,7 @@ async def flood(stage: Stage) -> None:
     now = datetime.now(UTC)
     await autonomy.ensure_stewards(stage.client, ["orders"])
     handle = stage.client.get_workflow_handle(steward_id("orders"))
-    bodies = ({}, {"step": "pay"}, {"step": "nothing"})
+    bodies: tuple[dict[str, str], ...] = ({}, {"step": "pay"}, {"step": "nothing"})
     stops = [{"by": ANA, **bodies[n % 3], "why": "x"} for n in range(60)]
     cases = [{"by": ANA, "case": f"orders:{n}"} for n in range(150)]
     await asyncio.gather(*(handle.signal("stop", body) for body in [*stops, *cases]))
