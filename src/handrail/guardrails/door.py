@@ -482,9 +482,9 @@ class Door:
         refused = policy.may_notify(step)
         if refused is not None:
             return refused.why
-        if notice.pilot or await self.ledger.piloted(case):
+        situation = await self.pipeline.lately(policy, case)
+        if notice.pilot or await self.pipeline.piloted(case):
             return f"{case} is in pilot: it tells nobody"
-        situation = await self.pipeline.lately(policy, notice.case)
         halted = self.pipeline.halted(policy, situation, notice.case)
         return halted or self.pipeline.piloting(policy, situation)
 

@@ -136,7 +136,16 @@ class Pipeline:
             known.situation, known.at = found, now
         _require_in_force(policy, found)
         mine = tuple(order for order in found.orders if order.case in {None, case})
-        return replace(found, orders=mine)
+        return replace(found, orders=mine, piloted=False)
+
+    async def piloted(self, case: str) -> bool:
+        """Whether a write of a case was only recorded. Call it after `lately`.
+
+        Raises:
+            LedgerUnavailable: if the ledger cannot be used.
+        """
+        known = self.known.situation
+        return (known is None or known.piloted) and await self.ledger.piloted(case)
 
     async def _announce(self, policy: Policy) -> None:
         """Say in the ledger that the policy was loaded."""

@@ -19,7 +19,7 @@ from handrail.ledger.database import Database
 from handrail.ledger.rows import InsertNew, Rows
 from handrail.ledger.tables import counters
 from handrail.ledger.tables import orders as _orders
-from handrail.ledger.verdicts import latest, piloted
+from handrail.ledger.verdicts import any_piloted, latest, piloted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +67,7 @@ class Controls:
 
     `orders`: its stops and levels, the oldest first. `label` and `sha`: of the agent's policy in
     force; None before any was loaded. `counted`: whether anything is counted of what it does.
-    `piloted`: whether a write of the case was only recorded; of no case it is False.
+    `piloted`: whether a write of the case was only recorded; without one, of any case.
     """
 
     orders: tuple[OrderRow, ...]
@@ -229,7 +229,7 @@ def _statement(
     )
 
 
-_OF_ALL = _statement(_in_force, sa.false())
+_OF_ALL = _statement(_in_force, any_piloted)
 _OF_CASE = _statement(
     sa.and_(
         _in_force, sa.or_(_orders.c.case_id.is_(None), _orders.c.case_id == sa.bindparam("b_case"))

@@ -235,10 +235,14 @@ _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
 _spend: Rows[SpendRow] = Rows(SpendRow, _spending)
 _insert_spend = InsertNew(_spending)
-piloted = sa.exists().where(
-    _verdicts.c.case_id == sa.bindparam("b_case"), _verdicts.c.pilot.is_(True)
-)
+_pilot = sa.text("handrail_verdicts.pilot")  # as the index has it, of the few that were
+piloted = sa.exists().where(_verdicts.c.case_id == sa.bindparam("b_case"), _pilot)
 """Whether a write of the case `b_case` was only recorded."""
+any_piloted = sa.exists().where(
+    # Every case: so the index of the few is taken.
+    *(_verdicts.c.agent == sa.bindparam("b_agent"), _verdicts.c.case_id > "", _pilot)
+)
+"""Whether a write of any case of the agent `b_agent` was only recorded."""
 _PILOTED = sa.select(piloted)
 _INSERT = sa.insert(_verdicts)
 _POLICIES = _policy_rows.select.where(_policies.c.agent == sa.bindparam("b_agent")).order_by(
