@@ -335,7 +335,7 @@ PEOPLE = st.sampled_from(["ana@example.com", "bo@example.com", ""])
 def key_of(case: str) -> st.SearchStrategy[str]:
     ends = ["/pay/1", "/pay/2", "/pay/9", "/pay_back/1", "/pay/1/undo", "/pay/2/undo", "/", ""]
     known = [f"{each}{end}" for each in (case, VICTIM, "others:1") for end in ends]
-    return st.sampled_from(known) | st.text(max_size=20)
+    return st.just(f"{case}/pay/1") | st.sampled_from(known) | st.text(max_size=20)
 
 
 def basis() -> st.SearchStrategy[Basis | None]:
@@ -460,22 +460,40 @@ def bench(tmp_path_factory: pytest.TempPathFactory, runner: asyncio.Runner) -> A
     runner.run(ledger.__aexit__(None, None, None))
 
 
-@pytest.mark.parametrize("field", sorted(Attempt.model_fields))
-@settings(
-    deadline=None,
-    max_examples=15,
-    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
-)
-@given(data=st.data(), of=st.tuples(st.sampled_from(SITUATIONS), st.sampled_from(WAYS)))
+POINTED = ("key", "ordered", "undoes")
+"""Of what can be said in these fields little would help: more of it is tried."""
+CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+IN = st.tuples(st.sampled_from(SITUATIONS), st.sampled_from(WAYS))
+
+
+@pytest.mark.parametrize("field", sorted(set(Attempt.model_fields) - set(POINTED)))
+@settings(deadline=None, max_examples=12, suppress_health_check=CHECKS)
+@given(data=st.data(), of=IN)
 def test_no_field_of_an_attempt_makes_a_verdict_milder_or_touches_another_case(
     bench: Bench, runner: asyncio.Runner, field: str, data: st.DataObject, of: tuple[str, str]
 ) -> None:
+    believes_nothing(bench, runner, field, data, of)
+
+
+@pytest.mark.parametrize("field", POINTED)
+@settings(deadline=None, max_examples=60, suppress_health_check=CHECKS)
+@given(data=st.data(), of=IN)
+def test_no_field_of_an_attempt_that_says_which_write_it_is_makes_it_milder(
+    bench: Bench, runner: asyncio.Runner, field: str, data: st.DataObject, of: tuple[str, str]
+) -> None:
+    believes_nothing(bench, runner, field, data, of)
+
+
+def believes_nothing(
+    bench: Bench, runner: asyncio.Runner, field: str, data: st.DataObject, of: tuple[str, str]
+) -> None:
+    """Lie in this field, and perhaps in others, where an honest attempt is judged beside it."""
     situation, way = of
     step, amount = {"undo": "pay_back", "again": "pay"}.get(way, way), 7
     if situation == "much":
         amount = 700
 
-    async def one(fields: dict[str, Any] | None) -> tuple[WriteResult, str]:
+    async def one(fields: dict[str, Any] | None) -> tuple[WriteResult, int]:
         case, payers = await bench.case(situation)
         # Nobody has paid there yet, or it would be the same payment twice.
         action = Pay(account=case, amount=amount)
@@ -491,29 +509,30 @@ def test_no_field_of_an_attempt_makes_a_verdict_milder_or_touches_another_case(
         assert strategies.keys() == Attempt.model_fields.keys(), "say what may be said in it"
         if fields is None:
             chosen = data.draw(st.sets(st.sampled_from(sorted(strategies)), max_size=2)) | {field}
-            if field == "undoes" or data.draw(st.booleans()):
-                chosen |= {"key"} if "undoes" in chosen else set()
             fields = {name: data.draw(strategies[name], name) for name in sorted(chosen)}
+            if fields.get("undoes") is not None and data.draw(st.booleans(), "fitting"):
+                fields["key"] = undo_key(fields["undoes"].key)
             attempt = attempt.model_copy(update=fields)
         others = bench.others()
         DONE.clear()
         answer = await tried(payers, case, step, action, attempt)
         assert bench.others() == others
         assert all(of == case for of, _ in DONE), "made in the name of another"
-        assert len(DONE) == (answer.kind is WriteResultKind.WRITTEN)
+        made = len(DONE)
+        # What had been written before is only said again.
+        assert made <= (answer.kind is WriteResultKind.WRITTEN)
         reviewed = step != "pay" or bench.is_reviewed(attempt.key)
-        assert answer.kind is not WriteResultKind.WRITTEN or reviewed, "spared a review"
+        assert not made or reviewed, "spared a review"
         await bench.over(case)
-        return answer, case
+        again = answer.receipt is not None and not made
+        return answer, 2 if again else mildness(answer)
 
-    said, _ = runner.run(one({}))
-    lied, _ = runner.run(one(None))
-    assert mildness(lied) >= mildness(said), (said.kind, lied.kind)
+    said, honestly = runner.run(one({}))
+    lied, lying = runner.run(one(None))
+    assert lying >= honestly, (said.kind, lied.kind)
 
 
-@settings(
-    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(deadline=None, max_examples=30, suppress_health_check=CHECKS)
 @given(data=st.data(), situation=st.sampled_from(SITUATIONS))
 def test_no_field_of_a_notice_makes_it_go_out(
     bench: Bench, runner: asyncio.Runner, data: st.DataObject, situation: str
