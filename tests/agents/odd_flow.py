@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from temporalio import workflow
+from typing_extensions import override
 
-from handrail import AgentWorkflow, Outcome
+from handrail import AgentWorkflow, GateView, Outcome
 from tests.agents.odd_steps import (
     Odd,
     announce,
@@ -52,3 +53,7 @@ class OddAgent(AgentWorkflow):
         if odd.step == "announce":
             await self.notify(announce, odd.what)
         return self.done()
+
+    @override
+    async def explain(self, question: str, gate: GateView, /) -> str:
+        return (await self.decide(ponder, question)).rationale

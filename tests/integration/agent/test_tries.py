@@ -97,3 +97,19 @@ async def test_a_budget_that_is_used_up_is_no_try(
         await case.pass_time(timedelta(minutes=10))
         assert await case.gates() == []
     assert len(outside.calls("model")) == 2
+
+
+async def test_who_cannot_answer_an_approver_says_so_and_asks_nothing(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    held = odd(tmp_path, actions={"make": {"autonomy": "supervised"}})
+    async with run_fleet(held) as stage:
+        case = await stage.start("odd", Odd(number="1", step="make", what="x"))
+        gate = await case.gate()
+        await ANA.ask(case, "why?", "agent", gate)
+        view = await case.until(lambda view: view.gates[0].asked[0].answer)
+        assert (
+            view.gates[0].asked[0].answer == "the agent could not answer: ponder: the model is away"
+        )
+        assert len(view.gates) == 1
+    assert len(outside.calls("model")) == 3

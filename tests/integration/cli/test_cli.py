@@ -214,12 +214,22 @@ ROW = {
     "deadline": MAYBE,
     "started": TEXT,
     "closed": MAYBE,
+    "failing": many(
+        shape(
+            version=VERSION,
+            step=TEXT,
+            attempt={"type": "integer"},
+            since=TEXT,
+            error=TEXT,
+            next_try=MAYBE,
+        )
+    ),
 }
 ANYTHING: dict[str, Any] = {}
 GATE = shape(
     gate={"type": "string", "pattern": "^[0-9a-f]{16}$"},
     case=TEXT,
-    kind={"enum": ["write", "in_doubt", "undo_failed", "question"]},
+    kind={"enum": ["write", "in_doubt", "undo_failed", "undecided", "question"]},
     step=TEXT,
     title=TEXT,
     action={"type": "object"},
@@ -251,8 +261,16 @@ GATE = shape(
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {
-    "cases": shape(version=VERSION, cases=many(shape(**ROW)), total={"type": "integer"}),
-    "inbox": shape(version=VERSION, gates=many(GATE), total={"type": "integer"}),
+    "cases": shape(
+        version=VERSION, cases=many(shape(**ROW)), total={"type": "integer"}, lacking=TEXTS
+    ),
+    "inbox": shape(
+        version=VERSION,
+        gates=many(GATE),
+        total={"type": "integer"},
+        unreadable=many({"type": "object"}),
+        paused=TEXTS,
+    ),
     "show": shape(
         **ROW,
         title=MAYBE,
