@@ -366,9 +366,9 @@ class _Writer:
         return await self.perform(first=True)
 
     def _ruled_at(self) -> datetime:
-        """When people last answered: what they saw may have changed since."""
-        answers = [each.at for each in self.attempt.rulings if each.answer is not None]
-        return max(answers, default=server_time())
+        """When people last answered, and not later than now: what they saw may have changed."""
+        now, given = server_time(), self.attempt.rulings
+        return min(now, max((each.at for each in given if each.answer is not None), default=now))
 
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""

@@ -27,11 +27,12 @@ from handrail.actions import (
     undo_key,
 )
 from handrail.agent import Step
+from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
 from handrail.guardrails.machine import new_owner
-from handrail.ledger import Intent, OrderRow
+from handrail.ledger import Intent, OrderRow, RulingRow
 from handrail.oversight import Trust
-from handrail.policy import AgentShape, PolicyFile, WriteShape
+from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.wire import Attempt, DoubtAnswer, Notice, NotifyResult, WriteResult, WriteResultKind
 from tests.agents.activity import activity_of
 
@@ -260,6 +261,46 @@ async def test_an_action_of_another_class_is_refused(
     assert DONE == []
 
 
+# Who may not approve it
+
+
+async def test_who_wrote_an_action_by_amending_another_is_known_from_the_ledger(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    payers, case = door(tmp_path, ledger), "payers:1"
+    first, second, third = (Pay(account="1", amount=amount) for amount in (700, 600, 500))
+    digests = [digest_of("pay", each.model_dump(mode="json")) for each in (first, second, third)]
+
+    def amended(by: str, digest: str, to: Action, jti: str) -> RulingRow:
+        made = to.model_dump(mode="json")
+        ruling = Ruling(gate="g" * 16, digest=digest[:12], by=by, action=made)
+        said: dict[str, Any] = {"verb": "amend", "case": case, "step": "pay", "kid": "k", "at": NOW}
+        return RulingRow.of(ruling, digest=digest, by=by, jti=jti, **said)
+
+    await ledger.record_rulings(
+        [
+            amended("ana@example.com", digests[0], second, "1"),
+            amended("bo@example.com", digests[1], third, "2"),
+            amended("cy@example.com", digests[0], Pay(account="2"), "3"),
+        ]
+    )
+    policy = payers.policy.current()
+
+    async def drafters(action: Pay, said: tuple[str, ...]) -> tuple[str, ...]:
+        attempt = honest(case, "pay", action, drafters=said)
+        facts = Facts("pay", action, None, None, case, None)
+        write = WriteContext("payers", policy, facts, attempt)
+        return (await activity_of(case).run(payers.admission.people, write)).attempt.drafters
+
+    assert await drafters(first, ()) == ()
+    assert await drafters(second, ()) == ("ana@example.com",)
+    assert await drafters(third, ("dee@example.com",)) == (
+        "dee@example.com",
+        "bo@example.com",
+        "ana@example.com",
+    )
+
+
 # What stands in the ledger
 
 
@@ -464,10 +505,18 @@ POINTED = ("key", "ordered", "undoes")
 """Of what can be said in these fields little would help: more of it is tried."""
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 IN = st.tuples(st.sampled_from(SITUATIONS), st.sampled_from(WAYS))
+HELPS = {
+    "undoes": (("check", "stop", "pilot", "piloted"), ("again", "pay_back")),
+    "ordered": (("agent", "fleet"), ("undo",)),
+    "pilot": (("piloted", "pilot"), ("pay", "pay_back")),
+    "rulings": (("much",), ("pay",)),
+    "digest": (("much", "open"), ("pay",)),
+}
+"""In which situations, and of what, a lie would help: half of the lies are told there."""
 
 
 @pytest.mark.parametrize("field", sorted(set(Attempt.model_fields) - set(POINTED)))
-@settings(deadline=None, max_examples=12, suppress_health_check=CHECKS)
+@settings(deadline=None, max_examples=20, suppress_health_check=CHECKS)
 @given(data=st.data(), of=IN)
 def test_no_field_of_an_attempt_makes_a_verdict_milder_or_touches_another_case(
     bench: Bench, runner: asyncio.Runner, field: str, data: st.DataObject, of: tuple[str, str]
@@ -489,6 +538,9 @@ def believes_nothing(
 ) -> None:
     """Lie in this field, and perhaps in others, where an honest attempt is judged beside it."""
     situation, way = of
+    helps = field in HELPS and data.draw(st.booleans(), "where it helps")
+    if helps:
+        situation, way = (data.draw(st.sampled_from(each)) for each in HELPS[field])
     step, amount = {"undo": "pay_back", "again": "pay"}.get(way, way), 7
     if situation == "much":
         amount = 700
@@ -508,9 +560,12 @@ def believes_nothing(
         strategies = lies(case, attempt.digest)
         assert strategies.keys() == Attempt.model_fields.keys(), "say what may be said in it"
         if fields is None:
-            chosen = data.draw(st.sets(st.sampled_from(sorted(strategies)), max_size=2)) | {field}
+            more = st.just(set[str]()) | st.sets(st.sampled_from(sorted(strategies)), max_size=2)
+            chosen = data.draw(more) | {field}
             fields = {name: data.draw(strategies[name], name) for name in sorted(chosen)}
-            if fields.get("undoes") is not None and data.draw(st.booleans(), "fitting"):
+            if helps and field == "undoes":
+                fields = {"undoes": data.draw(undoes(case).filter(bool), "undoes")}
+            if fields.get("undoes") is not None and (helps or data.draw(st.booleans())):
                 fields["key"] = undo_key(fields["undoes"].key)
             attempt = attempt.model_copy(update=fields)
         others = bench.others()
