@@ -20,8 +20,10 @@ from handrail.exceptions import ConfigurationError, InvalidRequest
 from handrail.runtime import (
     INBOX_READY,
     READY,
+    UNFIT,
     ChildFailed,
     Settings,
+    UnreplayableCases,
     connect,
     inbox_url,
     open_ledger,
@@ -84,6 +86,11 @@ async def worker(
 
     try:
         await serve_fleet(given, fleet, stop=stop, ready=ready, anyway=anyway)
+    except UnreplayableCases as error:
+        with contextlib.suppress(OSError):
+            if not out.json:
+                os.write(1, f"{UNFIT}: {error.in_a_line}\n".encode())
+        raise
     finally:
         lines.flush()
     out.row({"ended": True})

@@ -35,11 +35,13 @@ from handrail.oversight.gate import (
 from handrail.policy import after_working_time
 from handrail.states import State
 from handrail.text import (
+    cut_values,
     escape_markdown,
     markdown_code,
     markdown_json,
     markdown_quote,
     moment_in_words,
+    open_fence,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +58,12 @@ LARGEST_PAGE = 18_000
 """Bytes of the details; Temporal takes 20,000."""
 
 _QUOTED = 2_000
+_NAMED = 50
+
+LARGEST_SHOWN = 4_000
+"""Characters of an action, or of evidence, that a page shows; with several gates less of each."""
+
+LEAST_SHOWN = 400
 
 
 class _View(BaseModel):
@@ -295,8 +303,11 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
 def case_markdown(case: CaseView) -> str:
     """The page that the Temporal Web UI shows of a case."""
     lines = [f"### {_headline(case)}", ""]
+    most = max(LARGEST_SHOWN // max(len(case.gates), 1), LEAST_SHOWN)
     for gate in case.gates:
-        lines += _gate_lines(gate)
+        lines += _gate_lines(gate, most)
+    for gate in case.gates:
+        lines += _more_lines(gate, most)
     if case.incidents:
         lines += [
             "#### Incidents",
@@ -320,7 +331,9 @@ def case_markdown(case: CaseView) -> str:
     ]
     page = "\n".join(lines)
     cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
-    return page if len(cut) == len(page) else f"{cut}\n```\n\n(cut short: see the query `case`)"
+    if len(cut) == len(page):
+        return page
+    return f"{cut}\n{open_fence(cut)}\n\n(cut short: see the query `case`)"
 
 
 def _headline(case: CaseView) -> str:
@@ -332,19 +345,18 @@ def _headline(case: CaseView) -> str:
     return f"{state}{f': {escape_markdown(case.why)}' if case.why else ''}"
 
 
-def _gate_lines(gate: GateView) -> list[str]:
+def _gate_lines(gate: GateView, most: int) -> list[str]:
+    """What is asked and why, of whom, and how to answer: first, whatever else there is."""
     asks = {
         GateKind.WRITE: f"May `{gate.step}` be done?",
         GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
-        GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
         GateKind.QUESTION: "The agent asks",
+        GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
     }
     own = gate.kind is GateKind.QUESTION
     title = markdown_quote(gate.title) if own else escape_markdown(gate.title)
-    lines = [f"#### {asks[gate.kind]}", "", title, "", markdown_json(gate.action), ""]
-    if gate.before is not None:
-        lines += ["**Amended. Proposed was:**", "", markdown_json(gate.before), ""]
+    lines = [f"#### {asks[gate.kind]}", "", title, ""]
     lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:
@@ -353,11 +365,22 @@ def _gate_lines(gate: GateView) -> list[str]:
     if gate.barred:
         lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
+    lines += [markdown_json(cut_values(gate.action, most)), ""]
+    return lines + _answer_lines(gate, most)
+
+
+def _more_lines(gate: GateView, most: int) -> list[str]:
+    """What the agent and people say of it."""
+    lines: list[str] = []
+    if gate.before is not None:
+        before = cut_values(gate.before, most)
+        lines += ["**Amended. Proposed was:**", "", markdown_json(before), ""]
     if gate.rationale:
         sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
         lines += [f"**What the agent says{sure}:**", "", markdown_quote(gate.rationale), ""]
     if gate.evidence is not None:
-        lines += ["**Evidence:**", "", markdown_json(gate.evidence), "", *_outside(gate.evidence)]
+        evidence = cut_values(gate.evidence, most)
+        lines += ["**Evidence:**", "", markdown_json(evidence), "", *_outside(gate.evidence)]
     for asked in gate.asked:
         lines += [
             f"**{escape_markdown(asked.by)} asks {escape_markdown(asked.to)}:**",
@@ -372,7 +395,7 @@ def _gate_lines(gate: GateView) -> list[str]:
                 markdown_quote(asked.answer),
                 "",
             ]
-    return lines + _answer_lines(gate)
+    return lines
 
 
 def _outside(evidence: Any) -> list[str]:
@@ -391,10 +414,12 @@ def _outside(evidence: Any) -> list[str]:
 
 def _names(names: Iterable[str]) -> str:
     """People and roles. Who asked for a case is whatever its starter said."""
-    return ", ".join(map(escape_markdown, names))
+    shown = [escape_markdown(name) for name in names]
+    more = f" and {len(shown) - _NAMED} others" if len(shown) > _NAMED else ""
+    return f"{', '.join(shown[:_NAMED])}{more}"
 
 
-def _answer_lines(gate: GateView) -> list[str]:
+def _answer_lines(gate: GateView, most: int) -> list[str]:
     # Part of a case's id came with its event.
     case = quote(gate.case, safe=":").replace("_", "%5F").replace("~", "%7E")
     page = f"{gate.inbox}/gates/{case}/{gate.gate}"
@@ -402,10 +427,10 @@ def _answer_lines(gate: GateView) -> list[str]:
     if gate.proof == "required":
         why = "Only proven rulings count: a signal that is sent from this page is refused."
         return [*lines, why, "", f"In a shell, with a key of your own: `{_shell(gate)}`", ""]
-    return lines + _signal_lines(gate)
+    return lines + _signal_lines(gate, most)
 
 
-def _signal_lines(gate: GateView) -> list[str]:
+def _signal_lines(gate: GateView, most: int) -> list[str]:
     lines = [
         (
             "**To answer:** press *More Actions*, *Send a Signal*, choose the signal, "
@@ -415,6 +440,10 @@ def _signal_lines(gate: GateView) -> list[str]:
     ]
     signals: dict[str, list[str]] = {}
     for signal, ruling in how_to_answer(gate).items():
+        if len(ruling) > most:
+            # Pasted as it is cut, it would be another action.
+            lines += [f"`{signal}`: too long to be shown here; use the inbox or a shell", ""]
+            continue
         signals.setdefault(ruling, []).append(f"`{signal}`")
     for ruling, names in signals.items():
         lines += [f"{' or '.join(names)}:", "", markdown_json(json.loads(ruling)), ""]

@@ -3,6 +3,7 @@
 from handrail.runtime.dev import (
     INBOX_READY,
     READY,
+    UNFIT,
     Child,
     ChildFailed,
     LocalProcesses,
@@ -28,7 +29,7 @@ from handrail.runtime.settings import (
     register_search_attributes,
 )
 from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
-from handrail.runtime.worker import open_ledger, serve_fleet, stop_on_signals
+from handrail.runtime.worker import UnreplayableCases, open_ledger, serve_fleet, stop_on_signals
 
 __all__ = [
     "GRACE",
@@ -36,6 +37,7 @@ __all__ = [
     "READY",
     "SEARCH_ATTRIBUTES",
     "STICKY",
+    "UNFIT",
     "Agent",
     "Child",
     "ChildFailed",
@@ -47,6 +49,7 @@ __all__ = [
     "LocalProcesses",
     "Settings",
     "System",
+    "UnreplayableCases",
     "configure_logging",
     "connect",
     "core_logs",

@@ -42,6 +42,9 @@ from handrail.runtime.temporal_server import (
 READY = "worker is ready"
 """How the line on stdout begins with which a worker says so."""
 
+UNFIT = "worker does not fit"
+"""How the line on stdout begins with which a worker says that it ends because of open cases."""
+
 INBOX_READY = "inbox is ready"
 """The same of the inbox."""
 
@@ -112,6 +115,8 @@ class Child:
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._is_ready = asyncio.Event()
+        self.unfit = ""
+        """What it said, in one line, when it could not go on with open cases."""
 
     @property
     def pid(self) -> int | None:
@@ -184,8 +189,11 @@ class Child:
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         assert process.stdout is not None  # noqa: S101  # it was asked for
         while line := await _line(process.stdout):
-            if line.decode(errors="replace").startswith(self._ready):
+            said = line.decode(errors="replace")
+            if said.startswith(self._ready):
                 self._is_ready.set()
+            elif said.startswith(UNFIT):
+                self.unfit = said.strip()
 
     @contextlib.contextmanager
     def _errors(self) -> Generator[IO[bytes] | None]:
@@ -242,7 +250,13 @@ async def running_locally(
             )
         for child in (*outside, worker, *([inbox] if inbox else [])):
             stack.push_async_callback(child.stop)
-            await child.start()
+            try:
+                await child.start()
+            except ChildFailed:
+                # People can still rule, and look at the cases: what is to be done is said there.
+                if not child.unfit:
+                    raise
+                log.error(child.unfit)  # noqa: TRY400  # it has its own words
             await stack.enter_async_context(_watched(child.supervise))
         yield LocalProcesses(server, worker, outside, inbox)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 import inspect
 import logging
 import os
-from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
 from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
@@ -15,11 +16,12 @@ from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
-from temporalio.client import Client, WorkflowHistory
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
     Replayer,
     UnsandboxedWorkflowRunner,
@@ -58,6 +60,8 @@ from handrail.runtime.interceptors import (
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
+
+_REPLAY = timedelta(seconds=30)
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -208,9 +212,15 @@ class Fleet:
         )
 
     def workers(
-        self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
+        self,
+        client: Client,
+        ledger: Ledger,
+        *,
+        trust: Trust | None = None,
+        without: Container[str] = (),
+        **options: Any,
     ) -> list[Worker]:
-        """One Temporal worker for each agent, on the task queue of its name.
+        """One Temporal worker for each agent `without` some, on the task queue of its name.
 
         `client` must have been connected with this fleet's `plugin`. `trust`: whose rulings
         are proven; without it every ruling needs a proof and nobody can give one. `options`
@@ -218,7 +228,9 @@ class Fleet:
         """
         trusted = trust or Trust()
         return [
-            self._worker(client, agent, ledger, trusted, options) for agent in self.agents.values()
+            self._worker(client, agent, ledger, trusted, options)
+            for agent in self.agents.values()
+            if agent.name not in without
         ]
 
     def _worker(  # the parts of one worker
@@ -319,19 +331,37 @@ class Fleet:
         At most `most` cases of each agent are looked at, the latest first. Cases that
         are pinned to another version of the worker are none of this one's business.
         """
-        found: list[tuple[str, str]] = []
-        if deployment() is not None:
-            return found
-        for agent in self.agents.values():
+        found = await self.replays(client, payload_dir, most=most)
+        return [misfit for each in found.values() for misfit in each.misfits]
+
+    async def replays(
+        self, client: Client, payload_dir: Path, *, most: int = 200
+    ) -> dict[str, AgentReplays]:
+        """How open cases replay, of each agent; see `misfits`."""
+        found = {name: AgentReplays() for name in self.agents}
+        for agent in self.agents.values() if deployment() is None else ():
             query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType != '{STEWARD}'"
             replayer = Replayer(workflows=[agent.workflow], plugins=[self.plugin(payload_dir)])
             async for open_case in executions(client, query, most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)
-                history = await handle.fetch_history()
-                fault = await _replay(replayer, history)
+                found[agent.name].looked += 1
+                fault = await _replay(replayer, handle)
                 if fault is not None:
-                    found.append((open_case.id, fault))
+                    found[agent.name].misfits.append((open_case.id, fault))
         return found
+
+
+@dataclasses.dataclass
+class AgentReplays:
+    """How many open cases of an agent were looked at, and which do not replay, and why."""
+
+    looked: int = 0
+    misfits: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
+
+    @property
+    def mostly_misfits(self) -> bool:
+        """Whether it is the code that does not fit, and not a case."""
+        return len(self.misfits) * 2 > self.looked
 
 
 def deployment() -> WorkerDeploymentConfig | None:
@@ -365,8 +395,18 @@ def _seal(client: Client) -> dict[str, bytes]:
     return {"seal": codec.seal()} if isinstance(codec, ClaimCheck) else {}
 
 
-async def _replay(replayer: Replayer, history: WorkflowHistory) -> str | None:
-    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+async def _replay(replayer: Replayer, handle: WorkflowHandle[Any, Any]) -> str | None:
+    """Why one case does not replay; None if it does. Whatever it is, it is of this case alone."""
+    try:
+        async with asyncio.timeout(_REPLAY.total_seconds()):
+            history = await handle.fetch_history()
+            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    except TimeoutError:
+        return f"it does not replay within {_REPLAY}"
+    except RPCError as error:
+        return None if error.status is RPCStatusCode.NOT_FOUND else str(error)
+    except Exception as error:  # noqa: BLE001  # its history, its payloads: anything may be wrong
+        return f"{type(error).__name__}: {error}"
     return None if result.replay_failure is None else str(result.replay_failure)
 
 

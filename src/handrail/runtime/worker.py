@@ -23,7 +23,8 @@ from temporalio.service import RPCError
 
 from handrail.client import ensure_stewards
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.ledger import Ledger
+from handrail.guardrails import server_time
+from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
@@ -35,16 +36,23 @@ PATIENCE = timedelta(seconds=60)
 log = structlog.get_logger("handrail.worker")
 
 
+_FIX = (
+    "start the code that they began with and let them end; or keep their old path with "
+    "workflow.patched(); or reset them"
+)
+
+
 class UnreplayableCases(HandrailError):
     """Open cases that this code cannot go on with. `found`: their ids, and why."""
 
     def __init__(self, found: Sequence[tuple[str, str]]) -> None:
         self.found = tuple(found)
+        first, more = found[0][0], f" and {len(found) - 1} more" if len(found) > 1 else ""
+        self.in_a_line = f"open cases do not replay with this code ({first}{more}); fix: {_FIX}"
         cases = "\n".join(f"  {case}: {why.splitlines()[0][:300]}" for case, why in found)
         super().__init__(
             f"this code does not replay {len(found)} open cases, and would wedge them:\n{cases}\n"
-            "fix: start the code that they began with and let them end; or keep their old path "
-            "with workflow.patched(); or reset them. `handrail worker --anyway` starts all the same"
+            f"fix: {_FIX}. `handrail worker --anyway` starts all the same"
         )
 
 
@@ -64,7 +72,8 @@ async def serve_fleet(
         ConfigurationError: if the settings, or the server's or the ledger's, do not let it run.
         ServerUnavailable: if no server answers.
         LedgerUnavailable: if the ledger cannot be written.
-        Misfits: if open cases do not replay with this code, unless it shall run `anyway`.
+        UnreplayableCases: if most open cases of every agent that has any do not replay with this
+            code, unless it shall run `anyway`.
     """
     _require_sound(fleet)
     client = await connect(
@@ -76,9 +85,9 @@ async def serve_fleet(
     await register_search_attributes(client)
     async with open_ledger(settings) as ledger:
         await ledger.require_durable()
-        await _refuse_misfits(client, fleet, settings.payload_dir, anyway=anyway)
-        async with fleet.running(client, ledger, trust=trust_of(settings)):
-            agents = ", ".join(fleet.agents)
+        refused = await look_at_misfits(client, fleet, settings, ledger, anyway=anyway)
+        async with fleet.running(client, ledger, trust=trust_of(settings), without=refused):
+            agents = ", ".join(name for name in fleet.agents if name not in refused)
             log.info(
                 "ready",
                 agents=agents,
@@ -206,11 +215,24 @@ def _require_sound(fleet: Fleet) -> None:
         raise ConfigurationError("\n".join(faults))
 
 
-async def _refuse_misfits(client: Client, fleet: Fleet, payload_dir: Path, *, anyway: bool) -> None:
-    found = await fleet.misfits(client, payload_dir)
-    if not found:
-        return
-    misfits = UnreplayableCases(found)
-    if not anyway:
-        raise misfits
-    log.warning("started with cases that do not replay", cases=[case for case, _ in found])
+async def look_at_misfits(
+    client: Client, fleet: Fleet, settings: Settings, ledger: Ledger, *, anyway: bool = False
+) -> frozenset[str]:
+    """The agents whose workers do not start: most of their open cases do not replay.
+
+    Any other case that does not is named, made an incident, and left alone.
+    """
+    found = await fleet.replays(client, settings.payload_dir)
+    for agent, each in found.items():
+        for case, why in each.misfits:
+            what = f"it does not replay with the code of today: {why.splitlines()[0][:300]}"
+            log.error("a case does not replay, and stands still", case=case, why=what, fix=_FIX)
+            row = IncidentRow(f"{case} misfit", agent, "", case, "", "misfit", what, server_time())
+            await ledger.incident(row)
+    bad = {agent: each for agent, each in found.items() if each.mostly_misfits}
+    if anyway or not bad:
+        return frozenset()
+    if len(bad) == len(fleet.agents):
+        raise UnreplayableCases([case for each in bad.values() for case in each.misfits])
+    log.error("most open cases do not replay: no worker for these agents", agents=sorted(bad))
+    return frozenset(bad)

@@ -29,7 +29,13 @@ from handrail.agent.escalation import AnswerModel
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.views import LARGEST_PAGE, case_markdown, how_to_answer
 from handrail.states import State
-from handrail.text import escape_hidden, markdown_json, markdown_quote
+from handrail.text import (
+    cut_values,
+    escape_hidden,
+    markdown_json,
+    markdown_quote,
+    open_fence,
+)
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
@@ -173,6 +179,34 @@ def test_a_page_stays_under_what_temporal_takes(size: int) -> None:
     assert len(page.encode()) < 20_000
     assert ("cut short" in page) is (len(page.encode()) > LARGEST_PAGE)
     assert "\ufffd" not in page
+
+
+REASONS = ("Why a human is asked", "Who may answer", "If nobody answers", "To answer:")
+
+
+@pytest.mark.parametrize("gates", [1, 3, 10])
+@pytest.mark.parametrize("text", ["x" * 20_000, "ä#" * 10_000, "```\n" * 5_000, "a\n" * 10_000])
+def test_no_text_pushes_the_reasons_off_the_page(text: str, gates: int) -> None:
+    view = asked(text).view()
+    (gate,) = view.gates
+    own = {"case": "orders:1", "before": gate.action}
+    many = tuple(gate.model_copy(update={**own, "gate": f"g{n}"}) for n in range(gates))
+    page = case_markdown(view.model_copy(update={"gates": many}))
+    assert len(page.encode()) < 20_000
+    for reason in REASONS:
+        # Each gate's own, up to as many as a page has room for.
+        assert page.count(reason) >= min(gates, 3), reason
+    assert open_fence(page) == ""
+    assert "`amend`: too long to be shown here" in page
+
+
+def test_a_long_value_is_cut_in_its_middle_and_the_others_stay() -> None:
+    value = {"note": f"begin{'x' * 20_000}end", "to": "DE1", "list": ["y" * 9_000] * 3}
+    cut = cut_values(value, 4_000)
+    assert len(json.dumps(cut)) < 4_200
+    assert (cut["to"], cut["note"][:5], cut["note"][-3:]) == ("DE1", "begin", "end")
+    assert cut_values({"n": 1}, 4_000) == {"n": 1}
+    assert len(json.dumps(cut_values({str(n): n for n in range(9_000)}, 4_000))) < 9_000
 
 
 @pytest.mark.parametrize(
