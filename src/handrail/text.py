@@ -203,46 +203,6 @@ def markdown_json(value: Any) -> str:
     return f"{fence}json\n{text}\n{fence}"
 
 
-def cut_middle(text: str, most: int) -> str:
-    """Text of at most about `most` characters: what is left out stood in its middle."""
-    half = most // 2
-    return text if len(text) <= most else f"{text[:half]}{CUT} {text[-half:]}"
-
-
-def cut_values(value: Any, most: int) -> Any:
-    """A JSON value whose long texts are cut in their middles, so that it has about `most`."""
-    length = most
-    while length > LONGEST_QUOTED and len(json.dumps(value, ensure_ascii=False)) > most:
-        length //= 2
-        value = _cut_texts(value, length)
-    text = json.dumps(value, ensure_ascii=False)
-    return value if len(text) <= most else cut_middle(text, most)
-
-
-def _cut_texts(value: Any, most: int) -> Any:
-    match value:
-        case str():
-            return cut_middle(value, most)
-        case dict():
-            return {name: _cut_texts(each, most) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        case list() | tuple():
-            return [_cut_texts(each, most) for each in value]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return value
-
-
-def open_fence(page: str) -> str:
-    """The code fence that a page in Markdown opens and does not close; empty if none."""
-    fence = ""
-    for line in page.splitlines():
-        ticks = line[: len(line) - len(line.lstrip("`"))]
-        if fence:
-            fence = "" if line.strip() == fence else fence
-        elif len(ticks) > 2:  # noqa: PLR2004
-            fence = ticks
-    return fence
-
-
 def first_fault(error: ValidationError) -> str:
     """The first thing that a model refused, and where; never the value, which may be a secret."""
     first = error.errors(include_url=False, include_input=False, include_context=False)[0]

@@ -32,16 +32,15 @@ from handrail.oversight.gate import (
     entitled,
     next_moment,
 )
+from handrail.oversight.page_cuts import cut_values, open_fence
 from handrail.policy import after_working_time
 from handrail.states import State
 from handrail.text import (
-    cut_values,
     escape_markdown,
     markdown_code,
     markdown_json,
     markdown_quote,
     moment_in_words,
-    open_fence,
 )
 
 if TYPE_CHECKING:

@@ -12,18 +12,19 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from handrail import State
 from handrail.client import Operator
+from handrail.oversight import Trust
 from handrail.runtime import Settings, UnreplayableCases
 from handrail.runtime.fleet import AgentReplays
 from handrail.runtime.worker import look_at_misfits
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from handrail.testing.stage import UNPROVEN
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
 
 pytestmark = pytest.mark.integration
 
 GOOD = 4
+UNPROVEN = Trust(proof="unproven")
 
 
 @workflow.defn(name="OrderAgent", sandboxed=False)

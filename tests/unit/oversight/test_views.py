@@ -27,14 +27,13 @@ from handrail.actions import (
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
 from handrail.oversight.gate import GateKind, Question
+from handrail.oversight.page_cuts import cut_values, open_fence
 from handrail.oversight.views import LARGEST_PAGE, case_markdown, how_to_answer
 from handrail.states import State
 from handrail.text import (
-    cut_values,
     escape_hidden,
     markdown_json,
     markdown_quote,
-    open_fence,
 )
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
