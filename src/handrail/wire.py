@@ -6,13 +6,22 @@ given another meaning.
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any, Generic, Literal, cast
+from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
-from pydantic import BaseModel, Field, JsonValue, field_serializer
+from pydantic import (
+    BaseModel,
+    Field,
+    JsonValue,
+    TypeAdapter,
+    ValidationError,
+    field_serializer,
+)
 from typing_extensions import TypeVar
 
 from handrail.actions import (
@@ -26,6 +35,10 @@ from handrail.actions import (
     Wire,
     as_json,
 )
+from handrail.text import fit_text
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True)
@@ -228,3 +241,71 @@ class Notice(Wire):
     case: str
     key: str
     pilot: bool = False
+
+
+# What is made fit for it
+
+_LARGEST = 10**4_000
+"""Readers of JSON refuse longer numbers: they would take for ever."""
+
+
+def fit(value: Any) -> Any:
+    """A value made fit for JSON: all its texts by `fit_text`, and None for what is no number.
+
+    It is the very same value if nothing in it had to be changed.
+
+    Raises:
+        ValueError: if it cannot be made fit, with what and why.
+    """
+    if isinstance(value, str):
+        return fit_text(value)
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, int) and not -_LARGEST < value < _LARGEST:
+        raise ValueError("a number of more than 4,000 digits, which no reader of JSON takes")
+    if isinstance(value, dict):
+        return _fit_dict(cast("dict[Any, Any]", value))
+    if isinstance(value, list | tuple | set | frozenset):
+        return _fit_items(value)
+    if isinstance(value, BaseModel):
+        changed = _changed({**value.__dict__, **(value.__pydantic_extra__ or {})})
+        for name in (name for name, new in changed.items() if new is None):
+            _require_optional(value, name)
+        return value.model_copy(update=changed) if changed else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        changed = _changed({f.name: getattr(value, f.name) for f in dataclasses.fields(value)})
+        return dataclasses.replace(value, **changed) if changed else value
+    return value
+
+
+def _fit_items(value: Any) -> Any:
+    made = [fit(item) for item in value]
+    if all(new is old for new, old in zip(made, value, strict=True)):
+        return value
+    return type(value)(*made) if hasattr(value, "_fields") else type(value)(made)
+
+
+def _fit_dict(value: dict[Any, Any]) -> dict[Any, Any]:
+    items = [(fit(key), fit(item)) for key, item in value.items()]
+    if all(k is key and v is value[key] for (k, v), key in zip(items, value, strict=True)):
+        return value
+    if len(dict(items)) != len(value):
+        raise ValueError("two keys that differ only in what JSON does not hold")
+    return dict(items)
+
+
+def _changed(fields: Mapping[str, Any]) -> dict[str, Any]:
+    made = {name: fit(old) for name, old in fields.items()}
+    return {name: new for name, new in made.items() if new is not fields[name]}
+
+
+def _require_optional(model: BaseModel, name: str) -> None:
+    """See that a field may be None, as what is no number becomes in JSON."""
+    field = type(model).model_fields.get(name)
+    kind: Any = Any if field is None else field.annotation
+    try:
+        TypeAdapter[Any](kind).validate_python(None)
+    except ValidationError:
+        raise ValueError(
+            f"{type(model).__name__}.{name} is {getattr(model, name)}, which JSON does not hold"
+        ) from None

@@ -22,8 +22,8 @@ from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import TAKEN_OVER, end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, NotKept, StepError
 from handrail.failpoints import reached
-from handrail.text import first_fault, fit, fit_text
-from handrail.wire import Attempt, Notice
+from handrail.text import first_fault, fit_text
+from handrail.wire import Attempt, Notice, fit
 
 BEAT = timedelta(seconds=1)
 """How often a running ordinary activity shows that its worker is alive."""

@@ -82,6 +82,7 @@ async def start(
         raise InvalidRequest(f"no agent {agent!r}; there are: {', '.join(fleet.agents)}")
     async with operator(out, by, fleet=fleet) as program:
         if stream:
+            # As they come: what is piped in may never end.
             lines = sys.stdin if event == "-" else text_of(event).splitlines()
             return await _stream(out, program, fleet, agent, lines)
         started = await _start(program, fleet, agent, text_of(event))
@@ -107,10 +108,10 @@ async def _stream(
 ) -> int:
     code = Code.DONE
     for number, line in enumerate(lines, 1):
-        if not line.strip():
+        if not line.strip("\ufeff \t\r\n"):
             continue
         try:
-            started = await _start(program, fleet, agent, line)
+            started = await _start(program, fleet, agent, line.lstrip("\ufeff"))
         except InvalidRequest as error:
             code = Code.USAGE
             out.say(f"line {number}: {error}", "red")

@@ -30,6 +30,7 @@ from handrail.exceptions import (
     NotFound,
     NotPermitted,
 )
+from handrail.text import decode_text
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -363,11 +364,16 @@ def text_of(argument: str) -> str:
     """
     try:
         if argument == "-":
-            return sys.stdin.read()
+            return decode_text(sys.stdin.buffer.read())
         if argument.startswith("@"):
-            return Path(argument[1:]).expanduser().read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+            return decode_text(Path(argument[1:]).expanduser().read_bytes())
+    except OSError as error:
         raise InvalidRequest(f"{argument} cannot be read: {error}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(
+            f"{argument} is no text in UTF-8, nor in UTF-16 with its mark: {error}; "
+            "fix: save it as UTF-8"
+        ) from error
     return argument
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import sys
 import traceback
@@ -15,6 +16,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path holds text
     from handrail.cli.app import run  # noqa: PLC0415  # after the path is set
 
+    _make_streams_safe()
+
     try:
         code = run(list(sys.argv[1:] if argv is None else argv))
     # A fault of ours or of the project's code: say it whole, and end like any other command.
@@ -25,6 +28,18 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Temporal's core may abort the process when the interpreter takes it down in the
     # ordinary way (temporalio/sdk-python#300): everything is written, so leave at once.
     os._exit(code)
+
+
+def _make_streams_safe() -> None:
+    """Have a stream that was closed, and one that has not every character, end no command."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115  # as long as the process
+        elif isinstance(stream, io.TextIOWrapper) and mode == "w":
+            stream.reconfigure(errors="backslashreplace")
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")
 
 
 def _flush() -> None:

@@ -6,6 +6,7 @@ import io
 import json
 import re
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
 from csv import DictWriter
 from datetime import timedelta
@@ -42,8 +43,8 @@ COLUMNS = (
 )
 """Of every row of the CSV; after them `action.` and `evidence.`, a column for each field."""
 
-_NUMBER = re.compile(r"[+-]?[0-9.]+(e[+-]?[0-9]+)?", re.IGNORECASE)
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
+_FORMULA = frozenset("=+-@")
 
 
 async def pilot(
@@ -176,8 +177,15 @@ def _cell(value: Any) -> str:
 
 
 def _inert(text: str) -> str:
-    formula = text.startswith(_FORMULA) and not _NUMBER.fullmatch(text)
-    return f"'{text}" if formula else text
+    """A text that no spreadsheet takes for a formula, also one that drops what stands before it."""
+    shown = (c for c in unicodedata.normalize("NFKC", text) if not _is_dropped(c))
+    formula = text[:1] in {"\t", "\r", "\n"} or next(shown, None) in _FORMULA
+    return f"'{text}" if formula and not _NUMBER.fullmatch(text) else text
+
+
+def _is_dropped(character: str) -> bool:
+    """Whether something that reads the file may take it away: a blank, a quote, nothing to see."""
+    return character in "\"'`" or unicodedata.category(character)[0] in {"Z", "C"}
 
 
 # Approvers

@@ -108,7 +108,9 @@ def _as_json(value: BaseModel | Mapping[str, Any]) -> dict[str, Any]:
 
 def _write(value: Mapping[str, Any], indent: int | None = None) -> None:
     # The same JSON: what could disguise a text, or move a cursor, is spelt as JSON spells it.
-    text = json.dumps(value, indent=indent, ensure_ascii=False, default=str)
+    # Where not every character can be written, all beyond ASCII are spelt so.
+    plain = (sys.stdout.encoding or "utf-8").lower().replace("-", "") != "utf8"
+    text = json.dumps(value, indent=indent, ensure_ascii=plain, default=str)
     sys.stdout.write(f"{escape_hidden(text)}\n")
 
 

@@ -368,7 +368,7 @@ def require_digest(gate: GateView, named: str | None) -> None:
         raise InvalidRequest(f"a digest needs its first {DIGEST_PREFIX} digits or more", "digest")
     raise CaseError(
         f"the gate {gate.gate} asks about another action ({gate.digest[:DIGEST_PREFIX]}) than "
-        f"the one that you name ({named[:DIGEST_PREFIX]}); look again: `handrail inbox`. "
+        f"the one that you name ({named[:DIGEST_PREFIX]}); look again at what it asks now. "
         "Nothing was sent"
     )
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import inspect
 import json
 import re
+import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -33,7 +35,7 @@ from handrail.agent import (
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
 from handrail.client.views import StartedCase
-from handrail.exceptions import CaseError, HandrailError, InvalidRequest
+from handrail.exceptions import CaseError, HandrailError, InvalidRequest, LedgerUnavailable
 from handrail.oversight import EVENT_SIGNAL, STEWARD_WORKFLOW
 from handrail.states import State
 from handrail.text import first_fault
@@ -50,6 +52,11 @@ TASK_TIMEOUT = timedelta(seconds=4)
 A case whose worker dies in a read, a decision or a notification stands still for exactly
 this long: of all settings it limits recovery. A cold case must be replayed within it.
 """
+
+PATIENCE = timedelta(seconds=10)
+"""How long a start tries again, as Temporal's own client does, when the ledger is away."""
+
+_AGAIN = 0.3
 
 _NO_TEXT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """What no id may hold: not every database, terminal or URL takes it."""
@@ -90,7 +97,7 @@ async def start_case(
     kind = type(event).__name__ if isinstance(event, Event) else "event"
     case = case_id(agent, key, kind)
     known = None if isinstance(workflow, str) else workflow
-    if ledger is not None and await ledger.effects(case):
+    if ledger is not None and await _is_known(ledger, case):
         return await _is_there(client, case, event, known)
     run: Any = workflow if known is None else cast("Any", known).run
     try:
@@ -115,6 +122,22 @@ async def start_case(
     except WorkflowAlreadyStartedError:
         return await _is_there(client, case, event, known)
     return StartedCase(case=case, duplicate=False)
+
+
+async def _is_known(ledger: Ledger, case: str) -> bool:
+    """Whether a case has written anything. A ledger that is away for a moment is asked again.
+
+    Raises:
+        LedgerUnavailable: if it stays away.
+    """
+    until = time.monotonic() + PATIENCE.total_seconds()
+    while True:
+        try:
+            return bool(await ledger.effects(case))
+        except LedgerUnavailable:
+            if time.monotonic() > until:
+                raise
+        await asyncio.sleep(_AGAIN)
 
 
 async def _is_there(

@@ -43,7 +43,8 @@ from handrail.ledger import (
     Ledger,
     Stopped,
 )
-from handrail.text import fit, moment_in_words
+from handrail.text import moment_in_words
+from handrail.wire import fit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator, Sequence

@@ -205,7 +205,12 @@ def engine_of(url: str) -> sa.Engine:
     """
     try:
         parsed = sa.make_url(url)
-        engine = sa.create_engine(parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite")
+        # A pooler (PgBouncer) gives each transaction another session: one that was prepared in
+        # the last may be unknown there, or be another statement under the same name.
+        more = {"prepare_threshold": None} if parsed.get_driver_name() == "psycopg" else {}
+        engine = sa.create_engine(
+            parsed, pool_pre_ping=parsed.get_backend_name() != "sqlite", connect_args=more
+        )
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise ConfigurationError(
             f"HANDRAIL_LEDGER_URL={url!r} cannot be used: {error}; "
@@ -216,14 +221,14 @@ def engine_of(url: str) -> sa.Engine:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_immediate)
     else:
-        event.listen(engine, "connect", _commit_durably)
+        event.listen(engine, "begin", _commit_durably)
     return engine
 
 
-def _commit_durably(connection: Any, _: object) -> None:
-    # Off is common for speed, and then a crash of the database loses what it has confirmed.
-    connection.execute("set synchronous_commit = on")
-    connection.commit()
+def _commit_durably(connection: sa.Connection) -> None:
+    # Off is common for speed, and then a crash of the database loses what it has confirmed. For
+    # each transaction: behind a pooler the session is another one each time.
+    connection.exec_driver_sql("set local synchronous_commit = on")
 
 
 def _path(engine: sa.Engine) -> str | None:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from handrail.actions import Basis, Finding, Kind, Level, Receipt
 from handrail.exceptions import ConfigurationError
-from handrail.text import fit
+from handrail.wire import fit
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,6 +20,7 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from typing_extensions import override
 
 from handrail.exceptions import PolicyError
+from handrail.text import decode_text
 
 MAX_BYTES = 256 * 1024
 """Bytes of the largest policy file."""
@@ -92,7 +93,7 @@ def file_content(path: Path) -> tuple[str, Stamp | None]:
     if len(content) > MAX_BYTES:
         faults.at_line(1, "it is too large", f"keep it under {MAX_BYTES // 1024} KiB")
     try:
-        text = content.decode()
+        text = decode_text(content)
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         faults.at_line(line, "it is not UTF-8 text", "save it as UTF-8")

@@ -36,7 +36,8 @@ from typing_extensions import override
 
 from handrail.agent import CASE_SIGNALS, AgentWorkflow, without_secrets
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
-from handrail.text import fit, fit_text
+from handrail.text import fit_text
+from handrail.wire import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

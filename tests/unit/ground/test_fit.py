@@ -16,7 +16,8 @@ from pydantic_core import to_json
 
 from handrail import Action, Decision
 from handrail.actions import Kind, NoEvidence
-from handrail.text import fit, fit_text
+from handrail.text import fit_text
+from handrail.wire import fit
 
 
 class Held(BaseModel):

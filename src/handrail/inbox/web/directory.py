@@ -15,6 +15,7 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from handrail.actions import person
+from handrail.text import decode_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -140,7 +141,7 @@ def _content(path: Path, size: int) -> Any:
     if size > _LARGEST:
         raise OSError(f"it has {size} bytes, and {_LARGEST} are the most")
     reader: Any = YAML(typ="safe", pure=True)
-    return reader.load(path.read_text(encoding="utf-8"))
+    return reader.load(decode_text(path.read_bytes()))
 
 
 def _named(content: dict[str, Any] | None) -> PolicyPeople | None:

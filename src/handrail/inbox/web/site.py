@@ -45,8 +45,8 @@ if TYPE_CHECKING:
     from handrail.oversight import SigningKey
     from handrail.runtime import Settings
 
-MOST_FIELDS = 400
-"""Of one form."""
+MOST_FIELDS = 5_000
+"""Of one form. An action may have hundreds of fields; what a request may hold in all is less."""
 
 PER_MINUTE = {"sign-in": 10, "address": 3, "rule": 120, "look": 600}
 """How often somebody may do something in a minute: from one address of the network, for one

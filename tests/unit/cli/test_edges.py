@@ -1,0 +1,94 @@
+"""What comes in and goes out of a shell as the world has it: marks, encodings, closed streams."""
+
+from __future__ import annotations
+
+import codecs
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from handrail.cli.context import text_of
+from handrail.cli.evidence import _cell  # pyright: ignore[reportPrivateUsage]
+from handrail.exceptions import InvalidRequest
+
+EVENT = '{"id": "日本 ü"}'
+FILES = {
+    "UTF-8": EVENT.encode(),
+    "UTF-8 with a mark": codecs.BOM_UTF8 + EVENT.encode(),
+    "UTF-16, little end first": codecs.BOM_UTF16_LE + EVENT.encode("utf-16-le"),
+    "UTF-16, big end first": codecs.BOM_UTF16_BE + EVENT.encode("utf-16-be"),
+}
+FORMULAS = [
+    *("=1", "+1", "@A1", "-A1", "\t=1", "\r=1", "\n=1", " =1", "\u00a0=1", "\uff1d1", "\ufeff=1"),
+    *("\u200b=1", "'=1", '"=1"', " \u200b\uff0b1", "\ufe6211", "+49301", "=\u202e1", "\x00=1"),
+]
+PLAIN = ("-1", "-5.00", "-1e5", "1", "a=1", "", "O'Brien", "2026-01-01", "00123")
+PRINTS = (
+    "import sys; from handrail.cli import entry; entry._make_streams_safe();"
+    "from handrail.cli.output import Output; out = Output(json={json});"
+    "out.show({text!a}); out.data({{'text': {text!a}}}); entry._flush(); sys.stdin.read()"
+)
+
+
+@pytest.mark.parametrize("content", FILES.values(), ids=FILES)
+def test_a_file_is_read_as_its_mark_says(
+    content: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "event.json").write_bytes(content)
+    assert text_of(f"@{tmp_path}/event.json") == EVENT
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+    assert text_of("-") == EVENT
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])
+def test_what_is_no_text_is_refused_with_what_to_do(encoding: str, tmp_path: Path) -> None:
+    (tmp_path / "event.json").write_bytes("ü\ud7ff".encode(encoding, "replace"))
+    with pytest.raises(InvalidRequest, match="save it as UTF-8"):
+        text_of(f"@{tmp_path}/event.json")
+
+
+@pytest.mark.parametrize("text", FORMULAS)
+def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
+    # What cannot be seen is spelt out, and what stands first then is a letter of no formula.
+    assert _cell(text).strip().startswith(("'", "\\"))
+
+
+@pytest.mark.parametrize("text", PLAIN)
+def test_what_is_no_formula_stays_as_it_is(text: str) -> None:
+    assert _cell(text) == text
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "utf-8"])
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_terminal_that_has_not_every_character_ends_no_command(
+    encoding: str, *, as_json: bool
+) -> None:
+    text = "Grüße 日本 😀"
+    done = subprocess.run(
+        [sys.executable, "-c", PRINTS.format(text=text, json=as_json)],
+        env=os.environ | {"PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=True,
+    )
+    assert done.stderr == b""
+    if as_json:
+        assert json.loads(done.stdout.decode(encoding)) == {"text": text}
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "| head -c 0"])
+def test_a_stream_that_is_closed_ends_no_command(closed: str) -> None:
+    code = PRINTS.format(text="x", json=False).replace("'x'", "'x' * 100_000")
+    done = subprocess.run(
+        ["sh", "-c", f'"$0" -c "$1" {closed}', sys.executable, code],
+        check=False,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode in {0, 1}
+    assert "Traceback" not in done.stderr
