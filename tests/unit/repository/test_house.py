@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_400,
+    "ground": 1_450,
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
