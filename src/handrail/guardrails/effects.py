@@ -481,8 +481,7 @@ class _Writer:
 def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[JsonValue, str | None]:
     """What a write returned, for its receipt, without secrets; and what is wrong with it."""
     try:
-        result = fit(result)
-        value = to_jsonable_python(result, by_alias=False)
+        value = to_jsonable_python(result := fit(result), by_alias=False)
         step.adapter.validate_python(result)
         step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
