@@ -60,6 +60,7 @@ from handrail.runtime.interceptors import (
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
+from handrail.runtime.watchdog import watched_loop
 
 _REPLAY = timedelta(seconds=30)
 
@@ -283,7 +284,14 @@ class Fleet:
         self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
     ) -> AsyncGenerator[None]:
         """Run all workers of the fleet in this context, as `workers` makes them."""
+        codes = {
+            step.fn.__code__: step.name
+            for agent in self.agents.values()
+            for step in agent.steps
+            if hasattr(step.fn, "__code__")
+        }
         async with contextlib.AsyncExitStack() as stack:
+            await stack.enter_async_context(watched_loop(codes))
             for worker in self.workers(client, ledger, trust=trust, **options):
                 await stack.enter_async_context(worker)
             yield

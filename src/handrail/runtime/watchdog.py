@@ -1,0 +1,75 @@
+"""A watchdog over the event loop of a worker: it names the step that blocks all the others.
+
+Steps share one loop. One that computes, sleeps or waits for a socket without `await` keeps every
+other case of the worker waiting, and their answers run into their time-outs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import sys
+import threading
+from collections.abc import AsyncGenerator, Mapping
+from datetime import timedelta
+from types import CodeType, FrameType
+
+BLOCKED = timedelta(seconds=1)
+"""How long the loop may not come to turn before it is said who keeps it."""
+
+log = logging.getLogger("handrail.worker")
+
+
+@contextlib.asynccontextmanager
+async def watched_loop(steps: Mapping[CodeType, str]) -> AsyncGenerator[None]:
+    """Say in the log, in this context, which of these steps blocks the loop."""
+    loop, ended = asyncio.get_running_loop(), threading.Event()
+    given = (loop, threading.get_ident(), steps, ended)
+    thread = threading.Thread(target=_watch, args=given, name="handrail-watchdog", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+
+
+def _watch(
+    loop: asyncio.AbstractEventLoop,
+    thread: int,
+    steps: Mapping[CodeType, str],
+    ended: threading.Event,
+) -> None:
+    patience = BLOCKED.total_seconds()
+    while not ended.wait(patience / 2):
+        turn = threading.Event()
+        try:
+            loop.call_soon_threadsafe(turn.set)
+        except RuntimeError:  # the loop is closed
+            return
+        if turn.wait(patience):
+            continue
+        frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # public
+        step, where = _named(frames.get(thread), steps)
+        log.error(
+            "%s blocks all cases of this worker for more than %s s at %s; fix: await what it waits "
+            "for, or run it by asyncio.to_thread()",
+            step,
+            patience,
+            where,
+        )
+        while not turn.wait(patience) and not ended.is_set():
+            pass
+
+
+def _named(frame: FrameType | None, steps: Mapping[CodeType, str]) -> tuple[str, str]:
+    """The step on a stack, and where it stands; else the innermost place."""
+    where = "an unknown place"
+    if frame is not None:
+        where = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    while frame is not None:
+        if frame.f_code in steps:
+            place = f"{frame.f_code.co_filename}:{frame.f_lineno}"
+            return f"the step `{steps[frame.f_code]}`", place
+        frame = frame.f_back
+    return "something", where
