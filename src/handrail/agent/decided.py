@@ -33,6 +33,10 @@ P = ParamSpec("P")
 D = TypeVar("D", bound=Decision[Any, Any])
 
 
+NEAREST = "*"
+"""Stands among the fields that are set of a model that its class does not take."""
+
+
 @dataclass(frozen=True)
 class DecidedAction:
     """An action to be written: the agent's object, and the JSON that goes to the door.
@@ -206,7 +210,7 @@ def _nearest_model(kind: type[BaseModel], given: dict[str, Any], *, by_name: boo
             values[name] = recalled(declared.annotation, given[key], by_name=by_name)
         else:
             values[name] = _default(declared, values)
-    made = kind.model_construct(**values)
-    # By construction an alias would come first, and may be the name of another field.
+    made = kind.model_construct(frozenset({NEAREST}), **values)
+    # By construction only what is named as set is kept, and an alias would come first.
     vars(made).update(values)
     return made

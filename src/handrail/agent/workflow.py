@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, ParamSpec, Self, cast
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
@@ -15,7 +15,7 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Event, Outcome, RulingRecord, as_json
-from handrail.agent.decided import DecidedAction, as_decided, recalled
+from handrail.agent.decided import NEAREST, DecidedAction, as_decided, recalled
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
@@ -30,6 +30,7 @@ from handrail.oversight import (
     read_signal,
 )
 from handrail.states import State
+from handrail.text import first_fault
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -342,6 +343,9 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         if len(args) != 1 or not isinstance(args[0], Event):
             why = f"start it with one event of its own, not with {len(args)} values or another type"
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
+        # A case that has begun goes on with its event, however the class has changed since.
+        if NEAREST in args[0].model_fields_set and not workflow.unsafe.is_replaying():
+            raise ApplicationError(_no_event(args[0]), type="BadEvent", non_retryable=True)
         runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
 
         async def begun() -> Any:
@@ -351,6 +355,15 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         return await runner.run(begun, self.undo_window)
 
     return conducted
+
+
+def _no_event(event: Event) -> str:
+    kind = type(event)
+    try:
+        kind.model_validate(vars(event))
+    except ValidationError as error:
+        return f"this is no {kind.__name__}: {first_fault(error)}; start it with one that is"
+    return f"this is no {kind.__name__}; start it with one that is"
 
 
 def _require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:

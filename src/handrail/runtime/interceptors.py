@@ -34,7 +34,8 @@ from temporalio.worker import (
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typing_extensions import override
 
-from handrail.agent import CASE_SIGNALS, AgentWorkflow, without_secrets
+from handrail.actions import Event
+from handrail.agent import CASE_SIGNALS, AgentWorkflow, recalled, without_secrets
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
 from handrail.text import fit_text
 from handrail.wire import fit
@@ -130,6 +131,21 @@ class FitPayloads(PydanticPayloadConverter):
             return super().to_payloads(values)
         except PydanticSerializationError:
             return super().to_payloads([fit(value) for value in values])
+
+    @override
+    def from_payloads(
+        self, payloads: Sequence[Payload], type_hints: list[type] | None = None
+    ) -> list[Any]:
+        """Convert payloads; the event of a case also where its class has changed since."""
+        try:
+            return super().from_payloads(payloads, type_hints)
+        # The agent's own validators may raise anything.
+        except Exception:
+            hints: list[Any] = type_hints or []
+            if not any(isinstance(hint, type) and issubclass(hint, Event) for hint in hints):
+                raise
+            values = super().from_payloads(payloads)
+            return [recalled(*each) for each in zip(hints, values, strict=False)]
 
 
 class ShortFailures(DefaultFailureConverter):

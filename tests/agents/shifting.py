@@ -1,0 +1,217 @@
+"""An agent before and after a deploy that changes the classes of what it decides, reads and writes.
+
+`BEFORE` and `AFTER` are its steps; a case writes what its event's `what` names.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel, Field, create_model, field_validator
+from temporalio import workflow
+
+from handrail import Action, AgentWorkflow, Decision, Effect, Event, Outcome, decide, read, write
+
+DONE: list[tuple[str, Any]] = []
+"""What the writes were called with."""
+
+
+class Line(BaseModel):
+    """What stands in an order."""
+
+    item: str = "nut"
+
+
+class NewLine(BaseModel):
+    """What stands in an order, with how many of it."""
+
+    item: str = "nut"
+    count: int = 1
+
+
+class Upper(Action):
+    """Pay. Its invoices are written in capitals."""
+
+    invoice: str = "a1"
+
+    @field_validator("invoice")
+    @classmethod
+    def _capitals(cls, invoice: str) -> str:
+        return invoice.upper()
+
+
+class Lower(Action):
+    """Pay. Its invoices are written in small letters."""
+
+    invoice: str = "a1"
+
+    @field_validator("invoice")
+    @classmethod
+    def _small(cls, invoice: str) -> str:
+        return invoice.lower()
+
+
+def action(name: str, **fields: Any) -> type[Action]:
+    """A class of an action, with these fields and their defaults."""
+    typed = {n: v if isinstance(v, tuple) else (type(v), v) for n, v in fields.items()}
+    made: Any = create_model(name, __base__=Action, __module__=__name__, **typed)
+    return made
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a deploy makes of an action, and what comes of a case that waits with it."""
+
+    before: type[Action]
+    after: type[Action]
+    becomes: str
+
+
+OLD = action("Pay", invoice="a1")
+CHANGES = {
+    "nothing": Change(OLD, OLD, "done"),
+    "a field with a default": Change(OLD, action("Pay", invoice="a1", note=""), "asked"),
+    "a field without": Change(OLD, action("Pay", invoice="a1", to=(str, ...)), "amended"),
+    "a field less": Change(action("Pay", invoice="a1", note="n"), OLD, "amended"),
+    "another type": Change(action("Pay", count=3), action("Pay", count=Decimal(3)), "asked"),
+    "a type that does not fit": Change(action("Pay", count=3), action("Pay", count="3"), "amended"),
+    "a rule that it keeps": Change(
+        OLD, action("Pay", invoice=(str, Field("a1", max_length=9))), "done"
+    ),
+    "a rule that it breaks": Change(
+        OLD, action("Pay", invoice=(str, Field("a", max_length=1))), "amended"
+    ),
+    "another name of a field": Change(OLD, action("Pay", bill="a1"), "amended"),
+    "an alias": Change(OLD, action("Pay", invoice=(str, Field("a1", alias="from"))), "done"),
+    "within": Change(action("Pay", line=Line()), action("Pay", line=NewLine()), "asked"),
+    "a validator that lets it be": Change(OLD, Lower, "done"),
+    "a validator that changes it": Change(OLD, Upper, "asked"),
+    "another name": Change(OLD, action("Settle", invoice="a1"), "done"),
+}
+
+
+class Came(Event):
+    """Something came."""
+
+    what: str
+    number: str = "1"
+    gone: str = "x"
+
+    @property
+    def key(self) -> str:
+        return self.number
+
+
+class NewCame(Event):
+    """Something came, by a class that has changed."""
+
+    what: str
+    number: str = "1"
+    source: str
+
+    @property
+    def key(self) -> str:
+        return self.number
+
+
+class Seen(BaseModel):
+    """What was read."""
+
+    stock: int = 3
+
+
+class NewSeen(BaseModel):
+    """What is read by now."""
+
+    stock: str
+    place: str
+
+
+class Why(BaseModel):
+    """What it rests on."""
+
+    sure: bool = True
+
+
+class NewWhy(BaseModel):
+    """What it rests on by now."""
+
+    certain: bool
+
+
+STEPS: dict[str, Any] = {}
+"""Those of the code that is deployed."""
+
+
+def steps(*, after: bool) -> list[Any]:
+    """The steps of the agent, before or after the deploy."""
+    seen, why = (NewSeen, NewWhy) if after else (Seen, Why)
+    came = NewCame if after else Came
+
+    async def look(what: str) -> Any:
+        return seen.model_construct()
+
+    look.__annotations__ = {"what": str, "return": seen}
+    found: dict[str, Any] = {"look": read(look)}
+    for number, (what, change) in enumerate(CHANGES.items()):
+        kind = change.after if after else change.before
+        found |= _steps(number, what, kind, why, came)
+    STEPS.clear()
+    STEPS.update(found)
+    return list(found.values())
+
+
+def _steps(number: int, what: str, kind: Any, why: Any, came: Any) -> dict[str, Any]:
+    async def choose(event: Any) -> Any:
+        return Decision[kind, why](action=kind(), rationale="so", confidence=1, evidence=why())
+
+    async def mark(action: Any, effect: Effect) -> Any:
+        return Seen()
+
+    async def do(action: Any, effect: Effect) -> Any:
+        DONE.append((effect.case, action))
+        return "done"
+
+    seen = NewSeen if why is NewWhy else Seen
+    returned = {"choose": Decision[kind, why], "mark": seen, "do": str}
+    made: dict[str, Any] = {}
+    for fn, declare in (
+        (choose, decide),
+        (mark, write(idempotent=True)),
+        (do, write(idempotent=True)),
+    ):
+        name = fn.__name__
+        fn.__name__ = fn.__qualname__ = f"{name}_{number}"
+        first = {"event": came} if name == "choose" else {"action": kind, "effect": Effect}
+        fn.__annotations__ = first | {"return": returned[name]}
+        made[f"{name} {what}"] = declare(fn)
+    return made
+
+
+async def run(agent: AgentWorkflow, event: Any) -> Outcome:
+    """Read, write what passes alone, and write what waits for people."""
+    await agent.read(STEPS["look"], event.what)
+    decision = await agent.decide(STEPS[f"choose {event.what}"], event)
+    await agent.write(STEPS[f"mark {event.what}"], decision)
+    await agent.write(STEPS[f"do {event.what}"], decision)
+    return agent.done()
+
+
+@workflow.defn(name="ShiftingAgent")
+class BeforeAgent(AgentWorkflow):
+    """Pays, by the classes of before."""
+
+    @workflow.run
+    async def run(self, came: Came) -> Outcome:
+        return await run(self, came)
+
+
+@workflow.defn(name="ShiftingAgent")
+class AfterAgent(AgentWorkflow):
+    """Pays, by the classes of after."""
+
+    @workflow.run
+    async def run(self, came: NewCame) -> Outcome:
+        return await run(self, came)
