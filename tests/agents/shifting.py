@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field, create_model, field_validator
 from temporalio import workflow
+from typing_extensions import override
 
 from handrail import Action, AgentWorkflow, Decision, Effect, Event, Outcome, decide, read, write
 
@@ -55,9 +56,10 @@ class Lower(Action):
 
 def action(name: str, **fields: Any) -> type[Action]:
     """A class of an action, with these fields and their defaults."""
-    typed = {n: v if isinstance(v, tuple) else (type(v), v) for n, v in fields.items()}
-    made: Any = create_model(name, __base__=Action, __module__=__name__, **typed)
-    return made
+    make: Any = create_model
+    typed: Any = fields.copy()
+    typed |= {n: (type(v), v) for n, v in fields.items() if not isinstance(v, tuple)}
+    return make(name, __base__=Action, __module__=__name__, **typed)
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,7 @@ class Came(Event):
     gone: str = "x"
 
     @property
+    @override
     def key(self) -> str:
         return self.number
 
@@ -112,6 +115,7 @@ class NewCame(Event):
     source: str
 
     @property
+    @override
     def key(self) -> str:
         return self.number
 

@@ -210,7 +210,7 @@ def _nearest_model(kind: type[BaseModel], given: dict[str, Any], *, by_name: boo
             values[name] = recalled(declared.annotation, given[key], by_name=by_name)
         else:
             values[name] = _default(declared, values)
-    made = kind.model_construct(frozenset({NEAREST}), **values)
+    made = kind.model_construct({NEAREST}, **values)
     # By construction only what is named as set is kept, and an alias would come first.
     vars(made).update(values)
     return made

@@ -70,7 +70,7 @@ async def test_cases_that_wait_outlive_a_deploy_that_changes_their_classes(
         assert await after.misfits(stage.client, tmp_path / "payloads") == []
         async with after.running(stage.client, stage.ledger, trust=trust):
             came = await asyncio.gather(
-                *(_approved(what, *waiting[what], ana, bo) for what in waiting)
+                *(_approved(what, case, seen, ana, bo) for what, (case, seen) in waiting.items())
             )
     assert dict(zip(waiting, came, strict=True)) == {
         what: change.becomes for what, change in shifting.CHANGES.items()

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from handrail.actions import Wire
+from handrail.actions import Wire, json_schema
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import TEMPLATES, numeric, span
 from tests.agents.refunds_steps import Account, Refund
@@ -192,3 +192,39 @@ def test_numbers_and_spans_are_told() -> None:
         True, True, False, False, False, False, False,
     ]  # fmt: skip
     assert span(views.SOON) == "1 h"
+
+
+class Touched(Wire):
+    known: bool | None
+    sure: bool
+    note: str | None
+    price: Decimal
+    source: str = Field(alias="from")
+    lines: str = ""
+
+
+UNTOUCHED = {
+    "known": None,
+    "sure": True,
+    "note": "",
+    "price": "1E+3",
+    "source": "DE1",
+    "lines": "one\rtwo\r\n\nthree",
+}
+
+
+@pytest.mark.parametrize("known", [None, True, False])
+def test_what_nobody_touched_goes_back_as_the_gate_has_it(known: bool | None) -> None:  # noqa: FBT001
+    schema, before = json_schema(Touched), UNTOUCHED | {"known": known}
+    browser = sent(forms.fields(schema, before)) | {"f/lines": "one\r\ntwo\r\n\r\nthree"}
+    given = {name: text for name, text in browser.items() if name != "f/note"} | {"f/note": ""}
+    filled = forms.read(schema, given, before)
+    assert filled == forms.FormInput(before)
+    filled = forms.read(schema, given | {"f/known": "false", "f/source": "DE2"}, before)
+    assert filled.value == before | {"known": False, "source": "DE2"}
+
+
+def test_yes_no_and_not_known_are_three_choices() -> None:
+    shown = forms.fields(json_schema(Touched), UNTOUCHED)[0]
+    assert (shown.kind, shown.nullable, shown.value) == ("choice", True, "")
+    assert shown.choices == (("true", "yes"), ("false", "no"))

@@ -45,6 +45,8 @@ _WITHIN: dict[str, Callable[[Decimal, Decimal], bool]] = {
     "exclusiveMaximum": operator.lt,
 }
 _DEEPEST = 6
+_YES_NO = {"true": "yes", "false": "no"}
+_LINE_END = re.compile("\r\n|\r|\n")
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,7 @@ def _field(
         case "choice":
             options = [json.dumps(each, ensure_ascii=False) for each in _options(schema)]
             chosen = "" if value is None else json.dumps(value, ensure_ascii=False)
-            shown = tuple((each, _plain(json.loads(each))) for each in options)
+            shown = tuple((each, _YES_NO.get(each, _plain(json.loads(each)))) for each in options)
             return replace(plain, value=chosen, choices=shown)
         case "json":
             text = "" if value is None else json.dumps(value, indent=2, ensure_ascii=False)
@@ -184,6 +186,8 @@ def _alternative(whole: Schema, schema: Schema) -> tuple[Schema, bool]:
     rest = [each for each in options if each.get("type") != "null"]
     nullable = len(rest) < len(options)
     beside = {key: each for key, each in schema.items() if key != "anyOf"}
+    if nullable and [each.get("type") for each in rest] == ["boolean"]:
+        return {"enum": [True, False]} | beside, True  # yes, no, and not known
     if len(rest) == 1:
         return rest[0] | beside, nullable
     if {each.get("type") for each in rest} == {"number", "string"}:
@@ -219,71 +223,84 @@ def _options(schema: Schema) -> list[Any]:
     return cast("list[Any]", schema.get("enum", [schema.get("const")]))
 
 
-def read(schema: Schema, given: Mapping[str, str]) -> FormInput:
-    """What was filled in, checked against the schema."""
-    errors: dict[str, str] = {}
-    value = _read(schema, _resolved(schema, schema), given, ROOT, errors, depth=0)
+def read(schema: Schema, given: Mapping[str, str], before: Any = _LEAVE_OUT) -> FormInput:
+    """What was filled in, checked against the schema.
+
+    What nobody touched comes back as it was `before`: what a browser sends of it may be another
+    text, and what the schema says of it is no fault of who fills in the form.
+    """
+    form = _FilledForm(schema, given)
+    value = form.read(_resolved(schema, schema), ROOT, before, depth=0)
     if value is _LEAVE_OUT:
         value = None
-    if not errors:
-        errors = _faults(schema, value)
-    return FormInput(value, errors)
+    if form.errors:
+        return FormInput(value, form.errors)
+    faults = {n: why for n, why in _faults(schema, value).items() if n not in form.untouched}
+    return FormInput(value, faults)
 
 
-def _read(  # where it stands in the whole
-    whole: Schema,
-    schema: Schema,
-    given: Mapping[str, str],
-    name: str,
-    errors: dict[str, str],
-    *,
-    depth: int,
-    required: bool = True,
-) -> Any:
-    schema, nullable = _alternative(whole, schema)
-    kind = _kind(schema, None)
-    if kind == "group" and not nullable and depth <= _DEEPEST:
-        return _read_group(whole, schema, given, name, errors, depth)
-    if kind == "bool":
-        return name in given
-    text = given.get(name, "")
-    if not text.strip() and kind not in {"text", "long"}:
-        return _empty(name, errors, nullable=nullable, required=required)
-    if not text and nullable:
-        return None
-    try:
-        if kind == "decimal":
-            _require_bounds(schema, Decimal(_decimal(text)))
-        return _value(kind, text)
-    except _UnreadableField as wrong:
-        errors[name] = str(wrong)
-        return None
+@dataclass(frozen=True)
+class _FilledForm:
+    """A form that comes back: what was `given` for its fields, and what of it is wrong."""
+
+    whole: Schema
+    given: Mapping[str, str]
+    errors: dict[str, str] = field(default_factory=dict[str, str])
+    untouched: set[str] = field(default_factory=set[str])
+
+    def read(
+        self, schema: Schema, name: str, before: Any, *, depth: int, required: bool = True
+    ) -> Any:
+        alternative, nullable = _alternative(self.whole, schema)
+        known = None if before is _LEAVE_OUT else before
+        shown = _field(self.whole, schema, known, name, "", depth=depth)
+        if shown.kind == "group":
+            return self._group(alternative, name, before, depth)
+        if before is not _LEAVE_OUT and _as_shown(shown, self.given):
+            self.untouched.add(name)
+            return before
+        if shown.kind == "bool":
+            return name in self.given
+        text = self.given.get(name, "")
+        if not text.strip() and shown.kind not in {"text", "long"}:
+            return self._empty(name, nullable=nullable, required=required)
+        if not text and nullable:
+            return None
+        try:
+            if shown.kind == "decimal":
+                _require_bounds(alternative, Decimal(_decimal(text)))
+            return _value(shown.kind, text)
+        except _UnreadableField as wrong:
+            self.errors[name] = str(wrong)
+            return None
+
+    def _empty(self, name: str, *, nullable: bool, required: bool) -> Any:
+        if nullable:
+            return None
+        if required:
+            self.errors[name] = "this must be filled in"
+        return _LEAVE_OUT
+
+    def _group(self, schema: Schema, name: str, before: Any, depth: int) -> dict[str, Any]:
+        needed = set(schema.get("required", ()))
+        given = cast("dict[str, Any]", before) if isinstance(before, dict) else {}
+        found: dict[str, Any] = {}
+        for key, each in _properties(schema).items():
+            below, at = _resolved(self.whole, each), _below(name, key)
+            was = given.get(key, _LEAVE_OUT)
+            value = self.read(below, at, was, depth=depth + 1, required=key in needed)
+            if value is not _LEAVE_OUT:
+                found[key] = value
+        return found
 
 
-def _empty(name: str, errors: dict[str, str], *, nullable: bool, required: bool) -> Any:
-    if nullable:
-        return None
-    if required:
-        errors[name] = "this must be filled in"
-    return _LEAVE_OUT
-
-
-def _read_group(  # noqa: PLR0917  # where it stands in the whole
-    whole: Schema,
-    schema: Schema,
-    given: Mapping[str, str],
-    name: str,
-    errors: dict[str, str],
-    depth: int,
-) -> dict[str, Any]:
-    needed = set(schema.get("required", ()))
-    found: dict[str, Any] = {}
-    for key, each in _properties(schema).items():
-        below, at = _resolved(whole, each), _below(name, key)
-        value = _read(whole, below, given, at, errors, depth=depth + 1, required=key in needed)
-        if value is not _LEAVE_OUT:
-            found[key] = value
-    return found
+def _as_shown(shown: FormField, given: Mapping[str, str]) -> bool:
+    """Whether a field came back as a browser sends it that nobody touched."""
+    if shown.kind == "bool":
+        return (shown.name in given) is shown.checked
+    ends = "\n" if shown.kind in {"long", "json"} else ""  # one line holds no line ends
+    sent, was = (_LINE_END.sub(ends, text) for text in (given.get(shown.name, ""), shown.value))
+    return sent == was
 
 
 def _value(kind: Kind, text: str) -> Any:

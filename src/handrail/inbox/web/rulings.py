@@ -138,7 +138,7 @@ async def _filled(operator: Operator, view: GateView, given: Mapping[str, str]) 
     schema = schema_of(view, await operator.form(view))
     if not schema or schema.get("type") == "null":
         return None
-    filled = forms.read(schema, given)
+    filled = forms.read(schema, given, *([view.action] if view.kind is GateKind.WRITE else []))
     if filled.errors:
         raise FormFault("some fields will not do", filled.errors)
     return filled.value
