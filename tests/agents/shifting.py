@@ -181,11 +181,12 @@ def _steps(number: int, what: str, kind: Any, why: Any, came: Any) -> dict[str, 
     seen = NewSeen if why is NewWhy else Seen
     returned = {"choose": Decision[kind, why], "mark": seen, "do": str}
     made: dict[str, Any] = {}
-    for fn, declare in (
+    ways: list[Any] = [
         (choose, decide),
         (mark, write(idempotent=True)),
         (do, write(idempotent=True)),
-    ):
+    ]
+    for fn, declare in ways:
         name = fn.__name__
         fn.__name__ = fn.__qualname__ = f"{name}_{number}"
         first = {"event": came} if name == "choose" else {"action": kind, "effect": Effect}
