@@ -58,6 +58,7 @@ from handrail.runtime.interceptors import (
     SignalGuard,
 )
 from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.shapes import faults_of
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.watchdog import watched_loop
@@ -115,7 +116,7 @@ class Agent:
     def faults(self) -> list[str]:
         """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
-        lacking += code_faults(self.workflow, self.steps)
+        lacking += code_faults(self.workflow, self.steps) + faults_of(self.event, self.steps)
         try:
             load_policy(self.policy, self.shape)
         except PolicyError as error:
