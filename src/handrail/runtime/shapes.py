@@ -15,7 +15,21 @@ from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, cast, get_args, get_origin
 from uuid import UUID
 
-from pydantic import AliasChoices, AnyUrl, BaseModel, JsonValue, SecretBytes, SecretStr
+from pydantic import (
+    AliasChoices,
+    AnyUrl,
+    AwareDatetime,
+    BaseModel,
+    EmailStr,
+    FutureDate,
+    FutureDatetime,
+    JsonValue,
+    NaiveDatetime,
+    PastDate,
+    PastDatetime,
+    SecretBytes,
+    SecretStr,
+)
 from pydantic.fields import FieldInfo
 from pydantic.functional_serializers import PlainSerializer, SerializeAsAny, WrapSerializer
 
@@ -26,6 +40,9 @@ _TEXTS = (
     str, Decimal, date, datetime, time, timedelta, UUID, Path, AnyUrl,
     IPv4Address, IPv4Network, IPv6Address, IPv6Network,
 )  # fmt: skip
+_NAMED = frozenset(
+    (AwareDatetime, NaiveDatetime, PastDate, FutureDate, PastDatetime, FutureDatetime, EmailStr)
+)
 _FIXES = {
     Any: "say of which type it is, or JsonValue",
     object: "say of which type it is, or JsonValue",
@@ -92,7 +109,7 @@ def _of_type(  # noqa: C901, PLR0912  # a list of types
     kind: Any, path: str, within: frozenset[type], *, chosen: bool = False
 ) -> Iterator[str]:
     origin, args = get_origin(kind), get_args(kind)
-    if kind is JsonValue or kind in {NoneType, None, bool, int, float}:
+    if kind is JsonValue or kind in {NoneType, None, bool, int, float} | _NAMED:
         return
     if origin is Annotated:
         if any(isinstance(each, _WRITERS) for each in args[1:]):

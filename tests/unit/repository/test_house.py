@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_100,
     "evidence": 3_000,
     "client": 3_550,
-    "runtime": 3_900,
+    "runtime": 4_080,
     "inbox": 6_400,
     "testing": 1_300,
     "cli": 4_200,

@@ -25,12 +25,10 @@ from pydantic import (
 )
 
 from handrail import Action, Decision, NoEvidence, decide
-from handrail.actions import Ruling, as_json, digest_of, from_json, json_schema
+from handrail.actions import Ruling, as_json, digest_of, from_json
 from handrail.agent import require_exact
-from handrail.inbox.web import forms
 from handrail.oversight import read_amendment
 from handrail.runtime.shapes import shape_faults
-from tests.integration.inbox.test_inbox_forms import sent
 
 
 class Colour(StrEnum):
@@ -143,16 +141,8 @@ def test_what_check_lets_be_is_shown_amended_and_written_exactly(
     shown = json.loads(json.dumps(as_json(action)))
     assert from_json(kind, shown) == action
     assert digest_of("do", as_json(from_json(kind, shown))) == digest_of("do", shown)
-    schema = json_schema(kind)
-    assert forms.read(schema, sent_by_browser(forms.fields(schema, shown)), shown).value == shown
     ruling = Ruling(gate="g", digest="0" * 12, by="ana@example.com", action=shown)
     assert read_amendment(kind, ruling).action == shown
-
-
-def sent_by_browser(shown: tuple[forms.FormField, ...]) -> dict[str, str]:
-    return {
-        name: text.replace("\r\n", "\n").replace("\n", "\r\n") for name, text in sent(shown).items()
-    }
 
 
 @pytest.mark.parametrize("kind", LOSE, ids=str)
