@@ -386,10 +386,18 @@ def undo_key(key: str) -> str:
     return f"{key}/undo"
 
 
+class LedgerMark(Wire):
+    """Which ledger, and how high it was: a height that rises with every intent of an agent."""
+
+    id: str
+    height: int
+
+
 class Receipt(Wire):
     """Proof that an effect happened.
 
     `how`: written, found (the outside system was asked), or confirmed (a human said so).
+    `ledger`: in which ledger it is kept, and how high that was when it began.
     """
 
     key: str
@@ -398,6 +406,7 @@ class Receipt(Wire):
     at: Aware
     how: Literal["written", "found", "confirmed"] = "written"
     result: JsonValue = None
+    ledger: LedgerMark | None = None
 
 
 class Transition(Wire):

@@ -27,6 +27,7 @@ from typing_extensions import TypeVar
 from handrail.actions import (
     Basis,
     Decision,
+    LedgerMark,
     Receipt,
     Ruling,
     RulingRecord,
@@ -161,6 +162,8 @@ class Attempt(Wire):
     """The class of the action: as JSON, two actions with the same fields look alike."""
     unknown_kind: str | None = None
     """As what class it was decided, where there is none of that name any more among several."""
+    ledger: LedgerMark | None = None
+    """The ledger of the case's last receipt: one that is lower now has gone back in time."""
 
 
 class WriteResultKind(StrEnum):

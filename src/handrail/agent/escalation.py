@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ from handrail.actions import (
     Action,
     Basis,
     Kind,
+    LedgerMark,
     Receipt,
     Ruling,
     RulingRecord,
@@ -196,6 +198,11 @@ def as_the_door_has_it(
     if answer.action is None:
         return attempt, action
     return attempt.model_copy(update={"digest": answer.digest}), answer.action
+
+
+def ledger_seen(receipts: Sequence[Receipt]) -> LedgerMark | None:
+    """The ledger of the last receipt that says it."""
+    return next((each.ledger for each in reversed(receipts) if each.ledger is not None), None)
 
 
 def about_write(

@@ -205,6 +205,7 @@ class Verbs:
             pilot=case.pilot,
             kind=None if proposal.unknown_kind else type(proposal.action).__name__,
             unknown_kind=proposal.unknown_kind,
+            ledger=escalation.ledger_seen(case.receipts),
         )
         case.busy += 1
         patience = escalation.ASK_AGAIN
@@ -470,7 +471,8 @@ class Verbs:
         action = entry.action
         attempt = entry.attempt(self.case.id, digest_of(entry.undo, action))
         people = self.case.order == "roll_back" and not self.case.by_itself
-        attempt = attempt.model_copy(update={"ordered": people})
+        seen = escalation.ledger_seen(self.case.receipts)
+        attempt = attempt.model_copy(update={"ordered": people, "ledger": seen})
         patience = escalation.ASK_AGAIN
         while True:
             try:

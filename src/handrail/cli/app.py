@@ -107,6 +107,9 @@ _incidents = App(
 _incidents.default(review.incidents)
 _incidents.command(review.close)
 
+_ledger = App(name="ledger", group=WORK, help="Go on with a ledger that is another, or went back.")
+_ledger.command(stop.accept)
+
 # Processes
 app.command(
     "handrail.cli.processes:worker",
@@ -176,7 +179,7 @@ _policy.command(
     help="Show every key in force, what was set at run time, and which versions there were.",
 )
 
-for group in (_inbox, _mandates, _review, _incidents, _keys, _policy):
+for group in (_ledger, _inbox, _mandates, _review, _incidents, _keys, _policy):
     app.command(group)
 
 

@@ -29,7 +29,7 @@ from temporalio.service import RPCError
 from handrail.agent import OPEN_QUERY, executions
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
-from handrail.client import BUSY_QUERY, StuckCase, steward_book, stuck_cases
+from handrail.client import BUSY_QUERY, StuckCase, held_ledger, steward_book, stuck_cases
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
@@ -218,6 +218,7 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         looks.append(("stuck cases", lambda: stuck_diagnosed(connected, fleet)))
         looks.append(("workers", lambda: _workers(connected, fleet)))
         looks.append(("stewards", lambda: _stewards(connected, fleet)))
+        looks.append(("agents' ledgers", lambda: _held(connected, fleet, given)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
     for name, look in looks:
         try:
@@ -312,6 +313,28 @@ async def _stewards(connected: Client, fleet: Fleet) -> Diagnosis:
     if silent:
         return Diagnosis("stewards", None, f"nobody to ask for {', '.join(silent)}")
     return Diagnosis("stewards", ok=True, what="each agent's answers")
+
+
+async def _held(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:
+    """Whether the ledger is the one in which the agents write, and lacks nothing of it."""
+    name = "agents' ledgers"
+    if ledger_file_is_missing(given):
+        return Diagnosis(name, None, "the ledger is not made yet")
+    strange: list[str] = []
+    async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+        for agent in fleet.agents:
+            held = await held_ledger(connected, agent, timedelta(0))
+            mark = await ledger.mark(agent)
+            if held is not None and mark.id != held.id:
+                strange.append(f"{agent} writes in another ({held.id[:12]})")
+            elif held is not None and mark.height < held.height:
+                strange.append(f"that of {agent} went back from {held.height} to {mark.height}")
+    if not strange:
+        return Diagnosis(name, ok=True, what="this is the one in which they write")
+    fix = (
+        "set HANDRAIL_LEDGER_URL to theirs; or put back what it lacks; or `handrail ledger accept`"
+    )
+    return Diagnosis(name, False, "; ".join(strange), fix)
 
 
 async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:

@@ -78,6 +78,25 @@ async def lift(
     return max(say_became(out, each) for each in found.lifted)
 
 
+async def accept(
+    agent: Annotated[str, Parameter(help="The agent that goes on.")],
+    /,
+    *,
+    why: Why,
+    by: By,
+    out: Output = PLAIN,
+) -> int:
+    """Go on with this ledger, which is another than the agent's, or went back in time.
+
+    Until somebody says so nothing is written. The policy says who may.
+    """
+    async with operator(out, by, signs=True, ledger="needed") as somebody:
+        became = await somebody.accept_ledger(agent, why)
+    out.show(Text(became.what, "bold"))
+    out.data(became)
+    return say_became(out, became)
+
+
 def say_became(out: Output, became: OrderOutcome) -> Code:
     """Say what became of an order to an agent."""
     from handrail.oversight import OrderState

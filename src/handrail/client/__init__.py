@@ -16,6 +16,7 @@ from handrail.client.schema import schema
 from handrail.client.starts import TASK_TIMEOUT, start_case
 from handrail.client.stewards import (
     ensure_stewards,
+    held_ledger,
     order_became,
     order_signal,
     steward_book,
@@ -106,6 +107,7 @@ __all__ = [
     "ensure_stewards",
     "existing_case",
     "gates_of",
+    "held_ledger",
     "is_shown",
     "iso",
     "open_gates",

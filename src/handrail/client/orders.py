@@ -55,6 +55,7 @@ from handrail.oversight import (
     Order,
     OrderState,
     Target,
+    ledger_order,
     level_order,
     lift_order,
     order_givers,
@@ -175,6 +176,25 @@ class OrderActs(CaseOrderActs):
         words = why.strip()[:_LONGEST_WHY]
         order = level_order(aim, Level(level), share_of(rollout), self._who(), self._clock(), words)
         return await self._give(aim.agent, order)
+
+    async def accept_ledger(self, agent: str, why: str) -> OrderOutcome:
+        """Have an agent go on with this ledger, as it is: another, or one that went back in time.
+
+        The steward judges it: whoever may let the agent do more may say so. What it lacks is
+        looked for, or asked about, as far as cases come back to it; limits do not count it.
+
+        Raises:
+            InvalidRequest: if no reason is given.
+            NotPermitted: if the policies are known, and none names them for the agent.
+        """
+        self._own_seat("go on with a ledger")
+        self._require_named(Target(agent))
+        words = why.strip()[:_LONGEST_WHY]
+        if not words:
+            raise InvalidRequest("say why: what happened to the ledger, and what it lacks", "why")
+        mark = await self.ledger.mark(agent)
+        order = ledger_order(agent, mark, self._who(), self._clock(), words)
+        return await self._give(agent, order)
 
     async def second(self, named: str, why: str = "") -> OrderOutcome:
         """Say so as the second person, of an order that waits for one: its id, or how it begins.

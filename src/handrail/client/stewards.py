@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,8 +17,10 @@ from temporalio.common import (
 )
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import AGENT_ATTRIBUTE, OPEN_QUERY, executions
+from handrail.actions import LedgerMark
+from handrail.agent import AGENT_ATTRIBUTE, OPEN_QUERY, describe_execution, executions
 from handrail.oversight import (
+    HELD_LEDGER,
     STEWARD_WORKFLOW,
     Change,
     OrderBook,
@@ -109,6 +112,28 @@ async def steward_book(client: Client, agent: str) -> OrderBook | None:
     # It is paused in Temporal, whose status the SDK does not know; or no steward of ours answers.
     except Exception:  # noqa: BLE001  # decoding raises anything
         return None
+
+
+async def held_ledger(client: Client, agent: str, patience: timedelta) -> LedgerMark | None:
+    """The ledger that the steward of an agent holds, and how high it was; None if none.
+
+    `patience`: how long one that holds none yet is waited for. No worker is needed.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    end = time.monotonic() + patience.total_seconds()
+    while True:
+        try:
+            found = await describe_execution(client, steward_id(agent))
+        except RPCError as error:
+            if error.status is RPCStatusCode.NOT_FOUND:
+                return None
+            raise
+        held = await found.memo_value(HELD_LEDGER, None, type_hint=LedgerMark)
+        if held is not None or time.monotonic() > end:
+            return held
+        await asyncio.sleep(_POLL.total_seconds())
 
 
 async def order_became(

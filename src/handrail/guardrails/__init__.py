@@ -8,6 +8,7 @@ from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, 
 from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
 from handrail.guardrails.effects import current_effect, effect_as_current
+from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
 from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker
 
@@ -15,6 +16,7 @@ __all__ = [
     "AnomalyDetector",
     "Check",
     "Door",
+    "LedgerMismatch",
     "Masker",
     "Pattern",
     "allow_skipped_time",

@@ -71,6 +71,7 @@ from handrail.guardrails.effects import (
     once,
 )
 from handrail.guardrails.entitlement import Entitlement
+from handrail.guardrails.ledger_watch import HeldLedger, LedgerWatch
 from handrail.guardrails.pipeline import Pipeline
 from handrail.guardrails.received import ReceivedAction, received
 from handrail.guardrails.recorder import Recorder
@@ -114,6 +115,7 @@ class Door:
     ledger: Ledger
     checks: Sequence[Check[Any]] = field(default=())
     trust: Trust = field(default_factory=Trust)
+    held: HeldLedger | None = None
     workflow: str | None = None
     """The type of the agent's workflow: no other one's activities are done."""
     seal: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
@@ -144,6 +146,7 @@ class Door:
             admission=self.admission,
             entitlement=self.entitlement,
             watch=AnomalyDetector(self.agent, self.ledger),
+            ledgers=LedgerWatch(self.agent, self.held),
             checks=self.checks,
             plants={
                 step.name: cast("Write[Any, Any]", step).plant
@@ -160,6 +163,7 @@ class Door:
         @activity.defn(name=PROVE_ACTIVITY)
         async def prove(proving: ProofRequest) -> tuple[ProofResult, ...]:
             self._require_own(proving.case)
+            await self.pipeline.require_ledger()
             policy = self.policy.current()
             return await self.entitlement.prove(policy, self._asked(proving), proving)
 
@@ -315,14 +319,15 @@ class Door:
         write, judged = None, None
         if _is_new(attempt) and not came.changed:
             # Optimistic: for nearly every write nothing has changed within `LATELY`. The intent's
-            # transaction looks again at stops, levels, policy and key: no other is needed.
-            write = self.pipeline.settled(asked, await self.pipeline.lately(policy, attempt.case))
+            # transaction looks again at stops, levels, policy, ledger and key: no other is needed.
+            lately = await self.pipeline.lately(policy, attempt.case, attempt.ledger)
+            write = self.pipeline.settled(asked, lately)
             judged = await self.pipeline.judged(write)
             if judged.passes:
                 with contextlib.suppress(BegunBefore, Outdated):
                     return await self._passed(step, write, judged, seen=False)
         # Overtaken, not new, or not let pass: by what is so now, which people may be told.
-        situation = await self.pipeline.situation(policy, attempt.case, attempt.key)
+        situation = await self.pipeline.situation(policy, attempt.case, attempt.key, attempt.ledger)
         if write is None or judged is None or write.situation != situation:
             write = self.pipeline.settled(asked, situation)
             if write.begun is None and write.came.misfit:
@@ -401,6 +406,7 @@ class Door:
                 raise
             return answers.failed(self.pipeline, write, verdict, error)
         if isinstance(done, Receipt):
+            self.pipeline.ledgers.learn(done.ledger)
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return answers.in_doubt(self.pipeline, write, verdict, done)
 

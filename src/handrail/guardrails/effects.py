@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
@@ -30,11 +31,17 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from temporalio.service import RPCError
 
-from handrail.actions import Effect, Receipt, undo_key
+from handrail.actions import Effect, LedgerMark, Receipt, undo_key
 from handrail.agent import BadResult, StepSecrets, current_heartbeats, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
-from handrail.guardrails.machine import new_owner, released_owner, sealed, server_time
+from handrail.guardrails.machine import (
+    new_owner,
+    released_owner,
+    sealed,
+    server_start,
+    server_time,
+)
 from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted
 from handrail.ledger import (
     EffectRow,
@@ -151,11 +158,13 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
         ordered=writer.ordered,
         resumed=judged.begun,
         levels=write.levels,
+        above=write.situation.mark if write.situation is not None else None,
     )
     begun = await _whole(begin)
     before = begun.before
     reached("write:after-intent", attempt.case)
     writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt})
+    writer.mark = begun.mark
     if before is None:
         return await writer.begin()
     if not seen:
@@ -192,11 +201,12 @@ class _Writer:
     steps: Sequence[Step[..., Any]] = ()
     seal: bytes = b""
     owner: str = field(init=False)
+    mark: LedgerMark | None = None
 
     def __post_init__(self) -> None:
         self.attempt, self.action = self.write.attempt, self.write.facts.action
         self.ordered = self.write.undoing and self.attempt.ordered
-        self.heartbeats = current_heartbeats()
+        self.heartbeats, self.made = current_heartbeats(), time.monotonic()
         self._start_clock()
         self.effect = Effect(
             key=self.attempt.key,
@@ -322,7 +332,8 @@ class _Writer:
 
     def _key_lives(self, since: datetime) -> bool:
         """Whether the outside system knows a key still that it was given then."""
-        known = self.step.keeps is None or server_time() - since < self.step.keeps
+        now = server_start() + timedelta(seconds=time.monotonic() - self.made)
+        known = self.step.keeps is None or now - since < self.step.keeps
         return known and not self.write.came.differs
 
     async def _looked_for(self, before: Predecessor) -> Receipt | None:
@@ -422,6 +433,7 @@ class _Writer:
             at=datetime.now(UTC),
             how=how,
             result=value,
+            ledger=self.mark,
         )
         reached("write:before-receipt", self.attempt.case)
         await self._finish(receipt, fault)

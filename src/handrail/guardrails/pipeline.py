@@ -37,7 +37,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from handrail.actions import Action, Finding, Kind, Level, Terms, Verdict, as_json
+from handrail.actions import Action, Finding, Kind, LedgerMark, Level, Terms, Verdict, as_json
 from handrail.agent import source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.guardrails.admission import Admission
@@ -50,6 +50,7 @@ from handrail.guardrails.context import (
 )
 from handrail.guardrails.data_checks import Check, look
 from handrail.guardrails.entitlement import Entitlement
+from handrail.guardrails.ledger_watch import LedgerWatch
 from handrail.guardrails.machine import server_time
 from handrail.ledger import Duplicate, EffectState, Ledger, OverLimit, Situation
 from handrail.oversight import delegations, setting_in_force, why_stopped
@@ -97,6 +98,7 @@ class Pipeline:
     entitlement: Entitlement
     watch: AnomalyDetector
     checks: Sequence[Check[Any]] = ()
+    ledgers: LedgerWatch = field(default_factory=LedgerWatch)
     known: SituationCache = field(default_factory=SituationCache)
     plants: Mapping[str, Callable[[Any], Action | None] | None] = field(
         default_factory=dict[str, Any]
@@ -104,25 +106,33 @@ class Pipeline:
 
     # What is known of one moment
 
-    async def situation(self, policy: Policy, case: str, key: str | None = None) -> Situation:
-        """What must be known before anything is judged, of one moment.
+    async def situation(
+        self, policy: Policy, case: str, key: str | None = None, of_case: LedgerMark | None = None
+    ) -> Situation:
+        """What must be known before anything is judged, of one moment. `of_case`: see `Attempt`.
 
         Raises:
+            LedgerMismatch: if the ledger is another than the agent's, or lower than it was.
             StalePolicy: if the worker's policy is not the one in force.
             LedgerUnavailable: if the ledger cannot be used.
         """
         await self._announce(policy)
+        expected = await self.ledgers.expected()
         found = await self.ledger.situation(self.agent, case, key)
+        self.ledgers.require(found.mark, expected, of_case)
         _require_in_force(policy, found)
         return found
 
-    async def lately(self, policy: Policy, case: str) -> Situation:
+    async def lately(
+        self, policy: Policy, case: str, of_case: LedgerMark | None = None
+    ) -> Situation:
         """As `situation` without a key, of at most `LATELY` ago.
 
         It is for what is advice, for what is only told, and for what the intent of a write
         confirms.
 
         Raises:
+            LedgerMismatch: as `situation`.
             StalePolicy: if the worker's policy was not the one in force then.
             LedgerUnavailable: if the ledger cannot be used.
         """
@@ -131,12 +141,18 @@ class Pipeline:
         found = known.situation
         old = now - known.at > LATELY.total_seconds()
         # Who looked as this policy was loaded may have kept what was in force before it.
-        if found is None or old or found.sha != policy.sha:
+        newer = of_case is not None and found is not None and of_case.height > found.mark.height
+        if found is None or old or newer or found.sha != policy.sha:
+            expected = await self.ledgers.expected()
             found = await self.ledger.situation(self.agent)
+            self.ledgers.require(found.mark, expected, of_case)
             known.situation, known.at = found, now
         _require_in_force(policy, found)
         mine = tuple(order for order in found.orders if order.case in {None, case})
-        return replace(found, orders=mine, piloted=False)
+        # The transaction of an intent must find it above all that was seen.
+        mark = self.ledgers.known or found.mark
+        return replace(found, orders=mine, piloted=False, mark=mark)
+
 
     async def piloted(self, case: str) -> bool:
         """Whether a write of a case was only recorded. Call it after `lately`.
@@ -147,10 +163,21 @@ class Pipeline:
         known = self.known.situation
         return (known is None or known.piloted) and await self.ledger.piloted(case)
 
+    async def require_ledger(self) -> None:
+        """See that the ledger is the agent's.
+
+        Raises:
+            LedgerMismatch: if it is another, or lower than it was.
+            LedgerUnavailable: if it cannot be used.
+        """
+        expected = await self.ledgers.expected()
+        self.ledgers.require(await self.ledger.mark(self.agent), expected)
+
     async def _announce(self, policy: Policy) -> None:
         """Say in the ledger that the policy was loaded."""
         if self.known.loaded == policy.sha:
             return
+        await self.require_ledger()
         # Once for each time it is loaded, or two workers would take turns.
         await self.ledger.loaded(self.agent, policy.version, policy.sha, policy.label, policy.text)
         self.known.loaded, self.known.situation = policy.sha, None

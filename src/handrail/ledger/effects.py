@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import Receipt
+from handrail.actions import LedgerMark, Receipt
 from handrail.exceptions import HandrailError, NotDone
 from handrail.ledger import counters, orders, rulings, verdicts
 from handrail.ledger import limits as counted
@@ -83,12 +83,14 @@ class EffectRow:
 class BeginResult:
     """What beginning came to: `before` is None when the intent is new, or what was there already.
 
-    `stop`: a stop that came after it was begun. `attempt`: the number of the attempt.
+    `stop`: a stop that came after it was begun. `attempt`: the number of the attempt. `mark`: how
+    high the ledger is with it.
     """
 
     before: EffectRow | None
     stop: Stopped | None = None
     attempt: int = 1
+    mark: LedgerMark | None = None
 
 
 @dataclass(frozen=True)
@@ -127,6 +129,7 @@ class Effects(Database):
         ordered: bool = False,
         resumed: bool = False,
         levels: frozenset[str] | None = None,
+        above: LedgerMark | None = None,
     ) -> BeginResult:
         """Commit an intent before its effect, or say what is there under its key.
 
@@ -136,9 +139,10 @@ class Effects(Database):
         rulings and mandates that allow it are marked as used, by this key, and the `verdict`
         is kept. `ordered`: only a stop of this very step forbids it. `resumed`: nobody has judged
         it now, because it had begun. `levels`: the ids of the levels under which it was judged.
+        `above`: how high this ledger was then.
 
         Raises:
-            Outdated: if the levels, or with them the policy in force, are others by now.
+            Outdated: if the levels, the policy in force, or the ledger, are others by now.
             NotDone: if it is `resumed` and known not to have happened; judge it anew.
             Stopped: if a stop is in force that forbids it; the same.
             Duplicate: if `duplicates` finds the like done before; the same.
@@ -153,10 +157,11 @@ class Effects(Database):
             # Before the intent: no stop comes between.
             orders.hold(connection)
             now = controls_in_force(connection, intent.agent, intent.case)
+            _same_ledger(now, above)
             stop = _stop(now, intent, ordered=ordered)
             before = _begun_before(connection, intent)
             if before is not None and before.state is not EffectState.NOT_DONE:
-                return BeginResult(before, stop, before.attempt)
+                return BeginResult(before, stop, before.attempt, now.mark)
             if resumed:
                 raise NotDone("what had begun did not happen after all; it is judged anew")
             if stop is not None:
@@ -173,7 +178,7 @@ class Effects(Database):
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
                 rulings.use_mandates(connection, intent.mandates, intent.key)
-            return BeginResult(None, None, _next_attempt(before, intent))
+            return BeginResult(None, None, _next_attempt(before, intent), now.mark)
 
         return await self._run(transaction)
 
@@ -380,6 +385,16 @@ def _still(now: Controls, intent: Intent, levels: frozenset[str]) -> None:
         raise Outdated("an earlier write of its case was only recorded; it is judged anew")
     if now.label not in {None, intent.policy}:
         raise Outdated("its policy was changed while it was judged; it is judged anew")
+
+
+def _same_ledger(now: Controls, above: LedgerMark | None) -> None:
+    """See that this is the ledger by which an intent was judged, and lacks nothing of it.
+
+    Raises:
+        Outdated: if it is not.
+    """
+    if above is not None and (now.mark.id != above.id or now.mark.height <= above.height):
+        raise Outdated("its ledger is another, or went back in time; it is judged anew")
 
 
 def _stop(now: Controls, intent: Intent, *, ordered: bool) -> Stopped | None:

@@ -8,16 +8,16 @@ it: it cannot lapse.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
 
-from handrail.actions import Level
+from handrail.actions import LedgerMark, Level
 from handrail.ledger.database import Database
 from handrail.ledger.rows import InsertNew, Rows
-from handrail.ledger.tables import counters
+from handrail.ledger.tables import counters, heights, identity
 from handrail.ledger.tables import orders as _orders
 from handrail.ledger.verdicts import any_piloted, latest, piloted
 
@@ -29,6 +29,10 @@ FLEET = "*"
 
 _STOP_LOCK = 0x73746F70
 """Any number that other programs on the same database do not lock on."""
+
+GAP = 1_000_000
+"""Above the height that was known before, where a ledger goes on that went back in time: above
+all that cases may have seen since that was known."""
 
 _TICK = timedelta(milliseconds=1)
 """Between two levels that one clock would give at the same time, or in wrong order."""
@@ -68,6 +72,7 @@ class Controls:
     `orders`: its stops and levels, the oldest first. `label` and `sha`: of the agent's policy in
     force; None before any was loaded. `counted`: whether anything is counted of what it does.
     `piloted`: whether a write of the case was only recorded; without one, of any case.
+    `mark`: which ledger this is, and how high it is.
     """
 
     orders: tuple[OrderRow, ...]
@@ -75,6 +80,7 @@ class Controls:
     sha: str | None
     counted: bool
     piloted: bool
+    mark: LedgerMark = field(compare=False)
 
     @property
     def stops(self) -> tuple[OrderRow, ...]:
@@ -130,6 +136,36 @@ class Orders(Database):
         row = await self.order_of(_back(case))
         return row is not None and (row.kind, row.case) == ("roll_back", case)
 
+    async def mark(self, agent: str) -> LedgerMark:
+        """Which ledger this is, and how high it is for an agent."""
+        look = sa.select(*_MARK)
+        found = await self._run(lambda c: c.execute(look, {"b_agent": agent}).one())
+        return LedgerMark(id=found.ledger, height=found.height)
+
+    async def marks(self, agents: Sequence[str]) -> dict[str, LedgerMark]:
+        """The same of several agents, in one look."""
+        own = sa.select(heights.c.agent, heights.c.height).where(heights.c.agent.in_(agents))
+
+        def look(connection: sa.Connection) -> dict[str, LedgerMark]:
+            ledger = connection.execute(sa.select(identity.c.id)).scalar_one()
+            found = connection.execute(own)
+            return {agent: LedgerMark(id=ledger, height=height) for agent, height in found}
+
+        return await self._run(look)
+
+    async def go_on_above(self, agent: str, height: int) -> LedgerMark:
+        """Raise an agent's height well above one that a ledger had which knew more."""
+        much = {"agent": agent, "height": height + GAP}
+
+        def raise_it(connection: sa.Connection) -> None:
+            here = heights.c.agent == agent
+            low = sa.update(heights).where(here, heights.c.height < height + GAP)
+            if not _insert_height(connection, much):
+                connection.execute(low.values(height=height + GAP))
+
+        await self._run(raise_it)
+        return await self.mark(agent)
+
     async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
         """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
         query = _ALL
@@ -179,9 +215,10 @@ def controls_in_force(connection: sa.Connection, agent: str, case: str | None = 
     given = {"b_agent": agent, "b_case": case}
     found = connection.execute(_OF_ALL if case is None else _OF_CASE, given).all()
     # With no order there is one row without one.
-    label, sha, counted, piloted, order_id = found[0][:5]
-    rows = () if order_id is None else tuple(_rows.make(row[4:]) for row in found)
-    return Controls(rows, label, sha, bool(counted), bool(piloted))
+    label, sha, counted, piloted, ledger, height, order_id = found[0][:7]
+    rows = () if order_id is None else tuple(_rows.make(row[6:]) for row in found)
+    mark = LedgerMark(id=ledger, height=height)
+    return Controls(rows, label, sha, bool(counted), bool(piloted), mark)
 
 
 _in_force = sa.and_(
@@ -191,6 +228,7 @@ _in_force = sa.and_(
 """That an order is for the agent `b_agent`, and in force."""
 
 _insert = InsertNew(_orders)
+_insert_height = InsertNew(heights)
 _EXCLUSIVE = sa.select(sa.func.pg_advisory_xact_lock(_STOP_LOCK))
 _SHARED = sa.select(sa.func.pg_advisory_xact_lock_shared(_STOP_LOCK))
 _rows: Rows[OrderRow] = Rows(
@@ -214,6 +252,17 @@ def _ended(by: str, at: datetime, why: str, proofs: Sequence[str]) -> dict[str, 
     return {"ended": at, "ended_by": by, "ended_why": why, "ended_proofs": proofs}
 
 
+_MARK = (
+    sa.select(identity.c.id).scalar_subquery().label("ledger"),
+    sa.func.coalesce(
+        sa.select(heights.c.height)
+        .where(heights.c.agent == sa.bindparam("b_agent"))
+        .scalar_subquery(),
+        0,
+    ).label("height"),
+)
+
+
 def _statement(
     which: sa.ColumnElement[bool], piloted: sa.ColumnElement[bool]
 ) -> sa.Select[*tuple[Any, ...]]:
@@ -221,7 +270,7 @@ def _statement(
     one = sa.select(sa.literal(1).label("one")).subquery()
     counted = sa.exists().where(counters.c.agent == sa.bindparam("b_agent"))
     known = (policy.c.label.label("policy"), policy.c.sha, counted, piloted.label("piloted"))
-    columns: list[Any] = [*known, *_rows.columns]
+    columns: list[Any] = [*known, *_MARK, *_rows.columns]
     return (
         sa.select(*columns)
         .select_from(one.outerjoin(policy, sa.true()).outerjoin(_orders, which))

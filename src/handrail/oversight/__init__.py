@@ -47,6 +47,7 @@ from handrail.oversight.notifications import (
     message_id,
 )
 from handrail.oversight.order_book import (
+    HELD_LEDGER,
     IGNORED_KEPT,
     STEWARD_WORKFLOW,
     AutonomyView,
@@ -69,6 +70,7 @@ from handrail.oversight.orders import (
     Order,
     Target,
     asked_setting,
+    ledger_order,
     level_order,
     lift_order,
     order_givers,
@@ -145,6 +147,7 @@ __all__ = [
     "BY_KEY",
     "DOUBT_ANSWERS",
     "EVENT_SIGNAL",
+    "HELD_LEDGER",
     "IGNORED_KEPT",
     "LIFTED_SIGNAL",
     "LOOK_SIGNAL",
@@ -213,6 +216,7 @@ __all__ = [
     "gate_view",
     "is_drawn",
     "judge_ruling",
+    "ledger_order",
     "level_order",
     "lift_order",
     "mandate_of",

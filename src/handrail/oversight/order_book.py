@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from handrail.actions import Aware, Level, Wire
+from handrail.actions import Aware, LedgerMark, Level, Wire
 from handrail.exceptions import HandrailError
 from handrail.ledger import FLEET
 from handrail.oversight.orders import NoOrder, Order, order_of, target_of
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 STEWARD_WORKFLOW: Final = "Steward"
 """The type of the workflow."""
+
+HELD_LEDGER: Final = "ledger"
+"""The key in a steward's memo under which it says which ledger the agent writes in."""
 
 SECOND_WITHIN = timedelta(days=1)
 """How long an order waits for the second person that it takes."""
@@ -111,6 +114,8 @@ class AutonomyView(Wire):
     stops: tuple[StopInForce, ...] = ()
     writes: tuple[str, ...] = ()
     more: int = 0
+    ledger: LedgerMark | None = None
+    """The ledger in which that is so."""
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -122,7 +127,7 @@ class AutonomyView(Wire):
 class OrderResult(Wire):
     """What became of an order. `people`: who is shown to have given it.
 
-    `judged`: how many statements on it were judged.
+    `judged`: how many statements on it were judged. `ledger`: with which the agent goes on.
     """
 
     stand: OrderState
@@ -130,6 +135,7 @@ class OrderResult(Wire):
     proven: bool = False
     people: tuple[str, ...] = ()
     judged: int = 0
+    ledger: LedgerMark | None = None
 
 
 class Change(Wire):
@@ -183,6 +189,10 @@ class OrderBook(Wire):
     agent: str
     changes: tuple[Change, ...] = ()
     picture: AutonomyView | None = None
+    ledger: LedgerMark | None = None
+    """The ledger in which the agent writes, and how high it was when that was looked at last."""
+    strange: LedgerMark | None = None
+    """Another one, or a lower one, that a worker has: nothing is written in it."""
     ignored: tuple[IgnoredSignal, ...] = ()
 
     def change(self, order_id: str) -> Change | None:
@@ -276,7 +286,10 @@ class OrderBook(Wire):
             # The ledger has what was signed. Here nobody needs it again, and all of it is carried.
             "statements": change.statements if again or entered.stand is OrderState.WAITING else (),
         }
-        return self._with(order_id, values)
+        book = self._with(order_id, values)
+        if entered.ledger is None:
+            return book
+        return book.model_copy(update={"ledger": entered.ledger, "strange": None})
 
     def expired(self, now: datetime) -> OrderBook:
         """With what nobody seconded in time."""
@@ -291,12 +304,17 @@ class OrderBook(Wire):
 
     def seen(self, picture: AutonomyView) -> tuple[OrderBook, bool]:
         """With what is in force now; and whether what was stopped may go on."""
+        mark, held = picture.ledger, self.ledger
+        if mark is not None and held is not None and not _follows(mark, held):
+            # What it lacks is not over for that: a stop stands until a person has said.
+            return self.model_copy(update={"strange": mark}), False
         before = self.picture.stopped if self.picture else frozenset[str]()
         over = before - picture.stopped
         if picture.more and self.picture:
             # What is not listed is not over for that.
             over -= {stop.id for stop in self.picture.stops if ":" in stop.what}
-        book = self.model_copy(update={"picture": picture})
+        known = {"picture": picture, "ledger": mark or held, "strange": None}
+        book = self.model_copy(update=known)
         for change in self.changes:
             if change.order.id in over and change.stand is OrderState.IN_FORCE:
                 done = OrderResult(
@@ -310,6 +328,11 @@ class OrderBook(Wire):
             c.model_copy(update=values) if c.order.id == order_id else c for c in self.changes
         )
         return self.model_copy(update={"changes": changed})
+
+
+def _follows(mark: LedgerMark, held: LedgerMark) -> bool:
+    """Whether a ledger is the one that was held, and lacks nothing of it."""
+    return mark.id == held.id and mark.height >= held.height
 
 
 # What people send
@@ -388,5 +411,7 @@ def order_in_words(order: Order) -> str:
     target = target_of(order).words
     if order.kind == "stop":
         return f"stop {target}"
+    if order.kind == "ledger":
+        return f"{target} goes on with the ledger {order.ledger} from height {order.height}"
     share = "" if order.rollout is None else f" {percent(order.rollout)}"
     return f"{order.level}{share} for {target}"

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 
-from handrail.actions import WHOLE, Aware, Level, Wire, Words, person
+from handrail.actions import WHOLE, Aware, LedgerMark, Level, Wire, Words, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import FLEET, OrderRow
 from handrail.oversight.keys import TrustedKey
@@ -56,16 +56,22 @@ class NoOrder(InvalidRequest):
     """What was sent is no order that can be given. The message says why."""
 
 
+def _is_none(value: object) -> bool:
+    return value is None
+
+
 class Order(Wire):
     """What a person orders. `agent` is `*` for all of them.
 
     `kind` stop: nothing is written any more, by the agent, by its `step`, or in its `case`.
+    `kind` ledger: the agent goes on with the `ledger` of that id, although it is another than
+    before, or lacks what was above its `height`.
     `kind` lift: the order `lifts` is over. `kind` level: so much the agent, or its `step`, does
     by itself; `rollout`, of `full`: in so many hundredths of a percent of its cases.
     """
 
     id: Id
-    kind: Literal["stop", "lift", "level"]
+    kind: Literal["stop", "lift", "level", "ledger"]
     agent: Name
     by: Person
     at: Aware
@@ -74,12 +80,22 @@ class Order(Wire):
     level: Level | None = None
     rollout: Annotated[int, Field(ge=0, le=WHOLE)] | None = None
     lifts: Id | None = None
+    # What is signed of any other order stays what it was, byte for byte.
+    ledger: Annotated[Id | None, Field(exclude_if=_is_none)] = None
+    height: Annotated[int | None, Field(ge=0, exclude_if=_is_none)] = None
     why: Words = ""
 
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
-        faults = {"stop": self._stop, "lift": self._lift, "level": self._level}
+        faults = {
+            "stop": self._stop,
+            "lift": self._lift,
+            "level": self._level,
+            "ledger": self._ledger,
+        }
         fault = faults[self.kind]()
+        if fault is None and self.kind != "ledger" and (self.ledger or self.height is not None):
+            fault = f"a {self.kind} has no `ledger` and no `height`"
         if fault is not None:
             raise ValueError(fault)
         return self
@@ -100,6 +116,12 @@ class Order(Wire):
             return "say in `lifts` the id of the order that is over"
         others = (self.step, self.case, self.level, self.rollout)
         return None if others == (None,) * 4 else "a lift names the order in `lifts`, and no more"
+
+    def _ledger(self) -> str | None:
+        if self.ledger is None or self.height is None or self.agent == FLEET:
+            return "say in `ledger` and `height` with which one goes on, and for which agent"
+        others = (self.step, self.case, self.level, self.rollout, self.lifts)
+        return None if others == (None,) * 5 else "it names a `ledger` and its `height`, no more"
 
     def _level(self) -> str | None:
         if self.level is None or self.lifts is not None or self.case is not None:
@@ -192,6 +214,16 @@ def level_order(  # noqa: PLR0917  # a level has these parts
     return _new(kind="level", **vars(target), level=level, rollout=rollout, by=by, at=at, why=why)
 
 
+def ledger_order(agent: str, ledger: LedgerMark, by: str, at: datetime, why: str) -> Order:
+    """The order that an agent goes on with a ledger as it is.
+
+    Raises:
+        NoOrder: if it cannot be given.
+    """
+    held = {"ledger": ledger.id, "height": ledger.height}
+    return _new(kind="ledger", agent=agent, by=by, at=at, why=why, **held)
+
+
 def _new(**said: Any) -> Order:
     return order_of(said | {"id": uuid4().hex})
 
@@ -212,10 +244,11 @@ def order_row(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
     """How the ledger keeps a stop or a level; `proofs`: the signed statements of its givers.
 
     Raises:
-        NoOrder: if it is a lift, which ends another order and is none that is kept.
+        NoOrder: if it is a lift, or of a ledger: none that is kept by itself.
     """
-    if order.kind == "lift":
-        raise NoOrder("a lift is kept with the order that it ends")
+    if order.kind in {"lift", "ledger"}:
+        kept = "order that it ends" if order.kind == "lift" else "steward's book"
+        raise NoOrder(f"a {order.kind} is kept with the {kept}")
     return OrderRow(**{name: getattr(order, name) for name in _KEPT}, proofs=tuple(proofs))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import functools
 import inspect
 import logging
 import os
@@ -42,7 +43,7 @@ from handrail.agent import (
     executions,
     secret_faults,
 )
-from handrail.client import StartedCase, start_case
+from handrail.client import StartedCase, held_ledger, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door
 from handrail.ledger import Ledger
@@ -261,6 +262,7 @@ class Fleet:
             ledger=ledger,
             checks=agent.checks,
             trust=trust,
+            held=functools.partial(held_ledger, client, agent.name),
             workflow=agent.workflow_type,
             **_seal(client),
         )

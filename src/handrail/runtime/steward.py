@@ -20,9 +20,10 @@ from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
 from temporalio.exceptions import ActivityError
 from typing_extensions import TypeVar, override
 
-from handrail.actions import WHOLE, Wire
+from handrail.actions import WHOLE, LedgerMark, Wire
 from handrail.agent import RISK_ATTRIBUTE, error_in_words
 from handrail.oversight import (
+    HELD_LEDGER,
     IGNORED_KEPT,
     STEWARD_WORKFLOW,
     AutonomyView,
@@ -50,7 +51,7 @@ LOOK_AT_AUTONOMY: Final = "handrail.autonomy"
 WAKE_CASES: Final = "handrail.wake"
 """The activity that has cases go on that waited for the end of a stop: an agent's name."""
 
-STEWARD_SIGNALS: Final = ("stop", "lift", "level", "second", "look")
+STEWARD_SIGNALS: Final = ("stop", "lift", "level", "ledger", "second", "look")
 """The signals that it takes."""
 
 LOOK_AGAIN = timedelta(hours=1)
@@ -91,6 +92,8 @@ class OrderRequest(Wire):
     agent: str
     order: Order
     statements: tuple[str, ...]
+    held: LedgerMark | None = None
+    """The ledger that the agent writes in."""
 
 
 @workflow.defn(name=STEWARD_WORKFLOW)
@@ -109,6 +112,7 @@ class AutonomyWorkflow:
         self._full = False
         self._counted: object = None
         self._asked = self._book.asked()
+        self._noted: LedgerMark | None = None
 
     @workflow.run
     async def run(self, begun_with: StewardInput) -> None:
@@ -145,6 +149,13 @@ class AutonomyWorkflow:
     )
     def _level(self, raw: RawValue = _NOTHING) -> None:
         self._order("level", raw)
+
+    @workflow.signal(
+        name="ledger",
+        description=f"Go on with a ledger that is another, or went back. {_ORDER}, ledger, height",
+    )
+    def _ledger(self, raw: RawValue = _NOTHING) -> None:
+        self._order("ledger", raw)
 
     @workflow.signal(name="second", description=f"Say so as the second person. {_ORDER}, id")
     def _second(self, raw: RawValue = _NOTHING) -> None:
@@ -240,7 +251,8 @@ class AutonomyWorkflow:
 
     async def _judged(self, change: Change) -> OrderResult:
         order = change.order
-        given = OrderRequest(agent=self._book.agent, order=order, statements=change.statements)
+        book, said = self._book, change.statements
+        given = OrderRequest(agent=book.agent, order=order, statements=said, held=book.ledger)
         try:
             return await self._do(
                 ENTER_ORDER, given, OrderResult, f"{order_in_words(order)} by {order.by}"
@@ -298,6 +310,10 @@ class AutonomyWorkflow:
     def _show(self) -> None:
         """Show in the UI what is in force, so that it is seen without a worker, too."""
         workflow.set_current_details(page(self._book))
+        if self._book.ledger is not None and self._book.ledger != self._noted:
+            # Workers ask for it before they write, and need no other worker for the answer.
+            self._noted = self._book.ledger
+            workflow.upsert_memo({HELD_LEDGER: self._noted})
         stopped = self._book.picture is not None and bool(self._book.picture.stopped)
         if stopped != self._risk:
             self._risk = stopped
@@ -349,6 +365,8 @@ def page(book: OrderBook) -> str:
 
 def _headline(book: OrderBook) -> str:
     name = _safe(book.agent)
+    if book.strange is not None:
+        return f"{name}: a worker has another ledger, or one that went back, and writes nothing"
     if book.picture is None:
         return f"{name}: not looked at yet"
     stops = book.picture.stops

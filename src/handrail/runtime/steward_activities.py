@@ -18,7 +18,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.actions import WHOLE
 from handrail.agent import OPEN_QUERY, Activity, executions
 from handrail.exceptions import ConfigurationError
-from handrail.guardrails import audit_order, server_time
+from handrail.guardrails import LedgerMismatch, audit_order, server_time
 from handrail.ledger import FLEET, Ledger, OrderRow
 from handrail.oversight import (
     LIFTED_SIGNAL,
@@ -97,7 +97,13 @@ class AutonomyActivities:
             PolicyError: if the policy cannot be read, and the order is none to stop.
             KeyringError: if the keyring cannot be used; the same.
             LedgerUnavailable: if the ledger cannot be used.
+            LedgerMismatch: if it is another than the agent's.
         """
+        here, held = await self.ledger.mark(self.agent), entering.held
+        wanted = entering.order.ledger if entering.order.kind == "ledger" else held and held.id
+        if wanted not in {None, here.id}:
+            # Another worker has it, which is asked next.
+            raise LedgerMismatch(f"this worker has the ledger {here.id}, and not {wanted}")
         match entering.order.kind:
             case "stop":
                 return await self._stop(entering)
@@ -105,6 +111,8 @@ class AutonomyActivities:
                 return await self._lift(entering)
             case "level":
                 return await self._level(entering)
+            case "ledger":
+                return await self._ledger(entering)
 
     async def _stop(self, entering: OrderRequest) -> OrderResult:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""
@@ -196,6 +204,20 @@ class AutonomyActivities:
         why = _capped(order, policy, steps)
         return _result(OrderState.IN_FORCE, people, why)
 
+    async def _ledger(self, entering: OrderRequest) -> OrderResult:
+        """Go on with a ledger as it is, above all that was known of the one before."""
+        order, height = entering.order, (await self.ledger.mark(self.agent)).height
+        lacks = self._lacking(entering, self.policy.current())
+        if lacks is not None:
+            return _refused(lacks)
+        if order.height is None or height < order.height:
+            return _refused(f"its height is {height} now, not {order.height}; look again")
+        held = entering.held.height if entering.held is not None else 0
+        mark = await self.ledger.go_on_above(self.agent, max(held, height))
+        people = self._proven(order, entering.statements)
+        _log(order, people)
+        return _result(OrderState.DONE, people).model_copy(update={"ledger": mark})
+
     def _steps(self, step: str | None) -> list[str]:
         """The writes that an order is for; without a step not those that take others back."""
         writes = self.shape.writes.values()
@@ -240,6 +262,7 @@ class AutonomyActivities:
         Raises:
             LedgerUnavailable: if the ledger cannot be used.
         """
+        ledger = await self.ledger.mark(self.agent)
         rows = await self.ledger.orders(self.agent, live=True)
         standing = [row for row in rows if row.kind == "stop"]
         # All of the agent and its writes; of single cases the latest, so that it can be read.
@@ -252,7 +275,9 @@ class AutonomyActivities:
             steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
         except ConfigurationError as error:
             fault = str(error)[:1_000]
-            return AutonomyView(at=now, fault=fault, stops=stops, writes=writes, more=more)
+            return AutonomyView(
+                at=now, fault=fault, stops=stops, writes=writes, more=more, ledger=ledger
+            )
         return AutonomyView(
             at=now,
             policy=policy.label,
@@ -261,6 +286,7 @@ class AutonomyActivities:
             stops=stops,
             writes=writes,
             more=more,
+            ledger=ledger,
         )
 
     def _standing(self, row: OrderRow) -> StopInForce:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import math
 import os
 import signal
+import time
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +23,9 @@ from temporalio.runtime import (
 )
 from temporalio.service import RPCError
 
-from handrail.client import ensure_stewards
-from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.actions import LedgerMark
+from handrail.client import ensure_stewards, tell_steward
+from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable
 from handrail.guardrails import server_time
 from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
@@ -32,6 +35,9 @@ from handrail.runtime.settings import Settings, connect, register_search_attribu
 
 PATIENCE = timedelta(seconds=60)
 """How long a worker looks for its server before it gives up."""
+
+REPORT = timedelta(seconds=10)
+"""How often a steward is told of a ledger that grows; of one that grew seldom at once."""
 
 log = structlog.get_logger("handrail.worker")
 
@@ -86,6 +92,8 @@ async def serve_fleet(
     async with open_ledger(settings) as ledger:
         await ledger.require_durable()
         refused = await look_at_misfits(client, fleet, settings, ledger, anyway=anyway)
+        # Before anything is written they hold which ledger it is.
+        await _begin_stewards(client, fleet)
         async with fleet.running(client, ledger, trust=trust_of(settings), without=refused):
             agents = ", ".join(name for name in fleet.agents if name not in refused)
             log.info(
@@ -94,9 +102,10 @@ async def serve_fleet(
                 pid=os.getpid(),
                 server=client.service_client.config.target_host,
             )
-            await _begin_stewards(client, fleet)
+            reporting = asyncio.create_task(_report_heights(client, fleet, ledger))
             ready()
             await stop.wait()
+            reporting.cancel()
             log.info("ending: finishing the steps that were begun")
     if settings.otel:
         await asyncio.to_thread(_flush_traces)
@@ -109,6 +118,20 @@ async def _begin_stewards(client: Client, fleet: Fleet) -> None:
     except RPCError as error:
         # Without them a stop is in force all the same, and the next order begins them.
         log.warning("the stewards of the agents could not be begun", error=str(error))
+
+
+async def _report_heights(client: Client, fleet: Fleet, ledger: Ledger) -> None:
+    """Have the stewards look at ledgers that grew: they hold how high they were."""
+    told: dict[str, tuple[LedgerMark, float]] = {}
+    while True:
+        await asyncio.sleep(1)
+        now = time.monotonic()
+        with contextlib.suppress(RPCError, LedgerUnavailable):
+            for agent, mark in (await ledger.marks(list(fleet.agents))).items():
+                known, at = told.get(agent, (None, -math.inf))
+                if mark != known and now - at >= REPORT.total_seconds():
+                    await tell_steward(client, agent, "look")
+                    told[agent] = mark, now
 
 
 def stop_on_signals(stop: asyncio.Event) -> None:
