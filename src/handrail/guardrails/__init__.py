@@ -5,9 +5,9 @@ from handrail.guardrails.audit import order as audit_order
 from handrail.guardrails.audit import review as audit_review
 from handrail.guardrails.audit import write_by as audit_write_by
 from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, budgets_used
+from handrail.guardrails.current import current_effect, effect_as_current
 from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
-from handrail.guardrails.effects import current_effect, effect_as_current
 from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
 from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker

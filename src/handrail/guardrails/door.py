@@ -63,11 +63,11 @@ from handrail.guardrails import answers, audit, machine
 from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.context import Judgement, WriteContext, broken, fitting_evidence, gravest
+from handrail.guardrails.current import effect_as_current
 from handrail.guardrails.data_checks import Check, verify
 from handrail.guardrails.effects import (
     BegunBefore,
     KeyUsed,
-    effect_as_current,
     once,
 )
 from handrail.guardrails.entitlement import Entitlement
@@ -237,7 +237,6 @@ class Door:
         asked = self._context(
             policy, step, action, Attempt(case=case, key="", digest=digest, basis=basis)
         )
-        # Optimistically, as in `_write`.
         write = self.pipeline.settled(asked, await self.pipeline.lately(policy, case))
         verdict = write.verdict(self.pipeline.foresee(write))
         if verdict.kind is Kind.PASS:

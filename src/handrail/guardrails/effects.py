@@ -23,7 +23,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
@@ -35,6 +34,7 @@ from handrail.actions import Effect, LedgerMark, Receipt, undo_key
 from handrail.agent import BadResult, StepSecrets, current_heartbeats, secrets_given
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
+from handrail.guardrails.current import effect_as_current
 from handrail.guardrails.machine import (
     new_owner,
     released_owner,
@@ -54,7 +54,7 @@ from handrail.text import moment_in_words
 from handrail.wire import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Generator, Sequence
+    from collections.abc import Awaitable, Sequence
 
     from pydantic import JsonValue
 
@@ -73,8 +73,6 @@ LOST = "lost"
 
 _RESTORED = "see whether it was put back, failed over, or does not keep what it says it has"
 
-_current: ContextVar[Effect] = ContextVar("handrail_effect")
-
 
 class KeyUsed(HandrailError):
     """The key of this write was used for another action, or what it did was taken back."""
@@ -82,25 +80,6 @@ class KeyUsed(HandrailError):
 
 class BegunBefore(HandrailError):
     """The write had begun before, which was not known when it was judged."""
-
-
-def current_effect() -> Effect:
-    """The effect that the running write, undo or notify step is making.
-
-    Raises:
-        LookupError: if no such step is running.
-    """
-    return _current.get()
-
-
-@contextlib.contextmanager
-def effect_as_current(effect: Effect) -> Generator[None]:
-    """Make `effect` the one that `current_effect` returns."""
-    token = _current.set(effect)
-    try:
-        yield
-    finally:
-        _current.reset(token)
 
 
 async def once(

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from handrail import Action, Effect, Ledger, check, notify, write
 from handrail.actions import (
     Basis,
+    LedgerMark,
     Level,
     Receipt,
     Ruling,
@@ -426,6 +427,8 @@ def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
         "ordered": st.booleans(),
         "kind": st.none() | NAMES,
         "unknown_kind": st.none() | NAMES,
+        # What is higher than the ledger itself stops the write until somebody says otherwise.
+        "ledger": st.none() | st.builds(LedgerMark, id=st.text(), height=st.integers()),
     }
 
 

@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 4_300,
     "oversight": 4_150,
     "agent": 5_300,
-    "guardrails": 5_100,
+    "guardrails": 5_350,
     "evidence": 3_000,
     "client": 3_550,
     "runtime": 4_080,
