@@ -230,8 +230,8 @@ def _answered(doubt: Doubt, at: datetime) -> dict[str, Any]:
 
 
 async def _a_lost_answer(ledger: Ledger, bank: Bank, step: Write[Any, Any]) -> None:
-    bank.delay = 0.2
-    lost = paying(bank, idempotent=True, timeout=timedelta(seconds=0.05))
+    bank.delay = 0.5
+    lost = paying(bank, idempotent=True, timeout=timedelta(seconds=0.3))
     with pytest.raises(TimeoutError):
         await once(ledger, lost)
     await bank.all_done()
@@ -239,7 +239,7 @@ async def _a_lost_answer(ledger: Ledger, bank: Bank, step: Write[Any, Any]) -> N
 
 
 async def test_a_key_that_may_be_forgotten_is_not_relied_on(ledger: Ledger, bank: Bank) -> None:
-    keeps = timedelta(seconds=1)
+    keeps = timedelta(seconds=30)
     step = paying(bank, idempotent=keeps)
     await _a_lost_answer(ledger, bank, step)
     assert isinstance(await once(ledger, step), Receipt)
