@@ -153,7 +153,6 @@ class Pipeline:
         mark = self.ledgers.known or found.mark
         return replace(found, orders=mine, piloted=False, mark=mark)
 
-
     async def piloted(self, case: str) -> bool:
         """Whether a write of a case was only recorded. Call it after `lately`.
 
