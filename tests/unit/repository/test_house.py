@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 5_300,
     "guardrails": 5_350,
     "evidence": 3_000,
-    "client": 3_550,
+    "client": 3_650,
     "runtime": 4_080,
     "inbox": 6_400,
     "testing": 1_300,
