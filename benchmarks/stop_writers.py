@@ -18,8 +18,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from temporalio.testing import ActivityEnvironment
-
 from handrail import Action, Effect, Ledger, LedgerUnavailable, write
 from handrail.actions import digest_of
 from handrail.guardrails import Door
@@ -27,6 +25,7 @@ from handrail.oversight import Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape
 from handrail.runtime import configure_logging
 from handrail.wire import Attempt, WriteResult, WriteResultKind
+from tests.agents.activity import activity_of
 
 AGENT = "payer"
 STEP = "pay"
@@ -105,7 +104,7 @@ async def writing(run: Any, name: str) -> None:
 
 async def _written(run: Any, action: Pay, attempt: Attempt) -> bool:
     try:
-        answer: WriteResult = await ActivityEnvironment().run(run, action, attempt)
+        answer: WriteResult = await activity_of(attempt.case).run(run, action, attempt)
     except LedgerUnavailable:
         return False  # tried again, as Temporal would
     if answer.kind not in {WriteResultKind.WRITTEN, WriteResultKind.STOPPED}:

@@ -114,6 +114,8 @@ async def _deployed(server: EmbeddedServer, directory: Path, seed: int) -> Repor
             new = _next_version(directory)
             async with new.running(client, ledger, trust=trust, graceful_shutdown_timeout=grace):
                 await case.send("resume", {})
+                # What it would write now is another thing: people are asked again, and say no.
+                await ana.reject(case, await case.gate(but=seen), why="there is no tip")
                 state = (await case.outcome()).status
         report.attack("deploy", "another action by the next code", accepted=state is State.DONE)
         report.unallowed += outside.effects("pay")

@@ -40,14 +40,16 @@ class Heartbeats:
         said = cast("dict[str, Any]", info.heartbeat_details[0] if info.heartbeat_details else {})
         return cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
 
-    def nothing_sent(self, *, marked: bool) -> bool:
-        """Whether no attempt before this one has sent anything.
+    def nothing_sent(self, *, marked: bool, abandoned: int = 0) -> bool:
+        """Whether no attempt before this one has sent anything that may have an effect.
 
         `marked`: each marks it before it sends; of the others only one that ended knew it.
+        `abandoned`: up to which one the ledger knows that they ended without an effect.
         """
         if marked:
-            return _SENT not in self.said
-        return self.attempt == 1 or self.said.get(_UNSENT) == self.attempt - 1
+            return self.said.get(_SENT, 0) <= abandoned
+        last = self.attempt - 1
+        return abandoned >= last or self.said.get(_UNSENT) == last
 
     async def mark_sent(self) -> None:
         """Have Temporal keep that something is sent now. It is kept when this returns.

@@ -165,6 +165,7 @@ class AgentWorkflow:
             ActivityError: if the step is broken.
         """
         await self._runner.boundary()
+        _require_action(step, what)
         proposal = self._runner.case.decisions.proposal(what)
         _require_own_class(step, proposal)
         return await self._runner.write(step, proposal)
@@ -366,6 +367,13 @@ def _no_event(event: Event) -> str:
     return f"this is no {kind.__name__}; start it with one that is"
 
 
+def _require_action(step: Write[Any, Any], given: object) -> None:
+    decided = isinstance(given, Decision)
+    action: object = cast("Decision[Any, Any]", given).action if decided else given
+    if action is not None and not isinstance(action, Action):
+        raise _of_another_class(step, type(action))
+
+
 def _require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:
     own, kind = cast("type[object]", step.action), type(given.action)
     if (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
@@ -375,7 +383,11 @@ def _require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:
         return
     # Cases that wrote such before this was looked at go on as they began; the door refuses it.
     if workflow.patched("action-of-its-step"):
-        raise Refused(step.name, f"it takes {own.__name__}, and was given {kind.__name__}")
+        raise _of_another_class(step, kind)
+
+
+def _of_another_class(step: Write[Any, Any], kind: type[object]) -> Refused:
+    return Refused(step.name, f"it takes {step.action.__name__}, and was given {kind.__name__}")
 
 
 def _payloads(raw: object) -> list[Payload]:

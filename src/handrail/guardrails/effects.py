@@ -145,7 +145,7 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
     writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt})
     writer.mark = begun.mark
     if before is None:
-        return await writer.begin()
+        return await writer.begin(begun.abandoned)
     if not seen:
         raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
     if before.state is EffectState.TAKEN_BACK:
@@ -243,9 +243,10 @@ class _Writer:
     def _before(self, row: EffectRow | None) -> Predecessor:
         return Predecessor(row, self.step.timeout, self.step.settles, GRACE)
 
-    async def begin(self) -> Receipt | Doubt:
-        """Make the effect of an intent that is new to the ledger."""
-        unknown = not self.heartbeats.nothing_sent(marked=self.step.marked)
+    async def begin(self, abandoned: int) -> Receipt | Doubt:
+        """Make the effect of an intent that is new, or of which all so far were `abandoned`."""
+        marked = self.step.marked
+        unknown = not self.heartbeats.nothing_sent(marked=marked, abandoned=abandoned)
         # What people say of a doubt is of an intent that the ledger knew.
         if not unknown and self.attempt.doubt is None:
             return await self.perform(first=True)

@@ -84,13 +84,15 @@ class BeginResult:
     """What beginning came to: `before` is None when the intent is new, or what was there already.
 
     `stop`: a stop that came after it was begun. `attempt`: the number of the attempt. `mark`: how
-    high the ledger is with it.
+    high the ledger is with it. `abandoned`: the number of the last one that is known to have ended
+    without an effect.
     """
 
     before: EffectRow | None
     stop: Stopped | None = None
     attempt: int = 1
     mark: LedgerMark | None = None
+    abandoned: int = 0
 
 
 @dataclass(frozen=True)
@@ -178,7 +180,8 @@ class Effects(Database):
                 rulings.use(connection, intent.uses, intent.key)
             if intent.mandates:
                 rulings.use_mandates(connection, intent.mandates, intent.key)
-            return BeginResult(None, None, _next_attempt(before, intent), now.mark)
+            abandoned = 0 if before is None else before.attempt
+            return BeginResult(None, None, _next_attempt(before, intent), now.mark, abandoned)
 
         return await self._run(transaction)
 

@@ -60,7 +60,7 @@ class _Source:
     def __init__(
         self, agent: type[AgentWorkflow], kind: type, steps: Sequence[Step[..., Any]]
     ) -> None:
-        self._agent, self._listed = agent, set(steps)
+        self._agent, self._listed = agent, {each.name for each in steps}
         self._names = vars(sys.modules[kind.__module__])
         try:
             lines, self._first = inspect.getsourcelines(kind)
@@ -116,7 +116,7 @@ class _Source:
                     )
             elif isinstance(node, ast.Name | ast.Attribute):
                 for step in _steps_in(self._value(node, local)):
-                    if step not in self._listed:
+                    if step.name not in self._listed:
                         yield self._at(
                             node,
                             f"{step.name} is none of the agent's steps, and no worker would run "

@@ -62,7 +62,7 @@ def _fault(path: Path, good: bytes) -> None:
 
 
 def _strange(path: Path, _: bytes) -> None:
-    replace(path, b"\xff\xfe\x00agent")
+    replace(path, b"\xff\xff\x00agent")
 
 
 def _huge(path: Path, good: bytes) -> None:
