@@ -75,11 +75,13 @@ class DelayAlert(Event):
     estimated_arrival: AwareDatetime | None = None
     """None: the flight is cancelled."""
     promised: AwareDatetime
+    number: int = Field(default=1, ge=1)
+    """Of the alerts for this consignment: each is a case of its own."""
 
     @property
     @override
     def key(self) -> str:
-        return self.consignment
+        return self.consignment if self.number == 1 else f"{self.consignment}-{self.number}"
 
 
 class Consignment(BaseModel, frozen=True):

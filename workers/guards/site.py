@@ -13,7 +13,6 @@ from pathlib import Path
 
 import httpx2
 from temporalio.client import Client
-from typing_extensions import override
 
 from activities.shipments import DelayAlert, disconnect
 from handrail.actions import Finding, Kind
@@ -40,16 +39,6 @@ SOON = timedelta(seconds=30)
 """How long a guard may take to fire."""
 
 _ORIGINAL = Path(__file__).parents[2] / "guardrails" / "shipments.yaml"
-
-
-class Again(DelayAlert):
-    """Another alert for a consignment that had one: about the flight that it was moved to."""
-
-    @property
-    @override
-    def key(self) -> str:
-        """Another case than the first."""
-        return f"{self.consignment}-2"
 
 
 @dataclass

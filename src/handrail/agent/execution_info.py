@@ -66,15 +66,18 @@ async def executions(
         left = None if left is None else left - len(answer.executions)
 
 
-async def describe_execution(client: Client, workflow_id: str) -> WorkflowExecutionDescription:
-    """One execution, as `WorkflowHandle.describe` gives it.
+async def describe_execution(
+    client: Client, workflow_id: str, run_id: str = ""
+) -> WorkflowExecutionDescription:
+    """One execution, as `WorkflowHandle.describe` gives it; the latest of that id without a run.
 
     Raises:
         RPCError: if there is none of that id, or the server does not answer.
     """
     answer = await client.workflow_service.describe_workflow_execution(
         DescribeWorkflowExecutionRequest(
-            namespace=client.namespace, execution=ExecutionId(workflow_id=workflow_id)
+            namespace=client.namespace,
+            execution=ExecutionId(workflow_id=workflow_id, run_id=run_id),
         ),
         retry=True,
     )

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from handrail.actions import Finding, Kind, Undoes, Verb, as_json, digest_of, from_json, undo_key
-from handrail.agent import this_case
+from handrail.agent import describe_execution, this_case
 from handrail.guardrails.machine import is_sealed
 
 if TYPE_CHECKING:
@@ -142,8 +142,9 @@ async def _requester(attempt: Attempt) -> str | None:
     info = activity.info() if activity.in_activity() else None
     if info is None or info.started_time.timestamp() <= 0:
         return attempt.requester  # no server handed it out: there is none to ask
-    handle = activity.client().get_workflow_handle(attempt.case, run_id=info.workflow_run_id)
-    return await (await handle.describe()).memo_value("requested_by", None, type_hint=str)
+    client, run = activity.client(), info.workflow_run_id or ""
+    found = await describe_execution(client, attempt.case, run)
+    return await found.memo_value("requested_by", None, type_hint=str)
 
 
 def _amended(row: RulingRow, takes: type[Action]) -> str | None:

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from handrail.actions import Basis, Finding, Kind, Level, Receipt
-from handrail.exceptions import ConfigurationError
+from handrail.exceptions import ConfigurationError, LedgerUnavailable
 from handrail.wire import fit
 
 if TYPE_CHECKING:
@@ -90,7 +90,11 @@ class Timestamp(sa.TypeDecorator[datetime]):
 
     @override
     def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
-        return None if value is None else datetime.fromtimestamp(value, UTC)
+        try:
+            return None if value is None else datetime.fromtimestamp(value, UTC)
+        except (OverflowError, ValueError) as error:
+            # What is there cannot be read: nothing that anybody wants to keep is wrong.
+            raise LedgerUnavailable(f"the ledger holds {value}, which is no time") from error
 
 
 class Json(sa.TypeDecorator[Any]):

@@ -27,7 +27,7 @@ from handrail.oversight import (
     SigningKey,
     Trust,
 )
-from handrail.testing import CaseHandle, Outside, Stage
+from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import refunds_flow, refunds_steps
 from tests.agents.fleets import put_policy
@@ -411,9 +411,14 @@ async def test_a_level_is_set_and_what_is_none_is_refused(desk: Desk) -> None:
     assert (lower.stand, lower.what) == (OrderState.IN_FORCE, "supervised for refunds/refund")
     share = await boss.set_level("refunds/refund", "full", "25%")
     assert share.stand is OrderState.IN_FORCE
-    (shown,) = (await boss.autonomy("refunds")).agents
-    assert shown.picture is not None
-    assert [(s.step, s.rollout) for s in shown.picture.steps] == [("refund", 2_500)]
+
+    async def rollouts() -> bool:
+        (shown,) = (await boss.autonomy("refunds")).agents
+        assert shown.picture is not None
+        return [(s.step, s.rollout) for s in shown.picture.steps] == [("refund", 2_500)]
+
+    # Its own workflow shows what the ledger has; it hears of it a moment later.
+    await eventually(rollouts)
     assert (await desk.as_(EVE).set_level("refunds", "full")).stand is OrderState.REFUSED
     with pytest.raises(NoOrder, match="is no level"):
         await boss.set_level("refunds", "most")
