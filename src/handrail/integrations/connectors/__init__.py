@@ -1,0 +1,1 @@
+"""Connectors: steps made of what an outside system says of itself."""

@@ -1,0 +1,1 @@
+"""Models: decide steps that ask a language model, within bounds, and keep what it cost."""
