@@ -260,6 +260,11 @@ class _Writer:
                 return receipt
             await self._heed()
             mine = await _whole(self.ledger.effect(self.attempt.key))
+            if mine is not None and mine.receipt is not None:
+                return mine.receipt
+            # Another attempt may have followed this one while it looked, and be sending now.
+            if mine is None or mine.owner != self.owner:
+                raise NotDone("another worker took this write over")
             await self._take_over(mine)
             return await self.perform(first=True)
         await self.release()

@@ -362,6 +362,17 @@ async def test_a_findable_write_that_is_unknown_is_looked_for_as_long_as_it_may_
     assert (receipt.how, bank.numbers) == ("found", [])
 
 
+async def test_two_attempts_that_look_for_an_unknown_write_do_it_once(
+    ledger: Ledger, bank: Bank, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told(monkeypatch, 2)
+    bank.delay, step = 0.25, findable(bank)
+    both = await asyncio.gather(once(ledger, step), once(ledger, step), return_exceptions=True)
+    await bank.all_done()
+    assert bank.effects == [KEY]
+    assert sum(isinstance(each, Receipt) for each in both) >= 1
+
+
 async def test_an_attempt_that_ended_unsent_is_followed_at_once(
     ledger: Ledger, bank: Bank, monkeypatch: pytest.MonkeyPatch
 ) -> None:
