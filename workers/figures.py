@@ -17,7 +17,7 @@ from pathlib import Path
 from temporalio.client import Client, WorkflowUpdateFailedError
 from temporalio.service import RPCError
 
-from handrail.client import open_gates
+from handrail.client import Operator
 from handrail.runtime import Settings, connect
 from workers.fleet import fleet
 
@@ -56,7 +56,7 @@ async def _approve_everything(demo: Process) -> None:
     while demo.returncode is None:
         # The server ends with the demonstration.
         with contextlib.suppress(RPCError):
-            for gate in await open_gates(client, None):
+            for gate in (await Operator(client).gates()).gates:
                 for person in gate.people:
                     await _approve(client, gate.case, gate.gate, gate.digest, person)
         await asyncio.sleep(0.2)

@@ -20,7 +20,7 @@ from handrail.actions import Event
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output, commands, plain, program
 from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
-from handrail.client import open_gates
+from handrail.client import Operator
 from handrail.exceptions import HandrailError
 from handrail.oversight import GateView
 from handrail.runtime import (
@@ -249,11 +249,11 @@ class _Show:
         self.out.show(Text("\n").join([*lines, Text()]))
         return sum(1 + each.cell_len // self.out.console.width for each in lines)
 
-    async def _gates(self) -> list[GateView]:
+    async def _gates(self) -> Sequence[GateView]:
         try:
-            return await open_gates(self.client)
+            return (await Operator(self.client).gates()).gates
         except RPCError:
-            return []
+            return ()
 
     async def _report(self, rows: Sequence[CaseRow]) -> list[tuple[str, str]]:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import logging
 import secrets
 import shutil
 import sys
@@ -41,7 +42,7 @@ class Size:
 
 
 FULL = Size(offline=100_000, online=5_000, flood=10_100, texts=200, control=2_000)
-SHORT = Size(offline=10_000, online=300, flood=0, texts=60, control=400)
+SHORT = Size(offline=2_000, online=300, flood=0, texts=30, control=400)
 
 
 @dataclass
@@ -157,7 +158,10 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="under a minute")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    quiet = structlog.make_filtering_bound_logger(logging.WARNING)
+    structlog.configure(
+        wrapper_class=quiet, logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+    )
     say(f"integrity: seed {given.seed} (run it again with --seed {given.seed})", quiet=given.json)
     home = Path(tempfile.mkdtemp(prefix="handrail-integrity-"))
     size = SHORT if given.short else FULL

@@ -7,7 +7,7 @@ own. `docs/client.md` shows how a program uses it.
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.failing import BUSY_QUERY, StuckCase, stuck_cases
-from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown, open_gates
+from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
@@ -110,7 +110,6 @@ __all__ = [
     "held_ledger",
     "is_shown",
     "iso",
-    "open_gates",
     "order_became",
     "order_signal",
     "outcome_of",

@@ -93,15 +93,6 @@ def quoted(value: str, what: str) -> str:
     return f"'{value}'"
 
 
-async def open_gates(client: Client, role: str | None = None) -> list[GateView]:
-    """Every open gate, from the memos of the cases that wait; the first to expire first.
-
-    Raises:
-        ImpossibleName: if there can be no such role.
-    """
-    return list((await waiting(client, role)).gates)
-
-
 async def waiting(client: Client, role: str | None = None) -> GateList:
     """The open gates of every case, and the cases of which they cannot be read.
 
@@ -201,23 +192,6 @@ async def existing_case(client: Client, case: str) -> WorkflowExecutionDescripti
         ) from error
 
 
-async def gate(client: Client, case: str, gate_id: str) -> GateView:
-    """One open gate as its case sees it now, or as its memo has it when no worker answers.
-
-    Raises:
-        CaseError: if there is no such case, the gate is not open, or it shows what it is not.
-    """
-    answered = await _query(client, case, "gates")
-    if answered is None:
-        views = await gates_of(await existing_case(client, case))
-    else:
-        views = _views(case, answered)
-    found = next((each for each in views if each.gate == gate_id), None)
-    if found is None:
-        raise closed(case, gate_id)
-    return found
-
-
 async def fresh(client: Client, known: GateView) -> GateView | None:
     """A gate as its case sees it now; None when no worker answers.
 
@@ -248,12 +222,6 @@ async def case_view(client: Client, case: str) -> CaseView | None:
         return None
     genuine = view is not None and all(g.case == case and is_shown(g) for g in view.gates)
     return view if genuine else None
-
-
-async def form(client: Client, case: str, gate_id: str) -> dict[str, Any] | None:
-    """The JSON schema of what a gate takes; None where nobody answers, or it takes nothing."""
-    answer = await _query(client, case, "form", gate_id)
-    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None
 
 
 async def _query(client: Client, case: str, name: str, *args: Any) -> Any:
@@ -330,31 +298,6 @@ def case_url(ui_url: str, namespace: str, case: str) -> str:
     return f"{ui_url}/namespaces/{quote(namespace, safe='')}/workflows/{quote(case, safe='')}"
 
 
-async def find(client: Client, named: str) -> GateView:
-    """The open gate of that id, of an id that begins so, or the only one of a case.
-
-    Raises:
-        CaseError: if there is none.
-        NotFound: if there are several.
-    """
-    if ":" in named:
-        found = await memo_gates(await existing_case(client, named))
-        lacking = f"{named} waits for nobody"
-    else:
-        begins = named.strip().lower()
-        found = [g for g in await open_gates(client) if begins and g.gate.startswith(begins)]
-        lacking = f"no open gate {named}"
-    if len(found) > 1:
-        ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])
-        raise NotFound(f"{named} is not one gate but {len(found)}: {ids}")
-    if not found:
-        raise CaseError(
-            f"{lacking}: it may have been answered, or its time is over. "
-            "`handrail inbox` lists what is open, `handrail show CASE` what became of one"
-        )
-    return found[0]
-
-
 def require_digest(gate: GateView, named: str | None) -> None:
     """See that a gate asks about the action that was named, if one was.
 
@@ -397,7 +340,24 @@ class GateActs(OperatorBase):
             CaseError: if there is none.
             NotFound: if there are several.
         """
-        return await find(await self.temporal(), named)
+        client = await self.temporal()
+        if ":" in named:
+            found = await memo_gates(await existing_case(client, named))
+            lacking = f"{named} waits for nobody"
+        else:
+            begins = named.strip().lower()
+            listed = (await waiting(client)).gates if begins else ()
+            found = [gate for gate in listed if gate.gate.startswith(begins)]
+            lacking = f"no open gate {named}"
+        if len(found) > 1:
+            ids = ", ".join(f"{gate.gate} ({gate.case})" for gate in found[:5])
+            raise NotFound(f"{named} is not one gate but {len(found)}: {ids}")
+        if not found:
+            raise CaseError(
+                f"{lacking}: it may have been answered, or its time is over. "
+                "`handrail inbox` lists what is open, `handrail show CASE` what became of one"
+            )
+        return found[0]
 
     async def gate(self, case: str, gate_id: str) -> GateView:
         """One open gate as its case sees it now, or as its memo has it without a worker.
@@ -405,7 +365,16 @@ class GateActs(OperatorBase):
         Raises:
             CaseError: if there is no such case, the gate is not open, or it shows what it is not.
         """
-        return await gate(await self.temporal(), case, gate_id)
+        client = await self.temporal()
+        answered = await _query(client, case, "gates")
+        if answered is None:
+            views = await gates_of(await existing_case(client, case))
+        else:
+            views = _views(case, answered)
+        found = next((each for each in views if each.gate == gate_id), None)
+        if found is None:
+            raise closed(case, gate_id)
+        return found
 
     async def form(self, shown: GateView) -> dict[str, Any] | None:
         """The JSON Schema of what a gate takes: an amended action, an answer, a result.
@@ -414,7 +383,8 @@ class GateActs(OperatorBase):
         """
         if shown.kind in {GateKind.UNDO, GateKind.UNDECIDED}:
             return None
-        return await form(await self.temporal(), shown.case, shown.gate)
+        answer = await _query(await self.temporal(), shown.case, "form", shown.gate)
+        return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None
 
     async def case_view(self, case: str) -> CaseView | None:
         """A case as it sees itself, with the gates that have closed.
@@ -433,9 +403,9 @@ class GateActs(OperatorBase):
     async def _as_shown(self, named: GateView | str, digest: str | None) -> tuple[GateView, bool]:
         """A gate as it is now, asking what was shown or named; and whether a worker answers."""
         client = await self.temporal()
-        shown = await find(client, named) if isinstance(named, str) else named
+        shown = await self.find(named) if isinstance(named, str) else named
         answered = await fresh(client, shown)
-        now = answered or await gate(client, shown.case, shown.gate)
+        now = answered or await self.gate(shown.case, shown.gate)
         require_digest(now, shown.digest)
         require_digest(now, digest)
         return now, answered is not None

@@ -16,6 +16,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from handrail.actions import digest_of
 from handrail.agent.visibility import WAITING_FOR_ATTRIBUTE
+from handrail.client import Operator
 from handrail.client import gates as desk
 from handrail.exceptions import CaseError
 from handrail.oversight import GateKind, GateView
@@ -104,7 +105,7 @@ async def test_a_workflow_that_shows_what_its_digest_is_of_can_be_ruled_on(stage
     # The control: nothing but the two actions differs in the next test.
     true = view(shown=HARMLESS, meant=HARMLESS)
     await pretend(stage.client, true)
-    assert await desk.gate(stage.client, CASE, GATE) == true
+    assert await Operator(stage.client).gate(CASE, GATE) == true
     seen = await desk.case_view(stage.client, CASE)
     assert seen is not None
     assert seen.gates == (true,)
@@ -115,7 +116,7 @@ async def test_a_workflow_that_shows_another_action_than_it_names_is_not_ruled_o
 ) -> None:
     false = view(shown=HARMLESS, meant=HARMFUL)
     await pretend(stage.client, false)
-    for ask in (desk.gate(stage.client, CASE, GATE), desk.fresh(stage.client, false)):
+    for ask in (Operator(stage.client).gate(CASE, GATE), desk.fresh(stage.client, false)):
         with pytest.raises(CaseError, match="is not what would be done"):
             await ask
     assert await desk.case_view(stage.client, CASE) is None
@@ -124,7 +125,7 @@ async def test_a_workflow_that_shows_another_action_than_it_names_is_not_ruled_o
 async def test_a_workflow_that_speaks_for_another_case_is_not_ruled_on(stage: Stage) -> None:
     await pretend(stage.client, view(shown=HARMLESS, meant=HARMLESS, case="orders:8"))
     with pytest.raises(CaseError, match="is not what would be done"):
-        await desk.gate(stage.client, CASE, GATE)
+        await Operator(stage.client).gate(CASE, GATE)
 
 
 @pytest.mark.parametrize(("meant", "found"), [(HARMLESS, 1), (HARMFUL, 0)])
@@ -143,6 +144,6 @@ async def test_what_the_engine_shows_can_always_be_ruled_on(
     async with run_fleet(orders(tmp_path)) as stage:
         case = await stage.start("orders", Order(number="1", amount=Decimal("300.10")))
         seen = await case.gate()
-        assert await desk.gate(stage.client, case.id, seen.gate) == seen
+        assert await Operator(stage.client).gate(case.id, seen.gate) == seen
         described = await desk.existing_case(stage.client, case.id)
         assert [each.gate for each in await desk.gates_of(described)] == [seen.gate]

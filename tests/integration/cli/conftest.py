@@ -7,8 +7,8 @@ import pytest
 from tests.integration.cli.cli_tools import FORKS
 
 
-@pytest.fixture(scope="module", autouse=True)
-def forks_of_this_file() -> Iterator[None]:
-    """What forks commands lives as long as one file, so that no other can do it any harm."""
+@pytest.fixture(scope="session", autouse=True)
+def forks_of_this_process() -> Iterator[None]:
+    """What forks commands imports for two seconds: it lives as long as this process."""
     yield
     FORKS.end()

@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 import urllib.request
 from collections.abc import Generator, Iterator
@@ -20,6 +19,7 @@ from typing_extensions import override
 
 from tests.integration.cli.cli_tools import (
     Project,
+    at_till,
     child,
     environment,
     free_port,
@@ -38,17 +38,8 @@ def project_with_till(directory: Path) -> Generator[Project]:
     env = environment(
         HANDRAIL_TEMPORAL_PORT=free_port(), HANDRAIL_UI_PORT=free_port(), TILL_PORT=free_port()
     )
-    till = subprocess.Popen(
-        [sys.executable, "till.py", str(directory / "till.txt")],
-        cwd=directory,
-        env=env,
-        stdout=subprocess.DEVNULL,
-    )
-    try:
-        yield Project(directory, env)
-    finally:
-        till.kill()
-        till.wait()
+    with at_till(Project(directory, env)) as made:
+        yield made
 
 
 @contextlib.contextmanager

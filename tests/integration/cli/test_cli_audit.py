@@ -2,44 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import subprocess
-import sys
-from collections.abc import Generator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handrail.runtime import EmbeddedServer
-from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
+from tests.integration.cli.cli_tools import Project, at_work, until
 
 pytestmark = pytest.mark.integration
 
 
 @pytest.fixture
-def project(tmp_path: Path, handrail_server: EmbeddedServer) -> Project:
-    env = environment(
-        TEMPORAL_ADDRESS=handrail_server.address,
-        HANDRAIL_PROOF="unproven",
-        HANDRAIL_LOG_FORMAT="json",
-        TILL_PORT=free_port(),
-    )
-    return Project(make_project(tmp_path / "project"), env)
-
-
-@contextlib.contextmanager
-def till(project: Project) -> Generator[None]:
-    argv = [sys.executable, "till.py", "till.txt"]
-    process = subprocess.Popen(
-        argv, cwd=project.directory, env=project.env, stdout=subprocess.DEVNULL
-    )
-    try:
-        yield
-    finally:
-        process.kill()
-        process.wait()
+def project(tmp_path: Path, handrail_server: EmbeddedServer) -> Iterator[Project]:
+    with at_work(tmp_path / "project", handrail_server, HANDRAIL_LOG_FORMAT="json") as working:
+        yield working
 
 
 def lines(project: Project, event: str) -> list[dict[str, Any]]:
@@ -48,11 +27,9 @@ def lines(project: Project, event: str) -> list[dict[str, Any]]:
 
 
 def test_a_worker_says_what_its_door_says_and_does_and_names_nobody(project: Project) -> None:
-    with till(project), project.process("worker"):
-        until(lambda: "ready" in project.said("worker"))
-        project.start("1", 5_000, "for ana@example.com", code=3)
-        project.start("2", 50, "for ana@example.com, token=abc123")
-        until(lambda: lines(project, "told"))
+    project.start("1", 5_000, "for ana@example.com", code=3)
+    project.start("2", 50, "for ana@example.com, token=abc123")
+    until(lambda: lines(project, "told"))
     refused, paid = lines(project, "verdict")
     assert refused | {
         "verdict": "refuse",

@@ -12,6 +12,7 @@ import httpx2
 import psutil
 import pytest
 
+from handrail.runtime import EmbeddedServer
 from tests.integration.cli.cli_tools import (
     Project,
     child,
@@ -86,14 +87,13 @@ def test_dev_runs_an_inbox_whose_rulings_are_proven_and_starts_it_again(project:
     ],
 )
 def test_an_inbox_that_cannot_run_says_what_to_do(
-    project: Project, env: dict[str, str], says: str
+    project: Project, handrail_server: EmbeddedServer, env: dict[str, str], says: str
 ) -> None:
-    with project.process("dev"):
-        until(lambda: healthy(f"http://localhost:{project.env['HANDRAIL_INBOX_PORT']}"))
-        done = project.run("inbox", "serve", "--port", str(free_port()), **env)
-        assert done.returncode == 2, done
-        assert says in done.stderr
-        assert "fix:" in done.stderr
+    served = env | {"TEMPORAL_ADDRESS": handrail_server.address}
+    done = project.run("inbox", "serve", "--port", str(free_port()), **served)
+    assert done.returncode == 2, done
+    assert says in done.stderr
+    assert "fix:" in done.stderr
 
 
 def test_the_list_stays_what_it_was(project: Project) -> None:

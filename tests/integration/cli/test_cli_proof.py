@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from handrail.runtime import find_binary
-from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
+from handrail.runtime import EmbeddedServer, find_binary
+from tests.integration.cli.cli_tools import Project, at_work, make_project, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -20,7 +19,9 @@ BO = "bo@example.com"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+def project(
+    tmp_path_factory: pytest.TempPathFactory, handrail_server: EmbeddedServer
+) -> Iterator[Project]:
     """A project whose worker counts only proven rulings; the till is where money is paid."""
     directory = make_project(tmp_path_factory.mktemp("proof") / "project")
     policy = directory / "pay.yaml"
@@ -30,25 +31,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
             "people: [ana@example.com, bo@example.com]\n    deputies: [di@example.com]",
         )
     )
-    env = environment(
-        HANDRAIL_PROOF="required",
-        HANDRAIL_TEMPORAL_PORT=free_port(),
-        HANDRAIL_UI_PORT=free_port(),
-        TILL_PORT=free_port(),
-    )
-    till = subprocess.Popen(
-        [sys.executable, "till.py", str(directory / "till.txt")],
-        cwd=directory,
-        env=env,
-        stdout=subprocess.DEVNULL,
-    )
-    found = Project(directory, env)
-    with found.process("dev") as process:
-        until(lambda: "Ctrl-C ends it" in found.said("dev") or process.poll() is not None)
-        assert process.poll() is None, found.said("dev")
-        yield found
-    till.kill()
-    till.wait()
+    with at_work(directory, handrail_server, HANDRAIL_PROOF="required") as working:
+        yield working
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +112,7 @@ def test_a_bare_signal_does_not_count_and_the_case_says_why(project: Project) ->
     signal = [
         str(find_binary()), "workflow", "signal", "--workflow-id", "pay:bare", "--name", "approve",
         "--input", json.dumps(bare),
-        "--address", f"127.0.0.1:{project.env['HANDRAIL_TEMPORAL_PORT']}",
+        "--address", project.env["TEMPORAL_ADDRESS"], "-n", project.env["TEMPORAL_NAMESPACE"],
     ]  # fmt: skip
     subprocess.run(signal, check=True, capture_output=True, env=project.env)
     until(lambda: rulings(project, "bare"))

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
+from handrail.runtime import EmbeddedServer
+from tests.integration.cli.cli_tools import Project, at_work, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -19,30 +17,13 @@ BY = ("--by", ANA)
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    directory: Path = make_project(tmp_path_factory.mktemp("standing") / "project")
-    env = environment(
-        HANDRAIL_TEMPORAL_PORT=free_port(),
-        HANDRAIL_UI_PORT=free_port(),
-        TILL_PORT=free_port(),
-        HANDRAIL_PROOF="required",
-    )
-    till = subprocess.Popen(
-        [sys.executable, "till.py", str(directory / "till.txt")],
-        cwd=directory,
-        env=env,
-        stdout=subprocess.DEVNULL,
-    )
-    found = Project(directory, env)
-    found.json("keys", "new", "--person", ANA, "--trust")
-    try:
-        with found.process("dev") as dev:
-            until(lambda: "Ctrl-C ends it" in found.said("dev") or dev.poll() is not None)
-            assert dev.poll() is None, found.said("dev")
-            yield found
-    finally:
-        till.kill()
-        till.wait()
+def project(
+    tmp_path_factory: pytest.TempPathFactory, handrail_server: EmbeddedServer
+) -> Iterator[Project]:
+    directory = tmp_path_factory.mktemp("standing") / "project"
+    with at_work(directory, handrail_server, HANDRAIL_PROOF="required") as working:
+        working.json("keys", "new", "--person", ANA, "--trust")
+        yield working
 
 
 def allow(project: Project, case: str, *more: str, code: int = 0) -> Any:

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.integration.cli.cli_tools import Project, environment, free_port, make_project, until
+from handrail.runtime import EmbeddedServer
+from tests.integration.cli.cli_tools import Project, at_work, free_port, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -19,28 +20,11 @@ OP, BOSS = "op@example.com", "boss@example.com"
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose `handrail dev` runs."""
-    directory = make_project(tmp_path_factory.mktemp("stop") / "project")
-    env = environment(
-        HANDRAIL_TEMPORAL_PORT=free_port(), HANDRAIL_UI_PORT=free_port(), TILL_PORT=free_port()
-    )
-    (directory / "till.calls").touch()
-    till = subprocess.Popen(
-        [sys.executable, "till.py", str(directory / "till.txt")],
-        cwd=directory,
-        env=env,
-        stdout=subprocess.DEVNULL,
-    )
-    project = Project(directory, env)
-    try:
-        with project.process("dev") as process:
-            until(lambda: "Ctrl-C ends it" in project.said("dev") or process.poll() is not None)
-            assert process.poll() is None, project.said("dev")
-            yield project
-    finally:
-        till.kill()
-        till.wait()
+def project(
+    tmp_path_factory: pytest.TempPathFactory, handrail_server: EmbeddedServer
+) -> Iterator[Project]:
+    with at_work(tmp_path_factory.mktemp("stop") / "project", handrail_server) as working:
+        yield working
 
 
 def begin(project: Project, key: str, amount: int = 5) -> None:
@@ -133,7 +117,8 @@ def test_a_case_is_stopped_at_the_door_and_ended(project: Project) -> None:
 
 def test_without_a_server_a_stop_is_in_force_all_the_same(project: Project, tmp_path: Path) -> None:
     ledger = f"sqlite:///{tmp_path}/ledger.db"
-    away: dict[str, Any] = {"HANDRAIL_TEMPORAL_PORT": free_port(), "HANDRAIL_LEDGER_URL": ledger}
+    nowhere = f"127.0.0.1:{free_port()}"
+    away: dict[str, Any] = {"TEMPORAL_ADDRESS": nowhere, "HANDRAIL_LEDGER_URL": ledger}
     nothing = project.run("stop", "pay", **away)
     assert nothing.returncode == 1
     assert "handrail dev" in nothing.stderr

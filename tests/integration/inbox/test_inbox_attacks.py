@@ -119,7 +119,7 @@ async def test_a_link_that_lets_somebody_in_is_in_no_log(
     async def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("handrail.client.gates.gate", broken)
+    monkeypatch.setattr("handrail.client.Operator.gate", broken)
     async with inbox.visitor() as ana:
         with capture_logs() as logged:
             for path in (link, f"/now{link}"):
