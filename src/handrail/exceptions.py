@@ -9,6 +9,7 @@ HandrailError
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
+│   └── UnreadableRow       one row of it cannot be read (handrail.ledger)
 ├── NotKept                 the ledger cannot keep a value, and never will; nothing was written
 ├── RequestError            what a person or a program asked cannot be done; nothing was sent
 │   ├── InvalidRequest      something in it is missing or wrong; `field` says what

@@ -45,6 +45,7 @@ from handrail.ledger.reviews import (
     ReviewRow,
     WriteCounts,
 )
+from handrail.ledger.rows import UnreadableRow
 from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
 from handrail.ledger.tables import EffectState
 from handrail.ledger.verdicts import PolicyRow, SpendRow, SpendTotal, VerdictRow
@@ -84,6 +85,7 @@ __all__ = [
     "SpendRow",
     "SpendTotal",
     "Stopped",
+    "UnreadableRow",
     "VerdictRow",
     "WriteCounts",
     "WriteRates",

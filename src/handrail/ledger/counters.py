@@ -14,12 +14,13 @@ import decimal
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.rows import InsertNew
 from handrail.ledger.tables import counted as _counted
 from handrail.ledger.tables import counters as _counters
@@ -100,12 +101,31 @@ def look(
     found = connection.execute(LOOK[dialect], which).one_or_none()
     if found is None:
         return None, Decimal(0)
-    last = RunningTotal(found.seq, found.at, Decimal(found.total))
-    used = EXACT.subtract(last.total, Decimal(found.base or 0))
+    last = RunningTotal(found.seq, found.at, _amount(counter, found.total))
+    used = EXACT.subtract(last.total, _amount(counter, found.base or "0"))
     if found.given_back:
         for amount in connection.execute(GIVEN_BACK[dialect], which).scalars():
-            used = EXACT.subtract(used, Decimal(amount))
+            used = EXACT.subtract(used, _amount(counter, amount))
     return last, used
+
+
+def _amount(counter: int, text: str) -> Decimal:
+    """An amount as it is kept.
+
+    Raises:
+        LedgerUnavailable: if it is none: who does not know what was used lets nothing pass.
+    """
+    try:
+        found = Decimal(text)
+    except InvalidOperation:
+        found = Decimal("NaN")
+    if not found.is_finite():
+        raise LedgerUnavailable(
+            f"the ledger's counter {counter} holds {text[:80]!r}, which is no amount; nothing was "
+            f"written; fix: delete the rows of counter {counter} from handrail_counted, and row "
+            f"{counter} from handrail_counters: it is counted anew, from the effects"
+        )
+    return found
 
 
 def total(connection: sa.Connection, counter: int, group: str, since: float) -> Decimal:
@@ -193,13 +213,16 @@ def _live(connection: sa.Connection, effect: str) -> list[tuple[int, CounterEntr
         if (row.counter, row.grp, row.at) in given_back:
             given_back.remove((row.counter, row.grp, row.at))
         else:
-            found.append((row.counter, CounterEntry(row.grp, effect, Decimal(row.amount), row.at)))
+            amount = _amount(row.counter, row.amount)
+            found.append((row.counter, CounterEntry(row.grp, effect, amount, row.at)))
     return found
 
 
 def _last(connection: sa.Connection, counter: int, group: str) -> RunningTotal | None:
     found = connection.execute(_LAST, {"b_counter": counter, "b_grp": group}).one_or_none()
-    return None if found is None else RunningTotal(found.seq, found.at, Decimal(found.total))
+    if found is None:
+        return None
+    return RunningTotal(found.seq, found.at, _amount(counter, found.total))
 
 
 def _append(

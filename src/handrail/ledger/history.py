@@ -288,11 +288,16 @@ def _reset(connection: sa.Connection, agent: str) -> float:
         .where(sa.or_(orders.c.by == BREAKER, orders.c.kind == "level"))
         .order_by(orders.c.at)
     )
-    rows: Sequence[Any] = connection.execute(query).all()
+    # One whose time cannot be read hides no other; the door does not let it pass either.
+    rows = [r for r in connection.execute(query) if isinstance(r.at, float) and _moment(r.ended)]
     ends = [row.ended for row in rows if row.by == BREAKER and row.ended_by not in {None, BREAKER}]
-    levels = [row for row in rows if row.level is not None]
+    levels = [row for row in rows if isinstance(row.level, Level)]
     raised = [row.at for number, row in enumerate(levels) if _overtakes(row, levels[:number])]
     return max((*ends, *raised), default=0.0)
+
+
+def _moment(value: object) -> bool:
+    return value is None or isinstance(value, float)
 
 
 def _overtakes(row: Any, earlier: Sequence[Any]) -> bool:

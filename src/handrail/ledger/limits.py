@@ -22,7 +22,8 @@ import sqlalchemy as sa
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import CounterEntry, LimitCounter, RunningTotal
-from handrail.ledger.tables import EffectState
+from handrail.ledger.rows import Rows, leave_out
+from handrail.ledger.tables import EffectState, Unreadable
 from handrail.ledger.tables import effects as _effects
 from handrail.text import moment_in_words, quoted
 from handrail.wire import Duplicates, Limit
@@ -270,7 +271,11 @@ def lock_for(connection: sa.Connection, key: str) -> None:
 def count_again(connection: sa.Connection, key: str) -> None:
     """Count an effect again that was given back, and turns out to have happened."""
     found = connection.execute(_EFFECT, {"b_key": key}).one_or_none()
-    if found is None or counting.is_counted(connection, key):
+    if (
+        found is None
+        or isinstance(found.action, Unreadable)
+        or counting.is_counted(connection, key)
+    ):
         return
     now = datetime.now(UTC).timestamp()
     counters = counting.counters_of(connection, found.agent, found.step, _ALL)
@@ -286,7 +291,13 @@ def _rows(
 ) -> Iterator[tuple[int, CounterEntry]]:
     """What an effect adds to each counter."""
     for counter in counters:
-        row = _counted(LimitMeasure.named(counter.name), key, action, evidence, now)
+        try:
+            what = LimitMeasure.named(counter.name)
+        except (ValueError, TypeError) as error:
+            # No limit looks for it by that name.
+            leave_out(f"the ledger's counter {counter.id} has a name that cannot be read: {error}")
+            continue
+        row = _counted(what, key, action, evidence, now)
         if row is not None:
             yield counter.id, row
 
@@ -331,17 +342,30 @@ def _earlier(  # noqa: PLR0917  # of which effects, and since when
     besides: str,
 ) -> Iterator[CounterEntry]:
     query = (
-        sa.select(_effects.c.key, _effects.c.action, _effects.c.evidence, _effects.c.begun)
-        .where(_effects.c.agent == agent, _effects.c.begun > since, _effects.c.key != besides)
+        _past.select.where(
+            _effects.c.agent == agent, _effects.c.begun > since, _effects.c.key != besides
+        )
         .where(_effects.c.state.in_(_LIVE))
         .order_by(_effects.c.begun)
     )
     query = query if step == _ALL else query.where(_effects.c.step == step)
-    for found in connection.execute(query):
-        at = found.begun.timestamp()
-        row = _counted(what, found.key, found.action, found.evidence, at)
+    for found in _past.all(connection, query):
+        row = _counted(what, found.key, found.action, found.evidence, found.begun.timestamp())
         if row is not None:
             yield row
+
+
+@dataclass(frozen=True, slots=True)
+class _CountedWrite:
+    """A write as far as it is counted."""
+
+    key: str
+    action: Mapping[str, JsonValue]
+    evidence: JsonValue
+    begun: datetime
+
+
+_past: Rows[_CountedWrite] = Rows(_CountedWrite, _effects)
 
 
 def number(value: Any) -> Decimal | None:

@@ -196,7 +196,7 @@ def give(connection: sa.Connection, row: OrderRow) -> bool:
     if row.kind == "level":
         # The last one counts, and clocks differ: none is put behind one that was there before.
         last = connection.execute(_LAST_LEVEL, {"b_agent": row.agent}).scalar()
-        row = row if last is None else replace(row, at=max(row.at, last + _TICK))
+        row = replace(row, at=max(row.at, last + _TICK)) if isinstance(last, datetime) else row
     return _rows.insert(connection, row)
 
 
@@ -211,6 +211,9 @@ def controls_in_force(connection: sa.Connection, agent: str, case: str | None = 
     """The controls in force for a case; without one with the orders of all cases.
 
     It is asked before every write and once more with its intent, so it is one statement.
+
+    Raises:
+        UnreadableRow: if one of them cannot be read: it may be a stop.
     """
     given = {"b_agent": agent, "b_case": case}
     found = connection.execute(_OF_ALL if case is None else _OF_CASE, given).all()

@@ -6,14 +6,21 @@ mapped dataclasses cannot be frozen, and a row that other rooms hold must not ch
 
 from __future__ import annotations
 
+import logging
 from dataclasses import fields
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from handrail.exceptions import LedgerUnavailable
+from handrail.ledger.tables import Unreadable
+
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Mapping, Sequence
+
+log = logging.getLogger("handrail.ledger")
 
 R = TypeVar("R")
 S = TypeVar("S", bound="sa.Select[*tuple[Any, ...]]")
@@ -36,6 +43,23 @@ class InsertNew:
         on_sqlite = connection.dialect.name == "sqlite"
         statement = self._sqlite if on_sqlite else self._postgres
         return connection.execute(statement, values).rowcount == 1
+
+
+class UnreadableRow(LedgerUnavailable):
+    """A row holds what is none of its column's: by hand, or by a program of others."""
+
+    def __init__(self, table: str, row: str, name: str, why: str) -> None:
+        """Name the `row` of the `table`, and the field in which it holds what it must not."""
+        super().__init__(
+            f"the ledger holds a row in {table} that cannot be read, {row}: its {name} is {why}; "
+            "nothing was written; fix: put back that row, or ask whoever changed it"
+        )
+
+
+@lru_cache(maxsize=1_000)
+def leave_out(why: str) -> None:
+    """Say, once, that a row is left out of those that people are shown, or that are counted."""
+    log.warning("%s; it is left out", why)
 
 
 class Rows(Generic[R]):
@@ -61,6 +85,7 @@ class Rows(Generic[R]):
         }
         columns = {name: table.c[of] for name, of in named.items() if of in table.c} | columns
         columns = {name: columns[name] for name in named if name in columns}
+        self._table, self._names = table.name, tuple(columns)
         self._kept = {
             column.name: name
             for name, column in columns.items()
@@ -78,20 +103,40 @@ class Rows(Generic[R]):
         """Insert a row. False if there is one of its key already, which stays as it is."""
         return self._insert(connection, self.values(row))
 
-    def make(self, found: Iterable[Any]) -> R:
-        """A row from the values of its `columns`."""
+    def make(self, found: Sequence[Any]) -> R:
+        """A row from the values of its `columns`.
+
+        Raises:
+            UnreadableRow: if it cannot be read.
+        """
+        for name, value in zip(self._names, found, strict=True):
+            if isinstance(value, Unreadable):
+                raise UnreadableRow(self._table, str(found[0]), name, value.why)
         return self._kind(*found)
 
     def all(
         self, connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], **given: Any
     ) -> list[R]:
-        """The rows that a query finds: one made from `select`, with what its parameters are."""
-        return [self.make(found) for found in connection.execute(query, given)]
+        """The rows that a query finds: one made from `select`, with what its parameters are.
+
+        One that cannot be read hides no other: it is left out, and the log says which.
+        """
+        made: list[R] = []
+        for found in connection.execute(query, given):
+            try:
+                made.append(self.make(found))
+            except UnreadableRow as error:
+                leave_out(str(error))
+        return made
 
     def one(
         self, connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], **given: Any
     ) -> R | None:
-        """The row that such a query finds, if any."""
+        """The row that such a query finds, if any.
+
+        Raises:
+            UnreadableRow: if it cannot be read.
+        """
         found = connection.execute(query, given).one_or_none()
         return None if found is None else self.make(found)
 

@@ -222,7 +222,8 @@ class Mandates(Database):
         ordered = query.order_by(uses.at, uses.effect)
 
         def look(connection: sa.Connection) -> list[tuple[str, datetime]]:
-            return [(key, at) for key, at in connection.execute(ordered)]
+            found = connection.execute(ordered)
+            return [(key, at) for key, at in found if isinstance(at, datetime)]
 
         return await self._run(look)
 

@@ -6,6 +6,7 @@ Whoever changes a table writes a migration, in `handrail.ledger.migrations`.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
@@ -16,7 +17,7 @@ from pydantic import TypeAdapter
 from typing_extensions import override
 
 from handrail.actions import Basis, Finding, Kind, Level, Receipt
-from handrail.exceptions import ConfigurationError, LedgerUnavailable
+from handrail.exceptions import ConfigurationError
 from handrail.wire import fit
 
 if TYPE_CHECKING:
@@ -78,7 +79,35 @@ class SafeText(sa.TypeDecorator[str]):
         return None if value is None else keepable(value, self.most)
 
 
-class Timestamp(sa.TypeDecorator[datetime]):
+@dataclass(frozen=True)
+class Unreadable:
+    """What stands for a value of the ledger that is none of its column's: `why` says what it is.
+
+    Raised at once it would hide all other rows that are read with it.
+    """
+
+    why: str
+
+
+class _Readable(sa.TypeDecorator[Any]):
+    """A column whose values are made of what the database holds, which may be anything."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def read(self, value: Any) -> Any:
+        """What a value of the database stands for; whatever it raises, it is unreadable."""
+        raise NotImplementedError
+
+    @override
+    def process_result_value(self, value: Any, dialect: sa.Dialect) -> Any:
+        try:
+            return self.read(value)
+        except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
+            return Unreadable(f"{str(value)[:80]!r}: {str(error).splitlines()[0]}")
+
+
+class Timestamp(_Readable):
     """A moment, as seconds since 1970, UTC."""
 
     impl = sa.Float
@@ -89,18 +118,13 @@ class Timestamp(sa.TypeDecorator[datetime]):
         return None if value is None else value.timestamp()
 
     @override
-    def process_result_value(self, value: float | None, dialect: sa.Dialect) -> datetime | None:
-        try:
-            return None if value is None else datetime.fromtimestamp(value, UTC)
-        except (OverflowError, ValueError) as error:
-            # What is there cannot be read: nothing that anybody wants to keep is wrong.
-            raise LedgerUnavailable(f"the ledger holds {value}, which is no time") from error
+    def read(self, value: float | None) -> datetime | None:
+        return None if value is None else datetime.fromtimestamp(value, UTC)
 
 
-class Json(sa.TypeDecorator[Any]):
+class Json(_Readable):
     """A value as JSON in text; NULL is None, or an empty tuple where `into` makes tuples."""
 
-    impl = sa.Text
     cache_ok = True
 
     def __init__(self, into: Callable[[Any], Any] | None = None) -> None:
@@ -113,17 +137,16 @@ class Json(sa.TypeDecorator[Any]):
         return None if value is None else json.dumps(value)
 
     @override
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+    def read(self, value: str | None) -> Any:
         found = json.loads(value) if value else None
         if self.into is None:
             return found
         return self.into(found or ())
 
 
-class JsonModel(sa.TypeDecorator[Any]):
+class JsonModel(_Readable):
     """What pydantic knows, as its JSON in text."""
 
-    impl = sa.Text
     cache_ok = True
 
     def __init__(self, of: Any) -> None:
@@ -137,17 +160,28 @@ class JsonModel(sa.TypeDecorator[Any]):
         return None if value is None else self._adapter.dump_json(fit(value)).decode()
 
     @override
-    def process_result_value(self, value: str | None, dialect: sa.Dialect) -> Any:
+    def read(self, value: str | None) -> Any:
         return self._adapter.validate_json(value) if value else None
 
 
-def _choice(of: type[StrEnum]) -> sa.Enum:
+class Choice(_Readable):
     """One of an enumeration's values, as text."""
-    return sa.Enum(of, native_enum=False, length=20, values_callable=_values)
 
+    impl = sa.String(20)
+    cache_ok = True
 
-def _values(of: type[StrEnum]) -> list[str]:
-    return [each.value for each in of]
+    def __init__(self, of: type[StrEnum]) -> None:
+        """`of`: the enumeration."""
+        super().__init__(20)
+        self.of = of
+
+    @override
+    def process_bind_param(self, value: str | None, dialect: sa.Dialect) -> str | None:
+        return None if value is None else self.of(value).value
+
+    @override
+    def read(self, value: str | None) -> StrEnum | None:
+        return None if value is None else self.of(value)
 
 
 # Tables
@@ -161,9 +195,9 @@ effects = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
-    sa.Column("action", Json, nullable=False),
+    sa.Column("action", Json(dict), nullable=False),
     sa.Column("policy", sa.String(200), nullable=False),
-    sa.Column("state", _choice(EffectState), nullable=False),
+    sa.Column("state", Choice(EffectState), nullable=False),
     sa.Column("owner", sa.String(200), nullable=False),
     sa.Column("deadline", Timestamp, nullable=False),
     sa.Column("begun", Timestamp, nullable=False),
@@ -240,12 +274,12 @@ verdicts = sa.Table(
     sa.Column("key", sa.String(400), nullable=False),
     sa.Column("digest", sa.String(64), nullable=False),
     sa.Column("at", Timestamp, nullable=False),
-    sa.Column("kind", _choice(Kind), nullable=False),
+    sa.Column("kind", Choice(Kind), nullable=False),
     sa.Column("findings", JsonModel(tuple[Finding, ...]), nullable=False),
     sa.Column("policy", sa.String(200), nullable=False),
     sa.Column("autonomy", sa.String(40), nullable=False),
     sa.Column("pilot", sa.Boolean, nullable=False),
-    sa.Column("action", Json, nullable=False),
+    sa.Column("action", Json(dict), nullable=False),
     sa.Column("basis", JsonModel(Basis)),
     sa.Column("requester", SafeText(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
@@ -277,7 +311,7 @@ orders = sa.Table(
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("step", sa.String(100)),
     sa.Column("case_id", sa.String(300)),
-    sa.Column("level", _choice(Level)),
+    sa.Column("level", Choice(Level)),
     sa.Column("rollout", sa.Integer),
     sa.Column("by", sa.String(200), nullable=False),
     sa.Column("at", Timestamp, nullable=False),

@@ -144,7 +144,10 @@ class AutonomyActivities:
 
     async def _lift(self, entering: OrderRequest) -> OrderResult:
         order = entering.order
-        row = await self.ledger.order_of(order.lifts or "")
+        try:
+            row = await self.ledger.order_of(order.lifts or "")
+        except UnreadableRow as error:
+            return _refused(str(error))  # tried for ever, it would keep all other orders waiting
         if row is None or row.agent not in {self.agent, FLEET}:
             return _refused(f"{self.agent} has no order {order.lifts}")
         if row.ended is not None:
