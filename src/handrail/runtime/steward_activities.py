@@ -19,7 +19,7 @@ from handrail.actions import WHOLE
 from handrail.agent import OPEN_QUERY, Activity, executions
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails import LedgerMismatch, audit_order, server_time
-from handrail.ledger import FLEET, Ledger, OrderRow
+from handrail.ledger import FLEET, Ledger, OrderRow, UnreadableRow
 from handrail.oversight import (
     LIFTED_SIGNAL,
     AutonomyView,
