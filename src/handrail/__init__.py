@@ -21,7 +21,16 @@ if TYPE_CHECKING:
         Receipt,
         Usage,
     )
-    from handrail.agent import AgentWorkflow, decide, notify, read, secret, spent, write
+    from handrail.agent import (
+        AgentWorkflow,
+        Prompt,
+        decide,
+        notify,
+        read,
+        secret,
+        spent,
+        write,
+    )
     from handrail.exceptions import (
         CaseError,
         ConfigurationError,
@@ -73,6 +82,7 @@ __all__ = [
     "Outcome",
     "Personal",
     "PolicyError",
+    "Prompt",
     "Receipt",
     "Refused",
     "Rejected",
@@ -95,7 +105,7 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent": "AgentWorkflow decide notify read secret spent write",
+        "agent": "AgentWorkflow Prompt decide notify read secret spent write",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
             "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "

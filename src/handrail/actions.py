@@ -107,6 +107,16 @@ class Usage(Wire):
         )
 
 
+class AskedModel(Wire):
+    """Which model decided, how often it was asked, and by what: `prompt` is its SHA-256."""
+
+    model: str
+    version: str = ""
+    prompt: str = ""
+    temperature: float | None = None
+    requests: int = 1
+
+
 A = TypeVar("A", bound=Action)
 E = TypeVar("E", bound=BaseModel)
 M = TypeVar("M", bound=BaseModel)
@@ -149,6 +159,7 @@ class Decision(Said, Generic[A, E]):
     confidence: float = Field(ge=0, le=1)
     evidence: E
     usage: Usage = Usage()
+    asked: AskedModel | None = None
 
     def basis(self) -> Basis:
         """What a door and an approver need to know beside the action."""

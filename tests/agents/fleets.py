@@ -8,7 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from handrail import Agent, Fleet
-from tests.agents import odd_flow, odd_steps, orders_flow, orders_steps, people_flow
+from tests.agents import (
+    clerk_flow,
+    clerk_steps,
+    odd_flow,
+    odd_steps,
+    orders_flow,
+    orders_steps,
+    people_flow,
+)
 
 LEAD = {
     "people": ["ana@example.com", "bo@example.com"],
@@ -91,3 +99,17 @@ def orders_in(directory: str) -> Fleet:
     """The fleet of a directory in which a policy was put, for worker processes."""
     path = Path(directory) / "orders.yaml"
     return Fleet(Agent("orders", WORKFLOWS["orders"], steps=orders_steps, policy=path))
+
+
+def clerk(directory: Path, **more: Any) -> Fleet:
+    """A fleet of one agent whose decide step asks a model."""
+    document = {
+        "agent": "clerk",
+        "version": 1,
+        "owner": "boss@example.com",
+        "actions": {"refund": ALONE, "unpay": ALONE},
+        "roles": {"lead": LEAD},
+        **more,
+    }
+    path = put_policy(directory, document)
+    return Fleet(Agent("clerk", clerk_flow.ClerkAgent, steps=clerk_steps, policy=path))

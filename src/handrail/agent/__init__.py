@@ -20,6 +20,7 @@ from handrail.agent.execution_info import (
 )
 from handrail.agent.heartbeats import Heartbeats, current_heartbeats
 from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, ROLE_ACTIVITY, error_in_words
+from handrail.agent.prompts import DecisionModel, ModelAnswer, Prompt
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.secrets import (
     SECRET_PREFIX,
@@ -28,6 +29,7 @@ from handrail.agent.secrets import (
     scrub_secrets,
     secret,
     secret_faults,
+    secret_in_use,
     secrets_given,
     without_secrets,
 )
@@ -44,7 +46,15 @@ from handrail.agent.steps import (
     read,
     write,
 )
-from handrail.agent.tries import UNDECIDED, spent, total, words_of
+from handrail.agent.tries import (
+    OVER_BUDGET,
+    UNDECIDED,
+    charged,
+    metered,
+    spent,
+    total,
+    words_of,
+)
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
@@ -61,6 +71,7 @@ __all__ = [
     "HOPELESS",
     "NOTIFY_ACTIVITY",
     "OPEN_QUERY",
+    "OVER_BUDGET",
     "PAUSED_BY_TEMPORAL",
     "PROVE_ACTIVITY",
     "RISK_ATTRIBUTE",
@@ -74,13 +85,17 @@ __all__ = [
     "AgentWorkflow",
     "BadResult",
     "Decide",
+    "DecisionModel",
     "Heartbeats",
+    "ModelAnswer",
     "Notify",
+    "Prompt",
     "Read",
     "Step",
     "StepSecrets",
     "Write",
     "as_activity",
+    "charged",
     "current_heartbeats",
     "decide",
     "decided_type",
@@ -88,6 +103,7 @@ __all__ = [
     "error_in_words",
     "executions",
     "is_paused",
+    "metered",
     "notify",
     "pause_words",
     "read",
@@ -97,6 +113,7 @@ __all__ = [
     "scrub_secrets",
     "secret",
     "secret_faults",
+    "secret_in_use",
     "secrets_given",
     "source_finding",
     "spent",

@@ -19,7 +19,7 @@ from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
 from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.steps import Decide, Posture, Step, Write
-from handrail.agent.tries import TAKEN_OVER, end_try, metered, spent
+from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Reserve, end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, NotKept, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault, fit_text
@@ -156,19 +156,23 @@ HOPELESS = (
 
 
 @contextlib.contextmanager
-def trying(step: Step[..., Any], used: list[Usage]) -> Generator[None]:
+def trying(
+    step: Step[..., Any], used: list[Usage], reserve: Reserve | None = None
+) -> Generator[None]:
     """Make a failed try of what a decide step raises, and add to `used` what is `spent` on it.
 
     Raises:
         ApplicationError: of a failed try (`handrail.agent.tries`). What is hopeless stays as it
             is, but an answer that does not validate is a model's mistake, not the program's.
     """
-    with metered(used):
+    with metered(used, reserve):
         try:
             yield
         except BaseException as error:
             hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
-            hopeless |= isinstance(error, ApplicationError) and error.non_retryable
+            hopeless |= isinstance(error, ApplicationError) and (
+                error.non_retryable or error.type == OVER_BUDGET
+            )
             task = asyncio.current_task()
             ended = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
             if hopeless or ended:

@@ -20,6 +20,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import (
     Action,
+    AskedModel,
     Basis,
     Decision,
     Usage,
@@ -122,6 +123,7 @@ def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionRe
         confidence=said["confidence"],
         evidence=evidence,
         usage=Usage.model_validate(said.get("usage", {})),
+        asked=said.get("asked") and AskedModel.model_validate(said["asked"]),
     )
     if not result.by_name:
         said = said | {

@@ -34,7 +34,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, RootModel
@@ -51,8 +51,10 @@ from handrail.agent.provenance_values import (
     is_many,
     wanted,
 )
-from handrail.agent.steps import Decide
 from handrail.marks import FIELD, Untrusted
+
+if TYPE_CHECKING:
+    from handrail.agent.steps import Decide
 
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""

@@ -137,7 +137,7 @@ def secrets_given(names: Sequence[str]) -> Generator[StepSecrets]:
     try:
         yield held
     except BaseException as error:
-        if not names:
+        if not names and not held.values:
             raise
         masked = _without_secrets(error, held.scrub)
         if masked is error:
@@ -169,6 +169,14 @@ def secret(name: str) -> SecretStr:
     held.values[value] = name
     _remember(value, name)
     return SecretStr(value)
+
+
+def secret_in_use(name: str, value: str) -> None:
+    """Treat a value that a library takes from the environment as a secret of the running step."""
+    held = _held.get()
+    if held is not None:
+        held.values[value] = name
+    _remember(value, name)
 
 
 def scrub_secrets(text: str) -> str:

@@ -23,18 +23,24 @@ from typing import (
     ParamSpec,
     TypedDict,
     Unpack,
-    get_args,
     get_type_hints,
     overload,
 )
 
-from pydantic import TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.errors import PydanticSchemaGenerationError, PydanticUndefinedAnnotation
 from temporalio.common import RetryPolicy
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Effect
 from handrail.agent.calls import require_no_workflow
+from handrail.agent.prompts import (
+    DecisionModel,
+    Prompt,
+    asked_by,
+    decision_of,
+    decision_types,
+)
 from handrail.agent.recovery import TakeOver, require_recovery
 from handrail.agent.secrets import declared, secrets_given
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
@@ -43,8 +49,6 @@ from handrail.wire import DecisionResult
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-
-    from pydantic import BaseModel
 
 LOCAL_LIMIT = timedelta(seconds=10)
 """A step that may take longer runs as an ordinary activity."""
@@ -92,6 +96,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
+E = TypeVar("E", bound=BaseModel)
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,9 +146,13 @@ class Read(Step[P, R]):
 
 @dataclass(frozen=True, eq=False)
 class Decide(Step[P, D]):
-    """A step that returns a decision. `tries`: how often it is tried before people are asked."""
+    """A step that returns a decision. `tries`: how often it is tried before people are asked.
+
+    `model`: what decides, of a step that makes the prompt.
+    """
 
     tries: int = field(default=TRIES, kw_only=True)
+    model: DecisionModel | None = field(default=None, kw_only=True)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> D:
         """Call the function itself, as of a `Read`."""
@@ -154,7 +163,7 @@ class Decide(Step[P, D]):
     @property
     def actions(self) -> tuple[type[Action], ...]:
         """The action classes it may return."""
-        return _decision_types(self.returns)[0]
+        return decision_types(self.returns)[0]
 
     def require_own(self, action: Action | None) -> None:
         """See that what it decided on is of a class that it names, and of no subclass.
@@ -172,7 +181,7 @@ class Decide(Step[P, D]):
     @property
     def evidence(self) -> type[BaseModel]:
         """The model of its evidence."""
-        return _decision_types(self.returns)[1]
+        return decision_types(self.returns)[1]
 
 
 class Notify(Step[P, R]):
@@ -242,18 +251,24 @@ def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
 def decide(
     *, tries: int = ..., **options: Unpack[StepOptions]
 ) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
+@overload
+def decide(
+    *, model: DecisionModel, tries: int = ..., **options: Unpack[StepOptions]
+) -> Callable[[Callable[P, Awaitable[Prompt[A, E]]]], Decide[P, Decision[A, E]]]: ...
 def decide(
     fn: Callable[..., Any] | None = None,
     /,
     *,
     tries: int = TRIES,
+    model: DecisionModel | None = None,
     **options: Unpack[StepOptions],
 ) -> Any:
     """Declare a step that returns a `Decision`. Give one that asks a model minutes.
 
     It is tried `tries` times, with growing pauses: whatever it raises is one, an answer that
     does not validate too. Then people are asked whether to try again. `Final`, and mistakes in
-    the program, end it at once. `handrail.spent` keeps what a try used up that fails.
+    the program, end it at once. `handrail.spent` keeps what a try used up that fails. `model`: the
+    step returns a `Prompt`, and the engine has this model decide.
 
     Raises:
         StepError: as `read`, or if it is not declared to return `Decision[...]`, or if it is
@@ -263,9 +278,12 @@ def decide(
     def declare(fn: Callable[..., Any]) -> Decide[..., Any]:
         if tries < 1:
             raise StepError(f"{fn.__name__}: its tries must be 1 or more, not {tries}")
-        step = Decide(**_declare(fn, Posture.DECIDE, **options), tries=tries)
-        _decision_types(step.returns)
-        return step
+        if model is not None:
+            options.setdefault("timeout", model.patience)
+            options["secrets"] = (*options.get("secrets", ()), *model.secrets)
+        parts = _declare(fn, Posture.DECIDE, **options)
+        parts["fn"] = asked_by(fn, model, parts["returns"])
+        return Decide(**parts, tries=tries, model=model)
 
     return declare if fn is None else declare(fn)
 
@@ -386,7 +404,7 @@ def _declare(
         raise StepError(
             f"{fn.__name__}: {error}; import its types at run time, not under TYPE_CHECKING"
         ) from error
-    returns = hints.get("return", inspect.Signature.empty)
+    returns = decision_of(hints.get("return", inspect.Signature.empty))
     if returns is inspect.Signature.empty:
         raise StepError(f"{fn.__name__}: declare what it returns (`-> None` if nothing)")
     return {
@@ -456,20 +474,6 @@ def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:
         inspect.signature(verify).bind(None, None, None)
     except TypeError as error:
         raise StepError(f"{wanted}: {error}") from error
-
-
-def _decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseModel]]:
-    wanted = "a decide step must be declared to return `Decision[SomeAction, SomeEvidence]`"
-    if not (isinstance(returns, type) and issubclass(returns, Decision)):
-        raise StepError(wanted)
-    args = returns.__pydantic_generic_metadata__["args"]
-    if not args:
-        raise StepError(wanted)
-    kinds = tuple(k for k in get_args(args[0]) or (args[0],) if k is not type(None))
-    for kind in kinds:
-        if not (isinstance(kind, type) and issubclass(kind, Action)):
-            raise StepError(f"{wanted}; {kind} is no Action")
-    return kinds, args[1]
 
 
 def decided_type(step: Decide[Any, Any]) -> Any:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import operator
-from collections.abc import Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
@@ -38,7 +38,14 @@ _PAUSE = timedelta(seconds=1)
 _LONGEST_PAUSE = timedelta(minutes=5)
 _MOST_WORDS = 1_000
 
+OVER_BUDGET = "OverBudget"
+"""The type of the error of a step that waits until a budget has room again."""
+
+Reserve = Callable[[Usage], Awaitable[None]]
+"""Sees that a budget has room for what a request may cost, and takes it from there."""
+
 _used: ContextVar[list[Usage]] = ContextVar("handrail_used")
+_reserve: ContextVar[Reserve | None] = ContextVar("handrail_reserve", default=None)
 
 
 def spent(usage: Usage) -> None:
@@ -53,13 +60,34 @@ def spent(usage: Usage) -> None:
 
 
 @contextlib.contextmanager
-def metered(used: list[Usage]) -> Generator[None]:
+def metered(used: list[Usage], reserve: Reserve | None = None) -> Generator[None]:
     """Add what is `spent` meanwhile to `used`. Threads of the same context count too."""
-    token = _used.set(used)
+    tokens = _used.set(used), _reserve.set(reserve)
     try:
         yield
     finally:
-        _used.reset(token)
+        _used.reset(tokens[0])
+        _reserve.reset(tokens[1])
+
+
+@contextlib.asynccontextmanager
+async def charged(estimate: Usage) -> AsyncGenerator[list[Usage]]:
+    """Charge one request to a model: what it may cost before, and what it did cost after.
+
+    Put the latter into the list. Without it the request counts as estimated: nobody knows whether
+    it was carried out.
+
+    Raises:
+        ApplicationError: if the budget has no room for it; `OVER_BUDGET`.
+    """
+    reserve = _reserve.get()
+    if reserve is not None:
+        await reserve(estimate)
+    known: list[Usage] = []
+    try:
+        yield known
+    finally:
+        spent(total(known) if known else estimate)
 
 
 def total(used: list[Usage]) -> Usage:

@@ -32,6 +32,7 @@ from handrail.ledger import BreakerRule, SpendTotal
 from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 
 if TYPE_CHECKING:
+    from handrail.actions import Usage
     from handrail.ledger import Ledger, OrderRow
     from handrail.policy import Breaker, Budget, Policy
 
@@ -128,6 +129,18 @@ def budgets_nearly_used(budgets: Sequence[Budget], spent: Spendings) -> str | No
         _budget_in_words(each, spent)
         for each in budgets
         if each.cap * NEARLY <= _used(each, spent) < each.cap
+    ]
+    return "; ".join(found) or None
+
+
+def budgets_short(budgets: Sequence[Budget], spent: Spendings, estimate: Usage) -> str | None:
+    """Which budgets have no room for what one request may cost, in words; None if all have."""
+    tokens = estimate.input_tokens + estimate.output_tokens
+    asked = SpendTotal(tokens, {estimate.currency: estimate.cost})
+    found = [
+        f"{_budget_in_words(each, spent)}, and one request may take {needed:f}"
+        for each in budgets
+        if (needed := _used(each, {each.window: asked})) and _used(each, spent) + needed > each.cap
     ]
     return "; ".join(found) or None
 

@@ -30,7 +30,6 @@ from handrail.actions import (
     Kind,
     Level,
     Receipt,
-    Usage,
     Verdict,
     as_json,
     digest_of,
@@ -54,7 +53,6 @@ from handrail.agent import (
     spent,
     this_case,
     total,
-    trying,
     unsourced,
 )
 from handrail.exceptions import Final, StepError
@@ -443,14 +441,10 @@ class Door:
         # Before anything is spent on thinking: a worker that may not write shall not think.
         await self.pipeline.lately(policy, case)
         await self.recorder.require_budget(policy, step.name)
-        used: list[Usage] = []
-        try:
-            with trying(step, used):
-                decision = await run_step(step, args)
-                spent(decision.usage)
-                require_exact(step, decision)
-        finally:
-            await self.recorder.spend(step.name, case, used)
+        async with self.recorder.metering(policy, step, case) as used:
+            decision = await run_step(step, args)
+            spent(decision.usage)
+            require_exact(step, decision)
         decision = decision.model_copy(update={"usage": total(used)})
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})

@@ -5,8 +5,10 @@ Every verdict, what went wrong, what a human is to look at afterwards, and what 
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import logging
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,8 +18,16 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Kind, Usage, Verdict
-from handrail.agent import HOPELESS, UNDECIDED, Activity, this_case, words_of
-from handrail.exceptions import LedgerUnavailable, PolicyError
+from handrail.agent import (
+    HOPELESS,
+    OVER_BUDGET,
+    UNDECIDED,
+    Activity,
+    this_case,
+    trying,
+    words_of,
+)
+from handrail.exceptions import LedgerUnavailable, PolicyError, StepError
 from handrail.guardrails import audit, breakers
 from handrail.guardrails.machine import server_time
 from handrail.ledger import FAILED, IN_DOUBT, STUCK, IncidentRow, Ledger, SpendRow
@@ -26,6 +36,7 @@ from handrail.policy import STUCK_AFTER
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
+    from handrail.agent import Step
     from handrail.guardrails.admission import Admission
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.policy import Policy, PolicyFile
@@ -36,7 +47,6 @@ BUDGET_POLL = timedelta(minutes=1)
 FAILURES = 3
 """Failures without which no step is stuck, however long ago the first was."""
 
-_OVER_BUDGET = "OverBudget"
 _UNHEARD = TimeoutError("it ended without a word: its worker died, or its time was over")
 
 log = logging.getLogger("handrail.books")
@@ -113,7 +123,7 @@ class Recorder:
         if info.is_local or info.attempt < FAILURES or isinstance(error, HOPELESS):
             return
         if isinstance(error, ApplicationError) and (
-            error.non_retryable or error.type in {UNDECIDED, _OVER_BUDGET}
+            error.non_retryable or error.type in {UNDECIDED, OVER_BUDGET}
         ):
             return
         try:
@@ -186,15 +196,57 @@ class Recorder:
         await self._tell_of_budgets(policy, spent)
         over = breakers.budgets_used(policy.budgets, spent)
         if over is not None:
-            # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on
-            # as an activity of its own.
-            delay = None if activity.info().is_local else BUDGET_POLL
-            raise ApplicationError(
-                f"{step} waits: {over}; it goes on by itself when there is room again, or when "
-                "the policy gives it more",
-                type=_OVER_BUDGET,
-                next_retry_delay=delay,
+            raise _waits(step, over)
+
+    @contextlib.asynccontextmanager
+    async def metering(
+        self, policy: Policy, step: Step[..., Any], case: str
+    ) -> AsyncGenerator[list[Usage]]:
+        """Charge a try of a decision to the budgets, whatever comes of it. Yields what it used.
+
+        Raises:
+            ApplicationError: of a try that failed.
+            LedgerUnavailable: as `spend`.
+        """
+        used, held = list[Usage](), list[Usage]()
+        try:
+            with trying(step, used, functools.partial(self.reserve, policy, step.name, case, held)):
+                yield used
+        finally:
+            await self.spend(step.name, case, used, held)
+
+    async def reserve(
+        self, policy: Policy, step: str, case: str, held: list[Usage], estimate: Usage
+    ) -> None:
+        """Take from the budgets what a request may cost. It is `held` until `spend` gives it back.
+
+        Raises:
+            ApplicationError: if there is no room for it now, as in `require_budget`.
+            StepError: if there never is.
+        """
+        if not policy.budgets:
+            return
+        currencies = {each.unit for each in policy.budgets if each.kind == "cost"}
+        if estimate.cost and currencies and estimate.currency not in currencies:
+            raise StepError(
+                f"{step}: what it costs is known in {estimate.currency}, and the policy's budget "
+                f"is in {', '.join(filter(None, currencies))}; fix: give a budget in "
+                f"{estimate.currency}, or declare the model's price in the budget's currency"
             )
+        spent = await breakers.budget_spendings(
+            self.ledger, self.agent, policy.budgets, server_time()
+        )
+        never = breakers.budgets_short(policy.budgets, {}, estimate)
+        if never is not None:
+            raise StepError(
+                f"{step}: one request may cost more than the policy's whole budget: {never}; fix: "
+                "give it more, or the model a lower max_tokens"
+            )
+        short = breakers.budgets_short(policy.budgets, spent, estimate)
+        if short is not None:
+            raise _waits(step, short)
+        await self.spend(step, case, [estimate])
+        held.append(estimate)
 
     async def _tell_of_budgets(self, policy: Policy, spent: breakers.Spendings) -> None:
         """Tell the owner of budgets that near their end, or are at it."""
@@ -209,8 +261,10 @@ class Recorder:
                 )
                 await breakers.alert_owner(news, self.inbox)
 
-    async def spend(self, step: str, case: str, used: Sequence[Usage]) -> None:
-        """Count what a decision used up, or a try of it that failed.
+    async def spend(
+        self, step: str, case: str, used: Sequence[Usage], held: Sequence[Usage] = ()
+    ) -> None:
+        """Count what a decision used up, or a try of it that failed; no longer what was `held`.
 
         What the ledger did not take stays in this process, for the next time: without a ledger
         nothing more is thought.
@@ -226,15 +280,28 @@ class Recorder:
                 case=case,
                 step=step,
                 at=server_time(),
-                tokens=usage.input_tokens + usage.output_tokens,
-                cost=usage.cost,
+                tokens=sign * (usage.input_tokens + usage.output_tokens),
+                cost=sign * usage.cost,
                 currency=usage.currency,
                 model=usage.model,
             )
-            for usage in used
+            for sign, each in ((1, used), (-1, held))
+            for usage in each
             if usage.input_tokens or usage.output_tokens or usage.cost
         )
         for row in tuple(self._unkept):
             await self.ledger.spend(row)
             if row in self._unkept:  # another decision may have kept it meanwhile
                 self._unkept.remove(row)
+
+
+def _waits(step: str, over: str) -> ApplicationError:
+    # Within a workflow task nobody sees that it waits: there it soon gives up, and goes on as an
+    # activity of its own.
+    delay = None if activity.info().is_local else BUDGET_POLL
+    return ApplicationError(
+        f"{step} waits: {over}; it goes on by itself when there is room again, or when the policy "
+        "gives it more",
+        type=OVER_BUDGET,
+        next_retry_delay=delay,
+    )

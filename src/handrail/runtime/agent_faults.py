@@ -31,6 +31,12 @@ def code_faults(workflow: type[AgentWorkflow], steps: Sequence[Step[..., Any]]) 
     return [*dict.fromkeys([*found, *_class_faults(steps)])]
 
 
+def model_faults(steps: Iterable[Step[..., Any]]) -> list[str]:
+    """Why a model that steps ask cannot be asked here."""
+    asking = [step for step in steps if isinstance(step, Decide)]
+    return [f"{s.name}: {fault}" for s in asking if s.model for fault in s.model.faults()]
+
+
 def _class_faults(steps: Sequence[Step[..., Any]]) -> Iterator[str]:
     """Where an action's class would not say what is to be done."""
     writes = [cast("Write[Any, Any]", step) for step in steps if isinstance(step, Write)]

@@ -50,7 +50,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
-from handrail.runtime.agent_faults import code_faults
+from handrail.runtime.agent_faults import code_faults, model_faults
 from handrail.runtime.interceptors import (
     ContextFreeSandbox,
     FitPayloads,
@@ -117,6 +117,7 @@ class Agent:
     def faults(self) -> list[str]:
         """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
+        lacking += model_faults(self.steps)
         lacking += code_faults(self.workflow, self.steps) + faults_of(self.event, self.steps)
         try:
             load_policy(self.policy, self.shape)
@@ -288,7 +289,7 @@ class Fleet:
     ) -> AsyncGenerator[None]:
         """Run all workers of the fleet in this context, as `workers` makes them."""
         codes = {
-            step.fn.__code__: step.name
+            inspect.unwrap(step.fn).__code__: step.name
             for agent in self.agents.values()
             for step in agent.steps
             if hasattr(step.fn, "__code__")

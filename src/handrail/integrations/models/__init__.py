@@ -1,1 +1,6 @@
-"""Models: decide steps that ask a language model, within bounds, and keep what it cost."""
+"""Models: which language model decides, what it costs, and how it is asked."""
+
+from handrail.integrations.models.model import Model
+from handrail.integrations.models.prices import Price
+
+__all__ = ["Model", "Price"]

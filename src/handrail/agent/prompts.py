@@ -1,0 +1,158 @@
+"""What a decide step asks a model: its prompt, and what whoever asks must be able to do.
+
+The engine asks, not the step: so what a model costs is counted whatever becomes of the answer, and
+what is not the model's to say (evidence, usage) is never asked of it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Generic, Protocol, cast, get_args, get_origin, get_type_hints
+
+from pydantic import BaseModel
+from typing_extensions import TypeVar
+
+from handrail.actions import Action, AskedModel, Decision
+from handrail.agent.provenance import holds_untrusted, texts_from_outside
+from handrail.exceptions import StepError
+
+A = TypeVar("A", bound=Action)
+E = TypeVar("E", bound=BaseModel)
+
+
+@dataclass(frozen=True)
+class Prompt(Generic[A, E]):
+    """What a step that is declared by `@decide(model=...)` has a model decide.
+
+    `instructions` are the author's own words. What the model shall look at goes into `data`, by
+    name: it is told that this is data, and what of it is `Untrusted`. `evidence` is the author's,
+    as of every decision, and so is `confidence`, unless it is None: then the model is asked.
+    """
+
+    instructions: str
+    evidence: E
+    data: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    confidence: float | None = 1.0
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """What a model decided, without what is not its to say."""
+
+    action: Action | None
+    rationale: str
+    confidence: float
+    asked: AskedModel
+
+
+class DecisionModel(Protocol):
+    """Asks a model: `handrail.integrations.models.Model` is one."""
+
+    @property
+    def patience(self) -> timedelta:
+        """The longest that one try may take."""
+        ...
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Those that a step needs to ask it."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Why it cannot be asked here, each with its fix."""
+        ...
+
+    async def decide(
+        self, prompt: Prompt[Any, Any], kinds: Sequence[type[Action]], /
+    ) -> ModelAnswer:
+        """Have one of these actions chosen and filled in, or none.
+
+        Raises:
+            Exception: if there is no answer that validates.
+        """
+        ...
+
+
+def decision_of(returns: Any) -> Any:
+    """What a step comes to that is declared to return this: of a `Prompt` the decision."""
+    kinds: Any = Decision
+    return kinds[get_args(returns)] if get_origin(returns) is Prompt else returns
+
+
+def decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseModel]]:
+    """The action classes of a decision, and the model of its evidence.
+
+    Raises:
+        StepError: if it is no decision, or one of anything but actions.
+    """
+    wanted = "a decide step must be declared to return `Decision[SomeAction, SomeEvidence]`"
+    if not (isinstance(returns, type) and issubclass(returns, Decision)):
+        raise StepError(wanted)
+    args = returns.__pydantic_generic_metadata__["args"]
+    if not args:
+        raise StepError(wanted)
+    kinds = tuple(k for k in get_args(args[0]) or (args[0],) if k is not type(None))
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, Action)):
+            raise StepError(f"{wanted}; {kind} is no Action")
+    return kinds, args[1]
+
+
+def asked_by(
+    fn: Callable[..., Awaitable[Any]], model: DecisionModel | None, returns: Any
+) -> Callable[..., Awaitable[Any]]:
+    """The function of a decide step: itself, or what has `model` decide what it makes a prompt of.
+
+    Raises:
+        StepError: if it returns no decision; or, with a model, no prompt.
+    """
+    kinds, _ = decision_types(returns)
+    prompts = get_origin(get_type_hints(fn)["return"]) is Prompt
+    if prompts != (model is not None):
+        raise StepError(
+            f"{fn.__name__}: a decide step with a model (`@decide(model=...)`), and no other, is "
+            "declared to return `Prompt[SomeAction, SomeEvidence]`"
+        )
+    if model is None:
+        return fn
+
+    @functools.wraps(fn)
+    async def asked(*args: Any, **kwargs: Any) -> Any:
+        prompt: object = await fn(*args, **kwargs)
+        made = require_prompt(fn.__name__, prompt, [*args, *kwargs.values()])
+        answer = await model.decide(made, kinds)
+        return returns(
+            action=answer.action,
+            rationale=answer.rationale,
+            confidence=answer.confidence,
+            evidence=made.evidence,
+            asked=answer.asked,
+        )
+
+    return asked
+
+
+def require_prompt(name: str, prompt: object, args: Sequence[Any]) -> Prompt[Any, Any]:
+    """See that it is a prompt in which all text from outside is marked, and known to the case.
+
+    Raises:
+        StepError: if it is not.
+    """
+    if not isinstance(prompt, Prompt):
+        raise StepError(f"{name}: it returned {type(prompt).__name__}, and no Prompt")
+    made = cast("Prompt[Any, Any]", prompt)
+    if holds_untrusted(made.data) and not holds_untrusted(args):
+        raise StepError(
+            f"{name}: its prompt holds text from outside that the step was not given, and nobody "
+            "would know where the decision comes from; fix: read it by a step of its own, and hand "
+            "it over as an argument"
+        )
+    if any(text in made.instructions for text in texts_from_outside(args)):
+        raise StepError(
+            f"{name}: its instructions hold a text from outside, which would give orders to the "
+            "model; fix: put it into `data`"
+        )
+    return made
