@@ -11,7 +11,7 @@ import json
 import shlex
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import IntEnum
@@ -22,7 +22,9 @@ from urllib.parse import quote
 
 from cyclopts import Parameter
 from rich.console import Console
+from rich.segment import Segment
 from rich.text import Text
+from typing_extensions import override
 
 from handrail.states import State
 from handrail.text import escape_hidden, moment_in_words
@@ -30,7 +32,7 @@ from handrail.text import escape_terminal as plain
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
-    from rich.console import RenderableType
+    from rich.console import ConsoleOptions, RenderableType
 
     from handrail.oversight import GateView
     from handrail.runtime import Settings
@@ -114,11 +116,26 @@ def _write(value: Mapping[str, Any], indent: int | None = None) -> None:
     sys.stdout.write(f"{escape_hidden(text)}\n")
 
 
+class _PlainConsole(Console):
+    """A console to which nothing that is printed can say more than its characters do.
+
+    What commands say has foreign text in it, errors above all: it is escaped where all comes out.
+    """
+
+    @override
+    def render(
+        self, renderable: RenderableType, options: ConsoleOptions | None = None
+    ) -> Iterator[Segment]:
+        for each in super().render(renderable, options):
+            plain_text = each.text if each.control else escape_hidden(each.text)
+            yield Segment(plain_text, each.style, each.control)
+
+
 def _console(*, stderr: bool) -> Console:
     stream = sys.stderr if stderr else sys.stdout
     # Without a terminal there is no width to fit into: what reads it wants it whole.
     width = None if stream.isatty() else 200
-    return Console(
+    return _PlainConsole(
         file=stream, markup=False, highlight=False, emoji=False, width=width, soft_wrap=False
     )
 

@@ -24,7 +24,7 @@ from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilt
 from typing_extensions import override
 
 from handrail.guardrails import Masker, audit_write_by, masker, pseudonym_key, use_masker
-from handrail.text import escape_hidden
+from handrail.text import escape_hidden, escape_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, MutableMapping
@@ -152,20 +152,28 @@ def _masked(name: str, value: Any) -> Any:
     return masker().value(value, name)
 
 
+_BELOW = ("stack", "exception")
+
+
 def _plain(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
-    """Without what would drive a terminal instead of being read on it."""
+    """Without what would drive a terminal instead of being read on it, or forge a line."""
     for name, value in event.items():
         if isinstance(value, str):
-            event[name] = escape_hidden(value)
-    return event
+            event[name] = _below(value) if name in _BELOW else escape_terminal(value)
+    return {escape_terminal(name): value for name, value in event.items()}
+
+
+def _below(text: object) -> str:
+    """Lines that belong to the one above: what an error says can begin none of its own."""
+    return f"    {escape_hidden(str(text))}".replace("\n", "\n    ")
 
 
 def _line(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> str:
     """What `ConsoleRenderer` makes of an event without colours, at a fraction of its cost."""
     head = f"{event.pop('timestamp')} [{event.pop('level'):<8}] {event.pop('event')}"
-    below = [event.pop(name) for name in ("stack", "exception") if name in event]
+    below = [_below(event.pop(name)) for name in _BELOW if name in event]
     fields = [f"{name}={_in_line(value)}" for name, value in event.items()]
-    return escape_hidden("\n".join([" ".join([head, *fields]), *map(str, below)]))
+    return "\n".join([escape_terminal(" ".join([head, *fields])), *below])
 
 
 def _in_line(value: Any) -> str:

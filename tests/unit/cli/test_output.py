@@ -12,10 +12,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.text import Text
 
 from handrail.actions import Basis, Kind
 from handrail.cli.evidence import as_csv
-from handrail.cli.output import Output
+from handrail.cli.output import Code, Output
 from handrail.guardrails import audit_order
 from handrail.ledger import VerdictRow
 from handrail.runtime import configure_logging
@@ -39,6 +40,19 @@ def test_json_is_the_same_and_hides_nothing(capsys: pytest.CaptureFixture[str]) 
     assert shows(printed) == set()
     document, _, row = printed.rstrip("\n").rpartition("\n")
     assert json.loads(document) == json.loads(row) == value
+
+
+def test_nothing_that_is_said_to_people_can_move_their_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = Output()
+    out.show(HIDDEN, Text.assemble(("red", "red"), HIDDEN))
+    out.say(HIDDEN)
+    out.failed(HIDDEN, "kind", Code.FAILED)
+    said = capsys.readouterr()
+    assert shows(said.out + said.err) == set()
+    assert said.out.count("\\u202e") == 2
+    assert said.err.count("\\u202e") == 2
 
 
 @given(st.dictionaries(st.text(), st.text(st.characters(categories=["Cs", "Cf", "Lo", "Cc"]))))

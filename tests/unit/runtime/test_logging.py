@@ -8,7 +8,7 @@ import logging
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -102,6 +102,51 @@ def test_json_logs_are_one_object_a_line_from_us_and_from_libraries(pipe: tuple[
     assert found["event"] == "odd\nlines"
     assert found["level"] == "warning"
     assert "ValueError: inside" in found["exception"]
+
+
+FORGED = "2026-11-28T12:00:00Z [info    ] verdict verdict=pass case=pay:1"
+HOSTILE = [
+    f"x\n{FORGED}",
+    f"x\r{FORGED}",
+    f"x\u2028{FORGED}",
+    "a\x1b[2K\u202eb\u200b\x85\x00",
+    "\x9b2J",
+]
+HIDDEN = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b\u2028\u202e]")
+
+
+def fails(text: str) -> None:
+    raise ValueError(text) from KeyError(text)
+
+
+@pytest.mark.parametrize("ends", [os.pipe, os.openpty])
+def test_no_text_forges_a_line_of_a_console_log(ends: Callable[[], tuple[int, int]]) -> None:
+    reader, writer = ends()
+    root = logging.getLogger()
+    handlers, level = root.handlers, root.level
+    try:
+        lines = configure_logging("console", fd=writer)
+        for text in HOSTILE:
+            structlog.get_logger("handrail.test").info(text, case=text, **{f"n{text}": 1})
+            logging.getLogger("temporalio.test").warning("%s", text, extra={"of": [text]})
+            try:
+                fails(text)
+            except ValueError as error:
+                error.add_note(text)
+                structlog.get_logger("handrail.test").error(text, exc_info=error)
+                logging.getLogger("temporalio.test").exception(text, stack_info=True)
+        lines.put("last")
+        found = drain(reader, until="\nlast")
+    finally:
+        root.handlers, root.level = handlers, level
+        structlog.reset_defaults()
+    found = re.sub(r"\x1b\[[0-9;]*m", "", found.replace("\r\n", "\n"))
+    for end in (reader, writer):
+        os.close(end)
+    assert not HIDDEN.search(found)
+    own = [line for line in found.split("\n") if line and not line.startswith("    ")]
+    assert len(own) == 4 * len(HOSTILE) + 1
+    assert FORGED not in found.split("\n")
 
 
 def test_no_log_shows_what_variables_held(pipe: tuple[int, int]) -> None:
