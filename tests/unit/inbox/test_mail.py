@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from email import message_from_bytes, policy
+from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
 from typing import Any
@@ -26,7 +26,7 @@ from handrail.inbox.channels.delivery import (
     NotNow,
     Undeliverable,
 )
-from handrail.inbox.channels.mail import Mailer, SmtpServer, compose
+from handrail.inbox.channels.mail import Mailer, SmtpServer, compose, mailbox
 from handrail.oversight import GateKind
 from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
 
@@ -282,3 +282,41 @@ async def test_a_server_that_does_not_answer_is_tried_again() -> None:
 def test_without_a_server_there_is_no_mail() -> None:
     with pytest.raises(Undeliverable, match="HANDRAIL_SMTP_URL"):
         Mailer.required(None)
+
+
+# Addresses of the wide world
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("ana@münchen.de", "ana@xn--mnchen-3ya.de"),
+        ("ana@MÜNCHEN.de", "ana@xn--mnchen-3ya.de"),
+        ("ana@xn--mnchen-3ya.de", "ana@xn--mnchen-3ya.de"),
+        ("ana+tag=x@example.com", "ana+tag=x@example.com"),
+        ("ANA@Example.COM", "ANA@Example.COM"),
+        ("o'neil@example.com", "o'neil@example.com"),
+        ('"ana, the boss"@example.com', '"ana, the boss"@example.com'),
+        ('"a@b"@example.com', '"a@b"@example.com'),
+        ("ana@[127.0.0.1]", "ana@[127.0.0.1]"),
+        ("jürgen@example.com", "jürgen@example.com"),
+        ("用户@例え.jp", "用户@xn--r8jz45g.jp"),
+    ],
+)
+def test_mail_goes_to_the_address_that_is_meant(address: str, sent: str) -> None:
+    told = compose(telling(), address, SENDER, Links())
+    raw = told.as_bytes(policy=policy.SMTPUTF8 if not sent.isascii() else policy.SMTP)
+    (to,) = message_from_string(raw.decode(), policy=policy.SMTPUTF8)["To"].addresses
+    assert to.addr_spec == sent == mailbox(address).addr_spec
+
+
+@pytest.mark.parametrize(
+    "address",
+    (
+        "|@|ana|ana@|@x.de|a,b@x.de|a b@x.de|a@b@c.de|a..b@x.de|a@x.de\nBcc: e|ana@faß.de|ü,b@x.de|"
+        f"ana@{'ü' * 100}.de|ü\r\nBcc: e@x.de|ü\u202e@x.de|<a@x.de>"
+    ).split("|"),
+)
+def test_what_is_no_address_is_undeliverable_and_not_tried_again(address: str) -> None:
+    with pytest.raises(Undeliverable, match="no mail can go to "):
+        compose(telling(), address, SENDER, Links())

@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
+import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
@@ -37,6 +39,7 @@ TIMEOUT: Final = 20.0
 """Seconds for each exchange with the mail server."""
 
 _PERMANENT = 500
+_SPECIAL = frozenset('"(),:;<>@[\\]')
 _PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
 _UPGRADES = {"smtp+starttls": True, "smtps": False}
 _HERE = {"localhost", "127.0.0.1", "::1"}
@@ -115,13 +118,16 @@ class Mailer:
             raise ConfigurationError(
                 "set both HANDRAIL_SMTP_URL and HANDRAIL_MAIL_FROM, or neither"
             )
-        domain = settings.bounce_domain or _domain(settings.mail_from)
+        try:
+            sender = mailbox(settings.mail_from).addr_spec
+        except Undeliverable as error:
+            raise ConfigurationError(f"HANDRAIL_MAIL_FROM: {error}") from error
         return cls(
             server=SmtpServer.of(settings.smtp_url.get_secret_value()),
-            sender=settings.mail_from,
+            sender=sender,
             # Not the secret itself, which signs people in.
             secret=hashlib.sha256(f"handrail bounces\n{secret}".encode()).digest(),
-            bounces=domain if settings.bounce_port else "",
+            bounces=(settings.bounce_domain or _domain(sender)) if settings.bounce_port else "",
         )
 
     @staticmethod
@@ -166,9 +172,11 @@ class Mailer:
         try:
             async with client:
                 await self._log_in(client)
-                await client.send_message(message, sender=path, recipients=[to])
+                await client.send_message(message, sender=path, recipients=[mailbox(to).addr_spec])
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _fault(error) from error
+        except ValueError as error:  # of what no server is asked
+            raise Undeliverable(f"no mail can go to {one_line(to, 100)}: {error}") from error
 
     async def _log_in(self, client: aiosmtplib.SMTP) -> None:
         if not self.server.user:
@@ -210,13 +218,42 @@ def compose_alert(alert: MailAlert, sender: str, to: str) -> EmailMessage:
 
 def _headed(sender: str, to: str, title: str, at: datetime, named: str) -> EmailMessage:
     message = EmailMessage()
-    message["From"] = Address("Handrail", addr_spec=sender)
-    message["To"] = Address(addr_spec=to)
+    message["From"] = mailbox(sender, "Handrail")
+    message["To"] = mailbox(to)
     message["Subject"] = title
     message["Date"] = format_datetime(at.astimezone(UTC))
     message["Message-ID"] = named
     message["Auto-Submitted"] = "auto-generated"
     return message
+
+
+def mailbox(address: str, name: str = "") -> Address:
+    """An address as headers and mail servers take it: its domain in ASCII, as DNS has it.
+
+    What stands before its @ may be of any script, if the server says SMTPUTF8.
+
+    Raises:
+        Undeliverable: if it is none.
+    """
+    try:
+        return _address(address, name)
+    except (ValueError, MessageError, IndexError) as error:
+        raise Undeliverable(f"no mail can go to {one_line(address, 100)}: {error}") from error
+
+
+def _address(address: str, name: str) -> Address:
+    local, _, domain = address.rpartition("@")
+    if not domain.isascii():
+        found = domain.encode("idna").decode()
+        # Where the older rules of the codec name another domain (ß, ς) mail would go there.
+        if found.encode().decode("idna") != unicodedata.normalize("NFC", domain.lower()):
+            raise ValueError("write its domain in ASCII, as it begins with xn--")
+        domain = found
+    if local.isascii():
+        return Address(name, addr_spec=f"{local}@{domain}")
+    if not domain or any(c.isspace() or not c.isprintable() or c in _SPECIAL for c in local):
+        raise ValueError("it is no address")
+    return Address(name, local, domain)
 
 
 def message_id(key: str, sender: str, kind: str = "handrail") -> str:

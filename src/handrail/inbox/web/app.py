@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import json
 import re
-from dataclasses import dataclass
+from base64 import b64decode
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
+from itsdangerous import BadSignature, TimestampSigner
 from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
@@ -26,7 +30,7 @@ from handrail.inbox.web.site import site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -150,6 +154,43 @@ class SameOrigin:
         return origin == self.origin
 
 
+@dataclass(frozen=True)
+class OneSession:
+    """Of several session cookies takes the one that this inbox has signed.
+
+    Whoever answers under the same name, on another port or at another path, can have a browser
+    send one of theirs beside it: that must sign nobody out. Of two that are both signed in nobody
+    can tell which was planted, and neither counts.
+    """
+
+    app: ASGIApp
+    name: str
+    secret: str = field(repr=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Leave it as it is where there is one of that name at most."""
+        cookies = ";".join(Headers(scope=scope).getlist("cookie")) if "headers" in scope else ""
+        pairs = [each.strip().partition("=") for each in cookies.split(";")]
+        mine = [value for name, _, value in pairs if name.strip() == self.name]
+        if len(mine) > 1:
+            rest = [f"{name}={value}" for name, _, value in pairs if name.strip() != self.name]
+            kept = self._kept(dict.fromkeys(mine))
+            cookies = "; ".join([*rest, *(f"{self.name}={value}" for value in kept)])
+            headers = [each for each in scope["headers"] if each[0] != b"cookie"]
+            scope = {**scope, "headers": [*headers, (b"cookie", cookies.encode("latin-1"))]}
+        await self.app(scope, receive, send)
+
+    def _kept(self, values: Iterable[str]) -> list[str]:
+        signer = TimestampSigner(self.secret)
+        signed: dict[str, bool] = {}
+        for value in values:
+            with contextlib.suppress(BadSignature):
+                data = signer.unsign(value, max_age=int(SESSION_LASTS.total_seconds()))
+                signed[value] = "who" in json.loads(b64decode(data))
+        somebody = [value for value, who in signed.items() if who]
+        return somebody if len(somebody) == 1 else [] if somebody else list(signed)[-1:]
+
+
 log = structlog.get_logger("handrail.inbox")
 
 _TITLES = {403: "Not so", 404: "Not here", 405: "Not so", 429: "Too often", 503: "Not now"}
@@ -171,6 +212,7 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
             Middleware(
                 SameOrigin, origin=site.base, signed=frozenset(each.path for each in signed)
             ),
+            Middleware(OneSession, name=cookie, secret=site.seals.secret),
             Middleware(
                 SessionMiddleware,
                 secret_key=site.seals.secret,
