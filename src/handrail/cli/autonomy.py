@@ -118,6 +118,7 @@ def _lines(found: AgentAutonomy, *, whole: bool) -> list[Text]:
     if seen and seen.fault:
         lines.append(label("fault", plain(seen.fault), "red"))
     lines += [_step(each) for each in (seen.steps if seen else ())]
+    lines += [label("ledger", plain(each), "dim") for each in (seen.accepted if seen else ())]
     for each in found.changes:
         if each.stand is OrderState.WAITING:
             asked = f"{order_in_words(each.order)} ({each.order.id[:12]}), asked by {each.order.by}"

@@ -140,12 +140,15 @@ async def stops(
 
 
 def _lines(stop: StopView) -> list[Text]:
-    colour = "bold red" if stop.lifted is None else "dim"
+    over = stop.lifted is not None or stop.case_ended
+    colour = "dim" if over else "bold red"
     who = plain(stop.by) + ("" if stop.proven else " (unproven)")
     head = Text.assemble((f"{stop.id[:12]}  ", "bold"), (plain(stop.what), colour))
     lines = [head, label("stopped", f"{moment(stop.at)} by {who}")]
     if stop.why:
         lines.append(label("why", plain(stop.why)))
+    if stop.case_ended:
+        lines.append(label("over", "its case has ended"))
     if stop.lifted is not None:
         whom, why = plain(stop.lifted_by or ""), plain(stop.lifted_why or "")
         lines.append(label("lifted", f"{moment(stop.lifted)} by {whom}{f': {why}' if why else ''}"))

@@ -7,15 +7,18 @@ steward, in the process of a worker.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING
 
+from temporalio.client import WorkflowExecutionStatus
 from temporalio.service import RPCError
 
 from handrail.actions import WHOLE, Level
+from handrail.client import gates
 from handrail.client.base import Statement
 from handrail.client.case_orders import CaseOrderActs
 from handrail.client.stewards import (
@@ -70,6 +73,9 @@ if TYPE_CHECKING:
     from handrail.ledger import OrderRow
 
 _LONGEST_WHY = 1_000
+
+_LOOKED_AT = 200
+"""Stops of single cases of which it is looked whether their case has ended."""
 
 
 @dataclass(frozen=True)
@@ -219,9 +225,25 @@ class OrderActs(CaseOrderActs):
         return _order_result("second", order, result)
 
     async def stops(self, *, every: bool = False) -> StopList:
-        """The stops in force; with `every` those that are over too."""
-        rows = [r for r in await self.ledger.orders(live=not every) if r.kind == "stop"]
-        return StopList(stops=tuple(map(self._stop_view, rows)))
+        """The stops in force; with `every` those that are over too, also by the end of their case.
+
+        Such a stop stays in the ledger: a case that somebody resets is stopped by it still.
+        """
+        rows = await self.ledger.orders(live=not every, kind="stop")
+        ended = await self._ended({r.case for r in rows if r.case and r.ended is None})
+        views = [self._stop_view(row, case_ended=row.case in ended) for row in rows]
+        return StopList(stops=tuple(v for v in views if every or not v.case_ended))
+
+    async def _ended(self, cases: Collection[str]) -> set[str]:
+        """Which of these cases have ended; none where nobody can say."""
+        found: set[str] = set()
+        with contextlib.suppress(ServerUnavailable, RPCError):
+            for case in sorted(cases)[:_LOOKED_AT]:
+                with contextlib.suppress(CaseError):
+                    known = await gates.existing_case(await self.temporal(), case)
+                    if known.status is not WorkflowExecutionStatus.RUNNING:
+                        found.add(case)
+        return found
 
     async def autonomy(self, agent: str | None = None, step: str | None = None) -> AutonomyList:
         """How much agents do by themselves now, as their stewards know it.
@@ -295,7 +317,7 @@ class OrderActs(CaseOrderActs):
                 await self.ledger.end_order(order.id, order.by, self._clock(), over)
         return told.cases
 
-    def _stop_view(self, row: OrderRow) -> StopView:
+    def _stop_view(self, row: OrderRow, *, case_ended: bool = False) -> StopView:
         order = order_of_row(row)
         keys = self._trusted()
         return StopView(
@@ -311,6 +333,7 @@ class OrderActs(CaseOrderActs):
             lifted=row.ended,
             lifted_by=row.ended_by,
             lifted_why=row.ended_why,
+            case_ended=case_ended,
         )
 
     # What stewards judge

@@ -250,7 +250,10 @@ class RulingList(Document):
 
 
 class StopView(Document):
-    """A stop: of all agents, of one, of a write or of a case; `lifted` when it is over."""
+    """A stop: of all agents, of one, of a write or of a case; `lifted` when it is over.
+
+    `case_ended`: nothing is left that it could stop, as far as the server can be asked.
+    """
 
     id: str
     what: str
@@ -264,6 +267,7 @@ class StopView(Document):
     lifted: Moment | None
     lifted_by: str | None
     lifted_why: str | None
+    case_ended: bool = False
 
 
 class StopList(Document):

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from handrail.actions import LedgerMark, Level
 from handrail.ledger.database import Database
-from handrail.ledger.rows import InsertNew, Rows
+from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import counters, heights, identity
 from handrail.ledger.tables import orders as _orders
 from handrail.ledger.verdicts import any_piloted, latest, piloted
@@ -43,13 +43,14 @@ class OrderRow:
     """One order. `proofs` are signed statements; the columns beside them prove nothing.
 
     `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
-    every case. A roll-back is of one case, and over with being given. `rollout`: of `full`, in
+    every case. A roll-back is of one case, and over with being given; so is that an agent goes on
+    with this ledger. `rollout`: of `full`, in
     hundredths of a percent of the cases; None is all. `ended`: when it was lifted, or replaced
     by another level.
     """
 
     id: str
-    kind: Literal["stop", "level", "roll_back"]
+    kind: Literal["stop", "level", "roll_back", "ledger"]
     agent: str
     by: str
     at: datetime
@@ -153,8 +154,12 @@ class Orders(Database):
 
         return await self._run(look)
 
-    async def go_on_above(self, agent: str, height: int) -> LedgerMark:
-        """Raise an agent's height well above one that a ledger had which knew more."""
+    async def go_on_above(self, row: OrderRow, height: int) -> LedgerMark:
+        """Raise an agent's height well above one that a ledger had which knew more.
+
+        `row`: the order that says so, which is kept.
+        """
+        agent = row.agent
         much = {"agent": agent, "height": height + GAP}
 
         def raise_it(connection: sa.Connection) -> None:
@@ -162,13 +167,17 @@ class Orders(Database):
             low = sa.update(heights).where(here, heights.c.height < height + GAP)
             if not _insert_height(connection, much):
                 connection.execute(low.values(height=height + GAP))
+            over = _ended(row.by, row.at, f"goes on from height {height + GAP}", ())
+            _insert(connection, _rows.values(row) | over)
 
         await self._run(raise_it)
         return await self.mark(agent)
 
-    async def orders(self, agent: str | None = None, *, live: bool = False) -> list[OrderRow]:
+    async def orders(
+        self, agent: str | None = None, *, live: bool = False, kind: str | None = None
+    ) -> list[OrderRow]:
         """Orders, the oldest first: of one agent with those for all; with `live` in force now."""
-        query = _ALL
+        query = narrowed(_ALL, {_orders.c.kind: kind})
         if agent is not None:
             query = query.where(_orders.c.agent.in_((agent, FLEET)))
         if live:

@@ -116,6 +116,10 @@ class AutonomyView(Wire):
     more: int = 0
     ledger: LedgerMark | None = None
     """The ledger in which that is so."""
+    before: LedgerMark | None = None
+    """What an earlier run of the steward held, which somebody ended."""
+    accepted: tuple[str, ...] = ()
+    """In words, the latest orders that it goes on with a ledger as it was."""
 
     @property
     def stopped(self) -> frozenset[str]:
@@ -304,10 +308,13 @@ class OrderBook(Wire):
 
     def seen(self, picture: AutonomyView) -> tuple[OrderBook, bool]:
         """With what is in force now; and whether what was stopped may go on."""
-        mark, held = picture.ledger, self.ledger
+        mark, held, earlier = picture.ledger, self.ledger, picture.before
+        if earlier is not None and (held is None or _follows(earlier, held)):
+            # Whoever ends or resets a steward must not have it take another ledger for its own.
+            held = earlier
         if mark is not None and held is not None and not _follows(mark, held):
             # What it lacks is not over for that: a stop stands until a person has said.
-            return self.model_copy(update={"strange": mark}), False
+            return self.model_copy(update={"strange": mark, "ledger": held}), False
         before = self.picture.stopped if self.picture else frozenset[str]()
         over = before - picture.stopped
         if picture.more and self.picture:

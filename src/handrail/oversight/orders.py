@@ -241,14 +241,13 @@ def order_of(payload: Mapping[str, Any]) -> Order:
 
 
 def order_row(order: Order, proofs: Sequence[str] = ()) -> OrderRow:
-    """How the ledger keeps a stop or a level; `proofs`: the signed statements of its givers.
+    """How the ledger keeps an order; `proofs`: the signed statements of its givers.
 
     Raises:
-        NoOrder: if it is a lift, or of a ledger: none that is kept by itself.
+        NoOrder: if it is a lift: none that is kept by itself.
     """
-    if order.kind in {"lift", "ledger"}:
-        kept = "order that it ends" if order.kind == "lift" else "steward's book"
-        raise NoOrder(f"a {order.kind} is kept with the {kept}")
+    if order.kind == "lift":
+        raise NoOrder("a lift is kept with the order that it ends")
     return OrderRow(**{name: getattr(order, name) for name in _KEPT}, proofs=tuple(proofs))
 
 

@@ -386,6 +386,8 @@ def _in_force(seen: AutonomyView) -> list[str]:
     if seen.steps:
         lines += [*(_step(each) for each in seen.steps), ""]
         lines += [f"Policy in force: {_safe(seen.policy)}.", ""]
+    if seen.accepted:
+        lines += [*(f"- {_safe(each)}" for each in seen.accepted[-3:]), ""]
     if seen.people:
         lines += [f"Who may let it do more: {', '.join(map(_safe, seen.people))}.", ""]
     return lines

@@ -9,19 +9,21 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Literal
+from typing import Any, Literal
 
 from temporalio import activity
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import WHOLE
+from handrail.actions import WHOLE, LedgerMark
 from handrail.agent import OPEN_QUERY, Activity, executions
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails import LedgerMismatch, audit_order, server_time
 from handrail.ledger import FLEET, Ledger, OrderRow, UnreadableRow
 from handrail.oversight import (
+    HELD_LEDGER,
     LIFTED_SIGNAL,
+    STEWARD_WORKFLOW,
     AutonomyView,
     Order,
     OrderResult,
@@ -36,12 +38,17 @@ from handrail.oversight import (
     order_row,
     setting_exceeds,
     setting_in_force,
+    steward_id,
     target_of,
     waits_for_second,
 )
 from handrail.policy import AgentShape, Policy, PolicyFile, Setting
 from handrail.runtime.steward import ENTER_ORDER, LOOK_AT_AUTONOMY, WAKE_CASES, OrderRequest
 from handrail.states import State
+from handrail.text import moment_in_words
+
+_RUNS = 20
+"""Earlier runs of a steward that are looked at, and acceptances of ledgers that are shown."""
 
 WAKE_AGAIN = timedelta(seconds=3)
 """How long after the first look at which cases wait there is another."""
@@ -65,6 +72,7 @@ class AutonomyActivities:
     ledger: Ledger
     trust: Trust = field(default_factory=Trust)
     others: Sequence[PolicyFile] = ()
+    _begun: dict[str, str] = field(default_factory=dict[str, str])
 
     def activities(self) -> list[Activity]:
         """Them, to be registered with the worker of the agent."""
@@ -79,7 +87,7 @@ class AutonomyActivities:
         @activity.defn(name=LOOK_AT_AUTONOMY)
         async def look(agent: str) -> AutonomyView:
             del agent
-            return await self.look()
+            return await self.look(await self._held_before())
 
         @activity.defn(name=WAKE_CASES)
         async def wake(agent: str) -> None:
@@ -216,7 +224,8 @@ class AutonomyActivities:
         if order.height is None or height < order.height:
             return _refused(f"its height is {height} now, not {order.height}; look again")
         held = entering.held.height if entering.held is not None else 0
-        mark = await self.ledger.go_on_above(self.agent, max(held, height))
+        row = order_row(order, entering.statements)
+        mark = await self.ledger.go_on_above(row, max(held, height))
         people = self._proven(order, entering.statements)
         _log(order, people)
         return _result(OrderState.DONE, people).model_copy(update={"ledger": mark})
@@ -259,8 +268,25 @@ class AutonomyActivities:
 
     # What is in force
 
-    async def look(self) -> AutonomyView:
-        """What is in force for the agent now.
+    async def _held_before(self) -> LedgerMark | None:
+        """Which ledger the run of the steward held that was there before this one, if it is new.
+
+        One that somebody ended, or reset, begins anew, and what it held is in Temporal still.
+        """
+        info = activity.info()
+        this = info.workflow_run_id
+        if self._begun.setdefault(this, info.activity_id) != info.activity_id:
+            return None  # it has been told
+        query = f"WorkflowId = '{steward_id(self.agent)}' AND WorkflowType = '{STEWARD_WORKFLOW}'"
+        found: LedgerMark | None = None
+        async for run in executions(activity.client(), query, limit=_RUNS):
+            if run.run_id != this and found is None:
+                with contextlib.suppress(Exception):  # what others put there decodes to anything
+                    found = await run.memo_value(HELD_LEDGER, None, type_hint=LedgerMark)
+        return found
+
+    async def look(self, before: LedgerMark | None = None) -> AutonomyView:
+        """What is in force for the agent now. `before`: what an earlier steward held.
 
         Raises:
             LedgerUnavailable: if the ledger cannot be used.
@@ -271,26 +297,24 @@ class AutonomyActivities:
         # All of the agent and its writes; of single cases the latest, so that it can be read.
         standing.sort(key=lambda row: (row.case is not None, -row.at.timestamp()))
         stops = tuple(map(self._standing, standing[:LISTED]))
-        more, writes = len(standing) - len(stops), tuple(self.shape.writes)
-        now = server_time()
+        accepted = await self.ledger.orders(self.agent, kind="ledger")
+        known: dict[str, Any] = {
+            "at": server_time(),
+            "stops": stops,
+            "writes": tuple(self.shape.writes),
+            "more": len(standing) - len(stops),
+            "ledger": ledger,
+            "before": before,
+            "accepted": tuple(map(_accepted, accepted[-_RUNS:])),
+        }
         try:
             policy = self.policy.current()
             steps = tuple(self._view(rows, step, policy) for step in self._steps(None))
         except ConfigurationError as error:
             fault = str(error)[:1_000]
-            return AutonomyView(
-                at=now, fault=fault, stops=stops, writes=writes, more=more, ledger=ledger
-            )
-        return AutonomyView(
-            at=now,
-            policy=policy.label,
-            people=policy.control.people,
-            steps=steps,
-            stops=stops,
-            writes=writes,
-            more=more,
-            ledger=ledger,
-        )
+            return AutonomyView(fault=fault, **known)
+        people = policy.control.people
+        return AutonomyView(policy=policy.label, people=people, steps=steps, **known)
 
     def _standing(self, row: OrderRow) -> StopInForce:
         proven = bool(self._proven(order_of_row(row), row.proofs))
@@ -350,6 +374,12 @@ class AutonomyActivities:
 def _id_of(order: Order) -> str:
     """An id that is the same in every try."""
     return hashlib.sha256(order.model_dump_json().encode()).hexdigest()[:32]
+
+
+def _accepted(row: OrderRow) -> str:
+    """That an agent goes on with a ledger, in words; what was signed is in the ledger."""
+    how = f"{row.why} ({row.ended_why}; order {row.id})"
+    return f"{moment_in_words(row.at)}: accepted by {row.by}: {how}"[:1_000]
 
 
 def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> None:

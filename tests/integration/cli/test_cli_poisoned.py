@@ -161,6 +161,10 @@ async def test_a_stop_reaches_a_case_that_temporal_itself_pauses(
     told = await shell.json(stop.stop, (paused.id,), by="bo@example.com", why="enough")
     assert (told["code"], told["in_force"]) == (0, True)
     assert "unpause orders:3 first" in told["cases"][0]["note"]
+    assert [e["case"] for e in (await shell.json(stop.stops, cases=True))["stops"]] == [paused.id]
     await unpause_in_temporal(stage.client, paused.id)
     assert (await paused.outcome()).status is State.STOPPED
+    assert (await shell.json(stop.stops, cases=True))["stops"] == []
+    (over,) = (await shell.json(stop.stops, all_=True, cases=True))["stops"]
+    assert (over["lifted"], over["case_ended"]) == (None, True)
     assert outside.effects("pay") == []

@@ -152,3 +152,35 @@ async def test_a_case_knows_what_its_ledger_was_although_worker_and_steward_do_n
             await case.pass_time(timedelta(hours=1))
             await refused(case, "went back in time: its height is 0, and was 1")
     assert outside.effects("ship") == []
+
+
+async def test_a_steward_that_is_ended_does_not_have_another_ledger_taken_for_the_agents(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    steward = steward_id("orders")
+    async with run_fleet(orders(tmp_path), workers=False) as stage:
+        async with at_work(stage, stage.ledger):
+            await (await stage.start("orders", Order(number="1", parts=("pay",)))).outcome()
+            mine = await held(stage, least=1)
+        async with Ledger(f"sqlite:///{tmp_path}/other.db") as other:
+            await stage.client.get_workflow_handle(steward).terminate()
+            async with at_work(stage, other):
+                case = await stage.start("orders", Order(number="2", parts=("pay",)))
+                await refused(case, "another ledger than the agent's")
+                assert await held(stage) == mine
+                assert await accepted(stage, other) is OrderState.DONE
+                assert (await case.outcome()).status is State.DONE
+                now = await held(stage)
+            # Nor is it forgotten that it was accepted.
+            await stage.client.get_workflow_handle(steward).terminate()
+            async with at_work(stage, other):
+                assert (await held(stage)).id == now.id
+
+                async def shown() -> str:
+                    found = await Operator(stage.client, other).autonomy("orders")
+                    return found.agents[0].picture.accepted[0]  # pyright: ignore[reportOptionalMemberAccess]
+
+                assert f"accepted by {OWNER}: it was put back" in await eventually(shown)
+            (row,) = await other.orders("orders", kind="ledger")
+            assert (row.by, row.ended is not None) == (OWNER, True)
+    assert len(outside.effects("pay")) == 2

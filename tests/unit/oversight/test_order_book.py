@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from temporalio.api.common.v1 import Payload
 
-from handrail.actions import Level
+from handrail.actions import LedgerMark, Level
 from handrail.exceptions import HandrailError
 from handrail.oversight.order_book import (
     IGNORED_KEPT,
@@ -257,3 +257,39 @@ def test_what_people_write_is_shown_and_never_taken_for_markup_or_too_long() -> 
 def test_orders_in_words() -> None:
     assert order_in_words(RAISE) == "full 25% for shipments/rebook"
     assert order_in_words(stop_order(Target("*"), ANA, NOW)) == "stop every agent"
+
+
+# Which ledger the agent writes in
+
+
+def mark(height: int, of: str = "a") -> LedgerMark:
+    return LedgerMark(id=of * 32, height=height)
+
+
+def looked(now: LedgerMark, before: LedgerMark | None = None) -> AutonomyView:
+    return AutonomyView(at=NOW, ledger=now, before=before)
+
+
+@pytest.mark.parametrize(
+    ("own", "before", "now", "held", "strange"),
+    [
+        (None, None, mark(7), mark(7), False),  # the first steward of all
+        (None, mark(7), mark(9), mark(9), False),  # somebody ended it, and nothing else happened
+        (None, mark(7), mark(5), mark(7), True),  # and the ledger went back
+        (None, mark(7), mark(9, "b"), mark(7), True),  # and it is another
+        (mark(3), mark(7), mark(5), mark(7), True),  # somebody reset it
+        (mark(3), mark(7), mark(8), mark(8), False),
+        (mark(20, "b"), mark(7), mark(21, "b"), mark(21, "b"), False),  # another was accepted since
+        (mark(20), mark(7), mark(21), mark(21), False),
+    ],
+)
+def test_a_steward_holds_what_an_earlier_one_held(
+    own: LedgerMark | None,
+    before: LedgerMark | None,
+    now: LedgerMark,
+    held: LedgerMark,
+    *,
+    strange: bool,
+) -> None:
+    book, _ = OrderBook(agent="shipments", ledger=own).seen(looked(now, before))
+    assert (book.ledger, book.strange) == (held, now if strange else None)

@@ -98,7 +98,7 @@ async def _page(  # noqa: PLR0917  # what a form may add to the page
     over = sorted((e for e in seen if e.lifted is not None), key=lambda e: str(e.lifted))
     books = await asyncio.gather(*(_book(operator, each) for each in agents))
     content: dict[str, Any] = {
-        "live": [(e, operator.may_lift(e.agent)) for e in seen if e.lifted is None],
+        "live": [(e, operator.may_lift(e.agent)) for e in seen if not (e.lifted or e.case_ended)],
         "over": over[::-1][:OVER],
         "agents": [(each, sorted(site.directory.writes(each))) for each in agents],
         "books": [book for book in books if book],
