@@ -274,7 +274,7 @@ class AutonomyActivities:
         One that somebody ended, or reset, begins anew, and what it held is in Temporal still.
         """
         info = activity.info()
-        this = info.workflow_run_id
+        this = info.workflow_run_id or ""
         if self._begun.setdefault(this, info.activity_id) != info.activity_id:
             return None  # it has been told
         query = f"WorkflowId = '{steward_id(self.agent)}' AND WorkflowType = '{STEWARD_WORKFLOW}'"
