@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import codecs
+import io
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -83,7 +85,7 @@ async def start(
     async with operator(out, by, fleet=fleet) as program:
         if stream:
             # As they come: what is piped in may never end.
-            lines = sys.stdin if event == "-" else text_of(event).splitlines()
+            lines = _lines_in() if event == "-" else text_of(event).split("\n")
             return await _stream(out, program, fleet, agent, lines)
         started = await _start(program, fleet, agent, text_of(event))
         code = _say_started(out, started)
@@ -94,6 +96,14 @@ async def start(
         await _say_over(out, program, over)
         out.data(started, **over.model_dump(mode="json"))
     return CODES.get(over.state, Code.FAILED)
+
+
+def _lines_in() -> Iterator[str]:
+    """What is piped in, line by line; one that is no text stays one line, and is no event."""
+    incoming: Any = sys.stdin.buffer
+    marked = incoming.peek(2)[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}
+    encoding = "utf-16" if marked else "utf-8"
+    yield from io.TextIOWrapper(incoming, encoding, errors="surrogateescape", newline="\n")
 
 
 async def _start(program: Operator, fleet: Fleet, agent: str, text: str) -> StartedCase:

@@ -225,6 +225,10 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
             found.append(await look())
         except RPCError as error:
             found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
+        except Exception as error:  # noqa: BLE001  # what others put into Temporal raises anything
+            found.append(
+                Diagnosis(name, False, f"cannot be looked at: {type(error).__name__}: {error}")
+            )
     return found
 
 

@@ -111,9 +111,11 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 
-    async def _all(self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]]) -> list[T]:
+    async def _all(
+        self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]], *, strict: bool = False
+    ) -> list[T]:
         """What a query finds, as rows, in a transaction of its own."""
-        return await self._run(lambda connection: rows.all(connection, query))
+        return await self._run(lambda connection: rows.all(connection, query, strict=strict))
 
     async def _one(self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]]) -> T | None:
         """The row that a query finds, if any; the same."""

@@ -328,9 +328,13 @@ class Effects(Database):
         return await self._one(_rows, _rows.select.where(_effects.c.key == key))
 
     async def effects(self, case: str) -> list[EffectRow]:
-        """What is known of all effects of a case, in the order they began."""
+        """What is known of all effects of a case, in the order they began.
+
+        Raises:
+            UnreadableRow: if one cannot be read: without it a case may seem to be new.
+        """
         query = _rows.select.where(_effects.c.case_id == case).order_by(_effects.c.begun)
-        return await self._all(_rows, query)
+        return await self._all(_rows, query, strict=True)
 
 
 def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None:

@@ -115,17 +115,28 @@ class Rows(Generic[R]):
         return self._kind(*found)
 
     def all(
-        self, connection: sa.Connection, query: sa.Select[*tuple[Any, ...]], **given: Any
+        self,
+        connection: sa.Connection,
+        query: sa.Select[*tuple[Any, ...]],
+        *,
+        strict: bool = False,
+        **given: Any,
     ) -> list[R]:
         """The rows that a query finds: one made from `select`, with what its parameters are.
 
-        One that cannot be read hides no other: it is left out, and the log says which.
+        One that cannot be read hides no other: it is left out, and the log says which. Not where
+        that would make a verdict milder (`strict`).
+
+        Raises:
+            UnreadableRow: if one cannot be read, and it is `strict`.
         """
         made: list[R] = []
         for found in connection.execute(query, given):
             try:
                 made.append(self.make(found))
             except UnreadableRow as error:
+                if strict:
+                    raise
                 leave_out(str(error))
         return made
 

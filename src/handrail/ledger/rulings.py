@@ -134,12 +134,16 @@ class Rulings(Database):
         case: str | None = None,
         limit: int | None = None,
     ) -> list[RulingRow]:
-        """Proven rulings, the newest first. `by`: in the spelling of `gate.person`."""
+        """Proven rulings, the newest first. `by`: in the spelling of `gate.person`.
+
+        Raises:
+            UnreadableRow: if one of a `case` cannot be read: it may be a rejection.
+        """
         query = narrowed(_rows.select, {rulings.c.by: by, rulings.c.case_id: case})
         if since is not None:
             query = query.where(rulings.c.at >= since)
         ordered = query.order_by(rulings.c.at.desc(), rulings.c.jti)
-        return await self._all(_rows, ordered.limit(limit))
+        return await self._all(_rows, ordered.limit(limit), strict=case is not None)
 
 
 def use(connection: sa.Connection, jtis: Sequence[str], key: str) -> None:

@@ -14,6 +14,7 @@ import contextlib
 import fcntl
 import functools
 import hashlib
+import logging
 import os
 import tempfile
 import unicodedata
@@ -26,7 +27,8 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from joserfc.jwk import OKPKey
-from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
+from pydantic_core import to_json
 
 from handrail.actions import Aware, Wire, canonical
 from handrail.actions import person as one_spelling
@@ -36,6 +38,8 @@ from handrail.text import first_fault
 
 MAX_BYTES = 1024 * 1024
 """Bytes of the largest keyring: room for some thousand keys."""
+
+log = logging.getLogger("handrail.keys")
 
 _MAX_KEY_BYTES = 4096
 _KID_DIGITS = 16
@@ -242,6 +246,13 @@ class _Doc(Wire):
         return self
 
 
+class _Entries(Wire):
+    """The same, before any entry is looked at."""
+
+    version: Literal[1] = 1
+    keys: tuple[JsonValue, ...] = ()
+
+
 class Keyring:
     """The keys that are trusted. It follows its file, which is replaced whole when it changes."""
 
@@ -251,6 +262,8 @@ class Keyring:
 
     def current(self) -> Mapping[str, TrustedKey]:
         """The keys in the file now, by kid, revoked ones too; none if there is no file.
+
+        One that cannot be read is trusted by nobody, and takes no other with it.
 
         Raises:
             KeyringError: if it cannot be read, is broken, or if anybody may write it.
@@ -263,12 +276,42 @@ class Keyring:
         except OSError as error:
             raise KeyringError(f"the keyring {self.path} cannot be read: {error}") from error
         if self._seen is None or self._seen[0] != stamp:
-            keys = self._read()
+            keys = self._sound()
             # A file that changed just now may change again within one tick of its clock.
             settled = time_ns() - stamp[0] > _SETTLED_NS
             self._seen = (stamp, keys) if settled else None
             return keys
         return self._seen[1]
+
+    def _sound(self) -> Mapping[str, TrustedKey]:
+        """The keys that can be read; the log says what is wrong with the others.
+
+        Raises:
+            KeyringError: if there are none.
+        """
+        try:
+            return self._read()
+        except KeyringError as error:
+            sound = self._entries()
+            if not sound:
+                raise
+            log.error("%s, by it; the %s others count on", error, len(sound))  # noqa: TRY400  # it says all
+            return {key.kid: key for key in sound}
+
+    def _entries(self) -> list[TrustedKey]:
+        """Those entries of a faulty file that are whole, each of a key that no other is of."""
+        content, status = _content(self.path, MAX_BYTES)
+        try:
+            listed = _Entries.model_validate_json(content).keys
+        except ValidationError:
+            return []
+        sound: list[TrustedKey] = []
+        for entry in listed:
+            with contextlib.suppress(ValidationError):
+                sound.append(TrustedKey.model_validate_json(to_json(entry)))
+        # What is faulty may be the entry by which a key is revoked.
+        text, writable = to_json(listed).decode(), status.st_mode & 0o002
+        return [] if writable else [key for key in sound if text.count(key.public.x) == 1]
 
     def _read(self) -> Mapping[str, TrustedKey]:
         content, status = _content(self.path, MAX_BYTES)

@@ -11,7 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from pydantic import BaseModel, ValidationError
 
+from handrail.cli.cases import _lines_in  # pyright: ignore[reportPrivateUsage]
 from handrail.cli.context import text_of
 from handrail.cli.evidence import _cell  # pyright: ignore[reportPrivateUsage]
 from handrail.exceptions import InvalidRequest
@@ -43,6 +45,33 @@ def test_a_file_is_read_as_its_mark_says(
     assert text_of(f"@{tmp_path}/event.json") == EVENT
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
     assert text_of("-") == EVENT
+
+
+class Named(BaseModel):
+    id: str
+
+
+TEN_LINES = [f'{{"id": "{n}\u2028\x85ü"}}' for n in range(10)]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_one_line_is_one_event_whatever_it_holds(
+    encoding: str, end: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = end.join(TEN_LINES).encode(encoding)
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+    assert [line.strip("\ufeff\r\n") for line in _lines_in()] == TEN_LINES
+
+
+def test_one_line_that_is_no_text_leaves_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [line.encode() for line in TEN_LINES]
+    content = b"\n".join([*lines[:5], b'{"id": "\xff\xfe"}', *lines[5:]])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
+    found = [line.rstrip("\n") for line in _lines_in()]
+    assert found[:5] + found[6:] == TEN_LINES
+    with pytest.raises(ValidationError):
+        Named.model_validate_json(found[5])
 
 
 @pytest.mark.parametrize("encoding", ["utf-16-le", "latin-1"])

@@ -90,3 +90,41 @@ def test_the_example_of_the_documentation_is_sound() -> None:
     people = parse(example.removeprefix("text\n"), "people.yaml")
     assert people.of("ana@example.com").ways() == ("slack", "mail", "also 1")
     assert people.of("bo@example.com").mail == "bo.private@example.com"
+
+
+TEN = "".join(f"p{n}@b.c: {{slack: U01{n}, channels: [slack, mail]}}\n" for n in range(10))
+
+
+@pytest.mark.parametrize(
+    ("poison", "left"),
+    [
+        ("bad@b.c: {slak: U0199}\n", 10),
+        ("bad@b.c: {slack: ana}\n", 10),
+        ("bad: {slack: U0199}\n", 10),
+        ("bad@b.c: 7\n", 10),
+        ("bad@b.c: {channels: [slack]}\n", 10),
+        ("bad@b.c: {slack: U013}\n", 9),  # nobody knows whose it is
+        ("P3@b.c: {}\n", 9),
+        ("p3@b.c: {}\n", 0),
+        ("bad@b.c: [\n", 0),
+    ],
+)
+def test_one_faulty_entry_takes_no_other_person_with_it(
+    tmp_path: Path, poison: str, left: int
+) -> None:
+    file = PeopleFile(tmp_path / "people.yaml")
+    file.path.write_text(TEN + poison, encoding="utf-8")
+    with pytest.raises(PeopleError):
+        file.current()
+    people, fault = file.sound()
+    known = [people.by_slack(f"U01{n}") for n in range(10)]
+    assert len([each for each in known if each]) == left
+    assert people.of("bad@b.c").ways() == ("mail",)
+    assert "\n  fix: " in fault
+
+
+def test_a_people_file_may_bear_a_byte_order_mark(tmp_path: Path) -> None:
+    file = PeopleFile(tmp_path / "people.yaml")
+    for encoding in ("utf-8-sig", "utf-16"):
+        file.path.write_text("jürgen@b.c: {slack: U012}\n", encoding=encoding)
+        assert file.current().by_slack("U012") == "jürgen@b.c"

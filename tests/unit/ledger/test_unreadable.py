@@ -4,6 +4,7 @@
 |---|---|
 | lists of all kinds, and the history of what is normal | left out; the log names it, once |
 | one row, by its key | `UnreadableRow`, which names row, field and fix |
+| rulings and effects of one case | the same: what is left out may be a rejection |
 | what is in force for a case | the same, as it may be a stop; others go on |
 | a counter of a limit | nothing passes that it counts, with the fix; others go on |
 | a counter whose name no limit has | left out |
@@ -23,7 +24,7 @@ import pytest
 import sqlalchemy as sa
 
 from handrail import Ledger
-from handrail.actions import Kind, Receipt
+from handrail.actions import Kind, Receipt, Ruling
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import (
     AnswerRow,
@@ -32,6 +33,7 @@ from handrail.ledger import (
     OrderRow,
     OverLimit,
     ReviewRow,
+    RulingRow,
     UnreadableRow,
     VerdictRow,
 )
@@ -188,6 +190,25 @@ async def test_an_effect_that_cannot_be_read_is_begun_by_nobody_again(
         await ledger.situation("a", "a:3", "a:3/pay/1")
     for n in set(TEN) - {3}:
         assert (await ledger.begin(intent(f"a:{n}/pay/1"))).before is not None
+
+
+async def test_what_may_make_a_verdict_milder_is_never_left_out(ledger: Ledger, url: str) -> None:
+    said = Ruling(gate="g1", digest="d" * 64, by="ana@example.com", proof="x.y.z")
+    given = {"step": "pay", "digest": "d" * 64, "by": said.by, "kid": "k", "at": NOW}
+    rows = [
+        RulingRow.of(said, verb="reject", case=f"a:{n}", jti=f"j{n}", **given)  # pyright: ignore[reportArgumentType]
+        for n in TEN
+    ]
+    await ledger.record_rulings(rows)
+    await done(ledger, 3)
+    change(url, "update handrail_rulings set at = 1e300 where jti = 'j3'")
+    change(url, "update handrail_effects set state = '?' where case_id = 'a:3'")
+    with pytest.raises(UnreadableRow):
+        await ledger.rulings(case="a:3")
+    with pytest.raises(UnreadableRow):
+        await ledger.effects("a:3")
+    assert len(await ledger.rulings(case="a:4")) == 1
+    assert len(await ledger.rulings()) == len(TEN) - 1
 
 
 # Limits

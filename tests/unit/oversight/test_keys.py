@@ -293,6 +293,38 @@ def test_a_broken_keyring_trusts_nobody_and_is_not_written_over(
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize(
+    "poison",
+    [
+        7,
+        None,
+        {},
+        {"kid": "0" * 16},
+        ANA.public().model_dump(mode="json") | {"kind": "root"},
+        ANA.public().model_dump(mode="json") | {"made": "once"},
+        ANA.public().model_dump(mode="json") | {"revoked": "yes", "kid": "0" * 16},
+    ],
+    ids=lambda given: short(str(given)),
+)
+def test_one_entry_that_is_faulty_takes_no_other_key_with_it(
+    keyring: Keyring, path: Path, poison: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    others = [SigningKey.new(f"p{n}@example.com", NOW).public() for n in range(10)]
+    listed = [each.model_dump(mode="json", exclude_none=True) for each in [*others, ANA.public()]]
+    path.parent.mkdir()
+    path.write_text(json.dumps({"version": 1, "keys": [*listed[:5], poison, *listed[5:]]}))
+    found = keyring.current()
+    assert set(others) <= set(found.values())
+    # What is faulty may say that its key is revoked: that one counts no more.
+    assert (ANA.kid in found) is ("public" not in str(poison))
+    assert "is broken" in caplog.text
+    with pytest.raises(KeyringError, match="broken"):
+        keyring.trust(INBOX.public())  # it would be written without that entry
+    path.chmod(0o666)
+    with pytest.raises(KeyringError):
+        Keyring(path).current()
+
+
 def test_a_keyring_that_anybody_may_write_trusts_nobody(keyring: Keyring, path: Path) -> None:
     keyring.trust(ANA.public())
     path.chmod(0o666)

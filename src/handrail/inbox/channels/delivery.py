@@ -120,8 +120,8 @@ class GateSnapshot(Wire):
 
     `fresh` is false when no worker answered, and what is known is what the case last
     published. `ways`: the channels of each person, by name. `owner`: of the agent's policy.
-    `fault`: what is wrong with the people file, so that everybody is told by mail. `silent`:
-    the inbox has no channel at all, and people look into it by themselves.
+    `fault`: what is wrong with the people file; those whose entries are faulty are told by mail.
+    `silent`: the inbox has no channel at all, and people look into it by themselves.
     """
 
     view: GateView | None = None

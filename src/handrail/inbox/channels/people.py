@@ -38,11 +38,15 @@ _FIXES = {
 
 
 class PeopleError(ConfigurationError):
-    """The people file was refused. `faults` has one text for each fault, with line and fix."""
+    """The people file was refused. `faults` has one text for each fault, with line and fix.
 
-    def __init__(self, faults: tuple[str, ...]) -> None:
+    `sound`: those whose entries have none.
+    """
+
+    def __init__(self, faults: tuple[str, ...], sound: People | None = None) -> None:
         """Say every fault at once."""
         self.faults = faults
+        self.sound = People({}) if sound is None else sound
         super().__init__("\n".join(faults))
 
 
@@ -97,6 +101,13 @@ class PeopleFile:
         self.path = path
         self._seen: tuple[Stamp, People] | None = None
 
+    def sound(self) -> tuple[People, str]:
+        """The people whose entries have no fault, and what is wrong with the others."""
+        try:
+            return self.current(), ""
+        except PeopleError as error:
+            return error.sound, str(error)
+
     def current(self) -> People:
         """The people as the file lists them now.
 
@@ -132,10 +143,13 @@ def parse(text: str, path: str) -> People:
     document = parse_yaml(text, faults)
     if document is None:
         faults.found = [_of_people(fault) for fault in faults.found]
+    # What is wrong with the text may be wrong with each entry.
+    readable = not faults.found
     listed = _listed(document or {}, faults)
     _no_doubles(listed, faults)
     if faults.found:
-        raise PeopleError(tuple(faults.texts()))
+        sound = {a: e for a, e in listed.items() if readable and (a,) not in faults.broken}
+        raise PeopleError(tuple(faults.texts()), People(sound))
     return People(listed)
 
 
@@ -176,6 +190,7 @@ def _no_doubles(listed: Mapping[str, Person], faults: Faults) -> None:
     spelt = Counter(person(address) for address in listed)
     slack = Counter(someone.slack for someone in listed.values() if someone.slack)
     for address, someone in listed.items():
+        before = len(faults.found)
         if spelt[person(address)] > 1:
             faults.add((address,), f"{address} is listed more than once", "keep one entry")
         if someone.slack and slack[someone.slack] > 1:
@@ -184,3 +199,5 @@ def _no_doubles(listed: Mapping[str, Person], faults: Faults) -> None:
         if "slack" in someone.channels and not someone.slack:
             what = f"{address} is to be told by Slack, and has no Slack id"
             faults.add((address, "channels"), what, "add slack: and the member id")
+        if len(faults.found) > before:
+            faults.broken.add((address,))

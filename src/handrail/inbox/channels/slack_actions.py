@@ -220,13 +220,13 @@ class SlackActionHandler:
             return
         if button.action_id == "approve":
             await self._rule(_SlackRuling(user=sent.user.id, verb="approve", place=place))
-        elif self.people.current().by_slack(sent.user.id) is None:
+        elif self.people.sound()[0].by_slack(sent.user.id) is None:
             await self._unknown(sent.user.id, place)
         else:
             await self.slack.call("views.open", trigger_id=sent.trigger_id, view=_dialogue(place))
 
     async def _rule(self, said: _SlackRuling) -> None:
-        by = self.people.current().by_slack(said.user)
+        by = self.people.sound()[0].by_slack(said.user)
         if by is None:
             await self._unknown(said.user, said.place)
             return

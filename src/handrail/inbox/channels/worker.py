@@ -46,7 +46,7 @@ from handrail.inbox.channels.delivery import (
 )
 from handrail.inbox.channels.mail import CHANNEL as MAIL
 from handrail.inbox.channels.mail import MailAlert, Mailer, compose_alert
-from handrail.inbox.channels.people import ALSO, People, PeopleError, PeopleFile, Person
+from handrail.inbox.channels.people import ALSO, People, PeopleFile, Person
 from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.workflow import GateNotifications
@@ -200,12 +200,11 @@ class InboxActivities:
         return (None, GateOutcome(how="gone"), None) if over else (view, None, None)
 
     def listed(self) -> tuple[People, str]:
-        """The people of the file, or nobody and what is wrong with it."""
-        try:
-            return self.people.current(), ""
-        except PeopleError as error:
-            log.exception("the people file is broken, so everybody gets mail")
-            return People({}), str(error)
+        """The people of the file whose entries are sound, and what is wrong with the others."""
+        people, fault = self.people.sound()
+        if fault:
+            log.error("the people file is broken, so those with faults get mail: %s", fault)
+        return people, fault
 
     def silent(self) -> bool:
         """Whether there is no channel at all, and people look into the inbox by themselves."""
@@ -330,7 +329,7 @@ class InboxActivities:
         )
         title, key = "Approvers who do not seem to look", "\n".join((report.owner, *report.lines))
         async with failed():
-            someone = self.people.current().of(report.owner)
+            someone = self.listed()[0].of(report.owner)
             alert = MailAlert(title, text, report.at, key, "approvers")
             await self._mail(report.owner, someone, alert)
 

@@ -366,7 +366,8 @@ def _details(call: NotificationRequest, log: DeliveryLog) -> str:
         lines += [f"**Not reached: {escape_markdown(', '.join(log.unreached()))}**", ""]
     if log.fault:
         lines += [
-            f"**The people file is broken, so everybody gets mail:** {escape_markdown(log.fault)}",
+            "**The people file is broken, so those with faults get mail:** "
+            f"{escape_markdown(log.fault)}",
             "",
         ]
     lines += [entry for letter in log.letters for entry in _entries(letter)]
