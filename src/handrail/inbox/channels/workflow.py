@@ -365,11 +365,8 @@ def _details(call: NotificationRequest, log: DeliveryLog) -> str:
     if log.unreached():
         lines += [f"**Not reached: {escape_markdown(', '.join(log.unreached()))}**", ""]
     if log.fault:
-        lines += [
-            "**The people file is broken, so those with faults get mail:** "
-            f"{escape_markdown(log.fault)}",
-            "",
-        ]
+        fault = escape_markdown(log.fault)
+        lines += [f"**The people file is broken, so those with faults get mail:** {fault}", ""]
     lines += [entry for letter in log.letters for entry in _entries(letter)]
     return "\n".join(lines).encode()[:LARGEST].decode(errors="ignore")
 
