@@ -7,7 +7,16 @@ from typing import cast
 from temporalio import workflow
 
 from handrail import AgentWorkflow, Decision, Outcome
-from tests.agents.clerk_steps import Known, Mail, Refund, judge, orders_of, refund
+from tests.agents.clerk_steps import (
+    Known,
+    Mail,
+    Refund,
+    dither,
+    help_customer,
+    judge,
+    orders_of,
+    refund,
+)
 
 
 @workflow.defn
@@ -20,4 +29,15 @@ class ClerkAgent(AgentWorkflow):
         decision = await self.decide(judge, mail, orders)
         if isinstance(decision.action, Refund):
             await self.write(refund, cast("Decision[Refund, Known]", decision))
+        return self.done(decision.rationale)
+
+
+@workflow.defn
+class HelperAgent(AgentWorkflow):
+    """Has a model call tools until it has done what a mail wants."""
+
+    @workflow.run
+    async def run(self, mail: Mail) -> Outcome:
+        step = dither if mail.customer == "ditherer" else help_customer
+        decision = await self.converse(step, mail)
         return self.done(decision.rationale)

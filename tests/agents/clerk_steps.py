@@ -13,6 +13,7 @@ from handrail import (
     Action,
     Effect,
     Event,
+    Final,
     FreeText,
     From,
     Prompt,
@@ -21,7 +22,7 @@ from handrail import (
     read,
     write,
 )
-from handrail.integrations.models import Model, Price
+from handrail.integrations.models import Model, Price, converse
 from handrail.testing import Outside
 from tests.agents.clerk_model import CLERK
 
@@ -104,3 +105,41 @@ async def unpay(action: Refund, effect: Effect) -> None:
 async def refund(action: Refund, effect: Effect) -> str:
     """Give money back."""
     return await Outside.current().put("refund", effect.key, f"{action.order} {action.amount}")
+
+
+class Closed(Action):
+    """Tell what was done for the customer."""
+
+    words: Annotated[str, FreeText]
+
+
+@write
+async def post_letter(action: Closed, effect: Effect) -> str:
+    """Post a letter, through a service that takes no key."""
+    return await Outside.current().do("letter", effect.key, action.words)
+
+
+@read
+async def order_of(number: str, deep: bool = False) -> Order:  # noqa: FBT001, FBT002  # as models say it
+    """Look up one order by its number."""
+    await Outside.current().do("order", number)
+    found = next((order for order in ORDERS if order.id == number), None)
+    if found is None:
+        raise Final(f"there is no order {number}")
+    return found
+
+
+@converse(model=MODEL, tools=[order_of, refund, post_letter], rounds=25, tries=2)
+async def help_customer(mail: Mail) -> Prompt[Cancel, Known]:
+    """Do for a customer what they may have."""
+    return Prompt(
+        "Do what the customer wants, as far as they may have it.",
+        evidence=Known(customer=mail.customer),
+        data={"mail": mail},
+    )
+
+
+@converse(model=MODEL, tools=[order_of], rounds=2)
+async def dither(mail: Mail) -> Prompt[Cancel, Known]:
+    """Come to no end."""
+    return Prompt("Look.", evidence=Known(customer=mail.customer), data={"mail": mail})

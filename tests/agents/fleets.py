@@ -101,15 +101,22 @@ def orders_in(directory: str) -> Fleet:
     return Fleet(Agent("orders", WORKFLOWS["orders"], steps=orders_steps, policy=path))
 
 
-def clerk(directory: Path, **more: Any) -> Fleet:
-    """A fleet of one agent whose decide step asks a model."""
+def clerk(directory: Path, agent: str = "clerk", **more: Any) -> Fleet:
+    """A fleet of one agent that asks a model: to decide (`clerk`), or to call tools (`helper`)."""
     document = {
-        "agent": "clerk",
+        "agent": agent,
         "version": 1,
         "owner": "boss@example.com",
-        "actions": {"refund": ALONE, "unpay": ALONE},
+        "actions": {"refund": ALONE, "unpay": ALONE, "post_letter": NO_UNDO},
         "roles": {"lead": LEAD},
         **more,
     }
     path = put_policy(directory, document)
-    return Fleet(Agent("clerk", clerk_flow.ClerkAgent, steps=clerk_steps, policy=path))
+    kinds = {"clerk": clerk_flow.ClerkAgent, "helper": clerk_flow.HelperAgent}
+    return Fleet(Agent(agent, kinds[agent], steps=clerk_steps, policy=path))
+
+
+def helper_in(directory: str) -> Fleet:
+    """The fleet of a directory in which a policy was put, for worker processes."""
+    path = Path(directory) / "helper.yaml"
+    return Fleet(Agent("helper", clerk_flow.HelperAgent, steps=clerk_steps, policy=path))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from handrail import State
+from handrail import State, Untrusted
 from handrail.oversight import SigningKey
 from handrail.testing import CaseHandle, Human, Outside, Stage
+from tests.agents.clerk_steps import Mail
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand
@@ -449,4 +451,34 @@ async def planted_first(play: Play) -> CaseHandle:
     seen = await case.gate()
     await KEYED["ana"].reject(case, seen)
     await KEYED["ana"].approve(case, await case.gate(but=seen))
+    return case
+
+
+def _mail(play: Play, *answers: Any) -> Mail:
+    text = Untrusted(untrusted=json.dumps(answers))
+    return Mail(number=play.number, customer="c1", body=text)
+
+
+@scene(State.DONE)
+async def a_model_decided(play: Play) -> CaseHandle:
+    said = {"action": {"order": "o1", "amount": "30"}, "rationale": "It broke."}
+    return await play.stage.start("clerk", _mail(play, ["Refund", said]))
+
+
+@scene(State.DONE)
+async def a_model_called_tools(play: Play) -> CaseHandle:
+    looks = [["order_of", {"number": "o1"}], ["order_of", {"number": "o9"}]]
+    made_up, right = ({"order": "o1", "amount": amount} for amount in ("31", "30"))
+    end = ["nothing_to_do", {"rationale": "All is done."}]
+    mail = _mail(play, looks, ["refund", made_up], ["refund", right], end)
+    case = await play.stage.start("helper", mail)
+    await ANA.reject(case, await case.gate(), why="not that")
+    return case
+
+
+@scene(State.REFUSED)
+async def a_model_came_to_no_end(play: Play) -> CaseHandle:
+    mail = _mail(play, *[["order_of", {"number": "o1"}]] * 3)
+    case = await play.stage.start("helper", mail.model_copy(update={"customer": "ditherer"}))
+    await ANA.reject(case, await case.gate(), why="enough")
     return case

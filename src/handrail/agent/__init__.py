@@ -20,7 +20,16 @@ from handrail.agent.execution_info import (
 )
 from handrail.agent.heartbeats import Heartbeats, current_heartbeats
 from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, ROLE_ACTIVITY, error_in_words
-from handrail.agent.prompts import DecisionModel, ModelAnswer, Prompt
+from handrail.agent.prompts import (
+    DecisionModel,
+    ModelAnswer,
+    Prompt,
+    ToolCall,
+    ToolCalls,
+    Turn,
+    decision_types,
+    require_prompt,
+)
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.secrets import (
     SECRET_PREFIX,
@@ -46,6 +55,7 @@ from handrail.agent.steps import (
     read,
     write,
 )
+from handrail.agent.tool_loop import Converse
 from handrail.agent.tries import (
     OVER_BUDGET,
     UNDECIDED,
@@ -84,6 +94,7 @@ __all__ = [
     "Activity",
     "AgentWorkflow",
     "BadResult",
+    "Converse",
     "Decide",
     "DecisionModel",
     "Heartbeats",
@@ -93,12 +104,16 @@ __all__ = [
     "Read",
     "Step",
     "StepSecrets",
+    "ToolCall",
+    "ToolCalls",
+    "Turn",
     "Write",
     "as_activity",
     "charged",
     "current_heartbeats",
     "decide",
     "decided_type",
+    "decision_types",
     "describe_execution",
     "error_in_words",
     "executions",
@@ -109,6 +124,7 @@ __all__ = [
     "read",
     "recalled",
     "require_exact",
+    "require_prompt",
     "run_step",
     "scrub_secrets",
     "secret",

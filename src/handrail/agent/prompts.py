@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, Protocol, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, AskedModel, Decision
+from handrail.actions import Action, AskedModel, Decision, Wire
 from handrail.agent.provenance import holds_untrusted, texts_from_outside
 from handrail.exceptions import StepError
 
@@ -48,6 +48,37 @@ class ModelAnswer:
     asked: AskedModel
 
 
+class ToolCall(Wire):
+    """A tool that a model wants called, by the name of its step. `args`: as the step takes them."""
+
+    id: str
+    tool: str
+    args: dict[str, JsonValue]
+
+
+class ToolCalls(Action):
+    """What a model wants done before it decides. `conversation`: a claim on all that was said."""
+
+    calls: tuple[ToolCall, ...]
+    conversation: str
+
+
+class ToolResult(Wire):
+    """What came of a call."""
+
+    id: str
+    tool: str
+    content: JsonValue
+
+
+class Turn(Wire):
+    """What is new to a model in one round: the arguments of the prompt, or results of tools."""
+
+    given: tuple[JsonValue, ...] | None = None
+    conversation: str = ""
+    results: tuple[ToolResult, ...] = ()
+
+
 class DecisionModel(Protocol):
     """Asks a model: `handrail.integrations.models.Model` is one."""
 
@@ -72,6 +103,23 @@ class DecisionModel(Protocol):
 
         Raises:
             Exception: if there is no answer that validates.
+        """
+        ...
+
+    async def converse(
+        self,
+        prompt: Prompt[Any, Any] | None,
+        kinds: Sequence[type[Action]],
+        tools: Sequence[Any],
+        turn: Turn,
+        /,
+    ) -> tuple[ModelAnswer, JsonValue]:
+        """Have tools chosen and filled in (`ToolCalls`), or else what `decide` has.
+
+        `prompt`: in the first round. Returns its evidence with each answer.
+
+        Raises:
+            Exception: as `decide`.
         """
         ...
 

@@ -165,7 +165,17 @@ def unsourced(
     try:
         names = [parameter.name for parameter in step.parameters]
         named = list(zip(names, args, strict=True))
-        return _lacking(given(named), decision) if any(True for _ in _marks(args)) else ()
+        return unsourced_values(named, decision) if any(True for _ in _marks(args)) else ()
+    except Exception:  # noqa: BLE001  # as above
+        return UNKNOWN
+
+
+def unsourced_values(
+    named: Sequence[tuple[str, Any]], decision: Decision[Any, Any]
+) -> tuple[str, ...]:
+    """What of a decision is no value of what was given by these names, as `unsourced` has it."""
+    try:
+        return _lacking(given(named), decision)
     except Exception:  # noqa: BLE001  # as above
         return UNKNOWN
 

@@ -165,6 +165,11 @@ class Decide(Step[P, D]):
         """The action classes it may return."""
         return decision_types(self.returns)[0]
 
+    @property
+    def proposes(self) -> tuple[type[Action], ...]:
+        """The action classes that people may be asked about."""
+        return self.actions
+
     def require_own(self, action: Action | None) -> None:
         """See that what it decided on is of a class that it names, and of no subclass.
 

@@ -132,13 +132,13 @@ class Verbs:
                 if tries < step.tries:
                     pause = pause_after(tries)
                     await workflow.sleep(pause, summary=f"until it tries {step.name} again")
-                elif await self._give_up(step, failed.why):
+                elif await self.give_up(step, failed.why):
                     raise
                 else:
                     tries = 0
             await self.boundary()
 
-    async def _give_up(self, step: Decide[..., Any], why: str) -> bool:
+    async def give_up(self, step: Decide[..., Any], why: str) -> bool:
         """Ask people whether a step that could not decide shall try again. True if not."""
         if beside.get():
             return True

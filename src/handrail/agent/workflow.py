@@ -15,11 +15,12 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, Event, Outcome, RulingRecord, as_json
-from handrail.agent.decided import NEAREST, DecidedAction, as_decided, recalled
+from handrail.agent.decided import NEAREST, Decided, DecidedAction, as_decided, recalled
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write
+from handrail.agent.tool_loop import Converse, ToolLoop
 from handrail.exceptions import Refused
 from handrail.oversight import (
     EVENT_SIGNAL,
@@ -31,6 +32,7 @@ from handrail.oversight import (
 )
 from handrail.states import State
 from handrail.text import first_fault
+from handrail.wire import DecisionResult
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,7 +80,7 @@ def _verb(fn: F) -> F:
 
 
 class AgentWorkflow:
-    """Base class of agents. Its verbs are `read`, `decide`, `write`, `notify` and `ask`.
+    """Base class of agents. Its verbs are `read`, `decide`, `converse`, `write`, `notify`, `ask`.
 
     Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
@@ -136,14 +138,40 @@ class AgentWorkflow:
         await self._runner.boundary()
         given = step.bind(*args, **kwargs)
         result, decided = as_decided(step, await self._runner.decide(step, given))
-        case, decision = self._runner.case, cast("D", decided.decision)
+        return self._decided(result, decided, result.unsourced, given)
+
+    @_verb
+    async def converse(self, step: Converse[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
+        """Let a model call the tools of a step until it decides, and return its decision.
+
+        What it reads and writes on the way are steps of the case. A write that is held waits for
+        people; one that is refused, rejected or in doubt is told to the model.
+
+        Raises:
+            Refused: if it comes to no end within its caps, and nobody lets it go on.
+            ActivityError: as `decide`.
+        """
+        await self._runner.boundary()
+        loop = ToolLoop(self._runner, step, step.bind(*args, **kwargs))
+        result, decided = await loop.run()
+        return self._decided(result, decided, loop.lacking(decided.decision), loop.values)
+
+    def _decided(
+        self,
+        result: DecisionResult[Any],
+        decided: Decided,
+        unsourced: tuple[str, ...],
+        given: Sequence[Any],
+    ) -> Any:
+        """Keep what was decided, and on what."""
+        case, decision = self._runner.case, decided.decision
         case.decisions.add(decided)
         if result.digest is not None and result.verdict is not None:
             case.foreseen[result.digest] = (result.verdict, workflow.now())
         case.usage += decision.usage
         if decision.action is not None:
             action = decided.json["action"]
-            case.sources.decided(decision.action, action, decided.basis, result.unsourced, given)
+            case.sources.decided(decision.action, action, decided.basis, unsourced, given)
         kind = type(decision.action).__name__ if decision.action is not None else "nothing to do"
         self._runner.note(f"decided: {kind} ({decision.confidence:.0%} sure)")
         return decision

@@ -40,6 +40,7 @@ from handrail.agent import (
     PROVE_ACTIVITY,
     ROLE_ACTIVITY,
     Activity,
+    Converse,
     Decide,
     Notify,
     Read,
@@ -448,7 +449,9 @@ class Door:
         decision = decision.model_copy(update={"usage": total(used)})
         lacking = unsourced(step, args, decision)
         basis = decision.basis().model_copy(update={"unsourced": lacking})
-        digest, verdict = await self._foresee(policy, decision, basis) or (None, None)
+        # Of what a tool loop was given before, and so of the sources, only its case knows.
+        ahead = not isinstance(step, Converse) and await self._foresee(policy, decision, basis)
+        digest, verdict = ahead or (None, None)
         reached("decide:foreseen", case)
         return DecisionResult(
             by_name=True,

@@ -18,9 +18,9 @@ from types import ModuleType
 from typing import Any, cast
 
 from handrail.actions import Action
-from handrail.agent import AgentWorkflow, Decide, Step, Write
+from handrail.agent import AgentWorkflow, Converse, Decide, Step, Write
 
-VERBS = ("read", "decide", "write", "notify", "ask", "renew")
+VERBS = ("read", "decide", "converse", "write", "notify", "ask", "renew")
 _GATHERING = ("create_task", "ensure_future", "gather")
 
 
@@ -31,10 +31,16 @@ def code_faults(workflow: type[AgentWorkflow], steps: Sequence[Step[..., Any]]) 
     return [*dict.fromkeys([*found, *_class_faults(steps)])]
 
 
-def model_faults(steps: Iterable[Step[..., Any]]) -> list[str]:
-    """Why a model that steps ask cannot be asked here."""
+def model_faults(steps: Sequence[Step[..., Any]]) -> list[str]:
+    """Why a model that steps ask cannot be asked here, or could not have its tools."""
     asking = [step for step in steps if isinstance(step, Decide)]
-    return [f"{s.name}: {fault}" for s in asking if s.model for fault in s.model.faults()]
+    found = [f"{s.name}: {fault}" for s in asking if s.model for fault in s.model.faults()]
+    unknown = [(t, s) for s in asking if isinstance(s, Converse) for t in s.tools if t not in steps]
+    return found + [
+        f"{tool.name} is a tool of {step.name}, and none of the agent's steps; fix: add it to "
+        "`steps=` of the Agent"
+        for tool, step in unknown
+    ]
 
 
 def _class_faults(steps: Sequence[Step[..., Any]]) -> Iterator[str]:

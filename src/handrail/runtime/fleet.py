@@ -491,7 +491,7 @@ def _evidence(
 ) -> Mapping[type[Action], type[BaseModel]]:
     found: dict[type[Action], type[BaseModel]] = {}
     for step in decides:
-        for action in step.actions:
+        for action in step.proposes:
             if found.setdefault(action, step.evidence) is not step.evidence:
                 raise ConfigurationError(
                     f"{agent}: {action.__name__} is decided with two kinds of evidence "

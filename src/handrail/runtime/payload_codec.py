@@ -77,8 +77,25 @@ class ClaimCheck(PayloadCodec):
             return list(payloads)
         return await asyncio.to_thread(lambda: [self._retrieve(p) for p in payloads])
 
-    def _store(self, payload: Payload) -> Payload:
-        if len(payload.data) < THRESHOLD:
+    async def keep(self, data: bytes) -> str:
+        """Keep anything, large or not, and return the claim on it."""
+        payload = Payload(data=data)
+        return (await asyncio.to_thread(self._store, payload, 0)).data.decode()
+
+    async def kept(self, claim: str) -> bytes:
+        """What a claim of `keep` stands for.
+
+        Raises:
+            PayloadLost: as `decode`; or if it is no claim of ours.
+        """
+        payload = Payload(metadata={"encoding": _ENCODING}, data=claim.encode())
+        found = await asyncio.to_thread(self._retrieve, payload)
+        if found is payload:
+            raise PayloadLost("this is no claim on anything that was kept here")
+        return found.data
+
+    def _store(self, payload: Payload, threshold: int = THRESHOLD) -> Payload:
+        if len(payload.data) < threshold:
             return payload
         data = payload.SerializeToString(deterministic=True)
         digest = hashlib.sha256(data).hexdigest()

@@ -14,11 +14,21 @@ from pydantic_ai.models.test import TestModel
 
 from handrail import Decision, NoEvidence, Prompt, StepError, Untrusted, Usage, decide
 from handrail.agent import metered
-from handrail.integrations.models import Model, Price
-from handrail.integrations.models.model import NOTHING
+from handrail.integrations.models import Model, Price, converse
+from handrail.integrations.models.choices import NOTHING
 from handrail.testing import Outside
 from tests.agents.clerk_model import data_of, shown
-from tests.agents.clerk_steps import ORDERS, PRICE, Cancel, Mail, Refund, judge
+from tests.agents.clerk_steps import (
+    ORDERS,
+    PRICE,
+    Cancel,
+    Closed,
+    Mail,
+    Refund,
+    judge,
+    order_of,
+    post_letter,
+)
 
 GIVE = {"action": {"order": "o1", "amount": "30"}, "rationale": "It broke."}
 
@@ -204,3 +214,22 @@ def test_a_step_says_that_it_asks_a_model_on_both_sides_or_not_at_all() -> None:
     model: Any = Model(TestModel(), price=0)
     with pytest.raises(StepError, match="with a model"):
         decide(model=model)(decides)  # pyright: ignore[reportArgumentType]
+
+
+def test_a_loop_has_read_and_write_steps_for_tools_and_comes_to_an_end() -> None:
+    async def talk(mail: Mail) -> Prompt[Refund, NoEvidence]:
+        return Prompt("Talk.", evidence=NoEvidence(), data={"mail": mail})
+
+    model = Model(TestModel(), price=0)
+    bad: list[Any] = [[judge], []]
+    for tools in bad:
+        with pytest.raises(StepError, match="@read and @write"):
+            converse(model=model, tools=tools)(talk)
+    with pytest.raises(StepError, match="rounds is 1 to 200"):
+        converse(model=model, tools=[order_of], rounds=201)(talk)
+    step = converse(model=model, tools=[order_of, post_letter], tokens=9, cost=Decimal(1))(talk)
+    assert step.proposes == (Refund, Closed)
+    assert step.why_over(1, Usage()) is None
+    assert "20 rounds" in (step.why_over(20, Usage()) or "")
+    assert "9 tokens" in (step.why_over(1, Usage(input_tokens=9)) or "")
+    assert "cost 2 of 1" in (step.why_over(1, Usage(cost=Decimal(2))) or "")

@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
-    "agent": 5_650,
+    "agent": 5_850,
     "guardrails": 5_350,
     "evidence": 3_000,
     "client": 3_650,

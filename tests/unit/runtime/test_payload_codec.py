@@ -63,3 +63,11 @@ async def test_a_payload_that_is_not_what_was_stored_is_lost(tmp_path: Path, cha
 async def test_what_somebody_sent_as_a_claim_stays_what_it_is(tmp_path: Path, data: bytes) -> None:
     forged = Payload(metadata={"encoding": b"json/handrail-claim"}, data=data)
     assert await ClaimCheck(tmp_path).decode([forged]) == [forged]
+
+
+async def test_anything_can_be_kept_by_its_claim(tmp_path: Path) -> None:
+    claim = await ClaimCheck(tmp_path).keep(b"said")
+    assert await ClaimCheck(tmp_path).kept(claim) == b"said"
+    for forged in ("{}", "", claim.replace('"bytes":4', '"bytes":5').replace('mac":"', 'mac":"0')):
+        with pytest.raises(PayloadLost, match="no claim"):
+            await ClaimCheck(tmp_path).kept(forged)

@@ -1,6 +1,7 @@
 """Models: which language model decides, what it costs, and how it is asked."""
 
+from handrail.integrations.models.loops import converse
 from handrail.integrations.models.model import Model
 from handrail.integrations.models.prices import Price
 
-__all__ = ["Model", "Price"]
+__all__ = ["Model", "Price", "converse"]

@@ -10,47 +10,38 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, cast
 
-from pydantic import BaseModel, Field, create_model
+from pydantic import JsonValue
 
 from handrail.actions import Action, AskedModel
-from handrail.agent import ModelAnswer, Prompt, secret, secret_in_use
+from handrail.agent import ModelAnswer, Prompt, Step, ToolCalls, Turn, secret, secret_in_use
 from handrail.exceptions import ConfigurationError, StepError
 from handrail.integrations.models import rendering
 
 try:
-    from pydantic_ai import Agent, AgentRunResult, ToolOutput
+    from pydantic_ai import AgentRunResult, DeferredToolRequests, DeferredToolResults
     from pydantic_ai.exceptions import UserError
-    from pydantic_ai.messages import ModelResponse
+    from pydantic_ai.messages import ModelResponse, TextPart
     from pydantic_ai.models import Model as AnyModel
     from pydantic_ai.models import infer_model, parse_model_id
     from pydantic_ai.models.fallback import FallbackModel
     from pydantic_ai.providers import infer_provider, infer_provider_class
     from pydantic_ai.usage import RequestUsage
 
+    from handrail.integrations.models.choices import chooser
+    from handrail.integrations.models.conversations import Opening, conversation, keep
     from handrail.integrations.models.metering import MeteredModel
     from handrail.integrations.models.prices import Price, Prices
+    from handrail.integrations.models.tools import as_calls, caller
 except ImportError as error:
     raise ConfigurationError(
         f"steps that ask a model need {error.name}; fix: install handrail[llm]"
     ) from error
 
-NOTHING = "nothing_to_do"
-"""The name by which a model says that it chooses none of the actions."""
-
 _KEYS = ("API_KEY", "ACCESS_KEY", "TOKEN")
 """How the names of variables end in which providers of models look for a key."""
 
 _SHORTEST_KEY = 8
-
-
-class _Chosen(BaseModel):
-    """What a model says beside an action."""
-
-    rationale: str = Field(max_length=4_000, description="Why, in one to three sentences.")
-
-
-class _SureChoice(_Chosen):
-    confidence: float = Field(ge=0, le=1, description="How sure you are.")
+_LONGEST = 4_000
 
 
 class Model:
@@ -142,21 +133,63 @@ class Model:
             ApplicationError: if the budget has no room for it.
         """
         agent = chooser(tuple(kinds), confident=prompt.confidence is None)
-        heard = list[Model]()
+        heard, digest = list[Model](), rendering.digest(prompt, kinds)
         result = await agent.run(
             rendering.data(prompt),
-            instructions=rendering.instructions(prompt),
-            model=self.metered(heard),
-            model_settings={"request_timeout": self.timeout.total_seconds()},
-            retries={"output": self.asks - 1},
+            instructions=rendering.instructions(prompt.instructions),
+            **self._options(heard),
         )
-        chosen = result.output
-        return ModelAnswer(
-            action=getattr(chosen, "action", None),
-            rationale=chosen.rationale,
-            confidence=confidence_of(chosen, prompt),
-            asked=asked(result, heard, rendering.digest(prompt, kinds)),
+        return _answer(result, prompt.confidence, asked(result, heard, digest))
+
+    async def converse(
+        self,
+        prompt: Prompt[Any, Any] | None,
+        kinds: Sequence[type[Action]],
+        tools: Sequence[Step[..., Any]],
+        turn: Turn,
+        /,
+    ) -> tuple[ModelAnswer, JsonValue]:
+        """Have tools called (`ToolCalls`), or one of these actions chosen, or none.
+
+        Raises:
+            AgentRunError: as `decide`.
+            ApplicationError: the same.
+            PayloadLost: if what was said before is not there any more.
+        """
+        given: dict[str, Any]
+        if prompt is not None:
+            opening = Opening.of(prompt, rendering.digest(prompt, kinds))
+            given = {"user_prompt": rendering.data(prompt)}
+        else:
+            opening, before = await conversation(turn.conversation)
+            results = DeferredToolResults(calls={each.id: each.content for each in turn.results})
+            given = {"message_history": before, "deferred_tool_results": results}
+        heard = list[Model]()
+        agent = caller(tuple(kinds), tuple(tools), self.asks, confident=opening.confidence is None)
+        result = await agent.run(
+            **given,
+            instructions=rendering.instructions(opening.instructions),
+            **self._options(heard),
         )
+        who = asked(result, heard, opening.digest)
+        if not isinstance(result.output, DeferredToolRequests):
+            return _answer(result, opening.confidence, who), opening.evidence
+        # Of single calls nobody was asked how sure they are.
+        first = None if prompt is None else opening
+        calls = ToolCalls(
+            calls=tuple(as_calls(result.output.calls, tools)),
+            conversation=await keep(turn.conversation, first, result.new_messages()),
+        )
+        said = "\n".join(p.content for p in result.response.parts if isinstance(p, TextPart))
+        return ModelAnswer(calls, said[:_LONGEST], opening.confidence or 0, who), opening.evidence
+
+    def _options(self, heard: list[Model]) -> dict[str, Any]:
+        """How it is asked. `heard`: who answered."""
+        return {
+            "model": self.metered(heard),
+            "model_settings": {"request_timeout": self.timeout.total_seconds()},
+            "retries": {"output": self.asks - 1, "tools": self.asks - 1},
+        }
 
     def metered(self, heard: list[Model]) -> AnyModel:
         """The model with its fallbacks, each request of which is charged. `heard`: who answered."""
@@ -199,9 +232,11 @@ def asked(result: AgentRunResult[Any], heard: Sequence[Model], digest: str) -> A
     )
 
 
-def confidence_of(chosen: Any, prompt: Prompt[Any, Any]) -> float:
-    """How sure the author is, or, where they leave that to it, the model."""
-    return chosen.confidence if prompt.confidence is None else prompt.confidence
+def _answer(result: AgentRunResult[Any], confidence: float | None, who: AskedModel) -> ModelAnswer:
+    """What was chosen. `confidence`: the author's; None where they left it to the model."""
+    chosen = result.output
+    sure = chosen.confidence if confidence is None else confidence
+    return ModelAnswer(getattr(chosen, "action", None), chosen.rationale, sure, who)
 
 
 @functools.lru_cache(maxsize=100)
@@ -215,27 +250,3 @@ def _hide_keys() -> None:
         if name.endswith(_KEYS) and len(value) >= _SHORTEST_KEY:
             with contextlib.suppress(StepError):
                 secret_in_use(name, value)
-
-
-@functools.lru_cache(maxsize=200)
-def chooser(kinds: tuple[type[Action], ...], *, confident: bool) -> Agent[Any, Any]:
-    """What has one of these actions chosen, or none: each is a tool of its own name.
-
-    So two actions with the same fields are told apart. What is not the model's to fill is not in
-    any of them.
-    """
-    return Agent(output_type=choices(kinds, confident=confident))
-
-
-def choices(kinds: Sequence[type[Action]], *, confident: bool) -> list[ToolOutput[Any]]:
-    """The ways in which a model may answer."""
-    base = _SureChoice if confident else _Chosen
-    found: list[ToolOutput[Any]] = []
-    for kind in kinds:
-        fields: dict[str, Any] = {"action": (kind, ...)}
-        made = create_model(kind.__name__, __base__=base, **fields)
-        about = (kind.__doc__ or kind.__name__).strip()
-        found.append(ToolOutput(made, name=kind.__name__, description=about))
-    nothing = create_model("Nothing", __base__=base)
-    words = "Do nothing: there is nothing to do, or nothing of this that you may or can do."
-    return [*found, ToolOutput(nothing, name=NOTHING, description=words)]

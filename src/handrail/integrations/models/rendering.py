@@ -28,9 +28,9 @@ RULE = (
 )
 
 
-def instructions(prompt: Prompt[Any, Any]) -> str:
+def instructions(words: str) -> str:
     """What a model is told to do: the author's words, and what data is."""
-    return f"{prompt.instructions.strip()}\n\n{RULE}"
+    return f"{words.strip()}\n\n{RULE}"
 
 
 def data(prompt: Prompt[Any, Any]) -> str:
@@ -44,4 +44,6 @@ def data(prompt: Prompt[Any, Any]) -> str:
 def digest(prompt: Prompt[Any, Any], kinds: Sequence[type[Action]]) -> str:
     """The SHA-256 of what the author wrote: instructions, and the actions to choose from."""
     schemas = {kind.__name__: json_schema(kind) for kind in kinds}
-    return hashlib.sha256(canonical([instructions(prompt), schemas]).encode()).hexdigest()
+    return hashlib.sha256(
+        canonical([instructions(prompt.instructions), schemas]).encode()
+    ).hexdigest()

@@ -1,0 +1,177 @@
+"""A loop in which a model calls tools: each request to it is a step, each tool a verb of the case.
+
+What it reads are `@read` steps; what it writes are proposals like every other, which go through the
+door, and wait for people where that holds them. What came of a call goes back to the model. The
+conversation itself is kept outside the history: each round brings what is new, and names the rest.
+
+Partly workflow code: the order of its commands is a wire format.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, ParamSpec, cast
+
+from pydantic import TypeAdapter
+from pydantic_core import to_jsonable_python
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+from typing_extensions import TypeVar, override
+
+from handrail.actions import Action, Decision, Usage
+from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
+from handrail.agent.invoke import error_in_words, perform
+from handrail.agent.prompts import (
+    ToolCall,
+    ToolCalls,
+    ToolResult,
+    Turn,
+)
+from handrail.agent.provenance import unsourced_values
+from handrail.agent.steps import Decide, Step, Write
+from handrail.exceptions import NotWritten, Refused
+from handrail.text import one_line
+
+if TYPE_CHECKING:
+    from handrail.agent.runner import CaseRunner
+
+P = ParamSpec("P")
+D = TypeVar("D", bound=Decision[Any, Any])
+
+_SHOWN = 300
+
+
+@dataclass(frozen=True, eq=False)
+class Converse(Decide[P, D]):
+    """A decide step in which a model calls tools before it decides: its activity is one round.
+
+    `rounds`, `tokens` and `cost`: the most of one loop, before people are asked whether it goes on.
+    `given`: the parameters of the author's function, which makes the prompt of the first round.
+    """
+
+    tools: tuple[Step[..., Any], ...] = field(default=(), kw_only=True)
+    rounds: int = field(default=20, kw_only=True)
+    tokens: int | None = field(default=None, kw_only=True)
+    cost: Decimal | None = field(default=None, kw_only=True)
+    given: tuple[inspect.Parameter, ...] = field(default=(), kw_only=True)
+
+    @override
+    def bind(self, *args: P.args, **kwargs: P.kwargs) -> list[Any]:
+        """The arguments of the author's function, in order.
+
+        Raises:
+            TypeError: if they do not fit its signature.
+        """
+        bound = inspect.Signature(self.given).bind(*args, **kwargs)
+        bound.apply_defaults()
+        return list(bound.args)
+
+    @property
+    @override
+    def proposes(self) -> tuple[type[Action], ...]:
+        """The actions that it comes to, and those of the writes among its tools."""
+        ends = [kind for kind in self.actions if kind is not ToolCalls]
+        writes = [cast("Any", tool).action for tool in self.tools if isinstance(tool, Write)]
+        return tuple(dict.fromkeys([*ends, *writes]))
+
+    def why_over(self, rounds: int, used: Usage) -> str | None:
+        """Which of its caps is reached, in words; None if none is."""
+        tokens = used.input_tokens + used.output_tokens
+        if rounds >= self.rounds:
+            return f"it has not come to an end in {rounds} rounds"
+        if self.tokens is not None and tokens >= self.tokens:
+            return f"it has not come to an end, and has used {tokens} of {self.tokens} tokens"
+        if self.cost is not None and used.cost >= self.cost:
+            return f"it has not come to an end, and has cost {used.cost} of {self.cost}"
+        return None
+
+
+class ToolLoop:
+    """One loop of one case: what the model has been given so far, and what it has had done."""
+
+    def __init__(self, runner: CaseRunner, step: Converse[..., Any], given: Sequence[Any]) -> None:
+        self._runner = runner
+        self._step = step
+        self._sources = [(p.name, value) for p, value in zip(step.given, given, strict=True)]
+
+    @property
+    def values(self) -> list[Any]:
+        """What the model has been given: arguments, and results of tools."""
+        return [value for _, value in self._sources]
+
+    def lacking(self, decision: Decision[Any, Any]) -> tuple[str, ...]:
+        """What of a decision has no source among it: all that tools say may be from outside."""
+        return unsourced_values(self._sources, decision)
+
+    async def run(self) -> tuple[Any, Decided]:
+        """Ask the model, and do what it wants done, until it decides.
+
+        Raises:
+            Refused: if it comes to no end, and nobody lets it go on.
+            ActivityError: as of a decide step.
+        """
+        step, runner = self._step, self._runner
+        pairs = zip(step.given, self.values, strict=True)
+        turn = Turn(given=tuple(_as_json(p.annotation, value) for p, value in pairs))
+        rounds, used = 0, Usage()
+        while True:
+            result, decided = as_decided(step, await runner.decide(step, [turn]))
+            made = decided.decision
+            if not isinstance(made.action, ToolCalls):
+                return result, decided
+            rounds, used = rounds + 1, used + made.usage
+            runner.case.usage += made.usage
+            results = [await self._called(call, decided) for call in made.action.calls]
+            turn = Turn(conversation=made.action.conversation, results=tuple(results))
+            over = step.why_over(rounds, used)
+            if over is not None:
+                if await runner.give_up(step, over):
+                    raise Refused(step.name, over)
+                rounds, used = 0, Usage()
+            await runner.boundary()
+
+    async def _called(self, call: ToolCall, decided: Decided) -> ToolResult:
+        """Do what the model wants, and say what came of it; what it may not have, too."""
+        said: Any
+        try:
+            said = await self._do(call, decided)
+        except NotWritten as error:
+            said = {"not done": f"{type(error).__name__}: {error}"}
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            said = {"failed": error_in_words(error)}
+        shown = one_line(f"{call.tool}({call.args}) -> {said}", _SHOWN)
+        self._runner.note(f"{self._step.name}: {shown}")
+        return ToolResult(id=call.id, tool=call.tool, content=said)
+
+    async def _do(self, call: ToolCall, decided: Decided) -> Any:
+        await self._runner.boundary()
+        tool = next((tool for tool in self._step.tools if tool.name == call.tool), None)
+        if isinstance(tool, Write):
+            found = await self._write(cast("Write[Any, Any]", tool), call.args, decided)
+        elif tool is not None:
+            given = {p.name: p.default for p in tool.parameters} | call.args
+            args = [recalled(p.annotation, given[p.name], by_name=True) for p in tool.parameters]
+            found = await perform(tool, args, tool.returns)
+            self._runner.case.sources.came_in(found)
+        else:
+            return {"failed": f"there is no {call.tool} any more"}
+        self._sources.append((tool.name, found))
+        return _as_json(tool.returns, found)
+
+    async def _write(self, tool: Write[Any, Any], args: dict[str, Any], of: Decided) -> Any:
+        action = recalled(tool.action, args, by_name=True)
+        lacking = self.lacking(of.decision.model_copy(update={"action": action}))
+        self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
+        return await self._runner.write(tool, DecidedAction(action, args, of.basis))
+
+
+def _as_json(kind: Any, value: Any) -> Any:
+    try:
+        return TypeAdapter(kind).dump_python(value, mode="json", by_alias=False, round_trip=True)
+    # What an agent's own class raises must not wedge the case; a model reads what there is.
+    except Exception:  # noqa: BLE001
+        return to_jsonable_python(value, by_alias=False, fallback=repr)

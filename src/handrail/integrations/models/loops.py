@@ -1,0 +1,117 @@
+"""@converse: declare a loop in which a model calls steps of the agent until it decides."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
+from decimal import Decimal
+from typing import Any, ParamSpec
+
+from pydantic import BaseModel, TypeAdapter
+from typing_extensions import TypeVar
+
+from handrail.actions import Action, Decision, from_json
+from handrail.agent import (
+    Converse,
+    Prompt,
+    Read,
+    Step,
+    ToolCalls,
+    Turn,
+    Write,
+    decide,
+    decision_types,
+    recalled,
+    require_prompt,
+)
+from handrail.exceptions import StepError
+from handrail.integrations.models.model import Model
+
+P = ParamSpec("P")
+A = TypeVar("A", bound=Action)
+E = TypeVar("E", bound=BaseModel)
+
+MOST_ROUNDS = 200
+"""Rounds of one loop: what it does stays in one history."""
+
+
+def converse(
+    *,
+    model: Model,
+    tools: Sequence[Step[..., Any]],
+    rounds: int = 20,
+    tokens: int | None = None,
+    cost: Decimal | None = None,
+    tries: int = 5,
+    timeout: timedelta | None = None,
+) -> Callable[[Callable[P, Awaitable[Prompt[A, E]]]], Converse[P, Decision[A, E]]]:
+    """Declare a loop: a model calls these read and write steps until it decides.
+
+    As `@decide(model=...)`; `self.converse` runs it. When `rounds`, `tokens` or `cost` (in the
+    currency of the model's price) are used up, people are asked whether it may go on.
+
+    Raises:
+        StepError: as `decide`; or if a tool is no read or write step, or there are no rounds.
+    """
+
+    def declare(fn: Callable[..., Any]) -> Converse[..., Any]:
+        bad = [getattr(t, "name", repr(t)) for t in tools if not isinstance(t, (Read, Write))]
+        if bad or not tools:
+            raise StepError(f"{fn.__name__}: its tools are @read and @write steps, not {bad}")
+        if not 1 <= rounds <= MOST_ROUNDS:
+            raise StepError(
+                f"{fn.__name__}: rounds is 1 to {MOST_ROUNDS}, for all of them are in one history; "
+                "fix: let it decide sooner, and call it again after `await self.renew(...)`"
+            )
+        made = decide(model=model, tries=tries, timeout=timeout or model.patience)(fn)
+        kinds, evidence = decision_types(made.returns)
+        generic: Any = Decision
+        returns = generic[functools.reduce(lambda one, two: one | two, kinds, ToolCalls), evidence]
+        parts: dict[str, Any] = vars(made) | {
+            "fn": _one_round(fn, model, kinds, evidence, returns, made.parameters, tuple(tools)),
+            "parameters": (
+                inspect.Parameter("turn", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=Turn),
+            ),
+            "returns": returns,
+            "adapter": TypeAdapter(returns),
+        }
+        return Converse(
+            **parts,
+            tools=tuple(tools),
+            rounds=rounds,
+            tokens=tokens,
+            cost=cost,
+            given=made.parameters,
+        )
+
+    return declare
+
+
+def _one_round(  # noqa: PLR0917  # the parts of a declaration
+    fn: Callable[..., Any],
+    model: Model,
+    kinds: Sequence[type[Action]],
+    evidence: type[BaseModel],
+    returns: Any,
+    parameters: Sequence[inspect.Parameter],
+    tools: Sequence[Step[..., Any]],
+) -> Callable[..., Awaitable[Any]]:
+    @functools.wraps(fn)
+    async def asked(turn: Turn) -> Any:
+        prompt = None
+        if turn.given is not None:
+            pairs = zip(parameters, turn.given, strict=True)
+            args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
+            prompt = require_prompt(fn.__name__, await fn(*args), args)
+        answer, known = await model.converse(prompt, kinds, tools, turn)
+        return returns(
+            action=answer.action,
+            rationale=answer.rationale,
+            confidence=answer.confidence,
+            evidence=from_json(evidence, known),
+            asked=answer.asked,
+        )
+
+    return asked
