@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_350,
     "evidence": 3_000,
     "client": 3_650,
-    "runtime": 4_200,
+    "runtime": 4_215,
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_300,
