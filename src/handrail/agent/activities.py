@@ -18,6 +18,7 @@ from handrail.actions import Usage
 from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
 from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
+from handrail.agent.step_calls import call_step
 from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Reserve, end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, NotKept, StepError
@@ -44,8 +45,10 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     case = this_case()
     reached(f"{step.posture}:before", case)
     with secrets_given(step.secrets) as held:
-        async with asyncio.timeout(step.timeout.total_seconds()):
-            result: object = await step.fn(*args)
+        # A notification is not sent again while it may be on its way.
+        goes_on = _goes_on if step.posture is Posture.NOTIFY else None
+        seconds = step.timeout.total_seconds()
+        result: object = await call_step(step.fn, args, seconds, goes_on)
     reached(f"{step.posture}:after", case)
     try:
         held.refuse(step.name, result)
@@ -68,6 +71,10 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     if step.posture is Posture.READ and not isinstance(value, bytes):
         _require_loads(step, value)
     return value
+
+
+async def _goes_on(_: float) -> bool:
+    return True
 
 
 def _fit(step: Step[..., Any], result: object) -> Any:

@@ -34,6 +34,9 @@ from handrail.agent.tries import UNDECIDED
 from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
 from handrail.wire import ProofRequest, ProofResult, RulingReading
 
+STANDS_STILL = timedelta(seconds=30)
+"""How long what keeps a step from going on does not count as its own time."""
+
 HEARTBEAT = timedelta(seconds=3)
 """How long an ordinary activity may be silent before its worker is taken for dead."""
 
@@ -114,7 +117,7 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
                     step.name,
                     args=args,
                     result_type=RawValue,
-                    start_to_close_timeout=step.timeout + timedelta(seconds=1),
+                    start_to_close_timeout=step.timeout + STANDS_STILL,
                     retry_policy=LOCAL_RETRY,
                     summary=summary,
                 )
@@ -129,7 +132,7 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
         step.name,
         args=args,
         result_type=RawValue,
-        start_to_close_timeout=step.timeout + timedelta(seconds=1),
+        start_to_close_timeout=step.timeout + STANDS_STILL,
         heartbeat_timeout=HEARTBEAT,
         retry_policy=NOTIFY_RETRY if step.posture is Posture.NOTIFY else RETRY,
         summary=summary,

@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, AskedModel, Decision, Wire
 from handrail.agent.provenance import holds_untrusted, texts_from_outside
+from handrail.agent.step_calls import call_directly
 from handrail.exceptions import StepError
 
 A = TypeVar("A", bound=Action)
@@ -169,7 +170,7 @@ def asked_by(
 
     @functools.wraps(fn)
     async def asked(*args: Any, **kwargs: Any) -> Any:
-        prompt: object = await fn(*args, **kwargs)
+        prompt: object = await call_directly(fn, *args, **kwargs)
         made = require_prompt(fn.__name__, prompt, [*args, *kwargs.values()])
         answer = await model.decide(made, kinds)
         return returns(

@@ -1,7 +1,7 @@
 """@read @decide @write @notify: declare an activity and its posture.
 
-A step is a plain async function with types. Its name is the activity's name in the
-history, so it is a promise: rename it only with a Temporal patch.
+A step is a function with types: `async def`, or a plain `def`, which runs in a thread. Its name is
+the activity's name in the history, so it is a promise: rename it only with a Temporal patch.
 
     read     looks at the world and changes nothing; repeated freely
     decide   returns a `Decision`; repeated freely until it has answered
@@ -43,6 +43,7 @@ from handrail.agent.prompts import (
 )
 from handrail.agent.recovery import TakeOver, require_recovery
 from handrail.agent.secrets import declared, secrets_given
+from handrail.agent.step_calls import call_directly
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
 from handrail.exceptions import StepError
 from handrail.wire import DecisionResult
@@ -108,7 +109,7 @@ class Step(Generic[P, R]):
     those that it may have, and no other step.
     """
 
-    fn: Callable[P, Awaitable[R]]
+    fn: Callable[P, Any]
     name: str
     posture: Posture
     timeout: timedelta
@@ -141,7 +142,7 @@ class Read(Step[P, R]):
         """
         require_no_workflow(self.name, self.posture)
         with secrets_given(self.secrets):
-            return await self.fn(*args, **kwargs)
+            return await call_directly(self.fn, *args, **kwargs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -158,7 +159,7 @@ class Decide(Step[P, D]):
         """Call the function itself, as of a `Read`."""
         require_no_workflow(self.name, self.posture)
         with secrets_given(self.secrets):
-            return await self.fn(*args, **kwargs)
+            return await call_directly(self.fn, *args, **kwargs)
 
     @property
     def actions(self) -> tuple[type[Action], ...]:
@@ -234,14 +235,16 @@ class StepOptions(TypedDict, total=False):
 
 
 @overload
-def read(fn: Callable[P, Awaitable[R]], /) -> Read[P, R]: ...
+def read(fn: Callable[P, Awaitable[R] | R], /) -> Read[P, R]: ...
 @overload
-def read(**options: Unpack[StepOptions]) -> Callable[[Callable[P, Awaitable[R]]], Read[P, R]]: ...
+def read(
+    **options: Unpack[StepOptions],
+) -> Callable[[Callable[P, Awaitable[R] | R]], Read[P, R]]: ...
 def read(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
     """Declare a step that looks at the world and changes nothing.
 
     Raises:
-        StepError: if it is not an async function with types, or `timeout` is not positive.
+        StepError: if it is not a function with types, or `timeout` is not positive.
     """
 
     def declare(fn: Callable[..., Any]) -> Read[..., Any]:
@@ -251,15 +254,15 @@ def read(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]
 
 
 @overload
-def decide(fn: Callable[P, Awaitable[D]], /) -> Decide[P, D]: ...
+def decide(fn: Callable[P, Awaitable[D] | D], /) -> Decide[P, D]: ...
 @overload
 def decide(
     *, tries: int = ..., **options: Unpack[StepOptions]
-) -> Callable[[Callable[P, Awaitable[D]]], Decide[P, D]]: ...
+) -> Callable[[Callable[P, Awaitable[D] | D]], Decide[P, D]]: ...
 @overload
 def decide(
     *, model: DecisionModel, tries: int = ..., **options: Unpack[StepOptions]
-) -> Callable[[Callable[P, Awaitable[Prompt[A, E]]]], Decide[P, Decision[A, E]]]: ...
+) -> Callable[[Callable[P, Awaitable[Prompt[A, E]] | Prompt[A, E]]], Decide[P, Decision[A, E]]]: ...
 def decide(
     fn: Callable[..., Any] | None = None,
     /,
@@ -294,11 +297,11 @@ def decide(
 
 
 @overload
-def notify(fn: Callable[P, Awaitable[R]], /) -> Notify[P, R]: ...
+def notify(fn: Callable[P, Awaitable[R] | R], /) -> Notify[P, R]: ...
 @overload
 def notify(
     **options: Unpack[StepOptions],
-) -> Callable[[Callable[P, Awaitable[R]]], Notify[P, R]]: ...
+) -> Callable[[Callable[P, Awaitable[R] | R]], Notify[P, R]]: ...
 def notify(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
     """Declare a step that tells somebody something.
 
@@ -316,12 +319,12 @@ def notify(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOption
 
 
 @overload
-def write(fn: Callable[[A, Effect], Awaitable[R]], /) -> Write[A, R]: ...
+def write(fn: Callable[[A, Effect], Awaitable[R] | R], /) -> Write[A, R]: ...
 @overload
 def write(
     *,
     undo: Write[Any, Any] | None = ...,
-    find: Callable[[Any, Effect], Awaitable[Any]] | None = ...,
+    find: Callable[[Any, Effect], Any] | None = ...,
     settles: timedelta | None = ...,
     idempotent: bool | timedelta = ...,
     take_over: TakeOver = ...,
@@ -330,7 +333,7 @@ def write(
     verify: Callable[[Any, Effect, Any], Awaitable[str | None]] | None = ...,
     timeout: timedelta = ...,
     secrets: Sequence[str] = ...,
-) -> Callable[[Callable[[A, Effect], Awaitable[R]]], Write[A, R]]: ...
+) -> Callable[[Callable[[A, Effect], Awaitable[R] | R]], Write[A, R]]: ...
 def write(
     fn: Callable[..., Any] | None = None,
     /,
@@ -347,6 +350,8 @@ def write(
     secrets: Sequence[str] = (),
 ) -> Any:
     """Declare a step that changes the world: `async def name(action, effect) -> result`.
+
+    As a plain `def` it runs in a thread, which no time-out ends: it is awaited to its end.
 
     Declare how a crash between the effect and its receipt is dealt with: `idempotent`
     runs it again under the same key, for as long as the outside system knows a key (True: for
@@ -399,8 +404,8 @@ def _declare(
     local: bool | None = None,  # noqa: FBT001  # as `StepOptions` has them
     secrets: Sequence[str] = (),
 ) -> dict[str, Any]:
-    if not inspect.iscoroutinefunction(fn):
-        raise StepError(f"{getattr(fn, '__name__', fn)}: a step must be an `async def` function")
+    if inspect.isclass(fn) or inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn):
+        raise StepError(f"{fn.__name__}: a step must be an `async def` or a `def` that returns")
     if timeout <= timedelta(0):
         raise StepError(f"{fn.__name__}: its timeout must be longer than zero")
     try:
@@ -434,7 +439,7 @@ def _with_secrets(fn: Callable[..., Any] | None, secrets: Sequence[str]) -> Any:
     @functools.wraps(fn)
     async def entrusted(*args: Any) -> Any:
         with secrets_given(secrets) as held:
-            result = await fn(*args)
+            result = await call_directly(fn, *args)
         # What reads a write back says in words what is wrong: they are kept.
         return held.scrub(result) if isinstance(result, str) else result
 

@@ -19,11 +19,12 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Finding, Kind
+from handrail.agent import StepTimeout, call_directly, call_step
 from handrail.exceptions import StepError
 from handrail.guardrails.effects import effect_as_current
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from handrail.actions import Effect, Receipt
     from handrail.agent import Write
@@ -33,29 +34,27 @@ A = TypeVar("A", bound=Action)
 
 CHECK_TIMEOUT = timedelta(seconds=5)
 
-_abandoned: set[asyncio.Task[tuple[object, str | None]]] = set()
-
 
 @dataclass(frozen=True, eq=False)
 class Check(Generic[A]):
     """A declared check of one kind of action. Call it as the function that it is."""
 
-    fn: Callable[[A], Awaitable[str | None]]
+    fn: Callable[[A], Awaitable[str | None] | str | None]
     name: str
     action: type[A]
     timeout: timedelta
 
     async def __call__(self, action: A) -> str | None:
         """Run the check itself."""
-        return await self.fn(action)
+        return await call_directly(self.fn, action)
 
 
 @overload
-def check(fn: Callable[[A], Awaitable[str | None]], /) -> Check[A]: ...
+def check(fn: Callable[[A], Awaitable[str | None] | str | None], /) -> Check[A]: ...
 @overload
 def check(
     *, timeout: timedelta = ...
-) -> Callable[[Callable[[A], Awaitable[str | None]]], Check[A]]: ...
+) -> Callable[[Callable[[A], Awaitable[str | None] | str | None]], Check[A]]: ...
 def check(fn: Callable[..., Any] | None = None, /, *, timeout: timedelta = CHECK_TIMEOUT) -> Any:
     """Declare `async def name(action: SomeAction) -> str | None`, a fresh look at the world.
 
@@ -70,7 +69,7 @@ def check(fn: Callable[..., Any] | None = None, /, *, timeout: timedelta = CHECK
         parameters = list(inspect.signature(fn).parameters)
         hints = get_type_hints(fn)
         action = hints.get(parameters[0]) if len(parameters) == 1 else None
-        right = inspect.iscoroutinefunction(fn) and hints.get("return") == str | None
+        right = hints.get("return") == str | None
         if not (right and isinstance(action, type) and issubclass(action, Action)):
             raise StepError(
                 f"{fn.__name__}: a check is `async def name(action: SomeAction) -> str | None`"
@@ -85,7 +84,7 @@ async def look(check: Check[Any], action: Action) -> Finding | None:
 
     Whatever is wrong with it holds the write.
     """
-    said, fault = await _answer(check(action), check.timeout.total_seconds())
+    said, fault = await _answer(check.fn, (action,), check.timeout.total_seconds())
     if fault is not None:
         return _held(check, fault)
     if said is None:
@@ -96,31 +95,25 @@ async def look(check: Check[Any], action: Action) -> Finding | None:
     return Finding(check=f"check: {check.name}", kind=Kind.REFUSE, why=why)
 
 
-async def _answer(work: Awaitable[object], seconds: float) -> tuple[object, str | None]:
+async def _answer(
+    fn: Callable[..., object], args: Sequence[Any], seconds: float
+) -> tuple[Any, str | None]:
     """What somebody else's code says in its time, or why it says nothing, in words.
 
     It harms no other case: it may raise anything, say anything, and go on for ever, even when it
-    is cancelled. Then it is left alone. Only what never gives way to others (`time.sleep`) holds
-    up its worker.
+    is cancelled. Then it is left alone.
     """
-    asked = asyncio.ensure_future(_ask(work))
     try:
-        await asyncio.wait([asked], timeout=seconds)
-    finally:
-        if not asked.done():
-            # Kept from being collected as long as it goes on all the same.
-            _abandoned.add(asked)
-            asked.add_done_callback(_abandoned.discard)
-            asked.cancel()
-    return asked.result() if asked.done() else (None, f"no answer within {seconds:g} s")
-
-
-async def _ask(work: Awaitable[object]) -> tuple[object, str | None]:
-    """What it says, or what it raised, in words. An exit in a task would end the process."""
-    try:
-        return await work, None
-    except BaseException as error:  # noqa: BLE001  # its cancellation, too, is nobody else's
-        return None, _words(error)
+        return await call_step(fn, args, seconds), None
+    except StepTimeout:
+        return None, f"no answer within {seconds:g} s"
+    except BaseException as error:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():
+            raise
+        # Its own cancellation, too, is nobody else's.
+        exited = isinstance(error.__cause__, SystemExit | KeyboardInterrupt)
+        return None, _words(error.__cause__ if exited else error)
 
 
 def _held(check: Check[Any], fault: str) -> Finding:
@@ -128,7 +121,7 @@ def _held(check: Check[Any], fault: str) -> Finding:
     return Finding(check=f"check: {check.name}", kind=Kind.HOLD, why=why)
 
 
-def _words(error: BaseException) -> str:
+def _words(error: BaseException | None) -> str:
     try:
         return _printable(str(error)) or type(error).__name__
     except Exception:  # noqa: BLE001  # an error whose own words raise another
@@ -178,7 +171,7 @@ async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt:
         if left <= 0:
             break
         with effect_as_current(effect):
-            said, fault = await _answer(step.verify(action, effect, result), left)
+            said, fault = await _answer(step.verify, (action, effect, result), left)
         if said is None and fault is None:
             return ""
         silent = "it is not as it should be (its `verify` does not say why)"

@@ -31,17 +31,18 @@ from pydantic_core import PydanticSerializationError, to_json, to_jsonable_pytho
 from temporalio.service import RPCError
 
 from handrail.actions import Effect, LedgerMark, Receipt, undo_key
-from handrail.agent import BadResult, StepSecrets, current_heartbeats, secrets_given
+from handrail.agent import (
+    BadResult,
+    Extend,
+    StepSecrets,
+    call_step,
+    current_heartbeats,
+    secrets_given,
+)
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
 from handrail.guardrails.current import effect_as_current
-from handrail.guardrails.machine import (
-    new_owner,
-    released_owner,
-    sealed,
-    server_start,
-    server_time,
-)
+from handrail.guardrails.machine import new_owner, released_owner, sealed, server_start, server_time
 from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted
 from handrail.ledger import (
     EffectRow,
@@ -54,7 +55,7 @@ from handrail.text import moment_in_words
 from handrail.wire import fit
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from pydantic import JsonValue
 
@@ -334,7 +335,7 @@ class _Writer:
         assert self.step.find is not None  # noqa: S101  # the caller has looked
         self._start_time()
         reached("find:before", self.attempt.case)
-        found = await self._in_time(self.step.find(self.action, self.effect))
+        found = await self._in_time(self.step.find)
         reached("find:after", self.attempt.case)
         return None if found is None else await self._receipt("found", found)
 
@@ -379,7 +380,7 @@ class _Writer:
         self.heartbeats.sent = True
         try:
             with effect_as_current(self.effect), secrets_given(self.step.secrets) as held:
-                result = await self._in_time(self.step.fn(self.action, self.effect))
+                result = await self._in_time(self.step.fn, self._extend)
         except (Final, NotDone) as error:
             if first:
                 await _whole(self.ledger.abandon(self.attempt.key, self.owner, str(error)))
@@ -443,25 +444,22 @@ class _Writer:
             why = f"the ledger lost an intent: that of {receipt.key}, which happened; {_RESTORED}"
             await self.recorder.incident(self.write, LOST, why)
 
-    async def _in_time(self, work: Awaitable[Any]) -> Any:
-        """Await `work` until the deadline; begin nothing when the deadline is over."""
+    async def _in_time(self, fn: Callable[..., Any], extend: Extend | None = None) -> Any:
+        """Call one of the step's functions until the deadline; not when that is over."""
         left = self.cutoff - asyncio.get_running_loop().time()
         if left <= 0:
-            if asyncio.iscoroutine(work):
-                work.close()
             raise NotDone(f"{self.step.name}: its time was over before it began")
-        limit = asyncio.timeout(left)
+        return await call_step(fn, (self.action, self.effect), left, extend)
+
+    async def _extend(self, seconds: float) -> bool:
+        """Stay the owner while what was begun goes on past its time. False if another one is."""
+        mine = self.owner
+        self.owner = self._sealed(new_owner(timedelta(seconds=seconds)))
         try:
-            async with limit:
-                return await work
-        except (Final, NotDone) as error:
-            if not limit.expired():
-                raise
-            # It was broken off, and what it did until then, or a thread of it does, is not known.
-            raise TimeoutError(f"{self.step.name} took too long: {error}") from error
-        # It would end this process, and every other case's work with it.
-        except (SystemExit, KeyboardInterrupt) as error:
-            raise RuntimeError(f"{self.step.name} raised {type(error).__name__}") from error
+            return await _whole(self.ledger.release(self.attempt.key, mine, self.owner))
+        except LedgerUnavailable:
+            self.owner = mine
+            return True  # to others neither
 
     async def _take_over(self, before: EffectRow) -> None:
         """Become the owner of an intent: of several that want to, one does."""

@@ -241,12 +241,13 @@ class Effects(Database):
         statement = mine.values(owner=owner, deadline=deadline, attempt=row.attempt + 1)
         return await self._changes(statement)
 
-    async def release(self, key: str, owner: str, released: str) -> None:
+    async def release(self, key: str, owner: str, released: str) -> bool:
         """Say that an attempt of `owner` is over and left nothing that is known.
 
-        `released`: the name of the same owner that says so.
+        `released`: the name of the same owner that says so, or until when it goes on instead.
+        False if the intent is not its own.
         """
-        await self._changes(_intended(key, owner).values(owner=released))
+        return await self._changes(_intended(key, owner).values(owner=released))
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.

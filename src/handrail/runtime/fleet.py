@@ -51,6 +51,7 @@ from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime.agent_faults import code_faults, model_faults
+from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.interceptors import (
     ContextFreeSandbox,
     FitPayloads,
@@ -287,17 +288,15 @@ class Fleet:
     async def running(
         self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
     ) -> AsyncGenerator[None]:
-        """Run all workers of the fleet in this context, as `workers` makes them."""
+        """Run all workers in this context, on a thread of their own; `async def` steps stay here."""
         codes = {
             inspect.unwrap(step.fn).__code__: step.name
             for agent in self.agents.values()
             for step in agent.steps
             if hasattr(step.fn, "__code__")
         }
-        async with contextlib.AsyncExitStack() as stack:
-            await stack.enter_async_context(watched_loop(codes))
-            for worker in self.workers(client, ledger, trust=trust, **options):
-                await stack.enter_async_context(worker)
+        made = functools.partial(self.workers, client, ledger, trust=trust, **options)
+        async with watched_loop(codes), running_apart(made):
             yield
 
     async def start(

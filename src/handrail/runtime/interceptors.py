@@ -5,6 +5,7 @@ Each class here takes the place of one of the SDK's own, and says why.
 
 from __future__ import annotations
 
+import asyncio
 import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -244,7 +245,7 @@ class _GuardedInbound(WorkflowInboundInterceptor):
 
 
 class SecretScrubber(Interceptor):
-    """Masks secrets in the heartbeats of activities, which the server shows to everybody."""
+    """Masks secrets in the heartbeats of activities, which everybody sees, and sends them."""
 
     @override
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
@@ -259,6 +260,12 @@ class _ScrubbedInbound(ActivityInboundInterceptor):
 
 
 class _ScrubbedOutbound(ActivityOutboundInterceptor):
+    def __init__(self, next: ActivityOutboundInterceptor) -> None:
+        super().__init__(next)
+        self._loop = asyncio.get_running_loop()
+
     @override
     def heartbeat(self, *details: Any) -> None:
-        super().heartbeat(*map(without_secrets, details))
+        # The SDK sends them from its own loop only; steps run elsewhere.
+        said = map(without_secrets, details)
+        self._loop.call_soon_threadsafe(super().heartbeat, *said)

@@ -1,7 +1,7 @@
-"""A watchdog over the event loop of a worker: it names the step that blocks all the others.
+"""A watchdog over the event loop of a worker's steps: it names the one that blocks the others.
 
-Steps share one loop. One that computes, sleeps or waits for a socket without `await` keeps every
-other case of the worker waiting, and their answers run into their time-outs.
+`async def` steps share one loop. One that computes, sleeps or waits for a socket without `await`
+makes the others late, though nothing else.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ def _watch(
         frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # public
         step, where = _named(frames.get(thread), steps)
         log.error(
-            "%s blocks all cases of this worker for more than %s s at %s; fix: await what it waits "
-            "for, or run it by asyncio.to_thread()",
+            "%s blocks the other `async def` steps of this worker for more than %s s at %s; "
+            "fix: await what it waits for, or make it a plain `def`, which runs in a thread",
             step,
             patience,
             where,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Effect, Undoes
+from handrail.agent import call_directly
 from handrail.guardrails import effect_as_current
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ async def call_write(
     """
     effect = _effect(step.name, key, undoes)
     with effect_as_current(effect):
-        return await step.fn(action, effect)
+        return await call_directly(step.fn, action, effect)
 
 
 async def call_find(
@@ -41,13 +42,13 @@ async def call_find(
     if step.find is None:
         raise TypeError(f"{step.name} has no `find`")
     effect = _effect(step.name, key, None)
-    return await step.find(action, effect)
+    return await call_directly(step.find, action, effect)
 
 
 async def call_notify(step: Notify[P, R], key: str, /, *args: P.args, **kwargs: P.kwargs) -> R:
     """Call a notify step's function under a key, without door and server."""
     with effect_as_current(_effect(step.name, key, None)):
-        return await step.fn(*args, **kwargs)
+        return await call_directly(step.fn, *args, **kwargs)
 
 
 def _effect(step: str, key: str, undoes: Undoes | None) -> Effect:

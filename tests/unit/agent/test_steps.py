@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
@@ -113,6 +114,7 @@ def defined(source: str) -> Any:
         "Ship": Ship,
         "Facts": Facts,
         "Effect": Effect,
+        "Iterator": Iterator,
         "Decision": Decision,
         "Odd": type("Odd", (), {}),
     }
@@ -125,7 +127,7 @@ def defined(source: str) -> Any:
     [
         ("async def step(order) -> str: ...", "declare the type of `order`"),
         ("async def step(order: str): ...", "declare what it returns"),
-        ("def step(order: str) -> str: ...", "must be an `async def`"),
+        ("def step(order: str) -> Iterator[str]: yield order", "must be an `async def` or a `def`"),
         ("async def step(*orders: str) -> None: ...", "`orders` must be an ordinary parameter"),
         ("async def step(*, order: str) -> None: ...", "`order` must be an ordinary parameter"),
         ("async def step(order: str) -> Odd: ...", "cannot be stored as JSON"),
