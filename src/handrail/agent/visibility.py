@@ -7,6 +7,7 @@ HandrailWaitingFor names somebody.
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -29,6 +30,13 @@ INCIDENT = "incident"
 """The HandrailRisk of a case in which something was found wrong after a write."""
 
 
+AT_ONCE = 20
+"""Changes that are written each for itself when many come in one workflow task."""
+
+BOUNDED = "what is shown of a burst is bounded"
+"""The patch since which that is so."""
+
+
 @dataclass
 class PublishedState:
     """What was written last."""
@@ -39,9 +47,22 @@ class PublishedState:
     deadline: datetime | None = None
     risk: str | None = None
     gates: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    times: int = 0
 
     def publish(self, case: Case) -> None:
-        """Write what has changed."""
+        """Write what has changed; of thousands of changes at once the first ones and the last."""
+        if not self.times:
+            asyncio.get_running_loop().call_soon(self._settle, case)
+        self.times += 1
+        if self.times <= AT_ONCE or not workflow.patched(BOUNDED):
+            self._write(case)
+
+    def _settle(self, case: Case) -> None:
+        burst, self.times = self.times, 0
+        if burst > AT_ONCE:
+            self._write(case)
+
+    def _write(self, case: Case) -> None:
         views = case.views()
         deadlines = [view.deadline for view in views if view.deadline is not None]
         shown = PublishedState(
@@ -55,6 +76,7 @@ class PublishedState:
                 view.model_dump(mode="json", exclude_defaults=True, exclude={"next"})
                 for view in views
             ],
+            times=self.times,
         )
         updates = self._updates(shown)
         if updates:
