@@ -288,7 +288,7 @@ class Fleet:
     async def running(
         self, client: Client, ledger: Ledger, *, trust: Trust | None = None, **options: Any
     ) -> AsyncGenerator[None]:
-        """Run all workers in this context, on a thread of their own; `async def` steps stay here."""
+        """Run all workers in this context, on a thread of their own; steps stay on this loop."""
         codes = {
             inspect.unwrap(step.fn).__code__: step.name
             for agent in self.agents.values()

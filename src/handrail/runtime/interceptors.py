@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -260,12 +261,14 @@ class _ScrubbedInbound(ActivityInboundInterceptor):
 
 
 class _ScrubbedOutbound(ActivityOutboundInterceptor):
-    def __init__(self, next: ActivityOutboundInterceptor) -> None:
-        super().__init__(next)
-        self._loop = asyncio.get_running_loop()
+    def __init__(self, after: ActivityOutboundInterceptor) -> None:
+        super().__init__(after)
+        self._loop, self._thread = asyncio.get_running_loop(), threading.get_ident()
 
     @override
     def heartbeat(self, *details: Any) -> None:
-        # The SDK sends them from its own loop only; steps run elsewhere.
-        said = map(without_secrets, details)
-        self._loop.call_soon_threadsafe(super().heartbeat, *said)
+        said = tuple(map(without_secrets, details))
+        if threading.get_ident() == self._thread:
+            super().heartbeat(*said)
+        else:  # of a step: the SDK sends them from its own loop only
+            self._loop.call_soon_threadsafe(super().heartbeat, *said)
