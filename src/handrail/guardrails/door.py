@@ -284,6 +284,7 @@ class Door:
         began = (now := asyncio.get_running_loop().time)()
         came = received(step.name, step.action, action, attempt)
         answer = await self._write(step, came, attempt)
+        answer = await answers.not_forgotten(answer, self.ledger, step, attempt)
         if answer.action is None:
             answer = answer.model_copy(update={"action": came.given, "digest": attempt.digest})
         audit.effect(self.agent, step.name, attempt, answer, took=timedelta(seconds=now() - began))

@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from handrail import Action, Effect, Ledger, NotDone, check, write
-from handrail.actions import Level, digest_of
+from handrail.actions import Level, as_json, digest_of
+from handrail.agent import Heartbeats
+from handrail.guardrails import answers
 from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
@@ -142,3 +144,46 @@ async def test_an_undo_that_people_ordered_is_stopped_by_a_stop_of_its_own_only(
         assert found.value.order.id == own.id
         await ledger.end_order(own.id, "boss@example.com", now)
         assert (await ledger.begin(intent, ordered=True)).before is None
+
+
+@write
+async def wire(action: Pay, effect: Effect) -> None:
+    """Pay where nobody could tell afterwards."""
+    PAID.append(action.amount)
+
+
+@pytest.mark.parametrize("kind", ["hold", "refuse"])
+@pytest.mark.parametrize(
+    ("attempt", "said", "doubted"),
+    [(1, {}, False), (2, {}, False), (2, {"sent": 1}, True), (3, {"sent": 1}, True)],
+)
+async def test_what_is_held_and_may_have_been_sent_before_the_ledger_forgot_it_says_so(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    attempt: int,
+    said: dict[str, int],
+    *,
+    doubted: bool,
+) -> None:
+    PAID.clear()
+    shape = AgentShape(agent="payers", writes={"wire": WriteShape("wire", Pay)})
+    policy = POLICY.replace("pay:", "wire:").replace("refuse: [", f"{kind}: [")
+    (tmp_path / "payers.yaml").write_text(
+        policy.replace("why: much", "why: much, for: lead" if kind == "hold" else "why: much")
+    )
+    action = Pay(amount=500)
+    given = Attempt(
+        case="payers:1", key="payers:1/wire/1", digest=digest_of("wire", as_json(action))
+    )
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        door = Door("payers", shape, [wire], PolicyFile(tmp_path / "payers.yaml", shape), ledger)
+        beats = Heartbeats(attempt, datetime.now(UTC), dict(said))
+        monkeypatch.setattr(answers, "current_heartbeats", lambda: beats)
+        answer = await activity_of("payers:1", attempt=attempt).run(door.write, wire, action, given)
+        assert answer.kind == ("held" if kind == "hold" else "refused")
+        why = answer.verdict.why()
+        assert ("may have been sent already" in why) is doubted
+        assert bool(answer.token) is doubted
+        assert "much" in why
+    assert PAID == []

@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 4_300,
     "oversight": 4_150,
     "agent": 6_145,
-    "guardrails": 5_350,
+    "guardrails": 5_380,
     "evidence": 3_000,
     "client": 3_650,
     "runtime": 4_280,
