@@ -122,7 +122,7 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
             async with _beating(heartbeats):
                 try:
                     return await run(*args)
-                except Exception:
+                except Exception:  # whatever ends it, the next attempt must know what was sent
                     heartbeats.mark_unsent(marked=step.marked)
                     raise
 
@@ -175,7 +175,7 @@ def trying(
     with metered(used, reserve):
         try:
             yield
-        except BaseException as error:
+        except BaseException as error:  # a try that is cancelled has cost something, too
             hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
             hopeless |= isinstance(error, ApplicationError) and (
                 error.non_retryable or error.type == OVER_BUDGET
@@ -202,7 +202,7 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
             type=type(error).__name__,
             non_retryable=True,
         ) from (error if _is_fit(str(error)) else None)
-    except Exception as error:
+    except Exception as error:  # the step's own, of which Temporal keeps the whole text
         if _is_fit(str(error)):
             raise
         # A failure over 2 MiB would wedge the case; nobody reads that much anyway.

@@ -119,7 +119,7 @@ async def once(
     writer = _Writer(ledger, step, write, judged, recorder, steps, seal)
     try:
         return await _once(writer, seen=seen)
-    except BaseException:
+    except BaseException:  # also when it is cancelled: whoever follows need not wait
         await writer.release()
         raise
 

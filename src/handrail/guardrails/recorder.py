@@ -105,7 +105,7 @@ class Recorder:
             await self.failed(step, _UNHEARD, file, late=2)
             try:
                 return await run(*args)
-            except Exception as error:
+            except Exception as error:  # the step's own: it is seen, and goes its way
                 await self.failed(step, error, file)
                 raise
 

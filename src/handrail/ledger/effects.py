@@ -173,13 +173,7 @@ class Effects(Database):
             known = counted.within(connection, intent, limits, counted=now.counted)
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
-            if verdict is not None:
-                verdicts.keep(connection, verdict)
-            counted.count(connection, intent, known)
-            if intent.uses:
-                rulings.use(connection, intent.uses, intent.key)
-            if intent.mandates:
-                rulings.use_mandates(connection, intent.mandates, intent.key)
+            _use_up(connection, intent, verdict, known)
             abandoned = 0 if before is None else before.attempt
             return BeginResult(None, None, _next_attempt(before, intent), now.mark, abandoned)
 
@@ -336,6 +330,27 @@ class Effects(Database):
         """
         query = _rows.select.where(_effects.c.case_id == case).order_by(_effects.c.begun)
         return await self._all(_rows, query, strict=True)
+
+
+def _use_up(
+    connection: sa.Connection,
+    intent: Intent,
+    verdict: VerdictRow | None,
+    known: counted.CounterCache,
+) -> None:
+    """Keep what a new intent was judged by, and use up what allows it. `known`: its counters.
+
+    Raises:
+        RulingUsed: if a ruling was used under another key, or is not recorded.
+        MandateSpent: if a mandate has no use left, or is revoked.
+    """
+    if verdict is not None:
+        verdicts.keep(connection, verdict)
+    counted.count(connection, intent, known)
+    if intent.uses:
+        rulings.use(connection, intent.uses, intent.key)
+    if intent.mandates:
+        rulings.use_mandates(connection, intent.mandates, intent.key)
 
 
 def _begun_before(connection: sa.Connection, intent: Intent) -> EffectRow | None:

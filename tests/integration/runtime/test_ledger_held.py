@@ -21,6 +21,7 @@ from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
+from tests.agents.tools import reset
 
 pytestmark = pytest.mark.integration
 
@@ -184,3 +185,24 @@ async def test_a_steward_that_is_ended_does_not_have_another_ledger_taken_for_th
             (row,) = await other.orders("orders", kind="ledger")
             assert (row.by, row.ended is not None) == (OWNER, True)
     assert len(outside.effects("pay")) == 2
+
+
+async def test_a_case_that_is_reset_writes_nothing_again_as_ledger_or_height_says(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    """Its step is scheduled anew, as a first attempt, of which Temporal has kept nothing."""
+    file, night, sent = tmp_path / "ledger.db", tmp_path / "night.db", ["orders:1/post/1"]
+    async with run_fleet(orders(tmp_path), workers=False) as stage:
+        async with at_work(stage, stage.ledger):
+            await (await stage.start("orders", Order(number="0", parts=("pay",)))).outcome()
+            backup(file, night)
+            case = await stage.start("orders", Order(number="1", parts=("post",)))
+            await case.outcome()
+            await held(stage, least=2)
+            await reset(stage, case)
+            assert (await stage.case(case.id).outcome()).status is State.DONE
+            assert outside.effects("post") == sent
+        async with Ledger(f"sqlite:///{night}") as back, at_work(stage, back):
+            await reset(stage, stage.case(case.id))
+            await refused(stage.case(case.id), "went back in time")
+    assert outside.effects("post") == sent
