@@ -6,6 +6,7 @@ meaning: histories of open cases hold these shapes.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, mo
 from typing_extensions import TypeVar
 
 from handrail.states import State
-from handrail.text import whole_text
+from handrail.text import exact_json, whole_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -138,6 +139,17 @@ def from_json(kind: type[M], value: Any) -> M:
         ValidationError: if the class does not take it.
     """
     return kind.model_validate_json(json.dumps(value), by_alias=False, by_name=True)
+
+
+def from_text(kind: type[M], text: str | bytes) -> M:
+    """A model from somebody's JSON, aliases and all: read by pydantic, a number loses digits.
+
+    Raises:
+        ValidationError: if the class does not take it.
+    """
+    with contextlib.suppress(ValueError, RecursionError):
+        return kind.model_validate_json(json.dumps(exact_json(text)))
+    return kind.model_validate_json(text)  # to say what is wrong with it as it was given
 
 
 def json_schema(kind: type[BaseModel]) -> dict[str, Any]:

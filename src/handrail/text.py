@@ -13,7 +13,7 @@ import json
 import re
 import unicodedata
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -37,8 +37,6 @@ _UNUSUAL = re.compile(r"[^\n\t -~]")
 _OTHER_SPACE = re.compile(r"[^\S ]")
 _MARKDOWN = str.maketrans({c: f"\\{c}" for c in "\\`*_[]<>#|!&~"})
 _LINE_START = re.compile(r"^(\d*)([-+=.)])")
-
-
 _HALF = re.compile("[\ud800-\udfff]")
 
 
@@ -74,6 +72,27 @@ def decode_text(content: bytes) -> str:
     """
     named = (encoding for mark, encoding in _MARKS.items() if content.startswith(mark))
     return content.decode(next(named, "utf-8"))
+
+
+def exact_json(text: str | bytes, **hooks: Any) -> Any:
+    """What JSON says, with each number's every digit: one that no float keeps is its text.
+
+    Raises:
+        ValueError: if it is none.
+    """
+    return json.loads(text, **{"parse_float": exact_number, **hooks})
+
+
+def exact_number(text: str) -> float | str:
+    """A number of JSON, or its text where a float would lose digits of it.
+
+    Raises:
+        ValueError: if no number has such an exponent.
+    """
+    try:
+        return text if Decimal(repr(number := float(text))) != Decimal(text) else number
+    except InvalidOperation:
+        raise ValueError(f"{text[:40]} is no number") from None
 
 
 def escape_hidden(text: str) -> str:

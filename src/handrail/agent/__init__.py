@@ -9,6 +9,7 @@ from handrail.agent.activities import (
     this_case,
     trying,
 )
+from handrail.agent.case import Case
 from handrail.agent.decided import recalled
 from handrail.agent.execution_info import (
     OPEN_QUERY,
@@ -31,6 +32,7 @@ from handrail.agent.prompts import (
     require_prompt,
 )
 from handrail.agent.provenance import source_finding, unsourced
+from handrail.agent.round_trip import require_exact
 from handrail.agent.secrets import (
     SECRET_PREFIX,
     SECRETS_DIRECTORY,
@@ -42,7 +44,6 @@ from handrail.agent.secrets import (
     secrets_given,
     without_secrets,
 )
-from handrail.agent.shapes import require_exact
 from handrail.agent.step_calls import (
     Extend,
     StepLoop,
@@ -102,6 +103,7 @@ __all__ = [
     "Activity",
     "AgentWorkflow",
     "BadResult",
+    "Case",
     "Converse",
     "Decide",
     "DecisionModel",

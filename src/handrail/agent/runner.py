@@ -19,7 +19,7 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Event, Outcome, RulingRecord, Verb
+from handrail.actions import Action, Event, Outcome, RulingRecord, Verb, from_text
 from handrail.agent.calls import Calls
 from handrail.agent.case import Case, Pending
 from handrail.agent.escalation import CaseSnapshot
@@ -124,7 +124,7 @@ class CaseRunner(Verbs):
     def _take(self, own: Event, payloads: Sequence[Payload]) -> None:
         try:
             read_signal(payloads)
-            event = type(own).model_validate_json(payloads[0].data)
+            event = from_text(type(own), payloads[0].data)
             self.case.sources.came_in(event)
             self.note(
                 f"another event came under the key of this case{'' if self._change else _NO_CHANGE}"

@@ -129,7 +129,7 @@ app.command(
 
 # Setup
 app.command(
-    "handrail.cli.policy:check",
+    "handrail.cli.check:check",
     group=LOOK,
     help="Say every fault of every policy and step, with its line and its fix; run nothing.",
 )

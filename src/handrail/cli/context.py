@@ -10,7 +10,6 @@ import asyncio
 import contextlib
 import importlib
 import inspect
-import json
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -30,7 +29,7 @@ from handrail.exceptions import (
     NotFound,
     NotPermitted,
 )
-from handrail.text import decode_text
+from handrail.text import decode_text, exact_json
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -384,7 +383,7 @@ def json_of(argument: str, what: str) -> Any:
         InvalidRequest: if it is none.
     """
     try:
-        return json.loads(text_of(argument))
+        return exact_json(text_of(argument))
     except ValueError as error:
         raise InvalidRequest(f"{what} is not JSON: {error}") from error
 
@@ -394,6 +393,6 @@ def value_of(before: Any, text: str) -> Any:
     if isinstance(before, str):
         return text
     try:
-        return json.loads(text)
+        return exact_json(text)
     except ValueError:
         return text

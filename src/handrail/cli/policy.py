@@ -1,4 +1,4 @@
-"""`handrail policy` and `check`: what is in force, what a new one changes, and every fault."""
+"""`handrail policy`: what is in force, and what a new one changes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from handrail.cli.context import (
     agent_named,
     ledger_here,
     ledger_if_there,
-    load_fleet,
     moment_of,
     settings,
 )
@@ -31,7 +30,6 @@ from handrail.evidence import (
     replay_policies,
     verdict_changes,
 )
-from handrail.exceptions import ConfigurationError
 from handrail.guardrails import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.oversight import Keyring, setting_in_force
 from handrail.policy import (
@@ -367,57 +365,3 @@ def _lines(each: ReplayedWrite) -> list[Text]:
 
 def _why(look: Outlook) -> str:
     return plain("; ".join(look.reasons)) or "nothing holds it"
-
-
-# Every fault, before anything runs
-
-
-def check(
-    *,
-    fleet: Annotated[str | None, Parameter(help="module:variable; workers.fleet:fleet.")] = None,
-    out: Output = PLAIN,
-) -> int:
-    """Say every fault of every policy and step, with its line and its fix; run nothing."""
-    name = fleet or settings().fleet
-    try:
-        loaded = load_fleet(name)
-    except ConfigurationError as error:
-        out.say(f"handrail: {error}", "red")
-        out.data({"ok": False, "fleet": name, "faults": [str(error)], "agents": []})
-        return Code.FAILED
-    agents = [_checked(agent) for agent in loaded.agents.values()]
-    faults = [fault for agent in agents for fault in agent["faults"]]
-    out.data({"ok": not faults, "fleet": name, "faults": faults, "agents": agents})
-    if not out.json:
-        _print_faults(out, agents)
-    return Code.FAILED if faults else Code.DONE
-
-
-def _checked(agent: Agent) -> dict[str, Any]:
-    faults = agent.faults()
-    return {
-        "agent": agent.name,
-        "workflow": agent.workflow.__name__,
-        "event": agent.event.__name__,
-        "policy": str(agent.policy),
-        "steps": {step.name: step.posture.value for step in agent.steps},
-        "checks": [each.name for each in agent.checks],
-        "faults": faults,
-        "notes": [] if faults else agent.notes(),
-    }
-
-
-def _print_faults(out: Output, agents: list[dict[str, Any]]) -> None:
-    for found in agents:
-        steps = ", ".join(f"{name} ({posture})" for name, posture in found["steps"].items())
-        out.show(Text(f"{found['agent']}  {found['workflow']}({found['event']})", "bold"))
-        out.show(label("policy", found["policy"]), label("steps", steps))
-        if found["checks"]:
-            out.show(label("checks", ", ".join(found["checks"])))
-        for note in found["notes"]:
-            out.show(label("note", plain(note)))
-        for fault in found["faults"]:
-            out.show(Text(fault, "red"))
-    count = sum(len(found["faults"]) for found in agents)
-    text = f"{count} faults" if count else f"no faults in {len(agents)} agents"
-    out.show(Text(text, "red" if count else "green"))

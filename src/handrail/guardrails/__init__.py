@@ -10,12 +10,14 @@ from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
 from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
+from handrail.guardrails.received import ForeseenWrite, foreseen
 from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker
 
 __all__ = [
     "AnomalyDetector",
     "Check",
     "Door",
+    "ForeseenWrite",
     "LedgerMismatch",
     "Masker",
     "Pattern",
@@ -29,6 +31,7 @@ __all__ = [
     "check",
     "current_effect",
     "effect_as_current",
+    "foreseen",
     "masker",
     "pseudonym_key",
     "server_time",

@@ -8,21 +8,28 @@ action of it, or none, nothing is written: people are asked again, and told what
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import JsonValue, ValidationError
 
 from handrail.actions import Action, as_json, canonical, digest_of, from_json
 from handrail.agent import recalled
+from handrail.oversight import GateKind
 from handrail.text import first_fault, one_line
+from handrail.wire import Attempt
 
 if TYPE_CHECKING:
-    from handrail.wire import Attempt
+    from handrail.agent import Case, Write
+
+Way = Literal["asked", "begun", "undo"]
+"""How an open case holds a write: its gate asks, it has begun, or it may be taken back."""
 
 _SHOWN = 5
 _LONGEST = 80
+_WAYS: Mapping[GateKind, Way] = {GateKind.IN_DOUBT: "begun"}
+_OF_WRITES = {GateKind.WRITE, GateKind.IN_DOUBT, GateKind.UNDO}
 
 
 @dataclass(frozen=True)
@@ -45,6 +52,20 @@ class ReceivedAction:
     def differs(self) -> bool:
         """Whether writing `action` would write something else than what was ruled on."""
         return self.stale or bool(self.misfit)
+
+    @property
+    def changes(self) -> list[dict[str, Any]]:
+        """What its class of today makes otherwise, field by field."""
+        return changes(self.given, as_json(self.action)) if self.stale and self.given else []
+
+
+@dataclass(frozen=True)
+class ForeseenWrite:
+    """One write or undo that an open case holds. `came` is None where its step is gone."""
+
+    way: Way
+    step: str
+    came: ReceivedAction | None
 
 
 def received(
@@ -81,12 +102,49 @@ def _with_aliases(kind: type[Action], given: dict[str, JsonValue]) -> Action | N
         return None
 
 
+def foreseen(case: Case, writes: Mapping[str, Write[Any, Any]]) -> Iterator[ForeseenWrite]:
+    """What the door will find in what an open case holds, by the classes of today.
+
+    That is what its gates ask about, what is on its way, and what may yet be taken back.
+    """
+
+    def found(way: Way, step: str, action: dict[str, JsonValue], of: Attempt) -> ForeseenWrite:
+        came = received(step, writes[step].action, action, of) if step in writes else None
+        return ForeseenWrite(way, step, came)
+
+    def attempt(digest: str, decided: dict[str, JsonValue]) -> Attempt:
+        kind = case.decisions.unknown_kind(decided)
+        return Attempt(case=case.id, key="", digest=digest, unknown_kind=kind)
+
+    questions = [gate.question for gate in case.open_gates]
+    for each in questions:
+        if each.kind in _OF_WRITES and not each.planted:
+            of = attempt(each.digest, each.before or each.action)
+            yield found(_WAYS.get(each.kind, "asked"), each.step, each.action, of)
+    for entry in case.undos:
+        if entry.receipt is None and entry.digest not in {each.digest for each in questions}:
+            yield found("begun", entry.step, entry.action, attempt(entry.digest, entry.action))
+        if entry.undo is not None:
+            digest = digest_of(entry.undo, entry.action)
+            yield found("undo", entry.undo, entry.action, Attempt(case="", key="", digest=digest))
+
+
+def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The fields in which two actions as JSON differ: `field`, and what it is in each, if there."""
+    sides = (("before", before), ("after", after))
+    return [
+        {"field": name, **{side: action[name] for side, action in sides if name in action}}
+        for name in {**before, **after}
+        if before.get(name, ...) != after.get(name, ...)
+    ]
+
+
 def changes_in_words(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
     """What is different between two actions as JSON, field by field."""
 
-    def shown(action: Mapping[str, Any], name: str) -> str:
-        return one_line(canonical(action[name]), _LONGEST) if name in action else "nothing"
+    def shown(change: Mapping[str, Any], side: str) -> str:
+        return one_line(canonical(change[side]), _LONGEST) if side in change else "nothing"
 
-    names = [name for name in {**before, **after} if before.get(name, ...) != after.get(name, ...)]
-    said = [f"{name} was {shown(before, name)}, is {shown(after, name)}" for name in names]
+    found = changes(before, after)
+    said = [f"{c['field']} was {shown(c, 'before')}, is {shown(c, 'after')}" for c in found]
     return "; ".join(said[:_SHOWN]) + (" and others" if len(said) > _SHOWN else "")

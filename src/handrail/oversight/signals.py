@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from handrail.actions import Wire
 from handrail.exceptions import HandrailError
-from handrail.text import first_fault
+from handrail.text import exact_number, first_fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,11 +83,10 @@ def strict_json(data: bytes) -> Any:
     return value
 
 
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
+def _finite(text: str) -> float | str:
+    if not math.isfinite(float(text)):
         raise ValueError(f"{text} is no number")
-    return number
+    return exact_number(text)
 
 
 def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
 from handrail.runtime.operator import key_of, operator, plugin
 from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.replays import ReplayedCase
 from handrail.runtime.settings import (
     SEARCH_ATTRIBUTES,
     Settings,
@@ -47,6 +48,7 @@ __all__ = [
     "Fleet",
     "Lines",
     "LocalProcesses",
+    "ReplayedCase",
     "Settings",
     "System",
     "UnreplayableCases",

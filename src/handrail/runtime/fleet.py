@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import dataclasses
 import functools
@@ -17,14 +16,12 @@ from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
-from temporalio.client import Client, WorkflowHandle
+from temporalio.client import Client
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import (
-    Replayer,
     UnsandboxedWorkflowRunner,
     Worker,
     WorkerDeploymentConfig,
@@ -32,7 +29,7 @@ from temporalio.worker import (
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from handrail.actions import Action, Event
+from handrail.actions import Action, Event, from_text
 from handrail.agent import (
     OPEN_QUERY,
     AgentWorkflow,
@@ -59,13 +56,18 @@ from handrail.runtime.interceptors import (
     ShortFailures,
     SignalGuard,
 )
+from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
-from handrail.runtime.shapes import faults_of
+from handrail.runtime.replays import (
+    AgentReplays,
+    ReplayedCase,
+    read_history,
+    replay_history,
+    replay_open,
+)
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.watchdog import watched_loop
-
-_REPLAY = timedelta(seconds=30)
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -115,6 +117,11 @@ class Agent:
             + [self.event.__module__],
         )
 
+    @property
+    def writes(self) -> list[Write[Any, Any]]:
+        """Its write steps, those that undo among them."""
+        return _writes(self.steps)
+
     def faults(self) -> list[str]:
         """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
@@ -141,7 +148,7 @@ class Agent:
             CaseError: if it does not validate, with every field that is wrong.
         """
         try:
-            return self.event.model_validate_json(text)
+            return from_text(self.event, text)
         except ValidationError as error:
             wrong = "\n".join(
                 f"  {'.'.join(str(p) for p in e['loc']) or '(the whole)'}: {e['msg']}"
@@ -352,27 +359,22 @@ class Fleet:
         found = {name: AgentReplays() for name in self.agents}
         for agent in self.agents.values() if deployment() is None else ():
             query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType != '{STEWARD}'"
-            replayer = Replayer(workflows=[agent.workflow], plugins=[self.plugin(payload_dir)])
+            plugin = self.plugin(payload_dir)
             async for open_case in executions(client, query, most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)
-                found[agent.name].looked += 1
-                fault = await _replay(replayer, handle)
-                if fault is not None:
-                    found[agent.name].misfits.append((open_case.id, fault))
+                found[agent.name].add(await replay_open(agent, plugin, handle))
         return found
 
+    async def replayed(self, text: str, payload_dir: Path) -> ReplayedCase:
+        """One recorded history, as Temporal's JSON, replayed.
 
-@dataclasses.dataclass
-class AgentReplays:
-    """How many open cases of an agent were looked at, and which do not replay, and why."""
-
-    looked: int = 0
-    misfits: list[tuple[str, str]] = dataclasses.field(default_factory=list[tuple[str, str]])
-
-    @property
-    def mostly_misfits(self) -> bool:
-        """Whether it is the code that does not fit, and not a case."""
-        return len(self.misfits) * 2 > self.looked
+        Raises:
+            CaseError: if it is no history, or one of no agent of this fleet.
+        """
+        history, queue = read_history(text)
+        if queue not in self.agents:
+            raise CaseError(f"it is a history of `{queue}`, which this fleet has not")
+        return await replay_history(self.agents[queue], self.plugin(payload_dir), history)
 
 
 def deployment() -> WorkerDeploymentConfig | None:
@@ -404,21 +406,6 @@ def _seal(client: Client) -> dict[str, bytes]:
     """The key by which workers know their own intents; without its plugin each has its own."""
     codec = client.data_converter.payload_codec
     return {"seal": codec.seal()} if isinstance(codec, ClaimCheck) else {}
-
-
-async def _replay(replayer: Replayer, handle: WorkflowHandle[Any, Any]) -> str | None:
-    """Why one case does not replay; None if it does. Whatever it is, it is of this case alone."""
-    try:
-        async with asyncio.timeout(_REPLAY.total_seconds()):
-            history = await handle.fetch_history()
-            result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-    except TimeoutError:
-        return f"it does not replay within {_REPLAY}"
-    except RPCError as error:
-        return None if error.status is RPCStatusCode.NOT_FOUND else str(error)
-    except Exception as error:  # noqa: BLE001  # its history, its payloads: anything may be wrong
-        return f"{type(error).__name__}: {error}"
-    return None if result.replay_failure is None else str(result.replay_failure)
 
 
 # How an agent is put together

@@ -6,13 +6,17 @@ Each class here takes the place of one of the SDK's own, and says why.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
+import json
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError
 from temporalio import workflow
+from temporalio.api.common.v1 import Payload
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.contrib.pydantic import PydanticPayloadConverter
@@ -39,13 +43,12 @@ from typing_extensions import override
 from handrail.actions import Event
 from handrail.agent import CASE_SIGNALS, AgentWorkflow, recalled, without_secrets
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
-from handrail.text import fit_text
+from handrail.text import exact_json, fit_text
 from handrail.wire import fit
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from temporalio.api.common.v1 import Payload
     from temporalio.api.failure.v1 import Failure
     from temporalio.converter import PayloadConverter
 
@@ -72,20 +75,30 @@ class ContextFreeSandbox(SandboxedWorkflowRunner):
     Note:
         A codec or an external storage that is a `WithSerializationContext` would be given
         none: use Temporal's own runner then.
+
+    `before_eviction`: is called while a workflow is still what its history made of it: to put it
+    away is to cancel it.
     """
+
+    before_eviction: Callable[[], None] | None = None
 
     @override
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
         """Make the sandboxed instance, and answer in its stead."""
-        return _ContextFree(super().create_instance(det))
+        return _ContextFree(super().create_instance(det), self.before_eviction)
 
 
 class _ContextFree(WorkflowInstance):
-    def __init__(self, sandboxed: WorkflowInstance) -> None:
+    def __init__(
+        self, sandboxed: WorkflowInstance, before_eviction: Callable[[], None] | None
+    ) -> None:
         self._sandboxed = sandboxed
+        self._before_eviction = before_eviction
 
     @override
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
+        if self._before_eviction and any(job.HasField("remove_from_cache") for job in act.jobs):
+            self._before_eviction()
         return self._sandboxed.activate(act)
 
     @override
@@ -138,16 +151,28 @@ class FitPayloads(PydanticPayloadConverter):
     def from_payloads(
         self, payloads: Sequence[Payload], type_hints: list[type] | None = None
     ) -> list[Any]:
-        """Convert payloads; the event of a case also where its class has changed since."""
-        try:
+        """Convert payloads; the event of a case also where its class has changed since.
+
+        An event that no client of ours sent may have numbers with more digits than a float.
+        """
+        hints: list[Any] = type_hints or []
+        if not any(isinstance(hint, type) and issubclass(hint, Event) for hint in hints):
             return super().from_payloads(payloads, type_hints)
-        # The agent's own validators may raise anything.
-        except Exception:
-            hints: list[Any] = type_hints or []
-            if not any(isinstance(hint, type) and issubclass(hint, Event) for hint in hints):
-                raise
-            values = super().from_payloads(payloads)
-            return [recalled(*each) for each in zip(hints, values, strict=False)]
+        exact = [_with_all_digits(payload) for payload in payloads]
+        for given in (exact, payloads):
+            # The agent's own validators may raise anything.
+            with contextlib.suppress(Exception):
+                return super().from_payloads(given, type_hints)
+        values = super().from_payloads(exact)
+        return [recalled(*each) for each in zip(hints, values, strict=False)]
+
+
+def _with_all_digits(payload: Payload) -> Payload:
+    try:
+        data = json.dumps(exact_json(payload.data)).encode()
+    except (ValueError, RecursionError):
+        return payload  # it is of another encoding, or none
+    return Payload(metadata=payload.metadata, data=data)
 
 
 class ShortFailures(DefaultFailureConverter):

@@ -12,8 +12,7 @@ import json
 import re
 from typing import TYPE_CHECKING, Any, cast
 
-from temporalio.client import WorkflowHistory
-from temporalio.worker import Replayer
+from handrail.exceptions import CaseError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,20 +43,13 @@ async def replay(fleet: Fleet, path: Path, payload_dir: Path) -> str | None:
     `payload_dir`: where the payloads are that were too large for the history.
 
     Raises:
-        ValueError: if the history is of no agent of the fleet.
+        ValueError: if it is no history, or one of no agent of the fleet.
     """
     text = await asyncio.to_thread(path.read_text, encoding="utf-8")
-    events = json.loads(text)["events"]
-    started = events[0]["workflowExecutionStartedEventAttributes"]
-    name = started["taskQueue"]["name"]
-    if name not in fleet.agents:
-        raise ValueError(f"{path.name} is a history of `{name}`, which the fleet has not")
-    replayer = Replayer(
-        workflows=[fleet.agents[name].workflow], plugins=[fleet.plugin(payload_dir)]
-    )
-    history = WorkflowHistory.from_json(started["workflowId"], text)
-    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
-    return None if result.replay_failure is None else str(result.replay_failure)
+    try:
+        return (await fleet.replayed(text, payload_dir)).fault
+    except CaseError as error:
+        raise ValueError(f"{path.name}: {error}") from error
 
 
 def _without_traces(value: Any) -> Any:

@@ -67,7 +67,14 @@ async def test_cases_that_wait_outlive_a_deploy_that_changes_their_classes(
                 case = await stage.start("shifting", shifting.Came(what=what, number=str(number)))
                 waiting[what] = case, await case.gate()
         after = deployed(tmp_path, shifting.AfterAgent, after=True)
-        assert await after.misfits(stage.client, tmp_path / "payloads") == []
+        foreseen = (await after.replays(stage.client, tmp_path / "payloads"))["shifting"]
+        assert foreseen.misfits == []
+        asks = {
+            each.case: any(w.came and w.came.changed for w in each.held) for each in foreseen.cases
+        }
+        assert {what: asks[case.id] for what, (case, _) in waiting.items()} == {
+            what: change.becomes != "done" for what, change in shifting.CHANGES.items()
+        }
         async with after.running(stage.client, stage.ledger, trust=trust):
             came = await asyncio.gather(
                 *(_approved(what, case, seen, ana, bo) for what, (case, seen) in waiting.items())

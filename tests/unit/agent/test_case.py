@@ -149,6 +149,14 @@ def test_a_ruling_that_is_too_large_is_not_even_parsed() -> None:
         read_signal([payload(b"x" * (MAX_RULING + 1))])
 
 
+def test_a_number_of_a_ruling_keeps_every_digit() -> None:
+    read = read_signal([payload(b'{"action": {"a": 100000000000000000.01, "b": 0.5}}')])
+    assert read == {"action": {"a": "100000000000000000.01", "b": 0.5}}
+    for none in (b'{"a": 1e-99999999999999999999}', b'{"a": 1e400}', b'{"a": NaN}'):
+        with pytest.raises(BadSignal, match="not JSON"):
+            read_signal([payload(none)])
+
+
 def test_refused_rulings_beyond_a_number_are_only_counted() -> None:
     case = asked()
     for _ in range(MAX_RECORDED + 7):

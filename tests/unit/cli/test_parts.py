@@ -31,6 +31,15 @@ def test_a_changed_field_keeps_the_kind_of_its_value() -> None:
     assert ACTION["to"]["zip"] == "1010"
 
 
+def test_a_number_that_is_typed_keeps_every_digit() -> None:
+    number = "100000000000000000.01"
+    assert amended_action({"kg": 5}, (f"kg={number}",), None) == {"kg": number}
+    assert amended_action({"kg": 5}, (), f'{{"kg": {number}, "of": 0.5}}') == {
+        "kg": number,
+        "of": 0.5,
+    }
+
+
 @pytest.mark.parametrize(
     ("changes", "whole", "says"),
     [

@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_450,
+    "ground": 1_460,
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_380,
     "evidence": 3_000,
     "client": 3_650,
-    "runtime": 4_280,
+    "runtime": 4_330,
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_300,

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 
+from handrail.text import exact_json
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -354,7 +356,7 @@ def _date(text: str) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return exact_json(text, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         raise _UnreadableField("this is not JSON: texts stand in double quotes") from None
 

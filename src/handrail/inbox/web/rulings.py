@@ -28,6 +28,7 @@ from handrail.inbox.web.site import (
 )
 from handrail.inbox.web.tokens import page_link
 from handrail.oversight import GateKind
+from handrail.text import exact_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -146,7 +147,7 @@ async def _filled(operator: Operator, view: GateView, given: Mapping[str, str]) 
 
 def _object(said: str) -> dict[str, Any]:
     try:
-        value: Any = json.loads(said)
+        value: Any = exact_json(said)
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict):

@@ -28,7 +28,7 @@ from handrail import Action, Decision, NoEvidence, decide
 from handrail.actions import Ruling, as_json, digest_of, from_json
 from handrail.agent import require_exact
 from handrail.oversight import read_amendment
-from handrail.runtime.shapes import shape_faults
+from handrail.runtime.model_faults import shape_faults
 
 
 class Colour(StrEnum):

@@ -1,0 +1,173 @@
+"""Open cases replayed by the code of today: whether it goes on with them, and what it asks again.
+
+The same functions look before a deploy (`handrail check --against`), when a worker starts, and
+in tests of an agent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, cast
+
+from temporalio import workflow
+from temporalio.client import WorkflowHistory
+from temporalio.plugin import SimplePlugin
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import (
+    ExecuteWorkflowInput,
+    Interceptor,
+    Replayer,
+    WorkflowInboundInterceptor,
+    WorkflowInterceptorClassInput,
+    WorkflowRunner,
+)
+from typing_extensions import override
+
+from handrail.agent import AgentWorkflow
+from handrail.exceptions import CaseError
+from handrail.guardrails import ForeseenWrite, foreseen
+from handrail.runtime.interceptors import ContextFreeSandbox
+
+if TYPE_CHECKING:
+    from temporalio.client import WorkflowHandle
+
+    from handrail.agent import Write
+    from handrail.runtime.fleet import Agent
+
+_LONGEST = timedelta(seconds=30)
+_DIFFERENCE = re.compile(r'\[TMPRL1100\] [^"\\]+')
+"""The first difference, in the midst of what the SDK (1.35) says of it."""
+
+
+@dataclass(frozen=True)
+class ReplayedCase:
+    """A case that was replayed. `fault`: where its code would go another way than it went.
+
+    `held`: the writes that it holds, as the door will find them; empty where it has ended.
+    """
+
+    case: str
+    fault: str | None = None
+    held: tuple[ForeseenWrite, ...] = ()
+
+
+@dataclass
+class AgentReplays:
+    """How many open cases of an agent were looked at, and which do not replay, and why."""
+
+    looked: int = 0
+    misfits: list[tuple[str, str]] = field(default_factory=list[tuple[str, str]])
+    cases: list[ReplayedCase] = field(default_factory=list[ReplayedCase])
+
+    @property
+    def mostly_misfits(self) -> bool:
+        """Whether it is the code that does not fit, and not a case."""
+        return len(self.misfits) * 2 > self.looked
+
+    def add(self, replayed: ReplayedCase) -> None:
+        """Count one case."""
+        self.looked += 1
+        self.cases.append(replayed)
+        if replayed.fault is not None:
+            self.misfits.append((replayed.case, replayed.fault))
+
+
+async def replay_open(
+    agent: Agent, plugin: SimplePlugin, handle: WorkflowHandle[Any, Any]
+) -> ReplayedCase:
+    """Replay one case of a server. Whatever is wrong with it is of this case alone."""
+    try:
+        async with asyncio.timeout(_LONGEST.total_seconds()):
+            return await replay_history(agent, plugin, await handle.fetch_history())
+    except TimeoutError:
+        fault = f"it does not replay within {_LONGEST}"
+    except RPCError as error:
+        fault = None if error.status is RPCStatusCode.NOT_FOUND else str(error)
+    except Exception as error:  # noqa: BLE001  # its history, its payloads: anything may be wrong
+        fault = f"{type(error).__name__}: {error}"
+    return ReplayedCase(handle.id, fault)
+
+
+async def replay_history(
+    agent: Agent, plugin: SimplePlugin, history: WorkflowHistory
+) -> ReplayedCase:
+    """Replay one history of an agent's case. `plugin`: that of its fleet."""
+    watch = _LastMoment({step.name: step for step in agent.writes})
+    looking = SimplePlugin("handrail-looks", interceptors=[watch], workflow_runner=watch.around)
+    replayer = Replayer(
+        workflows=[agent.workflow],
+        plugins=[plugin, looking],
+        build_id="replay",  # or Temporal reads and hashes every imported module
+    )
+    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    failure = result.replay_failure
+    if failure is None:
+        return ReplayedCase(history.workflow_id, held=watch.held)
+    said = str(failure)
+    difference = _DIFFERENCE.search(said)
+    return ReplayedCase(history.workflow_id, difference.group() if difference else said)
+
+
+def read_history(text: str) -> tuple[WorkflowHistory, str]:
+    """A history from Temporal's JSON, and the task queue on which its case began.
+
+    Raises:
+        CaseError: if it is none.
+    """
+    try:
+        started = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]
+        history = WorkflowHistory.from_json(started["workflowId"], text)
+        return history, str(started["taskQueue"]["name"])
+    # Whatever a file may hold; protobuf's own errors are no ValueErrors.
+    except Exception as error:
+        raise CaseError(
+            f"it is no history of a workflow ({type(error).__name__}: {error}); "
+            "fix: `temporal workflow show --output json`, or handrail.testing.record"
+        ) from error
+
+
+class _LastMoment(Interceptor):
+    """Looks at a replayed case at the end of its history, before it is put away.
+
+    To put a workflow away is to cancel it, after which its case is another.
+    """
+
+    def __init__(self, writes: Mapping[str, Write[Any, Any]]) -> None:
+        self._writes = writes
+        self.agent: AgentWorkflow | None = None
+        self.held: tuple[ForeseenWrite, ...] = ()
+
+    @override
+    def workflow_interceptor_class(
+        self,
+        input: WorkflowInterceptorClassInput,  # Temporal's name
+    ) -> type[WorkflowInboundInterceptor]:
+        """What keeps the workflow."""
+        del input
+        watch = self
+
+        class Keeping(WorkflowInboundInterceptor):
+            @override
+            async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
+                watch.agent = cast("AgentWorkflow", workflow.instance())
+                try:
+                    return await super().execute_workflow(input)
+                finally:
+                    watch.agent = None  # it has ended, and holds nothing
+
+        return Keeping
+
+    def around(self, runner: WorkflowRunner | None) -> WorkflowRunner:
+        """The same runner, which lets a workflow be looked at before it is put away."""
+        return replace(cast("ContextFreeSandbox", runner), before_eviction=self.look)
+
+    def look(self) -> None:
+        """Keep what the case holds now."""
+        if self.agent is not None:
+            case = self.agent._runner.case  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            self.held, self.agent = tuple(foreseen(case, self._writes)), None
