@@ -17,6 +17,8 @@ from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pydantic import ValidationError
 
 LONGEST_QUOTED: Final = 80
@@ -74,13 +76,13 @@ def decode_text(content: bytes) -> str:
     return content.decode(next(named, "utf-8"))
 
 
-def exact_json(text: str | bytes, **hooks: Any) -> Any:
+def exact_json(text: str | bytes, constant: Callable[[str], Any] | None = None) -> Any:
     """What JSON says, with each number's every digit: one that no float keeps is its text.
 
     Raises:
         ValueError: if it is none.
     """
-    return json.loads(text, **{"parse_float": exact_number, **hooks})
+    return json.loads(text, parse_float=exact_number, parse_constant=constant)
 
 
 def exact_number(text: str) -> float | str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 from pathlib import Path
 from typing import Any
@@ -56,7 +55,10 @@ def deploys(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Put another fleet in the place of the one that the settings name."""
 
     def put(fleet: Fleet) -> None:
-        monkeypatch.setattr(check, "load_fleet", lambda _: fleet)
+        def named(_: str) -> Fleet:
+            return fleet
+
+        monkeypatch.setattr(check, "load_fleet", named)
 
     return put
 
@@ -64,17 +66,17 @@ def deploys(monkeypatch: pytest.MonkeyPatch) -> Any:
 def later(directory: Path, *without: str, workflow: Any = None, **actions: type[Action]) -> Fleet:
     """The fleet of a next release, with other classes of the `actions` of write steps."""
 
-    @functools.cache
+    made: dict[str, Any] = {}
+
     def changed(step: Any) -> Any:
-        if isinstance(step, Decide) and "pay" in actions:
+        new: dict[str, Any] = {}
+        if issubclass(type(step), Decide) and "pay" in actions:
             new_pay: Any = actions["pay"]
-            return dataclasses.replace(step, returns=Decision[new_pay, Facts])
-        if not isinstance(step, Write):
-            return step
-        new: Any = {"undo": changed(step.undo)}
-        if step.name in actions:
-            new["action"] = actions[step.name]
-        return dataclasses.replace(step, **new)
+            new = {"returns": Decision[new_pay, Facts]}
+        elif issubclass(type(step), Write):
+            new = {"undo": step.undo and changed(step.undo)}
+            new |= {"action": actions[step.name]} if step.name in actions else {}
+        return made.setdefault(step.name, dataclasses.replace(step, **new))
 
     agents: list[Agent] = []
     for name in ("orders", "patient"):

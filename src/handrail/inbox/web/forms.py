@@ -356,7 +356,7 @@ def _date(text: str) -> str:
 
 def _json(text: str) -> Any:
     try:
-        return exact_json(text, parse_constant=_no_constant)
+        return exact_json(text, _no_constant)
     except (ValueError, RecursionError):
         raise _UnreadableField("this is not JSON: texts stand in double quotes") from None
 
