@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_460,
+    "ground": 1_480,
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
@@ -24,11 +24,11 @@ BUDGETS = {
     "guardrails": 5_380,
     "evidence": 3_000,
     "client": 3_650,
-    "runtime": 4_330,
+    "runtime": 4_345,
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_300,
-    "cli": 4_200,
+    "cli": 4_210,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
