@@ -20,15 +20,15 @@ BUDGETS = {
     "policy": 3_950,
     "ledger": 4_300,
     "oversight": 4_150,
-    "agent": 6_145,
-    "guardrails": 5_380,
+    "agent": 6_150,
+    "guardrails": 5_435,
     "evidence": 3_000,
     "client": 3_650,
-    "runtime": 4_345,
+    "runtime": 4_470,
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_300,
-    "cli": 4_210,
+    "cli": 4_225,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
