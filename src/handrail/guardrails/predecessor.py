@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from handrail.exceptions import NotDone
 from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
 from handrail.ledger import EffectState
 from handrail.text import moment_in_words
@@ -27,6 +28,7 @@ POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
 
 _LONGEST_PAUSE = 5.0
+_PATIENCE = 10.0
 
 
 _ARRIVES = "|arrives until "
@@ -119,8 +121,13 @@ class Predecessor:
         return self._sent_until + (self.settles or timedelta(0)).total_seconds()
 
     async def ended(self, ledger: Ledger) -> EffectRow:
-        """Wait until it cannot begin its effect any more. How its row stands then."""
+        """Wait until it cannot begin its effect any more. How its row stands then.
+
+        Raises:
+            NotDone: if it goes on for long: a thread of it, or a loop that stands still.
+        """
         assert self.row is not None  # noqa: S101  # whoever waits has seen it
+        patience = time.monotonic() + 2 * self.timeout.total_seconds() + _PATIENCE
         while True:
             if stands_still(self.row.owner):
                 # It may be past its last look at the clock, and send as soon as it goes on.
@@ -131,6 +138,8 @@ class Predecessor:
             changed = self._see(row)
             if row.state is not EffectState.INTENDED or (ended and not changed):
                 return row
+            if changed and time.monotonic() > patience:
+                raise NotDone("the attempt before this one goes on past its time, and is awaited")
             if not changed:
                 await asyncio.sleep(POLL.total_seconds())
 

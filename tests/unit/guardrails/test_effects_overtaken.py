@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -169,6 +170,24 @@ async def test_an_undo_of_a_write_in_doubt_closes_it(
     assert row is not None
     assert row.state is EffectState.TAKEN_BACK
     assert world == ["paid", "paid back"]
+
+
+@pytest.mark.usefixtures("short_grace")
+async def test_a_thread_that_outlives_its_time_is_awaited_and_not_followed(ledger: Ledger) -> None:
+    done: list[str] = []
+
+    @write(timeout=timedelta(seconds=0.3))
+    def pay(action: Pay, effect: Effect) -> int:
+        time.sleep(2)  # as a client that blocks: no time-out ends it
+        done.append(effect.key)
+        return 1
+
+    first = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+    await asyncio.sleep(0.1)
+    second = await once(ledger, pay, attempt_at(pay))
+    assert second == await first
+    assert isinstance(second, Receipt)
+    assert done == [second.key]
 
 
 async def test_an_overtaken_attempt_cannot_say_that_the_write_did_not_happen(

@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 4_300,
     "oversight": 4_150,
     "agent": 6_150,
-    "guardrails": 5_435,
+    "guardrails": 5_445,
     "evidence": 3_000,
     "client": 3_650,
     "runtime": 4_470,
