@@ -144,6 +144,12 @@ app.command(
     help="List what an agent proposed in pilot, to be compared with what people did.",
 )
 app.command(
+    "handrail.cli.evaluate:evaluation",
+    name="eval",
+    group=LOOK,
+    help="Make past decisions again by a decide step of today, without any write.",
+)
+app.command(
     "handrail.cli.anomaly:normal",
     group=LOOK,
     help="Show what is normal for an agent now, and what would be held as unusual.",

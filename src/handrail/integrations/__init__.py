@@ -5,4 +5,6 @@ Each of its three parts has a face of its own, because each needs libraries of i
 the steps that pass the door.
 """
 
-__all__: list[str] = []
+from handrail.integrations.evaluation import evaluate, given_decisions, past_decisions
+
+__all__ = ["evaluate", "given_decisions", "past_decisions"]

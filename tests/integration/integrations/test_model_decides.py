@@ -14,11 +14,13 @@ from typing import Any
 import pytest
 
 from handrail import State, Untrusted
+from handrail.evidence import agreement
+from handrail.integrations import evaluate, past_decisions
 from handrail.oversight import GateKind
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.clerk_steps import Mail
-from tests.agents.fleets import clerk
+from tests.agents.clerk_steps import Mail, judge
+from tests.agents.fleets import ALONE, clerk
 
 pytestmark = pytest.mark.integration
 
@@ -127,3 +129,36 @@ async def test_keys_of_providers_are_in_no_history(
         assert "sk-1234567890abcdef" not in view
         failures = [e for e in json.loads(text)["events"] if "Failed" in e["eventType"]]
         assert "sk-1234567890abcdef" not in json.dumps(failures)
+
+
+async def test_what_was_decided_is_found_again_with_what_people_made_of_it(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    levels = {"refund": {"autonomy": "supervised"}, "unpay": ALONE}
+    fleet = clerk(tmp_path, actions=levels, drafter="may approve")
+    agent = fleet.agent("clerk")
+    async with run_fleet(fleet) as stage:
+        for number, order, amount in (("1", "o1", "30"), ("2", "o2", "45")):
+            case = await stage.start("clerk", mail(number, refund(order, amount)))
+            gate = await case.gate()
+            if number == "1":
+                await ANA.amend(case, {"amount": "20"}, gate)
+            else:
+                await ANA.approve(case, gate)
+            assert (await case.outcome()).status is State.DONE
+        found = await past_decisions(
+            stage.client,
+            stage.ledger,
+            agent,
+            judge,
+            since=datetime.now(UTC) - AGO,
+            limit=10,
+        )
+        asked = len(outside.calls("model"))
+        again = agreement(await evaluate(judge, found))
+    assert {each.case for each in found} == {"clerk:1", "clerk:2"}
+    assert again["as_before"] == {"agree": 2, "of": 2}
+    assert again["as_people"] == {"agree": 1, "of": 2}
+    assert [each["people"]["action"]["amount"] for each in again["differ"]] == ["20"]
+    assert (asked, len(outside.calls("model"))) == (2, 4)
+    assert len(outside.effects("refund")) == 2
