@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_300,
-    "cli": 4_225,
+    "cli": 4_310,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 

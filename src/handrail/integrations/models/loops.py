@@ -21,6 +21,7 @@ from handrail.agent import (
     ToolCalls,
     Turn,
     Write,
+    call_directly,
     decide,
     decision_types,
     recalled,
@@ -104,7 +105,7 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
         if turn.given is not None:
             pairs = zip(parameters, turn.given, strict=True)
             args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
-            prompt = require_prompt(fn.__name__, await fn(*args), args)
+            prompt = require_prompt(fn.__name__, await call_directly(fn, *args), args)
         answer, known = await model.converse(prompt, kinds, tools, turn)
         return returns(
             action=answer.action,
