@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any
 
 import pytest
+from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
 from handrail.inbox.channels.content import ended_words, note
-from handrail.inbox.channels.delivery import GateOutcome, Notification, NotificationKind
-from handrail.inbox.channels.slack import ButtonValue, blocks, mark
+from handrail.inbox.channels.delivery import (
+    GateOutcome,
+    Notification,
+    NotificationKind,
+    NotNow,
+    Undeliverable,
+)
+from handrail.inbox.channels.slack import ButtonValue, Slack, blocks, mark
 from handrail.oversight import GateKind, GateView
+from tests.integration.inbox.slack_tools import web_server
 from tests.unit.inbox.messages_views import ANA, BO, OPENED, telling, view
 
 PAGE = "https://inbox.example.com/gates/orders:1/0123456789abcdef"
@@ -106,3 +115,36 @@ def test_any_question_at_all_fits_into_a_message(title: str, action: dict[str, s
     if "approve" in buttons(of) and all(text.isascii() and text.isprintable() for text in action):
         printable = all(text.isascii() and text.isprintable() for text in action.values())
         assert whole or not printable
+
+
+# What Slack answers, whatever stands between it and us
+
+GARBAGE = {
+    "no JSON": "<html>Sign in to the hotel's network</html>",
+    "nothing": "",
+    "a list": "[1, 2]",
+    "a text": '"ok"',
+    "nothing in it": '{"ok": true}',
+    "no place": '{"ok": true, "ts": null, "channel": 7, "messages": 3}',
+    "ill messages": '{"ok": true, "channel": {"id": "D"}, "messages": [0, {"blocks": [1, {}]}]}',
+    "deep": "[" * 100_000,
+    "an odd error": '{"ok": false, "error": {"a": 1}}',
+}
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/html"])
+@pytest.mark.parametrize("body", GARBAGE.values(), ids=GARBAGE)
+async def test_a_garbled_answer_is_a_delivery_that_failed_and_nothing_else(
+    body: str, content_type: str
+) -> None:
+    async def answer(_: web.Request) -> web.Response:
+        return web.Response(text=body, content_type=content_type)
+
+    async with web_server(answer, "/api/{method}") as port:
+        slack = Slack("xoxb-1", f"http://127.0.0.1:{port}/api/")
+        told = telling(channel="slack")
+        for again in (False, True):
+            with contextlib.suppress(NotNow, Undeliverable):
+                await slack.tell(told, "U012", PAGE, again=again)
+            with contextlib.suppress(NotNow, Undeliverable):
+                await slack.say("U012", "title", ["line"], key="k", again=again)

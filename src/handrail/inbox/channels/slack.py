@@ -84,7 +84,7 @@ class Slack:
         text = f"{said.subject}: {' '.join(said.opening)}"
         shown = blocks(said, telling.view, page, key=telling.key)
         answer = await self._post(root.room if root else user, text, shown, **given)
-        return MessageRef(channel=CHANNEL, id=str(answer["ts"]), room=str(answer["channel"]))
+        return MessageRef(channel=CHANNEL, id=_named(answer, "ts"), room=_named(answer, "channel"))
 
     async def lock(self, locking: LockRequest, page: str) -> None:
         """Take the buttons away and say how it ended. A message that is gone is no fault.
@@ -171,6 +171,8 @@ class Slack:
             answer: Any = await client.api_call(method, **how)
         except (SlackClientError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _fault(method, error) from error
+        except Exception as error:  # an answer that is no JSON object breaks the library anyhow
+            raise NotNow(f"Slack answers {method} with garbage: {type(error).__name__}") from error
         return answer.data
 
     async def _find(self, key: str, user: str, root: MessageRef | None) -> MessageRef | None:
@@ -182,14 +184,34 @@ class Slack:
             answer = await self.call(method, channel=room, limit=50, **where)
         except Undeliverable:
             return None  # the app may not read there: then one message too many is the lesser evil
-        for message in answer.get("messages", []):
-            if any(block.get("block_id") == mark(key) for block in message.get("blocks", [])):
-                return MessageRef(channel=CHANNEL, id=str(message["ts"]), room=room)
+        for message in _each(answer, "messages"):
+            if any(block.get("block_id") == mark(key) for block in _each(message, "blocks")):
+                return MessageRef(channel=CHANNEL, id=_named(message, "ts"), room=room)
         return None
 
     async def _room(self, user: str) -> str:
         answer = await self.call("conversations.open", users=user)
-        return str(answer["channel"]["id"])
+        return _named(answer, "channel", "id")
+
+
+def _named(answer: Any, *names: str) -> str:
+    """A text within an answer.
+
+    Raises:
+        NotNow: if it is not there; whether something was sent is looked for first, then.
+    """
+    for name in names:
+        answer = answer.get(name) if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
+    if not isinstance(answer, str):
+        raise NotNow(f"Slack's answer has no {'.'.join(names)}")
+    return answer
+
+
+def _each(answer: dict[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects of a list within an answer."""
+    found: Any = answer.get(name)
+    listed = cast("list[Any]", found) if isinstance(found, list) else []
+    return [each for each in listed if isinstance(each, dict)]
 
 
 def mark(key: str) -> str:
@@ -256,7 +278,9 @@ def _fault(method: str, error: Exception) -> Undeliverable | NotNow:
         return NotNow(f"Slack does not answer {method}: {error or type(error).__name__}")
     untyped: Any = error
     response: Any = untyped.response
-    answered: Any = response.data
+    answered: Any = getattr(response, "data", None)
+    if answered is None:
+        return NotNow(f"Slack answers {method} with what is no JSON")
     data = cast("dict[str, Any]", answered) if isinstance(answered, dict) else {}
     code = str(data.get("error", f"HTTP {response.status_code}"))
     if response.status_code == _TOO_MANY or code in _LATER:
