@@ -272,7 +272,7 @@ def _routes() -> list[Route | Mount]:
 
 def _hosts(site: Site) -> list[str]:
     host = urlsplit(site.base).hostname or ""
-    return [host]
+    return [f"[{host}]" if ":" in host else host]
 
 
 def is_loopback(host: str) -> bool:
