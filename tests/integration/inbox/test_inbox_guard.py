@@ -186,6 +186,33 @@ async def test_a_session_ends_by_itself(inbox: Inbox) -> None:
         assert "Sign in" in page
 
 
+HEADERS: dict[str, list[bytes]] = {
+    "cookie": [b"handrail=x", b"handrail=", b"handrail=\xff\xfe", b"handrail=" + b"y" * 9_000],
+    "x-forwarded-for": [b"", b"\xff", b"' or 1=1", b"::1%eth0, 1.2.3.4:99999", b"z" * 4_000],
+    "x-forwarded-proto": [b"https", b"javascript", b"\xff"],
+    "x-forwarded-host": [b"evil.example.com", b"[::1"],
+    "forwarded": [b"for=evil;host=evil.example.com;proto=https"],
+    "accept-language": [b"\xff", b"x" * 4_000],
+}
+
+
+async def test_no_header_is_a_fault_or_signs_anybody_out(run_inbox: Run) -> None:
+    async with run_inbox() as site, site.visitor(ANA) as ana:
+        own = ana.http.cookies.get("handrail")
+        for name, values in HEADERS.items():
+            for value in values:
+                sent = [(b"cookie", f"handrail={own}".encode()), (name.encode(), value)]
+                answer = await ana.http.get("/me", headers=sent)
+                assert answer.status_code in {200, 400, 413}, (name, value)
+                assert "evil" not in answer.text
+                if name == "cookie":
+                    assert answer.status_code == 200
+                    assert "set-cookie" not in answer.headers
+        for host in (b"evil.example.com", b"", b"[::1", b"a b", b"localhost:", b"\xff"):
+            answer = await ana.http.get("/me", headers=[(b"host", host)])
+            assert answer.status_code == 400, host
+
+
 async def test_cookies_and_headers_are_as_they_must_be(run_inbox: Run) -> None:
     async with run_inbox() as inbox, inbox.visitor() as visitor:
         answer = await visitor.http.get("/sign-in")
