@@ -231,7 +231,7 @@ class OrderActs(CaseOrderActs):
         """
         rows = await self.ledger.orders(live=not every, kind="stop")
         ended = await self._ended({r.case for r in rows if r.case and r.ended is None})
-        views = [self._stop_view(row, case_ended=row.case in ended) for row in rows]
+        views = [self._stop_view(row, case_ended=row.case in ended or None) for row in rows]
         return StopList(stops=tuple(v for v in views if every or not v.case_ended))
 
     async def _ended(self, cases: Collection[str]) -> set[str]:
@@ -317,7 +317,7 @@ class OrderActs(CaseOrderActs):
                 await self.ledger.end_order(order.id, order.by, self._clock(), over)
         return told.cases
 
-    def _stop_view(self, row: OrderRow, *, case_ended: bool = False) -> StopView:
+    def _stop_view(self, row: OrderRow, *, case_ended: bool | None = None) -> StopView:
         order = order_of_row(row)
         keys = self._trusted()
         return StopView(

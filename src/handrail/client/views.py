@@ -252,7 +252,7 @@ class RulingList(Document):
 class StopView(Document):
     """A stop: of all agents, of one, of a write or of a case; `lifted` when it is over.
 
-    `case_ended`: nothing is left that it could stop, as far as the server can be asked.
+    `case_ended`: nothing is left that it could stop; None where the server was not asked.
     """
 
     id: str
@@ -267,7 +267,7 @@ class StopView(Document):
     lifted: Moment | None
     lifted_by: str | None
     lifted_why: str | None
-    case_ended: bool = False
+    case_ended: bool | None = None
 
 
 class StopList(Document):

@@ -237,20 +237,10 @@ class Settings(BaseModel):
     """Whether the provider must say that it has verified a person's address. ``as given`` only
     for a provider whose users cannot choose their own (Entra ID with one tenant, say)."""
 
-    @field_validator("ui_url")
+    @field_validator("ui_url", "inbox_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:
         return value.rstrip("/")
-
-    @field_validator("inbox_url")
-    @classmethod
-    def _as_browsers_spell(cls, value: str) -> str:
-        """As its pages' origin: what comes in from them must be from exactly there."""
-        parts = urlsplit(value)
-        host, port = parts.hostname or "", parts.port
-        host = f"[{host}]" if ":" in host else host.encode("idna").decode()
-        own = port in {None, {"http": 80, "https": 443}.get(parts.scheme)}
-        return f"{parts.scheme}://{host}{'' if own else f':{port}'}" if value else value
 
     @field_validator(
         "home",

@@ -109,10 +109,18 @@ def test_a_case_is_stopped_at_the_door_and_ended(project: Project) -> None:
     found = project.json("stop", "pay:ended", "--by", OP, "--wait")
     assert (found["cases"][0]["state"], found["stops"]) == ("stopped", [])
     assert project.json("stops")["stops"] == []
-    assert [s["case"] for s in project.json("stops", "--cases")["stops"]] == ["pay:ended"]
+    assert project.json("stops", "--cases")["stops"] == []
+    (over,) = [s for s in _all_stops(project) if s["case"] == "pay:ended"]
+    assert (over["lifted"], over["case_ended"]) == (None, True)
+    before = len(_all_stops(project))
     nowhere = project.json("stop", "pay:nowhere", code=1)
     assert "no case pay:nowhere" in nowhere["cases"][0]["error"]
-    assert len(project.json("stops", "--cases")["stops"]) == 1
+    assert len([s for s in _all_stops(project) if s["lifted"] is None]) == 1
+    assert len(_all_stops(project)) == before + 1
+
+
+def _all_stops(project: Project) -> list[dict[str, Any]]:
+    return project.json("stops", "--cases", "--all")["stops"]
 
 
 def test_without_a_server_a_stop_is_in_force_all_the_same(project: Project, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Session cookies that others had a browser send: no fault, and nobody is signed out by them."""
+"""What comes from browsers: cookies that others planted, and where they say that they are."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from handrail.exceptions import ConfigurationError
 from handrail.inbox.web.app import OneSession
+from handrail.inbox.web.server import address_of
+from handrail.runtime import Settings
 
 SECRET = "s" * 32
 NAME = "handrail"
@@ -81,3 +84,24 @@ async def test_of_two_that_are_signed_in_neither_counts() -> None:
 async def test_no_bytes_are_a_fault(raw: bytes) -> None:
     assert await shown(raw) == {}
     assert (await shown(raw + b";" + cookies(ANA)))["who"] == "ana"
+
+
+@pytest.mark.parametrize(
+    ("given", "spelt"),
+    [
+        ("https://Inbox.Example.com/", "https://inbox.example.com"),
+        ("https://inbox.example.com:443", "https://inbox.example.com"),
+        ("http://inbox.example.com:8480/", "http://inbox.example.com:8480"),
+        ("https://münchen.de", "https://xn--mnchen-3ya.de"),
+        ("http://[::1]:8480", "http://[::1]:8480"),
+        ("", "http://localhost:8480"),
+    ],
+)
+def test_the_inbox_is_where_browsers_say_that_they_are(given: str, spelt: str) -> None:
+    assert address_of(Settings(inbox_url=given)) == spelt
+
+
+@pytest.mark.parametrize("given", ["https://x:99999", "https://x:y", f"https://{'ü' * 80}.de"])
+def test_an_address_that_no_browser_has_is_refused(given: str) -> None:
+    with pytest.raises(ConfigurationError, match="HANDRAIL_INBOX_URL"):
+        address_of(Settings(inbox_url=given))

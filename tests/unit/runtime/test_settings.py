@@ -226,24 +226,3 @@ async def test_no_server_says_how_to_get_one(closed_port: int) -> None:
 async def test_a_server_that_never_answers_does_not_hang_us(silent_port: int) -> None:
     with pytest.raises(ServerUnavailable, match="none at all"):
         await connect(Settings(temporal_port=silent_port), patience=timedelta(seconds=0.5))
-
-
-@pytest.mark.parametrize(
-    ("given", "spelt"),
-    [
-        ("https://Inbox.Example.com/", "https://inbox.example.com"),
-        ("https://inbox.example.com:443", "https://inbox.example.com"),
-        ("http://inbox.example.com:8480/", "http://inbox.example.com:8480"),
-        ("https://münchen.de", "https://xn--mnchen-3ya.de"),
-        ("http://[::1]:8480", "http://[::1]:8480"),
-        ("", ""),
-    ],
-)
-def test_the_inbox_is_where_browsers_say_that_they_are(given: str, spelt: str) -> None:
-    assert Settings(inbox_url=given).inbox_url == spelt
-
-
-@pytest.mark.parametrize("given", ["https://x:99999", "https://x:y", f"https://{'ü' * 80}.de"])
-def test_an_address_that_no_browser_has_is_refused(given: str) -> None:
-    with pytest.raises(ValueError, match="inbox_url"):
-        Settings(inbox_url=given)

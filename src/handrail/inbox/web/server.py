@@ -38,8 +38,20 @@ log = structlog.get_logger("handrail.inbox")
 
 
 def address_of(settings: Settings) -> str:
-    """Where people find the inbox."""
-    return settings.inbox_url or f"http://localhost:{settings.inbox_port}"
+    """Where people find the inbox, as browsers spell it: forms must come from exactly there.
+
+    Raises:
+        ConfigurationError: if no browser can have that address.
+    """
+    url = settings.inbox_url or f"http://localhost:{settings.inbox_port}"
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+        host = f"[{host}]" if ":" in host else host.encode("idna").decode()
+    except ValueError as error:
+        raise ConfigurationError(f"HANDRAIL_INBOX_URL={url}: {error}") from error
+    own = port in {None, {"http": 80, "https": 443}.get(parts.scheme)}
+    return f"{parts.scheme}://{host}{'' if own else f':{port}'}"
 
 
 def key_of(settings: Settings) -> SigningKey:
