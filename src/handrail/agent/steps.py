@@ -13,11 +13,11 @@ from __future__ import annotations
 
 import functools
 import inspect
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from typing import (
-    TYPE_CHECKING,
     Any,
     Generic,
     ParamSpec,
@@ -47,9 +47,6 @@ from handrail.agent.step_calls import call_directly
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
 from handrail.exceptions import StepError
 from handrail.wire import DecisionResult
-
-if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
 
 LOCAL_LIMIT = timedelta(seconds=10)
 """A step that may take longer runs as an ordinary activity."""
@@ -84,6 +81,10 @@ NOTIFY_RETRY = RetryPolicy(
 """About a minute and a half; then the case goes on and its outcome names what is unsent."""
 
 
+Contract = Callable[[], Awaitable[Sequence[str]]]
+"""What holds an outside system against what steps were made of: the faults, each with its fix."""
+
+
 class Posture(StrEnum):
     """What a step does to the world."""
 
@@ -106,7 +107,8 @@ class Step(Generic[P, R]):
 
     `timeout` is the longest one attempt may take. `local` steps run inside the
     workflow task: cheap, without an entry in the UI's list of pending activities. `secrets`:
-    those that it may have, and no other step.
+    those that it may have, and no other step. `contract`: says, at a worker's start, how the
+    outside system differs from what the step was made of.
     """
 
     fn: Callable[P, Any]
@@ -119,6 +121,7 @@ class Step(Generic[P, R]):
     adapter: TypeAdapter[Any]
     summary: str
     secrets: tuple[str, ...] = field(default=(), kw_only=True)
+    contract: Contract | None = field(default=None, kw_only=True)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> list[Any]:
         """The arguments in order, defaults filled in.

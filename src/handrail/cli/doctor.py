@@ -34,7 +34,7 @@ from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
 from handrail.policy import STUCK_AFTER, load_policy
-from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, find_binary
+from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, contract_faults, find_binary
 from handrail.text import escape_hidden
 
 _SHOWN = 5
@@ -66,6 +66,7 @@ async def doctor(*, out: Output = PLAIN) -> int:
     if given is not None:
         found += [_binary(), _home(given), _payloads(given), _room(given), *_ports(given)]
         fleet = _fleet(given, found)
+        found += await _contracts(fleet)
         found += keys_diagnosed(given, fleet)
         found.append(await _ledger(given))
         found += await _server(given, fleet)
@@ -188,6 +189,14 @@ def _fleet(given: Settings, found: list[Diagnosis]) -> Fleet | None:
     fix = "`handrail check` says them one by one" if faults else ""
     found.append(Diagnosis("fleet", not faults, what, fix))
     return fleet
+
+
+async def _contracts(fleet: Fleet | None) -> list[Diagnosis]:
+    if fleet is None or not any(s.contract for a in fleet.agents.values() for s in a.steps):
+        return []
+    faults = await contract_faults(fleet)
+    what = "\n".join(faults) or "outside systems are as steps were made of them"
+    return [Diagnosis("contracts", not faults, what)]
 
 
 async def _ledger(given: Settings) -> Diagnosis:

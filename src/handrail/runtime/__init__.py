@@ -30,7 +30,13 @@ from handrail.runtime.settings import (
     register_search_attributes,
 )
 from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
-from handrail.runtime.worker import UnreplayableCases, open_ledger, serve_fleet, stop_on_signals
+from handrail.runtime.worker import (
+    UnreplayableCases,
+    contract_faults,
+    open_ledger,
+    serve_fleet,
+    stop_on_signals,
+)
 
 __all__ = [
     "GRACE",
@@ -54,6 +60,7 @@ __all__ = [
     "UnreplayableCases",
     "configure_logging",
     "connect",
+    "contract_faults",
     "core_logs",
     "find_binary",
     "inbox_url",

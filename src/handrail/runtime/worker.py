@@ -75,13 +75,17 @@ async def serve_fleet(
     `ready` is called when they take work.
 
     Raises:
-        ConfigurationError: if the settings, or the server's or the ledger's, do not let it run.
+        ConfigurationError: if the settings, or the server's or the ledger's, do not let it run;
+            or if an outside system is not any more what steps were made of.
         ServerUnavailable: if no server answers.
         LedgerUnavailable: if the ledger cannot be written.
         UnreplayableCases: if most open cases of every agent that has any do not replay with this
             code, unless it shall run `anyway`.
     """
     _require_sound(fleet)
+    drift = await contract_faults(fleet)
+    if drift:
+        raise ConfigurationError("\n".join(drift))
     client = await connect(
         settings,
         plugins=[fleet.plugin(settings.payload_dir), *tracing(settings)],
@@ -236,6 +240,14 @@ def _require_sound(fleet: Fleet) -> None:
     faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
     if faults:
         raise ConfigurationError("\n".join(faults))
+
+
+async def contract_faults(fleet: Fleet) -> list[str]:
+    """How outside systems differ from what steps were made of, each with its fix."""
+    steps = (step for agent in fleet.agents.values() for step in agent.steps)
+    contracts = dict.fromkeys(step.contract for step in steps if step.contract is not None)
+    found = await asyncio.gather(*(contract() for contract in contracts))
+    return [fault for faults in found for fault in faults]
 
 
 async def look_at_misfits(

@@ -1,1 +1,35 @@
-"""Connectors: steps made of what an outside system says of itself."""
+"""Connectors: steps made of what an outside system says of itself.
+
+    from handrail.integrations.connectors import OpenAPI
+
+Each needs the libraries of its own extra, and is imported when it is first named.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from handrail.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from handrail.integrations.connectors.openapi import OpenAPI
+
+__all__ = ["OpenAPI"]
+
+if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
+    _HOMES = {"OpenAPI": ("openapi", "http")}
+
+    def __getattr__(name: str) -> Any:
+        """Import a connector when it is first used, and say which extra it lacks."""
+        if name not in _HOMES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        home, extra = _HOMES[name]
+        try:
+            return getattr(importlib.import_module(f"{__name__}.{home}"), name)
+        except ModuleNotFoundError as error:
+            if (error.name or "").startswith("handrail"):
+                raise
+            raise ConfigurationError(
+                f"{name} needs {error.name}; fix: pip install 'handrail[{extra}]'"
+            ) from error
