@@ -82,7 +82,7 @@ NOTIFY_RETRY = RetryPolicy(
 
 
 Contract = Callable[[], Awaitable[Sequence[str]]]
-"""What holds an outside system against what steps were made of: the faults, each with its fix."""
+"""Says, at a worker's start, how an outside system differs from what steps were made of."""
 
 
 class Posture(StrEnum):
@@ -107,8 +107,7 @@ class Step(Generic[P, R]):
 
     `timeout` is the longest one attempt may take. `local` steps run inside the
     workflow task: cheap, without an entry in the UI's list of pending activities. `secrets`:
-    those that it may have, and no other step. `contract`: says, at a worker's start, how the
-    outside system differs from what the step was made of.
+    those that it may have, and no other step. `contract`: as `Contract`.
     """
 
     fn: Callable[P, Any]
