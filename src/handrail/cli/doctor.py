@@ -229,15 +229,22 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         looks.append(("stewards", lambda: _stewards(connected, fleet)))
         looks.append(("agents' ledgers", lambda: _held(connected, fleet, given)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
+    return [*found, *await looked(looks)]
+
+
+async def looked(
+    looks: Iterable[tuple[str, Callable[[], Awaitable[Diagnosis]]]],
+) -> list[Diagnosis]:
+    """What came of each look; one that fails keeps no other from being made."""
+    found: list[Diagnosis] = []
     for name, look in looks:
         try:
             found.append(await look())
         except RPCError as error:
             found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
         except Exception as error:  # noqa: BLE001  # what others put into Temporal raises anything
-            found.append(
-                Diagnosis(name, False, f"cannot be looked at: {type(error).__name__}: {error}")
-            )
+            what = f"cannot be looked at: {type(error).__name__}: {error}"
+            found.append(Diagnosis(name, False, what))
     return found
 
 

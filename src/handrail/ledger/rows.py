@@ -16,6 +16,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.tables import Unreadable
+from handrail.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -59,7 +60,7 @@ class UnreadableRow(LedgerUnavailable):
 @lru_cache(maxsize=1_000)
 def leave_out(why: str) -> None:
     """Say, once, that a row is left out of those that people are shown, or that are counted."""
-    log.warning("%s; it is left out", why)
+    log.warning("%s; it is left out", one_line(why))
 
 
 class Rows(Generic[R]):

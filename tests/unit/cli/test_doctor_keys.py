@@ -1,14 +1,15 @@
-"""What `handrail doctor` says of keys."""
+"""What `handrail doctor` says of keys, and when one of its looks fails."""
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from handrail import Fleet
-from handrail.cli.doctor import keys_diagnosed
+from handrail.cli.doctor import Diagnosis, keys_diagnosed, looked
 from handrail.oversight import Keyring, SigningKey
 from handrail.runtime import Settings
 from tests.agents.fleets import orders, policy
@@ -111,3 +112,17 @@ def test_a_broken_keyring_is_bad_and_the_rest_is_keys_diagnosed(given: Settings)
         ("keyring", False),
         ("private keys", True),
     ]
+
+
+async def test_one_look_that_fails_keeps_no_other_from_being_made() -> None:
+    def look(number: int) -> Callable[[], Awaitable[Diagnosis]]:
+        async def made() -> Diagnosis:
+            if number == 3:
+                raise ValueError("a memo of others")
+            return Diagnosis(str(number), ok=True, what="good")
+
+        return made
+
+    found = await looked([(str(number), look(number)) for number in range(11)])
+    assert [each.ok for each in found] == [number != 3 for number in range(11)]
+    assert found[3].what == "cannot be looked at: ValueError: a memo of others"
