@@ -56,7 +56,7 @@ class Diagnosis:
     fix: str = ""
 
 
-Check = Callable[[], Awaitable[Diagnosis] | Diagnosis]
+Look = tuple[str, Callable[[], Awaitable[Diagnosis]]]
 
 
 async def doctor(*, out: Output = PLAIN) -> int:
@@ -217,8 +217,7 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
     except HandrailError as error:
         return [Diagnosis("server", ok=False, what=str(error))]
     where = f"{connected.service_client.config.target_host}, namespace {connected.namespace}"
-    found = [Diagnosis("server", ok=True, what=where)]
-    looks: list[tuple[str, Callable[[], Awaitable[Diagnosis]]]] = [
+    looks: list[Look] = [
         ("search attributes", lambda: _attributes(connected)),
         ("retention", lambda: _retention(connected)),
         ("wedged cases", lambda: _wedged(connected)),
@@ -229,12 +228,10 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         looks.append(("stewards", lambda: _stewards(connected, fleet)))
         looks.append(("agents' ledgers", lambda: _held(connected, fleet, given)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
-    return [*found, *await looked(looks)]
+    return [Diagnosis("server", ok=True, what=where), *await looked(looks)]
 
 
-async def looked(
-    looks: Iterable[tuple[str, Callable[[], Awaitable[Diagnosis]]]],
-) -> list[Diagnosis]:
+async def looked(looks: Iterable[Look]) -> list[Diagnosis]:
     """What came of each look; one that fails keeps no other from being made."""
     found: list[Diagnosis] = []
     for name, look in looks:
