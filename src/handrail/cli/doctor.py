@@ -240,8 +240,7 @@ async def looked(looks: Iterable[Look]) -> list[Diagnosis]:
         except RPCError as error:
             found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
         except Exception as error:  # noqa: BLE001  # what others put into Temporal raises anything
-            what = f"cannot be looked at: {type(error).__name__}: {error}"
-            found.append(Diagnosis(name, False, what))
+            found.append(Diagnosis(name, False, f"cannot be looked at: {error!r}"))
     return found
 
 

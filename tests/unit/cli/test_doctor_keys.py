@@ -125,4 +125,4 @@ async def test_one_look_that_fails_keeps_no_other_from_being_made() -> None:
 
     found = await looked([(str(number), look(number)) for number in range(11)])
     assert [each.ok for each in found] == [number != 3 for number in range(11)]
-    assert found[3].what == "cannot be looked at: ValueError: a memo of others"
+    assert found[3].what == "cannot be looked at: ValueError('a memo of others')"
