@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +26,7 @@ from activities.shipments import (
 from handrail import Decision, State
 from handrail.testing import CaseHandle, Human, eventually
 from handrail.testing.fixtures import RunFleet
+from tests.integration.application.systems import System
 from workers.fleet import fleet
 from world import mailbox
 from world.consignments import generate
@@ -45,23 +44,17 @@ DEE = Human("dee@example.com")
 # The world outside
 
 
-class System:
+class Restarted:
     """One of the world's servers: ended, killed, and started again on the same port."""
 
     def __init__(self, module: str, *options: str) -> None:
-        self._command = [sys.executable, "-m", f"world.{module}", *options]
+        self._of = (module, *options)
         self.port = 0
         self.start()
 
     def start(self, *options: str) -> None:
-        self._process = subprocess.Popen(
-            [*self._command, *options, "--port", str(self.port)],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._process.stdout is not None
-        self.url = self._process.stdout.readline().split()[-1]
-        self.port = int(self.url.rpartition(":")[2])
+        self._process = System(*self._of, *options, "--port", str(self.port))
+        self.url, self.port = self._process.url, self._process.port
 
     def end(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._process.send_signal(how)
@@ -72,18 +65,15 @@ class System:
         return self._process.poll() is not None
 
     def wait(self) -> int:
-        code = self._process.wait(timeout=10)
-        assert self._process.stdout is not None
-        self._process.stdout.close()
-        return code
+        return self._process.wait()
 
 
 @dataclass
 class World:
     """Booking service and mail server, and which alerts no test has used yet."""
 
-    bookings: System
-    mail: System
+    bookings: Restarted
+    mail: Restarted
     maildir: Path
     unused: list[Any] = field(default_factory=list[Any])
 
@@ -168,8 +158,8 @@ CONSIGNMENTS = generate(FLIGHTS)
 @pytest.fixture(scope="module")
 def systems(tmp_path_factory: pytest.TempPathFactory) -> Generator[World]:
     directory = tmp_path_factory.mktemp("world")
-    bookings = System("bookings", "--db", str(directory / "bookings.db"), "--faults")
-    mail = System("mailbox", "--dir", str(directory / "mail"))
+    bookings = Restarted("bookings", "--db", str(directory / "bookings.db"), "--faults")
+    mail = Restarted("mailbox", "--dir", str(directory / "mail"))
     unused = list(alerts(FLIGHTS, CONSIGNMENTS.values()))
     yield World(bookings, mail, directory / "mail", unused)
     bookings.end()

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-import subprocess
-import sys
 from collections.abc import AsyncGenerator, Generator
 from contextlib import closing
 from decimal import Decimal
@@ -31,6 +29,7 @@ from guardrails.shipments import still_needed, still_offered
 from handrail import Final
 from handrail.actions import Effect, Undoes
 from handrail.testing import call_write
+from tests.integration.application.systems import System
 from workers import demo
 from world.consignments import generate
 from world.feed import alerts, publish
@@ -45,12 +44,9 @@ ALERTS = list(alerts(FLIGHTS, generate(FLIGHTS).values()))
 @pytest.fixture(scope="module")
 def service(tmp_path_factory: pytest.TempPathFactory) -> Generator[tuple[str, Path]]:
     db = tmp_path_factory.mktemp("bookings") / "bookings.db"
-    options = ["--db", str(db), "--port", "0", "--faults"]
-    command = [sys.executable, "-m", "world.bookings", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        yield process.stdout.readline().split()[-1], db
-        process.terminate()
+    system = System("bookings", "--db", str(db), "--port", "0", "--faults")
+    yield system.url, db
+    system.end()
 
 
 @pytest.fixture

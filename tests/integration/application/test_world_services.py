@@ -17,6 +17,7 @@ import aiosmtplib
 import httpx2
 import pytest
 
+from tests.integration.application.systems import System
 from world import mailbox
 from world.consignments import generate
 from world.feed import DelayAlert, alerts, publish
@@ -27,40 +28,12 @@ FLIGHTS = load_flights()
 ALERTS = list(alerts(FLIGHTS, generate(FLIGHTS).values()))
 
 
-class Process:
-    """One of the world's servers; its first line says where it listens."""
-
-    def __init__(self, module: str, *options: str) -> None:
-        self._popen = subprocess.Popen(
-            [sys.executable, "-m", f"world.{module}", *options],
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self._popen.stdout is not None
-        self.url = self._popen.stdout.readline().split()[-1]
-        self.port = int(self.url.rsplit(":", 1)[1])
-
-    def kill(self) -> None:
-        self._popen.kill()
-        self.wait()
-
-    def end(self) -> int:
-        self._popen.send_signal(signal.SIGTERM)
-        return self.wait()
-
-    def wait(self) -> int:
-        code = self._popen.wait(timeout=10)
-        assert self._popen.stdout is not None
-        self._popen.stdout.close()
-        return code
-
-
 class Bookings:
     """The booking service, restartable on the same file and port."""
 
     def __init__(self, db: Path) -> None:
         self.db = db
-        self._process = Process("bookings", "--db", str(db), "--port", "0", "--faults")
+        self._process = System("bookings", "--db", str(db), "--port", "0", "--faults")
         self._port = self._process.port
 
     def client(self) -> httpx2.AsyncClient:
@@ -74,7 +47,7 @@ class Bookings:
 
     def start(self) -> None:
         options = ("--db", str(self.db), "--port", str(self._port), "--faults")
-        self._process = Process("bookings", *options)
+        self._process = System("bookings", *options)
 
     def end(self) -> None:
         self._process.end()
@@ -339,8 +312,8 @@ def test_taken_port_says_so(module: str, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def post(tmp_path: Path) -> Iterator[Process]:
-    process = Process("mailbox", "--dir", str(tmp_path / "mail"), "--port", "0")
+def post(tmp_path: Path) -> Iterator[System]:
+    process = System("mailbox", "--dir", str(tmp_path / "mail"), "--port", "0")
     yield process
     assert process.end() == 0
 
@@ -356,7 +329,7 @@ def a_mail(message_id: str = "<shipments.1@example.com>") -> EmailMessage:
     return mail
 
 
-async def test_mail_arrives_and_is_shown(post: Process, tmp_path: Path) -> None:
+async def test_mail_arrives_and_is_shown(post: System, tmp_path: Path) -> None:
     for _ in range(2):
         await aiosmtplib.send(a_mail(), hostname="127.0.0.1", port=post.port)
     kept = list(mailbox.read(tmp_path / "mail"))
@@ -366,7 +339,7 @@ async def test_mail_arrives_and_is_shown(post: Process, tmp_path: Path) -> None:
     assert kept[0].text == "It arrives on time - grüße.\n.\nEnd.\n"
 
 
-async def test_show_lists_what_arrived(post: Process, tmp_path: Path) -> None:
+async def test_show_lists_what_arrived(post: System, tmp_path: Path) -> None:
     await aiosmtplib.send(a_mail(), hostname="127.0.0.1", port=post.port)
     options = ("--dir", str(tmp_path / "mail"), "--show")
     show = await asyncio.create_subprocess_exec(
@@ -381,7 +354,7 @@ async def test_show_lists_what_arrived(post: Process, tmp_path: Path) -> None:
 
 async def test_mail_is_kept_when_the_server_dies_before_its_answer(tmp_path: Path) -> None:
     options = ("--dir", str(tmp_path / "mail"), "--port", "0", "--answer-after", "30")
-    process = Process("mailbox", *options)
+    process = System("mailbox", *options)
     sending = asyncio.create_task(
         aiosmtplib.send(a_mail(), hostname="127.0.0.1", port=process.port)
     )
