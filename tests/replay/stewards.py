@@ -64,8 +64,8 @@ async def play(stage: Stage) -> None:
     """Less, more by two, a stop, its end, what is no order; and one that waits for ever."""
     now = datetime.now(UTC)
     await autonomy.ensure_stewards(stage.client, ["orders"])
-    await send(stage, level_order(PAY, Level.PILOT, None, ANA, now, "odd"))
-    more = level_order(PAY, Level.FULL, 2_500, BOSS, now, "it went well")
+    await send(stage, level_order(PAY, Level.PILOT, None, ANA, now, why="odd"))
+    more = level_order(PAY, Level.FULL, 2_500, BOSS, now, why="it went well")
     await send(stage, more)
     second = {"id": more.id, "by": ANA, "why": "so it did"}
     await autonomy.tell_steward(stage.client, "orders", "second", second)

@@ -50,7 +50,7 @@ class Owner:
     async def level(self, level: Level, why: str, rollout: int | None = None) -> Change:
         """`handrail autonomy shipments rebook LEVEL`. `rollout`: in hundredths of a percent."""
         target = Target(AGENT, step="rebook")
-        order = level_order(target, level, rollout, OWNER, datetime.now(UTC), why)
+        order = level_order(target, level, rollout, OWNER, datetime.now(UTC), why=why)
         return await self._give(order)
 
     async def second(self, change: Change, why: str) -> Change:

@@ -402,7 +402,13 @@ class Case:
             return None, self._late_revocation(known, came, proof)
         model = self._models[known.id]
         return judge_ruling(
-            known, came.verb, came.ruling, came.at, model.action, model.fault, proof
+            known,
+            came.verb,
+            came.ruling,
+            came.at,
+            model.action,
+            result_fault=model.fault,
+            proof=proof,
         )
 
     def _late_revocation(self, known: Gate, came: Pending, proof: ProofResult) -> RulingRecord:

@@ -7,6 +7,7 @@ are named by their path, and imported when they run; their help is said here, th
 from __future__ import annotations
 
 import sys
+from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
 
@@ -38,7 +39,7 @@ app = App(
     exit_on_error=False,
     print_error=True,
 )
-app.register_install_completion_command()  # pyright: ignore[reportUnknownMemberType]  # cyclopts' own signature is
+cast("Any", app).register_install_completion_command()
 
 # Cases
 for each in (

@@ -325,7 +325,7 @@ async def pause(
     out: Output = PLAIN,
 ) -> int:
     """Let cases begin no further step."""
-    return await _order(out, "pause", cases, by, why, waiting)
+    return await _order(out, "pause", cases, by, why=why, waiting=waiting)
 
 
 async def resume(
@@ -338,7 +338,7 @@ async def resume(
     out: Output = PLAIN,
 ) -> int:
     """Let paused cases go on."""
-    return await _order(out, "resume", cases, by, why, waiting)
+    return await _order(out, "resume", cases, by, why=why, waiting=waiting)
 
 
 async def roll_back(
@@ -351,11 +351,11 @@ async def roll_back(
     out: Output = PLAIN,
 ) -> int:
     """Undo what cases have written, last first, and end them."""
-    return await _order(out, "roll_back", cases, by, why, waiting)
+    return await _order(out, "roll_back", cases, by, why=why, waiting=waiting)
 
 
-async def _order(  # noqa: PLR0917  # an order has these parts
-    out: Output, order: str, cases: Sequence[str], by: str | None, why: str, waiting: Waiting
+async def _order(
+    out: Output, order: str, cases: Sequence[str], by: str | None, *, why: str, waiting: Waiting
 ) -> int:
     if not cases:
         raise InvalidRequest("name at least one case, such as shipments:AWB-1042")

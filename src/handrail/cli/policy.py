@@ -94,7 +94,7 @@ async def diff(
     both = (before, after)
     now = (_settings(before, orders, owner), _settings(after, orders, owner))
     replayed, unreadable = replay_policies(found, owner.shape, both, now)
-    report = _Report(owner, both, begin, replayed, len(unreadable), limit)
+    report = _Report(owner, both, begin, replayed, unreadable=len(unreadable), limit=limit)
     out.data(report.document())
     if not out.json:
         out.show(*report.lines())
@@ -236,12 +236,13 @@ def _history(rows: Sequence[PolicyRow]) -> Table:
 class _Report:
     """What came of a comparison."""
 
-    def __init__(  # noqa: PLR0917  # all that it says
+    def __init__(
         self,
         owner: Agent,
         policies: tuple[Policy, Policy],
         since: datetime,
         replayed: Sequence[ReplayedWrite],
+        *,
         unreadable: int,
         limit: int,
     ) -> None:

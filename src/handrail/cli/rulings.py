@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 from rich.text import Text
@@ -33,14 +33,14 @@ async def approve(
     gate: Gate, *, by: By, why: Why = "", digest: Digest = None, out: Output = PLAIN
 ) -> int:
     """Let a write happen, exactly as it is shown."""
-    return await _rule(out, gate, "approve", by, digest, lambda _: {"why": why})
+    return await _rule(out, gate, "approve", by, digest, said=lambda _: {"why": why})
 
 
 async def reject(
     gate: Gate, *, by: By, why: Why, digest: Digest = None, out: Output = PLAIN
 ) -> int:
     """Do not let a write happen."""
-    return await _rule(out, gate, "reject", by, digest, lambda _: {"why": why})
+    return await _rule(out, gate, "reject", by, digest, said=lambda _: {"why": why})
 
 
 async def amend(
@@ -66,7 +66,7 @@ async def amend(
     def said(shown: GateView) -> dict[str, Any]:
         return {"why": why, "action": amended_action(shown.action, set_, action)}
 
-    return await _rule(out, gate, "amend", by, digest, said)
+    return await _rule(out, gate, "amend", by, digest, said=said)
 
 
 async def answer(
@@ -99,7 +99,7 @@ async def answer(
     def said(shown: GateView) -> dict[str, Any]:
         return {"why": why, **answered(shown, what, result, question)}
 
-    return await _rule(out, gate, "answer", by, digest, said)
+    return await _rule(out, gate, "answer", by, digest, said=said)
 
 
 async def ask(
@@ -112,7 +112,7 @@ async def ask(
     out: Output = PLAIN,
 ) -> int:
     """Ask the agent or a colleague before you rule. The answer is added to the evidence."""
-    return await _rule(out, gate, "ask", by, digest, lambda _: {"why": question, "to": to})
+    return await _rule(out, gate, "ask", by, digest, said=lambda _: {"why": question, "to": to})
 
 
 async def delegate(
@@ -125,22 +125,23 @@ async def delegate(
     out: Output = PLAIN,
 ) -> int:
     """Let somebody else rule on this one gate in your place."""
-    return await _rule(out, gate, "delegate", by, digest, lambda _: {"why": why, "to": to})
+    return await _rule(out, gate, "delegate", by, digest, said=lambda _: {"why": why, "to": to})
 
 
 async def revoke(
     gate: Gate, *, by: By, why: Why = "", digest: Digest = None, out: Output = PLAIN
 ) -> int:
     """Take back what you said to a gate that is still open."""
-    return await _rule(out, gate, "revoke", by, digest, lambda _: {"why": why})
+    return await _rule(out, gate, "revoke", by, digest, said=lambda _: {"why": why})
 
 
-async def _rule(  # noqa: PLR0917  # a ruling has these parts
+async def _rule(
     out: Output,
     named: str,
     verb: str,
     by: str,
     digest: str | None,
+    *,
     said: Callable[[GateView], dict[str, Any]],
 ) -> int:
     """Rule on one gate: exactly on the action that is shown here, or was named."""
@@ -188,7 +189,7 @@ def amended_action(
         other = json_of(whole, "--action")
         if not isinstance(other, dict):
             raise InvalidRequest("--action must be a JSON object")
-        return other  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+        return cast("dict[str, Any]", other)
     found: dict[str, Any] = {}
     for change in changes:
         path, equals, text = change.partition("=")
@@ -200,8 +201,8 @@ def amended_action(
 
 def _at(action: Any, path: list[str]) -> Any:
     for name in path:
-        action = action.get(name) if isinstance(action, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
-    return action  # pyright: ignore[reportUnknownVariableType]
+        action = cast("dict[str, Any]", action).get(name) if isinstance(action, dict) else None
+    return action
 
 
 def answered(

@@ -272,8 +272,9 @@ async def send(
 
 
 async def _update(client: Client, case: str, verb: str, said: dict[str, Any]) -> CaseReply | None:
+    handle: Any = client.get_workflow_handle(case)
     try:
-        record = await client.get_workflow_handle(case).execute_update(  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+        record: RulingRecord = await handle.execute_update(
             "rule", said | {"verb": verb}, result_type=RulingRecord, rpc_timeout=SOON
         )
     except WorkflowUpdateFailedError as error:

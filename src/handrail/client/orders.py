@@ -180,7 +180,8 @@ class OrderActs(CaseOrderActs):
         if level not in set(Level):
             raise NoOrder(f"{level!r} is no level; there are: {', '.join(Level)}", "level")
         words = why.strip()[:_LONGEST_WHY]
-        order = level_order(aim, Level(level), share_of(rollout), self._who(), self._clock(), words)
+        share = share_of(rollout)
+        order = level_order(aim, Level(level), share, self._who(), self._clock(), why=words)
         return await self._give(aim.agent, order)
 
     async def accept_ledger(self, agent: str, why: str) -> OrderOutcome:

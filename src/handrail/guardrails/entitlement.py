@@ -252,7 +252,9 @@ class Entitlement:
             return []
         now, keys = server_time(), self.trust.keys()
         live = [each for each in mandates if each.mandate.kind == "standing" and not each.spent]
-        found = standing_approvals(live, write.step, write.facts.action, self.agent, undo, now)
+        found = standing_approvals(
+            live, write.step, write.facts.action, self.agent, reversible=undo, now=now
+        )
         return [
             (Approval(g.mandate.by, now, "key" if keys[g.kid].kind == "person" else "inbox"), g)
             for g in found

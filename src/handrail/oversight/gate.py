@@ -386,9 +386,8 @@ def _age(leg: Leg, now: datetime) -> tuple[Leg, tuple[TimedEvent, ...]]:
         events.append(TimedEvent(what="escalated", at=leg.deadline, role=role, to=to))
         leg = leg.escalated()
     moment = _reminder(leg)
-    if moment is not None and now >= moment:
-        stage = leg.now_asked
-        assert stage.remind is not None  # noqa: S101  # _reminder gave a moment
+    stage = leg.now_asked
+    if stage.remind is not None and moment is not None and now >= moment:
         gone = working_time(leg.since, now, stage.open) - leg.stood
         leg = leg.model_copy(update={"reminded": max(gone // stage.remind, leg.reminded + 1)})
         events.append(TimedEvent(what="reminder", at=now, role=stage.role))

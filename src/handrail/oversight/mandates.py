@@ -221,12 +221,13 @@ def covers(mandate: Mandate, step: str, action: BaseModel | Mapping[str, JsonVal
     return not _others(mandate, action) and not _beyond(mandate, action)
 
 
-def allowed(  # noqa: PLR0917  # the facts of a write, as the door has them
+def allowed(
     mandate: Mandate,
     step: str,
     action: BaseModel | Mapping[str, JsonValue],
     agent: str,
-    reversible: bool,  # noqa: FBT001  # one of the facts
+    *,
+    reversible: bool,
     now: datetime,
 ) -> bool:
     """Whether a standing approval allows this write of `agent` at `now`.
@@ -241,12 +242,13 @@ def allowed(  # noqa: PLR0917  # the facts of a write, as the door has them
     )
 
 
-def standing_approvals(  # noqa: PLR0917  # the facts of a write, as the door has them
+def standing_approvals(
     mandates: Sequence[VerifiedMandate],
     step: str,
     action: BaseModel | Mapping[str, JsonValue],
     agent: str,
-    reversible: bool,  # noqa: FBT001  # one of the facts
+    *,
+    reversible: bool,
     now: datetime,
 ) -> list[VerifiedMandate]:
     """The standing approvals that allow this write, the first to end first.
@@ -254,7 +256,11 @@ def standing_approvals(  # noqa: PLR0917  # the facts of a write, as the door ha
     Each may stand for one approval of its giver in its role; whether the giver may is asked of
     the policy. What is used goes into `Intent.mandates` with its `uses`.
     """
-    found = [g for g in mandates if allowed(g.mandate, step, action, agent, reversible, now)]
+    found = [
+        each
+        for each in mandates
+        if allowed(each.mandate, step, action, agent, reversible=reversible, now=now)
+    ]
     return sorted(found, key=lambda g: (g.mandate.ends, g.mandate.id))
 
 

@@ -203,8 +203,8 @@ def lift_order(row: OrderRow, by: str, at: datetime, why: str = "") -> Order:
     return _new(kind="lift", agent=row.agent, lifts=row.id, by=by, at=at, why=why)
 
 
-def level_order(  # noqa: PLR0917  # a level has these parts
-    target: Target, level: Level, rollout: int | None, by: str, at: datetime, why: str = ""
+def level_order(
+    target: Target, level: Level, rollout: int | None, by: str, at: datetime, *, why: str = ""
 ) -> Order:
     """The order how much an agent, or a step of it, does by itself.
 
@@ -345,14 +345,14 @@ def stated_order(text: str, keys: Keys, proof: Required, now: datetime | None = 
         raise NoOrder(f"this is no order: {first_fault(error)}") from error
 
 
-def order_lacks(  # noqa: PLR0917  # an order, and what it is judged by
+def order_lacks(
     order: Order | None,
     statements: Sequence[str],
     policy: Policy,
     keys: Keys,
     proof: Required,
-    now: datetime | None = None,
     *,
+    now: datetime | None = None,
     two: bool | None = None,
 ) -> str | None:
     """What an order that lets the agent do more lacks, in words; None if it counts.

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, cast
 
 from handrail.text import CUT, LONGEST_QUOTED
+
+_FENCE = "```"
 
 
 def cut_middle(text: str, most: int) -> str:
@@ -25,15 +27,14 @@ def cut_values(value: Any, most: int) -> Any:
 
 
 def _cut_texts(value: Any, most: int) -> Any:
-    match value:
-        case str():
-            return cut_middle(value, most)
-        case dict():
-            return {name: _cut_texts(each, most) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
-        case list() | tuple():
-            return [_cut_texts(each, most) for each in value]  # pyright: ignore[reportUnknownVariableType]
-        case _:
-            return value
+    if isinstance(value, str):
+        return cut_middle(value, most)
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {name: _cut_texts(each, most) for name, each in fields.items()}
+    if isinstance(value, list | tuple):
+        return [_cut_texts(each, most) for each in cast("list[Any]", value)]
+    return value
 
 
 def open_fence(page: str) -> str:
@@ -43,6 +44,6 @@ def open_fence(page: str) -> str:
         ticks = line[: len(line) - len(line.lstrip("`"))]
         if fence:
             fence = "" if line.strip() == fence else fence
-        elif len(ticks) > 2:  # noqa: PLR2004
+        elif len(ticks) >= len(_FENCE):
             fence = ticks
     return fence

@@ -82,12 +82,13 @@ def needs_proof(gate: Gate, ruling: Ruling) -> bool:
     return ruling.proof is not None or gate.question.terms.proof == "required"
 
 
-def judge_ruling(  # noqa: PLR0917  # the four facts of a ruling, and how to judge it
+def judge_ruling(
     gate: Gate,
     verb: str,
     ruling: Ruling,
     now: datetime,
     model: type[Action],
+    *,
     result_fault: Callable[[JsonValue], str | None] = lambda _: None,
     proof: ProofResult = UNPROVEN,
 ) -> tuple[Gate, RulingRecord]:

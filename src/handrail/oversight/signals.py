@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 
@@ -64,7 +64,7 @@ def read_signal(payloads: Sequence[Payload]) -> dict[str, Any]:
         raise BadSignal("it is not JSON") from None
     if not isinstance(value, dict):
         raise BadSignal("send one JSON object with the fields of a ruling")
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+    return cast("dict[str, Any]", value)
 
 
 def strict_json(data: bytes) -> Any:

@@ -246,7 +246,7 @@ class AutonomyActivities:
     ) -> str | None:
         keys, proof, now = self.trust.keys(), self._proof(policy), server_time()
         statements = entering.statements
-        return order_lacks(entering.order, statements, policy, keys, proof, now, two=two)
+        return order_lacks(entering.order, statements, policy, keys, proof, now=now, two=two)
 
     def _waits(self, entering: OrderRequest, policy: Policy) -> bool:
         keys, proof = self.trust.keys(), self._proof(policy)

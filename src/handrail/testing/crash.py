@@ -87,9 +87,13 @@ class CrashingWorker:
         Raises:
             RuntimeError: if none was started.
         """
+        return self._started.pid
+
+    @property
+    def _started(self) -> asyncio.subprocess.Process:
         if self._process is None:
             raise RuntimeError("the worker was not started")
-        return self._process.pid
+        return self._process
 
     async def start(self) -> None:
         """Start the process. It takes about a second until it asks for work."""
@@ -112,10 +116,10 @@ class CrashingWorker:
         Raises:
             TimeoutError: if it lives on, with the end of its log.
         """
-        assert self._process is not None  # noqa: S101  # it was started
+        process = self._started
         try:
             async with asyncio.timeout(within.total_seconds()):
-                return await self._process.wait()
+                return await process.wait()
         except TimeoutError:
             raise TimeoutError(f"the worker has not ended; its log ends:\n{self._tail()}") from None
 

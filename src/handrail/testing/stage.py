@@ -184,7 +184,8 @@ class CaseHandle:
         Raises:
             WorkflowUpdateFailedError: if the ruling is refused.
         """
-        return await self.handle.execute_update("rule", args=values)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+        handle: Any = self.handle
+        return await handle.execute_update("rule", args=values)
 
     async def history(self) -> WorkflowHistory:
         """The history of the latest run."""

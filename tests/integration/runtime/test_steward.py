@@ -182,7 +182,7 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, trust: Trust
 ) -> None:
     async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
-        raised = level_order(PAY, Level.FULL, None, OWNER, now(), "it went well")
+        raised = level_order(PAY, Level.FULL, None, OWNER, now(), why="it went well")
         unsigned = await send(stage, raised.model_copy(update={"id": "a" * 32}), signed=False)
         assert (unsigned.stand, "not signed" in unsigned.note) == (OrderState.REFUSED, True)
         first = await send(stage, raised)
@@ -197,7 +197,7 @@ async def test_more_freedom_takes_two_signatures_and_less_takes_none(
         outcome = await (await stage.start("orders", Order(number="1"))).outcome()
         assert outcome.status is State.DONE
         assert outcome.rulings == ()
-        lowered = level_order(Target("orders"), Level.HUMAN_LED, None, EVE, now(), "odd")
+        lowered = level_order(Target("orders"), Level.HUMAN_LED, None, EVE, now(), why="odd")
         assert (await send(stage, lowered, signed=False)).stand is OrderState.IN_FORCE
         case = await stage.start("orders", Order(number="2"))
         assert "human_led" in (await case.gate()).why

@@ -452,7 +452,7 @@ def test_different_answers_to_a_doubt_make_no_quorum() -> None:
 def test_a_result_that_does_not_fit_is_refused() -> None:
     gate = opened(ONE, kind=GateKind.IN_DOUBT)
     said = ruling("ana@x.org", answer="happened", result=7)
-    same, record = judge(gate, "answer", said, START, Pay, lambda _: "7 is no text")
+    same, record = judge(gate, "answer", said, START, Pay, result_fault=lambda _: "7 is no text")
     assert (record.accepted, record.note, same.closed) == (False, "7 is no text", None)
 
 

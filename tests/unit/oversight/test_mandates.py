@@ -166,12 +166,14 @@ def test_a_field_that_is_not_there_is_not_covered() -> None:
 
 def test_it_is_for_its_own_step_agent_and_time_and_never_for_good() -> None:
     mandate, action = approval(), Rebook()
-    assert allowed(mandate, "rebook", action, "shipments", True, NOW)
-    assert not allowed(mandate, "rebook", action, "shipments", False, NOW)
-    assert not allowed(mandate, "cancel", action, "shipments", True, NOW)
-    assert not allowed(mandate, "rebook", action, "refunds", True, NOW)
-    assert not allowed(mandate, "rebook", action, "shipments", True, NOW - timedelta(seconds=1))
-    assert not allowed(mandate, "rebook", action, "shipments", True, mandate.ends)
+    assert allowed(mandate, "rebook", action, "shipments", reversible=True, now=NOW)
+    assert not allowed(mandate, "rebook", action, "shipments", reversible=False, now=NOW)
+    assert not allowed(mandate, "cancel", action, "shipments", reversible=True, now=NOW)
+    assert not allowed(mandate, "rebook", action, "refunds", reversible=True, now=NOW)
+    assert not allowed(
+        mandate, "rebook", action, "shipments", reversible=True, now=NOW - timedelta(seconds=1)
+    )
+    assert not allowed(mandate, "rebook", action, "shipments", reversible=True, now=mandate.ends)
 
 
 def test_those_that_allow_it_come_the_first_to_end_first_and_no_delegation_is_among_them() -> None:
@@ -179,8 +181,13 @@ def test_those_that_allow_it_come_the_first_to_end_first_and_no_delegation_is_am
     first = VerifiedMandate(approval(), "k")
     small = VerifiedMandate(approval(id="c" * 32, up_to={"extra_cost": "49.99"}), "k")
     said = [later, small, VerifiedMandate(delegation(), "k"), first]
-    assert standing_approvals(said, "rebook", Rebook(), "shipments", True, NOW) == [first, later]
-    assert standing_approvals(said, "rebook", Rebook(), "shipments", False, NOW) == []
+    assert standing_approvals(said, "rebook", Rebook(), "shipments", reversible=True, now=NOW) == [
+        first,
+        later,
+    ]
+    assert (
+        standing_approvals(said, "rebook", Rebook(), "shipments", reversible=False, now=NOW) == []
+    )
 
 
 def test_who_answers_in_whose_place() -> None:

@@ -32,7 +32,9 @@ from handrail.runtime.steward import LARGEST_PAGE, page
 
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA, BO = "ana@example.com", "bo@example.com"
-RAISE = level_order(Target("shipments", step="rebook"), Level.FULL, 2_500, ANA, NOW, "it went well")
+RAISE = level_order(
+    Target("shipments", step="rebook"), Level.FULL, 2_500, ANA, NOW, why="it went well"
+)
 WAITS = OrderResult(stand=OrderState.WAITING, why="it takes a second person", people=(ANA,))
 IN_FORCE = OrderResult(stand=OrderState.IN_FORCE, proven=True, people=(ANA, BO))
 

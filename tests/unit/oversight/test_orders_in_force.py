@@ -168,13 +168,13 @@ def test_where_no_proof_is_asked_for_it_takes_the_right_name() -> None:
 def test_what_is_lacking_is_said_with_who_may() -> None:
     order = level_order(REBOOK, Level.FULL, None, EVE, NOW)
     given = (order, [signed(order, EVE)], policy(TWO), KEYS)
-    said = orders.order_lacks(*given, "required", NOW)
+    said = orders.order_lacks(*given, "required", now=NOW)
     assert said == (
         "eve@example.com may not turn the autonomy of shipments; "
         f"it takes somebody who may: {BO}, {OWNER}"
     )
     one = level_order(REBOOK, Level.FULL, None, BO, NOW)
-    said = orders.order_lacks(one, [signed(one, BO)], policy(TWO), KEYS, "required", NOW)
+    said = orders.order_lacks(one, [signed(one, BO)], policy(TWO), KEYS, "required", now=NOW)
     assert said == f"it takes a second person: {OWNER}"
     assert orders.waits_for_second(one, [signed(one, BO)], policy(TWO), KEYS, "required")
     assert not orders.waits_for_second(*given, "required")

@@ -25,7 +25,7 @@ from temporalio.exceptions import ActivityError
 
 from handrail.actions import Aware, Wire
 from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
-from handrail.inbox.channels.workflow import ATTEMPT, LARGEST, TRIES, UNDELIVERED, why_failed
+from handrail.inbox.channels.workflow import ATTEMPT, LARGEST, TRIES, UNDELIVERED, mark, why_failed
 from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert
 from handrail.text import escape_markdown, one_line
 
@@ -103,7 +103,7 @@ class OwnerAlert:
         """Try each channel, and all of them again, until one takes it."""
         page = "\n".join(f"- {escape_markdown(each)}" for each in news.lines)
         workflow.set_current_details(page.encode()[:LARGEST].decode(errors="ignore"))
-        workflow.upsert_search_attributes([AGENT_ATTRIBUTE.value_set(news.agent)])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+        mark(AGENT_ATTRIBUTE.value_set(news.agent))
         tries: tuple[str, ...] = ()
         for _ in range(ROUNDS):
             to = await workflow.execute_activity(
@@ -122,7 +122,7 @@ class OwnerAlert:
                 if why is None:
                     return AlertDelivery(told=channel, tries=tries)
                 tries = (*tries, f"{to.owner} by {channel}: {why}")[-ROUNDS:]
-            workflow.upsert_search_attributes([RISK_ATTRIBUTE.value_set(UNDELIVERED)])  # pyright: ignore[reportUnknownMemberType]  # the same
+            mark(RISK_ATTRIBUTE.value_set(UNDELIVERED))
             await workflow.sleep(AGAIN)
         return AlertDelivery(tries=tries)
 

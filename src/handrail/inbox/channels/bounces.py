@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.message import Message
 from email.policy import default as modern
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.service import RPCError, RPCStatusCode
@@ -89,7 +89,7 @@ def _report(message: Message) -> Message | None:
     blocks: Any = parts[0].get_payload()
     if not isinstance(blocks, list):
         return None
-    fields: list[Any] = blocks  # pyright: ignore[reportUnknownVariableType]  # a report's parts
+    fields = cast("list[Any]", blocks)
     about: list[Message] = [b for b in fields if isinstance(b, Message) and b["Final-Recipient"]]
     return about[0] if len(about) == 1 else None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.inbox.channels.delivery import GateOutcome, NotificationKind
@@ -185,7 +185,7 @@ def _rows(given: Any) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(given, dict):
         return (("value", value(given)),)
-    fields: dict[str, Any] = given  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+    fields: dict[str, Any] = cast("dict[str, Any]", given)
     rows = tuple((_name(str(name)), value(each)) for name, each in fields.items())
     left = len(rows) - MOST_ROWS
     return (*rows[:MOST_ROWS], ("…", f"{left} more: open it to see them")) if left > 0 else rows

@@ -32,6 +32,7 @@ from handrail.inbox.channels.alerts import (
     OwnerAlert,
     OwnerChannels,
 )
+from handrail.inbox.channels.bounces import listening
 from handrail.inbox.channels.content import LONGEST_SUBJECT, MessageLinks, note
 from handrail.inbox.channels.delivery import (
     ConsultationSummary,
@@ -131,8 +132,6 @@ async def running(
 def _bounces(client: Client, settings: Settings) -> contextlib.AbstractAsyncContextManager[None]:
     if settings.bounce_port is None:
         return contextlib.nullcontext()
-    from handrail.inbox.channels.bounces import listening  # noqa: PLC0415  # only where it is used
-
     return listening(client, settings.bounce_port)
 
 

@@ -11,11 +11,11 @@ import asyncio
 import contextlib
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RawValue, RetryPolicy
+from temporalio.common import RawValue, RetryPolicy, SearchAttributeUpdate
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
@@ -337,7 +337,12 @@ class GateNotifications:
         updates = [AGENT_ATTRIBUTE.value_set(seen[0])]
         if len(seen) > 1:
             updates.append(RISK_ATTRIBUTE.value_set(UNDELIVERED))
-        workflow.upsert_search_attributes(updates)  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+        mark(*updates)
+
+
+def mark(*attributes: SearchAttributeUpdate[Any]) -> None:
+    """Set search attributes of this workflow."""
+    cast("Any", workflow).upsert_search_attributes(attributes)
 
 
 def why_failed(error: ActivityError) -> str:

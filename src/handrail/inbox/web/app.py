@@ -8,7 +8,7 @@ import json
 import re
 from base64 import b64decode
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -203,6 +203,12 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
     """The application of one inbox. `signed`: what other programs call, which prove themselves."""
     # `__Host-`: no other host, and no page without TLS, can set a cookie of that name.
     cookie = "__Host-handrail" if site.https else "handrail"
+    handlers: dict[Any, Any] = {
+        HTTPException: _refused,
+        RPCError: _unavailable,
+        LedgerUnavailable: _unavailable,
+        Exception: _broken,
+    }
     app = Starlette(
         routes=[*signed, *_routes()],
         middleware=[
@@ -222,12 +228,7 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
                 https_only=site.https,
             ),
         ],
-        exception_handlers={
-            HTTPException: _refused,
-            RPCError: _unavailable,
-            LedgerUnavailable: _unavailable,
-            Exception: _broken,
-        },
+        exception_handlers=handlers,
     )
     app.state.site = site
     return app
@@ -289,8 +290,7 @@ async def _health(_: Request) -> Response:
     return PlainTextResponse("ok")
 
 
-async def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for that
+async def _refused(request: Request, error: HTTPException) -> Response:
     title = _TITLES.get(error.status_code, "That did not work")
     site = site_of(request)
     said = error.detail

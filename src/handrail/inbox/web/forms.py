@@ -176,7 +176,7 @@ def _resolved(whole: Schema, schema: Schema) -> Schema:
             break
         found: Any = whole
         for part in reference[2:].split("/"):
-            found = found.get(part, {}) if isinstance(found, dict) else {}  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]  # JSON
+            found = cast("Schema", found).get(part, {}) if isinstance(found, dict) else {}
         beside = {key: each for key, each in schema.items() if key != "$ref"}
         schema = cast("Schema", found) | beside
     return schema
@@ -368,8 +368,8 @@ def _no_constant(text: str) -> Any:
 def _faults(schema: Schema, value: Any) -> dict[str, str]:
     """What the schema says against a value, by the field it says it of."""
     try:
-        checker = Draft202012Validator(schema, format_checker=FormatChecker())
-        found = [_deepest(each) for each in checker.iter_errors(value)]  # pyright: ignore[reportUnknownMemberType]  # its own signature is
+        checker: Any = Draft202012Validator(schema, format_checker=FormatChecker())
+        found = [_deepest(each) for each in checker.iter_errors(value)]
     except SchemaError:
         return {}  # the case itself validates again
     return {_at(each): _said(each) for each in reversed(found)}

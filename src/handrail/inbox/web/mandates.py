@@ -76,10 +76,11 @@ async def me(request: Request, site: Site, who: str) -> Response:
     return await _me(request, site, who)
 
 
-async def _me(  # noqa: PLR0917  # what a form may add to the page
+async def _me(
     request: Request,
     site: Site,
     who: str,
+    *,
     fault: str = "",
     errors: Mapping[str, str] | None = None,
     given: Mapping[str, str] | None = None,
@@ -117,7 +118,7 @@ async def change(request: Request, site: Site, who: str) -> Response:
         try:
             await operator.revoke_mandate(given["revoke"])
         except RequestError as error:
-            return await _me(request, site, who, f"Nothing was revoked: {error}.")
+            return await _me(request, site, who, fault=f"Nothing was revoked: {error}.")
         return RedirectResponse("/me", 303)
     agent, _, to = given.get("whom", "").partition(" ")
     term = Term(begins=_moment(given.get("begins", "")), ends=_moment(given.get("ends", "")))
@@ -125,7 +126,7 @@ async def change(request: Request, site: Site, who: str) -> Response:
         await operator.stand_in(agent, to, term, given.get("why", ""))
     except RequestError as error:
         name = "whom" if isinstance(error, NotPermitted) else "ends"
-        return await _me(request, site, who, "", {name: sentence(error)}, given)
+        return await _me(request, site, who, errors={name: sentence(error)}, given=given)
     return RedirectResponse("/me", 303)
 
 

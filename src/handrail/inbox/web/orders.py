@@ -54,7 +54,7 @@ async def order(request: Request, site: Site, who: str) -> Response:
             note = " ".join(filter(None, map(_became, await _judged(operator, given))))
     except RequestError as error:
         return await _page(request, site, who, fault=f"Nothing was ordered: {error}.", given=given)
-    return await _page(request, site, who, note) if note else RedirectResponse("/stops", 303)
+    return await _page(request, site, who, note=note) if note else RedirectResponse("/stops", 303)
 
 
 async def _judged(operator: Operator, given: Mapping[str, str]) -> tuple[OrderOutcome, ...]:
@@ -84,10 +84,11 @@ def _became(result: OrderOutcome) -> str:
 # The page
 
 
-async def _page(  # noqa: PLR0917  # what a form may add to the page
+async def _page(
     request: Request,
     site: Site,
     who: str,
+    *,
     note: str = "",
     fault: str = "",
     given: Mapping[str, str] | None = None,

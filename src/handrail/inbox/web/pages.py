@@ -137,10 +137,11 @@ async def question(request: Request) -> Response:
     return to_sign_in(request) if seat is None else await show(request, site, seat)
 
 
-async def show(  # noqa: PLR0917  # what a form may add to the page
+async def show(
     request: Request,
     site: Site,
     seat: Seat,
+    *,
     fault: str = "",
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,

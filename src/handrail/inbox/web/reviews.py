@@ -95,11 +95,12 @@ async def _find(request: Request, site: Site, who: str) -> ReviewDetails:
     return found
 
 
-async def _show(  # noqa: PLR0917  # what a form may add to the page
+async def _show(
     request: Request,
     site: Site,
     operator: Operator,
     found: ReviewDetails,
+    *,
     fault: str = "",
     given: Mapping[str, str] | None = None,
     errors: Mapping[str, str] | None = None,
@@ -134,9 +135,13 @@ async def answer(request: Request, site: Site, who: str) -> Response:
         await operator.answer_review(found.key, said, given.get("why", ""))
     except InvalidRequest as error:
         errors, fault = {"why": sentence(error)}, "Nothing was recorded."
-        return await _show(request, site, operator, found, fault, given, errors, 422)
+        return await _show(
+            request, site, operator, found, fault=fault, given=given, errors=errors, status=422
+        )
     except RequestError as error:
-        return await _show(request, site, operator, found, sentence(error), given, status=409)
+        return await _show(
+            request, site, operator, found, fault=sentence(error), given=given, status=409
+        )
     following = (await operator.reviews(mine=True, limit=1)).reviews
     return site.page(
         request,

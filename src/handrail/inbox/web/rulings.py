@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -59,15 +59,15 @@ async def decide(request: Request) -> Response:
     try:
         view = await operator.gate(seat.case, seat.gate)
         if form.digest != view.digest:
-            return await show(request, site, seat, _CHANGED, status=409)
+            return await show(request, site, seat, fault=_CHANGED, status=409)
         if given.get("verb") == "review":
             return await _review(request, site, seat, view, given)
         result = await _rule(operator, view, given, seconds(form.made, site.clock()))
     except CaseError as error:
-        return await show(request, site, seat, f"Nothing was sent: {error}.", status=409)
+        return await show(request, site, seat, fault=f"Nothing was sent: {error}.", status=409)
     except (RequestError, FormFault) as error:
         fault, errors = _beside(error, given)
-        return await show(request, site, seat, fault, given, errors, status=422)
+        return await show(request, site, seat, fault=fault, given=given, errors=errors, status=422)
     return site.page(
         request,
         "ruled.html",
@@ -152,7 +152,7 @@ def _object(said: str) -> dict[str, Any]:
         value = None
     if not isinstance(value, dict):
         raise FormFault("the amended action cannot be read; fill it in again")
-    return value  # pyright: ignore[reportUnknownVariableType]  # JSON objects have text keys
+    return cast("dict[str, Any]", value)
 
 
 def _beside(error: Exception, given: Mapping[str, str]) -> tuple[str, dict[str, str]]:

@@ -16,6 +16,10 @@ import uvicorn
 from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError
+from handrail.inbox.channels import slack_actions
+from handrail.inbox.channels.mail import Mailer, SmtpServer
+from handrail.inbox.channels.people import PeopleFile
+from handrail.inbox.channels.slack import CHANNEL, Slack
 from handrail.inbox.web.app import build, is_loopback
 from handrail.inbox.web.directory import PolicyDirectory
 from handrail.inbox.web.sign_in import OidcProvider
@@ -120,8 +124,6 @@ def _require_sign_in(settings: Settings) -> bool:
 def _post(settings: Settings) -> Post | None:
     if settings.smtp_url is None or not settings.mail_from:
         return None
-    from handrail.inbox.channels.mail import Mailer, SmtpServer  # noqa: PLC0415  # only where mail is sent
-
     mailer = Mailer(SmtpServer.of(settings.smtp_url.get_secret_value()), settings.mail_from)
 
     async def post(message: EmailMessage, to: str) -> None:
@@ -163,10 +165,6 @@ def signed(site: Site) -> list[Route]:
     secret = site.settings.slack_signing_secret
     if secret is None:
         return []
-    from handrail.inbox.channels import slack_actions  # noqa: PLC0415  # only where Slack is used
-    from handrail.inbox.channels.people import PeopleFile  # noqa: PLC0415
-    from handrail.inbox.channels.slack import CHANNEL, Slack  # noqa: PLC0415
-
     slack = Slack.of(site.settings)
     if slack is None:
         raise ConfigurationError(

@@ -26,7 +26,8 @@ from starlette.responses import RedirectResponse, Response
 
 from handrail.actions import person
 from handrail.exceptions import HandrailError
-from handrail.inbox.web.site import Site, back_to, site_of, text
+from handrail.inbox.channels.mail import mailbox
+from handrail.inbox.web.site import Post, Site, back_to, site_of, text
 from handrail.inbox.web.tokens import BadToken
 
 if TYPE_CHECKING:
@@ -183,11 +184,11 @@ async def mail_me(request: Request) -> Response:
     await site.slow_down("address", address)
     answer = _page(request, sent=address)
     # After the answer, which so takes no longer for an address that is known.
-    answer.background = BackgroundTask(_mail, site, address)
+    answer.background = BackgroundTask(_mail, site, site.post, address)
     return answer
 
 
-async def _mail(site: Site, address: str) -> None:
+async def _mail(site: Site, post: Post, address: str) -> None:
     if not site.directory.may_sign_in(address):
         log.info("no policy and no people file names who asked for a link", address=address)
         return
@@ -195,16 +196,12 @@ async def _mail(site: Site, address: str) -> None:
     token = site.seals.seal(_LINK, until, who=address, once=secrets.token_urlsafe(18))
     try:
         message = _message(site, address, f"{site.base}/sign-in/link/{token}")
-        assert site.post is not None  # noqa: S101  # asked before
-        await site.post(message, address)
+        await post(message, address)
     except (HandrailError, ValueError) as error:
         log.warning("a sign-in link could not be mailed", address=address, error=str(error))
 
 
 def _message(site: Site, address: str, link: str) -> EmailMessage:
-    # An extra: only where mail is sent.
-    from handrail.inbox.channels.mail import mailbox  # noqa: PLC0415
-
     sender = mailbox(site.settings.mail_from).addr_spec
     message = EmailMessage()
     message["From"] = mailbox(sender, "Handrail")
