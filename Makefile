@@ -22,7 +22,7 @@ STAMP := $(VENV)/.handrail-setup
 # A Python to start from: PYTHON=/path/to/python make setup
 PYTHON ?=
 # How many test processes at once.
-JOBS ?= 2
+JOBS ?= 4
 CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs)
 
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.

@@ -49,6 +49,9 @@ IN_ROOMS = Path(ENGINE, "guardrails").is_dir()
 QUIET = 0.7
 """Seconds without a call of the engine after which nothing more is under way."""
 
+AT_REST = frozenset({"_turn", "stood_still"})
+"""What a worker's loop does ten times a second, also while nothing is under way."""
+
 BOSS = "boss@example.com"
 ONE_WRITE = Order(number="1", parts=("pay",))
 STATE = SearchAttributeKey.for_keyword("HandrailState")
@@ -103,6 +106,8 @@ class Tracer:
         """Keep a call of the engine; Python says every call and return of anything."""
         code = frame.f_code
         if event != "call" or not code.co_filename.startswith(ENGINE):
+            return
+        if code.co_name in AT_REST:
             return
         # Without that flag it is the body of a module or a class, which runs on import.
         if not code.co_flags & inspect.CO_OPTIMIZED or code.co_filename.startswith(KIT):
