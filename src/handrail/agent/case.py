@@ -400,15 +400,9 @@ class Case:
         late = known.closed is not None and self._keys[known.id] in self.unused
         if came.verb == Verb.REVOKE and late:
             return None, self._late_revocation(known, came, proof)
-        model = self._models[known.id]
+        model, verb = self._models[known.id], came.verb
         return judge_ruling(
-            known,
-            came.verb,
-            came.ruling,
-            came.at,
-            model.action,
-            result_fault=model.fault,
-            proof=proof,
+            known, verb, came.ruling, came.at, model.action, result_fault=model.fault, proof=proof
         )
 
     def _late_revocation(self, known: Gate, came: Pending, proof: ProofResult) -> RulingRecord:
