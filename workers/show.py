@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from handrail.actions import Event
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import Code, Output, commands, plain, program
-from handrail.cli.processes import policies_of, say_urls, url_lines, urls, warn_of_address
+from handrail.cli.processes import policies_of, url_lines, urls, warn_of_address
 from handrail.client import Operator
 from handrail.exceptions import HandrailError
 from handrail.oversight import GateView
@@ -98,7 +98,7 @@ async def _run(
     async with _started(given, fleet, shown, stop) as site:
         if site is None:
             return Code.DONE
-        say_urls(out, given, site.server.namespace)
+        out.show(*url_lines(given, site.server.namespace))
         plugin = fleet.plugin(given.payload_dir)
         connected = await connect(given, plugins=[plugin], address=site.server.address)
         async with open_ledger(given) as ledger:

@@ -107,7 +107,7 @@ async def dev(*, out: Output = PLAIN) -> int:
     try:
         async with running_locally(given, policies=policies_of(fleet)) as site:
             out.row(urls(given, site.server.namespace, site.server.address))
-            say_urls(out, given, site.server.namespace)
+            out.show(*url_lines(given, site.server.namespace))
             out.show("Ctrl-C ends it; nothing is lost.")
             await stop.wait()
             out.say("ending: the worker finishes what it began (Ctrl-C again: at once)")
@@ -150,11 +150,6 @@ def url_lines(given: Settings, namespace: str) -> list[Text]:
     inbox = [label("inbox", found["inbox"])] if found["inbox"] else []
     rest = [label("all cases", found["ui"]), label("waiting", found["waiting"])]
     return [*inbox, *rest]
-
-
-def say_urls(out: Output, given: Settings, namespace: str) -> None:
-    """Say where everything is."""
-    out.show(*url_lines(given, namespace))
 
 
 # The inbox
