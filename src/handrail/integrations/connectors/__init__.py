@@ -1,6 +1,6 @@
 """Connectors: steps made of what an outside system says of itself.
 
-    from handrail.integrations.connectors import OpenAPI
+    from handrail.integrations.connectors import SQL, OpenAPI
 
 Each needs the libraries of its own extra, and is imported when it is first named.
 """
@@ -14,11 +14,12 @@ from handrail.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from handrail.integrations.connectors.openapi import OpenAPI
+    from handrail.integrations.connectors.sql import SQL
 
-__all__ = ["OpenAPI"]
+__all__ = ["SQL", "OpenAPI"]
 
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
-    _HOMES = {"OpenAPI": ("openapi", "http")}
+    _HOMES = {"OpenAPI": ("openapi", "http"), "SQL": ("sql", "postgres")}
 
     def __getattr__(name: str) -> Any:
         """Import a connector when it is first used, and say which extra it lacks."""
