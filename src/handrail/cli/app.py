@@ -7,6 +7,7 @@ are named by their path, and imported when they run; their help is said here, th
 from __future__ import annotations
 
 import sys
+from importlib.metadata import version
 from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
@@ -22,8 +23,6 @@ LOOK = Group("Setup", sort_key=4)
 
 
 def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415
-
     return version("handrail")
 
 

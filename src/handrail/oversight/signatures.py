@@ -301,10 +301,11 @@ def _opened(
     """What was signed, by a key that is trusted. Nothing in it is believed before."""
     if len(text) > most or not text.isascii():
         raise NotProven("its proof is too long, or no proof at all")
-    parts = text.split(".")
-    if len(parts) != 3:  # noqa: PLR2004  # header, payload, signature
-        raise NotProven("its proof is no compact JWS of three parts")
-    header_bytes, payload, _ = (_decoded(part) for part in parts)
+    try:
+        head, body, signature = text.split(".")
+    except ValueError:
+        raise NotProven("its proof is no compact JWS of three parts") from None
+    header_bytes, payload, _ = (_decoded(part) for part in (head, body, signature))
     header = _read(header_bytes, _Header, "header")
     if header.typ != typ:
         raise NotProven(f"its proof is of the type {header.typ[:40]!r}, not {typ}")

@@ -106,13 +106,13 @@ class Hours:
         return _at(second).astimezone(self._zone).replace(tzinfo=None)
 
 
-def after_working_time(start: datetime, length: timedelta, open: Sequence[Interval]) -> datetime:  # noqa: A002  # as in Stage
+def after_working_time(start: datetime, length: timedelta, spans: Sequence[Interval]) -> datetime:
     """When `length` of working time is over that begins to run at `start`.
 
     Without intervals all time counts, and so does all time after the last of them. In UTC.
     """
     now, left = start.astimezone(UTC), length
-    for begin, end in open:
+    for begin, end in spans:
         begun, over = max(now, _at(begin)), _at(end)
         if over <= begun:
             continue
@@ -123,15 +123,15 @@ def after_working_time(start: datetime, length: timedelta, open: Sequence[Interv
     return now + left
 
 
-def working_time(start: datetime, end: datetime, open: Sequence[Interval]) -> timedelta:  # noqa: A002  # as in Stage
+def working_time(start: datetime, end: datetime, spans: Sequence[Interval]) -> timedelta:
     """How much working time lies between `start` and `end`; none when `end` is not later.
 
     Without intervals all time counts, and so does all time after the last of them.
     """
-    spans = [(_at(begun), _at(over)) for begun, over in open]
-    beyond = max(start, spans[-1][1]) if spans else start
-    parts = [min(end, over) - max(start, begun) for begun, over in spans]
-    return sum((max(part, timedelta(0)) for part in [*parts, end - beyond]), timedelta(0))
+    parts = [(_at(begun), _at(over)) for begun, over in spans]
+    beyond = max(start, parts[-1][1]) if parts else start
+    worked = [min(end, over) - max(start, begun) for begun, over in parts]
+    return sum((max(each, timedelta(0)) for each in [*worked, end - beyond]), timedelta(0))
 
 
 def _at(second: int) -> datetime:

@@ -208,7 +208,7 @@ class DeliveryLog(Wire):
     letters: tuple[Delivery, ...] = ()
     view: GateView | None = None
     ended: GateOutcome | None = None
-    ways: dict[str, tuple[str, ...]] = {}  # noqa: RUF012  # pydantic copies it
+    ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     questions: tuple[ConsultationSummary, ...] = ()
     owner: str = ""
     fault: Short = ""

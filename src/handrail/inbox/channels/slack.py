@@ -201,7 +201,7 @@ def _named(answer: Any, *names: str) -> str:
         NotNow: if it is not there; whether something was sent is looked for first, then.
     """
     for name in names:
-        answer = answer.get(name) if isinstance(answer, dict) else None  # pyright: ignore[reportUnknownVariableType, reportUnknownMemberType]  # JSON
+        answer = cast("dict[str, Any]", answer).get(name) if isinstance(answer, dict) else None
     if not isinstance(answer, str):
         raise NotNow(f"Slack's answer has no {'.'.join(names)}")
     return answer
