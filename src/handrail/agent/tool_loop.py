@@ -31,7 +31,7 @@ from handrail.agent.prompts import (
 )
 from handrail.agent.provenance import unsourced_values
 from handrail.agent.steps import Decide, Step, Write
-from handrail.exceptions import NotWritten, Refused
+from handrail.exceptions import NotWritten, Piloted, Refused
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -39,8 +39,6 @@ if TYPE_CHECKING:
 
 P = ParamSpec("P")
 D = TypeVar("D", bound=Decision[Any, Any])
-
-_SHOWN = 300
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,15 +74,16 @@ class Converse(Decide[P, D]):
         writes = [cast("Any", tool).action for tool in self.tools if isinstance(tool, Write)]
         return tuple(dict.fromkeys([*ends, *writes]))
 
-    def why_over(self, rounds: int, used: Usage) -> str | None:
-        """Which of its caps is reached, in words; None if none is."""
-        tokens = used.input_tokens + used.output_tokens
+    def why_over(self, rounds: int, before: Usage, now: Usage) -> str | None:
+        """Which of its caps is reached, in words; None if none is. Tries that failed count too."""
+        tokens = now.input_tokens + now.output_tokens - before.input_tokens - before.output_tokens
+        cost = now.cost - before.cost
         if rounds >= self.rounds:
             return f"it has not come to an end in {rounds} rounds"
         if self.tokens is not None and tokens >= self.tokens:
             return f"it has not come to an end, and has used {tokens} of {self.tokens} tokens"
-        if self.cost is not None and used.cost >= self.cost:
-            return f"it has not come to an end, and has cost {used.cost} of {self.cost}"
+        if self.cost is not None and cost >= self.cost:
+            return f"it has not come to an end, and has cost {cost} of {self.cost}"
         return None
 
 
@@ -95,11 +94,8 @@ class ToolLoop:
         self._runner = runner
         self._step = step
         self._sources = [(p.name, value) for p, value in zip(step.given, given, strict=True)]
-
-    @property
-    def values(self) -> list[Any]:
-        """What the model has been given: arguments, and results of tools."""
-        return [value for _, value in self._sources]
+        # What the model has been given: arguments, and results of tools.
+        self.values = list(given)
 
     def lacking(self, decision: Decision[Any, Any]) -> tuple[str, ...]:
         """What of a decision has no source among it: all that tools say may be from outside."""
@@ -115,21 +111,21 @@ class ToolLoop:
         step, runner = self._step, self._runner
         pairs = zip(step.given, self.values, strict=True)
         turn = Turn(given=tuple(_as_json(p.annotation, value) for p, value in pairs))
-        rounds, used = 0, Usage()
+        case, rounds, before = runner.case, 0, runner.case.usage
         while True:
             result, decided = as_decided(step, await runner.decide(step, [turn]))
             made = decided.decision
             if not isinstance(made.action, ToolCalls):
                 return result, decided
-            rounds, used = rounds + 1, used + made.usage
-            runner.case.usage += made.usage
+            rounds += 1
+            case.usage += made.usage
             results = [await self._called(call, decided) for call in made.action.calls]
             turn = Turn(conversation=made.action.conversation, results=tuple(results))
-            over = step.why_over(rounds, used)
+            over = step.why_over(rounds, before, case.usage)
             if over is not None:
                 if await runner.give_up(step, over):
                     raise Refused(step.name, over)
-                rounds, used = 0, Usage()
+                rounds, before = 0, case.usage
             await runner.boundary()
 
     async def _called(self, call: ToolCall, decided: Decided) -> ToolResult:
@@ -137,14 +133,16 @@ class ToolLoop:
         said: Any
         try:
             said = await self._do(call, decided)
+        except Piloted:
+            raise  # what it would do after a write that was only recorded, nobody knows
         except NotWritten as error:
             said = {"not done": f"{type(error).__name__}: {error}"}
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
             said = {"failed": error_in_words(error)}
-        shown = one_line(f"{call.tool}({call.args}) -> {said}", _SHOWN)
-        self._runner.note(f"{self._step.name}: {shown}")
+        shown = f"{self._step.name}: {call.tool}({call.args}) -> {said}"
+        self._runner.note(one_line(shown, 300))
         return ToolResult(id=call.id, tool=call.tool, content=said)
 
     async def _do(self, call: ToolCall, decided: Decided) -> Any:
@@ -160,6 +158,7 @@ class ToolLoop:
         else:
             return {"failed": f"there is no {call.tool} any more"}
         self._sources.append((tool.name, found))
+        self.values.append(found)
         return _as_json(tool.returns, found)
 
     async def _write(self, tool: Write[Any, Any], args: dict[str, Any], of: Decided) -> Any:

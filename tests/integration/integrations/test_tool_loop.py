@@ -88,6 +88,21 @@ async def test_what_the_door_and_people_say_goes_back_to_the_model(
     assert len(outside.effects("refund")) == 1
 
 
+async def test_a_loop_in_pilot_ends_with_what_it_would_have_written(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    levels = {name: {"autonomy": "pilot"} for name in ("refund", "unpay", "post_letter")}
+    async with run_fleet(clerk(tmp_path, "helper", actions=levels)) as stage:
+        said = mail("1", look("o1"), refund("o1", "30"), refund("o1", "31"), END)
+        case = await stage.start("helper", said)
+        outcome = await case.outcome()
+        rows = await stage.ledger.verdicts("helper", pilot=True)
+    assert outcome.receipts == ()
+    assert [row.action["amount"] for row in rows] == ["30"]
+    assert len(outside.calls("model")) == 2
+    assert outside.effects("refund") == []
+
+
 async def test_a_loop_without_end_asks_people_and_ends_refused(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:

@@ -229,7 +229,8 @@ def test_a_loop_has_read_and_write_steps_for_tools_and_comes_to_an_end() -> None
         converse(model=model, tools=[order_of], rounds=201)(talk)
     step = converse(model=model, tools=[order_of, post_letter], tokens=9, cost=Decimal(1))(talk)
     assert step.proposes == (Refund, Closed)
-    assert step.why_over(1, Usage()) is None
-    assert "20 rounds" in (step.why_over(20, Usage()) or "")
-    assert "9 tokens" in (step.why_over(1, Usage(input_tokens=9)) or "")
-    assert "cost 2 of 1" in (step.why_over(1, Usage(cost=Decimal(2))) or "")
+    before = Usage(input_tokens=5, cost=Decimal(3))
+    assert step.why_over(1, before, before) is None
+    assert "20 rounds" in (step.why_over(20, before, before) or "")
+    assert "9 of 9 tokens" in (step.why_over(1, before, before + Usage(output_tokens=9)) or "")
+    assert "cost 1 of 1" in (step.why_over(1, before, before + Usage(cost=Decimal(1))) or "")
