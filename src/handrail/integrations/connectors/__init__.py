@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING, Any
 from handrail.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from handrail.integrations.connectors.mcp import MCP, list_tools
     from handrail.integrations.connectors.openapi import OpenAPI
     from handrail.integrations.connectors.sql import SQL
 
-__all__ = ["SQL", "OpenAPI"]
+__all__ = ["MCP", "SQL", "OpenAPI", "list_tools"]
 
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
-    _HOMES = {"OpenAPI": ("openapi", "http"), "SQL": ("sql", "postgres")}
+    _HOMES = {
+        "MCP": ("mcp", "mcp"),
+        "OpenAPI": ("openapi", "http"),
+        "SQL": ("sql", "postgres"),
+        "list_tools": ("mcp", "mcp"),
+    }
 
     def __getattr__(name: str) -> Any:
         """Import a connector when it is first used, and say which extra it lacks."""

@@ -1,0 +1,261 @@
+"""Steps made of the tools of an MCP server.
+
+    server = StdioServerParameters(command="mcp-server-time")
+    clock = MCP("time.json", digest="5f0c...", server=server)
+
+    now = clock.read("get_current_time")
+    book = clock.write("book_slot", key_field="reference")
+
+`time.json` is what the server lists (`await list_tools(server)` gives it), and its digest is
+pinned. A tool that is described otherwise today is not called: a worker does not start, and a
+call is refused, with what differs. What a tool answers is text from outside.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import logging
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mcp import Client, MCPError, StdioServerParameters
+
+from handrail.actions import Action, Effect, canonical
+from handrail.agent import Read, Write, read, write
+from handrail.exceptions import ConfigurationError, Final, NotDone, StepError
+from handrail.integrations.connectors.declare import as_function, caller, snake, title
+from handrail.integrations.connectors.http import REASON, Unanswered, as_key
+from handrail.integrations.connectors.schemas import (
+    OutsideJson,
+    Schemas,
+    as_object,
+    differences,
+    field_name,
+    sent,
+)
+from handrail.text import one_line
+
+LARGEST = 200_000
+"""Characters of the longest answer of a tool that is taken."""
+
+log = logging.getLogger("handrail.connectors")
+
+
+async def list_tools(server: StdioServerParameters | str) -> list[dict[str, Any]]:
+    """What a server lists: write it into the file that a connector is made of."""
+    async with Client(server) as client:
+        return await _listed(client)
+
+
+@dataclass
+class MCP:
+    """The tools of one server, as steps.
+
+    `tools`: a file with what it lists, beside the module that names it. `digest`: of that; the
+    error without one tells it. `server`: how it is started, or its URL.
+    """
+
+    tools: str | Path
+    digest: str
+    server: StdioServerParameters | str
+
+    def __post_init__(self) -> None:
+        """Read the list.
+
+        Raises:
+            ConfigurationError: if it cannot be read, or is another one than is pinned.
+        """
+        module = caller()
+        path = Path(str(module.get("__file__", ""))).parent / self.tools
+        self._name, self._module = path.name, str(module["__name__"])
+        try:
+            given: list[dict[str, Any]] = json.loads(path.read_bytes())
+            self._tools = {str(each["name"]): each for each in given}
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise ConfigurationError(
+                f"{path}: this is no list of tools: {error}; fix: write what `list_tools` gives"
+            ) from None
+        found = hashlib.sha256(canonical(given).encode()).hexdigest()
+        if self.digest.lower() != found:
+            raise ConfigurationError(
+                f"{self._name}: its digest is {found}, and {self.digest or 'none'} is pinned\n"
+                f'  fix: look at what it says now, and then write digest="{found}"'
+            )
+        self._used: dict[str, None] = {}
+
+    def read(
+        self, tool: str, /, *, name: str | None = None, timeout: timedelta = timedelta(seconds=30)
+    ) -> Read[..., Any]:
+        """A step that calls a tool of which you say that it changes nothing.
+
+        A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name.
+
+        Raises:
+            ConfigurationError: if there is no such tool.
+        """
+        schemas, schema, parts = self._tool(tool)
+        needed = schema.get("required", ())
+        wires = sorted(parts, key=lambda wire: wire not in needed)
+
+        async def step(*values: Any) -> Any:
+            given = {w: v for w, v in zip(wires, values, strict=True) if v is not None}
+            _require(tool, schemas.faults(schema, given))
+            return await self._call(tool, given, away=Unanswered, failed=Final)
+
+        taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
+        fn = as_function(step, name or snake(tool), f"Call {tool}", taken, OutsideJson)
+        return replace(read(timeout=timeout)(fn), contract=self.drift)
+
+    def write(
+        self,
+        tool: str,
+        /,
+        *,
+        name: str | None = None,
+        key_field: str | None = None,
+        timeout: timedelta = timedelta(seconds=60),
+        **options: Any,
+    ) -> Write[Any, Any]:
+        """A step that calls a tool which changes something: `self.write(book, book.action(...))`.
+
+        `key_field`: the argument in which the tool takes a key, and does nothing twice under one.
+        Without it people are asked, where nobody knows whether it was done; or give `find`, among
+        the `options`, which are those of `handrail.write`.
+
+        Raises:
+            ConfigurationError: if there is no such tool.
+            StepError: if it has no such argument.
+        """
+        schemas, schema, parts = self._tool(tool)
+        if key_field is not None and key_field not in parts:
+            raise StepError(f"{tool}: it takes no `{key_field}`; it takes {', '.join(parts)}")
+        needed = schema.get("required", ())
+        fields = {
+            field_name(wire): (wire, part, wire in needed)
+            for wire, part in parts.items()
+            if wire != key_field
+        }
+
+        def given(act: Any, key: str) -> dict[str, Any]:
+            return sent(act) | ({} if key_field is None else {key_field: as_key(key)})
+
+        kind: type[Action] = schemas.action(
+            title(tool), f"Call {tool}", fields, lambda act: schemas.faults(schema, given(act, "k"))
+        )
+
+        async def step(act: Any, effect: Effect) -> Any:
+            arguments = given(act, effect.key)
+            _require(tool, schemas.faults(schema, arguments))
+            return await self._call(tool, arguments, away=NotDone, failed=Unanswered)
+
+        taken = {"action": (kind, ...), "effect": (Effect, ...)}
+        fn = as_function(step, name or snake(tool), f"Call {tool}", taken, OutsideJson)
+        same = key_field is not None
+        made = write(idempotent=same, timeout=timeout, **options)(fn)
+        return replace(made, contract=self.drift)
+
+    async def drift(self) -> list[str]:
+        """How tools in use are described otherwise today. A server that is away is logged."""
+        try:
+            now = await list_tools(self.server)
+        # A server is anybody's program: it may be away, or break off, in any way.
+        except Exception as error:  # noqa: BLE001
+            log.warning("%s: its server cannot be looked at: %r", self._name, error)
+            return []
+        return self._differs(now, self._used)
+
+    def _differs(self, now: Sequence[dict[str, Any]], tools: Iterable[str]) -> list[str]:
+        today = {str(each["name"]): each for each in now}
+        found: list[str] = []
+        for tool in tools:
+            if tool not in today:
+                found.append(f"{tool} is gone")
+                continue
+            before, after = (_contract(each[tool]) for each in (self._tools, today))
+            found += [f"{tool}: {line}" for line in differences(before, after)]
+        if not found:
+            return []
+        shown = "".join(f"\n  {one_line(line, 300)}" for line in found[:20])
+        return [
+            f"{self._name}: its server says otherwise today:{shown}\n"  # noqa: ISC004
+            f"  fix: look at it, put it in place of {self._name}, and pin its digest"
+        ]
+
+    def _tool(self, tool: str) -> tuple[Schemas, dict[str, Any], dict[str, Any]]:
+        if tool not in self._tools:
+            raise ConfigurationError(
+                f"{self._name}: it has no tool {tool!r}; it has: {', '.join(self._tools)}"
+            )
+        self._used[tool] = None
+        given = as_object(self._tools[tool].get("inputSchema"))
+        schemas = Schemas(given, f"{self._name}, {tool}", self._module)
+        return schemas, schemas.document, as_object(schemas.document.get("properties"))
+
+    async def _call(
+        self,
+        tool: str,
+        given: dict[str, Any],
+        *,
+        away: type[NotDone | Unanswered],
+        failed: type[Final | Unanswered],
+    ) -> Any:
+        """What a tool answers: its structured content, or its texts.
+
+        `away`: what is raised where it was not called; `failed`: where it says that it failed.
+        """
+        faults, result, sending = list[str](), None, False
+        # Nothing is raised within: on its way out a session wraps it into groups.
+        try:
+            async with Client(self.server) as client:
+                faults = self._differs(await _listed(client), [tool])
+                sending = not faults
+                if sending:
+                    result = await client.call_tool(tool, given)
+        except Exception as error:
+            said = f"{tool}: {one_line(repr(error), REASON)}"
+            if not sending and not faults:
+                raise away(f"the server of {self._name} does not answer: {said}") from error
+            if sending and result is None:
+                raise (failed if isinstance(error, MCPError) else Unanswered)(said) from error
+        if faults or result is None:
+            raise Final("; ".join(faults))
+        texts = [each.text for each in result.content if each.type == "text"]
+        if result.is_error:
+            raise failed(f"{tool}: {one_line(' '.join(texts), REASON)}")
+        answer: Any = result.structured_content or "\n".join(texts)
+        if len(json.dumps(answer)) > LARGEST:
+            raise failed(f"{tool} answers with more than {LARGEST} characters")
+        return answer
+
+
+async def _listed(client: Client) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    cursor: str | None = None
+    while True:
+        page = await client.list_tools(cursor=cursor)
+        found += [
+            {
+                "name": each.name,
+                "description": each.description or "",
+                "inputSchema": each.input_schema,
+            }
+            for each in page.tools
+        ]
+        cursor = page.next_cursor
+        if cursor is None:
+            return found
+
+
+def _contract(tool: dict[str, Any]) -> dict[str, str]:
+    # A model reads what a tool says of itself: its prose is of the contract too.
+    schemas = Schemas(as_object(tool.get("inputSchema")), str(tool["name"]), "")
+    return schemas.contract(schemas.document) | {"description": str(tool.get("description", ""))}
+
+
+def _require(tool: str, faults: Sequence[str]) -> None:
+    if faults:
+        raise Final(f"{tool}: {'; '.join(faults)}; nothing was sent")
