@@ -61,12 +61,12 @@ def test_outside_of_a_project_it_says_what_is_missing(tmp_path: Path) -> None:
 def test_check_names_the_line_of_what_does_not_import(project: Project) -> None:
     steps = project.directory / "paying.py"
     good = steps.read_text()
-    steps.write_text(good.replace("async def tell", "def tell"))
+    steps.write_text(good.replace("tell(paid: str) -> None", "tell(paid: str)"))
     done = project.run("check")
     line = next(n for n, text in enumerate(good.splitlines(), 1) if text == "@notify")
     assert done.returncode == 1
     assert f"paying.py:{line}" in done.stderr
-    assert "must be an `async def` function" in done.stderr
+    assert "declare what it returns" in done.stderr
 
     steps.write_text(good.replace("class Pay(Action):", "class Pay(Action:"))
     assert "paying.py:" in project.run("check").stderr
