@@ -6,8 +6,8 @@ next, it sees from the conversation.
 
 from __future__ import annotations
 
-import asyncio
 import json
+import os
 from typing import Any
 
 from pydantic_ai.exceptions import ModelAPIError
@@ -50,8 +50,8 @@ async def obey(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     await Outside.current().do("model", f"{mail['number']}/{answered}", str(messages[-1].parts))
     if said == "away":
         raise ModelAPIError("clerk", "the model is away")
-    if said == "slow":
-        await asyncio.sleep(60)
+    if said == "leak":
+        raise ModelAPIError("clerk", f"wrong key: {os.environ['CLERK_API_KEY']}")
     calls = [said] if isinstance(said[0], str) else said
     return ModelResponse(
         parts=[TextPart("Let me see."), *(ToolCallPart(tool, args) for tool, args in calls)],
