@@ -9,7 +9,6 @@ from temporalio import workflow
 
 from handrail import Agent, AgentWorkflow, Fleet, Outcome
 from tests.agents import billing
-from tests.agents.fleets import LEAD
 
 
 @workflow.defn
@@ -40,7 +39,12 @@ def fleet_in(directory: str) -> Fleet:
                     | {"hold": [{"when": "action.amount > 500", "why": "a large one"}]},
                     "create_transfer": alone | {"irreversible": "transfers are small enough"},
                 },
-                "roles": {"lead": LEAD},
+                "roles": {
+                    "lead": {
+                        "people": ["ana@example.com"],
+                        "deadline": {"after": "8h", "then": "refuse"},
+                    }
+                },
             }
         ),
         "utf-8",
