@@ -9,9 +9,10 @@ from __future__ import annotations
 import dataclasses
 import math
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
+from types import NoneType
 from typing import TYPE_CHECKING, Any, Generic, Literal, cast
 
 from pydantic import (
@@ -251,6 +252,8 @@ class Notice(Wire):
 _LARGEST = 10**4_000
 """Readers of JSON refuse longer numbers: they would take for ever."""
 
+_FIT = {NoneType, bool, Decimal, date, datetime, timedelta}
+
 
 def fit(value: Any) -> Any:
     """A value made fit for JSON: all its texts by `fit_text`, and None for what is no number.
@@ -260,6 +263,8 @@ def fit(value: Any) -> Any:
     Raises:
         ValueError: if it cannot be made fit, with what and why.
     """
+    if type(value) in _FIT:
+        return value
     if isinstance(value, str):
         return fit_text(value)
     if isinstance(value, float):

@@ -34,6 +34,9 @@ P = ParamSpec("P")
 D = TypeVar("D", bound=Decision[Any, Any])
 
 
+_RESULT = DecisionResult[Any]
+"""Made once: pydantic forgets a generic model that nobody holds, and makes it anew each time."""
+
 NEAREST = "*"
 """Stands among the fields that are set of a model that its class does not take."""
 
@@ -118,7 +121,7 @@ def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionRe
     be the first of the step's classes that has its fields: a refund of an order instead of its
     cancellation.
     """
-    result = DecisionResult[Any].model_validate(found)
+    result = _RESULT.model_validate(found)
     said: dict[str, Any] = result.decision
     kind, unknown = _kind(step, said["action"], result.kind)
     action = None if kind is None else recalled(kind, said["action"], by_name=result.by_name)
@@ -154,10 +157,12 @@ def _kind(
     """The class of a decided action, and its name, if several may be meant and none has it."""
     if action is None:
         return None, None
+    if len(step.actions) == 1:
+        return step.actions[0], None
     known = next((kind for kind in step.actions if kind.__name__ == named), None)
-    fit = [kind for kind in step.actions if _fits(kind, action)]
-    unknown = named if known is None and len(step.actions) > 1 else None
-    return known or next(iter([*fit, *step.actions])), unknown
+    if known is not None:
+        return known, None
+    return next((kind for kind in step.actions if _fits(kind, action)), step.actions[0]), named
 
 
 def _fits(kind: type[Action], action: Any) -> bool:
@@ -176,7 +181,8 @@ def recalled(kind: Any, value: Any, *, by_name: bool = False) -> Any:
     the history has it; one that is not there any more is left out.
     """
     try:
-        return TypeAdapter(kind).validate_json(to_json(value), by_alias=not by_name, by_name=True)
+        read = getattr(kind, "model_validate_json", None) or TypeAdapter(kind).validate_json
+        return read(to_json(value), by_alias=not by_name, by_name=True)
     # The agent's own validators may raise anything.
     except Exception:  # noqa: BLE001
         return _nearest(kind, value, by_name=by_name)

@@ -163,7 +163,7 @@ class Decide(Step[P, D]):
         with secrets_given(self.secrets):
             return await call_directly(self.fn, *args, **kwargs)
 
-    @property
+    @functools.cached_property
     def actions(self) -> tuple[type[Action], ...]:
         """The action classes it may return."""
         return decision_types(self.returns)[0]
@@ -186,7 +186,7 @@ class Decide(Step[P, D]):
                 f"{names}"
             )
 
-    @property
+    @functools.cached_property
     def evidence(self) -> type[BaseModel]:
         """The model of its evidence."""
         return decision_types(self.returns)[1]

@@ -9,7 +9,7 @@ then the receipt is the ledger's. What is said and is not so is refused, or held
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 _DIGITS = 9
 """Of the number in a key."""
 
+_REMEMBERED = 10_000
+"""Runs of cases of which the door remembers who asked: it never changes in a run."""
+
 
 @dataclass(frozen=True)
 class Admission:
@@ -42,6 +45,7 @@ class Admission:
     ledger: Ledger
     workflow: str | None = None
     seal: bytes = b""
+    _asked: dict[str, str | None] = field(default_factory=dict[str, str | None], init=False)
 
     def made(self, row: EffectRow) -> bool:
         """Whether an intent is one that a worker made, of this very action."""
@@ -100,7 +104,7 @@ class Admission:
             LedgerUnavailable: if the ledger cannot be used.
             RPCError: if the server does not say who asked.
         """
-        attempt, asked = write.attempt, await _requester(write.attempt)
+        attempt, asked = write.attempt, await self._requester(write.attempt)
         wrote: defaultdict[str | None, list[RulingRow]] = defaultdict(list)
         for row in await self.ledger.rulings(case=attempt.case):
             if row.verb == Verb.AMEND and row.step == write.step:
@@ -113,6 +117,19 @@ class Admission:
         known = {"requester": asked, "drafters": tuple(dict.fromkeys(drafters))}
         facts = replace(write.facts, requester=asked)
         return replace(write, facts=facts, attempt=attempt.model_copy(update=known))
+
+    async def _requester(self, attempt: Attempt) -> str | None:
+        info = activity.info() if activity.in_activity() else None
+        if info is None or info.started_time.timestamp() <= 0:
+            return attempt.requester  # no server handed it out: there is none to ask
+        run = info.workflow_run_id or ""
+        if run not in self._asked:
+            found = await describe_execution(activity.client(), attempt.case, run)
+            asked = await found.memo_value("requested_by", None, type_hint=str)
+            if len(self._asked) >= _REMEMBERED:
+                self._asked.clear()
+            self._asked[run] = asked
+        return self._asked[run]
 
     async def _undo(self, write: WriteContext, undoes: Undoes) -> WriteContext:
         attempt = write.attempt
@@ -136,15 +153,6 @@ class Admission:
             return write
         why = f"the ledger knows nothing of the effect {undoes.key} as this undo describes it"
         return replace(write, claims=(Finding(check="undo", kind=Kind.HOLD, why=why),))
-
-
-async def _requester(attempt: Attempt) -> str | None:
-    info = activity.info() if activity.in_activity() else None
-    if info is None or info.started_time.timestamp() <= 0:
-        return attempt.requester  # no server handed it out: there is none to ask
-    client, run = activity.client(), info.workflow_run_id or ""
-    found = await describe_execution(client, attempt.case, run)
-    return await found.memo_value("requested_by", None, type_hint=str)
 
 
 def _amended(row: RulingRow, takes: type[Action]) -> str | None:

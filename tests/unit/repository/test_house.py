@@ -16,12 +16,12 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_480,
+    "ground": 1_490,
     "policy": 3_760,
     "ledger": 4_300,
     "oversight": 4_100,
-    "agent": 6_150,
-    "guardrails": 5_445,
+    "agent": 6_170,
+    "guardrails": 5_460,
     "evidence": 3_000,
     "client": 3_600,
     "runtime": 4_490,
