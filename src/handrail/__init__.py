@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.marks import FreeText, From, Personal, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
-    from handrail.runtime import Agent, Fleet
+    from handrail.runtime import Agent, Fleet, Schedule
     from handrail.states import State
 
 __all__ = [
@@ -86,6 +86,7 @@ __all__ = [
     "Receipt",
     "Refused",
     "Rejected",
+    "Schedule",
     "ServerUnavailable",
     "State",
     "StepError",
@@ -115,7 +116,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "ledger": "Ledger",
         "marks": "FreeText From Personal Untrusted",
         "oversight": "GateView Keyring Trust",
-        "runtime": "Agent Fleet",
+        "runtime": "Agent Fleet Schedule",
         "states": "State",
     }
 

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
 
-from handrail.cli import autonomy, cases, inbox, mandates, review, rulings, stop
+from handrail.cli import autonomy, cases, inbox, mandates, review, rulings, schedules, stop
 from handrail.cli.context import perform
 from handrail.cli.output import Code, Output
 
@@ -107,6 +107,13 @@ _incidents = App(
 _incidents.default(review.incidents)
 _incidents.command(review.close)
 
+_schedules = App(
+    name="schedules", group=WORK, help="The times at which agents start by themselves."
+)
+_schedules.default(schedules.listing)
+for each in (schedules.pause, schedules.resume, schedules.trigger, schedules.backfill):
+    _schedules.command(each)
+
 _ledger = App(name="ledger", group=WORK, help="Go on with a ledger that is another, or went back.")
 _ledger.command(stop.accept)
 
@@ -185,7 +192,7 @@ _policy.command(
     help="Show every key in force, what was set at run time, and which versions there were.",
 )
 
-for group in (_ledger, _inbox, _mandates, _review, _incidents, _keys, _policy):
+for group in (_schedules, _ledger, _inbox, _mandates, _review, _incidents, _keys, _policy):
     app.command(group)
 
 

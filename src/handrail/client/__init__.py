@@ -12,8 +12,14 @@ from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
 from handrail.client.rulings import amended, ruling_of
+from handrail.client.schedules import (
+    SCHEDULED_CASES,
+    SCHEDULED_START,
+    ScheduledInput,
+    declared_schedule,
+)
 from handrail.client.schema import schema
-from handrail.client.starts import TASK_TIMEOUT, start_case
+from handrail.client.starts import TASK_TIMEOUT, case_id, case_options, is_known, start_case
 from handrail.client.stewards import (
     ensure_stewards,
     held_ledger,
@@ -46,6 +52,10 @@ from handrail.client.views import (
     ReviewView,
     RulingList,
     RulingResult,
+    ScheduledRun,
+    ScheduleList,
+    ScheduleRuns,
+    ScheduleView,
     SignedRuling,
     StartedCase,
     StopList,
@@ -58,6 +68,8 @@ from handrail.client.views import (
 
 __all__ = [
     "BUSY_QUERY",
+    "SCHEDULED_CASES",
+    "SCHEDULED_START",
     "TASK_TIMEOUT",
     "AgentAutonomy",
     "AuditReview",
@@ -88,6 +100,11 @@ __all__ = [
     "Rights",
     "RulingList",
     "RulingResult",
+    "ScheduleList",
+    "ScheduleRuns",
+    "ScheduleView",
+    "ScheduledInput",
+    "ScheduledRun",
     "SignedRuling",
     "Signer",
     "StartedCase",
@@ -100,14 +117,18 @@ __all__ = [
     "UnreadableCase",
     "WaitResult",
     "amended",
+    "case_id",
+    "case_options",
     "case_summary",
     "case_url",
     "case_view",
     "cases_query",
+    "declared_schedule",
     "ensure_stewards",
     "existing_case",
     "gates_of",
     "held_ledger",
+    "is_known",
     "is_shown",
     "iso",
     "order_became",

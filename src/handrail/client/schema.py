@@ -27,6 +27,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     views.ReviewView,
     views.RulingList,
     views.RulingResult,
+    views.ScheduleList,
+    views.ScheduleRuns,
     views.StartedCase,
     views.StopList,
     views.StopResult,

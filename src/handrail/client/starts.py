@@ -97,34 +97,41 @@ async def start_case(
     kind = type(event).__name__ if isinstance(event, Event) else "event"
     case = case_id(agent, key, kind)
     known = None if isinstance(workflow, str) else workflow
-    if ledger is not None and await _is_known(ledger, case):
+    if ledger is not None and await is_known(ledger, case):
         return await _is_there(client, case, event, known)
     run: Any = workflow if known is None else cast("Any", known).run
     try:
         await client.start_workflow(
             run,
             event,
-            id=case,
-            task_queue=agent,
-            task_timeout=TASK_TIMEOUT,
-            id_reuse_policy=WorkflowIDReusePolicy.REJECT_DUPLICATE,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
-            static_summary=f"{agent}: {key}",
             static_details=(inspect.getdoc(known) or "") if known else "",
-            memo={"requested_by": requested_by} if requested_by else None,
-            search_attributes=TypedSearchAttributes(
-                [
-                    SearchAttributePair(AGENT_ATTRIBUTE, agent),
-                    SearchAttributePair(STATE_ATTRIBUTE, State.WORKING.value),
-                ]
-            ),
+            **case_options(agent, key, requested_by),
         )
     except WorkflowAlreadyStartedError:
         return await _is_there(client, case, event, known)
     return StartedCase(case=case, duplicate=False)
 
 
-async def _is_known(ledger: Ledger, case: str) -> bool:
+def case_options(agent: str, key: str, requested_by: str | None) -> dict[str, Any]:
+    """What the execution of every case is started with, by a client or as a child."""
+    return {
+        "id": f"{agent}:{key}",
+        "task_queue": agent,
+        "task_timeout": TASK_TIMEOUT,
+        "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
+        "static_summary": f"{agent}: {key}",
+        "memo": {"requested_by": requested_by} if requested_by else None,
+        "search_attributes": TypedSearchAttributes(
+            [
+                SearchAttributePair(AGENT_ATTRIBUTE, agent),
+                SearchAttributePair(STATE_ATTRIBUTE, State.WORKING.value),
+            ]
+        ),
+    }
+
+
+async def is_known(ledger: Ledger, case: str) -> bool:
     """Whether a case has written anything. A ledger that is away for a moment is asked again.
 
     Raises:

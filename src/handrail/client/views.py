@@ -358,6 +358,48 @@ class AutonomyList(Document):
     silent: tuple[str, ...] = ()
 
 
+# Schedules
+
+
+class ScheduledRun(Document):
+    """One time that a schedule's case was started for. `case` is empty until it is."""
+
+    at: Moment
+    case: str = ""
+
+
+class ScheduleView(Document):
+    """A schedule: its next five times, its last runs, and the times of a day that had none.
+
+    `late` and `skipped`: how many of Temporal's own starts were given up, because they came after
+    the catch-up window, or because the case before went on. `note`: who paused it, and why.
+    """
+
+    schedule: str
+    agent: str
+    spec: str
+    paused: bool
+    note: str = ""
+    next: tuple[Moment, ...] = ()
+    runs: tuple[ScheduledRun, ...] = ()
+    missed: tuple[Moment, ...] = ()
+    late: int = 0
+    skipped: int = 0
+
+
+class ScheduleList(Document):
+    """Schedules, by agent and name."""
+
+    schedules: tuple[ScheduleView, ...]
+
+
+class ScheduleRuns(Document):
+    """What was asked of a schedule: runs for these times."""
+
+    schedule: str
+    runs: tuple[ScheduledRun, ...]
+
+
 # Mandates
 
 

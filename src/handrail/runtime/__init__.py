@@ -23,6 +23,7 @@ from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_w
 from handrail.runtime.operator import key_of, operator, plugin
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.replays import ReplayedCase
+from handrail.runtime.schedules import Schedule, Trigger, keep_in_step
 from handrail.runtime.settings import (
     SEARCH_ATTRIBUTES,
     Settings,
@@ -55,8 +56,10 @@ __all__ = [
     "Lines",
     "LocalProcesses",
     "ReplayedCase",
+    "Schedule",
     "Settings",
     "System",
+    "Trigger",
     "UnreplayableCases",
     "configure_logging",
     "connect",
@@ -64,6 +67,7 @@ __all__ = [
     "core_logs",
     "find_binary",
     "inbox_url",
+    "keep_in_step",
     "key_of",
     "mask_with",
     "open_ledger",

@@ -40,13 +40,14 @@ from handrail.agent import (
     executions,
     secret_faults,
 )
-from handrail.client import StartedCase, held_ledger, start_case
+from handrail.client import SCHEDULED_START, StartedCase, held_ledger, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door
 from handrail.ledger import Ledger
 from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
+from handrail.runtime import schedules
 from handrail.runtime.agent_faults import code_faults, model_faults
 from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.interceptors import (
@@ -69,6 +70,8 @@ from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.watchdog import watched_loop
 
+_OWN = f"('{STEWARD}', '{SCHEDULED_START}')"
+
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
 
@@ -89,8 +92,11 @@ class Agent:
         steps: ModuleType | Iterable[Step[..., Any]],
         policy: Path | str,
         checks: ModuleType | Iterable[Check[Any]] = (),
+        triggers: Iterable[schedules.Trigger] = (),
     ) -> None:
         """Put an agent together. `steps` and `checks` may be the modules that define them.
+
+        `triggers`: what starts its cases by itself, such as a `Schedule`.
 
         Raises:
             ConfigurationError: if the parts do not fit, with what to do.
@@ -108,6 +114,7 @@ class Agent:
         self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
         self.steps = _with_undos(_members(steps, Step), name)
         self.checks = _members(checks, Check)
+        self.triggers = schedules.triggers_of(name, triggers)
         self.policy = Path(policy)
         self.shape = _shape(name, self.steps)
         self.modules = _outside(
@@ -127,6 +134,7 @@ class Agent:
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
         lacking += model_faults(self.steps)
         lacking += code_faults(self.workflow, self.steps) + faults_of(self.event, self.steps)
+        lacking += schedules.trigger_faults(self)
         try:
             load_policy(self.policy, self.shape)
         except PolicyError as error:
@@ -286,8 +294,13 @@ class Fleet:
             workflows=[
                 agent.workflow,
                 AutonomyWorkflow if deployment() is None else VersionedAutonomyWorkflow,
+                schedules.ScheduledStart,
             ],
-            activities=[*door.activities(), *steward.activities()],
+            activities=[
+                *door.activities(),
+                *steward.activities(),
+                schedules.scheduled_activity(agent, ledger),
+            ],
             **(settings | dict(options)),
         )
 
@@ -358,7 +371,7 @@ class Fleet:
         """How open cases replay, of each agent; see `misfits`."""
         found = {name: AgentReplays() for name in self.agents}
         for agent in self.agents.values() if deployment() is None else ():
-            query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType != '{STEWARD}'"
+            query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType NOT IN {_OWN}"
             plugin = self.plugin(payload_dir)
             async for open_case in executions(client, query, most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)

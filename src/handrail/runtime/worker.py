@@ -31,6 +31,7 @@ from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
+from handrail.runtime.schedules import keep_schedules
 from handrail.runtime.settings import Settings, connect, register_search_attributes
 
 PATIENCE = timedelta(seconds=60)
@@ -106,10 +107,15 @@ async def serve_fleet(
                 pid=os.getpid(),
                 server=client.service_client.config.target_host,
             )
-            reporting = asyncio.create_task(_report_heights(client, fleet, ledger))
+            kept = [fleet.agents[name] for name in fleet.agents if name not in refused]
+            beside = [
+                asyncio.create_task(_report_heights(client, fleet, ledger)),
+                asyncio.create_task(keep_schedules(client, kept)),
+            ]
             ready()
             await stop.wait()
-            reporting.cancel()
+            for each in beside:
+                each.cancel()
             log.info("ending: finishing the steps that were begun")
     if settings.otel:
         await asyncio.to_thread(_flush_traces)

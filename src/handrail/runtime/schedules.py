@@ -1,0 +1,406 @@
+"""Schedules: declared beside an agent, made and kept in step as Temporal's own.
+
+Temporal names what a schedule starts by the schedule and the time; a case is named by its event.
+So it starts a `ScheduledStart`, which has the event made, and starts the case as its child. Where
+cases shall not overlap it lives as long as its case, so that Temporal's overlap policy is the
+case's. Jitter is its own timer: of Temporal's the time that a run stands for could not be asked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import hashlib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final, Literal
+from zoneinfo import ZoneInfo
+
+from temporalio import activity, workflow
+from temporalio.client import (
+    Client,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleCalendarSpec,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+    ScheduleState,
+    ScheduleUpdate,
+    ScheduleUpdateInput,
+)
+from temporalio.client import Schedule as TemporalSchedule
+from temporalio.common import (
+    RetryPolicy,
+    SearchAttributeKey,
+    SearchAttributePair,
+    TypedSearchAttributes,
+)
+from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
+
+from handrail.actions import Event, Wire, canonical
+from handrail.agent import AGENT_ATTRIBUTE, Activity
+from handrail.client import (
+    SCHEDULED_CASES,
+    SCHEDULED_START,
+    TASK_TIMEOUT,
+    ScheduledInput,
+    case_id,
+    case_options,
+    declared_schedule,
+    is_known,
+    iso,
+)
+from handrail.exceptions import CaseError, ConfigurationError
+
+if TYPE_CHECKING:
+    from handrail.ledger import Ledger
+    from handrail.runtime.fleet import Agent
+
+MAKE_EVENT: Final = "handrail.scheduled"
+"""The activity that makes the event of a time: `ScheduledTime` to `ScheduledEvent`."""
+
+RETIRED: Final = "no worker declares it any more"
+"""The note of a schedule that was paused because it is not declared; by it, it is resumed."""
+
+LONGEST_NAME = 60
+
+_NAME = re.compile(r"[\w][\w.-]*")
+_CRON_FIELDS = range(5, 8)
+_AGAIN = timedelta(seconds=30)
+_START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
+_OVERLAPS = {
+    "skip": ScheduleOverlapPolicy.SKIP,
+    "buffer_one": ScheduleOverlapPolicy.BUFFER_ONE,
+    "buffer_all": ScheduleOverlapPolicy.BUFFER_ALL,
+    "allow_all": ScheduleOverlapPolicy.ALLOW_ALL,
+}
+_TRIES = RetryPolicy(maximum_interval=timedelta(minutes=1))
+
+log = logging.getLogger("handrail.schedules")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trigger:
+    """What starts cases of an agent by itself, under a name of its own."""
+
+    name: str
+
+    def __post_init__(self) -> None:
+        """See that the name can be one.
+
+        Raises:
+            ConfigurationError: if it cannot.
+        """
+        if not _NAME.fullmatch(self.name) or len(self.name) > LONGEST_NAME:
+            raise ConfigurationError(
+                f"{self.name!r} cannot name a trigger: use letters, digits, `-`, `_` and `.`, at "
+                f"most {LONGEST_NAME}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule(Trigger):
+    """Cases at certain times: one of `every`, `cron` and `calendars` (Temporal's own).
+
+    `event` makes the event of the time that a case stands for, which is given in `time_zone`: the
+    same time must give the same key, for a back-fill to find the case. `jitter`: a case begins at
+    most so much later. `overlap`: what becomes of a time while the case before goes on: skipped,
+    kept until its end (one, or all), or begun beside it. `catch_up`: how late a time may still be
+    begun, when the server or the network was away.
+    """
+
+    event: Callable[[datetime], Event]
+    every: timedelta | None = None
+    cron: str | None = None
+    calendars: Sequence[ScheduleCalendarSpec] = ()
+    time_zone: str = "UTC"
+    jitter: timedelta = timedelta(0)
+    overlap: Literal["skip", "buffer_one", "buffer_all", "allow_all"] = "skip"
+    catch_up: timedelta = timedelta(days=1)
+
+    def __post_init__(self) -> None:
+        """See that it can be a schedule.
+
+        Raises:
+            ConfigurationError: if it cannot, with what to do.
+        """
+        super().__post_init__()
+        if [self.every is not None, self.cron is not None, bool(self.calendars)].count(True) != 1:
+            self._fault("give one of every=, cron= and calendars=")
+        if self.every is not None and self.every < timedelta(seconds=1):
+            self._fault("every= must be a second or more")
+        if self.cron is not None and not _is_cron(self.cron):
+            self._fault(f"{self.cron!r} is no cron string, such as `30 7 * * MON-FRI`")
+        if self.overlap not in _OVERLAPS:
+            self._fault(f"overlap= is one of {', '.join(_OVERLAPS)}")
+        if self.jitter < timedelta(0) or self.catch_up < timedelta(seconds=10):
+            self._fault("jitter= cannot be negative, and catch_up= is ten seconds or more")
+        try:
+            ZoneInfo(self.time_zone)
+        except (OSError, ValueError, LookupError):
+            self._fault(f"there is no time zone {self.time_zone!r}; such as Europe/Vienna")
+
+    def _fault(self, what: str) -> None:
+        raise ConfigurationError(f"schedule {self.name}: {what}")
+
+    def event_at(self, at: datetime) -> Event:
+        """The event of the case that stands for this time."""
+        return self.event(at.astimezone(ZoneInfo(self.time_zone)))
+
+    def spec(self) -> ScheduleSpec:
+        """When, as Temporal takes it."""
+        return ScheduleSpec(
+            calendars=self.calendars,
+            intervals=[ScheduleIntervalSpec(self.every)] if self.every is not None else [],
+            cron_expressions=[self.cron] if self.cron is not None else [],
+            time_zone_name=self.time_zone,
+        )
+
+    def in_words(self) -> str:
+        """When, in words."""
+        if self.every is not None:
+            return f"every {self.every}"
+        when = f"cron {self.cron}" if self.cron is not None else f"{len(self.calendars)} calendars"
+        return f"{when}, {self.time_zone}"
+
+
+def _is_cron(text: str) -> bool:
+    words = text.split()
+    return text.startswith("@") or len(words) in _CRON_FIELDS
+
+
+def triggers_of(agent: str, given: Iterable[Trigger]) -> Mapping[str, Trigger]:
+    """The triggers of an agent by their names.
+
+    Raises:
+        ConfigurationError: if one is none, or two have one name.
+    """
+    found: dict[str, Trigger] = {}
+    for each in given:
+        if not isinstance(each, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise ConfigurationError(f"{agent}: {each!r} is no trigger, such as Schedule(...)")
+        if each.name in found:
+            raise ConfigurationError(f"{agent}: two triggers are called `{each.name}`; rename one")
+        found[each.name] = each
+    return found
+
+
+def schedules_of(agent: Agent) -> dict[str, Schedule]:
+    """The schedules of an agent, by their names."""
+    return {n: each for n, each in agent.triggers.items() if isinstance(each, Schedule)}
+
+
+def trigger_faults(agent: Agent) -> list[str]:
+    """What is wrong with the events that its schedules make, tried for a time."""
+    return list(filter(None, (_event_fault(agent, s) for s in schedules_of(agent).values())))
+
+
+def _event_fault(agent: Agent, schedule: Schedule) -> str | None:
+    named, at = f"{agent.name}: schedule {schedule.name}", datetime.now(UTC).replace(microsecond=0)
+    try:
+        event = schedule.event_at(at)
+        if isinstance(event, agent.event):
+            case_id(agent.name, event.key, type(event).__name__)
+            return None
+    # The author's own code may raise anything.
+    except Exception as error:  # noqa: BLE001
+        return f"{named} makes no event of {iso(at)}: {type(error).__name__}: {error}"
+    return f"{named} makes {type(event).__name__}; fix: let it make a {agent.event.__name__}"
+
+
+# What a schedule starts
+
+
+class ScheduledTime(Wire):
+    """A time of a schedule, whose event is to be made."""
+
+    schedule: str
+    at: datetime
+
+
+class ScheduledEvent(Wire):
+    """The event of a time. `known`: the ledger has its case already, which has written."""
+
+    workflow: str
+    key: str
+    event: dict[str, Any]
+    known: bool = False
+
+
+def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
+    """The activity that makes the events of an agent's schedules."""
+
+    @activity.defn(name=MAKE_EVENT)
+    async def make(time: ScheduledTime) -> ScheduledEvent:
+        schedule = schedules_of(agent).get(time.schedule)
+        if schedule is None:
+            raise CaseError(
+                f"{agent.name} declares no schedule {time.schedule} any more; a worker that does "
+                "starts the case"
+            )
+        event = await asyncio.to_thread(schedule.event_at, time.at)
+        if not isinstance(event, agent.event):
+            raise CaseError(_event_fault(agent, schedule) or "it makes no event")
+        case = case_id(agent.name, event.key, type(event).__name__)
+        return ScheduledEvent(
+            workflow=agent.workflow_type or agent.workflow.__name__,
+            key=event.key,
+            event=event.model_dump(mode="json"),
+            known=await is_known(ledger, case),
+        )
+
+    return make
+
+
+@workflow.defn(name=SCHEDULED_START)
+class ScheduledStart:
+    """Starts the cases of times that a schedule has, one after the other where that is declared."""
+
+    @workflow.run
+    async def run(self, asked: ScheduledInput) -> dict[str, str]:
+        """Start them; the id of the case of each time."""
+        cases: dict[str, str] = {}
+        for at in asked.times or [await self._own_time(asked.jitter)]:
+            made = await workflow.execute_activity(
+                MAKE_EVENT,
+                ScheduledTime(schedule=asked.schedule, at=at),
+                result_type=ScheduledEvent,
+                start_to_close_timeout=timedelta(seconds=30),
+                retry_policy=_TRIES,
+                summary=f"the event of {iso(at)}",
+            )
+            cases[iso(at)] = f"{asked.agent}:{made.key}"
+            await self._start(asked, made, cases)
+        return cases
+
+    async def _start(
+        self, asked: ScheduledInput, made: ScheduledEvent, cases: Mapping[str, str]
+    ) -> None:
+        by, child = asked.requested_by or f"schedule:{asked.schedule}", None
+        if not made.known:
+            try:
+                child = await workflow.start_child_workflow(
+                    made.workflow,
+                    made.event,
+                    cancellation_type=ChildWorkflowCancellationType.ABANDON,
+                    parent_close_policy=ParentClosePolicy.ABANDON,
+                    **case_options(asked.agent, made.key, by),
+                )
+            except WorkflowAlreadyStartedError:
+                workflow.logger.info("its case is there already")
+        workflow.upsert_memo({SCHEDULED_CASES: dict(cases)})
+        if child is not None and asked.waits:
+            try:
+                await child
+            except ChildWorkflowError:
+                workflow.logger.info("its case has failed, which that says itself")
+
+    async def _own_time(self, jitter: timedelta) -> datetime:
+        if jitter:
+            await workflow.sleep(jitter * workflow.random().random())
+        return workflow.info().typed_search_attributes.get(_START) or workflow.now()
+
+
+# Kept in step
+
+
+async def keep_schedules(client: Client, agents: Iterable[Agent]) -> None:
+    """Keep the schedules of agents in step with their declarations; tried until it is done."""
+    for agent in agents:
+        while True:
+            try:
+                await keep_in_step(client, agent)
+                break
+            except (RPCError, ConfigurationError) as error:
+                # The agent works without them: what is wrong is said until it is mended.
+                log.error("the schedules of %s are not in step: %s", agent.name, error)  # noqa: TRY400
+            await asyncio.sleep(_AGAIN.total_seconds())
+
+
+async def keep_in_step(client: Client, agent: Agent) -> None:
+    """Make, change and pause the schedules of one agent.
+
+    Raises:
+        ConfigurationError: if Temporal does not take one, with its words.
+        RPCError: if the server does not answer.
+    """
+    declared = {f"{agent.name}/{name}": each for name, each in schedules_of(agent).items()}
+    for schedule_id, each in declared.items():
+        try:
+            await _put(client, agent.name, schedule_id, each)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.INVALID_ARGUMENT:
+                raise
+            raise ConfigurationError(f"schedule {each.name}: {error}; fix: change it") from error
+    query = f"HandrailAgent = '{agent.name}'"
+    async for there in await client.list_schedules(query):
+        if there.id.startswith(f"{agent.name}/") and there.id not in declared:
+            await client.get_schedule_handle(there.id).update(_retired)
+
+
+async def _put(client: Client, agent: str, schedule_id: str, declared: Schedule) -> None:
+    given = _given(agent, declared)
+    wanted = _as_temporal(schedule_id, declared, given)
+
+    async def changed(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+        state = found.description.schedule.state
+        known = await declared_schedule(client, found.description)
+        if known is not None and known.declared == given.declared and state.note != RETIRED:
+            return None
+        # What a person said of it stays: it is declared anew, and not resumed.
+        if state.note == RETIRED:
+            state = ScheduleState()
+        return ScheduleUpdate(schedule=dataclasses.replace(wanted, state=state))
+
+    try:
+        await client.create_schedule(
+            schedule_id,
+            wanted,
+            search_attributes=TypedSearchAttributes([SearchAttributePair(AGENT_ATTRIBUTE, agent)]),
+        )
+    except ScheduleAlreadyRunningError:
+        await client.get_schedule_handle(schedule_id).update(changed)
+
+
+def _given(agent: str, declared: Schedule) -> ScheduledInput:
+    parts = [str(declared.spec()), declared.overlap, str(declared.jitter), str(declared.catch_up)]
+    return ScheduledInput(
+        agent=agent,
+        schedule=declared.name,
+        waits=declared.overlap != "allow_all",
+        spec=declared.in_words(),
+        jitter=declared.jitter,
+        declared=hashlib.sha256(canonical(parts).encode()).hexdigest(),
+    )
+
+
+def _as_temporal(schedule_id: str, declared: Schedule, given: ScheduledInput) -> TemporalSchedule:
+    return TemporalSchedule(
+        action=ScheduleActionStartWorkflow(
+            SCHEDULED_START,
+            given,
+            id=schedule_id,
+            task_queue=given.agent,
+            task_timeout=TASK_TIMEOUT,
+            static_summary=f"{schedule_id}: {given.spec}",
+        ),
+        spec=declared.spec(),
+        policy=SchedulePolicy(
+            overlap=_OVERLAPS[declared.overlap], catchup_window=declared.catch_up
+        ),
+    )
+
+
+def _retired(found: ScheduleUpdateInput) -> ScheduleUpdate | None:
+    schedule = found.description.schedule
+    if schedule.state.paused:
+        return None
+    schedule.state = dataclasses.replace(schedule.state, paused=True, note=RETIRED)
+    return ScheduleUpdate(schedule=schedule)
