@@ -6,7 +6,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any
 
 from pydantic import BaseModel, Field, create_model, field_validator
@@ -17,6 +19,30 @@ from handrail import Action, AgentWorkflow, Decision, Effect, Event, Outcome, de
 
 DONE: list[tuple[str, Any]] = []
 """What the writes were called with."""
+
+UNDONE: list[tuple[str, Any]] = []
+"""What their undos were called with."""
+
+
+class Colour(StrEnum):
+    """What there is to choose from."""
+
+    RED = "red"
+    BLUE = "blue"
+
+
+class MoreColours(StrEnum):
+    """More to choose from."""
+
+    RED = "red"
+    BLUE = "blue"
+    GREEN = "green"
+
+
+class FewerColours(StrEnum):
+    """Less to choose from."""
+
+    BLUE = "blue"
 
 
 class Line(BaseModel):
@@ -69,6 +95,8 @@ class Change:
     before: type[Action]
     after: type[Action]
     becomes: str
+    beside: type[Action] | None = None
+    """What else may be decided on."""
 
 
 OLD = action("Pay", invoice="a1")
@@ -88,9 +116,21 @@ CHANGES = {
     "another name of a field": Change(OLD, action("Pay", bill="a1"), "amended"),
     "an alias": Change(OLD, action("Pay", invoice=(str, Field("a1", alias="from"))), "done"),
     "within": Change(action("Pay", line=Line()), action("Pay", line=NewLine()), "asked"),
-    "a validator that lets it be": Change(OLD, Lower, "done"),
-    "a validator that changes it": Change(OLD, Upper, "asked"),
-    "another name": Change(OLD, action("Settle", invoice="a1"), "done"),
+    "a validator that lets it be": Change(action("Low", invoice="a1"), Lower, "done"),
+    "a validator that changes it": Change(action("Up", invoice="a1"), Upper, "asked"),
+    "another name": Change(action("Send", invoice="a1"), action("Settle", invoice="a1"), "done"),
+    "another name among several": Change(
+        action("Give", invoice="a1"),
+        action("Grant", invoice="a1"),
+        "done",
+        action("Credit", invoice="a1"),
+    ),
+    "more choices": Change(
+        action("Pay", colour=Colour.RED), action("Pay", colour=MoreColours.RED), "done"
+    ),
+    "fewer choices": Change(
+        action("Pay", colour=Colour.RED), action("Pay", colour=FewerColours.BLUE), "amended"
+    ),
 }
 
 
@@ -168,25 +208,34 @@ def steps(*, after: bool) -> list[Any]:
 
 
 def _steps(number: int, what: str, kind: Any, why: Any, came: Any) -> dict[str, Any]:
+    other = CHANGES[what].beside
+    kinds = kind if other is None else kind | other
+
     async def choose(event: Any) -> Any:
-        return Decision[kind, why](action=kind(), rationale="so", confidence=1, evidence=why())
+        return Decision[kinds, why](action=kind(), rationale="so", confidence=1, evidence=why())
 
     async def mark(action: Any, effect: Effect) -> Any:
         return Seen()
+
+    async def undo(action: Any, effect: Effect) -> Any:
+        UNDONE.append((effect.case, action))
+        return "undone"
 
     async def do(action: Any, effect: Effect) -> Any:
         DONE.append((effect.case, action))
         return "done"
 
     seen = NewSeen if why is NewWhy else Seen
-    returned = {"choose": Decision[kind, why], "mark": seen, "do": str}
+    returned = {"choose": Decision[kinds, why], "mark": seen, "undo": str, "do": str}
     made: dict[str, Any] = {}
     ways: list[Any] = [
         (choose, decide),
         (mark, write(idempotent=True)),
-        (do, write(idempotent=True)),
+        (undo, write(idempotent=True)),
+        (do, None),
     ]
-    for fn, declare in ways:
+    for fn, declared in ways:
+        declare = declared or write(idempotent=True, undo=made[f"undo {what}"])
         name = fn.__name__
         fn.__name__ = fn.__qualname__ = f"{name}_{number}"
         first = {"event": came} if name == "choose" else {"action": kind, "effect": Effect}
@@ -208,6 +257,8 @@ async def run(agent: AgentWorkflow, event: Any) -> Outcome:
 class BeforeAgent(AgentWorkflow):
     """Pays, by the classes of before."""
 
+    undo_window = timedelta(days=1)
+
     @workflow.run
     async def run(self, came: Came) -> Outcome:
         return await run(self, came)
@@ -216,6 +267,8 @@ class BeforeAgent(AgentWorkflow):
 @workflow.defn(name="ShiftingAgent")
 class AfterAgent(AgentWorkflow):
     """Pays, by the classes of after."""
+
+    undo_window = timedelta(days=1)
 
     @workflow.run
     async def run(self, came: NewCame) -> Outcome:

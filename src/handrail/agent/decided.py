@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, JsonValue, TypeAdapter
+from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_json
 from typing_extensions import TypeVar
@@ -99,12 +99,6 @@ class Decisions:
         shown = as_json(what.evidence) if told is None else told.json["evidence"]
         basis = Basis(rationale=what.rationale, confidence=what.confidence, evidence=shown)
         return DecidedAction(action, given, basis, kind)
-
-    def unknown_kind(self, action: Mapping[str, JsonValue]) -> str | None:
-        """As `Attempt` has it, of what was decided with this JSON."""
-        return next(
-            (each.unknown_kind for each in self._made if each.json["action"] == action), None
-        )
 
     def _like(self, one: BaseModel, others: list[BaseModel | None]) -> Decided | None:
         """The decision that has this very model, or else the latest that has an equal one."""

@@ -144,7 +144,7 @@ def _held(write: ForeseenWrite) -> dict[str, Any]:
     if came is None:
         why = f"the agent has no step `{write.step}` any more; fix: keep it until they have ended"
         return known | {"outcome": "step_gone", "why": why}
-    if not came.changed:
+    if not came.differs:
         return known | {"outcome": "goes_on"}
     outcome = "undo_asked" if write.way == "undo" else "asked_again"
     more = {"misfit": bool(came.misfit), "changes": came.changes}

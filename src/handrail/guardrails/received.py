@@ -108,25 +108,22 @@ def foreseen(case: Case, writes: Mapping[str, Write[Any, Any]]) -> Iterator[Fore
     That is what its gates ask about, what is on its way, and what may yet be taken back.
     """
 
-    def found(way: Way, step: str, action: dict[str, JsonValue], of: Attempt) -> ForeseenWrite:
+    def found(way: Way, step: str, action: dict[str, JsonValue], digest: str) -> ForeseenWrite:
+        of = Attempt(case=case.id, key="", digest=digest)
         came = received(step, writes[step].action, action, of) if step in writes else None
         return ForeseenWrite(way, step, came)
-
-    def attempt(digest: str, decided: dict[str, JsonValue]) -> Attempt:
-        kind = case.decisions.unknown_kind(decided)
-        return Attempt(case=case.id, key="", digest=digest, unknown_kind=kind)
 
     questions = [gate.question for gate in case.open_gates]
     for each in questions:
         if each.kind in _OF_WRITES and not each.planted:
-            of = attempt(each.digest, each.before or each.action)
-            yield found(_WAYS.get(each.kind, "asked"), each.step, each.action, of)
+            way = _WAYS.get(each.kind, "asked")
+            yield found(way, each.step, each.action, each.digest)
     for entry in case.undos:
         if entry.receipt is None and entry.digest not in {each.digest for each in questions}:
-            yield found("begun", entry.step, entry.action, attempt(entry.digest, entry.action))
+            yield found("begun", entry.step, entry.action, entry.digest)
         if entry.undo is not None:
             digest = digest_of(entry.undo, entry.action)
-            yield found("undo", entry.undo, entry.action, Attempt(case="", key="", digest=digest))
+            yield found("undo", entry.undo, entry.action, digest)
 
 
 def changes(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, Any]]:

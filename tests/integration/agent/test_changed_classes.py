@@ -11,8 +11,8 @@ import pytest
 
 from handrail import Agent, Fleet, State
 from handrail.actions import as_json
-from handrail.oversight import Keyring, SigningKey, Trust
-from handrail.testing import Human
+from handrail.oversight import CaseView, GateKind, Keyring, SigningKey, Trust
+from handrail.testing import UNPROVEN, CaseHandle, Human, eventually, interrupted
 from handrail.testing.fixtures import RunFleet
 from tests.agents import shifting
 from tests.agents.fleets import LEAD, put_policy
@@ -22,6 +22,10 @@ pytestmark = pytest.mark.integration
 PEOPLE = ("ana", "bo")
 
 
+def settling(view: CaseView) -> bool:
+    return view.state is State.SETTLING
+
+
 def deployed(directory: Path, workflow: Any, *, after: bool) -> Fleet:
     steps = shifting.steps(after=after)
     actions: dict[str, Any] = {
@@ -29,7 +33,7 @@ def deployed(directory: Path, workflow: Any, *, after: bool) -> Fleet:
         if step.name.startswith("mark")
         else {"autonomy": "supervised"}
         for step in steps
-        if step.posture == "write"
+        if step.posture == "write" and not step.name.startswith("undo")
     }
     document: dict[str, Any] = {
         "agent": "shifting",
@@ -102,7 +106,81 @@ async def _approved(what: str, case: Any, seen: Any, ana: Human, bo: Human) -> s
             seen, became = again.model_copy(update={"action": as_json(new)}), "amended"
         else:
             seen = again
-    assert (await case.outcome()).status is State.DONE
+    await case.until(settling)
     written = [action for of, action in shifting.DONE if of == case.id]
     assert [(type(each), as_json(each)) for each in written] == [(change.after, seen.action)]
     return became
+
+
+async def test_what_had_begun_or_is_undone_is_never_something_else(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    """A deploy comes between a request and its receipt, and between a write and its undo."""
+    shifting.DONE.clear()
+    shifting.UNDONE.clear()
+    ana = Human("ana@example.com")
+    before = deployed(tmp_path, shifting.BeforeAgent, after=False)
+    async with run_fleet(before, workers=False) as stage:
+        begun: dict[str, CaseHandle] = {}
+        written: dict[str, CaseHandle] = {}
+        async with before.running(stage.client, stage.ledger, trust=UNPROVEN):
+            for number, what in enumerate(shifting.CHANGES):
+                for cases, key in ((begun, f"b{number}"), (written, f"w{number}")):
+                    cases[what] = await stage.start(
+                        "shifting", shifting.Came(what=what, number=key)
+                    )
+            for case in written.values():
+                assert (await ana.approve(case)).accepted
+                await case.until(settling)
+            for case in begun.values():
+                await case.gate()
+            with interrupted("write:after-effect", times=1_000) as met:
+                for case in begun.values():
+                    assert (await ana.approve(case)).accepted
+
+                async def all_met() -> bool:
+                    return {case.id for case in begun.values()} <= set(met)
+
+                await eventually(all_met)
+        after = deployed(tmp_path, shifting.AfterAgent, after=True)
+        async with after.running(stage.client, stage.ledger, trust=UNPROVEN):
+            ended = await asyncio.gather(*(_carried(case, ana) for case in begun.values()))
+            undone = await asyncio.gather(*(_undone(case, ana) for case in written.values()))
+    becomes = [change.becomes for change in shifting.CHANGES.values()]
+    assert dict(zip(begun, ended, strict=True)) == dict(
+        zip(begun, ["done" if each == "done" else "in doubt" for each in becomes], strict=True)
+    )
+    assert dict(zip(written, undone, strict=True)) == dict(
+        zip(written, ["left" if each == "amended" else each for each in becomes], strict=True)
+    )
+    for what, case in begun.items():
+        sent = [as_json(action) for of, action in shifting.DONE if of == case.id]
+        assert all(each == as_json(shifting.CHANGES[what].before()) for each in sent), what
+
+
+async def _carried(case: CaseHandle, ana: Human) -> str:
+    """What becomes of a write of which nobody knows whether it happened."""
+    view = await case.until(lambda view: view.state is State.SETTLING or view.gates)
+    if not view.gates:
+        return "done"
+    (gate,) = view.gates
+    assert (await ana.answer(case, "happened", gate, result="done")).accepted
+    await case.until(settling)
+    return "in doubt" if gate.kind is GateKind.IN_DOUBT else gate.kind
+
+
+async def _undone(case: CaseHandle, ana: Human) -> str:
+    """What becomes of an undo of what was written before the deploy."""
+    await case.send("roll_back", {"by": "boss@example.com"})
+    view = await case.until(lambda view: view.state is State.FAILED or view.gates)
+    if view.gates:
+        (gate,) = view.gates
+        rule = ana.reject if gate.kind is GateKind.UNDO else ana.approve
+        assert (await rule(case, gate)).accepted
+    assert (await case.outcome()).status is State.FAILED  # a mark cannot be undone
+    did = [as_json(action) for of, action in shifting.UNDONE if of == case.id]
+    if not view.gates:
+        assert len(did) == 1
+        return "done"
+    assert did in ([], [view.gates[0].action])
+    return "asked" if did else "left"
