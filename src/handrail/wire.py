@@ -165,6 +165,8 @@ class Attempt(Wire):
     """As what class it was decided, where there is none of that name any more among several."""
     ledger: LedgerMark | None = None
     """The ledger of the case's last receipt: one that is lower now has gone back in time."""
+    sent: datetime | None = None
+    """Since when it may have been sent: an earlier activity was not let pass, nor knew of it."""
 
 
 class WriteResultKind(StrEnum):
@@ -188,7 +190,7 @@ class WriteResult(Wire):
     `incident`: what reading back a write found wrong, and `roll_back`, whether the policy then
     wants the case undone. `action` and `digest`: what it is about, as the door has it. That may be
     another action than it was given, where its class has changed; people are asked about it then.
-    `misfit`: why the class does not take the action at all.
+    `misfit`: why the class does not take the action at all. `sent`: as in `Attempt`.
     """
 
     kind: WriteResultKind
@@ -201,6 +203,7 @@ class WriteResult(Wire):
     action: dict[str, JsonValue] | None = None
     digest: str = ""
     misfit: str = ""
+    sent: datetime | None = None
 
 
 D = TypeVar("D", bound=BaseModel)

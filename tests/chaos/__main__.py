@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -21,8 +22,10 @@ from tests.chaos.human import Human
 from tests.chaos.judge import Row, Verdict, judge, percentile, recover, table
 from tests.chaos.lab import Journal, Lab, laboratory
 from tests.chaos.plan import Trial
+from tests.chaos.worlds import WORLDS
 
 LANES = 8
+WORLD_LANES = 2
 CONTROL_LANES = 2
 SHARES = (0.5, 0.95, 1)
 
@@ -47,6 +50,7 @@ class Result:
     """What came of a whole run."""
 
     aimed: list[Verdict]
+    others: list[Verdict]
     storm: list[Verdict]
     naive: list[Verdict]
     journal: Journal
@@ -69,31 +73,45 @@ async def experiment(options: Options, room: Path) -> Result:
         await asyncio.gather(
             aimed.run(lab, trials, LANES), aimed.run(lab, controls, CONTROL_LANES, naive=True)
         )
+        await _elsewhere(lab, options, plan.others(options.only))
         say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm over {len(storms)} cases")
         if storms:
             await storm.run(lab, storms, rng)
         human.cancel()
-        journal, verdicts = lab.journal, judged(lab, [*trials, *controls, *storms])
+        journal, verdicts = lab.journal, judged(lab)
     recover(journal, verdicts)
-    by_lane = {name: [v for v in verdicts if v.case.startswith(name)] for name in ("lane", "storm")}
-    control = [v for v in verdicts if v.case.startswith("naive")]
     took = timedelta(seconds=time.monotonic() - began)
-    return Result(by_lane["lane"], by_lane["storm"], control, journal, took)
+    sorts = {name: [v for v in verdicts if v.case.startswith(name)] for name in _LANES}
+    elsewhere = [v for v in verdicts if not v.case.startswith(_LANES)]
+    return Result(sorts["lane"], elsewhere, sorts["storm"], sorts["naive"], journal, took)
 
 
-def judged(lab: Lab, trials: list[Trial]) -> list[Verdict]:
+_LANES = ("lane", "storm", "naive")
+
+
+async def _elsewhere(lab: Lab, options: Options, trials: list[Trial]) -> None:
+    """Run what takes another world than one machine with a sound ledger."""
+    runs: list[Coroutine[Any, Any, None]] = []
+    for world, made in WORLDS.items():
+        mine = [trial for trial in trials if trial.world == world != "one"]
+        missing = made.missing() if mine else ""
+        if missing:
+            say(options, f"skipped, {len(mine)} cases: {missing}")
+        elif mine and not options.short:
+            say(options, f"{len(mine)} cases in the world {world!r}")
+            runs.append(aimed.run(lab, mine, WORLD_LANES, world=world))
+    await asyncio.gather(*runs)
+
+
+def judged(lab: Lab) -> list[Verdict]:
     """Judge every lane on the trials that it ran."""
-    by_key = {trial.key: trial for trial in trials}
-    verdicts: list[Verdict] = []
-    for lane in lab.lanes.values():
-        ran = [c.partition(":") for c in lab.journal.ended if c.startswith(f"{lane.name}:")]
-        verdicts += judge(lab.journal, lane, [by_key[key] for _, _, key in ran])
-    return verdicts
+    lanes = lab.lanes.values()
+    return [verdict for lane in lanes for verdict in judge(lab.journal, lane, lane.ran)]
 
 
 def violations(result: Result, options: Options) -> list[str]:
     """Everything that must not be, in words."""
-    found = [f"{v.case}: {fault}" for v in (*result.aimed, *result.storm) for fault in v.faults]
+    found = [f"{v.case}: {fault}" for v in everything(result) for fault in v.faults]
     for what in ("kill", "freeze"):
         late = percentile(seconds(result, what), 0.95)
         if late > options.limit:
@@ -101,6 +119,11 @@ def violations(result: Result, options: Options) -> list[str]:
     if result.naive and not any(v.count.done > 1 for v in result.naive):
         found.append("the control did not double: the laboratory is blind")
     return found
+
+
+def everything(result: Result) -> tuple[Verdict, ...]:
+    """Every case but the controls."""
+    return (*result.aimed, *result.others, *result.storm)
 
 
 def seconds(result: Result, after: str = "") -> list[float]:
@@ -116,24 +139,28 @@ def say(options: Options, text: str) -> None:
 
 def show(result: Result, options: Options) -> None:
     """Print the table and the sums."""
-    head = f"{'boundary':22} {'kind':9} {'fault':7}"
-    print(f"\n{head}  cases planned fired asked  lost doubled  recovery p50 p95 max (s)")
-    for title, verdicts in (("", result.aimed), ("", result.storm), ("control: ", result.naive)):
+    head = f"{'boundary':32} {'kind':9} {'fault':7}"
+    print(f"\n{head}  cases planned fired asked false  lost doubled  recovery p50 p95 max (s)")
+    shown = {"": [*result.aimed, *result.storm], "control: ": result.naive}
+    for verdict in result.others:
+        shown.setdefault(f"{verdict.trial.world}: ", []).append(verdict)
+    for title, verdicts in shown.items():
         for row in table(verdicts):
             print(line(title, row))
-    everything = (*result.aimed, *result.storm)
+    ran = everything(result)
     blows = result.journal.blows
     kills = sum(blow.what == "kill" for blow in blows)
     print(
-        f"\nseed {options.seed}: {len(everything)} cases, {kills} kills and "
+        f"\nseed {options.seed}: {len(ran)} cases, {kills} kills and "
         f"{len(blows) - kills} freezes in {result.took.total_seconds():.0f} s; "
-        f"effects {sum(v.count.done + v.count.undone for v in everything)} from "
-        f"{sum(v.count.calls for v in everything)} calls; "
-        f"asked in doubt {sum(v.asked for v in everything)}; "
+        f"effects {sum(v.count.done + v.count.undone for v in ran)} from "
+        f"{sum(v.count.calls for v in ran)} calls; "
+        f"asked in doubt {sum(v.asked for v in ran)}, falsely {sum(v.false for v in ran)}; "
+        f"ledgers accepted {sum(a.kind == 'ledger' for a in result.journal.asked)}; "
         f"control doubled {sum(v.count.done > 1 for v in result.naive)} of {len(result.naive)}"
     )
     print("seconds from the restart, or the thaw, to the next progress (p50 p95 max):")
-    sorts = sorted({r.after for v in everything for r in v.recoveries})
+    sorts = sorted({r.after for v in ran for r in v.recoveries})
     for after in ("kill", "freeze", *sorts):
         times = seconds(result, after)
         print(f"  after a {after:18} {len(times):5} times: {spread(times)}")
@@ -143,8 +170,8 @@ def line(title: str, row: Row) -> str:
     """One row of the table."""
     times = spread([recovery.seconds for recovery in row.recoveries])
     return (
-        f"{title + row.target:22} {row.kind:9} {row.what:7}  {row.cases:5} {row.planned:7} "
-        f"{row.fired:5} {row.asked:5} {row.lost:5} {row.doubled:7}  {times}"
+        f"{title + row.target:32} {row.kind:9} {row.what:7}  {row.cases:5} {row.planned:7} "
+        f"{row.fired:5} {row.asked:5} {row.false:5} {row.lost:5} {row.doubled:7}  {times}"
     )
 
 
@@ -155,7 +182,12 @@ def spread(times: list[float]) -> str:
 
 def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any]:
     """The same for programs."""
-    verdicts = {"aimed": result.aimed, "storm": result.storm, "control": result.naive}
+    verdicts = {
+        "aimed": result.aimed,
+        "others": result.others,
+        "storm": result.storm,
+        "control": result.naive,
+    }
     return {
         "seed": options.seed,
         "seconds": result.took.total_seconds(),
@@ -192,7 +224,7 @@ def arguments() -> Options:
     """Read the command line."""
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
-    parser.add_argument("--only", choices=[*plan.targets(), "take-over", "roll-back"])
+    parser.add_argument("--only", choices=[*plan.targets(), "take-over", "roll-back", *plan.OTHERS])
     parser.add_argument("--cases", type=int, help="of the storm")
     parser.add_argument("--kills", type=int, default=4, help="at each boundary, for each kind")
     parser.add_argument("--freezes", type=int, default=2, help="the same")

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 from tests.chaos.lab import Lab
-from tests.chaos.plan import Trial
+from tests.chaos.plan import Trial, World
 
 PATIENCE = timedelta(seconds=90)
 """After which a case counts as wedged."""
@@ -14,16 +14,21 @@ _LATE = timedelta(seconds=1)
 """A zombie that has just thawed may still do harm: it must have had the time for it."""
 
 
-async def run(lab: Lab, trials: Sequence[Trial], lanes: int, *, naive: bool = False) -> None:
+async def run(
+    lab: Lab, trials: Sequence[Trial], lanes: int, *, naive: bool = False, world: World = "one"
+) -> None:
     """Run the trials: one at a time in each lane, so that no fault hits another case."""
-    label = "naive" if naive else "lane"
+    label = "naive" if naive else "lane" if world == "one" else world
+    shares = ((f"{label}{n}", trials[n::lanes]) for n in range(lanes))
     await asyncio.gather(
-        *(_run_lane(lab, f"{label}{n}", trials[n::lanes], naive=naive) for n in range(lanes))
+        *(_run_lane(lab, name, share, naive=naive, world=world) for name, share in shares if share)
     )
 
 
-async def _run_lane(lab: Lab, name: str, trials: Sequence[Trial], *, naive: bool) -> None:
-    lane = lab.open_lane(name, trials, naive=naive)
+async def _run_lane(
+    lab: Lab, name: str, trials: Sequence[Trial], *, naive: bool, world: World
+) -> None:
+    lane = await lab.open_lane(name, trials, naive=naive, world=world)
     for trial in trials:
         await lab.run(lane, trial, PATIENCE)
         await lab.quiet(lane)

@@ -10,8 +10,12 @@ from typing import Any
 import httpx2
 from temporalio.service import RPCError
 
+from handrail import Ledger
 from handrail.agent import WAITING_FOR_ATTRIBUTE
-from tests.chaos.lab import Asked, Lab
+from handrail.client import Operator
+from handrail.exceptions import LedgerUnavailable
+from tests.chaos.lab import Asked, Lab, Lane
+from tests.chaos.worker import OWNER
 
 _PAUSE = timedelta(milliseconds=200)
 _AGAIN = timedelta(seconds=5)
@@ -33,6 +37,7 @@ class Human:
                 async for gate in self._open_gates():
                     with contextlib.suppress(RPCError, httpx2.HTTPError):
                         await self._answer(gate)
+                await self._accept_ledgers()
             await asyncio.sleep(_PAUSE.total_seconds())
 
     async def _open_gates(self) -> AsyncGenerator[Mapping[str, Any]]:
@@ -43,8 +48,30 @@ class Human:
             memo = await found.memo()
             for gate in memo.get("gates", ()):
                 last = self._answered.get(gate["gate"], 0)
-                if time.time() - last > _AGAIN.total_seconds():
+                if time.monotonic() - last > _AGAIN.total_seconds():
                     yield gate
+
+    async def _accept_ledgers(self) -> None:
+        """Say that an agent goes on, where its ledger went back and a write says that it waits."""
+        for lane in self._lab.lanes.values():
+            if not lane.world.went_back or not await self._waits(lane):
+                continue
+            lane.world.went_back = False
+            with contextlib.suppress(LedgerUnavailable):
+                async with Ledger(lane.world.ledger(1)) as ledger:
+                    owner = Operator(self._lab.client, ledger, by=OWNER)
+                    given = await owner.accept_ledger(lane.name, "it was put back")
+                now, said = time.monotonic(), str(given.stand)
+                self._lab.journal.asked.append(Asked(now, f"{lane.name}:", "ledger", "", said))
+
+    async def _waits(self, lane: Lane) -> bool:
+        query = f"ExecutionStatus = 'Running' AND HandrailAgent = '{lane.name}'"
+        async for found in self._lab.client.list_workflows(query):
+            described = await self._lab.client.get_workflow_handle(found.id).describe()
+            pending = described.raw_description.pending_activities
+            if any("went back in time" in each.last_failure.message for each in pending):
+                return True
+        return False
 
     async def _answer(self, gate: Mapping[str, Any]) -> None:
         ruling = {"gate": gate["gate"], "digest": gate["digest"][:12], "by": _ME}
@@ -55,9 +82,9 @@ class Human:
         await handle.signal(verb, ruling)
         if gate["gate"] not in self._answered:
             said = str(ruling.get("answer", verb))
-            asked = Asked(time.time(), gate["case"], gate["kind"], gate["step"], said)
+            asked = Asked(time.monotonic(), gate["case"], gate["kind"], gate["step"], said)
             self._lab.journal.asked.append(asked)
-        self._answered[gate["gate"]] = time.time()
+        self._answered[gate["gate"]] = time.monotonic()
 
     async def _truth(self, gate: Mapping[str, Any]) -> dict[str, Any]:
         lane = self._lab.lanes[gate["case"].partition(":")[0]]

@@ -29,6 +29,8 @@ class Verdict:
     ended: Ended
     fired: int
     asked: int
+    false: int = 0
+    """Questions that need not have been asked: it could be known."""
     faults: list[str] = field(default_factory=list[str])
     recoveries: list[Recovery] = field(default_factory=list[Recovery])
 
@@ -44,6 +46,7 @@ class Row:
     planned: int = 0
     fired: int = 0
     asked: int = 0
+    false: int = 0
     lost: int = 0
     doubled: int = 0
     recoveries: list[Recovery] = field(default_factory=list[Recovery])
@@ -65,6 +68,7 @@ def judge(journal: Journal, lane: Lane, trials: Iterable[Trial]) -> list[Verdict
             asked=sum(a.case == case and a.kind == "in_doubt" for a in journal.asked),
         )
         if not lane.naive:
+            verdict.false = _asked_falsely(verdict, journal)
             verdict.faults = list(_faults(verdict, journal))
         verdicts.append(verdict)
     return verdicts
@@ -74,6 +78,8 @@ def _faults(verdict: Verdict, journal: Journal) -> Iterable[str]:
     yield from _of_the_case(verdict, journal)
     yield from _of_the_effects(verdict)
     trial = verdict.trial
+    if verdict.false:
+        yield f"asked falsely: {verdict.false} questions, though it could be known"
     if verdict.fired < len(trial.faults):
         yield "not reached: a planned fault did not fire"
     elif trial.must_ask and not verdict.asked:
@@ -85,6 +91,21 @@ def _faults(verdict: Verdict, journal: Journal) -> Iterable[str]:
     )
     if trial.kind == "plain" and verdict.count.tried > 1 + ordered:
         yield f"repeated: sent {verdict.count.tried} times, {ordered} of them by order"
+
+
+def _asked_falsely(verdict: Verdict, journal: Journal) -> int:
+    trial = verdict.trial
+    if trial.target != "random":
+        return 0 if trial.may_ask else verdict.asked
+    if trial.kind != "plain":
+        return verdict.asked
+    # In the storm nobody could know where something was struck while the write was on its way.
+    mine = [mark for mark in journal.marks if mark.case == verdict.case]
+    sent = [mark.at for mark in mine if mark.boundary.endswith(("after-intent", "before-effect"))]
+    asks = [mark.at for mark in mine if mark.boundary == "doubt:asking"]
+    struck = [blow.at for blow in journal.blows if blow.what != "block"]
+    since = min(sent, default=math.inf)
+    return 0 if any(since < at < max(asks, default=0) for at in struck) else verdict.asked
 
 
 def _of_the_case(verdict: Verdict, journal: Journal) -> Iterable[str]:
@@ -127,9 +148,9 @@ def _recoveries(verdict: Verdict, marks: Sequence[Mark], journal: Journal) -> It
     ends = [mark.at for mark in marks[1:]]
     if verdict.ended.status is not None:
         ends.append(verdict.ended.at)
-    worker = 0
+    worker = ""
     for mark, until in zip(marks, ends, strict=False):
-        worker = worker if mark.boundary.startswith("outside:") else mark.pid
+        worker = worker if mark.boundary.startswith("outside:") else mark.actor
         hits = [b for b in journal.blows if mark.at - 0.05 <= b.at < until]
         stood = _stood_still(mark, until, [b for b in hits if _hits(b, mark, worker)], gates)
         if stood is not None:
@@ -153,7 +174,7 @@ def _stood_still(
     return Recovery(what, max(0.0, until - max([last, *answered])))
 
 
-def _hits(blow: Blow, mark: Mark, worker: int) -> bool:
+def _hits(blow: Blow, mark: Mark, worker: str) -> bool:
     """Whether a blow hit a case that had last reached `mark`, in the hands of `worker`."""
     if blow.actor == "server":
         return True
@@ -161,7 +182,7 @@ def _hits(blow: Blow, mark: Mark, worker: int) -> bool:
         lane = mark.case.partition(":")[0]
         places = ("client:", "outside:", "write:before-effect", "find:before", "undo:before-effect")
         return blow.actor.startswith(f"{lane} ") and mark.boundary.startswith(places)
-    return blow.pid == worker
+    return blow.actor == worker
 
 
 def table(verdicts: Iterable[Verdict]) -> list[Row]:
@@ -176,6 +197,7 @@ def table(verdicts: Iterable[Verdict]) -> list[Row]:
         row.planned += len(trial.faults)
         row.fired += verdict.fired
         row.asked += verdict.asked
+        row.false += verdict.false
         row.lost += any(f.startswith(("lost", "wedged", "not undone")) for f in verdict.faults)
         row.doubled += verdict.count.done > 1 or verdict.count.undone > 1
         row.recoveries += verdict.recoveries

@@ -25,13 +25,14 @@ from temporalio.service import RPCError
 from typing_extensions import override
 
 from handrail import Fleet
-from handrail.client import TASK_TIMEOUT
+from handrail.client import TASK_TIMEOUT, held_ledger
 from handrail.runtime import EmbeddedServer, Settings, connect
 from handrail.testing import free_ports
 from tests.chaos import outside, worker
 from tests.chaos.naive import NaiveAgent
-from tests.chaos.plan import Fault, Trial
+from tests.chaos.plan import Fault, Trial, World
 from tests.chaos.steps import Order
+from tests.chaos.worlds import WORLDS, Place
 
 _LOOK = timedelta(milliseconds=20)
 _FORKING = multiprocessing.get_context("forkserver")
@@ -46,7 +47,7 @@ class Mark:
     """One line of the journal: a case was at a boundary, and perhaps met a fault there."""
 
     at: float
-    pid: int
+    actor: str
     case: str
     boundary: str
     fault: str | None
@@ -57,7 +58,6 @@ class Blow:
     """One kill or freeze of a process, and when it was started or thawed again."""
 
     actor: str
-    pid: int
     what: str
     at: float
     healed: float | None = None
@@ -117,6 +117,9 @@ class Actor(ABC):
     def __init__(self, name: str, journal: Journal) -> None:
         self.name = name
         self.pid = 0
+        self.held = False
+        """Whether it is not to be started again now."""
+        self.up = True
         self._journal = journal
         self._closing = False
 
@@ -125,11 +128,19 @@ class Actor(ABC):
         """Start the process, and see to it that `died` is called at its end."""
 
     def died(self) -> None:
-        """Start it again at once."""
+        """Start it again at once, unless it is held."""
+        self.up = False
         if not self._closing:
-            blow = self._struck("kill")
-            self.start()
-            blow.healed = time.time()
+            self._struck("kill")
+            if not self.held:
+                self.start_again()
+
+    def start_again(self) -> None:
+        """Start it, and let it be started again from now on."""
+        self.held = False
+        self.start()
+        self.up = True
+        self._healed("kill")
 
     def kill(self) -> None:
         """Kill it; it is started again as soon as that is seen."""
@@ -144,26 +155,36 @@ class Actor(ABC):
         """Note that it has frozen itself."""
         self._struck("freeze")
 
+    def blocked(self, lasting: timedelta) -> None:
+        """Note that it blocks its own event loop."""
+        blow = self._struck("block")
+        blow.healed = blow.at + lasting.total_seconds()
+
     def thaw(self) -> None:
         """Let it go on."""
-        for blow in self._journal.blows:
-            if (blow.pid, blow.what, blow.healed) == (self.pid, "freeze", None):
-                blow.healed = time.time()
+        self._healed("freeze")
         _send(self.pid, signal.SIGCONT)
 
     @property
     def frozen(self) -> bool:
         """Whether it stands still now."""
-        blows = self._journal.blows
-        return any((b.pid, b.what, b.healed) == (self.pid, "freeze", None) for b in blows)
+        return bool(self._open("freeze"))
 
     def end(self) -> None:
         """Kill it for good."""
         self._closing = True
         _send(self.pid, signal.SIGKILL)
 
+    def _open(self, what: str) -> list[Blow]:
+        mine = (b for b in self._journal.blows if (b.actor, b.what) == (self.name, what))
+        return [blow for blow in mine if blow.healed is None]
+
+    def _healed(self, what: str) -> None:
+        for blow in self._open(what):
+            blow.healed = time.monotonic()
+
     def _struck(self, what: str) -> Blow:
-        blow = Blow(self.name, self.pid, what, time.time())
+        blow = Blow(self.name, what, time.monotonic())
         self._journal.blows.append(blow)
         return blow
 
@@ -197,16 +218,19 @@ class Forked(Actor):
 
 
 class Cold(Actor):
-    """A worker process started as an operator starts one."""
+    """A worker process started as an operator starts one. `by`: on another machine."""
 
-    def __init__(self, name: str, journal: Journal, spec: worker.WorkerSpec) -> None:
+    def __init__(
+        self, name: str, journal: Journal, spec: worker.WorkerSpec, by: tuple[str, ...] = ()
+    ) -> None:
         super().__init__(name, journal)
         self._spec = spec
+        self._by = by
         self._watch: asyncio.Task[None] | None = None
 
     @override
     def start(self) -> None:
-        command = [sys.executable, "-m", "tests.chaos.worker"]
+        command = [*self._by, sys.executable, "-m", "tests.chaos.worker"]
         log = (self._spec.room / "workers.log").open("ab")
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=log, stderr=log, env=_COLD_ENVIRONMENT
@@ -219,7 +243,9 @@ class Cold(Actor):
         self._watch = asyncio.get_running_loop().create_task(self._until_dead(process))
 
     async def _until_dead(self, process: subprocess.Popen[bytes]) -> None:
-        while process.poll() is None:  # noqa: ASYNC110  # no event tells of it
+        while process.poll() is None:
+            if self._by and self.pid == process.pid:
+                self.pid = _grandchild(process.pid) or self.pid
             await asyncio.sleep(_LOOK.total_seconds())
         self.died()
 
@@ -234,6 +260,19 @@ def _child(main: Callable[[Any], None], spec: Any, room: Path) -> None:
     main(spec)
 
 
+def _grandchild(pid: int) -> int | None:
+    """The worker on another machine, by its number on this one: a shell's only child."""
+    for _ in range(2):
+        try:
+            born = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        except OSError:
+            return None
+        if not born:
+            return None
+        pid = int(born[0])
+    return pid
+
+
 def _send(pid: int, number: signal.Signals) -> None:
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, number)
@@ -241,15 +280,17 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 @dataclass
 class Lane:
-    """A little world: one agent, its workers, its outside systems, its ledger."""
+    """One agent, its workers, its outside systems, and the world that they are in."""
 
     name: str
     fleet: Fleet
+    world: Place
     workers: list[Actor]
     outside: Actor
     url: str
     books: Path
     naive: bool
+    ran: list[Trial] = field(default_factory=list[Trial])
 
     @property
     def actors(self) -> list[Actor]:
@@ -269,11 +310,12 @@ class Lab:
         self._faults: dict[str, Fault] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def open_lane(
+    async def open_lane(
         self,
         name: str,
         trials: Sequence[Trial],
         *,
+        world: World = "one",
         naive: bool = False,
         cold: bool = False,
     ) -> Lane:
@@ -281,35 +323,49 @@ class Lab:
         room, (port, _), mine = self.room, free_ports(), tuple(trials)
         self._faults |= {fault.id: fault for trial in mine for fault in trial.faults}
         url, books = f"http://127.0.0.1:{port}", room / f"{name}.books"
-        spec = worker.WorkerSpec(
-            room=room,
-            agent=name,
-            address=self.server.address,
-            outside=url,
-            trials=mine,
-            naive=naive,
-        )
-        world = outside.OutsideSpec(room=room, db=books, port=port, trials=mine)
-        fleet = worker.fleet(room, name)
+        place = await asyncio.to_thread(WORLDS[world], room, name)
         workers: list[Actor] = []
         for n in (1, 2):
-            label = f"{name} worker {n}"
-            forked = Forked(label, self.journal, worker.main, spec)
-            workers.append(Cold(label, self.journal, spec) if cold else forked)
-        world_actor = Forked(f"{name} outside", self.journal, outside.main, world)
-        lane = Lane(name, fleet, workers, world_actor, url, books, naive)
-        for actor in lane.actors:
-            actor.start()
+            spec = worker.WorkerSpec(
+                room=room,
+                actor=f"{name} worker {n}",
+                agent=name,
+                address=self.server.address,
+                ledger=place.ledger(n),
+                outside=url,
+                trials=mine,
+                naive=naive,
+                served=world != "one",
+            )
+            by = place.command(n)
+            forked = Forked(spec.actor, self.journal, worker.main, spec)
+            started = Cold(spec.actor, self.journal, spec, by) if cold or by else forked
+            workers.append(started)
+        label = f"{name} outside"
+        books_spec = outside.OutsideSpec(room=room, actor=label, db=books, port=port, trials=mine)
+        world_actor = Forked(label, self.journal, outside.main, books_spec)
+        fleet = worker.fleet(room, name)
+        lane = Lane(name, fleet, place, workers, world_actor, url, books, naive)
         self.lanes[name] = lane
+        world_actor.start()
+        workers[0].start()
+        if world != "one":
+            # Its ledger is the agent's: the steward has seen no other.
+            while await insist(lambda: held_ledger(self.client, name, _LOOK)) is None:  # noqa: ASYNC110  # it looks seldom
+                await asyncio.sleep(_LOOK.total_seconds())
+        workers[1].start()
         return lane
 
     def close_lane(self, lane: Lane) -> None:
         """End the processes of a lane; its books stay."""
         for actor in lane.actors:
             actor.end()
+        lane.world.close()
 
     async def run(self, lane: Lane, trial: Trial, patience: timedelta) -> None:
         """Run one case to its end, however often its worker dies meanwhile."""
+        lane.ran.append(trial)
+        await asyncio.to_thread(lane.world.prepare)
         case = f"{lane.name}:{trial.key}"
         self.journal.ended[case] = Ended()
         order = Order(
@@ -340,11 +396,11 @@ class Lab:
         try:
             outcome = await handle.result()
         except WorkflowFailureError as error:
-            return Ended("failed", str(error.cause), time.time())
+            return Ended("failed", str(error.cause), time.monotonic())
         if not isinstance(outcome, dict):
-            return Ended("done", at=time.time())
+            return Ended("done", at=time.monotonic())
         said = cast("dict[str, Any]", outcome)
-        ended = Ended(said["status"], said["why"], time.time())
+        ended = Ended(said["status"], said["why"], time.monotonic())
         ended.unsent = tuple(said.get("unsent", ()))
         return ended
 
@@ -362,8 +418,8 @@ class Lab:
         while True:
             for mark in self.journal.news():
                 fault = self._faults.get(mark.fault or "")
-                if fault is not None and fault.freeze is not None:
-                    self._soon(self._freeze(mark, fault.freeze))
+                if fault is not None and fault.what != "kill":
+                    self._soon(self._carry_out(mark, fault))
                 if fault is not None and fault.order is not None:
                     self._soon(self._order(mark.case, fault.order))
             await asyncio.sleep(_LOOK.total_seconds())
@@ -377,12 +433,30 @@ class Lab:
                     self.journal.reported.add(found.id)
             await asyncio.sleep(2)
 
-    async def _freeze(self, mark: Mark, lasting: timedelta) -> None:
+    async def _carry_out(self, mark: Mark, fault: Fault) -> None:
+        """Do what a fault does to a process that stands still for it, or to its world."""
         lane = self.lanes[mark.case.partition(":")[0]]
-        actor = next(a for a in lane.actors if a.pid == mark.pid)
+        actor = next(a for a in lane.actors if a.name == mark.actor)
+        if fault.what == "block":
+            actor.blocked(fault.lasting)
+            return
         actor.froze()
-        await asyncio.sleep(lasting.total_seconds() - (time.time() - mark.at))
+        if fault.what == "freeze":
+            await asyncio.sleep(fault.lasting.total_seconds() - (time.monotonic() - mark.at))
+            actor.thaw()
+            return
+        dead = lane.workers if fault.dies else []
+        for each in dead:
+            each.held = True
+            each.kill()
+        while any(each.up for each in dead):  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(_LOOK.total_seconds())
+        await asyncio.to_thread(lane.world.strike, fault.what)
+        for each in dead:
+            each.start_again()
         actor.thaw()
+        await asyncio.sleep(fault.lasting.total_seconds())
+        await asyncio.to_thread(lane.world.heal, fault.what)
 
     async def _order(self, case: str, order: str) -> None:
         await insist(lambda: self.client.get_workflow_handle(case).signal(order))

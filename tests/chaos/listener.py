@@ -12,11 +12,17 @@ from pathlib import Path
 
 from tests.chaos.plan import Fault, Trial
 
+CLOCK_AHEAD = "CHAOS_CLOCK_AHEAD"
+"""The variable that says by how much the monotonic clock of this machine is ahead."""
+
+_AHEAD = float(os.environ.get(CLOCK_AHEAD, "0"))
+
 
 class Listener:
     """What `handrail.failpoints.listen` takes."""
 
-    def __init__(self, room: Path, trials: Iterable[Trial]) -> None:
+    def __init__(self, room: Path, actor: str, trials: Iterable[Trial]) -> None:
+        self._actor = actor
         self._arrivals = room / "arrivals"
         self._arrivals.mkdir(exist_ok=True)
         self._journal = os.open(room / "journal", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
@@ -25,15 +31,18 @@ class Listener:
     def __call__(self, boundary: str, case: str) -> None:
         fault = self._due(boundary, case)
         line = {
-            "at": time.time(),
-            "pid": os.getpid(),
+            "at": time.monotonic() - _AHEAD,
+            "actor": self._actor,
             "case": case,
             "boundary": boundary,
             "fault": None if fault is None else fault.id,
         }
         os.write(self._journal, json.dumps(line).encode() + b"\n")
         if fault is not None:
-            os.kill(os.getpid(), signal.SIGKILL if fault.freeze is None else signal.SIGSTOP)
+            if fault.what == "block":
+                time.sleep(fault.lasting.total_seconds())
+            else:
+                os.kill(os.getpid(), signal.SIGKILL if fault.what == "kill" else signal.SIGSTOP)
 
     def _due(self, boundary: str, case: str) -> Fault | None:
         due: Fault | None = None

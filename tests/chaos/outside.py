@@ -11,7 +11,7 @@ import contextlib
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -139,14 +139,18 @@ class OutsideSpec(BaseModel, frozen=True):
     """What the process of the outside systems needs."""
 
     room: Path
+    actor: str
     db: Path
     port: int
     trials: tuple[Trial, ...]
 
 
-def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
+def application(
+    books: Books, reached: Callable[[str, str], None], trials: Iterable[Trial]
+) -> Starlette:
     """The outside systems as an ASGI application. Everything runs in its one thread."""
     busy: Counter[str] = Counter()
+    lags = {(trial.key, trial.lag.op): trial.lag for trial in trials if trial.lag is not None}
 
     async def act(request: Request) -> Response:
         surface, op = request.path_params["surface"], request.path_params["op"]
@@ -158,10 +162,11 @@ def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
         books.called(surface, op, wanted)
         if op == "do":
             reached("outside:received", wanted.case)
-        await asyncio.sleep(wanted.takes / 2)
+        lag = lags.pop((wanted.case.partition(":")[2], op), None)
+        await asyncio.sleep(lag.commits if lag else wanted.takes / 2)
         number = books.act(surface, op, wanted)
         reached(_COMMITTED[op], wanted.case)
-        await asyncio.sleep(wanted.takes / 2)
+        await asyncio.sleep(lag.answers if lag else wanted.takes / 2)
         return JSONResponse({"number": number})
 
     async def find(request: Request) -> Response:
@@ -189,7 +194,7 @@ def application(books: Books, reached: Callable[[str, str], None]) -> Starlette:
 
 def main(spec: OutsideSpec) -> None:
     """Serve until killed."""
-    app = application(Books(spec.db), Listener(spec.room, spec.trials))
+    app = application(Books(spec.db), Listener(spec.room, spec.actor, spec.trials), spec.trials)
     uvicorn.run(
         app,
         host="127.0.0.1",

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
-from itertools import cycle
-from typing import Literal
+from itertools import cycle, product
+from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
@@ -12,6 +12,10 @@ from handrail.failpoints import BOUNDARIES
 
 Kind = Literal["keyed", "findable", "plain"]
 KINDS: tuple[Kind, ...] = ("keyed", "findable", "plain")
+
+What = Literal["kill", "freeze", "block", "power", "back", "crash", "fill", "step"]
+World = Literal["one", "ahead", "behind", "ledgers", "file", "postgres", "disk"]
+"""Where a lane runs: `worlds` says what each is."""
 
 FREEZES = tuple(timedelta(seconds=s) for s in (0.3, 2, 4.5, 9))
 """From a hiccup to longer than a write's timeout and its grace together."""
@@ -44,6 +48,20 @@ _MUST_ASK = frozenset(
         "write:before-receipt",
     }
 )
+_MAY_ASK = _MUST_ASK | {"undo:before-effect", "undo:after-effect", "outside:undone"}
+_FORGOTTEN = frozenset({"write:after-receipt", "write:answering", "undo:after-receipt"})
+"""Where a ledger that goes back takes the receipt along, and nobody had heard of it."""
+_UNKNOWN = _MAY_ASK - {
+    "client:answered",
+    "write:after-effect",
+    "write:before-receipt",
+    "undo:after-effect",
+}
+"""Where nobody has an answer. One that has come counts, however late the process looks at it."""
+_ENDS = frozenset({"kill", "power", "back"})
+_TIME = timedelta(seconds=3.5)
+"""A little less than a step has."""
+
 _ON_THE_WAY = (
     "write:arrived",
     "write:judged",
@@ -54,21 +72,30 @@ _ON_THE_WAY = (
 
 
 class Fault(BaseModel, frozen=True):
-    """Kill the process, or freeze it, at the n-th arrival of a case at a boundary.
+    """What happens at the n-th arrival of a case at a boundary, and for how long.
 
-    `order`: what an operator demands of the case in that moment.
+    A process kills or freezes itself, or blocks its event loop; or it stands still while the
+    laboratory does something to its world. `dies`: all workers with it. `order`: what an operator
+    demands of the case in that moment.
     """
 
     id: str
     boundary: str
     nth: int = 1
-    freeze: timedelta | None = None
+    what: What = "kill"
+    lasting: timedelta = timedelta()
+    dies: bool = False
     order: Literal["roll_back"] | None = None
 
-    @property
-    def what(self) -> str:
-        """The row of the table that it belongs to."""
-        return "kill" if self.freeze is None else "freeze"
+
+class Lag(BaseModel, frozen=True):
+    """The outside system takes long over the first call of an operation, whoever still waits."""
+
+    op: Literal["do", "undo", "tell"]
+    commits: float
+    """Seconds until it commits."""
+    answers: float
+    """Seconds from then until it answers."""
 
 
 class Trial(BaseModel, frozen=True):
@@ -76,6 +103,9 @@ class Trial(BaseModel, frozen=True):
 
     `takes`: how long the outside world takes over each of its answers.
     """
+
+    world: World = "one"
+    lag: Lag | None = None
 
     key: str
     target: str
@@ -95,9 +125,25 @@ class Trial(BaseModel, frozen=True):
     @property
     def must_ask(self) -> bool:
         """Whether nobody but a human can know if the write happened."""
-        aimed = self.faults[-1] if self.faults else None
-        killed = aimed is not None and aimed.freeze is None
+        killed = bool(self.faults) and self.faults[-1].what in {"kill", "power"}
         return self.kind == "plain" and killed and self.target in _MUST_ASK
+
+    @property
+    def may_ask(self) -> bool:
+        """Whether a human may be asked: nobody else could know."""
+        if self.kind != "plain":
+            return False
+        if self.lag is not None and self.lag.op != "tell":
+            return True
+        asks = False
+        for fault in self.faults:
+            if fault.what in _ENDS:
+                asks = asks or fault.boundary in _MAY_ASK
+            if fault.what == "back":
+                asks = asks or fault.boundary in _FORGOTTEN
+            if fault.what in {"freeze", "block"} and fault.lasting >= _TIME:
+                asks = asks or fault.boundary in _UNKNOWN
+        return asks
 
 
 def targets() -> tuple[str, ...]:
@@ -116,6 +162,7 @@ def aimed(rng: random.Random, *, kills: int, freezes: int, only: str | None) -> 
         trials += _take_overs(rng, max(1, freezes))
     if only in (None, "roll-back"):
         trials += _roll_backs(rng, max(1, freezes))
+    trials += [t for t in others(only) if t.world == "one"]
     rng.shuffle(trials)
     return trials
 
@@ -127,8 +174,103 @@ def short(rng: random.Random) -> list[Trial]:
         kind = rng.choice(_kinds(target, rng))
         trials += _at(target, kind, rng, kills=1, freezes=0)
     trials += rng.sample(_take_overs(rng, 1), 1) + rng.sample(_roll_backs(rng, 1), 2)
+    trials += rng.sample(others("lag"), 1) + rng.sample(others("block"), 1)
     rng.shuffle(trials)
     return trials
+
+
+_SENDING = ("write:after-intent", "write:before-effect", "client:sending", "outside:received")
+_SENT = ("outside:committed", "client:answered", "write:after-effect", "write:before-receipt")
+_UNDOING = ("write:after-receipt", "undo:before-effect", "undo:after-effect")
+_PLACES = (*_SENDING, *_SENT, *_UNDOING, "client:telling", "outside:told")
+_IN_WORKER = tuple(p for p in _PLACES if not p.startswith("outside:"))
+
+
+class _Entry(NamedTuple):
+    """One fault of another sort than a kill or freeze of one process, at some boundaries."""
+
+    name: str
+    world: World
+    what: What
+    places: tuple[str, ...]
+    lasting: float = 0
+    dies: bool = False
+    lag: Lag | None = None
+    share: int | None = None
+    """Of two entries that take turns over places and kinds, the first or the second."""
+
+
+_LATE = 5.0
+"""After a step's time, and before its request has settled."""
+
+_LOST = 9.0
+_ENTRIES = (
+    *(
+        _Entry("lag", "one", "kill", (op,), lag=Lag(op=op, commits=commits, answers=answers))
+        for op in ("do", "undo", "tell")
+        for commits, answers in ((_LATE, 0.0), (0.0, _LOST))
+    ),
+    _Entry("block", "one", "block", ("decide:before", *_IN_WORKER, "notify:before"), _LOST),
+    # On another machine nobody can see that a process stands still, and its key or fence alone
+    # holds back what it sends when it goes on: so no freeze outlasts time and settling there.
+    *(
+        entry
+        for share, world in enumerate(("ahead", "behind"))
+        for entry in (
+            _Entry("machines", world, "kill", _PLACES, share=share),
+            _Entry("machines", world, "freeze", _IN_WORKER, 4.5, share=share),
+            _Entry("machines", world, "step", ("write:before-effect", "client:answered"), 3),
+            _Entry(
+                "machines",
+                world,
+                "power",
+                ("outside:received",),
+                dies=True,
+                lag=Lag(op="do", commits=_LATE, answers=0),
+            ),
+        )
+    ),
+    _Entry("ledgers", "ledgers", "kill", _IN_WORKER),
+    _Entry("back", "file", "back", ("write:before-intent", *_PLACES), dies=True),
+    _Entry("postgres", "postgres", "back", _PLACES, dies=True, share=0),
+    _Entry("postgres", "postgres", "back", ("write:before-intent", *_PLACES), share=1),
+    _Entry("postgres", "postgres", "crash", ("write:arrived", "write:before-intent", *_PLACES), 2),
+    _Entry("disk", "disk", "fill", ("write:arrived", "write:before-intent", *_IN_WORKER), 5),
+)
+OTHERS = tuple(dict.fromkeys(entry.name for entry in _ENTRIES))
+
+
+def others(only: str | None) -> list[Trial]:
+    """The trials of every other sort of fault, for all three kinds of write."""
+    named = ((n, each) for n, each in enumerate(_ENTRIES) if only in (None, each.name))
+    return [
+        _other(n, entry, place, kind)
+        for n, entry in named
+        for turn, (place, kind) in enumerate(product(entry.places, KINDS))
+        if entry.share in (None, turn % 2)
+    ]
+
+
+def _other(n: int, entry: _Entry, place: str, kind: Kind) -> Trial:
+    key = f"{entry.name}{n}-{entry.what}-{place}-{kind}".replace(":", "_")
+    fault = Fault(
+        id=f"{key}.0",
+        boundary=place,
+        what=entry.what,
+        lasting=timedelta(seconds=entry.lasting),
+        dies=entry.dies,
+    )
+    aimed = ":" in place
+    late = entry.lag is not None and entry.lag.commits > 0
+    return Trial(
+        key=key,
+        target=place if aimed else f"{'late' if late else 'lost'} {place}",
+        kind=kind,
+        spoil=place.startswith("undo"),
+        faults=(fault,) if aimed else (),
+        world=entry.world,
+        lag=entry.lag,
+    )
 
 
 def naive(rng: random.Random, times: int) -> list[Trial]:
@@ -186,7 +328,8 @@ def _one(name: str, target: str, kind: Kind, rng: random.Random, freeze: timedel
     key = name.replace(":", "_")
     before = _before(target, rng)
     faults = [Fault(id=f"{key}.{n}", boundary=place) for n, place in enumerate(before)]
-    faults.append(Fault(id=f"{key}.{len(faults)}", boundary=target, freeze=freeze))
+    what, lasting = ("kill", timedelta()) if freeze is None else ("freeze", freeze)
+    faults.append(Fault(id=f"{key}.{len(faults)}", boundary=target, what=what, lasting=lasting))
     return Trial(
         key=key,
         target=target,
@@ -216,7 +359,7 @@ def _take_overs(rng: random.Random, times: int) -> list[Trial]:
 
 def _zombie(key: str, _: random.Random) -> tuple[Fault, ...]:
     return (
-        Fault(id=f"{key}.0", boundary="write:before-effect", freeze=LONG_FREEZE),
+        Fault(id=f"{key}.0", boundary="write:before-effect", what="freeze", lasting=LONG_FREEZE),
         Fault(id=f"{key}.1", boundary="write:after-effect"),
     )
 
@@ -228,7 +371,8 @@ def _roll_backs(rng: random.Random, times: int) -> list[Trial]:
 
         def overrun(key: str, rng: random.Random, place: str = place) -> tuple[Fault, ...]:
             lasting = rng.choice(FREEZES[2:])
-            return (Fault(id=f"{key}.0", boundary=place, freeze=lasting, order="roll_back"),)
+            fault = Fault(id=f"{key}.0", boundary=place, what="freeze", lasting=lasting)
+            return (fault.model_copy(update={"order": "roll_back"}),)
 
         target = f"roll-back {place.partition(':')[2]}"
         trials += _combined(target, rng, times, ("keyed", "findable"), overrun)

@@ -195,7 +195,7 @@ async def do_plain(action: Plain, effect: Effect) -> int:
     return await send("plain", "do", effect.case, effect.key, takes=action.takes)
 
 
-@notify
+@notify(timeout=WRITE_TIMEOUT)
 async def tell(number: int) -> int:
     """Say that it is done."""
     effect = current_effect()

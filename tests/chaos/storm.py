@@ -32,7 +32,7 @@ _BETWEEN = (0.5, 3.5)
 
 async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
     """Run the trials under random blows; heal when the last has begun; wait for all."""
-    lane = lab.open_lane(LANE, trials, cold=True)
+    lane = await lab.open_lane(LANE, trials, cold=True)
     await asyncio.sleep(_START.total_seconds())
     slots = asyncio.Semaphore(AT_ONCE)
     begun = asyncio.Event()
@@ -74,9 +74,9 @@ async def _strike(lab: Lab, lane: Lane, rng: random.Random, begun: asyncio.Event
             actor.kill()
         elif actor is not lane.outside:
             freezes.append(asyncio.ensure_future(_freeze(actor, rng.choice(_WORKER_FREEZES))))
-        elif time.time() > rested:
+        elif time.monotonic() > rested:
             lasting = rng.choice(_OUTSIDE_FREEZES)
-            rested = time.time() + lasting + _OUTSIDE_REST.total_seconds()
+            rested = time.monotonic() + lasting + _OUTSIDE_REST.total_seconds()
             freezes.append(asyncio.ensure_future(_freeze(actor, lasting)))
     await asyncio.gather(*freezes)
 
@@ -91,7 +91,7 @@ async def _strike_server(lab: Lab, rng: random.Random, *, kill: bool) -> None:
     pid = lab.server.pid
     if pid is None:
         return
-    blow = Blow("server", pid, "kill" if kill else "freeze", time.time())
+    blow = Blow("server", "kill" if kill else "freeze", time.monotonic())
     lab.journal.blows.append(blow)
     lab.signal_server(pid, signal.SIGKILL if kill else signal.SIGSTOP)
     if kill:
@@ -100,4 +100,4 @@ async def _strike_server(lab: Lab, rng: random.Random, *, kill: bool) -> None:
     else:
         await asyncio.sleep(rng.choice(_SERVER_FREEZES))
         lab.signal_server(pid, signal.SIGCONT)
-    blow.healed = time.time()
+    blow.healed = time.monotonic()

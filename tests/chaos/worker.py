@@ -19,7 +19,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from handrail import Agent, Fleet, Ledger, failpoints
-from handrail.runtime import Settings, connect
+from handrail.runtime import Settings, connect, serve_fleet
 from handrail.testing import UNPROVEN
 from tests.chaos import steps
 from tests.chaos.cases import ChaosAgent
@@ -27,10 +27,12 @@ from tests.chaos.listener import Listener
 from tests.chaos.naive import NaiveAgent, naive_write
 from tests.chaos.plan import KINDS, Trial
 
+OWNER = "owner@example.com"
+
 POLICY = """\
 agent: {agent}
 version: 1
-owner: owner@example.com
+owner: {owner}
 actions:
 {writes}
 roles:
@@ -50,16 +52,15 @@ class WorkerSpec(BaseModel, frozen=True):
     """What a worker process needs."""
 
     room: Path
+    actor: str
     agent: str
     address: str
+    ledger: str
     outside: str
     trials: tuple[Trial, ...]
     naive: bool = False
-
-    @property
-    def ledger(self) -> str:
-        """The ledger of this agent."""
-        return f"sqlite:///{self.room / self.agent}.ledger"
+    served: bool = False
+    """Whether it is the whole worker, as `handrail worker` starts it, with its steward."""
 
 
 def fleet(room: Path, agent: str) -> Fleet:
@@ -67,7 +68,7 @@ def fleet(room: Path, agent: str) -> Fleet:
     policy = room / f"{agent}.yaml"
     if not policy.exists():
         writes = "".join(WRITE.format(name=f"do_{kind}") for kind in KINDS)
-        policy.write_text(POLICY.format(agent=agent, writes=writes), encoding="utf-8")
+        policy.write_text(POLICY.format(agent=agent, owner=OWNER, writes=writes), encoding="utf-8")
     return Fleet(Agent(agent, ChaosAgent, steps=steps, policy=policy))
 
 
@@ -93,13 +94,18 @@ def main(spec: WorkerSpec) -> None:
     """Work until killed."""
     logging.basicConfig(filename=spec.room / "workers.log", level=logging.WARNING)
     os.environ[steps.OUTSIDE] = spec.outside
-    failpoints.listen(Listener(spec.room, spec.trials))
+    failpoints.listen(Listener(spec.room, spec.actor, spec.trials))
     asyncio.run(_work(spec))
 
 
 async def _work(spec: WorkerSpec) -> None:
     agents = fleet(spec.room, spec.agent)
     await steps.warm_up()
+    if spec.served:
+        os.environ |= {"TEMPORAL_ADDRESS": spec.address}
+        environment = {"HANDRAIL_LEDGER_URL": spec.ledger, "HANDRAIL_PROOF": "unproven"}
+        environment["HANDRAIL_PAYLOAD_DIR"] = str(spec.room / "payloads")
+        await serve_fleet(Settings.from_environment(environment), agents, stop=asyncio.Event())
     plugin = agents.plugin(spec.room / "payloads")
     client = await connect(Settings.from_environment({}), plugins=[plugin], address=spec.address)
     if spec.naive:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pydantic import JsonValue
@@ -39,12 +39,7 @@ from handrail.agent.steps import RETRY, Decide, Notify, Write
 from handrail.agent.tries import failed_try, pause_after
 from handrail.agent.visibility import PublishedState
 from handrail.exceptions import Expired, Failed, Piloted, Refused, Rejected
-from handrail.oversight import (
-    Closing,
-    Question,
-    case_markdown,
-    next_moment,
-)
+from handrail.oversight import Closing, Question, case_markdown, next_moment
 from handrail.states import State
 from handrail.wire import (
     Attempt,
@@ -72,6 +67,7 @@ class Verbs:
         self._shown = shown
         self._showing = False
         self._aside = Background(case, explain, self._show_details)
+        self._sent: dict[str, datetime] = {}
 
     # What is shown
 
@@ -356,6 +352,7 @@ class Verbs:
         self, step: str, duration: timedelta, action: dict[str, JsonValue], attempt: Attempt
     ) -> WriteResult:
         """Let the door judge one write, and know what came of it. `duration`: until it settles."""
+        attempt = attempt.model_copy(update={"sent": self._sent.get(attempt.key)})
         handle = workflow.start_activity(
             step,
             args=[action, attempt],
@@ -384,6 +381,8 @@ class Verbs:
             self.case.wrote(answer.receipt, workflow.now(), answer.action)
             if answer.incident:
                 self._incident(answer)
+        elif answer.sent is not None:
+            self._sent[attempt.key] = answer.sent
         elif attempt.undoes is None and not answer.token:
             # A token names an attempt of which nobody knows whether it happened.
             self.case.unregister(attempt.key)

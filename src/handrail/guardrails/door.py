@@ -72,11 +72,11 @@ from handrail.guardrails.effects import (
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import HeldLedger, LedgerWatch
 from handrail.guardrails.pipeline import Pipeline
+from handrail.guardrails.predecessor import forgotten, unknown
 from handrail.guardrails.received import ReceivedAction, received
 from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
     Duplicate,
-    EffectState,
     Ledger,
     Outdated,
     OverLimit,
@@ -287,6 +287,9 @@ class Door:
         answer = await answers.not_forgotten(answer, self.ledger, step, attempt)
         if answer.action is None:
             answer = answer.model_copy(update={"action": came.given, "digest": attempt.digest})
+        if answer.receipt is None and answer.kind is not WriteResultKind.IN_DOUBT:
+            sent = await forgotten(self.ledger, step, attempt)
+            answer = answer.model_copy(update={"sent": sent})
         audit.effect(self.agent, step.name, attempt, answer, took=timedelta(seconds=now() - began))
         reached("write:answering", attempt.case)
         return answer
@@ -380,7 +383,7 @@ class Door:
         except Stopped as stopped:
             # What may have happened before the stop must stay known.
             answer = answers.stopped(verdict, stop_in_words(stopped.order))
-            return answer.model_copy(update={"token": await self._unknown(attempt)})
+            return answer.model_copy(update={"token": await unknown(self.ledger, attempt)})
         except OverLimit as over:
             findings = [*verdict.findings, broken(over)]
             return await self._not_passed(write, write.verdict(findings))
@@ -394,7 +397,7 @@ class Door:
             return await self._not_passed(write, write.verdict([finding]))
         except Final as error:
             # An earlier try may have happened all the same: then its undo must stay known.
-            token = await self._unknown(attempt)
+            token = await unknown(self.ledger, attempt)
             return answers.failed(self.pipeline, write, verdict, error).model_copy(
                 update={"token": token}
             )
@@ -408,11 +411,6 @@ class Door:
             self.pipeline.ledgers.learn(done.ledger)
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return answers.in_doubt(self.pipeline, write, verdict, done)
-
-    async def _unknown(self, attempt: Attempt) -> str:
-        """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
-        row = await self.ledger.effect(attempt.key)
-        return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
     async def _afterwards(
         self, step: Write[Any, Any], write: WriteContext, judged: Judgement, answer: WriteResult

@@ -247,11 +247,12 @@ class _Writer:
     async def begin(self, abandoned: int) -> Receipt | Doubt:
         """Make the effect of an intent that is new, or of which all so far were `abandoned`."""
         marked = self.step.marked
-        unknown = not self.heartbeats.nothing_sent(marked=marked, abandoned=abandoned)
+        sent = self.attempt.sent if not abandoned else None
+        unknown = sent or not self.heartbeats.nothing_sent(marked=marked, abandoned=abandoned)
         # What people say of a doubt is of an intent that the ledger knew.
         if not unknown and self.attempt.doubt is None:
             return await self.perform(first=True)
-        since = self.heartbeats.scheduled
+        since = min(sent or self.heartbeats.scheduled, self.heartbeats.scheduled)
         if self.step.idempotent and self._key_lives(since):
             return await self.perform(first=False)
         before = self._before(None)

@@ -11,8 +11,9 @@ import asyncio
 import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from handrail.agent import current_heartbeats
 from handrail.exceptions import NotDone
 from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
 from handrail.ledger import EffectState
@@ -21,8 +22,10 @@ from handrail.text import moment_in_words
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from handrail.agent import Write
     from handrail.guardrails.context import WriteContext
     from handrail.ledger import EffectRow, Ledger
+    from handrail.wire import Attempt
 
 POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
@@ -66,6 +69,25 @@ def doubted(token: str) -> tuple[str, datetime]:
     """Which attempt a question was about, and until when its request could take effect."""
     owner, _, until = token.partition(_ARRIVES)
     return owner, datetime.fromisoformat(until) if until else datetime.min.replace(tzinfo=UTC)
+
+
+async def forgotten(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> datetime | None:
+    """Since when a write may have been sent that the ledger knows nothing of; None if it was not.
+
+    What Temporal kept says so, of this activity or, in `attempt.sent`, of one before it.
+    """
+    heartbeats = current_heartbeats()
+    if attempt.sent is None and heartbeats.nothing_sent(marked=step.marked):
+        return None
+    if await ledger.effect(attempt.key) is not None:
+        return None
+    return min(attempt.sent or heartbeats.scheduled, heartbeats.scheduled)
+
+
+async def unknown(ledger: Ledger, attempt: Attempt) -> str:
+    """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
+    row = await ledger.effect(attempt.key)
+    return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
 
 @dataclass

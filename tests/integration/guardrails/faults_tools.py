@@ -114,6 +114,8 @@ class Aside:
 class Postgres:
     """A PostgreSQL server that can be killed, and started again on what it had kept."""
 
+    options: tuple[str, ...] = ("-c", "listen_addresses=", "-c", "fsync=off")
+
     def __init__(self) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
         if not found:
@@ -141,8 +143,8 @@ class Postgres:
 
     def start(self) -> None:
         """Start it, and wait until it answers."""
-        data, options = self._home / "data", ("-c", "listen_addresses=", "-c", "fsync=off")
-        self._server = self._run("postgres", "-D", data, "-k", self._home, *options)
+        data = self._home / "data"
+        self._server = self._run("postgres", "-D", data, "-k", self._home, *self.options)
         engine = sa.create_engine(self.url, poolclass=sa.NullPool)
         for _ in range(400):
             with contextlib.suppress(OperationalError), engine.connect():

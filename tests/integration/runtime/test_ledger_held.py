@@ -22,6 +22,7 @@ from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
 from tests.agents.tools import reset
+from tests.integration.guardrails.faults_tools import at
 
 pytestmark = pytest.mark.integration
 
@@ -136,6 +137,29 @@ async def test_a_ledger_that_goes_back_under_a_worker_is_noticed_at_its_next_wri
         case = await stage.start("orders", Order(number="2", parts=("pay",)))
         await refused(case, "went back in time")
     assert outside.effects("pay") == ["orders:1/pay/1"]
+
+
+async def test_what_was_sent_is_not_sent_again_though_the_ledger_forgot_it_and_it_was_stopped(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    stop = OrderRow("s" * 8, "stop", "orders", OWNER, datetime.now(UTC))
+
+    def forget_and_break_off() -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+            other.execute("delete from handrail_effects")
+            other.commit()
+        asyncio.get_running_loop().create_task(stage.ledger.order(stop))
+        raise OSError("the machine goes down")
+
+    async with run_fleet(orders(tmp_path)) as stage:
+        with at("write:after-effect", forget_and_break_off):
+            case = await stage.start("orders", Order(number="1", parts=("call", "post")))
+            await case.until(lambda view: view.state is State.PAUSED)
+        await Operator(stage.client, stage.ledger, by=OWNER).lift("orders")
+        await case.handle.signal("resume", {"by": OWNER})
+        gate = await case.gate()
+        assert gate.kind == "in_doubt"
+        assert outside.effects("call") == ["orders:1/call/1"]
 
 
 async def test_a_case_knows_what_its_ledger_was_although_worker_and_steward_do_not(

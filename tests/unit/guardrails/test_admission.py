@@ -429,6 +429,7 @@ def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
         "unknown_kind": st.none() | NAMES,
         # What is higher than the ledger itself stops the write until somebody says otherwise.
         "ledger": st.none() | st.builds(LedgerMark, id=st.text(), height=st.integers()),
+        "sent": st.none() | st.datetimes(timezones=st.just(UTC)),
     }
 
 

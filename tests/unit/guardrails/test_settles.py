@@ -391,6 +391,25 @@ async def test_an_answer_to_a_doubt_that_the_ledger_does_not_know_is_asked_again
     assert bank.numbers == []
 
 
+async def test_what_an_earlier_activity_may_have_sent_is_looked_for_or_asked_about(
+    ledger: Ledger, bank: Bank, tmp_path: Path
+) -> None:
+    sent = datetime.now(UTC) - timedelta(hours=2)
+    doubt = await once(ledger, paying(bank), sent=sent)
+    assert isinstance(doubt, Doubt)
+    assert doubt.since == sent
+    assert bank.numbers == []
+    bank.effects.append(KEY)
+    async with Ledger(f"sqlite:///{tmp_path}/second.db") as second:
+        found = await once(second, findable(bank), sent=sent)
+        assert isinstance(found, Receipt)
+        assert found.how == "found"
+    async with Ledger(f"sqlite:///{tmp_path}/third.db") as third:
+        keys_end = paying(bank, idempotent=timedelta(hours=1))
+        assert isinstance(await once(third, keys_end, sent=sent), Doubt)
+    assert bank.numbers == []
+
+
 async def test_a_lost_intent_makes_an_incident(ledger: Ledger, bank: Bank, tmp_path: Path) -> None:
     async def lose(action: Pay, effect: Effect) -> str:
         await ledger._run(_forget)  # pyright: ignore[reportPrivateUsage]  # as a restore would

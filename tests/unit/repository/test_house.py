@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 4_300,
     "oversight": 4_100,
     "agent": 6_170,
-    "guardrails": 5_460,
+    "guardrails": 5_472,
     "evidence": 3_000,
     "client": 3_920,
     "runtime": 4_915,

@@ -1,0 +1,290 @@
+"""`python -m benchmarks.waiting [--cases N]`: many cases wait at a gate, on one worker.
+
+Everything is a process as in production: the server, `handrail worker`, the inbox, commands. When
+all wait, the worker is killed, all approvals are given while it is away, and it is started again.
+Each write adds a line to a book of its own, from which it is counted how often it was made.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import psutil
+from temporalio.client import Client
+from typing_extensions import override
+
+from benchmarks.contender import ALL, HELD, PROJECT, project
+from handrail.client import gates
+from handrail.oversight import GateView
+from handrail.runtime import EmbeddedServer, configure_logging, register_search_attributes
+from handrail.testing import free_ports
+
+ANA = "ana@example.com"
+AT_ONCE = 64
+_WAITING = "ExecutionStatus = 'Running' AND HandrailWaitingFor = 'lead'"
+_BOOK = "BENCH_BOOK"
+_PATIENCE = 3600.0
+_MIB = 2**20
+
+
+class Book(dict[str, int]):
+    """When each write was entered, and a line in a file for each time that it was."""
+
+    @override
+    def __setitem__(self, key: str, at: int) -> None:
+        """Write the line."""
+        with Path(os.environ[_BOOK]).open("a", encoding="utf-8") as book:
+            book.write(f"{key}\n")
+        super().__setitem__(key, at)
+
+
+@dataclass
+class Bench:
+    """The server, and the processes on it. `figures`: what was measured, in the order of it."""
+
+    home: Path
+    server: EmbeddedServer
+    client: Client
+    inbox_port: int
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list[Any])
+    figures: dict[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """That of every process."""
+        # As on a production machine, imports are compiled once and not at every start.
+        ours = ("HANDRAIL_", "TEMPORAL_", "PYTHONDONTWRITE")
+        found = {name: value for name, value in os.environ.items() if not name.startswith(ours)}
+        return found | {
+            "PYTHONPATH": str(PROJECT),
+            "PYTHONPYCACHEPREFIX": str(self.home / "pyc"),
+            "HANDRAIL_HOME": str(self.home / "home"),
+            "HANDRAIL_FLEET": "guarded_fleet:fleet",
+            "HANDRAIL_PROOF": "unproven",
+            "HANDRAIL_INBOX_DEV": "1",
+            "HANDRAIL_INBOX_URL": f"http://localhost:{self.inbox_port}",
+            "HANDRAIL_INBOX_POLICIES": str(PROJECT),
+            "TEMPORAL_ADDRESS": self.server.address,
+            _BOOK: str(self.home / "book"),
+        }
+
+    def start(self, *command: str, log: str) -> subprocess.Popen[bytes]:
+        """Start a process; what it says is in its log."""
+        with (self.home / log).open("wb") as lines:
+            process = subprocess.Popen(  # noqa: S603  # our own
+                [sys.executable, "-m", *command],
+                env=self.environment,
+                stdout=lines,
+                stderr=lines,
+            )
+        self.processes.append(process)
+        return process
+
+    async def worker(self) -> subprocess.Popen[bytes]:
+        """Start the worker, and wait until it takes work."""
+        process = self.start("benchmarks.waiting", "--work", log="worker.log")
+        await until(lambda: _said(self.home / "worker.log", "ready"))
+        return process
+
+    async def waiting(self) -> int:
+        """How many cases wait, as the server lists them."""
+        return (await self.client.count_workflows(_WAITING)).count
+
+    def written(self) -> Counter[str]:
+        """How often each write was made."""
+        book = self.home / "book"
+        return Counter(book.read_text(encoding="utf-8").split() if book.exists() else ())
+
+    def note(self, what: str, value: str) -> None:
+        """Keep a figure, and say it."""
+        self.figures[what] = value
+        print(f"{what}: {value}", file=sys.stderr, flush=True)
+
+
+async def until(true: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it is true.
+
+    Raises:
+        TimeoutError: if it does not come true.
+    """
+    async with asyncio.timeout(_PATIENCE):
+        while not await true():  # noqa: ASYNC110  # no event tells of it
+            await asyncio.sleep(0.1)
+
+
+async def _said(log: Path, words: str) -> bool:
+    return words in await asyncio.to_thread(log.read_text, encoding="utf-8", errors="replace")
+
+
+async def each(work: Callable[[Any], Awaitable[object]], of: Iterable[Any]) -> None:
+    """Do it for each, so many at once."""
+    left = iter(of)
+
+    async def lane() -> None:
+        for one in left:
+            await work(one)
+
+    await asyncio.gather(*(lane() for _ in range(AT_ONCE)))
+
+
+@asynccontextmanager
+async def bench(home: Path) -> AsyncGenerator[Bench]:
+    """A server without workers; every process is ended afterwards."""
+    (home / "home").mkdir()
+    port, ui_port = free_ports()
+    inbox_port, _ = free_ports()
+    async with EmbeddedServer(home / "server", port=port, ui_port=ui_port) as server:
+        client = await ALL["guarded"].connect(server.address, home / "home")
+        await register_search_attributes(client)
+        made = Bench(home, server, client, inbox_port)
+        try:
+            yield made
+        finally:
+            for process in made.processes:
+                process.kill()
+                process.wait()
+
+
+async def measure(on: Bench, cases: int) -> None:
+    """Measure everything."""
+    worker = await on.worker()
+    began = time.monotonic()
+    await each(lambda n: ALL["guarded"].start(on.client, f"w{n}", HELD), range(cases))
+    await until(lambda: _all(on.waiting, cases))
+    on.note("all begun and waiting, s", f"{time.monotonic() - began:.0f}")
+    on.note("memory of the worker, MiB", _memory(worker))
+    await _pages(on)
+    for command in ("cases", "inbox"):
+        on.note(f"`handrail {command}`, s", await _command(on, command))
+    await _restart(on, worker, cases)
+
+
+async def _all(count: Callable[[], Awaitable[int]], cases: int) -> bool:
+    return await count() >= cases
+
+
+def _memory(process: subprocess.Popen[bytes]) -> str:
+    return f"{psutil.Process(process.pid).memory_info().rss / _MIB:.0f}"
+
+
+async def _pages(on: Bench) -> None:
+    inbox = on.start("handrail", "inbox", "serve", "--port", str(on.inbox_port), log="inbox.log")
+    base = f"http://localhost:{on.inbox_port}"
+    async with httpx2.AsyncClient(base_url=base, headers={"origin": base}, timeout=600) as browser:
+
+        async def answers() -> bool:
+            try:
+                return (await browser.get("/sign-in")).is_success
+            except httpx2.HTTPError:
+                return False
+
+        await until(answers)
+        token = re.findall(r'name="token" value="([^"]+)"', (await browser.get("/sign-in")).text)
+        await browser.post("/sign-in/dev", data={"token": token[-1], "address": ANA})
+        for time_of in ("first", "second"):
+            asked = time.monotonic()
+            async with browser.stream("GET", "/") as page:
+                first = time.monotonic() - asked
+                size = len(await page.aread())
+            whole = time.monotonic() - asked
+            said = f"{first:.1f} s to its first byte, {whole:.1f} s in all, {size / 1024:.0f} KiB"
+            on.note(f"inbox list, {time_of} time", said)
+        on.note("memory of the inbox, MiB", _memory(inbox))
+    inbox.terminate()
+
+
+async def _command(on: Bench, command: str) -> str:
+    began = time.monotonic()
+    process = on.start("handrail", command, log=f"{command}.log")
+    await asyncio.to_thread(process.wait)
+    return f"{time.monotonic() - began:.1f}"
+
+
+async def _restart(on: Bench, worker: subprocess.Popen[bytes], cases: int) -> None:
+    worker.kill()
+    worker.wait()
+    began = time.monotonic()
+    found = (await gates.waiting(on.client, "lead")).gates
+    on.note(f"all {len(found)} gates listed by the client, s", f"{time.monotonic() - began:.1f}")
+    began = time.monotonic()
+
+    async def approve(gate: GateView) -> None:
+        said = {"gate": gate.gate, "digest": gate.digest, "by": ANA}
+        await on.client.get_workflow_handle(gate.case).signal("approve", said)
+
+    await each(approve, found)
+    on.note("all approved while no worker runs, s", f"{time.monotonic() - began:.0f}")
+    began, peak = time.monotonic(), 0
+    again = await on.worker()
+    on.note("from the worker's start to ready, s", f"{time.monotonic() - began:.1f}")
+
+    async def done() -> bool:
+        nonlocal peak
+        peak = max(peak, psutil.Process(again.pid).memory_info().rss)
+        return len(on.written()) >= cases
+
+    await until(done)
+    took = time.monotonic() - began
+    on.note("from the worker's start to the last write, s", f"{took:.0f} ({cases / took:.0f} a s)")
+    on.note("memory of the worker meanwhile, at most, MiB", f"{peak / _MIB:.0f}")
+    query = "ExecutionStatus = 'Running' AND WorkflowType = 'GuardedFreight'"
+    await until(lambda: _none(on, query))
+    written = on.written()
+    twice = sum(times > 1 for times in written.values())
+    on.note("written, of these more than once", f"{len(written)}, {twice}")
+
+
+async def _none(on: Bench, query: str) -> bool:
+    return (await on.client.count_workflows(query)).count == 0
+
+
+async def run(cases: int) -> dict[str, str]:
+    """Measure in a directory that goes again."""
+    with tempfile.TemporaryDirectory(prefix="handrail-waiting-") as home:
+        async with bench(Path(home)) as on:
+            await measure(on, cases)
+            return on.figures
+
+
+def work() -> None:
+    """Be the worker: that of the command line, with the book."""
+    project("freight").entered = Book()
+    from handrail.cli import main as command  # noqa: PLC0415  # the book first
+
+    sys.argv = ["handrail", "worker"]
+    command()
+
+
+def main() -> None:
+    """Measure, and print the figures as Markdown."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
+    parser.add_argument("--cases", type=int, default=10_000, metavar="N")
+    parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.work:
+        work()
+        return
+    configure_logging("console")
+    figures = asyncio.run(run(given.cases))
+    print(f"| {given.cases} cases wait | |\n|---|---|")
+    print("\n".join(f"| {what} | {value} |" for what, value in figures.items()))
+    sys.stdout.flush()
+    os._exit(0)  # The SDK's threads may abort the process while the interpreter ends.
+
+
+if __name__ == "__main__":
+    main()
