@@ -48,12 +48,14 @@ _DIFFERENCE = re.compile(r'\[TMPRL1100\] [^"\\]+')
 class ReplayedCase:
     """A case that was replayed. `fault`: where its code would go another way than it went.
 
-    `held`: the writes that it holds, as the door will find them; empty where it has ended.
+    `unknown`: it took too long to say. `held`: the writes that it holds, as the door will find
+    them; empty where it has ended.
     """
 
     case: str
     fault: str | None = None
     held: tuple[ForeseenWrite, ...] = ()
+    unknown: bool = False
 
 
 @dataclass
@@ -66,8 +68,9 @@ class AgentReplays:
 
     @property
     def mostly_misfits(self) -> bool:
-        """Whether it is the code that does not fit, and not a case."""
-        return len(self.misfits) * 2 > self.looked
+        """Whether it is the code that does not fit, and not a case, or a machine that is busy."""
+        unknown = sum(each.unknown for each in self.cases)
+        return (len(self.misfits) - unknown) * 2 > self.looked - unknown
 
     def add(self, replayed: ReplayedCase) -> None:
         """Count one case."""
@@ -85,7 +88,7 @@ async def replay_open(
         async with asyncio.timeout(_LONGEST.total_seconds()):
             return await replay_history(agent, plugin, await handle.fetch_history())
     except TimeoutError:
-        fault = f"it does not replay within {_LONGEST}"
+        return ReplayedCase(handle.id, f"it does not replay within {_LONGEST}", unknown=True)
     except RPCError as error:
         fault = None if error.status is RPCStatusCode.NOT_FOUND else str(error)
     except Exception as error:  # noqa: BLE001  # its history, its payloads: anything may be wrong

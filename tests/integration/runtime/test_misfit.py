@@ -13,7 +13,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 from handrail import State
 from handrail.client import Operator
 from handrail.oversight import Trust
-from handrail.runtime import Settings, UnreplayableCases
+from handrail.runtime import ReplayedCase, Settings, UnreplayableCases
 from handrail.runtime.fleet import AgentReplays
 from handrail.runtime.worker import look_at_misfits
 from handrail.testing import Outside, Stage, eventually
@@ -93,3 +93,12 @@ def test_the_code_does_not_fit_where_most_cases_do_not(
 ) -> None:
     found = AgentReplays(looked, [("orders:1", "x")] * misfits)
     assert found.mostly_misfits is mostly
+
+
+def test_a_busy_machine_does_not_make_the_code_one_that_does_not_fit() -> None:
+    found = AgentReplays()
+    found.add(ReplayedCase("orders:1", "it does not replay within 0:00:30", unknown=True))
+    assert found.misfits
+    assert not found.mostly_misfits
+    found.add(ReplayedCase("orders:2", "[TMPRL1100] another step"))
+    assert found.mostly_misfits
