@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 _LONGEST = timedelta(seconds=30)
 _DIFFERENCE = re.compile(r'\[TMPRL1100\] [^"\\]+')
 """The first difference, in the midst of what the SDK (1.35) says of it."""
+_TOO_SLOW = "[TMPRL1101]"
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,8 @@ async def replay_history(
         return ReplayedCase(history.workflow_id, held=watch.held)
     said = str(failure)
     difference = _DIFFERENCE.search(said)
-    return ReplayedCase(history.workflow_id, difference.group() if difference else said)
+    fault = difference.group() if difference else said
+    return ReplayedCase(history.workflow_id, fault, unknown=_TOO_SLOW in said)
 
 
 def read_history(text: str) -> tuple[WorkflowHistory, str]:

@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_472,
     "evidence": 3_000,
     "client": 3_920,
-    "runtime": 4_920,
+    "runtime": 4_925,
     "integrations": 3_000,
     "inbox": 6_400,
     "testing": 1_200,
