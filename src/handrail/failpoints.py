@@ -38,7 +38,10 @@ BOUNDARIES: Final = (
     "undo:after-effect",
     "undo:after-receipt",
 )
-"""Every name that `reached` is called with."""
+"""Every name that `reached` is called with by a step."""
+
+INTAKE: Final = ("intake:kept", "intake:started")
+"""And by what takes events from outside."""
 
 _listener: Callable[[str, str], None] | None = None
 

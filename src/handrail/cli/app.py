@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
 
-from handrail.cli import autonomy, cases, inbox, mandates, review, rulings, schedules, stop
+from handrail.cli import autonomy, cases, inbox, intake, mandates, review, rulings, schedules, stop
 from handrail.cli.context import perform
 from handrail.cli.output import Code, Output
 
@@ -111,8 +111,17 @@ _schedules = App(
     name="schedules", group=WORK, help="The times at which agents start by themselves."
 )
 _schedules.default(schedules.listing)
+_schedules.command(schedules.listing, name="list")
 for each in (schedules.pause, schedules.resume, schedules.trigger, schedules.backfill):
     _schedules.command(each)
+
+_intake = App(
+    name="intake", group=WORK, help="What came in and could not be started, or becomes no event."
+)
+_intake.default(intake.listing)
+_intake.command(intake.listing, name="list")
+for each in (intake.show, intake.retry, intake.mend, intake.drop):
+    _intake.command(each)
 
 _ledger = App(name="ledger", group=WORK, help="Go on with a ledger that is another, or went back.")
 _ledger.command(stop.accept)
@@ -122,6 +131,11 @@ app.command(
     "handrail.cli.processes:worker",
     group=RUN,
     help="Run the agents until SIGTERM; then finish the steps that were begun.",
+)
+app.command(
+    "handrail.cli.serve:serve",
+    group=RUN,
+    help="Take events by HTTP, webhook and folder, and run the inbox, until SIGTERM.",
 )
 app.command(
     "handrail.cli.processes:dev",
@@ -180,6 +194,13 @@ _keys.command(
     help="List the keys that are trusted, and those whose private half is here.",
 )
 
+_tokens = App(name="tokens", group=LOOK, help="By which programs send events to `serve`.")
+_tokens.command("handrail.cli.serve:new", help="Make a token. It is printed this once.")
+_tokens.command(
+    "handrail.cli.serve:listing", name="list", help="List the tokens, and the agents they are for."
+)
+_tokens.command("handrail.cli.serve:revoke", help="Refuse a token from now on.")
+
 _policy = App(
     name="policy", group=LOOK, help="Show what is in force, and what a new policy would change."
 )
@@ -192,7 +213,18 @@ _policy.command(
     help="Show every key in force, what was set at run time, and which versions there were.",
 )
 
-for group in (_schedules, _ledger, _inbox, _mandates, _review, _incidents, _keys, _policy):
+for group in (
+    _schedules,
+    _intake,
+    _ledger,
+    _inbox,
+    _mandates,
+    _review,
+    _incidents,
+    _keys,
+    _tokens,
+    _policy,
+):
     app.command(group)
 
 

@@ -162,7 +162,7 @@ async def serve(
     out: Output = PLAIN,
 ) -> None:
     """Run the page where people rule, and tell them by message, until SIGTERM."""
-    given = _settings(host, port)
+    given = settings_with(host, port)
     lines = logs(given)
     stop = asyncio.Event()
     stop_on_signals(stop)
@@ -177,7 +177,7 @@ async def serve(
     out.row({"ended": True})
 
 
-def _settings(host: str | None, port: int | None) -> Settings:
+def settings_with(host: str | None, port: int | None) -> Settings:
     """The settings, with what was said on the command line instead.
 
     Raises:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.reviews import ReviewActs
 from handrail.client.rulings import RulingActs
 from handrail.client.schedules import ScheduleActs
 
 
-class Operator(OrderActs, RulingActs, ReviewActs, ScheduleActs):
+class Operator(OrderActs, RulingActs, ReviewActs, ScheduleActs, IntakeActs):
     """One person, or one program, at work on agents and their cases.
 
         operator = Operator(client, ledger, key)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import views
+from handrail.client import intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -17,6 +17,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     views.GateList,
     views.IncidentList,
     views.IncidentView,
+    intake.IntakeEntry,
+    intake.IntakeList,
     views.LiftResult,
     views.MandateDetails,
     views.MandateList,

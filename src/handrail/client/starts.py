@@ -220,7 +220,7 @@ class StartActs(OperatorBase):
         if known is None:
             run = workflow or await self._workflow_of(agent)
         else:
-            run, event = known.workflow, _event(known.event, event)
+            run, event = known.workflow, event_of(known.event, event)
         named = event.key if isinstance(event, Event) else key
         if named is None:
             raise InvalidRequest("say in `key` which case the event belongs to", "key")
@@ -240,7 +240,12 @@ class StartActs(OperatorBase):
         )
 
 
-def _event(model: type[Any], given: Event | Mapping[str, JsonValue]) -> Event:
+def event_of(model: type[Any], given: Event | Mapping[str, JsonValue]) -> Event:
+    """An event of this class.
+
+    Raises:
+        InvalidRequest: if it is none, with what is wrong and which fields it has.
+    """
     if isinstance(given, Event) and not isinstance(given, model):
         raise InvalidRequest(f"{model.__name__} is wanted, not {type(given).__name__}", "event")
     try:

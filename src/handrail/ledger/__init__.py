@@ -22,6 +22,7 @@ from handrail.ledger.history import (
     PastWrite,
     WriteRates,
 )
+from handrail.ledger.intake import IntakeRow, IntakeState, intake_id
 from handrail.ledger.ledger import Ledger
 from handrail.ledger.limits import (
     Duplicate,
@@ -66,6 +67,8 @@ __all__ = [
     "EffectRow",
     "EffectState",
     "IncidentRow",
+    "IntakeRow",
+    "IntakeState",
     "Intent",
     "Ledger",
     "LimitMeasure",
@@ -92,6 +95,7 @@ __all__ = [
     "counting_of",
     "duplicates_counted",
     "exceed",
+    "intake_id",
     "measured",
     "number",
     "same_words",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handrail.ledger.effects import Effects
 from handrail.ledger.history import History
+from handrail.ledger.intake import Intake
 from handrail.ledger.orders import Orders
 from handrail.ledger.reviews import Incidents, Reviews
 from handrail.ledger.rulings import Mandates, Rulings
@@ -11,7 +12,17 @@ from handrail.ledger.verdicts import Policies, Spending, Verdicts
 
 
 class Ledger(
-    Effects, Rulings, Mandates, Verdicts, Orders, Reviews, Incidents, History, Policies, Spending
+    Effects,
+    Rulings,
+    Mandates,
+    Verdicts,
+    Orders,
+    Reviews,
+    Incidents,
+    History,
+    Policies,
+    Spending,
+    Intake,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 

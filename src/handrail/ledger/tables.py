@@ -23,7 +23,7 @@ from handrail.wire import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 """The number of the latest revision in `handrail.ledger.migrations.versions`."""
 
 _SCHEMA_LOCK = 0x68616E6472
@@ -414,6 +414,25 @@ incidents = sa.Table(
     sa.Column("closed_by", sa.String(200)),
     sa.Column("closed_why", SafeText()),
     sa.Index("handrail_incidents_kind_at", "agent", "step", "kind", "at"),
+)
+intake = sa.Table(
+    "handrail_intake",
+    meta,
+    sa.Column("id", sa.String(32), primary_key=True),
+    sa.Column("agent", sa.String(100), nullable=False),
+    sa.Column("source", SafeText(200), nullable=False),
+    sa.Column("received", Timestamp, nullable=False),
+    sa.Column("state", sa.String(20), nullable=False),
+    sa.Column("raw", sa.Boolean, nullable=False),
+    sa.Column("body", SafeText(), nullable=False),
+    sa.Column("headers", Json(dict), nullable=False),
+    sa.Column("requested_by", SafeText(200), nullable=False),
+    sa.Column("why", SafeText(), nullable=False),
+    sa.Column("case_id", SafeText(400)),
+    sa.Column("ended", Timestamp),
+    sa.Column("ended_by", SafeText(200)),
+    sa.Column("ended_why", SafeText()),
+    sa.Index("handrail_intake_state", "state", "received"),
 )
 
 

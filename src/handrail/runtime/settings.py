@@ -174,6 +174,9 @@ class Settings(BaseModel):
     machines whose lines shall be joined. Of each machine its own (``keys/pseudonyms`` in the
     home) when unset."""
 
+    tokens: Path = Field(default_factory=lambda data: data["home"] / "keys" / "tokens.json")
+    """The names and digests of the tokens by which programs send events to ``handrail serve``."""
+
     inbox_host: str = "127.0.0.1"
     """Which address the inbox listens on."""
 
@@ -249,6 +252,7 @@ class Settings(BaseModel):
         "key_dir",
         "key",
         "secret_dir",
+        "tokens",
         "inbox_policies",
         "people",
         mode="before",

@@ -49,7 +49,7 @@ MANDATE = MandateRow(
 )
 
 
-LATEST = 5
+LATEST = 6
 SCHEMAS = Path(__file__).with_name("schemas")
 """Ledgers as older Handrails made them, with a row in every table."""
 
@@ -285,11 +285,11 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make(url, 1)
     with _engine(url).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 6")
-    with pytest.raises(ConfigurationError, match="schema 6, this Handrail needs 5"):
+        connection.exec_driver_sql("update handrail_schema set version = 7")
+    with pytest.raises(ConfigurationError, match="schema 7, this Handrail needs 6"):
         async with Ledger(url):
             pass
-    assert _version(url) == [6]
+    assert _version(url) == [7]
     names = sa.inspect(_engine(url)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 
