@@ -184,6 +184,8 @@ _SENT = ("outside:committed", "client:answered", "write:after-effect", "write:be
 _UNDOING = ("write:after-receipt", "undo:before-effect", "undo:after-effect")
 _PLACES = (*_SENDING, *_SENT, *_UNDOING, "client:telling", "outside:told")
 _IN_WORKER = tuple(p for p in _PLACES if not p.startswith("outside:"))
+_IN_STEPS = ("decide:before", *(p for p in _PLACES if p.startswith("client:")), "notify:before")
+"""Where a step's own code runs: the loop of the door is another, which no step can block."""
 
 
 class _Entry(NamedTuple):
@@ -210,7 +212,7 @@ _ENTRIES = (
         for op in ("do", "undo", "tell")
         for commits, answers in ((_LATE, 0.0), (0.0, _LOST))
     ),
-    _Entry("block", "one", "block", ("decide:before", *_IN_WORKER, "notify:before"), _LOST),
+    _Entry("block", "one", "block", _IN_STEPS, _LOST),
     # On another machine nobody can see that a process stands still, and its key or fence alone
     # holds back what it sends when it goes on: so no freeze outlasts time and settling there.
     *(
