@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -104,6 +105,9 @@ async def test_a_week_of_working_hours_a_holiday_and_a_change_of_clocks(
         assert seen.next.timestamp() == near(at(tuesday, 11, BERLIN))
         moments: list[datetime] = []
         while (gates := await clock.case.gates()) and (moment := gates[0].next):
+            if moment in moments:  # its clock is there, and the case has not seen it yet
+                await asyncio.sleep(0.02)
+                continue
             moments.append(moment)
             await clock.to(moment)
         outcome = await clock.case.outcome()

@@ -1,4 +1,4 @@
-"""Triggers: events by webhook, HTTP, file and mail, which start cases once each.
+"""Triggers: events by webhook, HTTP and file, which start cases once each.
 
 What is declared beside an agent, in `Agent(triggers=[...])`. `handrail serve` runs it.
 """
