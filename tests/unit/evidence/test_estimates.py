@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from handrail.evidence.estimates import ERROR, ConfidenceSequence, ErrorShare, estimate
 
-RUNS = 120
+RUNS = 300
 
 
 def test_of_nothing_nothing_is_known() -> None:

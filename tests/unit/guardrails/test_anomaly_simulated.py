@@ -238,7 +238,8 @@ def false_alarms(kind: str, seed: int) -> Counter[str]:
 
 @pytest.mark.parametrize("kind", AMOUNTS)
 def test_an_agent_that_goes_on_as_it_did_is_hardly_flagged(kind: str) -> None:
-    assert false_alarms(kind, 0)["any"] / (WRITES - LEARN) < 0.005
+    found = sum((false_alarms(kind, seed) for seed in range(3)), Counter[str]())
+    assert found["any"] / (3 * (WRITES - LEARN)) < 0.005
 
 
 # Agents that change, after 400 writes
