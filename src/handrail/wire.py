@@ -131,6 +131,13 @@ class RoleRequest(Wire):
     pilot: bool = False
 
 
+class ReceiptRequest(Wire):
+    """Which write it is whose receipt may have come."""
+
+    case: str
+    key: str
+
+
 class DoubtAnswer(Wire):
     """What a human said of a write in doubt."""
 

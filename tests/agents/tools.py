@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import uuid
+from datetime import UTC, datetime
 from typing import Any
 
 from temporalio.api.common.v1 import Payload, WorkflowExecution
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.common import RawValue
 
+from handrail.actions import Receipt
 from handrail.testing import CaseHandle, Stage
 
 
@@ -50,3 +52,17 @@ async def reported_problems(case: CaseHandle) -> list[str]:
     attributes = described.raw_description.workflow_execution_info.search_attributes
     found = attributes.indexed_fields.get("TemporalReportedProblems")
     return [] if found is None else [found.data.decode()]
+
+
+async def receipt_comes(stage: Stage, case: CaseHandle) -> None:
+    """Keep the receipt of a letter, as an attempt does that was taken for over and goes on."""
+    [row] = await stage.ledger.effects(case.id)
+    made = Receipt(
+        key=row.key,
+        step=row.step,
+        digest=row.digest,
+        at=datetime.now(UTC),
+        how="written",
+        result="post-1",
+    )
+    await stage.ledger.finish(made)

@@ -15,7 +15,7 @@ from handrail.testing import CaseHandle, Human, Outside, Stage
 from tests.agents.clerk_steps import Mail
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
-from tests.agents.tools import by_hand
+from tests.agents.tools import by_hand, receipt_comes
 
 ANA, BO, CY = (Human(f"{name}@example.com") for name in ("ana", "bo", "cy"))
 KEYED = {
@@ -205,6 +205,14 @@ async def in_doubt_waiting(play: Play) -> CaseHandle:
     play.outside.break_down("post", "after")
     case = await play.start("post")
     await case.gate()
+    return case
+
+
+@scene(State.DONE)
+async def in_doubt_withdrawn(play: Play) -> CaseHandle:
+    case = await in_doubt_waiting(play)
+    await receipt_comes(play.stage, case)
+    await case.send("lifted")
     return case
 
 

@@ -20,7 +20,13 @@ from handrail.agent.execution_info import (
     pause_words,
 )
 from handrail.agent.heartbeats import Heartbeats, current_heartbeats
-from handrail.agent.invoke import NOTIFY_ACTIVITY, PROVE_ACTIVITY, ROLE_ACTIVITY, error_in_words
+from handrail.agent.invoke import (
+    NOTIFY_ACTIVITY,
+    PROVE_ACTIVITY,
+    RECEIPT_ACTIVITY,
+    ROLE_ACTIVITY,
+    error_in_words,
+)
 from handrail.agent.prompts import (
     DecisionModel,
     ModelAnswer,
@@ -93,6 +99,7 @@ __all__ = [
     "OVER_BUDGET",
     "PAUSED_BY_TEMPORAL",
     "PROVE_ACTIVITY",
+    "RECEIPT_ACTIVITY",
     "RISK_ATTRIBUTE",
     "ROLE_ACTIVITY",
     "SECRETS_DIRECTORY",

@@ -121,6 +121,7 @@ class Case:
     notices: int = 0
     busy: int = 0
     ignored: int = 0
+    lifted: int = 0
     order: Literal["stop", "roll_back"] | None = None
     ordered: str = ""
     by_itself: bool = False

@@ -313,7 +313,8 @@ def what_next(
         Expired: if nobody ruled in time.
         InDoubt: if it is left in doubt.
     """
-    if closing.how == "approved":
+    # Of what is withdrawn its receipt came late: the door has it.
+    if closing.how in {"approved", "withdrawn"}:
         return action, None
     if closing.how == "amended":
         assert closing.action is not None  # noqa: S101  # that is what an amendment is

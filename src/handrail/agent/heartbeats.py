@@ -8,16 +8,21 @@ there was nothing to know, or because the ledger has lost it.
 from __future__ import annotations
 
 import contextlib
+import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final, cast
 
 from temporalio import activity
-from temporalio.client import AsyncActivityCancelledError
+from temporalio.client import AsyncActivityCancelledError, AsyncActivityHandle
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.agent.invoke import HEARTBEAT
 
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
+_PATIENCE: Final = timedelta(seconds=5)
 
 
 @dataclass
@@ -32,6 +37,8 @@ class Heartbeats:
     scheduled: datetime = field(default_factory=lambda: datetime.now(UTC))
     said: dict[str, Any] = field(default_factory=dict[str, Any])
     sent: bool = False
+    began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.time()))
+    """When this attempt began, by both clocks: one of them may stand still with its machine."""
 
     @classmethod
     def of_activity(cls) -> Heartbeats:
@@ -58,21 +65,45 @@ class Heartbeats:
             RPCError: if the server does not answer, or takes this attempt for over.
         """
         self.said = {_SENT: self.attempt}
-        info = activity.info() if activity.in_activity() else None
-        if info is None or info.started_time.timestamp() <= 0:
-            return  # no server handed it out
+        handle = _own_handle()
+        if handle is None:
+            return
         # Those on their way in the SDK, which sends them when it likes, must not say less.
         activity.heartbeat(self.said)
-        handle = activity.client().get_async_activity_handle(task_token=info.task_token)
         # What has begun is carried to its end, also when its case is stopped.
         with contextlib.suppress(AsyncActivityCancelledError):
             await handle.heartbeat(self.said)
+
+    async def superseded(self) -> bool:
+        """Whether Temporal took this attempt for over, so that another may have followed it.
+
+        It is asked only of one that went on for longer than it may be silent.
+        """
+        now, handle = (time.monotonic(), time.time()), _own_handle()
+        since = max(each - began for each, began in zip(now, self.began, strict=True))
+        if handle is None or since < HEARTBEAT.total_seconds():
+            return False
+        try:
+            await handle.heartbeat(*([self.said] if self.said else []), rpc_timeout=_PATIENCE)
+        except AsyncActivityCancelledError:
+            return False  # its case is ending, and waits for it
+        except RPCError as error:
+            return error.status is RPCStatusCode.NOT_FOUND
+        return False
 
     def mark_unsent(self, *, marked: bool) -> None:
         """Say, as the attempt fails, that nothing was sent so far, if that is known."""
         if not self.sent and self.nothing_sent(marked=marked):
             self.said = {_UNSENT: self.attempt}
             activity.heartbeat(self.said)
+
+
+def _own_handle() -> AsyncActivityHandle | None:
+    """The activity that runs, as the server has it; None if no server handed it out."""
+    info = activity.info() if activity.in_activity() else None
+    if info is None or info.started_time.timestamp() <= 0:
+        return None
+    return activity.client().get_async_activity_handle(task_token=info.task_token)
 
 
 _current: ContextVar[Heartbeats] = ContextVar("handrail_heartbeats")

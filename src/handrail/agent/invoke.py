@@ -12,7 +12,7 @@ import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from contextvars import ContextVar
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -32,7 +32,8 @@ from handrail.agent.decided import recalled
 from handrail.agent.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Posture, Step
 from handrail.agent.tries import UNDECIDED
 from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
-from handrail.wire import ProofRequest, ProofResult, RulingReading
+from handrail.text import moment_in_words
+from handrail.wire import ProofRequest, ProofResult, ReceiptRequest, RulingReading
 
 STANDS_STILL = timedelta(seconds=30)
 """How long what keeps a step from going on does not count as its own time."""
@@ -48,6 +49,15 @@ ROLE_ACTIVITY = "handrail.whom"
 
 NOTIFY_ACTIVITY = "handrail.call"
 """The activity that has people told of a gate by message: a `NotificationRequest`."""
+
+RECEIPT_ACTIVITY = "handrail.receipt"
+"""The activity that says of when the receipt of a write is: `ReceiptRequest` to that, or None."""
+
+LOOKS = timedelta(minutes=1)
+"""How soon a receipt that nobody told of is looked for while people are asked; each time twice as
+late, and at most `LOOKS_MOST`."""
+
+LOOKS_MOST = timedelta(hours=1)
 
 taken_over: set[str] = set()
 """The runs whose present task was perhaps taken over from a worker that died."""
@@ -289,6 +299,39 @@ class Background:
         if self._case.gates[gate].closed is None:
             self._case.explained(gate, asked.id, str(answer), workflow.now())
             self._show()
+
+    # Receipts that come late
+
+    def await_receipt(self, gate: str, key: str) -> None:
+        """Withdraw a question when the receipt of the write that it asks about comes after all."""
+        # Cases that asked before this was looked at go on as they began.
+        if workflow.patched("receipts-come-late"):
+            self._run(self._await_receipt(gate, key))
+
+    async def _await_receipt(self, gate: str, key: str) -> None:
+        case, heard, pause = self._case, 0, LOOKS
+        request = ReceiptRequest(case=case.id, key=key)
+
+        def is_closed() -> bool:
+            return case.gates[gate].closed is not None
+
+        while not is_closed():
+            with contextlib.suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: is_closed() or case.lifted > heard,  # noqa: B023  # it ends in this turn
+                    timeout=pause,
+                    timeout_summary="until it looks whether the receipt came after all",
+                )
+            if is_closed():
+                return
+            heard, pause = case.lifted, min(2 * pause, LOOKS_MOST)
+            summary = "has its receipt come after all?"
+            with contextlib.suppress(ActivityError):  # it is looked for again
+                at = await engine(RECEIPT_ACTIVITY, request, datetime | None, summary)
+                if at is not None:
+                    why = f"its receipt came at {moment_in_words(at)}"
+                    case.withdraw(gate, workflow.now(), why)
+                    self._show()
 
     # Messages to people
 

@@ -19,19 +19,21 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Event, Outcome, RulingRecord, Verb, from_text
+from handrail.actions import Action, Event, Kind, Outcome, RulingRecord, Verb, from_text
+from handrail.agent import escalation
 from handrail.agent.calls import Calls
 from handrail.agent.case import Case, Pending
-from handrail.agent.escalation import CaseSnapshot
+from handrail.agent.escalation import AnswerModel, CaseSnapshot
 from handrail.agent.invoke import (
     Explain,
     error_in_words,
 )
 from handrail.agent.verbs import Verbs
 from handrail.agent.visibility import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, PublishedState
-from handrail.exceptions import Failed, NotWritten
+from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
 from handrail.oversight import (
     BadSignal,
+    Closing,
     ControlRequest,
     control_request,
     read_signal,
@@ -177,7 +179,8 @@ class CaseRunner(Verbs):
             self._move(State.WAITING if self.case.open_gates else State.WORKING, words)
 
     def lifted(self) -> None:
-        """Ask the door again, if it waits for the end of a stop. Of a pause by people no word."""
+        """Ask the door again, where it waits for that. Of a pause by people no word."""
+        self.case.lifted += 1
         if not self.case.parked:
             return
         self.case.parked = False
@@ -212,6 +215,37 @@ class CaseRunner(Verbs):
             words = ControlRequest().words(what)
         self.note(words)
         return words
+
+    # What the agent asks people
+
+    async def ask(self, question: str, model: AnswerModel, role: str, evidence: Any) -> Closing:
+        """Ask people a question of the agent's own.
+
+        Raises:
+            Refused: if the policy knows no such role.
+            Rejected: if somebody declined to answer.
+            Expired: if nobody answered in time.
+        """
+        case = self.case
+        whom = await self._whom(role, f"who answers as {role}?")
+        if whom.kind is Kind.REFUSE:
+            raise Refused(escalation.OWN_QUESTION, whom.why())
+        form = model.result.json_schema() if model.result is not None else {}
+        asked = escalation.agents_own(question, form, evidence, whom)
+        case.busy += 1
+        try:
+            _, closing = await self._ask(asked, model, escalation.OWN_QUESTION)
+        finally:
+            case.busy -= 1
+        await self.boundary()
+        if closing.how == "answered":
+            return closing
+        if closing.how == "rejected":
+            who = f"{', '.join(closing.by)}{case.unproven(closing)}"
+            raise Rejected(
+                escalation.OWN_QUESTION, f"declined by {who}: {closing.why}".rstrip(": ")
+            )
+        raise Expired(escalation.OWN_QUESTION, closing.why)
 
     # From beginning to end
 

@@ -38,7 +38,7 @@ from handrail.agent.invoke import (
 from handrail.agent.steps import RETRY, Decide, Notify, Write
 from handrail.agent.tries import failed_try, pause_after
 from handrail.agent.visibility import PublishedState
-from handrail.exceptions import Expired, Failed, Piloted, Refused, Rejected
+from handrail.exceptions import Failed, Piloted, Refused
 from handrail.oversight import Closing, Question, case_markdown, next_moment
 from handrail.states import State
 from handrail.wire import (
@@ -301,7 +301,8 @@ class Verbs:
         if bad is not None:
             await self._ask(bad, model, attempt.key)
             await self.boundary()
-        gate, closing = await self._ask(question, model, attempt.key)
+        late = answer.kind is WriteResultKind.IN_DOUBT or bool(answer.token or answer.sent)
+        gate, closing = await self._ask(question, model, attempt.key, late=late)
         await self.boundary()
         who = f"{', '.join(closing.by)}{case.unproven(closing)}"
         action, doubt = escalation.what_next(step, asked, closing, answer, who)
@@ -318,35 +319,6 @@ class Verbs:
         if amended:
             changes["basis"] = provenance.amended(attempt.basis)
         return action, attempt.model_copy(update=changes)
-
-    async def ask(self, question: str, model: AnswerModel, role: str, evidence: Any) -> Closing:
-        """Ask people a question of the agent's own.
-
-        Raises:
-            Refused: if the policy knows no such role.
-            Rejected: if somebody declined to answer.
-            Expired: if nobody answered in time.
-        """
-        case = self.case
-        whom = await self._whom(role, f"who answers as {role}?")
-        if whom.kind is Kind.REFUSE:
-            raise Refused(escalation.OWN_QUESTION, whom.why())
-        form = model.result.json_schema() if model.result is not None else {}
-        asked = escalation.agents_own(question, form, evidence, whom)
-        case.busy += 1
-        try:
-            _, closing = await self._ask(asked, model, escalation.OWN_QUESTION)
-        finally:
-            case.busy -= 1
-        await self.boundary()
-        if closing.how == "answered":
-            return closing
-        if closing.how == "rejected":
-            who = f"{', '.join(closing.by)}{case.unproven(closing)}"
-            raise Rejected(
-                escalation.OWN_QUESTION, f"declined by {who}: {closing.why}".rstrip(": ")
-            )
-        raise Expired(escalation.OWN_QUESTION, closing.why)
 
     async def _attempt(
         self, step: str, duration: timedelta, action: dict[str, JsonValue], attempt: Attempt
@@ -395,8 +367,13 @@ class Verbs:
             case.order, case.ordered = "roll_back", f"rolled back: {answer.incident}"
             case.by_itself = True
 
-    async def _ask(self, question: Question, model: AnswerModel, key: str) -> tuple[str, Closing]:
-        """Open a gate and wait until people or time have closed it. `key`: of its write."""
+    async def _ask(
+        self, question: Question, model: AnswerModel, key: str, *, late: bool = False
+    ) -> tuple[str, Closing]:
+        """Open a gate and wait until people or time have closed it. `key`: of its write.
+
+        `late`: its receipt may still come.
+        """
         case = self.case
         gate = workflow.uuid4().hex[:16]
         case.ask(gate, question, model, key, workflow.now())
@@ -404,6 +381,8 @@ class Verbs:
             case.move(State.WAITING, workflow.now(), question.why)
         self._publish()
         self._aside.tell(gate)
+        if late:
+            self._aside.await_receipt(gate, key)
         try:
             while (closing := case.gates[gate].closed) is None:
                 await self._wait(gate)
@@ -488,7 +467,9 @@ class Verbs:
                 return answer.verdict.why()
             attempt, action = escalation.as_the_door_has_it(answer, attempt, action)
             question = escalation.about_undo(entry, action, attempt, answer)
-            gate, closing = await self._ask(question, AnswerModel(Action), attempt.key)
+            gate, closing = await self._ask(question, AnswerModel(Action), attempt.key, late=True)
+            if closing.how == "withdrawn":
+                continue
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":
                 return f"{question.why}; {closing.how} {', '.join(closing.by)}".rstrip()
             given = tuple(r for r in self.case.gates[gate].rulings if r.accepted)

@@ -313,7 +313,10 @@ class AgentWorkflow:
     def _roll_back(self, raw: RawValue = _NOTHING) -> None:
         self._runner.roll_back(_payloads(raw))
 
-    @workflow.signal(name=LIFTED_SIGNAL, description="A stop is over: ask the door again. Empty")
+    @workflow.signal(
+        name=LIFTED_SIGNAL,
+        description="A stop is over, or a receipt came late: ask the door again. Empty",
+    )
     def _lifted(self, raw: RawValue = _NOTHING) -> None:
         del raw
         self._runner.lifted()

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from handrail.actions import Finding, Kind, Level, Verdict
-from handrail.agent import current_heartbeats
-from handrail.ledger import EffectState
 from handrail.text import moment_in_words
 from handrail.wire import WriteResult, WriteResultKind
 
 if TYPE_CHECKING:
-    from handrail.agent import Write
+    from datetime import datetime
+
     from handrail.guardrails.context import WriteContext
     from handrail.guardrails.effects import Doubt
     from handrail.guardrails.pipeline import Pipeline
-    from handrail.ledger import Ledger
     from handrail.policy import Policy
     from handrail.wire import Attempt
-
-_LOST: Final = "lost"
-"""The token of an attempt that the ledger has lost."""
 
 
 def foreign(policy: Policy, why: str) -> WriteResult:
@@ -75,30 +70,21 @@ def failed(
     return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
 
 
-async def not_forgotten(
-    answer: WriteResult, ledger: Ledger, step: Write[Any, Any], attempt: Attempt
-) -> WriteResult:
-    """The same, and that it may have happened already, where only Temporal knows of that.
-
-    What is not let pass comes to no intent, so that nobody has looked for an earlier one.
-    """
-    beats = current_heartbeats()
-    asked = answer.kind in {WriteResultKind.HELD, WriteResultKind.REFUSED}
-    if beats.attempt == 1 or not asked or attempt.undoes is not None or answer.token:
+def perhaps_sent(answer: WriteResult, attempt: Attempt, since: datetime | None) -> WriteResult:
+    """The same, and that it may have been sent `since` then, where only Temporal knows of that."""
+    if since is None:
         return answer
-    row = await ledger.effect(attempt.key)
-    if row is not None and row.state is not EffectState.NOT_DONE:
-        return answer  # that of another action, which is said
-    if beats.nothing_sent(marked=step.marked, abandoned=0 if row is None else row.attempt):
+    # Whatever people answer, its undo stays known, and the next activity hears of it.
+    answer = answer.model_copy(update={"sent": since})
+    if answer.kind not in {WriteResultKind.HELD, WriteResultKind.REFUSED}:
         return answer
     why = (
-        f"{step.name} may have been sent already, since {moment_in_words(beats.scheduled)}, and "
-        f"the ledger does not know it: look in the outside system first; its key is {attempt.key}"
+        f"it may have been sent already, since {moment_in_words(since)}, and the ledger does not "
+        f"know it: look in the outside system first; its key is {attempt.key}"
     )
     finding = Finding(check="doubt", kind=answer.verdict.kind, why=why)
     said = answer.verdict.model_copy(update={"findings": (finding, *answer.verdict.findings)})
-    # So its undo stays known, whatever people answer.
-    return answer.model_copy(update={"verdict": said, "token": _LOST})
+    return answer.model_copy(update={"verdict": said})
 
 
 def held(write: WriteContext, verdict: Verdict) -> WriteResult:

@@ -13,7 +13,7 @@ import functools
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 from pydantic import JsonValue
@@ -38,6 +38,7 @@ from handrail.agent import (
     HOPELESS,
     NOTIFY_ACTIVITY,
     PROVE_ACTIVITY,
+    RECEIPT_ACTIVITY,
     ROLE_ACTIVITY,
     Activity,
     Converse,
@@ -72,7 +73,7 @@ from handrail.guardrails.effects import (
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import HeldLedger, LedgerWatch
 from handrail.guardrails.pipeline import Pipeline
-from handrail.guardrails.predecessor import forgotten, unknown
+from handrail.guardrails.predecessor import forgotten, receipt_time, tell_if_late, unknown
 from handrail.guardrails.received import ReceivedAction, received
 from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
@@ -91,6 +92,7 @@ from handrail.wire import (
     NotifyResult,
     ProofRequest,
     ProofResult,
+    ReceiptRequest,
     RoleRequest,
     WriteResult,
     WriteResultKind,
@@ -179,12 +181,17 @@ class Door:
                 return Verdict(kind=Kind.REFUSE, findings=(finding,), policy=policy.label)
             return self.entitlement.whom(policy, asked)
 
+        @activity.defn(name=RECEIPT_ACTIVITY)
+        async def receipt(asked: ReceiptRequest) -> datetime | None:
+            self._require_own(asked.case)
+            return await receipt_time(self.ledger, asked)
+
         @activity.defn(name=NOTIFY_ACTIVITY)
         async def call(asked: NotificationRequest) -> None:
             self._require_own(asked.case)
             await self.entitlement.call(asked)
 
-        return [prove, whom, call]
+        return [prove, whom, receipt, call]
 
     def _require_own(self, case: str) -> None:
         foreign = self.admission.foreign(case)
@@ -228,7 +235,7 @@ class Door:
         stopped or only recorded, which the write itself says. Data checks and limits are looked
         at only where a human would be asked: otherwise the write is about to look at them.
         """
-        step = self._takes(decision.action)
+        step = self.shape.step_of(decision.action)
         if step is None:
             return None
         case, action = this_case(), cast("Action", decision.action)
@@ -250,12 +257,6 @@ class Door:
         if verdict.kind is not Kind.PASS:
             await self.recorder.keep(write, verdict)
         return digest, verdict
-
-    def _takes(self, action: Action | None) -> str | None:
-        """The one write step that takes an action; None if there is none, or there are more."""
-        writes = (write for write in self.shape.writes.values() if not write.undoes)
-        found = [write.name for write in writes if write.action is type(action)]
-        return found[0] if len(found) == 1 else None
 
     def _context(self, policy: Policy, step: str, action: Action, attempt: Attempt) -> WriteContext:
         return WriteContext(self.agent, policy, self._facts(step, action, attempt), attempt)
@@ -284,12 +285,11 @@ class Door:
         began = (now := asyncio.get_running_loop().time)()
         came = received(step.name, step.action, action, attempt)
         answer = await self._write(step, came, attempt)
-        answer = await answers.not_forgotten(answer, self.ledger, step, attempt)
         if answer.action is None:
             answer = answer.model_copy(update={"action": came.given, "digest": attempt.digest})
         if answer.receipt is None and answer.kind is not WriteResultKind.IN_DOUBT:
-            sent = await forgotten(self.ledger, step, attempt)
-            answer = answer.model_copy(update={"sent": sent})
+            since = await forgotten(self.ledger, step, attempt)
+            answer = answers.perhaps_sent(answer, attempt, since)
         audit.effect(self.agent, step.name, attempt, answer, took=timedelta(seconds=now() - began))
         reached("write:answering", attempt.case)
         return answer
@@ -409,6 +409,7 @@ class Door:
             return answers.failed(self.pipeline, write, verdict, error)
         if isinstance(done, Receipt):
             self.pipeline.ledgers.learn(done.ledger)
+            await tell_if_late(self.recorder, write, done)
             return WriteResult(kind=WriteResultKind.WRITTEN, verdict=verdict, receipt=done)
         return answers.in_doubt(self.pipeline, write, verdict, done)
 

@@ -13,23 +13,33 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from temporalio import activity
+from temporalio.service import RPCError, RPCStatusCode
+
 from handrail.agent import current_heartbeats
 from handrail.exceptions import NotDone
 from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
 from handrail.ledger import EffectState
+from handrail.oversight import LIFTED_SIGNAL
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+    from handrail.actions import Receipt
     from handrail.agent import Write
     from handrail.guardrails.context import WriteContext
+    from handrail.guardrails.recorder import Recorder
     from handrail.ledger import EffectRow, Ledger
-    from handrail.wire import Attempt
+    from handrail.wire import Attempt, ReceiptRequest
 
 POLL = timedelta(milliseconds=200)
 """How often an attempt looks whether the one before it is over."""
 
+LATE = "late"
+"""The kind of the incidents of writes that happened when their case had ended."""
+
+_SIGNAL = timedelta(seconds=5)
 _LONGEST_PAUSE = 5.0
 _PATIENCE = 10.0
 
@@ -79,15 +89,41 @@ async def forgotten(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> 
     heartbeats = current_heartbeats()
     if attempt.sent is None and heartbeats.nothing_sent(marked=step.marked):
         return None
-    if await ledger.effect(attempt.key) is not None:
+    row = await ledger.effect(attempt.key)
+    if row is not None and row.state is not EffectState.NOT_DONE:
         return None
-    return min(attempt.sent or heartbeats.scheduled, heartbeats.scheduled)
+    abandoned = 0 if row is None else row.attempt
+    sent = attempt.sent if row is None else None
+    if sent is None and heartbeats.nothing_sent(marked=step.marked, abandoned=abandoned):
+        return None
+    return min(sent or heartbeats.scheduled, heartbeats.scheduled)
 
 
 async def unknown(ledger: Ledger, attempt: Attempt) -> str:
     """Whose attempt it is of which nobody knows whether it happened; empty if there is none."""
     row = await ledger.effect(attempt.key)
     return row.owner if row is not None and row.state is EffectState.INTENDED else ""
+
+
+async def receipt_time(ledger: Ledger, asked: ReceiptRequest) -> datetime | None:
+    """When the effect of a case's own write happened; None if no receipt says that it did."""
+    own = asked.key.startswith(f"{asked.case}/")
+    row = await ledger.effect(asked.key) if own else None
+    return None if row is None or row.receipt is None else row.receipt.at
+
+
+async def tell_if_late(recorder: Recorder, write: WriteContext, receipt: Receipt) -> None:
+    """Have the case look again, if people may be asked meanwhile what became of this attempt."""
+    if not await current_heartbeats().superseded():
+        return
+    handle = activity.client().get_workflow_handle(write.attempt.case)
+    try:
+        await handle.signal(LIFTED_SIGNAL, rpc_timeout=_SIGNAL)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            return  # the case looks by itself, though later
+        why = f"{receipt.key} happened after all, and its case had ended: see whether that is right"
+        await recorder.incident(write, LATE, why)
 
 
 @dataclass

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
 
 LIFTED_SIGNAL = "lifted"
-"""The signal that a stop is over: a case that waits for its end asks the door again. It carries
+"""The signal to ask again: a stop is over that a case waits for, or a receipt came late. It carries
 nothing, and nobody need prove it: the door is asked in any case."""
 
 EVENT_SIGNAL = "another_event"

@@ -39,6 +39,12 @@ class AgentShape:
     writes: Mapping[str, WriteShape]
     notifies: frozenset[str] = frozenset()
 
+    def step_of(self, action: Action | None) -> str | None:
+        """The one write step that takes an action; None if there is none, or there are more."""
+        writes = (write for write in self.writes.values() if not write.undoes)
+        found = [write.name for write in writes if write.action is type(action)]
+        return found[0] if len(found) == 1 else None
+
 
 @dataclass(frozen=True)
 class Setting:

@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 
 from handrail import State
-from handrail.oversight import GateKind
-from handrail.testing import CaseHandle, Human, Outside, Stage, interrupted
+from handrail.agent import activities, heartbeats, verbs
+from handrail.oversight import LIFTED_SIGNAL, GateKind
+from handrail.testing import CaseHandle, Human, Outside, Stage, eventually, interrupted
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
+from tests.agents.tools import receipt_comes
 
 pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("short_grace")]
 
@@ -37,6 +39,72 @@ async def test_a_write_in_doubt_is_asked_about_and_not_repeated(
         assert "cannot be asked" in seen.why
         await case.pass_time(timedelta(hours=7))
         assert len(outside.calls("post")) == 1
+
+
+@pytest.mark.parametrize("told", [True, False])
+async def test_a_question_is_withdrawn_when_the_receipt_comes_late(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, *, told: bool
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        seen = await case.gate()
+        await case.send(LIFTED_SIGNAL)  # anybody may send it, and nothing has come yet
+        await case.pass_time(timedelta(minutes=1))
+        assert (await case.gate()).gate == seen.gate
+        await receipt_comes(stage, case)
+        if told:
+            await case.send(LIFTED_SIGNAL)
+        else:
+            await case.pass_time(timedelta(minutes=5))
+        outcome = await case.outcome()
+        view = await case.view()
+    assert outcome.status is State.DONE
+    assert [(r.how, r.result) for r in outcome.receipts] == [("written", "post-1")]
+    assert outcome.rulings == ()
+    assert [gate.closing.how for gate in view.closed] == ["withdrawn"]
+    assert any("its receipt came at" in line.text for line in view.log)
+    assert outside.effects("post") == ["orders:1/post/1"]
+
+
+async def test_an_attempt_that_was_taken_for_over_tells_its_case_of_its_receipt(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activities, "BEAT", timedelta(hours=1))
+    for module in (verbs, heartbeats):
+        monkeypatch.setattr(module, "HEARTBEAT", timedelta(seconds=1))
+    async with run_fleet(orders(tmp_path)) as stage:
+        with outside.kept_waiting("pay"):
+            case = await stage.start("orders", Order(number="1", parts=("pay", "wait")))
+
+            async def second() -> bool:
+                pending = (await case.handle.describe()).raw_description.pending_activities
+                return any(each.attempt > 1 for each in pending)
+
+            await eventually(second)
+        signaled = "workflow_execution_signaled_event_attributes"
+
+        async def told() -> list[str]:
+            events = (await case.history()).events
+            came = (getattr(event, signaled) for event in events if event.HasField(signaled))
+            return [signal.signal_name for signal in came]
+
+        assert set(await eventually(told)) == {LIFTED_SIGNAL}
+    assert outside.effects("pay") == ["orders:1/pay/1"]
+
+
+@pytest.mark.parametrize("answer", ["do it", "happened"])
+async def test_an_answer_that_crosses_with_the_receipt_doubles_nothing(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, answer: str
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await doubtful(stage, outside)
+        seen = await case.gate()
+        await receipt_comes(stage, case)
+        result = {"result": "seen by hand"} if answer == "happened" else {}
+        assert (await ANA.answer(case, answer, seen, **result)).accepted
+        outcome = await case.outcome()
+    assert [(r.how, r.result) for r in outcome.receipts] == [("written", "post-1")]
+    assert outside.effects("post") == ["orders:1/post/1"]
 
 
 async def test_it_happened_with_its_result(

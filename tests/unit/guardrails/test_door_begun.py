@@ -11,7 +11,7 @@ import pytest
 from handrail import Action, Effect, Ledger, NotDone, check, write
 from handrail.actions import Level, as_json, digest_of
 from handrail.agent import Heartbeats
-from handrail.guardrails import answers
+from handrail.guardrails import predecessor
 from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
@@ -179,11 +179,11 @@ async def test_what_is_held_and_may_have_been_sent_before_the_ledger_forgot_it_s
     async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         door = Door("payers", shape, [wire], PolicyFile(tmp_path / "payers.yaml", shape), ledger)
         beats = Heartbeats(attempt, datetime.now(UTC), dict(said))
-        monkeypatch.setattr(answers, "current_heartbeats", lambda: beats)
+        monkeypatch.setattr(predecessor, "current_heartbeats", lambda: beats)
         answer = await activity_of("payers:1", attempt=attempt).run(door.write, wire, action, given)
         assert answer.kind == ("held" if kind == "hold" else "refused")
         why = answer.verdict.why()
         assert ("may have been sent already" in why) is doubted
-        assert bool(answer.token) is doubted
+        assert (answer.sent is not None) is doubted
         assert "much" in why
     assert PAID == []

@@ -16,12 +16,12 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_495,
+    "ground": 1_500,
     "policy": 3_760,
     "ledger": 4_345,
     "oversight": 4_100,
-    "agent": 6_170,
-    "guardrails": 5_472,
+    "agent": 6_250,
+    "guardrails": 5_496,
     "evidence": 3_000,
     "client": 4_060,
     "runtime": 4_925,
