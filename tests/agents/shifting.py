@@ -5,17 +5,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field, create_model, field_validator
 from temporalio import workflow
 from typing_extensions import override
 
-from handrail import Action, AgentWorkflow, Decision, Effect, Event, Outcome, decide, read, write
+from handrail import (
+    Action,
+    Agent,
+    AgentWorkflow,
+    Decision,
+    Effect,
+    Event,
+    Fleet,
+    Outcome,
+    decide,
+    read,
+    write,
+)
+from handrail.actions import as_json
+from handrail.testing import Outside
+from tests.agents.fleets import LEAD, put_policy
+
+BOOKS: list[Outside] = []
+"""The outside system that the writes reach, where they run in a process of their own."""
 
 DONE: list[tuple[str, Any]] = []
 """What the writes were called with."""
@@ -105,6 +125,8 @@ CHANGES = {
     "a field with a default": Change(OLD, action("Pay", invoice="a1", note=""), "asked"),
     "a field without": Change(OLD, action("Pay", invoice="a1", to=(str, ...)), "amended"),
     "a field less": Change(action("Pay", invoice="a1", note="n"), OLD, "amended"),
+    "an optional field": Change(OLD, action("Pay", invoice="a1", note=(str | None, None)), "asked"),
+    "another default": Change(action("Pay", days=14), action("Pay", days=30), "done"),
     "another type": Change(action("Pay", count=3), action("Pay", count=Decimal(3)), "asked"),
     "a type that does not fit": Change(action("Pay", count=3), action("Pay", count="3"), "amended"),
     "a rule that it keeps": Change(
@@ -130,6 +152,11 @@ CHANGES = {
     ),
     "fewer choices": Change(
         action("Pay", colour=Colour.RED), action("Pay", colour=FewerColours.BLUE), "amended"
+    ),
+    "fewer literals": Change(
+        action("Pay", kind=(Literal["a", "b"], "a")),
+        action("Pay", kind=(Literal["b"], "b")),
+        "amended",
     ),
 }
 
@@ -189,8 +216,8 @@ STEPS: dict[str, Any] = {}
 """Those of the code that is deployed."""
 
 
-def steps(*, after: bool) -> list[Any]:
-    """The steps of the agent, before or after the deploy."""
+def steps(*, after: bool, only: Sequence[str] = ()) -> list[Any]:
+    """The steps of the agent, before or after the deploy, or of a deploy of some changes."""
     seen, why = (NewSeen, NewWhy) if after else (Seen, Why)
     came = NewCame if after else Came
 
@@ -200,6 +227,8 @@ def steps(*, after: bool) -> list[Any]:
     look.__annotations__ = {"what": str, "return": seen}
     found: dict[str, Any] = {"look": read(look)}
     for number, (what, change) in enumerate(CHANGES.items()):
+        if only and what not in only:
+            continue
         kind = change.after if after else change.before
         found |= _steps(number, what, kind, why, came)
     STEPS.clear()
@@ -223,6 +252,8 @@ def _steps(number: int, what: str, kind: Any, why: Any, came: Any) -> dict[str, 
 
     async def do(action: Any, effect: Effect) -> Any:
         DONE.append((effect.case, action))
+        for books in BOOKS:
+            await books.do("till", effect.case, as_json(action))
         return "done"
 
     seen = NewSeen if why is NewWhy else Seen
@@ -273,3 +304,25 @@ class AfterAgent(AgentWorkflow):
     @workflow.run
     async def run(self, came: NewCame) -> Outcome:
         return await run(self, came)
+
+
+def deployed(directory: Path, *, after: bool, only: Sequence[str] = ()) -> Fleet:
+    """The fleet of before or after the deploy, with its policy in `directory`."""
+    here = steps(after=after, only=only)
+    actions: dict[str, Any] = {
+        step.name: {"autonomy": "full", "irreversible": "a mark is no loss"}
+        if step.name.startswith("mark")
+        else {"autonomy": "supervised"}
+        for step in here
+        if step.posture == "write" and not step.name.startswith("undo")
+    }
+    document: dict[str, Any] = {
+        "agent": "shifting",
+        "version": 1,
+        "owner": "boss@example.com",
+        "for": "lead",
+    }
+    document["drafter"] = "may approve"
+    policy = put_policy(directory, document | {"actions": actions, "roles": {"lead": LEAD}})
+    kind: Any = AfterAgent if after else BeforeAgent
+    return Fleet(Agent("shifting", kind, steps=here, policy=policy), passthrough=[__name__])

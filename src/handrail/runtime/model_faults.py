@@ -40,6 +40,7 @@ _TEXTS = (
     str, Decimal, date, datetime, time, timedelta, UUID, Path, AnyUrl,
     IPv4Address, IPv4Network, IPv6Address, IPv6Network,
 )  # fmt: skip
+_TIMES = (Decimal, date, time, timedelta)
 _NAMED = frozenset(
     (AwareDatetime, NaiveDatetime, PastDate, FutureDate, PastDatetime, FutureDatetime, EmailStr)
 )
@@ -76,23 +77,43 @@ def shape_faults(kind: type[BaseModel]) -> list[str]:
 def _of_model(kind: type[BaseModel], name: str, within: frozenset[type]) -> Iterator[str]:
     if kind in within:
         return
-    decorated = kind.__pydantic_decorators__
+    if kind is BaseModel:
+        yield f"{name} is any model, and comes back as none; fix: say which"
+    decorated, config = kind.__pydantic_decorators__, kind.model_config
     for computed in kind.model_computed_fields:
         yield f"{name}.{computed} is computed: nobody is shown it; fix: make it a plain property"
-    if decorated.model_serializers or decorated.field_serializers:
+    own = decorated.model_serializers or decorated.field_serializers
+    if own or config.get("json_encoders"):
         yield f"{name} is written by a serializer of its own; fix: let its fields hold what is kept"
-    if kind.model_config.get("extra") == "allow":
+    if config.get("extra") == "allow":
         yield f"{name} takes fields of any type; fix: name them, or hold them in a dict"
     for key, declared in kind.model_fields.items():
-        path = f"{name}.{key}"
-        if declared.exclude:
-            yield f"{path} is excluded, and would be lost; fix: keep it, or take it out"
-        if issubclass(kind, Event) and _one_way(key, declared):
-            yield f"{path} is written under another alias than it is read by; fix: give it `alias`"
-        if any(isinstance(each, _WRITERS) for each in declared.metadata):
-            yield f"{path} is written by a serializer of its own; fix: let it hold what is kept"
+        yield from _of_field(kind, declared, key, f"{name}.{key}")
         chosen = declared.discriminator is not None
-        yield from _of_type(declared.annotation, path, within | {kind}, chosen=chosen)
+        inner = within | {kind}
+        yield from _of_type(declared.annotation, f"{name}.{key}", inner, chosen=chosen)
+
+
+def _of_field(kind: type[BaseModel], declared: FieldInfo, key: str, path: str) -> Iterator[str]:
+    if declared.exclude or declared.exclude_if is not None:
+        yield f"{path} is excluded, and would be lost; fix: keep it, or take it out"
+    if any(isinstance(each, _WRITERS) for each in declared.metadata):
+        yield f"{path} is written by a serializer of its own; fix: let it hold what is kept"
+    if issubclass(kind, Event):
+        if _one_way(key, declared):
+            yield f"{path} is written under another alias than it is read by; fix: give it `alias`"
+        return
+    strict = any(getattr(each, "strict", False) for each in declared.metadata)
+    if strict or kind.model_config.get("strict"):
+        # The texts of an action are made whole first: it is then read from Python, not from JSON.
+        yield from _of_strict(declared.annotation, path)
+
+
+def _of_strict(kind: Any, path: str) -> Iterator[str]:
+    for each in get_args(kind) or (kind,):
+        if get_origin(kind) is tuple or (isinstance(each, type) and issubclass(each, _TIMES)):
+            yield f"{path} is strict, and takes no JSON; fix: let it be read from a text or a list"
+            return
 
 
 def _one_way(key: str, declared: FieldInfo) -> bool:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import AsyncExitStack, ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from handrail import Agent, Fleet, State
+from handrail import State
 from handrail.actions import as_json
 from handrail.oversight import CaseView, GateKind, Keyring, SigningKey, Trust
 from handrail.testing import UNPROVEN, CaseHandle, Human, eventually, interrupted
 from handrail.testing.fixtures import RunFleet
 from tests.agents import shifting
-from tests.agents.fleets import LEAD, put_policy
 
 pytestmark = pytest.mark.integration
 
@@ -24,27 +24,6 @@ PEOPLE = ("ana", "bo")
 
 def settling(view: CaseView) -> bool:
     return view.state is State.SETTLING
-
-
-def deployed(directory: Path, workflow: Any, *, after: bool) -> Fleet:
-    steps = shifting.steps(after=after)
-    actions: dict[str, Any] = {
-        step.name: {"autonomy": "full", "irreversible": "a mark is no loss"}
-        if step.name.startswith("mark")
-        else {"autonomy": "supervised"}
-        for step in steps
-        if step.posture == "write" and not step.name.startswith("undo")
-    }
-    document: dict[str, Any] = {
-        "agent": "shifting",
-        "version": 1,
-        "owner": "boss@example.com",
-        "for": "lead",
-    }
-    document["drafter"] = "may approve"
-    policy = put_policy(directory, document | {"actions": actions, "roles": {"lead": LEAD}})
-    agent = Agent("shifting", workflow, steps=steps, policy=policy)
-    return Fleet(agent, passthrough=[shifting.__name__])
 
 
 @pytest.mark.parametrize("signed", [False, True])
@@ -63,14 +42,14 @@ async def test_cases_that_wait_outlive_a_deploy_that_changes_their_classes(
             keyring.trust(key.public())
         ana, bo = (Human(f"{who}@example.com", key) for who, key in zip(PEOPLE, keys, strict=True))
         trust = Trust(keyring=keyring)
-    before = deployed(tmp_path, shifting.BeforeAgent, after=False)
+    before = shifting.deployed(tmp_path, after=False)
     async with run_fleet(before, workers=False) as stage:
         waiting: dict[str, Any] = {}
         async with before.running(stage.client, stage.ledger, trust=trust):
             for number, what in enumerate(shifting.CHANGES):
                 case = await stage.start("shifting", shifting.Came(what=what, number=str(number)))
                 waiting[what] = case, await case.gate()
-        after = deployed(tmp_path, shifting.AfterAgent, after=True)
+        after = shifting.deployed(tmp_path, after=True)
         foreseen = (await after.replays(stage.client, tmp_path / "payloads"))["shifting"]
         assert foreseen.misfits == []
         asks = {
@@ -119,11 +98,16 @@ async def test_what_had_begun_or_is_undone_is_never_something_else(
     shifting.DONE.clear()
     shifting.UNDONE.clear()
     ana = Human("ana@example.com")
-    before = deployed(tmp_path, shifting.BeforeAgent, after=False)
+    before = shifting.deployed(tmp_path, after=False)
     async with run_fleet(before, workers=False) as stage:
         begun: dict[str, CaseHandle] = {}
         written: dict[str, CaseHandle] = {}
-        async with before.running(stage.client, stage.ledger, trust=UNPROVEN):
+        async with AsyncExitStack() as at_work:
+            # What is begun stays broken off until its worker is gone.
+            broken = at_work.enter_context(ExitStack())
+            await at_work.enter_async_context(
+                before.running(stage.client, stage.ledger, trust=UNPROVEN)
+            )
             for number, what in enumerate(shifting.CHANGES):
                 for cases, key in ((begun, f"b{number}"), (written, f"w{number}")):
                     cases[what] = await stage.start(
@@ -134,15 +118,15 @@ async def test_what_had_begun_or_is_undone_is_never_something_else(
                 await case.until(settling)
             for case in begun.values():
                 await case.gate()
-            with interrupted("write:after-effect", times=1_000) as met:
-                for case in begun.values():
-                    assert (await ana.approve(case)).accepted
+            met = broken.enter_context(interrupted("write:after-effect", times=1_000))
+            for case in begun.values():
+                assert (await ana.approve(case)).accepted
 
-                async def all_met() -> bool:
-                    return {case.id for case in begun.values()} <= set(met)
+            async def all_met() -> bool:
+                return {case.id for case in begun.values()} <= set(met)
 
-                await eventually(all_met)
-        after = deployed(tmp_path, shifting.AfterAgent, after=True)
+            await eventually(all_met)
+        after = shifting.deployed(tmp_path, after=True)
         async with after.running(stage.client, stage.ledger, trust=UNPROVEN):
             ended = await asyncio.gather(*(_carried(case, ana) for case in begun.values()))
             undone = await asyncio.gather(*(_undone(case, ana) for case in written.values()))

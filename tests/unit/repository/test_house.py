@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_496,
     "evidence": 3_000,
     "client": 4_060,
-    "runtime": 4_925,
+    "runtime": 4_944,
     "integrations": 3_960,
     "inbox": 6_400,
     "testing": 1_200,

@@ -65,6 +65,37 @@ def test_what_json_does_not_bring_back_is_a_fault_with_its_fix(kind: Any, nested
     assert "; fix: " in fault
 
 
+with pytest.warns(DeprecationWarning, match="json_encoders"):
+
+    class Encoded(BaseModel, json_encoders={date: str}):
+        at: date
+
+
+class Strict(BaseModel, strict=True):
+    at: date | None
+
+
+@pytest.mark.parametrize(
+    ("kind", "field", "says"),
+    [
+        (BaseModel, ..., "any model"),
+        (list[BaseModel], ..., "any model"),
+        (int, Field(0, exclude_if=lambda value: value == 0), "excluded"),
+        (Encoded, ..., "a serializer of its own"),
+        (Strict, ..., "is strict"),
+        (Decimal, Field(strict=True), "is strict"),
+        (tuple[int, ...], Field(strict=True), "is strict"),
+    ],
+    ids=str,
+)
+def test_what_no_action_comes_back_with_is_a_fault(kind: Any, field: Any, says: str) -> None:
+    make: Any = create_model
+    (fault,) = shape_faults(make("Odd", __base__=Action, field=(kind, field)))
+    assert fault.startswith("Odd.field")
+    assert says in fault
+    assert "; fix: " in fault
+
+
 def test_what_is_excluded_computed_or_open_is_a_fault() -> None:
     class Odd(BaseModel, extra="allow"):
         gone: int = Field(default=1, exclude=True)
