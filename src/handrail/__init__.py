@@ -52,7 +52,7 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.marks import FreeText, From, Personal, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
-    from handrail.runtime import Agent, Fleet, Schedule
+    from handrail.runtime import Agent, Fleet, Form, Schedule
     from handrail.states import State
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     "Failed",
     "Final",
     "Fleet",
+    "Form",
     "FreeText",
     "From",
     "GateView",
@@ -116,7 +117,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "ledger": "Ledger",
         "marks": "FreeText From Personal Untrusted",
         "oversight": "GateView Keyring Trust",
-        "runtime": "Agent Fleet Schedule",
+        "runtime": "Agent Fleet Form Schedule",
         "states": "State",
     }
 

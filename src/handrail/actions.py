@@ -141,15 +141,19 @@ def from_json(kind: type[M], value: Any) -> M:
     return kind.model_validate_json(json.dumps(value), by_alias=False, by_name=True)
 
 
-def from_text(kind: type[M], text: str | bytes) -> M:
+def from_text(kind: type[M], text: str | bytes, *, by_name: bool | None = None) -> M:
     """A model from somebody's JSON, aliases and all: read by pydantic, a number loses digits.
+
+    `by_name`: take fields under their own names, too.
 
     Raises:
         ValidationError: if the class does not take it.
     """
     with contextlib.suppress(ValueError, RecursionError):
-        return kind.model_validate_json(json.dumps(exact_json(text)))
-    return kind.model_validate_json(text)  # to say what is wrong with it as it was given
+        return kind.model_validate_json(json.dumps(exact_json(text)), by_name=by_name)
+    return kind.model_validate_json(
+        text, by_name=by_name
+    )  # to say what is wrong with it as it was given
 
 
 def json_schema(kind: type[BaseModel]) -> dict[str, Any]:

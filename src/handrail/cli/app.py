@@ -12,7 +12,18 @@ from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
 
-from handrail.cli import autonomy, cases, inbox, intake, mandates, review, rulings, schedules, stop
+from handrail.cli import (
+    asking,
+    autonomy,
+    cases,
+    inbox,
+    intake,
+    mandates,
+    review,
+    rulings,
+    schedules,
+    stop,
+)
 from handrail.cli.context import perform
 from handrail.cli.output import Code, Output
 
@@ -43,6 +54,7 @@ cast("Any", app).register_install_completion_command()
 # Cases
 for each in (
     cases.start,
+    asking.ask_agent,
     cases.cases,
     cases.show,
     cases.pause,

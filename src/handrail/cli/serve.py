@@ -112,7 +112,7 @@ async def _serve(
                 with contextlib.suppress(OSError):
                     os.write(1, f"{SERVE_READY} at {url}\n".encode())
             if "inbox" not in without:
-                inbox = _kept_up(_inbox(given, connection, ledger, pages, stop), stop)
+                inbox = _kept_up(_inbox(given, connection, receiver, pages, stop), stop)
                 stack.push_async_callback(_ended, asyncio.ensure_future(inbox))
             await stop.wait()
 
@@ -130,7 +130,11 @@ def _watches(receiver: Receiver) -> list[Any]:
 
 
 async def _inbox(
-    given: Settings, connection: _Connection, ledger: Any, pages: list[Any], stop: asyncio.Event
+    given: Settings,
+    connection: _Connection,
+    receiver: Receiver,
+    pages: list[Any],
+    stop: asyncio.Event,
 ) -> None:
     """The pages, as soon as there is a server: events are taken before."""
     from handrail.inbox.web import server  # noqa: PLC0415  # an extra
@@ -142,7 +146,9 @@ async def _inbox(
             client = await connection()
         except HandrailError:
             await asyncio.sleep(_AGAIN)
-    async with server.opened(given, client, ledger) as site, telling(site):
+    agents = receiver.fleet.agents
+    opened = server.opened(given, client, receiver.ledger, agents)
+    async with opened as site, telling(site):
         pages.append(build(site, server.signed(site)))
         await stop.wait()
         pages.clear()

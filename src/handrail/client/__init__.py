@@ -4,6 +4,7 @@ The command line, the inbox, mail and chat translate to it and back, and hold no
 own. `docs/client.md` shows how a program uses it.
 """
 
+from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.failing import BUSY_QUERY, StuckCase, stuck_cases
@@ -72,6 +73,7 @@ __all__ = [
     "SCHEDULED_CASES",
     "SCHEDULED_START",
     "TASK_TIMEOUT",
+    "AgentAnswer",
     "AgentAutonomy",
     "AuditReview",
     "AutonomyList",
@@ -80,6 +82,7 @@ __all__ = [
     "CaseList",
     "CaseOrder",
     "CaseOrderList",
+    "CaseProgress",
     "CaseSummary",
     "Connect",
     "Directory",

@@ -160,6 +160,15 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error)
 
 
+async def _requester(execution: WorkflowExecution) -> str | None:
+    """Who asked for a case, as the server has it."""
+    try:
+        said: Any = await execution.memo_value("requested_by", None)
+    except Exception:  # noqa: BLE001  # anybody may have written it: decoding raises anything
+        return None
+    return said if isinstance(said, str) else None
+
+
 async def until_over(
     client: Client, case: str, patience: timedelta | None, *, but: frozenset[str] | None = None
 ) -> WaitResult:
@@ -273,7 +282,7 @@ class CaseActs(GateActs, StartActs):
         return CaseDetails(
             **dict(case_summary(execution)) | {"failing": fails},
             title=view.title if view else None,
-            requester=view.requester if view else None,
+            requester=view.requester if view else await _requester(execution),
             why=outcome.why if outcome else why or (view.why if view else ""),
             gates=asked,
             receipts=receipts,

@@ -6,14 +6,16 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import intake, views
+from handrail.client import asking, intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
+    asking.AgentAnswer,
     views.AutonomyList,
     views.CaseDetails,
     views.CaseList,
     views.CaseOrderList,
+    asking.CaseProgress,
     views.GateList,
     views.IncidentList,
     views.IncidentView,

@@ -249,7 +249,10 @@ def event_of(model: type[Any], given: Event | Mapping[str, JsonValue]) -> Event:
     if isinstance(given, Event) and not isinstance(given, model):
         raise InvalidRequest(f"{model.__name__} is wanted, not {type(given).__name__}", "event")
     try:
-        event: Event = given if isinstance(given, Event) else model.model_validate(given)
+        if isinstance(given, Event):
+            return given
+        # As others send it, or under its fields' own names, as forms have it.
+        event: Event = model.model_validate(given, by_alias=True, by_name=True)
     except ValidationError as error:
         fields = ", ".join(model.model_fields)
         raise InvalidRequest(

@@ -23,7 +23,7 @@ from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_w
 from handrail.runtime.operator import key_of, operator, plugin
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.replays import ReplayedCase
-from handrail.runtime.schedules import Schedule, Trigger, keep_in_step
+from handrail.runtime.schedules import Form, Schedule, Trigger, keep_in_step
 from handrail.runtime.settings import (
     SEARCH_ATTRIBUTES,
     Settings,
@@ -53,6 +53,7 @@ __all__ = [
     "ContextFreeSandbox",
     "EmbeddedServer",
     "Fleet",
+    "Form",
     "Lines",
     "LocalProcesses",
     "ReplayedCase",

@@ -150,13 +150,13 @@ class Agent:
         return list(load_policy(self.policy, self.shape).notes)
 
     def parse_event(self, text: str | bytes) -> Event:
-        """An event from its JSON.
+        """An event from its JSON, as others send it or under its fields' own names.
 
         Raises:
             CaseError: if it does not validate, with every field that is wrong.
         """
         try:
-            return from_text(self.event, text)
+            return from_text(self.event, text, by_name=True)
         except ValidationError as error:
             wrong = "\n".join(
                 f"  {'.'.join(str(p) for p in e['loc']) or '(the whole)'}: {e['msg']}"

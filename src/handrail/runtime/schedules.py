@@ -44,7 +44,7 @@ from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedErro
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
-from handrail.actions import Event, Wire, canonical
+from handrail.actions import Event, Wire, canonical, person
 from handrail.agent import AGENT_ATTRIBUTE, Activity
 from handrail.client import (
     SCHEDULED_CASES,
@@ -103,6 +103,22 @@ class Trigger:
                 f"{self.name!r} cannot name a trigger: use letters, digits, `-`, `_` and `.`, at "
                 f"most {LONGEST_NAME}"
             )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form(Trigger):
+    """A form in the inbox, made from the event's model, for more people than the policy names.
+
+    `people`: addresses, `@example.com` for everybody of a domain, or `*` for all who may sign in.
+    """
+
+    people: tuple[str, ...]
+
+    def is_for(self, who: str) -> bool:
+        """Whether somebody may ask by it."""
+        who = person(who)
+        listed = {each if each.startswith("@") else person(each) for each in self.people}
+        return not listed.isdisjoint({"*", who, f"@{who.rpartition('@')[2]}"})
 
 
 @dataclass(frozen=True, kw_only=True)

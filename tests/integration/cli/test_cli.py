@@ -77,6 +77,35 @@ def test_start_ends_with_the_code_of_the_outcome(project: Project) -> None:
     assert project.paid("done") == 1
 
 
+def test_ask_agent_shows_what_happens_and_ends_with_the_code_of_the_answer(
+    project: Project,
+) -> None:
+    ana = ("--by", "ana@example.com")
+    done = project.run("ask-agent", "pay", "--set", "id=007", "--set", "amount=5", *ana)
+    assert done.returncode == 0, done
+    assert done.stdout == "pay:007 is done\npaid\n"
+    assert [
+        line.partition("UTC  ")[2]
+        for line in done.stderr.splitlines()
+        if line.endswith(("look", "paid"))
+    ] == ["read look", "ended: done: paid"]
+    event = json.dumps({"id": "007", "amount": "5"})
+    again = project.json("ask-agent", "pay", "--event", event, *ana)
+    assert (again["duplicate"], again["outcome"]["why"]) == (True, "paid")
+    held = project.json(
+        "ask-agent", "pay", "--set", "id=asked", "--set", "amount=500", *ana, code=4
+    )
+    assert (held["state"], held["outcome"]) == ("waiting", None)
+    assert "goes on" in project.run(
+        "ask-agent", "pay", "--event", event.replace("007", "008"), "--no-wait", *ana
+    ).stdout.replace("is done", "goes on")
+    own = project.json("approve", "pay:asked", *ana, code=3)
+    assert "may not approve" in own["note"]
+    for wrong in ((), ("--set", "id"), ("--set", "id=1"), ("--event", event, "--set", "id=1")):
+        assert project.json("ask-agent", "pay", *wrong, *ana, code=2)["error"]
+    assert project.paid("007") == 1
+
+
 def test_an_event_that_does_not_validate_names_every_field(project: Project) -> None:
     done = project.run("start", "pay", '{"id": 7, "amnt": "5"}')
     assert done.returncode == 2

@@ -6,7 +6,7 @@ import contextlib
 import json
 import re
 import socket
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -121,7 +121,11 @@ def inboxes(server: EmbeddedServer, home: Path) -> Run:
 
     @contextlib.asynccontextmanager
     async def run(
-        policy: dict[str, Any] | None = None, *, proof: Any = "required", **more: Any
+        policy: dict[str, Any] | None = None,
+        *,
+        proof: Any = "required",
+        also: Sequence[Agent] = (),
+        **more: Any,
     ) -> AsyncGenerator[Inbox]:
         document = policy or POLICY
         policies = home / "guardrails"
@@ -141,8 +145,8 @@ def inboxes(server: EmbeddedServer, home: Path) -> Run:
         settings = Settings.model_validate(given | more)
         trust = Trust(keyring=Keyring(settings.keyring), proof=proof)
         async with (
-            running(Fleet(agent), server, home, trust=trust) as stage,
-            opened(settings, stage.client, stage.ledger) as site,
+            running(Fleet(agent, *also), server, home, trust=trust) as stage,
+            opened(settings, stage.client, stage.ledger, stage.fleet.agents) as site,
             serving(site, listener),
         ):
             yield Inbox(base, site, stage)

@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from temporalio.service import RPCError
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.inbox.web import mandates, orders, pages, reviews, rulings, sign_in
+from handrail.inbox.web import asking, mandates, orders, pages, reviews, rulings, sign_in
 from handrail.inbox.web.site import site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
 
@@ -247,6 +247,11 @@ def _routes() -> list[Route | Mount]:
         Route("/mail/{token}", pages.question, methods=get),
         Route("/mail/{token}", rulings.decide, methods=post),
         Route("/now/mail/{token}", pages.question_now, methods=get),
+        Route("/ask", asking.agents, methods=get),
+        Route("/ask/{agent}", asking.form, methods=get),
+        Route("/ask/{agent}", asking.ask, methods=post),
+        Route("/cases/{case:path}", asking.case, methods=get),
+        Route("/now/cases/{case:path}", asking.case_now, methods=get),
         Route("/closed", pages.ruled, methods=get),
         Route("/approvers", pages.approvers, methods=get),
         Route("/reviews", reviews.reviews, methods=get),

@@ -25,6 +25,9 @@ from handrail.text import exact_json
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from pydantic import BaseModel
+    from pydantic import ValidationError as ModelError
+
 Schema = dict[str, Any]
 Kind = Literal[
     "text", "long", "integer", "number", "decimal", "date", "bool", "choice", "json", "group"
@@ -379,6 +382,20 @@ def _deepest(error: ValidationError) -> ValidationError:
     """Of alternatives that all fail, what the likeliest of them says."""
     inner = [each for each in error.context or () if each.validator != "type"]
     return _deepest(inner[0]) if inner else error
+
+
+def faults_of(model: type[BaseModel], error: ModelError) -> dict[str, str]:
+    """What the model itself says against what was filled in, by the field it says it of."""
+    found: dict[str, str] = {}
+    names = {f.alias: name for name, f in model.model_fields.items() if f.alias}
+    for each in error.errors(include_url=False, include_input=False, include_context=False):
+        at = ROOT
+        for part in each["loc"]:
+            if isinstance(part, int):
+                break  # a list is one field
+            at = _below(at, names.get(part, part) if at == ROOT else part)
+        found.setdefault(at, each["msg"].removeprefix("Value error, "))
+    return found
 
 
 def _at(error: ValidationError) -> str:

@@ -105,7 +105,7 @@ async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
         "unreadable": _unreadable(site, who, found.unreadable),
         "agent": agent,
         "agents": sorted({g.case.partition(":")[0] for g in seen} | ({agent} - {""})),
-        "seen": _mark(
+        "seen": changes_mark(
             [
                 *((r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown),
                 found.paused,
@@ -125,7 +125,7 @@ def _unreadable(
     return tuple(each for each in found if each.case.partition(":")[0] not in known)
 
 
-def _mark(content: object) -> str:
+def changes_mark(content: object) -> str:
     """What changes when the content does."""
     return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
 
@@ -252,7 +252,9 @@ async def question_now(request: Request) -> Response:
 def _now(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
     left = view.deadline - site.clock() if view.deadline else None
     minutes = None if left is None else left.total_seconds() // 60
-    mark = _mark((view.given, view.rulings, view.asked, view.waiting_for, view.then, minutes))
+    mark = changes_mark(
+        (view.given, view.rulings, view.asked, view.waiting_for, view.then, minutes)
+    )
     return {
         "seat": seat,
         "gate": view,

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import socket
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from handrail.inbox.web.site import Post
     from handrail.ledger import Ledger
-    from handrail.runtime import Settings
+    from handrail.runtime import Agent, Settings
 
 log = structlog.get_logger("handrail.inbox")
 
@@ -133,8 +133,10 @@ def _post(settings: Settings) -> Post | None:
 
 
 @contextlib.asynccontextmanager
-async def opened(settings: Settings, client: Client, ledger: Ledger) -> AsyncGenerator[Site]:
-    """Everything that the pages work with, from the settings.
+async def opened(
+    settings: Settings, client: Client, ledger: Ledger, agents: Mapping[str, Agent] | None = None
+) -> AsyncGenerator[Site]:
+    """Everything that the pages work with, from the settings. `agents`: which can be asked here.
 
     Raises:
         ConfigurationError: if the settings do not let anybody use it.
@@ -157,6 +159,7 @@ async def opened(settings: Settings, client: Client, ledger: Ledger) -> AsyncGen
             provider=OidcProvider(settings) if settings.oidc_issuer else None,
             post=_post(settings),
             dev=dev,
+            agents=agents or {},
         )
 
 

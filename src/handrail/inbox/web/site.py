@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from handrail.inbox.web.tokens import FormToken, OneTimeTokens, Seals, Sessions
     from handrail.ledger import Ledger
     from handrail.oversight import SigningKey
-    from handrail.runtime import Settings
+    from handrail.runtime import Agent, Settings
 
 MOST_FIELDS = 5_000
 """Of one form. An action may have hundreds of fields; what a request may hold in all is less."""
@@ -84,6 +84,8 @@ class Site:
     provider: OidcProvider | None = None
     post: Post | None = None
     dev: bool = False
+    agents: Mapping[str, Agent] = field(default_factory=dict[str, "Agent"])
+    """Those that are served here, for the forms of their events; elsewhere none is known."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     _limiter: MovingWindowRateLimiter = field(
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage())
@@ -137,6 +139,7 @@ class Site:
             via=via,
             keyring=Keyring(self.settings.keyring),
             directory=self.directory,
+            agents=self.agents,
             audit_review=audit_review,
             clock=self.clock,
         )
