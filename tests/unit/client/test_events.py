@@ -1,4 +1,4 @@
-"""An event is taken as others send it, and under its fields' own names, as forms and intake have it."""
+"""An event is taken as others send it, and under its fields' own names, as forms have it."""
 
 from __future__ import annotations
 
