@@ -34,7 +34,7 @@ async def test_an_answer_with_what_happened_and_the_same_again(desk: Desk) -> No
     assert view.requester == ANA
     # Whoever was cut off finds it again, with all that happened.
     again: list[CaseProgress] = []
-    found = await ana.ask_agent("refunds", Complaint(**SMALL), progress=again.append)
+    found = await ana.ask_agent("refunds", Complaint.model_validate(SMALL), progress=again.append)
     assert (found.duplicate, found.outcome) == (True, answer.outcome)
     assert [each.text for each in again] == [each.text for each in said]
     with pytest.raises(CaseError, match="of another event"):

@@ -27,7 +27,7 @@ from tests.integration.inbox.test_inbox_browser import (
 
 pytestmark = pytest.mark.integration
 
-TRIP = {
+TRIP: dict[str, Any] = {
     "f/number": "T-1",
     "f/day": "2026-12-24",
     "f/budget": "99.90",
@@ -151,10 +151,13 @@ async def test_who_may_ask_and_who_sees_the_case(inbox: Inbox) -> None:
         assert foreign.status_code == 403
     async with inbox.visitor() as nobody:
         assert "/sign-in" in str((await nobody.http.get("/ask/trips")).headers["location"])
-    # An open page is told when nothing has changed.
-    async with inbox.visitor(ANA) as ana:
-        seen = (await ana.get("/now/cases/trips:T-1?seen=")).partition("seen=")
-        assert seen
+    # A page that is open is told what changed, and nothing where nothing has.
+    await inbox.ask("R-2")
+    async with inbox.visitor(BO) as bo:
+        page = await bo.get("/cases/refunds:R-2")
+        now = page.partition('hx-get="')[2].partition('"')[0]
+        assert (await bo.http.get(now)).status_code == 204
+        assert "waits for lead" in await bo.get(now.partition("?")[0])
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed here")
