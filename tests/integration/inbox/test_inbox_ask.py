@@ -115,7 +115,7 @@ async def test_a_person_fills_in_an_event_and_sees_what_becomes_of_it(inbox: Inb
 async def test_who_may_ask_and_who_sees_the_case(inbox: Inbox) -> None:
     async with inbox.visitor(ANA) as ana, inbox.visitor(BO) as bo, inbox.visitor(CY) as cy:
         await ana.get("/ask/refunds")
-        refund = {"f/number": "R-1", "f/text": "It broke.", "f/amount": "84.00"}
+        refund: dict[str, Any] = {"f/number": "R-1", "f/text": "It broke.", "f/amount": "84.00"}
         await ana.post("/ask/refunds", **refund)
 
         async def waits() -> bool:
