@@ -384,7 +384,7 @@ def json_of(argument: str, what: str) -> Any:
     """
     try:
         return exact_json(text_of(argument))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{what} is not JSON: {error}") from error
 
 
@@ -394,5 +394,5 @@ def value_of(before: Any, text: str) -> Any:
         return text
     try:
         return exact_json(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return text

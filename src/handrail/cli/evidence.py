@@ -45,6 +45,7 @@ COLUMNS = (
 
 _NUMBER = re.compile(r"-?[0-9]+([.][0-9]+)?(e[+-]?[0-9]+)?", re.IGNORECASE)
 _FORMULA = frozenset("=+-@")
+_PARTED = re.compile(r"([;\t\r\n])")
 
 
 async def pilot(
@@ -161,31 +162,40 @@ def _flat(row: VerdictRow) -> dict[str, Any]:
     given = document(row)
     why = "; ".join(dict.fromkeys(each.why for each in row.findings))
     found = {name: given[name] for name in COLUMNS if name != "why"} | {"why": why}
-    found |= {escape_hidden(f"action.{name}"): value for name, value in row.action.items()}
+    found |= {_inert(escape_hidden(f"action.{name}")): value for name, value in row.action.items()}
     if isinstance(given["evidence"], dict):
         evidence = cast("dict[str, Any]", given["evidence"])
-        found |= {escape_hidden(f"evidence.{name}"): value for name, value in evidence.items()}
+        found |= {
+            _inert(escape_hidden(f"evidence.{name}")): value for name, value in evidence.items()
+        }
     return found
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    if isinstance(value, str):
-        return _inert(escape_hidden(value))
-    return escape_hidden(json.dumps(value, ensure_ascii=False))
+    return _inert(
+        escape_hidden(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
+    )
 
 
 def _inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula, also one that drops what stands before it."""
+    """A text that no spreadsheet takes for a formula, also one that drops what stands before it.
+
+    Nor any part of it that is a cell of its own where semicolons, tabs or lines part cells.
+    """
+    parts = "".join(map(_inert_cell, _PARTED.split(text)))
+    return f"'{parts}" if text[:1] in {"\t", "\r", "\n"} else parts
+
+
+def _inert_cell(text: str) -> str:
     shown = (c for c in unicodedata.normalize("NFKC", text) if not _is_dropped(c))
-    formula = text[:1] in {"\t", "\r", "\n"} or next(shown, None) in _FORMULA
-    return f"'{text}" if formula and not _NUMBER.fullmatch(text) else text
+    return f"'{text}" if next(shown, "") in _FORMULA and not _NUMBER.fullmatch(text) else text
 
 
 def _is_dropped(character: str) -> bool:
     """Whether something that reads the file may take it away: a blank, a quote, nothing to see."""
-    return character in "\"'`" or unicodedata.category(character)[0] in {"Z", "C"}
+    return character in "\"'`\\" or unicodedata.category(character)[0] in {"Z", "C"}
 
 
 # Approvers

@@ -228,3 +228,10 @@ def test_yes_no_and_not_known_are_three_choices() -> None:
     shown = forms.fields(json_schema(Touched), UNTOUCHED)[0]
     assert (shown.kind, shown.nullable, shown.value) == ("choice", True, "")
     assert shown.choices == (("true", "yes"), ("false", "no"))
+
+
+def test_a_choice_that_there_is_no_more_stays_what_was_proposed() -> None:
+    schema = {"type": "object", "properties": {"colour": {"enum": ["blue", "green"]}}}
+    (shown,) = forms.fields(schema, {"colour": "red"})
+    assert shown.choices[0] == (shown.value, "red")
+    assert forms.read(schema, sent((shown,)), {"colour": "red"}).value == {"colour": "red"}

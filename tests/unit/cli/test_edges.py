@@ -14,7 +14,7 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from handrail.cli.cases import _lines_in  # pyright: ignore[reportPrivateUsage]
-from handrail.cli.context import text_of
+from handrail.cli.context import json_of, text_of, value_of
 from handrail.cli.evidence import _cell  # pyright: ignore[reportPrivateUsage]
 from handrail.exceptions import InvalidRequest
 
@@ -35,6 +35,13 @@ PRINTS = (
     "from handrail.cli.output import Output; out = Output(json={json});"
     "out.show({text!a}); out.data({{'text': {text!a}}}); entry._flush(); sys.stdin.read()"
 )
+
+
+def test_json_of_any_depth_is_no_trace() -> None:
+    deep = "[" * 100_000
+    assert value_of(None, deep) == deep
+    with pytest.raises(InvalidRequest, match="is not JSON"):
+        json_of(deep, "the event")
 
 
 @pytest.mark.parametrize("content", FILES.values(), ids=FILES)
@@ -85,6 +92,23 @@ def test_what_is_no_text_is_refused_with_what_to_do(encoding: str, tmp_path: Pat
 def test_no_text_is_a_formula_in_a_spreadsheet(text: str) -> None:
     # What cannot be seen is spelt out, and what stands first then is a letter of no formula.
     assert _cell(text).strip().startswith(("'", "\\"))
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("a;=1", "a;'=1"),
+        ("a\t+1", "a\t'+1"),
+        ("b\n-A1", "b\n'-A1"),
+        ("-1; @A1", "-1;' @A1"),
+        ('x; "=1', "x;' \"=1"),
+        (["a;=1", 'b; "=2'], '["a;\'=1", "b;\' \\"=2"]'),
+    ],
+)
+def test_no_part_of_it_is_one_where_semicolons_tabs_or_lines_part_cells(
+    text: str | list[str], shown: str
+) -> None:
+    assert _cell(text) == shown
 
 
 @pytest.mark.parametrize("text", PLAIN)

@@ -26,9 +26,9 @@ BUDGETS = {
     "client": 4_201,
     "runtime": 4_961,
     "integrations": 3_960,
-    "inbox": 6_604,
+    "inbox": 6_606,
     "testing": 1_200,
-    "cli": 4_884,
+    "cli": 4_894,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 

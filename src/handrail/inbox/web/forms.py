@@ -132,6 +132,8 @@ def _field(
         case "choice":
             options = [json.dumps(each, ensure_ascii=False) for each in _options(schema)]
             chosen = "" if value is None else json.dumps(value, ensure_ascii=False)
+            if chosen and chosen not in options:
+                options.insert(0, chosen)  # proposed when there was more to choose from
             shown = tuple((each, _YES_NO.get(each, _plain(json.loads(each)))) for each in options)
             return replace(plain, value=chosen, choices=shown)
         case "json":
