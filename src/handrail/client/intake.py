@@ -44,7 +44,7 @@ class IntakeList(Document):
 
 
 class IntakeActs(OperatorBase):
-    """Looking at the intake, and mending it."""
+    """Looking at the intake, and mending it: with a directory, by who controls the agent."""
 
     async def intake(self, agent: str | None = None, *, every: bool = False) -> IntakeList:
         """What waits or is to be mended; with `every` also what has ended.
@@ -53,7 +53,8 @@ class IntakeActs(OperatorBase):
             LedgerUnavailable: if there is no ledger.
         """
         found = await self.ledger.intake(agent, every=every, limit=1_000)
-        shown = (_entry(each).model_copy(update={"body": ""}) for each in found)
+        mine = (each for each in found if self._controls(each.agent))
+        shown = (_entry(each).model_copy(update={"body": ""}) for each in mine)
         return IntakeList(entries=tuple(shown))
 
     async def intake_entry(self, named: str) -> IntakeEntry:
@@ -111,11 +112,16 @@ class IntakeActs(OperatorBase):
             raise InvalidRequest(f"{row.id} has ended already: {row.state}", "entry")
         return await self.intake_entry(row.id)
 
+    def _controls(self, agent: str) -> bool:
+        """What came in may be anything: it is shown to nobody else."""
+        return self._directory is None or agent in self._directory.controls(self._who())
+
     async def _intake_row(self, named: str) -> IntakeRow:
         row = await self.ledger.intake_entry(named)
-        if row is not None:
+        if row is not None and self._controls(row.agent):
             return row
-        found = [e for e in await self.ledger.intake(every=True) if e.id.startswith(named)]
+        every = await self.ledger.intake(every=True)
+        found = [e for e in every if e.id.startswith(named) and self._controls(e.agent)]
         if not named or len(found) != 1:
             many = f"{len(found)} entries begin" if found else "no entry of the intake begins"
             raise NotFound(f"{many} with {named!r}; `handrail intake` lists them")

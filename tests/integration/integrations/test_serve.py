@@ -27,6 +27,8 @@ from handrail.integrations.triggers.api import TriggerApi
 from handrail.integrations.triggers.folder import LARGEST_EVENT, watch
 from handrail.integrations.triggers.receiver import Receiver
 from handrail.integrations.triggers.tokens import TokenFile
+from handrail.runtime import keep_in_step
+from handrail.states import State
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.triggered import message, triggered
@@ -186,6 +188,28 @@ async def test_what_is_wrong_about_a_request_and_an_absent_server_are_said(
         shop.file.revoke("shop")
         assert (await shop.send({"number": "3"})).status_code == 401
     assert len(outside.effects("pay")) == 1
+
+
+async def test_one_agent_by_event_by_time_and_by_person_is_one_case_for_one_key(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(triggered(tmp_path)) as stage, serving(stage) as shop:
+        ana = Operator(stage.client, stage.ledger, by=ANA, agents=stage.fleet.agents)
+        await keep_in_step(stage.client, stage.fleet.agents["orders"])
+        await ana.pause_schedule("orders/timer")
+        timed = (await ana.trigger_schedule("orders/timer")).runs[0].case
+        sent = (await shop.hook(message("event"))).json()["case"]
+        asked = (await ana.ask_agent("orders", {"number": "person"})).case
+        cases = {timed: ANA, sent: "hook:shop", asked: ANA}
+        for case, requester in cases.items():
+            assert (await stage.case(case).outcome()).status is State.DONE
+            assert (await stage.case(case).view()).requester == requester
+            # And each again by the ways that it did not come by.
+            number = case.removeprefix("orders:")
+            assert (await shop.hook(message(number))).json()["outcome"] == "there"
+            assert (await shop.send({"number": number})).json()["outcome"] == "there"
+            assert (await ana.ask_agent("orders", {"number": number})).duplicate
+    assert len(outside.effects("pay")) == len(cases)
 
 
 async def test_a_delivery_is_taken_by_its_signature_and_mended_by_a_person(

@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from temporalio.service import RPCError
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.inbox.web import asking, mandates, orders, pages, reviews, rulings, sign_in
+from handrail.inbox.web import asking, intake, mandates, orders, pages, reviews, rulings, sign_in
 from handrail.inbox.web.site import site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
 
@@ -252,6 +252,9 @@ def _routes() -> list[Route | Mount]:
         Route("/ask/{agent}", asking.ask, methods=post),
         Route("/cases/{case:path}", asking.case, methods=get),
         Route("/now/cases/{case:path}", asking.case_now, methods=get),
+        Route("/intake", intake.intake, methods=get),
+        Route("/intake/{entry}", intake.entry, methods=get),
+        Route("/intake/{entry}", intake.mend, methods=post),
         Route("/closed", pages.ruled, methods=get),
         Route("/approvers", pages.approvers, methods=get),
         Route("/reviews", reviews.reviews, methods=get),
