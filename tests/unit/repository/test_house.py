@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 6_250,
     "guardrails": 5_496,
     "evidence": 3_000,
-    "client": 4_201,
+    "client": 4_207,
     "runtime": 4_961,
     "integrations": 3_960,
-    "inbox": 6_606,
+    "inbox": 6_777,
     "testing": 1_200,
     "cli": 4_894,
 }
