@@ -59,7 +59,7 @@ async def test_an_entry_is_shown_mended_tried_again_and_dismissed(inbox: Inbox) 
         assert 'id="f/amount-error"' in page
         assert 'value="R-1"' in page
         assert 'value="much"' in page
-        wrong = {"f/number": "R-1", "f/text": "", "f/amount": "x", "do": "mend"}
+        wrong: dict[str, Any] = {"f/number": "R-1", "f/text": "", "f/amount": "x", "do": "mend"}
         assert 'id="f/amount-error"' in await boss.post(f"/intake/{first}", 422, **wrong)
         page = await boss.post(f"/intake/{first}", **wrong | {"f/amount": "12"})
         assert "Waits to be started" in page
