@@ -61,7 +61,8 @@ async def test_an_entry_is_shown_mended_tried_again_and_dismissed(inbox: Inbox) 
         assert 'value="much"' in page
         wrong: dict[str, Any] = {"f/number": "R-1", "f/text": "", "f/amount": "x", "do": "mend"}
         assert 'id="f/amount-error"' in await boss.post(f"/intake/{first}", 422, **wrong)
-        page = await boss.post(f"/intake/{first}", **wrong | {"f/amount": "12"})
+        right: dict[str, Any] = wrong | {"f/amount": "12"}
+        page = await boss.post(f"/intake/{first}", **right)
         assert "Waits to be started" in page
         row = await of(inbox, first)
         assert (row.state, row.raw, row.requested_by) == (IntakeState.WAITING, False, BOSS)
