@@ -387,10 +387,14 @@ class RulingRecord(Wire):
 
 
 class Undoes(Wire):
-    """Which effect an undo takes back. `receipt` is None when nobody knows if it happened."""
+    """Which effect an undo takes back. `receipt` is None when nobody knows if it happened.
+
+    `left`: when its last attempt ended, as far as its case knows; one may be going on after that.
+    """
 
     key: str
     receipt: Receipt | None = None
+    left: datetime | None = None
 
 
 class Effect(Wire):

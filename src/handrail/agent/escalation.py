@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
@@ -73,9 +73,9 @@ class UndoEntry(Wire):
     receipt: Receipt | None = None
     wait: timedelta = timedelta(0)
 
-    def attempt(self, case: str, digest: str) -> Attempt:
+    def attempt(self, case: str, digest: str, left: datetime) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
-        undoes = Undoes(key=self.key, receipt=self.receipt)
+        undoes = Undoes(key=self.key, receipt=self.receipt, left=left)
         return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
 
 

@@ -68,6 +68,7 @@ class Verbs:
         self._showing = False
         self._aside = Background(case, explain, self._show_details)
         self._sent: dict[str, datetime] = {}
+        self._left: dict[str, datetime] = {}
 
     # What is shown
 
@@ -343,6 +344,8 @@ class Verbs:
             with contextlib.suppress(ActivityError, asyncio.CancelledError):
                 self._keep(attempt, await handle)
             raise
+        finally:
+            self._left[attempt.key] = workflow.now()
         self._keep(attempt, answer)
         self._aside.tell()
         return answer
@@ -447,7 +450,8 @@ class Verbs:
         if entry.undo is None:
             return "it cannot be undone" if entry.receipt else "it may have happened"
         action = entry.action
-        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action))
+        left = self._left.get(entry.key, workflow.now())
+        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), left)
         people = self.case.order == "roll_back" and not self.case.by_itself
         seen = escalation.ledger_seen(self.case.receipts)
         attempt = attempt.model_copy(update={"ordered": people, "ledger": seen})

@@ -146,7 +146,7 @@ class Admission:
         row = await self.ledger.effect(undoes.key)
         if row is not None and row.digest == digest_of(of, write.action):
             # The receipt that the undo acts by is the one that was kept, not one that is claimed.
-            known = Undoes(key=undoes.key, receipt=row.receipt)
+            known = Undoes(key=undoes.key, receipt=row.receipt, left=undoes.left)
             ordered = attempt.ordered and await self.ledger.rolled_back(attempt.case)
             attempt = attempt.model_copy(update={"undoes": known, "ordered": ordered})
             undoing = undoes.receipt is None or row.receipt is not None

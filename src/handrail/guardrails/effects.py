@@ -43,14 +43,8 @@ from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
 from handrail.guardrails.current import effect_as_current
 from handrail.guardrails.machine import new_owner, released_owner, sealed, server_start, server_time
-from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted
-from handrail.ledger import (
-    EffectRow,
-    EffectState,
-    Intent,
-    Ledger,
-    Stopped,
-)
+from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted, settled
+from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Stopped
 from handrail.text import moment_in_words
 from handrail.wire import fit
 
@@ -59,6 +53,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
+    from handrail.actions import Undoes
     from handrail.agent import Step, Write
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.guardrails.recorder import Recorder
@@ -128,7 +123,7 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
     ledger, step, attempt = writer.ledger, writer.step, writer.attempt
     write, judged = writer.write, writer.judged
     if attempt.undoes is not None and attempt.undoes.receipt is None:
-        await writer.forestall(attempt.undoes.key)
+        await writer.forestall(attempt.undoes)
     reached("write:before-intent", attempt.case)
     begin = ledger.begin(
         writer.intent(),
@@ -212,22 +207,26 @@ class _Writer:
         with contextlib.suppress(LedgerUnavailable):
             await _whole(self.ledger.release(self.attempt.key, mine, self.owner))
 
-    async def forestall(self, key: str) -> None:
+    async def forestall(self, undoes: Undoes) -> None:
         """Make a write impossible that is about to be undone, and wait for what goes on of it.
 
         Raises:
             NotDone: if another attempt has just taken it over.
         """
-        write = replace(self.intent(), key=key, step=key.rsplit("/", 2)[1], digest="", owner="")
+        name = undoes.key.rsplit("/", 2)[1]
+        write = replace(self.intent(), key=undoes.key, step=name, digest="", owner="")
+        named = (each for each in self.steps if each.name == name)
+        undone = cast("Write[Any, Any]", next(named, self.step))
         row = await _whole(self.ledger.forbid(write))
-        if row.state is EffectState.INTENDED and not await self._close(write, row):
+        if row.state is EffectState.INTENDED and not await self._close(write, row, undone):
             raise NotDone("another worker has taken over what is to be undone")
+        if not row.digest and undoes.left is not None:
+            # The ledger may have lost its intent, and its request be on its way.
+            await settled(undone, undoes.left, GRACE)
         self._start_clock()
 
-    async def _close(self, write: Intent, row: EffectRow) -> bool:
+    async def _close(self, write: Intent, row: EffectRow, undone: Write[Any, Any]) -> bool:
         """Wait for the end of an attempt, and let none follow it. False if one has."""
-        named = (each for each in self.steps if each.name == write.step)
-        undone = cast("Write[Any, Any]", next(named, self.step))
         before = Predecessor(row, undone.timeout, undone.settles, GRACE)
         row = await before.ended(self.ledger)
         if row.state is EffectState.INTENDED:

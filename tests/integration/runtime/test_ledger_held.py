@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import shutil
 import sqlite3
+import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -19,6 +20,7 @@ from handrail.ledger import OrderRow
 from handrail.oversight import OrderBook, OrderState, Trust, steward_id
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
+from tests.agents import orders_steps
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
 from tests.agents.tools import reset
@@ -160,6 +162,32 @@ async def test_what_was_sent_is_not_sent_again_though_the_ledger_forgot_it_and_i
         gate = await case.gate()
         assert gate.kind == "in_doubt"
         assert outside.effects("call") == ["orders:1/call/1"]
+
+
+async def test_an_undo_waits_for_what_was_sent_though_the_ledger_forgot_it(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(orders_steps.call), "timeout", timedelta(seconds=2))
+    broke_off: list[float] = []
+
+    def forget_and_break_off() -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+            other.execute("delete from handrail_effects")
+            other.commit()
+        if not broke_off:
+            asyncio.get_running_loop().create_task(case.send("roll_back"))
+        broke_off.append(time.monotonic())
+        raise OSError("the machine goes down")
+
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = stage.case("orders:1")
+        with at("write:after-effect", forget_and_break_off):
+            await stage.start("orders", Order(number="1", parts=("call",)))
+            outcome = await case.outcome()
+    assert outcome.status is State.ROLLED_BACK
+    assert len(broke_off) == 1
+    assert time.monotonic() - broke_off[0] > 2
+    assert outside.effects("uncall") == ["orders:1/call/1/undo"]
 
 
 async def test_a_case_knows_what_its_ledger_was_although_worker_and_steward_do_not(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -178,6 +179,32 @@ async def test_an_undo_waits_until_the_request_of_its_write_has_taken_effect(
 
     await once(ledger, pay_back, undoes=Undoes(key=KEY), steps=[pay])
     assert seen == [[KEY]]
+
+
+@pytest.mark.parametrize(("ago", "waits"), [(0.0, True), (60.0, False)])
+async def test_an_undo_waits_also_for_a_write_that_the_ledger_has_lost(
+    ledger: Ledger, bank: Bank, ago: float, *, waits: bool
+) -> None:
+    """Its case knows when the last attempt ended: from then on nothing is waited for twice."""
+    bank.delay, pay = 1, paying(bank, settles=SETTLES)
+    asked = asyncio.create_task(bank.ask(Effect(key=KEY, case="pay:1", step="pay")))
+    seen: list[list[str]] = []
+
+    @write(idempotent=True)
+    async def pay_back(action: Pay, effect: Effect) -> str:
+        seen.append(list(bank.effects))
+        return "paid back"
+
+    left = datetime.now(UTC) - timedelta(seconds=ago)
+    await asyncio.sleep(0)
+    for _ in range(2):
+        # Another attempt at the undo finds only what the one before it has forbidden.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.1 if not seen else None):
+                await once(ledger, pay_back, undoes=Undoes(key=KEY, left=left), steps=[pay])
+    await once(ledger, pay_back, undoes=Undoes(key=KEY, left=left), steps=[pay])
+    assert seen[0] == ([KEY] if waits else [])
+    await asked
 
 
 async def test_what_was_broken_off_is_not_believed_that_it_did_not_happen(

@@ -16,12 +16,12 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_504,
+    "ground": 1_508,
     "policy": 3_760,
     "ledger": 4_345,
     "oversight": 4_100,
-    "agent": 6_250,
-    "guardrails": 5_496,
+    "agent": 6_255,
+    "guardrails": 5_505,
     "evidence": 3_000,
     "client": 4_207,
     "runtime": 4_961,
