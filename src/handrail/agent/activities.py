@@ -20,7 +20,7 @@ from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.step_calls import call_step
 from handrail.agent.steps import Decide, Posture, Step, Write
-from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Reserve, end_try, metered, spent
+from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Keep, Reserve, end_try, metered, spent
 from handrail.exceptions import Final, HandrailError, NotKept, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault, fit_text
@@ -164,7 +164,10 @@ HOPELESS = (
 
 @contextlib.contextmanager
 def trying(
-    step: Step[..., Any], used: list[Usage], reserve: Reserve | None = None
+    step: Step[..., Any],
+    used: list[Usage],
+    reserve: Reserve | None = None,
+    keep: Keep | None = None,
 ) -> Generator[None]:
     """Make a failed try of what a decide step raises, and add to `used` what is `spent` on it.
 
@@ -172,7 +175,7 @@ def trying(
         ApplicationError: of a failed try (`handrail.agent.tries`). What is hopeless stays as it
             is, but an answer that does not validate is a model's mistake, not the program's.
     """
-    with metered(used, reserve):
+    with metered(used, reserve, keep):
         try:
             yield
         except BaseException as error:  # a try that is cancelled has cost something, too

@@ -73,7 +73,7 @@ class UndoEntry(Wire):
     receipt: Receipt | None = None
     wait: timedelta = timedelta(0)
 
-    def attempt(self, case: str, digest: str, left: datetime) -> Attempt:
+    def attempt(self, case: str, digest: str, left: datetime | None = None) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
         undoes = Undoes(key=self.key, receipt=self.receipt, left=left)
         return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)

@@ -44,28 +44,42 @@ OVER_BUDGET = "OverBudget"
 Reserve = Callable[[Usage], Awaitable[None]]
 """Sees that a budget has room for what a request may cost, and takes it from there."""
 
+Keep = Callable[[Usage, Usage | None], object]
+"""Begins to keep what was used up, where a death of this process does not lose it; in the place of
+what was reserved for it, if anything was. It may be called from any thread."""
+
 _used: ContextVar[list[Usage]] = ContextVar("handrail_used")
+_keep: ContextVar[Keep | None] = ContextVar("handrail_keep", default=None)
 _reserve: ContextVar[Reserve | None] = ContextVar("handrail_reserve", default=None)
 
 
 def spent(usage: Usage) -> None:
     """Say in a decide step what a call of a model used up, as soon as it is known.
 
-    It is counted also where the step then raises, or its time is over; leave it out of the
-    decision's own `usage`. Outside a decide step it does nothing.
+    It is counted also where the step then raises, its time is over, or its process dies; leave it
+    out of the decision's own `usage`. Outside a decide step it does nothing.
     """
-    used = _used.get(None)
+    _count(usage, None)
+
+
+def _count(usage: Usage, reserved: Usage | None) -> None:
+    used, keep = _used.get(None), _keep.get()
     if used is not None:
         used.append(usage)
+        if keep is not None:
+            keep(usage, reserved)
 
 
 @contextlib.contextmanager
-def metered(used: list[Usage], reserve: Reserve | None = None) -> Generator[None]:
+def metered(
+    used: list[Usage], reserve: Reserve | None = None, keep: Keep | None = None
+) -> Generator[None]:
     """Add what is `spent` meanwhile to `used`. Threads of the same context count too."""
-    tokens = _used.set(used), _reserve.set(reserve)
+    tokens = _used.set(used), _reserve.set(reserve), _keep.set(keep)
     try:
         yield
     finally:
+        _keep.reset(tokens[2])
         _used.reset(tokens[0])
         _reserve.reset(tokens[1])
 
@@ -87,7 +101,7 @@ async def charged(estimate: Usage) -> AsyncGenerator[list[Usage]]:
     try:
         yield known
     finally:
-        spent(total(known) if known else estimate)
+        _count(total(known) if known else estimate, estimate)
 
 
 def total(used: list[Usage]) -> Usage:

@@ -5,6 +5,7 @@ Every verdict, what went wrong, what a human is to look at afterwards, and what 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -36,6 +37,8 @@ from handrail.policy import STUCK_AFTER
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
+
     from handrail.agent import Step
     from handrail.guardrails.admission import Admission
     from handrail.guardrails.context import Judgement, WriteContext
@@ -208,12 +211,24 @@ class Recorder:
             ApplicationError: of a try that failed.
             LedgerUnavailable: as `spend`.
         """
-        used, held = list[Usage](), list[Usage]()
+        used, held, loop = list[Usage](), list[Usage](), asyncio.get_running_loop()
+        keeping: list[Future[None]] = []
+
+        def keep(usage: Usage, reserved: Usage | None) -> None:
+            back = [] if reserved is None or reserved not in held else [reserved]
+            for each in back:
+                held.remove(each)
+            kept = self.spend(step.name, case, [usage], back)
+            keeping.append(asyncio.run_coroutine_threadsafe(kept, loop))
+
+        reserve = functools.partial(self.reserve, policy, step.name, case, held)
         try:
-            with trying(step, used, functools.partial(self.reserve, policy, step.name, case, held)):
+            with trying(step, used, reserve, keep):
                 yield used
         finally:
-            await self.spend(step.name, case, used, held)
+            # What the ledger did not take then, it is given once more.
+            await asyncio.gather(*map(asyncio.wrap_future, keeping), return_exceptions=True)
+            await self.spend(step.name, case, [], held)
 
     async def reserve(
         self, policy: Policy, step: str, case: str, held: list[Usage], estimate: Usage

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +12,12 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from handrail.actions import Usage
+from handrail.agent import charged, spent
 from handrail.guardrails.recorder import BUDGET_POLL, Recorder
 from handrail.ledger import Ledger, SpendRow
 from handrail.policy import load_policy, parse_policy
+from handrail.testing import eventually
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
@@ -46,3 +51,39 @@ async def test_inside_a_workflow_task_it_is_tried_again_at_once(
             await running.run(books.require_budget, POLICY, "choose_flight")
     assert (raised.value.type, raised.value.next_retry_delay) == ("OverBudget", delay)
     assert not raised.value.non_retryable
+
+
+@pytest.mark.parametrize("thread", [False, True])
+async def test_what_is_spent_is_kept_in_that_moment_and_counts_once(
+    tmp_path: Path,
+    thread: bool,  # noqa: FBT001
+) -> None:
+    """The process may die before the step ends, and the model is paid all the same."""
+    step = next(each for each in AGENT.steps if each.name == "choose_flight")
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+
+        async def tokens() -> int:
+            return (await ledger.spent("shipments", datetime.now(UTC) - timedelta(days=1))).tokens
+
+        async def thinks() -> None:
+            async with Recorder("shipments", ledger).metering(OWN, step, "shipments:1") as used:
+                said = Usage(input_tokens=70, output_tokens=30)
+                await (asyncio.to_thread(spent, said) if thread else _said(said))
+                async with charged(Usage(input_tokens=1_000)) as known:
+                    assert await tokens() >= 1_000
+                    known.append(Usage(input_tokens=7))
+                await eventually(lambda: _is(tokens, 107))
+                assert sum(each.input_tokens + each.output_tokens for each in used) == 107
+
+        running, now = ActivityEnvironment(), datetime.now(UTC)
+        running.info = dataclasses.replace(running.info, current_attempt_scheduled_time=now)
+        await running.run(thinks)
+        assert await tokens() == 107
+
+
+async def _said(usage: Usage) -> None:
+    spent(usage)
+
+
+async def _is(tokens: Callable[[], Awaitable[int]], number: int) -> bool:
+    return await tokens() == number
