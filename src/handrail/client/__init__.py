@@ -7,7 +7,7 @@ own. `docs/client.md` shows how a program uses it.
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
-from handrail.client.failing import BUSY_QUERY, StuckCase, stuck_cases
+from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.intake import IntakeEntry, IntakeList
 from handrail.client.mandates import Bounds, Term
@@ -70,6 +70,7 @@ from handrail.client.views import (
 
 __all__ = [
     "BUSY_QUERY",
+    "FAILING_TASK",
     "SCHEDULED_CASES",
     "SCHEDULED_START",
     "TASK_TIMEOUT",

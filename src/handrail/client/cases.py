@@ -33,7 +33,7 @@ from handrail.agent import (
     pause_words,
 )
 from handrail.client import gates
-from handrail.client.failing import BUSY_QUERY, TASK, failing, stuck_cases
+from handrail.client.failing import BUSY_QUERY, FAILING_TASK, failing, stuck_cases
 from handrail.client.gates import GateActs
 from handrail.client.starts import StartActs
 from handrail.client.views import (
@@ -258,7 +258,7 @@ class CaseActs(GateActs, StartActs):
         outcome = await outcome_of(client.get_workflow_handle(case)) if ended else None
         view, why = await gates.case_view(client, case), why_ended(execution)
         fails = await failing(client, execution)
-        broken = next((each for each in fails if each.step == TASK), None)
+        broken = next((each for each in fails if each.step == FAILING_TASK), None)
         if is_paused(execution):
             lacking.append(f"{case} is {pause_words(execution)}")
         elif view is None and broken is not None:

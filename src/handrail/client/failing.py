@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from temporalio.api.workflow.v1 import PendingActivityInfo
     from temporalio.client import Client
 
-TASK = "workflow task"
+FAILING_TASK = "workflow task"
 """What stands for a step where the code of the case fails, and no step of it."""
 
 BUSY_QUERY = (
@@ -79,7 +79,7 @@ async def failing(
     found = [_step(each, began.get(each.activity_id)) for each in steps]
     if broken and ended is not None:
         since, why = _moment(ended.event_time), _why_ended(ended)
-        found.append(FailingStep(step=TASK, attempt=task.attempt, since=since, error=why))
+        found.append(FailingStep(step=FAILING_TASK, attempt=task.attempt, since=since, error=why))
     return tuple(sorted(found, key=lambda each: each.since))
 
 
@@ -100,7 +100,7 @@ async def stuck_cases(
     limit, now = asyncio.Semaphore(_AT_ONCE), datetime.now(UTC)
 
     def counts(case: str, each: FailingStep) -> bool:
-        at_once = lasting is None and (case in known or each.step == TASK)
+        at_once = lasting is None and (case in known or each.step == FAILING_TASK)
         return at_once or now - each.since >= (STUCK_AFTER if lasting is None else lasting)
 
     async def look(case: str) -> StuckCase | None:

@@ -4,7 +4,13 @@ from handrail.guardrails.anomaly.watch import AnomalyDetector, Pattern
 from handrail.guardrails.audit import order as audit_order
 from handrail.guardrails.audit import review as audit_review
 from handrail.guardrails.audit import write_by as audit_write_by
-from handrail.guardrails.breakers import budget_spendings, budgets_nearly_used, budgets_used
+from handrail.guardrails.breakers import (
+    alert_owner,
+    budget_spendings,
+    budgets_nearly_used,
+    budgets_used,
+    stuck_alert,
+)
 from handrail.guardrails.current import current_effect, effect_as_current
 from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
@@ -21,6 +27,7 @@ __all__ = [
     "LedgerMismatch",
     "Masker",
     "Pattern",
+    "alert_owner",
     "allow_skipped_time",
     "audit_order",
     "audit_review",
@@ -35,5 +42,6 @@ __all__ = [
     "masker",
     "pseudonym_key",
     "server_time",
+    "stuck_alert",
     "use_masker",
 ]

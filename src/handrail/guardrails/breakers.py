@@ -32,6 +32,8 @@ from handrail.ledger import BreakerRule, SpendTotal
 from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 
 if TYPE_CHECKING:
+    from temporalio.client import Client
+
     from handrail.actions import Usage
     from handrail.ledger import Ledger, OrderRow
     from handrail.policy import Breaker, Budget, Policy
@@ -168,17 +170,17 @@ _TOLD: Final = set[tuple[str, str]]()
 _MOST: Final = 1_000
 
 
-async def alert_owner(news: Alert, inbox: str) -> bool:
+async def alert_owner(news: Alert, inbox: str, client: Client | None = None) -> bool:
     """Have the owner of an agent told, once for each event. False if it was not begun.
 
     `inbox`: its address, as the worker's settings have it; where it is empty nobody would send
-    anything, and nothing is done. Must be called in an activity. It never raises: what happened
-    stands in the ledger, whether somebody could be told of it or not.
+    anything, and nothing is done. Without a `client` it must be called in an activity. It never
+    raises: what happened stands in the ledger, whether somebody could be told of it or not.
     """
-    if not inbox or not activity.in_activity():
+    if not inbox or (client is None and not activity.in_activity()):
         return False
     try:
-        client = activity.client()
+        client = client or activity.client()
         known = (client.namespace, alert_id(news))
         if known not in _TOLD:
             with contextlib.suppress(WorkflowAlreadyStartedError):

@@ -29,6 +29,7 @@ from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavail
 from handrail.guardrails import server_time
 from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
+from handrail.runtime.failing_cases import report_failing_cases
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
 from handrail.runtime.schedules import keep_schedules
@@ -111,6 +112,11 @@ async def serve_fleet(
             beside = [
                 asyncio.create_task(_report_heights(client, fleet, ledger)),
                 asyncio.create_task(keep_schedules(client, kept)),
+                asyncio.create_task(
+                    report_failing_cases(
+                        client, fleet.agents.values(), ledger, settings.inbox_url or ""
+                    )
+                ),
             ]
             ready()
             await stop.wait()

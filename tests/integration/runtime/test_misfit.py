@@ -8,17 +8,20 @@ from pathlib import Path
 
 import pytest
 from temporalio import workflow
+from temporalio.client import Client
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from handrail import State
 from handrail.client import Operator
-from handrail.oversight import Trust
-from handrail.runtime import ReplayedCase, Settings, UnreplayableCases
+from handrail.ledger import IncidentRow
+from handrail.oversight import Alert, Trust
+from handrail.runtime import ReplayedCase, Settings, UnreplayableCases, failing_cases
+from handrail.runtime.failing_cases import look_for_failing
 from handrail.runtime.fleet import AgentReplays
 from handrail.runtime.worker import look_at_misfits
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.fleets import orders
+from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order
 
 pytestmark = pytest.mark.integration
@@ -83,6 +86,41 @@ async def test_one_case_that_does_not_replay_stops_no_worker(
         with pytest.raises(UnreplayableCases, match="orders:bad"):
             await look_at_misfits(client, fleet, settings, ledger)
         assert await look_at_misfits(client, fleet, settings, ledger, anyway=True) == frozenset()
+
+
+async def test_a_case_whose_code_fails_again_and_again_is_an_incident_and_its_owner_told_once(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[tuple[str, str]] = []
+
+    async def tell(news: Alert, inbox: str, client: Client) -> None:
+        told.append((news.id, inbox))
+
+    monkeypatch.setattr(failing_cases, "alert_owner", tell)
+    # The server reports such a case when its task has failed five times, ever more seldom.
+    monkeypatch.setattr(failing_cases, "REPORTED", "HandrailState = 'working'")
+    fleet = orders(tmp_path, policy(stuck={"after": "1s"}))
+    async with run_fleet(fleet, workers=False) as stage:
+        client, ledger, agent = stage.client, stage.ledger, fleet.agents["orders"]
+        await mislead(stage, "bad")
+        async with fleet.running(client, ledger, trust=UNPROVEN):
+            good = await stage.start("orders", Order(number="good", parts=("wait",)))
+
+            async def seen() -> list[IncidentRow]:
+                await look_for_failing(client, agent, ledger, "http://inbox")
+                return await ledger.incidents("orders")
+
+            await stage.case("orders:bad").send("pause")
+            (incident,) = await eventually(seen, within=timedelta(seconds=20))
+            await seen()
+            assert len(await ledger.incidents("orders")) == 1
+            (stuck,) = (await Operator(client, ledger).stuck_cases("orders")).cases
+            await good.send("stop")
+    assert (incident.case, incident.kind) == ("orders:bad", "stuck")
+    assert "its code fails again and again since" in incident.what
+    assert "Nondeterminism" in incident.what or "TMPRL1100" in incident.what
+    assert (stuck.case, stuck.failing[0].step) == ("orders:bad", "workflow task")
+    assert set(told) == {(incident.id, "http://inbox")}
 
 
 @pytest.mark.parametrize(
