@@ -22,6 +22,8 @@ from hypothesis import HealthCheck, settings
 from sqlalchemy.exc import OperationalError
 
 from handrail.guardrails import effects
+from handrail.runtime import EmbeddedServer
+from handrail.testing import server, serving
 
 pytest_plugins = ["handrail.testing.fixtures"]
 
@@ -44,10 +46,11 @@ settings.register_profile(
 )
 settings.load_profile("tests")
 
-# The order of files. Beside each other, files are given out one by one: the long ones first, so
+# The order of files. Beside each other, files are given out one by one. Those without a server come
+# first, for a server that runs works also while no test asks anything of it; then the long ones, so
 # that none of them is begun when all others are done.
 
-FIRST = ("tests/integration/repository/", "tests/integration/cli/", "tests/integration/")
+ORDER = ("tests/unit/", "tests/replay/", "tests/integration/repository/", "tests/integration/cli/")
 
 
 @pytest.fixture(autouse=True)
@@ -76,9 +79,28 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in FIRST])
+    items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in ORDER])
     if config.getoption("--reversed-order"):
         items.reverse()
+
+
+NO_SCHEDULES = {"worker.perNamespaceWorkerCount": "0"}
+"""Workers of the server's own that only schedules need, in each of the hundreds of namespaces: two
+thirds of what a namespace costs, and nearly all of what it costs when its test is over."""
+
+
+@pytest.fixture(scope="session")
+def handrail_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedServer]:
+    """The real server, once for all tests of a process; no schedule fires on it."""
+    with serving(server(tmp_path_factory.mktemp("server"), NO_SCHEDULES)) as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def scheduling_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedServer]:
+    """The real server for the tests of one file, on which schedules fire."""
+    with serving(server(tmp_path_factory.mktemp("server"))) as started:
+        yield started
 
 
 # PostgreSQL, as nobody, on a socket in a directory of its own.

@@ -38,6 +38,7 @@ from handrail.testing.stage import (
     new_namespace,
     running,
     server,
+    serving,
 )
 from handrail.testing.steps import call_find, call_notify, call_write
 
@@ -67,4 +68,5 @@ __all__ = [
     "running",
     "secrets_given",
     "server",
+    "serving",
 ]

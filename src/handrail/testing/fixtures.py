@@ -5,7 +5,6 @@ They work with any plugin that runs async tests.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from collections.abc import Callable, Generator
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 
 from handrail.runtime import EmbeddedServer, Fleet
 from handrail.testing.outside import Outside
-from handrail.testing.stage import Stage, running, server
+from handrail.testing.stage import Stage, running, server, serving
 
 RunFleet = Callable[..., contextlib.AbstractAsyncContextManager[Stage]]
 
@@ -23,11 +22,8 @@ RunFleet = Callable[..., contextlib.AbstractAsyncContextManager[Stage]]
 @pytest.fixture(scope="session")
 def handrail_server(tmp_path_factory: pytest.TempPathFactory) -> Generator[EmbeddedServer]:
     """The real server, once for all tests of a process."""
-    started = server(tmp_path_factory.mktemp("server"))
-    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
-        runner.run(started.start())
+    with serving(server(tmp_path_factory.mktemp("server"))) as started:
         yield started
-        runner.run(started.stop())
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import contextlib
 import random
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -44,13 +44,24 @@ _SKIPPING = {
 }
 
 
-def server(directory: Path) -> EmbeddedServer:
+def server(directory: Path, dynamic_config: Mapping[str, str] | None = None) -> EmbeddedServer:
     """The real server on free ports, with time that can be skipped.
 
-    Enter or `start` it once for many tests: `running` keeps them apart on it.
+    Enter or `start` it once for many tests: `running` keeps them apart on it. `dynamic_config`:
+    settings of the server's own, in JSON, beside those that skip time.
     """
     port, ui_port = free_ports()
-    return EmbeddedServer(directory, port=port, ui_port=ui_port, dynamic_config=_SKIPPING)
+    settings = {**_SKIPPING, **(dynamic_config or {})}
+    return EmbeddedServer(directory, port=port, ui_port=ui_port, dynamic_config=settings)
+
+
+@contextlib.contextmanager
+def serving(server: EmbeddedServer) -> Generator[EmbeddedServer]:
+    """A server as long as it is needed, for fixtures that have no event loop."""
+    with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+        runner.run(server.start())
+        yield server
+        runner.run(server.stop())
 
 
 def free_ports() -> tuple[int, int]:

@@ -19,7 +19,8 @@ from aiohttp import web
 
 from handrail.inbox.channels.alerts import SCHEDULE
 from handrail.ledger import RulingRow
-from handrail.testing import Outside, Stage, eventually, free_ports
+from handrail.runtime import EmbeddedServer
+from handrail.testing import Outside, Stage, eventually, free_ports, running
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
@@ -159,9 +160,10 @@ async def _inbox_process(stage: Stage, mail: MailServer, home: Path) -> asyncio.
 
 
 async def test_owners_are_told_once_of_approvers_who_do_not_look(
-    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+    scheduling_server: EmbeddedServer, outside: Outside, tmp_path: Path
 ) -> None:
-    async with run_fleet(orders(tmp_path)) as stage, mail_server() as mail:
+    fleet = orders(tmp_path)
+    async with running(fleet, scheduling_server, tmp_path) as stage, mail_server() as mail:
         await stage.ledger.record_rulings([_row(number) for number in range(12)])
         given = settings(tmp_path, mail)
         for _ in range(2):

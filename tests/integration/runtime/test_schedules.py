@@ -13,7 +13,7 @@ import pytest
 from handrail import Fleet, Schedule
 from handrail.client import Operator, ScheduleView
 from handrail.exceptions import InvalidRequest, NotFound
-from handrail.runtime import keep_in_step
+from handrail.runtime import EmbeddedServer, keep_in_step
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
@@ -22,6 +22,11 @@ from tests.agents.orders_steps import Order
 pytestmark = pytest.mark.integration
 
 ANA = "ana@example.com"
+
+
+@pytest.fixture(scope="module")
+def handrail_server(scheduling_server: EmbeddedServer) -> EmbeddedServer:
+    return scheduling_server
 
 
 def order_at(at: datetime) -> Order:
