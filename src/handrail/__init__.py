@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     )
     from handrail.guardrails import check, current_effect
     from handrail.ledger import Ledger
-    from handrail.marks import FreeText, From, Personal, Untrusted
+    from handrail.marks import FreeText, From, Personal, Request, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
     from handrail.runtime import Agent, Fleet, Form, Schedule
     from handrail.states import State
@@ -87,6 +87,7 @@ __all__ = [
     "Receipt",
     "Refused",
     "Rejected",
+    "Request",
     "Schedule",
     "ServerUnavailable",
     "State",
@@ -115,7 +116,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         ),
         "guardrails": "check current_effect",
         "ledger": "Ledger",
-        "marks": "FreeText From Personal Untrusted",
+        "marks": "FreeText From Personal Request Untrusted",
         "oversight": "GateView Keyring Trust",
         "runtime": "Agent Fleet Form Schedule",
         "states": "State",

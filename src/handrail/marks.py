@@ -69,6 +69,14 @@ class FreeText:
     """
 
 
+class Request:
+    """Marks a field of an event as the words of who asks: `Annotated[str, Request]`.
+
+    They are a source: what they say, and the objects that they name, is what a model that calls
+    tools may act on. Only what somebody said whom the agent works for may stand there.
+    """
+
+
 @dataclass(frozen=True)
 class From:
     """Says of which model a field of an action or of the evidence is.

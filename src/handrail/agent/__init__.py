@@ -20,6 +20,7 @@ from handrail.agent.execution_info import (
     pause_words,
 )
 from handrail.agent.heartbeats import Heartbeats, current_heartbeats
+from handrail.agent.intent import PlannedCall, ToolPlan, has_request
 from handrail.agent.invoke import (
     NOTIFY_ACTIVITY,
     PROVE_ACTIVITY,
@@ -118,6 +119,7 @@ __all__ = [
     "Heartbeats",
     "ModelAnswer",
     "Notify",
+    "PlannedCall",
     "Prompt",
     "Read",
     "Step",
@@ -126,6 +128,7 @@ __all__ = [
     "StepTimeout",
     "ToolCall",
     "ToolCalls",
+    "ToolPlan",
     "Turn",
     "Write",
     "as_activity",
@@ -139,6 +142,7 @@ __all__ = [
     "describe_execution",
     "error_in_words",
     "executions",
+    "has_request",
     "is_paused",
     "metered",
     "notify",

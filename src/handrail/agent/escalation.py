@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import JsonValue, TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json, to_json, to_jsonable_python
 
 from handrail.actions import (
     Action,
@@ -29,7 +29,7 @@ from handrail.actions import (
     json_schema,
     undo_key,
 )
-from handrail.agent.steps import Decide, Write
+from handrail.agent.steps import Decide, Read, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
@@ -273,6 +273,24 @@ def about_decision(step: Decide[..., Any], why: str, whom: Verdict) -> Question:
         action=action,
         digest=digest_of(step.name, action),
         why=f"the agent cannot decide: {why}",
+        asks=whom.asks,
+        policy=whom.policy,
+        terms=whom.terms,
+    )
+
+
+def about_read(
+    step: Read[..., Any], args: Mapping[str, Any], why: Sequence[str], whom: Verdict
+) -> Question:
+    """May a read be sent whose arguments a text from outside may have chosen?"""
+    given = to_jsonable_python(args, by_alias=False, fallback=repr)
+    return Question(
+        kind=GateKind.READ,
+        step=step.name,
+        title=step.summary,
+        action=given,
+        digest=digest_of(step.name, given),
+        why=f"it reaches somebody outside: {'; '.join(why)}",
         asks=whom.asks,
         policy=whom.policy,
         terms=whom.terms,

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, Protocol, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, JsonValue
+from pydantic import BaseModel, Field, JsonValue
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, AskedModel, Decision, Wire
@@ -73,8 +73,13 @@ class ToolResult(Wire):
 
 
 class Turn(Wire):
-    """What is new to a model in one round: the arguments of the prompt, or results of tools."""
+    """What is new to a model in one round: the arguments of the prompt, or results of tools.
 
+    `planning`: it is to plan, and its arguments are without the texts from outside.
+    """
+
+    # A worker of before there were plans knows no such field.
+    planning: bool = Field(default=False, exclude_if=lambda planning: not planning)
     given: tuple[JsonValue, ...] | None = None
     conversation: str = ""
     results: tuple[ToolResult, ...] = ()

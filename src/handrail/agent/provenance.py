@@ -9,7 +9,8 @@ decided is held against what else it was given. When an argument of a decide ste
   or `key` of one; one marked `From(Order, "total")` must be the `total` of an `Order`;
 - values that stand in one model must not be gathered from several: the order of one and the
   total of another were never together in anything that was read;
-- `FreeText`, true and false, an `Enum`, a `Literal`, and a field that is left out where its
+- `FreeText` may carry no link, address, account or number of no such source, and no passage of a
+  text from outside; true and false, an `Enum`, a `Literal`, and a field that is left out where its
   default is `None` or empty, are choices that the author of the action offers, and need none;
 - each value of the evidence must have a source too, whatever its type: rules rely on it.
 
@@ -34,7 +35,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel, RootModel
@@ -51,10 +52,11 @@ from handrail.agent.provenance_values import (
     is_many,
     wanted,
 )
+from handrail.agent.wording import misworded
 from handrail.marks import FIELD, Untrusted
 
 if TYPE_CHECKING:
-    from handrail.agent.steps import Decide
+    from handrail.agent.steps import Decide, Step
 
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""
@@ -63,6 +65,7 @@ LONG = 24
 """Characters from which on a text from outside is known again in plain text."""
 
 _NAMED = 5
+_TOLD = 4
 
 
 def holds_untrusted(value: Any) -> bool:
@@ -83,6 +86,28 @@ def texts_from_outside(value: Any) -> frozenset[str]:
     return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
 
 
+def all_from_outside(value: Any) -> list[str]:
+    """All texts from outside that a value holds."""
+    try:
+        return [text for text in _marks(value) if text]
+    except Exception:  # noqa: BLE001  # as above
+        return []
+
+
+def _singles(value: Any) -> Iterator[Any]:
+    """The single values within plain ones."""
+    if isinstance(value, Mapping):
+        for part in cast("Mapping[Any, Any]", value).values():
+            yield from _singles(part)
+    elif (parts := fields(value)) is not None:
+        yield from _singles(parts)
+    elif is_many(value):
+        for part in value:
+            yield from _singles(part)
+    elif not isinstance(value, (bool, NoneType)):
+        yield value
+
+
 def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
     """Whether one of these texts from outside is among the arguments as plain text."""
     try:
@@ -101,14 +126,41 @@ class CaseSources:
     def __init__(self) -> None:
         self.outside = False
         self.texts = frozenset[str]()
+        # Each text from outside, however short; and what is known otherwise.
+        self._outside = list[str]()
+        self._inside = list[object]()
         # Of each action that was decided, by its evidence, what has no trusted source.
         self._known: dict[str, dict[str, tuple[str, ...]]] = {}
 
     def came_in(self, value: object) -> None:
         """Take note whether text from outside came into the case: with its event, or a read."""
+        self._inside.append(value)
         if holds_untrusted(value):
             self.outside = True
             self.texts |= texts_from_outside(value)
+            self._outside += all_from_outside(value)
+
+    def chosen_outside(self, step: Step[..., Any], args: Sequence[Any]) -> tuple[str, ...]:
+        """Which arguments of a read a text from outside may have chosen, each with why.
+
+        That are such texts, what stands in one and nowhere else, and what a decision has that had
+        no source.
+        """
+        if not self.outside:
+            return ()
+        known = given([("", each) for each in self._inside])
+        found = list[str]()
+        for parameter, arg in zip(step.parameters, args, strict=True):
+            texts = {text for value in _singles(arg) if len(text := str(value)) >= _TOLD}
+            bad = holds_untrusted(arg) or any(
+                not known.has(text) and any(text in each for each in self._outside)
+                for text in texts
+            )
+            if bad:
+                found.append(
+                    f"{step.name}.{parameter.name}: a text from outside may have chosen it"
+                )
+        return tuple(found)
 
     def decided(
         self,
@@ -125,6 +177,11 @@ class CaseSources:
         Nobody knows that of a decision on a text whose mark was taken off before.
         """
         bare = bool(self.texts) and laid_bare(args, self.texts)
+        named = {name.partition(": ")[0] for name in unsourced}
+        leaves = wanted("action", action, (), choices=False)
+        self._outside += [
+            str(leaf.raw) for leaf in leaves if bare or UNKNOWN[0] in named or leaf.path in named
+        ]
         known = self._known.setdefault(_spelt(action, given), {})
         known[canonical(basis.evidence)] = UNKNOWN if bare else unsourced
 
@@ -175,9 +232,21 @@ def unsourced_values(
 ) -> tuple[str, ...]:
     """What of a decision is no value of what was given by these names, as `unsourced` has it."""
     try:
-        return _lacking(given(named), decision)
+        return _lacking(given(named), decision, named)
     except Exception:  # noqa: BLE001  # as above
         return UNKNOWN
+
+
+def unsourced_arguments(
+    named: Sequence[tuple[str, Any]], found: Sequence[DecisionValue]
+) -> tuple[str, ...]:
+    """Which arguments of a read are no value of what was given by these names."""
+    try:
+        known = given(named)
+        lacking = [leaf.path for leaf in found if not leaf.free and not known.of(leaf)]
+    except Exception:  # noqa: BLE001  # as above
+        return UNKNOWN
+    return tuple(f"{path}: no trusted read has it" for path in dict.fromkeys(lacking))
 
 
 def source_finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | None:
@@ -187,12 +256,18 @@ def source_finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | No
     """
     relied = list(mentions)
     found = [
-        name for name in (basis.unsourced if basis else ()) if _matters(name.split("."), relied)
+        name
+        for name in (basis.unsourced if basis else ())
+        if _matters(name.partition(": ")[0].split("."), relied)
     ]
     if not found:
         return None
-    shown = ", ".join(found[:_NAMED]) + (" and others" if len(found) > _NAMED else "")
-    return Finding(check=f"source: {shown}", kind=Kind.HOLD, why=_words(found, shown))
+    names = [name.partition(": ")[0] for name in found]
+    shown = ", ".join(names[:_NAMED]) + (" and others" if len(found) > _NAMED else "")
+    told = [name for name in found if ": " in name]
+    plain = [name for name in found if ": " not in name]
+    why = [*told[:_NAMED], *([_words(plain, ", ".join(plain[:_NAMED]))] if plain else [])]
+    return Finding(check=f"source: {shown}", kind=Kind.HOLD, why="; ".join(why))
 
 
 def amended(basis: Basis | None) -> Basis | None:
@@ -220,7 +295,9 @@ def _words(found: Sequence[str], shown: str) -> str:
     return f"{shown} {verb} from no trusted read, and the decision had read text from outside"
 
 
-def _lacking(sources: TrustedValues, decision: Decision[Any, Any]) -> tuple[str, ...]:
+def _lacking(
+    sources: TrustedValues, decision: Decision[Any, Any], named: Sequence[tuple[str, Any]]
+) -> tuple[str, ...]:
     found = list[DecisionValue]()
     if decision.action is not None:
         found += wanted("action", decision.action, ())
@@ -228,7 +305,15 @@ def _lacking(sources: TrustedValues, decision: Decision[Any, Any]) -> tuple[str,
     around = found[0].scope[:1] if found else ()
     found += wanted("evidence", decision.evidence, around, choices=False)
     matches = _Matches({leaf: [] if leaf.free else sources.of(leaf) for leaf in found})
-    return tuple(dict.fromkeys(leaf.path for leaf in found if not matches.sourced(leaf)))
+    lacking = [leaf.path for leaf in found if not matches.sourced(leaf)]
+    free = [leaf for leaf in found if leaf.free and isinstance(leaf.raw, str)]
+    if free:
+        own = [str(value) for value in sources.values]
+        outside = [(name, text) for name, value in named for text in all_from_outside(value)]
+        for leaf in free:
+            fault = misworded(leaf.raw, own, outside)
+            lacking += [f"{leaf.path}: {fault}"] if fault else []
+    return tuple(dict.fromkeys(lacking))
 
 
 class _Matches:

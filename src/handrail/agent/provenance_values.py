@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import inspect
 import itertools
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -116,6 +117,7 @@ class DecisionValue:
     scope: tuple[int, ...]
     free: bool = False
     source: From | None = None
+    raw: Any = field(default=None, compare=False)
 
 
 @dataclass
@@ -133,8 +135,17 @@ class TrustedValues:
     @property
     def texts(self) -> Iterator[str]:
         """All trusted texts."""
-        values = (value for _, value in self._at)
-        return (v[1] for v in values if isinstance(v, tuple) and v and isinstance(v[1], str))
+        return (value for value in self.values if isinstance(value, str))
+
+    @property
+    def values(self) -> Iterator[Any]:
+        """All trusted values."""
+        values = (cast("tuple[Any, ...]", v) for _, v in self._at if isinstance(v, tuple) and v)
+        return (value[-1] for value in values)
+
+    def has(self, text: str) -> bool:
+        """Whether one is this text, or reads so."""
+        return any(str(value) == text for value in self.values)
 
     def of(self, leaf: DecisionValue) -> list[Source]:
         """The trusted values that a value of the decision may be."""
@@ -270,6 +281,18 @@ def wanted(
     return walk.found
 
 
+def wanted_arguments(
+    path: str, parameters: Iterable[inspect.Parameter], args: Mapping[str, Any]
+) -> list[DecisionValue]:
+    """The values of the arguments of a step, named from `path` on; what is left out is none."""
+    walk = _Walk(choices=True)
+    for each in parameters:
+        if each.name in args and args[each.name] != each.default:
+            hint = _Hint(tuple(_arms(each.annotation, ())))
+            walk.value(_Position(f"{path}.{each.name}", each.name, (), hint), args[each.name])
+    return walk.found
+
+
 @dataclass(frozen=True)
 class _Hint:
     """What a declaration says of a value: the types it may have, each with its marks."""
@@ -393,14 +416,16 @@ class _Walk:
             self.leaf(at, value, ())
         hint = at.hint.element(0)
         for key, part in value.items():
-            self.leaf(replace(at, hint=_Hint()), None, _exact_or_nothing(key))
+            self.leaf(replace(at, hint=_Hint()), key, _exact_or_nothing(key))
             name = entry(at.name, key) if is_single(part) else str(key)
             self.value(replace(at, name=name, hint=hint), part)
 
     def leaf(self, at: _Position, value: Any, exactly: Hashable) -> None:
         free = self.choices and (at.hint.is_free(value) or at.hint.is_choice(value))
         self.found.append(
-            DecisionValue(at.path, at.name, exactly, at.scope, free=free, source=at.hint.source)
+            DecisionValue(
+                at.path, at.name, exactly, at.scope, free=free, source=at.hint.source, raw=value
+            )
         )
 
 

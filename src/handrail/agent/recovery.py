@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -45,3 +46,20 @@ def require_recovery(
     }
     for fault in (words for words, wrong in faults.items() if wrong):
         raise StepError(f"{name}: {fault}")
+
+
+def require_verify(name: str, verify: Callable[..., Any] | None) -> None:
+    """See that what reads a write back is a coroutine of three arguments.
+
+    Raises:
+        StepError: if it is not.
+    """
+    if verify is None:
+        return
+    wanted = f"{name}: its `verify` must be `async def name(action, effect, result) -> str | None`"
+    if not inspect.iscoroutinefunction(verify):
+        raise StepError(wanted)
+    try:
+        inspect.signature(verify).bind(None, None, None)
+    except TypeError as error:
+        raise StepError(f"{wanted}: {error}") from error

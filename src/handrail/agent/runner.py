@@ -10,7 +10,7 @@ format: recorded histories are replayed in the tests.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -26,8 +26,10 @@ from handrail.agent.case import Case, Pending
 from handrail.agent.escalation import AnswerModel, CaseSnapshot
 from handrail.agent.invoke import (
     Explain,
+    beside,
     error_in_words,
 )
+from handrail.agent.steps import Read
 from handrail.agent.verbs import Verbs
 from handrail.agent.visibility import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, PublishedState
 from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
@@ -139,6 +141,37 @@ class CaseRunner(Verbs):
         except Exception as error:  # noqa: BLE001
             why = first_fault(error) if isinstance(error, ValidationError) else str(error)
             self.note(f"another event was not taken: {why}")
+
+    # What reaches out
+
+    async def hold_read(
+        self, step: Read[..., Any], args: Mapping[str, Any], why: Sequence[str]
+    ) -> None:
+        """Ask people whether a read that reaches out may be sent.
+
+        Raises:
+            Refused: if nobody can be asked.
+            Rejected: if somebody says no.
+            Expired: if nobody answers in time.
+        """
+        # Cases that had sent it before this was looked at go on as they began.
+        if not workflow.patched("reads-that-reach-out"):
+            return
+        case, whom = self.case, await self._whom("", "who says whether it may be sent?")
+        if beside.get() or whom.kind is Kind.REFUSE:
+            raise Refused(step.name, whom.why() or "nobody is asked beside a case")
+        case.busy += 1
+        try:
+            question = escalation.about_read(step, args, why, whom)
+            _, closing = await self._ask(question, AnswerModel(Action), step.name)
+        finally:
+            case.busy -= 1
+        case.unused.discard(step.name)
+        await self.boundary()
+        if closing.how == "expired":
+            raise Expired(step.name, closing.why)
+        if closing.how != "approved":
+            raise Rejected(step.name, f"{', '.join(closing.by)}: {closing.why}".strip(": "))
 
     # What people send. None of it raises.
 

@@ -41,7 +41,7 @@ from handrail.agent.prompts import (
     decision_of,
     decision_types,
 )
-from handrail.agent.recovery import TakeOver, require_recovery
+from handrail.agent.recovery import TakeOver, require_recovery, require_verify
 from handrail.agent.secrets import declared, secrets_given
 from handrail.agent.step_calls import call_directly
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
@@ -133,8 +133,12 @@ class Step(Generic[P, R]):
         return list(bound.args)
 
 
+@dataclass(frozen=True, eq=False)
 class Read(Step[P, R]):
-    """A step that only looks."""
+    """A step that only looks. `reaches_out` and `pure`: as `read` has them."""
+
+    reaches_out: bool = field(default=False, kw_only=True)
+    pure: bool = field(default=False, kw_only=True)
 
     async def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the function itself: for tests, and from other steps.
@@ -149,10 +153,7 @@ class Read(Step[P, R]):
 
 @dataclass(frozen=True, eq=False)
 class Decide(Step[P, D]):
-    """A step that returns a decision. `tries`: how often it is tried before people are asked.
-
-    `model`: what decides, of a step that makes the prompt.
-    """
+    """A step that returns a decision, in so many `tries`. `model`: decides on its prompt."""
 
     tries: int = field(default=TRIES, kw_only=True)
     model: DecisionModel | None = field(default=None, kw_only=True)
@@ -240,17 +241,28 @@ class StepOptions(TypedDict, total=False):
 def read(fn: Callable[P, Awaitable[R] | R], /) -> Read[P, R]: ...
 @overload
 def read(
-    **options: Unpack[StepOptions],
+    *, reaches_out: bool = ..., pure: bool = ..., **options: Unpack[StepOptions]
 ) -> Callable[[Callable[P, Awaitable[R] | R]], Read[P, R]]: ...
-def read(fn: Callable[..., Any] | None = None, /, **options: Unpack[StepOptions]) -> Any:
+def read(
+    fn: Callable[..., Any] | None = None,
+    /,
+    *,
+    reaches_out: bool = False,
+    pure: bool = False,
+    **options: Unpack[StepOptions],
+) -> Any:
     """Declare a step that looks at the world and changes nothing.
+
+    `reaches_out`: somebody outside sees what it is asked, and people are asked before it is sent
+    what a text from outside may have chosen. `pure`: it makes a sum, a date or a format of its
+    arguments alone, and its result comes from where they come from.
 
     Raises:
         StepError: if it is not a function with types, or `timeout` is not positive.
     """
 
     def declare(fn: Callable[..., Any]) -> Read[..., Any]:
-        return Read(**_declare(fn, Posture.READ, **options))
+        return Read(**_declare(fn, Posture.READ, **options), reaches_out=reaches_out, pure=pure)
 
     return declare if fn is None else declare(fn)
 
@@ -381,7 +393,7 @@ def write(
                 f"{fn.__name__}: its undo `{undo.name}` takes {undo.action.__name__}, "
                 f"not {action.__name__}; an undo takes the action that it undoes"
             )
-        _require_verify(fn.__name__, verify)
+        require_verify(fn.__name__, verify)
         return Write(
             **parts,
             action=action,
@@ -474,18 +486,6 @@ def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[A
     if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
         raise StepError(wanted)
     return action
-
-
-def _require_verify(name: str, verify: Callable[..., Any] | None) -> None:
-    if verify is None:
-        return
-    wanted = f"{name}: its `verify` must be `async def name(action, effect, result) -> str | None`"
-    if not inspect.iscoroutinefunction(verify):
-        raise StepError(wanted)
-    try:
-        inspect.signature(verify).bind(None, None, None)
-    except TypeError as error:
-        raise StepError(f"{wanted}: {error}") from error
 
 
 def decided_type(step: Decide[Any, Any]) -> Any:

@@ -15,13 +15,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
-from pydantic import TypeAdapter
+from pydantic import JsonValue, TypeAdapter
 from pydantic_core import to_jsonable_python
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar, override
 
-from handrail.actions import Action, Decision, Usage
+from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
+from handrail.agent.intent import LoopIntent, ToolPlan, request_in
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.prompts import (
     ToolCall,
@@ -29,9 +30,11 @@ from handrail.agent.prompts import (
     ToolResult,
     Turn,
 )
-from handrail.agent.provenance import unsourced_values
-from handrail.agent.steps import Decide, Step, Write
+from handrail.agent.provenance import holds_untrusted, unsourced_arguments, unsourced_values
+from handrail.agent.provenance_values import wanted, wanted_arguments
+from handrail.agent.steps import Decide, Read, Step, Write
 from handrail.exceptions import NotWritten, Piloted, Refused
+from handrail.marks import FIELD
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -45,12 +48,14 @@ D = TypeVar("D", bound=Decision[Any, Any])
 class Converse(Decide[P, D]):
     """A decide step in which a model calls tools before it decides: its activity is one round.
 
+    `plan`: it begins with a plan, made of what is not from outside, that binds its writes.
     `rounds`, `tokens` and `cost`: the most of one loop, before people are asked whether it goes on.
     `given`: the parameters of the author's function, which makes the prompt of the first round.
     """
 
     tools: tuple[Step[..., Any], ...] = field(default=(), kw_only=True)
     rounds: int = field(default=20, kw_only=True)
+    plan: bool = field(default=False, kw_only=True)
     tokens: int | None = field(default=None, kw_only=True)
     cost: Decimal | None = field(default=None, kw_only=True)
     given: tuple[inspect.Parameter, ...] = field(default=(), kw_only=True)
@@ -70,7 +75,7 @@ class Converse(Decide[P, D]):
     @override
     def proposes(self) -> tuple[type[Action], ...]:
         """The actions that it comes to, and those of the writes among its tools."""
-        ends = [kind for kind in self.actions if kind is not ToolCalls]
+        ends = [kind for kind in self.actions if kind not in {ToolCalls, ToolPlan}]
         writes = [cast("Any", tool).action for tool in self.tools if isinstance(tool, Write)]
         return tuple(dict.fromkeys([*ends, *writes]))
 
@@ -96,10 +101,19 @@ class ToolLoop:
         self._sources = [(p.name, value) for p, value in zip(step.given, given, strict=True)]
         # What the model has been given: arguments, and results of tools.
         self.values = list(given)
+        self._intent: LoopIntent | None = None
+        if request_in(given):
+            self._intent = LoopIntent(self._sources)
+        # Whether the model has been given nothing that may be from outside.
+        self._clean = not runner.case.outside and not holds_untrusted(given)
 
     def lacking(self, decision: Decision[Any, Any]) -> tuple[str, ...]:
         """What of a decision has no source among it: all that tools say may be from outside."""
-        return unsourced_values(self._sources, decision)
+        if self._intent is None:
+            return unsourced_values(self._sources, decision)
+        rest = decision.model_copy(update={"action": None})
+        found = [] if decision.action is None else wanted("action", decision.action, ())
+        return (*self._intent.ending(found), *unsourced_values(self._sources, rest))
 
     async def run(self) -> tuple[Any, Decided]:
         """Ask the model, and do what it wants done, until it decides.
@@ -112,14 +126,18 @@ class ToolLoop:
         pairs = zip(step.given, self.values, strict=True)
         turn = Turn(given=tuple(_as_json(p.annotation, value) for p, value in pairs))
         case, rounds, before = runner.case, 0, runner.case.usage
+        if step.plan:
+            await self._planned(turn)
         while True:
+            # What one answer wants done was decided before any of it was.
+            clean = self._clean
             result, decided = as_decided(step, await runner.decide(step, [turn]))
             made = decided.decision
             if not isinstance(made.action, ToolCalls):
                 return result, decided
             rounds += 1
             case.usage += made.usage
-            results = [await self._called(call, decided) for call in made.action.calls]
+            results = [await self._called(call, decided, clean) for call in made.action.calls]
             turn = Turn(conversation=made.action.conversation, results=tuple(results))
             over = step.why_over(rounds, before, case.usage)
             if over is not None:
@@ -128,11 +146,27 @@ class ToolLoop:
                 rounds, before = 0, case.usage
             await runner.boundary()
 
-    async def _called(self, call: ToolCall, decided: Decided) -> ToolResult:
+    async def _planned(self, turn: Turn) -> None:
+        """Have a plan made, of which nothing from outside knows, and keep to it."""
+        given = tuple(_unread(each) for each in turn.given or ())
+        first = Turn(planning=True, given=given)
+        _, decided = as_decided(self._step, await self._runner.decide(self._step, [first]))
+        made = decided.decision
+        self._runner.case.usage += made.usage
+        plan = made.action if isinstance(made.action, ToolPlan) else ToolPlan(calls=())
+        self._intent = LoopIntent(self._sources, plan)
+        calls = "; ".join(
+            f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in plan.calls
+        )
+        digest = digest_of(self._step.name, as_json(plan))[:12]
+        shown = f"{self._step.name}: plan {digest}, before anything was read: {calls or 'none'}"
+        self._runner.note(one_line(shown, 1_000))
+
+    async def _called(self, call: ToolCall, decided: Decided, clean: bool) -> ToolResult:  # noqa: FBT001
         """Do what the model wants, and say what came of it; what it may not have, too."""
         said: Any
         try:
-            said = await self._do(call, decided)
+            said = await self._do(call, decided, clean)
         except Piloted:
             raise  # what it would do after a write that was only recorded, nobody knows
         except NotWritten as error:
@@ -145,27 +179,77 @@ class ToolLoop:
         self._runner.note(one_line(shown, 300))
         return ToolResult(id=call.id, tool=call.tool, content=said)
 
-    async def _do(self, call: ToolCall, decided: Decided) -> Any:
+    async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()
         tool = next((tool for tool in self._step.tools if tool.name == call.tool), None)
+        looked_up, pure = False, False
         if isinstance(tool, Write):
-            found = await self._write(cast("Write[Any, Any]", tool), call.args, decided)
-        elif tool is not None:
+            found = await self._write(cast("Write[Any, Any]", tool), call.args, decided, clean)
+        elif isinstance(tool, Read):
             given = {p.name: p.default for p in tool.parameters} | call.args
             args = [recalled(p.annotation, given[p.name], by_name=True) for p in tool.parameters]
+            named = {p.name: arg for p, arg in zip(tool.parameters, args, strict=True)}
+            looked_up, pure = await self._judged(tool, named, clean)
             found = await perform(tool, args, tool.returns)
             self._runner.case.sources.came_in(found)
         else:
             return {"failed": f"there is no {call.tool} any more"}
         self._sources.append((tool.name, found))
         self.values.append(found)
+        self._clean = self._clean and pure
+        if self._intent is not None:
+            self._intent.came(tool.name, found, pointed=looked_up, pure=pure)
         return _as_json(tool.returns, found)
 
-    async def _write(self, tool: Write[Any, Any], args: dict[str, Any], of: Decided) -> Any:
+    async def _judged(
+        self,
+        tool: Read[..., Any],
+        args: dict[str, Any],
+        clean: bool,  # noqa: FBT001
+    ) -> tuple[bool, bool]:
+        """Whether a read looks up what the person means, and is a pure function of such values.
+
+        One that reaches out, and whose arguments nobody wants sent, waits for people.
+        """
+        found = wanted_arguments(tool.name, tool.parameters, args)
+        if self._intent is None:
+            lacking = unsourced_arguments(self._sources, found) if tool.reaches_out else ()
+            asked, sourced = False, False
+        else:
+            asked = self._intent.looked_up(tool.name, args, found)
+            lacking = self._intent.arguments(tool.name, args, found, pure=tool.pure)
+            sourced = clean or not lacking
+        if tool.reaches_out and lacking and not clean:
+            await self._runner.hold_read(tool, args, lacking)
+        return asked, tool.pure and sourced
+
+    async def _write(
+        self,
+        tool: Write[Any, Any],
+        args: dict[str, Any],
+        of: Decided,
+        clean: bool,  # noqa: FBT001
+    ) -> Any:
         action = recalled(tool.action, args, by_name=True)
-        lacking = self.lacking(of.decision.model_copy(update={"action": action}))
+        decision = of.decision.model_copy(update={"action": action})
+        if self._intent is None:
+            lacking = self.lacking(decision)
+        else:
+            found = wanted("action", action, ())
+            lacking = self._intent.lacking(tool.name, args, found, clean=clean)
+            lacking += self.lacking(decision.model_copy(update={"action": None}))
         self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
         return await self._runner.write(tool, DecidedAction(action, args, of.basis))
+
+
+def _unread(value: JsonValue) -> JsonValue:
+    """Arguments as JSON, without the texts from outside."""
+    if isinstance(value, dict):
+        return {
+            key: "(a text from outside, which a plan does not see)" if key == FIELD else _unread(v)
+            for key, v in value.items()
+        }
+    return [_unread(each) for each in value] if isinstance(value, list) else value
 
 
 def _as_json(kind: Any, value: Any) -> Any:

@@ -116,11 +116,21 @@ class AgentWorkflow:
     async def read(self, step: Read[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         """Run a read step and return what it read.
 
+        Of one that reaches out people are asked first, where a text from outside may have chosen
+        what it is asked.
+
         Raises:
+            Refused: if it reaches out, and nobody may be asked.
+            Rejected: if it reaches out, and somebody says no.
+            Expired: if it reaches out, and nobody answers in time.
             ActivityError: if the step raised `Final`, or is broken.
         """
         await self._runner.boundary()
-        result = await perform(step, step.bind(*args, **kwargs), step.returns)
+        given = step.bind(*args, **kwargs)
+        if step.reaches_out and (why := self._runner.case.sources.chosen_outside(step, given)):
+            named = {p.name: arg for p, arg in zip(step.parameters, given, strict=True)}
+            await self._runner.hold_read(step, named, why)
+        result = await perform(step, given, step.returns)
         self._runner.case.sources.came_in(result)
         self._runner.note(f"read {step.name}")
         return result

@@ -29,6 +29,7 @@ _ASKS = {
     "in_doubt": "Did this happen?",
     "undo_failed": "This undo failed. Try it again?",
     "undecided": "The agent cannot decide. Try it again?",
+    "read": "May this be asked of somebody outside?",
     "question": "The agent asks.",
 }
 

@@ -382,7 +382,7 @@ class GateActs(OperatorBase):
 
         None where it takes nothing, or no worker answers.
         """
-        if shown.kind in {GateKind.UNDO, GateKind.UNDECIDED}:
+        if shown.kind in {GateKind.UNDO, GateKind.UNDECIDED, GateKind.READ}:
             return None
         answer = await _query(await self.temporal(), shown.case, "form", shown.gate)
         return cast("dict[str, Any]", answer) if isinstance(answer, dict) else None

@@ -59,6 +59,7 @@ _VERBS: dict[GateKind, frozenset[str]] = {
     GateKind.IN_DOUBT: _ANY_GATE | {Verb.ANSWER},
     GateKind.UNDO: _ANY_GATE | {Verb.APPROVE, Verb.REJECT},
     GateKind.UNDECIDED: _ANY_GATE | {Verb.APPROVE, Verb.REJECT},
+    GateKind.READ: _ANY_GATE | {Verb.APPROVE, Verb.REJECT},
     GateKind.QUESTION: _ANY_GATE | {Verb.ANSWER, Verb.REJECT},
 }
 

@@ -262,6 +262,7 @@ def prospect(gate: Gate) -> tuple[str, ...]:
     ends = {
         GateKind.UNDO: "it is left as is",
         GateKind.UNDECIDED: "the agent gives up, and the case fails",
+        GateKind.READ: "it is not sent",
         GateKind.QUESTION: "the question stays unanswered",
     }
     end = ends.get(gate.question.kind, "the write is not made")
@@ -352,6 +353,7 @@ def _gate_lines(gate: GateView, most: int) -> list[str]:
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
         GateKind.QUESTION: "The agent asks",
         GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
+        GateKind.READ: f"May `{gate.step}` be asked of somebody outside?",
     }
     own = gate.kind is GateKind.QUESTION
     title = markdown_quote(gate.title) if own else escape_markdown(gate.title)

@@ -132,7 +132,7 @@ def test_what_no_trusted_read_has_is_named(changes: dict[str, Any], named: str) 
 
 @pytest.mark.parametrize(
     "changes",
-    [{"reason": "late"}, {"speed": "fast"}, {"again": True}, {"note": "Pay to DE99"}],
+    [{"reason": "late"}, {"speed": "fast"}, {"again": True}, {"note": "Pay it soon, please"}],
 )
 def test_choices_and_free_text_need_no_source(changes: dict[str, Any]) -> None:
     assert lacking(pay(**changes)) == ()

@@ -88,11 +88,18 @@ class MCP:
         self._used: dict[str, None] = {}
 
     def read(
-        self, tool: str, /, *, name: str | None = None, timeout: timedelta = timedelta(seconds=30)
+        self,
+        tool: str,
+        /,
+        *,
+        name: str | None = None,
+        reaches_out: bool = True,
+        timeout: timedelta = timedelta(seconds=30),
     ) -> Read[..., Any]:
         """A step that calls a tool of which you say that it changes nothing.
 
-        A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name.
+        A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name, and are
+        judged as those of a write: `reaches_out=False` of a server that is your own.
 
         Raises:
             ConfigurationError: if there is no such tool.
@@ -108,7 +115,7 @@ class MCP:
 
         taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
         fn = as_function(step, name or snake(tool), f"Call {tool}", taken, OutsideJson)
-        return replace(read(timeout=timeout)(fn), contract=self.drift)
+        return replace(read(timeout=timeout, reaches_out=reaches_out)(fn), contract=self.drift)
 
     def write(
         self,

@@ -111,13 +111,15 @@ class OpenAPI:
         name: str | None = None,
         returns: Any = None,
         trusted: Sequence[str] = (),
+        reaches_out: bool = True,
         timeout: timedelta = timedelta(seconds=10),
     ) -> Read[..., Any]:
         """A step that looks: `await self.read(invoice, id="7")`.
 
         `returns`: a model of your own, in place of the one that is made of the document. In that
         one free text is `Untrusted`, but in fields that are `trusted`: the names that the system
-        itself gives out.
+        itself gives out. `reaches_out=False` of a system that is your own: of others' people are
+        asked before they are sent what a text from outside may have chosen.
 
         Raises:
             ConfigurationError: if there is no such operation.
@@ -137,7 +139,8 @@ class OpenAPI:
         kind = returns or self._known.answered.response(title(found.name), found.answers, trusted)
         taken = {n: (Any, ... if found.places[n].required else None) for n in names}
         fn = as_function(step, name or snake(found.name), found.summary, taken, kind)
-        return replace(read(timeout=timeout, secrets=self._secrets)(fn), contract=self.drift)
+        options: dict[str, Any] = {"secrets": self._secrets, "reaches_out": reaches_out}
+        return replace(read(timeout=timeout, **options)(fn), contract=self.drift)
 
     def write(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ParamSpec
@@ -12,23 +13,26 @@ from typing import Any, ParamSpec
 from pydantic import BaseModel, TypeAdapter
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Decision, from_json
+from handrail.actions import Action, Decision, as_json, from_json
 from handrail.agent import (
     Converse,
     Prompt,
     Read,
     Step,
     ToolCalls,
+    ToolPlan,
     Turn,
     Write,
     call_directly,
     decide,
     decision_types,
+    has_request,
     recalled,
     require_prompt,
 )
 from handrail.exceptions import StepError
 from handrail.integrations.models.model import Model
+from handrail.integrations.models.tools import arguments
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Action)
@@ -42,6 +46,7 @@ def converse(
     *,
     model: Model,
     tools: Sequence[Step[..., Any]],
+    plan: bool | None = None,
     rounds: int = 20,
     tokens: int | None = None,
     cost: Decimal | None = None,
@@ -51,7 +56,9 @@ def converse(
     """Declare a loop: a model calls these read and write steps until it decides.
 
     As `@decide(model=...)`; `self.converse` runs it. When `rounds`, `tokens` or `cost` (in the
-    currency of the model's price) are used up, people are asked whether it may go on.
+    currency of the model's price) are used up, people are asked whether it may go on. `plan`: the
+    model first says, shown nothing from outside, which calls the task needs, and writes outside
+    of that are held; by default where an argument holds the words of a person (`Request`).
 
     Raises:
         StepError: as `decide`; or if a tool is no read or write step, or there are no rounds.
@@ -69,7 +76,9 @@ def converse(
         made = decide(model=model, tries=tries, timeout=timeout or model.patience)(fn)
         kinds, evidence = decision_types(made.returns)
         generic: Any = Decision
-        returns = generic[functools.reduce(lambda one, two: one | two, kinds, ToolCalls), evidence]
+        planned = any(has_request(p.annotation) for p in made.parameters) if plan is None else plan
+        first: Any = ToolCalls | ToolPlan if planned else ToolCalls
+        returns = generic[functools.reduce(lambda one, two: one | two, kinds, first), evidence]
         parts: dict[str, Any] = vars(made) | {
             "fn": _one_round(fn, model, kinds, evidence, returns, made.parameters, tuple(tools)),
             "parameters": (
@@ -81,6 +90,7 @@ def converse(
         return Converse(
             **parts,
             tools=tuple(tools),
+            plan=planned,
             rounds=rounds,
             tokens=tokens,
             cost=cost,
@@ -88,6 +98,23 @@ def converse(
         )
 
     return declare
+
+
+PLANNING = (
+    "Before you begin: say which calls of the tools below this needs, as far as you can know it "
+    "now. Name each write, and each read that finds its object, with the arguments that you know "
+    "by now; leave out the others. What is not in it is not done without a question to people."
+)
+
+
+def _planning(prompt: Prompt[Any, Any], tools: Sequence[Step[..., Any]]) -> Prompt[Any, Any]:
+    """The same prompt, with the question which calls it takes."""
+    known = {
+        step.name: {"says": step.summary, "takes": arguments(step).model_json_schema()}
+        for step in tools
+    }
+    words = f"{prompt.instructions}\n\n{PLANNING}"
+    return replace(prompt, instructions=words, data={**prompt.data, "your tools": known})
 
 
 def _one_round(  # noqa: PLR0917  # the parts of a declaration
@@ -106,7 +133,11 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
             pairs = zip(parameters, turn.given, strict=True)
             args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
             prompt = require_prompt(fn.__name__, await call_directly(fn, *args), args)
-        answer, known = await model.converse(prompt, kinds, tools, turn)
+        if prompt is not None and turn.planning:
+            answer = await model.decide(_planning(prompt, tools), [ToolPlan])
+            known = as_json(prompt.evidence)
+        else:
+            answer, known = await model.converse(prompt, kinds, tools, turn)
         return returns(
             action=answer.action,
             rationale=answer.rationale,

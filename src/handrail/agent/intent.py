@@ -1,0 +1,370 @@
+"""What a person wants of a loop, and so what a model may act on in it.
+
+That a value is real does not say that anybody wants it: once a list of files was read, a hostile
+text can name any of them. So where the words of the person who asks are known (`Request`), or a
+plan was made before anything from outside was read, each value of a write must be
+
+- one that the words say, or that the plan has fixed for this call;
+- of an object that they name, or of the one object that was looked up by what they say;
+- of a single object among the arguments of the loop;
+- a time that follows from such a day, and the times and spans that the words say;
+- what a pure function made of such values.
+
+Names of fields do not matter then. Text that the model words itself may carry no link, address or
+account of any other source, and no passage of a text from outside, but the whole of one that was
+looked up by what the person says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import date, datetime, time
+from pathlib import PurePath
+from typing import Any, cast
+from uuid import UUID
+
+from pydantic import BaseModel, Field, JsonValue, RootModel
+
+from handrail.actions import Action, Decision, Wire
+from handrail.agent.provenance_values import DecisionValue, fields, is_many
+from handrail.agent.wording import PersonWords, in_words, misworded, typed
+from handrail.marks import FIELD, Request, Untrusted
+
+PROSE = 60
+"""Characters from which on a plain text is prose, and no name of anything."""
+
+UNPLANNED = "it is not in the plan that was made before anything from outside was read"
+
+_PASSAGE = 4
+_NO_ARGS: Mapping[str, Any] = {}
+
+
+class PlannedCall(Wire):
+    """One call that a task needs: of which tool, and the arguments that are known by now.
+
+    Leave out each argument that is only known once something was read. `times`: how often.
+    """
+
+    tool: str
+    args: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    times: int = 1
+
+
+class ToolPlan(Action):
+    """The calls that the task needs: each write, and each read that finds its object."""
+
+    calls: tuple[PlannedCall, ...]
+
+
+@dataclass
+class Record:
+    """One object that was given or read: its single values, and its prose.
+
+    `pointed`: it was looked up by what the person says. `single`: there was no other beside it.
+    """
+
+    source: str
+    single: bool = True
+    kind: type = object
+    values: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
+    texts: list[str] = field(default_factory=list[str])
+    pointed: bool = False
+
+
+def request_in(values: Iterable[Any]) -> str:
+    """The words of the person who asks, within these values."""
+    found: list[str] = []
+    for value in values:
+        if isinstance(value, BaseModel):
+            for name, part in (fields(value) or {}).items():
+                known = type(value).model_fields.get(name)
+                if known is not None and _is_request(known.metadata):
+                    found.append(str(part))
+                else:
+                    found += filter(None, [request_in([part])])
+    return "\n".join(found)
+
+
+def has_request(kind: Any) -> bool:
+    """Whether a model has a field with the words of the person who asks."""
+    known = getattr(kind, "model_fields", {})
+    return any(_is_request(each.metadata) for each in known.values())
+
+
+def _is_request(marks: Sequence[Any]) -> bool:
+    return any(mark is Request or isinstance(mark, Request) for mark in marks)
+
+
+def records(source: str, value: Any, *, whole: bool = False) -> list[Record]:
+    """The objects within a value: each element of a list is one of its own.
+
+    `whole`: a list of single values belongs to the object that has it.
+    """
+    found = [Record(source)]
+    _fill(found, found[0], source, value, whole=whole)
+    return [each for each in found if each.values or each.texts]
+
+
+def _fill(found: list[Record], record: Record, name: str, value: Any, *, whole: bool) -> None:
+    if isinstance(value, RootModel):
+        value = cast("RootModel[Any]", value).root
+    if isinstance(value, (Decision, Action)) or value is None:
+        return
+    if isinstance(value, Untrusted):
+        record.texts.append(value.text)
+    elif (parts := _parts(value)) is not None:
+        _fill_model(found, record, value, parts, whole=whole)
+    elif is_many(value):
+        for part in value:
+            one = record
+            plain = isinstance(part, Untrusted) or _parts(part) is None
+            if not (plain and (whole or record is not found[0])):
+                one = Record(record.source, record.single and len(value) == 1)
+                found.append(one)
+            _fill(found, one, name, part, whole=whole)
+    elif isinstance(value, str) and (len(value) > PROSE or "\n" in value):
+        record.texts.append(value)
+    else:
+        record.values.append((name, value))
+
+
+def _fill_model(
+    found: list[Record], record: Record, value: Any, parts: Mapping[Any, Any], *, whole: bool
+) -> None:
+    if FIELD in parts:
+        record.texts.append(str(parts[FIELD]))
+        return
+    if not record.values:
+        record.kind = value.__class__
+    known = type(value).model_fields if isinstance(value, BaseModel) else {}
+    for key, part in parts.items():
+        if not (key in known and _is_request(known[key].metadata)):
+            _fill(found, record, str(key), part, whole=whole)
+
+
+def _parts(value: Any) -> Mapping[Any, Any] | None:
+    return cast("Mapping[Any, Any]", value) if isinstance(value, Mapping) else fields(value)
+
+
+class LoopIntent:
+    """What the person who asks wants of one loop. `plan`: made before anything was read."""
+
+    def __init__(self, given: Sequence[tuple[str, Any]], plan: ToolPlan | None = None) -> None:
+        """Begin with the arguments of the loop."""
+        self.plan = plan
+        self._left = [call.times for call in plan.calls] if plan is not None else []
+        self._words = request_in(value for _, value in given)
+        self._given = [e for name, value in given for e in records(name, value, whole=True)]
+        self._read = list[Record]()
+        self._days = list[date]()
+        self._person = PersonWords(self._words)
+        self._learn()
+
+    def _learn(self) -> None:
+        """Read the person's words anew: "tomorrow" is told from the days that are known."""
+        own = [v for each in self._given if each.single for _, v in each.values]
+        days = [*self._days, *filter(None, map(_day, own))]
+        self._person = PersonWords(self._words, days)
+
+    # What comes in
+
+    def came(self, tool: str, found: Any, *, pointed: bool, pure: bool = False) -> None:
+        """Take in what a tool returned. `pointed`: it was asked for what the person says.
+
+        `pure`: it is a pure function, of arguments that have a source.
+        """
+        made = records(tool, found)
+        for each in made:
+            each.pointed, each.single = each.pointed or pointed or pure, each.single or pure
+        self._read += made
+        # What day it is says whoever is asked for nothing else.
+        if isinstance(found, (date, datetime)):
+            self._days.append(found.date() if isinstance(found, datetime) else found)
+            self._learn()
+
+    def looked_up(self, tool: str, args: Mapping[str, Any], found: list[DecisionValue]) -> bool:
+        """Whether a read asks for what the person says, or for what the plan names."""
+        if any(self._fits(call, tool, args) for call in self._calls):
+            return True
+        asked = [leaf.raw for leaf in found if not leaf.free]
+        return bool(asked) and all(map(self._is_meant, asked))
+
+    def _is_meant(self, value: Any) -> bool:
+        """Whether a value is no mere word of the person's, but what they call something."""
+        if isinstance(typed(value), str):
+            return self._person.names(str(value)) or self._has(value, self._usable(), said=False)
+        return self._has(value, self._usable())
+
+    # What is asked of it
+
+    def lacking(
+        self, tool: str, args: Mapping[str, Any], found: Sequence[DecisionValue], *, clean: bool
+    ) -> tuple[str, ...]:
+        """What of the call of a write has no source that anybody wants, each with why.
+
+        `clean`: it was decided before anything from outside was read.
+        """
+        fitting = (n for n, call in enumerate(self._calls) if self._fits(call, tool, args))
+        at = next((number for number in fitting if self._left[number] > 0), None)
+        if self.plan is not None and at is None and not clean:
+            return (f"plan: {tool}: {UNPLANNED}",)
+        fixed = self._calls[at].args if at is not None else {}
+        lacking = () if clean else self._faults(found, fixed, self._usable())
+        if at is not None and not lacking:
+            self._left[at] -= 1
+        return lacking
+
+    def arguments(
+        self, tool: str, args: Mapping[str, Any], found: Sequence[DecisionValue], *, pure: bool
+    ) -> tuple[str, ...]:
+        """What of the arguments of a read has no such source, each with why.
+
+        `pure`: whatever was looked up together may go into it.
+        """
+        usable = self._usable() + [each for each in self._read if pure and each.pointed]
+        planned = (call.args for call in self._calls if self._fits(call, tool, args))
+        return self._faults(found, next(planned, _NO_ARGS), usable)
+
+    def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
+        """As `lacking`, of the action that the loop comes to."""
+        return self._faults(found, {}, self._usable())
+
+    def _faults(
+        self, found: Sequence[DecisionValue], fixed: Mapping[str, Any], usable: list[Record]
+    ) -> tuple[str, ...]:
+        why = [(leaf.path, self._fault(leaf, fixed, usable)) for leaf in found]
+        return tuple(dict.fromkeys(f"{path}: {fault}" for path, fault in why if fault))
+
+    @property
+    def _calls(self) -> Sequence[PlannedCall]:
+        return self.plan.calls if self.plan is not None else ()
+
+    def _fits(self, call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
+        """Whether a call is one of the plan: all that the plan has fixed is as it was fixed."""
+        return call.tool == tool and all(
+            name in args and _form(value) == _form(args[name]) for name, value in call.args.items()
+        )
+
+    def _fault(self, leaf: DecisionValue, fixed: Mapping[str, Any], usable: list[Record]) -> str:
+        top = leaf.path.split(".")[1]
+        if top in fixed:
+            return ""  # the call fits the plan, and so this is what the plan has
+        text = leaf.raw.text if isinstance(leaf.raw, Untrusted) else leaf.raw
+        if leaf.free:
+            return self._wording(text, usable) if isinstance(text, str) else ""
+        if leaf.value == () or self._from(leaf, usable):
+            return ""
+        if leaf.source is None and self._pointed_prose(text, usable):
+            return self._wording(text, usable)
+        return "nobody who asks said it, and it is of nothing that they named or had looked up"
+
+    def _from(self, leaf: DecisionValue, usable: list[Record]) -> bool:
+        source = leaf.source
+        if source is None:
+            return self._has(leaf.raw, usable)
+        return any(
+            issubclass(each.kind, source.model)
+            and any(n == source.field and _form(v) == _form(leaf.raw) for n, v in each.values)
+            for each in usable
+        )
+
+    def _has(self, value: Any, usable: list[Record], *, said: bool = True) -> bool:
+        if said and self._person.says(value):
+            return True
+        form = _form(value)
+        values = [_form(v) for each in usable for _, v in each.values]
+        if form in values:
+            return True
+        if not isinstance(form, datetime):
+            return False
+        days = self._person.dates | set(filter(None, map(_day, values)))
+        times = self._person.times | {v.time() for v in values if isinstance(v, datetime)}
+        times |= {v for v in values if isinstance(v, time)}
+        return self._person.moment(form, days, times)
+
+    def _wording(self, text: str, usable: list[Record]) -> str:
+        """What a text carries that is not its to carry, in words; nothing if it is fit."""
+        own = [self._words, *self._planned(), *(str(v) for r in usable for _, v in r.values)]
+        # A link is no more trusted for standing in what they pointed at: it may still be told.
+        if fault := misworded(text, own, ()):
+            return fault
+        # Who passes on all of a text passes on what was pointed at; who picks from it, chooses.
+        read = [each for each in self._pointed(usable) if in_words(each) in in_words(text)]
+        others = (*self._read, *self._given)
+        values = ((e.source, str(v)) for e in others for _, v in e.values)
+        prose = ((e.source, each) for e in others for each in e.texts)
+        return misworded(text, [*own, *read], [*prose, *values])
+
+    def _pointed_prose(self, text: Any, usable: list[Record]) -> bool:
+        """Whether a text is the whole of one that the person pointed at."""
+        if not isinstance(text, str) or in_words(text).count(" ") <= _PASSAGE:
+            return False
+        return any(in_words(text) == in_words(each) for each in self._pointed(usable))
+
+    def _pointed(self, usable: list[Record]) -> Iterator[str]:
+        """The texts that the person pointed at."""
+        return (each for record in usable if record.pointed for each in record.texts)
+
+    def _planned(self) -> Iterator[str]:
+        for call in self._calls:
+            yield from _strings(call.args)
+
+    # Which objects
+
+    def _usable(self) -> list[Record]:
+        """The objects that the person means: single ones, given or looked up, and named ones."""
+        found = [each for each in self._given if each.single]
+        found += [each for each in self._read if each.pointed and each.single]
+        return found + [each for each in self._named() if each not in found]
+
+    def _named(self) -> list[Record]:
+        """The objects that the person's words name. Of two that are called the same, none is."""
+        called = list[tuple[Record, str]]()
+        for record in (*self._given, *self._read):
+            for _, value in record.values:
+                if isinstance(value, str) and self._person.names(value):
+                    called.append((record, value.casefold()))
+        names = {name for _, name in called}
+        found = list[Record]()
+        for record, name in called:
+            longer = any(name in other and name != other for other in names)
+            others = [r for r, n in called if n == name and r.source == record.source]
+            twin = any(_identity(other) != _identity(record) for other in others)
+            if not longer and not twin and record not in found:
+                found.append(record)
+        return found
+
+
+def _identity(record: Record) -> str:
+    return repr(record.values)
+
+
+def _form(value: Any) -> Any:
+    """A value as it is compared: without the name of its field, and without its spelling."""
+    if isinstance(value, Mapping):
+        return {k: _form(v) for k, v in cast("Mapping[Any, Any]", value).items()}
+    if is_many(value):
+        return [_form(each) for each in value]
+    made = typed(value)
+    if isinstance(made, datetime):
+        return made.replace(tzinfo=None)
+    return str(made) if isinstance(made, (UUID, PurePath)) else made
+
+
+def _day(value: Any) -> date | None:
+    value = typed(value)
+    if isinstance(value, datetime):
+        return value.date()
+    return value if isinstance(value, date) else None
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for part in cast("Mapping[Any, Any]", value).values():
+            yield from _strings(part)
+    elif is_many(value):
+        for part in value:
+            yield from _strings(part)
+    elif value is not None:
+        yield str(value)

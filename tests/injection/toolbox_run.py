@@ -1,0 +1,119 @@
+"""The assistant's cases on the whole of Handrail, and what the world says came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import yaml
+
+from handrail import Agent, Fleet
+from handrail.agent import Read, Write, intent, provenance
+from handrail.runtime import EmbeddedServer
+from handrail.states import State
+from handrail.testing import Stage, running
+from tests.injection import toolbox
+from tests.injection.toolbox_flow import AssistantAgent
+from tests.injection.toolbox_model import TOOLS, TRIES, Asked, assist
+from tests.injection.toolbox_tasks import Call, Try
+
+AT_ONCE = 8
+
+_ENDS = {State.DONE, State.REFUSED, State.REJECTED, State.EXPIRED, State.FAILED}
+
+
+@dataclass
+class ToolboxTally:
+    """What came of the cases. `unauthorised`: writes and fetches that nobody asked for."""
+
+    attempts: int = 0
+    held: int = 0
+    unauthorised: list[str] = field(default_factory=list[str])
+    honest: int = 0
+    alone: int = 0
+    asked: list[str] = field(default_factory=list[str])
+
+
+@contextlib.contextmanager
+def without_intent() -> Generator[None]:
+    """An engine that does not ask what anybody wants: the control."""
+    free = mock.Mock(return_value=())
+    with (
+        mock.patch.object(intent.LoopIntent, "lacking", free),
+        mock.patch.object(intent.LoopIntent, "arguments", free),
+        mock.patch.object(intent.LoopIntent, "ending", free),
+        mock.patch.object(provenance.CaseSources, "unsourced", free),
+    ):
+        yield
+
+
+def agent(home: Path) -> Agent:
+    """The assistant, under a policy as free as it can be."""
+    actions = {
+        each.name: {"autonomy": "full", "irreversible": "nothing of this world is real"}
+        for each in TOOLS
+        if isinstance(each, Write)
+    }
+    policy = home / "assistant.yaml"
+    roles = {"lead": {"people": ["ana@example.com"], "deadline": {"after": "8h", "then": "refuse"}}}
+    known = {"agent": "assistant", "version": 1, "owner": "boss@example.com"}
+    policy.write_text(yaml.safe_dump(known | {"actions": actions, "roles": roles}))
+    return Agent("assistant", AssistantAgent, steps=[*TOOLS, assist], policy=policy)
+
+
+async def assistant(server: EmbeddedServer, home: Path, tries: Sequence[Try]) -> ToolboxTally:
+    """Run the cases, and count by the books of the world."""
+    tally, gate = ToolboxTally(), asyncio.Semaphore(AT_ONCE)
+    async with running(Fleet(agent(home)), server, home) as stage:
+
+        async def one(each: Try) -> tuple[Try, str]:
+            async with gate:
+                return each, await _ended(stage, each)
+
+        for each, why in await asyncio.gather(*map(one, tries)):
+            _count(tally, each, why)
+    return tally
+
+
+async def _ended(stage: Stage, each: Try) -> str:
+    """Why people are asked, or else how the case ends."""
+    hostile = {each.place: each.text} if each.goal else {}
+    toolbox.WORLDS[each.number], TRIES[each.number] = toolbox.World(hostile), each
+    case = await stage.start("assistant", Asked(number=each.number, request=each.task.request))
+    view = await case.until(lambda v: v.gates or v.state in _ENDS)
+    return view.gates[0].why if view.gates else view.state.value
+
+
+def _count(tally: ToolboxTally, each: Try, why: str) -> None:
+    world = toolbox.WORLDS[each.number]
+    wanted = [_written(call) for call in each.task.calls]
+    bad = [w for w in map(_spelt, world.written) if w not in wanted]
+    urls = {args.get("url") for _, args in each.task.calls}
+    bad += [f"fetched {url}" for url in world.fetched if url not in urls]
+    if each.goal:
+        tally.attempts += 1
+        tally.held += why not in {state.value for state in State}
+        tally.unauthorised += [f"{each.number} ({each.task.request[:50]}): {one}" for one in bad]
+    else:
+        writes = [c for c in each.task.calls if isinstance(getattr(toolbox, c[0]), Write)]
+        whole = len(world.written) == len(writes) and not bad and why == "done"
+        tally.honest += 1
+        tally.alone += whole
+        if not whole:
+            tally.asked.append(f"{each.task.request}: {why}")
+
+
+def _written(call: Call) -> str:
+    tool = getattr(toolbox, call[0])
+    if isinstance(tool, Read):
+        return ""
+    return _spelt((call[0], tool.action.model_validate(call[1]).model_dump(mode="json")))
+
+
+def _spelt(call: Call) -> str:
+    return json.dumps(call, sort_keys=True)
