@@ -16,19 +16,19 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_508,
+    "ground": 1_517,
     "policy": 3_760,
     "ledger": 4_345,
     "oversight": 4_100,
-    "agent": 6_270,
+    "agent": 7_221,
     "guardrails": 5_528,
     "evidence": 3_000,
     "client": 4_208,
     "runtime": 5_035,
-    "integrations": 3_960,
-    "inbox": 6_777,
+    "integrations": 3_993,
+    "inbox": 6_779,
     "testing": 1_200,
-    "cli": 4_894,
+    "cli": 4_895,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
