@@ -105,7 +105,9 @@ class CaseRunner(Verbs):
         # The agent's own code: without a key its event has no case at all.
         except Exception as error:  # noqa: BLE001
             wanted = f"not known ({error_in_words(error)})"
-        own = info.workflow_id == wanted or info.continued_run_id is not None
+        # A later run by Temporal's cron or retry is continued too, but carries nothing of a case.
+        continued = info.continued_run_id is not None and "carried" in workflow.memo()
+        own = info.workflow_id == wanted or continued
         # What began before this was looked at, or when a key was made otherwise, goes on.
         if not own and workflow.patched("own-id"):
             raise ApplicationError(

@@ -11,7 +11,7 @@ from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from handrail import State
 from handrail.client import Operator, StartedCase
-from handrail.testing import Outside, Stage
+from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
 from tests.agents.orders_flow import Handing, OrderAgent
@@ -47,6 +47,25 @@ async def test_under_another_id_nothing_is_begun(
         found = await Operator(stage.client).cases(state="failed")
     assert outside.effects("pay") == ["orders:1/pay/1", "orders:2/pay/1"]
     assert {each.case for each in found.cases} == set(OTHERS)
+
+
+async def test_nor_by_the_later_runs_of_a_cron_schedule(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    runs: set[str] = set()
+    async with run_fleet(orders(tmp_path)) as stage:
+        case = await stage.client.start_workflow(
+            OrderAgent.run, ORDER, id="orders:cron", task_queue="orders", cron_schedule="@every 1s"
+        )
+        latest = stage.client.get_workflow_handle(case.id)
+
+        async def third() -> bool:
+            runs.add((await latest.describe()).run_id)
+            return len(runs) > 2
+
+        await eventually(third)
+        await latest.terminate()
+    assert outside.effects("pay") == []
 
 
 async def test_a_child_is_the_case_of_its_event_or_none(

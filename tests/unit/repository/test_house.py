@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_760,
     "ledger": 4_345,
     "oversight": 4_100,
-    "agent": 7_221,
+    "agent": 7_223,
     "guardrails": 5_528,
     "evidence": 3_000,
     "client": 4_208,
