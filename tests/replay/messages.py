@@ -147,6 +147,17 @@ async def approvers_with_nothing_new(world: World) -> Played:
     return await reported(world)
 
 
+async def approvers_of_two_owners(world: World) -> Played:
+    """Whoever cannot be told keeps no other owner waiting."""
+    rows = [_row(number, "patient") for number in range(20, 32)]
+    more = [_row(number, "orders", BO) for number in range(40, 52)]
+    await world.stage.ledger.record_rulings([*rows, *more])
+    world.mail.dead.add(OWNER)
+    played = await reported(world)
+    world.mail.dead.clear()
+    return played
+
+
 async def reported(world: World) -> Played:
     """The report of approvers, now."""
     handle = world.stage.client.get_schedule_handle(SCHEDULE)
@@ -162,12 +173,12 @@ async def reported(world: World) -> Played:
     return Played(workflow=action.workflow_id, run=action.first_execution_run_id)
 
 
-def _row(number: int) -> RulingRow:
+def _row(number: int, agent: str = "orders", by: str = ANA) -> RulingRow:
     return RulingRow(
         jti=f"{number:032x}",
-        case=f"orders:{number}",
+        case=f"{agent}:{number}",
         gate=f"{number:016x}",
-        by=ANA,
+        by=by,
         stands_for=None,
         verb="approve" if number % 2 else "reject",
         kid="k",
@@ -175,7 +186,7 @@ def _row(number: int) -> RulingRow:
         looked=1.5,
         at=datetime.now(UTC),
         digest="0" * 64,
-        agent="orders",
+        agent=agent,
         step="pay",
         text="{}",
     )
@@ -191,6 +202,7 @@ SCENES: dict[str, Callable[[World], Awaitable[Played]]] = {
         approvers_unreached,
         approvers_told,
         approvers_with_nothing_new,
+        approvers_of_two_owners,
     )
 }
 
@@ -208,10 +220,18 @@ async def main() -> None:
                     running(orders(directory, policy(roles=ROLES)), started, directory) as stage,
                     mail_server() as mail,
                     slack_server() as slack,
-                    inbox(stage, settings(directory, mail, slack), ledger=stage.ledger),
+                    inbox(
+                        stage,
+                        settings(directory, mail, slack),
+                        ledger=stage.ledger,
+                        owners=lambda agent: CY if agent == "patient" else OWNER,
+                    ),
                 ):
                     world = World(stage, mail, slack, directory)
                     for scene, play in SCENES.items():
+                        # One that is there is what open workflows live by.
+                        if (HISTORIES / f"{scene}.json").exists():
+                            continue
                         played = await play(world)
                         client = stage.client
                         handle = client.get_workflow_handle(played.workflow, run_id=played.run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -214,6 +215,21 @@ async def in_doubt_withdrawn(play: Play) -> CaseHandle:
     await receipt_comes(play.stage, case)
     await case.send("lifted")
     return case
+
+
+@scene(None)
+async def paused_in_a_burst(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.gate()
+    names = ("pause", "resume") * 40
+    await asyncio.gather(*(case.send(name, {"by": "ops@example.com"}) for name in names))
+    await case.until(lambda view: sum("paused by" in line.text for line in view.log) == 40)
+    return case
+
+
+@scene(State.DONE)
+async def amended_as_read_then(play: Play) -> CaseHandle:
+    return await amended(play)
 
 
 @scene(State.ROLLED_BACK)

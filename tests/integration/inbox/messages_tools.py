@@ -146,9 +146,8 @@ LINKS = Links(SECRET, BASE)
 
 @contextlib.asynccontextmanager
 async def inbox(stage: Stage, given: Settings, **more: Any) -> AsyncGenerator[None]:
-    async with running(
-        stage.client, given, links=LINKS, secret=SECRET, owners=lambda _: OWNER, **more
-    ):
+    more = {"owners": lambda _: OWNER} | more
+    async with running(stage.client, given, links=LINKS, secret=SECRET, **more):
         yield
 
 

@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 4_208,
     "runtime": 5_035,
     "integrations": 3_993,
-    "inbox": 6_779,
+    "inbox": 6_789,
     "testing": 1_200,
     "cli": 4_895,
 }

@@ -6,6 +6,7 @@ event (`guardrails.breakers`). Of approvers who do not seem to look once a day, 
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any, Final
 
@@ -151,12 +152,21 @@ class ApproverAlert:
             summary="who does not seem to look?",
         )
         told = dict(flags.lines)
-        for owner, lines in flags.new(before).lines.items():
-            report = ApproverReport(owner=owner, lines=lines, at=workflow.now())
-            why = await _try("approvers.tell", report, f"tell {owner}", _MINUTES, _DAILY)
+        new = flags.new(before).lines
+        # Those that began before this told one owner after another.
+        if workflow.patched("owners-are-told-side-by-side"):
+            whys = await asyncio.gather(*(_report(*each) for each in new.items()))
+        else:
+            whys = [await _report(*each) for each in new.items()]
+        for (owner, lines), why in zip(new.items(), whys, strict=True):
             if why is not None:
                 told[owner] = tuple(each for each in told[owner] if each not in lines)
         return ApproverFlags(lines=told)
+
+
+async def _report(owner: str, lines: tuple[str, ...]) -> str | None:
+    report = ApproverReport(owner=owner, lines=lines, at=workflow.now())
+    return await _try("approvers.tell", report, f"tell {owner}", _MINUTES, _DAILY)
 
 
 async def _try(
