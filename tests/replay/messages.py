@@ -224,7 +224,7 @@ async def main() -> None:
                         stage,
                         settings(directory, mail, slack),
                         ledger=stage.ledger,
-                        owners=lambda agent: CY if agent == "patient" else OWNER,
+                        owners={"patient": CY, "orders": OWNER}.__getitem__,
                     ),
                 ):
                     world = World(stage, mail, slack, directory)

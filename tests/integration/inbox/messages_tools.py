@@ -145,9 +145,10 @@ LINKS = Links(SECRET, BASE)
 
 
 @contextlib.asynccontextmanager
-async def inbox(stage: Stage, given: Settings, **more: Any) -> AsyncGenerator[None]:
-    more = {"owners": lambda _: OWNER} | more
-    async with running(stage.client, given, links=LINKS, secret=SECRET, **more):
+async def inbox(
+    stage: Stage, given: Settings, owners: Callable[[str], str] = lambda _: OWNER, **more: Any
+) -> AsyncGenerator[None]:
+    async with running(stage.client, given, links=LINKS, secret=SECRET, owners=owners, **more):
         yield
 
 
