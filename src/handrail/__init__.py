@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     )
     from handrail.agent import (
         AgentWorkflow,
+        HandsTo,
         Prompt,
         decide,
         notify,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
         InDoubt,
         LedgerUnavailable,
         NotDone,
+        NotTaken,
         NotWritten,
         PolicyError,
         Refused,
@@ -73,12 +75,14 @@ __all__ = [
     "From",
     "GateView",
     "HandrailError",
+    "HandsTo",
     "InDoubt",
     "Keyring",
     "Ledger",
     "LedgerUnavailable",
     "NoEvidence",
     "NotDone",
+    "NotTaken",
     "NotWritten",
     "Outcome",
     "Personal",
@@ -108,10 +112,10 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent": "AgentWorkflow Prompt decide notify read secret spent write",
+        "agent": "AgentWorkflow HandsTo Prompt decide notify read secret spent write",
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
-            "LedgerUnavailable NotDone NotWritten PolicyError Refused Rejected "
+            "LedgerUnavailable NotDone NotTaken NotWritten PolicyError Refused Rejected "
             "ServerUnavailable StepError"
         ),
         "guardrails": "check current_effect",

@@ -448,11 +448,26 @@ class Transition(Wire):
     why: str = ""
 
 
+class HandedCase(Wire):
+    """A case of another agent that work was handed to, and how it ended as far as that is known.
+
+    `receipts` and `usage`: with those of the cases that it handed work to itself.
+    """
+
+    agent: str
+    case: str
+    status: State | None = None
+    why: str = ""
+    receipts: tuple[Receipt, ...] = ()
+    usage: Usage = Usage()
+
+
 class Outcome(Wire):
     """The result of a case.
 
     `seconds` is the time spent in each state; `unsent` names notifications that could
-    not be delivered; `incidents` what was found wrong after a write.
+    not be delivered; `incidents` what was found wrong after a write. `receipts` and `usage` are
+    its own; `all_receipts` and `total_usage` add those of the cases that it `handed` work to.
     """
 
     status: State
@@ -463,3 +478,14 @@ class Outcome(Wire):
     seconds: dict[State, float] = Field(default_factory=dict[State, float])
     usage: Usage = Usage()
     incidents: tuple[str, ...] = ()
+    handed: tuple[HandedCase, ...] = ()
+
+    @property
+    def total_usage(self) -> Usage:
+        """What it consumed, and the cases that it handed work to and waited for."""
+        return sum((each.usage for each in self.handed), self.usage)
+
+    @property
+    def all_receipts(self) -> tuple[Receipt, ...]:
+        """Its receipts, and those of the cases that it handed work to and waited for."""
+        return (*self.receipts, *(r for each in self.handed for r in each.receipts))

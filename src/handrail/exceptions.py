@@ -23,6 +23,7 @@ HandrailError
 │   └── CaseError           a case does not exist, has ended, or cannot do what was asked
 ├── NotWritten              what `self.write` raises when the outside world was left alone
 │   ├── Refused             the door said no
+│   │   └── NotTaken        another agent did not take what was handed to it
 │   ├── Rejected            a human said no
 │   ├── Expired             nobody answered in time
 │   ├── Failed              the step said that it cannot be done (`Final`)
@@ -130,6 +131,15 @@ class Refused(NotWritten):
     """The door refused the write; no human was asked."""
 
     state = "refused"
+
+
+class NotTaken(Refused):
+    """Another agent did not take what was handed to it. `field`: of its event, what is wrong."""
+
+    def __init__(self, step: str, why: str, field: str = "") -> None:
+        """Name the hand-off `step`, and say in words `why`, and by which `field`."""
+        self.field = field
+        super().__init__(step, why)
 
 
 class Rejected(NotWritten):

@@ -43,6 +43,9 @@ BOUNDARIES: Final = (
 INTAKE: Final = ("intake:kept", "intake:started")
 """And by what takes events from outside."""
 
+HAND_OFF: Final = ("hand-off:starting", "hand-off:started", "hand-off:answered")
+"""And by the worker of an agent that work is handed to, with the case that hands it."""
+
 _listener: Callable[[str, str], None] | None = None
 
 

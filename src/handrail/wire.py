@@ -28,6 +28,7 @@ from typing_extensions import TypeVar
 from handrail.actions import (
     Basis,
     Decision,
+    HandedCase,
     LedgerMark,
     Receipt,
     Ruling,
@@ -100,6 +101,7 @@ class ProofRequest(Wire):
     basis: Basis | None = None
     requester: str | None = None
     drafters: tuple[str, ...] = ()
+    askers: tuple[str, ...] = ()
     planted: bool = False
     roles: tuple[str, ...] = ()
     seats: dict[str, str] = Field(default_factory=dict[str, str])
@@ -161,6 +163,8 @@ class Attempt(Wire):
     doubt: DoubtAnswer | None = None
     drafters: tuple[str, ...] = ()
     """Who wrote this action by amending another."""
+    askers: tuple[str, ...] = ()
+    """Who asked for it beside the requester, by way of other agents."""
     pilot: bool = False
     """An earlier write of the case was only recorded: so is this one."""
     ordered: bool = False
@@ -255,6 +259,96 @@ class Notice(Wire):
     case: str
     key: str
     pilot: bool = False
+
+
+# What agents hand to each other
+
+
+class HandOffOrigin(Wire):
+    """Where a case comes from that was handed on. It stands in the memo of the case.
+
+    `chain`: the cases before it, the first one first. `askers` and `drafters`: who asked for
+    these, and who amended what they would write. `outside`: text from outside had come in.
+    """
+
+    chain: tuple[str, ...] = ()
+    askers: tuple[str, ...] = ()
+    drafters: tuple[str, ...] = ()
+    outside: bool = False
+
+    def with_more(self, other: HandOffOrigin) -> HandOffOrigin:
+        """It with what another one adds: nothing that is known is ever taken away."""
+
+        def both(name: str) -> tuple[str, ...]:
+            return tuple(dict.fromkeys((*getattr(self, name), *getattr(other, name))))
+
+        return HandOffOrigin(
+            chain=both("chain"),
+            askers=both("askers"),
+            drafters=both("drafters"),
+            outside=self.outside or other.outside,
+        )
+
+
+class HandOffState(Wire):
+    """What a case knows of hand-offs: where it comes from, and whom it handed work to.
+
+    `number`: how often it has.
+    """
+
+    origin: HandOffOrigin = HandOffOrigin()
+    number: int = 0
+    cases: tuple[HandedCase, ...] = ()
+
+    def asked(self, requester: str | None) -> bool:
+        """Whether anybody is known who may not approve."""
+        return requester is not None or bool(self.origin.askers or self.origin.drafters)
+
+    def people(self, attempt: Attempt) -> dict[str, tuple[str, ...]]:
+        """Who may not approve an attempt beside those whom it names."""
+        known = {"askers": self.origin.askers, "drafters": self.origin.drafters}
+        return {
+            name: tuple(dict.fromkeys((*getattr(attempt, name), *more)))
+            for name, more in known.items()
+            if more
+        }
+
+
+class HandOff(Wire):
+    """Work that a case hands to the agent `to`. `find`: only look whether it has."""
+
+    case: str
+    to: str
+    event: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
+    origin: HandOffOrigin = HandOffOrigin()
+    find: bool = False
+
+
+class HandOffVerdict(Wire):
+    """Whether a case may hand work to another agent now, and why not."""
+
+    kind: Literal["pass", "refused", "stopped", "pilot"]
+    why: str = ""
+
+
+class HandOffAnswer(Wire):
+    """What became of a hand-off: the other agent's case, or why it was not taken.
+
+    `found`: the case was there already, of something else. `field`: of the event, what is wrong.
+    """
+
+    case: str = ""
+    found: bool = False
+    changed: bool = False
+    why: str = ""
+    field: str = ""
+
+
+class HandedLook(Wire):
+    """The case whose outcome is waited for. `ended`: to its very end, whatever may be undone."""
+
+    case: str
+    ended: bool = False
 
 
 # What is made fit for it

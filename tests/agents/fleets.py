@@ -7,16 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from handrail import Agent, Fleet
+from handrail import Agent, Fleet, HandsTo
 from tests.agents import (
     clerk_flow,
     clerk_steps,
+    handing_flow,
+    handing_steps,
     odd_flow,
     odd_steps,
     orders_flow,
     orders_steps,
     people_flow,
 )
+from tests.agents.handing_steps import Job
 
 LEAD = {
     "people": ["ana@example.com", "bo@example.com"],
@@ -120,3 +123,31 @@ def helper_in(directory: str) -> Fleet:
     """The fleet of a directory in which a policy was put, for worker processes."""
     path = Path(directory) / "helper.yaml"
     return Fleet(Agent("helper", clerk_flow.HelperAgent, steps=clerk_steps, policy=path))
+
+
+def handing(directory: Path, payer: Mapping[str, Any] | None = None, **more: Any) -> Fleet:
+    """A desk that hands work to payers, who may hand some back; `payer`: of their policy."""
+    made = list[Agent]()
+    for name in ("desk", "payer"):
+        document = {
+            "agent": name,
+            "version": 1,
+            "owner": "boss@example.com",
+            "drafter": "may not approve",
+            "actions": {"pay": ALONE},
+            "roles": {"lead": LEAD},
+        }
+        document |= (payer or {}) if name == "payer" else more
+        kind = handing_flow.DeskAgent if name == "desk" else handing_flow.PayerAgent
+        to = [HandsTo("payer", Job), HandsTo("desk", Job)]
+        path = put_policy(directory, document)
+        made.append(Agent(name, kind, steps=handing_steps, policy=path, hands_to=to))
+    return Fleet(*made)
+
+
+def one_of_handing(directory: str, agent: str) -> Fleet:
+    """One agent of it, with the policies of a directory, for worker processes."""
+    path = Path(directory) / f"{agent}.yaml"
+    kind = handing_flow.DeskAgent if agent == "desk" else handing_flow.PayerAgent
+    to = [HandsTo(name, Job, elsewhere=name != agent) for name in ("payer", "desk")]
+    return Fleet(Agent(agent, kind, steps=handing_steps, policy=path, hands_to=to))

@@ -14,6 +14,7 @@ from handrail import State, Untrusted
 from handrail.oversight import SigningKey
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from tests.agents.clerk_steps import Mail
+from tests.agents.handing_steps import Job
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand, receipt_comes
@@ -505,4 +506,43 @@ async def a_model_came_to_no_end(play: Play) -> CaseHandle:
     mail = _mail(play, *[["order_of", {"number": "o1"}]] * 3)
     case = await play.stage.start("helper", mail.model_copy(update={"customer": "ditherer"}))
     await ANA.reject(case, await case.gate(), why="enough")
+    return case
+
+
+def _handed(play: Play, *parts: str, then: tuple[str, ...]) -> Job:
+    inner = Job(number=f"{play.number}-{len(parts)}", parts=then)
+    return Job(number=play.number, parts=parts, then=inner.model_dump(mode="json"))
+
+
+@scene(State.DONE)
+async def handed_off_and_on(play: Play) -> CaseHandle:
+    job = _handed(play, "pay", "off payer", "on payer", "pay", then=("pay",))
+    return await play.stage.start("desk", job)
+
+
+@scene(State.FAILED)
+async def handed_off_and_rolled_back(play: Play) -> CaseHandle:
+    job = _handed(play, "off payer", "pay", "break", then=("pay",))
+    return await play.stage.start("desk", job)
+
+
+@scene(State.STOPPED)
+async def handed_on_and_stopped(play: Play) -> CaseHandle:
+    case = await play.stage.start("desk", _handed(play, "on payer", "wait", then=("wait",)))
+    await case.until(lambda view: bool(view.handed))
+    await case.send("stop")
+    return case
+
+
+@scene(State.REFUSED)
+async def handed_off_and_not_taken(play: Play) -> CaseHandle:
+    job = Job(number=play.number, parts=("off payer",), then={"number": 7})
+    return await play.stage.start("desk", job)
+
+
+@scene(State.REJECTED)
+async def handed_to_it_by_others_too(play: Play) -> CaseHandle:
+    case = await play.held()
+    await case.send("handed", {"chain": ["desk:7"], "askers": ["cy@example.com"]})
+    await ANA.reject(case, await case.gate())
     return case

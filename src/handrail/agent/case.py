@@ -57,7 +57,7 @@ from handrail.oversight import (
 )
 from handrail.states import State, may_move
 from handrail.text import first_fault
-from handrail.wire import ProofRequest, ProofResult, RulingReading
+from handrail.wire import HandOffState, ProofRequest, ProofResult, RulingReading
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,6 +131,7 @@ class Case:
     sources: CaseSources = field(default_factory=CaseSources)
     decisions: Decisions = field(default_factory=Decisions)
     incidents: list[str] = field(default_factory=list[str])
+    handed: HandOffState = field(default_factory=HandOffState)
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(
         default_factory=dict[str, tuple[Verdict, datetime]]
@@ -210,7 +211,7 @@ class Case:
 
     def views(self) -> list[GateView]:
         """The open questions as people see them."""
-        return [gate_view(g, self.id) for g in self.open_gates]
+        return [gate_view(g, self.id, self.handed.origin.chain) for g in self.open_gates]
 
     def view(self) -> CaseView:
         """Everything about the case."""
@@ -232,6 +233,8 @@ class Case:
                 view for view in map(closed_view, self.gates.values()) if view is not None
             ),
             incidents=tuple(self.incidents),
+            handed=self.handed.cases,
+            chain=self.handed.origin.chain,
         )
 
     def form(self, gate_id: str) -> dict[str, Any]:
@@ -252,6 +255,7 @@ class Case:
             seconds=seconds_in_states(self.moves, now),
             usage=self.usage,
             incidents=tuple(self.incidents),
+            handed=self.handed.cases,
         )
 
     def incident(self, what: str, now: datetime) -> None:
@@ -370,6 +374,7 @@ class Case:
             basis=asked.basis,
             requester=asked.requester,
             drafters=asked.drafters,
+            askers=asked.askers,
             planted=asked.planted,
             roles=tuple(dict.fromkeys(s.role for leg in first.legs for s in leg.reached)),
             seats={d.to: d.by for d in first.delegated},

@@ -34,7 +34,15 @@ from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
 from handrail.text import first_fault
-from handrail.wire import Attempt, DoubtAnswer, RulingReading, WriteResult, WriteResultKind
+from handrail.wire import (
+    Attempt,
+    DoubtAnswer,
+    HandOff,
+    HandOffState,
+    RulingReading,
+    WriteResult,
+    WriteResultKind,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,7 +70,11 @@ _WITHIN = b"[" * 16
 
 
 class UndoEntry(Wire):
-    """A write that may have happened, and the step that takes it back, if there is one."""
+    """A write that may have happened, and the step that takes it back, if there is one.
+
+    Or a hand-off: then `agent` is the one that work was handed to, and `handed_to` its case, as
+    soon as that is known; `action` is the event.
+    """
 
     key: str
     step: str
@@ -72,11 +84,15 @@ class UndoEntry(Wire):
     timeout: timedelta
     receipt: Receipt | None = None
     wait: timedelta = timedelta(0)
+    agent: str = ""
+    handed_to: str = ""
 
-    def attempt(self, case: str, digest: str, left: datetime | None = None) -> Attempt:
+    def attempt(
+        self, case: str, digest: str, left: datetime | None = None, **known: Any
+    ) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
         undoes = Undoes(key=self.key, receipt=self.receipt, left=left)
-        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes)
+        return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes, **known)
 
 
 class CaseSnapshot(Wire):
@@ -94,6 +110,7 @@ class CaseSnapshot(Wire):
     pilot: bool = False
     outside: bool = False
     incidents: tuple[str, ...] = ()
+    handed: HandOffState = HandOffState()
 
 
 @dataclass(frozen=True)
@@ -143,12 +160,12 @@ def as_sent(ruling: Ruling) -> RulingReading:
     return RulingReading(action=ruling.action)
 
 
-def foreseen(verdict: Verdict | None, requester: str | None) -> WriteResult | None:
+def foreseen(verdict: Verdict | None, asked: bool) -> WriteResult | None:  # noqa: FBT001
     """What the door said when the decision was made, if it would not just let it pass.
 
-    It did not know the requester then, so it is asked again where there is one.
+    It did not know then who `asked`, so it is asked again where somebody did.
     """
-    if verdict is None or verdict.kind is Kind.PASS or requester is not None:
+    if verdict is None or verdict.kind is Kind.PASS or asked:
         return None
     held = verdict.kind is Kind.HOLD
     return WriteResult(
@@ -182,6 +199,19 @@ def undo_entry(step: Write[Any, Any], action: dict[str, JsonValue], attempt: Att
         digest=attempt.digest,
         timeout=step.undo.timeout if step.undo else step.timeout,
         wait=_wait(step),
+    )
+
+
+def handed_entry(key: str, asked: HandOff) -> UndoEntry:
+    """What to remember of a hand-off before it begins."""
+    return UndoEntry(
+        key=key,
+        step=f"hand_off to {asked.to}",
+        undo=None,
+        action=asked.event,
+        digest="",
+        timeout=timedelta(0),
+        agent=asked.to,
     )
 
 
@@ -223,6 +253,7 @@ def about_write(
         basis=attempt.basis,
         requester=attempt.requester,
         drafters=attempt.drafters,
+        askers=attempt.askers,
         given=() if doubtful else _heard(attempt.rulings, answer.verdict.heard),
         risk="reversible" if step.undo is not None else "irreversible",
         policy=answer.verdict.policy,

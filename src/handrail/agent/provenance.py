@@ -41,7 +41,7 @@ from uuid import UUID
 from pydantic import BaseModel, RootModel
 from pydantic_core import to_jsonable_python
 
-from handrail.actions import Action, Basis, Decision, Finding, Kind, canonical
+from handrail.actions import Action, Basis, Decision, Event, Finding, Kind, as_json, canonical
 from handrail.agent.provenance_values import (
     DecisionValue,
     OwnerModel,
@@ -131,6 +131,7 @@ class CaseSources:
         self._inside = list[object]()
         # Of each action that was decided, by its evidence, what has no trusted source.
         self._known: dict[str, dict[str, tuple[str, ...]]] = {}
+        self._handed: frozenset[str] | None = None
 
     def came_in(self, value: object) -> None:
         """Take note whether text from outside came into the case: with its event, or a read."""
@@ -161,6 +162,36 @@ class CaseSources:
                     f"{step.name}.{parameter.name}: a text from outside may have chosen it"
                 )
         return tuple(found)
+
+    def handed(self, event: BaseModel) -> None:
+        """Take the event for the word of an agent that had read text from outside before."""
+        self.outside = True
+        self._handed = frozenset(_leaves(as_json(event)))
+
+    def lacking(
+        self,
+        named: Iterable[tuple[str, Any]],
+        decision: Decision[Any, Any],
+        unsourced: tuple[str, ...],
+    ) -> tuple[str, ...]:
+        """What of a decision has no trusted source. Such an event is none, nor is a value of it."""
+        if self._handed is None:
+            return unsourced
+        lacking = unsourced_values(self.trusted(named), decision)
+        return tuple(dict.fromkeys((*unsourced, *lacking)))
+
+    def trusted(self, named: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
+        """What was given by these names, without such an event, and without its values."""
+        return [(n, v) for n, v in named if self._handed is None or not self._is_handed(v)]
+
+    def _is_handed(self, value: Any) -> bool:
+        if isinstance(value, BaseModel):  # what was read is a source, also where it says the same
+            return isinstance(value, Event)
+        try:
+            known = self._handed or ()
+            return all(leaf in known for leaf in _leaves(to_jsonable_python(value)))
+        except Exception:  # noqa: BLE001  # as above
+            return True
 
     def decided(
         self,
@@ -204,6 +235,16 @@ class CaseSources:
         """The basis of a write, saying also what of it has no trusted source."""
         lacking = self.unsourced(action, given, basis)
         return (basis or Basis()).model_copy(update={"unsourced": lacking}) if lacking else basis
+
+
+def _leaves(value: Any) -> Iterator[str]:
+    """The single values of JSON, as they are spelt."""
+    if isinstance(value, Mapping | list):
+        parts = cast("Iterable[Any]", value.values() if isinstance(value, Mapping) else value)
+        for part in parts:
+            yield from _leaves(part)
+    else:
+        yield canonical(value)
 
 
 def _spelt(action: Action, given: Mapping[str, Any]) -> str:

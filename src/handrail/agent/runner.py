@@ -17,13 +17,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
-from typing_extensions import TypeVar
+from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Event, Kind, Outcome, RulingRecord, Verb, from_text
 from handrail.agent import escalation
 from handrail.agent.calls import Calls
 from handrail.agent.case import Case, Pending
-from handrail.agent.escalation import AnswerModel, CaseSnapshot
+from handrail.agent.escalation import AnswerModel, CaseSnapshot, UndoEntry
+from handrail.agent.handoff import HANDED_FROM, HandOffs, origin_in
 from handrail.agent.invoke import (
     Explain,
     beside,
@@ -42,6 +43,7 @@ from handrail.oversight import (
 )
 from handrail.states import State
 from handrail.text import first_fault, one_line
+from handrail.wire import HandOffOrigin, HandOffState
 
 if TYPE_CHECKING:
     from temporalio.api.common.v1 import Payload
@@ -73,7 +75,11 @@ class CaseRunner(Verbs):
         case.begin(info.workflow_id, title, requester, carried, workflow.now())
         known = info.typed_search_attributes
         agent, state = known.get(AGENT_ATTRIBUTE), known.get(STATE_ATTRIBUTE)
+        if carried is None:
+            origin = origin_in(workflow.memo_value(HANDED_FROM, None))
+            case.handed = HandOffState(origin=origin)
         super().__init__(case, explain, PublishedState(agent=agent, state=state))
+        self.hand_offs = HandOffs(self)
         self.calls = Calls()
         self._event: Event | None = None
         self._change = change
@@ -88,6 +94,8 @@ class CaseRunner(Verbs):
             ApplicationError: if the id of the case is not its event's.
         """
         self.case.sources.came_in(event)
+        if self.case.handed.origin.outside:
+            self.case.sources.handed(event)
         self._require_own_id(event)
         self._event = event
         for payloads in self._others.values():
@@ -143,6 +151,17 @@ class CaseRunner(Verbs):
         except Exception as error:  # noqa: BLE001
             why = first_fault(error) if isinstance(error, ValidationError) else str(error)
             self.note(f"another event was not taken: {why}")
+
+    def handed(self, payloads: Sequence[Payload]) -> None:
+        """Learn that work was handed to this case as well, and by whom it was asked for."""
+        try:
+            more = HandOffOrigin.model_validate(read_signal(payloads))
+        except (BadSignal, ValidationError) as error:
+            self.note(f"ignored a signal (handed): {one_line(str(error), 200)}")
+            return
+        origin = self.case.handed.origin.with_more(more)
+        self.case.handed = self.case.handed.model_copy(update={"origin": origin})
+        self.note(f"work was handed to it as well by {' -> '.join(more.chain)}")
 
     # What reaches out
 
@@ -202,6 +221,7 @@ class CaseRunner(Verbs):
         if self.case.state in {State.WORKING, State.WAITING}:
             self.case.paused = True
             self._move(State.PAUSED, words)
+            self.hand_offs.go_on()
 
     def resume(self, payloads: Sequence[Payload]) -> None:
         """Go on after a pause."""
@@ -312,6 +332,7 @@ class CaseRunner(Verbs):
         if self.case.order == "roll_back":
             return await self._rolled_back(cancelled=cancelled)
         if self.case.order == "stop":
+            await self._unbroken(self.hand_offs.stop(self.case.ordered))
             return self._end(State.STOPPED, self.case.ordered)
         if error is None:
             return self._end(State.DONE, why)
@@ -362,7 +383,7 @@ class CaseRunner(Verbs):
     async def _settle(self, why: str, window: timedelta) -> bool:
         """Keep a case that is done open while it may be undone. True if Temporal cancels it."""
         case = self.case
-        if not window or not any(entry.undo for entry in case.undos):
+        if not window or not any(entry.undo or entry.agent for entry in case.undos):
             return False
         self._move(State.SETTLING, why)
         try:
@@ -379,6 +400,11 @@ class CaseRunner(Verbs):
             # Nothing is left to stop: it only ends the time in which it could be undone.
             case.order = None
         return False
+
+    @override
+    async def _undo(self, entry: UndoEntry) -> str | None:
+        handed = self.hand_offs.undo(entry) if entry.agent else super()._undo(entry)
+        return await handed
 
     async def _rolled_back(self, *, cancelled: bool) -> Outcome:
         left = await self._unbroken(self._undo_all(self.case.ordered))

@@ -98,22 +98,24 @@ class ToolLoop:
     def __init__(self, runner: CaseRunner, step: Converse[..., Any], given: Sequence[Any]) -> None:
         self._runner = runner
         self._step = step
-        self._sources = [(p.name, value) for p, value in zip(step.given, given, strict=True)]
+        named = [(p.name, value) for p, value in zip(step.given, given, strict=True)]
+        self._sources = runner.case.sources.trusted(named)
         # What the model has been given: arguments, and results of tools.
         self.values = list(given)
         self._intent: LoopIntent | None = None
-        if request_in(given):
+        if request_in(value for _, value in self._sources):
             self._intent = LoopIntent(self._sources)
         # Whether the model has been given nothing that may be from outside.
         self._clean = not runner.case.outside and not holds_untrusted(given)
 
     def lacking(self, decision: Decision[Any, Any]) -> tuple[str, ...]:
         """What of a decision has no source among it: all that tools say may be from outside."""
-        if self._intent is None:
-            return unsourced_values(self._sources, decision)
-        rest = decision.model_copy(update={"action": None})
-        found = [] if decision.action is None else wanted("action", decision.action, ())
-        return (*self._intent.ending(found), *unsourced_values(self._sources, rest))
+        found = unsourced_values(self._sources, decision)
+        if self._intent is not None:
+            rest = decision.model_copy(update={"action": None})
+            ends = [] if decision.action is None else wanted("action", decision.action, ())
+            found = (*self._intent.ending(ends), *unsourced_values(self._sources, rest))
+        return self._runner.case.sources.lacking(self._sources, decision, found)
 
     async def run(self) -> tuple[Any, Decided]:
         """Ask the model, and do what it wants done, until it decides.

@@ -218,7 +218,7 @@ class Verbs:
                 if answer.receipt is not None:
                     return recalled(step.returns, answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:
-                    patience = await self._stopped(answer.why, patience)
+                    patience = await self.until_lifted(answer.why, patience)
                     await self.boundary()
                     continue
                 if answer.kind is WriteResultKind.PILOT:
@@ -231,7 +231,7 @@ class Verbs:
         finally:
             case.busy -= 1
 
-    async def _stopped(self, why: str, patience: timedelta) -> timedelta:
+    async def until_lifted(self, why: str, patience: timedelta) -> timedelta:
         """Wait until a stop is lifted: until somebody resumes the case, or for `patience`.
 
         Returns how long to wait the next time.
@@ -277,12 +277,14 @@ class Verbs:
         if stale and workflow.patched("foreseen-while-fresh"):
             return None
         # People are asked nothing of a case that writes nothing.
-        return None if self.case.pilot else escalation.foreseen(verdict, self.case.requester)
+        people = self.case.handed.asked(self.case.requester)
+        return None if self.case.pilot else escalation.foreseen(verdict, people)
 
     def _with_what_stands(self, attempt: Attempt) -> Attempt:
         """The attempt with the rulings that nobody took back. From now on it is too late to."""
         self.case.unused.discard(attempt.key)
-        return attempt.model_copy(update={"rulings": self.case.still_given(attempt.rulings)})
+        given = {"rulings": self.case.still_given(attempt.rulings)}
+        return attempt.model_copy(update=given | self.case.handed.people(attempt))
 
     async def _asked(
         self,
@@ -451,10 +453,9 @@ class Verbs:
             return "it cannot be undone" if entry.receipt else "it may have happened"
         action = entry.action
         left = self._left.get(entry.key, workflow.now())
-        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), left)
         people = self.case.order == "roll_back" and not self.case.by_itself
-        seen = escalation.ledger_seen(self.case.receipts)
-        attempt = attempt.model_copy(update={"ordered": people, "ledger": seen})
+        known = {"ordered": people, "ledger": escalation.ledger_seen(self.case.receipts)}
+        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), left, **known)
         patience = escalation.ASK_AGAIN
         while True:
             try:
@@ -465,7 +466,7 @@ class Verbs:
             if answer.receipt is not None:
                 return None
             if answer.kind is WriteResultKind.STOPPED:
-                patience = await self._stopped(answer.why, patience)
+                patience = await self.until_lifted(answer.why, patience)
                 continue
             if answer.kind is WriteResultKind.REFUSED:
                 return answer.verdict.why()

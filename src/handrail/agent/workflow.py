@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, ParamSpec, Self, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
@@ -24,6 +24,7 @@ from handrail.agent.tool_loop import Converse, ToolLoop
 from handrail.exceptions import Refused
 from handrail.oversight import (
     EVENT_SIGNAL,
+    HANDED_SIGNAL,
     LIFTED_SIGNAL,
     BadSignal,
     CaseView,
@@ -55,6 +56,7 @@ CASE_SIGNALS = (
     "roll_back",
     LIFTED_SIGNAL,
     EVENT_SIGNAL,
+    HANDED_SIGNAL,
 )
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
@@ -80,8 +82,9 @@ def _verb(fn: F) -> F:
 
 
 class AgentWorkflow:
-    """Base class of agents. Its verbs are `read`, `decide`, `converse`, `write`, `notify`, `ask`.
+    """Base class of agents.
 
+    Its verbs are `read`, `decide`, `converse`, `write`, `notify`, `ask`, `hand_off`, `hand_on`.
     Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
 
@@ -148,7 +151,10 @@ class AgentWorkflow:
         await self._runner.boundary()
         given = step.bind(*args, **kwargs)
         result, decided = as_decided(step, await self._runner.decide(step, given))
-        return self._decided(result, decided, result.unsourced, given)
+        named = [(p.name, value) for p, value in zip(step.parameters, given, strict=True)]
+        sources = self._runner.case.sources
+        lacking = sources.lacking(named, decided.decision, result.unsourced)
+        return self._decided(result, decided, lacking, given)
 
     @_verb
     async def converse(self, step: Converse[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
@@ -236,6 +242,33 @@ class AgentWorkflow:
         shown = None if evidence is None else as_json(evidence)
         closing = await self._runner.ask(question, AnswerModel(Action, adapter), to, shown)
         return recalled(model, closing.result)
+
+    @_verb
+    async def hand_off(self, to: str, event: Event | Mapping[str, JsonValue], /) -> Outcome:
+        """Hand work to another agent, and wait for its outcome, whatever that is.
+
+        It is that agent's own case, found by its event's key and not begun twice, under its own
+        policy. Whoever asked for this case may not approve that one. A roll-back or a stop of this
+        case reaches it. Its usage and receipts are in the outcome of this one: `handed`.
+
+        Raises:
+            NotTaken: if that agent does not take the event; `field` says which one is wrong.
+            Refused: if this agent does not declare it in `hands_to`, or if the chain of hand-offs
+                would be too long or go round.
+            Piloted: if this agent is in pilot.
+        """
+        await self._runner.boundary()
+        return await self._runner.hand_offs.hand_off(to, event)
+
+    @_verb
+    async def hand_on(self, to: str, event: Event | Mapping[str, JsonValue], /) -> str:
+        """Hand work to another agent, and do not wait for its end. Returns the id of its case.
+
+        Raises:
+            NotTaken, Refused, Piloted: as `hand_off`.
+        """
+        await self._runner.boundary()
+        return (await self._runner.hand_offs.hand_on(to, event)).case
 
     async def explain(self, question: str, gate: GateView, /) -> str:
         """Answer what an approver asks the agent about an open gate. Override it.
@@ -336,6 +369,12 @@ class AgentWorkflow:
     )
     def _another_event(self, raw: RawValue = _NOTHING) -> None:
         self._runner.another_event(_payloads(raw))
+
+    @workflow.signal(
+        name=HANDED_SIGNAL, description="Work was handed to this case as well. Where it comes from"
+    )
+    def _handed(self, raw: RawValue = _NOTHING) -> None:
+        self._runner.handed(_payloads(raw))
 
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:

@@ -30,11 +30,12 @@ from handrail.exceptions import CaseError, InvalidRequest
 from handrail.states import State
 
 if TYPE_CHECKING:
-    from handrail.actions import Receipt, RulingRecord
+    from handrail.actions import HandedCase, Receipt, RulingRecord
     from handrail.client import (
         CaseDetails,
         CaseOrder,
         CaseSummary,
+        ChainedCase,
         EffectView,
         FailingStep,
         Operator,
@@ -239,7 +240,14 @@ def _stuck_table(rows: Sequence[CaseSummary]) -> Table:
 # Showing one
 
 
-async def show(case: str, *, out: Output = PLAIN) -> None:
+async def show(
+    case: str,
+    *,
+    chain: Annotated[
+        bool, Parameter(negative=(), help="Which cases handed work to each other, with states.")
+    ] = False,
+    out: Output = PLAIN,
+) -> None:
     """Show everything about a case: state, gates, receipts, rulings, log, ledger.
 
     Parameters
@@ -247,15 +255,36 @@ async def show(case: str, *, out: Output = PLAIN) -> None:
     case
         The case's id, such as shipments:AWB-1042.
     """
+    if chain:
+        async with operator(out) as somebody:
+            line = await somebody.chain(case)
+        out.data(line)
+        out.show(*(_chained(each, case) for each in line.cases))
+        return
     lacking: list[str] = []
     async with operator(out, lacking=lacking) as somebody:
         found = await somebody.case(case)
     lacking = [*found.lacking, *lacking]
-    out.data(found, gates=[inbox.as_json(gate) for gate in found.gates], lacking=lacking)
+    more = {} if found.outcome is None else {"total_usage": found.outcome.total_usage}
+    gates = [inbox.as_json(gate) for gate in found.gates]
+    out.data(found, gates=gates, lacking=lacking, **more)
     if not out.json:
         _print(out, found)
         for text in lacking:
             out.say(text, "yellow")
+
+
+def _chained(each: ChainedCase, asked: str) -> Text:
+    name = Text(plain(each.case), "bold" if each.case == asked else "")
+    state = "not known to Temporal any more" if each.state is None else state_text(each.state)
+    return Text.assemble("  " * each.depth, name, "  ", state)
+
+
+def _handed(each: HandedCase) -> Text:
+    cost = f", cost {each.usage.cost} {each.usage.currency}" if each.usage.cost else ""
+    wrote = f", {len(each.receipts)} receipts{cost}" if each.status else ""
+    state = "handed on" if each.status is None else state_text(each.status)
+    return Text.assemble(plain(each.case), "  ", state, wrote)
 
 
 def _print(out: Output, found: CaseDetails) -> None:
@@ -267,11 +296,14 @@ def _print(out: Output, found: CaseDetails) -> None:
         out.show(label("ended", moment(found.closed)))
     if found.requester:
         out.show(label("asked for by", plain(found.requester)))
+    if found.chain:
+        out.show(label("handed on by", " -> ".join(map(plain, found.chain))))
     out.show(label("page", found.url))
     _section(out, "fails", [failing_line(each) for each in found.failing])
     for gate in found.gates:
         out.show("", *inbox.lines(gate, datetime.now(UTC)))
     _section(out, "receipts", [_receipt(each) for each in found.receipts])
+    _section(out, "handed to", [_handed(each) for each in found.handed])
     _section(out, "rulings", [_ruling(each) for each in found.rulings])
     _section(out, "not told", list(map(plain, found.outcome.unsent if found.outcome else ())))
     _section(out, "ledger", [_effect(each) for each in found.effects or ()])

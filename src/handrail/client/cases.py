@@ -29,6 +29,7 @@ from handrail.agent import (
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
     executions,
+    handed_from,
     is_paused,
     pause_words,
 )
@@ -290,6 +291,8 @@ class CaseActs(GateActs, StartActs):
             moves=view.moves if view else None,
             log=view.log if view else None,
             outcome=outcome,
+            handed=source.handed if source else (),
+            chain=(await handed_from(execution)).chain,
             worker_answered=view is not None,
             lacking=tuple(lacking),
             url=await self.page(case),

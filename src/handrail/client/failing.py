@@ -17,7 +17,7 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import OPEN_QUERY, describe_execution, executions
+from handrail.agent import GOES_ON, OPEN_QUERY, describe_execution, executions
 from handrail.client.views import FailingStep
 from handrail.policy import STUCK_AFTER
 from handrail.text import one_line
@@ -61,7 +61,13 @@ async def failing(
         RPCError: if the server does not answer.
     """
     described = execution.raw_description
-    steps = [each for each in described.pending_activities if each.HasField("last_failure")]
+    steps = [
+        each
+        for each in described.pending_activities
+        if each.HasField("last_failure")
+        # Another agent's case that goes on is waited for, and no fault.
+        and each.last_failure.application_failure_info.type != GOES_ON
+    ]
     task = described.pending_workflow_task
     broken = task.attempt >= _AGAIN
     if not steps and not broken:

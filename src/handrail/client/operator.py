@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handrail.client.asking import AskActs
+from handrail.client.chains import ChainActs
 from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.reviews import ReviewActs
@@ -10,7 +11,7 @@ from handrail.client.rulings import RulingActs
 from handrail.client.schedules import ScheduleActs
 
 
-class Operator(OrderActs, RulingActs, ReviewActs, ScheduleActs, IntakeActs, AskActs):
+class Operator(OrderActs, RulingActs, ReviewActs, ScheduleActs, ChainActs, IntakeActs, AskActs):
     """One person, or one program, at work on agents and their cases.
 
         operator = Operator(client, ledger, key)

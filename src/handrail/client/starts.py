@@ -26,6 +26,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.actions import Event
 from handrail.agent import (
     AGENT_ATTRIBUTE,
+    HANDED_FROM,
     STATE_ATTRIBUTE,
     AgentWorkflow,
     describe_execution,
@@ -42,6 +43,7 @@ from handrail.text import first_fault
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
+    from handrail.wire import HandOffOrigin
 
 LONGEST_KEY = 200
 """Characters of the longest key of an event."""
@@ -85,11 +87,12 @@ async def start_case(
     *,
     requested_by: str | None = None,
     ledger: Ledger | None = None,
+    origin: HandOffOrigin | None = None,
 ) -> StartedCase:
     """Start the case of an event. The same key again is the same case.
 
     `workflow`: its class, or the name of its type. `ledger`: is asked whether the
-    case is one that Temporal has forgotten.
+    case is one that Temporal has forgotten. `origin`: of a case that was handed on.
 
     Raises:
         CaseError: if the key cannot be part of an id.
@@ -106,22 +109,29 @@ async def start_case(
             event,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
             static_details=(inspect.getdoc(known) or "") if known else "",
-            **case_options(agent, key, requested_by),
+            **case_options(agent, key, requested_by, origin),
         )
     except WorkflowAlreadyStartedError:
         return await _is_there(client, case, event, known)
     return StartedCase(case=case, duplicate=False)
 
 
-def case_options(agent: str, key: str, requested_by: str | None) -> dict[str, Any]:
+def case_options(
+    agent: str, key: str, requested_by: str | None, origin: HandOffOrigin | None = None
+) -> dict[str, Any]:
     """What the execution of every case is started with, by a client or as a child."""
+    memo: dict[str, Any] = {"requested_by": requested_by} if requested_by else {}
+    summary = f"{agent}: {key}"
+    if origin is not None:
+        memo[HANDED_FROM] = origin.model_dump(mode="json")
+        summary = f"{summary}, handed on by {origin.chain[-1]}"
     return {
         "id": f"{agent}:{key}",
         "task_queue": agent,
         "task_timeout": TASK_TIMEOUT,
         "id_reuse_policy": WorkflowIDReusePolicy.REJECT_DUPLICATE,
-        "static_summary": f"{agent}: {key}",
-        "memo": {"requested_by": requested_by} if requested_by else None,
+        "static_summary": summary,
+        "memo": memo or None,
         "search_attributes": TypedSearchAttributes(
             [
                 SearchAttributePair(AGENT_ATTRIBUTE, agent),

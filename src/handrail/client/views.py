@@ -11,7 +11,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
-from handrail.actions import Aware, Finding, Outcome, Receipt, RulingRecord, Transition
+from handrail.actions import Aware, Finding, HandedCase, Outcome, Receipt, RulingRecord, Transition
 from handrail.oversight import (
     AutonomyView,
     GateView,
@@ -155,9 +155,27 @@ class CaseDetails(CaseSummary):
     effects: tuple[EffectView, ...] | None = None
     incidents: tuple[IncidentView, ...] | None = None
     reviews: tuple[ReviewView, ...] | None = None
+    handed: tuple[HandedCase, ...] = ()
+    chain: tuple[str, ...] = ()
     worker_answered: bool = False
     lacking: tuple[str, ...] = ()
     url: str = ""
+
+
+class ChainedCase(Document):
+    """A case in a chain of hand-offs, and which one handed it on. `state`: None if forgotten."""
+
+    case: str
+    agent: str
+    state: CaseState | None
+    parent: str | None
+    depth: int
+
+
+class CaseChain(Document):
+    """What cases handed to each other, each after the one that it comes from."""
+
+    cases: tuple[ChainedCase, ...]
 
 
 class StartedCase(Document):

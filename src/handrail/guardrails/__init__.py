@@ -14,6 +14,7 @@ from handrail.guardrails.breakers import (
 from handrail.guardrails.current import current_effect, effect_as_current
 from handrail.guardrails.data_checks import Check, check
 from handrail.guardrails.door import Door
+from handrail.guardrails.handoffs import hand_off_activity
 from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
 from handrail.guardrails.received import ForeseenWrite, foreseen
@@ -39,6 +40,7 @@ __all__ = [
     "current_effect",
     "effect_as_current",
     "foreseen",
+    "hand_off_activity",
     "masker",
     "pseudonym_key",
     "server_time",

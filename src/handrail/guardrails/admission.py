@@ -16,8 +16,9 @@ from pydantic import ValidationError
 from temporalio import activity
 
 from handrail.actions import Finding, Kind, Undoes, Verb, as_json, digest_of, from_json, undo_key
-from handrail.agent import describe_execution, this_case
+from handrail.agent import asked_for, this_case
 from handrail.guardrails.machine import is_sealed
+from handrail.wire import HandOffOrigin
 
 if TYPE_CHECKING:
     from handrail.actions import Action
@@ -45,7 +46,9 @@ class Admission:
     ledger: Ledger
     workflow: str | None = None
     seal: bytes = b""
-    _asked: dict[str, str | None] = field(default_factory=dict[str, str | None], init=False)
+    _asked: dict[str, tuple[str | None, HandOffOrigin]] = field(
+        default_factory=dict[str, tuple[str | None, HandOffOrigin]], init=False
+    )
 
     def made(self, row: EffectRow) -> bool:
         """Whether an intent is one that a worker made, of this very action."""
@@ -100,35 +103,40 @@ class Admission:
     async def people(self, write: WriteContext) -> WriteContext:
         """The write with those who may not approve it, whatever its attempt says of them.
 
-        Who asked for a case stands in its memo. Who wrote an action by amending another is who
+        Who asked for a case stands in its memo, as do those who asked an agent that handed it on;
+        what its attempt says can only add some. Who wrote an action by amending another is who
         signed that, and who wrote the other.
 
         Raises:
             LedgerUnavailable: if the ledger cannot be used.
             RPCError: if the server does not say who asked.
         """
-        attempt, asked = write.attempt, await self._requester(write.attempt)
+        attempt = write.attempt
+        asked, origin = await self._asked_for(attempt)
         wrote: defaultdict[str | None, list[RulingRow]] = defaultdict(list)
         for row in await self.ledger.rulings(case=attempt.case):
             if row.verb == Verb.AMEND and row.step == write.step:
                 wrote[_amended(row, type(write.facts.action))].append(row)
-        drafters, digests = list(attempt.drafters), [attempt.digest]
+        drafters, digests = [*attempt.drafters, *origin.drafters], [attempt.digest]
         for digest in digests:  # it grows by what was amended
             for row in wrote.pop(digest, ()):
                 drafters.append(row.by)
                 digests.append(row.digest)
-        known = {"requester": asked, "drafters": tuple(dict.fromkeys(drafters))}
+        known = {
+            "requester": asked,
+            "drafters": tuple(dict.fromkeys(drafters)),
+            "askers": tuple(dict.fromkeys((*attempt.askers, *origin.askers))),
+        }
         facts = replace(write.facts, requester=asked)
         return replace(write, facts=facts, attempt=attempt.model_copy(update=known))
 
-    async def _requester(self, attempt: Attempt) -> str | None:
+    async def _asked_for(self, attempt: Attempt) -> tuple[str | None, HandOffOrigin]:
         info = activity.info() if activity.in_activity() else None
         if info is None or info.started_time.timestamp() <= 0:
-            return attempt.requester  # no server handed it out: there is none to ask
+            return attempt.requester, HandOffOrigin()  # no server handed it out: none to ask
         run = info.workflow_run_id or ""
         if run not in self._asked:
-            found = await describe_execution(activity.client(), attempt.case, run)
-            asked = await found.memo_value("requested_by", None, type_hint=str)
+            asked = await asked_for(activity.client(), attempt.case, run)
             if len(self._asked) >= _REMEMBERED:
                 self._asked.clear()
             self._asked[run] = asked

@@ -89,7 +89,8 @@ class WriteContext:
     @property
     def barred(self) -> tuple[str, ...]:
         """Who may not approve it."""
-        return self.policy.barred(self.attempt.requester, self.attempt.drafters)
+        attempt = self.attempt
+        return (*attempt.askers, *self.policy.barred(attempt.requester, attempt.drafters))
 
     def verdict(self, findings: Sequence[Finding]) -> Verdict:
         """The verdict that findings come to."""

@@ -289,7 +289,8 @@ class _RulingJudge:
             verb == Verb.ANSWER and self.proving.kind == GateKind.IN_DOUBT
         )
         if deciding and self.facts is not None:
-            barred = self.policy.barred(self.proving.requester, self.proving.drafters)
+            asked = self.proving
+            barred = (*asked.askers, *self.policy.barred(asked.requester, asked.drafters))
             return self.policy.cannot(by, self.facts, seat, ruling.via, barred=barred)
         why = self._not_asked(by, seat, ruling.via)
         if why is None and verb == Verb.DELEGATE:

@@ -119,6 +119,8 @@ def foreseen(case: Case, writes: Mapping[str, Write[Any, Any]]) -> Iterator[Fore
             way = _WAYS.get(each.kind, "asked")
             yield found(way, each.step, each.action, each.digest)
     for entry in case.undos:
+        if entry.agent:  # a hand-off is no write of its own
+            continue
         if entry.receipt is None and entry.digest not in {each.digest for each in questions}:
             yield found("begun", entry.step, entry.action, entry.digest)
         if entry.undo is not None:

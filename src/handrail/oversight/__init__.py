@@ -111,6 +111,7 @@ from handrail.oversight.rulings import (
 )
 from handrail.oversight.signals import (
     EVENT_SIGNAL,
+    HANDED_SIGNAL,
     LIFTED_SIGNAL,
     BadSignal,
     ControlRequest,
@@ -147,6 +148,7 @@ __all__ = [
     "BY_KEY",
     "DOUBT_ANSWERS",
     "EVENT_SIGNAL",
+    "HANDED_SIGNAL",
     "HELD_LEDGER",
     "IGNORED_KEPT",
     "LIFTED_SIGNAL",

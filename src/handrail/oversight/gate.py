@@ -65,7 +65,8 @@ THE_AGENT = "agent"
 class Question(Wire):
     """What is asked: the exact action, and why a human must say.
 
-    `drafters` wrote the action by amending another. `given`: rulings that were given
+    `drafters` wrote the action by amending another; `askers` asked for it beside the requester,
+    by way of other agents. `given`: rulings that were given
     before the gate had to open again. `planted`: nobody wants it done. `before`: the action
     in whose place this one was put, by an amendment or because its class has changed. `misfit`:
     why it cannot be done as it is.
@@ -82,6 +83,7 @@ class Question(Wire):
     basis: Basis | None = None
     requester: str | None = None
     drafters: tuple[str, ...] = ()
+    askers: tuple[str, ...] = ()
     given: tuple[RulingRecord, ...] = ()
     risk: str = ""
     policy: str = ""
@@ -91,10 +93,14 @@ class Question(Wire):
     misfit: str = ""
 
     @property
+    def asked_by(self) -> frozenset[str]:
+        """Who asked for it, of this agent or of one that handed it on."""
+        return frozenset(map(person, (*self.askers, *filter(None, [self.requester]))))
+
+    @property
     def barred(self) -> frozenset[str]:
         """Who may not approve it: they asked for it, or wrote it."""
-        drafters = () if self.terms.drafter else self.drafters
-        return frozenset(map(person, (*drafters, *filter(None, [self.requester]))))
+        return self.asked_by.union(() if self.terms.drafter else map(person, self.drafters))
 
 
 class Consultation(Wire):

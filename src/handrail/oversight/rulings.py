@@ -196,7 +196,7 @@ def _may_not(gate: Gate, verb: str, by: str) -> str | None:
         return f"{by} holds none of the roles asked ({', '.join(_roles(gate))})"
     if verb in {Verb.REJECT, Verb.ASK}:
         return _ruled_already(gate, by) if verb == Verb.REJECT else None
-    if by == person(gate.question.requester or ""):
+    if by in gate.question.asked_by:
         return f"{by} asked for this case and may not approve it"
     if by in gate.question.barred and verb != Verb.AMEND:
         return f"{by} wrote this amendment and may not approve it; somebody else must"

@@ -24,6 +24,10 @@ nothing, and nobody need prove it: the door is asked in any case."""
 EVENT_SIGNAL = "another_event"
 """The signal that another event came under the key of a case. It carries the event."""
 
+HANDED_SIGNAL = "handed"
+"""The signal that work was handed to a case that was there already. It carries where it comes
+from (`HandOffOrigin`), which only adds to those who may not approve."""
+
 MAX_RULING = 64 * 1024
 """Bytes of the largest ruling that is looked at."""
 

@@ -17,6 +17,7 @@ from handrail.actions import (
     DIGEST_PREFIX,
     Aware,
     Finding,
+    HandedCase,
     Receipt,
     RulingRecord,
     Transition,
@@ -104,6 +105,7 @@ class GateView(_View):
 
     `people`: who may rule now. `stages`: the whole of the chains that still owe an answer.
     `next`: when time alone next does something to it. `barred`: who may not approve it.
+    `chain`: the cases by which it was handed on.
     `proof`: whether only proven rulings count. `inbox`: where people answer. `before`: what
     was proposed before somebody amended it.
     """
@@ -134,6 +136,7 @@ class GateView(_View):
     asked: tuple[Consultation, ...] = ()
     barred: tuple[str, ...] = ()
     requester: str | None = None
+    chain: tuple[str, ...] = ()
     next: Aware | None = None
     inbox: str = ""
     before: dict[str, Any] | None = None
@@ -171,9 +174,11 @@ class CaseView(_View):
     usage: Usage
     closed: tuple[ClosedView, ...] = ()
     incidents: tuple[str, ...] = ()
+    handed: tuple[HandedCase, ...] = ()
+    chain: tuple[str, ...] = ()
 
 
-def gate_view(gate: Gate, case: str) -> GateView:
+def gate_view(gate: Gate, case: str, chain: tuple[str, ...] = ()) -> GateView:
     """What people need to see of an open gate."""
     asked = gate.question
     basis = asked.basis
@@ -204,6 +209,7 @@ def gate_view(gate: Gate, case: str) -> GateView:
         asked=gate.asked,
         barred=tuple(sorted(asked.barred)),
         requester=asked.requester,
+        chain=chain,
         next=next_moment(gate),
         inbox=asked.terms.inbox,
         before=asked.before,
@@ -322,6 +328,7 @@ def case_markdown(case: CaseView) -> str:
             for r in case.receipts
         ]
         lines.append("")
+    lines += _handed_lines(case)
     lines += ["#### What happened so far", ""]
     if len(case.log) > LOG_SHOWN:
         lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
@@ -334,6 +341,15 @@ def case_markdown(case: CaseView) -> str:
     if len(cut) == len(page):
         return page
     return f"{cut}\n{open_fence(cut)}\n\n(cut short: see the query `case`)"
+
+
+def _handed_lines(case: CaseView) -> list[str]:
+    lines = [f"- handed on by {' -> '.join(map(markdown_code, case.chain))}"] if case.chain else []
+    lines += [
+        f"- handed to {markdown_code(each.case)}{f': {each.status}' if each.status else ''}"
+        for each in case.handed
+    ]
+    return ["#### Hand-offs", "", *lines, ""] if lines else []
 
 
 def _headline(case: CaseView) -> str:

@@ -1,5 +1,6 @@
 """Runtime: the processes: fleet, worker, settings, embedded Temporal server, logs, telemetry."""
 
+from handrail.runtime.builds import worker_build
 from handrail.runtime.dev import (
     INBOX_READY,
     READY,
@@ -16,7 +17,6 @@ from handrail.runtime.fleet import (
     STICKY,
     Agent,
     Fleet,
-    worker_build,
 )
 from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with

@@ -18,16 +18,22 @@ from types import ModuleType
 from typing import Any, cast
 
 from handrail.actions import Action
-from handrail.agent import AgentWorkflow, Converse, Decide, Step, Write
+from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
 
-VERBS = ("read", "decide", "converse", "write", "notify", "ask", "renew")
+VERBS = ("read", "decide", "converse", "write", "notify", "ask", "renew", "hand_off", "hand_on")
+_HANDING = ("hand_off", "hand_on")
 _GATHERING = ("create_task", "ensure_future", "gather")
 
 
-def code_faults(workflow: type[AgentWorkflow], steps: Sequence[Step[..., Any]]) -> list[str]:
+def code_faults(
+    workflow: type[AgentWorkflow],
+    steps: Sequence[Step[..., Any]],
+    hands_to: Sequence[HandsTo] = (),
+) -> list[str]:
     """The faults of a workflow's source, and of what its steps decide and write; with fixes."""
     classes = workflow.__mro__[: workflow.__mro__.index(AgentWorkflow)]
-    found = [fault for each in classes for fault in _Source(workflow, each, steps).faults()]
+    sources = [_Source(workflow, each, steps, hands_to) for each in classes]
+    found = [fault for source in sources for fault in source.faults()]
     return [*dict.fromkeys([*found, *_class_faults(steps)])]
 
 
@@ -70,8 +76,13 @@ class _Source:
     """The source of one class of a workflow. `agent`: whose methods are looked up."""
 
     def __init__(
-        self, agent: type[AgentWorkflow], kind: type, steps: Sequence[Step[..., Any]]
+        self,
+        agent: type[AgentWorkflow],
+        kind: type,
+        steps: Sequence[Step[..., Any]],
+        hands_to: Sequence[HandsTo],
     ) -> None:
+        self._hands_to = {each.agent: each for each in hands_to}
         self._agent, self._listed = agent, {each.name for each in steps}
         self._names = vars(sys.modules[kind.__module__])
         try:
@@ -87,6 +98,7 @@ class _Source:
         for method in self._methods:
             if method.args.args:
                 yield from self._never_awaited(method, method.args.args[0].arg)
+                yield from self._hand_offs(method, method.args.args[0].arg)
             yield from self._steps(method)
 
     def _at(self, node: ast.expr | ast.stmt, what: str) -> str:
@@ -107,6 +119,31 @@ class _Source:
                     yield self._at(
                         call, f"`{me}.{name}(...)` is never awaited, and never done; fix: {fix}"
                     )
+
+    def _hand_offs(self, method: ast.AST, me: str) -> Iterator[str]:
+        """Hand-offs to agents that are not declared, and of events of another class."""
+        for node in ast.walk(method):
+            if not isinstance(node, ast.Call) or _called_on(me, node) not in _HANDING:
+                continue
+            match node.args:
+                case [ast.Constant(value=str() as to), event]:
+                    known = self._hands_to.get(to)
+                case _:
+                    continue
+            if known is None:
+                yield self._at(
+                    node,
+                    f"it hands work to {to}, which the Agent does not declare; fix: "
+                    f"`hands_to=[HandsTo({to!r}, ...)]`",
+                )
+                continue
+            made = self._value(event.func, set()) if isinstance(event, ast.Call) else None
+            if isinstance(made, type) and not issubclass(made, known.event):
+                yield self._at(
+                    node,
+                    f"it hands {made.__name__} to {to}, which is declared to take "
+                    f"{known.event.__name__}; fix: hand it one",
+                )
 
     def _is_coroutine(self, name: str) -> bool:
         return name in VERBS or inspect.iscoroutinefunction(getattr(self._agent, name, None))

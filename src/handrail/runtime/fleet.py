@@ -7,24 +7,20 @@ import dataclasses
 import functools
 import inspect
 import logging
-import os
 from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
 from datetime import timedelta
-from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ValidationError
 from temporalio.client import Client
-from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
     UnsandboxedWorkflowRunner,
     Worker,
-    WorkerDeploymentConfig,
     WorkflowRunner,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
@@ -34,6 +30,7 @@ from handrail.agent import (
     OPEN_QUERY,
     AgentWorkflow,
     Decide,
+    HandsTo,
     Notify,
     Step,
     Write,
@@ -42,14 +39,16 @@ from handrail.agent import (
 )
 from handrail.client import SCHEDULED_START, StartedCase, held_ledger, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
-from handrail.guardrails import Check, Door
+from handrail.guardrails import Check, Door, hand_off_activity
 from handrail.ledger import Ledger
 from handrail.oversight import RESERVED, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime import schedules
 from handrail.runtime.agent_faults import code_faults, model_faults
+from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.engine_thread import running_apart
+from handrail.runtime.handoffs import handoff_activities, require_known
 from handrail.runtime.interceptors import (
     ContextFreeSandbox,
     FitPayloads,
@@ -93,10 +92,12 @@ class Agent:
         policy: Path | str,
         checks: ModuleType | Iterable[Check[Any]] = (),
         triggers: Iterable[schedules.Trigger] = (),
+        hands_to: Iterable[HandsTo] = (),
     ) -> None:
         """Put an agent together. `steps` and `checks` may be the modules that define them.
 
-        `triggers`: what starts its cases by itself, such as a `Schedule`.
+        `triggers`: what starts its cases by itself, such as a `Schedule`. `hands_to`: the
+        agents that it hands work to.
 
         Raises:
             ConfigurationError: if the parts do not fit, with what to do.
@@ -115,6 +116,7 @@ class Agent:
         self.steps = _with_undos(_members(steps, Step), name)
         self.checks = _members(checks, Check)
         self.triggers = schedules.triggers_of(name, triggers)
+        self.hands_to = tuple(hands_to)
         self.policy = Path(policy)
         self.shape = _shape(name, self.steps)
         self.modules = _outside(
@@ -133,7 +135,8 @@ class Agent:
         """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
         lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
         lacking += model_faults(self.steps)
-        lacking += code_faults(self.workflow, self.steps) + faults_of(self.event, self.steps)
+        lacking += code_faults(self.workflow, self.steps, self.hands_to)
+        lacking += faults_of(self.event, self.steps)
         lacking += schedules.trigger_faults(self)
         try:
             load_policy(self.policy, self.shape)
@@ -182,6 +185,7 @@ class Fleet:
         self.agents: Mapping[str, Agent] = {agent.name: agent for agent in agents}
         if len(self.agents) != len(agents):
             raise ConfigurationError("two agents of this fleet have the same name; rename one")
+        require_known(self.agents)
         self._passthrough = tuple(passthrough)
 
     def agent(self, name: str) -> Agent:
@@ -299,6 +303,8 @@ class Fleet:
             activities=[
                 *door.activities(),
                 *steward.activities(),
+                hand_off_activity(door, agent.hands_to),
+                *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
             ],
             **(settings | dict(options)),
@@ -388,31 +394,6 @@ class Fleet:
         if queue not in self.agents:
             raise CaseError(f"it is a history of `{queue}`, which this fleet has not")
         return await replay_history(self.agents[queue], self.plugin(payload_dir), history)
-
-
-def deployment() -> WorkerDeploymentConfig | None:
-    """Worker versioning, where Temporal's deployment variables are set: cases are pinned."""
-    name = os.environ.get("TEMPORAL_DEPLOYMENT_NAME")
-    build = os.environ.get("TEMPORAL_WORKER_BUILD_ID")
-    if not name or not build:
-        return None
-    return WorkerDeploymentConfig(
-        version=WorkerDeploymentVersion(deployment_name=name, build_id=build),
-        use_worker_versioning=True,
-        default_versioning_behavior=VersioningBehavior.PINNED,
-    )
-
-
-def worker_build() -> dict[str, Any]:
-    """How a worker's code is called, as options of Temporal's `Worker`.
-
-    Left out, Temporal reads and hashes every imported module at each start: up to two
-    seconds in which an interrupted case waits.
-    """
-    versioned = deployment()
-    if versioned is not None:
-        return {"deployment_config": versioned}
-    return {"build_id": f"handrail-{version('handrail')}"}
 
 
 def _seal(client: Client) -> dict[str, bytes]:

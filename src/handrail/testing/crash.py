@@ -18,14 +18,15 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handrail.failpoints import BOUNDARIES, INTAKE, listen
+from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, listen
 from handrail.testing.stage import PATIENCE, Stage, eventually
 
 
 def _reachable(boundary: str) -> str:
     """Refuse a boundary that no code reaches: such a crash would never happen."""
-    if boundary not in {*BOUNDARIES, *INTAKE}:
-        known = ", ".join((*BOUNDARIES, *INTAKE))
+    boundaries = (*BOUNDARIES, *INTAKE, *HAND_OFF)
+    if boundary not in boundaries:
+        known = ", ".join(boundaries)
         raise ValueError(f"no boundary {boundary!r}; there are: {known}")
     return boundary
 

@@ -423,6 +423,7 @@ def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
         "undoes": undoes(case),
         "doubt": doubt(),
         "drafters": st.lists(PEOPLE, max_size=2).map(tuple),
+        "askers": st.lists(PEOPLE, max_size=2).map(tuple),
         "pilot": st.booleans(),
         "ordered": st.booleans(),
         "kind": st.none() | NAMES,

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from handrail import Action, Decision, Effect, NoEvidence, decide, write
+from handrail import Action, Decision, Effect, HandsTo, NoEvidence, decide, write
 from handrail.runtime import Agent
 from handrail.runtime.agent_faults import code_faults
 from tests.agents import careless_flow
 from tests.agents.careless_flow import CarelessAgent, DispatchingAgent, SoundAgent
 from tests.agents.careless_steps import LISTED, Base, pay_later
+from tests.agents.handing_steps import Job
+from tests.agents.hasty_flow import HastyAgent
 
 
 @decide
@@ -73,3 +75,11 @@ def test_a_base_class_says_not_what_is_to_be_done(tmp_path: Path, step: Any, say
     (tmp_path / "p.yaml").write_text("")
     agent = Agent("payers", SoundAgent, steps=[*LISTED, step], policy=tmp_path / "p.yaml")
     assert any(fault.startswith(says) for fault in agent.faults())
+
+
+def test_the_source_of_a_workflow_is_held_against_what_is_declared() -> None:
+    found = code_faults(HastyAgent, (), [HandsTo("payer", Job)])
+    assert ["never awaited" in each for each in found].count(True) == 1
+    assert any("hands work to clerk, which the Agent does not declare" in each for each in found)
+    assert any("hands Order to payer, which is declared to take Job" in each for each in found)
+    assert len(found) == 3
