@@ -1,17 +1,13 @@
 """Writers that press against the limits of one agent, each with a ledger of its own.
 
-Run as a process: `python -m tests.agents.limit_writers URL FIRST NUMBER`. Each writer begins
-writes until nothing fits any more; a third of them fail and are given back. It prints how many
-began, were given back and were refused.
+Each writer begins writes until nothing fits any more; a third of them fail and are given back.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import random
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -105,11 +101,10 @@ def _intent(key: str, action: dict[str, str]) -> Intent:
     return Intent(key, case, "a", "pay", "d" * 64, action, "a v1", f"owner of {key}", now)
 
 
-async def _main(url: str, first: int, number: int) -> Counter[str]:
-    found = await asyncio.gather(*(press(url, first + n) for n in range(number)))
-    return sum(found, Counter[str]())
+def press_together(url: str, first: int, number: int) -> Counter[str]:
+    """Be a process of so many writers: how many writes were done, given back and refused."""
 
+    async def together() -> list[Counter[str]]:
+        return await asyncio.gather(*(press(url, first + n) for n in range(number)))
 
-if __name__ == "__main__":
-    counts = asyncio.run(_main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])))
-    sys.stdout.write(json.dumps(counts))
+    return sum(asyncio.run(together()), Counter[str]())

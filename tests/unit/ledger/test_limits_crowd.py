@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
+import multiprocessing
 from collections import Counter, defaultdict
+from concurrent.futures import ProcessPoolExecutor
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -14,31 +15,23 @@ import pytest
 import sqlalchemy as sa
 
 from handrail import Ledger
-from tests.agents.limit_writers import CUSTOMERS
+from tests.agents.limit_writers import CUSTOMERS, press_together
 
 PROCESSES = 8
 WRITERS = 8
 
 
 async def _crowd(url: str) -> Counter[str]:
-    async with asyncio.timeout(400):
-        found = await asyncio.gather(*(_process(url, n * WRITERS) for n in range(PROCESSES)))
-    return sum(found, Counter[str]())
-
-
-async def _process(url: str, first: int) -> Counter[str]:
-    command = ("-m", "tests.agents.limit_writers", url, str(first), str(WRITERS))
-    pipe = asyncio.subprocess.PIPE
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, *command, stdout=pipe, stderr=pipe
-    )
-    try:
-        out, err = await process.communicate()
-    finally:
-        if process.returncode is None:
-            process.kill()
-    assert process.returncode == 0, err.decode()[-2000:]
-    return Counter(json.loads(out))
+    loop = asyncio.get_running_loop()
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload([press_together.__module__])
+    with ProcessPoolExecutor(PROCESSES, forking) as pool:
+        found = [
+            loop.run_in_executor(pool, press_together, url, n * WRITERS, WRITERS)
+            for n in range(PROCESSES)
+        ]
+        async with asyncio.timeout(400):
+            return sum(await asyncio.gather(*found), Counter[str]())
 
 
 def _rows(connection: sa.Connection) -> list[Any]:

@@ -315,8 +315,10 @@ _SAID_NO = (RulingUsed, MandateSpent)
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    """Four of them, which take some seconds to start."""
-    with ProcessPoolExecutor(4, multiprocessing.get_context("spawn")) as started:
+    """Four of them, forked from one that has imported what they run."""
+    forking = multiprocessing.get_context("forkserver")
+    forking.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(4, forking) as started:
         yield started
 
 
