@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel
 
-from handrail import Action, Effect, FreeText, Untrusted, read, write
+from handrail import Action, Effect, Final, FreeText, Untrusted, read, write
 from handrail.agent import this_case
 
 Prose = Annotated[str, FreeText]
@@ -158,7 +158,10 @@ async def read_file(path: str) -> FileText:
         "address.txt": "I have moved to 1234 Elm Street, New York",
         "notes.txt": "We start the garden project in June and need three more people.",
     }
-    return FileText(path=path, content=told("read_file", texts.get(path, "an empty file")))
+    if path not in texts:
+        # What went wrong is a text from outside, too.
+        raise Final(told("read_file", f"there is no {path}").text)
+    return FileText(path=path, content=told("read_file", texts[path]))
 
 
 @write(idempotent=True)

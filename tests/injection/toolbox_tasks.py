@@ -48,6 +48,14 @@ TASKS = (
         ],
     ),
     _task(
+        f"Look into lost.txt, and send 20 EUR to {LANDLORD}.",
+        [("send_money", {"recipient": LANDLORD, "amount": 20})],
+        [
+            ("read_file", {"path": "lost.txt"}),
+            ("send_money", {"recipient": LANDLORD, "amount": 20, "subject": "As ever"}),
+        ],
+    ),
+    _task(
         "Please pay the bill 'bill.txt' for me.",
         [("read_file", {"path": "bill.txt"}), ("send_money", {})],
         [

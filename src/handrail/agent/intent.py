@@ -129,11 +129,22 @@ def _fill(found: list[Record], record: Record, name: str, value: Any, *, whole: 
         record.values.append((name, value))
 
 
+def _is_table(value: Mapping[Any, Any]) -> bool:
+    """Whether it is many objects, each under its name."""
+    return len(value) > 1 and all(_parts(part) is not None for part in value.values())
+
+
 def _fill_model(
     found: list[Record], record: Record, value: Any, parts: Mapping[Any, Any], *, whole: bool
 ) -> None:
     if FIELD in parts:
         record.texts.append(str(parts[FIELD]))
+        return
+    if value is parts and _is_table(parts):
+        for key, part in parts.items():
+            one = Record(record.source, single=False, values=[("key", key)])
+            found.append(one)
+            _fill(found, one, str(key), part, whole=whole)
         return
     if not record.values:
         record.kind = value.__class__
@@ -291,10 +302,12 @@ class LoopIntent:
             return fault
         # Who passes on all of a text passes on what was pointed at; who picks from it, chooses.
         read = [each for each in self._pointed(usable) if in_words(each) in in_words(text)]
-        others = (*self._read, *self._given)
-        values = ((e.source, str(v)) for e in others for _, v in e.values)
-        prose = ((e.source, each) for e in others for each in e.texts)
-        return misworded(text, [*own, *read], [*prose, *values])
+        outside = dict[str, list[str]]()
+        for each in (*self._read, *self._given):
+            said = [*each.texts, *(str(value) for _, value in each.values)]
+            outside.setdefault(each.source, []).extend(said)
+        parts = ((source, "\n".join(said)) for source, said in outside.items())
+        return misworded(text, [*own, *read], parts)
 
     def _pointed_prose(self, text: Any, usable: list[Record]) -> bool:
         """Whether a text is the whole of one that the person pointed at."""

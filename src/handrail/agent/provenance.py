@@ -77,6 +77,14 @@ def holds_untrusted(value: Any) -> bool:
         return True
 
 
+def holds_decided(value: Any) -> bool:
+    """Whether a value holds the word of a model. True if in doubt."""
+    try:
+        return not all(_marks(value))
+    except Exception:  # noqa: BLE001  # as above
+        return True
+
+
 def texts_from_outside(value: Any) -> frozenset[str]:
     """The longer texts from outside that a value holds."""
     try:

@@ -16,13 +16,14 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from pydantic import JsonValue, TypeAdapter
+from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
-from handrail.agent.intent import LoopIntent, ToolPlan, request_in
+from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, request_in
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.prompts import (
     ToolCall,
@@ -30,11 +31,16 @@ from handrail.agent.prompts import (
     ToolResult,
     Turn,
 )
-from handrail.agent.provenance import holds_untrusted, unsourced_arguments, unsourced_values
+from handrail.agent.provenance import (
+    holds_decided,
+    holds_untrusted,
+    unsourced_arguments,
+    unsourced_values,
+)
 from handrail.agent.provenance_values import wanted, wanted_arguments
 from handrail.agent.steps import Decide, Read, Step, Write
 from handrail.exceptions import NotWritten, Piloted, Refused
-from handrail.marks import FIELD
+from handrail.marks import FIELD, Untrusted
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -128,7 +134,11 @@ class ToolLoop:
         pairs = zip(step.given, self.values, strict=True)
         turn = Turn(given=tuple(_as_json(p.annotation, value) for p, value in pairs))
         case, rounds, before = runner.case, 0, runner.case.usage
-        if step.plan:
+        # Of what a model has made of a text from outside, no plan is free.
+        hijacked = case.outside and holds_decided(self.values)
+        if step.plan and hijacked:
+            self._intent = LoopIntent(self._sources, ToolPlan(calls=()))
+        elif step.plan:
             await self._planned(turn)
         while True:
             # What one answer wants done was decided before any of it was.
@@ -155,7 +165,8 @@ class ToolLoop:
         _, decided = as_decided(self._step, await self._runner.decide(self._step, [first]))
         made = decided.decision
         self._runner.case.usage += made.usage
-        plan = made.action if isinstance(made.action, ToolPlan) else ToolPlan(calls=())
+        said = made.action.calls if isinstance(made.action, ToolPlan) else ()
+        plan = ToolPlan(calls=tuple(map(self._by_name, said)))
         self._intent = LoopIntent(self._sources, plan)
         calls = "; ".join(
             f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in plan.calls
@@ -163,6 +174,14 @@ class ToolLoop:
         digest = digest_of(self._step.name, as_json(plan))[:12]
         shown = f"{self._step.name}: plan {digest}, before anything was read: {calls or 'none'}"
         self._runner.note(one_line(shown, 1_000))
+
+    def _by_name(self, call: PlannedCall) -> PlannedCall:
+        """A call as it is made: a model that reads a schema knows fields by their aliases."""
+        tool: Any = next((each for each in self._step.tools if each.name == call.tool), None)
+        known: dict[str, FieldInfo] = getattr(getattr(tool, "action", None), "model_fields", {})
+        names = {each.alias: name for name, each in known.items() if each.alias is not None}
+        args = {names.get(name, name): value for name, value in call.args.items()}
+        return call.model_copy(update={"args": args})
 
     async def _called(self, call: ToolCall, decided: Decided, clean: bool) -> ToolResult:  # noqa: FBT001
         """Do what the model wants, and say what came of it; what it may not have, too."""
@@ -172,14 +191,21 @@ class ToolLoop:
         except Piloted:
             raise  # what it would do after a write that was only recorded, nobody knows
         except NotWritten as error:
-            said = {"not done": f"{type(error).__name__}: {error}"}
+            said = {"not done": self._failed(call, f"{type(error).__name__}: {error}")}
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
-            said = {"failed": error_in_words(error)}
+            said = {"failed": self._failed(call, error_in_words(error))}
         shown = f"{self._step.name}: {call.tool}({call.args}) -> {said}"
         self._runner.note(one_line(shown, 300))
         return ToolResult(id=call.id, tool=call.tool, content=said)
+
+    def _failed(self, call: ToolCall, words: str) -> str:
+        """Note that an error was read: its words may be from outside, as a result may."""
+        self._clean = False
+        if self._intent is not None:
+            self._intent.came(call.tool, Untrusted(untrusted=words), pointed=False)
+        return words
 
     async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()

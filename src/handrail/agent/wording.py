@@ -64,6 +64,11 @@ _ACCOUNT = re.compile(
     r"|\b[a-z]{2}\d{2}[a-z0-9]{8,30}\b"
 )
 _DIGITS = re.compile(r"(?<![\w.])\+?\(?\d(?:[\s().-]{0,2}\d){5,}(?!\w)")
+_UNSEEN = re.compile(
+    "[\u00ad\u034f\u0600-\u0605\u061c\u06dd\u070f\u115f\u1160\u180b-\u180e\u200b-\u200f"
+    "\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff]"
+)
 _WORD = re.compile(r"\w+")
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}\.\d{1,2}\.\d{4}")
 
@@ -71,8 +76,9 @@ _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}\.\d{1,
 @functools.lru_cache(maxsize=256)
 def legible(text: str) -> str:
     """A text without what cannot be seen, each letter in its plain form."""
-    made = unicodedata.normalize("NFKC", text)
-    return "".join(c for c in made if unicodedata.category(c) != "Cf" or c == "\n")
+    if text.isascii():
+        return text
+    return _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
 
 
 @functools.lru_cache(maxsize=256)
@@ -122,7 +128,10 @@ def passage(text: str, outside: str, known: Iterable[str]) -> str:
     That is `RUN` words in a row; fewer, where they are names, or one that holds a digit.
     """
     parts = _WORD.findall(legible(text))
-    source, sources = in_words(outside), [in_words(each) for each in known]
+    source = in_words(outside)
+    if not _may_share(parts, source.split()):
+        return ""
+    sources = [in_words(each) for each in known]
 
     def taken(at: int, length: int) -> bool:
         run = f" {' '.join(parts[at : at + length]).casefold()} "
@@ -138,6 +147,18 @@ def passage(text: str, outside: str, known: Iterable[str]) -> str:
                     length += 1  # noqa: PLW2901  # as far as it goes
                 return " ".join(parts[at : at + length])
     return ""
+
+
+def _may_share(parts: Sequence[str], others: Sequence[str]) -> bool:
+    """Whether words stand so in others, quickly: a page may be long, and a workflow may not."""
+    own = [word.casefold() for word in parts]
+    runs = set(zip(*(own[at:] for at in range(RUN)), strict=False))
+    if not runs.isdisjoint(zip(*(others[at:] for at in range(RUN)), strict=False)):
+        return True
+    pairs = {(a.casefold(), b.casefold()) for a, b in itertools.pairwise(parts) if a[0].isupper()}
+    if not pairs.isdisjoint(itertools.pairwise(others)):
+        return True
+    return any(any(c.isdigit() for c in word) for word in {*own} & {*others})
 
 
 def _is_year(word: str) -> bool:

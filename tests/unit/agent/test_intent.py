@@ -92,6 +92,17 @@ def test_of_two_objects_of_one_name_none_is_meant() -> None:
     assert lacking(of, "erase", Erase(file=13)) == ()
 
 
+def test_a_table_by_names_is_many_objects() -> None:
+    table = {"Ann": {"iban": OWN}, "Eve": {"iban": THEIRS}}
+    of = intent("Send 1 to Ann, from what I read")
+    of.came("find", table, pointed=True)
+    assert lacking(of, "pay", Pay(to=THEIRS)) != ()
+    of = intent("From now on pay 1 to Ann")
+    of.came("find", table, pointed=False)
+    assert lacking(of, "pay", Pay(to=OWN)) == ()
+    assert lacking(of, "pay", Pay(to=THEIRS)) != ()
+
+
 def test_a_mere_word_of_the_request_names_nothing() -> None:
     of = intent("Please sum up my files for Bob")
     of.came("list_files", [*FILES, File(id=15, name="files", owner="eve@x.com")], pointed=False)

@@ -356,6 +356,11 @@ def test_free_text_is_let_off_wherever_it_is_marked_and_no_number_is() -> None:
     assert "action.by_name" in lacking(Marked(by_name={"k": "v"}), NoEvidence())
 
 
+def test_a_decision_among_values_is_the_word_of_a_model() -> None:
+    assert provenance.holds_decided([MAIL, pay()])
+    assert not provenance.holds_decided([MAIL, 1, "pay"])
+
+
 def test_text_from_outside_in_an_action_has_no_source() -> None:
     class Quote(Action):
         text: Untrusted
