@@ -23,6 +23,9 @@ class ChaosAgent(AgentWorkflow):
     @workflow.run
     async def run(self, order: Order) -> Outcome:
         """Look, choose, do, tell; and fail where the order says so."""
+        if order.hands_to:
+            there = order.model_copy(update={"hands_to": ""})
+            return self.done((await self.hand_off(order.hands_to, there)).why)
         level = await self.read(look, order)
         decision = await self.decide(choose, order, level)
         action = decision.action

@@ -31,7 +31,7 @@ from handrail.testing import free_ports
 from tests.chaos import outside, worker
 from tests.chaos.naive import NaiveAgent
 from tests.chaos.plan import Fault, Trial, World
-from tests.chaos.steps import Order
+from tests.chaos.steps import OTHER, Order
 from tests.chaos.worlds import WORLDS, Place
 
 _LOOK = timedelta(milliseconds=20)
@@ -374,6 +374,7 @@ class Lab:
             amount=300 if trial.held else 50,
             spoil=trial.spoil,
             takes=trial.takes.total_seconds(),
+            hands_to=f"{lane.name}{OTHER}" if trial.target.startswith("hand-off:") else "",
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from handrail.failpoints import BOUNDARIES
+from handrail.failpoints import BOUNDARIES, HAND_OFF
 
 Kind = Literal["keyed", "findable", "plain"]
 KINDS: tuple[Kind, ...] = ("keyed", "findable", "plain")
@@ -148,7 +148,7 @@ class Trial(BaseModel, frozen=True):
 
 def targets() -> tuple[str, ...]:
     """Every boundary that is aimed at."""
-    return (*BOUNDARIES, *OWN)
+    return (*BOUNDARIES, *OWN, *HAND_OFF)
 
 
 def aimed(rng: random.Random, *, kills: int, freezes: int, only: str | None) -> list[Trial]:
@@ -306,6 +306,8 @@ def _kinds(target: str, rng: random.Random) -> tuple[Kind, ...]:
         return ("findable",)
     if target.startswith("doubt:"):
         return ("plain",)
+    if target in HAND_OFF:
+        return ("keyed",)
     if target.startswith(_ONCE):
         return (rng.choice(KINDS),)
     return KINDS
@@ -336,7 +338,8 @@ def _one(name: str, target: str, kind: Kind, rng: random.Random, freeze: timedel
         key=key,
         target=target,
         kind=kind,
-        held=target == "gate:ruled" or rng.random() < 0.15,
+        # The scripted human answers for the agent under test alone.
+        held=target == "gate:ruled" or (rng.random() < 0.15 and target not in HAND_OFF),
         spoil=target.startswith("undo:") or target == "outside:undone",
         faults=tuple(faults),
     )

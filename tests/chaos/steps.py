@@ -41,6 +41,7 @@ class Order(Event):
     amount: int
     spoil: bool
     takes: float
+    hands_to: str = ""
 
     @property
     @override
@@ -82,6 +83,10 @@ ACTIONS: dict[Kind, type[Keyed | Findable | Plain]] = {
 }
 
 
+OTHER = "-other"
+"""What the name of the agent ends with that another one hands its work to."""
+
+
 @functools.cache
 def client() -> httpx2.AsyncClient:
     """One client for a process.
@@ -107,6 +112,8 @@ async def send(
     Raises:
         NotDone: if nobody listened, so that nothing can have happened.
     """
+    # The books know it by the case that somebody wanted, whoever does it in the end.
+    case = case.replace(f"{OTHER}:", ":")
     if op != "undo":
         reached("client:sending" if op == "do" else "client:telling", case)
     wanted = {"case": case, "ref": ref, "of": of, "takes": takes}

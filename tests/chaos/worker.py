@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel
 from temporalio import workflow
@@ -18,7 +19,7 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from handrail import Agent, Fleet, Ledger, failpoints
+from handrail import Agent, Fleet, HandsTo, Ledger, failpoints
 from handrail.runtime import Settings, connect, serve_fleet
 from handrail.testing import UNPROVEN
 from tests.chaos import steps
@@ -64,12 +65,18 @@ class WorkerSpec(BaseModel, frozen=True):
 
 
 def fleet(room: Path, agent: str) -> Fleet:
-    """The fleet of one agent under test, with its real policy."""
-    policy = room / f"{agent}.yaml"
+    """The agent under test, with its real policy, and another one that it may hand its work to."""
+    other = f"{agent}{steps.OTHER}"
+    to = [HandsTo(other, steps.Order)]
+    return Fleet(_agent(room, agent, hands_to=to), _agent(room, other))
+
+
+def _agent(room: Path, name: str, **more: Any) -> Agent:
+    policy = room / f"{name}.yaml"
     if not policy.exists():
         writes = "".join(WRITE.format(name=f"do_{kind}") for kind in KINDS)
-        policy.write_text(POLICY.format(agent=agent, owner=OWNER, writes=writes), encoding="utf-8")
-    return Fleet(Agent(agent, ChaosAgent, steps=steps, policy=policy))
+        policy.write_text(POLICY.format(agent=name, owner=OWNER, writes=writes), encoding="utf-8")
+    return Agent(name, ChaosAgent, steps=steps, policy=policy, **more)
 
 
 class _Inbound(WorkflowInboundInterceptor):
