@@ -13,6 +13,7 @@ from typing import Any, cast
 from cyclopts import App, CycloptsError, Group
 
 from handrail.cli import (
+    agents,
     asking,
     autonomy,
     cases,
@@ -55,6 +56,7 @@ cast("Any", app).register_install_completion_command()
 for each in (
     cases.start,
     asking.ask_agent,
+    agents.agents,
     cases.cases,
     cases.show,
     cases.pause,

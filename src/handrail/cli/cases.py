@@ -259,7 +259,7 @@ async def show(
         async with operator(out) as somebody:
             line = await somebody.chain(case)
         out.data(line)
-        out.show(*(_chained(each, case) for each in line.cases))
+        out.show(*(chained(each, case) for each in line.cases))
         return
     lacking: list[str] = []
     async with operator(out, lacking=lacking) as somebody:
@@ -274,13 +274,15 @@ async def show(
             out.say(text, "yellow")
 
 
-def _chained(each: ChainedCase, asked: str) -> Text:
+def chained(each: ChainedCase, asked: str) -> Text:
+    """One case of a chain, in one line."""
     name = Text(plain(each.case), "bold" if each.case == asked else "")
     state = "not known to Temporal any more" if each.state is None else state_text(each.state)
     return Text.assemble("  " * each.depth, name, "  ", state)
 
 
-def _handed(each: HandedCase) -> Text:
+def handed(each: HandedCase) -> Text:
+    """What became of a case that work was handed to, in one line."""
     cost = f", cost {each.usage.cost} {each.usage.currency}" if each.usage.cost else ""
     wrote = f", {len(each.receipts)} receipts{cost}" if each.status else ""
     state = "handed on" if each.status is None else state_text(each.status)
@@ -303,7 +305,7 @@ def _print(out: Output, found: CaseDetails) -> None:
     for gate in found.gates:
         out.show("", *inbox.lines(gate, datetime.now(UTC)))
     _section(out, "receipts", [_receipt(each) for each in found.receipts])
-    _section(out, "handed to", [_handed(each) for each in found.handed])
+    _section(out, "handed to", [handed(each) for each in found.handed])
     _section(out, "rulings", [_ruling(each) for each in found.rulings])
     _section(out, "not told", list(map(plain, found.outcome.unsent if found.outcome else ())))
     _section(out, "ledger", [_effect(each) for each in found.effects or ()])

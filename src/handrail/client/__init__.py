@@ -4,6 +4,7 @@ The command line, the inbox, mail and chat translate to it and back, and hold no
 own. `docs/client.md` shows how a program uses it.
 """
 
+from handrail.client.agents import AgentList, AgentStatus, WorkerView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
@@ -78,6 +79,8 @@ __all__ = [
     "TASK_TIMEOUT",
     "AgentAnswer",
     "AgentAutonomy",
+    "AgentList",
+    "AgentStatus",
     "AuditReview",
     "AutonomyList",
     "Bounds",
@@ -127,6 +130,7 @@ __all__ = [
     "Term",
     "UnreadableCase",
     "WaitResult",
+    "WorkerView",
     "amended",
     "case_id",
     "case_options",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from handrail.client.agents import AgentActs
 from handrail.client.asking import AskActs
 from handrail.client.chains import ChainActs
 from handrail.client.intake import IntakeActs
@@ -11,7 +12,9 @@ from handrail.client.rulings import RulingActs
 from handrail.client.schedules import ScheduleActs
 
 
-class Operator(OrderActs, RulingActs, ReviewActs, ScheduleActs, ChainActs, IntakeActs, AskActs):
+class Operator(
+    OrderActs, RulingActs, ReviewActs, ScheduleActs, ChainActs, IntakeActs, AskActs, AgentActs
+):
     """One person, or one program, at work on agents and their cases.
 
         operator = Operator(client, ledger, key)

@@ -6,12 +6,14 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import asking, intake, views
+from handrail.client import agents, asking, intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
+    agents.AgentList,
     asking.AgentAnswer,
     views.AutonomyList,
+    views.CaseChain,
     views.CaseDetails,
     views.CaseList,
     views.CaseOrderList,

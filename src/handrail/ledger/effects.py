@@ -322,6 +322,13 @@ class Effects(Database):
         """What is known of one effect."""
         return await self._one(_rows, _rows.select.where(_effects.c.key == key))
 
+    async def latest_writes(self) -> dict[str, datetime]:
+        """When the last write of each agent began that was made."""
+        query = sa.select(_effects.c.agent, sa.func.max(_effects.c.begun))
+        query = query.where(_effects.c.state == EffectState.DONE).group_by(_effects.c.agent)
+        found = await self._run(lambda connection: connection.execute(query).all())
+        return {str(agent): at for agent, at in found}
+
     async def effects(self, case: str) -> list[EffectRow]:
         """What is known of all effects of a case, in the order they began.
 

@@ -1,0 +1,70 @@
+"""Every agent at a glance: fifteen of them on three workers, read by a few calls each."""
+
+from __future__ import annotations
+
+import contextlib
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from temporalio.client import Client
+
+from handrail import Agent, Fleet
+from handrail.client import Operator
+from handrail.testing import UNPROVEN, Human, Outside, eventually
+from handrail.testing.fixtures import RunFleet
+from tests.agents import orders_steps
+from tests.agents.fleets import WORKFLOWS, policy, put_policy
+from tests.agents.orders_steps import Order
+
+pytestmark = pytest.mark.integration
+
+ANA = Human("ana@example.com")
+
+
+def five(directory: Path, first: int) -> Fleet:
+    names = [f"agent{n:02}" for n in range(first, first + 5)]
+    flow = WORKFLOWS["orders"]
+    paths = {name: put_policy(directory, policy(agent=name)) for name in names}
+    return Fleet(*(Agent(n, flow, steps=orders_steps, policy=p) for n, p in paths.items()))
+
+
+async def test_fifteen_agents_on_three_workers_are_one_list(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    fleets = [five(tmp_path, first) for first in (0, 5, 10)]
+    async with run_fleet(fleets[0], workers=False) as stage, contextlib.AsyncExitStack() as stack:
+        for number, fleet in enumerate(fleets):
+            config = stage.client.config()
+            address = stage.client.service_client.config.target_host
+            client = await Client.connect(
+                address,
+                namespace=config["namespace"],
+                identity=f"worker{number}",
+                plugins=[fleet.plugin(tmp_path / "payloads")],
+            )
+            await stack.enter_async_context(fleet.running(client, stage.ledger, trust=UNPROVEN))
+        agents = {name: agent for fleet in fleets for name, agent in fleet.agents.items()}
+        ana = Operator(stage.client, stage.ledger, by=ANA.address, agents=agents)
+        held = await stage.start("agent00", Order(number="1", amount=Decimal(300)))
+        await held.gate()
+        await (await stage.start("agent01", Order(number="1"))).outcome()
+        await ana.stop("agent02", why="enough")
+
+        async def seen() -> bool:
+            found = (await ana.agents()).agents
+            return all(each.workers for each in found) and found[0].waiting == 1
+
+        await eventually(seen)
+        found = (await ana.agents()).agents
+        alone = await Operator(stage.client, by=ANA.address, agents=agents).agents()
+    assert [each.agent for each in found] == [f"agent{n:02}" for n in range(15)]
+    assert {each.workers[0].identity for each in found} == {"worker0", "worker1", "worker2"}
+    assert all(each.workers[0].build.startswith("handrail-") for each in found)
+    first, second, third, *_ = found
+    assert (first.open, first.waiting, first.incidents, first.last_write) == (1, 1, 0, None)
+    assert (second.open, second.state) == (0, "working")
+    assert second.last_write is not None
+    assert (third.state, third.stopped) == ("stopped", ANA.address)
+    assert alone.agents[0].incidents is None
+    assert "ledger" in alone.lacking[0]
