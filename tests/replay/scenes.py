@@ -11,6 +11,7 @@ from decimal import Decimal
 from typing import Any
 
 from handrail import State, Untrusted
+from handrail.ledger import OrderRow
 from handrail.oversight import SigningKey
 from handrail.testing import CaseHandle, Human, Outside, Stage
 from tests.agents.clerk_steps import Mail
@@ -18,6 +19,7 @@ from tests.agents.handing_steps import Job
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand, receipt_comes
+from tests.integration.guardrails.faults_tools import at
 
 ANA, BO, CY = (Human(f"{name}@example.com") for name in ("ana", "bo", "cy"))
 KEYED = {
@@ -225,6 +227,22 @@ async def paused_in_a_burst(play: Play) -> CaseHandle:
     names = ("pause", "resume") * 40
     await asyncio.gather(*(case.send(name, {"by": "ops@example.com"}) for name in names))
     await case.until(lambda view: sum("paused by" in line.text for line in view.log) == 40)
+    return case
+
+
+@scene(State.DONE)
+async def stop_over_before_its_answer_came(play: Play) -> CaseHandle:
+    stop = OrderRow("o" * 8, "stop", "orders", "ops@example.com", datetime.now(UTC))
+    case, loop = play.stage.case(f"orders:{play.number}"), asyncio.get_running_loop()
+
+    async def over() -> None:
+        await play.stage.ledger.end_order(stop.id, "ops@example.com", datetime.now(UTC), "over")
+        await case.send("lifted")
+
+    await play.stage.ledger.order(stop)
+    with at("write:answering", lambda: asyncio.run_coroutine_threadsafe(over(), loop).result(10)):
+        await play.start("pay")
+        await case.outcome()
     return case
 
 

@@ -100,8 +100,8 @@ class Case:
     rulings to be proven, oldest first. `stirred`: gates that people did not close
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
     recorded, so every later one is. `sources`: where what it does comes from. `unused`: keys of
-    writes that have not used what their gates gave them;
-    `revoked`: when somebody took back what they gave to a gate.
+    writes that have not used what their gates gave them; `revoked`: when somebody took back what
+    they gave to a gate. `lifted`: how often it was said that a stop is over.
     """
 
     id: str = ""

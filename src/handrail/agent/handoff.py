@@ -252,12 +252,12 @@ class HandOffs:
         brief = asked.model_copy(update={"event": {}})
         patience = escalation.ASK_AGAIN
         while True:
-            summary = f"may it hand work to {asked.to}?"
+            heard, summary = runner.case.lifted, f"may it hand work to {asked.to}?"
             said: HandOffVerdict = await engine(
                 HAND_OFF_ACTIVITY, brief, HandOffVerdict, summary, patience=None
             )
             if said.kind == "stopped":
-                patience = await runner.until_lifted(said.why, patience)
+                patience = await runner.until_lifted(said.why, patience, heard)
                 await runner.boundary()
                 continue
             if said.kind == "pilot" or (said.kind == "pass" and runner.case.pilot):

@@ -228,6 +228,7 @@ class CaseRunner(Verbs):
         words = self._said("resumed", payloads)
         if words is None:
             return
+        self.case.lifted += 1
         self.case.parked = False
         if self.case.paused:
             self.case.paused = False

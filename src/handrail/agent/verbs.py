@@ -208,7 +208,7 @@ class Verbs:
         patience = escalation.ASK_AGAIN
         try:
             while True:
-                answer = self._foreseen(attempt.digest)
+                heard, answer = case.lifted, self._foreseen(attempt.digest)
                 if answer is None:
                     attempt = self._with_what_stands(attempt)
                     case.register(escalation.undo_entry(step, action, attempt))
@@ -218,7 +218,7 @@ class Verbs:
                 if answer.receipt is not None:
                     return recalled(step.returns, answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:
-                    patience = await self.until_lifted(answer.why, patience)
+                    patience = await self.until_lifted(answer.why, patience, heard)
                     await self.boundary()
                     continue
                 if answer.kind is WriteResultKind.PILOT:
@@ -231,12 +231,16 @@ class Verbs:
         finally:
             case.busy -= 1
 
-    async def until_lifted(self, why: str, patience: timedelta) -> timedelta:
+    async def until_lifted(self, why: str, patience: timedelta, heard: int) -> timedelta:
         """Wait until a stop is lifted: until somebody resumes the case, or for `patience`.
 
-        Returns how long to wait the next time.
+        `heard`: how often that had been said when the door was asked: its answer may be older
+        than the last time. Returns how long to wait the next time.
         """
         case = self.case
+        # Cases that waited before this was looked at go on as they began.
+        if case.lifted > heard and workflow.patched("lifts-on-their-way-count"):
+            return patience
         case.parked = True
         if not case.rolling_back:
             case.paused = True
@@ -458,6 +462,7 @@ class Verbs:
         attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), left, **known)
         patience = escalation.ASK_AGAIN
         while True:
+            heard = self.case.lifted
             try:
                 wait = entry.timeout + entry.wait
                 answer = await self._attempt(entry.undo, wait, action, attempt)
@@ -466,7 +471,7 @@ class Verbs:
             if answer.receipt is not None:
                 return None
             if answer.kind is WriteResultKind.STOPPED:
-                patience = await self.until_lifted(answer.why, patience)
+                patience = await self.until_lifted(answer.why, patience, heard)
                 continue
             if answer.kind is WriteResultKind.REFUSED:
                 return answer.verdict.why()

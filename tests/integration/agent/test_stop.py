@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -17,6 +17,7 @@ from handrail.testing import Human, Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import ALONE, orders, policy
 from tests.agents.orders_steps import Order
+from tests.integration.guardrails.faults_tools import at
 
 pytestmark = pytest.mark.integration
 
@@ -229,6 +230,29 @@ async def test_what_is_set_lower_takes_effect_at_the_next_write(
         ("pilot", "pass"),
     ]
     assert outside.effects("pay") == ["orders:1/pay/1", "orders:2/pay/1"]
+
+
+@pytest.mark.parametrize("signal", ["resume", "lifted"])
+async def test_a_stop_that_is_over_before_its_answer_has_come_keeps_no_case_waiting(
+    signal: str, run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    stop, loop = row("stop"), asyncio.get_running_loop()
+
+    async def over() -> None:
+        await lift(stage.ledger, stop)
+        await case.send(signal)
+
+    def answering() -> None:
+        asyncio.run_coroutine_threadsafe(over(), loop).result(10)
+
+    async with run_fleet(orders(tmp_path)) as stage:
+        await stage.ledger.order(stop)
+        case = stage.case("orders:1")
+        with at("write:answering", answering):
+            await stage.start("orders", Order(number="1"))
+            outcome = await case.outcome(within=timedelta(seconds=15))
+    assert outcome.status is State.DONE
+    assert outside.effects("pay") == ["orders:1/pay/1"]
 
 
 async def test_no_intent_is_committed_after_a_stop(

@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_760,
     "ledger": 4_349,
     "oversight": 4_112,
-    "agent": 7_868,
+    "agent": 7_874,
     "guardrails": 5_580,
     "evidence": 3_000,
     "client": 4_474,
