@@ -11,8 +11,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import logging
 import threading
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
@@ -31,6 +33,8 @@ TURN = 0.1
 _LAST_TURNS = 20
 """Turns of the loop in which a function whose time is over may take an answer that has come."""
 
+log = logging.getLogger("handrail.worker")
+
 _CLEAN_UP = 0.5
 _LOOK = 0.05
 
@@ -44,6 +48,23 @@ class StepTimeout(TimeoutError):
 
 class StepThreads(ThreadPoolExecutor):
     """Threads that know of which call they are: no time-out ends them."""
+
+    def __init__(self, number: int, name: str) -> None:
+        """Have at most so many of that name."""
+        super().__init__(number, name)
+        self._plain: dict[Future[Any], str] = {}
+
+    def call(self, fn: Callable[..., Any], args: Sequence[Any]) -> Future[Any]:
+        """Run a plain step, and know until it ends that it holds a thread."""
+        future = self.submit(copy_context().run, _contained_plain, fn, args)
+        self._plain[future] = getattr(fn, "__name__", "it")
+        future.add_done_callback(lambda ended: self._plain.pop(ended, None))
+        return future
+
+    def held_by(self) -> str:
+        """Which plain steps hold threads now, and how many each."""
+        running = Counter(name for each, name in list(self._plain.items()) if each.running())
+        return ", ".join(f"{name} {number}" for name, number in running.most_common(3))
 
     @override
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -121,7 +142,7 @@ async def call_step(
     call = (_InThread if not inspect.iscoroutinefunction(fn) else _OnLoop)(place)
     call.begin(fn, args)
     try:
-        await _until_ended(call, seconds, extend)
+        await _until_ended(call, getattr(fn, "__name__", "it"), seconds, extend)
     except asyncio.CancelledError:
         call.cancel()
         await asyncio.wait([call.ended], timeout=_CLEAN_UP if extend is None else None)
@@ -142,7 +163,9 @@ async def call_step(
     return result
 
 
-async def _until_ended(call: _OnLoop | _InThread, seconds: float, extend: Extend | None) -> None:
+async def _until_ended(
+    call: _OnLoop | _InThread, name: str, seconds: float, extend: Extend | None
+) -> None:
     clock = time.monotonic
     began, still = clock(), call.stood_still()
     until = began + seconds
@@ -160,6 +183,7 @@ async def _until_ended(call: _OnLoop | _InThread, seconds: float, extend: Extend
         if extend is None and left <= -_CLEAN_UP:
             raise StepTimeout(f"it took longer than {seconds:g} s")
         if extend is not None and clock() >= until:
+            log.error("%s has gone on for %.0f s, and is awaited", name, clock() - began)
             more = max(seconds, 1.0)
             until = clock() + more
             if not await extend(more):
@@ -239,8 +263,8 @@ class _InThread(_Call):
     _future: Future[Any]
 
     def begin(self, fn: Callable[..., Any], args: Sequence[Any]) -> None:
-        threads = _plain if self.place is None else self.place.threads
-        self._future = threads.submit(copy_context().run, _contained_plain, fn, args)
+        self._threads = _plain if self.place is None else self.place.threads
+        self._future = self._threads.call(fn, args)
         self._future.add_done_callback(self._end)
 
     def in_threads(self) -> bool:
@@ -253,7 +277,11 @@ class _InThread(_Call):
     def result(self) -> Any:
         self.cancelled = False  # what it says is so: nothing broke it off
         if self._future.cancelled():
-            raise NotDone("its time was over before a thread was free for it")
+            held = self._threads.held_by()
+            raise NotDone(
+                f"its time was over before a thread was free for it; they are held by: {held}; "
+                "fix: give what blocks there a time-out of its own"
+            )
         return self._future.result()
 
 

@@ -150,6 +150,12 @@ def begins_until(owner: str) -> float | None:
     return float(rest[3]) if known else None
 
 
+def process_of(owner: str) -> str:
+    """Where an attempt runs, in words."""
+    machine, pid, *_ = [*owner.split("|"), ""]
+    return f"process {pid} of {'this' if machine == _machine() else 'another'} machine"
+
+
 def _state(owner: str) -> str | None:
     """The state of an owner's process. None if that cannot be known from here."""
     machine, pid, started, *_ = owner.split("|")

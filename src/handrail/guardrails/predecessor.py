@@ -18,7 +18,13 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent import current_heartbeats
 from handrail.exceptions import NotDone
-from handrail.guardrails.machine import begins_until, is_over, server_start, stands_still
+from handrail.guardrails.machine import (
+    begins_until,
+    is_over,
+    process_of,
+    server_start,
+    stands_still,
+)
 from handrail.ledger import EffectState
 from handrail.oversight import LIFTED_SIGNAL
 from handrail.text import moment_in_words
@@ -206,7 +212,11 @@ class Predecessor:
             if row.state is not EffectState.INTENDED or (ended and not changed):
                 return row
             if changed and time.monotonic() > patience:
-                raise NotDone("the attempt before this one goes on past its time, and is awaited")
+                raise NotDone(
+                    "the attempt before this one goes on past its time, and is awaited: its thread "
+                    f"in {process_of(row.owner)} does not end; fix: give the step's client a "
+                    "time-out of its own, and replace that worker"
+                )
             if not changed:
                 await asyncio.sleep(POLL.total_seconds())
 

@@ -7,6 +7,7 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -19,7 +20,7 @@ from pydantic import JsonValue
 from handrail import Action, Effect, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
 from handrail.agent import Write
-from handrail.guardrails import effects
+from handrail.guardrails import effects, predecessor
 from handrail.guardrails.effects import KeyUsed
 from handrail.ledger import EffectState, Intent, OrderRow, Stopped, database
 from handrail.wire import Attempt, DoubtAnswer
@@ -188,6 +189,27 @@ async def test_a_thread_that_outlives_its_time_is_awaited_and_not_followed(ledge
     assert second == await first
     assert isinstance(second, Receipt)
     assert done == [second.key]
+
+
+@pytest.mark.usefixtures("short_grace")
+async def test_a_thread_that_does_not_end_is_named_with_its_process(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(predecessor, "_PATIENCE", 0.2)
+    going_on = threading.Event()
+
+    @write(timeout=timedelta(seconds=0.3))
+    def pay(action: Pay, effect: Effect) -> int:
+        going_on.wait(10)
+        return 1
+
+    first = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+    await asyncio.sleep(0.1)
+    with pytest.raises(NotDone, match=f"its thread in process {os.getpid()} of this machine"):
+        await once(ledger, pay, attempt_at(pay))
+    assert any("pay has gone on for" in each.getMessage() for each in caplog.records)
+    going_on.set()
+    assert isinstance(await first, Receipt)
 
 
 async def test_an_overtaken_attempt_cannot_say_that_the_write_did_not_happen(
