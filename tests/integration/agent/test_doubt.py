@@ -101,8 +101,9 @@ async def test_an_answer_that_crosses_with_the_receipt_doubles_nothing(
         seen = await case.gate()
         await receipt_comes(stage, case)
         result = {"result": "seen by hand"} if answer == "happened" else {}
-        assert (await ANA.answer(case, answer, seen, **result)).accepted
+        record = await ANA.answer(case, answer, seen, **result)
         outcome = await case.outcome()
+        assert record.accepted, record.note
     assert [(r.how, r.result) for r in outcome.receipts] == [("written", "post-1")]
     assert outside.effects("post") == ["orders:1/post/1"]
 
