@@ -256,17 +256,37 @@ class Buttons:
             "actions": [{"action_id": action, "value": button.get("value", ""), "type": "button"}],
         }
 
-    def submit(self, user: str, view: dict[str, Any], why: str) -> dict[str, Any]:
-        """What Slack sends when the dialogue for a reason is sent off."""
+    def submit(
+        self, user: str, view: dict[str, Any], why: str = "", **changes: str
+    ) -> dict[str, Any]:
+        """What Slack sends when a dialogue is sent off in which only this was touched."""
+        filled = filled_in(view["blocks"], {"why": why} | changes)
         return {
             "type": "view_submission",
             "user": {"id": user},
             "view": {
                 "callback_id": view["callback_id"],
                 "private_metadata": view["private_metadata"],
-                "state": {"values": {"why": {"why": {"type": "plain_text_input", "value": why}}}},
+                "state": {"values": filled},
             },
         }
+
+
+def filled_in(blocks: list[dict[str, Any]], changes: dict[str, str]) -> dict[str, Any]:
+    """The state of a dialogue, as Slack has it, after these of its inputs were touched."""
+    found: dict[str, Any] = {}
+    for block in blocks:
+        element, name = block["element"], block["block_id"]
+        kind = element["type"]
+        if kind == "static_select":
+            chosen = changes.get(name, element.get("initial_option", {}).get("value"))
+            assert chosen in {None, *(each["value"] for each in element["options"])}
+            said = {"selected_option": {"value": chosen} if chosen else None}
+        else:
+            text: str = changes[name] if name in changes else element.get("initial_value", "")
+            said = {"value": text.strip() or None}
+        found[name] = {element["action_id"]: {"type": kind} | said}
+    return found
 
 
 def elements(message: dict[str, Any]) -> list[dict[str, Any]]:

@@ -114,6 +114,8 @@ class SlackServer:
             yield f"{call.method}: {sorted(call.given)}"
         for block in call.blocks:
             yield from _wrong_block(block)
+        if call.method == "views.open":
+            yield from wrong_inputs(json.loads(call.given["view"])["blocks"])
 
     def undescribed(self, call: Made) -> Iterable[str]:
         """Every way in which a call leaves Slack's published description."""
@@ -191,6 +193,28 @@ def _wrong_block(block: dict[str, Any]) -> Iterable[str]:
     for element in block.get("elements", []):
         if element["type"] == "button" and len(element.get("value", "")) > 2_000:
             yield "a button's value is too long"
+
+
+def wrong_inputs(blocks: list[dict[str, Any]]) -> Iterable[str]:
+    """What Slack's reference of dialogues would not allow."""
+    names = [block["block_id"] for block in blocks]
+    if len(set(names)) != len(names) or len(names) > 100:
+        yield f"inputs: {names}"
+    for block in blocks:
+        element, label = block["element"], block["label"]["text"]
+        options = element.get("options", [])
+        texts = [(label, 2_000), (block["block_id"], 255)]
+        texts += [(element["initial_value"], 3_000)] if "initial_value" in element else []
+        texts += [(each["text"]["text"], 75) for each in options]
+        texts += [(each["value"], 150) for each in options]
+        select = element["type"] == "static_select"
+        if select and not 0 < len(options) <= 100:
+            yield f"{label}: {len(options)} options"
+        if element.get("initial_option", options and options[0]) not in (options or [[]]):
+            yield f"{label}: starts with none of its options"
+        if block["type"] != "input" or not (select or element["type"] == "plain_text_input"):
+            yield f"{label}: {element['type']}"
+        yield from (f"{text!r} in {label}" for text, most in texts if not 0 < len(text) <= most)
 
 
 @contextlib.asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Literal
@@ -235,3 +235,26 @@ def test_a_choice_that_there_is_no_more_stays_what_was_proposed() -> None:
     (shown,) = forms.fields(schema, {"colour": "red"})
     assert shown.choices[0] == (shown.value, "red")
     assert forms.read(schema, sent((shown,)), {"colour": "red"}).value == {"colour": "red"}
+
+
+class Times(Wire):
+    opens: time
+    also: dict[str, time]
+
+
+def test_a_time_with_fractions_and_without_a_zone_is_one() -> None:
+    schema, before = json_schema(Times), {"opens": "08:00:00.25", "also": {"": "09:00:00.25"}}
+    browser = sent(forms.fields(schema, before))
+    assert forms.read(schema, browser, before) == forms.FormInput(before)
+    changed = browser | {"f/opens": "07:30:00.5", "f/also": '{"": "10:00:00.5"}'}
+    filled = forms.read(schema, changed, before)
+    assert filled == forms.FormInput({"opens": "07:30:00.5", "also": {"": "10:00:00.5"}})
+
+
+def test_what_the_schema_says_of_what_nobody_touched_is_nobodys_fault() -> None:
+    each = {"type": "object", "additionalProperties": {"maximum": 3}}
+    schema = {"type": "object", "properties": {"many": each, "note": {"type": "string"}}}
+    before = {"many": {"a": 9}, "note": ""}
+    given = sent(forms.fields(schema, before)) | {"f/note": "n"}
+    assert forms.read(schema, given, before) == forms.FormInput(before | {"note": "n"})
+    assert forms.read(schema, given | {"f/many": '{"a": 8}'}, before).errors

@@ -122,7 +122,7 @@ async def test_one_press_approves_and_every_message_is_locked_with_who_and_when(
 ) -> None:
     case, _, told = await office.asked()
     _, shown = office.shown(UANA)
-    assert [e["action_id"] for e in elements(shown)] == ["approve", "reject", "open"]
+    assert [e["action_id"] for e in elements(shown)] == [*("approve", "amend", "reject", "open")]
     assert "amount: 300" in texts(shown)
     assert await office.press(UANA, "approve") == 200
     outcome = await case.outcome()

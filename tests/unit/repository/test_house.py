@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 4_474,
     "runtime": 5_314,
     "integrations": 3_993,
-    "inbox": 6_789,
+    "inbox": 6_965,
     "testing": 1_200,
     "cli": 4_982,
 }

@@ -21,6 +21,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from handrail.actions import Wire
 from handrail.inbox.channels.content import MessageContent, ended_words, note, of_view
 from handrail.inbox.channels.delivery import MessageRef, NotNow, Undeliverable
+from handrail.oversight import GateKind
 from handrail.text import escape_html
 
 if TYPE_CHECKING:
@@ -244,6 +245,8 @@ def _buttons(view: GateView, page: str, *, rule: bool, whole: bool) -> dict[str,
     shown: list[dict[str, Any]] = []
     if rule and whole:
         shown.append(_button("Approve", "approve", value=pressed, style="primary"))
+    if rule and whole and view.kind == GateKind.WRITE:
+        shown.append(_button("Change", "amend", value=pressed))
     if rule:
         shown.append(_button("Reject", "reject", value=pressed, style="danger"))
     shown.append(_button("Open in the inbox", "open", url=page))

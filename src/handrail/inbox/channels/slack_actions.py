@@ -1,4 +1,4 @@
-"""What people do in Slack: buttons pressed, and the reason of a rejection.
+"""What people do in Slack: buttons pressed, the reason of a rejection, and what is changed.
 
 `POST /slack/actions` acknowledges at once, as Slack wants it, and works on after. A request
 counts only with Slack's signature over it, once, and within five minutes. The person is
@@ -26,11 +26,13 @@ from temporalio.service import RPCError
 from handrail.exceptions import HandrailError
 from handrail.inbox.channels.delivery import MessageRef
 from handrail.inbox.channels.slack import CHANNEL, ButtonValue, Slack
+from handrail.inbox.channels.slack_forms import given, inputs
+from handrail.inbox.web import forms
 from handrail.oversight import LOOK_SIGNAL, message_id
 from handrail.text import moment_in_words, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from starlette.requests import Request
 
@@ -79,12 +81,24 @@ class _SlackButtons(_SlackModel):
     actions: tuple[_SlackButton, ...] = Field(min_length=1, max_length=1)
 
 
-class _SlackValue(_SlackModel):
+class _SlackOption(_SlackModel):
+    value: str
+
+
+class SlackValue(_SlackModel):
+    """What one input of a dialogue holds."""
+
     value: str | None = None
+    selected_option: _SlackOption | None = None
+
+    @property
+    def said(self) -> str | None:
+        """The text, or the value of the choice."""
+        return self.selected_option.value if self.selected_option else self.value
 
 
 class _SlackState(_SlackModel):
-    values: dict[str, dict[str, _SlackValue]]
+    values: dict[str, dict[str, SlackValue]]
 
 
 class _SlackView(_SlackModel):
@@ -114,9 +128,10 @@ class _SlackRuling:
     """A ruling as it was given in Slack."""
 
     user: str
-    verb: Literal["approve", "reject"]
+    verb: Literal["approve", "reject", "amend"]
     place: _ButtonPlace
     why: str = ""
+    filled: Mapping[str, str | None] = field(default_factory=dict[str, "str | None"])
 
 
 def routes(office: SlackActionHandler, secret: str) -> list[Route]:
@@ -208,22 +223,48 @@ class SlackActionHandler:
 
     async def _hear(self, sent: _SlackButtons | _SlackSubmission) -> None:
         if isinstance(sent, _SlackSubmission):
-            said = _reason(sent)
+            said = _submitted(sent)
             if said is not None:
                 await self._rule(said)
             return
         button = sent.actions[0]
-        if button.action_id not in {"approve", "reject"}:
+        if button.action_id not in {"approve", "reject", "amend"}:
             return  # a link: Slack has opened it already
         place = _place(sent, button)
         if place is None:
             return
+        by = self.people.sound()[0].by_slack(sent.user.id)
         if button.action_id == "approve":
             await self._rule(_SlackRuling(user=sent.user.id, verb="approve", place=place))
-        elif self.people.sound()[0].by_slack(sent.user.id) is None:
+        elif by is None:
             await self._unknown(sent.user.id, place)
         else:
-            await self.slack.call("views.open", trigger_id=sent.trigger_id, view=_dialogue(place))
+            view = _reasons(place)
+            if button.action_id == "amend":
+                view = await self._changes(sent.user.id, place, by)
+            if view is not None:
+                await self.slack.call("views.open", trigger_id=sent.trigger_id, view=view)
+
+    async def _changes(self, user: str, place: _ButtonPlace, by: str) -> dict[str, Any] | None:
+        """The dialogue in which an action is changed; None where the person was told why not."""
+        try:
+            _, _, fields = await self._form(place, by)
+            shown = inputs(fields)
+            why = "it is too large for Slack; change it in the inbox"
+        except (HandrailError, RPCError) as error:
+            shown, why = None, one_line(str(error), 500)
+        if shown is None:
+            await self.slack.whisper(place.room, user, f"It cannot be changed here: {why}")
+            return None
+        return _dialogue(place, "amend", "Change", [*shown, _why("Why?", optional=True)])
+
+    async def _form(
+        self, place: _ButtonPlace, by: str
+    ) -> tuple[GateView, forms.Schema, tuple[forms.FormField, ...]]:
+        operator = self.operator(by)
+        view = await operator.gate(place.case, place.gate)
+        schema = await operator.form(view) or forms.schema_of(view.action)
+        return view, schema, forms.fields(schema, view.action)
 
     async def _rule(self, said: _SlackRuling) -> None:
         by = self.people.sound()[0].by_slack(said.user)
@@ -244,8 +285,17 @@ class SlackActionHandler:
             RequestError: if the client does not send it.
         """
         place, operator = said.place, self.operator(by)
-        view = await operator.gate(place.case, place.gate)
-        sent = await operator.rule(view, said.verb, digest=place.digest, why=said.why)
+        more: dict[str, Any] = {}
+        if said.verb == "amend":
+            view, schema, fields = await self._form(place, by)
+            filled = forms.read(schema, given(fields, said.filled), view.action)
+            if filled.errors:
+                wrong = "; ".join(f"{name[2:]}: {why}" for name, why in filled.errors.items())
+                return f"Nothing was sent: {one_line(wrong, 500)}"
+            more = {"action": filled.value}
+        else:
+            view = await operator.gate(place.case, place.gate)
+        sent = await operator.rule(view, said.verb, digest=place.digest, why=said.why, **more)
         if sent.accepted is None:
             return f"You said {said.verb}: {sent.note}."
         if not sent.accepted:
@@ -286,38 +336,56 @@ def _place(sent: _SlackButtons, button: _SlackButton) -> _ButtonPlace | None:
     return _ButtonPlace(**pressed.model_dump(), room=sent.channel.id, ts=sent.message.ts)
 
 
-def _dialogue(place: _ButtonPlace) -> dict[str, Any]:
+def _reasons(place: _ButtonPlace) -> dict[str, Any]:
     """The question for the reason of a rejection."""
+    return _dialogue(place, "reject", "Reject", [_why("Why? The agent reads it.")])
+
+
+def _dialogue(
+    place: _ButtonPlace, verb: str, title: str, shown: list[dict[str, Any]]
+) -> dict[str, Any]:
     return {
         "type": "modal",
-        "callback_id": "reject",
+        "callback_id": verb,
         "private_metadata": place.model_dump_json(),
-        "title": {"type": "plain_text", "text": "Reject"},
-        "submit": {"type": "plain_text", "text": "Reject"},
+        "title": {"type": "plain_text", "text": title},
+        "submit": {"type": "plain_text", "text": title},
         "close": {"type": "plain_text", "text": "Back"},
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": "why",
-                "label": {"type": "plain_text", "text": "Why? The agent reads it."},
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": "why",
-                    "multiline": True,
-                    "max_length": 1_000,
-                },
-            }
-        ],
+        "blocks": shown,
     }
 
 
-def _reason(sent: _SlackSubmission) -> _SlackRuling | None:
-    if sent.view.callback_id != "reject":
+def _why(label: str, *, optional: bool = False) -> dict[str, Any]:
+    return {
+        "type": "input",
+        "block_id": "why",
+        "optional": optional,
+        "label": {"type": "plain_text", "text": label},
+        "element": {
+            "type": "plain_text_input",
+            "action_id": "why",
+            "multiline": True,
+            "max_length": 1_000,
+        },
+    }
+
+
+def _submitted(sent: _SlackSubmission) -> _SlackRuling | None:
+    verb = sent.view.callback_id
+    if verb not in {"reject", "amend"}:
         return None
     try:
         place = _ButtonPlace.model_validate_json(sent.view.private_metadata)
     except ValidationError:
         return None
-    given = sent.view.state.values.get("why", {}).get("why")
-    why = (given.value or "") if given else ""
-    return _SlackRuling(user=sent.user.id, verb="reject", place=place, why=why[:1_000])
+    said = {
+        name: each.said for name, block in sent.view.state.values.items() for each in block.values()
+    }
+    why = (said.pop("why", None) or "")[:1_000]
+    return _SlackRuling(
+        user=sent.user.id,
+        verb="amend" if verb == "amend" else "reject",
+        place=place,
+        why=why,
+        filled=said,
+    )

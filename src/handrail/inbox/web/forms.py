@@ -85,6 +85,9 @@ class _UnreadableField(Exception):  # never leaves this module
 
 _LEAVE_OUT: Any = object()
 
+# They know of no time with fractions, or without a zone, as an action may have it.
+_FORMATS = FormatChecker(FormatChecker.checkers.keys() - {"time", "date-time"})
+
 
 def fields(
     schema: Schema,
@@ -242,8 +245,8 @@ def read(schema: Schema, given: Mapping[str, str], before: Any = _LEAVE_OUT) -> 
         value = None
     if form.errors:
         return FormInput(value, form.errors)
-    faults = {n: why for n, why in _faults(schema, value).items() if n not in form.untouched}
-    return FormInput(value, faults)
+    found = _faults(schema, value).items()
+    return FormInput(value, {name: why for name, why in found if not form.is_untouched(name)})
 
 
 @dataclass(frozen=True)
@@ -254,6 +257,10 @@ class _FilledForm:
     given: Mapping[str, str]
     errors: dict[str, str] = field(default_factory=dict[str, str])
     untouched: set[str] = field(default_factory=set[str])
+
+    def is_untouched(self, name: str) -> bool:
+        """Whether a field, or the one that all of it is written in, came back as it was."""
+        return any(f"{name}/".startswith(f"{each}/") for each in self.untouched)
 
     def read(
         self, schema: Schema, name: str, before: Any, *, depth: int, required: bool = True
@@ -373,7 +380,7 @@ def _no_constant(text: str) -> Any:
 def _faults(schema: Schema, value: Any) -> dict[str, str]:
     """What the schema says against a value, by the field it says it of."""
     try:
-        checker: Any = Draft202012Validator(schema, format_checker=FormatChecker())
+        checker: Any = Draft202012Validator(schema, format_checker=_FORMATS)
         found = [_deepest(each) for each in checker.iter_errors(value)]
     except SchemaError:
         return {}  # the case itself validates again
