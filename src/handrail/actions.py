@@ -412,6 +412,15 @@ class Effect(Wire):
     attempt: int = 1
 
 
+class CallBack(Wire):
+    """What a write returns that another system answers later: the key of its effect.
+
+    `await self.called_back(due, Answer, within=...)` waits for the answer.
+    """
+
+    key: str
+
+
 def undo_key(key: str) -> str:
     """The key under which the effect of `key` is taken back: always the same one."""
     return f"{key}/undo"

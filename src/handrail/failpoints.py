@@ -40,7 +40,7 @@ BOUNDARIES: Final = (
 )
 """Every name that `reached` is called with by a step."""
 
-INTAKE: Final = ("intake:kept", "intake:started")
+INTAKE: Final = ("intake:kept", "intake:started", "call-back:due", "call-back:told")
 """And by what takes events from outside."""
 
 HAND_OFF: Final = ("hand-off:starting", "hand-off:started", "hand-off:answered")

@@ -11,6 +11,8 @@ from handrail import Agent, Fleet, HandsTo
 from tests.agents import (
     clerk_flow,
     clerk_steps,
+    halls_flow,
+    halls_steps,
     handing_flow,
     handing_steps,
     odd_flow,
@@ -151,3 +153,18 @@ def one_of_handing(directory: str, agent: str) -> Fleet:
     kind = handing_flow.DeskAgent if agent == "desk" else handing_flow.PayerAgent
     to = [HandsTo(name, Job, elsewhere=name != agent) for name in ("payer", "desk")]
     return Fleet(Agent(agent, kind, steps=handing_steps, policy=path, hands_to=to))
+
+
+HALLS: dict[str, Any] = {
+    "agent": "halls",
+    "version": 1,
+    "owner": "boss@example.com",
+    "roles": {"lead": LEAD},
+    "actions": {"ask_hall": {"autonomy": "full", "irreversible": "asking costs nothing"}},
+}
+
+
+def halls(directory: Path) -> Fleet:
+    """A fleet of one agent that asks a hall, and is called back."""
+    path = put_policy(directory, HALLS)
+    return Fleet(Agent("halls", halls_flow.HallAgent, steps=halls_steps, policy=path))

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import http.server
 import json
+import os
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -12,9 +14,10 @@ from typing import Any
 
 from handrail import State, Untrusted
 from handrail.ledger import OrderRow
-from handrail.oversight import SigningKey
-from handrail.testing import CaseHandle, Human, Outside, Stage
+from handrail.oversight import CALL_BACK_SIGNAL, SigningKey
+from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from tests.agents.clerk_steps import Mail
+from tests.agents.halls_steps import Feast
 from tests.agents.handing_steps import Job
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
@@ -27,6 +30,13 @@ KEYED = {
     for name in ("ana", "bo", "cy")
 }
 ORDINARY = "ordinary"
+SECRETS = {
+    "HANDRAIL_SECRET_HALL": "aGFsbGhhbGxoYWxs",
+    "HANDRAIL_SECRET_HALL_URL": "http://127.0.0.1:9/",
+    "HANDRAIL_SECRET_CALLBACKS": "x" * 32,
+}
+"""Of the agent that is called back."""
+
 SHORT = "short"
 """Scenes in which a case continues as new after a few steps."""
 
@@ -84,6 +94,52 @@ async def told_of_another_event(play: Play) -> CaseHandle:
     case = await play.held()
     await play.start("pay", "tell", amount=Decimal(400))
     await ANA.approve(case)
+    return case
+
+
+async def _asks_a_hall(play: Play, patience: float) -> CaseHandle:
+    """A case that has asked a hall, which takes whatever it is sent, and waits for it."""
+    hall = http.server.HTTPServer(("127.0.0.1", 0), TakesAll)
+    os.environ |= SECRETS | {"HANDRAIL_SECRET_HALL_URL": f"http://127.0.0.1:{hall.server_port}/"}
+    asked = asyncio.get_running_loop().run_in_executor(None, hall.handle_request)
+    case = await play.stage.start("halls", Feast(number=play.number, patience=patience))
+    await asked
+    hall.server_close()
+    return case
+
+
+class TakesAll(http.server.BaseHTTPRequestHandler):
+    """The hall."""
+
+    def do_POST(self) -> None:
+        """Take it."""
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(204)
+        self.end_headers()
+
+
+@scene(State.DONE)
+async def called_back(play: Play) -> CaseHandle:
+    case = await _asks_a_hall(play, 3_600)
+    key = f"halls:{play.number}/ask_hall/1"
+    for body in ({"free": "perhaps"}, {"free": True, "price": 7}):
+        await case.send(CALL_BACK_SIGNAL, {"key": key, "body": body})
+    return case
+
+
+@scene(State.EXPIRED)
+async def nobody_called_back(play: Play) -> CaseHandle:
+    return await _asks_a_hall(play, 0.1)
+
+
+@scene(None)
+async def waits_to_be_called_back(play: Play) -> CaseHandle:
+    case = await _asks_a_hall(play, 86_400)
+
+    async def waits() -> bool:
+        return "waits for" in (await case.view()).log[-1].text
+
+    await eventually(waits)
     return case
 
 

@@ -18,6 +18,7 @@ from tests.agents.fleets import WORKFLOWS, policy, put_policy
 from tests.agents.orders_steps import Facts, Pay, Post, Ship
 from tests.replay.changed_flow import LooksTwice
 from tests.replay.record import HISTORIES, fleet
+from tests.replay.scenes import SECRETS
 from tests.replay.test_replay import RECORDED, SHORT_RUNS
 from tests.unit.machine import Machine
 
@@ -104,8 +105,10 @@ def folder(directory: Path, *names: str, **cut: int) -> str:
 
 
 def test_nothing_changes_for_any_recorded_case(
-    machine: Machine, deploys: Any, tmp_path: Path
+    machine: Machine, deploys: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     deploys(fleet(tmp_path))
     # Those that go on as new ran with a shorter run than there is by now.
     names = [path.stem for path in RECORDED if not path.stem.startswith(SHORT_RUNS)]

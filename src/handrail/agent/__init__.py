@@ -54,6 +54,7 @@ from handrail.agent.prompts import (
 )
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.round_trip import require_exact
+from handrail.agent.runner import CASE_SIGNALS
 from handrail.agent.secrets import (
     SECRET_PREFIX,
     SECRETS_DIRECTORY,
@@ -102,7 +103,7 @@ from handrail.agent.visibility import (
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
 )
-from handrail.agent.workflow import CASE_SIGNALS, AgentWorkflow, takes_changes
+from handrail.agent.workflow import AgentWorkflow, takes_changes
 
 __all__ = [
     "AGENT_ATTRIBUTE",

@@ -101,7 +101,8 @@ class Case:
     but changed. `parked`: a write waits for the end of a stop. `pilot`: a write was only
     recorded, so every later one is. `sources`: where what it does comes from. `unused`: keys of
     writes that have not used what their gates gave them; `revoked`: when somebody took back what
-    they gave to a gate. `lifted`: how often it was said that a stop is over.
+    they gave to a gate. `lifted`: how often it was said that a stop is over; `called`:
+    see `CallBacks`.
     """
 
     id: str = ""
@@ -133,9 +134,7 @@ class Case:
     incidents: list[str] = field(default_factory=list[str])
     handed: HandOffState = field(default_factory=HandOffState)
     rolling_back: bool = False
-    foreseen: dict[str, tuple[Verdict, datetime]] = field(
-        default_factory=dict[str, tuple[Verdict, datetime]]
-    )
+    foreseen: dict[str, tuple[Verdict, datetime]] = field(default_factory=dict[str, Any])
     proposed: dict[str, dict[str, JsonValue]] = field(
         default_factory=dict[str, dict[str, JsonValue]]
     )
@@ -145,6 +144,7 @@ class Case:
     revoked: dict[tuple[str, str], datetime] = field(
         default_factory=dict[tuple[str, str], datetime]
     )
+    called: dict[str, list[JsonValue] | bool] = field(default_factory=dict[str, Any])
     _keys: dict[str, str] = field(default_factory=dict[str, str])
     _heard: set[str] = field(default_factory=set[str])
     _arrived: int = 0

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue, TypeAdapter, ValidationError
+from pydantic import Field, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from handrail.actions import (
@@ -111,6 +111,7 @@ class CaseSnapshot(Wire):
     outside: bool = False
     incidents: tuple[str, ...] = ()
     handed: HandOffState = HandOffState()
+    called: dict[str, list[JsonValue] | bool] = Field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,17 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar, override
 
-from handrail.actions import Action, Event, Kind, Outcome, RulingRecord, Verb, from_text
+from handrail.actions import (
+    Action,
+    Event,
+    Kind,
+    Outcome,
+    RulingRecord,
+    Verb,
+    from_text,
+)
 from handrail.agent import escalation
+from handrail.agent.call_backs import CallBacks
 from handrail.agent.calls import Calls
 from handrail.agent.case import Case, Pending
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, UndoEntry
@@ -35,6 +44,10 @@ from handrail.agent.verbs import Verbs
 from handrail.agent.visibility import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, PublishedState
 from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
 from handrail.oversight import (
+    CALL_BACK_SIGNAL,
+    EVENT_SIGNAL,
+    HANDED_SIGNAL,
+    LIFTED_SIGNAL,
     BadSignal,
     Closing,
     ControlRequest,
@@ -50,6 +63,25 @@ if TYPE_CHECKING:
 
 R = TypeVar("R")
 A = TypeVar("A", bound=Action)
+
+CASE_SIGNALS = (
+    "approve",
+    "reject",
+    "amend",
+    "answer",
+    "ask",
+    "delegate",
+    "revoke",
+    "pause",
+    "resume",
+    "stop",
+    "roll_back",
+    LIFTED_SIGNAL,
+    EVENT_SIGNAL,
+    HANDED_SIGNAL,
+    CALL_BACK_SIGNAL,
+)
+"""The signals that a case takes by name. Any other is recorded and ignored."""
 
 _NO_CHANGE = ", which takes no changes: nothing was done for it"
 
@@ -80,6 +112,7 @@ class CaseRunner(Verbs):
             case.handed = HandOffState(origin=origin)
         super().__init__(case, explain, PublishedState(agent=agent, state=state))
         self.hand_offs = HandOffs(self)
+        self.call_backs = CallBacks(case, self.note, self.boundary)
         self.calls = Calls()
         self._event: Event | None = None
         self._change = change

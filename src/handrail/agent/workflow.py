@@ -14,7 +14,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, Decision, Event, Outcome, RulingRecord, as_json
+from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingRecord, as_json
 from handrail.agent.decided import NEAREST, Decided, DecidedAction, as_decided, recalled
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
@@ -23,6 +23,7 @@ from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.agent.tool_loop import Converse, ToolLoop
 from handrail.exceptions import Refused
 from handrail.oversight import (
+    CALL_BACK_SIGNAL,
     EVENT_SIGNAL,
     HANDED_SIGNAL,
     LIFTED_SIGNAL,
@@ -41,24 +42,6 @@ A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 M = TypeVar("M", bound=BaseModel)
 F = TypeVar("F", bound=Callable[..., Any])
-
-CASE_SIGNALS = (
-    "approve",
-    "reject",
-    "amend",
-    "answer",
-    "ask",
-    "delegate",
-    "revoke",
-    "pause",
-    "resume",
-    "stop",
-    "roll_back",
-    LIFTED_SIGNAL,
-    EVENT_SIGNAL,
-    HANDED_SIGNAL,
-)
-"""The signals that a case takes by name. Any other is recorded and ignored."""
 
 _RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
 _ORDER = "Empty, or one JSON object with by and why"
@@ -270,6 +253,18 @@ class AgentWorkflow:
         await self._runner.boundary()
         return (await self._runner.hand_offs.hand_on(to, event)).case
 
+    @_verb
+    async def called_back(self, due: CallBack, model: type[M], /, *, within: timedelta) -> M:
+        """Wait until another system answers a write, by call-back, and return that as a `model`.
+
+        `due` is what the write returned. The first answer that is one counts, once.
+
+        Raises:
+            Expired: if none comes within that time. One that comes later is shown on the case.
+        """
+        await self._runner.boundary()
+        return await self._runner.call_backs.awaited(due, model, within)
+
     async def explain(self, question: str, gate: GateView, /) -> str:
         """Answer what an approver asks the agent about an open gate. Override it.
 
@@ -375,6 +370,12 @@ class AgentWorkflow:
     )
     def _handed(self, raw: RawValue = _NOTHING) -> None:
         self._runner.handed(_payloads(raw))
+
+    @workflow.signal(
+        name=CALL_BACK_SIGNAL, description="Another system answers a write. JSON: key, body"
+    )
+    def _called_back(self, raw: RawValue = _NOTHING) -> None:
+        self._runner.call_backs.called(_payloads(raw))
 
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:

@@ -10,7 +10,7 @@ from handrail.client.base import AuditReview, Connect, Directory, Signer, Statem
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
-from handrail.client.intake import IntakeEntry, IntakeList
+from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
@@ -73,6 +73,7 @@ from handrail.client.views import (
 
 __all__ = [
     "BUSY_QUERY",
+    "CALL_BACK",
     "FAILING_TASK",
     "SCHEDULED_CASES",
     "SCHEDULED_START",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Final
 
 from pydantic import JsonValue
 
@@ -17,6 +18,9 @@ from handrail.client.starts import event_of
 from handrail.client.views import Document, Moment
 from handrail.exceptions import InvalidRequest, NotFound
 from handrail.ledger import IntakeRow, IntakeState
+
+CALL_BACK: Final = "call-back"
+"""The source of an entry that is no event: what another system answered to a case, too late."""
 
 
 class IntakeEntry(Document):
@@ -82,6 +86,8 @@ class IntakeActs(OperatorBase):
             InvalidRequest: if it has ended, or this is no event of its agent.
         """
         row, by = await self._intake_row(named), self._who()
+        if row.source == CALL_BACK:
+            raise InvalidRequest("a call-back starts nothing; try it again, or drop it", "entry")
         known = self._agents.get(row.agent)
         made = event if known is None else event_of(known.event, event)
         text = made.model_dump_json(by_alias=False) if isinstance(made, Event) else json.dumps(made)

@@ -110,10 +110,12 @@ from handrail.oversight.rulings import (
     why_unproven,
 )
 from handrail.oversight.signals import (
+    CALL_BACK_SIGNAL,
     EVENT_SIGNAL,
     HANDED_SIGNAL,
     LIFTED_SIGNAL,
     BadSignal,
+    CalledBack,
     ControlRequest,
     control_request,
     read_signal,
@@ -146,6 +148,7 @@ __all__ = [
     "BOUNCED_SIGNAL",
     "BY_INBOX",
     "BY_KEY",
+    "CALL_BACK_SIGNAL",
     "DOUBT_ANSWERS",
     "EVENT_SIGNAL",
     "HANDED_SIGNAL",
@@ -169,6 +172,7 @@ __all__ = [
     "AutonomyView",
     "BadSignal",
     "BounceReport",
+    "CalledBack",
     "CaseView",
     "Change",
     "ClosedView",

@@ -6,7 +6,7 @@ import json
 import math
 from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 
 from handrail.actions import Wire
 from handrail.exceptions import HandrailError
@@ -28,12 +28,22 @@ HANDED_SIGNAL = "handed"
 """The signal that work was handed to a case that was there already. It carries where it comes
 from (`HandOffOrigin`), which only adds to those who may not approve."""
 
+CALL_BACK_SIGNAL = "called_back"
+"""The signal that another system answers a write. It carries the key of its effect, and a body."""
+
 MAX_RULING = 64 * 1024
 """Bytes of the largest ruling that is looked at."""
 
 
 class BadSignal(HandrailError):
     """What a human or a program sent cannot be read."""
+
+
+class CalledBack(Wire):
+    """What another system answered to a write, later."""
+
+    key: str
+    body: JsonValue = None
 
 
 class ControlRequest(Wire):

@@ -16,17 +16,17 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_654,
+    "ground": 1_663,
     "policy": 3_760,
     "ledger": 4_349,
-    "oversight": 4_112,
-    "agent": 7_902,
+    "oversight": 4_126,
+    "agent": 8_047,
     "guardrails": 5_596,
     "evidence": 3_000,
-    "client": 4_474,
+    "client": 4_481,
     "runtime": 5_314,
-    "integrations": 3_993,
-    "inbox": 6_965,
+    "integrations": 4_243,
+    "inbox": 6_968,
     "testing": 1_200,
     "cli": 4_982,
 }

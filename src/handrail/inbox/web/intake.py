@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from handrail.actions import json_schema
+from handrail.client import CALL_BACK
 from handrail.exceptions import InvalidRequest, NotFound, RequestError
 from handrail.inbox.web import forms
 from handrail.inbox.web.asking import case_page
@@ -67,7 +68,8 @@ def _show(
     errors: Mapping[str, str] | None = None,
     status: int = 200,
 ) -> Response:
-    agent = site.agents.get(found.agent)
+    callback = found.source == CALL_BACK
+    agent = None if callback else site.agents.get(found.agent)
     typed = given if given and any(name.startswith(forms.ROOT) for name in given) else None
     form: tuple[forms.FormField, ...] = ()
     if agent is not None and found.state in _OPEN:
@@ -82,6 +84,7 @@ def _show(
         form=form,
         case=case_page(found.case) if found.case else "",
         open=found.state in _OPEN,
+        callback=callback,
         fault=fault,
         given=given or {},
         errors=errors or {},

@@ -21,19 +21,30 @@ from temporalio.service import RPCError
 
 from handrail.actions import json_schema
 from handrail.client import case_id, case_summary, case_url, existing_case
-from handrail.exceptions import CaseError, ConfigurationError, LedgerUnavailable, ServerUnavailable
+from handrail.exceptions import (
+    CaseError,
+    ConfigurationError,
+    InvalidRequest,
+    LedgerUnavailable,
+    ServerUnavailable,
+)
+from handrail.integrations.callbacks import key_of
 from handrail.integrations.triggers.folder import LARGEST_EVENT
 from handrail.integrations.triggers.receiver import Answer, Origin, Receiver, parsed
 from handrail.integrations.triggers.tokens import ApiToken, TokenFile
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
+from handrail.text import exact_json
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from handrail.runtime import Agent, Fleet
 
-OURS: Final = re.compile(r"/(hooks/.*|openapi\.json|agents/[^/]+/(events|cases/.*))")
+OURS: Final = re.compile(r"/((hooks|callbacks)/.*|openapi\.json|agents/[^/]+/(events|cases/.*))")
 """The paths that are served here."""
+
+LARGEST_CALL_BACK: Final = 48 * 1024
+"""Bytes of one call-back: of a signal a case reads no more than 64 KiB."""
 
 _STATUS: Final = {"started": 202, "kept": 202, "there": 200, "taken": 200, "changed": 409}
 _JSON: Final = "application/json"
@@ -66,7 +77,10 @@ class TriggerApi:
             Route("/agents/{agent}/cases/{key:path}", self.show_case, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
-        hook = Route("/hooks/{name}", self.take_hook, methods=["POST"])
+        signed = [
+            Route("/hooks/{name}", self.take_hook, methods=["POST"]),
+            Route("/callbacks/{token}", self.take_callback, methods=["POST"]),
+        ]
         handlers: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
             HTTPException: _refused,
             LedgerUnavailable: _away,
@@ -74,7 +88,7 @@ class TriggerApi:
             ConfigurationError: _away,
             RPCError: _away,
         }
-        routes = [*(api if events else []), *([hook] if hooks else [])]
+        routes = [*(api if events else []), *(signed if hooks else [])]
         return Starlette(routes=routes, exception_handlers=handlers)
 
     # Events
@@ -155,6 +169,25 @@ class TriggerApi:
             raise Refusal(415, "this is no text in UTF-8") from None
         return Response(status_code=204) if answer is None else await self._answered(agent, answer)
 
+    # Call-backs
+
+    async def take_callback(self, request: Request) -> Response:
+        """Take what another system answers to a write that asked it to."""
+        try:
+            key = key_of(request.path_params["token"])
+        except InvalidRequest as error:
+            raise Refusal(404, str(error)) from None
+        body = await _body(request, LARGEST_CALL_BACK)
+        try:
+            said: Any = exact_json(body) if body.strip() else None
+        except (ValueError, RecursionError):
+            raise Refusal(422, "a call-back is JSON, in UTF-8") from None
+        try:
+            answer = await self.receiver.called_back(key, said)
+        except CaseError as error:
+            raise Refusal(404, str(error)) from None
+        return JSONResponse({"case": answer.case, "outcome": answer.what}, _STATUS[answer.what])
+
     # What it is
 
     async def openapi(self, request: Request) -> Response:
@@ -219,13 +252,13 @@ def document(agents: Iterable[Agent]) -> dict[str, Any]:
     }
 
 
-async def _body(request: Request) -> bytes:
+async def _body(request: Request, most: int = LARGEST_EVENT) -> bytes:
     """What was sent, at most so much, whatever the request says of its length."""
     data = bytearray()
     async for part in request.stream():
         data += part
-        if len(data) > LARGEST_EVENT:
-            raise Refusal(413, f"an event has at most {LARGEST_EVENT} bytes")
+        if len(data) > most:
+            raise Refusal(413, f"at most {most} bytes are taken")
     return bytes(data)
 
 

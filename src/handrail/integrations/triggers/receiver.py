@@ -15,15 +15,18 @@ from typing import TYPE_CHECKING, Final, Literal
 import structlog
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.client import case_id
+from handrail.client import CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
 from handrail.integrations.triggers.folder import Folder
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
 from handrail.ledger import IntakeRow, IntakeState, intake_id
+from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
 from handrail.text import decode_text, one_line
 
 if TYPE_CHECKING:
+    from pydantic import JsonValue
+
     from handrail.actions import Event
     from handrail.client import Connect
     from handrail.ledger import Ledger
@@ -106,6 +109,43 @@ class Receiver:
             return await self._keep_raw(agent, of, given, _of_another(answer.case))
         return answer
 
+    async def called_back(self, key: str, body: JsonValue) -> Answer:
+        """Tell a case what another system answers to its write; what comes too late is kept.
+
+        Raises:
+            CaseError: if the agent of the write is not served here.
+            LedgerUnavailable: if it can neither be told nor kept.
+        """
+        case = key.rpartition("/")[0].rpartition("/")[0]
+        agent = self.fleet.agents.get(case.partition(":")[0])
+        if agent is None:
+            raise CaseError(f"no agent of {case} is served here")
+        said = CalledBack(key=key, body=body)
+        of, text = Origin(CALL_BACK, CALL_BACK), said.model_dump_json()
+        reached("call-back:due", case)
+        try:
+            over = await self._tell(case, said)
+        except _AWAY as error:
+            self._is_away()
+            why = one_line(str(error) or type(error).__name__, 500)
+            return await self._keep(agent, of, text, why, case=case)
+        if over:
+            return await self._keep(agent, of, text, over, case=case, raw={})
+        reached("call-back:told", case)
+        return Answer("taken", case)
+
+    async def _tell(self, case: str, said: CalledBack) -> str:
+        """Signal a call-back to its case; why that has ended, if it has."""
+        async with asyncio.timeout(PATIENCE.total_seconds()):
+            client = await self.connect()
+            try:
+                await client.get_workflow_handle(case).signal(CALL_BACK_SIGNAL, said)
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                return f"{case} has ended: its call-back came too late"
+        return ""
+
     async def resend(self) -> None:
         """Try what is kept again and again, until cancelled."""
         while True:
@@ -136,6 +176,14 @@ class Receiver:
                 await self._wrong(row, str(error))
 
     async def _retry(self, agent: Agent, row: IntakeRow) -> None:
+        if row.source == CALL_BACK:
+            case = row.case or ""
+            over = await self._tell(case, CalledBack.model_validate_json(row.body))
+            if over:
+                await self._wrong(row, over)
+            else:
+                await self.ledger.end_intake(row.id, IntakeState.STARTED, _now(), case=case)
+            return
         event = await self._event_of(agent, row)
         if event is None:
             why = "it is not for this agent"
