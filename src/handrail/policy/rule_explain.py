@@ -9,9 +9,8 @@ from decimal import Decimal
 from typing import Any, cast
 
 from pydantic import BaseModel
-from rule_engine import ast, errors
 
-from handrail.policy.rule_types import children
+from handrail.policy.rule_types import ast, children, errors
 from handrail.text import quoted
 
 _ACTION = re.compile(r'"(?:\\.|[^"\\])*"|(?<![\w.])action\.')
@@ -33,16 +32,12 @@ _ARITHMETIC = {"add": "+", "sub": "-", "mul": "*", "tdiv": "/", "fdiv": "//", "m
     "bwlsh": "<<",
     "bwrsh": ">>",
 }
-# What evaluating may raise: rule-engine's own, arithmetic, values of no known type, depth.
-RAISED = (
-    errors.EngineError,
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-)
+
+
+def raised() -> tuple[type[Exception], ...]:
+    """What evaluating may raise: rule-engine's own, arithmetic, values of no known type, depth."""
+    plain = (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
+    return errors.EngineError, *plain
 
 
 def failure(error: Exception, root: Any, facts: Mapping[str, Any]) -> str:
@@ -66,7 +61,7 @@ def _fields(node: Any) -> Iterator[Any]:
 def _is_null(node: Any, facts: Mapping[str, Any]) -> bool:
     try:
         return node.evaluate(facts) is None
-    except RAISED:
+    except raised():
         return False
 
 

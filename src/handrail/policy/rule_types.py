@@ -6,6 +6,7 @@ plain before it sees them.
 
 from __future__ import annotations
 
+import importlib
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,13 +16,32 @@ from decimal import Decimal
 from difflib import get_close_matches
 from enum import Enum
 from pathlib import PurePath
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 from uuid import UUID
 
 from pydantic import BaseModel
-from rule_engine import DataType, ast, errors
 
 from handrail.actions import Wire
+
+if TYPE_CHECKING:
+    from rule_engine import DataType, ast, errors
+else:
+
+    class _Deferred:
+        """What rule-engine holds, imported when a rule is first compiled.
+
+        Importing it builds the tables of its grammar: a third of a second, for every command.
+        """
+
+        def __init__(self, part: str) -> None:
+            self._part = part
+
+        def __getattr__(self, name: str) -> Any:
+            found = getattr(getattr(importlib.import_module("rule_engine"), self._part), name)
+            setattr(self, name, found)
+            return found
+
+    DataType, ast, errors = (_Deferred(part) for part in ("DataType", "ast", "errors"))
 
 FACTS = ("action", "evidence", "confidence", "case")
 """What a rule may name. `evidence` and `confidence` may be absent: then the rule fails."""
@@ -90,7 +110,8 @@ class Types:
 
     def tells_apart(self, dotted: str) -> bool:
         """Whether a field is there always, and one plain value."""
-        return self._always(dotted) in _PLAIN_KINDS
+        plain = (DataType.STRING, DataType.FLOAT, DataType.BOOLEAN, DataType.DATETIME)
+        return self._always(dotted) in plain
 
     def telling_apart(self) -> tuple[str, ...]:
         """The fields of action and evidence that are always there, with one plain value."""
@@ -214,7 +235,6 @@ def _choices(annotation: Any) -> frozenset[str]:
 
 
 _NONE: frozenset[str] = frozenset()
-_PLAIN_KINDS = (DataType.STRING, DataType.FLOAT, DataType.BOOLEAN, DataType.DATETIME)
 _AS_IS = frozenset({str, bool, type(None), datetime, timedelta, bytes})
 
 

@@ -30,13 +30,21 @@ from datetime import UTC, timedelta
 from typing import Any
 
 import regex
-import rule_engine
-from rule_engine import DataType, ast, errors
 from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.policy.rule_explain import RAISED, because, failure, shortened, wording
-from handrail.policy.rule_types import FACTS, Types, bare, children, fact_of, nearest
+from handrail.policy.rule_explain import because, failure, raised, shortened, wording
+from handrail.policy.rule_types import (
+    FACTS,
+    DataType,
+    Types,
+    ast,
+    bare,
+    children,
+    errors,
+    fact_of,
+    nearest,
+)
 from handrail.text import quoted
 
 MAX_TEXT = 2_000
@@ -98,7 +106,7 @@ class Match:
 class Rule:
     """A compiled condition. Make it with `compile_rule`; it may be shared by threads."""
 
-    def __init__(self, text: str, rule: rule_engine.Rule) -> None:
+    def __init__(self, text: str, rule: Any) -> None:
         self.text = text
         self._rule = rule
         self._root: Any = rule.statement.expression
@@ -120,7 +128,7 @@ class Rule:
                     leaves = dict.fromkeys(map(shortened, because(self._root, facts, want=want)))
         except _TooLong as late:
             raise RuleFailed(self.text, str(late)) from late
-        except RAISED as error:
+        except raised() as error:
             raise RuleFailed(self.text, failure(error, self._root, facts)) from error
         return Match(true, tuple(leaves))
 
@@ -158,6 +166,8 @@ def compile_rule(text: str, types: Types) -> Rule:
         raise RuleError(f"the rule has {len(text)} characters", f"keep it under {MAX_TEXT}")
     if _SHIFT.search(_QUOTED.sub("", text)):
         raise RuleError("rules do not shift numbers", "multiply or divide")
+    import rule_engine  # noqa: PLC0415  # as `rule_types` says
+
     context = rule_engine.Context(
         resolver=fact_of,
         type_resolver=types.resolve,
@@ -176,7 +186,7 @@ def compile_rule(text: str, types: Types) -> Rule:
         raise RuleError(f"`{text}`: {bad}", 'write it like action.account =~ "DE[0-9]+"') from bad
     except RecursionError:
         raise RuleError("the rule is nested too deeply", "split it into several rules") from None
-    except RAISED as error:
+    except raised() as error:
         raise _refused(error, text, types) from error
     if isinstance(root, ast.BooleanExpression) and not root.value:
         raise RuleError(f"`{text}` is never true", "compare a field, or remove the rule")

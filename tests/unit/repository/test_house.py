@@ -17,7 +17,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_663,
-    "policy": 3_760,
+    "policy": 3_771,
     "ledger": 4_349,
     "oversight": 4_126,
     "agent": 8_047,

@@ -37,3 +37,14 @@ def test_importing_handrail_alone_imports_neither_temporal_nor_sqlalchemy() -> N
         [sys.executable, "-c", heavy], capture_output=True, text=True, check=True
     ).stdout
     assert out.strip() == "set()"
+
+
+def test_what_people_and_workers_import_builds_no_grammar_of_rules() -> None:
+    heavy = "import sys, handrail.cli.processes, handrail.client, handrail.inbox, handrail.runtime"
+    out = subprocess.run(
+        [sys.executable, "-c", f"{heavy}; print('rule_engine' in sys.modules)"],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    assert out.strip() == "False"
