@@ -33,3 +33,18 @@ class LooksTwice(AgentWorkflow):
         await self.write(pay, decision)
         await self.notify(tell, order.number)
         return self.done("fulfilled")
+
+
+@workflow.defn(name="OrderAgent")
+class LooksTwiceIfNew(AgentWorkflow):
+    """The same, for cases that begin with it; those that are open go the old way."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        await self.read(look_up, order.number)
+        if workflow.patched("look-twice"):
+            await self.read(look_up, order.number)
+        decision = await self.decide(choose, order)
+        await self.write(pay, decision)
+        await self.notify(tell, order.number)
+        return self.done("fulfilled")

@@ -16,7 +16,7 @@ from handrail.cli.output import Code
 from tests.agents import odd_steps, orders_steps
 from tests.agents.fleets import WORKFLOWS, policy, put_policy
 from tests.agents.orders_steps import Facts, Pay, Post, Ship
-from tests.replay.changed_flow import LooksTwice
+from tests.replay.changed_flow import LooksTwice, LooksTwiceIfNew
 from tests.replay.record import HISTORIES, fleet
 from tests.replay.scenes import SECRETS
 from tests.replay.test_replay import RECORDED, SHORT_RUNS
@@ -173,6 +173,9 @@ def test_a_step_that_is_gone_and_a_run_that_goes_another_way_fail(
     assert "TMPRL1100" in case["why"]
     assert "look_up" in case["why"]
     assert "workflow.patched" in case["fix"]
+    deploys(later(tmp_path, workflow=LooksTwiceIfNew))
+    (case,) = machine.json("check", "--against", path)["cases"]
+    assert case["outcome"] == "goes_on"
 
 
 @pytest.mark.parametrize(
