@@ -42,6 +42,7 @@ from handrail.agent.invoke import (
     ROLE_ACTIVITY,
     error_in_words,
 )
+from handrail.agent.live_tools import ListedTool, LiveCall, LiveToolbox, ToolListing
 from handrail.agent.prompts import (
     DecisionModel,
     ModelAnswer,
@@ -139,6 +140,9 @@ __all__ = [
     "Extend",
     "HandsTo",
     "Heartbeats",
+    "ListedTool",
+    "LiveCall",
+    "LiveToolbox",
     "ModelAnswer",
     "Notify",
     "PlannedCall",
@@ -150,6 +154,7 @@ __all__ = [
     "StepTimeout",
     "ToolCall",
     "ToolCalls",
+    "ToolListing",
     "ToolPlan",
     "Turn",
     "Write",

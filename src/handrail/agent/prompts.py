@@ -75,11 +75,13 @@ class ToolResult(Wire):
 class Turn(Wire):
     """What is new to a model in one round: the arguments of the prompt, or results of tools.
 
-    `planning`: it is to plan, and its arguments are without the texts from outside.
+    `planning`: it is to plan, and its arguments are without the texts from outside. `listings`:
+    what servers listed to this case, in the first round.
     """
 
     # A worker of before there were plans knows no such field.
     planning: bool = Field(default=False, exclude_if=lambda planning: not planning)
+    listings: tuple[JsonValue, ...] = Field(default=(), exclude_if=lambda listings: not listings)
     given: tuple[JsonValue, ...] | None = None
     conversation: str = ""
     results: tuple[ToolResult, ...] = ()

@@ -107,7 +107,8 @@ class Step(Generic[P, R]):
 
     `timeout` is the longest one attempt may take. `local` steps run inside the
     workflow task: cheap, without an entry in the UI's list of pending activities. `secrets`:
-    those that it may have, and no other step. `contract`: as `Contract`.
+    those that it may have, and no other step. `contract`: as `Contract`. `outside`: what a server
+    says of it.
     """
 
     fn: Callable[P, Any]
@@ -121,6 +122,7 @@ class Step(Generic[P, R]):
     summary: str
     secrets: tuple[str, ...] = field(default=(), kw_only=True)
     contract: Contract | None = field(default=None, kw_only=True)
+    outside: str = field(default="", kw_only=True)
 
     def bind(self, *args: P.args, **kwargs: P.kwargs) -> list[Any]:
         """The arguments in order, defaults filled in.

@@ -25,6 +25,7 @@ from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
 from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, request_in
 from handrail.agent.invoke import error_in_words, perform
+from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
 from handrail.agent.prompts import (
     ToolCall,
     ToolCalls,
@@ -60,6 +61,7 @@ class Converse(Decide[P, D]):
     """
 
     tools: tuple[Step[..., Any], ...] = field(default=(), kw_only=True)
+    live: tuple[LiveToolbox, ...] = field(default=(), kw_only=True)
     rounds: int = field(default=20, kw_only=True)
     plan: bool = field(default=False, kw_only=True)
     tokens: int | None = field(default=None, kw_only=True)
@@ -78,11 +80,18 @@ class Converse(Decide[P, D]):
         return list(bound.args)
 
     @property
+    def needs(self) -> list[Step[..., Any]]:
+        """The steps that the agent must have for it."""
+        live: list[Any] = [step for box in self.live for step in (box.listed, box.look, box.act)]
+        return [*self.tools, *live]
+
+    @property
     @override
     def proposes(self) -> tuple[type[Action], ...]:
         """The actions that it comes to, and those of the writes among its tools."""
         ends = [kind for kind in self.actions if kind not in {ToolCalls, ToolPlan}]
         writes = [cast("Any", tool).action for tool in self.tools if isinstance(tool, Write)]
+        writes += [LiveCall] * bool(self.live)
         return tuple(dict.fromkeys([*ends, *writes]))
 
     def why_over(self, rounds: int, before: Usage, now: Usage) -> str | None:
@@ -108,6 +117,8 @@ class ToolLoop:
         self._sources = runner.case.sources.trusted(named)
         # What the model has been given: arguments, and results of tools.
         self.values = list(given)
+        # Of each tool that a server listed: whose it is, and what was listed.
+        self._live = dict[str, tuple[LiveToolbox, ToolListing]]()
         self._intent: LoopIntent | None = None
         if request_in(value for _, value in self._sources):
             self._intent = LoopIntent(self._sources)
@@ -132,7 +143,8 @@ class ToolLoop:
         """
         step, runner = self._step, self._runner
         pairs = zip(step.given, self.values, strict=True)
-        turn = Turn(given=tuple(_as_json(p.annotation, value) for p, value in pairs))
+        given = tuple(_as_json(p.annotation, value) for p, value in pairs)
+        turn = Turn(given=given, listings=await self._listed())
         case, rounds, before = runner.case, 0, runner.case.usage
         # Of what a model has made of a text from outside, no plan is free.
         hijacked = case.outside and holds_decided(self.values)
@@ -161,7 +173,7 @@ class ToolLoop:
     async def _planned(self, turn: Turn) -> None:
         """Have a plan made, of which nothing from outside knows, and keep to it."""
         given = tuple(_unread(each) for each in turn.given or ())
-        first = Turn(planning=True, given=given)
+        first = Turn(planning=True, given=given, listings=turn.listings)
         _, decided = as_decided(self._step, await self._runner.decide(self._step, [first]))
         made = decided.decision
         self._runner.case.usage += made.usage
@@ -177,7 +189,7 @@ class ToolLoop:
 
     def _by_name(self, call: PlannedCall) -> PlannedCall:
         """A call as it is made: a model that reads a schema knows fields by their aliases."""
-        tool: Any = next((each for each in self._step.tools if each.name == call.tool), None)
+        tool: Any = self._tool(call.tool)
         known: dict[str, FieldInfo] = getattr(getattr(tool, "action", None), "model_fields", {})
         names = {each.alias: name for name, each in known.items() if each.alias is not None}
         args = {names.get(name, name): value for name, value in call.args.items()}
@@ -209,7 +221,7 @@ class ToolLoop:
 
     async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()
-        tool = next((tool for tool in self._step.tools if tool.name == call.tool), None)
+        tool = self._tool(call.tool)
         looked_up, pure = False, False
         if isinstance(tool, Write):
             found = await self._write(cast("Write[Any, Any]", tool), call.args, decided, clean)
@@ -218,7 +230,7 @@ class ToolLoop:
             args = [recalled(p.annotation, given[p.name], by_name=True) for p in tool.parameters]
             named = {p.name: arg for p, arg in zip(tool.parameters, args, strict=True)}
             looked_up, pure = await self._judged(tool, named, clean)
-            found = await perform(tool, args, tool.returns)
+            found = await self._read(tool, args, call.args)
             self._runner.case.sources.came_in(found)
         else:
             return {"failed": f"there is no {call.tool} any more"}
@@ -266,8 +278,42 @@ class ToolLoop:
             found = wanted("action", action, ())
             lacking = self._intent.lacking(tool.name, args, found, clean=clean)
             lacking += self.lacking(decision.model_copy(update={"action": None}))
+        live = self._live.get(tool.name)
+        if live is not None:
+            action = live[0].call(live[1], tool, args)
+            tool, args = live[0].act, as_json(action)
         self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
         return await self._runner.write(tool, DecidedAction(action, args, of.basis))
+
+    async def _read(self, tool: Read[..., Any], args: list[Any], given: dict[str, Any]) -> Any:
+        live = self._live.get(tool.name)
+        if live is not None:
+            call = live[0].call(live[1], tool, given)
+            tool, args = live[0].look, [call.tool, call.arguments, call.digest]
+        return await perform(tool, args, tool.returns)
+
+    def _tool(self, name: str) -> Step[..., Any] | None:
+        own = next((tool for tool in self._step.tools if tool.name == name), None)
+        if own is not None or name not in self._live:
+            return own
+        box, listing = self._live[name]
+        return next(each for each in box.made(listing) if each.name == name)
+
+    async def _listed(self) -> tuple[JsonValue, ...]:
+        """Have servers list their tools to this case, once. What they say is from outside."""
+        found, own = list[JsonValue](), {tool.name for tool in self._step.tools}
+        for box in self._step.live:
+            listing = await perform(box.listed, [], ToolListing)
+            self._clean = False
+            self._runner.case.sources.came_in(listing)
+            for made in box.made(listing):
+                # A server takes no name that is another's.
+                if made.name not in own:
+                    self._live.setdefault(made.name, (box, listing))
+            known = ", ".join(f"{each.name} {each.digest[:12]}" for each in listing.tools)
+            self._runner.note(one_line(f"{box.listed.name}: {known}", 1_000))
+            found.append(_as_json(ToolListing, listing))
+        return tuple(found)
 
 
 def _unread(value: JsonValue) -> JsonValue:

@@ -57,6 +57,8 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "control", f"{', '.join(policy.control.people)} may raise its autonomy{also}"
     for name, caps in doc.limits.items():
         yield "limit", f"{name}: {'; '.join(cap.text for cap in caps)}, over all its writes"
+    if policy.doc.reads:
+        yield "reads", f"of the tools that servers list, only {', '.join(policy.doc.reads)}"
     for budget in policy.budgets:
         yield "budget", f"{budget.kind}: {budget.text}"
     for breaker in policy.breakers:

@@ -236,6 +236,8 @@ class FileDoc(Doc):
     breakers: tuple[BreakerDoc, ...] = ()
     stuck: StuckDoc = StuckDoc()
     role: str | None = Field(default=None, alias="for")
+    reads: tuple[str, ...] = ()
+    """Tools of servers that list them at run time, of which the owner says that they only read."""
     actions: dict[str, ActionDoc] = _needed({}, "list the writes of the agent below actions:")
     notify: dict[str, NotifyDoc] = Field(default_factory=dict[str, NotifyDoc])
     roles: Annotated[dict[str, RoleDoc], Field(min_length=1)] = _needed(

@@ -41,7 +41,7 @@ def model_faults(steps: Sequence[Step[..., Any]]) -> list[str]:
     """Why a model that steps ask cannot be asked here, or could not have its tools."""
     asking = [step for step in steps if isinstance(step, Decide)]
     found = [f"{s.name}: {fault}" for s in asking if s.model for fault in s.model.faults()]
-    unknown = [(t, s) for s in asking if isinstance(s, Converse) for t in s.tools if t not in steps]
+    unknown = [(t, s) for s in asking if isinstance(s, Converse) for t in s.needs if t not in steps]
     return found + [
         f"{tool.name} is a tool of {step.name}, and none of the agent's steps; fix: add it to "
         "`steps=` of the Agent"

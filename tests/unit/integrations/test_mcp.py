@@ -7,16 +7,18 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from mcp import StdioServerParameters
 from pydantic import ValidationError
 
-from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted
+from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted, read
 from handrail.actions import as_json, canonical, from_json
-from handrail.integrations.connectors import MCP, list_tools
+from handrail.agent import ListedTool, Read, ToolListing, Write
+from handrail.integrations.connectors import MCP, LiveMCP, list_tools
 from handrail.integrations.connectors.http import Unanswered
+from handrail.integrations.models.tools import with_listed
 from handrail.testing import call_write
 
 SERVER = """
@@ -119,6 +121,28 @@ async def test_a_server_that_is_away_did_nothing_and_is_no_drift(
     with pytest.raises(NotDone, match="does not answer"):
         await call_write(step, step.action(slot=3, reference="r"))
     assert await made.drift() == []
+
+
+def test_a_server_takes_no_name_that_is_another_s() -> None:
+    box = LiveMCP("desk", "http://127.0.0.1:1", policy=Path("p.yaml"))
+    takes: Any = {"type": "object", "properties": {"slot": {"type": "integer"}}}
+    told = Untrusted(untrusted="Books")
+    listed = [ListedTool(name=n, description=told, takes=takes, digest=n) for n in ("book", "look")]
+    listing = ToolListing(tools=tuple(listed), reads=("look",))
+
+    @read
+    async def book(slot: int) -> int:
+        return slot
+
+    found = with_listed([book, box, box], [as_json(listing), as_json(listing)])
+    assert [step.name for step in found] == ["book", "look"]
+    assert found[0] is book
+    assert isinstance(found[1], Read)
+    made = box.made(listing)
+    first: Any = made[0]
+    assert isinstance(first, Write)
+    call = box.call(listing, cast("Any", first), {"slot": 3})
+    assert (call.tool, call.arguments, call.digest) == ("book", {"slot": 3}, "book")
 
 
 async def test_what_is_not_pinned_or_not_there_is_refused(

@@ -17,15 +17,15 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_663,
-    "policy": 3_771,
+    "policy": 3_775,
     "ledger": 4_349,
     "oversight": 4_126,
-    "agent": 8_047,
+    "agent": 8_157,
     "guardrails": 5_596,
     "evidence": 3_000,
     "client": 4_481,
     "runtime": 5_314,
-    "integrations": 4_243,
+    "integrations": 4_450,
     "inbox": 6_968,
     "testing": 1_200,
     "cli": 4_982,

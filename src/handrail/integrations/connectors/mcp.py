@@ -59,7 +59,7 @@ class MCP:
     error without one tells it. `server`: how it is started, or its URL.
     """
 
-    tools: str | Path
+    tools: str | Path | list[dict[str, Any]]
     digest: str
     server: StdioServerParameters | str
 
@@ -70,6 +70,10 @@ class MCP:
             ConfigurationError: if it cannot be read, or is another one than is pinned.
         """
         module = caller()
+        if isinstance(self.tools, list):
+            self._name, self._module = "an MCP server", str(module["__name__"])
+            self._tools, self._used = {str(each["name"]): each for each in self.tools}, {}
+            return
         path = Path(str(module.get("__file__", ""))).parent / self.tools
         self._name, self._module = path.name, str(module["__name__"])
         try:
@@ -85,7 +89,7 @@ class MCP:
                 f"{self._name}: its digest is {found}, and {self.digest or 'none'} is pinned\n"
                 f'  fix: look at what it says now, and then write digest="{found}"'
             )
-        self._used: dict[str, None] = {}
+        self._used = dict[str, None]()
 
     def read(
         self,
@@ -201,6 +205,25 @@ class MCP:
         given = as_object(self._tools[tool].get("inputSchema"))
         schemas = Schemas(given, f"{self._name}, {tool}", self._module)
         return schemas, schemas.document, as_object(schemas.document.get("properties"))
+
+    async def send(
+        self,
+        tool: str,
+        given: dict[str, Any],
+        *,
+        away: type[NotDone | Unanswered],
+        failed: type[Final | Unanswered],
+    ) -> Any:
+        """What a tool answers to arguments that its schema takes.
+
+        Raises:
+            Final: if it does not take them, or is described otherwise; or it failed, if so said.
+            NotDone: if it was not called, where that is `away`.
+            Unanswered: if nobody knows.
+        """
+        schemas, schema, _ = self._tool(tool)
+        _require(tool, schemas.faults(schema, given))
+        return await self._call(tool, given, away=away, failed=failed)
 
     async def _call(
         self,

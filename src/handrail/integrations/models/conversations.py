@@ -24,15 +24,19 @@ class Opening(Wire):
     evidence: JsonValue
     confidence: float | None
     digest: str
+    listings: tuple[JsonValue, ...] = ()
 
     @classmethod
-    def of(cls, prompt: Prompt[Any, Any], digest: str) -> Opening:
+    def of(
+        cls, prompt: Prompt[Any, Any], digest: str, listings: tuple[JsonValue, ...] = ()
+    ) -> Opening:
         """The opening of a prompt."""
         return cls(
             instructions=prompt.instructions,
             evidence=as_json(prompt.evidence),
             confidence=prompt.confidence,
             digest=digest,
+            listings=listings,
         )
 
 

@@ -16,6 +16,7 @@ from typing_extensions import TypeVar
 from handrail.actions import Action, Decision, as_json, from_json
 from handrail.agent import (
     Converse,
+    LiveToolbox,
     Prompt,
     Read,
     Step,
@@ -32,7 +33,7 @@ from handrail.agent import (
 )
 from handrail.exceptions import StepError
 from handrail.integrations.models.model import Model
-from handrail.integrations.models.tools import arguments
+from handrail.integrations.models.tools import arguments, with_listed
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Action)
@@ -45,7 +46,7 @@ MOST_ROUNDS = 200
 def converse(
     *,
     model: Model,
-    tools: Sequence[Step[..., Any]],
+    tools: Sequence[Step[..., Any] | LiveToolbox],
     plan: bool | None = None,
     rounds: int = 20,
     tokens: int | None = None,
@@ -65,7 +66,9 @@ def converse(
     """
 
     def declare(fn: Callable[..., Any]) -> Converse[..., Any]:
-        bad = [getattr(t, "name", repr(t)) for t in tools if not isinstance(t, (Read, Write))]
+        live: list[Any] = [each for each in tools if hasattr(each, "made")]
+        own: list[Any] = [each for each in tools if not hasattr(each, "made")]
+        bad = [getattr(t, "name", repr(t)) for t in own if not isinstance(t, (Read, Write))]
         if bad or not tools:
             raise StepError(f"{fn.__name__}: its tools are @read and @write steps, not {bad}")
         if not 1 <= rounds <= MOST_ROUNDS:
@@ -89,7 +92,8 @@ def converse(
         }
         return Converse(
             **parts,
-            tools=tuple(tools),
+            tools=tuple(own),
+            live=tuple(live),
             plan=planned,
             rounds=rounds,
             tokens=tokens,
@@ -124,7 +128,7 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
     evidence: type[BaseModel],
     returns: Any,
     parameters: Sequence[inspect.Parameter],
-    tools: Sequence[Step[..., Any]],
+    tools: Sequence[Any],
 ) -> Callable[..., Awaitable[Any]]:
     @functools.wraps(fn)
     async def asked(turn: Turn) -> Any:
@@ -134,7 +138,8 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
             args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
             prompt = require_prompt(fn.__name__, await call_directly(fn, *args), args)
         if prompt is not None and turn.planning:
-            answer = await model.decide(_planning(prompt, tools), [ToolPlan])
+            known_tools = with_listed(tools, turn.listings)
+            answer = await model.decide(_planning(prompt, known_tools), [ToolPlan])
             known = as_json(prompt.evidence)
         else:
             answer, known = await model.converse(prompt, kinds, tools, turn)

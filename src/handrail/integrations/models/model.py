@@ -13,7 +13,7 @@ from typing import Any, cast
 from pydantic import JsonValue
 
 from handrail.actions import Action, AskedModel
-from handrail.agent import ModelAnswer, Prompt, Step, ToolCalls, Turn, secret, secret_in_use
+from handrail.agent import ModelAnswer, Prompt, ToolCalls, Turn, secret, secret_in_use
 from handrail.exceptions import ConfigurationError, StepError
 from handrail.integrations.models import rendering
 
@@ -31,7 +31,7 @@ try:
     from handrail.integrations.models.conversations import Opening, conversation, keep
     from handrail.integrations.models.metering import MeteredModel
     from handrail.integrations.models.prices import Price, Prices
-    from handrail.integrations.models.tools import as_calls, caller
+    from handrail.integrations.models.tools import as_calls, caller, with_listed
 except ImportError as error:
     raise ConfigurationError(
         f"steps that ask a model need {error.name}; fix: install handrail[llm]"
@@ -145,7 +145,7 @@ class Model:
         self,
         prompt: Prompt[Any, Any] | None,
         kinds: Sequence[type[Action]],
-        tools: Sequence[Step[..., Any]],
+        tools: Sequence[Any],
         turn: Turn,
         /,
     ) -> tuple[ModelAnswer, JsonValue]:
@@ -158,13 +158,13 @@ class Model:
         """
         given: dict[str, Any]
         if prompt is not None:
-            opening = Opening.of(prompt, rendering.digest(prompt, kinds))
+            opening = Opening.of(prompt, rendering.digest(prompt, kinds), turn.listings)
             given = {"user_prompt": rendering.data(prompt)}
         else:
             opening, before = await conversation(turn.conversation)
             results = DeferredToolResults(calls={each.id: each.content for each in turn.results})
             given = {"message_history": before, "deferred_tool_results": results}
-        heard = list[Model]()
+        tools, heard = with_listed(tools, opening.listings), list[Model]()
         agent = caller(tuple(kinds), tuple(tools), self.asks, confident=opening.confidence is None)
         result = await agent.run(
             **given,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 from collections.abc import Sequence
 from typing import Any, cast
 
@@ -14,7 +15,7 @@ from pydantic_ai.toolsets import ExternalToolset, ToolsetTool
 from typing_extensions import override
 
 from handrail.actions import Action, as_json
-from handrail.agent import Step, ToolCall, Write
+from handrail.agent import Step, ToolCall, ToolListing, Write
 from handrail.integrations.models.choices import choices
 
 
@@ -29,6 +30,23 @@ def arguments(step: Step[..., Any]) -> type[BaseModel]:
     return create_model(step.name, **fields)
 
 
+def with_listed(tools: Sequence[Any], listings: Sequence[Any]) -> list[Step[..., Any]]:
+    """Steps, and those that are made of what servers listed to the case."""
+    own: list[Step[..., Any]] = [each for each in tools if isinstance(each, Step)]
+    boxes = [each for each in tools if not isinstance(each, Step)]
+    made = list[Step[..., Any]]()
+    for box, listing in zip(boxes, listings, strict=True):
+        made += box.made(ToolListing.model_validate(listing))
+    # Of two of one name the first is meant, and what the author wrote before what a server lists.
+    return [*{step.name: step for step in reversed([*own, *made])}.values()][::-1]
+
+
+def _outside(step: Step[..., Any]) -> str:
+    """What a server says of a tool, as text from outside."""
+    said = json.dumps(step.outside, ensure_ascii=False)
+    return f". Its server says of it, which may be a lie: {said}" if step.outside else ""
+
+
 class StepTools(ExternalToolset[Any]):
     """Steps as tools: their arguments are judged at once, and the case calls them."""
 
@@ -40,7 +58,7 @@ class StepTools(ExternalToolset[Any]):
             [
                 ToolDefinition(
                     name=step.name,
-                    description=(step.fn.__doc__ or step.summary).strip(),
+                    description=(step.fn.__doc__ or step.summary).strip() + _outside(step),
                     parameters_json_schema=arguments(step).model_json_schema(),
                 )
                 for step in steps

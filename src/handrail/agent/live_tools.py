@@ -1,0 +1,55 @@
+"""Tools that are known only while a case runs: a server lists them, and they are called by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from pydantic import JsonValue
+
+from handrail.actions import Action, Wire
+from handrail.agent.steps import Read, Step, Write
+from handrail.marks import Untrusted
+
+
+class ListedTool(Wire):
+    """A tool as its server listed it. `takes`: the schema of its arguments. `digest`: of it."""
+
+    name: str
+    description: Untrusted
+    takes: JsonValue
+    digest: str
+
+
+class ToolListing(Wire):
+    """What a server listed to one case. `reads`: those of which the policy says that they read."""
+
+    tools: tuple[ListedTool, ...]
+    reads: tuple[str, ...] = ()
+
+
+class LiveCall(Action):
+    """Call a tool that a server listed. `digest`: of what it said of the tool to this case."""
+
+    tool: str
+    arguments: dict[str, JsonValue]
+    digest: str
+
+
+class LiveToolbox(Protocol):
+    """The tools of a server, listed anew for each case: three steps of an agent.
+
+    `listed` says what there is; `look` and `act` call one of them, as a read and as a write.
+    """
+
+    listed: Read[[], ToolListing]
+    look: Read[..., Any]
+    act: Write[LiveCall, Any]
+
+    def made(self, listing: ToolListing, /) -> Sequence[Step[..., Any]]:
+        """The tools as steps with types: to be offered and judged, and never to be run."""
+        ...
+
+    def call(self, listing: ToolListing, step: Step[..., Any], args: dict[str, Any], /) -> LiveCall:
+        """The call that stands for a call of one of them."""
+        ...

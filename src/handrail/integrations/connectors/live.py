@@ -1,0 +1,155 @@
+"""The tools of an MCP server that are known only while a case runs.
+
+    desk = LiveMCP("desk", server, policy=Path("guardrails/assistant.yaml"))
+
+    @converse(model=CLERK, tools=[desk])
+    async def assist(asked: Asked) -> Prompt[Answered, Standing]: ...
+
+    Agent("assistant", ..., steps=[assist, *desk.steps], policy=...)
+
+A case has the server list its tools once, and keeps to it: they are typed by the schemas that it
+was told, and one that is described otherwise later is not called. What the policy names under
+`reads:` is read; all else is a write, `desk_call`, behind the door.
+"""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+from mcp import StdioServerParameters
+from pydantic import JsonValue
+
+from handrail.actions import Action, Effect, canonical
+from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write, read, write
+from handrail.exceptions import Final, NotDone
+from handrail.integrations.connectors.declare import as_function
+from handrail.integrations.connectors.http import REASON, Unanswered
+from handrail.integrations.connectors.mcp import MCP, list_tools
+from handrail.integrations.connectors.schemas import OutsideJson, as_object, field_name, sent
+from handrail.marks import Untrusted
+from handrail.policy import Faults, file_content, read_policy_file
+from handrail.text import one_line
+
+_LONGEST = 1_000
+
+
+class LiveMCP:
+    """The tools of a server, as it lists them to each case. `policy`: the file of the agent."""
+
+    def __init__(
+        self,
+        name: str,
+        server: StdioServerParameters | str,
+        *,
+        policy: Path,
+        timeout: timedelta = timedelta(seconds=60),
+    ) -> None:
+        """Make the steps `NAME_tools`, `NAME_read` and `NAME_call`."""
+        self.name, self.server, self.policy = name, server, policy
+        texts = {"tool": (str, ...), "arguments": (dict[str, JsonValue], ...), "digest": (str, ...)}
+
+        async def listing() -> ToolListing:
+            found = [_as_tool(each) for each in await list_tools(self.server)]
+            return ToolListing(tools=tuple(found), reads=self._reads())
+
+        async def looking(tool: str, arguments: dict[str, Any], digest: str) -> Any:
+            if tool not in self._reads():
+                raise Final(f"the policy does not say that {tool} only reads; nothing was sent")
+            asked = LiveCall(tool=tool, arguments=arguments, digest=digest)
+            return await self._send(asked, away=Unanswered, failed=Final)
+
+        async def acting(action: LiveCall, _effect: Effect) -> Any:
+            return await self._send(action, away=NotDone, failed=Unanswered)
+
+        words, done = f"a tool of {name}", {"action": (LiveCall, ...), "effect": (Effect, ...)}
+        there = as_function(listing, f"{name}_tools", f"List the tools of {name}", {}, ToolListing)
+        look = as_function(looking, f"{name}_read", f"Read by {words}", texts, OutsideJson)
+        act = as_function(acting, f"{name}_call", f"Call {words}", done, OutsideJson)
+        self.listed: Read[[], ToolListing] = read(timeout=timeout)(there)
+        self.look: Read[..., Any] = read(timeout=timeout, reaches_out=True)(look)
+        self.act: Write[LiveCall, Any] = write(timeout=timeout)(act)
+
+    @property
+    def steps(self) -> list[Step[..., Any]]:
+        """The steps of the agent that it needs."""
+        return [self.listed, self.look, self.act]
+
+    def made(self, listing: ToolListing) -> Sequence[Step[..., Any]]:
+        """The tools that were listed, as steps with types: to be offered and judged."""
+        return _made(canonical(listing.model_dump(mode="json")))
+
+    def call(self, listing: ToolListing, step: Step[..., Any], args: dict[str, Any]) -> LiveCall:
+        """The call that stands for a call of one of them."""
+        at = [each.name for each in self.made(listing)].index(step.name)
+        tool = listing.tools[at]
+        if isinstance(step, Write):
+            kind: type[Action] = cast("Any", step).action
+            given = sent(kind.model_validate(args, by_name=True))
+        else:
+            wires = {
+                field_name(wire): wire
+                for wire in as_object(as_object(tool.takes).get("properties"))
+            }
+            given = {wires[name]: v for name, v in args.items() if v is not None}
+        return LiveCall(tool=tool.name, arguments=given, digest=tool.digest)
+
+    async def _send(
+        self,
+        call: LiveCall,
+        *,
+        away: type[NotDone | Unanswered],
+        failed: type[Final | Unanswered],
+    ) -> Any:
+        try:
+            now = [_as_tool(each) for each in await list_tools(self.server)]
+        # A server is anybody's program: it may be away, or break off, in any way.
+        except Exception as error:
+            raise away(f"{self.name}: {one_line(repr(error), REASON)}") from error
+        tool = next((each for each in now if each.digest == call.digest), None)
+        if tool is None or tool.name != call.tool:
+            raise Final(
+                f"{call.tool} of {self.name} is not what it was when this case began; nothing was "
+                "sent; fix: let this case end, and begin another"
+            )
+        made = MCP([_as_listed(tool)], "", self.server)
+        return await made.send(tool.name, call.arguments, away=away, failed=failed)
+
+    def _reads(self) -> tuple[str, ...]:
+        faults = Faults(str(self.policy))
+        doc = read_policy_file(file_content(self.policy)[0], faults)
+        return () if doc is None or faults.found else doc.reads
+
+
+def _as_tool(listed: dict[str, Any]) -> ListedTool:
+    return ListedTool(
+        name=listed["name"],
+        description=Untrusted(untrusted=listed["description"]),
+        takes=listed["inputSchema"],
+        digest=hashlib.sha256(canonical(listed).encode()).hexdigest(),
+    )
+
+
+def _as_listed(tool: ListedTool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description.text,
+        "inputSchema": tool.takes,
+    }
+
+
+@functools.lru_cache(maxsize=50)
+def _made(listing: str) -> Sequence[Step[..., Any]]:
+    known = ToolListing.model_validate_json(listing)
+    made = MCP([_as_listed(each) for each in known.tools], "", "")
+    steps = [
+        made.read(each.name) if each.name in known.reads else made.write(each.name)
+        for each in known.tools
+    ]
+    words = (each.description.text[:_LONGEST] for each in known.tools)
+    return tuple(replace(step, outside=said) for step, said in zip(steps, words, strict=True))
