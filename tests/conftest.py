@@ -90,6 +90,10 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    # Processes beside each other must come to the same ids; alone none would notice.
+    odd = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    if odd:
+        raise pytest.UsageError(f"ids with an address in them; fix: give `ids`: {odd}")
     items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in ORDER])
     if config.getoption("--reversed-order"):
         items.reverse()

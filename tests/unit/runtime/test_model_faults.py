@@ -86,7 +86,6 @@ class Strict(BaseModel, strict=True):
         (Decimal, Field(strict=True), "is strict"),
         (tuple[int, ...], Field(strict=True), "is strict"),
     ],
-    ids=str,
 )
 def test_what_no_action_comes_back_with_is_a_fault(kind: Any, field: Any, says: str) -> None:
     make: Any = create_model
