@@ -6,6 +6,7 @@ given another meaning.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import math
 from dataclasses import dataclass
@@ -41,7 +42,24 @@ from handrail.actions import (
 from handrail.text import fit_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+
+
+_READERS: dict[Any, Callable[..., Any]] = {
+    kind: TypeAdapter(kind).validate_json
+    for kind in (Any, NoneType, bool, int, float, str, dict[str, Any])
+}
+
+
+def json_reader(kind: Any) -> Callable[..., Any]:
+    """What reads JSON as a type: a model's own, or that of a `TypeAdapter`.
+
+    Kept only for types that hold no class of an agent's: each sandbox makes those anew.
+    """
+    with contextlib.suppress(TypeError):  # not every type can be looked up
+        if (known := _READERS.get(kind)) is not None:
+            return known
+    return getattr(kind, "model_validate_json", None) or TypeAdapter(kind).validate_json
 
 
 @dataclass(frozen=True)
@@ -391,6 +409,8 @@ def fit(value: Any) -> Any:
 
 
 def _fit_items(value: Any) -> Any:
+    if all(map(_is_plain, value)):
+        return value
     made = [fit(item) for item in value]
     if all(new is old for new, old in zip(made, value, strict=True)):
         return value
@@ -407,8 +427,15 @@ def _fit_dict(value: dict[Any, Any]) -> dict[Any, Any]:
 
 
 def _changed(fields: Mapping[str, Any]) -> dict[str, Any]:
-    made = {name: fit(old) for name, old in fields.items()}
+    made = {name: fit(old) for name, old in fields.items() if not _is_plain(old)}
     return {name: new for name, new in made.items() if new is not fields[name]}
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is fit as it is, which most values are and this tells at once."""
+    if type(value) in _FIT:
+        return True
+    return type(value) is str and value.isascii() and "\x00" not in value
 
 
 def _require_optional(model: BaseModel, name: str) -> None:

@@ -104,7 +104,7 @@ from handrail.agent.visibility import (
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
 )
-from handrail.agent.workflow import AgentWorkflow, takes_changes
+from handrail.agent.workflow import AgentWorkflow, case_details, takes_changes
 
 __all__ = [
     "AGENT_ATTRIBUTE",
@@ -163,6 +163,7 @@ __all__ = [
     "asked_for",
     "call_directly",
     "call_step",
+    "case_details",
     "chain_fault",
     "charged",
     "current_heartbeats",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_json
 from typing_extensions import TypeVar
@@ -28,7 +28,7 @@ from handrail.actions import (
     from_json,
 )
 from handrail.agent.steps import Decide
-from handrail.wire import DecisionResult
+from handrail.wire import DecisionResult, json_reader
 
 P = ParamSpec("P")
 D = TypeVar("D", bound=Decision[Any, Any])
@@ -175,8 +175,7 @@ def recalled(kind: Any, value: Any, *, by_name: bool = False) -> Any:
     the history has it; one that is not there any more is left out.
     """
     try:
-        read = getattr(kind, "model_validate_json", None) or TypeAdapter(kind).validate_json
-        return read(to_json(value), by_alias=not by_name, by_name=True)
+        return json_reader(kind)(to_json(value), by_alias=not by_name, by_name=True)
     # The agent's own validators may raise anything.
     except Exception:  # noqa: BLE001
         return _nearest(kind, value, by_name=by_name)

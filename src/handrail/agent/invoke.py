@@ -222,12 +222,11 @@ AT_MOST = timedelta(seconds=30)
 
 
 class Background:
-    """The work beside one run of one case. `show` shows what became of it."""
+    """The work beside one run of one case."""
 
-    def __init__(self, case: Case, explain: Explain | None, show: Callable[[], None]) -> None:
+    def __init__(self, case: Case, explain: Explain | None) -> None:
         self._case = case
         self._agent = explain
-        self._show = show
         self._proving: asyncio.Task[None] | None = None
         self._awaited: dict[int, RulingRecord | None] = {}
         self._running: set[asyncio.Task[None]] = set()
@@ -255,7 +254,6 @@ class Background:
             proofs = await self._proofs(proving)
             for came, proof in zip(batch, proofs, strict=True):
                 self._judge(came, proof)
-            self._show()
 
     async def _proofs(self, proving: ProofRequest) -> Sequence[ProofResult]:
         try:
@@ -298,7 +296,6 @@ class Background:
                 answer = f"the agent could not answer: {error_in_words(error)}"
         if self._case.gates[gate].closed is None:
             self._case.explained(gate, asked.id, str(answer), workflow.now())
-            self._show()
 
     # Receipts that come late
 
@@ -331,7 +328,6 @@ class Background:
                 if at is not None:
                     why = f"its receipt came at {moment_in_words(at)}"
                     case.withdraw(gate, workflow.now(), why)
-                    self._show()
 
     # Messages to people
 
@@ -356,7 +352,6 @@ class Background:
         except ActivityError as error:
             why = f"nobody could be told by message of {call.gate}: {error_in_words(error)}"
             self._case.note(why, workflow.now())
-            self._show()
 
     # The end
 

@@ -236,7 +236,6 @@ class CaseRunner(Verbs):
         judged = self.case.receive(verb, payloads, workflow.now(), kept=kept)
         if isinstance(judged, Pending):
             self._aside.prove()
-        self._show_details()
         return judged
 
     async def ruled(self, verb: str, payloads: Sequence[Payload]) -> RulingRecord:

@@ -65,35 +65,22 @@ class Verbs:
         """`explain`: how the agent answers questions. `shown`: what the server shows so far."""
         self.case = case
         self._shown = shown
-        self._showing = False
-        self._aside = Background(case, explain, self._show_details)
+        self._aside = Background(case, explain)
         self._sent: dict[str, datetime] = {}
         self._left: dict[str, datetime] = {}
 
     # What is shown
 
+    def details(self) -> str:
+        """The case in Markdown, as it is now: made when somebody looks, and not at each step."""
+        return case_markdown(self.case.view())
+
     def note(self, text: str) -> None:
-        """Add a line to the log of the case, and show it."""
+        """Add a line to the log of the case."""
         self.case.note(text, workflow.now())
-        self._show_details()
-
-    def _show_details(self) -> None:
-        """Show the case as it is when this activation has come to rest.
-
-        Once, whatever happened: thousands of signals may come together, and a page for each
-        would take longer than a workflow task may.
-        """
-        if not self._showing:
-            self._showing = True
-            asyncio.get_running_loop().call_soon(self._render)
-
-    def _render(self) -> None:
-        self._showing = False
-        workflow.set_current_details(case_markdown(self.case.view()))
 
     def _publish(self) -> None:
         self._shown.publish(self.case)
-        self._show_details()
 
     def _move(self, state: State, why: str = "") -> None:
         self.case.move(state, workflow.now(), why)

@@ -415,6 +415,11 @@ def takes_changes(agent: type[AgentWorkflow]) -> bool:
     return agent.event_changed is not AgentWorkflow.event_changed
 
 
+def case_details(agent: AgentWorkflow) -> str:
+    """The page of a case in Markdown, as the server's own page shows it."""
+    return agent._runner.details()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # it is ours
+
+
 def _refusal(record: RulingRecord) -> ApplicationError:
     return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
 

@@ -8,13 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
 from temporalio.worker import Worker
 
 from handrail.agent import StepLoop, steps_on
+
+try:
+    from uvloop import new_event_loop
+except ImportError:  # there is none for this system: only slower
+    from asyncio import new_event_loop
 
 
 @contextlib.asynccontextmanager
@@ -39,7 +44,7 @@ async def running_apart(workers: Callable[[], Sequence[Worker]]) -> AsyncGenerat
 
     thread = ThreadPoolExecutor(1, "handrail-engine")
     context = copy_context()
-    served = steps.loop.run_in_executor(thread, lambda: context.run(asyncio.run, serve()))
+    served = steps.loop.run_in_executor(thread, lambda: context.run(_run, serve()))
 
     def ended(_: object) -> None:
         if body is not None:
@@ -57,3 +62,8 @@ async def running_apart(workers: Callable[[], Sequence[Worker]]) -> AsyncGenerat
         await served
         steps.close()
         thread.shutdown(wait=False)
+
+
+def _run(serving: Coroutine[object, object, None]) -> None:
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(serving)

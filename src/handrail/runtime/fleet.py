@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
+import gc
 import inspect
 import logging
 from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
@@ -50,11 +51,11 @@ from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.handoffs import handoff_activities, require_known
 from handrail.runtime.interceptors import (
+    CaseInterceptor,
     ContextFreeSandbox,
     FitPayloads,
     SecretScrubber,
     ShortFailures,
-    SignalGuard,
 )
 from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
@@ -229,7 +230,7 @@ class Fleet:
         return SimplePlugin(
             "handrail",
             data_converter=converter,
-            interceptors=[SignalGuard(), SecretScrubber()],
+            interceptors=[CaseInterceptor(), SecretScrubber()],
             workflow_runner=runner,
             # Only what comes from bad input: the case fails, instead of trying for ever.
             workflow_failure_exception_types=[ValidationError],
@@ -323,7 +324,12 @@ class Fleet:
         }
         made = functools.partial(self.workers, client, ledger, trust=trust, **options)
         async with watched_loop(codes), running_apart(made):
-            yield
+            # What is there by now lasts as long as the workers do: no collection looks at it again.
+            gc.freeze()
+            try:
+                yield
+            finally:
+                gc.unfreeze()
 
     async def start(
         self,

@@ -17,10 +17,15 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
+from temporalio.api.sdk.v1 import WorkflowMetadata
 from temporalio.bridge.proto.workflow_activation import WorkflowActivation
 from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
-from temporalio.contrib.pydantic import PydanticPayloadConverter
+from temporalio.contrib.pydantic import (
+    PydanticJSONPlainPayloadConverter,
+    PydanticPayloadConverter,
+)
 from temporalio.converter import (
+    CompositePayloadConverter,
     DefaultFailureConverter,
     SerializationContext,
     StorageDriverStoreContext,
@@ -30,6 +35,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
+    HandleQueryInput,
     HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
@@ -41,10 +47,16 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
 from typing_extensions import override
 
 from handrail.actions import Event
-from handrail.agent import CASE_SIGNALS, AgentWorkflow, recalled, without_secrets
+from handrail.agent import (
+    CASE_SIGNALS,
+    AgentWorkflow,
+    case_details,
+    recalled,
+    without_secrets,
+)
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
 from handrail.text import exact_json, fit_text
-from handrail.wire import fit
+from handrail.wire import fit, json_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,11 +145,27 @@ class _ContextFree(WorkflowInstance):
 # Values and failures as Temporal keeps them
 
 
+class _Json(PydanticJSONPlainPayloadConverter):
+    @override
+    def from_payload(self, payload: Payload, type_hint: Any = None) -> Any:
+        return json_reader(Any if type_hint is None else type_hint)(payload.data)
+
+
+_CONVERTERS = tuple(
+    _Json() if isinstance(each, PydanticJSONPlainPayloadConverter) else each
+    for each in PydanticPayloadConverter().converters.values()
+)
+
+
 class FitPayloads(PydanticPayloadConverter):
     """Pydantic's JSON, of texts too that hold half of a character, as an error's words may.
 
     Temporal would try for ever to complete what it cannot convert.
     """
+
+    def __init__(self) -> None:
+        """Take the converters that all have: Temporal makes one of these ten times a case."""
+        CompositePayloadConverter.__init__(self, *_CONVERTERS)
 
     @override
     def to_payloads(self, values: Sequence[Any]) -> list[Payload]:
@@ -245,8 +273,11 @@ def _cut_chain(failure: Failure) -> None:
 # Signals and heartbeats
 
 
-class SignalGuard(Interceptor):
-    """Keeps signals with a wrong number of values from wedging a case."""
+class CaseInterceptor(Interceptor):
+    """Keeps signals with a wrong number of values from wedging a case, and shows its page.
+
+    The page is made when somebody looks at it: set at each step, most would be seen by nobody.
+    """
 
     @override
     def workflow_interceptor_class(
@@ -259,6 +290,13 @@ class SignalGuard(Interceptor):
 
 
 class _GuardedInbound(WorkflowInboundInterceptor):
+    @override
+    async def handle_query(self, input: HandleQueryInput) -> Any:
+        answer, case = await super().handle_query(input), workflow.instance()
+        if isinstance(answer, WorkflowMetadata) and isinstance(case, AgentWorkflow):
+            answer.current_details = case_details(case)
+        return answer
+
     @override
     async def handle_signal(self, input: HandleSignalInput) -> None:
         instance = workflow.instance()

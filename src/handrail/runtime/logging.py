@@ -39,6 +39,9 @@ QUEUED = 2_000
 FLUSH = timedelta(seconds=1)
 """How long the end of a process waits for its last lines."""
 
+_PAUSE = 0.02
+"""Seconds until the next lines are written: to wake a thread for each costs more than the line."""
+
 
 class Lines:
     """Writes lines to a file descriptor in a thread of its own; drops what does not fit."""
@@ -81,6 +84,8 @@ class Lines:
                 pass  # the reader is gone for good: there is nobody left to tell
             finally:
                 self._queue.task_done()
+            if self._queue.empty():
+                time.sleep(_PAUSE)
 
 
 def core_logs(level: Literal["WARN", "ERROR"]) -> LoggingConfig:

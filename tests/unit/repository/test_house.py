@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_663,
+    "ground": 1_690,
     "policy": 3_775,
     "ledger": 4_349,
     "oversight": 4_126,
@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_596,
     "evidence": 3_000,
     "client": 4_481,
-    "runtime": 5_314,
+    "runtime": 5_373,
     "integrations": 4_450,
     "inbox": 6_968,
     "testing": 1_200,
