@@ -432,6 +432,7 @@ def test_each_kind_of_gate_takes_its_own_verbs(kind: GateKind, verb: str) -> Non
         GateKind.IN_DOUBT: {"answer"},
         GateKind.UNDO: {"approve", "reject"},
         GateKind.UNDECIDED: {"approve", "reject"},
+        GateKind.READ: {"approve", "reject"},
         GateKind.QUESTION: {"answer", "reject"},
     }
     extra: dict[str, Any] = {"answer": {"answer": "drop"}, "amend": {"action": {"amount": 6}}}
