@@ -11,6 +11,8 @@ from handrail import Agent, Fleet, HandsTo
 from tests.agents import (
     clerk_flow,
     clerk_steps,
+    fetcher_flow,
+    fetcher_steps,
     halls_flow,
     halls_steps,
     handing_flow,
@@ -168,3 +170,11 @@ def halls(directory: Path) -> Fleet:
     """A fleet of one agent that asks a hall, and is called back."""
     path = put_policy(directory, HALLS)
     return Fleet(Agent("halls", halls_flow.HallAgent, steps=halls_steps, policy=path))
+
+
+def fetcher(directory: Path) -> Fleet:
+    """An agent that fetches what a text from outside may name."""
+    known: dict[str, Any] = {"agent": "fetcher", "version": 1, "owner": "boss@example.com"}
+    path = put_policy(directory, known | {"actions": {}, "roles": {"lead": LEAD}})
+    steps = [fetcher_steps.choose, fetcher_steps.fetch]
+    return Fleet(Agent("fetcher", fetcher_flow.FetcherAgent, steps=steps, policy=path))

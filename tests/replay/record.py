@@ -19,7 +19,8 @@ from handrail import Fleet
 from handrail.agent import invoke, verbs
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
-from tests.agents.fleets import LEAD, clerk, halls, handing, odd, orders, policy
+from tests.agents.fleets import LEAD, clerk, fetcher, halls, handing, odd, orders, policy
+from tests.injection.toolbox_run import agent as assistant
 from tests.replay.scenes import KEYED, SCENES, SHORT, TAKEN_OVER, Play
 
 HISTORIES = Path(__file__).parent / "histories"
@@ -49,7 +50,7 @@ def fleet(directory: Path) -> Fleet:
     ]
     named += [orders(directory, CURIOUS), orders(directory, PLANTED), odd(directory)]
     named += [clerk(directory), clerk(directory, "helper"), handing(directory)]
-    named += [halls(directory)]
+    named += [halls(directory), fetcher(directory), Fleet(assistant(directory))]
     return Fleet(*(agent for each in named for agent in each.agents.values()))
 
 

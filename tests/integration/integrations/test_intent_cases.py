@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from handrail import Agent, Fleet, State, Untrusted
+from handrail import Fleet, State, Untrusted
 from handrail.oversight import GateKind
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
-from tests.agents import fetcher_flow, fetcher_steps
-from tests.agents.fleets import LEAD
+from tests.agents import fetcher_steps
+from tests.agents.fleets import fetcher
 from tests.injection import toolbox, toolbox_run
 from tests.injection.toolbox_model import TRIES, Asked
 from tests.injection.toolbox_tasks import TASKS, Try
@@ -21,19 +19,6 @@ from tests.injection.toolbox_tasks import TASKS, Try
 pytestmark = pytest.mark.integration
 
 ANA = Human("ana@example.com")
-
-
-def fetcher(home: Path) -> Fleet:
-    policy = home / "fetcher.yaml"
-    known: dict[str, Any] = {
-        "agent": "fetcher",
-        "version": 1,
-        "owner": "boss@example.com",
-        "actions": {},
-    }
-    policy.write_text(json.dumps(known | {"roles": {"lead": LEAD}}))
-    steps = [fetcher_steps.choose, fetcher_steps.fetch]
-    return Fleet(Agent("fetcher", fetcher_flow.FetcherAgent, steps=steps, policy=policy))
 
 
 async def test_people_are_asked_before_a_read_is_sent_that_a_hostile_text_chose(
