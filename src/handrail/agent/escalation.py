@@ -236,6 +236,12 @@ def ledger_seen(receipts: Sequence[Receipt]) -> LedgerMark | None:
     return next((each.ledger for each in reversed(receipts) if each.ledger is not None), None)
 
 
+def may_come(answer: WriteResult) -> bool:
+    """Whether the receipt of what people are asked about may come after all."""
+    unsure = {WriteResultKind.IN_DOUBT, WriteResultKind.FAILED}
+    return answer.kind in unsure or bool(answer.token) or answer.sent is not None
+
+
 def about_write(
     step: Write[Any, Any], action: dict[str, JsonValue], answer: WriteResult, attempt: Attempt
 ) -> Question:

@@ -295,7 +295,7 @@ class Verbs:
         if bad is not None:
             await self._ask(bad, model, attempt.key)
             await self.boundary()
-        late = answer.kind is WriteResultKind.IN_DOUBT or bool(answer.token or answer.sent)
+        late = escalation.may_come(answer)
         gate, closing = await self._ask(question, model, attempt.key, late=late)
         await self.boundary()
         who = f"{', '.join(closing.by)}{case.unproven(closing)}"
@@ -464,7 +464,8 @@ class Verbs:
                 return answer.verdict.why()
             attempt, action = escalation.as_the_door_has_it(answer, attempt, action)
             question = escalation.about_undo(entry, action, attempt, answer)
-            gate, closing = await self._ask(question, AnswerModel(Action), attempt.key, late=True)
+            model, late = AnswerModel(Action), escalation.may_come(answer)
+            gate, closing = await self._ask(question, model, attempt.key, late=late)
             if closing.how == "withdrawn":
                 continue
             if closing.how not in {"approved", "answered"} or closing.answer == "drop":

@@ -9,6 +9,7 @@ import pytest
 
 from handrail import State
 from handrail.agent import activities, heartbeats, verbs
+from handrail.ledger import IncidentRow
 from handrail.oversight import LIFTED_SIGNAL, GateKind
 from handrail.testing import CaseHandle, Human, Outside, Stage, eventually, interrupted
 from handrail.testing.fixtures import RunFleet
@@ -90,6 +91,24 @@ async def test_an_attempt_that_was_taken_for_over_tells_its_case_of_its_receipt(
 
         assert set(await eventually(told)) == {LIFTED_SIGNAL}
     assert outside.effects("pay") == ["orders:1/pay/1"]
+
+
+async def test_what_happens_when_its_case_is_over_is_an_incident(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeats, "HEARTBEAT", timedelta(0))
+    async with run_fleet(orders(tmp_path)) as stage:
+        with outside.kept_waiting("post"):
+            case = await stage.start("orders", Order(number="1", parts=("post",)))
+            await outside.arrived("post")
+            await case.handle.terminate()
+
+        async def kept() -> list[IncidentRow]:
+            return await stage.ledger.incidents("orders")
+
+        (incident,) = await eventually(kept)
+    assert (incident.case, incident.kind) == ("orders:1", "late")
+    assert "happened after all, and its case had ended" in incident.what
 
 
 @pytest.mark.parametrize("answer", ["do it", "happened"])

@@ -400,7 +400,9 @@ def rulings(digest: str) -> st.SearchStrategy[tuple[RulingRecord, ...]]:
 
 def undoes(case: str) -> st.SearchStrategy[Undoes | None]:
     claimed = st.none() | st.builds(receipt, key_of(case))
-    return st.none() | st.builds(Undoes, key=key_of(case), receipt=claimed)
+    # One that is later is only waited for.
+    left = st.none() | st.datetimes(max_value=datetime(2020, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
+    return st.none() | st.builds(Undoes, key=key_of(case), receipt=claimed, left=left)
 
 
 def doubt() -> st.SearchStrategy[DoubtAnswer | None]:
