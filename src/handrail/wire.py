@@ -294,6 +294,11 @@ class HandOffOrigin(Wire):
     drafters: tuple[str, ...] = ()
     outside: bool = False
 
+    @property
+    def size(self) -> int:
+        """How many characters it has."""
+        return sum(map(len, (*self.chain, *self.askers, *self.drafters)))
+
     def with_more(self, other: HandOffOrigin) -> HandOffOrigin:
         """It with what another one adds: nothing that is known is ever taken away."""
 

@@ -218,6 +218,7 @@ class HandOffs:
         entry = escalation.handed_entry(key, asked)
         case.busy += 1
         case.register(entry)
+        runner.note(f"hands work to {to}")
         try:
             answer = await self._taken(asked, key)
         finally:
@@ -303,9 +304,10 @@ class HandOffs:
             case.unregister(key)
         if again or not answer.case:
             return handed
+        # Its event was there to find the case by.
+        known: dict[str, Any] = {"handed_to": answer.case, "action": {}}
         case.undos = [
-            each.model_copy(update={"handed_to": answer.case}) if each.key == key else each
-            for each in case.undos
+            each.model_copy(update=known) if each.key == key else each for each in case.undos
         ]
         case.handed = case.handed.model_copy(update={"cases": (*case.handed.cases, handed)})
         workflow.upsert_memo({HANDED_TO: [each.case for each in case.handed.cases]})

@@ -83,6 +83,9 @@ CASE_SIGNALS = (
 )
 """The signals that a case takes by name. Any other is recorded and ignored."""
 
+LARGEST_ORIGIN = 20_000
+"""Characters of all that a case keeps of where it comes from."""
+
 _NO_CHANGE = ", which takes no changes: nothing was done for it"
 
 
@@ -193,6 +196,12 @@ class CaseRunner(Verbs):
             self.note(f"ignored a signal (handed): {one_line(str(error), 200)}")
             return
         origin = self.case.handed.origin.with_more(more)
+        if origin.size > LARGEST_ORIGIN:
+            # To leave one of them out would let them approve: it ends instead.
+            self.note("work was handed to it by more cases, or people, than it can keep")
+            if self.case.state is not State.ROLLING_BACK:
+                self.case.order, self.case.ordered = "stop", "too much was handed to it"
+            return
         self.case.handed = self.case.handed.model_copy(update={"origin": origin})
         self.note(f"work was handed to it as well by {' -> '.join(more.chain)}")
 

@@ -296,7 +296,9 @@ async def stuck_diagnosed(connected: Client, fleet: Fleet) -> Diagnosis:
 
 
 async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:
-    lacking = [agent for agent in fleet.agents if not await _has_worker(connected, agent)]
+    others = (to.agent for agent in fleet.agents.values() for to in agent.hands_to)
+    names = dict.fromkeys([*fleet.agents, *others])
+    lacking = [agent for agent in names if not await _has_worker(connected, agent)]
     if lacking:
         what = f"none seen lately for {', '.join(lacking)}"
         return Diagnosis("workers", None, what, "start `handrail worker`, or `handrail dev`")

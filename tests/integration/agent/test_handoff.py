@@ -133,6 +133,11 @@ async def test_what_cannot_be_handed_on_is_said(
         too_deep = await stage.case(deep.id).outcome()
         await stage.case("payer:Z").send(HANDED_SIGNAL, {"chain": 7})
         view = await stage.case("payer:Z").until(lambda v: "ignored" in v.log[-1].text)
+        for number in range(4):
+            flood = {"askers": [f"{number}.{n}@{'x' * 40}" for n in range(120)]}
+            await stage.case("payer:Z").send(HANDED_SIGNAL, flood)
+        flooded = await stage.case("payer:Z").outcome()
+    assert (flooded.status, len(outside.effects("refund"))) == (State.DONE, 0)
     assert wrong.status is State.REFUSED
     assert "hand_off to payer: this is no Job: amount" in wrong.why
     assert "it hands work to payer, desk, and not to clerks; fix" in nobody.why

@@ -5,14 +5,16 @@ from __future__ import annotations
 import copy
 import re
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from handrail import State
-from handrail.client import stewards
+from handrail.client import start_case, stewards
 from handrail.oversight import Keyring, order_givers, order_of_row
 from handrail.testing import Outside, eventually
+from handrail.wire import HandOffOrigin
 from tests.agents.refunds_steps import Complaint
 from tests.integration.inbox.conftest import ANA, BO, BOSS, DEE, POLICY, Inbox, Run
 
@@ -139,3 +141,31 @@ async def test_levels_go_down_by_anybody_and_up_by_two(run_inbox: Run) -> None:
 async def _picture(inbox: Inbox) -> bool:
     book = await stewards.steward_book(inbox.stage.client, "refunds")
     return book is not None and book.picture is not None
+
+
+async def test_the_agents_of_a_reader_are_seen_at_a_glance(run_inbox: Run, tmp_path: Path) -> None:
+    (tmp_path / "people.yaml").write_text("eve@example.com: {name: Eve}\n")
+    async with run_inbox(people=tmp_path / "people.yaml") as inbox:
+        await inbox.ask()
+        async with inbox.visitor(ANA) as ana, inbox.visitor("eve@example.com") as eve:
+            page = await ana.get("/agents")
+            assert '<a href="/agents">' in await ana.get("/stops")
+            none = await eve.get("/agents")
+    assert "<td>refunds</td><td>working</td>" in page
+    assert "handrail-" in page
+    assert re.search(r"<td>1</td><td>1</td>\s*<td>0</td>", page), page
+    assert "<td>refunds</td>" not in none
+
+
+async def test_where_a_case_comes_from_is_on_its_pages(inbox: Inbox) -> None:
+    agent, event = inbox.stage.fleet.agents["refunds"], Complaint(number="R-9", amount=Decimal(84))
+    origin = HandOffOrigin(chain=("desk:1",), askers=(ANA,))
+    client = inbox.stage.client
+    await start_case(client, "refunds", agent.workflow, event, event.key, origin=origin)
+    gate = await inbox.stage.case("refunds:R-9").gate()
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get("/cases/refunds:R-9")
+        assert "desk:1</a> <span>not known any more" in page
+        assert "<strong>refunds:R-9</strong> <span>waiting, from desk:1" in page
+        assert "handed on by desk:1" in await ana.get(f"/gates/refunds:R-9/{gate.gate}")
+    assert ANA in gate.barred

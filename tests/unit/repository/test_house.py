@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_690,
+    "ground": 1_695,
     "policy": 3_775,
     "ledger": 4_349,
     "oversight": 4_126,
@@ -26,9 +26,9 @@ BUDGETS = {
     "client": 4_481,
     "runtime": 5_373,
     "integrations": 4_450,
-    "inbox": 6_968,
+    "inbox": 6_980,
     "testing": 1_200,
-    "cli": 4_982,
+    "cli": 4_984,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 

@@ -262,6 +262,7 @@ def _routes() -> list[Route | Mount]:
         Route("/reviews/{key:path}", reviews.answer, methods=post),
         Route("/incidents", reviews.incidents, methods=get),
         Route("/incidents", reviews.close, methods=post),
+        Route("/agents", orders.agents, methods=get),
         Route("/stops", orders.stops, methods=get),
         Route("/stops", orders.order, methods=post),
         Route("/me", mandates.me, methods=get),

@@ -150,7 +150,7 @@ async def _case(request: Request, site: Site, who: str) -> CaseDetails:
 async def case(request: Request, site: Site, who: str) -> Response:
     """How a case goes, for who asked for it, and whom its policy names."""
     found = await _case(request, site, who)
-    return site.page(request, "case.html", **_shown(site, found, who))
+    return site.page(request, "case.html", **await _shown(site, found, who))
 
 
 async def case_now(request: Request) -> Response:
@@ -160,13 +160,15 @@ async def case_now(request: Request) -> Response:
     if who is None:
         raise HTTPException(401, "You are signed out.")
     await site.slow_down("look", who)
-    content = _shown(site, await _case(request, site, who), who)
+    content = await _shown(site, await _case(request, site, who), who)
     if request.query_params.get("seen") == content["seen"]:
         return Response(status_code=204)
     return site.page(request, "_case.html", leave="", **content)
 
 
-def _shown(site: Site, found: CaseDetails, who: str) -> dict[str, Any]:
+async def _shown(site: Site, found: CaseDetails, who: str) -> dict[str, Any]:
+    chained = found.chain or found.handed
+    chain = (await site.operator(who).chain(found.case)).cases if chained else ()
     agent = found.agent in site.directory.agents(who)
     gates = [
         (
@@ -180,8 +182,9 @@ def _shown(site: Site, found: CaseDetails, who: str) -> dict[str, Any]:
     return {
         "case": found,
         "gates": gates,
+        "chain": [(each, case_page(each.case)) for each in chain],
         "url": case_page(found.case),
-        "seen": changes_mark((found.state, found.log, gates, found.failing, found.lacking)),
+        "seen": changes_mark((found.state, found.log, gates, found.failing, found.lacking, chain)),
         "log_shown": LOG_SHOWN,
         "ui": site.run_url(found.case) if agent else "",
     }

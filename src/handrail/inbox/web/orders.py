@@ -37,6 +37,14 @@ async def stops(request: Request, site: Site, who: str) -> Response:
 
 
 @signed_in
+async def agents(request: Request, site: Site, who: str) -> Response:
+    """The agents of the reader at a glance: workers, open cases, incidents, last write."""
+    found, mine = await site.operator(who).agents(), site.directory.agents(who)
+    shown = [each for each in found.agents if each.agent in mine]
+    return site.page(request, "fleet.html", agents=shown, lacking=found.lacking)
+
+
+@signed_in
 async def order(request: Request, site: Site, who: str) -> Response:
     """Stop something, lift it, or turn how much an agent does by itself."""
     given = texts((await site.received(request, who))[0])
