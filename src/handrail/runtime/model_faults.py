@@ -41,9 +41,8 @@ _TEXTS = (
     IPv4Address, IPv4Network, IPv6Address, IPv6Network,
 )  # fmt: skip
 _TIMES = (Decimal, date, time, timedelta)
-_NAMED = frozenset(
-    (AwareDatetime, NaiveDatetime, PastDate, FutureDate, PastDatetime, FutureDatetime, EmailStr)
-)
+_MOMENTS = {AwareDatetime, NaiveDatetime, PastDate, FutureDate, PastDatetime, FutureDatetime}
+_NAMED = {*_MOMENTS, EmailStr}
 _FIXES = {
     Any: "say of which type it is, or JsonValue",
     object: "say of which type it is, or JsonValue",
@@ -104,16 +103,16 @@ def _of_field(kind: type[BaseModel], declared: FieldInfo, key: str, path: str) -
             yield f"{path} is written under another alias than it is read by; fix: give it `alias`"
         return
     strict = any(getattr(each, "strict", False) for each in declared.metadata)
-    if strict or kind.model_config.get("strict"):
+    if (strict or kind.model_config.get("strict")) and _needs_python(declared.annotation):
         # The texts of an action are made whole first: it is then read from Python, not from JSON.
-        yield from _of_strict(declared.annotation, path)
+        yield f"{path} is strict, and takes no JSON; fix: let it be read from a text or a list"
 
 
-def _of_strict(kind: Any, path: str) -> Iterator[str]:
-    for each in get_args(kind) or (kind,):
-        if get_origin(kind) is tuple or (isinstance(each, type) and issubclass(each, _TIMES)):
-            yield f"{path} is strict, and takes no JSON; fix: let it be read from a text or a list"
-            return
+def _needs_python(kind: Any) -> bool:
+    """Whether a strict type takes what no JSON has: a date, a decimal, a tuple."""
+    plain = isinstance(kind, type) and get_origin(kind) is None and issubclass(kind, _TIMES)
+    plain = plain or kind in _MOMENTS or get_origin(kind) is tuple
+    return plain or any(map(_needs_python, get_args(kind)))
 
 
 def _one_way(key: str, declared: FieldInfo) -> bool:

@@ -121,3 +121,8 @@ def test_a_secret_that_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("HANDRAIL_SECRET_SHOP")
     [fault] = SIGNED["shop"].faults()
     assert "the secret SHOP is missing" in fault
+
+
+def test_money_in_a_webhook_keeps_every_digit() -> None:
+    said = RawEvent(b'{"amount": 12345678901234567.89, "count": 3, "rate": 0.5}', {}).json()
+    assert said == {"amount": "12345678901234567.89", "count": 3, "rate": 0.5}

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import (
+    AwareDatetime,
     BaseModel,
     Field,
     SecretStr,
@@ -84,7 +85,8 @@ class Strict(BaseModel, strict=True):
         (Encoded, ..., "a serializer of its own"),
         (Strict, ..., "is strict"),
         (Decimal, Field(strict=True), "is strict"),
-        (tuple[int, ...], Field(strict=True), "is strict"),
+        (tuple[int, ...] | None, Field(strict=True), "is strict"),
+        (list[list[AwareDatetime]], Field(strict=True), "is strict"),
     ],
 )
 def test_what_no_action_comes_back_with_is_a_fault(kind: Any, field: Any, says: str) -> None:
