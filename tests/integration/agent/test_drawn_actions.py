@@ -23,6 +23,7 @@ from handrail.agent.round_trip import difference
 from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import CaseHandle, Human, Stage
 from handrail.testing.fixtures import RunFleet
+from handrail.wire import fit
 from tests.agents import drawn
 from tests.agents.drawing import models
 from tests.agents.fleets import LEAD, put_policy
@@ -49,7 +50,8 @@ def draw(many: int) -> list[tuple[Action, Action]]:
     def collect(made: tuple[Any, Any], data: st.DataObject) -> None:
         kind, values = made
         del kind
-        found.append((data.draw(values), data.draw(values)))
+        # Without the character 0, as a step's result is made fit before it is looked at.
+        found.append((fit(data.draw(values)), fit(data.draw(values))))
 
     collect()
     # The first ones of hypothesis are the simplest.
