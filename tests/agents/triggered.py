@@ -8,7 +8,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from handrail import Event, Fleet, Schedule
-from handrail.integrations.triggers import Folder, HmacHeader, RawEvent, Webhook
+from handrail.integrations.triggers import (
+    Folder,
+    HmacHeader,
+    IncomingMail,
+    Mail,
+    RawEvent,
+    Webhook,
+)
 from tests.agents.fleets import orders
 from tests.agents.orders_steps import Order
 
@@ -24,6 +31,10 @@ def of_shop(came: RawEvent) -> Event | None:
 def of_csv(came: RawEvent) -> Event | None:
     number, _, amount = came.body.decode().strip().partition(",")
     return Order.model_validate({"number": number, "amount": amount})
+
+
+def of_mail(mail: IncomingMail) -> Order:
+    return Order(number=mail.id)
 
 
 def of_time(at: datetime) -> Order:
@@ -46,8 +57,9 @@ def triggered(directory: Path) -> Fleet:
         Folder(name="drop", path=directory / "drop"),
         Folder(name="csv", path=directory / "csv", event=of_csv),
     ]
+    desk = Mail(name="desk", address="desk@example.com", event=of_mail)
     timer = Schedule(name="timer", event=of_time, every=timedelta(seconds=2), overlap="allow_all")
-    return orders(directory, triggers=[*HOOKS, *folders, timer])
+    return orders(directory, triggers=[*HOOKS, *folders, timer, desk])
 
 
 def message(number: str, **more: object) -> bytes:

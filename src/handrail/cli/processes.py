@@ -35,6 +35,7 @@ from handrail.runtime import (
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
+    from handrail.inbox.channels.bounces import MailTaker
     from handrail.inbox.web.site import Site
     from handrail.runtime import Fleet
 
@@ -211,8 +212,13 @@ async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
             await stop.wait()
 
 
-def telling(site: Site) -> contextlib.AbstractAsyncContextManager[None]:
-    """What tells people that something waits for them, and hears mail that comes back."""
+def telling(
+    site: Site, mail: MailTaker | None = None
+) -> contextlib.AbstractAsyncContextManager[None]:
+    """What tells people that something waits for them, and hears mail that comes back.
+
+    `mail`: takes mail to agents.
+    """
     from handrail.inbox.channels.worker import running  # noqa: PLC0415
 
     return running(
@@ -222,4 +228,5 @@ def telling(site: Site) -> contextlib.AbstractAsyncContextManager[None]:
         secret=site.seals.secret,
         owners=site.directory.owner,
         ledger=site.ledger,
+        mail=mail,
     )

@@ -139,6 +139,7 @@ async def _inbox(
     """The pages, as soon as there is a server: events are taken before."""
     from handrail.inbox.web import server  # noqa: PLC0415  # an extra
     from handrail.inbox.web.app import build  # noqa: PLC0415
+    from handrail.integrations.triggers.mail import MailReceiver  # noqa: PLC0415
 
     client = None
     while client is None:
@@ -148,7 +149,7 @@ async def _inbox(
             await asyncio.sleep(_AGAIN)
     agents = receiver.fleet.agents
     opened = server.opened(given, client, receiver.ledger, agents)
-    async with opened as site, telling(site):
+    async with opened as site, telling(site, MailReceiver(receiver)):
         pages.append(build(site, server.signed(site)))
         await stop.wait()
         pages.clear()

@@ -212,8 +212,8 @@ class Settings(BaseModel):
     """From which address mail is sent."""
 
     bounce_port: Port | None = None
-    """Where the inbox takes mail that comes back; nowhere when unset. Have the mail server for
-    ``bounce_domain`` bring it there."""
+    """Where the inbox takes mail that comes back, and `handrail serve` mail to agents; nowhere when
+    unset. Have the mail server for ``bounce_domain`` and theirs bring it there."""
 
     bounce_domain: str = Field(default="", pattern=r"^([A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*)?$")
     """The domain that mail comes back to; that of ``mail_from`` when unset."""

@@ -7,11 +7,13 @@ import contextlib
 import json
 import os
 import signal
+import smtplib
 import socket
 import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,11 @@ import pytest
 import standardwebhooks
 import uvicorn
 
+from handrail.agent import secrets_given
 from handrail.client import Operator
 from handrail.exceptions import InvalidRequest, ServerUnavailable
+from handrail.failpoints import INTAKE
+from handrail.integrations.callbacks import SECRET, token_of
 from handrail.integrations.triggers import Folder
 from handrail.integrations.triggers.api import TriggerApi
 from handrail.integrations.triggers.folder import LARGEST_EVENT, watch
@@ -326,11 +331,21 @@ async def _ended(stage: Stage) -> bool:
 # As a process that is killed, while the server is away
 
 
+def post_mail(port: int, number: str) -> None:
+    """Mail to an agent."""
+    with smtplib.SMTP("127.0.0.1", port, timeout=30) as server:
+        made = EmailMessage()
+        made["From"], made["To"], made["Message-ID"] = "ida@x", "desk@example.com", f"<{number}>"
+        server.send_message(made, "ida@x.example", ["desk@example.com"])
+        with pytest.raises(smtplib.SMTPRecipientsRefused):
+            server.send_message(made, "ida@x.example", ["eve@example.com"])
+
+
 class Process:
     """`handrail serve`, started again where it died."""
 
-    def __init__(self, stage: Stage, port: int, server_port: int) -> None:
-        home = stage.directory
+    def __init__(self, stage: Stage, port: int, server_port: int, mail_port: int) -> None:
+        home, self.mail_port = stage.directory, mail_port
         self._home = home
         own = {k: v for k, v in os.environ.items() if not k.startswith(("HANDRAIL_", "TEMPORAL_"))}
         self._environment = (
@@ -343,6 +358,8 @@ class Process:
                 "HANDRAIL_PAYLOAD_DIR": str(home / "payloads"),
                 "HANDRAIL_INBOX_PORT": str(port),
                 "HANDRAIL_INBOX_DEV": "1",
+                "HANDRAIL_BOUNCE_PORT": str(mail_port),
+                "HANDRAIL_SECRET_CALLBACKS": KEY,
                 "HANDRAIL_INBOX_POLICIES": str(home),
                 "TEMPORAL_ADDRESS": f"127.0.0.1:{server_port}",
                 "TEMPORAL_NAMESPACE": stage.client.namespace,
@@ -353,10 +370,15 @@ class Process:
         self._given = json.dumps(
             {
                 "fired": str(home),
-                "crashes": [{"boundary": "intake:kept"}, {"boundary": "intake:started"}],
+                "crashes": [{"boundary": each} for each in INTAKE],
             }
         )
         self.token = TokenFile(home / "home" / "keys" / "tokens.json").new("shop", ("orders",))
+
+    def token_for(self, key: str) -> str:
+        with pytest.MonkeyPatch.context() as patched, secrets_given((SECRET,)):
+            patched.setenv("HANDRAIL_SECRET_CALLBACKS", KEY)
+            return token_of(key)
 
     async def start(self) -> None:
         script = str(Path(__file__).with_name("serve_process.py"))
@@ -409,7 +431,7 @@ async def test_nothing_acknowledged_is_lost_when_it_is_killed_and_the_server_is_
 ) -> None:
     port, server_port = unused_tcp_port_factory(), unused_tcp_port_factory()
     async with run_fleet(triggered(tmp_path)) as stage:
-        serve = Process(stage, port, server_port)
+        serve = Process(stage, port, server_port, unused_tcp_port_factory())
         url = f"http://127.0.0.1:{port}"
         bearing = {"authorization": f"Bearer {serve.token}"}
         async with httpx2.AsyncClient(base_url=url, timeout=30, headers=bearing) as http:
@@ -440,7 +462,24 @@ async def test_nothing_acknowledged_is_lost_when_it_is_killed_and_the_server_is_
                     return page.status_code in {200, 303}
 
                 await eventually(inbox)
+                # The listener that takes mail which comes back takes mail to agents, too.
+                await asyncio.to_thread(post_mail, serve.mail_port, "6@shop.example")
+                await stage.case("orders:6@shop.example").outcome()
+                # A call-back, killed before its case is told, and before its sender is.
+                held = await http.post(EVENTS, json={"number": "held", "amount": 300})
+                await stage.case(held.json()["case"]).gate()
+                path = f"/callbacks/{serve.token_for('orders:held/pay/1')}"
+                for _ in ("call-back:due", "call-back:told"):
+                    with pytest.raises(httpx2.TransportError):
+                        await http.post(path, json={"free": True})
+                    assert await serve.ended() == -signal.SIGKILL
+                    await serve.start()
+                told = await http.post(path, json={"free": True})
+                assert (told.status_code, told.json()["outcome"]) == (200, "taken")
+                log = (await stage.case("orders:held").view()).log
+                assert [each.text for each in log].count("called back for orders:held/pay/1") == 2
+                await stage.case("orders:held").send("stop")
                 serve.process.terminate()
                 assert await serve.ended() == 0
         await asyncio.gather(*(stage.case(f"orders:{n}").outcome() for n in range(6)))
-    assert len(outside.effects("pay")) == 6
+    assert len(outside.effects("pay")) == 7

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from email.message import Message
 from email.policy import default as modern
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, Protocol, cast
 
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from temporalio.service import RPCError, RPCStatusCode
@@ -98,12 +98,30 @@ def _field(report: Message, name: str) -> str:
     return " ".join(str(report[name] or "").split())
 
 
+class MailTaker(Protocol):
+    """What takes mail to addresses of its own."""
+
+    def takes(self, address: str) -> bool:
+        """Whether it is one of them."""
+        ...
+
+    async def take(self, address: str, content: bytes) -> None:
+        """Take a mail. What it raises has it come again."""
+        ...
+
+
 class BounceListener:
     """Takes mail for return paths of ours, and hands on what is a delivery report."""
 
-    def __init__(self, heard: Callable[[Bounce], Awaitable[None]]) -> None:
-        """Call `heard` with each. Were it to fail, the report is asked for again later."""
+    def __init__(
+        self, heard: Callable[[Bounce], Awaitable[None]], mail: MailTaker | None = None
+    ) -> None:
+        """Call `heard` with each. Were it to fail, the report is asked for again later.
+
+        `mail`: takes what is for other addresses.
+        """
         self._heard = heard
+        self._mail = mail
 
     def protocol(self) -> SMTP:
         """A conversation with one mail server."""
@@ -119,7 +137,7 @@ class BounceListener:
     ) -> str:
         """Take only what is for a return path of ours: this is no relay."""
         del server, session, options
-        if gate_of(address) is None:
+        if gate_of(address) is None and not (self._mail and self._mail.takes(address)):
             return "550 5.1.1 no such address here"
         if envelope.rcpt_tos:
             return "452 4.5.3 one recipient at a time"
@@ -132,6 +150,15 @@ class BounceListener:
         """Read one report. What is none (a holiday note, say) is taken and forgotten."""
         del server, session
         content: Any = envelope.content
+        address = envelope.rcpt_tos[0]
+        if self._mail is not None and self._mail.takes(address) and isinstance(content, bytes):
+            try:
+                await self._mail.take(address, content)
+            # Whatever it is, the sending server keeps the mail and comes again.
+            except Exception:
+                log.exception("a mail could be neither started nor kept")
+                return "451 4.3.0 try again later"
+            return "250 OK"
         bounce = parse(content, envelope.rcpt_tos[0]) if isinstance(content, bytes) else None
         if bounce is None:
             log.info("mail to a return path that is no delivery report")
@@ -150,8 +177,9 @@ async def listening(
     client: Client,
     port: int,
     host: str = "0.0.0.0",  # noqa: S104  # other servers bring mail
+    mail: MailTaker | None = None,
 ) -> AsyncGenerator[None]:
-    """Take mail that comes back in this context.
+    """Take mail that comes back in this context, and what `mail` takes.
 
     Raises:
         ConfigurationError: if the port cannot be used.
@@ -162,7 +190,7 @@ async def listening(
 
     try:
         server = await asyncio.get_running_loop().create_server(
-            BounceListener(heard).protocol, host, port
+            BounceListener(heard, mail).protocol, host, port
         )
     except OSError as error:
         raise ConfigurationError(

@@ -32,7 +32,7 @@ from handrail.inbox.channels.alerts import (
     OwnerAlert,
     OwnerChannels,
 )
-from handrail.inbox.channels.bounces import listening
+from handrail.inbox.channels.bounces import MailTaker, listening
 from handrail.inbox.channels.content import LONGEST_SUBJECT, MessageLinks, note
 from handrail.inbox.channels.delivery import (
     ConsultationSummary,
@@ -88,13 +88,15 @@ async def running(
     secret: str,
     owners: OwnerLookup = _nobody,
     ledger: Ledger | None = None,
+    mail: MailTaker | None = None,
     **options: Any,
 ) -> AsyncGenerator[None]:
     """Send messages in this context, to those who are asked and to the owners of policies.
 
     `links`: where they lead. `secret`: the inbox's; marks of mail are made with it. `owners`:
     who owns the policy of an agent. With a `ledger` the owners are told once a day of
-    approvers who do not seem to look. `options` go to Temporal's `Worker`.
+    approvers who do not seem to look. `mail`: takes mail to agents. `options` go to Temporal's
+    `Worker`.
 
     Raises:
         ConfigurationError: if the settings of mail do not fit together, or a port is taken.
@@ -125,14 +127,16 @@ async def running(
         workflow_failure_exception_types=[ValidationError],
         **(given | options),
     )
-    async with _bounces(client, settings), worker:
+    async with _bounces(client, settings, mail), worker:
         yield
 
 
-def _bounces(client: Client, settings: Settings) -> contextlib.AbstractAsyncContextManager[None]:
+def _bounces(
+    client: Client, settings: Settings, mail: MailTaker | None
+) -> contextlib.AbstractAsyncContextManager[None]:
     if settings.bounce_port is None:
         return contextlib.nullcontext()
-    return listening(client, settings.bounce_port)
+    return listening(client, settings.bounce_port, mail=mail)
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import structlog
 from temporalio.service import RPCError, RPCStatusCode
@@ -19,6 +19,7 @@ from handrail.client import CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
 from handrail.integrations.triggers.folder import Folder
+from handrail.integrations.triggers.mail import Mail
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
 from handrail.ledger import IntakeRow, IntakeState, intake_id
 from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
@@ -42,6 +43,9 @@ AT_ONCE: Final = 200
 """Entries that are tried again in one go, the oldest first."""
 
 _AWAY = (RPCError, ServerUnavailable, LedgerUnavailable, TimeoutError, OSError)
+
+_By: TypeAlias = Webhook | Folder | Mail
+_SOURCES: Final = {Webhook: "hook", Folder: "folder", Mail: "mail"}
 
 log = structlog.get_logger("handrail.triggers")
 
@@ -91,7 +95,7 @@ class Receiver:
         body = event.model_dump_json(by_alias=False)
         return await self._keep(agent, of, body, why, case=case)
 
-    async def delivery(self, agent: Agent, by: Webhook | Folder, given: RawEvent) -> Answer | None:
+    async def delivery(self, agent: Agent, by: _By, given: RawEvent) -> Answer | None:
         """Make an event of what came, and start its case. What becomes none is kept for a person.
 
         Returns None if it is not for us.
@@ -201,7 +205,7 @@ class Receiver:
         if not row.raw:
             return parsed(agent, row.body.encode())
         by = agent.triggers.get(row.source.partition(":")[2])
-        if not isinstance(by, Webhook | Folder):
+        if not isinstance(by, Webhook | Folder | Mail):
             raise CaseError(f"{agent.name} declares no {row.source} any more; mend it, or drop it")
         return await _mapped(agent, by, RawEvent(row.body.encode(), row.headers))
 
@@ -258,9 +262,9 @@ class Receiver:
         return Answer("kept", case, row.id)
 
 
-def origin(by: Webhook | Folder) -> Origin:
+def origin(by: _By) -> Origin:
     """Where what a trigger takes comes from."""
-    source = f"{'hook' if isinstance(by, Webhook) else 'folder'}:{by.name}"
+    source = f"{_SOURCES[type(by)]}:{by.name}"
     return Origin(source, source)
 
 
@@ -281,7 +285,7 @@ def parsed(agent: Agent, body: bytes) -> Event:
     return event
 
 
-async def _mapped(agent: Agent, by: Webhook | Folder, given: RawEvent) -> Event | None:
+async def _mapped(agent: Agent, by: _By, given: RawEvent) -> Event | None:
     """The event of what came.
 
     Raises:
@@ -290,7 +294,8 @@ async def _mapped(agent: Agent, by: Webhook | Folder, given: RawEvent) -> Event 
     if by.event is None:
         return parsed(agent, given.body)
     try:
-        event = await asyncio.to_thread(by.event, given)
+        make = by.mapped if isinstance(by, Mail) else by.event
+        event = await asyncio.to_thread(make, given)
     # The author's own code.
     except Exception as error:
         raise CaseError(f"its mapping failed: {type(error).__name__}: {error}") from error
