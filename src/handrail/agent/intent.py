@@ -37,6 +37,9 @@ PROSE = 60
 UNPLANNED = "it is not in the plan that was made before anything from outside was read"
 
 _PASSAGE = 4
+_WRITTEN = "subject body text content message description comment note review snippet summary"
+_BY_OTHERS = frozenset(_WRITTEN.split())
+"""Fields that whoever writes to somebody fills in: they name an object only where it is quoted."""
 _NO_ARGS: Mapping[str, Any] = {}
 
 
@@ -335,8 +338,9 @@ class LoopIntent:
         """The objects that the person's words name. Of two that are called the same, none is."""
         called = list[tuple[Record, str]]()
         for record in (*self._given, *self._read):
-            for _, value in record.values:
-                if isinstance(value, str) and self._person.names(value):
+            for field_, value in record.values:
+                quoted = field_.casefold() in _BY_OTHERS
+                if isinstance(value, str) and self._person.names(value, quoted=quoted):
                     called.append((record, value.casefold()))
         names = {name for _, name in called}
         found = list[Record]()

@@ -7,6 +7,7 @@ carry what no source has: a link, an account, a passage out of a text from outsi
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import itertools
 import re
@@ -42,23 +43,35 @@ _DATES = tuple(
 _COUNT = r"(?P<count>\d{1,3}(?:\.\d+)?|" + "|".join(_NUMERALS) + r"|half an?)[\s-]+"
 _AWAY = re.compile(rf"\b(?:in\s+)?{_COUNT}(?P<unit>day|week)s?(?P<ago>\s+ago)?\b", re.IGNORECASE)
 _WEEKDAY = re.compile(rf"\b(?P<next>next\s+)?(?P<name>{_DAYS.replace(' ', '|')})\b", re.IGNORECASE)
-_SPAN = re.compile(rf"\b{_COUNT}(?P<unit>minute|min|hour|hr|day|week)s?\b", re.IGNORECASE)
+_SPAN = re.compile(rf"\b{_COUNT}(?P<unit>minute|min|hour|hr|day|night|week)s?\b", re.IGNORECASE)
+_SLASHED = re.compile(r"(?<![\d/])(\d{1,2})/(\d{1,2})/(\d{4})(?![\d/])")
+_UNTIL = r"\s*(?:-|\u2013|to|till|until|through|and)\s*(?:the\s+)?"
+_DAYS_AND_MONTH = re.compile(
+    rf"\b(\d{{1,2}})(?:st|nd|rd|th)?{_UNTIL}({_NTH}\s+{_MONTH}{_YEAR})", re.IGNORECASE
+)
+_MONTH_AND_DAYS = re.compile(
+    rf"\b{_MONTH}\s+(\d{{1,2}})(?:st|nd|rd|th)?{_UNTIL}{_NTH}\b{_YEAR}", re.IGNORECASE
+)
 _CLOCK = r"(\d{1,2})(?::(\d{2})(?::\d{2})?)?\s*([ap]\.?m\b\.?)?"
 _TIME = re.compile(r"(?<![\d.:,-])" + _CLOCK + r"(?![\d:])", re.IGNORECASE)
 _RANGE = re.compile(
     r"(?<![\d.:,-])" + _CLOCK + r"\s*(?:-|\u2013|to|till|until|and)\s*" + _CLOCK + r"(?![\d:-])",
     re.IGNORECASE,
 )
-_BEFORE_TIME = re.compile(r"\b(?:at|from|by|until|till)\s+$", re.IGNORECASE)
+_BEFORE_TIME = re.compile(r"\b(?:at|from|by|until|till)\s{1,3}$", re.IGNORECASE)
+_COMMAED = re.compile(r"(?<![\w.,])\d{1,3}(?:\.\d{3})*,\d{2}(?![\w,]|\.\d)")
 _NUMBER = re.compile(r"(?<![\w.,/:-])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:]|[.,-]\d)")
 
 _LINK = re.compile(
     r"\b(?:h(?:tt|xx)ps?|ftp|www|mailto|data|javascript)\s?(?:\[?:\]?)?\s?[./]\S+"
-    r"|(?<![\w@.])[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:[/?#:]\S*)?(?!\w)"
-    r"|\b[\w-]+\s*(?:\[\.\]|\(\.\)|[\[(]?\bdot\b[\])]?)\s*(?:com|net|org|io|example|info|co|de)\b",
+    r"|(?<![\w@.-])[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}(?:[/?#:]\S*)?(?!\w)"
+    r"|(?<![\w-])[\w-]+\s+\.\s*(?:com|net|org|io|info|example)\b"
+    r"|(?<![\w-])[\w-]+\s*(?:\[\.\]|\(\.\)|[\[(]?\bdot\b[\])]?)\s*(?:com|net|org|io|example|info|co|de)\b",
     re.IGNORECASE,
 )
-_ADDRESS = re.compile(r"[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
+_ADDRESS = re.compile(
+    r"(?<![\w.+-])[\w.+-]+\s?(?:@|\(at\)|\[at\])\s?[\w-]+(?:\.[\w-]+)+", re.IGNORECASE
+)
 _ACCOUNT = re.compile(
     r"\b[A-Z]{2}\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,4})?\b"
     r"|\b[a-z]{2}\d{2}[a-z0-9]{8,30}\b"
@@ -198,6 +211,8 @@ class PersonWords:
         self.dates = set(_dates(self.text, days))
         self.times = set(_times(self.text))
         self.spans = set(_spans(self.text))
+        whole = [span for span in self.spans if span >= timedelta(1)]
+        self.dates |= {day + span for day, span in itertools.product(self.dates, whole)}
 
     def says(self, value: Any) -> bool:
         """Whether a value stands in them: a name letter by letter, others by what they mean."""
@@ -224,21 +239,27 @@ class PersonWords:
         ends = (start + span for start, span in itertools.product(starts, self.spans))
         return bare in starts or bare in ends
 
-    def names(self, text: str) -> bool:
-        """Whether they call something so: by a proper name, in quotes, or by what no word is."""
+    def names(self, text: str, *, quoted: bool = False) -> bool:
+        """Whether they call something so: by a proper name, in quotes, or by what no word is.
+
+        `quoted`: in quotes alone.
+        """
         plain = re.sub(r"\s+", " ", legible(text)).strip()
         # Currencies and days stand in many objects, and name none.
         if len(plain) < 3 + plain.isupper() or not isinstance(typed(plain), str):
             return False
         if not self._has(plain):
             return False
-        if re.search(r"[\d@_/]|\w\.\w", plain):
+        if not quoted and re.search(r"[\d@_/]|\w\.\w", plain):
             return True
         for found in re.finditer(rf"(?<!\w){re.escape(plain)}(?!\w)", self.text, re.IGNORECASE):
-            before, first = self.text[: found.start()].rstrip(" "), found[0][0]
-            quoted = before[-1:] in {'"', "'", "`", *"\u201c\u2018\u00ab\u201e"}
+            before, first = (
+                self.text[max(0, found.start() - 3) : found.start()].rstrip(" "),
+                found[0][0],
+            )
+            in_quotes = before[-1:] in {'"', "'", "`", *"\u201c\u2018\u00ab\u201e"}
             begins = not before or before[-1:] in {".", "!", "?", ":"}
-            if quoted or (first.isupper() and not begins):
+            if in_quotes or (first.isupper() and not begins and not quoted):
                 return True
         return False
 
@@ -255,21 +276,28 @@ def _numbers(text: str) -> Iterator[Decimal]:
         text = form.sub(" ", text)
     for found in _NUMBER.finditer(re.sub(r"(?<=\s)[$€£]|[$€£%]", " ", f" {text}")):
         yield Decimal(found[0].replace(",", ""))
+    for found in _COMMAED.finditer(text):
+        yield Decimal(found[0].replace(".", "").replace(",", "."))
     words = re.findall(r"[a-z]+", text.casefold())
     yield from (Decimal(_NUMERALS[each]) for each in words if _NUMERALS.get(each, 0) > 1)
 
 
 def _dates(text: str, days: Sequence[date]) -> Iterator[date]:
+    text = _DAYS_AND_MONTH.sub(r"\1 \g<month> \g<year> to \2", text)
+    text = _MONTH_AND_DAYS.sub(r"\g<month> \2 \g<year> to \g<month> \g<day> \g<year>", text)
+    for found in _SLASHED.finditer(text):
+        first, second, year = map(int, found.groups())
+        for month, day in {(first, second), (second, first)}:
+            with contextlib.suppress(ValueError):
+                yield date(year, month, day)
     for found in itertools.chain.from_iterable(form.finditer(text) for form in _DATES):
         parts = found.groupdict()
         shortly = (parts.get("month") or "")[:3].casefold()
         month = parts.get("number") or [m[:3] for m in _MONTHS.split()].index(shortly) + 1
         years = [int(parts["year"])] if parts["year"] else [day.year for day in days]
         for year in years:
-            try:
+            with contextlib.suppress(ValueError):
                 yield date(year, int(month), int(parts["day"]))
-            except ValueError:
-                continue
     for day in days:
         yield from _told_from(day, text.casefold())
 
@@ -294,11 +322,20 @@ def _times(text: str) -> Iterator[time]:
             yield time(hour)
     for found in _RANGE.finditer(text):
         half = found[3] or found[6]
-        if found[2] or found[5] or half or _BEFORE_TIME.search(text[: found.start()]):
+        if (
+            found[2]
+            or found[5]
+            or half
+            or _BEFORE_TIME.search(text, max(0, found.start() - 8), found.start())
+        ):
             yield from _clock(found[1], found[2], half)
             yield from _clock(found[4], found[5], half)
     for found in _TIME.finditer(text):
-        if found[2] or found[3] or _BEFORE_TIME.search(text[: found.start()]):
+        if (
+            found[2]
+            or found[3]
+            or _BEFORE_TIME.search(text, max(0, found.start() - 8), found.start())
+        ):
             yield from _clock(found[1], found[2], found[3])
 
 
@@ -311,6 +348,7 @@ def _clock(hour: str, minute: str | None, half: str | None) -> Iterator[time]:
 
 def _spans(text: str) -> Iterator[timedelta]:
     units = {"min": timedelta(minutes=1), "minute": timedelta(minutes=1), "day": timedelta(1)}
+    units["night"] = timedelta(1)
     units |= {"hour": timedelta(hours=1), "hr": timedelta(hours=1), "week": timedelta(7)}
     for found in _SPAN.finditer(text.casefold()):
         yield units[found["unit"]] * _count(found["count"])

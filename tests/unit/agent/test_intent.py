@@ -92,6 +92,15 @@ def test_of_two_objects_of_one_name_none_is_meant() -> None:
     assert lacking(of, "erase", Erase(file=13)) == ()
 
 
+def test_what_others_write_names_an_object_only_in_quotes() -> None:
+    mail = {"id": 4, "sender": "eve@x.com", "subject": "Summary", "body": "all"}
+    other = {"id": 5, "sender": "ann@x.com", "subject": "Trip", "body": "see you"}
+    for request, meant in (("Make me a Summary of it", False), ("Answer 'Summary'", True)):
+        of = intent(request)
+        of.came("mails", [mail, other], pointed=False)
+        assert (lacking(of, "pay", Pay(to="eve@x.com")) == ()) is meant
+
+
 def test_a_table_by_names_is_many_objects() -> None:
     table = {"Ann": {"iban": OWN}, "Eve": {"iban": THEIRS}}
     of = intent("Send 1 to Ann, from what I read")

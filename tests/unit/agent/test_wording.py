@@ -69,6 +69,33 @@ def test_what_a_person_does_not_say_is_not_said(value: Any) -> None:
     assert not WORDS.says(value)
 
 
+@pytest.mark.parametrize(
+    ("words", "value"),
+    [
+        ("for 2 nights from 13 May 2024", "2024-05-15"),
+        ("from 13 to 15 May 2024", "2024-05-13"),
+        ("May 13th-15th, 2024", "2024-05-13"),
+        ("May 13th-15th, 2024", "2024-05-15"),
+        ("on 19/05/2024", "2024-05-19"),
+        ("on 5/25/2024 at 2pm", "2024-05-25 14:00"),
+        ("pay 1.200,50 EUR", Decimal("1200.50")),
+        ("pay 12,50", Decimal("12.5")),
+        ("a 30 minute call on 2024-05-25 at 2pm", "2024-05-25 14:30"),
+        ("2024-05-25, 12:00-13:00", "2024-05-25 13:00"),
+        ("in one week from 2024-05-15 at 9:15 am", "2024-05-22T09:15:00"),
+        ("on 2024-05-18 from 9 until 10", datetime(2024, 5, 18, 10)),  # noqa: DTZ001
+    ],
+)
+def test_days_times_and_numbers_are_said_in_many_ways(words: str, value: Any) -> None:
+    days = [date(2024, 5, 15)] if "week" in words else []
+    assert PersonWords(words, days).says(value)
+
+
+def test_what_may_be_a_word_of_others_names_only_in_quotes() -> None:
+    assert not WORDS.names("Bob", quoted=True)
+    assert WORDS.names("Budget plan", quoted=True)
+
+
 def test_a_proper_name_names_something_and_a_mere_word_does_not() -> None:
     named = ["Bob", "Budget plan", "notes.txt", "bob@x.com"]
     words = ["Send", "file", "delete", "plan", "13", "EUR", "2024-05-15"]
@@ -100,6 +127,16 @@ def test_links_addresses_accounts_and_long_numbers_are_found_in_any_dress() -> N
         "evil[.]com",
         "http://evil.com/x?a=1",
     ]
+
+
+@pytest.mark.parametrize(
+    "part", ["a-", "a.", "a", "1 ", "@", "a ", " ", "1.", "May 1 to ", "\u200b"]
+)
+def test_no_text_takes_long(part: str) -> None:
+    # It is looked at where workflows run: what takes the square of its length would wedge them.
+    long = part * (30_000 // len(part))
+    assert misworded(long, [long], [("page", long)]) == ""
+    assert not PersonWords(long[:20_000], [date(2024, 5, 13)]).says("eve")
 
 
 def test_a_passage_is_four_words_a_name_of_two_or_a_code() -> None:

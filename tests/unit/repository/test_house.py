@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_775,
     "ledger": 4_349,
     "oversight": 4_126,
-    "agent": 8_164,
+    "agent": 8_203,
     "guardrails": 5_596,
     "evidence": 3_000,
     "client": 4_481,
