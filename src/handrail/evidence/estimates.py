@@ -33,6 +33,8 @@ _MIXTURE = (
     (0.03, 0.03),
     (0.01, 0.01),
 )
+# Of each: how steep it is, the logarithm of its share, and the psi that goes with the variance.
+_TERMS = tuple((steep, log(share), -log1p(-steep) - steep) for steep, share in _MIXTURE)
 _FIRST, _REST = 0.6, 0.4
 """Of the error, what the first smallest share gets; and what each later one does, of the one
 before it: a policy may lower the share while the sequence runs."""
@@ -108,19 +110,15 @@ def _largest(variance: float, error: float) -> float:
     `variance` and what is returned in units of the largest weight, and of its square.
     """
     goal = log(1 / error)
-    low, high = 0.0, min((goal - log(p) + _psi(steep) * variance) / steep for steep, p in _MIXTURE)
+    low, high = 0.0, min((goal - share + psi * variance) / steep for steep, share, psi in _TERMS)
     return _bisect(lambda away: _mixed(away, variance) <= goal, low, high)
 
 
 def _mixed(away: float, variance: float) -> float:
     """The logarithm of the mixture of supermartingales at a deviation."""
-    terms = [log(p) + steep * away - _psi(steep) * variance for steep, p in _MIXTURE]
+    terms = [share + steep * away - psi * variance for steep, share, psi in _TERMS]
     most = max(terms)
     return most + log(sum(exp(term - most) for term in terms))
-
-
-def _psi(steep: float) -> float:
-    return -log1p(-steep) - steep
 
 
 def _bisect(fits: Callable[[float], bool], low: float, high: float) -> float:
