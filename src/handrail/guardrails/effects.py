@@ -64,11 +64,6 @@ GRACE = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=15)
 """How long a receipt is tried to be kept while the ledger is away."""
 
-LOST = "lost"
-"""The kind of the incidents that a ledger brings which lacks what was committed to it."""
-
-_RESTORED = "see whether it was put back, failed over, or does not keep what it says it has"
-
 
 class KeyUsed(HandrailError):
     """The key of this write was used for another action, or what it did was taken back."""
@@ -440,9 +435,8 @@ class _Writer:
                 if clock() > until:
                     raise
                 await asyncio.sleep(POLL.total_seconds())
-        if not kept and self.recorder is not None:
-            why = f"the ledger lost an intent: that of {receipt.key}, which happened; {_RESTORED}"
-            await self.recorder.incident(self.write, LOST, why)
+        if kept is not True and self.recorder is not None:
+            await self.recorder.misfiled(self.write, self.step, receipt, kept or None)
 
     async def _in_time(self, fn: Callable[..., Any], extend: Extend | None = None) -> Any:
         """Call one of the step's functions until the deadline; not when that is over."""

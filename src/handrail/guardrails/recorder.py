@@ -18,7 +18,7 @@ from uuid import uuid4
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from handrail.actions import Kind, Usage, Verdict
+from handrail.actions import Kind, Receipt, Usage, Verdict
 from handrail.agent import (
     HOPELESS,
     OVER_BUDGET,
@@ -39,7 +39,7 @@ from handrail.text import moment_in_words
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from handrail.agent import Step
+    from handrail.agent import Step, Write
     from handrail.guardrails.admission import Admission
     from handrail.guardrails.context import Judgement, WriteContext
     from handrail.policy import Policy, PolicyFile
@@ -50,6 +50,13 @@ BUDGET_POLL = timedelta(minutes=1)
 FAILURES = 3
 """Failures without which no step is stuck, however long ago the first was."""
 
+LOST = "lost"
+"""The kind of the incidents that a ledger brings which lacks what was committed to it."""
+
+TWICE = "twice"
+"""The kind of the incidents of writes that two attempts have made, one of them after its time."""
+
+_RESTORED = "see whether it was put back, failed over, or does not keep what it says it has"
 _UNHEARD = TimeoutError("it ended without a word: its worker died, or its time was over")
 
 log = logging.getLogger("handrail.books")
@@ -100,6 +107,25 @@ class Recorder:
         if kind not in {FAILED, IN_DOUBT}:
             news = breakers.incident_alert(self.agent, row.case, row.id, what, row.at)
             await breakers.alert_owner(news, self.inbox)
+
+    async def misfiled(
+        self, write: WriteContext, step: Write[Any, Any], receipt: Receipt, there: Receipt | None
+    ) -> None:
+        """Keep that a receipt found no intent in the ledger; or another one of the same write.
+
+        `there`: that other one. Under a key that the outside system knows it is of the same effect.
+        """
+        if there is None:
+            what = f"the ledger lost an intent: that of {receipt.key}, which happened; {_RESTORED}"
+            await self.incident(write, LOST, what)
+            return
+        known = step.idempotent and (step.keeps is None or receipt.at - there.at < step.keeps)
+        if there.how == receipt.how == "written" and there.at != receipt.at and not known:
+            one, two = (
+                f"{each.result!s:.200} at {moment_in_words(each.at)}" for each in (there, receipt)
+            )
+            what = f"{receipt.key} happened twice: {one}, and {two}; take one of them back by hand"
+            await self.incident(write, TWICE, what)
 
     def watched(self, step: str, run: Activity, file: PolicyFile) -> Activity:
         """What runs a step, and sees whether it is stuck when it has failed."""

@@ -275,14 +275,15 @@ class Effects(Database):
 
     async def finish(
         self, receipt: Receipt, error: str | None = None, intent: Intent | None = None
-    ) -> bool:
+    ) -> bool | Receipt:
         """Commit the receipt of an effect that happened. False if its intent was lost.
 
         What the ledger has lost of it is put down again from the `intent` that the writer holds.
+        Where another attempt was faster its receipt stays, and is returned.
         """
         values = _ended_values(receipt.key, EffectState.DONE, receipt, error)
 
-        def transaction(connection: sa.Connection) -> bool:
+        def transaction(connection: sa.Connection) -> bool | Receipt:
             if connection.execute(_END_BEGUN, values).rowcount == 1:
                 return True
             counted.lock_for(connection, receipt.key)
@@ -290,8 +291,9 @@ class Effects(Database):
             if connection.execute(_END, values).rowcount == 1:
                 counted.count_again(connection, receipt.key)
                 return True
-            if _rows.one(connection, _LOOK, b_key=receipt.key) is not None:
-                return True  # its receipt is there already
+            there = _rows.one(connection, _LOOK, b_key=receipt.key)
+            if there is not None:
+                return there.receipt or True
             if intent is not None:
                 counters.lock(connection, intent.agent)
                 _insert(connection, _values(intent))

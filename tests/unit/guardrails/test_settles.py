@@ -453,5 +453,33 @@ async def test_a_lost_intent_makes_an_incident(ledger: Ledger, bank: Bank, tmp_p
     assert incident.what.startswith("the ledger lost an intent")
 
 
+@pytest.mark.parametrize(
+    ("options", "twice"),
+    [
+        ({}, True),
+        ({"idempotent": True}, False),
+        ({"idempotent": timedelta(hours=1)}, False),
+        ({"idempotent": timedelta(seconds=1)}, True),
+    ],
+)
+async def test_what_an_attempt_that_was_followed_has_done_too_is_an_incident(
+    ledger: Ledger, bank: Bank, options: dict[str, Any], *, twice: bool
+) -> None:
+    early = datetime.now(UTC) - timedelta(minutes=1)
+    digest = digest_of("pay", {"amount": 1})
+
+    async def overtaken(action: Pay, effect: Effect) -> str:
+        first = Receipt(key=KEY, step="pay", digest=digest, at=early, result="first")
+        await ledger.finish(first)
+        return await bank.ask(effect)
+
+    step = write(**options)(overtaken)
+    object.__setattr__(step, "name", "pay")
+    await once(ledger, step, recorder=Recorder("pay", ledger, ""))
+    found = await ledger.incidents("pay")
+    assert [(each.kind, each.key) for each in found] == ([("twice", KEY)] if twice else [])
+    assert all("happened twice: first at" in each.what for each in found)
+
+
 def _forget(connection: Any) -> None:
     connection.exec_driver_sql("delete from handrail_effects")

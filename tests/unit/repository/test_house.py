@@ -18,10 +18,10 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_695,
     "policy": 3_775,
-    "ledger": 4_349,
+    "ledger": 4_351,
     "oversight": 4_126,
     "agent": 8_203,
-    "guardrails": 5_596,
+    "guardrails": 5_616,
     "evidence": 3_000,
     "client": 4_481,
     "runtime": 5_373,
