@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 3_000,
     "client": 4_481,
     "runtime": 5_373,
-    "integrations": 4_616,
+    "integrations": 4_819,
     "inbox": 7_012,
     "testing": 1_200,
     "cli": 4_992,

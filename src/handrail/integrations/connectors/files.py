@@ -1,0 +1,201 @@
+"""Files as steps: of a folder, or of a server that takes PUT (WebDAV, object stores).
+
+A file is made whole or not at all, and only where there is none: by a link in a folder, by
+`If-None-Match: *` at a server. So a write may be run again under its key: where the file is there
+with this very content it was done, and where it has another it is refused. Nothing is overwritten.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import tempfile
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import httpx2
+
+from handrail.actions import Action, Effect
+from handrail.agent import Read, Write, read, secret, write
+from handrail.exceptions import Final, NotDone, StepError
+from handrail.integrations.connectors.declare import as_function
+from handrail.integrations.connectors.http import LARGEST, Unanswered
+from handrail.marks import Untrusted
+
+A = TypeVar("A", bound=Action)
+
+_TIMEOUT = timedelta(seconds=30)
+_SECONDS = 25.0
+_NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+
+
+@dataclass(frozen=True)
+class Files:
+    """The files below a folder, or below a URL. `auth`: the secret that is its Authorization."""
+
+    root: Path | str
+    auth: str = ""
+
+    def read(self, name: str) -> Read[[str], Untrusted]:
+        """A read of a file's text by its path; what is not there, or is no text, is `Final`."""
+
+        async def step(path: str) -> Untrusted:
+            found = await self._get(_below(path))
+            if found is None:
+                raise Final(f"there is no file {path}")
+            try:
+                return Untrusted(untrusted=found.decode())
+            except UnicodeDecodeError:
+                raise Final(f"{path} is no text in UTF-8") from None
+
+        doc = f"The text of a file of {self.root}"
+        fn = as_function(step, name, doc, {"path": (str, ...)}, Untrusted)
+        return read(timeout=_TIMEOUT, secrets=self._secrets())(fn)
+
+    def write(
+        self, name: str, action: type[A], *, path: str = "path", content: str = "content"
+    ) -> Write[A, str]:
+        """A write that makes a file of two fields of an action; its undo takes the file away.
+
+        Raises:
+            StepError: if the action has no such fields.
+        """
+        if not {path, content} <= set(action.model_fields):
+            raise StepError(f"{name}: {action.__name__} needs the fields `{path}` and `{content}`")
+
+        async def step(act: Any, effect: Effect) -> str:
+            del effect
+            where, data = _below(getattr(act, path)), str(getattr(act, content)).encode()
+            if not await self._make(where, data) and await self._get(where) != data:
+                raise Final(f"{where} is there already, with another content")
+            return str(where)
+
+        async def take_away(act: Any, effect: Effect) -> None:
+            del effect
+            await self._remove(_below(getattr(act, path)), str(getattr(act, content)).encode())
+
+        doc = (action.__doc__ or name).strip()
+        taken = {"action": (action, ...), "effect": (Effect, ...)}
+        given: dict[str, Any] = {"timeout": _TIMEOUT, "secrets": self._secrets()}
+        undo = as_function(take_away, f"undo_{name}", f"Undo: {doc}", taken, type(None))
+        back = write(idempotent=True, **given)(undo)
+        fn = as_function(step, name, doc, taken, str)
+        made: Write[A, str] = write(undo=back, idempotent=True, **given)(fn)
+        return made
+
+    def _secrets(self) -> tuple[str, ...]:
+        return (self.auth,) if self.auth else ()
+
+    async def _get(self, where: PurePosixPath) -> bytes | None:
+        if isinstance(self.root, Path):
+            return await asyncio.to_thread(_content, self._inside(where))
+        return (await self._asked("GET", where))[1]
+
+    async def _make(self, where: PurePosixPath, data: bytes) -> bool:
+        """Whether it was made; False where there is one."""
+        if isinstance(self.root, Path):
+            return await asyncio.to_thread(_linked, self._inside(where), data)
+        status, _, _ = await self._asked("PUT", where, data, {"If-None-Match": "*"})
+        return status != 412  # noqa: PLR2004
+
+    async def _remove(self, where: PurePosixPath, data: bytes) -> None:
+        if isinstance(self.root, Path):
+            await asyncio.to_thread(_unlinked, self._inside(where), data)
+            return
+        _, found, tag = await self._asked("GET", where)
+        if found == data:
+            await self._asked("DELETE", where, headers={"If-Match": tag} if tag else {})
+
+    def _inside(self, where: PurePosixPath) -> Path:
+        assert isinstance(self.root, Path)  # noqa: S101  # its callers have looked
+        root = self.root.resolve()
+        path = (root / where).resolve()
+        if not path.is_relative_to(root):
+            raise Final(f"{where} leads out of the folder")
+        return path
+
+    async def _asked(
+        self,
+        method: str,
+        where: PurePosixPath,
+        data: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> tuple[int, bytes | None, str]:
+        """The status, the content (None: there is none), and the ETag.
+
+        Raises:
+            NotDone: if it was not sent.
+            Unanswered: if nobody knows.
+            Final: if it is refused.
+        """
+        own = {"Authorization": secret(self.auth).get_secret_value()} if self.auth else {}
+        url = f"{str(self.root).rstrip('/')}/{quote(str(where))}"
+        try:
+            async with httpx2.AsyncClient(timeout=_SECONDS) as client:
+                said = await client.request(
+                    method, url, content=data, headers={**own, **(headers or {})}
+                )
+        except _NOT_SENT as error:
+            raise NotDone(f"{method} {url} cannot be reached: {error}") from error
+        except httpx2.HTTPError as error:
+            raise Unanswered(f"{method} {url}: {error or type(error).__name__}") from error
+        if said.status_code == 404 and method != "PUT":  # noqa: PLR2004
+            return 404, None, ""
+        if said.status_code == 412 or said.is_success:  # noqa: PLR2004
+            if len(said.content) > LARGEST:
+                raise Final(f"{url} has more than {LARGEST} bytes")
+            return said.status_code, said.content, said.headers.get("etag", "")
+        text = f"{method} {url} answered {said.status_code}"
+        if said.status_code >= 500 or said.status_code in {408, 425, 429}:  # noqa: PLR2004
+            raise Unanswered(text)
+        raise Final(text)
+
+
+def _below(path: str) -> PurePosixPath:
+    """A path that stays below where it begins.
+
+    Raises:
+        Final: if it does not.
+    """
+    found = PurePosixPath(path)
+    bad = {"..", "."} & set(path.split("/")) or "\\" in path or not path.isprintable()
+    if bad or found.is_absolute() or not found.name or len(path) > 500:  # noqa: PLR2004
+        raise Final(f"{path!r} is no path below the files of this step")
+    return found
+
+
+def _content(path: Path) -> bytes | None:
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+        return None
+    if len(data) > LARGEST:
+        raise Final(f"{path.name} has more than {LARGEST} bytes")
+    return data
+
+
+def _linked(path: Path, data: bytes) -> bool:
+    """Make a file whole, where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    try:
+        os.link(file.name, path)
+    except FileExistsError:
+        return False
+    finally:
+        Path(file.name).unlink()
+    return True
+
+
+def _unlinked(path: Path, data: bytes) -> None:
+    if _content(path) == data:
+        with contextlib.suppress(FileNotFoundError):
+            path.unlink()
