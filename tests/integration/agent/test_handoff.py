@@ -10,10 +10,11 @@ from typing import Any
 
 import pytest
 
-from handrail import State
+from handrail import Fleet, State
 from handrail.client import Operator
 from handrail.oversight import HANDED_SIGNAL
 from handrail.testing import (
+    UNPROVEN,
     CaseHandle,
     Crash,
     CrashingWorker,
@@ -24,8 +25,9 @@ from handrail.testing import (
     eventually,
 )
 from handrail.testing.fixtures import RunFleet
-from tests.agents.fleets import handing
+from tests.agents.fleets import handing, one_of_handing
 from tests.agents.handing_steps import Job
+from tests.agents.tools import reset
 
 pytestmark = pytest.mark.integration
 
@@ -187,6 +189,42 @@ async def _gate_or_there(stage: Stage, case: str) -> None:
         return await Operator(stage.client, stage.ledger).runs(case)
 
     await eventually(there, what=case)
+
+
+async def test_after_a_reset_it_is_found_again_and_still_its_own(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(handing(tmp_path)) as stage:
+        case = await stage.start("desk", job("1", "off payer", "wait", then=job("P", "pay")))
+        await case.until(lambda view: bool(view.handed) and view.handed[0].status is State.DONE)
+        await reset(stage, case)
+        again = await case.until(lambda view: "is done" in view.log[-1].text)
+        await case.send("roll_back", {"by": ANA.address})
+        ends = [(await stage.case(each).outcome()).status for each in ("desk:1", "payer:P")]
+    assert [each.status for each in again.handed] == [State.DONE]
+    assert ends == [State.ROLLED_BACK, State.ROLLED_BACK]
+    assert len(outside.effects("pay")) == len(outside.effects("refund")) == 1
+
+
+async def test_what_nobody_has_taken_yet_is_called_off(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    both = handing(tmp_path)
+    payer = Fleet(one_of_handing(str(tmp_path), "payer").agents["payer"])
+    async with run_fleet(both, workers=False) as stage:
+        desk = one_of_handing(str(tmp_path), "desk")
+        async with desk.running(stage.client, stage.ledger, trust=UNPROVEN):
+            for number, order in (("1", "roll_back"), ("2", "stop")):
+                wanted = job(number, "off payer", then=job(f"P{number}", "pay"))
+                case = await stage.start("desk", wanted)
+                await case.until(lambda view: view.log[-1].text == "hands work to payer")
+                await case.send(order)
+                assert (await case.outcome()).handed == ()
+            kept = await stage.start("desk", job("3", "off payer", then=job("P3", "pay")))
+            await kept.until(lambda view: view.log[-1].text == "hands work to payer")
+            async with payer.running(stage.client, stage.ledger, trust=UNPROVEN):
+                assert (await kept.outcome()).status is State.DONE
+    assert outside.effects("pay") == ["payer:P3/pay/1"]
 
 
 FLEET = "tests.agents.fleets:one_of_handing"
