@@ -88,6 +88,8 @@ class CallBacks:
                 )
             await self.boundary()
             came = case.called.get(due.key)
+            if came is True:
+                raise Expired(step, "what it was called back with was taken already")
             if not isinstance(came, list) or not came:
                 case.called[due.key] = False
                 raise Expired(step, f"nobody called back within {within}")
