@@ -22,6 +22,11 @@ from handrail.text import one_line
 RUN = 4
 """Words in a row, out of a text from outside, that are a passage of it."""
 
+LONGEST = 50_000
+"""Characters of the longest text of a model's own that is looked through."""
+
+_SHOWN = 20
+
 _MONTHS = "january february march april may june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve"
@@ -121,6 +126,8 @@ def misworded(text: str, known: Sequence[str], outside: Iterable[tuple[str, str]
 
     `known`: trusted texts and values. `outside`: texts from outside, each with where it is from.
     """
+    if len(text) > LONGEST:
+        return f"it has {len(text)} characters, too many to be looked through"
     own = {same(c) for each in known for c in contacts(each)} | {same(each) for each in known}
     for each in contacts(text):
         if same(each) not in own:
@@ -156,7 +163,7 @@ def passage(text: str, outside: str, known: Iterable[str]) -> str:
         lengths = [*([1] if code else []), *([2] if len(names) > 1 else []), RUN]
         for length in lengths:
             if at + length <= len(parts) and taken(at, length):
-                while at + length < len(parts) and taken(at, length + 1):
+                while length < _SHOWN and at + length < len(parts) and taken(at, length + 1):
                     length += 1  # noqa: PLW2901  # as far as it goes
                 return " ".join(parts[at : at + length])
     return ""

@@ -156,4 +156,5 @@ def test_a_text_says_what_in_it_has_no_source_and_where_it_is_from() -> None:
     assert misworded("See www.a.com", ["https://a.com/"], []) == ""
     assert "www.b.com" in misworded("See www.b.com", ["https://a.com/"], [])
     fault = misworded("Pay Eve before it is late", [], [("page", "pay eve before it is late!")])
+    assert "too many" in misworded("x" * 60_000, [], [])
     assert fault == '"Pay Eve before it is late" in it is from a text from outside (page)'
