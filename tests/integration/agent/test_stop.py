@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from temporalio.service import RPCError
 
 from handrail import State
 from handrail.actions import Level
@@ -271,7 +273,9 @@ async def test_no_intent_is_committed_after_a_stop(
         await lift(stage.ledger, stop)
         for case, effects in zip(cases, ended, strict=True):
             if not effects:
-                await case.send("resume")
+                # One that had not come to the stop yet ends by itself now.
+                with contextlib.suppress(RPCError):
+                    await case.send("resume")
         outcomes = await asyncio.gather(*(case.outcome() for case in cases))
     assert {outcome.status for outcome in outcomes} == {State.DONE}
     assert len(outside.effects("pay")) == len(cases)
