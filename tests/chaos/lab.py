@@ -344,7 +344,7 @@ class Lab:
         label = f"{name} outside"
         books_spec = outside.OutsideSpec(room=room, actor=label, db=books, port=port, trials=mine)
         world_actor = Forked(label, self.journal, outside.main, books_spec)
-        fleet = worker.fleet(room, name)
+        fleet = worker.fleet(room, name, mine)
         lane = Lane(name, fleet, place, workers, world_actor, url, books, naive)
         self.lanes[name] = lane
         world_actor.start()

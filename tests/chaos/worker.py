@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +65,10 @@ class WorkerSpec(BaseModel, frozen=True):
     """Whether it is the whole worker, as `handrail worker` starts it, with its steward."""
 
 
-def fleet(room: Path, agent: str) -> Fleet:
-    """The agent under test, with its real policy, and another one that it may hand its work to."""
+def fleet(room: Path, agent: str, trials: Iterable[Trial] = ()) -> Fleet:
+    """The agent under test, with its real policy; and another one where it hands work on."""
+    if not any(trial.target in failpoints.HAND_OFF for trial in trials):
+        return Fleet(_agent(room, agent))
     other = f"{agent}{steps.OTHER}"
     to = [HandsTo(other, steps.Order)]
     return Fleet(_agent(room, agent, hands_to=to), _agent(room, other))
@@ -106,7 +109,7 @@ def main(spec: WorkerSpec) -> None:
 
 
 async def _work(spec: WorkerSpec) -> None:
-    agents = fleet(spec.room, spec.agent)
+    agents = fleet(spec.room, spec.agent, spec.trials)
     await steps.warm_up()
     if spec.served:
         os.environ |= {"TEMPORAL_ADDRESS": spec.address}
