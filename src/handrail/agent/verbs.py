@@ -338,7 +338,8 @@ class Verbs:
                 self._keep(attempt, await handle)
             raise
         finally:
-            self._left[attempt.key] = workflow.now()
+            if workflow.in_workflow():  # else its worker has ended, and memory is being freed
+                self._left[attempt.key] = workflow.now()
         self._keep(attempt, answer)
         self._aside.tell()
         return answer

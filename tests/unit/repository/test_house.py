@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 3_775,
     "ledger": 4_351,
     "oversight": 4_126,
-    "agent": 8_212,
+    "agent": 8_213,
     "guardrails": 5_616,
     "evidence": 3_000,
     "client": 4_481,
