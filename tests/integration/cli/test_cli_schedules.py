@@ -14,7 +14,7 @@ from handrail import Schedule
 from handrail.cli import schedules
 from handrail.cli.output import Output
 from handrail.exceptions import InvalidRequest, NotFound
-from handrail.runtime import keep_in_step
+from handrail.runtime import EmbeddedServer, keep_in_step
 from handrail.testing import Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders
@@ -24,6 +24,11 @@ pytestmark = pytest.mark.integration
 
 ANA = "ana@example.com"
 NAME = "orders/often"
+
+
+@pytest.fixture(scope="module")
+def handrail_server(scheduling_server: EmbeddedServer) -> EmbeddedServer:
+    return scheduling_server
 
 
 def order_at(at: datetime) -> Order:

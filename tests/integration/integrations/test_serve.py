@@ -32,7 +32,7 @@ from handrail.integrations.triggers.api import TriggerApi
 from handrail.integrations.triggers.folder import LARGEST_EVENT, watch
 from handrail.integrations.triggers.receiver import Receiver
 from handrail.integrations.triggers.tokens import TokenFile
-from handrail.runtime import keep_in_step
+from handrail.runtime import EmbeddedServer, keep_in_step
 from handrail.states import State
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -44,6 +44,11 @@ ANA = "ana@example.com"
 KEY = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
 EVENTS = "/agents/orders/events"
+
+
+@pytest.fixture(scope="module")
+def handrail_server(scheduling_server: EmbeddedServer) -> EmbeddedServer:
+    return scheduling_server
 
 
 def signed(body: bytes, key: str = KEY) -> dict[str, str]:
