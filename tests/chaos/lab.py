@@ -291,6 +291,7 @@ class Lane:
     books: Path
     naive: bool
     ran: list[Trial] = field(default_factory=list[Trial])
+    strikes: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
     def actors(self) -> list[Actor]:
@@ -380,6 +381,9 @@ class Lab:
             async with asyncio.timeout(patience.total_seconds()):
                 await insist(lambda: self._start(lane, case, order))
                 self.journal.ended[case] = await insist(lambda: self.end_of(case))
+        # What has struck is healed before the next case begins.
+        await asyncio.gather(*lane.strikes)
+        lane.strikes.clear()
 
     async def _start(self, lane: Lane, case: str, order: Order) -> None:
         if lane.naive:
@@ -420,7 +424,8 @@ class Lab:
             for mark in self.journal.news():
                 fault = self._faults.get(mark.fault or "")
                 if fault is not None and fault.what != "kill":
-                    self._soon(self._carry_out(mark, fault))
+                    lane = self.lanes[mark.case.partition(":")[0]]
+                    lane.strikes.append(self._soon(self._carry_out(mark, fault)))
                 if fault is not None and fault.order is not None:
                     self._soon(self._order(mark.case, fault.order))
             await asyncio.sleep(_LOOK.total_seconds())
@@ -462,10 +467,11 @@ class Lab:
     async def _order(self, case: str, order: str) -> None:
         await insist(lambda: self.client.get_workflow_handle(case).signal(order))
 
-    def _soon(self, work: Coroutine[Any, Any, None]) -> None:
+    def _soon(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
 
 async def insist(ask: Callable[[], Awaitable[Any]]) -> Any:
