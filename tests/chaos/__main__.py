@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+from temporalio.runtime import Runtime, TelemetryConfig
 
+from handrail.runtime import core_logs
 from tests.chaos import aimed, plan, storm
 from tests.chaos.human import Human
 from tests.chaos.judge import Row, Verdict, judge, percentile, recover, table
@@ -203,6 +205,8 @@ def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any
 def main() -> int:
     """Run, print, and return the exit code: 1 on any violation."""
     options = arguments()
+    # By itself Temporal's core says what it says on stdout, where the figures go.
+    Runtime.set_default(Runtime(telemetry=TelemetryConfig(logging=core_logs("WARN"))))
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     say(options, f"chaos: seed {options.seed} (run it again with --seed {options.seed})")
     room = Path(tempfile.mkdtemp(prefix="handrail-chaos-"))
