@@ -249,7 +249,7 @@ ANYTHING: dict[str, Any] = {}
 GATE = shape(
     gate={"type": "string", "pattern": "^[0-9a-f]{16}$"},
     case=TEXT,
-    kind={"enum": ["write", "in_doubt", "undo_failed", "undecided", "question"]},
+    kind={"enum": ["write", "in_doubt", "undo_failed", "undecided", "question", "read"]},
     step=TEXT,
     title=TEXT,
     action={"type": "object"},
@@ -275,6 +275,7 @@ GATE = shape(
     asked=many({"type": "object"}),
     barred=TEXTS,
     requester=MAYBE,
+    chain=TEXTS,
     next=MAYBE,
     inbox=TEXT,
     before={"type": ["object", "null"]},
@@ -309,6 +310,8 @@ SHAPES = {
             )
         ),
         incidents=many({"type": "object"}),
+        handed=many({"type": "object"}),
+        chain=TEXTS,
         reviews=many({"type": "object"}),
         worker_answered={"type": "boolean"},
         lacking=TEXTS,

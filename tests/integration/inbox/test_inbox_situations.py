@@ -172,7 +172,8 @@ async def in_slack(slack: SlackServer, press: Buttons, gate: GateView, each: Sit
     payload = press.press(user, shown, "D1", "approve")
     if each.act == "reject":
         metadata = json.dumps(place | {"room": "D1", "ts": "1.2"})
-        view = {"callback_id": "reject", "private_metadata": metadata}
+        reason = {"block_id": "why", "element": {"type": "plain_text_input", "action_id": "why"}}
+        view = {"callback_id": "reject", "private_metadata": metadata, "blocks": [reason]}
         payload = press.submit(user, view, each.fields.get("why", ""))
     assert await press.post(payload) == 200
 

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 # The goal is 40 modules in 7 rooms. Lower these when it comes nearer. They were 51 before attempts
 # were doubted, steps ran on a loop apart and models decided, and have risen for these three.
-MODULES = 67
+MODULES = 68
 ROOMS = 8
 
 

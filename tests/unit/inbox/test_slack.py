@@ -44,9 +44,9 @@ def texts(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def test_a_button_stands_for_exactly_this_action_at_this_gate() -> None:
     of = shown()
-    assert buttons(of) == ["approve", "reject", "open"]
-    approve, reject, inbox = of[-1]["elements"]
-    assert approve["value"] == reject["value"]
+    assert buttons(of) == ["approve", "amend", "reject", "open"]
+    approve, amend, reject, inbox = of[-1]["elements"]
+    assert approve["value"] == amend["value"] == reject["value"]
     pressed = ButtonValue.model_validate_json(approve["value"])
     assert pressed == ButtonValue(case="orders:1", gate="0123456789abcdef", digest="ab" * 32)
     assert inbox["url"] == PAGE
