@@ -17,7 +17,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from math import exp, log, log1p
+from functools import lru_cache
+from math import ceil, exp, log, log1p
 
 ERROR = 0.05
 """With what chance the interval is ever wrong, at any of the moments at which one looks."""
@@ -40,6 +41,7 @@ _FIRST, _REST = 0.6, 0.4
 before it: a policy may lower the share while the sequence runs."""
 
 _STEPS = 60
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,10 @@ class ConfidenceSequence:
         default_factory=dict[tuple[float, float, int], tuple[float, float]]
     )
 
-    def add(self, share: float, *, wrong: bool) -> None:
+    def add(self, share: float, *, wrong: float) -> None:
         """One more write: with what chance it was drawn, and whether it was found wrong.
 
-        Of one that was not drawn nothing is found.
+        `wrong`: yes or no, or how far, from 0 to 1. Of one that was not drawn nothing is found.
         """
         weight = 1 / share
         if weight > self.heaviest:
@@ -80,8 +82,8 @@ class ConfidenceSequence:
             self.changes += 1
         self.writes += 1
         if wrong:
-            self.total += weight
-            self.square += weight * weight
+            self.total += weight * wrong
+            self.square += (weight * wrong) ** 2
 
     def away(self) -> tuple[float, float]:
         """By how much at most the true total is below and above the one that was found."""
@@ -104,6 +106,62 @@ class ConfidenceSequence:
         return ErrorShare(guess, low, high)
 
 
+@dataclass(frozen=True)
+class AgreementBound:
+    """How often two agree, of `n` that were compared: `share`, and between what it lies.
+
+    `low` and `high` hold however often one looks, with the certainty that was asked for; they
+    bound the average over these cases of the chance that each had. `share` is None of none.
+    """
+
+    n: int
+    share: float | None
+    low: float
+    high: float
+    _most: float = field(repr=False)
+    """How many of the `n` may in truth disagree: `low` is what is left."""
+
+    def needed(self, goal: float) -> int:
+        """How many more must agree, one after the other, until `low` reaches `goal`.
+
+        Raises:
+            ValueError: if the goal is not below 1, which no number of cases shows.
+        """
+        if not 0 <= goal < 1:
+            raise ValueError(f"a goal of agreement is from 0 to below 1, not {goal}")
+        # One that agrees adds to the cases and to nothing else: the distance stays as it is.
+        enough = ceil(self._most / (1 - goal) - _ROUNDING)
+        return max(enough - self.n, 0)
+
+
+def agreement_path(agreed: Iterable[float], error: float = ERROR) -> list[AgreementBound]:
+    """The agreement after each case, in their order: whether, or how far (0 to 1), they agree."""
+    sequence, path = ConfidenceSequence(error), list[AgreementBound]()
+    for each in agreed:
+        sequence.add(1.0, wrong=1 - each)
+        path.append(_agreement(sequence))
+    return path
+
+
+def measure_agreement(agreed: Iterable[float], error: float = ERROR) -> AgreementBound:
+    """The agreement over all of these cases, in their order."""
+    sequence = ConfidenceSequence(error)
+    for each in agreed:
+        sequence.add(1.0, wrong=1 - each)
+    return _agreement(sequence)
+
+
+def _agreement(sequence: ConfidenceSequence) -> AgreementBound:
+    if not sequence.writes:
+        first = ConfidenceSequence(sequence.error)
+        first.add(1.0, wrong=0.0)
+        return AgreementBound(0, None, 0.0, 1.0, first.away()[1])
+    wrong, (_, above) = sequence.interval(), sequence.away()
+    most = sequence.total + above
+    return AgreementBound(sequence.writes, 1 - wrong.guess, 1 - wrong.high, 1 - wrong.low, most)
+
+
+@lru_cache(maxsize=4096)
 def _largest(variance: float, error: float) -> float:
     """The largest deviation that the mixture does not rule out.
 
