@@ -61,7 +61,15 @@ settings.load_profile("tests")
 # first, for a server that runs works also while no test asks anything of it; then the long ones, so
 # that none of them is begun when all others are done.
 
-ORDER = ("tests/unit/", "tests/replay/", "tests/integration/repository/", "tests/integration/cli/")
+ORDER = (
+    "tests/unit/",
+    "tests/replay/",
+    "tests/integration/repository/",
+    "tests/integration/runtime/test_kills",
+    "tests/integration/integrations/",
+    "tests/integration/cli/",
+    "tests/integration/inbox/",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
+import multiprocessing
 import os
 import signal
 import sys
 from collections.abc import AsyncGenerator, Generator, Sequence
 from datetime import timedelta
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,6 +23,9 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, listen
 from handrail.testing.stage import PATIENCE, Stage, eventually
+
+_FORKING = multiprocessing.get_context("forkserver")
+_PROCESS = "handrail.testing.worker"
 
 
 def _reachable(boundary: str) -> str:
@@ -50,7 +56,7 @@ class Crash(BaseModel):
 
 
 class WorkerPlan(BaseModel):
-    """What the process of a worker is told. It is read from a file of JSON.
+    """What the process of a worker is told.
 
     `fleet` is `module:name`, of a `Fleet` or of a function that returns one when it is
     called with `arguments`.
@@ -77,9 +83,7 @@ class CrashingWorker:
         """Prepare it; nothing runs before `start`. Its log goes to `directory`."""
         self.plan = plan
         self.log = directory / "worker.log"
-        self._plan_file = directory / "worker.json"
-        self._plan_file.write_text(plan.model_dump_json(), encoding="utf-8")
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: BaseProcess | None = None
         plan.fired_dir.mkdir(parents=True, exist_ok=True)
 
     @property
@@ -89,23 +93,21 @@ class CrashingWorker:
         Raises:
             RuntimeError: if none was started.
         """
-        return self._started.pid
+        return self._started.ident or 0
 
     @property
-    def _started(self) -> asyncio.subprocess.Process:
+    def _started(self) -> BaseProcess:
         if self._process is None:
             raise RuntimeError("the worker was not started")
         return self._process
 
     async def start(self) -> None:
-        """Start the process. It takes about a second until it asks for work."""
-        with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                *(sys.executable, "-m", "handrail.testing.worker", str(self._plan_file)),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+        """Start the process, a fork of one that has imported the engine already."""
+        _FORKING.set_forkserver_preload([_PROCESS])
+        given = (self.plan, self.log, dict(os.environ))
+        self._process = _FORKING.Process(target=_become, args=given)
+        # The first of all has to wait for what it is forked from.
+        await asyncio.to_thread(self._process.start)
 
     async def restart(self) -> None:
         """Start another process in place of one that has died."""
@@ -119,11 +121,10 @@ class CrashingWorker:
             TimeoutError: if it lives on, with the end of its log.
         """
         process = self._started
-        try:
-            async with asyncio.timeout(within.total_seconds()):
-                return await process.wait()
-        except TimeoutError:
-            raise TimeoutError(f"the worker has not ended; its log ends:\n{self._tail()}") from None
+        await asyncio.to_thread(process.join, within.total_seconds())
+        if process.exitcode is None:
+            raise TimeoutError(f"the worker has not ended; its log ends:\n{self._tail()}")
+        return process.exitcode
 
     async def crashed(self) -> None:
         """Wait until it was killed at its boundary.
@@ -155,7 +156,7 @@ class CrashingWorker:
 
     async def stop(self) -> None:
         """End it at once, frozen or not."""
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None and self._process.exitcode is None:
             self.send(signal.SIGKILL)
             await self.ended()
 
@@ -199,6 +200,17 @@ async def crashing_worker(
         yield worker
     finally:
         await worker.stop()
+
+
+def _become(plan: WorkerPlan, log: Path, environment: dict[str, str]) -> None:
+    """Be the worker of a plan, in a process that was forked for it."""
+    lines = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    os.dup2(lines, 1)
+    os.dup2(lines, 2)
+    os.environ.clear()
+    os.environ.update(environment)
+    sys.path[:] = list(plan.path)
+    importlib.import_module(_PROCESS).run(plan)
 
 
 def _state(pid: int) -> str:

@@ -1,4 +1,4 @@
-"""The process of a `CrashingWorker`: `python -m handrail.testing.worker PLAN`."""
+"""The process of a `CrashingWorker`: what a fork of it, which has imported all this, runs."""
 
 from __future__ import annotations
 
@@ -7,9 +7,8 @@ import contextlib
 import importlib
 import os
 import signal
-import sys
 from datetime import timedelta
-from pathlib import Path
+from typing import NoReturn
 
 from temporalio.client import Client
 
@@ -62,10 +61,9 @@ async def main(plan: WorkerPlan) -> None:
             end.cancel()
 
 
-if __name__ == "__main__":
-    given = WorkerPlan.model_validate_json(Path(sys.argv[1]).read_bytes())
-    sys.path[:] = list(given.path)
+def run(plan: WorkerPlan) -> NoReturn:
+    """Run the worker of a plan, and end the process."""
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(main(given))
-    # The SDK's threads sometimes abort a process that ends in the ordinary way.
+        asyncio.run(main(plan))
+    # Steps that hang have threads, which an ordinary end would wait for.
     os._exit(0)
