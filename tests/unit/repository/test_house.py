@@ -27,7 +27,7 @@ BUDGETS = {
     "runtime": 5_373,
     "integrations": 4_819,
     "inbox": 7_012,
-    "testing": 1_200,
+    "testing": 1_210,
     "cli": 4_992,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
