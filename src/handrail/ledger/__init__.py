@@ -5,6 +5,7 @@ write ever begun, its intent before the effect and its receipt after it; every p
 as it was signed, and which write used it; and what people allowed in advance, use by use.
 """
 
+from handrail.ledger.alerts import AlertRow
 from handrail.ledger.effects import (
     BeginResult,
     EffectRow,
@@ -37,6 +38,16 @@ from handrail.ledger.limits import (
     together,
 )
 from handrail.ledger.orders import FLEET, OrderRow
+from handrail.ledger.outcomes import BaselineRow, OutcomeRow
+from handrail.ledger.records import (
+    PRESENT,
+    CaseRecord,
+    CaseRow,
+    DecisionRow,
+    ErrorRow,
+    PresenceRow,
+    QuestionRow,
+)
 from handrail.ledger.reviews import (
     AlreadyReviewed,
     AnswerRow,
@@ -56,16 +67,23 @@ __all__ = [
     "FAILED",
     "FLEET",
     "IN_DOUBT",
+    "PRESENT",
     "STUCK",
+    "AlertRow",
     "AlreadyReviewed",
     "AnswerRow",
     "AutonomousWrite",
+    "BaselineRow",
     "BeginResult",
     "BreakerRule",
+    "CaseRecord",
+    "CaseRow",
+    "DecisionRow",
     "Duplicate",
     "Duplicates",
     "EffectRow",
     "EffectState",
+    "ErrorRow",
     "IncidentRow",
     "IntakeRow",
     "IntakeState",
@@ -75,11 +93,14 @@ __all__ = [
     "MandateRow",
     "MandateSpent",
     "OrderRow",
+    "OutcomeRow",
     "Outdated",
     "OverLimit",
     "PastVerdict",
     "PastWrite",
     "PolicyRow",
+    "PresenceRow",
+    "QuestionRow",
     "ReviewRow",
     "ReviewedWrite",
     "RulingRow",

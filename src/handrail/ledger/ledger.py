@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from handrail.ledger.alerts import Alerts
 from handrail.ledger.effects import Effects
 from handrail.ledger.history import History
 from handrail.ledger.intake import Intake
 from handrail.ledger.orders import Orders
+from handrail.ledger.outcomes import Outcomes
+from handrail.ledger.records import Records
 from handrail.ledger.reviews import Incidents, Reviews
 from handrail.ledger.rulings import Mandates, Rulings
 from handrail.ledger.verdicts import Policies, Spending, Verdicts
@@ -23,6 +26,9 @@ class Ledger(
     Policies,
     Spending,
     Intake,
+    Records,
+    Outcomes,
+    Alerts,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 

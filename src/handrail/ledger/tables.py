@@ -23,7 +23,7 @@ from handrail.wire import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 """The number of the latest revision in `handrail.ledger.migrations.versions`."""
 
 _SCHEMA_LOCK = 0x68616E6472

@@ -49,7 +49,7 @@ MANDATE = MandateRow(
 )
 
 
-LATEST = 6
+LATEST = 7
 SCHEMAS = Path(__file__).with_name("schemas")
 """Ledgers as older Handrails made them, with a row in every table."""
 
@@ -132,7 +132,7 @@ def new(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Generator[s
         connection.execute(sa.text("drop database new with (force)"))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
 async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     url: str, new: str, version: int
 ) -> None:
@@ -285,11 +285,11 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make(url, 1)
     with _engine(url).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 7")
-    with pytest.raises(ConfigurationError, match="schema 7, this Handrail needs 6"):
+        connection.exec_driver_sql("update handrail_schema set version = 8")
+    with pytest.raises(ConfigurationError, match="schema 8, this Handrail needs 7"):
         async with Ledger(url):
             pass
-    assert _version(url) == [7]
+    assert _version(url) == [8]
     names = sa.inspect(_engine(url)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 

@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_695,
     "policy": 3_775,
-    "ledger": 4_351,
+    "ledger": 5_164,
     "oversight": 4_126,
     "agent": 8_213,
     "guardrails": 5_616,

@@ -1,0 +1,107 @@
+"""What people did, beside what an agent proposed, and the figures of the process without it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from handrail.ledger.database import Database
+from handrail.ledger.evidence_tables import baselines as _baselines
+from handrail.ledger.evidence_tables import outcomes as _outcomes
+from handrail.ledger.rows import Rows, narrowed
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    import sqlalchemy as sa
+    from pydantic import JsonValue
+
+
+@dataclass(frozen=True)
+class OutcomeRow:
+    """What people did in a case. `action` is None where they did nothing.
+
+    `judged`: who was right where they differ: `agent`, `people` or `both`.
+    """
+
+    id: str
+    agent: str
+    case: str
+    step: str
+    at: datetime
+    received: datetime
+    source: str
+    by: str
+    action: dict[str, JsonValue] | None
+    raw: str
+    judged: str | None = None
+    judged_by: str | None = None
+    judged_at: datetime | None = None
+    judged_why: str | None = None
+
+
+@dataclass(frozen=True)
+class BaselineRow:
+    """One figure of the process without the agent. `kind`: measured, log or declared.
+
+    `amount` is a decimal number. `replaced` is None while it is in force.
+    """
+
+    id: str
+    agent: str
+    name: str
+    amount: str
+    unit: str
+    kind: str
+    source: str
+    by: str
+    at: datetime
+    replaced: datetime | None = None
+
+
+class Outcomes(Database):
+    """Outcomes and baselines of a ledger."""
+
+    async def keep_outcomes(self, rows: Sequence[OutcomeRow]) -> int:
+        """Keep what people did, each once. Returns how many are new."""
+
+        def transaction(connection: sa.Connection) -> int:
+            return sum(_OUTCOMES.insert(connection, row) for row in rows)
+
+        return await self._run(transaction)
+
+    async def outcomes(self, agent: str, case: str | None = None) -> list[OutcomeRow]:
+        """What people did, oldest first."""
+        o = _outcomes.c
+        query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case})
+        return await self._all(_OUTCOMES, query.order_by(o.at, o.id))
+
+    async def baselines(self, agent: str, name: str | None = None) -> list[BaselineRow]:
+        """Baselines of an agent, also those that were replaced, oldest first."""
+        b = _baselines.c
+        query = narrowed(_BASELINES.select, {b.agent: agent, b.name: name})
+        return await self._all(_BASELINES, query.order_by(b.at, b.id))
+
+    async def set_baseline(self, row: BaselineRow) -> bool:
+        """Put a baseline in the place of the one of its name. False if it is known already."""
+
+        def transaction(connection: sa.Connection) -> bool:
+            if not _BASELINES.insert(connection, row):
+                return False
+            b = _baselines.c
+            others = (
+                b.agent == row.agent,
+                b.name == row.name,
+                b.id != row.id,
+                b.replaced.is_(None),
+            )
+            connection.execute(_baselines.update().where(*others).values(replaced=row.at))
+            return True
+
+        return await self._run(transaction)
+
+
+_LATER = ("judged", "judged_by", "judged_at", "judged_why")
+_OUTCOMES: Rows[OutcomeRow] = Rows(OutcomeRow, _outcomes, later=_LATER)
+_BASELINES: Rows[BaselineRow] = Rows(BaselineRow, _baselines)
