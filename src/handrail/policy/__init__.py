@@ -28,6 +28,7 @@ from handrail.policy.policy import (
 )
 from handrail.policy.quorum import Approval, distinct_people
 from handrail.policy.rule_types import Types
+from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
 from handrail.policy.yaml import (
     Fault,
     Faults,
@@ -47,6 +48,8 @@ __all__ = [
     "Facts",
     "Fault",
     "Faults",
+    "MetricDoc",
+    "Money",
     "NobodyMayApprove",
     "Normal",
     "Policy",
@@ -55,6 +58,7 @@ __all__ = [
     "Setting",
     "Stamp",
     "Types",
+    "WorthDoc",
     "WriteShape",
     "after_working_time",
     "describe_policy",
@@ -62,6 +66,7 @@ __all__ = [
     "file_content",
     "file_stamp",
     "load_policy",
+    "metric_in_words",
     "open_file",
     "parse_policy",
     "parse_yaml",

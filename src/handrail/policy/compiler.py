@@ -33,6 +33,7 @@ from handrail.policy.roles import RoleUse, judge_roles, known_role, unbounded
 from handrail.policy.rule_types import Types, nearest
 from handrail.policy.rules import RuleError, compile_rule
 from handrail.policy.values import Cap
+from handrail.policy.worth import judge_worth
 from handrail.policy.yaml import Faults, Loc
 from handrail.wire import Duplicates, Limit
 
@@ -83,6 +84,7 @@ class _Compiler:
         doc, shape, faults = self.doc, self.shape, self.faults
         if doc.agent != shape.agent:
             self._fault(("agent",), f"{doc.agent} is not this agent", f"write {shape.agent}")
+        judge_worth(doc, faults, {w.action.__name__ for w in shape.writes.values()})
         for step in doc.notify.keys() - shape.notifies:
             what = f"{step} is no notification of {shape.agent}"
             self._fault(("notify", step), what, nearest(step, shape.notifies))

@@ -10,6 +10,7 @@ from handrail.actions import Level
 from handrail.policy.file import ActionDoc, RoleDoc
 from handrail.policy.parts import Entry, Setting
 from handrail.policy.values import written
+from handrail.policy.worth import describe_worth
 from handrail.text import percent
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
         yield "budget", f"{budget.kind}: {budget.text}"
     for breaker in policy.breakers:
         yield "breaker", f"after {breaker.text} its autonomy goes down to {breaker.then.value}"
+    yield from describe_worth(doc)
     for step, said in doc.notify.items():
         yield "notify", f"{step} {'may' if said.allow else 'may not'} go out"
 

@@ -11,12 +11,13 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Literal, cast, get_args, get_origin
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictInt, ValidationError
+from pydantic import BaseModel, BeforeValidator, Field, StrictInt, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from handrail.actions import Level
 from handrail.policy.business_hours import Hours
+from handrail.policy.document import Doc, needed
 from handrail.policy.rule_types import nearest
 from handrail.policy.values import (
     Caps,
@@ -36,6 +37,7 @@ from handrail.policy.values import (
     share,
     shown,
 )
+from handrail.policy.worth import WorthDoc
 from handrail.policy.yaml import Faults, Loc, parse_yaml
 
 _ROUNDS = 5
@@ -44,25 +46,11 @@ Channel = Literal["inbox", "mail", "slack", "key"]
 Text = Annotated[str, Field(min_length=1, max_length=2_000)]
 
 
-def _needed(stand_in: Any, fix: str, **rest: Any) -> Any:
-    """A key that must be there, and the fix where it is not.
-
-    `stand_in`: what stands in for a value that does not fit, until the other faults are found.
-    """
-    return Field(examples=[stand_in], description=fix, **rest)
-
-
-class Doc(BaseModel):
-    """A part of a policy file: frozen, without keys that nobody knows."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
 class RefuseDoc(Doc):
     """A rule that refuses; in `only`, one without which the write is refused."""
 
-    when: Text = _needed("true", "add when: and a condition, such as action.amount > 200")
-    why: Text = _needed("-", "add why: and the reason in words")
+    when: Text = needed("true", "add when: and a condition, such as action.amount > 200")
+    why: Text = needed("-", "add why: and the reason in words")
 
 
 class HoldDoc(RefuseDoc):
@@ -83,17 +71,17 @@ class RiskDoc(Doc):
 class DuplicatesDoc(Doc):
     """Which fields make a write the same as an earlier one, and for how long."""
 
-    same: Fields = _needed(
+    same: Fields = needed(
         None, "add same: and the fields that make it the same, such as [customer, amount]"
     )
-    within: Duration = _needed(None, "add within: and for how long, such as 7d")
+    within: Duration = needed(None, "add within: and for how long, such as 7d")
 
 
 class NormalDoc(Doc):
     """What is learned of an agent's writes, from how many of them, and how far off is odd."""
 
     learn: Annotated[StrictInt, Field(ge=2, le=100_000)] = 30
-    watch: Watch = _needed(
+    watch: Watch = needed(
         None, "add watch: and what is watched, such as [amount, confidence, rate]"
     )
     z: Positive = Decimal(4)
@@ -117,7 +105,7 @@ def _review(value: object) -> object:
 class ActionDoc(Doc):
     """What the agent may do of one write."""
 
-    autonomy: Level = _needed(
+    autonomy: Level = needed(
         "human_led", "add autonomy: full, supervised, human_led, pilot or stop"
     )
     risk: Literal["low", "medium", "high", "critical"] | None = None
@@ -137,14 +125,14 @@ class ActionDoc(Doc):
 class NotifyDoc(Doc):
     """Whether a notification may go out."""
 
-    allow: bool = _needed(stand_in=True, fix="add allow: true or allow: false")
+    allow: bool = needed(stand_in=True, fix="add allow: true or allow: false")
 
 
 class DeadlineDoc(Doc):
     """How long a role has, and what happens then."""
 
-    after: Duration = _needed("1h", "add after: and a time, such as 8h")
-    then: Literal["escalate", "refuse"] = _needed(
+    after: Duration = needed("1h", "add after: and a time, such as 8h")
+    then: Literal["escalate", "refuse"] = needed(
         "refuse", "add then: refuse, or then: escalate with to: and a role"
     )
     to: str | None = None
@@ -153,12 +141,12 @@ class DeadlineDoc(Doc):
 class HoursDoc(Doc):
     """The business hours of a role."""
 
-    zone: Zone = _needed("UTC", "add zone: and a name such as Europe/Berlin")
+    zone: Zone = needed("UTC", "add zone: and a name such as Europe/Berlin")
     days: Days = frozenset(range(5))
-    begins: TimeOfDay = _needed(
+    begins: TimeOfDay = needed(
         "09:00", 'add from: and when the day begins, such as "09:00"', alias="from"
     )
-    ends: TimeOfDay = _needed("17:00", 'add to: and when the day ends, such as "17:00"', alias="to")
+    ends: TimeOfDay = needed("17:00", 'add to: and when the day ends, such as "17:00"', alias="to")
     holidays: tuple[Day, ...] = ()
 
     def hours(self) -> Hours:
@@ -172,7 +160,7 @@ _DEADLINE = {"after": "1h", "then": "refuse"}
 class RoleDoc(Doc):
     """Who may rule and for how much, how many of them it takes, and until when."""
 
-    people: Annotated[tuple[Person, ...], Field(min_length=1)] = _needed(
+    people: Annotated[tuple[Person, ...], Field(min_length=1)] = needed(
         ["a@b"], "add people: [ana@example.com]"
     )
     quorum: Annotated[StrictInt, Field(ge=1)] = 1
@@ -183,7 +171,7 @@ class RoleDoc(Doc):
     hours: HoursDoc | None = None
     clock: Literal["runs", "stops"] = "runs"
     remind: Duration | None = None
-    deadline: DeadlineDoc = _needed(_DEADLINE, "add deadline: {after: 8h, then: refuse}")
+    deadline: DeadlineDoc = needed(_DEADLINE, "add deadline: {after: 8h, then: refuse}")
 
 
 class ControlDoc(Doc):
@@ -196,8 +184,8 @@ class ControlDoc(Doc):
 class BreakerDoc(Doc):
     """After what the agent's autonomy is lowered, and to which level."""
 
-    after: Trips = _needed(None, "add after: and what trips it, such as 5 refusals per hour")
-    then: Level = _needed(None, "add then: supervised, human_led, pilot or stop")
+    after: Trips = needed(None, "add after: and what trips it, such as 5 refusals per hour")
+    then: Level = needed(None, "add then: supervised, human_led, pilot or stop")
 
 
 class BudgetsDoc(Doc):
@@ -217,15 +205,15 @@ class StuckDoc(Doc):
     after: Duration = STUCK_AFTER
 
 
-class FileDoc(Doc):
+class FileDoc(WorthDoc):
     """A whole policy file."""
 
-    agent: Text = _needed("-", "add agent: and the name of the agent")
+    agent: Text = needed("-", "add agent: and the name of the agent")
     # A database has no larger whole number; the digits of a whole moment are too many.
-    version: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] = _needed(
+    version: Annotated[StrictInt, Field(ge=1, le=2_147_483_647)] = needed(
         1, "add version: 1, and count up with each change"
     )
-    owner: Person = _needed("a@b", "add owner: and the address of who answers for this agent")
+    owner: Person = needed("a@b", "add owner: and the address of who answers for this agent")
     proof: Literal["required", "unproven"] | None = None
     drafter: Literal["may approve", "may not approve"] = "may not approve"
     planted: Share = 0
@@ -238,9 +226,9 @@ class FileDoc(Doc):
     role: str | None = Field(default=None, alias="for")
     reads: tuple[str, ...] = ()
     """Tools of servers that list them at run time, of which the owner says that they only read."""
-    actions: dict[str, ActionDoc] = _needed({}, "list the writes of the agent below actions:")
+    actions: dict[str, ActionDoc] = needed({}, "list the writes of the agent below actions:")
     notify: dict[str, NotifyDoc] = Field(default_factory=dict[str, NotifyDoc])
-    roles: Annotated[dict[str, RoleDoc], Field(min_length=1)] = _needed(
+    roles: Annotated[dict[str, RoleDoc], Field(min_length=1)] = needed(
         {"-": {"people": ["a@b"], "deadline": _DEADLINE}},
         "add roles: with the people who may be asked",
     )
@@ -296,6 +284,8 @@ def _whole(loc: Loc) -> Loc:
     match loc:
         case ("actions", _, "only" | "duplicates" | "normal" | "review", *_):
             return loc[:3]
+        case ("value" | "prices", *_) | ("metrics", _, *_):
+            return loc[: 2 if loc[0] == "metrics" else 1]
         case ("caps" | "control" | "budgets" | "breakers" | "stuck", *_):
             return loc[:1]
         case _:

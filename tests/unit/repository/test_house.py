@@ -17,7 +17,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_695,
-    "policy": 3_775,
+    "policy": 4_020,
     "ledger": 5_164,
     "oversight": 4_126,
     "agent": 8_213,
