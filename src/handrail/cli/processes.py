@@ -16,6 +16,7 @@ from rich.text import Text
 
 from handrail.cli.context import load, load_fleet, logs, settings
 from handrail.cli.output import PLAIN, WAITS, Code, Output, label, list_url, plain
+from handrail.client import Operator
 from handrail.exceptions import ConfigurationError, InvalidRequest
 from handrail.runtime import (
     INBOX_READY,
@@ -31,6 +32,7 @@ from handrail.runtime import (
     running_locally,
     serve_fleet,
     stop_on_signals,
+    temporal_runtime,
 )
 from handrail.text import first_fault
 
@@ -194,13 +196,17 @@ def settings_with(host: str | None, port: int | None) -> Settings:
 
 
 async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
-    from handrail.inbox.web import server  # noqa: PLC0415  # an extra
+    from handrail.inbox.web import gauges, server  # noqa: PLC0415  # an extra
 
-    client = await connect(given, plugins=[plugin(given.payload_dir)], patience=_INBOX_PATIENCE)
+    port = given.inbox_metrics_port
+    own = None if port is None else temporal_runtime(port, "HANDRAIL_INBOX_METRICS_PORT")
+    plugins = [plugin(given.payload_dir)]
+    client = await connect(given, plugins=plugins, runtime=own, patience=_INBOX_PATIENCE)
     async with (
         open_ledger(given) as ledger,
         server.opened(given, client, ledger) as site,
         telling(site),
+        gauges.measured(Operator(client, ledger), None if own is None else own.metric_meter),
     ):
         listener = server.listen(given.inbox_host, given.inbox_port)
         async with server.serving(site, listener, server.signed(site)):

@@ -17,10 +17,13 @@ from handrail.guardrails.door import Door
 from handrail.guardrails.handoffs import hand_off_activity
 from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
+from handrail.guardrails.metrics import BUCKETS as METRIC_BUCKETS
+from handrail.guardrails.metrics import count_by as count_metrics_by
 from handrail.guardrails.received import ForeseenWrite, foreseen
 from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker
 
 __all__ = [
+    "METRIC_BUCKETS",
     "AnomalyDetector",
     "Check",
     "Door",
@@ -37,6 +40,7 @@ __all__ = [
     "budgets_nearly_used",
     "budgets_used",
     "check",
+    "count_metrics_by",
     "current_effect",
     "effect_as_current",
     "foreseen",

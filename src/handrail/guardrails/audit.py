@@ -23,6 +23,7 @@ import structlog
 from temporalio import activity
 
 from handrail.actions import DIGEST_PREFIX, Kind
+from handrail.guardrails import metrics
 from handrail.guardrails.redaction import masker
 from handrail.text import escape_hidden
 from handrail.wire import WriteResultKind
@@ -66,6 +67,8 @@ def _line(fn: Callable[P, _Line]) -> Callable[P, None]:
             _put(fn.__name__, "warning" if grave else "info", known)
         except Exception as error:  # noqa: BLE001  # a line that cannot be made stops no write
             _give_up(fn.__name__, type(error).__name__)
+            return
+        metrics.count(fn.__name__, known)
 
     return say
 

@@ -37,6 +37,7 @@ from handrail.runtime.worker import (
     open_ledger,
     serve_fleet,
     stop_on_signals,
+    temporal_runtime,
 )
 
 __all__ = [
@@ -79,5 +80,6 @@ __all__ = [
     "running_locally",
     "serve_fleet",
     "stop_on_signals",
+    "temporal_runtime",
     "worker_build",
 ]

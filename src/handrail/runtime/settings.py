@@ -159,6 +159,8 @@ class Settings(BaseModel):
 
     metrics_port: Port | None = None
     """Where a worker shows its metrics to Prometheus; none when unset."""
+    inbox_metrics_port: Port | None = None
+    """Where `handrail inbox serve` shows what is open, held up and in force; none when unset."""
 
     otel: bool = False
     """Whether traces are sent by OpenTelemetry, which has settings of its own: ``OTEL_*``."""

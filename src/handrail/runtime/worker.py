@@ -26,7 +26,7 @@ from temporalio.service import RPCError
 from handrail.actions import LedgerMark
 from handrail.client import ensure_stewards, tell_steward
 from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable
-from handrail.guardrails import server_time
+from handrail.guardrails import METRIC_BUCKETS, count_metrics_by, server_time
 from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
 from handrail.runtime.failing_cases import report_failing_cases
@@ -91,7 +91,7 @@ async def serve_fleet(
     client = await connect(
         settings,
         plugins=[fleet.plugin(settings.payload_dir), *tracing(settings)],
-        runtime=runtime(settings),
+        runtime=temporal_runtime(settings.metrics_port),
         patience=PATIENCE,
     )
     await register_search_attributes(client)
@@ -179,21 +179,27 @@ def open_ledger(settings: Settings) -> Ledger:
     return Ledger(url.render_as_string(hide_password=False))
 
 
-def runtime(settings: Settings) -> Runtime:
-    """Temporal's runtime: its log goes the way of ours, its metrics to Prometheus if asked.
+def temporal_runtime(port: int | None, setting: str = "HANDRAIL_METRICS_PORT") -> Runtime:
+    """Temporal's runtime: its log goes the way of ours, its metrics to Prometheus on `port`.
 
     Raises:
         ConfigurationError: if the port for the metrics cannot be used.
     """
-    port = settings.metrics_port
-    metrics = None if port is None else PrometheusConfig(bind_address=f"0.0.0.0:{port}")
+    metrics = None
+    if port is not None:
+        buckets = {name: list(bounds) for name, bounds in METRIC_BUCKETS.items()}
+        metrics = PrometheusConfig(
+            bind_address=f"0.0.0.0:{port}", histogram_bucket_overrides=buckets
+        )
     try:
         made = Runtime(telemetry=TelemetryConfig(logging=core_logs("WARN"), metrics=metrics))
     except (RuntimeError, ValueError) as error:
         raise ConfigurationError(
             f"the metrics cannot be shown on port {port}: {error}; "
-            "fix: set HANDRAIL_METRICS_PORT to a free port, another one for each worker"
+            f"fix: set {setting} to a free port, another one for each process"
         ) from error
+    if port is not None:
+        count_metrics_by(made.metric_meter)
     # For what makes clients and replayers of its own.
     Runtime.set_default(made, error_if_already_set=False)
     return made

@@ -423,6 +423,20 @@ def test_dev_starts_again_what_is_killed(
     assert project.paid(key) == 1
 
 
+METRICS = {
+    "handrail_verdicts_total": {
+        "agent": "elsewhere",
+        "step": "pay",
+        "verdict": "pass",
+        "autonomy": "full",
+        "pilot": "false",
+    },
+    "handrail_effects_total": {"step": "pay", "effect": "written", "how": "written"},
+    "handrail_write_seconds_bucket": {"step": "pay", "effect": "written", "le": "0.01"},
+}
+"""What programs of others ask for, with the labels that it has in one case that is paid."""
+
+
 def test_a_worker_shows_metrics_and_sends_traces(project: Project, tmp_path: Path) -> None:
     other = Project(make_project(tmp_path / "other", "elsewhere"), project.env)
     port, collector = free_port(), free_port()
@@ -442,6 +456,9 @@ def test_a_worker_shows_metrics_and_sends_traces(project: Project, tmp_path: Pat
             metrics = answer.read().decode()
         taken = other.run("worker", HANDRAIL_METRICS_PORT=port)
     assert "temporal_workflow_completed{" in metrics
+    for name, labels in METRICS.items():
+        line = next(each for each in metrics.splitlines() if each.startswith(f"{name}{{"))
+        assert all(f'{label}="{value}"' in line for label, value in labels.items()), line
     assert taken.returncode == 2
     assert "HANDRAIL_METRICS_PORT" in taken.stderr
 
