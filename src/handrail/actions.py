@@ -389,7 +389,7 @@ class RulingRecord(Wire):
 class Undoes(Wire):
     """Which effect an undo takes back. `receipt` is None when nobody knows if it happened.
 
-    `left`: when its last attempt ended, as far as its case knows; one may be going on after that.
+    `left`: in older histories, when its last attempt ended; nothing relies on it.
     """
 
     key: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, JsonValue, TypeAdapter, ValidationError
@@ -87,11 +87,9 @@ class UndoEntry(Wire):
     agent: str = ""
     handed_to: str = ""
 
-    def attempt(
-        self, case: str, digest: str, left: datetime | None = None, **known: Any
-    ) -> Attempt:
+    def attempt(self, case: str, digest: str, **known: Any) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
-        undoes = Undoes(key=self.key, receipt=self.receipt, left=left)
+        undoes = Undoes(key=self.key, receipt=self.receipt)
         return Attempt(case=case, key=undo_key(self.key), digest=digest, undoes=undoes, **known)
 
 

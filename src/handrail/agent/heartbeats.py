@@ -22,6 +22,7 @@ from handrail.agent.invoke import HEARTBEAT
 
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
+_BY: Final = "by"
 _PATIENCE: Final = timedelta(seconds=5)
 
 
@@ -58,13 +59,18 @@ class Heartbeats:
         last = self.attempt - 1
         return abandoned >= last or self.said.get(_UNSENT) == last
 
-    async def mark_sent(self) -> None:
-        """Have Temporal keep that something is sent now. It is kept when this returns.
+    @property
+    def sent_by(self) -> str:
+        """The name, in the ledger, of the attempt that sent something last; empty if not known."""
+        return str(self.said.get(_BY, ""))
+
+    async def mark_sent(self, owner: str) -> None:
+        """Have Temporal keep that `owner` sends something now. It is kept when this returns.
 
         Raises:
             RPCError: if the server does not answer, or takes this attempt for over.
         """
-        self.said = {_SENT: self.attempt}
+        self.said = {_SENT: self.attempt, _BY: owner}
         handle = _own_handle()
         if handle is None:
             return

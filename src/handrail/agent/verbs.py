@@ -67,7 +67,6 @@ class Verbs:
         self._shown = shown
         self._aside = Background(case, explain)
         self._sent: dict[str, datetime] = {}
-        self._left: dict[str, datetime] = {}
 
     # What is shown
 
@@ -337,9 +336,6 @@ class Verbs:
             with contextlib.suppress(ActivityError, asyncio.CancelledError):
                 self._keep(attempt, await handle)
             raise
-        finally:
-            if workflow.in_workflow():  # else its worker has ended, and memory is being freed
-                self._left[attempt.key] = workflow.now()
         self._keep(attempt, answer)
         self._aside.tell()
         return answer
@@ -444,10 +440,9 @@ class Verbs:
         if entry.undo is None:
             return "it cannot be undone" if entry.receipt else "it may have happened"
         action = entry.action
-        left = self._left.get(entry.key, workflow.now())
         people = self.case.order == "roll_back" and not self.case.by_itself
         known = {"ordered": people, "ledger": escalation.ledger_seen(self.case.receipts)}
-        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), left, **known)
+        attempt = entry.attempt(self.case.id, digest_of(entry.undo, action), **known)
         patience = escalation.ASK_AGAIN
         while True:
             heard = self.case.lifted

@@ -154,7 +154,7 @@ class Admission:
         row = await self.ledger.effect(undoes.key)
         if row is not None and row.digest == digest_of(of, write.action):
             # The receipt that the undo acts by is the one that was kept, not one that is claimed.
-            known = Undoes(key=undoes.key, receipt=row.receipt, left=undoes.left)
+            known = Undoes(key=undoes.key, receipt=row.receipt)
             ordered = attempt.ordered and await self.ledger.rolled_back(attempt.case)
             attempt = attempt.model_copy(update={"undoes": known, "ordered": ordered})
             undoing = undoes.receipt is None or row.receipt is not None

@@ -42,7 +42,15 @@ from handrail.agent import (
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
 from handrail.guardrails.current import effect_as_current
-from handrail.guardrails.machine import new_owner, released_owner, sealed, server_start, server_time
+from handrail.guardrails.machine import (
+    is_sealed,
+    new_owner,
+    released_owner,
+    sealed,
+    server_start,
+    server_time,
+    unknown_owner,
+)
 from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted, settled
 from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Stopped
 from handrail.text import moment_in_words
@@ -215,9 +223,10 @@ class _Writer:
         row = await _whole(self.ledger.forbid(write))
         if row.state is EffectState.INTENDED and not await self._close(write, row, undone):
             raise NotDone("another worker has taken over what is to be undone")
-        if not row.digest and undoes.left is not None:
-            # The ledger may have lost its intent, and its request be on its way.
-            await settled(undone, undoes.left, GRACE)
+        if not row.digest and await self.ledger.effect(self.attempt.key) is None:
+            # The ledger may have lost its intent, and its request be on its way, whatever is said.
+            # Once this undo has begun it was waited for.
+            await settled(undone, GRACE)
         self._start_clock()
 
     async def _close(self, write: Intent, row: EffectRow, undone: Write[Any, Any]) -> bool:
@@ -247,24 +256,26 @@ class _Writer:
         if not unknown and self.attempt.doubt is None:
             return await self.perform(first=True)
         since = min(sent or self.heartbeats.scheduled, self.heartbeats.scheduled)
-        if self.step.idempotent and self._key_lives(since):
-            return await self.perform(first=False)
-        before = self._before(None)
-        if self.step.find is not None:
-            receipt = await self._looked_for(before)
+        if self.step.find is not None and not self.write.came.misfit:
+            receipt = await self._found()  # what is there already is not waited for
             if receipt is not None:
                 return receipt
-            await self._heed()
-            mine = await _whole(self.ledger.effect(self.attempt.key))
-            if mine is not None and mine.receipt is not None:
-                return mine.receipt
-            # Another attempt may have followed this one while it looked, and be sending now.
-            if mine is None or mine.owner != self.owner:
-                raise NotDone("another worker took this write over")
-            await self._take_over(mine)
-            return await self.perform(first=True)
-        await self.release()
-        return before.doubt(self.owner, since)
+        return await self.resume(await self._put_back(since))
+
+    async def _put_back(self, since: datetime) -> EffectRow:
+        """Have the ledger know again the attempt that it lost: it is waited for, not this one.
+
+        Raises:
+            NotDone: if another attempt has followed this one meanwhile.
+        """
+        lost = self.heartbeats.sent_by
+        if not is_sealed(lost, self.seal, self.attempt.key, self.attempt.digest):
+            lost = self._sealed(unknown_owner())
+        await _whole(self.ledger.release(self.attempt.key, self.owner, lost, since))
+        row = await self.ledger.effect(self.attempt.key)
+        if row is None or row.owner != lost:
+            raise NotDone("another worker took this write over")
+        return row
 
     async def found_or(self, stop: Stopped, row: EffectRow) -> Receipt:
         """What happened before a stop is not forgotten for it; nothing more is done.
@@ -390,7 +401,7 @@ class _Writer:
             NotDone: if the server does not answer, or takes another attempt for the present one.
         """
         try:
-            await self.heartbeats.mark_sent()
+            await self.heartbeats.mark_sent(self.owner)
         except RPCError as error:
             why = f"{self.step.name} is not begun: the server did not note it: {error.message}"
             await _whole(self.ledger.abandon(self.attempt.key, self.owner, why))

@@ -128,6 +128,11 @@ def released_owner(owner: str) -> str:
     return f"{owner.rpartition('|')[0]}|{time.monotonic():.3f}|{_OVER}"
 
 
+def unknown_owner() -> str:
+    """Name an attempt of which nothing is known, not even its machine."""
+    return f"unknown|{os.getpid()}|{time.time_ns()}|{next(_numbers)}|"
+
+
 def sealed(owner: str, seal: bytes, key: str, digest: str) -> str:
     """An owner with its keyed mark: of this very attempt at this very write."""
     said = f"{owner}\n{digest}\n{key}".encode(errors="surrogatepass")

@@ -111,13 +111,10 @@ async def unknown(ledger: Ledger, attempt: Attempt) -> str:
     return row.owner if row is not None and row.state is EffectState.INTENDED else ""
 
 
-async def settled(step: Write[Any, Any], left: datetime, grace: timedelta) -> None:
-    """Wait until nothing may arrive any more of an attempt that the ledger does not know.
-
-    `left`: when it ended for its case, by the server's clock, by which this one's begin is known.
-    """
+async def settled(step: Write[Any, Any], grace: timedelta) -> None:
+    """Wait until nothing may arrive any more of an attempt that the ledger does not know."""
     most = step.timeout + (step.settles or timedelta(0)) + grace
-    await asyncio.sleep(min(most, left + most - server_start()).total_seconds())
+    await asyncio.sleep(most.total_seconds())
 
 
 async def receipt_time(ledger: Ledger, asked: ReceiptRequest) -> datetime | None:

@@ -235,13 +235,17 @@ class Effects(Database):
         statement = mine.values(owner=owner, deadline=deadline, attempt=row.attempt + 1)
         return await self._changes(statement)
 
-    async def release(self, key: str, owner: str, released: str) -> bool:
+    async def release(
+        self, key: str, owner: str, released: str, begun: datetime | None = None
+    ) -> bool:
         """Say that an attempt of `owner` is over and left nothing that is known.
 
-        `released`: the name of the same owner that says so, or until when it goes on instead.
+        `released`: the name of the same owner that says so, or until when it goes on instead; or of
+        one that the ledger had lost, and then when that had `begun`.
         False if the intent is not its own.
         """
-        return await self._changes(_intended(key, owner).values(owner=released))
+        more = {} if begun is None else {"begun": begun}
+        return await self._changes(_intended(key, owner).values(owner=released, **more))
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.

@@ -7,7 +7,7 @@ import dataclasses
 import itertools
 import sqlite3
 from collections.abc import AsyncGenerator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,12 @@ from handrail.actions import (
     Ruling,
     RulingRecord,
     Undoes,
+    Wire,
     digest_of,
     undo_key,
 )
 from handrail.agent import Step
+from handrail.guardrails import effects
 from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
 from handrail.guardrails.machine import new_owner
@@ -60,6 +62,7 @@ class PayMore(Pay):
 
 
 DONE: list[tuple[str, str]] = []
+WAITED: list[str] = []
 SAYS: list[str] = []
 
 
@@ -380,60 +383,135 @@ def key_of(case: str) -> st.SearchStrategy[str]:
     return st.just(f"{case}/pay/1") | st.sampled_from(known) | st.text(max_size=20)
 
 
-def basis() -> st.SearchStrategy[Basis | None]:
-    evidence = st.sampled_from([None, {}, {"vip": True}, [1], "x"])
-    made = st.builds(Basis, confidence=st.sampled_from([None, 0, 1.0]), evidence=evidence)
-    return st.none() | made
+def built(model: type[Wire], **said: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
+    """A model that an attempt holds: anything in each of its fields, which may be left out."""
+    return st.builds(model, **or_left_out(model, said))
+
+
+def or_left_out(
+    model: type[Wire], said: dict[str, st.SearchStrategy[Any]]
+) -> dict[str, st.SearchStrategy[Any]]:
+    fields = model.model_fields
+    assert said.keys() == fields.keys(), f"say what may be said in {model.__name__}"
+    left = {
+        name: st.just(field.get_default(call_default_factory=True))
+        for name, field in fields.items()
+        if not field.is_required()
+    }
+    return {name: left[name] | each if name in left else each for name, each in said.items()}
+
+
+WORDS = st.sampled_from(["", "x", "pay"])
+TIMES = st.datetimes(timezones=st.just(UTC))
+SECONDS = st.sampled_from([0.0, 9.9])
+
+
+def basis() -> st.SearchStrategy[Basis]:
+    return built(
+        Basis,
+        rationale=WORDS,
+        confidence=st.sampled_from([0, 1.0]),
+        evidence=st.sampled_from([{}, {"vip": True}, [1], "x"]),
+        unsourced=st.sampled_from([("*",), ("action.account",)]),
+    )
 
 
 def rulings(digest: str) -> st.SearchStrategy[tuple[RulingRecord, ...]]:
-    def made(by: str, verb: str, proof: str | None) -> RulingRecord:
-        ruling = Ruling(gate="g" * 16, digest=digest[:12], by=by or "x", proof=proof)
-        said = {"verb": verb, "gate": "g" * 16, "by": by, "at": NOW, "note": "accepted"}
-        more = {"accepted": True, "proven": True, "digest": digest, "ruling": ruling}
-        return RulingRecord.model_validate(said | more)
+    people, verbs = PEOPLE, st.sampled_from(["approve", "amend", "answer", "delegate"])
+    answers = st.sampled_from(["do it", "happened", "drop"])
+    ruling = built(
+        Ruling,
+        gate=st.just("g" * 16),
+        digest=st.just(digest[:12]),
+        by=people.filter(bool),
+        why=WORDS,
+        action=st.just({"account": "1", "amount": 1}),
+        answer=answers,
+        result=WORDS,
+        to=people.filter(bool),
+        question=WORDS,
+        via=st.sampled_from(["", "slack", "inbox"]),
+        looked=SECONDS,
+        proof=st.just("a.b.c"),
+    )
+    record = built(
+        RulingRecord,
+        verb=verbs,
+        gate=st.just("g" * 16),
+        by=people,
+        at=st.just(NOW) | TIMES,
+        accepted=st.just(True) | st.booleans(),
+        note=st.just("accepted"),
+        why=WORDS,
+        digest=st.just(digest) | WORDS,
+        role=st.sampled_from(["lead", "people"]),
+        answer=answers,
+        proven=st.just(True),
+        stands_for=people,
+        to=people,
+        via=WORDS,
+        looked=SECONDS,
+        ruling=ruling,
+    )
+    return st.lists(record, max_size=3).map(tuple)
 
-    verbs = st.sampled_from(["approve", "amend", "answer", "delegate"])
-    each = st.builds(made, PEOPLE, verbs, st.sampled_from([None, "a.b.c"]))
-    return st.lists(each, max_size=3).map(tuple)
+
+def marks() -> st.SearchStrategy[LedgerMark]:
+    return built(LedgerMark, id=st.text(), height=st.integers())
 
 
-def undoes(case: str) -> st.SearchStrategy[Undoes | None]:
-    claimed = st.none() | st.builds(receipt, key_of(case))
-    # One that is later is only waited for.
-    left = st.none() | st.datetimes(max_value=datetime(2020, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
-    return st.none() | st.builds(Undoes, key=key_of(case), receipt=claimed, left=left)
+def receipts(case: str) -> st.SearchStrategy[Receipt]:
+    return built(
+        Receipt,
+        key=key_of(case),
+        step=NAMES,
+        digest=st.just("0" * 64) | WORDS,
+        at=st.just(NOW) | TIMES,
+        how=st.sampled_from(["written", "found", "confirmed"]),
+        result=st.just("made up"),
+        ledger=marks(),
+    )
 
 
-def doubt() -> st.SearchStrategy[DoubtAnswer | None]:
+def undoes(case: str) -> st.SearchStrategy[Undoes]:
+    return built(Undoes, key=key_of(case), receipt=receipts(case), left=TIMES)
+
+
+def unknown(case: str) -> st.SearchStrategy[Undoes]:
+    """Of a write of which the ledger knows nothing, and which may be on its way."""
+    return st.builds(Undoes, key=st.just(f"{case}/pay/9"), left=st.none() | TIMES)
+
+
+def doubt() -> st.SearchStrategy[DoubtAnswer]:
     said, token = st.sampled_from(["happened", "do it"]), st.sampled_from(["", "m|1|1|1"])
-    return st.none() | st.builds(DoubtAnswer, answer=said, by=PEOPLE, token=token)
+    return built(DoubtAnswer, answer=said, by=PEOPLE, token=token, result=WORDS)
 
 
 def lies(case: str, digest: str) -> dict[str, st.SearchStrategy[Any]]:
-    """Anything, and above all what would help, for each field of an attempt.
+    """Anything, and above all what would help, for each field of an attempt, or nothing.
 
     Evidence and confidence are the case's word: no rule here relies on them.
     """
-    return {
+    said: dict[str, st.SearchStrategy[Any]] = {
         "case": st.sampled_from([VICTIM, "others:1", "", "payers:"]) | st.text(max_size=12),
         "key": key_of(case),
         "digest": st.sampled_from(["", "0" * 64]) | st.text(max_size=64),
         "basis": basis(),
         "rulings": rulings(digest),
-        "requester": st.none() | PEOPLE,
+        "requester": PEOPLE,
         "undoes": undoes(case),
         "doubt": doubt(),
         "drafters": st.lists(PEOPLE, max_size=2).map(tuple),
         "askers": st.lists(PEOPLE, max_size=2).map(tuple),
         "pilot": st.booleans(),
         "ordered": st.booleans(),
-        "kind": st.none() | NAMES,
-        "unknown_kind": st.none() | NAMES,
+        "kind": NAMES,
+        "unknown_kind": NAMES,
         # What is higher than the ledger itself stops the write until somebody says otherwise.
-        "ledger": st.none() | st.builds(LedgerMark, id=st.text(), height=st.integers()),
-        "sent": st.none() | st.datetimes(timezones=st.just(UTC)),
+        "ledger": marks(),
+        "sent": TIMES,
     }
+    return or_left_out(Attempt, said)
 
 
 MILDNESS = {WriteResultKind.WRITTEN: 0, WriteResultKind.HELD: 1, WriteResultKind.IN_DOUBT: 1}
@@ -482,11 +560,28 @@ class Bench:
             rows = [found.execute(select.format(table)).fetchall() for table in tables]
             return [rows, found.execute(wrong).fetchall()]
 
+    async def comes_last(self, attempt: Attempt) -> bool:
+        """Whether an undo that was made has waited for what the ledger may have lost."""
+        if attempt.undoes is None or attempt.undoes.receipt is not None:
+            return True
+        known = await self.ledger.effect(attempt.undoes.key)
+        return (known is not None and known.digest != "") or WAITED != []
+
     def is_reviewed(self, key: str) -> bool:
         """Whether people look at a write afterwards."""
         with sqlite3.connect(self.folder / "ledger.db") as found:
             select = "select 1 from handrail_reviews where key = ?"
             return found.execute(select, (key,)).fetchone() is not None
+
+
+@pytest.fixture(autouse=True)
+def _waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the ledger knows nothing of is waited for only so that it is known."""
+
+    async def settled(step: Step[..., Any], grace: timedelta) -> None:
+        WAITED.append(step.name)
+
+    monkeypatch.setattr(effects, "settled", settled)
 
 
 @pytest.fixture(scope="module")
@@ -512,7 +607,7 @@ POINTED = ("key", "ordered", "undoes")
 CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 IN = st.tuples(st.sampled_from(SITUATIONS), st.sampled_from(WAYS))
 HELPS = {
-    "undoes": (("check", "stop", "pilot", "piloted"), ("again", "pay_back")),
+    "undoes": (("open", "open", "check", "stop", "pilot", "piloted"), ("again", "pay_back")),
     "ordered": (("agent", "fleet"), ("undo",)),
     "pilot": (("piloted", "pilot"), ("pay", "pay_back")),
     "rulings": (("much",), ("pay",)),
@@ -547,6 +642,7 @@ def believes_nothing(
     helps = field in HELPS and data.draw(st.booleans(), "where it helps")
     if helps:
         situation, way = (data.draw(st.sampled_from(each)) for each in HELPS[field])
+        way = "pay_back" if field == "undoes" and situation == "open" else way
     step, amount = {"undo": "pay_back", "again": "pay"}.get(way, way), 7
     if situation == "much":
         amount = 700
@@ -563,20 +659,22 @@ def believes_nothing(
             taken = {"key": undo_key(f"{case}/pay/1"), "undoes": Undoes(key=f"{case}/pay/1")}
             attempt = attempt.model_copy(update=taken)
         strategies = lies(case, attempt.digest)
-        assert strategies.keys() == Attempt.model_fields.keys(), "say what may be said in it"
         if fields is None:
             more = st.just(set[str]()) | st.sets(st.sampled_from(sorted(strategies)), max_size=2)
             chosen = data.draw(more) | {field}
             fields = {name: data.draw(strategies[name], name) for name in sorted(chosen)}
             if helps and field == "undoes":
-                fields = {"undoes": data.draw(undoes(case).filter(bool), "undoes")}
+                of_it = unknown(case) if situation == "open" else undoes(case)
+                fields = {"undoes": data.draw(of_it, "undoes")}
             if fields.get("undoes") is not None and (helps or data.draw(st.booleans())):
                 fields["key"] = undo_key(fields["undoes"].key)
             attempt = attempt.model_copy(update=fields)
         others = bench.others()
         DONE.clear()
+        WAITED.clear()
         answer = await tried(payers, case, step, action, attempt)
         assert bench.others() == others
+        assert not DONE or await bench.comes_last(attempt), "what is on its way comes after it"
         assert all(of == case for of, _ in DONE), "made in the name of another"
         made = len(DONE)
         # What had been written before is only said again.
@@ -599,8 +697,8 @@ def test_no_field_of_a_notice_makes_it_go_out(
     async def one(honestly: bool) -> NotifyResult:  # noqa: FBT001  # as one reads it
         case, payers = await bench.case(situation)
         asked = Notice(case=case, key=f"{case}/tell/1", pilot=situation == "piloted")
-        strategies = {name: lies(case, "0" * 64)[name] for name in ("case", "key", "pilot")}
-        assert strategies.keys() == Notice.model_fields.keys(), "say what may be said in it"
+        known = {name: lies(case, "0" * 64)[name] for name in ("case", "key", "pilot")}
+        strategies = or_left_out(Notice, known)
         if not honestly:
             changes = {name: data.draw(strategies[name], name) for name in sorted(strategies)}
             kept = data.draw(st.sets(st.sampled_from(sorted(strategies))))

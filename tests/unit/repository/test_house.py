@@ -18,10 +18,10 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_695,
     "policy": 4_020,
-    "ledger": 5_164,
+    "ledger": 5_168,
     "oversight": 4_126,
     "agent": 8_213,
-    "guardrails": 5_732,
+    "guardrails": 5_745,
     "evidence": 3_000,
     "client": 4_481,
     "runtime": 5_382,
