@@ -43,6 +43,9 @@ BOUNDARIES: Final = (
 INTAKE: Final = ("intake:kept", "intake:started", "call-back:due", "call-back:told")
 """And by what takes events from outside."""
 
+SCHEDULED: Final = ("schedule:fired", "schedule:made")
+"""And by the worker that makes the event of a time of a schedule."""
+
 HAND_OFF: Final = ("hand-off:starting", "hand-off:started", "hand-off:answered")
 """And by the worker of an agent that work is handed to, with the case that hands it."""
 

@@ -27,7 +27,6 @@ from tests.chaos.plan import Trial
 from tests.chaos.worlds import WORLDS
 
 LANES = 8
-WORLD_LANES = 2
 CONTROL_LANES = 2
 SHARES = (0.5, 0.95, 1)
 
@@ -68,6 +67,7 @@ async def experiment(options: Options, room: Path) -> Result:
     else:
         trials = plan.aimed(rng, kills=options.kills, freezes=options.freezes, only=options.only)
         controls = [] if options.only else plan.naive(rng, 3)
+    relayed = [] if options.short or options.only not in {None, plan.REACH} else plan.naive_reach()
     storms = plan.quiet(rng, 0 if options.only else options.cases)
     async with laboratory(room) as lab:
         human = asyncio.ensure_future(Human(lab).answer_all())
@@ -75,7 +75,10 @@ async def experiment(options: Options, room: Path) -> Result:
         await asyncio.gather(
             aimed.run(lab, trials, LANES), aimed.run(lab, controls, CONTROL_LANES, naive=True)
         )
-        await _elsewhere(lab, options, plan.others(options.only))
+        await asyncio.gather(
+            _elsewhere(lab, options, plan.others(options.only)),
+            aimed.run(lab, relayed, 1, naive=True, world=plan.REACH),
+        )
         say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm over {len(storms)} cases")
         if storms:
             await storm.run(lab, storms, rng)
@@ -101,7 +104,7 @@ async def _elsewhere(lab: Lab, options: Options, trials: list[Trial]) -> None:
             say(options, f"skipped, {len(mine)} cases: {missing}")
         elif mine and not options.short:
             say(options, f"{len(mine)} cases in the world {world!r}")
-            runs.append(aimed.run(lab, mine, WORLD_LANES, world=world))
+            runs.append(aimed.run(lab, mine, made.lanes, world=world))
     await asyncio.gather(*runs)
 
 
@@ -118,6 +121,8 @@ def violations(result: Result, options: Options) -> list[str]:
         late = percentile(seconds(result, what), 0.95)
         if late > options.limit:
             found.append(f"recovery p95 after a {what} is {late.total_seconds():.1f} s")
+    blind = [v for v in result.naive if v.trial.world == plan.REACH and v.count.done < 2]
+    found += [f"{v.case}: the control did not double: the laboratory is blind" for v in blind]
     if result.naive and not any(v.count.done > 1 for v in result.naive):
         found.append("the control did not double: the laboratory is blind")
     return found

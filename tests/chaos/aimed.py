@@ -18,7 +18,9 @@ async def run(
     lab: Lab, trials: Sequence[Trial], lanes: int, *, naive: bool = False, world: World = "one"
 ) -> None:
     """Run the trials: one at a time in each lane, so that no fault hits another case."""
-    label = "naive" if naive else "lane" if world == "one" else world
+    label = "lane" if world == "one" else world
+    if naive:
+        label = "naive" if world == "one" else f"naive-{world}"
     shares = ((f"{label}{n}", trials[n::lanes]) for n in range(lanes))
     await asyncio.gather(
         *(_run_lane(lab, name, share, naive=naive, world=world) for name, share in shares if share)

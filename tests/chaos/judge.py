@@ -7,7 +7,7 @@ from datetime import timedelta
 from itertools import groupby
 
 from tests.chaos.lab import Blow, Ended, Journal, Lane, Mark
-from tests.chaos.outside import Books, Count
+from tests.chaos.outside import REACH_OPS, Books, Count
 from tests.chaos.plan import Trial
 
 
@@ -127,6 +127,10 @@ def _of_the_effects(verdict: Verdict) -> Iterable[str]:
         yield f"doubled: {happened}"
     if count.message_keys > 1:
         yield f"doubled: told under {count.message_keys} keys"
+    if verdict.trial.world == "reach":
+        for op, times in zip(REACH_OPS, count.reach, strict=True):
+            if times != 1:
+                yield f"{'doubled' if times else 'lost'}: {op} {times} times"
     if ends == "rolled_back" and count.done != count.undone:
         yield f"not undone: {happened}"
     undone = {"done": 0, "failed": 1}.get(ends, count.undone)
@@ -199,7 +203,7 @@ def table(verdicts: Iterable[Verdict]) -> list[Row]:
         row.asked += verdict.asked
         row.false += verdict.false
         row.lost += any(f.startswith(("lost", "wedged", "not undone")) for f in verdict.faults)
-        row.doubled += verdict.count.done > 1 or verdict.count.undone > 1
+        row.doubled += max(verdict.count.done, verdict.count.undone, *verdict.count.reach) > 1
         row.recoveries += verdict.recoveries
     return [rows[key] for key in sorted(rows)]
 

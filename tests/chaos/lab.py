@@ -28,7 +28,7 @@ from handrail import Fleet
 from handrail.client import TASK_TIMEOUT, held_ledger
 from handrail.runtime import EmbeddedServer, Settings, connect
 from handrail.testing import free_ports
-from tests.chaos import outside, worker
+from tests.chaos import outside, reach, worker
 from tests.chaos.naive import NaiveAgent
 from tests.chaos.plan import Fault, Trial, World
 from tests.chaos.steps import OTHER, Order
@@ -37,6 +37,14 @@ from tests.chaos.worlds import WORLDS, Place
 _LOOK = timedelta(milliseconds=20)
 _FORKING = multiprocessing.get_context("forkserver")
 _DIE_WITH_PARENT = 1
+_IMPORTED = [
+    "tests.chaos.worker",
+    "tests.chaos.outside",
+    "tests.chaos.reach",
+    "handrail.cli",
+    "handrail.integrations.models",
+    "handrail.integrations.triggers.api",
+]
 # As on a production machine, imports are compiled once and not at every start.
 _COLD_ENVIRONMENT = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
 _COLD_ENVIRONMENT["PYTHONPYCACHEPREFIX"] = str(Path(tempfile.gettempdir()) / "handrail-chaos-pyc")
@@ -290,13 +298,15 @@ class Lane:
     url: str
     books: Path
     naive: bool
+    sender: reach.Sender | None = None
+    serve: Actor | None = None
     ran: list[Trial] = field(default_factory=list[Trial])
     strikes: list[asyncio.Task[None]] = field(default_factory=list[asyncio.Task[None]])
 
     @property
     def actors(self) -> list[Actor]:
         """Everybody who can be struck."""
-        return [*self.workers, self.outside]
+        return [*self.workers, self.outside, *filter(None, [self.serve])]
 
 
 class Lab:
@@ -321,7 +331,7 @@ class Lab:
         cold: bool = False,
     ) -> Lane:
         """Start a lane for these trials: two workers and the outside systems."""
-        room, (port, _), mine = self.room, free_ports(), tuple(trials)
+        room, (port, served), mine = self.room, free_ports(), tuple(trials)
         self._faults |= {fault.id: fault for trial in mine for fault in trial.faults}
         url, books = f"http://127.0.0.1:{port}", room / f"{name}.books"
         place = await asyncio.to_thread(WORLDS[world], room, name)
@@ -336,11 +346,14 @@ class Lab:
                 outside=url,
                 trials=mine,
                 naive=naive,
-                served=world != "one",
+                served=world != "one" and not naive,
             )
             by = place.command(n)
             forked = Forked(spec.actor, self.journal, worker.main, spec)
-            started = Cold(spec.actor, self.journal, spec, by) if cold or by else forked
+            if world == "reach" and not naive:
+                made = reach.ReachSpec(role="worker", trials=mine, port=served, **spec.where())
+                forked = Forked(spec.actor, self.journal, reach.main, made)
+            started: Actor = Cold(spec.actor, self.journal, spec, by) if cold or by else forked
             workers.append(started)
         label = f"{name} outside"
         books_spec = outside.OutsideSpec(room=room, actor=label, db=books, port=port, trials=mine)
@@ -350,12 +363,30 @@ class Lab:
         self.lanes[name] = lane
         world_actor.start()
         workers[0].start()
-        if world != "one":
+        if world == "reach":
+            await self._serve(lane, spec.where(), mine, served)
+        if world != "one" and not naive:
             # Its ledger is the agent's: the steward has seen no other.
             while await insist(lambda: held_ledger(self.client, name, _LOOK)) is None:  # noqa: ASYNC110  # it looks seldom
                 await asyncio.sleep(_LOOK.total_seconds())
         workers[1].start()
         return lane
+
+    async def _serve(
+        self, lane: Lane, where: dict[str, Any], trials: tuple[Trial, ...], port: int
+    ) -> None:
+        """Start what takes events, and who sends them."""
+        sluice = reach.Sluice(free_ports()[0], self.server.address)
+        role = "relay" if lane.naive else "serve"
+        given: dict[str, Any] = {**where, "role": role, "trials": trials}
+        given["actor"] = f"{lane.name} serve"
+        if not lane.naive:
+            given["address"] = f"127.0.0.1:{sluice.port}"
+        spec = reach.ReachSpec(port=port, **given)
+        lane.serve = Forked(spec.actor, self.journal, reach.main, spec)
+        lane.sender = reach.Sender(spec, sluice, self.client)
+        await sluice.open()
+        lane.serve.start()
 
     def close_lane(self, lane: Lane) -> None:
         """End the processes of a lane; its books stay."""
@@ -379,13 +410,15 @@ class Lab:
         )
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(patience.total_seconds()):
-                await insist(lambda: self._start(lane, case, order))
-                self.journal.ended[case] = await insist(lambda: self.end_of(case))
+                started = await insist(lambda: self._start(lane, case, order, trial))
+                self.journal.ended[case] = await insist(lambda: self.end_of(started))
         # What has struck is healed before the next case begins.
         await asyncio.gather(*lane.strikes)
         lane.strikes.clear()
 
-    async def _start(self, lane: Lane, case: str, order: Order) -> None:
+    async def _start(self, lane: Lane, case: str, order: Order, trial: Trial) -> str:
+        if lane.sender is not None:
+            return await lane.sender.send(trial)
         if lane.naive:
             start = self.client.start_workflow(
                 NaiveAgent.run, order, id=case, task_queue=lane.name, task_timeout=TASK_TIMEOUT
@@ -394,6 +427,7 @@ class Lab:
                 await start
         else:
             await lane.fleet.start(self.client, lane.name, order)
+        return case
 
     async def end_of(self, case: str) -> Ended:
         """Wait for the end of a case."""
@@ -424,7 +458,7 @@ class Lab:
             for mark in self.journal.news():
                 fault = self._faults.get(mark.fault or "")
                 if fault is not None and fault.what != "kill":
-                    lane = self.lanes[mark.case.partition(":")[0]]
+                    lane = self._lane_of(mark)
                     lane.strikes.append(self._soon(self._carry_out(mark, fault)))
                 if fault is not None and fault.order is not None:
                     self._soon(self._order(mark.case, fault.order))
@@ -439,9 +473,12 @@ class Lab:
                     self.journal.reported.add(found.id)
             await asyncio.sleep(2)
 
+    def _lane_of(self, mark: Mark) -> Lane:
+        return self.lanes[mark.case.partition(":")[0].removesuffix(OTHER)]
+
     async def _carry_out(self, mark: Mark, fault: Fault) -> None:
         """Do what a fault does to a process that stands still for it, or to its world."""
-        lane = self.lanes[mark.case.partition(":")[0]]
+        lane = self._lane_of(mark)
         actor = next(a for a in lane.actors if a.name == mark.actor)
         if fault.what == "block":
             actor.blocked(fault.lasting)
@@ -486,7 +523,7 @@ async def insist(ask: Callable[[], Awaitable[Any]]) -> Any:
 @contextlib.asynccontextmanager
 async def laboratory(room: Path) -> AsyncGenerator[Lab]:
     """A laboratory in an empty directory; everything in it is dead afterwards."""
-    _FORKING.set_forkserver_preload(["tests.chaos.worker", "tests.chaos.outside"])
+    _FORKING.set_forkserver_preload(_IMPORTED)
     port, ui_port = free_ports()
     async with EmbeddedServer(room / "server", port=port, ui_port=ui_port) as server:
         plugin = worker.fleet(room, "lab").plugin(room / "payloads")

@@ -8,14 +8,17 @@ every effect is committed with synchronous=FULL before it is answered.
 
 import asyncio
 import contextlib
+import json
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
+import httpx2
+import standardwebhooks
 import uvicorn
 from pydantic import BaseModel
 from starlette.applications import Starlette
@@ -30,8 +33,12 @@ _TABLES = """
 create table if not exists calls (at real, surface text, op text, case_id text, ref text);
 create table if not exists effects (
     id integer primary key, at real, surface text, op text, case_id text, ref text);
+create table if not exists hooks (ref text primary key, case_id text, url text, number integer,
+    called integer default 0);
 create index if not exists by_case on effects (case_id);
 """
+REACH_OPS = ("hook", "pass", "close")
+HOOK_KEY = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _SETTLE = timedelta(milliseconds=300)
 _LOOK = timedelta(milliseconds=20)
 _COMMITTED = {"do": "outside:committed", "undo": "outside:undone", "tell": "outside:told"}
@@ -59,6 +66,8 @@ class Count:
     messages: int
     message_keys: int
     calls: int
+    reach: tuple[int, ...] = ()
+    """Of each of the operations of the world `reach`, how often it happened."""
 
 
 class Books:
@@ -123,7 +132,27 @@ class Books:
             message_keys=keys,
             calls=arrived,
             tried=tried,
+            reach=tuple(by_op.get(op, (0, 0))[0] for op in REACH_OPS),
         )
+
+    def hooked(self, ref: str, case: str, url: str) -> None:
+        """Take a webhook, once, and keep where it wants to be called back."""
+        wanted = Wanted(case=case, ref=ref)
+        self.called("keyed", "hook", wanted)
+        number = self.act("keyed", "hook", wanted)
+        row = (ref, case, url, number)
+        keep = "insert or ignore into hooks (ref, case_id, url, number) values (?, ?, ?, ?)"
+        self._db.execute(keep, row)
+
+    def due(self) -> list[tuple[str, str, str, int]]:
+        """Who is to be called back."""
+        return list(
+            self._db.execute("select ref, case_id, url, number from hooks where not called")
+        )
+
+    def called_back(self, ref: str) -> None:
+        """Somebody took a call-back."""
+        self._db.execute("update hooks set called = 1 where ref = ?", (ref,))
 
 
 @contextlib.contextmanager
@@ -133,6 +162,26 @@ def _counted(busy: Counter[str], case: str) -> Generator[None]:
         yield
     finally:
         busy[case] -= 1
+
+
+@contextlib.asynccontextmanager
+async def _calling(books: Books, reached: Callable[[str, str], None]) -> AsyncGenerator[None]:
+    """Call back whoever waits for it, until they answer, and then once more."""
+
+    async def call() -> None:
+        async with httpx2.AsyncClient(timeout=6) as http:
+            while True:
+                for ref, case, url, number in books.due():
+                    with contextlib.suppress(httpx2.HTTPError):
+                        (await http.post(url, json={"number": number})).raise_for_status()
+                        reached("outside:called", case)
+                        await http.post(url, json={"number": number})
+                        books.called_back(ref)
+                await asyncio.sleep(10 * _LOOK.total_seconds())
+
+    calls = asyncio.ensure_future(call())
+    yield
+    calls.cancel()
 
 
 class OutsideSpec(BaseModel, frozen=True):
@@ -165,7 +214,7 @@ def application(
         lag = lags.pop((wanted.case.partition(":")[2], op), None)
         await asyncio.sleep(lag.commits if lag else wanted.takes / 2)
         number = books.act(surface, op, wanted)
-        reached(_COMMITTED[op], wanted.case)
+        reached(_COMMITTED.get(op, f"outside:{op}"), wanted.case)
         await asyncio.sleep(lag.answers if lag else wanted.takes / 2)
         return JSONResponse({"number": number})
 
@@ -183,12 +232,26 @@ def application(
             await asyncio.sleep(_LOOK.total_seconds())
         return JSONResponse({"number": books.truth(asked["case"], asked["op"])})
 
+    async def hook(request: Request) -> Response:
+        body = await request.body()
+        try:
+            standardwebhooks.Webhook(HOOK_KEY).verify(body, dict(request.headers))
+        except standardwebhooks.WebhookVerificationError:
+            return JSONResponse({"detail": "not signed"}, 401)
+        said = json.loads(body)
+        case = said["key"].rpartition("/")[0].rpartition("/")[0]
+        books.hooked(request.headers["webhook-id"], case, said["call_back"])
+        reached("outside:hooked", case)
+        return JSONResponse({}, 202)
+
     return Starlette(
+        lifespan=lambda _: _calling(books, reached),
         routes=[
             Route("/truth", truth),
+            Route("/hook", hook, methods=["POST"]),
             Route("/{surface}/{op}", act, methods=["POST"]),
             Route("/{surface}/{op}", find),
-        ]
+        ],
     )
 
 
@@ -200,6 +263,6 @@ def main(spec: OutsideSpec) -> None:
         host="127.0.0.1",
         port=spec.port,
         log_level="error",
-        lifespan="off",
+        lifespan="on",
         timeout_keep_alive=600,
     )

@@ -4,17 +4,17 @@ import random
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from itertools import cycle, product
-from typing import Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from pydantic import BaseModel
 
-from handrail.failpoints import BOUNDARIES, HAND_OFF
+from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, SCHEDULED
 
 Kind = Literal["keyed", "findable", "plain"]
 KINDS: tuple[Kind, ...] = ("keyed", "findable", "plain")
 
 What = Literal["kill", "freeze", "block", "power", "back", "crash", "fill", "step"]
-World = Literal["one", "ahead", "behind", "ledgers", "file", "postgres", "disk"]
+World = Literal["one", "ahead", "behind", "ledgers", "file", "postgres", "disk", "reach"]
 """Where a lane runs: `worlds` says what each is."""
 
 FREEZES = tuple(timedelta(seconds=s) for s in (0.3, 2, 4.5, 9))
@@ -34,6 +34,9 @@ OWN = (
 )
 """Boundaries on the path of a write that lie outside the engine: in a step, between the
 acceptance of a ruling and the write, and in the outside system itself."""
+
+OUTSIDE_OF_REACH = ("outside:hooked", "outside:called", "outside:pass", "outside:close")
+"""Where the outside system of the world `reach` has taken a webhook, called back, or written."""
 
 _ONCE = ("read:", "decide:", "notify:", "client:telling", "outside:told")
 _MUST_ASK = frozenset(
@@ -114,6 +117,8 @@ class Trial(BaseModel, frozen=True):
     spoil: bool = False
     takes: timedelta = timedelta()
     faults: tuple[Fault, ...] = ()
+    way: Literal["event", "hook", "schedule"] | None = None
+    """By which it comes in, in the world `reach`."""
 
     @property
     def ends(self) -> str:
@@ -239,18 +244,76 @@ _ENTRIES = (
     _Entry("postgres", "postgres", "crash", ("write:arrived", "write:before-intent", *_PLACES), 2),
     _Entry("disk", "disk", "fill", ("write:arrived", "write:before-intent", *_IN_WORKER), 5),
 )
-OTHERS = tuple(dict.fromkeys(entry.name for entry in _ENTRIES))
+REACH: Final = "reach"
+OTHERS = (*dict.fromkeys(entry.name for entry in _ENTRIES), REACH)
 
 
 def others(only: str | None) -> list[Trial]:
     """The trials of every other sort of fault, for all three kinds of write."""
     named = ((n, each) for n, each in enumerate(_ENTRIES) if only in (None, each.name))
-    return [
+    found = [
         _other(n, entry, place, kind)
         for n, entry in named
         for turn, (place, kind) in enumerate(product(entry.places, KINDS))
         if entry.share in (None, turn % 2)
     ]
+    return found + (_reach() if only in (None, REACH) else [])
+
+
+_SECOND = (
+    "write:after-intent",
+    "write:before-effect",
+    "write:after-effect",
+    "write:before-receipt",
+)
+_REACHED = (
+    *((place, 1) for place in (*INTAKE, *SCHEDULED, *HAND_OFF, *OUTSIDE_OF_REACH)),
+    ("model:asked", 1),
+    ("model:asked", 2),
+    *((f"decide:{when}", nth) for when in ("before", "after", "foreseen") for nth in (1, 2)),
+    ("read:before", 1),
+    ("read:after", 1),
+    *((place, 1) for place in BOUNDARIES if place.startswith("write:")),
+    *((place, 1) for place in ("client:sending", "outside:committed", "client:answered")),
+    *((place, 3) for place in _SECOND),
+)
+"""What a case reaches on its way through the world `reach`, and for the how-many-th time.
+
+Its writes are those of the model's tool, of the other agent, and then the one that asks to be
+called back; so the third."""
+
+
+def _reach() -> list[Trial]:
+    """One kill and one freeze at each boundary of what reaches an agent from outside."""
+    freezes, kinds, ways = cycle(FREEZES), cycle(KINDS), cycle(("event", "hook"))
+    return [
+        _reached(place, nth, next(kinds), next(ways), freeze)
+        for place, nth in _REACHED
+        for freeze in (timedelta(), next(freezes))
+    ]
+
+
+def _reached(
+    place: str, nth: int, kind: Kind, way: Any, freeze: timedelta, name: str = ""
+) -> Trial:
+    kind = "keyed" if nth > 1 else kind
+    what: What = "freeze" if freeze else "kill"
+    key = f"{name}reach-{what}-{place}-{nth}-{kind}".replace(":", "_")
+    fault = Fault(id=f"{key}.0", boundary=place, nth=nth, what=what, lasting=freeze)
+    return Trial(
+        key=key,
+        target=place if nth == 1 else f"{place} #{nth}",
+        kind=kind,
+        faults=(fault,),
+        world="reach",
+        way="schedule" if place in SCHEDULED else way,
+    )
+
+
+def naive_reach() -> list[Trial]:
+    """Kills where nothing is kept by a key: of who takes events, and of the write."""
+    places = ("intake:started", "outside:committed", "client:answered", "write:after-effect")
+    return [_reached(place, 1, "plain", "event", timedelta(), "naive-") for place in places]
 
 
 def _other(n: int, entry: _Entry, place: str, kind: Kind) -> Trial:

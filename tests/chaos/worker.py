@@ -64,6 +64,11 @@ class WorkerSpec(BaseModel, frozen=True):
     served: bool = False
     """Whether it is the whole worker, as `handrail worker` starts it, with its steward."""
 
+    def where(self) -> dict[str, Any]:
+        """What a process of the world `reach` is told as well."""
+        told = {"room", "actor", "address", "ledger", "outside"}
+        return self.model_dump(include=told) | {"lane": self.agent}
+
 
 def fleet(room: Path, agent: str, trials: Iterable[Trial] = ()) -> Fleet:
     """The agent under test, with its real policy; and another one where it hands work on."""

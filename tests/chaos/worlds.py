@@ -27,6 +27,8 @@ _DISK = "16m"
 class Place:
     """One machine, and a ledger in a file on it. `went_back`: the file was put back."""
 
+    lanes = 2
+
     def __init__(self, room: Path, lane: str) -> None:
         self.home = room / f"{lane}.world"
         self.home.mkdir()
@@ -271,6 +273,12 @@ class LostPrimary(Place):
         self._cluster.__exit__()
 
 
+class Served(Place):
+    """One machine on which `handrail serve` runs, too."""
+
+    lanes = 4
+
+
 WORLDS: dict[World, type[Place]] = {
     "one": Place,
     "ahead": FastMachine,
@@ -279,4 +287,5 @@ WORLDS: dict[World, type[Place]] = {
     "file": RestoredFile,
     "postgres": LostPrimary,
     "disk": SmallDisk,
+    "reach": Served,
 }

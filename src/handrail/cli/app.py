@@ -152,6 +152,11 @@ app.command(
     help="Take events by HTTP, webhook and folder, and run the inbox, until SIGTERM.",
 )
 app.command(
+    "handrail.cli.mcp:mcp",
+    group=RUN,
+    help="Let other agents look, start and ask by MCP: on stdin and stdout, or by HTTP.",
+)
+app.command(
     "handrail.cli.processes:dev",
     group=RUN,
     help="Run everything on this machine: Temporal with its Web UI, the worker, and the inbox.",

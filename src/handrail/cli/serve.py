@@ -57,7 +57,7 @@ async def serve(
     out.row({"ended": True})
 
 
-class _Connection:
+class Connection:
     """The client, connected when it is first needed: events are taken while the server is away."""
 
     def __init__(self, given: Settings, fleet: Fleet) -> None:
@@ -67,6 +67,7 @@ class _Connection:
         self._one = asyncio.Lock()
 
     async def __call__(self) -> Client:
+        """The client, connected now if it was not yet."""
         async with self._one:
             if self._client is None:
                 plugins = [self._fleet.plugin(self._given.payload_dir)]
@@ -82,7 +83,7 @@ async def _serve(
     from handrail.integrations.triggers.receiver import Receiver  # noqa: PLC0415
     from handrail.integrations.triggers.tokens import TokenFile  # noqa: PLC0415
 
-    connection = _Connection(given, fleet)
+    connection = Connection(given, fleet)
     async with open_ledger(given) as ledger:
         receiver = Receiver(fleet, ledger, connection)
         api = TriggerApi(receiver, TokenFile(given.tokens), given.ui_url)
@@ -131,7 +132,7 @@ def _watches(receiver: Receiver) -> list[Any]:
 
 async def _inbox(
     given: Settings,
-    connection: _Connection,
+    connection: Connection,
     receiver: Receiver,
     pages: list[Any],
     stop: asyncio.Event,
@@ -178,11 +179,14 @@ async def new(
     agent: Annotated[
         tuple[str, ...], Parameter(negative=(), help="For this agent only. May be repeated.")
     ] = (),
+    reads: Annotated[
+        bool, Parameter(negative=(), help="It also reads their cases and questions, by MCP.")
+    ] = False,
     out: Output = PLAIN,
 ) -> None:
     """Make a token by which a program sends events. It is printed this once."""
-    made = _file().new(name, agent)
-    out.data({"name": name, "agents": list(agent) or ["*"], "token": made})
+    made = _file().new(name, agent, reads=reads)
+    out.data({"name": name, "agents": list(agent) or ["*"], "reads": reads, "token": made})
     out.show(made)
     out.say("send it as `Authorization: Bearer ...`; only its digest is kept", "yellow")
 
@@ -190,9 +194,17 @@ async def new(
 async def listing(*, out: Output = PLAIN) -> None:
     """List the names of the tokens, and the agents they are for."""
     found = _file().tokens()
-    out.data({"tokens": [{"name": each.name, "agents": list(each.agents)} for each in found]})
+    out.data(
+        {
+            "tokens": [
+                {"name": each.name, "agents": list(each.agents), "reads": each.reads}
+                for each in found
+            ]
+        }
+    )
     for each in found:
-        out.show(f"{plain(each.name)}  {plain(', '.join(each.agents))}")
+        reads = "  reads" if each.reads else ""
+        out.show(f"{plain(each.name)}  {plain(', '.join(each.agents))}{reads}")
     if not found:
         out.show("no tokens")
 

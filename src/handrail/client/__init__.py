@@ -8,6 +8,7 @@ from handrail.client.agents import AgentList, AgentStatus, WorkerView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
+from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList
@@ -130,6 +131,8 @@ __all__ = [
     "StuckCase",
     "Term",
     "UnreadableCase",
+    "VerdictList",
+    "VerdictView",
     "WaitResult",
     "WorkerView",
     "amended",

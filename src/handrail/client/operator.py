@@ -5,6 +5,7 @@ from __future__ import annotations
 from handrail.client.agents import AgentActs
 from handrail.client.asking import AskActs
 from handrail.client.chains import ChainActs
+from handrail.client.explaining import ExplainActs
 from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.reviews import ReviewActs
@@ -13,7 +14,15 @@ from handrail.client.schedules import ScheduleActs
 
 
 class Operator(
-    OrderActs, RulingActs, ReviewActs, ScheduleActs, ChainActs, IntakeActs, AskActs, AgentActs
+    OrderActs,
+    RulingActs,
+    ReviewActs,
+    ScheduleActs,
+    ChainActs,
+    IntakeActs,
+    AskActs,
+    AgentActs,
+    ExplainActs,
 ):
     """One person, or one program, at work on agents and their cases.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import agents, asking, intake, views
+from handrail.client import agents, asking, explaining, intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -38,6 +38,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     views.StartedCase,
     views.StopList,
     views.StopResult,
+    explaining.VerdictList,
     views.WaitResult,
 )
 """What calls answer, for the schema."""

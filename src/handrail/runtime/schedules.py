@@ -58,6 +58,7 @@ from handrail.client import (
     iso,
 )
 from handrail.exceptions import CaseError, ConfigurationError
+from handrail.failpoints import reached
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -265,12 +266,15 @@ def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
         if not isinstance(event, agent.event):
             raise CaseError(_event_fault(agent, schedule) or "it makes no event")
         case = case_id(agent.name, event.key, type(event).__name__)
-        return ScheduledEvent(
+        reached("schedule:fired", case)
+        found = ScheduledEvent(
             workflow=agent.workflow_type or agent.workflow.__name__,
             key=event.key,
             event=event.model_dump(mode="json"),
             known=await is_known(ledger, case),
         )
+        reached("schedule:made", case)
+        return found
 
     return make
 

@@ -25,11 +25,15 @@ ALL = "*"
 
 
 class ApiToken(Wire):
-    """A token: the name of who has it, which is who asks; its SHA-256; and the agents it is for."""
+    """A token: the name of who has it, which is who asks; its SHA-256; and the agents it is for.
+
+    `reads`: it is also for reading their cases and questions, by MCP.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s:][^\n]*$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     agents: tuple[str, ...] = (ALL,)
+    reads: bool = False
 
     def is_for(self, agent: str) -> bool:
         """Whether it is for an agent."""
@@ -66,7 +70,7 @@ class TokenFile:
         found = [each for each in self.tokens() if hmac.compare_digest(each.sha256, digest)]
         return found[0] if found and bearer else None
 
-    def new(self, name: str, agents: tuple[str, ...]) -> str:
+    def new(self, name: str, agents: tuple[str, ...], *, reads: bool = False) -> str:
         """Make a token, and keep its digest. It is said this once.
 
         Raises:
@@ -78,7 +82,7 @@ class TokenFile:
             raise InvalidRequest(f"there is a token of {name} already; `tokens revoke` ends it")
         made = f"hr_{secrets.token_urlsafe(32)}"
         try:
-            token = ApiToken(name=name, sha256=_digest(made), agents=agents or (ALL,))
+            token = ApiToken(name=name, sha256=_digest(made), agents=agents or (ALL,), reads=reads)
         except ValidationError as error:
             raise InvalidRequest(f"{name!r} can be no name of a token", "name") from error
         self._write((*known, token))

@@ -1,0 +1,42 @@
+"""The workflow of an agent that a model leads, that hands on, and that waits to be called back."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from handrail import AgentWorkflow, Outcome
+from tests.chaos.reach_steps import (
+    Ask,
+    Close,
+    Pass,
+    Told,
+    ask_out,
+    do_close,
+    do_pass,
+    look,
+    tell,
+    think,
+)
+from tests.chaos.steps import Order
+
+_WITHIN = timedelta(seconds=60)
+
+
+@workflow.defn
+class ReachAgent(AgentWorkflow):
+    """Does what an order takes: by a model, by another agent, by a system that calls back."""
+
+    @workflow.run
+    async def run(self, order: Order) -> Outcome:
+        """Converse, hand on, ask, wait, close; the other agent passes it on, and tells."""
+        if not order.hands_to:
+            await self.read(look, order)
+            number = await self.write(do_pass, Pass(amount=order.amount))
+            await self.notify(tell, number)
+            return self.done()
+        await self.converse(think, order)
+        await self.hand_off(order.hands_to, order.model_copy(update={"hands_to": ""}))
+        due = await self.write(ask_out, Ask(amount=order.amount))
+        told = await self.called_back(due, Told, within=_WITHIN)
+        await self.write(do_close, Close(number=told.number))
+        return self.done()
