@@ -294,7 +294,7 @@ def _reach() -> list[Trial]:
 
 
 def _reached(
-    place: str, nth: int, kind: Kind, way: Any, freeze: timedelta, name: str = ""
+    place: str, nth: int, kind: Kind, way: Any, freeze: timedelta, *, name: str = ""
 ) -> Trial:
     kind = "keyed" if nth > 1 else kind
     what: What = "freeze" if freeze else "kill"
@@ -313,7 +313,7 @@ def _reached(
 def naive_reach() -> list[Trial]:
     """Kills where nothing is kept by a key: of who takes events, and of the write."""
     places = ("intake:started", "outside:committed", "client:answered", "write:after-effect")
-    return [_reached(place, 1, "plain", "event", timedelta(), "naive-") for place in places]
+    return [_reached(place, 1, "plain", "event", timedelta(), name="naive-") for place in places]
 
 
 def _other(n: int, entry: _Entry, place: str, kind: Kind) -> Trial:
