@@ -183,6 +183,18 @@ app.command(
     group=LOOK,
     help="List what an agent proposed in pilot, to be compared with what people did.",
 )
+_outcomes = App(
+    name="outcomes", group=LOOK, help="What people did, beside what an agent proposed in pilot."
+)
+_outcomes.command(
+    "handrail.cli.outcomes:take",
+    name="import",
+    help="Take in what people did in cases that the agent saw in pilot.",
+)
+_outcomes.command(
+    "handrail.cli.outcomes:judge",
+    help="Say who was right where people did something else than was proposed. It is signed.",
+)
 app.command(
     "handrail.cli.evaluate:evaluation",
     name="eval",
@@ -240,6 +252,7 @@ for group in (
     _mandates,
     _review,
     _incidents,
+    _outcomes,
     _keys,
     _tokens,
     _policy,

@@ -17,7 +17,8 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli.context import Since, ledger_here, moment_of
+from handrail.cli.context import Since, ledger_here, moment_of, operator
+from handrail.cli.outcomes import pilot_lines
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import iso
 from handrail.evidence import ApproverAttention, approver_attention
@@ -69,17 +70,20 @@ async def pilot(
     step
         One of its writes only.
     """
-    async with ledger_here() as opened:
-        found = await opened.verdicts(agent, since=moment_of(since), pilot=True)
+    async with operator(out, ledger="needed") as somebody:
+        found = await somebody.ledger.verdicts(agent, since=moment_of(since), pilot=True)
+        view = await somebody.pilot(agent, step, moment_of(since))
     rows = proposals(found, step)[-limit if limit else 0 :]
     if csv is not None:
         return _export(out, rows, csv)
-    out.data({"proposals": [document(row) for row in rows]})
+    out.data(view, proposals=[document(row) for row in rows])
     for row in rows:
         out.show(_line(row))
-    if not rows:
+    if not view.proposed:
         which = f" {plain(step)}" if step else ""
         out.show(f"{plain(agent)} has proposed nothing in pilot{which}")
+    elif view.agreement.n or view.unmatched or view.contradicting:
+        out.show(*pilot_lines(view))
     return Code.DONE
 
 

@@ -15,6 +15,15 @@ from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
+from handrail.client.pilot_views import (
+    AgreementView,
+    BadOutcome,
+    Disagreement,
+    OutcomeImport,
+    PilotView,
+    SelectionView,
+)
+from handrail.client.pilots import OutcomeReport
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.schedules import (
     SCHEDULED_CASES,
@@ -83,8 +92,10 @@ __all__ = [
     "AgentAutonomy",
     "AgentList",
     "AgentStatus",
+    "AgreementView",
     "AuditReview",
     "AutonomyList",
+    "BadOutcome",
     "Bounds",
     "CaseChain",
     "CaseDetails",
@@ -96,6 +107,7 @@ __all__ = [
     "ChainedCase",
     "Connect",
     "Directory",
+    "Disagreement",
     "Document",
     "EffectView",
     "FailingStep",
@@ -110,6 +122,9 @@ __all__ = [
     "MandateView",
     "Operator",
     "OrderOutcome",
+    "OutcomeImport",
+    "OutcomeReport",
+    "PilotView",
     "ReviewDetails",
     "ReviewList",
     "ReviewView",
@@ -121,6 +136,7 @@ __all__ = [
     "ScheduleView",
     "ScheduledInput",
     "ScheduledRun",
+    "SelectionView",
     "SignedRuling",
     "Signer",
     "StartedCase",

@@ -29,6 +29,7 @@ from handrail.oversight import (
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
+    from handrail.policy import AgentShape
 
 BY_LINK = "mail"
 """The channel of whoever followed a link in a message: it is good for one gate, and no more."""
@@ -95,6 +96,11 @@ class StartableAgent(Protocol):
     @property
     def event(self) -> type[BaseModel]:
         """The model of its events."""
+        ...
+
+    @property
+    def shape(self) -> AgentShape:
+        """What it can do at all."""
         ...
 
 

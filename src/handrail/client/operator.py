@@ -8,6 +8,7 @@ from handrail.client.chains import ChainActs
 from handrail.client.explaining import ExplainActs
 from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
+from handrail.client.pilots import PilotActs
 from handrail.client.reviews import ReviewActs
 from handrail.client.rulings import RulingActs
 from handrail.client.schedules import ScheduleActs
@@ -23,6 +24,7 @@ class Operator(
     AskActs,
     AgentActs,
     ExplainActs,
+    PilotActs,
 ):
     """One person, or one program, at work on agents and their cases.
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import agents, asking, explaining, intake, views
+from handrail.client import agents, asking, explaining, intake, pilot_views, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -28,6 +28,9 @@ DOCUMENTS: tuple[type[Document], ...] = (
     views.MandateList,
     views.MandateView,
     views.OrderOutcome,
+    pilot_views.Disagreement,
+    pilot_views.OutcomeImport,
+    pilot_views.PilotView,
     views.ReviewDetails,
     views.ReviewList,
     views.ReviewView,

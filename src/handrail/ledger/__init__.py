@@ -38,7 +38,7 @@ from handrail.ledger.limits import (
     together,
 )
 from handrail.ledger.orders import FLEET, OrderRow
-from handrail.ledger.outcomes import BaselineRow, OutcomeRow
+from handrail.ledger.outcomes import BaselineRow, OutcomeRow, outcome_id
 from handrail.ledger.records import (
     PRESENT,
     CaseRecord,
@@ -119,6 +119,7 @@ __all__ = [
     "intake_id",
     "measured",
     "number",
+    "outcome_id",
     "same_words",
     "together",
 ]

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
+import sqlalchemy as sa
+
 from handrail.ledger.database import Database
 from handrail.ledger.evidence_tables import baselines as _baselines
 from handrail.ledger.evidence_tables import outcomes as _outcomes
+from handrail.ledger.reviews import AnswerRow, add_answer
 from handrail.ledger.rows import Rows, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import sqlalchemy as sa
     from pydantic import JsonValue
 
 
@@ -39,6 +43,13 @@ class OutcomeRow:
     judged_by: str | None = None
     judged_at: datetime | None = None
     judged_why: str | None = None
+
+
+def outcome_id(row: OutcomeRow) -> str:
+    """The id of an outcome: the same from the same source is one row, whenever it comes in."""
+    said = [row.agent, row.source, row.case, row.step, row.at.timestamp(), row.by, row.action]
+    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
+    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
 
 
 @dataclass(frozen=True)
@@ -76,6 +87,28 @@ class Outcomes(Database):
         o = _outcomes.c
         query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case})
         return await self._all(_OUTCOMES, query.order_by(o.at, o.id))
+
+    async def outcome(self, id_: str) -> OutcomeRow | None:
+        """One outcome, by its id."""
+        return await self._one(_OUTCOMES, _OUTCOMES.select.where(_outcomes.c.id == id_))
+
+    async def judge_outcome(self, judged: str, answer: AnswerRow) -> bool:
+        """Say who was right of the outcome `answer.key`, and keep what was signed of it.
+
+        False if there is none, or somebody else has said it; nothing is kept then.
+        """
+        o, by = _outcomes.c, answer.by
+        values = {"judged": judged, "judged_by": by, "judged_at": answer.at}
+        free = sa.or_(o.judged_by.is_(None), o.judged_by == by)
+        this = sa.update(_outcomes).where(o.id == answer.key, free)
+
+        def transaction(connection: sa.Connection) -> bool:
+            found = connection.execute(this.values(values | {"judged_why": answer.note}))
+            if found.rowcount:
+                add_answer(connection, answer)
+            return bool(found.rowcount)
+
+        return await self._run(transaction)
 
     async def baselines(self, agent: str, name: str | None = None) -> list[BaselineRow]:
         """Baselines of an agent, also those that were replaced, oldest first."""

@@ -234,12 +234,17 @@ def _answer(connection: sa.Connection, row: AnswerRow) -> bool:
         return False
     if found.by is not None and found.by != row.by:
         raise AlreadyReviewed(row.key, found.by)
-    number = connection.execute(_COUNT, {"b_key": row.key}).scalar_one() + 1
-    connection.execute(sa.insert(review_answers), _answers.values(row) | {"number": number})
+    add_answer(connection, row)
     counts = {"answer": row.answer, "by": row.by, "note": row.note, "proof": row.proof}
     this = sa.update(reviews).where(reviews.c.key == row.key)
     connection.execute(this.values(counts | {"answered": row.at}))
     return True
+
+
+def add_answer(connection: sa.Connection, row: AnswerRow) -> None:
+    """Keep an answer beside those before it, in the transaction of whoever calls."""
+    number = connection.execute(_COUNT, {"b_key": row.key}).scalar_one() + 1
+    connection.execute(sa.insert(review_answers), _answers.values(row) | {"number": number})
 
 
 # Incidents

@@ -7,7 +7,7 @@ and how long they have.
 
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
-from handrail.policy.file import STUCK_AFTER, read_policy_file
+from handrail.policy.file import STUCK_AFTER, FileDoc, PilotDoc, PromoteDoc, read_policy_file
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -28,6 +28,7 @@ from handrail.policy.policy import (
 )
 from handrail.policy.quorum import Approval, distinct_people
 from handrail.policy.rule_types import Types
+from handrail.policy.values import Tolerance
 from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
 from handrail.policy.yaml import (
     Fault,
@@ -48,15 +49,19 @@ __all__ = [
     "Facts",
     "Fault",
     "Faults",
+    "FileDoc",
     "MetricDoc",
     "Money",
     "NobodyMayApprove",
     "Normal",
+    "PilotDoc",
     "Policy",
     "PolicyFile",
+    "PromoteDoc",
     "Review",
     "Setting",
     "Stamp",
+    "Tolerance",
     "Types",
     "WorthDoc",
     "WriteShape",

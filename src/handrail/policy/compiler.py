@@ -13,7 +13,15 @@ from typing import Literal
 
 from handrail.actions import WHOLE, Level
 from handrail.actions import person as same_person
-from handrail.policy.file import ActionDoc, BreakerDoc, FileDoc, HoldDoc, NormalDoc, RefuseDoc
+from handrail.policy.file import (
+    ActionDoc,
+    BreakerDoc,
+    FileDoc,
+    HoldDoc,
+    NormalDoc,
+    PilotDoc,
+    RefuseDoc,
+)
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -133,6 +141,10 @@ class _Compiler:
         self._autonomy(at, write, doc)
         fields = _WriteFields(self.types[step], self.faults, at)
         duplicates, limits = fields.duplicates(doc), fields.limits(doc.limits)
+        fields.pilot(doc.pilot, write.action.model_fields)
+        if doc.promote is not None and list(doc.promote.shares) != sorted(set(doc.promote.shares)):
+            loc = (*at, "promote", "shares")
+            self._fault(loc, "a ramp goes up", "write them in their order: [5%, 25%, 50%, 100%]")
         only = self._conditions((*at, "only"), doc.only, step, role or "")
         refuse = self._conditions((*at, "refuse"), doc.refuse, step, role or "")
         hold = self._conditions((*at, "hold"), doc.hold, step, role or "")
@@ -358,6 +370,19 @@ class _WriteFields:
         fields = tuple(self.key(("duplicates", "same"), name) for name in doc.duplicates.same)
         numbers = frozenset(path for path in fields if self.types.is_number(path))
         return Duplicates(fields, doc.duplicates.within, numbers)
+
+    def pilot(self, doc: PilotDoc, fields: Mapping[str, object]) -> None:
+        """Judge how what people did is held against it."""
+        if doc.kind is not None and doc.kind not in fields:
+            what = f"{doc.kind} is no field of {self.types.name}"
+            self._fault(("pilot", "class"), what, nearest(doc.kind, fields))
+        for name, within in doc.match.items():
+            if name not in fields:
+                what = f"{name} is no field of {self.types.name}"
+                self._fault(("pilot", "match", name), what, nearest(name, fields))
+            elif within.amount is not None and not self.types.is_number(f"action.{name}"):
+                what = f"{name} is not a number that is always there"
+                self._fault(("pilot", "match", name), what, "write ignore, or remove it")
 
     def normal(self, doc: NormalDoc | None) -> Normal | None:
         """What is learned of a write."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from handrail.actions import Level
 from handrail.policy.file import ActionDoc, RoleDoc
 from handrail.policy.parts import Entry, Setting
-from handrail.policy.values import written
+from handrail.policy.values import Tolerance, written
 from handrail.policy.worth import describe_worth
 from handrail.text import percent
 
@@ -105,8 +105,25 @@ def _watched(entry: Entry, doc: ActionDoc) -> Iterator[tuple[str, str]]:
     if review := entry.review:
         shares = f"{percent(review.random)} by chance, {percent(review.unusual)} of the unusual"
         yield "review", f"{shares}, by {review.role}"
+    if doc.pilot.kind or doc.pilot.match:
+        each = [f"{n} {_within(t)}" for n, t in doc.pilot.match.items()]
+        by = [f"by {doc.pilot.kind}"] if doc.pilot.kind else []
+        yield "pilot", f"compared with what people did: {', '.join([*by, *each])}"
+    if promote := doc.promote:
+        ramp = ", ".join(map(percent, promote.shares))
+        least = f"{promote.cases} cases in {promote.days} days"
+        bounds = f"agreement {percent(promote.agreement)}, wrong {percent(promote.wrong)}"
+        yield "promote", f"proposed at {bounds}, {least}: {ramp}"
     wrong = "an incident, and the case is rolled back"
     yield "mismatch", "an incident" if entry.mismatch == "incident" else wrong
+
+
+def _within(tolerance: Tolerance) -> str:
+    if tolerance.amount is None:
+        return "ignored"
+    return (
+        f"within {tolerance.amount * 100:f}%" if tolerance.share else f"within {tolerance.amount:f}"
+    )
 
 
 def _role(doc: RoleDoc) -> Iterator[tuple[str, str]]:

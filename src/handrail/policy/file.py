@@ -33,6 +33,7 @@ from handrail.policy.values import (
     TimeOfDay,
     Trips,
     Watch,
+    Within,
     Zone,
     share,
     shown,
@@ -102,6 +103,39 @@ def _review(value: object) -> object:
     return {"random": value}
 
 
+class PilotDoc(Doc):
+    """When what people did is what the agent proposed: every field is the same, but for `match`.
+
+    `kind`: a field whose values are the classes in which agreement is counted. `wait`: after how
+    long a decision of people that has not come in is missing.
+    """
+
+    kind: str | None = Field(default=None, alias="class")
+    match: dict[str, Within] = Field(default_factory=dict[str, Within])
+    wait: Duration = timedelta(days=14)
+
+
+_RAMP = (500, 2_500, 5_000, 10_000)
+
+
+class PromoteDoc(Doc):
+    """What it takes for an agent to be let do more of one write, in what shares, and back.
+
+    `agreement`: the least that its lower bound comes to, in pilot or as people approve. `wrong`:
+    the most that its upper bound comes to, of what runs alone. `reviews`: the most that may wait.
+    `caught`: of what was planted. `worse`: by how much it may be worse than before.
+    """
+
+    agreement: Share = 9_500
+    wrong: Share = 200
+    cases: Annotated[StrictInt, Field(ge=1, le=1_000_000)] = 100
+    days: Annotated[StrictInt, Field(ge=0, le=3_650)] = 14
+    reviews: Annotated[StrictInt, Field(ge=0, le=100_000)] = 5
+    caught: Share = 0
+    worse: Share = 100
+    shares: Annotated[tuple[Share, ...], Field(min_length=1)] = _RAMP
+
+
 class ActionDoc(Doc):
     """What the agent may do of one write."""
 
@@ -120,6 +154,8 @@ class ActionDoc(Doc):
     normal: NormalDoc | None = None
     review: Annotated[ReviewDoc, BeforeValidator(_review)] | None = None
     mismatch: Literal["incident", "roll back"] = "incident"
+    pilot: PilotDoc = PilotDoc()
+    promote: PromoteDoc | None = None
 
 
 class NotifyDoc(Doc):
@@ -282,7 +318,7 @@ def _mend(data: Any, error: ErrorDetails) -> None:
 def _whole(loc: Loc) -> Loc:
     """What is left out for a fault: the whole part that guards, where it is in one."""
     match loc:
-        case ("actions", _, "only" | "duplicates" | "normal" | "review", *_):
+        case ("actions", _, "only" | "duplicates" | "normal" | "review" | "pilot" | "promote", *_):
             return loc[:3]
         case ("value" | "prices", *_) | ("metrics", _, *_):
             return loc[: 2 if loc[0] == "metrics" else 1]

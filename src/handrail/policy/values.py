@@ -309,6 +309,27 @@ def _watch(value: object) -> Watched:
     raise wrong(f"{shown(given)} cannot be watched", fix)
 
 
+@dataclass(frozen=True)
+class Tolerance:
+    """How far a number may be off and count as the same; without `amount` the field is ignored.
+
+    `share`: of what people wrote, 0..1; else in the unit of the field.
+    """
+
+    amount: Decimal | None
+    share: bool = False
+
+
+def _tolerance(value: object) -> Tolerance:
+    if value == "ignore":
+        return Tolerance(None)
+    text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
+    if _NUMBER.fullmatch(text.removesuffix("%")):
+        part = text.endswith("%")
+        return Tolerance(Decimal(text.removesuffix("%")) / (100 if part else 1), part)
+    raise wrong(f"{shown(value)} is no tolerance", "write ignore, or how far off: 5% or 0.01")
+
+
 def _positive(value: object) -> Decimal:
     text = str(value) if isinstance(value, (str, int)) and not isinstance(value, bool) else ""
     if not _NUMBER.fullmatch(text) or Decimal(text) <= 0:
@@ -330,3 +351,4 @@ Trips = Annotated[Trip, BeforeValidator(_trip)]
 Fields = Annotated[tuple[str, ...], BeforeValidator(_fields)]
 Watch = Annotated[tuple[Watched, ...], BeforeValidator(_watched)]
 Positive = Annotated[Decimal, BeforeValidator(_positive)]
+Within = Annotated[Tolerance, BeforeValidator(_tolerance)]

@@ -1,0 +1,144 @@
+"""What an agent proposed in pilot, held against what people did."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pytest
+
+from handrail.evidence import NOTHING, Proposed, differing, measure_agreement, measure_pilot
+from handrail.ledger import OutcomeRow
+from handrail.policy import PilotDoc
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+RULE = PilotDoc.model_validate(
+    {"class": "ruling", "match": {"amount": "5%", "paid": "0.01", "note": "ignore"}}
+)
+RULES = {"rule": RULE}
+
+
+def proposed(case: str, at: datetime = NOW, number: int = 1, **action: Any) -> Proposed:
+    return Proposed(case, "rule", at, action or {"ruling": "OK"}, f"{case}/rule/{number}", "d" * 64)
+
+
+def did(case: str, at: datetime = NOW, **more: Any) -> OutcomeRow:
+    given: dict[str, Any] = {"action": {"ruling": "OK"}, "by": "ana", "source": "log"} | more
+    received = given.pop("received", at)
+    return OutcomeRow(f"{case} {given}", "a", case, "rule", at, received, raw="", **given)
+
+
+@pytest.mark.parametrize(
+    ("mine", "theirs", "fields"),
+    [
+        ({"amount": "105.00"}, {"amount": 100}, ()),
+        ({"amount": "105.01"}, {"amount": 100}, ("amount",)),
+        ({"amount": "94.99"}, {"amount": 100}, ("amount",)),
+        ({"paid": "1.00"}, {"paid": "1.01"}, ()),
+        ({"paid": "1.00"}, {"paid": "1.02"}, ("paid",)),
+        ({"paid": "1.00"}, {"paid": None}, ("paid",)),
+        ({"other": "1.0"}, {"other": 1}, ()),
+        ({"note": "a", "ruling": "OK"}, {"note": "b", "ruling": "NOK"}, ("ruling",)),
+        ({"ruling": "OK", "more": 1}, {"ruling": "OK"}, ()),
+        ({}, {"ruling": "OK"}, ("ruling",)),
+        ({"ruling": "OK"}, None, (NOTHING,)),
+        (None, {"ruling": "OK"}, (NOTHING,)),
+        (None, None, ()),
+    ],
+)
+def test_fields_are_the_same_within_the_tolerances_of_the_policy(
+    mine: dict[str, Any] | None, theirs: dict[str, Any] | None, fields: tuple[str, ...]
+) -> None:
+    assert differing(mine, theirs, RULE) == fields
+
+
+def test_what_cannot_be_compared_is_counted_and_not_guessed() -> None:
+    old, later = NOW - timedelta(days=20), NOW + timedelta(hours=1)
+    found = measure_pilot(
+        [
+            proposed("agrees"),
+            proposed("waits"),
+            proposed("missing", old),
+            proposed("twice"),
+            proposed("corrected"),
+            proposed("contradicted"),
+            proposed("late", old),
+            proposed("known", later),
+        ],
+        [
+            did("agrees"),
+            did("twice", by="ana"),
+            did("twice", by="bo"),
+            did("corrected", by="ana", action={"ruling": "NOK"}),
+            did("corrected", later, by="ana"),
+            did("contradicted", by="ana"),
+            did("contradicted", by="bo", action={"ruling": "NOK"}),
+            did("late", old, received=old + timedelta(days=15)),
+            did("known"),
+            did("never seen"),
+        ],
+        RULES,
+        NOW,
+    )
+    matched = found.matched
+    assert [each.proposed.case for each in matched.compared] == [
+        "late",
+        "agrees",
+        "corrected",
+        "twice",
+        "known",
+    ]
+    assert all(each.same for each in matched.compared)
+    assert [each.case for each in matched.waiting] == ["waits"]
+    assert [each.case for each in matched.missing] == ["missing"]
+    assert [each.case for each, _ in matched.contradicting] == ["contradicted"]
+    assert [each.case for each in matched.unmatched] == ["never seen"]
+    assert (matched.several, matched.late, matched.hindsight) == (2, 1, 1)
+
+
+def test_of_several_writes_in_one_step_those_that_agree_belong_together() -> None:
+    found = measure_pilot(
+        [proposed("c", number=1, ruling="OK"), proposed("c", number=2, ruling="NOK")],
+        [did("c", action={"ruling": "NOK"}), did("c", NOW + timedelta(1), by="bo")],
+        RULES,
+        NOW,
+    )
+    assert [each.same for each in found.matched.compared] == [True, True]
+
+
+def test_a_disagreement_counts_against_the_agent_until_it_is_judged() -> None:
+    rows = [did(str(n), action={"ruling": "NOK"}) for n in range(4)]
+    rows = [
+        replace(row, judged=judged)
+        for row, judged in zip(rows, ["agent", "both", "people", None], strict=True)
+    ]
+    found = measure_pilot([proposed(str(n)) for n in range(4)], rows, RULES, NOW)
+    assert found.same == measure_agreement([0, 0, 0, 0])
+    assert found.bound == measure_agreement([1, 1, 0, 0])
+    assert found.disagreements[0].outcome.judged is None
+    assert found.judged == {"agent": 1, "both": 1, "people": 1}
+
+
+def test_agreement_is_told_by_class_over_time_and_by_what_was_never_decided() -> None:
+    ok = [proposed(f"ok{n}", NOW + timedelta(n), ruling="OK", amount=10) for n in range(80)]
+    nok = [proposed(f"nok{n}", NOW + timedelta(n), ruling="NOK", amount=40) for n in range(60)]
+    rows = [did(each.case, each.at, action=dict(each.action or {})) for each in ok]
+    rows[7] = did("ok7", action={"ruling": "NOK", "amount": 4})
+    found = measure_pilot([*ok, *nok], rows, RULES, NOW)
+    assert [(each.kind, each.same, each.bound.n) for each in found.classes] == [("OK", 79, 80)]
+    assert len(found.path) <= 61
+    assert found.path[-1].bound == found.bound
+    assert found.selection.kinds == {"NOK": (0, 60), "OK": (80, 0)}
+    assert found.selection.means == {"amount": (Decimal(10), Decimal(40))}
+    assert found.selection.drift.drifted
+    assert found.difference == {"amount": Decimal(6)}
+
+
+def test_of_nothing_there_are_no_figures() -> None:
+    found = measure_pilot([], [], RULES, NOW)
+    assert found.bound.share is None
+    assert (found.bound.low, found.bound.high) == (0, 1)
+    assert found.path == ()
+    assert found.since is None
