@@ -15,6 +15,7 @@ from cyclopts import App, CycloptsError, Group
 from handrail.cli import (
     agents,
     asking,
+    audit,
     autonomy,
     cases,
     inbox,
@@ -137,6 +138,10 @@ _intake.command(intake.listing, name="list")
 for each in (intake.show, intake.retry, intake.mend, intake.drop):
     _intake.command(each)
 
+_audit = App(name="audit", group=LOOK, help="What an agent did in a period, and who let it.")
+_audit.default(audit.audit)
+_audit.command(audit.verify)
+
 _ledger = App(name="ledger", group=WORK, help="Go on with a ledger that is another, or went back.")
 _ledger.command(stop.accept)
 
@@ -248,6 +253,7 @@ for group in (
     _schedules,
     _intake,
     _ledger,
+    _audit,
     _inbox,
     _mandates,
     _review,

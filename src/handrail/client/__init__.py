@@ -6,6 +6,7 @@ own. `docs/client.md` shows how a program uses it.
 
 from handrail.client.agents import AgentList, AgentStatus, WorkerView
 from handrail.client.asking import AgentAnswer, CaseProgress
+from handrail.client.audit import AuditCheck, AuditReport
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.explaining import VerdictList, VerdictView
@@ -93,6 +94,8 @@ __all__ = [
     "AgentList",
     "AgentStatus",
     "AgreementView",
+    "AuditCheck",
+    "AuditReport",
     "AuditReview",
     "AutonomyList",
     "BadOutcome",

@@ -7,11 +7,21 @@ from typing import Any
 from pydantic.json_schema import models_json_schema
 
 from handrail.client import agents, asking, explaining, intake, pilot_views, views
+from handrail.client import (
+    agents,
+    asking,
+    audit,
+    explaining,
+    intake,
+    views,
+)
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
     agents.AgentList,
     asking.AgentAnswer,
+    audit.AuditCheck,
+    audit.AuditReport,
     views.AutonomyList,
     views.CaseChain,
     views.CaseDetails,

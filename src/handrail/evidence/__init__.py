@@ -1,6 +1,15 @@
 """Evidence: is an agent worth it, and how much may it do alone? Pure: figures in, figures out."""
 
 from handrail.evidence.approvers import ApproverAttention, approver_attention, inattentive
+from handrail.evidence.audit import (
+    AuditEntry,
+    AuditKind,
+    CaseFacts,
+    chain_faults,
+    chained,
+    history_faults,
+    proof_faults,
+)
 from handrail.evidence.backtest import (
     Outlook,
     ReplayedWrite,
@@ -75,9 +84,12 @@ __all__ = [
     "AgreementBound",
     "AgreementPoint",
     "ApproverAttention",
+    "AuditEntry",
+    "AuditKind",
     "BadRow",
     "BaselineFigure",
     "Candidate",
+    "CaseFacts",
     "ChosenAction",
     "ClassAgreement",
     "Compared",
@@ -108,8 +120,11 @@ __all__ = [
     "approver_attention",
     "baseline_figures",
     "differing",
+    "chain_faults",
+    "chained",
     "discover",
     "free_texts",
+    "history_faults",
     "inattentive",
     "length_in_words",
     "log_figures",
@@ -117,6 +132,7 @@ __all__ = [
     "measure_pilot",
     "measure_track_record",
     "population_stability",
+    "proof_faults",
     "proposals",
     "proposed_in_pilot",
     "read_csv_log",

@@ -335,6 +335,16 @@ class Effects(Database):
         found = await self._run(lambda connection: connection.execute(query).all())
         return {str(agent): at for agent, at in found}
 
+    async def effects_begun(self, agent: str, since: datetime, until: datetime) -> list[EffectRow]:
+        """All effects of an agent that began from `since` until before `until`, the oldest first.
+
+        Raises:
+            UnreadableRow: if one cannot be read: a list without it would hide it.
+        """
+        e = _effects.c
+        query = _rows.select.where(e.agent == agent, e.begun >= since, e.begun < until)
+        return await self._all(_rows, query.order_by(e.begun, e.key), strict=True)
+
     async def effects(self, case: str) -> list[EffectRow]:
         """What is known of all effects of a case, in the order they began.
 

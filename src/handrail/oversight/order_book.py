@@ -11,7 +11,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+from pydantic import Field
 
 from handrail.actions import Aware, LedgerMark, Level, Wire
 from handrail.exceptions import HandrailError
@@ -43,6 +45,9 @@ _OF = ("step", "case")
 
 SAME_STOP = "the same stop waits to be judged"
 """Why another one is not taken that nobody signed."""
+
+SEALS_KEPT = 100
+"""Heads of audits that the book keeps, the latest; histories have all of them."""
 
 IGNORED_KEPT = 20
 """Signals that were no orders, of which the book tells."""
@@ -175,6 +180,16 @@ class IgnoredSignal(Wire):
     text: str
 
 
+class AuditSeal(Wire):
+    """The head of the audit of a period, kept where whoever writes the ledger cannot change it."""
+
+    since: Aware
+    until: Aware
+    entries: Annotated[int, Field(ge=1)]
+    head: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+    by: Annotated[str, Field(max_length=200)] = ""
+
+
 @dataclass(frozen=True)
 class AskedOrders:
     """Orders that wait to be judged: how many, and what their stops stop (step, case).
@@ -198,6 +213,7 @@ class OrderBook(Wire):
     strange: LedgerMark | None = None
     """Another one, or a lower one, that a worker has: nothing is written in it."""
     ignored: tuple[IgnoredSignal, ...] = ()
+    seals: tuple[AuditSeal, ...] = ()
 
     def change(self, order_id: str) -> Change | None:
         """The change of that order."""
@@ -259,6 +275,10 @@ class OrderBook(Wire):
         """With a signal that was no order."""
         ignored = (*self.ignored, IgnoredSignal(at=now, text=text))[-IGNORED_KEPT:]
         return self.model_copy(update={"ignored": ignored})
+
+    def sealed(self, seal: AuditSeal) -> OrderBook:
+        """With the head of an audit."""
+        return self.model_copy(update={"seals": (*self.seals, seal)[-SEALS_KEPT:]})
 
     def seconded(self, order_id: str, text: str) -> OrderBook:
         """With the word of a second person on an order that waits for it."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue, RetryPolicy, VersioningBehavior
@@ -26,6 +27,7 @@ from handrail.oversight import (
     HELD_LEDGER,
     IGNORED_KEPT,
     STEWARD_WORKFLOW,
+    AuditSeal,
     AutonomyView,
     BadSignal,
     Change,
@@ -38,6 +40,7 @@ from handrail.oversight import (
     StopInForce,
     change_of,
     order_in_words,
+    read_signal,
     second_of,
 )
 from handrail.text import escape_markdown, markdown_json, moment_in_words, percent
@@ -51,7 +54,7 @@ LOOK_AT_AUTONOMY: Final = "handrail.autonomy"
 WAKE_CASES: Final = "handrail.wake"
 """The activity that has cases go on that waited for the end of a stop: an agent's name."""
 
-STEWARD_SIGNALS: Final = ("stop", "lift", "level", "ledger", "second", "look")
+STEWARD_SIGNALS: Final = ("stop", "lift", "level", "ledger", "second", "seal", "look")
 """The signals that it takes."""
 
 LOOK_AGAIN = timedelta(hours=1)
@@ -170,6 +173,17 @@ class AutonomyWorkflow:
         waits = list(self._entering.values()).count(order_id) > 1 and workflow.patched(BOUNDED)
         if change is not None and not waits:
             self._enter(change)
+
+    @workflow.signal(
+        name="seal", description="The head of an audit: since, until, entries, head, by"
+    )
+    def _seal(self, raw: RawValue = _NOTHING) -> None:
+        try:
+            seal = AuditSeal.model_validate(read_signal(_payloads(raw)))
+        except (BadSignal, ValidationError) as error:
+            self._ignore("seal", error)
+            return
+        self._book = self._book.sealed(seal)
 
     @workflow.signal(name="look", description="Look at what is in force: it was changed elsewhere")
     def _look_again(self, raw: RawValue = _NOTHING) -> None:

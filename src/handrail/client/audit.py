@@ -1,0 +1,278 @@
+"""The audit of an agent for a period: what the ledger holds, and what Temporal says against it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, cast
+
+from pydantic import TypeAdapter, ValidationError
+from temporalio.api.enums.v1 import EventType
+from temporalio.service import RPCError, RPCStatusCode
+
+from handrail.agent import executions
+from handrail.client.base import OperatorBase
+from handrail.client.gates import quoted
+from handrail.client.stewards import steward_book, tell_steward
+from handrail.client.views import Document, Moment
+from handrail.evidence import (
+    AuditEntry,
+    CaseFacts,
+    chain_faults,
+    chained,
+    history_faults,
+    proof_faults,
+)
+from handrail.exceptions import InvalidRequest
+from handrail.oversight import AuditSeal
+from handrail.text import first_fault
+
+if TYPE_CHECKING:
+    from temporalio.api.common.v1 import Payload
+    from temporalio.api.history.v1 import HistoryEvent
+    from temporalio.client import Client, WorkflowExecution
+
+    from handrail.evidence import AuditKind
+
+AT_ONCE = 8
+"""Histories that are read beside each other."""
+
+_Item = tuple["AuditKind", datetime, Mapping[str, Any]]
+
+
+class AuditReport(Document):
+    """The audit of one agent from `since` until before `until`. `head`: the last entry's hash."""
+
+    agent: str
+    since: Moment
+    until: Moment
+    head: str
+    entries: tuple[AuditEntry, ...]
+    sealed: bool = False
+
+
+class AuditCheck(Document):
+    """What a check of an audit found. It is sound where there are no `faults`.
+
+    `sealed`: by whom its head was put into Temporal; None where it was not. `unseen`: cases of
+    which Temporal keeps no history any more, so that only the chain and signatures speak for them.
+    """
+
+    agent: str
+    since: Moment
+    until: Moment
+    head: str
+    entries: int
+    cases: int
+    sealed: str | None
+    faults: tuple[str, ...]
+    unseen: tuple[str, ...]
+
+
+class AuditActs(OperatorBase):
+    """Audits of what agents did, and of who let them."""
+
+    async def audit(
+        self, agent: str, since: datetime, until: datetime, *, seal: bool = False
+    ) -> AuditReport:
+        """Everything that the ledger holds of a period, chained to the audit before.
+
+        `seal`: put the head into the history of the agent's steward.
+
+        Raises:
+            InvalidRequest: if the period is none, or is not over.
+            LedgerUnavailable: if the ledger cannot be read.
+        """
+        if not since < until <= self._clock():
+            raise InvalidRequest("an audit is of a time that is over, from an earlier one", "until")
+        book = await steward_book(await self.temporal(), agent)
+        earlier = [each for each in (book.seals if book else ()) if each.until <= since]
+        period = {
+            "agent": agent,
+            "since": since.isoformat(),
+            "until": until.isoformat(),
+            "before": earlier[-1].head if earlier else "",
+        }
+        items = sorted(await self._items(agent, since, until), key=lambda each: each[1])
+        entries = chained([("period", until, period), *items], str(period["before"]))
+        head = entries[-1].hash
+        if seal:
+            said = AuditSeal(
+                since=since, until=until, entries=len(entries), head=head, by=self.by[:200]
+            )
+            client = await self.temporal()
+            await tell_steward(client, agent, "seal", said.model_dump(mode="json"))
+        return AuditReport(
+            agent=agent, since=since, until=until, head=head, entries=entries, sealed=seal
+        )
+
+    async def _items(self, agent: str, since: datetime, until: datetime) -> list[_Item]:
+        """The ledger's rows that say something of a period, by when they begin to."""
+
+        def during(*moments: datetime | None) -> bool:
+            return any(at is not None and since <= at < until for at in moments)
+
+        ledger = self.ledger
+        policies, orders = await ledger.policies(agent), await ledger.orders(agent)
+        incidents, reviews = await ledger.incidents(agent), await ledger.reviews(agent)
+        rulings = await ledger.rulings(since=since)
+        effects = await ledger.effects_begun(agent, since, until)
+        found: list[tuple[AuditKind, datetime, Any]] = [
+            *(("policy", row.first, row) for row in policies),
+            *(("order", row.at, row) for row in orders if during(row.at, row.ended)),
+            *(("ruling", row.at, row) for row in rulings if row.agent == agent),
+            *(("effect", row.begun, row) for row in effects),
+            *(("incident", row.at, row) for row in incidents if during(row.at, row.closed)),
+            *(("review", row.at, row) for row in reviews if during(row.at, row.answered)),
+        ]
+        return [
+            (kind, at, TypeAdapter[Any](row.__class__).dump_python(row, mode="json"))
+            for kind, at, row in found
+            if at < until
+        ]
+
+    async def check_audit(self, text: str) -> AuditCheck:
+        """Check an audit against Temporal and the keyring, without any trust in the ledger.
+
+        `text`: its entries, a JSON object a line. That its chain is whole and its head the one
+        that was put into Temporal; that each signature is of whom it names; that each receipt and
+        ruling stands in the history of its case, and each receipt of those histories in it.
+
+        Raises:
+            InvalidRequest: if it is no audit.
+            RPCError: if the server does not answer.
+        """
+        found = _read(text)
+        period = found[0].body
+        try:
+            agent = str(period["agent"])
+            since = datetime.fromisoformat(str(period["since"]))
+            until = datetime.fromisoformat(str(period["until"]))
+        except (KeyError, ValueError) as error:
+            raise InvalidRequest(f"this is no audit: its first entry lacks {error}") from error
+        client, head = await self.temporal(), found[-1].hash
+        faults = chain_faults(found)
+        async with aclosing(_seals(client, agent)) as every:
+            seals = [seal async for seal in every if (seal.since, seal.until) == (since, until)]
+        faults += [
+            f"another head was put into Temporal for this period, by {seal.by or 'somebody'}: "
+            f"{seal.head[:12]} of {seal.entries} entries"
+            for seal in seals
+            if seal.head != head
+        ]
+        facts = await _facts(client, agent, since, until, found)
+        faults += proof_faults(found, self._trusted())
+        faults += history_faults(found, facts, since, until)
+        ours = [seal for seal in seals if seal.head == head]
+        return AuditCheck(
+            agent=agent,
+            since=since,
+            until=until,
+            head=head,
+            entries=len(found),
+            cases=len(facts),
+            sealed=(ours[0].by or "somebody") if ours else None,
+            faults=tuple(faults),
+            unseen=tuple(sorted(case for case, fact in facts.items() if fact is None)),
+        )
+
+
+async def _seals(client: Client, agent: str) -> AsyncGenerator[AuditSeal]:
+    """Every head that was ever put into the histories of an agent's steward."""
+    steward = f"WorkflowId = {quoted(f'autonomy:{agent}', 'agent')}"
+    async with aclosing(executions(client, steward)) as runs:
+        async for run in runs:
+            for event in await _events(client, run):
+                signal = event.workflow_execution_signaled_event_attributes
+                if signal.signal_name == "seal":
+                    for value in await _values(client, signal.input.payloads):
+                        try:
+                            yield AuditSeal.model_validate(value)
+                        except ValidationError:
+                            continue
+
+
+async def _facts(
+    client: Client, agent: str, since: datetime, until: datetime, entries: Iterable[AuditEntry]
+) -> dict[str, CaseFacts | None]:
+    """What histories say of the cases of an audit, and of all that were open meanwhile."""
+    named = {str(case) for each in entries if (case := each.body.get("case"))}
+    mine = f"HandrailAgent = {quoted(agent, 'agent')} AND HandrailState IS NOT NULL"
+    then = f"StartTime < '{_z(until)}'"
+    query = f"{mine} AND {then} AND (ExecutionStatus = 'Running' OR CloseTime >= '{_z(since)}')"
+    runs: dict[str, list[WorkflowExecution]] = {}
+    async with aclosing(executions(client, query)) as found:
+        async for run in found:
+            runs.setdefault(run.id, []).append(run)
+    for case in named:
+        async with aclosing(executions(client, f"WorkflowId = {quoted(case, 'case')}")) as found:
+            runs[case] = [run async for run in found]
+    slots = asyncio.Semaphore(AT_ONCE)
+
+    async def read(case: str) -> tuple[str, CaseFacts | None]:
+        async with slots:
+            return case, await _of_case(client, runs[case])
+
+    return dict(await asyncio.gather(*map(read, runs)))
+
+
+def _z(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+async def _of_case(client: Client, runs: Iterable[WorkflowExecution]) -> CaseFacts | None:
+    receipts: dict[str, Mapping[str, Any]] = {}
+    proofs: set[str] = set()
+    events = [event for run in runs for event in await _events(client, run)]
+    for event in events:
+        for value in await _values(client, _payloads(event)):
+            held = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+            receipt: Any = held.get("receipt")
+            if isinstance(receipt, dict) and "key" in receipt:
+                receipts[str(cast("Any", receipt)["key"])] = cast("dict[str, Any]", receipt)
+            if held.get("proof"):
+                proofs.add(str(held["proof"]))
+    return CaseFacts(receipts, frozenset(proofs)) if events else None
+
+
+async def _events(client: Client, run: WorkflowExecution) -> list[HistoryEvent]:
+    handle = client.get_workflow_handle(run.id, run_id=run.run_id)
+    try:
+        return list((await handle.fetch_history()).events)
+    except RPCError as error:
+        if error.status is RPCStatusCode.NOT_FOUND:
+            return []
+        raise
+
+
+def _payloads(event: HistoryEvent) -> Iterable[Payload]:
+    """What came to a case: results of its steps, signals, and updates that it accepted."""
+    if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+        return event.activity_task_completed_event_attributes.result.payloads
+    if event.event_type == EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+        return event.workflow_execution_signaled_event_attributes.input.payloads
+    accepted = event.workflow_execution_update_accepted_event_attributes
+    return accepted.accepted_request.input.args.payloads
+
+
+async def _values(client: Client, payloads: Iterable[Payload]) -> list[Any]:
+    """What payloads hold. What cannot be read says nothing, for or against."""
+    try:
+        return await client.data_converter.decode(list(payloads))
+    except Exception:  # noqa: BLE001  # codecs and converters raise anything
+        return []
+
+
+def _read(text: str) -> tuple[AuditEntry, ...]:
+    """The entries of an audit, a line each."""
+    found: list[AuditEntry] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        try:
+            found.append(AuditEntry.model_validate_json(line))
+        except ValidationError as error:
+            raise InvalidRequest(f"line {number} is no entry: {first_fault(error)}") from error
+    if not found:
+        raise InvalidRequest("there is no entry in it")
+    return tuple(found)

@@ -1,0 +1,154 @@
+"""The audit of a period: entries in a hash chain, and what Temporal's histories say against them.
+
+Each entry's hash covers the one before it, so that none can be changed, left out, added or moved
+without every later hash being another; the last one, the head, is put where whoever writes the
+ledger cannot change it (the steward's history). Nothing here trusts the ledger.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeVar
+
+from pydantic import JsonValue, TypeAdapter
+
+from handrail.actions import Aware, Ruling, Wire, canonical, person
+from handrail.ledger import OrderRow, ReviewRow, RulingRow
+from handrail.oversight import (
+    REVIEW_STATEMENT,
+    NotProven,
+    TrustedKey,
+    order_givers,
+    order_of_row,
+    verify_ruling,
+)
+
+T = TypeVar("T")
+AuditKind = Literal["period", "policy", "order", "ruling", "effect", "incident", "review"]
+
+
+class AuditEntry(Wire):
+    """One line of an audit. `body`: the ledger's row, whole. `hash`: of it and all before it."""
+
+    number: int
+    kind: AuditKind
+    at: Aware
+    body: dict[str, JsonValue]
+    hash: str
+
+
+@dataclass(frozen=True)
+class CaseFacts:
+    """What Temporal's histories say of one case: receipts by their key, proofs of rulings."""
+
+    receipts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict[str, Any])
+    proofs: frozenset[str] = frozenset()
+
+
+def chained(
+    items: Iterable[tuple[AuditKind, datetime, Mapping[str, Any]]], before: str = ""
+) -> tuple[AuditEntry, ...]:
+    """Entries, chained in the order given. `before`: the head of the audit before this one."""
+    found: list[AuditEntry] = []
+    for number, (kind, at, body) in enumerate(items):
+        entry = AuditEntry(number=number, kind=kind, at=at, body=dict(body), hash="")
+        before = _hash(entry, before)
+        found.append(entry.model_copy(update={"hash": before}))
+    return tuple(found)
+
+
+def chain_faults(entries: Sequence[AuditEntry]) -> list[str]:
+    """Where the chain is broken; after the first break all that follows would be."""
+    if not entries or entries[0].kind != "period":
+        return ["it does not begin with the period that it is of"]
+    before = str(entries[0].body.get("before", ""))
+    for number, entry in enumerate(entries):
+        if entry.number != number:
+            return [f"entry {number} is missing, or stands elsewhere"]
+        before = _hash(entry, before)
+        if entry.hash != before:
+            return [f"entry {number} ({entry.kind}) or what stood before it was changed"]
+    return []
+
+
+def _hash(entry: AuditEntry, before: str) -> str:
+    said = entry.model_dump(mode="json", exclude={"hash"})
+    return hashlib.sha256(f"{before}\n{canonical(said)}".encode()).hexdigest()
+
+
+def proof_faults(entries: Iterable[AuditEntry], keys: Mapping[str, TrustedKey]) -> list[str]:
+    """Rulings, signed orders and answers to reviews that no key in `keys` shows to be anybody's."""
+    return [
+        f"entry {entry.number} ({entry.kind}): {why}"
+        for entry in entries
+        if (why := _unproven(entry, keys))
+    ]
+
+
+def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
+    try:
+        if entry.kind == "ruling":
+            row = _row(RulingRow, entry)
+            verify_ruling(Ruling.model_validate_json(row.text), row.verb, row.case, keys, row.at)
+        elif entry.kind == "order":
+            return _order_fault(_row(OrderRow, entry), keys)
+        elif entry.kind == "review" and entry.body.get("proof"):
+            row = _row(ReviewRow, entry)
+            REVIEW_STATEMENT.verify(row.proof or "", keys, row.answered or row.at)
+    except NotProven as error:
+        return str(error)
+    except ValueError as error:
+        return f"it cannot be read: {str(error).splitlines()[0]}"
+    return None
+
+
+def _order_fault(row: OrderRow, keys: Mapping[str, TrustedKey]) -> str | None:
+    """An order without a signature proves nothing and claims nothing; one with it must be right."""
+    signed = [text for text in row.proofs if not text.startswith("{")]
+    order = order_of_row(row)
+    if not signed or (order is not None and person(row.by) in order_givers(order, signed, keys)):
+        return None
+    return f"{row.by} is not shown to have given it"
+
+
+def history_faults(
+    entries: Iterable[AuditEntry],
+    facts: Mapping[str, CaseFacts | None],
+    since: datetime,
+    until: datetime,
+) -> list[str]:
+    """Where entries and histories differ. `facts`: of each case; None where no history is left."""
+    written: dict[str, Mapping[str, Any]] = {}
+    faults: list[str] = []
+    for entry in entries:
+        case = facts.get(str(entry.body.get("case")))
+        if entry.kind == "effect":
+            receipt: Any = entry.body.get("receipt")
+            if receipt:
+                written[str(receipt["key"])] = receipt
+            if receipt and case is not None and not _is_same(receipt, case):
+                faults.append(f"entry {entry.number}: Temporal has no such receipt as {receipt}")
+        elif entry.kind == "ruling" and case is not None:
+            proof = Ruling.model_validate_json(str(entry.body["text"])).proof
+            if proof not in case.proofs:
+                faults.append(f"entry {entry.number}: no such ruling came to {entry.body['case']}")
+    for name, known in facts.items():
+        for key, receipt in (CaseFacts() if known is None else known).receipts.items():
+            at = datetime.fromisoformat(str(receipt["at"]))
+            if since <= at < until and key not in written:
+                faults.append(f"{name}: Temporal has a receipt that is missing here: {key}")
+    return faults
+
+
+def _is_same(receipt: Mapping[str, Any], case: CaseFacts) -> bool:
+    """Whether a history has this receipt: of this action, with this result."""
+    there = case.receipts.get(str(receipt["key"]))
+    about = ("key", "step", "digest", "result")
+    return there is not None and all(receipt.get(name) == there.get(name) for name in about)
+
+
+def _row(kind: type[T], entry: AuditEntry) -> T:
+    return TypeAdapter(kind).validate_python(entry.body)

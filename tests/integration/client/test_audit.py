@@ -1,0 +1,163 @@
+"""An audit is what happened: whoever changes it, or the ledger under it, is found out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from handrail import Agent, Fleet
+from handrail.client import Operator
+from handrail.evidence import chained
+from handrail.exceptions import InvalidRequest
+from handrail.oversight import Keyring, SigningKey, Trust
+from handrail.testing import Outside, Stage
+from handrail.testing.fixtures import RunFleet
+from tests.agents import refunds_flow, refunds_steps
+from tests.agents.fleets import put_policy
+from tests.agents.refunds_steps import Complaint
+from tests.agents.situations import ANA, POLICY
+
+pytestmark = pytest.mark.integration
+
+LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
+KEY = SigningKey.new(ANA, LONG_AGO)
+
+Entry = dict[str, Any]
+
+
+@dataclass
+class Audited:
+    """A refund that Ana approved, then a stop of hers, and the audit of it."""
+
+    stage: Stage
+    ana: Operator
+    text: str
+    since: datetime
+    until: datetime
+
+    @property
+    def entries(self) -> list[Entry]:
+        return [json.loads(line) for line in self.text.splitlines()]
+
+
+@pytest.fixture
+async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> AsyncGenerator[Audited]:
+    path = put_policy(tmp_path, POLICY)
+    agent = Agent("refunds", refunds_flow.RefundAgent, steps=refunds_steps, policy=path)
+    keyring = Keyring(tmp_path / "trusted.json")
+    keyring.trust(KEY.public())
+    async with run_fleet(Fleet(agent), trust=Trust(keyring=keyring, proof="required")) as stage:
+        since = datetime.now(UTC) - timedelta(hours=1)
+        ana = Operator(stage.client, stage.ledger, KEY, keyring=keyring)
+        case = await stage.start("refunds", Complaint(number="R-1"))
+        await ana.approve(await case.gate(), "two photos")
+        await case.outcome()
+        await ana.stop("refunds", "refund", why="enough for today")
+        until = datetime.now(UTC)
+        made = await ana.audit("refunds", since, until, seal=True)
+        text = "\n".join(each.model_dump_json() for each in made.entries)
+        yield Audited(stage, ana, text, since, until)
+
+
+def _text(entries: list[Entry]) -> str:
+    return "\n".join(json.dumps(each) for each in entries)
+
+
+def _chained_again(entries: list[Entry]) -> list[Entry]:
+    """As somebody does who knows how: every hash is right again."""
+    items = [(e["kind"], datetime.fromisoformat(e["at"]), e["body"]) for e in entries]
+    return [json.loads(each.model_dump_json()) for each in chained(items)]
+
+
+async def test_what_happened_is_in_it_and_nothing_contradicts_it(audited: Audited) -> None:
+    kinds = [each["kind"] for each in audited.entries]
+    assert (kinds[0], sorted(kinds[1:])) == ("period", ["effect", "order", "policy", "ruling"])
+    found = await audited.ana.check_audit(audited.text)
+    assert (found.faults, found.unseen, found.sealed, found.cases) == ((), (), ANA, 1)
+    assert found.head == audited.entries[-1]["hash"]
+
+
+def _of(entries: list[Entry], kind: str) -> Entry:
+    return next(each for each in entries if each["kind"] == kind)
+
+
+def _amount(entries: list[Entry]) -> None:
+    _of(entries, "effect")["body"]["receipt"]["result"] = "another"
+
+
+def _ruling(entries: list[Entry]) -> None:
+    body = _of(entries, "ruling")["body"]
+    ruling = json.loads(body["text"]) | {"why": "no photo at all"}
+    body["text"] = json.dumps(ruling)
+
+
+def _order(entries: list[Entry]) -> None:
+    _of(entries, "order")["body"]["by"] = "bo@example.com"
+
+
+def _left_out(entries: list[Entry]) -> None:
+    entries.remove(_of(entries, "effect"))
+
+
+def _moved(entries: list[Entry]) -> None:
+    entries[2], entries[3] = entries[3], entries[2]
+
+
+TAMPERED: Mapping[str, tuple[Callable[[list[Entry]], None], str]] = {
+    "a result": (_amount, "Temporal has no such receipt"),
+    "a ruling's reason": (_ruling, "was changed after it was signed"),
+    "who gave an order": (_order, "is not shown to have given it"),
+    "an effect left out": (_left_out, "a receipt that is missing here"),
+    "the order of entries": (_moved, "another head"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+async def test_whoever_changes_it_is_found_out_twice(audited: Audited, what: str) -> None:
+    change, said = TAMPERED[what]
+    changed = audited.entries
+    change(changed)
+    plain = await audited.ana.check_audit(_text(changed))
+    assert any("was changed" in each or "is missing" in each for each in plain.faults)
+    # Also where all hashes are made anew: the head in Temporal, and what they are of, tell.
+    again = await audited.ana.check_audit(_text(_chained_again(changed)))
+    assert any("another head was put into Temporal" in each for each in again.faults)
+    assert any(said in each for each in again.faults), again.faults
+    assert again.sealed is None
+
+
+async def test_a_ledger_that_somebody_altered_is_no_witness(audited: Audited) -> None:
+    engine = sa.create_engine(f"sqlite:///{audited.stage.directory}/ledger.db")
+    with engine.begin() as connection:
+        connection.execute(sa.text("DELETE FROM handrail_effects"))
+    engine.dispose()
+    made = await audited.ana.audit("refunds", audited.since, audited.until)
+    found = await audited.ana.check_audit("\n".join(e.model_dump_json() for e in made.entries))
+    assert any("a receipt that is missing here" in each for each in found.faults)
+    assert any("another head" in each for each in found.faults)
+
+
+async def test_the_next_one_begins_where_this_one_ended(audited: Audited) -> None:
+    later = audited.until + timedelta(milliseconds=1)
+    made = await audited.ana.audit("refunds", audited.until, later)
+    assert made.entries[0].body["before"] == audited.entries[-1]["hash"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"), [("", "no entry in it"), ("{}", "line 1 is no entry"), ("x", "line 1")]
+)
+async def test_what_is_no_audit_is_said_to_be_none(audited: Audited, text: str, said: str) -> None:
+    with pytest.raises(InvalidRequest, match=said):
+        await audited.ana.check_audit(text)
+
+
+async def test_a_period_that_is_not_over_has_no_audit(audited: Audited) -> None:
+    with pytest.raises(InvalidRequest, match="a time that is over"):
+        await audited.ana.audit("refunds", audited.since, audited.until + timedelta(days=1))
