@@ -6,13 +6,13 @@ from typing import Any
 
 from pydantic.json_schema import models_json_schema
 
-from handrail.client import agents, asking, explaining, intake, pilot_views, views
 from handrail.client import (
     agents,
     asking,
     audit,
     explaining,
     intake,
+    pilot_views,
     views,
 )
 from handrail.client.views import Document
