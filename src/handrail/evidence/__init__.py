@@ -65,6 +65,7 @@ from handrail.evidence.matching import (
     differing,
     proposed_in_pilot,
 )
+from handrail.evidence.measuring import measure_report
 from handrail.evidence.pilot import (
     AgreementPoint,
     ClassAgreement,
@@ -72,6 +73,7 @@ from handrail.evidence.pilot import (
     Selection,
     measure_pilot,
 )
+from handrail.evidence.report import AgentReport, Metric, ReportDay, ValueReport
 from handrail.evidence.track_record import TrackRecord, measure_track_record
 from handrail.evidence.worsening import Worsening, WorseningTest, worse_than, worse_than_before
 from handrail.evidence.xes import read_xes_log
@@ -81,6 +83,7 @@ __all__ = [
     "END",
     "NOTHING",
     "RARE",
+    "AgentReport",
     "AgreementBound",
     "AgreementPoint",
     "ApproverAttention",
@@ -103,6 +106,7 @@ __all__ = [
     "LogFigures",
     "LoggedEvent",
     "Matched",
+    "Metric",
     "Outlook",
     "PastDecision",
     "PilotReport",
@@ -110,8 +114,10 @@ __all__ = [
     "Proposed",
     "Reconsidered",
     "ReplayedWrite",
+    "ReportDay",
     "Selection",
     "TrackRecord",
+    "ValueReport",
     "VerdictChange",
     "Worsening",
     "WorseningTest",
@@ -130,6 +136,7 @@ __all__ = [
     "log_figures",
     "measure_agreement",
     "measure_pilot",
+    "measure_report",
     "measure_track_record",
     "population_stability",
     "proof_faults",

@@ -14,6 +14,7 @@ from handrail.ledger.effects import (
     Situation,
     Stopped,
 )
+from handrail.ledger.figures import AgentFigures, CaseFigures, MetricQuery, QuestionFigures
 from handrail.ledger.history import (
     FAILED,
     IN_DOUBT,
@@ -69,6 +70,7 @@ __all__ = [
     "IN_DOUBT",
     "PRESENT",
     "STUCK",
+    "AgentFigures",
     "AlertRow",
     "AlreadyReviewed",
     "AnswerRow",
@@ -76,6 +78,7 @@ __all__ = [
     "BaselineRow",
     "BeginResult",
     "BreakerRule",
+    "CaseFigures",
     "CaseRecord",
     "CaseRow",
     "DecisionRow",
@@ -92,6 +95,7 @@ __all__ = [
     "LimitMeasure",
     "MandateRow",
     "MandateSpent",
+    "MetricQuery",
     "OrderRow",
     "OutcomeRow",
     "Outdated",
@@ -100,6 +104,7 @@ __all__ = [
     "PastWrite",
     "PolicyRow",
     "PresenceRow",
+    "QuestionFigures",
     "QuestionRow",
     "ReviewRow",
     "ReviewedWrite",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handrail.ledger.alerts import Alerts
 from handrail.ledger.effects import Effects
+from handrail.ledger.figures import Figures
 from handrail.ledger.history import History
 from handrail.ledger.intake import Intake
 from handrail.ledger.orders import Orders
@@ -29,6 +30,7 @@ class Ledger(
     Records,
     Outcomes,
     Alerts,
+    Figures,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 

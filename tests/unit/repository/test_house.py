@@ -18,11 +18,11 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_698,
     "policy": 4_122,
-    "ledger": 5_217,
+    "ledger": 5_581,
     "oversight": 4_148,
     "agent": 8_213,
     "guardrails": 5_745,
-    "evidence": 3_212,
+    "evidence": 4_057,
     "client": 5_351,
     "runtime": 5_400,
     "integrations": 5_037,

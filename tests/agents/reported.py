@@ -1,0 +1,188 @@
+"""Cases of the shipments agent by the hundred, made by a seed: what a report is tried on."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import sqlalchemy as sa
+
+from handrail import Ledger
+from handrail.actions import Kind
+from handrail.ledger import (
+    CaseRecord,
+    CaseRow,
+    DecisionRow,
+    EffectState,
+    ErrorRow,
+    IncidentRow,
+    QuestionRow,
+    tables,
+)
+
+AGENT = "shipments"
+WORTH = """\
+value: {done: 18 EUR, wrong: -60 EUR, late: {after: 1h, worth: -5 EUR}}
+prices: {human minute: 0.80 EUR, infrastructure: 90 EUR per month}
+metrics:
+  on time: {unit: "%", rate: done, within: 1h}
+  moved a day: {unit: cases, count: done, per: day, action: Rebook}
+  time to done: {unit: min, mean: minutes, of: done}
+"""
+_ENDS = ("done", "refused", "rejected", "expired", "failed", "piloted")
+_ODDS = (80, 6, 5, 2, 4, 3)
+_KINDS = ("time_out", "refused_by_system", "bad_data", "model")
+
+
+def keep_policy(url: str, text: str, at: datetime, version: int = 2) -> None:
+    """Have a policy be the one in force."""
+    row: dict[str, Any] = {
+        "agent": AGENT,
+        "sha": f"{version:064}",
+        "version": version,
+        "label": f"{AGENT} v{version}",
+        "text": text,
+        "first": at,
+        "loaded": at,
+    }
+    _insert(url, tables.policies, [row])
+
+
+def _insert(url: str, table: sa.Table, rows: list[dict[str, Any]]) -> None:
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        if rows:
+            connection.execute(sa.insert(table), rows)
+    engine.dispose()
+
+
+async def keep_cases(  # how many of them, when
+    ledger: Ledger, url: str, number: int, until: datetime, *, days: int = 60, seed: int = 1
+) -> None:
+    """Keep so many cases of the days before, in the order in which they began."""
+    chance, made = random.Random(seed), list[CaseRecord]()  # noqa: S311  # a seed, no secret
+    effects, verdicts = list[dict[str, Any]](), list[dict[str, Any]]()
+    for n in range(number):
+        begun = until - timedelta(days=days * (1 - (n + chance.random()) / number))
+        record = _record(chance, n, begun, until)
+        made.append(record)
+        verdicts.append(_verdict(record))
+        if record.case.state in {"done", "failed"}:
+            effects.append(_effect(record))
+    for at in range(0, number, 5_000):
+        await ledger.record_cases(made[at : at + 5_000])
+    _insert(url, tables.effects, effects)
+    _insert(url, tables.verdicts, verdicts)
+    for each in made[:: max(number // 7, 1)]:
+        key, at = f"{each.case.case}/rebook/1", each.case.begun
+        await ledger.incident(
+            IncidentRow(f"{key}|x", AGENT, "rebook", each.case.case, key, "mismatch", "other", at)
+        )
+
+
+def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> CaseRecord:
+    case, state = f"{AGENT}:{n}", chance.choices(_ENDS, _ODDS)[0]
+    took = timedelta(seconds=chance.expovariate(1 / 1_800))
+    questions = _questions(chance, case, begun)
+    took += (questions[0].ended or begun) - questions[0].asked if questions else timedelta(0)
+    ended = begun + took if begun + took < until else None
+    errors = tuple(
+        ErrorRow(
+            case, k, AGENT, "rebook", begun, chance.choice(_KINDS), chance.randint(1, 4), "502"
+        )
+        for k in range(chance.choices((0, 1, 2), (93, 5, 2))[0])
+    )
+    own = str(Decimal(chance.randint(1, 3_000)) / 100) if chance.random() < 0.2 else None
+    row = CaseRow(
+        case=case,
+        run_id=f"run-{n}",
+        agent=AGENT,
+        build="2026.11",
+        policy=f"{AGENT} v2",
+        trigger="event",
+        event_digest="d",
+        requester=None,
+        parent=f"{AGENT}:0" if n and chance.random() < 0.03 else None,
+        begun=begun,
+        ended=ended,
+        state=state if ended else "working",
+        cost=str(Decimal(chance.randint(0, 90_000)) / 1_000_000),
+        currency="EUR" if chance.random() < 0.95 else "USD",
+        value=own if state == "done" and ended else None,
+        pilot=state == "piloted",
+        writes=1,
+        questions=sum(each.kind != "planted" for each in questions),
+        escalated=sum(each.escalated is not None for each in questions),
+        errors=len(errors),
+    )
+    decided = DecisionRow(case, 1, AGENT, "choose", begun, "i", _kind(chance), None, 0.9)
+    return CaseRecord(row, (decided,), questions, errors)
+
+
+def _kind(chance: random.Random) -> str | None:
+    return "Rebook" if chance.random() < 0.8 else None
+
+
+def _questions(chance: random.Random, case: str, begun: datetime) -> tuple[QuestionRow, ...]:
+    if chance.random() > 0.2:
+        return ()
+    end = begun + timedelta(seconds=chance.lognormvariate(6.5, 1))
+    planted = chance.random() < 0.3
+    return (
+        QuestionRow(
+            case=case,
+            gate=f"gate-{case}",
+            agent=AGENT,
+            step="rebook",
+            kind="planted" if planted else "write",
+            roles=("logistics-lead",),
+            asked=begun,
+            escalated=end if chance.random() < 0.1 and not planted else None,
+            ended=end,
+            how="approved",
+            by=("ana@example.com",),
+            proven=True,
+            looked=chance.expovariate(1 / 40) if chance.random() < 0.9 else None,
+        ),
+    )
+
+
+def _effect(record: CaseRecord) -> dict[str, Any]:
+    case = record.case
+    failed = case.state == "failed"
+    return {
+        "key": f"{case.case}/rebook/1",
+        "case_id": case.case,
+        "agent": AGENT,
+        "step": "rebook",
+        "digest": "d",
+        "action": {},
+        "policy": "p",
+        "state": EffectState.NOT_DONE if failed else EffectState.DONE,
+        "owner": "o",
+        "deadline": case.begun,
+        "begun": case.begun,
+        "ended": case.ended,
+        "attempt": 1,
+    }
+
+
+def _verdict(record: CaseRecord) -> dict[str, Any]:
+    case = record.case
+    refused = Kind.REFUSE if case.state == "refused" else Kind.PASS
+    return {
+        "case_id": case.case,
+        "agent": AGENT,
+        "step": "rebook",
+        "key": f"{case.case}/rebook/1",
+        "digest": "d",
+        "at": case.begun,
+        "kind": Kind.HOLD if case.questions else refused,
+        "findings": (),
+        "policy": "p",
+        "autonomy": "full",
+        "pilot": case.pilot,
+        "action": {},
+    }
