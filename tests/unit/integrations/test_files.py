@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import hashlib
 import os
 import socket
@@ -17,9 +18,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from handrail import Action, Final, StepError
-from handrail.agent import Write
+from handrail import Action, Effect, Final, StepError
+from handrail.agent import Write, call_directly
 from handrail.integrations.connectors import Files
+from handrail.integrations.connectors.http import Unanswered
 from handrail.testing import call_write
 
 
@@ -30,12 +32,22 @@ class Note(Action):
     content: str
 
 
+class Edit(Action):
+    """Replace a note."""
+
+    path: str
+    content: str
+    etag: str
+
+
 class Drive:
     """A server that takes files as HTTP has it: `If-None-Match`, `If-Match`, ETag."""
 
     def __init__(self) -> None:
         self.files: dict[str, bytes] = {}
         self.loses = 0
+        self.changes: list[bytes] = []
+        """What somebody else makes of a file as soon as it was written."""
 
     async def answer(self, request: Request) -> Response:
         name, known = request.url.path, self.files.get(request.url.path)
@@ -43,7 +55,11 @@ class Drive:
         if request.method == "PUT":
             if known is not None and request.headers.get("if-none-match") == "*":
                 return Response(status_code=412)
+            if request.headers.get("if-match", tag) != tag:
+                return Response(status_code=412)
             self.files[name] = await request.body()
+            if self.changes:
+                self.files[name] = self.changes.pop()
             if self.loses:
                 self.loses -= 1
                 return Response(status_code=502)
@@ -88,6 +104,66 @@ async def does_it_once(files: Files) -> None:
         await call_write(leave.undo, note)
     with pytest.raises(Final, match="no file"):
         await look("2026/ü 1.txt")
+
+
+async def replaces_it_once(files: Files) -> None:
+    leave, edit = files.write("leave", Note), files.replace("edit", Edit)
+    current = files.current("current")
+    assert edit.undo is None
+    await call_write(leave, Note(path="a/b", content="1"))
+    first = await current("a/b")
+    assert first.text.text == "1"
+    second = Edit(path="a/b", content="2", etag=first.etag)
+    for _ in range(2):  # run again, it was done
+        assert await call_write(edit, second) == "a/b"
+    # It is another by now: of whoever read the first version nothing is overwritten.
+    late = second.model_copy(update={"content": "3"})
+    with pytest.raises(Final, match="another than was read"):
+        await call_write(edit, late)
+    assert (await current("a/b")).text.text == "2"
+    for bad in ("*", 'W/"1"', "", '"a\r\nX: 1"'):
+        with pytest.raises(Final, match="no ETag"):
+            await call_write(edit, late.model_copy(update={"etag": bad}))
+    gone = late.model_copy(update={"path": "none/none"})
+    with pytest.raises(Final, match="another than was read"):
+        await call_write(edit, gone)
+    await call_write(edit, Edit(path="a/b", content="3", etag=(await current("a/b")).etag))
+    assert (await current("a/b")).text.text == "3"
+
+
+async def test_replaced_in_a_folder(tmp_path: Path) -> None:
+    await replaces_it_once(Files(tmp_path))
+    assert [each.name for each in (tmp_path / "a").iterdir()] == ["b"]
+
+
+async def test_of_two_that_read_one_version_one_replaces_it(tmp_path: Path) -> None:
+    files = Files(tmp_path)
+    (tmp_path / "a").write_text("0")
+    mine = Edit(path="a", content="mine", etag=(await files.current("current")("a")).etag)
+    folder = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(folder, fcntl.LOCK_EX)
+    waits = asyncio.ensure_future(call_write(files.replace("edit", Edit), mine))
+    await asyncio.sleep(0.1)  # it must not have looked before the other is through
+    (tmp_path / "a").write_text("theirs")
+    os.close(folder)
+    with pytest.raises(Final, match="another than was read"):
+        await waits
+    assert (tmp_path / "a").read_text() == "theirs"
+
+
+async def test_replaced_by_http(drive: tuple[Drive, str]) -> None:
+    made, url = drive
+    await replaces_it_once(Files(url))
+    # An answer that is lost, and somebody else replaces it meanwhile: nobody may say "not done".
+    edit, current = Files(url).replace("edit", Edit), Files(url).current("current")
+    mine = Edit(path="a/b", content="mine", etag=(await current("a/b")).etag)
+    made.loses, made.changes = 1, [b"theirs"]
+    again = Effect(key="test:1/edit/1", case="test:1", step="edit", attempt=2)
+    with pytest.raises(Exception, match="502"):
+        await call_write(edit, mine)
+    with pytest.raises(Unanswered, match="another than was read"):
+        await call_directly(edit.fn, mine, again)
+    assert made.files["/a/b"] == b"theirs"
 
 
 async def test_in_a_folder(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 4_057,
     "client": 5_351,
     "runtime": 5_400,
-    "integrations": 5_037,
+    "integrations": 5_150,
     "inbox": 7_117,
     "testing": 1_210,
     "cli": 5_468,

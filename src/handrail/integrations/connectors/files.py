@@ -2,14 +2,18 @@
 
 A file is made whole or not at all, and only where there is none: by a link in a folder, by
 `If-None-Match: *` at a server. So a write may be run again under its key: where the file is there
-with this very content it was done, and where it has another it is refused. Nothing is overwritten.
+with this very content it was done, and where it has another it is refused. Nothing is overwritten
+but by a write that names the version that it replaces (`If-Match`), and finds it there.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
+import hashlib
 import os
+import re
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
@@ -19,7 +23,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from handrail.actions import Action, Effect
+from handrail.actions import Action, Effect, Wire
 from handrail.agent import Read, Write, read, secret, write
 from handrail.exceptions import Final, NotDone, StepError
 from handrail.integrations.connectors.declare import as_function
@@ -33,6 +37,17 @@ _SECONDS = 25.0
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
+_STRONG = re.compile(r'"[!#-~]*"')
+"""An ETag that If-Match takes; a weak one it does not."""
+
+
+class FileVersion(Wire):
+    """A file as it was read. `etag`: what a write that replaces it must name."""
+
+    etag: str
+    text: Untrusted
+
+
 @dataclass(frozen=True)
 class Files:
     """The files below a folder, or below a URL. `auth`: the secret that is its Authorization."""
@@ -44,17 +59,61 @@ class Files:
         """A read of a file's text by its path; what is not there, or is no text, is `Final`."""
 
         async def step(path: str) -> Untrusted:
-            found = await self._get(_below(path))
-            if found is None:
-                raise Final(f"there is no file {path}")
-            try:
-                return Untrusted(untrusted=found.decode())
-            except UnicodeDecodeError:
-                raise Final(f"{path} is no text in UTF-8") from None
+            return _text(path, await self._get(_below(path)))
 
         doc = f"The text of a file of {self.root}"
         fn = as_function(step, name, doc, {"path": (str, ...)}, Untrusted)
         return read(timeout=_TIMEOUT, secrets=self._secrets())(fn)
+
+    def current(self, name: str) -> Read[[str], FileVersion]:
+        """A read of a file's text with its ETag, by its path; `Final` as of `read`."""
+
+        async def step(path: str) -> FileVersion:
+            found, tag = await self._tagged(_below(path))
+            text = _text(path, found)
+            if not _STRONG.fullmatch(tag):
+                raise Final(f"{path} has no ETag by which it could be replaced, but {tag!r}")
+            return FileVersion(etag=tag, text=text)
+
+        doc = f"A file of {self.root}, and its version"
+        fn = as_function(step, name, doc, {"path": (str, ...)}, FileVersion)
+        return read(timeout=_TIMEOUT, secrets=self._secrets())(fn)
+
+    def replace(
+        self,
+        name: str,
+        action: type[A],
+        *,
+        path: str = "path",
+        content: str = "content",
+        etag: str = "etag",
+    ) -> Write[A, str]:
+        """A write that replaces a file where it still is the version that `current` gave.
+
+        There is no undo: what it had is not kept.
+
+        Raises:
+            StepError: if the action has no such fields.
+        """
+        _require(name, action, path, content, etag)
+
+        async def step(act: Any, effect: Effect) -> str:
+            where, data = _below(getattr(act, path)), str(getattr(act, content)).encode()
+            tag = str(getattr(act, etag))
+            if not _STRONG.fullmatch(tag):
+                raise Final(f"{tag!r} is no ETag; fix: the one that `current` gives")
+            if await self._swap(where, data, tag) or await self._get(where) == data:
+                return str(where)
+            why = f"{where} is another than was read: nothing is overwritten"
+            # An earlier attempt may have replaced it, and somebody else that, since then.
+            raise Unanswered(why) if effect.attempt > 1 else Final(why)
+
+        doc = (action.__doc__ or name).strip()
+        taken = {"action": (action, ...), "effect": (Effect, ...)}
+        fn = as_function(step, name, doc, taken, str)
+        given: dict[str, Any] = {"timeout": _TIMEOUT, "secrets": self._secrets()}
+        made: Write[A, str] = write(idempotent=True, **given)(fn)
+        return made
 
     def write(
         self, name: str, action: type[A], *, path: str = "path", content: str = "content"
@@ -64,8 +123,7 @@ class Files:
         Raises:
             StepError: if the action has no such fields.
         """
-        if not {path, content} <= set(action.model_fields):
-            raise StepError(f"{name}: {action.__name__} needs the fields `{path}` and `{content}`")
+        _require(name, action, path, content)
 
         async def step(act: Any, effect: Effect) -> str:
             del effect
@@ -94,6 +152,19 @@ class Files:
         if isinstance(self.root, Path):
             return await asyncio.to_thread(_content, self._inside(where))
         return (await self._asked("GET", where))[1]
+
+    async def _tagged(self, where: PurePosixPath) -> tuple[bytes | None, str]:
+        if isinstance(self.root, Path):
+            found = await asyncio.to_thread(_content, self._inside(where))
+            return found, _tag(found or b"")
+        return (await self._asked("GET", where))[1:]
+
+    async def _swap(self, where: PurePosixPath, data: bytes, tag: str) -> bool:
+        """Whether it was replaced; False where it is another, or is not there."""
+        if isinstance(self.root, Path):
+            return await asyncio.to_thread(_replaced, self._inside(where), data, tag)
+        status, _, _ = await self._asked("PUT", where, data, {"If-Match": tag})
+        return status != 412  # noqa: PLR2004
 
     async def _make(self, where: PurePosixPath, data: bytes) -> bool:
         """Whether it was made; False where there is one."""
@@ -179,20 +250,62 @@ def _content(path: Path) -> bytes | None:
     return data
 
 
-def _linked(path: Path, data: bytes) -> bool:
-    """Make a file whole, where there is none."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as file:
+def _written(folder: Path, data: bytes) -> Path:
+    """A whole file of no name that anybody knows."""
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=".", delete=False) as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+    return Path(file.name)
+
+
+def _linked(path: Path, data: bytes) -> bool:
+    """Make a file whole, where there is none."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    made = _written(path.parent, data)
     try:
-        os.link(file.name, path)
+        path.hardlink_to(made)
     except FileExistsError:
         return False
     finally:
-        Path(file.name).unlink()
+        made.unlink()
     return True
+
+
+def _replaced(path: Path, data: bytes, tag: str) -> bool:
+    """Replace a file whole where it has this content. One process of ours at a time."""
+    if not path.parent.is_dir():
+        return False
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        found = _content(path)
+        if found is None or _tag(found) != tag:
+            return False
+        _written(path.parent, data).replace(path)
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+    return True
+
+
+def _tag(data: bytes) -> str:
+    return f'"{hashlib.sha256(data).hexdigest()}"'
+
+
+def _text(path: str, found: bytes | None) -> Untrusted:
+    if found is None:
+        raise Final(f"there is no file {path}")
+    try:
+        return Untrusted(untrusted=found.decode())
+    except UnicodeDecodeError:
+        raise Final(f"{path} is no text in UTF-8") from None
+
+
+def _require(name: str, action: type[Action], *fields: str) -> None:
+    if not set(fields) <= set(action.model_fields):
+        named = ", ".join(f"`{each}`" for each in fields)
+        raise StepError(f"{name}: {action.__name__} needs the fields {named}")
 
 
 def _unlinked(path: Path, data: bytes) -> None:
