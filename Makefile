@@ -24,7 +24,7 @@ STAMP := $(VENV)/.handrail-setup
 PYTHON ?=
 # How many test processes at once.
 JOBS ?= 4
-CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs)
+CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs deploy)
 
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac

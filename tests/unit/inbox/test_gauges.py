@@ -16,6 +16,18 @@ from handrail.testing import free_ports
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 
+PROMISED = {
+    "handrail_agent_state": {"agent", "state"},
+    "handrail_cases_open": {"agent"},
+    "handrail_cases_waiting": {"agent"},
+    "handrail_cases_paused": {"agent"},
+    "handrail_incidents_open": {"agent"},
+    "handrail_workers": {"agent", "build"},
+    "handrail_write_level": {"agent", "step", "level"},
+    "handrail_last_write_timestamp_seconds": {"agent"},
+}
+"""Names and labels that others ask for, and that a scrape has."""
+
 
 def status(**changed: Any) -> AgentStatus:
     workers = tuple(WorkerView(identity=w, build="b1", seen=NOW) for w in ("one", "two"))
@@ -59,7 +71,9 @@ def _labels(text: str) -> str:
 
 
 def test_all_of_an_agent_is_shown_by_names_that_are_promises(shown: Any) -> None:
-    assert shown(status()) == {
+    found = shown(status())
+    assert {name: set(re.findall(r"(\w+)=", labels)) for name, labels in found} == PROMISED
+    assert found == {
         ("handrail_agent_state", "agent=payments state=working"): 1,
         ("handrail_cases_open", "agent=payments"): 7,
         ("handrail_cases_waiting", "agent=payments"): 2,
