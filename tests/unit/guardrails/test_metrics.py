@@ -39,11 +39,7 @@ def scraped() -> Iterator[Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
             text = answer.read().decode()
         found = re.findall(r"^(handrail_\w+)\{(.*)\} (\S+)$", text, re.MULTILINE)
-        series = [(n, dict(re.findall(r'(\w+)="([^"]*)"', of)), float(v)) for n, of, v in found]
-        return [
-            (name, {k: v for k, v in of.items() if k != "service_name"}, n)
-            for name, of, n in series
-        ]
+        return [(name, _labels(labels), float(value)) for name, labels, value in found]
 
     yield scrape
     metrics.count_by(None)
