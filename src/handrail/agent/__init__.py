@@ -100,6 +100,7 @@ from handrail.agent.tries import (
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
+    INCIDENT,
     RISK_ATTRIBUTE,
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
@@ -115,6 +116,7 @@ __all__ = [
     "HANDED_FROM",
     "HAND_OFF_ACTIVITY",
     "HOPELESS",
+    "INCIDENT",
     "NOTIFY_ACTIVITY",
     "OPEN_QUERY",
     "OUTCOME_ACTIVITY",

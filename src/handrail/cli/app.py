@@ -22,6 +22,7 @@ from handrail.cli import (
     intake,
     mandates,
     review,
+    rollout,
     rulings,
     schedules,
     stop,
@@ -67,6 +68,7 @@ for each in (
     stop.lift,
     stop.stops,
     autonomy.autonomy,
+    rollout.rollout,
 ):
     app.command(each, group=WORK)
 

@@ -10,6 +10,7 @@ from handrail.client.audit import AuditCheck, AuditReport
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.explaining import VerdictList, VerdictView
+from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList
@@ -25,6 +26,7 @@ from handrail.client.pilot_views import (
     SelectionView,
 )
 from handrail.client.pilots import OutcomeReport
+from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.schedules import (
     SCHEDULED_CASES,
@@ -86,6 +88,7 @@ __all__ = [
     "BUSY_QUERY",
     "CALL_BACK",
     "FAILING_TASK",
+    "LOOKED_AT",
     "SCHEDULED_CASES",
     "SCHEDULED_START",
     "TASK_TIMEOUT",
@@ -100,6 +103,7 @@ __all__ = [
     "AutonomyList",
     "BadOutcome",
     "Bounds",
+    "BuildView",
     "CaseChain",
     "CaseDetails",
     "CaseList",
@@ -109,6 +113,7 @@ __all__ = [
     "CaseSummary",
     "ChainedCase",
     "Connect",
+    "DeploymentView",
     "Directory",
     "Disagreement",
     "Document",
@@ -132,6 +137,7 @@ __all__ = [
     "ReviewList",
     "ReviewView",
     "Rights",
+    "RolloutList",
     "RulingList",
     "RulingResult",
     "ScheduleList",
@@ -154,7 +160,9 @@ __all__ = [
     "VerdictView",
     "WaitResult",
     "WorkerView",
+    "agents_of",
     "amended",
+    "build_cases",
     "case_id",
     "case_options",
     "case_summary",
@@ -173,6 +181,7 @@ __all__ = [
     "order_signal",
     "outcome_of",
     "rights",
+    "routing",
     "ruling_of",
     "schema",
     "start_case",
@@ -180,4 +189,5 @@ __all__ = [
     "stuck_cases",
     "tell_steward",
     "why_ended",
+    "why_unready",
 ]

@@ -11,13 +11,10 @@ from collections import Counter
 from datetime import UTC
 from typing import TYPE_CHECKING, Literal
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
-
 from handrail.actions import Level
 from handrail.agent import OPEN_QUERY
 from handrail.client.base import OperatorBase
+from handrail.client.deployments import pollers
 from handrail.client.gates import quoted
 from handrail.client.stewards import steward_book, stewards
 from handrail.client.views import Document, Moment
@@ -129,22 +126,13 @@ class AgentActs(OperatorBase):
         )
 
     async def _workers(self, agent: str) -> tuple[WorkerView, ...]:
-        client = await self.temporal()
-        answer = await client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=client.namespace,
-                task_queue=TaskQueue(name=agent),
-                task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-            ),
-            retry=True,
-        )
         found = [
             WorkerView(
                 identity=each.identity,
                 build=_build(each),
                 seen=each.last_access_time.ToDatetime(UTC),
             )
-            for each in answer.pollers
+            for each in await pollers(await self.temporal(), agent)
         ]
         return tuple(sorted(found, key=lambda each: each.identity))
 

@@ -11,6 +11,7 @@ from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.pilots import PilotActs
 from handrail.client.reviews import ReviewActs
+from handrail.client.rollouts import RolloutActs
 from handrail.client.rulings import RulingActs
 from handrail.client.schedules import ScheduleActs
 
@@ -27,6 +28,7 @@ class Operator(
     ExplainActs,
     PilotActs,
     AuditActs,
+    RolloutActs,
 ):
     """One person, or one program, at work on agents and their cases.
 

@@ -15,6 +15,7 @@ from handrail.client import (
     pilot_views,
     views,
 )
+from handrail.client import agents, asking, intake, rollouts, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -44,6 +45,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     views.ReviewDetails,
     views.ReviewList,
     views.ReviewView,
+    rollouts.RolloutList,
     views.RulingList,
     views.RulingResult,
     views.ScheduleList,

@@ -74,6 +74,7 @@ from handrail.evidence.pilot import (
     measure_pilot,
 )
 from handrail.evidence.report import AgentReport, Metric, ReportDay, ValueReport
+from handrail.evidence.rollout import BuildJudgement, judge_build
 from handrail.evidence.track_record import TrackRecord, measure_track_record
 from handrail.evidence.worsening import Worsening, WorseningTest, worse_than, worse_than_before
 from handrail.evidence.xes import read_xes_log
@@ -93,6 +94,7 @@ __all__ = [
     "BaselineFigure",
     "Candidate",
     "CaseFacts",
+    "BuildJudgement",
     "ChosenAction",
     "ClassAgreement",
     "Compared",
@@ -134,6 +136,7 @@ __all__ = [
     "inattentive",
     "length_in_words",
     "log_figures",
+    "judge_build",
     "measure_agreement",
     "measure_pilot",
     "measure_report",

@@ -44,13 +44,13 @@ class OrderRow:
 
     `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
     every case. A roll-back is of one case, and over with being given; so is that an agent goes on
-    with this ledger. `rollout`: of `full`, in
+    with this ledger, or how a build is rolled out. `rollout`: of `full`, in
     hundredths of a percent of the cases; None is all. `ended`: when it was lifted, or replaced
     by another level.
     """
 
     id: str
-    kind: Literal["stop", "level", "roll_back", "ledger"]
+    kind: Literal["stop", "level", "roll_back", "ledger", "rollout"]
     agent: str
     by: str
     at: datetime

@@ -440,5 +440,8 @@ def order_in_words(order: Order) -> str:
         return f"stop {target}"
     if order.kind == "ledger":
         return f"{target} goes on with the ledger {order.ledger} from height {order.height}"
+    if order.ramp is not None:
+        shares = ", ".join(map(percent, order.ramp.shares)) or order.ramp.to
+        return f"rollout of {order.ramp.build} ({order.ramp.deployment}): {shares}"
     share = "" if order.rollout is None else f" {percent(order.rollout)}"
     return f"{order.level}{share} for {target}"

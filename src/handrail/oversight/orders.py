@@ -14,7 +14,8 @@ import functools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 from uuid import uuid4
 
@@ -37,7 +38,7 @@ Required = Literal["required", "unproven"]
 ALL = "fleet"
 """How people write that an order is for every agent."""
 
-RESERVED = ("autonomy", "messages", ALL, FLEET)
+RESERVED = ("autonomy", "messages", "rollout", ALL, FLEET)
 """Names that no agent may have: ids and commands would mean something else."""
 
 Person = Annotated[str, AfterValidator(person), Field(min_length=1, max_length=200)]
@@ -60,18 +61,51 @@ def _is_none(value: object) -> bool:
     return value is None
 
 
+class Ramp(Wire):
+    """What becomes of a new `build` of a worker `deployment`, for all of its agents.
+
+    `to` shares: it gets these shares of the new cases, one after the other, in hundredths of a
+    percent: the last is all, and then it is current. Each lasts until `cases` of it have ended, and
+    is looked at `every` so often. `allowed`: the share of bad ones that is allowed, instead of what
+    the build before it had. `to` pause, resume, back: of the rollout that is on.
+    """
+
+    deployment: Annotated[str, Field(min_length=1, max_length=200)]
+    build: Annotated[str, Field(min_length=1, max_length=200)]
+    to: Literal["shares", "pause", "resume", "back"]
+    shares: Annotated[tuple[Annotated[int, Field(gt=0, le=WHOLE)], ...], Field(max_length=20)] = ()
+    cases: Annotated[int, Field(ge=1, le=100_000)] = 20
+    every: Annotated[timedelta, Field(ge=timedelta(seconds=1), le=timedelta(days=1))] = timedelta(
+        minutes=1
+    )
+    allowed: Annotated[int | None, Field(gt=0, lt=WHOLE)] = None
+
+    @model_validator(mode="after")
+    def _rises(self) -> Self:
+        rising = all(low < high for low, high in pairwise(self.shares))
+        if self.to == "shares" and not (rising and self.shares and self.shares[-1] == WHOLE):
+            raise ValueError("the shares of a rollout rise, and the last one is 100%")
+        return self
+
+    @property
+    def raises(self) -> bool:
+        """Whether it gives more cases to the new build, which takes those who may allow it."""
+        return self.to in {"shares", "resume"}
+
+
 class Order(Wire):
     """What a person orders. `agent` is `*` for all of them.
 
     `kind` stop: nothing is written any more, by the agent, by its `step`, or in its `case`.
     `kind` ledger: the agent goes on with the `ledger` of that id, although it is another than
     before, or lacks what was above its `height`.
+    `kind` rollout: a new build of the workers gets a share of the new cases, as `ramp` says.
     `kind` lift: the order `lifts` is over. `kind` level: so much the agent, or its `step`, does
     by itself; `rollout`, of `full`: in so many hundredths of a percent of its cases.
     """
 
     id: Id
-    kind: Literal["stop", "lift", "level", "ledger"]
+    kind: Literal["stop", "lift", "level", "ledger", "rollout"]
     agent: Name
     by: Person
     at: Aware
@@ -83,6 +117,7 @@ class Order(Wire):
     # What is signed of any other order stays what it was, byte for byte.
     ledger: Annotated[Id | None, Field(exclude_if=_is_none)] = None
     height: Annotated[int | None, Field(ge=0, exclude_if=_is_none)] = None
+    ramp: Annotated[Ramp | None, Field(exclude_if=_is_none)] = None
     why: Words = ""
 
     @model_validator(mode="after")
@@ -92,8 +127,11 @@ class Order(Wire):
             "lift": self._lift,
             "level": self._level,
             "ledger": self._ledger,
+            "rollout": self._rollout,
         }
         fault = faults[self.kind]()
+        if fault is None and self.kind != "rollout" and self.ramp is not None:
+            fault = f"a {self.kind} has no `ramp`"
         if fault is None and self.kind != "ledger" and (self.ledger or self.height is not None):
             fault = f"a {self.kind} has no `ledger` and no `height`"
         if fault is not None:
@@ -131,6 +169,12 @@ class Order(Wire):
         if self.rollout is not None and self.level is not Level.FULL:
             return "only `full` has a `rollout`"
         return None
+
+    def _rollout(self) -> str | None:
+        if self.ramp is None or self.agent != FLEET:
+            return "say in `ramp` which build gets which shares; it is for every agent (*) of it"
+        others = (self.step, self.case, self.level, self.rollout, self.lifts)
+        return None if others == (None,) * 5 else "a rollout has a `ramp`, and no more"
 
     def same_as(self, other: Order) -> bool:
         """Whether another person's order says the same, so that both count as one by two."""
@@ -222,6 +266,15 @@ def ledger_order(agent: str, ledger: LedgerMark, by: str, at: datetime, why: str
     """
     held = {"ledger": ledger.id, "height": ledger.height}
     return _new(kind="ledger", agent=agent, by=by, at=at, why=why, **held)
+
+
+def rollout_order(ramp: Ramp, by: str, at: datetime, why: str) -> Order:
+    """The order that a new build gets a share of the new cases, or what becomes of its rollout.
+
+    Raises:
+        NoOrder: if it cannot be given.
+    """
+    return _new(kind="rollout", agent=FLEET, by=by, at=at, why=why, ramp=ramp)
 
 
 def _new(**said: Any) -> Order:

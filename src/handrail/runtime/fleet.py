@@ -42,7 +42,7 @@ from handrail.client import SCHEDULED_START, StartedCase, held_ledger, start_cas
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door, hand_off_activity
 from handrail.ledger import Ledger
-from handrail.oversight import RESERVED, Trust
+from handrail.oversight import RESERVED, ROLLOUT_WORKFLOW, Trust
 from handrail.oversight import STEWARD_WORKFLOW as STEWARD
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime import schedules
@@ -66,11 +66,13 @@ from handrail.runtime.replays import (
     replay_history,
     replay_open,
 )
+from handrail.runtime.rollout import Rollout
+from handrail.runtime.rollout_activities import RolloutActivities
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.watchdog import watched_loop
 
-_OWN = f"('{STEWARD}', '{SCHEDULED_START}')"
+_OWN = f"('{STEWARD}', '{SCHEDULED_START}', '{ROLLOUT_WORKFLOW}')"
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -288,6 +290,9 @@ class Fleet:
             workflow=agent.workflow_type,
             **_seal(client),
         )
+        policies = {each.name: PolicyFile(each.policy, each.shape) for each in self.agents.values()}
+        rollouts = RolloutActivities(policies, ledger, trust)
+        versioned = deployment() is not None
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
             "graceful_shutdown_timeout": GRACE,
@@ -298,8 +303,9 @@ class Fleet:
             task_queue=agent.name,
             workflows=[
                 agent.workflow,
-                AutonomyWorkflow if deployment() is None else VersionedAutonomyWorkflow,
+                VersionedAutonomyWorkflow if versioned else AutonomyWorkflow,
                 schedules.ScheduledStart,
+                *([Rollout] if versioned else ()),
             ],
             activities=[
                 *door.activities(),
@@ -307,6 +313,7 @@ class Fleet:
                 hand_off_activity(door, agent.hands_to),
                 *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
+                *(rollouts.activities() if versioned else ()),
             ],
             **(settings | dict(options)),
         )

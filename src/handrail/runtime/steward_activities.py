@@ -121,6 +121,8 @@ class AutonomyActivities:
                 return await self._level(entering)
             case "ledger":
                 return await self._ledger(entering)
+            case "rollout":
+                return _refused("the rollout judges it, and no steward")
 
     async def _stop(self, entering: OrderRequest) -> OrderResult:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""

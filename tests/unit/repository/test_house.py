@@ -19,16 +19,16 @@ BUDGETS = {
     "ground": 1_698,
     "policy": 4_122,
     "ledger": 5_581,
-    "oversight": 4_148,
-    "agent": 8_213,
+    "oversight": 4_319,
+    "agent": 8_214,
     "guardrails": 5_745,
-    "evidence": 4_057,
-    "client": 5_351,
-    "runtime": 5_400,
+    "evidence": 4_126,
+    "client": 5_919,
+    "runtime": 5_923,
     "integrations": 5_150,
-    "inbox": 7_117,
+    "inbox": 7_119,
     "testing": 1_210,
-    "cli": 5_468,
+    "cli": 5_586,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 

@@ -39,9 +39,11 @@ async def stops(request: Request, site: Site, who: str) -> Response:
 @signed_in
 async def agents(request: Request, site: Site, who: str) -> Response:
     """The agents of the reader at a glance: workers, open cases, incidents, last write."""
-    found, mine = await site.operator(who).agents(), site.directory.agents(who)
+    operator, mine = site.operator(who), site.directory.agents(who)
+    found, builds = await asyncio.gather(operator.agents(), operator.rollouts())
     shown = [each for each in found.agents if each.agent in mine]
-    return site.page(request, "fleet.html", agents=shown, lacking=found.lacking)
+    rolled = [each for each in builds.deployments if mine.intersection(each.agents)]
+    return site.page(request, "fleet.html", agents=shown, lacking=found.lacking, deployments=rolled)
 
 
 @signed_in
