@@ -9,8 +9,8 @@ from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
-from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
+from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList

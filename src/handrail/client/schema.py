@@ -13,9 +13,9 @@ from handrail.client import (
     explaining,
     intake,
     pilot_views,
+    rollouts,
     views,
 )
-from handrail.client import agents, asking, intake, rollouts, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
