@@ -232,6 +232,33 @@ _keys.command(
     help="List the keys that are trusted, and those whose private half is here.",
 )
 
+_baseline = App(
+    name="baseline",
+    group=LOOK,
+    help="What the process takes without the agent, which it is held against.",
+)
+_baseline.command(
+    "handrail.cli.baseline:set_baseline",
+    name="set",
+    help="Declare a figure of the process without the agent, in the place of the one before.",
+)
+_baseline.command(
+    "handrail.cli.baseline:import_log",
+    name="import",
+    help="Take the baseline from the event log of the process (.csv, .xes; packed: .gz).",
+)
+_baseline.command(
+    "handrail.cli.baseline:listing",
+    name="list",
+    help="List the baselines of an agent, with their sources.",
+)
+app.command(
+    "handrail.cli.discover:discover_logs",
+    name="discover",
+    group=LOOK,
+    help="Score what is done by hand: which part of it is worth an agent, and which is not.",
+)
+
 _tokens = App(name="tokens", group=LOOK, help="By which programs send events to `serve`.")
 _tokens.command("handrail.cli.serve:new", help="Make a token. It is printed this once.")
 _tokens.command(
@@ -261,6 +288,7 @@ for group in (
     _review,
     _incidents,
     _outcomes,
+    _baseline,
     _keys,
     _tokens,
     _policy,

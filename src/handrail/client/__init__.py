@@ -8,6 +8,7 @@ from handrail.client.agents import AgentList, AgentStatus, WorkerView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
+from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
 from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
 from handrail.client.explaining import VerdictList, VerdictView
@@ -85,6 +86,7 @@ from handrail.client.views import (
 )
 
 __all__ = [
+    "BASELINE_UNITS",
     "BUSY_QUERY",
     "CALL_BACK",
     "FAILING_TASK",
@@ -102,6 +104,8 @@ __all__ = [
     "AuditReview",
     "AutonomyList",
     "BadOutcome",
+    "BaselineList",
+    "BaselineView",
     "Bounds",
     "BuildView",
     "CaseChain",

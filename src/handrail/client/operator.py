@@ -5,6 +5,7 @@ from __future__ import annotations
 from handrail.client.agents import AgentActs
 from handrail.client.asking import AskActs
 from handrail.client.audit import AuditActs
+from handrail.client.baselines import BaselineActs
 from handrail.client.chains import ChainActs
 from handrail.client.explaining import ExplainActs
 from handrail.client.intake import IntakeActs
@@ -25,6 +26,7 @@ class Operator(
     IntakeActs,
     AskActs,
     AgentActs,
+    BaselineActs,
     ExplainActs,
     PilotActs,
     AuditActs,

@@ -16,6 +16,7 @@ from handrail.client import (
     rollouts,
     views,
 )
+from handrail.client import agents, asking, baselines, explaining, intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
@@ -24,6 +25,8 @@ DOCUMENTS: tuple[type[Document], ...] = (
     audit.AuditCheck,
     audit.AuditReport,
     views.AutonomyList,
+    baselines.BaselineList,
+    baselines.BaselineView,
     views.CaseChain,
     views.CaseDetails,
     views.CaseList,

@@ -35,6 +35,7 @@ from handrail.evidence.discovery import (
     discover,
     length_in_words,
 )
+from handrail.evidence.discovery_page import discovery_page
 from handrail.evidence.drift import Drift, population_stability
 from handrail.evidence.estimates import (
     AgreementBound,
@@ -75,6 +76,7 @@ from handrail.evidence.pilot import (
 )
 from handrail.evidence.report import AgentReport, Metric, ReportDay, ValueReport
 from handrail.evidence.rollout import BuildJudgement, judge_build
+from handrail.evidence.skeleton import policy_skeleton
 from handrail.evidence.track_record import TrackRecord, measure_track_record
 from handrail.evidence.worsening import Worsening, WorseningTest, worse_than, worse_than_before
 from handrail.evidence.xes import read_xes_log
@@ -131,6 +133,7 @@ __all__ = [
     "chained",
     "differing",
     "discover",
+    "discovery_page",
     "free_texts",
     "history_faults",
     "inattentive",
@@ -141,6 +144,7 @@ __all__ = [
     "measure_pilot",
     "measure_report",
     "measure_track_record",
+    "policy_skeleton",
     "population_stability",
     "proof_faults",
     "proposals",

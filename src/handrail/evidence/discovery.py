@@ -42,6 +42,8 @@ _MOST = 20_000
 _ROUTINE = 0.98
 _POOR, _SOME, _ALIKE = 0.7, 0.1, 0.5
 _TOO_RARE, _LONG = 10.0, timedelta(days=30)
+_CHANCE = 2.33
+"""Standard errors that chance passes once in a hundred."""
 _HOUR = timedelta(hours=1)
 _COMMON, _COUNTED = 10, 40
 
@@ -85,6 +87,8 @@ class Candidate:
     people: int
     repetition: float
     predicted: Predicted | None
+    paths: tuple[tuple[str, ...], ...] = ()
+    """Of a workflow: the ten most common ways through it."""
     impact: float = 0.0
     feasibility: float = 0.0
     why: tuple[str, ...] = ()
@@ -283,10 +287,22 @@ def _predicted(
     truth = [each.choice if each.choice in choices else RARE for each in judged]
     right = [predict(tree, each.facts) == true for each, true in zip(judged, truth, strict=True)]
     common = Counter(said).most_common(1)[0][0]
-    usual = fmean(each == common for each in truth)
-    bound = measure_agreement(right)
-    skill = max(1 - (1 - (bound.share or 0)) / (1 - usual), 0.0) if usual < 1 else 0.0
-    return Predicted(after, bound, usual, skill, tuple(sorted(facts_of(tree))), tuple(rules(tree)))
+    most = [each == common for each in truth]
+    bound, skill = measure_agreement(right), _skill(right, most)
+    facts = tuple(sorted(facts_of(tree)))
+    return Predicted(after, bound, fmean(most), skill, facts, tuple(rules(tree)))
+
+
+def _skill(right: Sequence[bool], usual: Sequence[bool]) -> float:
+    """How much of what the `usual` gets wrong is set right; 0 where chance explains it.
+
+    By McNemar's test: of those on which the two differ, half would go each way by chance.
+    """
+    better = sum(a and not b for a, b in zip(right, usual, strict=True))
+    worse = sum(b and not a for a, b in zip(right, usual, strict=True))
+    if better - worse <= _CHANCE * (better + worse) ** 0.5:
+        return 0.0
+    return (better - worse) / usual.count(False)
 
 
 def _place(case: str) -> int:
@@ -308,6 +324,7 @@ def _workflow(
             log=found.name,
             after=None,
             choices={" > ".join(path): n for path, n in paths.most_common(_COMMON)},
+            paths=tuple(path for path, _ in paths.most_common(_COMMON)),
             cases=found.cases,
             per_month=found.per_month,
             waiting=found.waiting,
@@ -330,11 +347,11 @@ def _workflow(
 def _scored(found: Candidate) -> Candidate:
     """The candidate with its scores and its reasons.
 
-    Impact: half of it how often, half the mean of waiting, rework and cost where it is known.
-    How often: from 10 (0) to 10,000 a month (1), by its logarithm; waiting from an hour (0) to 30
-    days (1); rework from none (0) to half of the cases (1); cost from 100 (0) to 1,000,000 a month
-    (1). Feasibility: 0.7 of it how well it is predicted (the mean of the share that is right and
-    of the skill), 0.3 repetition.
+    Impact: how often, from 3 (0) to 3,000 a month (1) by its logarithm; half of that for certain,
+    half times the mean of waiting, from an hour (0) to 30 days (1), rework, from none (0) to half
+    of the cases (1), and cost, where it is known, from 100 (0) to 1,000,000 a month (1).
+    Feasibility: 0.7 of it how well it is predicted (the mean of the share that is right and of the
+    skill), 0.3 repetition.
     """
     waits = found.waiting / _HOUR if found.waiting is not None else None
     rest = [_scale(waits, 1, _LONG / _HOUR), min(found.reworked / 0.5, 1.0)]
@@ -344,7 +361,7 @@ def _scored(found: Candidate) -> Candidate:
     ruled = fmean([seen.right.share or 0.0, seen.skill]) if seen else 0.0
     return replace(
         found,
-        impact=0.5 * _scale(found.per_month, 10, 10_000) + 0.5 * fmean(rest),
+        impact=_scale(found.per_month, 3, 3_000) * (0.5 + 0.5 * fmean(rest)),
         feasibility=0.7 * ruled + 0.3 * found.repetition,
         why=tuple(_why(found)),
         against=tuple(_against(found)),
@@ -373,8 +390,8 @@ def _why(found: Candidate) -> Iterator[str]:
     if seen is not None and seen.skill >= _SOME and (seen.right.share or 0) >= _POOR:
         yield (
             f"{_place_of(found)}{', '.join(seen.facts)} say what people did in "
-            f"{seen.right.share:.0%} of {seen.right.n:,} that were held out (always the most "
-            f"common: {seen.usual:.0%})"
+            f"{seen.right.share:.1%} of {seen.right.n:,} that were held out (always the most "
+            f"common: {seen.usual:.1%})"
         )
 
 

@@ -6,6 +6,7 @@ import gzip
 import random
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -190,7 +191,7 @@ def test_a_tree_is_not_grown_into_noise() -> None:
 @pytest.mark.parametrize(
     ("folder", "good", "bad"),
     [
-        ("log_hospital_billing", "NEW", "CODE NOK"),
+        ("log_hospital_billing", "NEW", "BILLED"),
         ("log_traffic_fines", None, "Create Fine"),
     ],
 )
@@ -199,7 +200,7 @@ def test_real_logs(folder: str, good: str | None, bad: str) -> None:
     if not path.exists():
         pytest.skip(f"there is no {path}: it is not in the repository")
     with gzip.open(path, "rt", encoding="utf-8") as lines:
-        log = read_csv_log(lines, folder)
+        log = read_csv_log(islice(lines, 15_000), folder)
     assert log.bad == []
     found = discover([log])
     assert after(found, bad).against
