@@ -10,13 +10,13 @@ from handrail.client import (
     agents,
     asking,
     audit,
+    baselines,
     explaining,
     intake,
     pilot_views,
     rollouts,
     views,
 )
-from handrail.client import agents, asking, baselines, explaining, intake, views
 from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (

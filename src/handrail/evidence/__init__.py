@@ -18,6 +18,7 @@ from handrail.evidence.backtest import (
     replay_policies,
     verdict_changes,
 )
+from handrail.evidence.candidate_plot import discovery_page
 from handrail.evidence.decision_tree import LearnedRule
 from handrail.evidence.decisions import (
     ChosenAction,
@@ -35,7 +36,6 @@ from handrail.evidence.discovery import (
     discover,
     length_in_words,
 )
-from handrail.evidence.discovery_page import discovery_page
 from handrail.evidence.drift import Drift, population_stability
 from handrail.evidence.estimates import (
     AgreementBound,
@@ -50,12 +50,6 @@ from handrail.evidence.event_log import (
     LogColumns,
     LoggedEvent,
     read_csv_log,
-)
-from handrail.evidence.log_figures import (
-    BaselineFigure,
-    LogFigures,
-    baseline_figures,
-    log_figures,
 )
 from handrail.evidence.matching import (
     NOTHING,
@@ -73,6 +67,12 @@ from handrail.evidence.pilot import (
     PilotReport,
     Selection,
     measure_pilot,
+)
+from handrail.evidence.process_figures import (
+    BaselineFigure,
+    LogFigures,
+    baseline_figures,
+    log_figures,
 )
 from handrail.evidence.report import AgentReport, Metric, ReportDay, ValueReport
 from handrail.evidence.rollout import BuildJudgement, judge_build

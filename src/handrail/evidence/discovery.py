@@ -24,7 +24,7 @@ from statistics import fmean, median
 from handrail.evidence.decision_tree import FactValue, LearnedRule, facts_of, grow, predict, rules
 from handrail.evidence.estimates import AgreementBound, measure_agreement
 from handrail.evidence.event_log import EventLog, LoggedEvent
-from handrail.evidence.log_figures import LogFigures, LoggedCase, log_figures, logged_case
+from handrail.evidence.process_figures import LogFigures, LoggedCase, log_figures, logged_case
 
 END = "(end of the case)"
 """What follows the last activity of a case: nothing more was done."""

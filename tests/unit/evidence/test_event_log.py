@@ -19,7 +19,7 @@ from handrail.evidence import (
     read_csv_log,
     read_xes_log,
 )
-from handrail.evidence.log_figures import logged_cases
+from handrail.evidence.process_figures import logged_cases
 from handrail.exceptions import InvalidRequest
 
 GOOD = """case_id,activity,timestamp,resource,amount

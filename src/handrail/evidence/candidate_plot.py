@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from handrail.evidence.discovery import Candidate, Discovery, length_in_words
-from handrail.evidence.log_figures import LogFigures
+from handrail.evidence.process_figures import LogFigures
 from handrail.text import escape_html, one_line
 
 _SIDE, _LEFT, _TOP, _RADIUS = 520, 70, 30, 12
