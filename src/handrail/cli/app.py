@@ -14,6 +14,7 @@ from cyclopts import App, CycloptsError, Group
 
 from handrail.cli import (
     agents,
+    alerts,
     asking,
     audit,
     autonomy,
@@ -139,6 +140,13 @@ _intake.default(intake.listing)
 _intake.command(intake.listing, name="list")
 for each in (intake.show, intake.retry, intake.mend, intake.drop):
     _intake.command(each)
+
+_alerts = App(
+    name="alerts", group=LOOK, help="What owners are told of: figures beyond the policy's limits."
+)
+_alerts.default(alerts.listing)
+_alerts.command(alerts.listing, name="list")
+_alerts.command(alerts.acknowledge)
 
 _audit = App(name="audit", group=LOOK, help="What an agent did in a period, and who let it.")
 _audit.default(audit.audit)
@@ -283,6 +291,7 @@ for group in (
     _intake,
     _ledger,
     _audit,
+    _alerts,
     _inbox,
     _mandates,
     _review,

@@ -5,6 +5,7 @@ own. `docs/client.md` shows how a program uses it.
 """
 
 from handrail.client.agents import AgentList, AgentStatus, WorkerView
+from handrail.client.alerts import AlertList, AlertView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
@@ -99,6 +100,8 @@ __all__ = [
     "AgentList",
     "AgentStatus",
     "AgreementView",
+    "AlertList",
+    "AlertView",
     "AuditCheck",
     "AuditReport",
     "AuditReview",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handrail.client.agents import AgentActs
+from handrail.client.alerts import AlertActs
 from handrail.client.asking import AskActs
 from handrail.client.audit import AuditActs
 from handrail.client.baselines import BaselineActs
@@ -31,6 +32,7 @@ class Operator(
     PilotActs,
     AuditActs,
     RolloutActs,
+    AlertActs,
 ):
     """One person, or one program, at work on agents and their cases.
 

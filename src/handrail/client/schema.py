@@ -8,6 +8,7 @@ from pydantic.json_schema import models_json_schema
 
 from handrail.client import (
     agents,
+    alerts,
     asking,
     audit,
     baselines,
@@ -21,6 +22,8 @@ from handrail.client.views import Document
 
 DOCUMENTS: tuple[type[Document], ...] = (
     agents.AgentList,
+    alerts.AlertList,
+    alerts.AlertView,
     asking.AgentAnswer,
     audit.AuditCheck,
     audit.AuditReport,

@@ -1,5 +1,6 @@
 """Evidence: is an agent worth it, and how much may it do alone? Pure: figures in, figures out."""
 
+from handrail.evidence.alarms import Alarm, find_alarms, keep_alarms
 from handrail.evidence.approvers import ApproverAttention, approver_attention, inattentive
 from handrail.evidence.audit import (
     AuditEntry,
@@ -89,6 +90,7 @@ __all__ = [
     "AgentReport",
     "AgreementBound",
     "AgreementPoint",
+    "Alarm",
     "ApproverAttention",
     "AuditEntry",
     "AuditKind",
@@ -138,6 +140,11 @@ __all__ = [
     "history_faults",
     "inattentive",
     "judge_build",
+    "find_alarms",
+    "free_texts",
+    "history_faults",
+    "inattentive",
+    "keep_alarms",
     "length_in_words",
     "log_figures",
     "measure_agreement",

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
+
+import sqlalchemy as sa
 
 from handrail.ledger.database import Database
 from handrail.ledger.evidence_tables import alerts as _alerts
+from handrail.ledger.evidence_tables import cases as _cases
+from handrail.ledger.evidence_tables import questions as _questions
 from handrail.ledger.rows import Rows, narrowed
+from handrail.ledger.tables import EffectState
+from handrail.ledger.tables import effects as _effects
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,54 @@ class AlertRow:
 
 
 class Alerts(Database):
-    """The alerts of a ledger."""
+    """The alerts of a ledger, and what their rules are judged by."""
+
+    async def failed_writes(
+        self, agent: str, since: datetime, until: datetime
+    ) -> tuple[int, tuple[str, ...]]:
+        """How many writes began from `since` on and before `until`; the cases of those that failed.
+
+        One that is on its way, or in doubt, has not failed.
+        """
+        e = _effects.c
+        query = sa.select(e.case_id, e.state).where(
+            e.agent == agent, e.begun >= since, e.begun < until
+        )
+        found = await self._run(lambda connection: connection.execute(query).all())
+        failed = tuple(case for case, state in found if state == EffectState.NOT_DONE)
+        return len(found), failed
+
+    async def escalated_cases(
+        self, agent: str, since: datetime, until: datetime
+    ) -> tuple[int, tuple[str, ...]]:
+        """How many cases ended from `since` on and before `until`; those that were escalated."""
+        c = _cases.c
+        ended = (c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False))
+        count = sa.select(sa.func.count()).select_from(_cases).where(*ended)
+        which = sa.select(c.case_id).where(*ended, c.escalated > 0).order_by(c.ended.desc())
+        return await self._run(
+            lambda found: (found.execute(count).scalar_one(), tuple(found.scalars(which)))
+        )
+
+    async def costs_of_cases(
+        self, agent: str, since: datetime, until: datetime
+    ) -> list[tuple[str, Decimal]]:
+        """Cases that ended from `since` on and before `until`, with what each cost."""
+        c = _cases.c
+        query = sa.select(c.case_id, c.cost).where(
+            c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False)
+        )
+        found = await self._run(lambda connection: connection.execute(query).all())
+        return [(case, Decimal(cost)) for case, cost in found]
+
+    async def old_questions(self, agent: str, before: datetime) -> list[tuple[str, datetime]]:
+        """Open questions that were asked before then, the oldest first, with their cases."""
+        q = _questions.c
+        query = sa.select(q.case_id, q.asked).where(
+            q.agent == agent, q.asked < before, q.ended.is_(None)
+        )
+        found = await self._run(lambda c: c.execute(query.order_by(q.asked)).all())
+        return [(case, asked) for case, asked in found]
 
     async def begin_alert(self, row: AlertRow) -> bool:
         """Keep an alert. False if it is known already, and stays as it is."""

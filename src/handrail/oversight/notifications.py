@@ -64,7 +64,7 @@ class Alert(Wire):
     """
 
     agent: str = Field(min_length=1, max_length=100)
-    what: Literal["breaker", "budget", "incident", "rollout"]
+    what: Literal["breaker", "budget", "incident", "rollout", "alert"]
     id: str = Field(min_length=1, max_length=400)
     title: Words
     lines: tuple[Words, ...] = Field(max_length=20)

@@ -5,6 +5,7 @@
 and how long they have.
 """
 
+from handrail.policy.alerting import AlertsDoc
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
 from handrail.policy.file import STUCK_AFTER, FileDoc, PilotDoc, PromoteDoc, read_policy_file
@@ -28,7 +29,7 @@ from handrail.policy.policy import (
 )
 from handrail.policy.quorum import Approval, distinct_people
 from handrail.policy.rule_types import Types
-from handrail.policy.values import Tolerance
+from handrail.policy.values import Tolerance, written
 from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
 from handrail.policy.yaml import (
     Fault,
@@ -43,6 +44,7 @@ from handrail.policy.yaml import (
 __all__ = [
     "STUCK_AFTER",
     "AgentShape",
+    "AlertsDoc",
     "Approval",
     "Breaker",
     "Budget",
@@ -78,4 +80,5 @@ __all__ = [
     "read_policy_file",
     "share_of",
     "working_time",
+    "written",
 ]

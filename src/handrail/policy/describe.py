@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
+from handrail.policy.alerting import describe_alerts
 from handrail.policy.file import ActionDoc, RoleDoc
 from handrail.policy.parts import Entry, Setting
 from handrail.policy.values import Tolerance, written
@@ -65,6 +66,7 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     for breaker in policy.breakers:
         yield "breaker", f"after {breaker.text} its autonomy goes down to {breaker.then.value}"
     yield from describe_worth(doc)
+    yield from describe_alerts(doc.alerts)
     for step, said in doc.notify.items():
         yield "notify", f"{step} {'may' if said.allow else 'may not'} go out"
 

@@ -16,6 +16,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import ErrorDetails
 
 from handrail.actions import Level
+from handrail.policy.alerting import AlertsDoc
 from handrail.policy.business_hours import Hours
 from handrail.policy.document import Doc, needed
 from handrail.policy.rule_types import nearest
@@ -259,6 +260,7 @@ class FileDoc(WorthDoc):
     budgets: BudgetsDoc = BudgetsDoc()
     breakers: tuple[BreakerDoc, ...] = ()
     stuck: StuckDoc = StuckDoc()
+    alerts: AlertsDoc = AlertsDoc()
     role: str | None = Field(default=None, alias="for")
     reads: tuple[str, ...] = ()
     """Tools of servers that list them at run time, of which the owner says that they only read."""
@@ -322,6 +324,8 @@ def _whole(loc: Loc) -> Loc:
             return loc[:3]
         case ("value" | "prices", *_) | ("metrics", _, *_):
             return loc[: 2 if loc[0] == "metrics" else 1]
+        case ("alerts", _, *_):
+            return loc[:2]
         case ("caps" | "control" | "budgets" | "breakers" | "stuck", *_):
             return loc[:1]
         case _:

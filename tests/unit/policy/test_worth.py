@@ -54,6 +54,48 @@ def test_worth_is_read_and_described() -> None:
     )
 
 
+ALERTS = """\
+alerts:
+  failures: {over: 3%, in: 30m}
+  escalations: {up: 25%}
+  cost: {times: 2}
+  waiting: {over: 2h}
+  silent: {for: 1h}
+"""
+
+
+def test_alerts_are_read_and_described() -> None:
+    found = policy(("actions:\n", f"{ALERTS}actions:\n"))
+    settings = {step: found.of(step).own for step in found.steps}
+    said = [what for name, what in describe_policy(found, settings)[0].lines if name == "alert"]
+    assert said == [
+        "failures: over 3% of writes in 30m",
+        "escalations: up 25% against the 7d before",
+        "cost: 95 % of cases below 2 x the baseline, in 7d",
+        "waiting: a question waits over 2h",
+        "silent: nothing written for 1h",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what", "fix"),
+    [
+        ("over: 3%", "above: 3%", "above is not a key", "over"),
+        ("over: 3%", "over: 3", "3 is not a share", "25%"),
+        ("{over: 3%, in: 30m}", "{over: 3%}", "in is missing", "add in:"),
+        ("silent: {for: 1h}", "silent: {for: soon}", "soon", "30m"),
+        ("times: 2", "times: -2", "-2", "fix:"),
+        ("waiting:", "waits:", "waits is not a key", "waiting"),
+    ],
+)
+def test_what_is_wrong_with_alerts_is_said(old: str, new: str, what: str, fix: str) -> None:
+    assert ALERTS.count(old) == 1
+    with pytest.raises(PolicyError) as fault:
+        policy(("actions:\n", f"{ALERTS.replace(old, new)}actions:\n"))
+    assert what in str(fault.value)
+    assert fix in str(fault.value)
+
+
 def test_a_policy_without_worth_reckons_with_nothing() -> None:
     found = policy()
     assert (found.doc.currency, found.doc.metrics, found.doc.value.done) == (None, {}, None)

@@ -1,0 +1,162 @@
+"""Alarms: which figures of an agent are worse now than its policy's `alerts:` allow."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import TYPE_CHECKING
+
+from handrail.ledger import AlertRow, EffectState
+from handrail.policy import written
+from handrail.text import percent
+
+if TYPE_CHECKING:
+    from handrail.ledger import Ledger
+    from handrail.policy import AlertsDoc
+
+NAMED = 20
+"""Cases behind an alarm that are named."""
+
+BASELINE = "cost_per_case"
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A rule whose limit is passed. `cases`: some of those behind it."""
+
+    rule: str
+    value: str
+    limit: str
+    cases: tuple[str, ...] = ()
+
+
+async def find_alarms(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> list[Alarm]:
+    """Every rule of an agent whose limit is passed `now`.
+
+    A rule without the cases that it takes at least (`least:`), or without its baseline, says
+    nothing.
+
+    Raises:
+        LedgerUnavailable: if the ledger cannot be read.
+    """
+    limits = dict(doc.limits())
+    found = {
+        "failures": await _failures(ledger, agent, doc, now),
+        "escalations": await _escalations(ledger, agent, doc, now),
+        "cost": await _cost(ledger, agent, doc, now),
+        "waiting": await _waiting(ledger, agent, doc, now),
+        "silent": await _silent(ledger, agent, doc, now),
+    }
+    return [
+        Alarm(rule, said[0], limits[rule], said[1][:NAMED])
+        for rule, said in found.items()
+        if said is not None
+    ]
+
+
+_Said = tuple[str, tuple[str, ...]] | None
+"""The figure in words, and the cases behind it."""
+
+
+async def _failures(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
+    rule = doc.failures
+    if rule is None:
+        return None
+    writes, failed = await ledger.failed_writes(agent, now - rule.within, now)
+    if writes < rule.least or len(failed) * 10_000 <= rule.over * writes:
+        return None
+    return f"{len(failed)} of {writes} writes ({_share(len(failed), writes)})", failed
+
+
+async def _escalations(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
+    rule = doc.escalations
+    if rule is None:
+        return None
+    begins = now - rule.within
+    before, then = await ledger.escalated_cases(agent, begins - rule.within, begins)
+    cases, escalated = await ledger.escalated_cases(agent, begins, now)
+    if min(before, cases) < rule.least or not escalated:
+        return None
+    # So many of these would be as large a share as the one before, and `up` more.
+    allowed = Decimal(len(then)) / before * cases * (10_000 + rule.up) / 10_000
+    if len(escalated) <= allowed:
+        return None
+    said = f"{len(escalated)} of {cases} cases ({_share(len(escalated), cases)})"
+    return f"{said}, before {len(then)} of {before} ({_share(len(then), before)})", escalated
+
+
+async def _cost(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
+    rule = doc.cost
+    baselines = await ledger.baselines(agent, BASELINE) if rule is not None else []
+    live = [each for each in baselines if each.replaced is None]
+    if rule is None or not live:
+        return None
+    costs = await ledger.costs_of_cases(agent, now - rule.within, now)
+    if len(costs) < rule.least:
+        return None
+    most = Decimal(live[-1].amount) * rule.times
+    over = [case for case, cost in costs if cost > most]
+    # 95 % of them must stay below it.
+    if len(over) * 20 <= len(costs):
+        return None
+    return f"{len(over)} of {len(costs)} cases cost over {most:f}", tuple(over)
+
+
+async def _waiting(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
+    rule = doc.waiting
+    open_ = await ledger.old_questions(agent, now - rule.over) if rule is not None else []
+    if rule is None or not open_:
+        return None
+    age = written(now - open_[0][1])
+    return f"{len(open_)} questions, the oldest for {age}", tuple(case for case, _ in open_)
+
+
+async def _silent(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
+    rule = doc.silent
+    if rule is None:
+        return None
+    last = (await ledger.latest_writes()).get(agent)
+    begun = await ledger.effects_begun(agent, now - rule.lasts, now)
+    tries = [each for each in begun if each.state != EffectState.DONE]
+    if last is None or now - last < rule.lasts or not tries:
+        return None
+    cases = tuple(dict.fromkeys(each.case for each in tries))
+    return f"the last one {written(now - last)} ago, {len(tries)} tried since", cases
+
+
+def _share(part: int, whole: int) -> str:
+    return percent(part * 10_000 // whole)
+
+
+async def keep_alarms(
+    ledger: Ledger, agent: str, alarms: Sequence[Alarm], now: datetime
+) -> list[AlertRow]:
+    """Begin the alerts of new alarms, and end those whose limit is kept again.
+
+    Returns those that the owner is to be told of: each that lasts and was not told yet. Whoever
+    tells says so by `Ledger.change_alert(id, told=...)`.
+
+    Raises:
+        LedgerUnavailable: if the ledger cannot be read.
+    """
+    passed = {each.rule: each for each in alarms}
+    live = {row.rule: row for row in await ledger.alerts(agent)}
+    for rule in live.keys() - passed.keys():
+        await ledger.change_alert(live[rule].id, ended=now)
+    for rule in passed.keys() - live.keys():
+        each = passed[rule]
+        named = f"{agent} {rule} {now.timestamp()}"
+        row = AlertRow(
+            id=hashlib.sha256(named.encode()).hexdigest(),
+            agent=agent,
+            rule=rule,
+            began=now,
+            value=each.value,
+            limit=each.limit,
+            cases=each.cases,
+        )
+        await ledger.begin_alert(row)
+    return [row for row in await ledger.alerts(agent) if row.told is None]

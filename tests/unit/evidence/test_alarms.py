@@ -1,0 +1,161 @@
+"""Alarms begin where a limit is passed, name the cases behind them, last, and end."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from handrail import Ledger
+from handrail.actions import Receipt
+from handrail.evidence import find_alarms, keep_alarms
+from handrail.ledger import BaselineRow, CaseRecord, CaseRow, QuestionRow
+from handrail.policy import AlertsDoc
+from tests.unit.ledger.intents import intent
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def doc(**rules: Any) -> AlertsDoc:
+    return AlertsDoc.model_validate(rules)
+
+
+async def write(ledger: Ledger, number: int, *, failed: bool = False) -> None:
+    key = f"a:{number}/pay/1"
+    begun = await ledger.begin(intent(key))
+    assert begun.before is None
+    if failed:
+        await ledger.abandon(key, "one", "it refused")
+    else:
+        await ledger.finish(Receipt(key=key, step="pay", digest="d" * 64, at=now()), "one")
+
+
+def case(number: int, ended: datetime | None, **more: Any) -> CaseRecord:
+    begun = (ended or now()) - HOUR
+    row = CaseRow(
+        case=f"a:{number}",
+        run_id="r",
+        agent="a",
+        build="b",
+        policy="a v1",
+        trigger="event",
+        event_digest="d" * 64,
+        requester=None,
+        parent=None,
+        begun=begun,
+        ended=ended,
+        state="done" if ended else "waiting",
+        seconds={},
+    )
+    return CaseRecord(replace(row, **more), (), (), ())
+
+
+async def test_failures_count_from_as_many_writes_as_it_takes(ledger: Ledger) -> None:
+    rules = doc(failures={"over": "10%", "in": "30m", "least": 10})
+    for number in range(8):
+        await write(ledger, number)
+    await write(ledger, 8, failed=True)
+    assert await find_alarms(ledger, "a", rules, now()) == []
+    await write(ledger, 9)
+    # One of ten is the limit, and not over it.
+    assert await find_alarms(ledger, "a", rules, now()) == []
+    await write(ledger, 10, failed=True)
+    (alarm,) = await find_alarms(ledger, "a", rules, now())
+    assert (alarm.rule, alarm.value) == ("failures", "2 of 11 writes (18.18%)")
+    assert set(alarm.cases) == {"a:8", "a:10"}
+    assert await find_alarms(ledger, "another", rules, now()) == []
+    assert await find_alarms(ledger, "a", rules, now() + HOUR) == []
+
+
+async def test_escalations_are_held_against_the_time_before(ledger: Ledger) -> None:
+    rules = doc(escalations={"up": "25%", "in": "7d", "least": 20})
+    at = now()
+    before = [case(n, at - 10 * DAY, escalated=int(n < 4)) for n in range(20)]
+    since = [case(100 + n, at - DAY, escalated=int(n < 5)) for n in range(20)]
+    await ledger.record_cases([*before, *since])
+    # 5 of 20 are exactly 25 % more than 4 of 20.
+    assert await find_alarms(ledger, "a", rules, at) == []
+    await ledger.record_cases([case(105, at - DAY, escalated=1)])
+    (alarm,) = await find_alarms(ledger, "a", rules, at)
+    assert alarm.value == "6 of 20 cases (30%), before 4 of 20 (20%)"
+    assert set(alarm.cases) == {f"a:{n}" for n in range(100, 106)}
+
+
+async def test_cost_is_held_against_the_baseline_in_force(ledger: Ledger) -> None:
+    rules = doc(cost={"times": 2, "in": "7d", "least": 20})
+    at = now()
+    await ledger.record_cases([case(n, at - DAY, cost="5" if n < 2 else "1") for n in range(20)])
+    assert await find_alarms(ledger, "a", rules, at) == []
+    given: dict[str, Any] = {"unit": "EUR", "kind": "declared", "source": "", "by": "bo", "at": at}
+    await ledger.set_baseline(BaselineRow("one", "a", "cost_per_case", "2.50", **given))
+    # 5 EUR is twice the baseline, and not over it.
+    assert await find_alarms(ledger, "a", rules, at) == []
+    await ledger.set_baseline(BaselineRow("two", "a", "cost_per_case", "1.20", **given))
+    (alarm,) = await find_alarms(ledger, "a", rules, at)
+    assert (alarm.value, set(alarm.cases)) == ("2 of 20 cases cost over 2.40", {"a:0", "a:1"})
+
+
+async def test_a_question_may_wait_so_long(ledger: Ledger) -> None:
+    rules = doc(waiting={"over": "2h"})
+    at = now()
+
+    def asked(number: int, ago: timedelta, ended: datetime | None = None) -> CaseRecord:
+        row = QuestionRow(f"a:{number}", "g", "a", "pay", "write", ("lead",), at - ago, ended=ended)
+        return replace(case(number, ended), questions=(row,))
+
+    await ledger.record_cases([asked(1, 9 * HOUR, at - HOUR), asked(2, 2 * HOUR)])
+    assert await find_alarms(ledger, "a", rules, at) == []
+    await ledger.record_cases([asked(3, 3 * HOUR)])
+    (alarm,) = await find_alarms(ledger, "a", rules, at)
+    assert (alarm.value, alarm.cases) == ("1 questions, the oldest for 3h", ("a:3",))
+
+
+async def test_silence_is_one_where_writes_are_tried(ledger: Ledger) -> None:
+    rules, second = doc(silent={"for": "1m"}), timedelta(seconds=1)
+    assert await find_alarms(ledger, "a", rules, now()) == []
+    await write(ledger, 1)
+    last = (await ledger.latest_writes())["a"]
+    silent = last + timedelta(minutes=1)
+    assert await find_alarms(ledger, "a", rules, silent) == []
+    await write(ledger, 2, failed=True)
+    assert await find_alarms(ledger, "a", rules, silent - second) == []
+    (alarm,) = await find_alarms(ledger, "a", rules, silent)
+    assert (alarm.value, alarm.cases) == ("the last one 1m ago, 1 tried since", ("a:2",))
+
+
+async def test_one_alert_lasts_while_its_limit_is_passed(ledger: Ledger) -> None:
+    rules, at = doc(waiting={"over": "2h"}), now()
+    row = QuestionRow("a:1", "g", "a", "pay", "write", ("lead",), at - 3 * HOUR)
+    waiting = replace(case(1, None), questions=(row,))
+    await ledger.record_cases([waiting])
+    alarms = await find_alarms(ledger, "a", rules, at)
+    (first,) = await keep_alarms(ledger, "a", alarms, at)
+    # Until somebody was told it is given again; then it is known, and is no news.
+    assert await keep_alarms(ledger, "a", alarms, at + HOUR) == [first]
+    assert await ledger.change_alert(first.id, told=at)
+    assert await keep_alarms(ledger, "a", alarms, at + HOUR) == []
+    answered = replace(waiting, questions=(replace(row, ended=at),))
+    await ledger.record_cases([answered])
+    assert await find_alarms(ledger, "a", rules, at + HOUR) == []
+    assert await keep_alarms(ledger, "a", [], at + HOUR) == []
+    (over,) = await ledger.alerts("a", every=True)
+    assert (over.ended, over.told) == (at + HOUR, at)
+    # When it is passed again that is another one.
+    (second,) = await keep_alarms(ledger, "a", alarms, at + 2 * HOUR)
+    assert second.id != first.id
+
+
+@pytest.mark.parametrize("agent", ["b", ""])
+async def test_alerts_of_others_are_left_alone(ledger: Ledger, agent: str) -> None:
+    rules, at = doc(waiting={"over": "2h"}), now()
+    row = QuestionRow("a:1", "g", "a", "pay", "write", ("lead",), at - 3 * HOUR)
+    await ledger.record_cases([replace(case(1, None), questions=(row,))])
+    await keep_alarms(ledger, "a", await find_alarms(ledger, "a", rules, at), at)
+    await keep_alarms(ledger, agent, [], at)
+    assert len(await ledger.alerts("a")) == 1
