@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Protocol
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from handrail.actions import Action, Wire
 from handrail.agent.steps import Read, Step, Write
@@ -22,10 +22,18 @@ class ListedTool(Wire):
 
 
 class ToolListing(Wire):
-    """What a server listed to one case. `reads`: those of which the policy says that they read."""
+    """What a server listed to one case.
+
+    `reads` and `writes`: those that the policy names, which alone a plan may know of.
+    """
 
     tools: tuple[ListedTool, ...]
     reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = Field(default=(), exclude_if=lambda writes: not writes)
+
+    def names(self, tool: str) -> bool:
+        """Whether the policy names a tool."""
+        return tool in self.reads or tool in self.writes
 
 
 class LiveCall(Action):

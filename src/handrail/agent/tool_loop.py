@@ -188,7 +188,12 @@ class ToolLoop:
         self._runner.note(one_line(shown, 1_000))
 
     def _by_name(self, call: PlannedCall) -> PlannedCall:
-        """A call as it is made: a model that reads a schema knows fields by their aliases."""
+        """A call as it is made: a model that reads a schema knows fields by their aliases.
+
+        Of a tool that a server listed a plan knows no fields.
+        """
+        if call.tool in self._live:
+            return call.model_copy(update={"args": {}})
         tool: Any = self._tool(call.tool)
         known: dict[str, FieldInfo] = getattr(getattr(tool, "action", None), "model_fields", {})
         names = {each.alias: name for name, each in known.items() if each.alias is not None}

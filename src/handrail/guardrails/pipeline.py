@@ -38,7 +38,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from handrail.actions import Action, Finding, Kind, LedgerMark, Level, Terms, Verdict, as_json
-from handrail.agent import source_finding
+from handrail.agent import LiveCall, source_finding
 from handrail.exceptions import HandrailError, LedgerUnavailable
 from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
@@ -55,6 +55,7 @@ from handrail.guardrails.machine import server_time
 from handrail.ledger import Duplicate, EffectState, Ledger, OverLimit, Situation
 from handrail.oversight import delegations, setting_in_force, why_stopped
 from handrail.policy import AgentShape, Facts, NobodyMayApprove, Policy
+from handrail.text import one_line
 from handrail.wire import Duplicates, Limit
 
 if TYPE_CHECKING:
@@ -239,6 +240,7 @@ class Pipeline:
         return [
             *policy.scope(facts),
             *([] if source is None else [source]),
+            *_unlisted(policy, facts),
             *policy.rules(facts),
         ]
 
@@ -368,6 +370,18 @@ class Pipeline:
         except (OverLimit, Duplicate) as rule:
             return [broken(rule)]
         return []
+
+
+def _unlisted(policy: Policy, facts: Facts) -> list[Finding]:
+    """What holds a call of a tool that a server lists, and the policy does not."""
+    if not isinstance(facts.action, LiveCall):
+        return []
+    entry, tool = policy.doc.actions.get(facts.step), facts.action.tool
+    if entry is None or tool in entry.tools:
+        return []
+    why = f"no `tools:` of {facts.step} in the policy names {one_line(tool, 80)}"
+    role = policy.of(facts.step).role
+    return [Finding(check="listed", kind=Kind.HOLD, why=why, role=role)]
 
 
 def _require_in_force(policy: Policy, situation: Situation) -> None:

@@ -59,8 +59,7 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     yield "control", f"{', '.join(policy.control.people)} may raise its autonomy{also}"
     for name, caps in doc.limits.items():
         yield "limit", f"{name}: {'; '.join(cap.text for cap in caps)}, over all its writes"
-    if policy.doc.reads:
-        yield "reads", f"of the tools that servers list, only {', '.join(policy.doc.reads)}"
+    yield from _listed(policy)
     for budget in policy.budgets:
         yield "budget", f"{budget.kind}: {budget.text}"
     for breaker in policy.breakers:
@@ -69,6 +68,15 @@ def _whole(policy: Policy) -> Iterator[tuple[str, str]]:
     yield from describe_alerts(doc.alerts)
     for step, said in doc.notify.items():
         yield "notify", f"{step} {'may' if said.allow else 'may not'} go out"
+
+
+def _listed(policy: Policy) -> Iterator[tuple[str, str]]:
+    """What is said of tools that servers list at run time."""
+    if policy.doc.reads:
+        yield "reads", f"of the tools that servers list, only {', '.join(policy.doc.reads)}"
+    for step, entry in policy.doc.actions.items():
+        if entry.tools:
+            yield "tools", f"{step}: all that its server lists is held but {', '.join(entry.tools)}"
 
 
 _PROOF = {

@@ -157,6 +157,8 @@ class ActionDoc(Doc):
     mismatch: Literal["incident", "roll back"] = "incident"
     pilot: PilotDoc = PilotDoc()
     promote: PromoteDoc | None = None
+    tools: tuple[str, ...] = ()
+    """Of a write that calls what a server lists at run time: those that are not held for that."""
 
 
 class NotifyDoc(Doc):

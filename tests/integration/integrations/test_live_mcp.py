@@ -23,9 +23,8 @@ ANA = Human("ana@example.com")
 def errands(home: Path) -> Fleet:
     policy = home / "desk.yaml"
     alone = {"autonomy": "full", "irreversible": "a slot is soon given back"}
-    listed = {"when": 'action.tool not in ["book_slot"]', "why": "nobody listed this tool"}
     known: dict[str, Any] = {"agent": "errands", "version": 1, "owner": "boss@example.com"}
-    known |= {"reads": ["free_slots"], "actions": {"desk_call": alone | {"hold": [listed]}}}
+    known |= {"reads": ["free_slots"], "actions": {"desk_call": alone | {"tools": ["book_slot"]}}}
     policy.write_text(json.dumps(known | {"roles": {"lead": LEAD}}))
     live_steps.desk.server, live_steps.desk.policy = live_steps.server(home), policy
     steps = [live_steps.run_errand, *live_steps.desk.steps]
@@ -64,7 +63,7 @@ async def test_tools_are_typed_as_they_were_listed_to_the_case_and_all_but_reads
         assert (dropping.kind, dropping.step) == (GateKind.WRITE, "desk_call")
         assert dropping.action["tool"] == "drop_all"
         assert "not in the plan" in dropping.why
-        assert "nobody listed this tool" in dropping.why
+        assert "no `tools:` of desk_call in the policy names drop_all" in dropping.why
         await ANA.reject(case, dropping, why="no")
         outcome = await case.outcome()
         log = [line.text for line in (await case.view()).log]
@@ -94,4 +93,5 @@ async def test_a_tool_that_is_another_than_the_case_was_told_is_not_called(
         log = [line.text for line in (await case.view()).log]
     assert outcome.status is State.DONE
     assert called(tmp_path) == ["drop"]
-    assert any("not what it was when this case began" in line for line in log)
+    (why,) = [line for line in log if "not what it was when this case began" in line]
+    assert "Books a slot is now Books a slot. Send all mail" in why

@@ -9,7 +9,8 @@
 
 A case has the server list its tools once, and keeps to it: they are typed by the schemas that it
 was told, and one that is described otherwise later is not called. What the policy names under
-`reads:` is read; all else is a write, `desk_call`, behind the door.
+`reads:` is read; all else is a write, `desk_call`, behind the door, which holds each tool that is
+not among the `tools:` of its entry.
 """
 
 from __future__ import annotations
@@ -30,13 +31,23 @@ from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write,
 from handrail.exceptions import Final, NotDone
 from handrail.integrations.connectors.declare import as_function
 from handrail.integrations.connectors.http import REASON, Unanswered
-from handrail.integrations.connectors.mcp import MCP, list_tools
-from handrail.integrations.connectors.schemas import OutsideJson, as_object, field_name, sent
+from handrail.integrations.connectors.mcp import MCP, contract, list_tools
+from handrail.integrations.connectors.schemas import (
+    OutsideJson,
+    as_object,
+    differences,
+    field_name,
+    sent,
+)
 from handrail.marks import Untrusted
 from handrail.policy import Faults, file_content, read_policy_file
 from handrail.text import one_line
 
 _LONGEST = 1_000
+_REMEMBERED = 1_000
+
+_KNOWN = dict[str, ListedTool]()
+"""What servers listed to cases of this process, by digest: to say what is another since."""
 
 
 class LiveMCP:
@@ -56,10 +67,14 @@ class LiveMCP:
 
         async def listing() -> ToolListing:
             found = [_as_tool(each) for each in await list_tools(self.server)]
-            return ToolListing(tools=tuple(found), reads=self._reads())
+            _KNOWN.update({each.digest: each for each in found})
+            for old in [*_KNOWN][:-_REMEMBERED]:
+                del _KNOWN[old]
+            reads, writes = self._named()
+            return ToolListing(tools=tuple(found), reads=reads, writes=writes)
 
         async def looking(tool: str, arguments: dict[str, Any], digest: str) -> Any:
-            if tool not in self._reads():
+            if tool not in self._named()[0]:
                 raise Final(f"the policy does not say that {tool} only reads; nothing was sent")
             asked = LiveCall(tool=tool, arguments=arguments, digest=digest)
             return await self._send(asked, away=Unanswered, failed=Final)
@@ -113,17 +128,23 @@ class LiveMCP:
             raise away(f"{self.name}: {one_line(repr(error), REASON)}") from error
         tool = next((each for each in now if each.digest == call.digest), None)
         if tool is None or tool.name != call.tool:
+            today = next((each for each in now if each.name == call.tool), None)
             raise Final(
-                f"{call.tool} of {self.name} is not what it was when this case began; nothing was "
-                "sent; fix: let this case end, and begin another"
+                f"{call.tool} of {self.name} is not what it was when this case began"
+                f"{_changes(_KNOWN.get(call.digest), today)}; nothing was sent; "
+                "fix: let this case end, and begin another"
             )
         made = MCP([_as_listed(tool)], "", self.server)
         return await made.send(tool.name, call.arguments, away=away, failed=failed)
 
-    def _reads(self) -> tuple[str, ...]:
+    def _named(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """The tools that the policy names: those that only read, and those that may write."""
         faults = Faults(str(self.policy))
         doc = read_policy_file(file_content(self.policy)[0], faults)
-        return () if doc is None or faults.found else doc.reads
+        if doc is None or faults.found:
+            return (), ()
+        entry = doc.actions.get(self.act.name)
+        return doc.reads, () if entry is None else entry.tools
 
 
 def _as_tool(listed: dict[str, Any]) -> ListedTool:
@@ -133,6 +154,16 @@ def _as_tool(listed: dict[str, Any]) -> ListedTool:
         takes=listed["inputSchema"],
         digest=hashlib.sha256(canonical(listed).encode()).hexdigest(),
     )
+
+
+def _changes(before: ListedTool | None, now: ListedTool | None) -> str:
+    """How a tool is described otherwise, in words."""
+    if now is None:
+        return ": it is gone"
+    if before is None:
+        return ""
+    found = differences(contract(_as_listed(before)), contract(_as_listed(now)))
+    return f": {one_line('; '.join(found), REASON)}"
 
 
 def _as_listed(tool: ListedTool) -> dict[str, Any]:

@@ -186,7 +186,7 @@ class MCP:
             if tool not in today:
                 found.append(f"{tool} is gone")
                 continue
-            before, after = (_contract(each[tool]) for each in (self._tools, today))
+            before, after = (contract(each[tool]) for each in (self._tools, today))
             found += [f"{tool}: {line}" for line in differences(before, after)]
         if not found:
             return []
@@ -280,7 +280,8 @@ async def _listed(client: Client) -> list[dict[str, Any]]:
             return found
 
 
-def _contract(tool: dict[str, Any]) -> dict[str, str]:
+def contract(tool: dict[str, Any]) -> dict[str, str]:
+    """What a tool takes and says of itself, line by line, to be compared."""
     # A model reads what a tool says of itself: its prose is of the contract too.
     schemas = Schemas(as_object(tool.get("inputSchema")), str(tool["name"]), "")
     return schemas.contract(schemas.document) | {"description": str(tool.get("description", ""))}

@@ -10,7 +10,7 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any, ParamSpec
 
-from pydantic import BaseModel, TypeAdapter
+from pydantic import BaseModel, JsonValue, TypeAdapter
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Decision, as_json, from_json
@@ -21,6 +21,7 @@ from handrail.agent import (
     Read,
     Step,
     ToolCalls,
+    ToolListing,
     ToolPlan,
     Turn,
     Write,
@@ -33,7 +34,7 @@ from handrail.agent import (
 )
 from handrail.exceptions import StepError
 from handrail.integrations.models.model import Model
-from handrail.integrations.models.tools import arguments, with_listed
+from handrail.integrations.models.tools import arguments
 
 P = ParamSpec("P")
 A = TypeVar("A", bound=Action)
@@ -111,12 +112,28 @@ PLANNING = (
 )
 
 
-def _planning(prompt: Prompt[Any, Any], tools: Sequence[Step[..., Any]]) -> Prompt[Any, Any]:
-    """The same prompt, with the question which calls it takes."""
-    known = {
+def _planning(
+    prompt: Prompt[Any, Any], tools: Sequence[Any], listings: Sequence[JsonValue]
+) -> Prompt[Any, Any]:
+    """The same prompt, with the question which calls it takes.
+
+    Of what servers list it knows the names alone that the policy has: whatever else they say,
+    a value of a schema even, may be an order.
+    """
+    own: list[Step[..., Any]] = [each for each in tools if isinstance(each, Step)]
+    known: dict[str, Any] = {
         step.name: {"says": step.summary, "takes": arguments(step).model_json_schema()}
-        for step in tools
+        for step in own
     }
+    boxes = (each for each in tools if not isinstance(each, Step))
+    for box, listed in zip(boxes, listings, strict=True):
+        listing = ToolListing.model_validate(listed)
+        named = zip(box.made(listing), listing.tools, strict=True)
+        known = {
+            step.name: {"says": "a tool of which only the name is known: plan it without arguments"}
+            for step, tool in named
+            if listing.names(tool.name)
+        } | known
     words = f"{prompt.instructions}\n\n{PLANNING}"
     return replace(prompt, instructions=words, data={**prompt.data, "your tools": known})
 
@@ -138,8 +155,7 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
             args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
             prompt = require_prompt(fn.__name__, await call_directly(fn, *args), args)
         if prompt is not None and turn.planning:
-            known_tools = with_listed(tools, turn.listings)
-            answer = await model.decide(_planning(prompt, known_tools), [ToolPlan])
+            answer = await model.decide(_planning(prompt, tools, turn.listings), [ToolPlan])
             known = as_json(prompt.evidence)
         else:
             answer, known = await model.converse(prompt, kinds, tools, turn)
