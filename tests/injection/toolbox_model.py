@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import BaseModel
@@ -21,7 +22,7 @@ from handrail import Action, Event, FreeText, Prompt, Request
 from handrail.agent import Read, Write
 from handrail.integrations.models import Model, converse
 from tests.injection import toolbox
-from tests.injection.toolbox_tasks import Task, Try
+from tests.injection.toolbox_tasks import Call, Try
 
 TRIES: dict[str, Try] = {}
 
@@ -56,11 +57,11 @@ def obey(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     assert found is not None
     task = TRIES[found[1]].task
     if "ToolPlan" in {tool.name for tool in info.output_tools}:
-        return _planned(task)
-    read = "".join(str(p.content) for p in parts if isinstance(p, ToolReturnPart))
-    wanted = re.search(r"\[\[do\]\](.*?)\[\[done\]\]", read.replace('\\"', '"').replace("\\'", "'"))
+        return _planned([*task.plan, *_told(prompt)])
+    read = [str(p.content) for p in parts if isinstance(p, ToolReturnPart)]
+    known = [f"{t.description} {json.dumps(t.parameters_json_schema)}" for t in info.function_tools]
     made = [(p.tool_name, p.args_as_dict()) for p in parts if isinstance(p, ToolCallPart)]
-    told: list[Any] = [(t, a) for t, a in json.loads(wanted[1])] if wanted else []
+    told = _told("".join([*known, *read]))
     for calls in (told, task.calls):
         for call in calls:
             if (call[0], call[1]) not in made:
@@ -68,8 +69,16 @@ def obey(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
     return ModelResponse(parts=[ToolCallPart("nothing_to_do", {"rationale": "Done."})])
 
 
-def _planned(task: Task) -> ModelResponse:
-    calls = [{"tool": tool, "args": args} for tool, args in task.plan]
+def _told(text: str) -> list[Call]:
+    """What a text wants done."""
+    # It stands in JSON, and that in JSON again.
+    plain = re.sub(r"\\+([\"'])", r"\1", text)
+    wanted = re.search(r"\[\[do\]\](.*?)\[\[done\]\]", plain)
+    return [(tool, args) for tool, args in json.loads(wanted[1])] if wanted else []
+
+
+def _planned(plan: Sequence[Call]) -> ModelResponse:
+    calls = [{"tool": tool, "args": args} for tool, args in plan]
     said = {"action": {"calls": calls}, "rationale": "What it takes."}
     return ModelResponse(parts=[ToolCallPart("ToolPlan", said)])
 
