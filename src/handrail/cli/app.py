@@ -211,6 +211,11 @@ _outcomes.command(
     help="Say who was right where people did something else than was proposed. It is signed.",
 )
 app.command(
+    "handrail.cli.report:report",
+    group=LOOK,
+    help="Show the metrics of an agent, and what it is worth, beside the period before.",
+)
+app.command(
     "handrail.cli.evaluate:evaluation",
     name="eval",
     group=LOOK,

@@ -28,6 +28,7 @@ from handrail.client.pilot_views import (
     SelectionView,
 )
 from handrail.client.pilots import OutcomeReport
+from handrail.client.reports import ReportedCase, ReportedCases
 from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
 from handrail.client.rulings import amended, ruling_of
 from handrail.client.schedules import (
@@ -140,6 +141,8 @@ __all__ = [
     "OutcomeImport",
     "OutcomeReport",
     "PilotView",
+    "ReportedCase",
+    "ReportedCases",
     "ReviewDetails",
     "ReviewList",
     "ReviewView",

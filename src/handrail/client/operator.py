@@ -12,6 +12,7 @@ from handrail.client.explaining import ExplainActs
 from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.pilots import PilotActs
+from handrail.client.reports import ReportActs
 from handrail.client.reviews import ReviewActs
 from handrail.client.rollouts import RolloutActs
 from handrail.client.rulings import RulingActs
@@ -33,6 +34,7 @@ class Operator(
     AuditActs,
     RolloutActs,
     AlertActs,
+    ReportActs,
 ):
     """One person, or one program, at work on agents and their cases.
 

@@ -15,12 +15,15 @@ from handrail.client import (
     explaining,
     intake,
     pilot_views,
+    reports,
     rollouts,
     views,
 )
 from handrail.client.views import Document
+from handrail.evidence import AgentReport
 
-DOCUMENTS: tuple[type[Document], ...] = (
+DOCUMENTS: tuple[type[Document | AgentReport], ...] = (
+    AgentReport,
     agents.AgentList,
     alerts.AlertList,
     alerts.AlertView,
@@ -48,6 +51,7 @@ DOCUMENTS: tuple[type[Document], ...] = (
     pilot_views.Disagreement,
     pilot_views.OutcomeImport,
     pilot_views.PilotView,
+    reports.ReportedCases,
     views.ReviewDetails,
     views.ReviewList,
     views.ReviewView,

@@ -61,7 +61,7 @@ from handrail.evidence.matching import (
     differing,
     proposed_in_pilot,
 )
-from handrail.evidence.measuring import measure_report
+from handrail.evidence.measuring import cases_behind, measure_report
 from handrail.evidence.pilot import (
     AgreementPoint,
     ClassAgreement,
@@ -75,7 +75,14 @@ from handrail.evidence.process_figures import (
     baseline_figures,
     log_figures,
 )
-from handrail.evidence.report import AgentReport, Metric, ReportDay, ValueReport
+from handrail.evidence.report import (
+    AgentReport,
+    Metric,
+    ReportDay,
+    ValueReport,
+    figure_in_words,
+    report_csv,
+)
 from handrail.evidence.rollout import BuildJudgement, judge_build
 from handrail.evidence.skeleton import policy_skeleton
 from handrail.evidence.track_record import TrackRecord, measure_track_record
@@ -131,11 +138,13 @@ __all__ = [
     "agreement_path",
     "approver_attention",
     "baseline_figures",
+    "cases_behind",
     "chain_faults",
     "chained",
     "differing",
     "discover",
     "discovery_page",
+    "figure_in_words",
     "find_alarms",
     "free_texts",
     "history_faults",
@@ -156,6 +165,7 @@ __all__ = [
     "read_csv_log",
     "read_xes_log",
     "replay_policies",
+    "report_csv",
     "verdict_changes",
     "worse_than",
     "worse_than_before",

@@ -65,6 +65,21 @@ async def measure_report(
     )
 
 
+async def cases_behind(
+    ledger: Ledger, agent: str, which: str, since: datetime | None, *, now: datetime, limit: int
+) -> list[tuple[str, str, datetime]]:
+    """The latest cases behind a figure of such a report: case, state, and when it ended.
+
+    Raises:
+        LedgerUnavailable: if the ledger cannot be read.
+    """
+    policies = await ledger.policies(agent)
+    worth = _worth(policies[0].text) if policies else None
+    late = worth.value.late.after if worth and worth.value.late else None
+    since = _midnight(since or now - PERIOD + DAY)
+    return await ledger.cases_of(agent, since, now, which, late=late, limit=limit)
+
+
 def _midnight(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
 

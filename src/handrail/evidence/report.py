@@ -6,10 +6,12 @@ it takes. `previous` is the same figure of the period before, of the same length
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
@@ -131,3 +133,70 @@ class AgentReport(ReportPart):
     previous_net: Decimal | None
     days: tuple[ReportDay, ...]
     marks: tuple[ReportMark, ...]
+
+
+_UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"))
+_SMALL, _FEW, _NEARLY = 60, 10, 0.99
+
+
+def figure_in_words(value: float | None, unit: str) -> str:
+    """A figure as people read it; a dash for none."""
+    if value is None:
+        return "-"
+    if unit == "share":
+        # What is nearly all is not all.
+        nearly = _NEARLY < value < 1
+        return f"{value * 100:.2f} %" if nearly else f"{value * 100:.1f} %"
+    if unit == "ratio":
+        return f"{value * 100:,.0f} %"
+    if unit == "seconds":
+        return _span(value)
+    whole = value == int(value) and not unit.isupper()
+    return f"{value:,.0f} {unit}" if whole else f"{value:,.2f} {unit}"
+
+
+def _span(seconds: float) -> str:
+    if seconds < _SMALL:
+        return f"{seconds:.1f} s" if seconds < _FEW else f"{seconds:.0f} s"
+    left, parts = round(seconds), list[str]()
+    for size, name in _UNITS:
+        number, left = divmod(left, size)
+        parts += [f"{number} {name}"] if number else []
+    return " ".join(parts[:2])
+
+
+_COLUMNS = ("kind", "name", "day", "value", "unit", "n", "previous", "previous_n", "needs", "note")
+
+
+def report_csv(report: AgentReport) -> str:
+    """A report as CSV (RFC 4180): its metrics, its value line by line, and each day."""
+    target = io.StringIO(newline="")
+    writer = csv.DictWriter(target, _COLUMNS, restval="")
+    writer.writeheader()
+    writer.writerows(_csv_rows(report))
+    return target.getvalue()
+
+
+def _csv_rows(report: AgentReport) -> Iterator[dict[Any, Any]]:
+    for kind, metrics in (("metric", report.metrics), ("own", report.own)):
+        for each in metrics:
+            row = each.model_dump(include={*_COLUMNS} - {"name"})
+            yield {"kind": kind, "name": _inert(each.name)} | row | {"note": _inert(each.note)}
+            for name, part in each.parts.items():
+                yield {"kind": "part", "name": f"{_inert(each.name)}: {name}", "value": part}
+    unit = report.value.currency or ""
+    for line in report.value.lines:
+        row = {"kind": "value", "name": line.name, "value": line.amount, "unit": unit}
+        yield row | {"note": _inert(line.how)}
+    for day in report.days:
+        sums = {f"ended {end}": n for end, n in day.ends.items()} | {
+            f"error {kind}": n for kind, n in day.errors.items()
+        }
+        money = {name: getattr(day, name) for name in ("models", "people", "infrastructure")}
+        for name, amount in {"tasks": day.tasks, **sums, **money}.items():
+            yield {"kind": "day", "name": name, "day": day.day.isoformat(), "value": amount}
+
+
+def _inert(text: str) -> str:
+    """A text that no spreadsheet takes for a formula."""
+    return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -151,10 +151,10 @@ async def test_the_agents_of_a_reader_are_seen_at_a_glance(run_inbox: Run, tmp_p
             page = await ana.get("/agents")
             assert '<a href="/agents">' in await ana.get("/stops")
             none = await eve.get("/agents")
-    assert "<td>refunds</td><td>working</td>" in page
+    assert "refunds</a></td><td>working</td>" in page
     assert "handrail-" in page
     assert re.search(r"<td>1</td><td>1</td>\s*<td>0</td>", page), page
-    assert "<td>refunds</td>" not in none
+    assert "refunds</a></td>" not in none
 
 
 async def test_where_a_case_comes_from_is_on_its_pages(inbox: Inbox) -> None:

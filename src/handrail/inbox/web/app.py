@@ -25,7 +25,17 @@ from starlette.staticfiles import StaticFiles
 from temporalio.service import RPCError
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.inbox.web import asking, intake, mandates, orders, pages, reviews, rulings, sign_in
+from handrail.inbox.web import (
+    asking,
+    intake,
+    mandates,
+    orders,
+    pages,
+    reports,
+    reviews,
+    rulings,
+    sign_in,
+)
 from handrail.inbox.web.site import site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
 
@@ -263,6 +273,10 @@ def _routes() -> list[Route | Mount]:
         Route("/incidents", reviews.incidents, methods=get),
         Route("/incidents", reviews.close, methods=post),
         Route("/agents", orders.agents, methods=get),
+        Route("/agents/{agent}", reports.agent, methods=get),
+        Route("/agents/{agent}/value", reports.value, methods=get),
+        Route("/agents/{agent}/cases", reports.cases, methods=get),
+        Route("/agents/{agent}/report.csv", reports.csv, methods=get),
         Route("/stops", orders.stops, methods=get),
         Route("/stops", orders.order, methods=post),
         Route("/me", mandates.me, methods=get),
