@@ -20,6 +20,7 @@ from datetime import timedelta
 from decimal import Decimal
 from math import log10
 from statistics import fmean, median
+from typing import TypeAlias
 
 from handrail.evidence.decision_tree import FactValue, LearnedRule, facts_of, grow, predict, rules
 from handrail.evidence.estimates import AgreementBound, measure_agreement
@@ -38,7 +39,9 @@ FEWEST = 100
 _HELD_OUT = 4
 """One case in so many is not learned from: what was learned is judged on it."""
 
-_MOST = 20_000
+_MOST = 8_000
+"""From so many decisions of a kind it is learned: what was known is kept of no more."""
+
 _ROUTINE = 0.98
 _POOR, _SOME, _ALIKE = 0.7, 0.1, 0.5
 _TOO_RARE, _LONG = 10.0, timedelta(days=30)
@@ -111,16 +114,23 @@ class Discovery:
 
 @dataclass(frozen=True)
 class _Decision:
-    """One time that people decided how to go on, and what was known before they did."""
+    """One time that people decided how to go on, and what was known before they did.
+
+    `facts`: None where it is counted and not learned from.
+    """
 
     case: str
     choice: str
     path: tuple[str, ...]
-    facts: Mapping[str, FactValue]
+    facts: Mapping[str, FactValue] | None
     waited: timedelta | None
     who: str
     cost: Decimal | None
     reworked: bool
+
+
+_Known: TypeAlias = "tuple[Mapping[str, FactValue], str]"
+"""What was known, and what was decided."""
 
 
 def discover(logs: Iterable[EventLog]) -> Discovery:
@@ -156,9 +166,10 @@ def _points(
     activities = frozenset(name for name, _ in common)
     numbers = _numeric(log.events)
     found: dict[str, list[_Decision]] = {}
-    for case, events in cases.items():
+    for case, events in sorted(cases.items(), key=lambda each: _place(each[0])):
         for after, decision in _decisions(case, events, activities, numbers):
-            found.setdefault(after, []).append(decision)
+            point = found.setdefault(after, [])
+            point.append(decision if len(point) < _MOST else replace(decision, facts=None))
     return found
 
 
@@ -277,17 +288,19 @@ def _predicted(
     after: str, decisions: Sequence[_Decision], choices: Mapping[str, int]
 ) -> Predicted | None:
     """What few facts say, on cases held out; None where too few are left to learn or judge."""
-    drawn = sorted(decisions, key=lambda each: _place(each.case))[:_MOST]
-    learned = [each for each in drawn if _place(each.case) % _HELD_OUT]
-    judged = [each for each in drawn if not _place(each.case) % _HELD_OUT]
+    learned, judged = list[_Known](), list[_Known]()
+    for each in decisions:
+        if each.facts is not None:
+            choice = each.choice if each.choice in choices else RARE
+            part = learned if _place(each.case) % _HELD_OUT else judged
+            part.append((each.facts, choice))
     if len(judged) < FEWEST // _HELD_OUT // 2 or not learned:
         return None
-    said = [each.choice if each.choice in choices else RARE for each in learned]
-    tree = grow([each.facts for each in learned], said)
-    truth = [each.choice if each.choice in choices else RARE for each in judged]
-    right = [predict(tree, each.facts) == true for each, true in zip(judged, truth, strict=True)]
+    said = [choice for _, choice in learned]
+    tree = grow([facts for facts, _ in learned], said)
+    right = [predict(tree, facts) == choice for facts, choice in judged]
     common = Counter(said).most_common(1)[0][0]
-    most = [each == common for each in truth]
+    most = [choice == common for _, choice in judged]
     bound, skill = measure_agreement(right), _skill(right, most)
     facts = tuple(sorted(facts_of(tree)))
     return Predicted(after, bound, fmean(most), skill, facts, tuple(rules(tree)))

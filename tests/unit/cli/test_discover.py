@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import random
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -131,6 +132,19 @@ def test_the_skeleton_is_a_policy_that_writes_nothing(machine: Machine) -> None:
     assert "is there already" in machine.run(
         "discover", "claims.csv", "--policy", "claims.yaml", code=2
     )
+
+
+def test_a_log_in_xes_is_taken_too(machine: Machine) -> None:
+    event = '<event><string key="concept:name" value="{}"/><date key="time:timestamp" value="{}"/>'
+    traces = "".join(
+        f"<trace>{event.format('a', f'2026-01-{day:02}')}</event>"
+        f"{event.format('b', f'2026-02-{day:02}')}</event></trace>"
+        for day in range(1, 11)
+    )
+    Path("claims.xes.gz").write_bytes(gzip.compress(f"<log>{traces}</log>".encode()))
+    (found,) = machine.json("discover", "claims.xes.gz")["candidates"]
+    assert (found["name"], found["cases"]) == ("claims.xes: all of it", 10)
+    assert "nothing in it is decided" in found["against"][0]
 
 
 def test_of_a_whole_workflow_each_activity_is_a_write(machine: Machine) -> None:

@@ -18,6 +18,7 @@ from handrail.evidence import (
     EventLog,
     LoggedEvent,
     discover,
+    discovery,
     read_csv_log,
 )
 from handrail.evidence.decision_tree import facts_of, grow, predict, rules
@@ -141,6 +142,17 @@ def test_what_comes_later_is_not_among_the_facts() -> None:
     found = after(discover([log]), "check")
     assert found.predicted is not None
     assert (found.predicted.right.share or 0) < 0.65
+
+
+def test_of_a_large_log_all_is_counted_and_a_part_is_learned_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(discovery, "_MOST", 200)
+    found = after(discover([log_of(by_rule)]), "check")
+    assert sum(found.choices.values()) == 600
+    assert found.predicted is not None
+    assert 25 < found.predicted.right.n < 75
+    assert (found.predicted.right.share or 0) > 0.9
 
 
 def test_the_end_of_a_case_is_a_choice_too() -> None:
