@@ -22,7 +22,7 @@ BUDGETS = {
     "oversight": 4_319,
     "agent": 8_227,
     "guardrails": 5_759,
-    "evidence": 4_699,
+    "evidence": 4_712,
     "client": 6_263,
     "runtime": 5_923,
     "integrations": 5_198,
