@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 4_712,
     "client": 6_263,
     "runtime": 5_923,
-    "integrations": 5_198,
+    "integrations": 5_214,
     "inbox": 7_585,
     "testing": 1_210,
     "cli": 6_281,

@@ -13,17 +13,27 @@ from typing import TYPE_CHECKING, Any
 from handrail.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
-    from handrail.integrations.connectors.files import Files
+    from handrail.integrations.connectors.files import Files, FileVersion
     from handrail.integrations.connectors.live import LiveMCP
     from handrail.integrations.connectors.mcp import MCP, list_tools
     from handrail.integrations.connectors.openapi import OpenAPI
     from handrail.integrations.connectors.outgoing import OutgoingWebhook
     from handrail.integrations.connectors.sql import SQL
 
-__all__ = ["MCP", "SQL", "Files", "LiveMCP", "OpenAPI", "OutgoingWebhook", "list_tools"]
+__all__ = [
+    "MCP",
+    "SQL",
+    "FileVersion",
+    "Files",
+    "LiveMCP",
+    "OpenAPI",
+    "OutgoingWebhook",
+    "list_tools",
+]
 
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
+        "FileVersion": ("files", "http"),
         "Files": ("files", "http"),
         "MCP": ("mcp", "mcp"),
         "LiveMCP": ("live", "mcp"),

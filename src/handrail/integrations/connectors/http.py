@@ -111,11 +111,14 @@ async def looked_up(request: HttpRequest, seconds: float) -> Any:
     return _json(request, content)
 
 
-async def changed(request: HttpRequest, seconds: float, attempt: int, *, gone: bool = False) -> Any:
+async def changed(
+    request: HttpRequest, seconds: float, attempt: int, *, gone: bool = False, absent: bool = False
+) -> Any:
     """What a request that changes something answers.
 
     `attempt`: which one of this effect it is. On a later one a conflict may be with the first.
-    `gone`: whether it is as good as done where there is nothing any more.
+    `gone`: whether it is as good as done where there is nothing any more. `absent`: whether who
+    is not found may only not have come up yet, and took nothing.
 
     Raises:
         Final: if the system refused it, with its reason.
@@ -140,6 +143,8 @@ async def changed(request: HttpRequest, seconds: float, attempt: int, *, gone: b
     said = _said(request, status, content)
     if status in _TOO_EARLY:
         raise NotDone(said)
+    if absent and status == 404:  # noqa: PLR2004
+        raise Unanswered(said) if attempt > 1 else NotDone(said)
     later = attempt > 1 and status in _CONFLICT
     if later or not 400 <= status < 500 or status in _UNKNOWN:  # noqa: PLR2004
         raise Unanswered(said)

@@ -77,7 +77,8 @@ class OutgoingWebhook:
             headers = {**self.headers, **signed, "Idempotency-Key": as_key(effect.key)}
             url = self.url if plain else secret(self.url).get_secret_value()
             request = HttpRequest("POST", url, headers=headers, body=body)
-            await changed(request, _PATIENCE, effect.attempt)
+            # A platform that comes up, or whose flow is being changed, knows no such path for now.
+            await changed(request, _PATIENCE, effect.attempt, absent=True)
             return CallBack(key=effect.key)
 
         doc = (action.__doc__ or name).strip()
