@@ -227,6 +227,18 @@ app.command(
     help="Show what is normal for an agent now, and what would be held as unusual.",
 )
 
+_promote = App(
+    name="promote", group=RULE, help="What agents have shown that they may do more, and answers."
+)
+_PROMOTE = {
+    "show": "Show how far an agent's writes are from doing more, and what became of it so far.",
+    "evaluate": "Propose what is due, and take back what has become worse.",
+    "agree": "Sign that an agent may do more, as it was proposed.",
+    "decline": "Leave an agent as it is, for a reason that is kept.",
+}
+for name, said in _PROMOTE.items():
+    _promote.command(f"handrail.cli.promote:{name}", help=said)
+
 _keys = App(name="keys", group=LOOK, help="Make, trust, list, replace and revoke keys.")
 _KEYS = {
     "new": "Make a key. The private half is a file here that only you can read.",
@@ -303,6 +315,7 @@ for group in (
     _incidents,
     _outcomes,
     _baseline,
+    _promote,
     _keys,
     _tokens,
     _policy,

@@ -192,11 +192,11 @@ def _values(said: Sequence[str]) -> dict[str, set[str]]:
 def pilot_lines(view: PilotView) -> list[Text]:
     """What a pilot came to, for people."""
     goal = "" if view.goal is None else f", goal {view.goal:.0%}"
-    lines = [label("agreement", _bound(view.agreement) + goal, "bold")]
+    lines = [label("agreement", bound_in_words(view.agreement) + goal, "bold")]
     if view.agreement.to_goal:
         lines.append(label("", f"{view.agreement.to_goal} more that agree, in a row, reach it"))
     lines += [
-        label(plain(each.kind), f"{_bound(each.agreement)}; {each.same} the same")
+        label(plain(each.kind), f"{bound_in_words(each.agreement)}; {each.same} the same")
         for each in view.classes
     ]
     left = {
@@ -222,7 +222,7 @@ def pilot_lines(view: PilotView) -> list[Text]:
     return lines
 
 
-def _bound(found: AgreementView) -> str:
+def bound_in_words(found: AgreementView) -> str:
     """An agreement in words."""
     share = f"{found.needs} more needed" if found.share is None else f"{found.share:.1%}"
     return f"{share} of {found.n} ({found.low:.1%} to {found.high:.1%}, however often one looks)"

@@ -21,10 +21,15 @@ from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
 from handrail.client.pilot_views import (
     AgreementView,
+    AutonomyEvent,
     BadOutcome,
     Disagreement,
+    Expected,
     OutcomeImport,
     PilotView,
+    PromotionDone,
+    PromotionList,
+    PromotionView,
     SelectionView,
 )
 from handrail.client.pilots import OutcomeReport
@@ -106,6 +111,7 @@ __all__ = [
     "AuditCheck",
     "AuditReport",
     "AuditReview",
+    "AutonomyEvent",
     "AutonomyList",
     "BadOutcome",
     "BaselineList",
@@ -126,6 +132,7 @@ __all__ = [
     "Disagreement",
     "Document",
     "EffectView",
+    "Expected",
     "FailingStep",
     "GateList",
     "IncidentList",
@@ -143,6 +150,9 @@ __all__ = [
     "PilotView",
     "ReportedCase",
     "ReportedCases",
+    "PromotionDone",
+    "PromotionList",
+    "PromotionView",
     "ReviewDetails",
     "ReviewList",
     "ReviewView",

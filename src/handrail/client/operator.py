@@ -13,6 +13,7 @@ from handrail.client.intake import IntakeActs
 from handrail.client.orders import OrderActs
 from handrail.client.pilots import PilotActs
 from handrail.client.reports import ReportActs
+from handrail.client.promotions import PromotionActs
 from handrail.client.reviews import ReviewActs
 from handrail.client.rollouts import RolloutActs
 from handrail.client.rulings import RulingActs
@@ -20,7 +21,7 @@ from handrail.client.schedules import ScheduleActs
 
 
 class Operator(
-    OrderActs,
+    PromotionActs,
     RulingActs,
     ReviewActs,
     ScheduleActs,
@@ -30,7 +31,6 @@ class Operator(
     AgentActs,
     BaselineActs,
     ExplainActs,
-    PilotActs,
     AuditActs,
     RolloutActs,
     AlertActs,

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import TYPE_CHECKING, Self
 
 from pydantic import JsonValue
 
 from handrail.client.views import Document, Moment
-from handrail.evidence import AgreementBound, Compared, PilotReport
+from handrail.evidence import AgreementBound, Compared, ErrorShare, PilotReport
+
+if TYPE_CHECKING:
+    from handrail.ledger import AlertRow
 
 LEAST = 20
 """Of fewer cases no share is given: so many more are needed."""
@@ -137,10 +141,10 @@ def pilot_view(
         since=found.since,
         until=found.until,
         goal=goal,
-        same=_agreement(found.same, goal),
-        agreement=_agreement(found.bound, goal),
+        same=agreement_view(found.same, goal),
+        agreement=agreement_view(found.bound, goal),
         classes=tuple(
-            ClassView(kind=each.kind, same=each.same, agreement=_agreement(each.bound, goal))
+            ClassView(kind=each.kind, same=each.same, agreement=agreement_view(each.bound, goal))
             for each in found.classes
         ),
         path=tuple(
@@ -187,7 +191,8 @@ def disagreement(each: Compared) -> Disagreement:
     )
 
 
-def _agreement(bound: AgreementBound, goal: float | None) -> AgreementView:
+def agreement_view(bound: AgreementBound, goal: float | None) -> AgreementView:
+    """A bound as a document."""
     enough = bound.n >= LEAST
     return AgreementView(
         n=bound.n,
@@ -197,3 +202,90 @@ def _agreement(bound: AgreementBound, goal: float | None) -> AgreementView:
         needs=max(LEAST - bound.n, 0),
         to_goal=None if goal is None or goal >= 1 else bound.needed(goal),
     )
+
+
+# Promotions
+
+
+class Expected(Document):
+    """What a step up would have meant in the last 30 days, of `cases` that were decided.
+
+    `alone`: those that would have run without a human, beside what does already. `minutes`,
+    `cost`: what that frees by the baseline; None where none is known. `wrong_low`, `wrong_high`:
+    how many of them may be wrong.
+    """
+
+    cases: int
+    alone: int
+    minutes: Decimal | None
+    cost: Decimal | None
+    wrong_low: float
+    wrong_high: float
+
+
+class PromotionView(Document):
+    """How far one write is from doing more: from `now` to `to`, and what is `lacking`.
+
+    `proposal`: the id of the one that is open. `since`, `restarted`: from when on the evidence
+    counts, and why not from the beginning.
+    """
+
+    step: str
+    now: str
+    to: str | None
+    lacking: tuple[str, ...]
+    proposal: str | None
+    since: Moment | None
+    restarted: str
+    agreement: AgreementView
+    wrong: ErrorShare | None
+    settled: int
+    open_incidents: int
+    waiting: int
+    planted: int
+    caught: int
+    expected: Expected | None
+    takes_back: tuple[str, ...]
+
+
+class AutonomyEvent(Document):
+    """One thing that became of an agent's freedom. `by`: empty while nobody has answered."""
+
+    id: str
+    event: str
+    step: str
+    at: Moment
+    what: str
+    wanted: str
+    by: str
+    open: bool
+
+    @classmethod
+    def of(cls, event: str, step: str, row: AlertRow) -> Self:
+        """An alert as an event."""
+        return cls(
+            id=row.id,
+            event=event,
+            step=step,
+            at=row.began,
+            what=row.value,
+            wanted=row.limit,
+            by=row.acknowledged_by or "",
+            open=row.ended is None,
+        )
+
+
+class PromotionList(Document):
+    """The writes of an agent that may be promoted, and its timeline, the latest first."""
+
+    agent: str
+    writes: tuple[PromotionView, ...]
+    timeline: tuple[AutonomyEvent, ...]
+
+
+class PromotionDone(Document):
+    """What an evaluation did: proposals that are new, and what was taken back."""
+
+    agent: str
+    proposed: tuple[str, ...] = ()
+    back: tuple[str, ...] = ()

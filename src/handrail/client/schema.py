@@ -52,6 +52,8 @@ DOCUMENTS: tuple[type[Document | AgentReport], ...] = (
     pilot_views.OutcomeImport,
     pilot_views.PilotView,
     reports.ReportedCases,
+    pilot_views.PromotionDone,
+    pilot_views.PromotionList,
     views.ReviewDetails,
     views.ReviewList,
     views.ReviewView,

@@ -12,6 +12,8 @@ import sqlalchemy as sa
 
 from handrail.ledger.database import Database
 from handrail.ledger.evidence_tables import baselines as _baselines
+from handrail.ledger.evidence_tables import cases as _cases
+from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import outcomes as _outcomes
 from handrail.ledger.reviews import AnswerRow, add_answer
 from handrail.ledger.rows import Rows, narrowed
@@ -109,6 +111,21 @@ class Outcomes(Database):
             return bool(found.rowcount)
 
         return await self._run(transaction)
+
+    async def first_seen(self, agent: str) -> list[tuple[str, str, datetime]]:
+        """When each build began its first case, and each model made its first decision."""
+        c, d = _cases.c, _decisions.c
+        looked = [("build", c.build, c.begun, c.agent), ("model", d.model, d.at, d.agent)]
+
+        def look(connection: sa.Connection) -> list[tuple[str, str, datetime]]:
+            found: list[tuple[str, str, datetime]] = []
+            for kind, value, at, of in looked:
+                query = sa.select(value, sa.func.min(at)).where(of == agent, value != "")
+                rows = connection.execute(query.group_by(value))
+                found += [(kind, name, first) for name, first in rows]
+            return sorted(found, key=lambda each: each[2])
+
+        return await self._run(look)
 
     async def baselines(self, agent: str, name: str | None = None) -> list[BaselineRow]:
         """Baselines of an agent, also those that were replaced, oldest first."""

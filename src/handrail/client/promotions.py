@@ -1,0 +1,464 @@
+"""Promotions: the system proposes on evidence that an agent may do more, and people sign it.
+
+A proposal is kept as an alert of the owner's until somebody answers it; so is everything that
+became of it, so that one list tells how the agent came to do what it does. What lowers is ordered
+by itself, as a breaker does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from itertools import pairwise
+from typing import TYPE_CHECKING, Final
+
+from temporalio.service import RPCError
+
+from handrail.actions import WHOLE, Level
+from handrail.client.orders import OrderActs
+from handrail.client.pilot_views import (
+    AutonomyEvent,
+    Expected,
+    PromotionDone,
+    PromotionList,
+    PromotionView,
+    agreement_view,
+)
+from handrail.client.pilots import PilotActs
+from handrail.evidence import (
+    AgreementBound,
+    NextStep,
+    PilotReport,
+    PromotionEvidence,
+    TrackRecord,
+    measure_agreement,
+    measure_track_record,
+    next_step,
+    population_stability,
+    setting_before,
+    why_step_back,
+)
+from handrail.exceptions import (
+    CaseError,
+    InvalidRequest,
+    NotFound,
+    NotPermitted,
+    ServerUnavailable,
+)
+from handrail.ledger import AlertRow
+from handrail.oversight import OrderState, setting_in_force
+from handrail.policy import Faults, Policy, Setting, parse_policy, read_policy_file, share_of
+
+if TYPE_CHECKING:
+    from handrail.client.views import OrderOutcome
+    from handrail.ledger import PolicyRow
+    from handrail.policy import PromoteDoc
+
+PROPOSED: Final = "promotion"
+_EVENTS: Final = (PROPOSED, "agreed", "declined", "later", "step back", "restarted")
+_AHEAD: Final = timedelta(days=30)
+_CASES: Final = 200
+_LONGEST: Final = 190
+BY_ITSELF: Final = "handrail"
+"""Who orders a step back."""
+_OTHERS: Final = "two people"
+
+
+@dataclass(frozen=True)
+class _Write:
+    """One write that may be promoted, with all that is known of it."""
+
+    agent: str
+    step: str
+    rule: PromoteDoc
+    policy: Policy
+    setting: Setting
+    since: datetime | None
+    report: PilotReport
+    record: TrackRecord
+    seen: PromotionEvidence
+    next: NextStep
+
+
+class PromotionActs(OrderActs, PilotActs):
+    """Looking at what an agent has shown, proposing more, agreeing to it, and taking it back."""
+
+    async def promotions(self, agent: str) -> PromotionList:
+        """How far each write of an agent is from doing more, what is proposed, and what was.
+
+        Raises:
+            InvalidRequest: if there is no such agent.
+            NotPermitted: if the policies are known, and none names them for the agent.
+        """
+        self._sees(agent)
+        rows = await self._events(agent)
+        found = [await self._promotion_view(each, rows) for each in await self._writes(agent)]
+        events = [AutonomyEvent.of(*_named(row), row) for row in reversed(rows)]
+        return PromotionList(agent=agent, writes=tuple(found), timeline=tuple(events))
+
+    async def evaluate_promotions(self, agent: str) -> PromotionDone:
+        """Propose what is due, and take back what has become worse. To be called again and again.
+
+        Raises:
+            InvalidRequest: if there is no such agent.
+        """
+        proposed: list[str] = []
+        back: list[str] = []
+        rows, now = await self._events(agent), self._clock()
+        for write in await self._writes(agent):
+            open_ = _open(rows, write.step)
+            for row in open_:
+                if not _stands(row, write):
+                    await self.ledger.change_alert(row.id, ended=now)
+                    if f" to {write.setting}: " in row.value:  # by the second of two people
+                        await self._note_event("agreed", write, write.setting.label, by=_OTHERS)
+            if write.seen.restarted and write.since is not None:
+                said = f"{write.seen.restarted}; its evidence counts from then on"
+                await self._note_event("restarted", write, said, by=BY_ITSELF, at=write.since)
+            why = await self._worse(write)
+            if why is not None:
+                back.append(await self._step_back(write, why))
+            elif await self._propose(write, open_):
+                proposed.append(f"{write.step}: {_step(write)}{_shown(write)}")
+        return PromotionDone(agent=agent, proposed=tuple(proposed), back=tuple(back))
+
+    async def agree_promotion(self, named: str, why: str = "") -> OrderOutcome:
+        """Sign that an agent may do more, as proposed. Two people must where the policy says so.
+
+        Raises:
+            NotFound: if no such proposal is open.
+            NotPermitted: if the policies are known, and none names them for the agent.
+        """
+        row = await self._proposal(named)
+        write = await self._write_of(row)
+        to = write.next.to
+        if to is None or not _stands(row, write):
+            await self.ledger.change_alert(row.id, ended=self._clock())
+            lacking = "; ".join(write.next.lacking) or f"it is {write.setting} now"
+            raise InvalidRequest(f"what it rested on has changed: {lacking}", "proposal")
+        share = None if to.rollout == WHOLE else Decimal(to.rollout) / 100
+        words = why.strip() or f"as proposed: {row.value}"
+        became = await self.set_level(
+            f"{write.agent}/{write.step}", to.level.value, share, words[:_LONGEST]
+        )
+        if became.stand is OrderState.IN_FORCE:
+            await self._note_event("agreed", write, f"{to}: {words}", by=self._who())
+            await self.ledger.change_alert(row.id, ended=self._clock())
+        return became
+
+    async def decline_promotion(self, named: str, why: str, *, later: bool = False) -> None:
+        """Leave an agent as it is, and say why. `later`: the proposal stays open.
+
+        Raises:
+            InvalidRequest: if no reason is given.
+            NotFound: if no such proposal is open.
+            NotPermitted: if the policies are known, and do not let them.
+        """
+        row, now = await self._proposal(named), self._clock()
+        if not why.strip():
+            raise InvalidRequest("say why: whoever reads it later wants to know", "why")
+        if self._directory is not None and row.agent not in self._directory.controls(self._who()):
+            raise NotPermitted(f"the policy of {row.agent} does not let {self.by} answer it")
+        acknowledged = {"acknowledged": now, "acknowledged_by": self._who()}
+        ends = {} if later else {"ended": now}
+        await self.ledger.change_alert(row.id, **acknowledged, **ends)
+        write = await self._write_of(row)
+        await self._note_event("later" if later else "declined", write, why.strip(), by=self._who())
+
+    # What is known
+
+    async def _writes(self, agent: str) -> list[_Write]:
+        """The writes of which the policy says what a promotion takes."""
+        shape, policies = self._shape_of(agent), await self.ledger.policies(agent)
+        if not policies:
+            return []
+        policy = parse_policy(policies[0].text, policies[0].label, shape)
+        settings = await self._settings(agent, policy)
+        return [
+            await self._write(agent, step, doc.promote, policy, settings[step])
+            for step, doc in policy.doc.actions.items()
+            if doc.promote is not None
+        ]
+
+    async def _settings(self, agent: str, policy: Policy) -> dict[str, Setting]:
+        """How much the agent does of each write, as its steward knows it, or else the ledger."""
+        if self._connected is not None:
+            with contextlib.suppress(CaseError, ServerUnavailable, RPCError):
+                picture = (await self.autonomy(agent)).agents[0].picture
+                seen = picture.steps if picture else ()
+                if found := {e.step: Setting(e.level, e.rollout, e.label) for e in seen}:
+                    return found
+        orders, keys = await self.ledger.orders(agent, live=True), self._trusted()
+        proof = policy.proof or "required"
+        return {
+            step: setting_in_force(orders, step, policy, keys, proof) or policy.of(step).own
+            for step in policy.steps
+        }
+
+    async def _write(
+        self, agent: str, step: str, rule: PromoteDoc, policy: Policy, setting: Setting
+    ) -> _Write:
+        since, restarted = await self._restarted(agent, step)
+        report = (await self._pilot(agent, step, since)).report
+        keys = None if self.keyring is None else self._trusted()
+        record = await measure_track_record(self.ledger, agent, step, keys=keys, now=self._clock())
+        bound, first = await self._shown(agent, step, setting, since, report)
+        seen = PromotionEvidence(
+            first=first,
+            agreement=bound,
+            wrong=record.wrong,
+            settled=record.settled,
+            open_incidents=record.open_incidents,
+            waiting=record.waiting,
+            planted=record.planted,
+            caught=record.caught,
+            restarted=restarted,
+        )
+        after = next_step(rule, setting, policy.of(step).most, seen, self._clock())
+        return _Write(agent, step, rule, policy, setting, since, report, record, seen, after)
+
+    async def _shown(
+        self,
+        agent: str,
+        step: str,
+        setting: Setting,
+        since: datetime | None,
+        report: PilotReport,
+    ) -> tuple[AgreementBound, datetime | None]:
+        """The agreement with people, in pilot or as they approve, and when the evidence began."""
+        if setting.level in {Level.SUPERVISED, Level.HUMAN_LED}:
+            asked = await self.ledger.questions_recorded(agent, since)
+            ruled = [e for e in asked if e.step == step and e.how in _RULED]
+            if ruled:
+                return measure_agreement(e.how == "approved" for e in ruled), ruled[0].asked
+        if setting.level is Level.FULL:
+            alone = await self.ledger.alone(agent, step)
+            first = (e.begun for e in alone if since is None or e.begun >= since)
+            return report.bound, next(first, None)
+        return report.bound, report.since
+
+    async def _restarted(self, agent: str, step: str) -> tuple[datetime | None, str]:
+        """Since when the evidence of a write counts, and what began it anew: the latest change."""
+        changes: list[tuple[datetime, str]] = []
+        first: dict[str, datetime] = {}
+        for kind, value, at in await self.ledger.first_seen(agent):
+            if kind in first:
+                changes.append((at, f"another {kind}: {value}"))
+            first[kind] = at
+        docs = [(row, _judged_by(row, step)) for row in await self.ledger.policies(agent)]
+        for (row, doc), (_, before) in pairwise(docs):
+            if doc != before:
+                changes.append((row.first, f"another policy: {row.label}"))
+                break
+        return max(changes, default=(None, ""))
+
+    # What is done
+
+    async def _propose(self, write: _Write, open_: Sequence[AlertRow]) -> bool:
+        """Propose what is due, once; False where it is not, or is proposed or was answered."""
+        if not write.next.due or any(_stands(row, write) for row in open_):
+            return False
+        value = f"{_step(write)}{_shown(write)}"
+        apart = [each.proposed.case for each in write.report.disagreements]
+        row = AlertRow(
+            id=_id(write),
+            agent=write.agent,
+            rule=f"{PROPOSED}: {write.step}",
+            began=self._clock(),
+            value=value[:_LONGEST],
+            limit=_wanted(write.rule),
+            cases=tuple(apart[:_CASES]),
+        )
+        return await self.ledger.begin_alert(row)
+
+    async def _worse(self, write: _Write) -> str | None:
+        """Why what runs alone must run less so, judged by what came since the last step up."""
+        orders = await self.ledger.orders(write.agent, live=True, kind="level")
+        mine = [each for each in orders if each.step in {None, write.step}]
+        if not mine or write.setting.level is not Level.FULL:
+            return None
+        up = max(each.at for each in mine)
+        met = await self.ledger.incidents(write.agent, step=write.step, since=up)
+        open_ = [f"{each.case}: {each.what}" for each in met if each.closed is None]
+        looked = await self.ledger.reviews(write.agent, step=write.step)
+        answered = [each for each in looked if each.answer is not None]
+        before = [not each.agrees for each in write.report.matched.compared]
+        before += [each.answer == "wrong" for each in answered if each.at <= up]
+        after = [each.answer == "wrong" for each in answered if each.at > up]
+        verdicts = await self.ledger.verdicts(write.agent)
+        rows = [each for each in verdicts if each.step == write.step and each.key]
+        field = write.policy.doc.actions[write.step].pilot.kind
+        kinds = [
+            [str(e.action.get(field)) for e in rows if field and (e.at > up) is late]
+            for late in (False, True)
+        ]
+        drift = population_stability(*kinds) if field else None
+        return why_step_back(write.rule, before, after, open_, drift)
+
+    async def _step_back(self, write: _Write, why: str) -> str:
+        to = setting_before(write.setting, write.rule.shares)
+        assert to is not None  # noqa: S101  # only what runs alone is taken back
+        share = None if to.rollout == WHOLE else Decimal(to.rollout) / 100
+        lower = PromotionActs(
+            self._connected,
+            self._ledger,
+            by=BY_ITSELF,
+            agents=self._agents,
+            clock=self._clock,
+        )
+        await lower.set_level(f"{write.agent}/{write.step}", to.level.value, share, why)
+        await self._note_event("step back", write, f"{write.setting} to {to}: {why}", by=BY_ITSELF)
+        return f"{write.step}: {to}, {why}"
+
+    async def _note_event(
+        self, event: str, write: _Write, value: str, *, by: str, at: datetime | None = None
+    ) -> None:
+        now = at or self._clock()
+        said = f"{event}/{write.agent}/{write.step}/{now.timestamp()}"
+        row = AlertRow(
+            id=hashlib.sha256(said.encode()).hexdigest()[:32],
+            agent=write.agent,
+            rule=f"{event}: {write.step}",
+            began=now,
+            value=value[:_LONGEST],
+            limit="",
+            acknowledged=now,
+            acknowledged_by=by,
+            ended=now,
+        )
+        await self.ledger.begin_alert(row)
+
+    # Reading
+
+    async def _events(self, agent: str) -> list[AlertRow]:
+        rows = await self.ledger.alerts(agent, every=True)
+        return [row for row in rows if _named(row)[0] in _EVENTS]
+
+    async def _proposal(self, named: str) -> AlertRow:
+        rows = await self.ledger.alerts()
+        found = [r for r in rows if r.id.startswith(named) and _named(r)[0] == PROPOSED]
+        if not named or len(found) != 1:
+            raise NotFound(
+                f"{named or 'it'} is no open proposal; `handrail promote show AGENT` lists them"
+            )
+        self._sees(found[0].agent)
+        return found[0]
+
+    async def _write_of(self, row: AlertRow) -> _Write:
+        step = _named(row)[1]
+        for write in await self._writes(row.agent):
+            if write.step == step:
+                return write
+        raise InvalidRequest(f"the policy of {row.agent} promotes no {step} any more")
+
+    async def _promotion_view(self, write: _Write, rows: Sequence[AlertRow]) -> PromotionView:
+        open_ = [row for row in _open(rows, write.step) if _stands(row, write)]
+        return PromotionView(
+            step=write.step,
+            now=str(write.setting),
+            to=str(write.next.to) if write.next.to else None,
+            lacking=write.next.lacking,
+            proposal=open_[0].id if open_ else None,
+            since=write.since,
+            restarted=write.seen.restarted,
+            agreement=agreement_view(write.seen.agreement, write.rule.agreement / WHOLE),
+            wrong=write.record.wrong,
+            settled=write.record.settled,
+            open_incidents=write.record.open_incidents,
+            waiting=write.record.waiting,
+            planted=write.record.planted,
+            caught=write.record.caught,
+            expected=await self._expected(write) if write.next.to else None,
+            takes_back=_takes_back(write.rule),
+        )
+
+    async def _expected(self, write: _Write) -> Expected:
+        """What the step up would have meant in the last 30 days."""
+        to, begin = write.next.to, self._clock() - _AHEAD
+        share = to.rollout if to is not None and to.level is Level.FULL else 0
+        now = write.setting.rollout if write.setting.level is Level.FULL else 0
+        rows = await self.ledger.verdicts(write.agent, since=begin)
+        last = {row.key: row for row in rows if row.key and row.step == write.step}
+        falls = [share_of(write.agent, write.step, row.case) for row in last.values()]
+        alone = sum(now <= each < share for each in falls)
+        costs = {
+            row.name: Decimal(row.amount)
+            for row in await self.ledger.baselines(write.agent)
+            if row.replaced is None
+        }
+        minutes, cost = costs.get("minutes_per_case"), costs.get("cost_per_case")
+        seen = write.seen.agreement
+        wrong = write.record.wrong if write.setting.level is Level.FULL else None
+        low, high = (wrong.low, wrong.high) if wrong else (1 - seen.high, 1 - seen.low)
+        return Expected(
+            cases=len(last),
+            alone=alone,
+            minutes=None if minutes is None else minutes * alone,
+            cost=None if cost is None else cost * alone,
+            wrong_low=round(alone * low, 1),
+            wrong_high=round(alone * high, 1),
+        )
+
+
+_RULED: Final = frozenset({"approved", "rejected", "amended"})
+
+
+def _named(row: AlertRow) -> tuple[str, str]:
+    event, _, step = row.rule.partition(": ")
+    return event, step
+
+
+def _id(write: _Write) -> str:
+    """The id of a proposal: one for each step, and anew when there is twice the evidence."""
+    alone = write.setting.level is Level.FULL
+    n = write.seen.settled if alone else write.seen.agreement.n
+    said = [write.agent, write.step, str(write.setting), str(write.next.to), str(write.since)]
+    text = "/".join([PROPOSED, *said, str(n.bit_length())])
+    return hashlib.sha256(text.encode()).hexdigest()[:32]
+
+
+def _open(rows: Sequence[AlertRow], step: str) -> list[AlertRow]:
+    return [row for row in rows if row.ended is None and _named(row) == (PROPOSED, step)]
+
+
+def _step(write: _Write) -> str:
+    """How a proposal begins."""
+    return f"{write.setting} to {write.next.to}: "
+
+
+def _stands(row: AlertRow, write: _Write) -> bool:
+    """Whether a proposal is of what is due still."""
+    return write.next.due and row.value.startswith(_step(write))
+
+
+def _judged_by(row: PolicyRow, step: str) -> object:
+    """What of a policy the evidence of a write rests on: all of its part but how free it is."""
+    doc = read_policy_file(row.text, Faults(row.label))
+    mine = None if doc is None else doc.actions.get(step)
+    free = {"autonomy": Level.PILOT, "rollout": None, "promote": None}
+    return None if mine is None else mine.model_copy(update=free)
+
+
+def _shown(write: _Write) -> str:
+    if write.setting.level is Level.FULL and write.record.wrong is not None:
+        return f"at most {write.record.wrong.high:.1%} wrong of {write.record.settled}"
+    seen = write.seen.agreement
+    return f"at least {seen.low:.1%} agreement in {seen.n} cases"
+
+
+def _wanted(rule: PromoteDoc) -> str:
+    share = f"{rule.agreement / 100:g}% agreement, {rule.wrong / 100:g}% wrong"
+    return f"{share}, {rule.cases} cases in {rule.days} days"
+
+
+def _takes_back(rule: PromoteDoc) -> tuple[str, ...]:
+    return (
+        "an incident",
+        f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
+        "what it decides drifts from what it decided",
+        "a breaker of the policy, a stop, or anybody who lowers it",
+    )

@@ -1,0 +1,143 @@
+"""Promotion: what an agent must have shown before it may do more of one write. Pure.
+
+People sign every step up; the system only proposes it, with the evidence. A step down is taken
+by itself. Both are judged however often one likes: the bounds hold at every look.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from handrail.actions import WHOLE, Level
+from handrail.evidence.drift import MOVED, Drift
+from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare
+from handrail.evidence.worsening import worse_than_before
+from handrail.policy import Setting
+from handrail.text import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from handrail.policy import PromoteDoc
+
+
+@dataclass(frozen=True)
+class PromotionEvidence:
+    """What is known of one write since its evidence began (`first`: of the first case since then).
+
+    `agreement`: of proposals with what people did, or of what they approved. `wrong`: of what ran
+    alone, of `settled` writes. `restarted`: what began the evidence anew, in words.
+    """
+
+    first: datetime | None
+    agreement: AgreementBound
+    wrong: ErrorShare | None = None
+    settled: int = 0
+    open_incidents: int = 0
+    waiting: int = 0
+    planted: int = 0
+    caught: int = 0
+    restarted: str = ""
+
+
+@dataclass(frozen=True)
+class NextStep:
+    """How much more the agent may come to do next, and what is lacking for it, in words.
+
+    `to` is None where there is nothing more. With nothing lacking it is to be proposed.
+    """
+
+    to: Setting | None
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def due(self) -> bool:
+        """Whether people are to be asked."""
+        return self.to is not None and not self.lacking
+
+
+def next_setting(now: Setting, most: Level, shares: Sequence[int]) -> Setting | None:
+    """The step after `now`: a larger share of the cases, as far as the policy lets anything go."""
+    if now.level is Level.STOP or not most.exceeds(Level.HUMAN_LED):
+        return None
+    if most is not Level.FULL:
+        return Setting(most) if most.exceeds(now.level) else None
+    done = now.rollout if now.level is Level.FULL else 0
+    return next((Setting(Level.FULL, share) for share in shares if share > done), None)
+
+
+def setting_before(now: Setting, shares: Sequence[int]) -> Setting | None:
+    """The step before `now`; None where nothing runs alone."""
+    if now.level is not Level.FULL:
+        return None
+    lower = [share for share in shares if share < now.rollout]
+    return Setting(Level.FULL, lower[-1]) if lower else Setting(Level.SUPERVISED)
+
+
+def next_step(
+    rule: PromoteDoc, setting: Setting, most: Level, seen: PromotionEvidence, now: datetime
+) -> NextStep:
+    """Whether an agent has shown what the policy wants before it may do more of a write."""
+    to = next_setting(setting, most, rule.shares)
+    if to is None:
+        return NextStep(None)
+    alone = setting.level is Level.FULL
+    cases = seen.settled if alone else seen.agreement.n
+    shown = _wrong(rule, seen) if alone else _agreement(rule, seen)
+    lacking = [shown] if shown else []
+    if cases < rule.cases:
+        lacking.append(f"cases: {cases}, {rule.cases - cases} more needed")
+    days = (now - seen.first).days if seen.first else 0
+    if days < rule.days:
+        lacking.append(f"days: {days}, {rule.days - days} more needed")
+    if seen.open_incidents:
+        lacking.append(f"incidents: {seen.open_incidents} open")
+    if seen.waiting > rule.reviews:
+        lacking.append(f"reviews: {seen.waiting} wait, {rule.reviews} may")
+    if rule.caught and seen.caught * WHOLE < rule.caught * max(seen.planted, 1):
+        said = f"{seen.caught} of {seen.planted} planted ones caught"
+        lacking.append(f"attention: {said}, {percent(rule.caught)} wanted")
+    return NextStep(to, tuple(lacking))
+
+
+def _agreement(rule: PromoteDoc, seen: PromotionEvidence) -> str:
+    goal, bound = rule.agreement / WHOLE, seen.agreement
+    if bound.low >= goal:
+        return ""
+    more = f": {bound.needed(goal)} more that agree" if goal < 1 else ""
+    return f"agreement: at least {bound.low:.1%}, {percent(rule.agreement)} wanted{more}"
+
+
+def _wrong(rule: PromoteDoc, seen: PromotionEvidence) -> str:
+    high = 1.0 if seen.wrong is None else seen.wrong.high
+    if high <= rule.wrong / WHOLE:
+        return ""
+    return f"wrong: at most {high:.1%}, {percent(rule.wrong)} wanted"
+
+
+def why_step_back(
+    rule: PromoteDoc,
+    before: Iterable[bool],
+    after: Iterable[bool],
+    incidents: Sequence[str],
+    drift: Drift | None,
+) -> str | None:
+    """Why an agent that does a write alone must do less of it by itself; None if it need not.
+
+    `before` and `after` its last step up: whether each case was wrong, in their order. A false
+    alarm comes with a chance of at most `ERROR`, however often one looks.
+    """
+    if incidents:
+        return f"incident: {incidents[0]}"
+    worse = worse_than_before(before, after, ERROR, margin=rule.worse / WHOLE)
+    if worse.alarm is not None and worse.share is not None:
+        was = "none" if worse.share_before is None else f"{worse.share_before:.1%}"
+        now = f"wrong: {worse.share:.1%} of {worse.n}, before {was} of {worse.before}"
+        return f"{now}; a false alarm in {ERROR:.0%} of the agents at most"
+    if drift is not None and drift.drifted and drift.index is not None and drift.index >= MOVED:
+        new = f", new: {', '.join(sorted(drift.new)[:3])}" if drift.new else ""
+        return f"drift: what it decides has moved (index {drift.index:.2f} of {drift.n}{new})"
+    return None

@@ -1,0 +1,1 @@
+"""A pilot on a real log of people's decisions."""

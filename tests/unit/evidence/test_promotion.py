@@ -1,0 +1,100 @@
+"""What an agent must have shown before it may do more, and what takes it back."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from handrail.actions import Level
+from handrail.evidence import (
+    ErrorShare,
+    PromotionEvidence,
+    measure_agreement,
+    next_setting,
+    next_step,
+    population_stability,
+    setting_before,
+    why_step_back,
+)
+from handrail.policy import PromoteDoc, Setting
+
+NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
+RULE = PromoteDoc.model_validate({"agreement": "95%", "wrong": "2%", "caught": "80%"})
+GOOD = PromotionEvidence(
+    first=NOW - timedelta(days=20),
+    agreement=measure_agreement([1] * 300),
+    wrong=ErrorShare(0.0, 0.0, 0.015),
+    settled=300,
+    waiting=5,
+    planted=5,
+    caught=4,
+)
+FULL = Level.FULL
+
+
+@pytest.mark.parametrize(
+    ("now", "most", "to", "before"),
+    [
+        (Setting(Level.PILOT), FULL, "full 5%", None),
+        (Setting(Level.SUPERVISED), FULL, "full 5%", None),
+        (Setting(FULL, 500), FULL, "full 25%", "supervised"),
+        (Setting(FULL, 700), FULL, "full 25%", "full 5%"),
+        (Setting(FULL, 5_000), FULL, "full", "full 25%"),
+        (Setting(FULL), FULL, None, "full 50%"),
+        (Setting(Level.PILOT), Level.SUPERVISED, "supervised", None),
+        (Setting(Level.SUPERVISED), Level.SUPERVISED, None, None),
+        (Setting(Level.STOP), FULL, None, None),
+        (Setting(Level.PILOT), Level.HUMAN_LED, None, None),
+    ],
+)
+def test_the_ramp_goes_up_and_down_step_by_step(
+    now: Setting, most: Level, to: str | None, before: str | None
+) -> None:
+    up, down = next_setting(now, most, RULE.shares), setting_before(now, RULE.shares)
+    assert (up and str(up)) == to
+    assert (down and str(down)) == before
+
+
+@pytest.mark.parametrize("now", [Setting(Level.PILOT), Setting(FULL, 500)])
+def test_with_all_that_the_policy_wants_it_is_proposed(now: Setting) -> None:
+    assert next_step(RULE, now, FULL, GOOD, NOW).due
+
+
+@pytest.mark.parametrize(
+    ("now", "lack", "said"),
+    [
+        (Level.PILOT, {"agreement": measure_agreement([1] * 100)}, "95% wanted: 5 more that agree"),
+        (Level.PILOT, {"agreement": measure_agreement([1] * 300 + [0] * 20)}, "more that agree"),
+        (Level.PILOT, {"first": NOW - timedelta(days=9)}, "days: 9, 5 more needed"),
+        (Level.PILOT, {"first": None}, "days: 0, 14 more needed"),
+        (Level.PILOT, {"open_incidents": 1}, "incidents: 1 open"),
+        (Level.PILOT, {"waiting": 6}, "reviews: 6 wait, 5 may"),
+        (Level.PILOT, {"caught": 3}, "3 of 5 planted ones caught, 80% wanted"),
+        (Level.PILOT, {"planted": 0, "caught": 0}, "0 of 0 planted"),
+        (FULL, {"wrong": ErrorShare(0.01, 0.0, 0.03)}, "wrong: at most 3.0%, 2% wanted"),
+        (FULL, {"wrong": None}, "wrong: at most 100.0%"),
+        (FULL, {"settled": 99}, "cases: 99, 1 more needed"),
+    ],
+)
+def test_each_thing_that_is_lacking_is_said(now: Level, lack: dict[str, Any], said: str) -> None:
+    setting = Setting(now, 500) if now is FULL else Setting(now)
+    found = next_step(RULE, setting, FULL, replace(GOOD, **lack), NOW)
+    assert not found.due
+    assert any(said in each for each in found.lacking), found.lacking
+
+
+def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:
+    good, bad = [False] * 400, [True, False] * 40
+    same, other = ["OK"] * 90 + ["NOK"] * 10, ["OK"] * 50 + ["NEW"] * 50
+    assert why_step_back(RULE, good, good, [], population_stability(same, same)) is None
+    assert why_step_back(RULE, good, [], [], None) is None
+    assert why_step_back(RULE, good, good, ["c1: paid twice"], None) == "incident: c1: paid twice"
+    worse = why_step_back(RULE, good, bad, [], None)
+    assert worse is not None
+    assert worse.startswith("wrong: 50.0% of 80, before 0.0% of 400")
+    drift = why_step_back(RULE, good, good, [], population_stability(same, other))
+    assert drift is not None
+    assert "new: NEW" in drift
