@@ -10,10 +10,8 @@ from handrail.client.baselines import BaselineActs
 from handrail.client.chains import ChainActs
 from handrail.client.explaining import ExplainActs
 from handrail.client.intake import IntakeActs
-from handrail.client.orders import OrderActs
-from handrail.client.pilots import PilotActs
-from handrail.client.reports import ReportActs
 from handrail.client.promotions import PromotionActs
+from handrail.client.reports import ReportActs
 from handrail.client.reviews import ReviewActs
 from handrail.client.rollouts import RolloutActs
 from handrail.client.rulings import RulingActs
