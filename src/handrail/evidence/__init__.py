@@ -74,6 +74,7 @@ from handrail.evidence.process_figures import (
     LogFigures,
     baseline_figures,
     log_figures,
+)
 from handrail.evidence.promotion import (
     NextStep,
     PromotionEvidence,
