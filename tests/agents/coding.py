@@ -33,6 +33,6 @@ POLICY: dict[str, Any] = {
 def coding(directory: Path, top: Mapping[str, Any] | None = None, **more: Any) -> Fleet:
     """A fleet of the one agent, in pilot."""
     rule = POLICY["actions"]["rule"] | more
-    path, document = directory / "coding.yaml", POLICY | {"actions": {"rule": rule}} | (top or {})
+    path, document = directory / "coding.yaml", {**POLICY, "actions": {"rule": rule}, **(top or {})}
     path.write_text(json.dumps(document), encoding="utf-8")
     return Fleet(Agent("coding", CodingAgent, steps=coding_steps, policy=path))
