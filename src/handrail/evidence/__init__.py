@@ -94,6 +94,7 @@ from handrail.evidence.report import (
 from handrail.evidence.rollout import BuildJudgement, judge_build
 from handrail.evidence.skeleton import policy_skeleton
 from handrail.evidence.track_record import TrackRecord, measure_track_record
+from handrail.evidence.weekly import week_of, weekly_lines
 from handrail.evidence.worsening import Worsening, WorseningTest, worse_than, worse_than_before
 from handrail.evidence.xes import read_xes_log
 
@@ -180,6 +181,8 @@ __all__ = [
     "report_csv",
     "setting_before",
     "verdict_changes",
+    "week_of",
+    "weekly_lines",
     "why_step_back",
     "worse_than",
     "worse_than_before",
