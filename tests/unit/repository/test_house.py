@@ -22,7 +22,7 @@ BUDGETS = {
     "oversight": 4_319,
     "agent": 8_227,
     "guardrails": 5_759,
-    "evidence": 4_869,
+    "evidence": 4_959,
     "client": 6_831,
     "runtime": 5_923,
     "integrations": 5_214,
