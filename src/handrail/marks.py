@@ -74,7 +74,14 @@ class Request:
 
     They are a source: what they say, and the objects that they name, is what a model that calls
     tools may act on. Only what somebody said whom the agent works for may stand there.
+
+    What comes by webhook, folder or mail proves no person: such words are text from outside, and
+    each write on them is held, unless their trigger is named: `Request("hook:crm")`.
     """
+
+    def __init__(self, *triggers: str) -> None:
+        """`triggers`: those, as `hook:NAME`, that see themselves who it is that asks."""
+        self.triggers = triggers
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ PROSE = 60
 UNPLANNED = "it is not in the plan that was made before anything from outside was read"
 
 _PASSAGE = 4
+_UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
 _BY_OTHERS = frozenset(_WRITTEN.split())
 """Fields that whoever writes to somebody fills in: they name an object only where it is quoted."""
@@ -75,17 +76,17 @@ class Record:
     pointed: bool = False
 
 
-def request_in(values: Iterable[Any]) -> str:
-    """The words of the person who asks, within these values."""
+def request_in(values: Iterable[Any], by: str | None = None) -> str:
+    """The words of the person who asks, within these values. `by`: if it is proven who that is."""
     found: list[str] = []
     for value in values:
         if isinstance(value, BaseModel):
             for name, part in (fields(value) or {}).items():
                 known = type(value).model_fields.get(name)
-                if known is not None and _is_request(known.metadata):
+                if known is None or not _is_request(known.metadata):
+                    found += filter(None, [request_in([part], by)])
+                elif _proven(known.metadata, by):
                     found.append(str(part))
-                else:
-                    found += filter(None, [request_in([part])])
     return "\n".join(found)
 
 
@@ -97,6 +98,12 @@ def has_request(kind: Any) -> bool:
 
 def _is_request(marks: Sequence[Any]) -> bool:
     return any(mark is Request or isinstance(mark, Request) for mark in marks)
+
+
+def _proven(marks: Sequence[Any], by: str | None) -> bool:
+    """Whether who asked is somebody: a trigger proves which system sent it, and no person."""
+    named = (each.triggers for each in marks if isinstance(each, Request))
+    return not (by or "").startswith(_UNPROVEN) or any(by in each for each in named)
 
 
 def records(source: str, value: Any, *, whole: bool = False) -> list[Record]:
@@ -164,12 +171,20 @@ def _parts(value: Any) -> Mapping[Any, Any] | None:
 class LoopIntent:
     """What the person who asks wants of one loop. `plan`: made before anything was read."""
 
-    def __init__(self, given: Sequence[tuple[str, Any]], plan: ToolPlan | None = None) -> None:
-        """Begin with the arguments of the loop."""
+    def __init__(
+        self,
+        given: Sequence[tuple[str, Any]],
+        plan: ToolPlan | None = None,
+        by: str | None = None,
+    ) -> None:
+        """Begin with the arguments of the loop. `by`: who asked for it."""
         self.plan = plan
         self._left = [call.times for call in plan.calls] if plan is not None else []
-        self._words = request_in(value for _, value in given)
+        values = [value for _, value in given]
+        self._words = request_in(values, by)
         self._given = [e for name, value in given for e in records(name, value, whole=True)]
+        if not self._words and (said := request_in(values)):
+            self._given.append(Record("request", single=False, texts=[said]))
         self._read = list[Record]()
         self._days = list[date]()
         self._person = PersonWords(self._words)

@@ -202,8 +202,23 @@ class CaseRunner(Verbs):
             if self.case.state is not State.ROLLING_BACK:
                 self.case.order, self.case.ordered = "stop", "too much was handed to it"
             return
+        if origin == self.case.handed.origin:
+            return
         self.case.handed = self.case.handed.model_copy(update={"origin": origin})
-        self.note(f"work was handed to it as well by {' -> '.join(more.chain)}")
+        # Questions that were open before this was looked at are answered as they were asked.
+        if workflow.patched("asked-as-well"):
+            self._bar(origin)
+        whence = " -> ".join(more.chain)
+        also = f"work was handed to it as well by {whence}"
+        self.note(also if whence else f"{', '.join(more.askers)} asked for it as well")
+
+    def _bar(self, origin: HandOffOrigin) -> None:
+        """See that nobody approves, at a question that is open, what they asked for as well."""
+        for gate in self.case.open_gates:
+            drafters = dict.fromkeys((*gate.question.drafters, *origin.drafters))
+            known = {"askers": origin.askers, "drafters": tuple(drafters)}
+            question = gate.question.model_copy(update=known)
+            self.case.gates[gate.id] = gate.model_copy(update={"question": question})
 
     # What reaches out
 

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, ParamSpec, cast
 from pydantic import JsonValue, TypeAdapter
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
+from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar, override
 
@@ -120,10 +121,16 @@ class ToolLoop:
         # Of each tool that a server listed: whose it is, and what was listed.
         self._live = dict[str, tuple[LiveToolbox, ToolListing]]()
         self._intent: LoopIntent | None = None
-        if request_in(value for _, value in self._sources):
-            self._intent = LoopIntent(self._sources)
+        known = [value for _, value in self._sources]
+        self._by = runner.case.requester
+        if said := request_in(known):
+            # Cases that began before this was looked at go on as they began.
+            unproven = said != request_in(known, self._by) and workflow.patched("who-asked")
+            self._by = self._by if unproven else None
+            self._intent = LoopIntent(self._sources, by=self._by)
+        self._unproven = self._intent is not None and self._by is not None
         # Whether the model has been given nothing that may be from outside.
-        self._clean = not runner.case.outside and not holds_untrusted(given)
+        self._clean = not (runner.case.outside or holds_untrusted(given) or self._unproven)
 
     def lacking(self, decision: Decision[Any, Any]) -> tuple[str, ...]:
         """What of a decision has no source among it: all that tools say may be from outside."""
@@ -146,10 +153,10 @@ class ToolLoop:
         given = tuple(_as_json(p.annotation, value) for p, value in pairs)
         turn = Turn(given=given, listings=await self._listed())
         case, rounds, before = runner.case, 0, runner.case.usage
-        # Of what a model has made of a text from outside, no plan is free.
+        # Of what a model has made of a text from outside, or nobody knows who asked, no plan is.
         hijacked = case.outside and holds_decided(self.values)
-        if step.plan and hijacked:
-            self._intent = LoopIntent(self._sources, ToolPlan(calls=()))
+        if step.plan and (hijacked or self._unproven):
+            self._intent = LoopIntent(self._sources, ToolPlan(calls=()), self._by)
         elif step.plan:
             await self._planned(turn)
         while True:

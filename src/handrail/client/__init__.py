@@ -15,7 +15,7 @@ from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routi
 from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
-from handrail.client.intake import CALL_BACK, IntakeEntry, IntakeList
+from handrail.client.intake import ALSO_ASKED, CALL_BACK, IntakeEntry, IntakeList
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
@@ -93,6 +93,7 @@ from handrail.client.views import (
 )
 
 __all__ = [
+    "ALSO_ASKED",
     "BASELINE_UNITS",
     "BUSY_QUERY",
     "CALL_BACK",

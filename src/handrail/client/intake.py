@@ -22,6 +22,9 @@ from handrail.ledger import IntakeRow, IntakeState
 CALL_BACK: Final = "call-back"
 """The source of an entry that is no event: what another system answered to a case, too late."""
 
+ALSO_ASKED: Final = "also asked"
+"""Under which the headers of an entry that was mended name who sent it: no header is called so."""
+
 
 class IntakeEntry(Document):
     """What came in and was kept. `raw`: as it was sent; else an event. Of an ended one no body."""
@@ -93,7 +96,10 @@ class IntakeActs(OperatorBase):
         text = made.model_dump_json(by_alias=False) if isinstance(made, Event) else json.dumps(made)
         why = f"mended by {by}; before: {row.why}"
         # Whoever words an event asks for what it does, and may not approve it.
-        changed = {"raw": False, "body": text, "why": why[:2_000], "requested_by": by}
+        asked = row.headers.get(ALSO_ASKED, "").split("\n") if not row.raw else []
+        also = {ALSO_ASKED: "\n".join(filter(None, dict.fromkeys([*asked, row.requested_by])))}
+        changed: dict[str, JsonValue] = {"raw": False, "body": text, "why": why[:2_000]}
+        changed |= {"requested_by": by, "headers": dict(also)}
         return await self._change_entry(row.id, state=IntakeState.WAITING, **changed)
 
     async def drop_intake(self, named: str, why: str) -> IntakeEntry:

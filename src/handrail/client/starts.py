@@ -13,7 +13,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import JsonValue, ValidationError
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionDescription
 from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
@@ -23,7 +23,7 @@ from temporalio.common import (
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import Event
+from handrail.actions import Event, person
 from handrail.agent import (
     AGENT_ATTRIBUTE,
     HANDED_FROM,
@@ -31,19 +31,20 @@ from handrail.agent import (
     AgentWorkflow,
     describe_execution,
     executions,
+    handed_from,
     takes_changes,
 )
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
 from handrail.client.views import StartedCase
 from handrail.exceptions import CaseError, HandrailError, InvalidRequest, LedgerUnavailable
-from handrail.oversight import EVENT_SIGNAL, STEWARD_WORKFLOW
+from handrail.oversight import EVENT_SIGNAL, HANDED_SIGNAL, STEWARD_WORKFLOW
 from handrail.states import State
 from handrail.text import first_fault
+from handrail.wire import HandOffOrigin
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.wire import HandOffOrigin
 
 LONGEST_KEY = 200
 """Characters of the longest key of an event."""
@@ -101,7 +102,7 @@ async def start_case(
     case = case_id(agent, key, kind)
     known = None if isinstance(workflow, str) else workflow
     if ledger is not None and await is_known(ledger, case):
-        return await _is_there(client, case, event, known)
+        return await _is_there(client, case, event, known, requested_by)
     run: Any = workflow if known is None else cast("Any", known).run
     try:
         await client.start_workflow(
@@ -112,7 +113,7 @@ async def start_case(
             **case_options(agent, key, requested_by, origin),
         )
     except WorkflowAlreadyStartedError:
-        return await _is_there(client, case, event, known)
+        return await _is_there(client, case, event, known, requested_by)
     return StartedCase(case=case, duplicate=False)
 
 
@@ -162,11 +163,18 @@ async def _is_there(
     case: str,
     event: Event | Mapping[str, JsonValue],
     agent: type[AgentWorkflow] | None,
+    by: str | None,
 ) -> StartedCase:
-    """What comes of an event whose case is there already. Of another one the case is told."""
+    """What comes of an event whose case is there already. Of another one the case is told.
+
+    So it is who asks for it as well: of all who asked for it nobody may approve it.
+    """
     changed = told = False
     try:
         found = await describe_execution(client, case)
+        if by is not None and found.close_time is None and await _is_news(found, by):
+            also = HandOffOrigin(askers=(by,))
+            await client.get_workflow_handle(case).signal(HANDED_SIGNAL, also)
         first = found.raw_description.workflow_execution_info.first_run_id or found.run_id
         changed = _differs(event, await _event_of(client, case, first))
         if changed and found.close_time is None:
@@ -178,6 +186,13 @@ async def _is_there(
             raise
     taken = told and agent is not None and takes_changes(agent)
     return StartedCase(case=case, duplicate=True, changed=changed, taken=taken)
+
+
+async def _is_news(found: WorkflowExecutionDescription, by: str) -> bool:
+    """Whether somebody who may be asked for approvals has not asked for a case before."""
+    asked = await found.memo_value("requested_by", None, type_hint=str)
+    known = (*(await handed_from(found)).askers, *filter(None, [asked]))
+    return "@" in by and person(by) not in map(person, known)
 
 
 async def _event_of(client: Client, case: str, run_id: str) -> Any:

@@ -78,3 +78,21 @@ async def test_what_cannot_be_asked_starts_nothing(desk: Desk) -> None:
 def test_lines_are_told_once_also_when_earlier_ones_are_gone(told: str, log: str, new: str) -> None:
     lines = tuple(LogLine(at=LONG_AGO, text=text) for text in log)
     assert "".join(each.text for each in new_lines(list(told), lines)) == new
+
+
+async def test_all_who_ask_for_the_same_are_requesters_and_approve_nothing_of_it(
+    desk: Desk,
+) -> None:
+    agents = desk.stage.fleet.agents
+    ana, bo = desk.as_(ANA, agents=agents), desk.as_(BO, agents=agents)
+    asked = await ana.ask_agent("refunds", {"number": "R-3"}, stop_at_gate=True)
+    again = await bo.ask_agent("refunds", {"number": "R-3"}, stop_at_gate=True)
+    assert (again.case, again.duplicate) == (asked.case, True)
+    view = await desk.stage.case(asked.case).until(lambda v: "asked for it as well" in str(v.log))
+    for each in (ana, bo):
+        refused = await each.approve(asked.case)
+        assert (refused.accepted, "may not approve" in refused.note) == (False, True)
+    # Who asks again is told nothing twice.
+    await bo.ask_agent("refunds", {"number": "R-3"}, stop_at_gate=True)
+    view = await desk.stage.case(asked.case).view()
+    assert [line.text for line in view.log].count(f"{BO} asked for it as well") == 1

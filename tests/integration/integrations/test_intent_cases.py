@@ -66,3 +66,20 @@ async def test_a_plan_is_made_before_anything_is_read_and_shown_on_the_case(
     assert [tool for tool, _ in toolbox.WORLDS["planned"].written] == ["send_channel_message"]
     first = next(line for line in log if "plan" in line)
     assert "before anything was read: get_webpage({'url': 'www.informations.com'})" in first
+
+
+async def test_words_that_no_person_is_proven_to_have_said_have_nothing_written(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    number = next(n for n, task in enumerate(TASKS) if "Remove Eve" in task.request)
+    async with run_fleet(Fleet(toolbox_run.agent(tmp_path))) as stage:
+        for name, by in (("said", "mail:desk"), ("proven", "ana@example.com")):
+            toolbox.WORLDS[name], TRIES[name] = toolbox.World(), Try(name, TASKS[number])
+            asked = Asked(number=name, request=TASKS[number].request)
+            case = await stage.start("assistant", asked, requested_by=by)
+            if name == "said":
+                gate = await case.gate()
+                assert "not in the plan" in gate.why
+                assert toolbox.WORLDS[name].written == []
+            else:
+                assert (await case.outcome()).status is State.DONE

@@ -73,6 +73,31 @@ def test_the_words_of_a_person_are_found_by_their_mark() -> None:
     assert lacking(intent("Erase 13"), "erase", Erase(file=13)) == ()
 
 
+class Sent(Ask):
+    request: Annotated[str, Request("hook:crm")]
+
+
+@pytest.mark.parametrize(
+    ("kind", "by", "free"),
+    [
+        (Ask, "ana@example.com", True),
+        (Ask, None, True),
+        (Ask, "erp-token", True),
+        (Ask, "mail:desk", False),
+        (Ask, "folder:in", False),
+        (Ask, "hook:crm", False),
+        (Sent, "hook:crm", True),
+        (Sent, "hook:crm2", False),
+        (Sent, "mail:desk", False),
+    ],
+)
+def test_words_count_where_it_is_proven_who_said_them(
+    kind: type[Ask], by: str | None, *, free: bool
+) -> None:
+    of = LoopIntent([("ask", kind(number="1", request="Erase 13"))], by=by)
+    assert (lacking(of, "erase", Erase(file=13)) == ()) is free
+
+
 def test_that_an_object_is_real_does_not_say_that_anybody_wants_it() -> None:
     of = intent("Please delete plan.docx")
     of.came("list_files", FILES, pointed=False)

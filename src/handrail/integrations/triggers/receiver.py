@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 import structlog
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.client import CALL_BACK, case_id
+from handrail.client import ALSO_ASKED, CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
 from handrail.integrations.triggers.folder import Folder
@@ -194,6 +194,9 @@ class Receiver:
             await self.ledger.end_intake(row.id, IntakeState.DROPPED, _now(), why=why)
             return
         answer = await self._start(agent, event, row.requested_by)
+        # Whoever sent what another has mended asked for it as well.
+        for also in () if row.raw else filter(None, row.headers.get(ALSO_ASKED, "").split("\n")):
+            await self._start(agent, event, also)
         if answer.what == "changed":
             await self._wrong(row, _of_another(answer.case))
             return
