@@ -16,16 +16,16 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_698,
+    "ground": 1_705,
     "policy": 4_234,
     "ledger": 5_652,
     "oversight": 4_319,
-    "agent": 8_227,
+    "agent": 8_264,
     "guardrails": 5_759,
     "evidence": 4_959,
-    "client": 6_831,
+    "client": 6_851,
     "runtime": 5_923,
-    "integrations": 5_214,
+    "integrations": 5_217,
     "inbox": 7_585,
     "testing": 1_210,
     "cli": 6_407,
