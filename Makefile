@@ -6,6 +6,7 @@
 #   make bench    Handrail beside hand-written Temporal workflows; how long people wait
 #   make chaos    kill -9 and SIGSTOP aimed at every boundary of a write
 #   make deploys  kill workers under waiting cases, and put changed models in their place
+#   make rollouts  roll out good and bad builds while workers are killed
 #   make integrity  forged, replayed and altered rulings by the 100,000: none may count
 #   make injection  hostile texts against an agent that obeys all of them: no write may come of it
 #   make guards   every guard fires once on the shipments agent; its table into docs/demonstration.md
@@ -29,7 +30,7 @@ CODE := $(wildcard src workflows activities guardrails workers world tests bench
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
-.PHONY: help setup test check bench chaos deploys integrity injection demo guards figures map lint types layers wheel format clean
+.PHONY: help setup test check bench chaos deploys rollouts integrity injection demo guards figures map lint types layers wheel format clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -102,6 +103,9 @@ chaos: $(STAMP)
 
 deploys: $(STAMP)
 	@$(BIN)/python -m tests.deploys
+
+rollouts: $(STAMP)
+	@$(BIN)/python -m tests.rollouts
 
 integrity: $(STAMP)
 	@$(BIN)/python -m tests.integrity

@@ -21,12 +21,14 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import INCIDENT, RISK_ATTRIBUTE, STATE_ATTRIBUTE, executions
+from handrail.agent import INCIDENT, RISK_ATTRIBUTE, STATE_ATTRIBUTE, describe_execution, executions
 from handrail.client.gates import quoted
 from handrail.oversight import MESSAGE_QUEUE
 from handrail.states import State
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
     from temporalio.api.taskqueue.v1 import PollerInfo
     from temporalio.client import Client, WorkflowExecution
 
@@ -38,6 +40,9 @@ LOOKED_AT = 1_000
 
 MOST_CASES = 10_000
 """Cases of a new build that are looked at."""
+
+_DESCRIBED = 20
+"""Cases without a build that are asked which one cannot run them."""
 
 _WORKFLOWS = TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW
 _PROBLEMS = SearchAttributeKey.for_keyword_list("TemporalReportedProblems")
@@ -119,7 +124,26 @@ async def build_cases(
     counted = BuildCases()
     for each in sorted(found, key=lambda each: (each.close_time or far, each.id)):
         counted.add(each)
+    if since is not None:
+        async for each in _never_begun(client, deployment, build, since):
+            counted.add(each)
     return counted
+
+
+async def _never_begun(
+    client: Client, deployment: str, build: str, since: datetime
+) -> AsyncGenerator[WorkflowExecution]:
+    """Cases of which the code of a build cannot run the first task: they are of no build yet."""
+    query = (
+        "HandrailState IS NOT NULL AND TemporalWorkerDeploymentVersion IS NULL AND "
+        f"TemporalReportedProblems IS NOT NULL AND StartTime >= '{since.isoformat()}'"
+    )
+    async for each in executions(client, query, _DESCRIBED):
+        found = await describe_execution(client, each.id, each.run_id)
+        info = found.raw_description.workflow_execution_info.versioning_info
+        tried = info.version_transition.deployment_version
+        if (tried.deployment_name, tried.build_id) == (deployment, build):
+            yield found
 
 
 async def deployments(client: Client) -> list[str]:

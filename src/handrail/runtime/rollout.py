@@ -10,11 +10,14 @@ with, whatever comes of it.
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.common import RetryPolicy
+from temporalio.api.common.v1 import Payload
+from temporalio.common import RawValue, RetryPolicy
 from temporalio.exceptions import ActivityError
 from typing_extensions import TypeVar
 
@@ -24,11 +27,16 @@ from handrail.oversight import (
     ROLLOUT_MEMO,
     ROLLOUT_SIGNAL,
     ROLLOUT_WORKFLOW,
+    BadSignal,
+    Order,
     OrderResult,
     OrderState,
+    Ramp,
     RolloutInput,
     RolloutState,
     RolloutWord,
+    control_request,
+    read_signal,
 )
 from handrail.text import escape_markdown, percent
 
@@ -101,6 +109,7 @@ class Rollout:
             | {"before": begun.before}
         )
         self._words: list[RolloutWord] = []
+        self._ignored = 0
 
     @workflow.run
     async def run(self, begun: RolloutInput) -> RolloutState:
@@ -126,12 +135,41 @@ class Rollout:
         await self._tell()
         return self._state
 
-    @workflow.signal(name=ROLLOUT_SIGNAL)
-    def _hear(self, word: RolloutWord) -> None:
-        ramp = word.order.ramp
-        same = ramp is not None and ramp.to != "shares" and ramp.build == self._state.ramp.build
-        if same and len(self._words) < WAITING_ORDERS:
+    # Raw, for what cannot be read would wedge the workflow.
+    @workflow.signal(dynamic=True)
+    def _hear(self, name: str, args: Sequence[RawValue]) -> None:
+        try:
+            word = self._word(name, [each.payload for each in args])
+        except (BadSignal, ValidationError) as error:
+            self._ignored += 1
+            if self._ignored <= WAITING_ORDERS:
+                workflow.logger.warning("ignored a signal `%s`: %s", name[:60], error)
+            return
+        if len(self._words) < WAITING_ORDERS:
             self._words.append(word)
+
+    def _word(self, name: str, payloads: Sequence[Payload]) -> RolloutWord:
+        """What a signal says: an order, signed or not; or `back` or `pause` with no more words."""
+        ramp = self._state.ramp
+        if name == ROLLOUT_SIGNAL:
+            word = RolloutWord.model_validate(read_signal(payloads))
+            said = word.order.ramp
+            if said is None or said.to == "shares" or said.build != ramp.build:
+                raise BadSignal(f"it is no order on the rollout of {ramp.build}")
+            return word
+        if name != "back" and name != "pause":  # noqa: PLR1714  # the type checker reads this
+            raise BadSignal("no such signal; there are: back, pause")
+        asked = control_request(payloads)
+        order = Order(
+            id=workflow.uuid4().hex,
+            kind="rollout",
+            agent="*",
+            by=asked.by or "somebody",
+            at=workflow.now(),
+            why=asked.why,
+            ramp=Ramp(deployment=ramp.deployment, build=ramp.build, to=name),
+        )
+        return RolloutWord(order=order, statements=(order.model_dump_json(),))
 
     async def _begin(self, word: RolloutWord) -> None:
         start = await self._do(BEGIN_ROLLOUT, self._state, RolloutStart, "may it begin?")
@@ -252,5 +290,6 @@ def page(state: RolloutState) -> str:
         f"Allowed: {escape_markdown(state.allowed)}" if state.allowed else "",
         escape_markdown(state.why),
         "In a shell: `handrail rollout`, `--back`, `--pause`, `--resume`.",
+        "Or press *More Actions*, *Send a Signal*: `back` or `pause`, with or without `by`, `why`.",
     ]
     return "\n\n".join(line for line in lines if line)

@@ -14,7 +14,7 @@ import pytest
 from temporalio.client import Client
 
 from handrail.client import DeploymentView, Operator, why_unready
-from handrail.exceptions import CaseError, InvalidRequest
+from handrail.exceptions import CaseError, InvalidRequest, NotPermitted
 from handrail.oversight import OrderState, Trust
 from handrail.runtime import EmbeddedServer
 from handrail.testing import Human, Outside, Stage, eventually, running
@@ -27,6 +27,25 @@ ANA, BOSS = Human("ana@example.com"), Human("boss@example.com")
 TRUST = Trust(proof="unproven", inbox="https://inbox.example.com")
 DEPLOYMENT = "parcels-workers"
 SECOND = timedelta(seconds=1)
+
+
+class Named:
+    """Policies that name Ana, and let nobody control their agents."""
+
+    def known(self) -> frozenset[str]:
+        return frozenset({AGENT})
+
+    def agents(self, who: str) -> frozenset[str]:
+        return frozenset({AGENT} if who == ANA.address else ())
+
+    def controls(self, who: str) -> frozenset[str]:
+        return frozenset()
+
+    def deputies(self, agent: str, who: str) -> frozenset[str]:
+        return frozenset()
+
+    def role(self, agent: str, name: str) -> frozenset[str]:
+        return frozenset()
 
 
 class Trial:
@@ -109,6 +128,8 @@ async def test_a_worse_build_is_taken_back_and_a_good_one_becomes_current(trial:
         await boss.roll_out("b2")
     await trial.build("b2", "refused")
     ana = Operator(trial.stage.client, by=ANA.address)
+    with pytest.raises(NotPermitted):
+        await Operator(trial.stage.client, by=ANA.address, directory=Named()).roll_out("b2")
     assert (await ana.roll_out("b2", every=SECOND)).stand is OrderState.REFUSED
     await boss.roll_out("b2", ["50%"], cases=5, every=SECOND, why="smaller boxes")
     with pytest.raises(CaseError, match="b2, at 50%, by boss@"):
@@ -122,7 +143,11 @@ async def test_a_worse_build_is_taken_back_and_a_good_one_becomes_current(trial:
 
     await trial.build("b3", "good")
     await boss.roll_out("b3", ["50%,100%"], cases=4, every=SECOND)
-    await boss.steer_rollout("pause")
+    rollout = trial.stage.client.get_workflow_handle(f"rollout:{DEPLOYMENT}")
+    for junk in ({"order": 1}, "back", None):
+        await rollout.signal("order", junk)
+    await rollout.signal("other", args=[1, 2])
+    assert (await boss.steer_rollout("pause")).stand is OrderState.DONE
     paused = await trial.seen()
     assert (paused.stand, paused.builds[-1].share) == ("paused", "50%")
     assert (await boss.steer_rollout("resume")).stand is OrderState.DONE

@@ -13,11 +13,13 @@ from handrail.oversight.keys import SigningKey
 from handrail.oversight.orders import (
     NoOrder,
     Order,
+    Ramp,
     Target,
     level_order,
     lift_order,
     order_of,
     order_row,
+    rollout_order,
     stop_order,
     target_of,
 )
@@ -26,6 +28,7 @@ from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
 NOW = datetime(2026, 11, 22, 12, tzinfo=UTC)
 ANA = "ana@example.com"
 KEY = SigningKey.new(ANA, NOW - timedelta(days=1))
+RAMP = {"deployment": "workers", "build": "b2", "to": "shares", "shares": [1_000, 10_000]}
 KEYS = {KEY.kid: KEY.public()}
 
 
@@ -65,6 +68,12 @@ def test_what_names_nothing_is_refused_with_what_to_write(said: str) -> None:
         ({"kind": "level", "level": "pilot", "rollout": 5}, "only `full`"),
         ({"kind": "level", "level": "full", "rollout": 10_001}, "rollout"),
         ({"at": "2026-11-22T12:00:00"}, "with its zone"),
+        ({"kind": "rollout", "agent": "*"}, "say in `ramp`"),
+        ({"kind": "rollout", "ramp": RAMP}, "for every agent"),
+        ({"kind": "rollout", "agent": "*", "ramp": RAMP, "level": "full"}, "and no more"),
+        ({"ramp": RAMP}, "a stop has no `ramp`"),
+        ({"kind": "rollout", "agent": "*", "ramp": RAMP | {"shares": [5_000]}}, "last one is 100%"),
+        ({"kind": "rollout", "agent": "*", "ramp": RAMP | {"shares": [900, 900, 10_000]}}, "rise"),
         ({"more": 1}, "more"),
         ({"id": "short"}, "id"),
         ({"by": ""}, "by"),
@@ -100,6 +109,14 @@ def test_a_signed_order_says_who_gave_it() -> None:
     order = stop_order(Target("shipments"), ANA, NOW, "it went mad")
     payload, by, kid = ORDER_STATEMENT.verify(_signed(order), KEYS, NOW, arriving=True)
     assert (order_of(payload), by, kid) == (order, ANA, KEY.kid)
+
+
+def test_a_signed_rollout_says_all_of_it_and_other_orders_are_signed_as_before() -> None:
+    ramp = Ramp.model_validate(RAMP | {"cases": 5, "every": timedelta(minutes=2), "allowed": 500})
+    order = rollout_order(ramp, ANA, NOW, "other carriers")
+    payload, _, _ = ORDER_STATEMENT.verify(_signed(order), KEYS, NOW, arriving=True)
+    assert order_of(payload) == order
+    assert "ramp" not in stop_order(Target("shipments"), ANA, NOW).model_dump(mode="json")
 
 
 def test_nobody_signs_in_the_name_of_another() -> None:

@@ -1,0 +1,1 @@
+"""Rollouts of builds that do well and of builds that do not, by real worker processes."""
