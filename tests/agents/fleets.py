@@ -9,6 +9,8 @@ from typing import Any
 
 from handrail import Agent, Fleet, HandsTo
 from tests.agents import (
+    careless_flow,
+    careless_steps,
     clerk_flow,
     clerk_steps,
     fetcher_flow,
@@ -100,6 +102,20 @@ def odd(directory: Path, **more: Any) -> Fleet:
     }
     path = put_policy(directory, document)
     return Fleet(Agent("odd", odd_flow.OddAgent, steps=odd_steps, policy=path))
+
+
+def careless(directory: Path) -> Fleet:
+    """A fleet of one agent whose workflow is written carelessly."""
+    document = {
+        "agent": "careless",
+        "version": 1,
+        "owner": "boss@example.com",
+        "actions": {"pay": ALONE | {"irreversible": "nothing but a test is changed by it"}},
+        "roles": {"lead": LEAD},
+    }
+    path = put_policy(directory, document)
+    kind, steps = careless_flow.CarelessAgent, careless_steps.LISTED
+    return Fleet(Agent("careless", kind, steps=steps, policy=path))
 
 
 def orders_in(directory: str) -> Fleet:

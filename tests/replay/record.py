@@ -13,15 +13,16 @@ import tempfile
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
+from temporalio import workflow
 from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet
 from handrail.agent import invoke, verbs
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
-from tests.agents.fleets import LEAD, clerk, fetcher, halls, handing, odd, orders, policy
+from tests.agents.fleets import LEAD, careless, clerk, fetcher, halls, handing, odd, orders, policy
 from tests.injection.toolbox_run import agent as assistant
-from tests.replay.scenes import KEYED, SCENES, SHORT, TAKEN_OVER, Play
+from tests.replay.scenes import KEYED, OLDER, SCENES, SHORT, TAKEN_OVER, Play
 
 HISTORIES = Path(__file__).parent / "histories"
 SHORT_RUN = 20
@@ -50,7 +51,8 @@ def fleet(directory: Path) -> Fleet:
     ]
     named += [orders(directory, CURIOUS), orders(directory, PLANTED), odd(directory)]
     named += [clerk(directory), clerk(directory, "helper"), handing(directory)]
-    named += [halls(directory), fetcher(directory), Fleet(assistant(directory))]
+    named += [halls(directory), fetcher(directory), careless(directory)]
+    named += [Fleet(assistant(directory))]
     return Fleet(*(agent for each in named for agent in each.agents.values()))
 
 
@@ -61,6 +63,12 @@ def trust(directory: Path) -> Trust:
         if human.key is not None:
             keyring.trust(human.key.public())
     return Trust(keyring, "unproven")
+
+
+def as_of_old(patch: str) -> bool:
+    """Do as the code did before there was any patch."""
+    del patch
+    return False
 
 
 async def play(name: str, stage: Stage, outside: Outside, number: int) -> None:
@@ -102,13 +110,15 @@ async def main(names: list[str]) -> None:
             if names and name not in names:
                 continue
             sys.stderr.write(f"{name}\n")
-            long_run, fresh = verbs.LONG_RUN, invoke.FRESH
+            long_run, fresh, patched = verbs.LONG_RUN, invoke.FRESH, workflow.patched
             if SCENES[name][2] == SHORT:
                 verbs.LONG_RUN = SHORT_RUN
             if SCENES[name][2] == TAKEN_OVER:
                 invoke.FRESH = 0
+            if SCENES[name][2] == OLDER:
+                workflow.patched = as_of_old
             await play(name, stage, outside, number)
-            verbs.LONG_RUN, invoke.FRESH = long_run, fresh
+            verbs.LONG_RUN, invoke.FRESH, workflow.patched = long_run, fresh, patched
 
 
 if __name__ == "__main__":

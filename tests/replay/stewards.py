@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from temporalio import workflow
+
 from handrail import Fleet
 from handrail.actions import Level
 from handrail.client import stewards as autonomy
@@ -29,6 +31,7 @@ from handrail.oversight import (
 )
 from handrail.testing import Stage, eventually, record, running, server
 from tests.agents.fleets import orders, policy
+from tests.replay.record import as_of_old
 
 HISTORIES = Path(__file__).parent / "stewards"
 BOSS, ANA = "boss@example.com", "ana@example.com"
@@ -91,6 +94,18 @@ async def flood(stage: Stage) -> None:
     await send(stage, level_order(PAY, Level.PILOT, None, ANA, now))
 
 
+async def crowd(stage: Stage) -> None:
+    """Stops of writes that the agent does not have, and the same again, as they were once taken."""
+    now, patched, workflow.patched = datetime.now(UTC), workflow.patched, as_of_old
+    await autonomy.ensure_stewards(stage.client, ["orders"])
+    handle = stage.client.get_workflow_handle(steward_id("orders"))
+    stops = [{"by": ANA, "step": "nothing", "why": f"x{n // 2}"} for n in range(6)]
+    await asyncio.gather(*(handle.signal("stop", body) for body in stops))
+    await eventually(lambda: _judged_all(stage))
+    await send(stage, level_order(PAY, Level.PILOT, None, ANA, now))
+    workflow.patched = patched
+
+
 async def _judged_all(stage: Stage) -> bool:
     book = await autonomy.steward_book(stage.client, "orders")
     return book is not None and not any(book.asked().stops)
@@ -98,7 +113,7 @@ async def _judged_all(stage: Stage) -> bool:
 
 async def main() -> None:
     """Record it."""
-    for name, plays in {"turned": play, "flooded": flood}.items():
+    for name, plays in {"turned": play, "flooded": flood, "crowded": crowd}.items():
         # One that is there is what open stewards live by.
         if not (HISTORIES / f"{name}.json").exists():
             await _record(name, plays)

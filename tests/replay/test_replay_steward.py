@@ -21,8 +21,12 @@ pytestmark = pytest.mark.replay
 
 TURNED = HISTORIES / "turned.json"
 FLOODED = HISTORIES / "flooded.json"
+CROWDED = HISTORIES / "crowded.json"
+"""Of a time when every order was entered that came, however many."""
 BEGUN_BY_A_STOP = HISTORIES / "begun_by_a_stop.json"
 """Of a time when the order that began a steward was entered twice: such stewards live on."""
+
+LIVES = (TURNED, FLOODED, CROWDED, BEGUN_BY_A_STOP)
 
 
 async def replayed(
@@ -42,7 +46,9 @@ async def replayed(
     return result.replay_failure
 
 
-@pytest.mark.parametrize("recorded", [TURNED, FLOODED, BEGUN_BY_A_STOP], ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "recorded", [TURNED, FLOODED, CROWDED, BEGUN_BY_A_STOP], ids=lambda path: path.stem
+)
 async def test_a_steward_does_what_it_did(tmp_path: Path, recorded: Path) -> None:
     assert await replayed(tmp_path, recorded) is None
 

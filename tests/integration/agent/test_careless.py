@@ -6,25 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from handrail import Agent, Fleet, State
+from handrail import State
 from handrail.testing.fixtures import RunFleet
-from tests.agents.careless_flow import OTHERS, CarelessAgent
-from tests.agents.careless_steps import DONE, LISTED, Ask
-from tests.agents.fleets import ALONE, LEAD, put_policy
+from tests.agents.careless_flow import OTHERS
+from tests.agents.careless_steps import DONE, Ask
+from tests.agents.fleets import careless
 
 pytestmark = pytest.mark.integration
-
-
-def careless(directory: Path) -> Fleet:
-    document = {
-        "agent": "careless",
-        "version": 1,
-        "owner": "boss@example.com",
-        "actions": {"pay": ALONE | {"irreversible": "nothing but a test is changed by it"}},
-        "roles": {"lead": LEAD},
-    }
-    path = put_policy(directory, document)
-    return Fleet(Agent("careless", CarelessAgent, steps=LISTED, policy=path))
 
 
 async def test_what_nobody_awaits_and_what_is_called_past_the_case_fails_it(

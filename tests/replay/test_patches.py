@@ -1,0 +1,93 @@
+"""Each patch of the workflows has a recorded history of either path: open cases may be on both."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from temporalio import workflow
+
+from handrail.agent import visibility
+from handrail.runtime import steward
+from handrail.testing import replay
+from tests.architecture import ENGINE
+from tests.replay import messages, stewards, test_replay_messages, test_replay_steward
+from tests.replay.record import HISTORIES, fleet
+
+pytestmark = pytest.mark.replay
+
+PATHS = {
+    "action-of-its-step": (
+        "written_by_a_step_of_another_class_of_old",
+        "written_by_a_step_of_another_class",
+    ),
+    "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
+    "lifts-on-their-way-count": (
+        "stop_over_before_its_answer_came_of_old",
+        "stop_over_before_its_answer_came",
+    ),
+    "own-id": ("approved", "begun_under_another_id"),
+    "owners-are-told-side-by-side": ("approvers_told", "approvers_of_two_owners"),
+    "readings-are-kept": ("amended", "amended_as_read_then"),
+    "reads-that-reach-out": (
+        "a_read_that_reaches_out_was_sent_of_old",
+        "a_read_that_reaches_out_was_asked_about",
+    ),
+    "receipts-come-late": ("in_doubt_do_it", "in_doubt_withdrawn"),
+    "verbs-are-awaited": ("a_write_that_nobody_awaited_of_old", "a_write_that_nobody_awaited"),
+    steward.BOUNDED: ("crowded", "flooded"),
+    steward.ONCE: ("begun_by_a_stop", "flooded"),
+    visibility.BOUNDED: ("paused_in_a_burst_of_old", "paused_in_a_burst"),
+}
+"""Of each patch a history from before it, and one that it is in."""
+
+
+def patches() -> Iterator[str]:
+    for path in ENGINE.rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        named = {
+            target.id: node.value
+            for node in tree.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "workflow.patched":
+                (given,) = node.args
+                found = named.get(given.id) if isinstance(given, ast.Name) else given
+                assert isinstance(found, ast.Constant), f"{path}: say the patch as a constant"
+                yield str(found.value)
+
+
+def test_every_patch_has_a_history_of_either_path() -> None:
+    assert set(patches()) == set(PATHS)
+
+
+async def replayed(name: str, directory: Path) -> object:
+    if (stewards.HISTORIES / f"{name}.json").exists():
+        return await test_replay_steward.replayed(directory, stewards.HISTORIES / f"{name}.json")
+    if (messages.HISTORIES / f"{name}.json").exists():
+        return await test_replay_messages.replayed(name, directory)
+    return await replay(fleet(directory), HISTORIES / f"{name}.json", directory)
+
+
+@pytest.mark.parametrize("patch", PATHS)
+async def test_a_history_of_either_path_goes_on_by_it(
+    patch: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, taken = workflow.patched, set[bool]()
+
+    def patched(asked: str) -> bool:
+        answer = real(asked)
+        if asked == patch:
+            taken.add(answer)
+        return answer
+
+    monkeypatch.setattr(workflow, "patched", patched)
+    for name, path in zip(PATHS[patch], (False, True), strict=True):
+        taken.clear()
+        assert await replayed(name, tmp_path) is None
+        assert taken == {path}, name
