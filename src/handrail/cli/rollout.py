@@ -60,7 +60,7 @@ async def rollout(
             found = await somebody.rollouts()
         out.data(found)
         for each in found.deployments:
-            out.show(*_head(each), _table(each))
+            out.show(*head(each), _table(each))
         if not found.deployments:
             out.show("no worker is of a deployment: set TEMPORAL_DEPLOYMENT_NAME and")
             out.show("TEMPORAL_WORKER_BUILD_ID where `handrail worker` runs")
@@ -88,7 +88,8 @@ async def rollout(
     return say_became(out, became)
 
 
-def _head(each: DeploymentView) -> list[Text]:
+def head(each: DeploymentView) -> list[Text]:
+    """What goes on in a deployment, above its builds."""
     lines = [Text(plain(each.deployment), "bold")]
     if each.stand:
         said = f"{plain(each.build)}: {each.stand}, by {plain(each.by)} {moment(each.begun)}"
@@ -105,11 +106,12 @@ def _table(each: DeploymentView) -> Table:
     for name in (*columns, "bad", "band"):
         table.add_column(name, overflow="fold")
     for row in each.builds:
-        table.add_row(*_cells(row))
+        table.add_row(*cells(row))
     return table
 
 
-def _cells(row: BuildView) -> tuple[str, ...]:
+def cells(row: BuildView) -> tuple[str, ...]:
+    """One build, column by column."""
     name = f"{plain(row.build)} (current)" if row.current else plain(row.build)
     counts = (row.workers, row.cases, row.open, row.failed, row.refused, row.incidents)
     bad = "" if row.bad is None else f"{row.bad:.1%}"

@@ -39,7 +39,7 @@ def test_a_build_that_is_as_good_is_taken_back_as_seldom_as_stated(share: float)
     draw = random.Random(7)  # noqa: S311  # no secret
     runs, alarms = 200, 0
     for _ in range(runs):
-        before = [int(draw.random() < share) for _ in range(200)]
+        before = [int(draw.random() < share) for _ in range(30)]
         after = [int(draw.random() < share) for _ in range(200)]
         # The alarm is never taken back: the last look says whether any look raised it.
         alarms += judge_build(before, after, fresh=0, needed=1).verdict == "worse"
