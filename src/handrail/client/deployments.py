@@ -60,7 +60,7 @@ class BuildCases:
     """The cases that ran under a build. `ended`: 1 for each bad one, 0 for each good one, in order.
 
     A case is bad once: one that failed, that the door or a person refused, in which something was
-    found wrong, or of which the code cannot go on. `wrong`: open cases that are bad already.
+    found wrong, or of which the code cannot go on. `ends`: when. `wrong`: open ones that are bad.
     """
 
     open: int = 0
@@ -69,6 +69,7 @@ class BuildCases:
     incidents: int = 0
     wrong: int = 0
     ended: list[int] = field(default_factory=list[int])
+    ends: list[datetime] = field(default_factory=list[datetime])
 
     @property
     def cases(self) -> int:
@@ -91,11 +92,12 @@ class BuildCases:
         self.refused += refused
         self.incidents += incident
         bad = failed or refused or incident
-        if is_open:
+        if found.close_time is None:
             self.open += 1
             self.wrong += bad
         else:
             self.ended.append(int(bad))
+            self.ends.append(found.close_time)
 
 
 async def build_cases(

@@ -41,9 +41,9 @@ class RolloutState(Wire):
     `stand`: `refused` before anything was done; `on` and `paused` go on; `back`: the new build gets
     no new case; `done`: it is current; `left`: somebody changed the deployment by other means.
     `before`: the build that was current, empty if none was. `agents`: whose cases they are.
-    `stage`: which of the shares is in force since `since`, -1 before the first. `passed`: how many
-    cases of the new build had ended then. `band`: of the old build's cases until `begun`, 1 for
-    each bad one and 0 for each good one, as they ended; `allowed`: what it comes to, in words.
+    `stage`: which of the shares is in force since `since`, -1 before the first. `band`: of the old
+    build's cases until `begun`, 1 for each bad one and 0 for each good one, as they ended;
+    `allowed`: what it comes to, in words.
     """
 
     ramp: Ramp
@@ -54,7 +54,6 @@ class RolloutState(Wire):
     agents: tuple[str, ...] = ()
     stand: Literal["asked", "refused", "on", "paused", "back", "done", "left"] = "asked"
     stage: int = -1
-    passed: int = 0
     why: str = ""
     band: str = ""
     allowed: str = ""

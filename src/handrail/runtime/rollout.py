@@ -87,10 +87,9 @@ class RolloutStart(Wire):
 
 
 class RolloutLook(Wire):
-    """What the new build's cases come to. `ended`: how many have. `left`: who else changed it."""
+    """What the new build's cases come to. `left`: who else changed the deployment."""
 
     verdict: Literal["worse", "wait", "within"]
-    ended: int
     why: str
     allowed: str
     left: str = ""
@@ -181,7 +180,7 @@ class Rollout:
             self._answer(word, result, stand="refused", why=result.why)
             return
         self._state = self._state.model_copy(update={"stand": "on"})
-        await self._next(0)
+        await self._next()
         if self._state.stand == "left":
             result = OrderResult(stand=OrderState.REFUSED, why=self._state.why)
         self._answer(word, result)
@@ -216,17 +215,15 @@ class Rollout:
         elif look.verdict == "worse":
             await self._end("back", look.why)
         elif look.verdict == "within" and self._state.stand == "on" and not self._words:
-            await self._next(look.ended, look.why)
+            await self._next(look.why)
 
-    async def _next(self, ended: int, why: str = "") -> None:
+    async def _next(self, why: str = "") -> None:
         """The next share; after the last of them it is current."""
         state, now = self._state, workflow.now()
         if not state.before or state.stage + 1 == len(state.ramp.shares):
             await self._end("done", why or "there was no build before it")
             return
-        moved = state.model_copy(
-            update={"stage": state.stage + 1, "passed": ended, "since": now, "why": why}
-        )
+        moved = state.model_copy(update={"stage": state.stage + 1, "since": now, "why": why})
         await self._set(moved)
 
     async def _end(self, stand: Literal["back", "done"], why: str) -> None:

@@ -187,7 +187,7 @@ async def look_at_builds(client: Client, state: RolloutState) -> RolloutLook:
     judged = judge_build(
         [int(each) for each in state.band],
         new.flags,
-        fresh=len(new.ended) - state.passed,
+        fresh=sum(at >= state.since for at in new.ends),
         needed=ramp.cases,
         allowed=allowed,
     )
@@ -200,7 +200,6 @@ async def look_at_builds(client: Client, state: RolloutState) -> RolloutLook:
     gone = await why_unready(client, ramp.deployment, ramp.build, state.before)
     return RolloutLook(
         verdict="worse" if gone else judged.verdict,
-        ended=len(new.ended),
         why=gone or why,
         allowed=band,
         left=await _changed(client, state),
