@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 6_877,
     "runtime": 5_962,
     "integrations": 5_217,
-    "inbox": 7_585,
+    "inbox": 7_715,
     "testing": 1_210,
     "cli": 6_409,
 }

@@ -1,0 +1,124 @@
+"""The pilot of an agent, and how far it may go: agreement with people, proposals, their answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+
+from handrail.exceptions import RequestError
+from handrail.inbox.web.site import Site, sentence, signed_in, texts
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from handrail.client import PilotView
+
+SHOWN = 50
+"""Disagreements that one page shows, those first that are to be judged."""
+_WIDE, _HIGH = 600, 200
+
+
+@signed_in
+async def pilot(request: Request, site: Site, who: str) -> Response:
+    """What an agent proposed beside what people did."""
+    return await _pilot(request, site, who)
+
+
+@signed_in
+async def judge(request: Request, site: Site, who: str) -> Response:
+    """Say who was right in one disagreement, as whoever is signed in."""
+    given, agent = texts((await site.received(request, who))[0]), _named(request, site, who)
+    try:
+        await site.operator(who).judge_outcome(
+            given.get("outcome", ""), given.get("right", ""), given.get("why", "")
+        )
+    except RequestError as error:
+        return await _pilot(request, site, who, fault=f"Nothing was recorded: {sentence(error)}")
+    return RedirectResponse(request.url_for("pilot", agent=agent).path, 303)
+
+
+@signed_in
+async def promote(request: Request, site: Site, who: str) -> Response:
+    """What an agent has shown, what is proposed, and how it came to be so free."""
+    return await _promote(request, site, who)
+
+
+@signed_in
+async def answer(request: Request, site: Site, who: str) -> Response:
+    """Agree to a proposal, leave it for later, or decline it, as whoever is signed in."""
+    given, agent = texts((await site.received(request, who))[0]), _named(request, site, who)
+    operator, why = site.operator(who), given.get("why", "")
+    named, said = given.get("proposal", ""), given.get("answer", "")
+    try:
+        if said == "agree":
+            became = await operator.agree_promotion(named, why)
+            stand = became.stand or "left for a worker, which will judge it"
+            note = f"It is {stand}{': ' if became.note else ''}{became.note}."
+            return await _promote(request, site, who, note=note)
+        if said not in {"later", "no"}:
+            raise HTTPException(400, "This form answers nothing.")
+        await operator.decline_promotion(named, why, later=said == "later")
+    except RequestError as error:
+        return await _promote(request, site, who, fault=f"Nothing was signed: {sentence(error)}")
+    return RedirectResponse(request.url_for("promote", agent=agent).path, 303)
+
+
+def _named(request: Request, site: Site, who: str) -> str:
+    """The agent that a path names.
+
+    Raises:
+        HTTPException: 404 if no policy of that agent names whoever asks.
+    """
+    agent: str = request.path_params["agent"]
+    if agent not in site.directory.agents(who):
+        raise HTTPException(404, "There is no agent of that name whose policy names you.")
+    return agent
+
+
+async def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
+    agent = _named(request, site, who)
+    found = await site.operator(who).pilot(agent)
+    return site.page(
+        request,
+        "pilot.html",
+        status=422 if fault else 200,
+        found=found,
+        apart=found.disagreements[:SHOWN],
+        plot=plot(found),
+        fault=fault,
+        token=site.token(request),
+    )
+
+
+async def _promote(
+    request: Request, site: Site, who: str, *, note: str = "", fault: str = ""
+) -> Response:
+    agent = _named(request, site, who)
+    try:
+        found = await site.operator(who).promotions(agent)
+    except RequestError as error:
+        raise HTTPException(404, sentence(error)) from None
+    content: Mapping[str, Any] = {"found": found, "note": note, "fault": fault}
+    status = 422 if fault else 200
+    return site.page(request, "promote.html", status=status, token=site.token(request), **content)
+
+
+def plot(found: PilotView) -> dict[str, str] | None:
+    """The agreement over time as points of an SVG: its line, its band, and the goal's height."""
+    path = found.path
+    if len(path) < 2:  # noqa: PLR2004  # a line has two ends
+        return None
+    most = path[-1].n
+    band = [*_points(found, "high", most), *_points(found, "low", most)[::-1]]
+    goal = "" if found.goal is None else f"{_HIGH * (1 - found.goal):.1f}"
+    return {"line": " ".join(_points(found, "share", most)), "band": " ".join(band), "goal": goal}
+
+
+def _points(found: PilotView, name: str, most: int) -> list[str]:
+    return [
+        f"{_WIDE * each.n / most:.1f},{_HIGH * (1 - float(getattr(each, name))):.1f}"
+        for each in found.path
+    ]
