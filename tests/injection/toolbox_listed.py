@@ -73,7 +73,8 @@ async def answered(_self: MCP, tool: str, given: dict[str, Any], **_: Any) -> An
     if isinstance(step, Read):
         return step.adapter.dump_python(await step.fn(**given), mode="json")
     effect = Effect(key="k", case="c", step=tool)
-    return await step.fn(step.action.model_validate(given), effect)
+    done = await step.fn(step.action.model_validate(given), effect)
+    return toolbox.told(tool, done).text
 
 
 @contextlib.contextmanager

@@ -212,6 +212,16 @@ class LoopIntent:
             self._days.append(found.date() if isinstance(found, datetime) else found)
             self._learn()
 
+    def wrote(self, tool: str, receipt: Any) -> None:
+        """Take in what came of a write that was wanted: what it has made is of the task.
+
+        What it is called, that is, and what it costs: its prose is text like every other.
+        """
+        for each in records(tool, receipt):
+            self._read.append(Record(tool, texts=each.texts))
+            each.texts, each.pointed = [], True
+            self._read.append(each)
+
     def looked_up(self, tool: str, args: Mapping[str, Any], found: list[DecisionValue]) -> bool:
         """Whether a read asks for what the person says, or for what the plan names."""
         if any(self._fits(call, tool, args) for call in self._calls):
@@ -339,7 +349,7 @@ class LoopIntent:
 
     def _planned(self) -> Iterator[str]:
         for call in self._calls:
-            yield from _strings(call.args)
+            yield from strings(call.args)
 
     # Which objects
 
@@ -391,12 +401,13 @@ def _day(value: Any) -> date | None:
     return value if isinstance(value, date) else None
 
 
-def _strings(value: Any) -> Iterator[str]:
+def strings(value: Any) -> Iterator[str]:
+    """All texts and values within a value, as texts; no names of fields."""
     if isinstance(value, Mapping):
         for part in cast("Mapping[Any, Any]", value).values():
-            yield from _strings(part)
+            yield from strings(part)
     elif is_many(value):
         for part in value:
-            yield from _strings(part)
+            yield from strings(part)
     elif value is not None:
         yield str(value)

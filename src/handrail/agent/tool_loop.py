@@ -24,7 +24,7 @@ from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
-from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, request_in
+from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, request_in, strings
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
 from handrail.agent.prompts import (
@@ -120,6 +120,8 @@ class ToolLoop:
         self.values = list(given)
         # Of each tool that a server listed: whose it is, and what was listed.
         self._live = dict[str, tuple[LiveToolbox, ToolListing]]()
+        # What servers say of their tools: a passage of it may not be passed on either.
+        self._told = list[Untrusted]()
         self._intent: LoopIntent | None = None
         known = [value for _, value in self._sources]
         self._by = runner.case.requester
@@ -159,6 +161,9 @@ class ToolLoop:
             self._intent = LoopIntent(self._sources, ToolPlan(calls=()), self._by)
         elif step.plan:
             await self._planned(turn)
+        if self._intent is not None:
+            for told in self._told:
+                self._intent.came("what servers say of their tools", told, pointed=False)
         while True:
             # What one answer wants done was decided before any of it was.
             clean = self._clean
@@ -234,9 +239,11 @@ class ToolLoop:
     async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()
         tool = self._tool(call.tool)
-        looked_up, pure = False, False
+        looked_up, pure, wanted_it = False, False, False
         if isinstance(tool, Write):
-            found = await self._write(cast("Write[Any, Any]", tool), call.args, decided, clean)
+            found, wanted_it = await self._write(
+                cast("Write[Any, Any]", tool), call.args, decided, clean
+            )
         elif isinstance(tool, Read):
             given = {p.name: p.default for p in tool.parameters} | call.args
             args = [recalled(p.annotation, given[p.name], by_name=True) for p in tool.parameters]
@@ -249,7 +256,10 @@ class ToolLoop:
         self._sources.append((tool.name, found))
         self.values.append(found)
         self._clean = self._clean and pure
-        if self._intent is not None:
+        # What cases wrote before this was looked at gives them nothing: reads were held for it.
+        if self._intent is not None and wanted_it and workflow.patched("wanted-writes"):
+            self._intent.wrote(tool.name, found)
+        elif self._intent is not None:
             self._intent.came(tool.name, found, pointed=looked_up, pure=pure)
         return _as_json(tool.returns, found)
 
@@ -281,7 +291,8 @@ class ToolLoop:
         args: dict[str, Any],
         of: Decided,
         clean: bool,  # noqa: FBT001
-    ) -> Any:
+    ) -> tuple[Any, bool]:
+        """What came of a write, and whether all of it was wanted by who asks."""
         action = recalled(tool.action, args, by_name=True)
         decision = of.decision.model_copy(update={"action": action})
         if self._intent is None:
@@ -295,7 +306,7 @@ class ToolLoop:
             action = live[0].call(live[1], tool, args)
             tool, args = live[0].act, as_json(action)
         self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
-        return await self._runner.write(tool, DecidedAction(action, args, of.basis))
+        return await self._runner.write(tool, DecidedAction(action, args, of.basis)), not lacking
 
     async def _read(self, tool: Read[..., Any], args: list[Any], given: dict[str, Any]) -> Any:
         live = self._live.get(tool.name)
@@ -322,6 +333,9 @@ class ToolLoop:
                 # A server takes no name that is another's.
                 if made.name not in own:
                     self._live.setdefault(made.name, (box, listing))
+            for each in listing.tools:
+                said = "\n".join([each.description.text, *strings(each.takes)])
+                self._told.append(Untrusted(untrusted=said))
             known = ", ".join(f"{each.name} {each.digest[:12]}" for each in listing.tools)
             self._runner.note(one_line(f"{box.listed.name}: {known}", 1_000))
             found.append(_as_json(ToolListing, listing))
