@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_234,
     "ledger": 5_652,
     "oversight": 4_319,
-    "agent": 8_264,
+    "agent": 8_289,
     "guardrails": 5_759,
     "evidence": 4_959,
     "client": 6_877,
