@@ -170,7 +170,7 @@ def rollout_alert(agent: str, state: RolloutState) -> Alert:
         what="rollout",
         id=f"{ramp.deployment} {ramp.build} {state.begun.isoformat()}"[:400],
         title=titles.get(state.stand, f"The rollout of {ramp.build} goes on no more"),
-        lines=(state.why or "", keep_old if state.stand == "done" else keep, "handrail rollout"),
+        lines=(state.why, keep_old if state.stand == "done" else keep, "handrail rollout"),
         at=server_time(),
     )
 
