@@ -10,6 +10,7 @@ from handrail.agent.activities import (
     trying,
 )
 from handrail.agent.case import Case
+from handrail.agent.case_notes import QuestionNote
 from handrail.agent.decided import recalled
 from handrail.agent.execution_info import (
     OPEN_QUERY,
@@ -55,7 +56,7 @@ from handrail.agent.prompts import (
 )
 from handrail.agent.provenance import source_finding, unsourced
 from handrail.agent.round_trip import require_exact
-from handrail.agent.runner import CASE_SIGNALS
+from handrail.agent.runner import CASE_SIGNALS, CaseRunner
 from handrail.agent.secrets import (
     SECRET_PREFIX,
     SECRETS_DIRECTORY,
@@ -105,7 +106,7 @@ from handrail.agent.visibility import (
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
 )
-from handrail.agent.workflow import AgentWorkflow, case_details, takes_changes
+from handrail.agent.workflow import AgentWorkflow, runner_of, takes_changes
 
 __all__ = [
     "AGENT_ATTRIBUTE",
@@ -136,6 +137,7 @@ __all__ = [
     "AgentWorkflow",
     "BadResult",
     "Case",
+    "CaseRunner",
     "Converse",
     "Decide",
     "DecisionModel",
@@ -149,6 +151,7 @@ __all__ = [
     "Notify",
     "PlannedCall",
     "Prompt",
+    "QuestionNote",
     "Read",
     "Step",
     "StepLoop",
@@ -165,7 +168,6 @@ __all__ = [
     "asked_for",
     "call_directly",
     "call_step",
-    "case_details",
     "chain_fault",
     "charged",
     "current_heartbeats",
@@ -187,6 +189,7 @@ __all__ = [
     "require_exact",
     "require_prompt",
     "run_step",
+    "runner_of",
     "scrub_secrets",
     "secret",
     "secret_faults",

@@ -25,8 +25,9 @@ from handrail.actions import (
     fits,
     person,
 )
+from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import Decisions
-from handrail.agent.escalation import AnswerModel, CaseSnapshot, UndoEntry, as_sent
+from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry, as_sent
 from handrail.agent.provenance import CaseSources
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
@@ -78,20 +79,6 @@ PROVEN_AT_ONCE = 50
 _CARRIED_LOG = 200
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A ruling that must be proven before it is judged. `number`: the how-manieth it is.
-
-    `reading`: what the classes of the moment make of what it brings.
-    """
-
-    number: int
-    verb: str
-    ruling: Ruling
-    at: datetime
-    reading: RulingReading | None = None
-
-
 @dataclass
 class Case:
     """One case. `order` is what an operator wants to become of it; or, `by_itself`, the policy.
@@ -102,7 +89,7 @@ class Case:
     recorded, so every later one is. `sources`: where what it does comes from. `unused`: keys of
     writes that have not used what their gates gave them; `revoked`: when somebody took back what
     they gave to a gate. `lifted`: how often it was said that a stop is over; `called`:
-    see `CallBacks`.
+    see `CallBacks`. `notes`: what only its record needs.
     """
 
     id: str = ""
@@ -132,6 +119,7 @@ class Case:
     sources: CaseSources = field(default_factory=CaseSources)
     decisions: Decisions = field(default_factory=Decisions)
     incidents: list[str] = field(default_factory=list[str])
+    notes: CaseNotes = field(default_factory=CaseNotes)
     handed: HandOffState = field(default_factory=HandOffState)
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(default_factory=dict[str, Any])
@@ -176,7 +164,8 @@ class Case:
     def carry(self) -> CaseSnapshot:
         """What the next run needs."""
         kept = {name: getattr(self, name) for name in CaseSnapshot.model_fields}
-        return CaseSnapshot.model_validate(kept | {"log": self.log[-_CARRIED_LOG:]})
+        notes = self.notes.carried(self.gates.values())
+        return CaseSnapshot.model_validate(kept | {"log": self.log[-_CARRIED_LOG:], "notes": notes})
 
     def note(self, text: str, now: datetime) -> None:
         """Add a line to the log of the case."""
@@ -279,6 +268,8 @@ class Case:
         """Let it be `now` for one gate. True if anything that people see has changed."""
         self.gates[gate_id], passed = pass_time(self.gates[gate_id], now)
         for event in passed:
+            if event.what == "reminder":
+                self.notes.reminded.setdefault(gate_id, event.at)
             to = f" to {event.to}" if event.to else ""
             self.note(f"{event.what} for {event.role}{to}", event.at)
         return bool(passed)

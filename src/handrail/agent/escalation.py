@@ -29,6 +29,7 @@ from handrail.actions import (
     json_schema,
     undo_key,
 )
+from handrail.agent.case_notes import CaseNotes
 from handrail.agent.steps import Decide, Read, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
@@ -110,6 +111,21 @@ class CaseSnapshot(Wire):
     incidents: tuple[str, ...] = ()
     handed: HandOffState = HandOffState()
     called: dict[str, list[JsonValue] | bool] = Field(default_factory=dict[str, Any])
+    notes: CaseNotes = Field(default_factory=CaseNotes)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A ruling that must be proven before it is judged. `number`: the how-manieth it is.
+
+    `reading`: what the classes of the moment make of what it brings.
+    """
+
+    number: int
+    verb: str
+    ruling: Ruling
+    at: datetime
+    reading: RulingReading | None = None
 
 
 @dataclass(frozen=True)

@@ -27,10 +27,12 @@ from temporalio.exceptions import (
 )
 
 from handrail.actions import RulingRecord
-from handrail.agent.case import Case, Pending
+from handrail.agent.case import Case
+from handrail.agent.case_notes import error_kind
 from handrail.agent.decided import recalled
+from handrail.agent.escalation import Pending
 from handrail.agent.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Posture, Step
-from handrail.agent.tries import UNDECIDED
+from handrail.agent.tries import UNDECIDED, failed_try
 from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
 from handrail.text import moment_in_words
 from handrail.wire import ProofRequest, ProofResult, ReceiptRequest, RulingReading
@@ -69,7 +71,7 @@ _ENGINE = timedelta(seconds=10)
 _PATIENCE = timedelta(minutes=2)
 
 
-async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> Any:
+async def perform(case: Case, step: Step[..., Any], args: Sequence[Any], returns: Any) -> Any:
     """Run a step that writes nothing, and read what it returned.
 
     It is read here and not by Temporal, whose error would wedge the case. That it can be read was
@@ -78,12 +80,23 @@ async def perform(step: Step[..., Any], args: Sequence[Any], returns: Any) -> An
     Raises:
         ActivityError: if the step raised `Final`, or is broken; or on a cancellation.
     """
-    raw = await _raw(step, args)
+    try:
+        raw = await _raw(step, args)
+    except ActivityError as error:
+        if failed_try(error) is None:  # whoever makes tries counts them
+            keep_failure(case, step.name, error)
+        raise
     try:
         return workflow.payload_converter().from_payload(raw.payload, returns)
     # The agent's own validators may raise anything.
     except Exception:  # noqa: BLE001
         return recalled(returns, workflow.payload_converter().from_payload(raw.payload))
+
+
+def keep_failure(case: Case, step: str, error: ActivityError) -> None:
+    """Keep, for the record of the case, that a step failed for good."""
+    if not is_cancelled_exception(error):
+        case.notes.failed(step, error_kind(error), error_in_words(error), workflow.now())
 
 
 async def engine(

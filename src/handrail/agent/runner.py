@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 from typing_extensions import TypeVar, override
 
 from handrail.actions import (
@@ -31,8 +31,9 @@ from handrail.actions import (
 from handrail.agent import escalation
 from handrail.agent.call_backs import CallBacks
 from handrail.agent.calls import Calls
-from handrail.agent.case import Case, Pending
-from handrail.agent.escalation import AnswerModel, CaseSnapshot, UndoEntry
+from handrail.agent.case import Case
+from handrail.agent.case_notes import digest_of_inputs, error_kind
+from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry
 from handrail.agent.handoff import HANDED_FROM, HandOffs, origin_in
 from handrail.agent.invoke import (
     Explain,
@@ -134,6 +135,7 @@ class CaseRunner(Verbs):
             self.case.sources.handed(event)
         self._require_own_id(event)
         self._event = event
+        self.case.notes.event = self.case.notes.event or digest_of_inputs(event)
         for payloads in self._others.values():
             self._take(event, payloads)
 
@@ -475,6 +477,8 @@ class CaseRunner(Verbs):
     async def _fail(self, error: BaseException) -> NoReturn:
         """Undo what was written, and fail the case, saying both."""
         why = error_in_words(error)
+        if not isinstance(error, (ActivityError, Failed)):  # these are noted where they came
+            self.case.notes.failed("", error_kind(error), why, workflow.now())
         left = await self._unbroken(self._undo_all(why))
         if left:
             why = f"{why}; not undone: {'; '.join(left)}"

@@ -313,7 +313,7 @@ class ToolLoop:
         if live is not None:
             call = live[0].call(live[1], tool, given)
             tool, args = live[0].look, [call.tool, call.arguments, call.digest]
-        return await perform(tool, args, tool.returns)
+        return await perform(self._runner.case, tool, args, tool.returns)
 
     def _tool(self, name: str) -> Step[..., Any] | None:
         own = next((tool for tool in self._step.tools if tool.name == name), None)
@@ -326,7 +326,7 @@ class ToolLoop:
         """Have servers list their tools to this case, once. What they say is from outside."""
         found, own = list[JsonValue](), {tool.name for tool in self._step.tools}
         for box in self._step.live:
-            listing = await perform(box.listed, [], ToolListing)
+            listing = await perform(self._runner.case, box.listed, [], ToolListing)
             self._clean = False
             self._runner.case.sources.came_in(listing)
             for made in box.made(listing):

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,6 +23,7 @@ from typing_extensions import TypeVar
 from handrail.actions import Action, Decision, Kind, Verdict, digest_of
 from handrail.agent import escalation, provenance
 from handrail.agent.case import Case
+from handrail.agent.case_notes import error_kind
 from handrail.agent.decided import DecidedAction, recalled
 from handrail.agent.escalation import AnswerModel, UndoEntry
 from handrail.agent.invoke import (
@@ -32,6 +34,7 @@ from handrail.agent.invoke import (
     beside,
     engine,
     error_in_words,
+    keep_failure,
     perform,
     taken,
 )
@@ -62,10 +65,14 @@ class Verbs:
     """What one run of a case can do, and how it is shown."""
 
     def __init__(self, case: Case, explain: Explain | None, shown: PublishedState) -> None:
-        """`explain`: how the agent answers questions. `shown`: what the server shows so far."""
+        """`explain`: how the agent answers questions. `shown`: what the server shows so far.
+
+        `changed` is called when a question was asked, or has closed; it changes nothing.
+        """
         self.case = case
         self._shown = shown
         self._aside = Background(case, explain)
+        self.changed: Callable[[], None] = lambda: None
         self._sent: dict[str, datetime] = {}
 
     # What is shown
@@ -104,13 +111,15 @@ class Verbs:
         tries = 0
         while True:
             try:
-                return await perform(step, args, dict[str, Any])
+                return await perform(self.case, step, args, dict[str, Any])
             except ActivityError as error:
                 failed = failed_try(error)
                 if failed is None:
                     raise
                 tries += 1
                 self.case.usage += failed.usage
+                kind = error_kind(error)
+                self.case.notes.failed(step.name, kind, failed.why, workflow.now(), tries)
                 self.note(f"could not decide ({tries} of {step.tries} tries): {failed.why}")
                 if tries < step.tries:
                     pause = pause_after(tries)
@@ -150,7 +159,7 @@ class Verbs:
         case.notices += 1
         notice = Notice(case=case.id, key=f"{case.id}/{step.name}/{case.notices}", pilot=case.pilot)
         try:
-            told = await perform(step, [notice, *args], NotifyResult)
+            told = await perform(self.case, step, [notice, *args], NotifyResult)
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
@@ -336,7 +345,11 @@ class Verbs:
             with contextlib.suppress(ActivityError, asyncio.CancelledError):
                 self._keep(attempt, await handle)
             raise
+        except ActivityError as error:
+            keep_failure(self.case, step, error)
+            raise
         self._keep(attempt, answer)
+        self.case.notes.came_to(step, answer, workflow.now())
         self._aside.tell()
         return answer
 
@@ -373,6 +386,7 @@ class Verbs:
         if not case.paused:
             case.move(State.WAITING, workflow.now(), question.why)
         self._publish()
+        self.changed()
         self._aside.tell(gate)
         if late:
             self._aside.await_receipt(gate, key)
@@ -390,6 +404,7 @@ class Verbs:
             undoing = case.rolling_back
             case.move(State.ROLLING_BACK if undoing else State.WORKING, workflow.now())
         self._publish()
+        self.changed()
         return gate, closing
 
     async def _wait(self, gate: str) -> None:

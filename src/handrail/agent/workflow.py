@@ -116,7 +116,7 @@ class AgentWorkflow:
         if step.reaches_out and (why := self._runner.case.sources.chosen_outside(step, given)):
             named = {p.name: arg for p, arg in zip(step.parameters, given, strict=True)}
             await self._runner.hold_read(step, named, why)
-        result = await perform(step, given, step.returns)
+        result = await perform(self._runner.case, step, given, step.returns)
         self._runner.case.sources.came_in(result)
         self._runner.note(f"read {step.name}")
         return result
@@ -137,7 +137,7 @@ class AgentWorkflow:
         named = [(p.name, value) for p, value in zip(step.parameters, given, strict=True)]
         sources = self._runner.case.sources
         lacking = sources.lacking(named, decided.decision, result.unsourced)
-        return self._decided(result, decided, lacking, given)
+        return self._decided(step, result, decided, lacking, given)
 
     @_verb
     async def converse(self, step: Converse[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
@@ -153,10 +153,11 @@ class AgentWorkflow:
         await self._runner.boundary()
         loop = ToolLoop(self._runner, step, step.bind(*args, **kwargs))
         result, decided = await loop.run()
-        return self._decided(result, decided, loop.lacking(decided.decision), loop.values)
+        return self._decided(step, result, decided, loop.lacking(decided.decision), loop.values)
 
     def _decided(
         self,
+        step: Step[..., Any],
         result: DecisionResult[Any],
         decided: Decided,
         unsourced: tuple[str, ...],
@@ -165,6 +166,7 @@ class AgentWorkflow:
         """Keep what was decided, and on what."""
         case, decision = self._runner.case, decided.decision
         case.decisions.add(decided)
+        case.notes.decided(step.name, given, decided, result, workflow.now())
         if result.digest is not None and result.verdict is not None:
             case.foreseen[result.digest] = (result.verdict, workflow.now())
         case.usage += decision.usage
@@ -415,9 +417,9 @@ def takes_changes(agent: type[AgentWorkflow]) -> bool:
     return agent.event_changed is not AgentWorkflow.event_changed
 
 
-def case_details(agent: AgentWorkflow) -> str:
-    """The page of a case in Markdown, as the server's own page shows it."""
-    return agent._runner.details()  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # it is ours
+def runner_of(agent: AgentWorkflow) -> CaseRunner:
+    """The runner of a case, for what stands between it and Temporal."""
+    return agent._runner  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # it is ours
 
 
 def _refusal(record: RulingRecord) -> ApplicationError:

@@ -48,6 +48,7 @@ from handrail.ledger.records import (
     ErrorRow,
     PresenceRow,
     QuestionRow,
+    as_kept,
 )
 from handrail.ledger.reviews import (
     AlreadyReviewed,
@@ -118,6 +119,7 @@ __all__ = [
     "VerdictRow",
     "WriteCounts",
     "WriteRates",
+    "as_kept",
     "counting_of",
     "duplicates_counted",
     "exceed",

@@ -14,6 +14,7 @@ cases = sa.Table(
     meta,
     sa.Column("case_id", sa.String(300), primary_key=True),
     sa.Column("run_id", sa.String(64), nullable=False),
+    sa.Column("events", sa.Integer, nullable=False),
     sa.Column("agent", sa.String(100), nullable=False),
     sa.Column("build", SafeText(200), nullable=False),
     sa.Column("policy", SafeText(200), nullable=False),

@@ -37,6 +37,7 @@ class CaseRow:
     `trigger`: how it was started (`person`, `schedule`, ...); `event_digest`: of its event as
     JSON. `parent`: the case that handed it over. `seconds`: in each state, of those it has left.
     `cost`, `value`: decimal numbers. `escalated`: questions that went on to a next role.
+    `events`: how long its history was: of two records of a run the longer one is the later.
     """
 
     case: str
@@ -62,6 +63,7 @@ class CaseRow:
     questions: int = 0
     escalated: int = 0
     errors: int = 0
+    events: int = 0
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,16 @@ class CaseRecord:
     errors: tuple[ErrorRow, ...] = ()
 
 
+def as_kept(record: CaseRecord) -> CaseRecord:
+    """The record as it is read back: texts as every database keeps them."""
+    rows = (record.decisions, record.questions, record.errors)
+    kept = [
+        tuple(each.kept(row) for row in more)
+        for (each, _, _), more in zip(_IN_ORDER[1:], rows, strict=True)
+    ]
+    return CaseRecord(_CASES.kept(record.case), *kept)
+
+
 @dataclass(frozen=True)
 class PresenceRow:
     """From when until when a worker was there for an agent, without a gap."""
@@ -146,28 +158,45 @@ class PresenceRow:
 class Records(Database):
     """The records of cases of a ledger, and the presence of workers."""
 
-    async def record_cases(self, records: Iterable[CaseRecord]) -> None:
+    async def record_cases(self, records: Iterable[CaseRecord], *, anew: bool = False) -> None:
         """Keep records, each in the place of what was kept of its case.
 
-        One of a run that is known to have ended is not replaced by an older one of that run.
+        One of the same run that is later is not replaced, unless they are made `anew`.
         """
         latest = {each.case.case: each for each in records}
 
         def transaction(connection: sa.Connection) -> None:
-            ended = _ended(connection, list(latest))
-            new = [
-                each
-                for each in latest.values()
-                if each.case.ended is not None or ended.get(each.case.case) != each.case.run_id
-            ]
-            _replace(connection, new)
+            if anew:
+                return _replace(connection, list(latest.values()), list(latest))
+            known: dict[str, tuple[str, int]] = {}
+            for part in _parts(list(latest)):
+                query = sa.select(_cases.c.case_id, _cases.c.run_id, _cases.c.events)
+                for row in connection.execute(query.where(_cases.c.case_id.in_(part))):
+                    known[row.case_id] = row.run_id, row.events
+            new: list[CaseRecord] = []
+            for name, each in latest.items():
+                run, events = known.get(name, ("", 0))
+                if run == each.case.run_id and events > each.case.events:
+                    known.pop(name)
+                else:
+                    new.append(each)
+            return _replace(connection, new, list(known))
 
         if latest:
             await self._run(transaction)
 
     async def runs_recorded(self, cases: Sequence[str]) -> dict[str, str]:
         """Of those cases whose end is recorded: the run that ended."""
-        return await self._run(lambda connection: _ended(connection, cases))
+        c, found = _cases.c, dict[str, str]()
+
+        def transaction(connection: sa.Connection) -> dict[str, str]:
+            for part in _parts(cases):
+                query = sa.select(c.case_id, c.run_id).where(c.ended.is_not(None))
+                rows = connection.execute(query.where(c.case_id.in_(part)))
+                found.update({row.case_id: row.run_id for row in rows})
+            return found
+
+        return await self._run(transaction)
 
     async def case_records(self, cases: Sequence[str]) -> dict[str, CaseRecord]:
         """What is kept of cases, by their ids."""
@@ -267,16 +296,11 @@ def _parts(cases: Sequence[str]) -> list[Sequence[str]]:
     return [cases[at : at + _AT_ONCE] for at in range(0, len(cases), _AT_ONCE)]
 
 
-def _ended(connection: sa.Connection, cases: Sequence[str]) -> dict[str, str]:
-    c, found = _cases.c, dict[str, str]()
-    for part in _parts(cases):
-        query = sa.select(c.case_id, c.run_id).where(c.case_id.in_(part), c.ended.is_not(None))
-        found |= {row.case_id: row.run_id for row in connection.execute(query)}
-    return found
-
-
-def _replace(connection: sa.Connection, records: Sequence[CaseRecord]) -> None:
-    for part in _parts([each.case.case for each in records]):
+def _replace(
+    connection: sa.Connection, records: Sequence[CaseRecord], known: Sequence[str]
+) -> None:
+    """Insert records. `known`: the cases that have one, which goes."""
+    for part in _parts(known):
         for _, table, _ in _IN_ORDER:
             connection.execute(sa.delete(table).where(table.c.case_id.in_(part)))
     parts: tuple[list[Any], ...] = (

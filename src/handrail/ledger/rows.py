@@ -7,15 +7,15 @@ mapped dataclasses cannot be frozen, and a row that other rooms hold must not ch
 from __future__ import annotations
 
 import logging
-from dataclasses import fields
+from dataclasses import fields, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.ledger.tables import Unreadable
+from handrail.ledger.tables import SafeText, Unreadable
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ log = logging.getLogger("handrail.ledger")
 
 R = TypeVar("R")
 S = TypeVar("S", bound="sa.Select[*tuple[Any, ...]]")
+
+
+_ANY = sqlite.dialect()
+"""Texts are spelt out alike for each."""
 
 
 class InsertNew:
@@ -103,6 +107,15 @@ class Rows(Generic[R]):
     def insert(self, connection: sa.Connection, row: R) -> bool:
         """Insert a row. False if there is one of its key already, which stays as it is."""
         return self._insert(connection, self.values(row))
+
+    def kept(self, row: R) -> R:
+        """A row as it is read back, where its texts are spelt out or cut."""
+        texts = {
+            name: column.type.process_bind_param(getattr(row, name), _ANY)
+            for name, column in zip(self._names, self.columns, strict=True)
+            if isinstance(column.type, SafeText)
+        }
+        return replace(cast("Any", row), **texts)
 
     def make(self, found: Sequence[Any]) -> R:
         """A row from the values of its `columns`.

@@ -22,6 +22,7 @@ from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.logging import Lines, configure_logging, core_logs, mask_with
 from handrail.runtime.operator import key_of, operator, plugin
 from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.rebuild import RebuiltRecords, rebuild_records, recorded
 from handrail.runtime.replays import ReplayedCase
 from handrail.runtime.schedules import Form, Schedule, Trigger, keep_in_step
 from handrail.runtime.settings import (
@@ -57,6 +58,7 @@ __all__ = [
     "Form",
     "Lines",
     "LocalProcesses",
+    "RebuiltRecords",
     "ReplayedCase",
     "Schedule",
     "Settings",
@@ -76,6 +78,8 @@ __all__ = [
     "operator",
     "plugin",
     "prepare_directory",
+    "rebuild_records",
+    "recorded",
     "register_search_attributes",
     "running_locally",
     "serve_fleet",

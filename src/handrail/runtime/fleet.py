@@ -59,6 +59,8 @@ from handrail.runtime.interceptors import (
 )
 from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.recorder import recording
+from handrail.runtime.records import RecordInterceptor
 from handrail.runtime.replays import (
     AgentReplays,
     ReplayedCase,
@@ -329,8 +331,15 @@ class Fleet:
             for step in agent.steps
             if hasattr(step.fn, "__code__")
         }
-        made = functools.partial(self.workers, client, ledger, trust=trust, **options)
-        async with watched_loop(codes), running_apart(made):
+        async with contextlib.AsyncExitStack() as stack:
+            recorder = await stack.enter_async_context(recording(ledger))
+            options["interceptors"] = [
+                *options.get("interceptors", ()),
+                RecordInterceptor(recorder.put),
+            ]
+            made = functools.partial(self.workers, client, ledger, trust=trust, **options)
+            await stack.enter_async_context(watched_loop(codes))
+            await stack.enter_async_context(running_apart(made))
             # What is there by now lasts as long as the workers do: no collection looks at it again.
             gc.freeze()
             try:

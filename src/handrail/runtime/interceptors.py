@@ -50,8 +50,8 @@ from handrail.actions import Event
 from handrail.agent import (
     CASE_SIGNALS,
     AgentWorkflow,
-    case_details,
     recalled,
+    runner_of,
     without_secrets,
 )
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
@@ -294,7 +294,7 @@ class _GuardedInbound(WorkflowInboundInterceptor):
     async def handle_query(self, input: HandleQueryInput) -> Any:
         answer, case = await super().handle_query(input), workflow.instance()
         if isinstance(answer, WorkflowMetadata) and isinstance(case, AgentWorkflow):
-            answer.current_details = case_details(case)
+            answer.current_details = runner_of(case).details()
         return answer
 
     @override

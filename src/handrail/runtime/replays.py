@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -28,15 +28,17 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from handrail.agent import AgentWorkflow
+from handrail.agent import AgentWorkflow, runner_of
 from handrail.exceptions import CaseError
 from handrail.guardrails import ForeseenWrite, foreseen
 from handrail.runtime.interceptors import ContextFreeSandbox
+from handrail.runtime.records import RecordInterceptor, RunFacts, case_record
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle
 
     from handrail.agent import Write
+    from handrail.ledger import CaseRecord
     from handrail.runtime.fleet import Agent
 
 _LONGEST = timedelta(seconds=30)
@@ -50,13 +52,16 @@ class ReplayedCase:
     """A case that was replayed. `fault`: where its code would go another way than it went.
 
     `unknown`: it took too long to say. `held`: the writes that it holds, as the door will find
-    them; empty where it has ended.
+    them; empty where it has ended. `record`: the last one that it handed over; `left`: the one of
+    its last moment, where that is not its end.
     """
 
     case: str
     fault: str | None = None
     held: tuple[ForeseenWrite, ...] = ()
     unknown: bool = False
+    record: CaseRecord | None = None
+    left: CaseRecord | None = None
 
 
 @dataclass
@@ -101,8 +106,12 @@ async def replay_history(
     agent: Agent, plugin: SimplePlugin, history: WorkflowHistory
 ) -> ReplayedCase:
     """Replay one history of an agent's case. `plugin`: that of its fleet."""
-    watch = _LastMoment({step.name: step for step in agent.writes})
-    looking = SimplePlugin("handrail-looks", interceptors=[watch], workflow_runner=watch.around)
+    watch = _LastMoment({step.name: step for step in agent.writes}, history)
+    looking = SimplePlugin(
+        "handrail-looks",
+        interceptors=[watch, RecordInterceptor(watch.keep, replayed=True)],
+        workflow_runner=watch.around,
+    )
     replayer = Replayer(
         workflows=[agent.workflow],
         plugins=[plugin, looking],
@@ -111,7 +120,9 @@ async def replay_history(
     result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
     failure = result.replay_failure
     if failure is None:
-        return ReplayedCase(history.workflow_id, held=watch.held)
+        return ReplayedCase(
+            history.workflow_id, held=watch.held, record=watch.record, left=watch.left
+        )
     said = str(failure)
     difference = _DIFFERENCE.search(said)
     fault = difference.group() if difference else said
@@ -142,8 +153,10 @@ class _LastMoment(Interceptor):
     To put a workflow away is to cancel it, after which its case is another.
     """
 
-    def __init__(self, writes: Mapping[str, Write[Any, Any]]) -> None:
-        self._writes = writes
+    def __init__(self, writes: Mapping[str, Write[Any, Any]], history: WorkflowHistory) -> None:
+        self._writes, self._history, self.run = writes, history, ""
+        self.record: CaseRecord | None = None
+        self.left: CaseRecord | None = None
         self.agent: AgentWorkflow | None = None
         self.held: tuple[ForeseenWrite, ...] = ()
 
@@ -160,6 +173,7 @@ class _LastMoment(Interceptor):
             @override
             async def execute_workflow(self, input: ExecuteWorkflowInput) -> Any:
                 watch.agent = cast("AgentWorkflow", workflow.instance())
+                watch.run = workflow.info().run_id
                 try:
                     return await super().execute_workflow(input)
                 finally:
@@ -174,5 +188,20 @@ class _LastMoment(Interceptor):
     def look(self) -> None:
         """Keep what the case holds now."""
         if self.agent is not None:
-            case = self.agent._runner.case  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            case = runner_of(self.agent).case
             self.held, self.agent = tuple(foreseen(case, self._writes)), None
+            events = self._history.events
+            self.left = case_record(case, RunFacts(self.run, _build(events), len(events)))
+
+    def keep(self, record: CaseRecord) -> None:
+        """Keep the last record that the case hands over."""
+        self.record = record
+
+
+def _build(events: Sequence[Any]) -> str:
+    """The build of the worker that had the last task of a history."""
+    for event in reversed(events):
+        done = event.workflow_task_completed_event_attributes
+        if event.HasField("workflow_task_completed_event_attributes"):
+            return str(done.deployment_version.build_id or done.worker_version.build_id)
+    return ""

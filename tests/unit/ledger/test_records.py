@@ -40,6 +40,7 @@ def record(number: int = 1, *, ended: bool = True, run: str = "r1") -> CaseRecor
         cost="0.0125",
         currency="EUR",
         questions=1,
+        events=20 if ended else 10,
     )
     return CaseRecord(
         row,

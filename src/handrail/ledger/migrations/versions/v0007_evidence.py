@@ -24,6 +24,7 @@ def _cases() -> None:
         "handrail_cases",
         sa.Column("case_id", sa.String(300), primary_key=True),
         sa.Column("run_id", sa.String(64), nullable=False),
+        sa.Column("events", sa.Integer, nullable=False),
         sa.Column("agent", sa.String(100), nullable=False),
         sa.Column("build", sa.String(200), nullable=False),
         sa.Column("policy", sa.String(200), nullable=False),

@@ -1,0 +1,84 @@
+"""The recorder of a worker process: it keeps the records of cases in the ledger, beside the cases.
+
+What it has not written yet is lost with its process, and found again by a sweep over the histories.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator
+from typing import TYPE_CHECKING
+
+from handrail.exceptions import LedgerUnavailable, NotKept
+
+if TYPE_CHECKING:
+    from handrail.ledger import CaseRecord, Ledger
+
+EVERY = 1.0
+"""Seconds between two times that it writes."""
+
+MOST_WAITING = 10_000
+"""Records that wait for a ledger that is away; those of more cases are left to the sweep."""
+
+_AT_ONCE = 100
+"""Records in one transaction: a write that waits for it meanwhile waits some milliseconds."""
+
+log = logging.getLogger("handrail.recorder")
+
+
+class CaseRecorder:
+    """What waits to be written: of each case its last record."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._new: dict[str, CaseRecord] = {}
+
+    def put(self, record: CaseRecord) -> None:
+        """Take a record, from any thread; it never waits."""
+        case = record.case.case
+        if case in self._new or len(self._new) < MOST_WAITING:
+            self._new[case] = record
+
+    async def flush(self) -> None:
+        """Write all that waits. What the ledger does not take now is tried again the next time."""
+        while self._new:
+            batch = [self._new.pop(case) for case in list(self._new)[:_AT_ONCE]]
+            try:
+                await self._ledger.record_cases(batch)
+            except LedgerUnavailable:
+                for each in batch:
+                    self._new.setdefault(each.case.case, each)
+                return
+            except NotKept:
+                await self._one_by_one(batch)
+
+    async def _one_by_one(self, batch: list[CaseRecord]) -> None:
+        for each in batch:
+            try:
+                await self._ledger.record_cases([each])
+            except (NotKept, LedgerUnavailable) as error:
+                log.warning("the record of %s is not kept: %s", each.case.case, error)
+
+
+@contextlib.asynccontextmanager
+async def recording(ledger: Ledger) -> AsyncGenerator[CaseRecorder]:
+    """Write what is put into a recorder, once a second and at the end."""
+    recorder = CaseRecorder(ledger)
+
+    ending = asyncio.Event()
+
+    async def write() -> None:
+        # Not cancelled: what it has in its hands then would be lost.
+        while not ending.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(ending.wait(), EVERY)
+            await recorder.flush()
+
+    writing = asyncio.create_task(write())
+    try:
+        yield recorder
+    finally:
+        ending.set()
+        await writing

@@ -1,0 +1,144 @@
+"""Records of cases: kept as they run, and the same again when made from their histories."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from handrail.ledger import CaseRecord
+from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder
+from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
+from handrail.testing.fixtures import RunFleet
+from tests.agents.fleets import orders, policy
+from tests.agents.orders_steps import Order, Part
+
+pytestmark = pytest.mark.integration
+
+ANA = Human("ana@example.com")
+LARGE = Decimal(300)
+PILOT = policy(actions={"post": {"autonomy": "pilot"}})
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep records at once, instead of each second."""
+    monkeypatch.setattr(recorder, "EVERY", 0.05)
+    monkeypatch.setattr(rebuild, "_SETTLES", timedelta(seconds=0.3))
+
+
+async def check(stage: Stage, agent: str, *, only: bool = True) -> RebuiltRecords:
+    plugin = stage.fleet.plugin(stage.directory / "payloads")
+    named = stage.fleet.agent(agent)
+    return await rebuild_records(named, stage.client, stage.ledger, plugin, check=only)
+
+
+async def record(stage: Stage, case: str) -> CaseRecord:
+    """The record of a case, as soon as it is kept."""
+
+    async def kept() -> CaseRecord | None:
+        return (await stage.ledger.case_records([case])).get(case)
+
+    return await eventually(kept)
+
+
+async def small(stage: Stage, number: str, *parts: Part, by: str | None = None) -> CaseHandle:
+    return await stage.start("orders", Order(number=number, parts=parts), requested_by=by)
+
+
+async def large(stage: Stage, number: str, *more: Part) -> CaseHandle:
+    order = Order(number=number, amount=LARGE, parts=("pay", *more))
+    return await stage.start("orders", order, requested_by="hook:shop")
+
+
+async def play(stage: Stage, outside: Outside) -> None:
+    """One case of each kind."""
+    alone = await small(stage, "alone", "pay", "tell", by="zoe@example.com")
+    nothing = await small(stage, "nothing")
+    broken = await small(stage, "broken", "pay", "break")
+    piloted = await small(stage, "piloted", "post")
+    gated = ("approved", "rejected", "expired", "paused", "asks", "back", "killed", "no")
+    held = {name: await large(stage, name) for name in gated}
+    gates = {name: await case.gate() for name, case in held.items()}
+    assert (await ANA.approve(held["approved"], gates["approved"])).accepted
+    assert (await ANA.reject(held["rejected"], gates["rejected"], why="too much")).accepted
+    await held["expired"].pass_time(timedelta(hours=9))
+    await held["paused"].send("pause")
+    await held["back"].send("roll_back")
+    await held["killed"].handle.terminate(reason="it was in the way")
+    ending = (alone, nothing, broken, piloted, *(held[n] for n in ("approved", "rejected")))
+    for case in (*ending, held["expired"], held["back"]):
+        await case.outcome()
+    outside.break_down("pay", says="final: no such account")
+    assert (await ANA.approve(held["no"], gates["no"])).accepted
+    await held["no"].outcome()
+
+
+STATES = {
+    "alone": "done",
+    "nothing": "done",
+    "broken": "failed",
+    "piloted": "piloted",
+    "approved": "done",
+    "rejected": "rejected",
+    "expired": "expired",
+    "back": "rolled_back",
+    "no": "failed",
+    "killed": "terminated",
+    "paused": "waiting",
+    "asks": "waiting",
+}
+
+
+async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, url: str
+) -> None:
+    async with run_fleet(orders(tmp_path, PILOT), ledger=url) as stage:
+        await play(stage, outside)
+        # Nobody hands over the end that Temporal made: it is all that differs.
+        found = await check(stage, "orders")
+        assert [case for case, _ in found.differences] == ["orders:killed"]
+        assert (found.looked, found.kept) == (len(STATES), [])
+        await check(stage, "orders", only=False)
+        assert (await check(stage, "orders")).differences == []
+        records = await stage.ledger.case_records([f"orders:{name}" for name in STATES])
+        assert {name: records[f"orders:{name}"].case.state for name in STATES} == STATES
+        _look(records)
+        # What somebody changes by hand is found, and made again.
+        await stage.ledger._run(_change)  # pyright: ignore[reportPrivateUsage]
+        changed = dict((await check(stage, "orders")).differences)
+        assert changed == {
+            "orders:alone": "case.state is 'failed', made again 'done'",
+            "orders:approved": "0 questions kept, 1 made again",
+        }
+        await check(stage, "orders", only=False)
+        assert await stage.ledger.case_records(list(records)) == records
+
+
+def _change(connection: sa.Connection) -> None:
+    for statement in (
+        "update handrail_cases set state = 'failed' where case_id = 'orders:alone'",
+        "delete from handrail_questions where case_id = 'orders:approved'",
+    ):
+        connection.execute(sa.text(statement))
+
+
+def _look(records: dict[str, CaseRecord]) -> None:
+    alone, approved = records["orders:alone"], records["orders:approved"]
+    [decision] = alone.decisions
+    assert (decision.kind, decision.step, len(decision.inputs)) == ("Pay", "choose", 64)
+    assert (alone.case.trigger, alone.case.writes, alone.questions) == ("person", 1, ())
+    assert (approved.case.trigger, approved.case.questions) == ("hook", 1)
+    [question] = approved.questions
+    assert (question.how, question.by, question.roles) == ("approved", (ANA.address,), ("lead",))
+    assert question.proven is False
+    [expired] = records["orders:expired"].questions
+    assert (expired.how, expired.reminded and expired.reminded > expired.asked) == ("expired", True)
+    assert records["orders:killed"].case.why == "it was in the way"
+    assert [each.kind for each in records["orders:broken"].errors] == ["bug"]
+    assert [each.kind for each in records["orders:no"].errors] == ["refused_by_system"]
+    assert records["orders:piloted"].case.pilot
+    assert set(records["orders:approved"].case.seconds) == {"working", "waiting"}
