@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
+from temporalio.client import WorkflowHistory
 
-from handrail.agent import verbs
 from handrail.runtime import recorded
-from handrail.runtime.replays import read_history
 from tests.replay.record import HISTORIES, SHORT_RUN, fleet
 from tests.replay.scenes import SCENES, SHORT
 
@@ -23,10 +23,11 @@ async def test_each_history_has_its_record(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if path.stem.startswith(SHORT_RUNS):
-        monkeypatch.setattr(verbs, "LONG_RUN", SHORT_RUN)
+        monkeypatch.setattr("handrail.agent.verbs.LONG_RUN", SHORT_RUN)
     text = path.read_text(encoding="utf-8")  # noqa: ASYNC240  # nothing else runs
-    history, agent = read_history(text)
-    found = recorded(agent, history, await fleet(tmp_path).replayed(text, tmp_path))
+    id_ = json.loads(text)["events"][0]["workflowExecutionStartedEventAttributes"]["workflowId"]
+    history = WorkflowHistory.from_json(id_, text)
+    found = recorded(id_.partition(":")[0], history, await fleet(tmp_path).replayed(text, tmp_path))
     last = str(history.events[-1].WhichOneof("attributes"))
     ends = ("completed", "failed", "canceled", "terminated")
     over = any(f"workflow_execution_{end}_event" in last for end in ends)

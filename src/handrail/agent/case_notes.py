@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from handrail.oversight import Gate
 
-MOST_NOTES = 500
+MOST_NOTES = 200
 """Decisions, questions and errors that go along when a case continues as new: the latest."""
 
 _LONGEST = 2_000

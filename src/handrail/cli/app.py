@@ -210,6 +210,11 @@ _outcomes.command(
     "handrail.cli.outcomes:judge",
     help="Say who was right where people did something else than was proposed. It is signed.",
 )
+_evidence = App(name="evidence", group=LOOK, help="What is kept of cases, for figures of them.")
+_evidence.command(
+    "handrail.cli.rebuild:rebuild",
+    help="Make the records of cases again from their histories, or check that they are equal.",
+)
 app.command(
     "handrail.cli.report:report",
     group=LOOK,
@@ -316,6 +321,7 @@ for group in (
     _outcomes,
     _baseline,
     _promote,
+    _evidence,
     _keys,
     _tokens,
     _policy,

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import os
+import sys
+from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 
 import pytest
 import sqlalchemy as sa
+from pydantic import JsonValue
 
 from handrail.ledger import CaseRecord
 from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder
 from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.fleets import orders, policy
+from tests.agents.fleets import handing, orders, policy
+from tests.agents.handing_steps import Job
 from tests.agents.orders_steps import Order, Part
 
 pytestmark = pytest.mark.integration
@@ -30,17 +37,43 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rebuild, "_SETTLES", timedelta(seconds=0.3))
 
 
+async def command(stage: Stage, url: str, *more: str) -> tuple[int, dict[str, str]]:
+    """What `handrail evidence rebuild` ends with, and the differences that it names."""
+    home = stage.directory
+    made = f"from tests.agents.fleets import orders_in\nfleet = orders_in({str(home)!r})\n"
+    (home / "orders_here.py").write_text(made, encoding="utf-8")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "handrail", "evidence", "rebuild", "orders", *more, "--json"),
+        stdout=asyncio.subprocess.PIPE,
+        cwd=home,
+        env=os.environ
+        | {
+            "PYTHONPATH": os.pathsep.join(sys.path),
+            "TEMPORAL_ADDRESS": stage.client.service_client.config.target_host,
+            "TEMPORAL_NAMESPACE": stage.client.namespace,
+            "HANDRAIL_HOME": str(home),
+            "HANDRAIL_LEDGER_URL": url,
+            "HANDRAIL_FLEET": "orders_here:fleet",
+        },
+    )
+    said, _ = await process.communicate()
+    [found] = json.loads(said)["agents"]
+    differing = {each["case"]: each["what"] for each in found["differences"]}
+    return await process.wait(), differing
+
+
 async def check(stage: Stage, agent: str, *, only: bool = True) -> RebuiltRecords:
     plugin = stage.fleet.plugin(stage.directory / "payloads")
     named = stage.fleet.agent(agent)
     return await rebuild_records(named, stage.client, stage.ledger, plugin, check=only)
 
 
-async def record(stage: Stage, case: str) -> CaseRecord:
-    """The record of a case, as soon as it is kept."""
+async def ended(stage: Stage, case: str) -> CaseRecord:
+    """The record of a case that has ended, as soon as that is kept."""
 
     async def kept() -> CaseRecord | None:
-        return (await stage.ledger.case_records([case])).get(case)
+        found = (await stage.ledger.case_records([case])).get(case)
+        return found if found and found.case.ended else None
 
     return await eventually(kept)
 
@@ -114,8 +147,15 @@ async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
             "orders:alone": "case.state is 'failed', made again 'done'",
             "orders:approved": "0 questions kept, 1 made again",
         }
-        await check(stage, "orders", only=False)
+        assert await command(stage, url, "--check") == (1, changed)
+        assert await command(stage, url) == (0, changed)
         assert await stage.ledger.case_records(list(records)) == records
+        # Of a case that the server knows no more, the ledger keeps what it has.
+        forgotten = replace(records["orders:alone"].case, case="orders:forgotten")
+        await stage.ledger.record_cases([CaseRecord(forgotten)])
+        found = await check(stage, "orders", only=False)
+        assert [case for case, _ in found.kept] == ["orders:forgotten"]
+        assert len(await stage.ledger.cases_recorded("orders", by="begun")) == len(STATES) + 1
 
 
 def _change(connection: sa.Connection) -> None:
@@ -142,3 +182,38 @@ def _look(records: dict[str, CaseRecord]) -> None:
     assert [each.kind for each in records["orders:no"].errors] == ["refused_by_system"]
     assert records["orders:piloted"].case.pilot
     assert set(records["orders:approved"].case.seconds) == {"working", "waiting"}
+
+
+async def test_a_case_that_continues_as_new_keeps_what_its_earlier_runs_asked(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("handrail.agent.verbs.LONG_RUN", 20)
+    async with run_fleet(orders(tmp_path, policy(agent="standing"))) as stage:
+        case = await stage.start("standing", Order(number="1", times=3, amount=LARGE))
+        seen = None
+        for _ in range(3):
+            seen = await case.gate(but=seen)
+            await ANA.approve(case, seen)
+        await case.outcome()
+        kept = await ended(stage, case.id)
+        assert (await check(stage, "standing")).differences == []
+    assert kept.case.run_id != case.handle.first_execution_run_id
+    assert [each.how for each in kept.questions] == ["approved"] * 3
+    assert (kept.case.questions, kept.case.writes, kept.case.escalated) == (3, 3, 0)
+
+
+async def test_a_case_that_was_handed_on_names_the_one_before(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(handing(tmp_path)) as stage:
+        job: dict[str, JsonValue] = {"number": "P", "parts": ["plan"]}
+        case = await stage.start("desk", Job(number="1", parts=("off payer",), then=job))
+        await case.outcome()
+        desk = await ended(stage, case.id)
+        await stage.case("payer:P").send("stop")
+        paid = await ended(stage, "payer:P")
+        for agent in ("desk", "payer"):
+            assert (await check(stage, agent)).differences == []
+    assert (desk.case.parent, desk.case.trigger) == (None, "event")
+    assert (paid.case.parent, paid.case.trigger) == ("desk:1", "hand-off")
+    assert paid.case.tokens == 10
