@@ -88,9 +88,14 @@ class ErrorNote:
 
 @dataclass
 class CaseNotes:
-    """What is kept of one case. `questions`: those of earlier runs; `event`: its digest."""
+    """What is kept of one case. `questions`: those of earlier runs; `event`: its digest.
+
+    `begun`: as Temporal has it. The time of its first task is another one in a replay, where a
+    short step took so long that the task went on in a second one.
+    """
 
     event: str = ""
+    begun: datetime | None = None
     policy: str = ""
     value: Decimal | None = None
     decisions: list[DecisionNote] = field(default_factory=list[DecisionNote])
@@ -150,6 +155,7 @@ class CaseNotes:
         """What the next run needs of it."""
         return CaseNotes(
             self.event,
+            self.begun,
             self.policy,
             self.value,
             self.decisions[-MOST_NOTES:],

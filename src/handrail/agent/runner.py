@@ -112,6 +112,7 @@ class CaseRunner(Verbs):
         known = info.typed_search_attributes
         agent, state = known.get(AGENT_ATTRIBUTE), known.get(STATE_ATTRIBUTE)
         if carried is None:
+            case.notes.begun = info.workflow_start_time
             origin = origin_in(workflow.memo_value(HANDED_FROM, None))
             case.handed = HandOffState(origin=origin)
         super().__init__(case, explain, PublishedState(agent=agent, state=state))

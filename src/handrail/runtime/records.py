@@ -55,6 +55,7 @@ def case_record(case: Case, run: RunFacts) -> CaseRecord:
     """The record of a case as it stands. Pure: the same history always gives the same one."""
     notes, last = case.notes, case.moves[-1]
     asked = notes.asked(case.gates.values())
+    begun = notes.begun or case.moves[0].at
     state, why, ended = last.state.value, last.why, last.at if last.state in ENDS else None
     if ended is None and run.failed is not None:
         state, (why, ended) = State.FAILED.value, run.failed
@@ -69,11 +70,11 @@ def case_record(case: Case, run: RunFacts) -> CaseRecord:
         event_digest=notes.event,
         requester=case.requester,
         parent=next(iter(case.handed.origin.chain[-1:]), None),
-        begun=case.moves[0].at,
+        begun=begun,
         ended=ended,
         state=state,
         why=why,
-        seconds=_seconds(case.moves),
+        seconds=_seconds(begun, case.moves),
         tokens=_tokens(case.usage.input_tokens + case.usage.output_tokens),
         cost=_money(case.usage.cost),
         currency=case.usage.currency,
@@ -127,8 +128,9 @@ def _trigger(case: Case) -> str:
     return source[1] if source else "person"
 
 
-def _seconds(moves: list[Transition]) -> dict[str, float]:
+def _seconds(begun: datetime, moves: list[Transition]) -> dict[str, float]:
     """Seconds in each state that it has left."""
+    moves = [moves[0].model_copy(update={"at": begun}), *moves[1:]]
     spent: dict[str, float] = {}
     for move, after in itertools.pairwise(moves):
         name = move.state.value
