@@ -60,7 +60,6 @@ from handrail.runtime.interceptors import (
 from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.recorder import recording
-from handrail.runtime.records import RecordInterceptor
 from handrail.runtime.replays import (
     AgentReplays,
     ReplayedCase,
@@ -332,11 +331,8 @@ class Fleet:
             if hasattr(step.fn, "__code__")
         }
         async with contextlib.AsyncExitStack() as stack:
-            recorder = await stack.enter_async_context(recording(ledger))
-            options["interceptors"] = [
-                *options.get("interceptors", ()),
-                RecordInterceptor(recorder.put),
-            ]
+            record = await stack.enter_async_context(recording(ledger))
+            options["interceptors"] = [*options.get("interceptors", ()), record]
             made = functools.partial(self.workers, client, ledger, trust=trust, **options)
             await stack.enter_async_context(watched_loop(codes))
             await stack.enter_async_context(running_apart(made))

@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
 from handrail.exceptions import LedgerUnavailable, NotKept
+from handrail.runtime.records import RecordInterceptor
 
 if TYPE_CHECKING:
     from handrail.ledger import CaseRecord, Ledger
@@ -63,8 +64,8 @@ class CaseRecorder:
 
 
 @contextlib.asynccontextmanager
-async def recording(ledger: Ledger) -> AsyncGenerator[CaseRecorder]:
-    """Write what is put into a recorder, once a second and at the end."""
+async def recording(ledger: Ledger) -> AsyncGenerator[RecordInterceptor]:
+    """Keep, once a second and at the end, what the interceptor of workers hands over."""
     recorder = CaseRecorder(ledger)
 
     ending = asyncio.Event()
@@ -78,7 +79,7 @@ async def recording(ledger: Ledger) -> AsyncGenerator[CaseRecorder]:
 
     writing = asyncio.create_task(write())
     try:
-        yield recorder
+        yield RecordInterceptor(recorder.put)
     finally:
         ending.set()
         await writing
