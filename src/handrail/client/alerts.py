@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from handrail.client.base import OperatorBase
 from handrail.client.views import Document, Moment
 from handrail.exceptions import InvalidRequest, NotFound
+from handrail.policy import ALARMS
 
 if TYPE_CHECKING:
     from handrail.ledger import AlertRow
@@ -47,7 +48,7 @@ class AlertActs(OperatorBase):
             LedgerUnavailable: if the ledger cannot be read.
         """
         rows = await self.ledger.alerts(agent, every=every)
-        return AlertList(alerts=tuple(map(_view, rows)))
+        return AlertList(alerts=tuple(_view(row) for row in rows if row.rule in ALARMS))
 
     async def acknowledge_alert(self, alert: str) -> AlertView:
         """Say that you have seen an alert, and are at it. `alert`: its id, or how that begins.
@@ -60,7 +61,7 @@ class AlertActs(OperatorBase):
             LedgerUnavailable: if the ledger cannot be read.
         """
         who, rows = self._who(), await self.ledger.alerts()
-        found = [row for row in rows if alert and row.id.startswith(alert)]
+        found = [r for r in rows if alert and r.id.startswith(alert) and r.rule in ALARMS]
         if not found:
             raise NotFound(f"no alert that lasts is called {alert}; see `handrail alerts --all`")
         if len(found) > 1:

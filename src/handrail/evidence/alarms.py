@@ -10,7 +10,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from handrail.ledger import AlertRow, EffectState
-from handrail.policy import written
+from handrail.policy import ALARMS, written
 from handrail.text import percent
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ async def keep_alarms(
         LedgerUnavailable: if the ledger cannot be read.
     """
     passed = {each.rule: each for each in alarms}
-    live = {row.rule: row for row in await ledger.alerts(agent)}
+    live = {row.rule: row for row in await ledger.alerts(agent) if row.rule in ALARMS}
     for rule in live.keys() - passed.keys():
         await ledger.change_alert(live[rule].id, ended=now)
     for rule in passed.keys() - live.keys():
@@ -159,4 +159,5 @@ async def keep_alarms(
             cases=each.cases,
         )
         await ledger.begin_alert(row)
-    return [row for row in await ledger.alerts(agent) if row.told is None]
+    rows = await ledger.alerts(agent)
+    return [row for row in rows if row.rule in ALARMS and row.told is None]

@@ -5,7 +5,7 @@
 and how long they have.
 """
 
-from handrail.policy.alerting import AlertsDoc
+from handrail.policy.alerting import ALARMS, AlertsDoc
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
 from handrail.policy.file import STUCK_AFTER, FileDoc, PilotDoc, PromoteDoc, read_policy_file
@@ -42,6 +42,7 @@ from handrail.policy.yaml import (
 )
 
 __all__ = [
+    "ALARMS",
     "STUCK_AFTER",
     "AgentShape",
     "AlertsDoc",

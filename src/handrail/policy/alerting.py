@@ -87,6 +87,10 @@ class AlertsDoc(Doc):
             yield "silent", f"nothing written for {written(self.silent.lasts)}"
 
 
+ALARMS = tuple(AlertsDoc.model_fields)
+"""The rules, by their names."""
+
+
 def describe_alerts(doc: AlertsDoc) -> Iterator[tuple[str, str]]:
     """Each key in force, in words."""
     for name, limit in doc.limits():

@@ -38,12 +38,11 @@ from handrail.agent import (
     executions,
     secret_faults,
 )
-from handrail.client import SCHEDULED_START, StartedCase, held_ledger, start_case
+from handrail.client import StartedCase, held_ledger, start_case
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door, hand_off_activity
 from handrail.ledger import Ledger
-from handrail.oversight import RESERVED, ROLLOUT_WORKFLOW, Trust
-from handrail.oversight import STEWARD_WORKFLOW as STEWARD
+from handrail.oversight import RESERVED, Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime import schedules
 from handrail.runtime.agent_faults import code_faults, model_faults
@@ -59,6 +58,7 @@ from handrail.runtime.interceptors import (
 )
 from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.rebuild import NO_CASES
 from handrail.runtime.recorder import recording
 from handrail.runtime.replays import (
     AgentReplays,
@@ -71,9 +71,8 @@ from handrail.runtime.rollout import Rollout
 from handrail.runtime.rollout_activities import RolloutActivities
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
+from handrail.runtime.upkeep import Upkeep, UpkeepActivities
 from handrail.runtime.watchdog import watched_loop
-
-_OWN = f"('{STEWARD}', '{SCHEDULED_START}', '{ROLLOUT_WORKFLOW}')"
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -306,6 +305,7 @@ class Fleet:
                 agent.workflow,
                 VersionedAutonomyWorkflow if versioned else AutonomyWorkflow,
                 schedules.ScheduledStart,
+                Upkeep,
                 *([Rollout] if versioned else ()),
             ],
             activities=[
@@ -314,6 +314,7 @@ class Fleet:
                 hand_off_activity(door, agent.hands_to),
                 *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
+                *UpkeepActivities(agent, policy, ledger, self, trust.inbox).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
             **(settings | dict(options)),
@@ -395,7 +396,8 @@ class Fleet:
         """How open cases replay, of each agent; see `misfits`."""
         found = {name: AgentReplays() for name in self.agents}
         for agent in self.agents.values() if deployment() is None else ():
-            query = f"TaskQueue = '{agent.name}' AND {OPEN_QUERY} AND WorkflowType NOT IN {_OWN}"
+            queue = f"TaskQueue = '{agent.name}'"
+            query = f"{queue} AND {OPEN_QUERY} AND WorkflowType NOT IN {NO_CASES}"
             plugin = self.plugin(payload_dir)
             async for open_case in executions(client, query, most):
                 handle = client.get_workflow_handle(open_case.id, run_id=open_case.run_id)

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
@@ -17,7 +17,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from handrail.agent import executions
 from handrail.client import SCHEDULED_START
 from handrail.ledger import CaseRecord, CaseRow, Ledger, as_kept
-from handrail.oversight import STEWARD_WORKFLOW
+from handrail.oversight import ROLLOUT_WORKFLOW, STEWARD_WORKFLOW
 from handrail.runtime.replays import ReplayedCase, replay_history
 
 if TYPE_CHECKING:
@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
     from handrail.runtime.fleet import Agent
 
-_OWN = f"('{STEWARD_WORKFLOW}', '{SCHEDULED_START}')"
+UPKEEP: Final = "Upkeep"
+"""The workflow of `handrail.runtime.upkeep`."""
+
+NO_CASES: Final = f"('{STEWARD_WORKFLOW}', '{SCHEDULED_START}', '{ROLLOUT_WORKFLOW}', '{UPKEEP}')"
+"""The workflows on an agent's queue that are no cases of it, for a query."""
+
 _AT_ONCE = 50
 _LONGEST = timedelta(seconds=60)
 _SETTLES = timedelta(seconds=2)
@@ -92,7 +97,7 @@ async def cases_of(client: Client, agent: str, more: str = "") -> AsyncIterator[
         RPCError: if the server does not answer.
     """
     seen = set[str]()
-    query = f"TaskQueue = '{agent}' AND WorkflowType NOT IN {_OWN}{more}"
+    query = f"TaskQueue = '{agent}' AND WorkflowType NOT IN {NO_CASES}{more}"
     async for each in executions(client, query):
         if each.id not in seen and each.status is not WorkflowExecutionStatus.CONTINUED_AS_NEW:
             seen.add(each.id)

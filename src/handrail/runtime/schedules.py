@@ -59,6 +59,7 @@ from handrail.client import (
 )
 from handrail.exceptions import CaseError, ConfigurationError
 from handrail.failpoints import reached
+from handrail.runtime.upkeep import keep_upkeep
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -337,6 +338,7 @@ async def keep_schedules(client: Client, agents: Iterable[Agent]) -> None:
         while True:
             try:
                 await keep_in_step(client, agent)
+                await keep_upkeep(client, agent.name)
                 break
             except (RPCError, ConfigurationError) as error:
                 # The agent works without them: what is wrong is said until it is mended.

@@ -10,7 +10,7 @@ import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavail
 from handrail.guardrails import METRIC_BUCKETS, count_metrics_by, server_time
 from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
+from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.failing_cases import report_failing_cases
 from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
@@ -37,6 +38,8 @@ from handrail.runtime.settings import Settings, connect, register_search_attribu
 
 PATIENCE = timedelta(seconds=60)
 """How long a worker looks for its server before it gives up."""
+
+MINUTE = timedelta(minutes=1)
 
 REPORT = timedelta(seconds=10)
 """How often a steward is told of a ledger that grows; of one that grew seldom at once."""
@@ -111,6 +114,7 @@ async def serve_fleet(
             kept = [fleet.agents[name] for name in fleet.agents if name not in refused]
             beside = [
                 asyncio.create_task(_report_heights(client, fleet, ledger)),
+                asyncio.create_task(_say_present(client, ledger, [each.name for each in kept])),
                 asyncio.create_task(keep_schedules(client, kept)),
                 asyncio.create_task(
                     report_failing_cases(
@@ -134,6 +138,16 @@ async def _begin_stewards(client: Client, fleet: Fleet) -> None:
     except RPCError as error:
         # Without them a stop is in force all the same, and the next order begins them.
         log.warning("the stewards of the agents could not be begun", error=str(error))
+
+
+async def _say_present(client: Client, ledger: Ledger, agents: Sequence[str]) -> None:
+    """Put down each minute that this worker is there: availability is measured by it."""
+    versioned = deployment()
+    build = versioned.version.build_id if versioned else worker_build()["build_id"]
+    while True:
+        with contextlib.suppress(LedgerUnavailable):
+            await ledger.present(client.identity, agents, build, datetime.now(UTC))
+        await asyncio.sleep(MINUTE.total_seconds())
 
 
 async def _report_heights(client: Client, fleet: Fleet, ledger: Ledger) -> None:

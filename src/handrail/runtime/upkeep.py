@@ -1,0 +1,220 @@
+"""Upkeep: every few minutes what is kept of an agent's cases is completed, and its owner told.
+
+A workflow that a Temporal Schedule starts for each agent. In turn: the records that a dead worker
+did not write are made from histories; figures beyond the policy's `alerts:` begin an alert, and
+end it; what has earned more freedom is proposed, and what has become worse is taken back; once a
+week the owner is told the figures of the last one. Each by itself: one that fails stops no other.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from temporalio import activity, workflow
+from temporalio.client import (
+    Client,
+    Schedule,
+    ScheduleActionStartWorkflow,
+    ScheduleAlreadyRunningError,
+    ScheduleIntervalSpec,
+    ScheduleOverlapPolicy,
+    SchedulePolicy,
+    ScheduleSpec,
+)
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
+
+from handrail.actions import Aware, Wire
+from handrail.client import Operator
+from handrail.evidence import find_alarms, keep_alarms, week_of, weekly_lines
+from handrail.guardrails import alert_owner
+from handrail.oversight import Alert
+from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
+
+if TYPE_CHECKING:
+    from handrail.ledger import AlertRow, Ledger
+    from handrail.policy import PolicyFile
+    from handrail.runtime.fleet import Agent, Fleet
+
+EVERY = timedelta(minutes=5)
+
+AT_FIRST = timedelta(days=1)
+"""How far back the first sweep of an agent looks; `handrail evidence rebuild` looks at all."""
+
+OVERLAP = timedelta(minutes=5)
+"""By how much two sweeps overlap: visibility and recorders are late by seconds."""
+
+_TIME = timedelta(minutes=4)
+_TRIES = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3)
+_WATCH, _PROMOTE, _WEEK = "handrail.alarms", "handrail.promotions", "handrail.week"
+_SWEEP = "handrail.sweep"
+_PROPOSED = "proposed"
+
+log = logging.getLogger("handrail.upkeep")
+
+
+class SweepRequest(Wire):
+    """Whose cases that ended since then are looked at."""
+
+    agent: str
+    since: Aware
+
+
+class UpkeepResult(Wire):
+    """How far it came. `swept`: until when all that ended is recorded; the next begins there."""
+
+    swept: Aware | None = None
+    failed: tuple[str, ...] = ()
+
+
+@workflow.defn(name=UPKEEP)
+class Upkeep:
+    """One round of it, for one agent. Its result is where the next round begins."""
+
+    @workflow.run
+    async def run(self, agent: str) -> UpkeepResult:
+        """Do each part; what fails is named, and comes again with the next round."""
+        before: Any = (
+            workflow.get_last_completion_result(UpkeepResult)
+            if workflow.has_last_completion_result()
+            else UpkeepResult()
+        )
+        now = workflow.now()
+        since = now - AT_FIRST if before.swept is None else before.swept - OVERLAP
+        request = SweepRequest(agent=agent, since=since)
+        failed: list[str] = []
+        for name, given in ((_SWEEP, request), (_WATCH, agent), (_PROMOTE, agent), (_WEEK, agent)):
+            try:
+                await workflow.execute_activity(
+                    name,
+                    given,
+                    start_to_close_timeout=_TIME,
+                    retry_policy=_TRIES,
+                    summary=f"{name.partition('.')[2]} of {agent}",
+                )
+            except ActivityError as error:
+                failed.append(f"{name}: {error.cause or error}"[:300])
+        swept = before.swept if any(f.startswith(_SWEEP) for f in failed) else now
+        return UpkeepResult(swept=swept, failed=tuple(failed))
+
+
+@dataclass
+class UpkeepActivities:
+    """What the rounds of one agent do.
+
+    `inbox`: where owners answer; without it nobody is told.
+    """
+
+    agent: Agent
+    policy: PolicyFile
+    ledger: Ledger
+    fleet: Fleet
+    inbox: str = ""
+    clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+
+    def activities(self) -> list[Callable[..., Awaitable[Any]]]:
+        """All of them, for a worker."""
+        return [self.sweep, self.watch, self.promote, self.week]
+
+    @activity.defn(name=_SWEEP)
+    async def sweep(self, request: SweepRequest) -> int:
+        """Record the cases that ended since then and are not recorded; how many there were."""
+        client = activity.client()
+        codec = client.data_converter.payload_codec
+        if not isinstance(codec, ClaimCheck):
+            log.warning("no history of %s is replayed: the client has no plugin", request.agent)
+            return 0
+        plugin = self.fleet.plugin(codec.directory)
+        ended = f" AND CloseTime >= '{request.since.astimezone(UTC).isoformat()}'"
+        there = [each async for each in cases_of(client, request.agent, ended)]
+        known = await self.ledger.runs_recorded([each.id for each in there])
+        missing = [each for each in there if known.get(each.id) != each.run_id]
+        for each in missing:
+            record = await record_of(self.agent, client, plugin, each)
+            if isinstance(record, str):
+                log.warning("there is no record of %s: %s", each.id, record)
+            elif record is not None:
+                await self.ledger.record_cases([record])
+            activity.heartbeat()
+        return len(missing)
+
+    @activity.defn(name=_WATCH)
+    async def watch(self, agent: str) -> int:
+        """Begin and end alerts, and tell the owner of each that is new; how many those are."""
+        now = self.clock()
+        alarms = await find_alarms(self.ledger, agent, self.policy.current().doc.alerts, now)
+        news = await keep_alarms(self.ledger, agent, alarms, now)
+        for row in news:
+            await self._tell(row, f"{agent}: {row.rule}", "See all: handrail alerts")
+        return len(news)
+
+    @activity.defn(name=_PROMOTE)
+    async def promote(self, agent: str) -> int:
+        """Propose what is due, and take back what has become worse; how many of both."""
+        client = activity.client()
+        operator = Operator(client, self.ledger, agents={agent: self.agent}, clock=self.clock)
+        done = await operator.evaluate_promotions(agent)
+        for row in await self.ledger.alerts(agent):
+            if row.rule.startswith(_PROPOSED) and row.told is None:
+                said = f"See the evidence, agree or decline: handrail promote show {agent}"
+                await self._tell(row, f"{agent} may do more", said)
+        for why in done.back:
+            await self._say(f"back {why}", f"{agent} does less by itself", (why,))
+        return len(done.proposed) + len(done.back)
+
+    @activity.defn(name=_WEEK)
+    async def week(self, agent: str) -> bool:
+        """Tell the owner the figures of the last whole week, once; whether there were any."""
+        now = self.clock().astimezone(UTC)
+        monday = now - timedelta(days=now.weekday())
+        seen = await self.ledger.cases_recorded(agent, monday - timedelta(days=14), now, limit=1)
+        if not seen:
+            return False
+        lines = await weekly_lines(self.ledger, agent, monday)
+        await self._say(f"week {week_of(monday)}", f"The week of {agent}", lines)
+        return True
+
+    async def _tell(self, row: AlertRow, title: str, then: str) -> None:
+        lines = (f"{row.rule}: {row.value}", f"limit: {row.limit}" if row.limit else "", then)
+        if await self._say(row.id, title, lines, row.began):
+            await self.ledger.change_alert(row.id, told=self.clock())
+
+    async def _say(
+        self, id_: str, title: str, lines: Iterable[str], at: datetime | None = None
+    ) -> bool:
+        agent = self.agent.name
+        said = tuple(each for each in lines if each)
+        news = Alert(
+            agent=agent, what="alert", id=id_, title=title, lines=said, at=at or self.clock()
+        )
+        return await alert_owner(news, self.inbox)
+
+
+async def keep_upkeep(client: Client, agent: str) -> None:
+    """See to it that an agent has its schedule. Called again it changes nothing.
+
+    Raises:
+        RPCError: if the server does not answer.
+    """
+    schedule_id = f"upkeep:{agent}"
+    planned = Schedule(
+        action=ScheduleActionStartWorkflow(
+            UPKEEP,
+            agent,
+            id=schedule_id,
+            task_queue=agent,
+            static_summary=f"upkeep of {agent}: records, alerts, promotions, the week",
+        ),
+        spec=ScheduleSpec(intervals=[ScheduleIntervalSpec(every=EVERY)]),
+        policy=SchedulePolicy(
+            overlap=ScheduleOverlapPolicy.SKIP, catchup_window=timedelta(minutes=1)
+        ),
+    )
+    with contextlib.suppress(ScheduleAlreadyRunningError):
+        await client.create_schedule(schedule_id, planned)

@@ -1,0 +1,112 @@
+"""Every few minutes: what a dead worker did not record is found, and owners are told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from handrail.evidence import week_of
+from handrail.ledger import CaseRecord
+from handrail.oversight import OWNER_WORKFLOW
+from handrail.runtime import recorder
+from handrail.runtime.upkeep import UpkeepResult
+from handrail.testing import UNPROVEN, Human, Outside, Stage, eventually
+from handrail.testing.fixtures import RunFleet
+from tests.agents.fleets import orders, policy
+from tests.agents.orders_steps import Order
+
+pytestmark = pytest.mark.integration
+
+OLD = timedelta(seconds=1.2)
+ALERTS = {"waiting": {"over": "1s"}}
+INBOX = replace(UNPROVEN, inbox="https://inbox.example.com")
+
+
+async def round_of(stage: Stage, agent: str = "orders") -> UpkeepResult:
+    """One round, as the schedule starts it."""
+    named = f"upkeep:{agent}/{datetime.now(UTC).timestamp()}"
+    return await stage.client.execute_workflow(
+        "Upkeep", agent, id=named, task_queue=agent, result_type=UpkeepResult
+    )
+
+
+async def told(stage: Stage) -> list[Any]:
+    """What owners are to be told, by the workflows that tell them."""
+    query = f"WorkflowType = '{OWNER_WORKFLOW}'"
+    found = [each async for each in stage.client.list_workflows(query)]
+    histories = [
+        await stage.client.get_workflow_handle(each.id, run_id=each.run_id).fetch_history()
+        for each in found
+    ]
+    converter = stage.client.data_converter
+    return [
+        (
+            await converter.decode(
+                history.events[0].workflow_execution_started_event_attributes.input.payloads
+            )
+        )[0]
+        for history in histories
+    ]
+
+
+async def test_what_a_dead_worker_did_not_record_is_found(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put, lost = recorder.CaseRecorder.put, list[str]()
+
+    def dies(self: recorder.CaseRecorder, record: CaseRecord) -> None:
+        if record.case.case == "orders:2":
+            lost.append(record.case.case)
+        else:
+            put(self, record)
+
+    monkeypatch.setattr(recorder.CaseRecorder, "put", dies)
+    async with run_fleet(orders(tmp_path)) as stage:
+        await (await stage.start("orders", Order(number="1"))).outcome()
+        await (await stage.start("orders", Order(number="2"))).outcome()
+        assert lost
+        begun = datetime.now(UTC)
+        first = await round_of(stage)
+        assert first.failed == ()
+        assert first.swept is not None
+        assert abs(first.swept - begun) < timedelta(minutes=1)
+        assert set(await stage.ledger.runs_recorded(["orders:1", "orders:2"])) == {
+            "orders:1",
+            "orders:2",
+        }
+        (record,) = (await stage.ledger.case_records(["orders:2"])).values()
+        assert (record.case.state, record.case.writes) == ("done", 1)
+
+
+async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    fleet = orders(tmp_path, policy(alerts=ALERTS))
+    async with run_fleet(fleet, trust=INBOX) as stage:
+        case = await stage.start("orders", Order(number="1", amount=Decimal(300)))
+        gate = await case.gate()
+
+        async def waits() -> bool:
+            return bool(await stage.ledger.old_questions("orders", datetime.now(UTC) - OLD))
+
+        await eventually(waits)
+        before = [await round_of(stage), await round_of(stage)]
+        assert [each.failed for each in before] == [(), ()]
+        news = {each["id"]: each for each in await told(stage)}
+        (alert,) = await stage.ledger.alerts("orders")
+        assert alert.told is not None
+        assert news[alert.id]["title"] == "orders: waiting"
+        assert "1 questions" in news[alert.id]["lines"][0]
+        assert set(news) == {alert.id, *[each for each in news if each.startswith("week ")]}
+        await Human("ana@example.com").approve(case, gate)
+        await case.outcome()
+        assert (await round_of(stage)).failed == ()
+        assert await stage.ledger.alerts("orders") == []
+        # Of this week there are cases, of the last one none: it is told all the same, once.
+        week = f"week {week_of(datetime.now(UTC) - timedelta(days=datetime.now(UTC).weekday()))}"
+        assert [each for each in await told(stage) if each["id"] == week]
