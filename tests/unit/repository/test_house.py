@@ -17,14 +17,14 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_705,
-    "policy": 4_234,
+    "policy": 4_239,
     "ledger": 5_693,
     "oversight": 4_319,
     "agent": 8_546,
     "guardrails": 5_759,
-    "evidence": 4_959,
-    "client": 6_877,
-    "runtime": 6_519,
+    "evidence": 4_960,
+    "client": 6_878,
+    "runtime": 6_759,
     "integrations": 5_217,
     "inbox": 7_715,
     "testing": 1_210,
