@@ -113,10 +113,12 @@ async def test_another_event_under_its_key_is_said(
         await stage.case("orders:1").send("another_event", "two", "values")
         view = await stage.case("orders:1").until(lambda v: "not taken" in v.log[-1].text)
         assert [gate.gate for gate in view.gates] == [seen.gate]
-        operator = Operator(stage.client, stage.ledger, by="ana@example.com")
+        bo = Operator(stage.client, stage.ledger, by="bo@example.com")
         document = {"number": "1", "amount": "900"}
-        assert (await operator.start("orders", document, key="1", workflow="OrderAgent")).changed
-        await operator.approve(seen.gate)
+        assert (await bo.start("orders", document, key="1", workflow="OrderAgent")).changed
+        # Who asked for it, in whatever words, does not approve it.
+        assert not (await bo.approve(seen.gate)).accepted
+        await Operator(stage.client, stage.ledger, by="ana@example.com").approve(seen.gate)
         await stage.case("orders:1").outcome()
         # It has ended: nobody can be told, and that is said too.
         assert await start(stage, other) == said
