@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 8_546,
     "guardrails": 5_759,
     "evidence": 4_960,
-    "client": 6_878,
+    "client": 6_886,
     "runtime": 6_759,
     "integrations": 5_217,
     "inbox": 7_715,
