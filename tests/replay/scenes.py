@@ -666,6 +666,41 @@ async def a_plan_bound_a_loop(play: Play) -> CaseHandle:
     return case
 
 
+async def _assisted(play: Play, requested_by: str | None = None) -> CaseHandle:
+    """A loop of tools that does what it is asked, and no more: a read, then a write."""
+    task = next(task for task in TASKS if "lost.txt" in task.request)
+    WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
+    asked = Asked(number=play.number, request=task.request)
+    return await play.stage.start("assistant", asked, requested_by=requested_by)
+
+
+@scene(State.DONE)
+async def a_loop_wrote_what_was_wanted(play: Play) -> CaseHandle:
+    return await _assisted(play)
+
+
+@scene(State.DONE, OLDER)
+async def a_loop_wrote_what_was_wanted_of_old(play: Play) -> CaseHandle:
+    return await _assisted(play)
+
+
+@scene(None)
+async def asked_by_whom_nobody_proved(play: Play) -> CaseHandle:
+    case = await _assisted(play, "hook:crm")
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def asked_by_whom_nobody_proved_of_old(play: Play) -> CaseHandle:
+    return await _assisted(play, "hook:crm")
+
+
+@scene(State.REJECTED)
+async def asked_for_by_others_too(play: Play) -> CaseHandle:
+    return await handed_to_it_by_others_too(play)
+
+
 def _handed(play: Play, *parts: str, then: tuple[str, ...]) -> Job:
     inner = Job(number=f"{play.number}-{len(parts)}", parts=then)
     return Job(number=play.number, parts=parts, then=inner.model_dump(mode="json"))

@@ -23,6 +23,7 @@ PATHS = {
         "written_by_a_step_of_another_class_of_old",
         "written_by_a_step_of_another_class",
     ),
+    "asked-as-well": ("handed_to_it_by_others_too", "asked_for_by_others_too"),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
     "lifts-on-their-way-count": (
         "stop_over_before_its_answer_came_of_old",
@@ -37,6 +38,8 @@ PATHS = {
     ),
     "receipts-come-late": ("in_doubt_do_it", "in_doubt_withdrawn"),
     "verbs-are-awaited": ("a_write_that_nobody_awaited_of_old", "a_write_that_nobody_awaited"),
+    "wanted-writes": ("a_loop_wrote_what_was_wanted_of_old", "a_loop_wrote_what_was_wanted"),
+    "who-asked": ("asked_by_whom_nobody_proved_of_old", "asked_by_whom_nobody_proved"),
     steward.BOUNDED: ("crowded", "flooded"),
     steward.ONCE: ("begun_by_a_stop", "flooded"),
     visibility.BOUNDED: ("paused_in_a_burst_of_old", "paused_in_a_burst"),
