@@ -314,7 +314,7 @@ class Fleet:
                 hand_off_activity(door, agent.hands_to),
                 *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
-                *UpkeepActivities(agent, policy, ledger, self, trust.inbox).activities(),
+                *UpkeepActivities(agent, policy, ledger, self, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
             **(settings | dict(options)),

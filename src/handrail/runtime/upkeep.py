@@ -9,6 +9,7 @@ week the owner is told the figures of the last one. Each by itself: one that fai
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
 
 if TYPE_CHECKING:
     from handrail.ledger import AlertRow, Ledger
+    from handrail.oversight import Trust
     from handrail.policy import PolicyFile
     from handrail.runtime.fleet import Agent, Fleet
 
@@ -52,8 +54,8 @@ OVERLAP = timedelta(minutes=5)
 
 _TIME = timedelta(minutes=4)
 _TRIES = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3)
-_WATCH, _PROMOTE, _WEEK = "handrail.alarms", "handrail.promotions", "handrail.week"
-_SWEEP = "handrail.sweep"
+_SWEEP, _WATCH = "handrail.sweep", "handrail.alarms"
+_PROMOTE, _WEEK = "handrail.promotions", "handrail.week"
 _PROPOSED = "proposed"
 
 log = logging.getLogger("handrail.upkeep")
@@ -108,14 +110,15 @@ class Upkeep:
 class UpkeepActivities:
     """What the rounds of one agent do.
 
-    `inbox`: where owners answer; without it nobody is told.
+    `trust`: whose answers to reviews count as evidence, and where owners are told to go; without
+    an inbox nobody is told.
     """
 
     agent: Agent
     policy: PolicyFile
     ledger: Ledger
     fleet: Fleet
-    inbox: str = ""
+    trust: Trust
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
 
     def activities(self) -> list[Callable[..., Awaitable[Any]]]:
@@ -141,7 +144,6 @@ class UpkeepActivities:
                 log.warning("there is no record of %s: %s", each.id, record)
             elif record is not None:
                 await self.ledger.record_cases([record])
-            activity.heartbeat()
         return len(missing)
 
     @activity.defn(name=_WATCH)
@@ -158,22 +160,35 @@ class UpkeepActivities:
     async def promote(self, agent: str) -> int:
         """Propose what is due, and take back what has become worse; how many of both."""
         client = activity.client()
-        operator = Operator(client, self.ledger, agents={agent: self.agent}, clock=self.clock)
+        operator = Operator(
+            client,
+            self.ledger,
+            keyring=self.trust.keyring,
+            agents={agent: self.agent},
+            clock=self.clock,
+        )
         done = await operator.evaluate_promotions(agent)
         for row in await self.ledger.alerts(agent):
             if row.rule.startswith(_PROPOSED) and row.told is None:
                 said = f"See the evidence, agree or decline: handrail promote show {agent}"
                 await self._tell(row, f"{agent} may do more", said)
         for why in done.back:
-            await self._say(f"back {why}", f"{agent} does less by itself", (why,))
+            named = f"{why} {self.clock().isoformat()}"
+            told = f"back {hashlib.sha256(named.encode()).hexdigest()}"
+            await self._say(told, f"{agent} does less by itself", (why,))
         return len(done.proposed) + len(done.back)
 
     @activity.defn(name=_WEEK)
     async def week(self, agent: str) -> bool:
-        """Tell the owner the figures of the last whole week, once; whether there were any."""
+        """Tell the owner the figures of the last whole week, once; False where there is nothing.
+
+        That is where no case ended in it, nor in the one before.
+        """
         now = self.clock().astimezone(UTC)
         monday = now - timedelta(days=now.weekday())
-        seen = await self.ledger.cases_recorded(agent, monday - timedelta(days=14), now, limit=1)
+        monday = monday.replace(hour=0, minute=0, second=0, microsecond=0)
+        before = monday - timedelta(days=14)
+        seen = await self.ledger.cases_recorded(agent, before, monday, limit=1)
         if not seen:
             return False
         lines = await weekly_lines(self.ledger, agent, monday)
@@ -193,7 +208,7 @@ class UpkeepActivities:
         news = Alert(
             agent=agent, what="alert", id=id_, title=title, lines=said, at=at or self.clock()
         )
-        return await alert_owner(news, self.inbox)
+        return await alert_owner(news, self.trust.inbox)
 
 
 async def keep_upkeep(client: Client, agent: str) -> None:
