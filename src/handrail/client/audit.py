@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Iterable, Mapping
+import contextlib
+from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
@@ -26,7 +27,7 @@ from handrail.evidence import (
     proof_faults,
 )
 from handrail.exceptions import InvalidRequest
-from handrail.oversight import AuditSeal
+from handrail.oversight import AuditSeal, steward_id
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
@@ -87,13 +88,13 @@ class AuditActs(OperatorBase):
         """
         if not since < until <= self._clock():
             raise InvalidRequest("an audit is of a time that is over, from an earlier one", "until")
-        book = await steward_book(await self.temporal(), agent)
-        earlier = [each for each in (book.seals if book else ()) if each.until <= since]
+        known = await _seals(await self.temporal(), agent)
+        earlier = [each for each in known if each.until <= since]
         period = {
             "agent": agent,
             "since": since.isoformat(),
             "until": until.isoformat(),
-            "before": earlier[-1].head if earlier else "",
+            "before": max(earlier, key=lambda seal: seal.until).head if earlier else "",
         }
         items = sorted(await self._items(agent, since, until), key=lambda each: each[1])
         entries = chained([("period", until, period), *items], str(period["before"]))
@@ -118,7 +119,7 @@ class AuditActs(OperatorBase):
         policies, orders = await ledger.policies(agent), await ledger.orders(agent)
         incidents, reviews = await ledger.incidents(agent), await ledger.reviews(agent)
         rulings = await ledger.rulings(since=since)
-        effects = await ledger.effects_begun(agent, since, until)
+        effects = await ledger.effects_during(agent, since, until)
         found: list[tuple[AuditKind, datetime, Any]] = [
             *(("policy", row.first, row) for row in policies),
             *(("order", row.at, row) for row in orders if during(row.at, row.ended)),
@@ -154,8 +155,12 @@ class AuditActs(OperatorBase):
             raise InvalidRequest(f"this is no audit: its first entry lacks {error}") from error
         client, head = await self.temporal(), found[-1].hash
         faults = chain_faults(found)
-        async with aclosing(_seals(client, agent)) as every:
-            seals = [seal async for seal in every if (seal.since, seal.until) == (since, until)]
+        known = await _seals(client, agent)
+        seals = [seal for seal in known if (seal.since, seal.until) == (since, until)]
+        before, earlier = period.get("before"), [each for each in known if each.until <= since]
+        latest = max((each.until for each in earlier), default=since)
+        if earlier and before not in {each.head for each in earlier if each.until == latest}:
+            faults.append(f"it does not go on from the audit before it, which ended {latest}")
         faults += [
             f"another head was put into Temporal for this period, by {seal.by or 'somebody'}: "
             f"{seal.head[:12]} of {seal.entries} entries"
@@ -179,19 +184,22 @@ class AuditActs(OperatorBase):
         )
 
 
-async def _seals(client: Client, agent: str) -> AsyncGenerator[AuditSeal]:
-    """Every head that was ever put into the histories of an agent's steward."""
-    steward = f"WorkflowId = {quoted(f'autonomy:{agent}', 'agent')}"
+async def _seals(client: Client, agent: str) -> list[AuditSeal]:
+    """The heads of audits that the steward of an agent holds, and that its histories have."""
+    book = await steward_book(client, agent)
+    found = [] if book is None else list(book.seals)
+    steward = f"WorkflowId = {quoted(steward_id(agent), 'agent')}"
     async with aclosing(executions(client, steward)) as runs:
         async for run in runs:
             for event in await _events(client, run):
                 signal = event.workflow_execution_signaled_event_attributes
-                if signal.signal_name == "seal":
-                    for value in await _values(client, signal.input.payloads):
-                        try:
-                            yield AuditSeal.model_validate(value)
-                        except ValidationError:
-                            continue
+                if signal.signal_name != "seal":
+                    continue
+                for value in await _values(client, signal.input.payloads):
+                    # Anybody may send a signal, with anything in it.
+                    with contextlib.suppress(ValidationError):
+                        found.append(AuditSeal.model_validate(value))
+    return [seal for number, seal in enumerate(found) if seal not in found[:number]]
 
 
 async def _facts(

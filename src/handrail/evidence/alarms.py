@@ -9,7 +9,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from handrail.ledger import AlertRow, EffectState
+from handrail.ledger import AlertRow
 from handrail.policy import ALARMS, written
 from handrail.text import percent
 
@@ -119,12 +119,11 @@ async def _silent(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> 
     if rule is None:
         return None
     last = (await ledger.latest_writes()).get(agent)
-    begun = await ledger.effects_begun(agent, now - rule.lasts, now)
-    tries = [each for each in begun if each.state != EffectState.DONE]
-    if last is None or now - last < rule.lasts or not tries:
+    # As the last one is older, none of those that began since was written.
+    tried, failed = await ledger.failed_writes(agent, now - rule.lasts, now)
+    if last is None or now - last <= rule.lasts or not tried:
         return None
-    cases = tuple(dict.fromkeys(each.case for each in tries))
-    return f"the last one {written(now - last)} ago, {len(tries)} tried since", cases
+    return f"the last one {written(now - last)} ago, {tried} tried since", failed
 
 
 def _share(part: int, whole: int) -> str:

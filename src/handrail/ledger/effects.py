@@ -335,14 +335,17 @@ class Effects(Database):
         found = await self._run(lambda connection: connection.execute(query).all())
         return {str(agent): at for agent, at in found}
 
-    async def effects_begun(self, agent: str, since: datetime, until: datetime) -> list[EffectRow]:
-        """All effects of an agent that began from `since` until before `until`, the oldest first.
+    async def effects_during(self, agent: str, since: datetime, until: datetime) -> list[EffectRow]:
+        """All effects of an agent that began before `until` and ended at `since` or later.
+
+        The oldest first; one without an end counts for when it began.
 
         Raises:
             UnreadableRow: if one cannot be read: a list without it would hide it.
         """
         e = _effects.c
-        query = _rows.select.where(e.agent == agent, e.begun >= since, e.begun < until)
+        late = sa.func.coalesce(e.ended, e.begun) >= since
+        query = _rows.select.where(e.agent == agent, e.begun < until, late)
         return await self._all(_rows, query.order_by(e.begun, e.key), strict=True)
 
     async def effects(self, case: str) -> list[EffectRow]:

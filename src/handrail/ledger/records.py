@@ -231,14 +231,6 @@ class Records(Database):
             query = query.where(at.is_not(None))
         return await self._all(_CASES, query.limit(limit))
 
-    async def decisions_recorded(
-        self, agent: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[DecisionRow]:
-        """Decisions of an agent that were made in a period, oldest first."""
-        whose = _DECISIONS.select.where(_decisions.c.agent == agent)
-        query = _within(whose, _decisions.c.at, since, until)
-        return await self._all(_DECISIONS, query)
-
     async def questions_recorded(
         self, agent: str, since: datetime | None = None, until: datetime | None = None
     ) -> list[QuestionRow]:
@@ -246,14 +238,6 @@ class Records(Database):
         whose = _QUESTIONS.select.where(_questions.c.agent == agent)
         query = _within(whose, _questions.c.asked, since, until)
         return await self._all(_QUESTIONS, query)
-
-    async def errors_recorded(
-        self, agent: str, since: datetime | None = None, until: datetime | None = None
-    ) -> list[ErrorRow]:
-        """Errors that cases of an agent learned of in a period, oldest first."""
-        whose = _ERRORS.select.where(_errors.c.agent == agent)
-        query = _within(whose, _errors.c.at, since, until)
-        return await self._all(_ERRORS, query)
 
     async def present(self, worker: str, agents: Sequence[str], build: str, now: datetime) -> None:
         """Say that a worker is there, now, for those agents."""

@@ -148,6 +148,26 @@ async def test_the_next_one_begins_where_this_one_ended(audited: Audited) -> Non
     later = audited.until + timedelta(milliseconds=1)
     made = await audited.ana.audit("refunds", audited.until, later)
     assert made.entries[0].body["before"] == audited.entries[-1]["hash"]
+    # Whoever makes one that begins anew hides the one before it.
+    entries = [json.loads(each.model_dump_json()) for each in made.entries]
+    assert (await audited.ana.check_audit(_text(entries))).faults == ()
+    entries[0]["body"]["before"] = ""
+    found = await audited.ana.check_audit(_text(_chained_again(entries)))
+    assert any("does not go on from the audit before it" in each for each in found.faults)
+
+
+async def test_a_write_that_began_before_midnight_is_of_the_day_it_ended_too(
+    audited: Audited,
+) -> None:
+    effect = await audited.stage.ledger.effect("refunds:R-1/refund/1")
+    assert effect is not None
+    assert effect.receipt is not None
+    since = effect.begun + timedelta(microseconds=1)
+    assert since < effect.receipt.at
+    made = await audited.ana.audit("refunds", since, audited.until)
+    assert "effect" in [each.kind for each in made.entries]
+    text = "\n".join(each.model_dump_json() for each in made.entries)
+    assert (await audited.ana.check_audit(text)).faults == ()
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ async def test_silence_is_one_where_writes_are_tried(ledger: Ledger) -> None:
     assert await find_alarms(ledger, "a", rules, now()) == []
     await write(ledger, 1)
     last = (await ledger.latest_writes())["a"]
-    silent = last + timedelta(minutes=1)
+    silent = last + timedelta(minutes=1, microseconds=1)
     assert await find_alarms(ledger, "a", rules, silent) == []
     await write(ledger, 2, failed=True)
     assert await find_alarms(ledger, "a", rules, silent - second) == []

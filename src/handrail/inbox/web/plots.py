@@ -205,17 +205,6 @@ def waterfall(value: ValueReport) -> Markup:
     return _frame(f"From gain to net, {value.currency}", "".join(parts), high_of_all)
 
 
-def sparkline(values: Sequence[float]) -> Markup:
-    """A line without axes, as high as a word."""
-    top, step = max([*values, 1.0]), 100 / max(len(values) - 1, 1)
-    points = " ".join(f"{at * step:.1f},{22 - v / top * 20:.1f}" for at, v in enumerate(values))
-    label = f"tasks a day, at most {_number(max([*values, 0.0]))}"
-    return Markup(
-        '<svg class="spark" viewBox="0 0 100 24" role="img" aria-label="{}">'
-        '<polyline points="{}"/></svg>'
-    ).format(label, points)
-
-
 @dataclass(frozen=True)
 class Plot:
     """A plot, its heading, and what its colours are."""
