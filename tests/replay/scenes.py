@@ -22,6 +22,7 @@ from tests.agents.clerk_steps import Mail
 from tests.agents.fetcher_steps import Notice
 from tests.agents.halls_steps import Feast
 from tests.agents.handing_steps import Job
+from tests.agents.live_steps import Errand
 from tests.agents.odd_steps import Odd
 from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand, receipt_comes
@@ -699,6 +700,26 @@ async def asked_by_whom_nobody_proved_of_old(play: Play) -> CaseHandle:
 @scene(State.REJECTED)
 async def asked_for_by_others_too(play: Play) -> CaseHandle:
     return await handed_to_it_by_others_too(play)
+
+
+@scene(State.DONE)
+async def a_listed_tool_was_planned(play: Play) -> CaseHandle:
+    calls: list[Any] = [
+        ["free_slots", {"day": "2024-05-20"}],
+        ["book_slot", {"slot": 3, "name": "Ann"}],
+    ]
+    errand = Errand(
+        number=play.number,
+        request="See what is free on 2024-05-20, and book slot 3 for Ann.",
+        plan=json.dumps([{"tool": "book_slot", "args": {"slot": 3}}]),
+        calls=json.dumps(calls),
+    )
+    return await play.stage.start("errands", errand)
+
+
+@scene(State.DONE, OLDER)
+async def a_listed_tool_was_planned_of_old(play: Play) -> CaseHandle:
+    return await a_listed_tool_was_planned(play)
 
 
 def _handed(play: Play, *parts: str, then: tuple[str, ...]) -> Job:

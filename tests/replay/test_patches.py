@@ -32,6 +32,10 @@ PATHS = {
     "own-id": ("approved", "begun_under_another_id"),
     "owners-are-told-side-by-side": ("approvers_told", "approvers_of_two_owners"),
     "readings-are-kept": ("amended", "amended_as_read_then"),
+    "plans-name-listed-tools": (
+        "a_listed_tool_was_planned_of_old",
+        "a_listed_tool_was_planned",
+    ),
     "reads-that-reach-out": (
         "a_read_that_reaches_out_was_sent_of_old",
         "a_read_that_reaches_out_was_asked_about",

@@ -204,7 +204,8 @@ class ToolLoop:
 
         Of a tool that a server listed a plan knows no fields.
         """
-        if call.tool in self._live:
+        # In cases that began before that was so it bound them, and does on.
+        if call.tool in self._live and workflow.patched("plans-name-listed-tools"):
             return call.model_copy(update={"args": {}})
         tool: Any = self._tool(call.tool)
         known: dict[str, FieldInfo] = getattr(getattr(tool, "action", None), "model_fields", {})

@@ -8,27 +8,16 @@ from typing import Any
 
 import pytest
 
-from handrail import Agent, Fleet, State
+from handrail import State
 from handrail.oversight import GateKind
 from handrail.testing import Human
 from handrail.testing.fixtures import RunFleet
-from tests.agents import live_flow, live_steps
-from tests.agents.fleets import LEAD
+from tests.agents import live_steps
+from tests.agents.errands import errands
 
 pytestmark = pytest.mark.integration
 
 ANA = Human("ana@example.com")
-
-
-def errands(home: Path) -> Fleet:
-    policy = home / "desk.yaml"
-    alone = {"autonomy": "full", "irreversible": "a slot is soon given back"}
-    known: dict[str, Any] = {"agent": "errands", "version": 1, "owner": "boss@example.com"}
-    known |= {"reads": ["free_slots"], "actions": {"desk_call": alone | {"tools": ["book_slot"]}}}
-    policy.write_text(json.dumps(known | {"roles": {"lead": LEAD}}))
-    live_steps.desk.server, live_steps.desk.policy = live_steps.server(home), policy
-    steps = [live_steps.run_errand, *live_steps.desk.steps]
-    return Fleet(Agent("errands", live_flow.ErrandAgent, steps=steps, policy=policy))
 
 
 def called(home: Path) -> list[str]:
