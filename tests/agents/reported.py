@@ -24,7 +24,7 @@ from handrail.ledger import (
 
 AGENT = "shipments"
 WORTH = """\
-value: {done: 18 EUR, wrong: -60 EUR, late: {after: 1h, worth: -5 EUR}}
+value: {done: 18 EUR, written: 3 EUR, wrong: -60 EUR, late: {after: 1h, worth: -5 EUR}}
 prices: {human minute: 0.80 EUR, infrastructure: 90 EUR per month}
 metrics:
   on time: {unit: "%", rate: done, within: 1h}
@@ -112,7 +112,7 @@ def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> 
         currency="EUR" if chance.random() < 0.95 else "USD",
         value=own if state == "done" and ended else None,
         pilot=state == "piloted",
-        writes=1,
+        writes=int(n % 4 > 0),
         questions=sum(each.kind != "planted" for each in questions),
         escalated=sum(each.escalated is not None for each in questions),
         errors=len(errors),

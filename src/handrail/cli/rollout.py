@@ -56,15 +56,7 @@ async def rollout(
     """
     words = [n for n, said in (("back", back), ("pause", pause), ("resume", resume)) if said]
     if build is None and not words:
-        async with operator(out, lacking=[]) as somebody:
-            found = await somebody.rollouts()
-        out.data(found)
-        for each in found.deployments:
-            out.show(*head(each), _table(each))
-        if not found.deployments:
-            out.show("no worker is of a deployment: set TEMPORAL_DEPLOYMENT_NAME and")
-            out.show("TEMPORAL_WORKER_BUILD_ID where `handrail worker` runs")
-        return Code.DONE
+        return await _show(out)
     if len(words) + (build is not None) != 1:
         raise InvalidRequest("write a build, --back, --pause or --resume: one of them")
     if by is None:
@@ -86,6 +78,19 @@ async def rollout(
     out.show(Text(plain(became.what), "bold"))
     out.data(became)
     return say_became(out, became)
+
+
+async def _show(out: Output) -> int:
+    """Every deployment, with its builds."""
+    async with operator(out, lacking=[]) as somebody:
+        found = await somebody.rollouts()
+    out.data(found)
+    for each in found.deployments:
+        out.show(*head(each), _table(each))
+    if not found.deployments:
+        out.show("no worker is of a deployment: set TEMPORAL_DEPLOYMENT_NAME and")
+        out.show("TEMPORAL_WORKER_BUILD_ID where `handrail worker` runs")
+    return Code.DONE
 
 
 def head(each: DeploymentView) -> list[Text]:

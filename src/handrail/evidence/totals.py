@@ -38,6 +38,8 @@ class Totals:
     wrong: int = 0
     plain: int = 0
     """Done, not found wrong, and without a value of their own."""
+    written: int = 0
+    """Of these, those that wrote something."""
     given: int = 0
     value: Decimal = Decimal(0)
     models: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
@@ -130,6 +132,7 @@ def _add(sums: Totals, row: CaseFigures) -> None:
         sums.wrong += row.cases
     elif row.state == State.DONE:
         sums.plain += row.cases - row.given
+        sums.written += row.written
     before = sums.metrics or [(0.0, 0)] * len(row.metrics)
     pairs = zip(before, row.metrics, strict=True)
     sums.metrics = [(a + b, m + n) for (a, m), (b, n) in pairs]

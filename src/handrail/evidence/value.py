@@ -67,10 +67,11 @@ class Reckoning:
         """From what it brings to what it costs; what nothing is known of is left out."""
         sums = self.sums
         made = [
-            self._by("value.done", sums.plain, "done"),
+            self._by("value.done", sums.plain, "Cases done"),
+            self._by("value.written", sums.written, "Cases that wrote"),
             self._own(),
-            self._by("value.wrong", sums.wrong, "wrong"),
-            self._by("value.late", sums.late, "late"),
+            self._by("value.wrong", sums.wrong, "Cases wrong"),
+            self._by("value.late", sums.late, "Cases late"),
             self._work(),
             self._slips(),
             self._models(),
@@ -88,11 +89,10 @@ class Reckoning:
         costs = {"Models", "People's minutes", "Infrastructure"}
         return -sum((line.amount for line in self.lines() if line.name in costs), Decimal(0))
 
-    def _by(self, key: str, n: int, which: str) -> ValueLine | None:
+    def _by(self, key: str, n: int, name: str) -> ValueLine | None:
         worth = self.figures.get(key)
         if worth is None:
             return None
-        name = {"done": "Cases done", "wrong": "Cases wrong", "late": "Cases late"}[which]
         return _line(name, n * worth.amount, f"{n} x {worth.text}", worth.basis)
 
     def _own(self) -> ValueLine | None:

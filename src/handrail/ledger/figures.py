@@ -50,6 +50,7 @@ class CaseFigures:
     """Sums over the cases that ended on one day in one state, and were of one kind.
 
     `day`: since 1970, UTC. `given`: how many brought a value of their own, `value` their sum.
+    `written`: how many wrote something, and brought none.
     `metrics`: of each metric how much and of how many.
     """
 
@@ -68,6 +69,7 @@ class CaseFigures:
     given: int
     value: Decimal
     minutes: float
+    written: int = 0
     metrics: tuple[tuple[float, int], ...] = ()
 
 
@@ -263,6 +265,7 @@ def _cases(
         sa.func.count(_c.value),
         _money(_c.value),
         sa.func.sum(_took) / _MINUTE,
+        _sum(sa.and_(_c.writes > 0, _c.value.is_(None))),
     )
     own = [column for each in metrics for column in _metric(of, each)]
     query = sa.select(*kinds, *sums, *own).where(*of.during(_c.ended))

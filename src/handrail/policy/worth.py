@@ -104,9 +104,13 @@ class LateDoc(Doc):
 
 
 class ValueDoc(Doc):
-    """What a case is worth: one that was done, one that was wrong, one that was late."""
+    """What a case is worth: one that was done, one that was wrong, one that was late.
+
+    `written`: beside `done`, where it wrote something; others found that there is nothing to do.
+    """
 
     done: _Worth | None = None
+    written: _Worth | None = None
     wrong: _Worth | None = None
     late: LateDoc | None = None
 
@@ -160,6 +164,7 @@ class WorthDoc(Doc):
         late = value.late and value.late.worth
         named = {
             ("value", "done"): value.done,
+            ("value", "written"): value.written,
             ("value", "wrong"): value.wrong,
             ("value", "late"): late,
             ("prices", "human minute"): prices.minute,
@@ -196,7 +201,8 @@ def judge_worth(doc: WorthDoc, faults: Faults, actions: AbstractSet[str]) -> Non
 def describe_worth(doc: WorthDoc) -> Iterator[tuple[str, str]]:
     """Each key in force, in words."""
     value, prices = doc.value, doc.prices
-    for name, money in (("done", value.done), ("wrong", value.wrong)):
+    named = {"done": value.done, "done, and wrote,": value.written, "wrong": value.wrong}
+    for name, money in named.items():
         if money is not None:
             yield "value", f"a case that is {name} is worth {money}"
     if value.late is not None:

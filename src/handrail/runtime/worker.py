@@ -112,16 +112,14 @@ async def serve_fleet(
                 server=client.service_client.config.target_host,
             )
             kept = [fleet.agents[name] for name in fleet.agents if name not in refused]
-            beside = [
-                asyncio.create_task(_report_heights(client, fleet, ledger)),
-                asyncio.create_task(_say_present(client, ledger, [each.name for each in kept])),
-                asyncio.create_task(keep_schedules(client, kept)),
-                asyncio.create_task(
-                    report_failing_cases(
-                        client, fleet.agents.values(), ledger, settings.inbox_url or ""
-                    )
-                ),
-            ]
+            inbox = settings.inbox_url or ""
+            tasks = (
+                _report_heights(client, fleet, ledger),
+                _say_present(client, ledger, [each.name for each in kept]),
+                keep_schedules(client, kept),
+                report_failing_cases(client, fleet.agents.values(), ledger, inbox),
+            )
+            beside = [asyncio.create_task(each) for each in tasks]
             ready()
             await stop.wait()
             for each in beside:

@@ -108,6 +108,7 @@ class Again:
         late = sum(c["ended"] - c["begun"] > 3_600 for c in self.tasks)
         return {
             "Cases done": Decimal(18 * len(plain)),
+            "Cases that wrote": Decimal(3 * sum(c["writes"] > 0 for c in plain)),
             "Cases by their own value": own,
             "Cases wrong": Decimal(-60 * wrong),
             "Cases late": Decimal(-5 * late),
