@@ -47,11 +47,11 @@ class CaseRow(CaseSummary):
 
 @dataclass
 class Board:
-    """The cases of one agent, as they are now."""
+    """The cases of some agents, as they are now."""
 
     client: Client
     ledger: Ledger
-    agent: str
+    agents: tuple[str, ...]
     rows: list[CaseRow] = field(default_factory=list[CaseRow])
     _ended: dict[str, tuple[str | None, Outcome | None]] = field(
         default_factory=dict[str, "tuple[str | None, Outcome | None]"]
@@ -59,7 +59,8 @@ class Board:
 
     async def refresh(self) -> list[CaseRow]:
         """Look at all cases again: those that wait first, then the newest."""
-        found = [e async for e in self.client.list_workflows(cases_query(self.agent))]
+        queries = map(cases_query, self.agents)
+        found = [e for query in queries async for e in self.client.list_workflows(query)]
         some = asyncio.Semaphore(_AT_ONCE)
         rows = await asyncio.gather(*(self._row(execution, some) for execution in found))
         self.rows = sorted(rows, key=_order)

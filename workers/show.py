@@ -64,18 +64,24 @@ class Demo:
     report: Callable[[Path, Sequence[CaseRow]], Awaitable[list[tuple[str, str]]]]
 
 
-async def show(out: Output, shown: Demo, *, once: bool) -> int:
-    """Run the demonstration until told to end, or with `once` until nothing moves."""
+async def show(out: Output, *shown: Demo, once: bool, fleet: str | None = None) -> int:
+    """Run demonstrations until told to end, or with `once` until nothing moves.
+
+    `fleet`: the `module:variable` of the agents that they need, unless `HANDRAIL_FLEET` says.
+    """
+    if fleet is not None:
+        os.environ.setdefault("HANDRAIL_FLEET", fleet)  # the worker, a child, reads it too
     given = settings()
-    fleet = load_fleet(given.fleet)
-    fleet.agent(shown.agent)
+    loaded = load_fleet(given.fleet)
+    for each in shown:
+        loaded.agent(each.agent)
     warn_of_address(out)
     prepare_directory(given.home)
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
         with _logging(given):
-            return await _run(out, given, fleet, shown, stop=stop, once=once)
+            return await _run(out, given, loaded, shown, stop=stop, once=once)
     except ChildFailed as error:
         return out.failed(str(error), "child", Code.FAILED)
 
@@ -92,7 +98,13 @@ def _logging(given: Settings) -> Any:
 
 
 async def _run(
-    out: Output, given: Settings, fleet: Fleet, shown: Demo, *, stop: asyncio.Event, once: bool
+    out: Output,
+    given: Settings,
+    fleet: Fleet,
+    shown: Sequence[Demo],
+    *,
+    stop: asyncio.Event,
+    once: bool,
 ) -> int:
     out.say("starting the Temporal server, the outside systems, the worker and the inbox ...")
     async with _started(given, fleet, shown, stop) as site:
@@ -102,9 +114,9 @@ async def _run(
         plugin = fleet.plugin(given.payload_dir)
         connected = await connect(given, plugins=[plugin], address=site.server.address)
         async with open_ledger(given) as ledger:
-            board = Board(connected, ledger, shown.agent)
+            board = Board(connected, ledger, tuple(each.agent for each in shown))
             live = _Show(out, given, shown, connected, site, board)
-            feeding = asyncio.ensure_future(live.feed(fleet))
+            feeding = asyncio.gather(*(live.feed(fleet, each) for each in shown))
             try:
                 return await live.watch(feeding, stop, once=once)
             finally:
@@ -115,11 +127,12 @@ async def _run(
 
 @contextlib.asynccontextmanager
 async def _started(
-    given: Settings, fleet: Fleet, shown: Demo, stop: asyncio.Event
+    given: Settings, fleet: Fleet, shown: Sequence[Demo], stop: asyncio.Event
 ) -> AsyncGenerator[LocalProcesses | None]:
     """Everything running; None if it was told to end while it started."""
     async with contextlib.AsyncExitStack() as stack:
-        everything = running_locally(given, shown.systems, quiet=True, policies=policies_of(fleet))
+        systems = tuple(system for each in shown for system in each.systems)
+        everything = running_locally(given, systems, quiet=True, policies=policies_of(fleet))
         starting = asyncio.ensure_future(stack.enter_async_context(everything))
         told = asyncio.ensure_future(stop.wait())
         await asyncio.wait({starting, told}, return_when="FIRST_COMPLETED")
@@ -138,7 +151,7 @@ class _Show:
 
     out: Output
     given: Settings
-    demo: Demo
+    demos: Sequence[Demo]
     client: Client
     site: LocalProcesses
     board: Board
@@ -150,7 +163,7 @@ class _Show:
     def home(self) -> Path:
         return self.given.home.absolute()
 
-    async def feed(self, fleet: Fleet) -> None:
+    async def feed(self, fleet: Fleet, demo: Demo) -> None:
         """Start a case for every event; from the beginning again when something dies.
 
         Raises:
@@ -160,7 +173,7 @@ class _Show:
         while True:
             before = len(self.begun)
             try:
-                return await self._feed(fleet)
+                return await self._feed(fleet, demo)
             # The events are the project's own code, and reach processes that may be killed.
             except Exception as error:
                 tries = 1 if len(self.begun) > before else tries + 1
@@ -171,14 +184,16 @@ class _Show:
                     ) from error
             await asyncio.sleep(_FEED_AGAIN.total_seconds())
 
-    async def _feed(self, fleet: Fleet) -> None:
-        async for event in self.demo.events(self.home):
-            started = await fleet.start(self.client, self.demo.agent, event)
+    async def _feed(self, fleet: Fleet, demo: Demo) -> None:
+        async for event in demo.events(self.home):
+            started = await fleet.start(self.client, demo.agent, event)
             if started.case not in self.begun and started.duplicate:
                 self.known_before += 1
             self.begun.add(started.case)
 
-    async def watch(self, feeding: asyncio.Future[None], stop: asyncio.Event, *, once: bool) -> int:
+    async def watch(
+        self, feeding: asyncio.Future[list[None]], stop: asyncio.Event, *, once: bool
+    ) -> int:
         """Show the cases until told to end; say what came out whenever nothing moves."""
         view, calm, above = View(self.out), 0, 0
         told: list[tuple[str, str]] = []
@@ -211,11 +226,11 @@ class _Show:
         self.away = ""
         return rows
 
-    def _rests(self, feeding: asyncio.Future[None], rows: Sequence[CaseRow]) -> bool:
+    def _rests(self, feeding: asyncio.Future[list[None]], rows: Sequence[CaseRow]) -> bool:
         seen = self.begun <= {row.case for row in rows}
         return feeding.done() and not self.away and seen and self.board.rests
 
-    def _note(self, feeding: asyncio.Future[None]) -> str:
+    def _note(self, feeding: asyncio.Future[list[None]]) -> str:
         if self.away:
             return self.away
         if feeding.done():
@@ -256,8 +271,17 @@ class _Show:
             return ()
 
     async def _report(self, rows: Sequence[CaseRow]) -> list[tuple[str, str]]:
+        """What came out, of one agent after the other."""
+        found: list[tuple[str, str]] = []
+        for demo in self.demos:
+            of = f"{demo.agent}: " if len(self.demos) > 1 else ""
+            own = [row for row in rows if row.agent == demo.agent]
+            found += [(f"{of}{label}", value) for label, value in await self._came(demo, own)]
+        return found
+
+    async def _came(self, demo: Demo, rows: Sequence[CaseRow]) -> list[tuple[str, str]]:
         try:
-            return await self.demo.report(self.home, rows)
+            return await demo.report(self.home, rows)
         # The project's own code; that it fails must not end what runs.
         except Exception as error:
             log.exception("the report failed")

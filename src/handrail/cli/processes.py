@@ -47,20 +47,29 @@ _INBOX_PATIENCE = timedelta(seconds=60)
 DEMO = "workers.demo:demo"
 """The demonstration of a project: `async (out, *, once) -> exit code`."""
 
+DEMOS = "workers.demos.{}:demo"
+"""The demonstration of one of its agents, or of several at once."""
+
 
 async def demo(
+    name: Annotated[str | None, Parameter(help="Which one: a module of workers/demos.")] = None,
     *,
     once: Annotated[
         bool, Parameter(negative=(), help="End when nothing moves any more (4: cases wait).")
     ] = False,
     out: Output = PLAIN,
 ) -> int:
-    """Run everything on this machine, and the project's demonstration with it."""
+    """Run everything on this machine, and the project's demonstration with it.
+
+    Raises:
+        ConfigurationError: if the project has no such demonstration.
+    """
+    where = DEMO if name is None else DEMOS.format(name.replace("-", "_"))
     load_fleet(settings().fleet)  # what a project lacks at first
-    found: Any = load(DEMO)
+    found: Any = load(where)
     if not inspect.iscoroutinefunction(found):
         raise ConfigurationError(
-            f"{DEMO} is {type(found).__name__}, and must be `async def demo(out, *, once) -> int`"
+            f"{where} is {type(found).__name__}, and must be `async def demo(out, *, once) -> int`"
         )
     return int(await found(out, once=once))
 

@@ -8,8 +8,8 @@ import pytest
 
 from activities.shipments import DelayAlert
 from handrail import ConfigurationError, State
-from workers import demo
 from workers.board import CaseRow
+from workers.demos import shipments as demo
 from world.consignments import generate
 from world.flights import load_flights
 from world.score import score

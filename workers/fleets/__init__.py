@@ -1,0 +1,1 @@
+"""Which agents a worker runs, one file for each demonstration: `HANDRAIL_FLEET` names one."""
