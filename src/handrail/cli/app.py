@@ -65,6 +65,7 @@ for each in (
     cases.pause,
     cases.resume,
     cases.roll_back,
+    cases.retry,
     stop.stop,
     stop.lift,
     stop.stops,

@@ -384,8 +384,28 @@ async def roll_back(
     waiting: Waiting = AT_ONCE,
     out: Output = PLAIN,
 ) -> int:
-    """Undo what cases have written, last first, and end them."""
+    """Undo what cases have written, last first, and end them. Also of cases that have ended."""
     return await _order(out, "roll_back", cases, by, why=why, waiting=waiting)
+
+
+async def retry(
+    cases: Cases,
+    /,
+    *,
+    by: SomeBody = None,
+    why: Why = "",
+    from_start: Annotated[
+        bool, Parameter(negative=(), help="Not only what came after the last receipt.")
+    ] = False,
+    waiting: Waiting = AT_ONCE,
+    out: Output = PLAIN,
+) -> int:
+    """Try cases again that failed, were refused or expired. What they wrote is not written twice.
+
+    They read and decide anew what they had read and decided since their last receipt.
+    """
+    order = "retry_from_start" if from_start else "retry"
+    return await _order(out, order, cases, by, why=why, waiting=waiting)
 
 
 async def _order(

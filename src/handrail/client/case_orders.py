@@ -1,4 +1,4 @@
-"""Orders to single cases: pause, resume, stop, roll back."""
+"""Orders to single cases: pause, resume, stop, roll back, retry."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import contextlib
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from temporalio.client import WorkflowExecutionDescription, WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent import PAUSED_BY_TEMPORAL, is_paused, pause_words
-from handrail.client import gates
+from handrail.client import gates, reopening
 from handrail.client.cases import CaseActs, case_summary, until_over
 from handrail.client.views import CaseOrder, CaseOrderList, CaseState
 from handrail.exceptions import CaseError, LedgerUnavailable
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _LOOK = timedelta(milliseconds=200)
 _ENDS = {"stop": State.STOPPED, "roll_back": State.ROLLED_BACK}
+_RETRIES = {"retry", "retry_from_start"}
 
 
 class CaseOrderActs(CaseActs):
@@ -36,8 +37,23 @@ class CaseOrderActs(CaseActs):
         return await self.order_cases("resume", *cases, why=why, **more)
 
     async def roll_back(self, *cases: str, why: str = "", **more: Any) -> CaseOrderList:
-        """Have what cases wrote undone, last first; `more` as `order_cases` takes it."""
+        """Have what cases wrote undone, last first; `more` as `order_cases` takes it.
+
+        A case that has ended is opened again for it.
+        """
         return await self.order_cases("roll_back", *cases, why=why, **more)
+
+    async def retry(
+        self, *cases: str, why: str = "", from_start: bool = False, **more: Any
+    ) -> CaseOrderList:
+        """Have cases that failed, were refused or expired go on after their last receipt.
+
+        What they had read and decided since is read and decided anew. `from_start`: everything
+        is; what was written is not written twice all the same, as long as it is decided again.
+        `more` as `order_cases` takes it.
+        """
+        order = "retry_from_start" if from_start else "retry"
+        return await self.order_cases(order, *cases, why=why, **more)
 
     async def order_cases(
         self,
@@ -63,7 +79,7 @@ class CaseOrderActs(CaseActs):
                     # Where it cannot be kept, they wait for the end of the stop.
                     with contextlib.suppress(LedgerUnavailable):
                         await self._ledger.order_back(case, self.by, self._clock(), why.strip())
-                execution = await _send(client, order, case, said)
+                execution = await _give(client, order, case, said)
             except CaseError as error:
                 found.append(CaseOrder(case=case, ok=False, error=str(error)))
                 continue
@@ -76,14 +92,25 @@ class CaseOrderActs(CaseActs):
         return CaseOrderList(order=order, cases=tuple(found))
 
 
-async def _send(
+async def _give(
     client: Client, order: str, case: str, said: dict[str, str]
 ) -> WorkflowExecutionDescription:
-    """Send an order to one case. Gives how that was before."""
+    """Give an order to one case. Gives how that was before."""
     execution = await gates.existing_case(client, case)
-    if execution.status is not WorkflowExecutionStatus.RUNNING:
-        state = case_summary(execution).state.replace("_", " ")
-        raise CaseError(f"{case} has ended ({state}): it takes no orders")
+    state = case_summary(execution).state
+    if order in _RETRIES:
+        if execution.close_time is None:
+            raise CaseError(f"{case} is {state.replace('_', ' ')}: only what has ended is retried")
+        start = order != "retry"
+        at = await reopening.task_to_retry(client, execution, state, from_start=start)
+        await reopening.try_again(client, execution, said, at)
+        return await gates.existing_case(client, case)
+    if execution.close_time is not None:
+        if order != "roll_back":
+            raise CaseError(f"{case} has ended ({state.replace('_', ' ')}): it takes no orders")
+        at = await reopening.last_task(client, execution, state)
+        await reopening.undo_ended(client, execution, said, at)
+        return execution
     try:
         await client.get_workflow_handle(case).signal(order, said)
     except RPCError as error:
@@ -114,6 +141,10 @@ def _untold(case: str, order: str, error: RPCError) -> str:
 async def _await(
     client: Client, order: str, case: str, patience: timedelta | None, asked: frozenset[str]
 ) -> CaseOrder:
+    if order in _RETRIES:
+        over = await until_over(client, case, patience, but=asked)
+        ok = over.state not in reopening.RETRIED
+        return CaseOrder(case=case, ok=ok, state=over.state, outcome=over.outcome)
     if order in _ENDS:
         # An undo that fails asks a human. What was asked before the order is withdrawn by it.
         over = await until_over(client, case, patience, but=asked)
