@@ -64,7 +64,7 @@ async def answer(key: Key, what: str, *, by: By, why: Why = "", out: Output = PL
     undo = f"{program()} roll-back {shlex.quote(said.case)} --why 'the review found it wrong'"
     out.show(Text(f"recorded: {what}, by {plain(said.by)}", _COLOURS[what]))
     if what == "wrong" and undone is None:
-        out.show(f"  to undo what the case wrote, while it is open: {undo}")
+        out.show(f"  to undo what the case wrote: {undo}")
     out.data(said, roll_back=undo if what == "wrong" else None)
 
 

@@ -29,12 +29,12 @@ if TYPE_CHECKING:
     from handrail.client.views import CaseState
 
 
-class _Key(BaseModel):
+class _ReceiptKey(BaseModel):
     key: str
 
 
-class _Written(BaseModel):
-    receipt: _Key
+class _HasReceipt(BaseModel):
+    receipt: _ReceiptKey
 
 
 RETRIED = frozenset({State.FAILED, State.REFUSED, State.REJECTED, State.EXPIRED})
@@ -167,10 +167,10 @@ async def _receipt(client: Client, event: HistoryEvent) -> str:
     if event.event_type != EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
         return ""
     payloads = event.activity_task_completed_event_attributes.result.payloads
-    # Another step's result, or of an encoding that nobody here knows: then it is no receipt of ours.
+    # Another result, or of an encoding that nobody here knows: it is no receipt of ours.
     with contextlib.suppress(HandrailError, ValueError, LookupError, RuntimeError):
         [result] = await client.data_converter.decode(payloads)
-        return _Written.model_validate(result).receipt.key
+        return _HasReceipt.model_validate(result).receipt.key
     return ""
 
 
