@@ -184,6 +184,11 @@ def time_left(until: datetime | None, now: datetime) -> str:
     return f"{in_words(until - now)} left" if until > now else f"{in_words(now - until)} over"
 
 
+def ago(at: datetime | None, now: datetime) -> str:
+    """How long ago that was."""
+    return "" if at is None else f"{in_words(now - at)} ago"
+
+
 def in_words(length: timedelta) -> str:
     """A length of time in its two largest units."""
     if length < _MINUTE:

@@ -71,8 +71,15 @@ _CLOSED_AS = {
 }
 
 
-def cases_query(agent: str | None = None, state: str | None = None, role: str | None = None) -> str:
-    """The query for these cases.
+def cases_query(
+    agent: str | None = None,
+    state: str | Sequence[str] | None = None,
+    role: str | None = None,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+) -> str:
+    """The query for these cases. `since`, `until`: when they began.
 
     Raises:
         ImpossibleName: if there is no such state, or if a name cannot be one.
@@ -80,16 +87,25 @@ def cases_query(agent: str | None = None, state: str | None = None, role: str | 
     parts = [ANY]
     if agent is not None:
         parts.append(f"HandrailAgent = {gates.quoted(agent, 'agent')}")
-    if state == PAUSED_BY_TEMPORAL:
-        parts.append("ExecutionStatus = 'Paused'")
-    elif state is not None:
-        known = state.replace("-", "_")
-        if known not in set(State):
-            raise gates.ImpossibleName(f"no state {state!r}; there are: {', '.join(State)}")
-        parts.append(f"HandrailState = '{known}'")
+    states = (state,) if isinstance(state, str) else tuple(state or ())
+    if states:
+        parts.append(f"({' OR '.join(_in_state(each) for each in states)})")
+    if since is not None:
+        parts.append(f"StartTime >= '{since.isoformat()}'")
+    if until is not None:
+        parts.append(f"StartTime < '{until.isoformat()}'")
     if role is not None:
         parts.append(f"HandrailWaitingFor = {gates.quoted(role, 'role')} AND {OPEN_QUERY}")
     return " AND ".join(parts)
+
+
+def _in_state(state: str) -> str:
+    if state == PAUSED_BY_TEMPORAL:
+        return "ExecutionStatus = 'Paused'"
+    known = state.replace("-", "_")
+    if known not in set(State):
+        raise gates.ImpossibleName(f"no state {state!r}; there are: {', '.join(State)}")
+    return f"HandrailState = '{known}'"
 
 
 def case_summary(execution: WorkflowExecution) -> CaseSummary:
@@ -207,32 +223,52 @@ class CaseActs(GateActs, StartActs):
         self,
         agent: str | None = None,
         *,
-        state: str | None = None,
+        state: str | Sequence[str] | None = None,
         role: str | None = None,
         limit: int | None = None,
+        since: datetime | None = None,
+        until: datetime | None = None,
     ) -> CaseList:
-        """Cases, the newest first: of an agent, in a state, or waiting for a role.
+        """Cases, the newest first: of an agent, in a state, waiting for a role, begun in a time.
 
         Raises:
             ImpossibleName: if there can be no such agent, state or role.
         """
-        wanted, client = cases_query(agent, state, role), await self.temporal()
-        found = list[CaseSummary]()
-        seen = set[str]()
+        wanted = cases_query(agent, state, role, since=since, until=until)
+        client = await self.temporal()
+        found: dict[str, WorkflowExecution] = {}
         # A case that was opened again is its newest run.
         async for each in executions(client, wanted, None if limit is None else 2 * limit):
-            if each.id not in seen:
-                seen.add(each.id)
-                found.append(case_summary(each))
+            found.setdefault(each.id, each)
             if len(found) == limit:
                 break
-        return CaseList(cases=tuple(found), total=(await client.count_workflows(wanted)).count)
+        why = await self._reasons(tuple(found.values()))
+        shown = [
+            case_summary(each).model_copy(update={"why": why.get(each.id, "")})
+            for each in found.values()
+        ]
+        return CaseList(cases=tuple(shown), total=(await client.count_workflows(wanted)).count)
+
+    async def _reasons(self, cases: Sequence[WorkflowExecution]) -> dict[str, str]:
+        """Why each asks, or how it ended: what the server and the ledger know without a worker."""
+        ended = [each for each in cases if each.close_time is not None]
+        found = {each.id: why_ended(each) for each in ended}
+        if self._ledger is not None:
+            with contextlib.suppress(LedgerUnavailable):
+                kept = await self._ledger.case_records([each.id for each in ended])
+                said = ((each, kept[each.id].case) for each in ended if each.id in kept)
+                found |= {run.id: row.why for run, row in said if row.run_id == run.run_id}
+        for case in cases:
+            if case.close_time is None:
+                asked = await gates.gates_of(case)
+                found[case.id] = "; ".join(gate.why for gate in asked)
+        return found
 
     async def stuck_cases(
         self,
         agent: str | None = None,
         *,
-        state: str | None = None,
+        state: str | Sequence[str] | None = None,
         role: str | None = None,
         lasting: timedelta | None = None,
     ) -> CaseList:
@@ -245,7 +281,7 @@ class CaseActs(GateActs, StartActs):
         """
         wanted = f"{cases_query(agent, state, role)} AND {BUSY_QUERY}"
         known = set[str]()
-        if self._ledger is not None and lasting is None and state is role is None:
+        if self._ledger is not None and lasting is None and not state and role is None:
             with contextlib.suppress(LedgerUnavailable):
                 met = await self._ledger.incidents(agent, open_only=True)
                 known = {each.case for each in met if each.kind == STUCK}
@@ -288,11 +324,11 @@ class CaseActs(GateActs, StartActs):
             if source
             else tuple(e.receipt for e in kept.get("effects") or () if e.receipt is not None)
         )
+        said = outcome.why if outcome else why or (view.why if view else "")
         return CaseDetails(
-            **dict(case_summary(execution)) | {"failing": fails},
+            **dict(case_summary(execution)) | {"failing": fails, "why": said},
             title=view.title if view else None,
             requester=view.requester if view else await _requester(execution),
-            why=outcome.why if outcome else why or (view.why if view else ""),
             gates=asked,
             receipts=receipts,
             rulings=source.rulings if source else (),

@@ -56,8 +56,8 @@ class FailingStep(Document):
 class CaseSummary(Document):
     """One case of a list. `waiting_for`: the roles that it waits for.
 
-    `failing`: what goes on failing in it, where that was looked at: of one case, and of those
-    that are stuck.
+    `why`: why it asks, or how it ended, where that is known. `failing`: what goes on failing in
+    it, where that was looked at: of one case, and of those that are stuck.
     """
 
     case: str
@@ -67,6 +67,7 @@ class CaseSummary(Document):
     deadline: Moment | None = None
     started: Moment | None = None
     closed: Moment | None = None
+    why: str = ""
     failing: tuple[FailingStep, ...] = ()
 
 

@@ -30,7 +30,7 @@ from handrail import Final
 from handrail.actions import Effect, Undoes
 from handrail.testing import call_write
 from tests.integration.application.systems import System
-from workers import demo
+from workers.demos import shipments as demo
 from world.consignments import generate
 from world.feed import alerts, publish
 from world.flights import load_flights

@@ -234,6 +234,7 @@ ROW = {
     "deadline": MAYBE,
     "started": TEXT,
     "closed": MAYBE,
+    "why": TEXT,
     "failing": many(
         shape(
             version=VERSION,
@@ -296,7 +297,6 @@ SHAPES = {
         **ROW,
         title=MAYBE,
         requester=MAYBE,
-        why=TEXT,
         gates=many(GATE),
         receipts=many({"type": "object"}),
         rulings=many({"type": "object"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shlex
 import subprocess
 import sys
@@ -9,12 +10,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from handrail.cli.app import app
+from handrail.cli.cases import _table as table_of_cases  # pyright: ignore[reportPrivateUsage]
 from handrail.cli.inbox import lines
 from handrail.cli.output import STYLES, commands, in_words, time_left
 from handrail.cli.rulings import amended_action, answered
-from handrail.client import ruling_of
+from handrail.client import CaseSummary, ruling_of
 from handrail.client.gates import ImpossibleName
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import GateKind, GateView
@@ -206,3 +209,42 @@ def test_an_answer_that_the_gate_does_not_take_is_wrong_usage(
 ) -> None:
     with pytest.raises(InvalidRequest, match=says):
         typed(kind, **more)
+
+
+def test_a_list_of_cases_never_breaks_an_id_and_says_why() -> None:
+    now = datetime.now(UTC)
+    rows = [
+        CaseSummary(
+            case="shipments:AWB-3185",
+            agent="shipments",
+            state=State.REFUSED,
+            started=now - timedelta(minutes=4),
+            closed=now,
+            why="costs more than a tenth of what the goods are worth, and much more than that",
+        ),
+        CaseSummary(
+            case="shipments:AWB-1161",
+            agent="shipments",
+            state=State.WAITING,
+            waiting_for=("logistics-lead",),
+            deadline=now + timedelta(hours=7, minutes=1),
+            started=now - timedelta(hours=1),
+            why="costs more than 200 EUR extra",
+        ),
+    ]
+    printed = io.StringIO()
+    console = Console(width=80, file=printed)
+    console.print(table_of_cases(rows))
+    head, refused, waits = printed.getvalue().splitlines()
+    assert head.split()[:3] == ["case", "state", "began"]
+    assert refused.startswith("shipments:AWB-3185  refused")
+    assert "4 min ago" in refused
+    assert "costs more" in refused
+    assert "logistics-lead: costs" in waits
+
+
+def test_a_query_of_several_states_and_a_time() -> None:
+    since = datetime(2026, 11, 1, tzinfo=UTC)
+    asked = cases_query(state=("failed", "rolled-back"), since=since)
+    assert "(HandrailState = 'failed' OR HandrailState = 'rolled_back')" in asked
+    assert "StartTime >= '2026-11-01T00:00:00+00:00'" in asked
