@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import asyncio
 import codecs
 import io
-import math
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
-from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from handrail.cli import inbox, review
 from handrail.cli.context import (
     AT_ONCE,
-    OfAgent,
-    Since,
     SomeBody,
     Waiting,
     Why,
     load_fleet,
-    moment_of,
     operator,
     settings,
     text_of,
@@ -34,12 +27,10 @@ from handrail.cli.output import (
     PLAIN,
     Code,
     Output,
-    ago,
     label,
     moment,
     plain,
     state_text,
-    time_left,
 )
 from handrail.exceptions import CaseError, InvalidRequest
 from handrail.states import State
@@ -48,9 +39,7 @@ if TYPE_CHECKING:
     from handrail.actions import HandedCase, Receipt, RulingRecord
     from handrail.client import (
         CaseDetails,
-        CaseList,
         CaseOrder,
-        CaseSummary,
         ChainedCase,
         EffectView,
         FailingStep,
@@ -61,9 +50,6 @@ if TYPE_CHECKING:
     from handrail.runtime import Fleet
 
 Cases = Annotated[tuple[str, ...], Parameter(help="Ids of cases, such as shipments:AWB-1042.")]
-
-_WATCH = 2.0
-"""Seconds between two looks."""
 
 CODES: dict[str, Code] = {
     State.DONE: Code.DONE,
@@ -185,123 +171,6 @@ def _spaced(state: str) -> str:
 
 
 # Listing
-
-
-async def cases(
-    *,
-    agent: OfAgent = None,
-    state: Annotated[
-        tuple[str, ...],
-        Parameter(help="In this state only, such as waiting. May be given several times."),
-    ] = (),
-    waiting_for: Annotated[str | None, Parameter(help="That wait for this role only.")] = None,
-    since: Annotated[
-        Since, Parameter(help="That began then or later: a date, or a time ago such as 2h.")
-    ] = None,
-    until: Annotated[Since, Parameter(help="That began before then.")] = None,
-    sort: Annotated[
-        Literal["began", "deadline", "ended"],
-        Parameter(help="Of those that are shown: which come first."),
-    ] = "began",
-    limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
-    watch: Annotated[bool, Parameter(negative=(), help="Look again and again.")] = False,
-    stuck: Annotated[
-        bool, Parameter(negative=(), help="In which a step fails again and again, and why.")
-    ] = False,
-    lasting: Annotated[
-        timedelta | None,
-        Parameter(name="--for", help="With --stuck: for so long already, such as 5m."),
-    ] = None,
-    out: Output = PLAIN,
-) -> None:
-    """List cases, newest first."""
-    if lasting is not None and not stuck:
-        raise InvalidRequest("--for says how long cases are stuck: give --stuck too")
-    if stuck and (since or until):
-        raise InvalidRequest("--stuck lists what fails now, whenever it began: leave --since out")
-    lacking: list[str] = []
-    async with operator(out, lacking=lacking) as somebody:
-
-        async def look() -> CaseList:
-            if stuck:
-                return await somebody.stuck_cases(
-                    agent, state=state, role=waiting_for, lasting=lasting
-                )
-            when = {"since": moment_of(since), "until": moment_of(until)}
-            return await somebody.cases(agent, state=state, role=waiting_for, limit=limit, **when)
-
-        def seen(found: CaseList) -> CaseList:
-            rows = sorted(found.cases[:limit], key=_SORTS[sort])
-            return found.model_copy(update={"cases": tuple(rows)})
-
-        if watch and not out.json:
-            await _watch(out, look, seen, _stuck_table if stuck else _table)
-        found = seen(await look())
-    out.data(found, lacking=lacking)
-    for text in lacking:
-        out.say(text, "yellow")
-    table = _stuck_table if stuck else _table
-    out.show(table(found.cases) if found.cases else "no such cases")
-    if not out.json and found.total > len(found.cases):
-        out.say(f"{found.total - len(found.cases)} more; --limit {found.total} shows them all")
-
-
-_SORTS: dict[str, Callable[[CaseSummary], float]] = {
-    "began": lambda case: -case.started.timestamp() if case.started else 0.0,
-    "ended": lambda case: -case.closed.timestamp() if case.closed else 0.0,
-    "deadline": lambda case: case.deadline.timestamp() if case.deadline else math.inf,
-}
-
-
-async def _watch(
-    out: Output,
-    look: Callable[[], Awaitable[CaseList]],
-    seen: Callable[[CaseList], CaseList],
-    table: Callable[[Sequence[CaseSummary]], Table],
-) -> None:
-    """Show the list again and again, until somebody presses Ctrl-C."""
-    with Live(console=out.console, auto_refresh=False) as live:
-        while True:
-            found = seen(await look())
-            live.update(table(found.cases) if found.cases else Text("no such cases"), refresh=True)
-            await asyncio.sleep(_WATCH)
-
-
-def _table(rows: Sequence[CaseSummary]) -> Table:
-    """Ids are pasted, and so never broken; what there is no room for is cut at the right."""
-    now = datetime.now(UTC)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("case", "state", "began", "until"):
-        table.add_column(name, no_wrap=True, overflow="ignore")
-    table.add_column("waits for, or why", no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        waits = f"{', '.join(row.waiting_for)}: " if row.waiting_for else ""
-        table.add_row(
-            plain(row.case),
-            state_text(row.state),
-            ago(row.started, now),
-            time_left(row.deadline, now),
-            plain(f"{waits}{row.why}".removesuffix(": ")),
-        )
-    return table
-
-
-def _stuck_table(rows: Sequence[CaseSummary]) -> Table:
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
-    for name in ("case", "state", "step", "attempt", "since", "next try", "last error"):
-        table.add_column(name, overflow="fold")
-    for row in rows:
-        for each in row.failing:
-            table.add_row(
-                plain(row.case),
-                state_text(row.state),
-                plain(each.step),
-                str(each.attempt),
-                moment(each.since),
-                moment(each.next_try) or "now",
-                plain(each.error),
-            )
-    return table
 
 
 # Showing one

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from handrail import State
-from handrail.cli import cases, inbox, rulings, stop
+from handrail.cli import case_list, cases, inbox, rulings, stop
 from handrail.cli.context import Waiting
 from handrail.cli.output import Output
 from handrail.testing import Outside, Stage
@@ -104,9 +104,9 @@ async def test_cases_that_cannot_be_read_are_named_and_hide_nothing(
     for case in GOOD:
         assert f"{case} May this be done?" in said
 
-    listed = await shell.json(cases.cases, limit=1_000)
+    listed = await shell.json(case_list.cases, limit=1_000)
     assert {each["case"] for each in listed["cases"]} == GOOD | set(forged) | set(odd)
-    assert len((await shell.json(cases.cases, limit=3))["cases"]) == 3
+    assert len((await shell.json(case_list.cases, limit=3))["cases"]) == 3
     shown = await shell.json(cases.show, "bad memo deep")
     assert "cannot be read" in str(shown["lacking"])
 
@@ -118,11 +118,11 @@ async def test_a_case_that_temporal_itself_pauses_is_shown_as_that_and_hides_not
     gate = await paused.gate()
     await pause_in_temporal(stage.client, paused.id)
 
-    listed = await shell.json(cases.cases)
+    listed = await shell.json(case_list.cases)
     states = {each["case"]: each["state"] for each in listed["cases"]}
     assert states == dict.fromkeys(GOOD, "waiting") | {paused.id: "paused (by Temporal)"}
-    assert f"{paused.id} paused (by Temporal)" in await shell.text(cases.cases)
-    only = await shell.json(cases.cases, state="paused (by Temporal)")
+    assert f"{paused.id} paused (by Temporal)" in await shell.text(case_list.cases)
+    only = await shell.json(case_list.cases, state="paused (by Temporal)")
     assert [each["case"] for each in only["cases"]] == [paused.id]
 
     found = await shell.json(inbox.inbox)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from handrail.cli import cases, doctor
+from handrail.cli import case_list, cases, doctor
 from handrail.cli.output import Output
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import Trust
@@ -54,7 +54,7 @@ def ruin(directory: Path) -> None:
 
 
 async def listed(capsys: pytest.CaptureFixture[str], **more: Any) -> dict[str, dict[str, Any]]:
-    await cases.cases(stuck=True, out=Output(json=True), **more)
+    await case_list.cases(stuck=True, out=Output(json=True), **more)
     found = json.loads(capsys.readouterr().out)["cases"]
     return {case["case"]: case["failing"][0] for case in found}
 
@@ -85,7 +85,7 @@ async def test_what_goes_on_failing_is_stuck_and_said_everywhere(
     assert found[case.id]["error"] == ERROR
     assert await listed(capsys, lasting=timedelta(hours=1)) == {}
     assert list(await listed(capsys, lasting=NOW)) == [case.id]
-    await cases.cases(stuck=True, out=Output())
+    await case_list.cases(stuck=True, out=Output())
     assert "502" in capsys.readouterr().out
     assert f"last error: {ERROR}" in await shown(capsys, case.id)
     told = [each.id async for each in stage.client.list_workflows("WorkflowType = 'Owner'")]
@@ -145,7 +145,7 @@ async def test_code_that_cannot_go_on_is_told_apart_from_a_worker_that_is_not_th
 
 async def test_how_long_needs_stuck() -> None:
     with pytest.raises(InvalidRequest, match="give --stuck too"):
-        await cases.cases(lasting=NOW)
+        await case_list.cases(lasting=NOW)
 
 
 async def test_doctor_counts_them(stage: Stage, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from handrail.cli.app import app
-from handrail.cli.cases import _table as table_of_cases  # pyright: ignore[reportPrivateUsage]
+from handrail.cli.case_list import table_of_cases
 from handrail.cli.inbox import lines
 from handrail.cli.output import STYLES, commands, in_words, time_left
 from handrail.cli.rulings import amended_action, answered
