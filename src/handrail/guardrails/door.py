@@ -220,7 +220,7 @@ class Door:
             case Decide():
                 return functools.partial(self.decide, step), decided_type(step)
             case Read():
-                return lambda *args: run_step(step, args), step.returns
+                return functools.partial(self.read, step), step.returns
             case _:
                 raise StepError(f"{step.name}: unknown kind of step {type(step).__name__}")
 
@@ -297,10 +297,10 @@ class Door:
     async def _carried(self, step: Write[Any, Any], action: Any, attempt: Attempt) -> WriteResult:
         """Once begun, an effect is carried to its receipt, also when the case is stopped."""
         working = asyncio.ensure_future(self.write(step, action, attempt))
-        try:
-            return await asyncio.shield(working)
-        except asyncio.CancelledError:
-            return await working
+        while not working.done():
+            with contextlib.suppress(asyncio.CancelledError):  # it may come more than once
+                await asyncio.shield(working)
+        return working.result()
 
     async def _write(
         self, step: Write[Any, Any], came: ReceivedAction, attempt: Attempt
@@ -436,9 +436,15 @@ class Door:
 
     # What the door does of decisions and notifications
 
+    async def read(self, step: Read[..., Any], *args: Any) -> Any:
+        """Run a read step for a case of the agent: it has the agent's credentials."""
+        self._require_own(this_case())
+        return await run_step(step, args)
+
     async def decide(self, step: Decide[..., Any], *args: Any) -> DecisionResult[Any]:
         """Run a decide step within its budget; say where its values come from, and what then."""
         case, policy = this_case(), self.policy.current()
+        self._require_own(case)
         # Before anything is spent on thinking: a worker that may not write shall not think.
         await self.pipeline.lately(policy, case)
         await self.recorder.require_budget(policy, step.name)

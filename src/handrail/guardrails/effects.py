@@ -117,8 +117,8 @@ async def once(
     writer = _Writer(ledger, step, write, judged, recorder, steps, seal)
     try:
         return await _once(writer, seen=seen)
-    except BaseException:  # also when it is cancelled: whoever follows need not wait
-        await writer.release()
+    except BaseException as error:  # also when it is cancelled: whoever follows need not wait
+        await writer.release(error)
         raise
 
 
@@ -180,6 +180,8 @@ class _Writer:
     seal: bytes = b""
     owner: str = field(init=False)
     mark: LedgerMark | None = None
+    unsent: bool = False
+    """Whether nothing under its key can have been sent, by this attempt or by one before it."""
 
     def __post_init__(self) -> None:
         self.attempt, self.action = self.write.attempt, self.write.facts.action
@@ -204,11 +206,19 @@ class _Writer:
         self.deadline = datetime.now(UTC) + self.step.timeout
         self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
 
-    async def release(self) -> None:
-        """Spare the next attempt the wait for the deadline of this one, which broke off."""
-        mine, self.owner = self.owner, self._sealed(released_owner(self.owner))
+    async def release(self, error: BaseException) -> None:
+        """Spare the next attempt the wait for the deadline of this one, which broke off.
+
+        And people a question, where it broke off before anything was sent.
+        """
+        mine, key = self.owner, self.attempt.key
         with contextlib.suppress(LedgerUnavailable):
-            await _whole(self.ledger.release(self.attempt.key, mine, self.owner))
+            if self.unsent:
+                why = str(error) or "it was broken off before anything was sent"
+                await _whole(self.ledger.abandon(key, mine, why))
+                return
+            self.owner = self._sealed(released_owner(mine))
+            await _whole(self.ledger.release(key, mine, self.owner))
 
     async def forestall(self, undoes: Undoes) -> None:
         """Make a write impossible that is about to be undone, and wait for what goes on of it.
@@ -380,10 +390,11 @@ class _Writer:
             why = f"{self.write.came.changed}; people are asked again"
             await _whole(self.ledger.abandon(self.attempt.key, self.owner, why))
             raise NotDone(why)
+        self.unsent = first
         self._reached("before-effect")
         if self.step.marked:
             await self._mark()
-        self.heartbeats.sent = True
+        self.heartbeats.sent, self.unsent = True, False
         try:
             with effect_as_current(self.effect), secrets_given(self.step.secrets) as held:
                 result = await self._in_time(self.step.fn, self._extend)
@@ -404,7 +415,6 @@ class _Writer:
             await self.heartbeats.mark_sent(self.owner)
         except RPCError as error:
             why = f"{self.step.name} is not begun: the server did not note it: {error.message}"
-            await _whole(self.ledger.abandon(self.attempt.key, self.owner, why))
             raise NotDone(why) from error
 
     async def _receipt(

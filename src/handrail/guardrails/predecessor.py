@@ -162,7 +162,10 @@ class Predecessor:
         known = begins_until(owner)
         if self.row is not None and is_over(owner):
             return self.looked if known is None else min(known, self.looked)
-        return self.looked + self.timeout.total_seconds() if known is None else known
+        if known is None:
+            return self.looked + self.timeout.total_seconds()
+        # One whose time is over and that lives may have been frozen: it is about to say what came.
+        return max(known, self.looked)
 
     def _see(self, row: EffectRow) -> bool:
         """Look at its row again. Whether another attempt has it now, or it said that it ended."""

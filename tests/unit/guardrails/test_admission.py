@@ -14,8 +14,9 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from temporalio.exceptions import ApplicationError
 
-from handrail import Action, Effect, Ledger, check, notify, write
+from handrail import Action, Decision, Effect, Ledger, check, decide, notify, read, write
 from handrail.actions import (
     Basis,
     LedgerMark,
@@ -86,6 +87,20 @@ async def pay(action: Pay, effect: Effect) -> str:
 async def tell(text: str) -> None:
     """Tell somebody."""
     DONE.append((text, "tell"))
+
+
+@read
+async def look(account: str) -> str:
+    """Look at an account."""
+    DONE.append((account, "look"))
+    return account
+
+
+@decide
+async def weigh(account: str) -> Decision[Pay, None]:
+    """Weigh what to pay."""
+    DONE.append((account, "weigh"))
+    return Decision(Pay(account=account), "it is due", None)
 
 
 @check
@@ -234,6 +249,30 @@ async def test_an_activity_does_what_its_own_case_asks_for(
     assert (told.sent, says in told.why) == (False, True)
     assert (await ledger.verdicts(), await ledger.effects("payers:1"), DONE) == ([], [], [])
     assert (await activity_of("payers:1").run(payers.notify, tell, notice, "hello")).sent
+
+
+@pytest.mark.parametrize(
+    ("info", "says"),
+    [
+        ({"workflow_id": None, "workflow_type": None}, "by no workflow at all"),
+        ({"workflow_id": "others:1"}, "others:1 is no case of payers"),
+        ({"workflow_type": "Another"}, "payers:1 runs as Another"),
+    ],
+)
+async def test_what_reads_and_thinks_does_it_for_cases_of_its_agent_alone(
+    tmp_path: Path, ledger: Ledger, info: dict[str, Any], says: str
+) -> None:
+    """It has the agent's credentials, and what it costs is the agent's."""
+    payers, env = door(tmp_path, ledger), activity_of("payers:1")
+    env.info = dataclasses.replace(env.info, **info)
+    with pytest.raises(ApplicationError, match=says) as reading:
+        await env.run(payers.read, look, "1")
+    with pytest.raises(ApplicationError, match=says) as thinking:
+        await env.run(payers.decide, weigh, "1")
+    assert reading.value.non_retryable
+    assert thinking.value.non_retryable
+    assert DONE == []
+    assert await activity_of("payers:1").run(payers.read, look, "1") == "1"
 
 
 async def test_a_case_of_which_a_write_was_recorded_stays_in_pilot(

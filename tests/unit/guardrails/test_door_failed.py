@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from unittest.mock import sentinel
 
 import pytest
 
@@ -68,3 +70,25 @@ async def test_only_a_first_try_that_fails_certainly_did_nothing(
         answer = await activity_of("movers:1").run(door.write, move, action, attempt)
     assert (answer.kind, answer.why) == (WriteResultKind.FAILED, "no room")
     assert bool(answer.token) == (state == "unknown")
+
+
+async def test_what_has_begun_is_carried_to_its_end_however_often_it_is_cancelled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By its case, and once more by a server that took it for over."""
+    ends = asyncio.Event()
+
+    async def writing(*_: object) -> object:
+        await ends.wait()
+        return sentinel.receipt
+
+    monkeypatch.setattr(Door, "write", writing)
+    (path := tmp_path / "movers.yaml").write_text(POLICY)
+    door = Door("movers", SHAPE, [move], PolicyFile(path, SHAPE), sentinel.ledger)
+    carried = asyncio.ensure_future(door._carried(move, None, sentinel.attempt))  # pyright: ignore[reportPrivateUsage]
+    for _ in range(3):
+        await asyncio.sleep(0)
+        carried.cancel()
+    await asyncio.sleep(0)
+    ends.set()
+    assert await carried is sentinel.receipt

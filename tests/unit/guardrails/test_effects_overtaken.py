@@ -1,6 +1,7 @@
 """Writes whose attempt was taken for dead and goes on: overtaken, taken back, frozen."""
 
 import asyncio
+import functools
 import os
 import signal
 import sqlite3
@@ -9,19 +10,21 @@ import sys
 import textwrap
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import JsonValue
+from temporalio.service import RPCError, RPCStatusCode
 
 from handrail import Action, Effect, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
-from handrail.agent import Write
+from handrail.agent import Heartbeats, Write
 from handrail.guardrails import effects, predecessor
 from handrail.guardrails.effects import KeyUsed
+from handrail.guardrails.machine import new_owner
 from handrail.ledger import EffectState, Intent, OrderRow, Stopped, database
 from handrail.wire import Attempt, DoubtAnswer
 from tests.agents.passed import passed
@@ -79,8 +82,17 @@ def paying(world: list[str]) -> Write[Pay, str]:
     return pay
 
 
+def keyless(world: list[str]) -> Write[Pay, str]:
+    @write(timeout=timedelta(seconds=2))
+    async def pay(action: Pay, effect: Effect) -> str:
+        world.append("paid")
+        return "paid"
+
+    return pay
+
+
 def paying_back(world: list[str]) -> Write[Pay, str]:
-    @write(idempotent=True)
+    @write(idempotent=True, timeout=timedelta(seconds=1))
     async def pay_back(action: Pay, effect: Effect) -> str:
         world.append("paid back" if "paid" in world else "nothing to pay back")
         return "done"
@@ -252,6 +264,71 @@ async def test_an_attempt_that_broke_off_is_not_waited_for_until_its_deadline(
     async with asyncio.timeout(5):
         receipt = await once(ledger, pay, attempt_at(pay))
     assert receipt.how == "found"
+
+
+class _Marking(Heartbeats):
+    """Of which the server does not take the mark at once."""
+
+    answer: Callable[[], Awaitable[None]]
+
+    async def mark_sent(self, owner: str) -> None:
+        await self.answer()
+
+
+@pytest.fixture
+def marking(monkeypatch: pytest.MonkeyPatch) -> _Marking:
+    made = _Marking()
+    monkeypatch.setattr(effects, "current_heartbeats", lambda: made)
+    return made
+
+
+async def test_what_is_broken_off_before_it_is_sent_is_asked_of_nobody(
+    ledger: Ledger, world: list[str], marking: _Marking
+) -> None:
+    pay, marks = keyless(world), asyncio.Event()
+
+    async def forever() -> None:
+        marks.set()
+        await asyncio.sleep(60)
+
+    marking.answer = forever
+    first = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+    await marks.wait()
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    marking.answer = functools.partial(asyncio.sleep, 0)
+    assert isinstance(await once(ledger, pay, attempt_at(pay)), Receipt)
+    assert world == ["paid"]
+
+
+@pytest.mark.usefixtures("short_grace")
+async def test_who_wakes_after_its_time_says_that_it_sends_nothing_before_people_are_asked(
+    ledger: Ledger, world: list[str], marking: _Marking, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was frozen before its intent: its time is over, and it does not know that yet."""
+    pay, marks, known = keyless(world), asyncio.Event(), asyncio.Event()
+
+    async def refused() -> None:
+        marks.set()
+        await known.wait()
+        raise RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b"")
+
+    long_ago = functools.partial(new_owner, timedelta(seconds=-5))
+    with monkeypatch.context() as frozen:
+        frozen.setattr(effects, "new_owner", lambda _: long_ago())
+        marking.answer = refused
+        first = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+        await marks.wait()
+    second = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
+    await asyncio.sleep(0.1)
+    known.set()
+    for each in (first, second):
+        with pytest.raises(NotDone):
+            await each
+    marking.answer = functools.partial(asyncio.sleep, 0)
+    assert isinstance(await once(ledger, pay, attempt_at(pay)), Receipt)
+    assert world == ["paid"]
 
 
 async def test_a_receipt_is_kept_although_the_ledger_is_away_for_a_while(
