@@ -16,7 +16,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from temporalio.exceptions import ApplicationError
 
-from handrail import Action, Decision, Effect, Ledger, check, decide, notify, read, write
+from handrail import (
+    Action,
+    Decision,
+    Effect,
+    Ledger,
+    NoEvidence,
+    check,
+    decide,
+    notify,
+    read,
+    write,
+)
 from handrail.actions import (
     Basis,
     LedgerMark,
@@ -97,10 +108,11 @@ async def look(account: str) -> str:
 
 
 @decide
-async def weigh(account: str) -> Decision[Pay, None]:
+async def weigh(account: str) -> Decision[Pay, NoEvidence]:
     """Weigh what to pay."""
     DONE.append((account, "weigh"))
-    return Decision(Pay(account=account), "it is due", None)
+    action = Pay(account=account)
+    return Decision(action=action, rationale="due", confidence=1, evidence=NoEvidence())
 
 
 @check

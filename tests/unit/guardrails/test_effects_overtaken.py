@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 from pydantic import JsonValue
 from temporalio.service import RPCError, RPCStatusCode
+from typing_extensions import override
 
 from handrail import Action, Effect, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
@@ -271,6 +272,7 @@ class _Marking(Heartbeats):
 
     answer: Callable[[], Awaitable[None]]
 
+    @override
     async def mark_sent(self, owner: str) -> None:
         await self.answer()
 
@@ -314,9 +316,11 @@ async def test_who_wakes_after_its_time_says_that_it_sends_nothing_before_people
         await known.wait()
         raise RPCError("workflow execution already completed", RPCStatusCode.NOT_FOUND, b"")
 
-    long_ago = functools.partial(new_owner, timedelta(seconds=-5))
+    def long_ago(_: timedelta) -> str:
+        return new_owner(timedelta(seconds=-5))
+
     with monkeypatch.context() as frozen:
-        frozen.setattr(effects, "new_owner", lambda _: long_ago())
+        frozen.setattr(effects, "new_owner", long_ago)
         marking.answer = refused
         first = asyncio.ensure_future(once(ledger, pay, attempt_at(pay)))
         await marks.wait()
