@@ -1,12 +1,21 @@
-"""The effect that the running step is making, for the step itself to ask."""
+"""The effect that the running step is making, for the step itself to ask, and what it returned."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Generator
 from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Effect
+from handrail.wire import fit
+
+if TYPE_CHECKING:
+    from pydantic import JsonValue
+
+    from handrail.agent import StepSecrets, Write
 
 _current: ContextVar[Effect] = ContextVar("handrail_effect")
 
@@ -28,3 +37,17 @@ def effect_as_current(effect: Effect) -> Generator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+def result_as_json(
+    step: Write[Any, Any], result: Any, held: StepSecrets
+) -> tuple[JsonValue, str | None]:
+    """What a write returned, for its receipt, without secrets; and what is wrong with it."""
+    try:
+        value = to_jsonable_python(result := fit(result), by_alias=False)
+        step.adapter.validate_python(result)
+        step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
+    except (PydanticSerializationError, ValueError, RecursionError) as error:
+        first = held.scrub(str(error)).splitlines()[0]
+        return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
+    return held.masked(value)

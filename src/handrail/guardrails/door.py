@@ -65,11 +65,7 @@ from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.context import Judgement, WriteContext, broken, fitting_evidence, gravest
 from handrail.guardrails.current import effect_as_current
 from handrail.guardrails.data_checks import Check, verify
-from handrail.guardrails.effects import (
-    BegunBefore,
-    KeyUsed,
-    once,
-)
+from handrail.guardrails.effects import BegunBefore, KeyUsed, once
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import HeldLedger, LedgerWatch
 from handrail.guardrails.pipeline import Pipeline

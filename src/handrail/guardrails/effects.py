@@ -27,7 +27,6 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal, cast
 
-from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 from temporalio.service import RPCError
 
 from handrail.actions import Effect, LedgerMark, Receipt, undo_key
@@ -41,7 +40,7 @@ from handrail.agent import (
 )
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
-from handrail.guardrails.current import effect_as_current
+from handrail.guardrails.current import effect_as_current, result_as_json
 from handrail.guardrails.machine import (
     is_sealed,
     new_owner,
@@ -54,12 +53,9 @@ from handrail.guardrails.machine import (
 from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted, settled
 from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Stopped
 from handrail.text import moment_in_words
-from handrail.wire import fit
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
-
-    from pydantic import JsonValue
 
     from handrail.actions import Undoes
     from handrail.agent import Step, Write
@@ -425,7 +421,7 @@ class _Writer:
     ) -> Receipt:
         value, fault = (result, None)
         if how != "confirmed":
-            value, fault = _as_json(
+            value, fault = result_as_json(
                 self.step, result, held or StepSecrets(frozenset(self.step.secrets))
             )
         receipt = Receipt(
@@ -486,18 +482,6 @@ class _Writer:
     def _reached(self, what: str) -> None:
         kind = "undo" if self.attempt.undoes is not None else "write"
         reached(f"{kind}:{what}", self.attempt.case)
-
-
-def _as_json(step: Write[Any, Any], result: Any, held: StepSecrets) -> tuple[JsonValue, str | None]:
-    """What a write returned, for its receipt, without secrets; and what is wrong with it."""
-    try:
-        value = to_jsonable_python(result := fit(result), by_alias=False)
-        step.adapter.validate_python(result)
-        step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
-    except (PydanticSerializationError, ValueError, RecursionError) as error:
-        first = held.scrub(str(error)).splitlines()[0]
-        return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
-    return held.masked(value)
 
 
 async def _whole(work: Awaitable[Any]) -> Any:
