@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 5_693,
     "oversight": 4_319,
     "agent": 8_547,
-    "guardrails": 5_778,
+    "guardrails": 5_781,
     "evidence": 4_962,
     "client": 7_154,
     "runtime": 6_772,
