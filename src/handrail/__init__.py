@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from handrail.agent import (
         AgentWorkflow,
         HandsTo,
+        PlannedCall,
         Prompt,
+        ToolPlan,
         decide,
         notify,
         read,
@@ -86,6 +88,7 @@ __all__ = [
     "NotWritten",
     "Outcome",
     "Personal",
+    "PlannedCall",
     "PolicyError",
     "Prompt",
     "Receipt",
@@ -96,6 +99,7 @@ __all__ = [
     "ServerUnavailable",
     "State",
     "StepError",
+    "ToolPlan",
     "Trust",
     "Untrusted",
     "Usage",
@@ -112,7 +116,10 @@ __all__ = [
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
-        "agent": "AgentWorkflow HandsTo Prompt decide notify read secret spent write",
+        "agent": (
+            "AgentWorkflow HandsTo PlannedCall Prompt ToolPlan decide notify read secret "
+            "spent write"
+        ),
         "exceptions": (
             "CaseError ConfigurationError Expired Failed Final HandrailError InDoubt "
             "LedgerUnavailable NotDone NotTaken NotWritten PolicyError Refused Rejected "

@@ -15,6 +15,8 @@ from tests.agents import (
     clerk_steps,
     fetcher_flow,
     fetcher_steps,
+    filing_flow,
+    filing_steps,
     halls_flow,
     halls_steps,
     handing_flow,
@@ -186,6 +188,16 @@ def halls(directory: Path) -> Fleet:
     """A fleet of one agent that asks a hall, and is called back."""
     path = put_policy(directory, HALLS)
     return Fleet(Agent("halls", halls_flow.HallAgent, steps=halls_steps, policy=path))
+
+
+def filing(directory: Path) -> Fleet:
+    """An agent that obeys every letter, under a policy that lets it do all."""
+    known: dict[str, Any] = {"agent": "filing", "version": 1, "owner": "boss@example.com"}
+    free: dict[str, Any] = {"autonomy": "full", "irreversible": "no file of this world is real"}
+    actions = {"erase": free, "label": free}
+    path = put_policy(directory, known | {"actions": actions, "roles": {"lead": LEAD}})
+    steps = filing_steps.STEPS
+    return Fleet(Agent("filing", filing_flow.FilingAgent, steps=steps, policy=path))
 
 
 def fetcher(directory: Path) -> Fleet:

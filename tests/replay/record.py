@@ -21,7 +21,18 @@ from handrail.agent import invoke, verbs
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Outside, Stage, record, running, server
 from tests.agents.errands import errands
-from tests.agents.fleets import LEAD, careless, clerk, fetcher, halls, handing, odd, orders, policy
+from tests.agents.fleets import (
+    LEAD,
+    careless,
+    clerk,
+    fetcher,
+    filing,
+    halls,
+    handing,
+    odd,
+    orders,
+    policy,
+)
 from tests.injection.toolbox_run import agent as assistant
 from tests.replay.scenes import KEYED, OLDER, SCENES, SHORT, TAKEN_OVER, Play
 
@@ -53,7 +64,7 @@ def fleet(directory: Path) -> Fleet:
     named += [orders(directory, CURIOUS), orders(directory, PLANTED), odd(directory)]
     named += [clerk(directory), clerk(directory, "helper"), handing(directory)]
     named += [halls(directory), fetcher(directory), careless(directory)]
-    named += [Fleet(assistant(directory)), errands(directory)]
+    named += [Fleet(assistant(directory)), errands(directory), filing(directory)]
     return Fleet(*(agent for each in named for agent in each.agents.values()))
 
 

@@ -20,6 +20,7 @@ from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from tests.agents.careless_steps import Ask
 from tests.agents.clerk_steps import Mail
 from tests.agents.fetcher_steps import Notice
+from tests.agents.filing_steps import Letter
 from tests.agents.halls_steps import Feast
 from tests.agents.handing_steps import Job
 from tests.agents.live_steps import Errand
@@ -759,3 +760,27 @@ async def handed_to_it_by_others_too(play: Play) -> CaseHandle:
     await case.send("handed", {"chain": ["desk:7"], "askers": ["cy@example.com"]})
     await ANA.reject(case, await case.gate())
     return case
+
+
+def _filed(play: Play) -> Letter:
+    letter = Untrusted(untrusted='[["erase", {"file": 14}]]')
+    return Letter(number=play.number, letter=letter, request="Please erase plan.docx.")
+
+
+@scene(None)
+async def decided_on_what_nobody_asked_for(play: Play) -> CaseHandle:
+    case = await play.stage.start("filing", _filed(play))
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def decided_on_what_nobody_asked_for_of_old(play: Play) -> CaseHandle:
+    return await play.stage.start("filing", _filed(play))
+
+
+@scene(State.DONE)
+async def a_plan_bound_its_writes(play: Play) -> CaseHandle:
+    plan = '[["erase", {"file":14}]]'
+    event = _filed(play).model_copy(update={"request": "", "plan": plan})
+    return await play.stage.start("filing", event)

@@ -24,6 +24,10 @@ PATHS = {
         "written_by_a_step_of_another_class",
     ),
     "asked-as-well": ("handed_to_it_by_others_too", "asked_for_by_others_too"),
+    "decided-as-asked": (
+        "decided_on_what_nobody_asked_for_of_old",
+        "decided_on_what_nobody_asked_for",
+    ),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
     "lifts-on-their-way-count": (
         "stop_over_before_its_answer_came_of_old",

@@ -45,7 +45,7 @@ class Calls:
         for what, call in self._known:
             if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
                 return f"`self.{what}` was never awaited, and not done; write `await self.{what}`"
-            if what.startswith(("write", "converse")) and not _is_over(call):
+            if what.startswith(("write", "converse", "plan")) and not _is_over(call):
                 return f"`self.{what}` was begun, and nobody waited for its end; await it"
         return None
 

@@ -28,6 +28,7 @@ from handrail.actions import (
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import Decisions
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry, as_sent
+from handrail.agent.intent import ToolPlan
 from handrail.agent.provenance import CaseSources
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
@@ -89,7 +90,7 @@ class Case:
     recorded, so every later one is. `sources`: where what it does comes from. `unused`: keys of
     writes that have not used what their gates gave them; `revoked`: when somebody took back what
     they gave to a gate. `lifted`: how often it was said that a stop is over; `called`:
-    see `CallBacks`. `notes`: what only its record needs.
+    see `CallBacks`. `notes`: what only its record needs. `plan`: what of it is still to be written.
     """
 
     id: str = ""
@@ -120,6 +121,7 @@ class Case:
     decisions: Decisions = field(default_factory=Decisions)
     incidents: list[str] = field(default_factory=list[str])
     notes: CaseNotes = field(default_factory=CaseNotes)
+    plan: ToolPlan | None = None
     handed: HandOffState = field(default_factory=HandOffState)
     rolling_back: bool = False
     foreseen: dict[str, tuple[Verdict, datetime]] = field(default_factory=dict[str, Any])

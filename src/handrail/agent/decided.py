@@ -13,9 +13,10 @@ from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, Union, cast, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_json
+from temporalio import workflow
 from typing_extensions import TypeVar
 
 from handrail.actions import (
@@ -23,11 +24,14 @@ from handrail.actions import (
     AskedModel,
     Basis,
     Decision,
+    Event,
     Usage,
     as_json,
     from_json,
 )
-from handrail.agent.steps import Decide
+from handrail.agent.steps import Decide, Write
+from handrail.exceptions import Refused
+from handrail.text import first_fault
 from handrail.wire import DecisionResult, json_reader
 
 P = ParamSpec("P")
@@ -168,6 +172,39 @@ def _fits(kind: type[Action], action: Any) -> bool:
     return True
 
 
+def require_action(step: Write[Any, Any], given: object) -> None:
+    """See that what is given to a write is an action, or a decision on one.
+
+    Raises:
+        Refused: if it is not.
+    """
+    decided = isinstance(given, Decision)
+    action: object = cast("Decision[Any, Any]", given).action if decided else given
+    if action is not None and not isinstance(action, Action):
+        raise _of_another_class(step, type(action))
+
+
+def require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:
+    """See that an action is of the very class that its step takes.
+
+    Raises:
+        Refused: if it is not.
+    """
+    own, kind = cast("type[object]", step.action), type(given.action)
+    if (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
+        return
+    # Nobody knows its class by name any more: people are asked.
+    if given.unknown_kind is not None:
+        return
+    # Cases that wrote such before this was looked at go on as they began; the door refuses it.
+    if workflow.patched("action-of-its-step"):
+        raise _of_another_class(step, kind)
+
+
+def _of_another_class(step: Write[Any, Any], kind: type[object]) -> Refused:
+    return Refused(step.name, f"it takes {step.action.__name__}, and was given {kind.__name__}")
+
+
 def recalled(kind: Any, value: Any, *, by_name: bool = False) -> Any:
     """A value from a history as today's type; where that does not take it, the nearest to it.
 
@@ -197,6 +234,16 @@ def _nearest(kind: Any, value: Any, *, by_name: bool) -> Any:
     if origin is dict and isinstance(value, dict):
         return {key: recalled(args[1], part, by_name=by_name) for key, part in parts.items()}
     return parts
+
+
+def no_event(event: Event) -> str:
+    """Why a case is not begun with what came for its event."""
+    kind = type(event)
+    try:
+        kind.model_validate(vars(event))
+    except ValidationError as error:
+        return f"this is no {kind.__name__}: {first_fault(error)}; start it with one that is"
+    return f"this is no {kind.__name__}; start it with one that is"
 
 
 def _default(declared: FieldInfo, values: dict[str, Any]) -> Any:

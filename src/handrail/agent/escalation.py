@@ -30,6 +30,7 @@ from handrail.actions import (
     undo_key,
 )
 from handrail.agent.case_notes import CaseNotes
+from handrail.agent.intent import ToolPlan
 from handrail.agent.steps import Decide, Read, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
@@ -112,6 +113,7 @@ class CaseSnapshot(Wire):
     handed: HandOffState = HandOffState()
     called: dict[str, list[JsonValue] | bool] = Field(default_factory=dict[str, Any])
     notes: CaseNotes = Field(default_factory=CaseNotes)
+    plan: ToolPlan | None = None
 
 
 @dataclass(frozen=True)

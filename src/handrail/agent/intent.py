@@ -25,6 +25,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue, RootModel
+from pydantic.fields import FieldInfo
 
 from handrail.actions import Action, Decision, Wire
 from handrail.agent.provenance_values import DecisionValue, fields, is_many
@@ -59,6 +60,27 @@ class ToolPlan(Action):
     """The calls that the task needs: each write, and each read that finds its object."""
 
     calls: tuple[PlannedCall, ...]
+
+    def fitting(self, tool: str, args: Mapping[str, Any]) -> int | None:
+        """Which of its calls that are still to come this is, if any."""
+        return next(
+            (n for n, c in enumerate(self.calls) if c.times > 0 and _fits(c, tool, args)), None
+        )
+
+    def without(self, at: int) -> ToolPlan:
+        """The plan when this call was made, once."""
+        left = [
+            c.model_copy(update={"times": c.times - (n == at)}) for n, c in enumerate(self.calls)
+        ]
+        return ToolPlan(calls=tuple(left))
+
+
+def by_field_names(call: PlannedCall, action: type[BaseModel] | None) -> PlannedCall:
+    """A call as it is made: a model that reads a schema knows fields by their aliases."""
+    known: Mapping[str, FieldInfo] = getattr(action, "model_fields", {})
+    names = {each.alias: name for name, each in known.items() if each.alias is not None}
+    args = {names.get(name, name): value for name, value in call.args.items()}
+    return call.model_copy(update={"args": args})
 
 
 @dataclass
@@ -179,7 +201,6 @@ class LoopIntent:
     ) -> None:
         """Begin with the arguments of the loop. `by`: who asked for it."""
         self.plan = plan
-        self._left = [call.times for call in plan.calls] if plan is not None else []
         values = [value for _, value in given]
         self._words = request_in(values, by)
         self._given = [e for name, value in given for e in records(name, value, whole=True)]
@@ -224,7 +245,7 @@ class LoopIntent:
 
     def looked_up(self, tool: str, args: Mapping[str, Any], found: list[DecisionValue]) -> bool:
         """Whether a read asks for what the person says, or for what the plan names."""
-        if any(self._fits(call, tool, args) for call in self._calls):
+        if any(_fits(call, tool, args) for call in self._calls):
             return True
         asked = [leaf.raw for leaf in found if not leaf.free]
         return bool(asked) and all(map(self._is_meant, asked))
@@ -244,14 +265,13 @@ class LoopIntent:
 
         `clean`: it was decided before anything from outside was read.
         """
-        fitting = (n for n, call in enumerate(self._calls) if self._fits(call, tool, args))
-        at = next((number for number in fitting if self._left[number] > 0), None)
+        at = None if self.plan is None else self.plan.fitting(tool, args)
         if self.plan is not None and at is None and not clean:
             return (f"plan: {tool}: {UNPLANNED}",)
         fixed = self._calls[at].args if at is not None else {}
         lacking = () if clean else self._faults(found, fixed, self._usable())
-        if at is not None and not lacking:
-            self._left[at] -= 1
+        if self.plan is not None and at is not None and not lacking:
+            self.plan = self.plan.without(at)
         return lacking
 
     def arguments(
@@ -262,12 +282,16 @@ class LoopIntent:
         `pure`: whatever was looked up together may go into it.
         """
         usable = self._usable() + [each for each in self._read if pure and each.pointed]
-        planned = (call.args for call in self._calls if self._fits(call, tool, args))
+        planned = (call.args for call in self._calls if _fits(call, tool, args))
         return self._faults(found, next(planned, _NO_ARGS), usable)
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `lacking`, of the action that the loop comes to."""
         return self._faults(found, {}, self._usable())
+
+    def unnamed(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
+        """As `ending`, of what the words say and name alone."""
+        return self._faults(found, {}, self._named())
 
     def _faults(
         self, found: Sequence[DecisionValue], fixed: Mapping[str, Any], usable: list[Record]
@@ -278,12 +302,6 @@ class LoopIntent:
     @property
     def _calls(self) -> Sequence[PlannedCall]:
         return self.plan.calls if self.plan is not None else ()
-
-    def _fits(self, call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
-        """Whether a call is one of the plan: all that the plan has fixed is as it was fixed."""
-        return call.tool == tool and all(
-            name in args and _form(value) == _form(args[name]) for name, value in call.args.items()
-        )
 
     def _fault(self, leaf: DecisionValue, fixed: Mapping[str, Any], usable: list[Record]) -> str:
         top = leaf.path.split(".")[1]
@@ -376,6 +394,13 @@ class LoopIntent:
             if not longer and not twin and record not in found:
                 found.append(record)
         return found
+
+
+def _fits(call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
+    """Whether a call is one of the plan: all that the plan has fixed is as it was fixed."""
+    return call.tool == tool and all(
+        name in args and _form(value) == _form(args[name]) for name, value in call.args.items()
+    )
 
 
 def _identity(record: Record) -> str:

@@ -174,7 +174,7 @@ class CaseSources:
     def handed(self, event: BaseModel) -> None:
         """Take the event for the word of an agent that had read text from outside before."""
         self.outside = True
-        self._handed = frozenset(_leaves(as_json(event)))
+        self._handed = frozenset(leaves(as_json(event)))
 
     def lacking(
         self,
@@ -197,7 +197,7 @@ class CaseSources:
             return isinstance(value, Event)
         try:
             known = self._handed or ()
-            return all(leaf in known for leaf in _leaves(to_jsonable_python(value)))
+            return all(leaf in known for leaf in leaves(to_jsonable_python(value)))
         except Exception:  # noqa: BLE001  # as above
             return True
 
@@ -245,12 +245,12 @@ class CaseSources:
         return (basis or Basis()).model_copy(update={"unsourced": lacking}) if lacking else basis
 
 
-def _leaves(value: Any) -> Iterator[str]:
+def leaves(value: Any) -> Iterator[str]:
     """The single values of JSON, as they are spelt."""
     if isinstance(value, Mapping | list):
         parts = cast("Iterable[Any]", value.values() if isinstance(value, Mapping) else value)
         for part in parts:
-            yield from _leaves(part)
+            yield from leaves(part)
     else:
         yield canonical(value)
 

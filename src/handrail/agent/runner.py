@@ -119,7 +119,7 @@ class CaseRunner(Verbs):
         self.hand_offs = HandOffs(self)
         self.call_backs = CallBacks(case, self.note, self.boundary)
         self.calls = Calls()
-        self._event: Event | None = None
+        self.event: Event | None = None
         self._change = change
         self._others: dict[bytes, Sequence[Payload]] = {}
 
@@ -135,7 +135,7 @@ class CaseRunner(Verbs):
         if self.case.handed.origin.outside:
             self.case.sources.handed(event)
         self._require_own_id(event)
-        self._event = event
+        self.event = event
         self.case.notes.event = self.case.notes.event or digest_of_inputs(event)
         for payloads in self._others.values():
             self._take(event, payloads)
@@ -171,8 +171,8 @@ class CaseRunner(Verbs):
         said = b"".join(payload.data for payload in payloads)
         if said not in self._others:
             self._others[said] = payloads
-            if self._event is not None:
-                self._take(self._event, payloads)
+            if self.event is not None:
+                self._take(self.event, payloads)
 
     def _take(self, own: Event, payloads: Sequence[Payload]) -> None:
         try:

@@ -16,7 +16,6 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
 from pydantic import JsonValue, TypeAdapter
-from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
@@ -24,7 +23,14 @@ from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
-from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, request_in, strings
+from handrail.agent.intent import (
+    LoopIntent,
+    PlannedCall,
+    ToolPlan,
+    by_field_names,
+    request_in,
+    strings,
+)
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
 from handrail.agent.prompts import (
@@ -152,7 +158,7 @@ class ToolLoop:
         """
         step, runner = self._step, self._runner
         pairs = zip(step.given, self.values, strict=True)
-        given = tuple(_as_json(p.annotation, value) for p, value in pairs)
+        given = tuple(argument_json(p.annotation, value) for p, value in pairs)
         turn = Turn(given=given, listings=await self._listed())
         case, rounds, before = runner.case, 0, runner.case.usage
         # Of what a model has made of a text from outside, or nobody knows who asked, no plan is.
@@ -184,7 +190,7 @@ class ToolLoop:
 
     async def _planned(self, turn: Turn) -> None:
         """Have a plan made, of which nothing from outside knows, and keep to it."""
-        given = tuple(_unread(each) for each in turn.given or ())
+        given = tuple(unread(each) for each in turn.given or ())
         first = Turn(planning=True, given=given, listings=turn.listings)
         _, decided = as_decided(self._step, await self._runner.decide(self._step, [first]))
         made = decided.decision
@@ -192,26 +198,14 @@ class ToolLoop:
         said = made.action.calls if isinstance(made.action, ToolPlan) else ()
         plan = ToolPlan(calls=tuple(map(self._by_name, said)))
         self._intent = LoopIntent(self._sources, plan)
-        calls = "; ".join(
-            f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in plan.calls
-        )
-        digest = digest_of(self._step.name, as_json(plan))[:12]
-        shown = f"{self._step.name}: plan {digest}, before anything was read: {calls or 'none'}"
-        self._runner.note(one_line(shown, 1_000))
+        self._runner.note(plan_in_words(self._step.name, plan))
 
     def _by_name(self, call: PlannedCall) -> PlannedCall:
-        """A call as it is made: a model that reads a schema knows fields by their aliases.
-
-        Of a tool that a server listed a plan knows no fields.
-        """
+        """A call as it is made. Of a tool that a server listed a plan knows no fields."""
         # In cases that began before that was so it bound them, and does on.
         if call.tool in self._live and workflow.patched("plans-name-listed-tools"):
             return call.model_copy(update={"args": {}})
-        tool: Any = self._tool(call.tool)
-        known: dict[str, FieldInfo] = getattr(getattr(tool, "action", None), "model_fields", {})
-        names = {each.alias: name for name, each in known.items() if each.alias is not None}
-        args = {names.get(name, name): value for name, value in call.args.items()}
-        return call.model_copy(update={"args": args})
+        return by_field_names(call, getattr(self._tool(call.tool), "action", None))
 
     async def _called(self, call: ToolCall, decided: Decided, clean: bool) -> ToolResult:  # noqa: FBT001
         """Do what the model wants, and say what came of it; what it may not have, too."""
@@ -262,7 +256,7 @@ class ToolLoop:
             self._intent.wrote(tool.name, found)
         elif self._intent is not None:
             self._intent.came(tool.name, found, pointed=looked_up, pure=pure)
-        return _as_json(tool.returns, found)
+        return argument_json(tool.returns, found)
 
     async def _judged(
         self,
@@ -339,21 +333,29 @@ class ToolLoop:
                 self._told.append(Untrusted(untrusted=said))
             known = ", ".join(f"{each.name} {each.digest[:12]}" for each in listing.tools)
             self._runner.note(one_line(f"{box.listed.name}: {known}", 1_000))
-            found.append(_as_json(ToolListing, listing))
+            found.append(argument_json(ToolListing, listing))
         return tuple(found)
 
 
-def _unread(value: JsonValue) -> JsonValue:
+def plan_in_words(step: str, plan: ToolPlan) -> str:
+    """A plan as the log of the case has it."""
+    calls = "; ".join(f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in plan.calls)
+    digest = digest_of(step, as_json(plan))[:12]
+    return one_line(f"{step}: plan {digest}, before anything was read: {calls or 'none'}", 1_000)
+
+
+UNSEEN = "(a text from outside, which a plan does not see)"
+
+
+def unread(value: JsonValue) -> JsonValue:
     """Arguments as JSON, without the texts from outside."""
     if isinstance(value, dict):
-        return {
-            key: "(a text from outside, which a plan does not see)" if key == FIELD else _unread(v)
-            for key, v in value.items()
-        }
-    return [_unread(each) for each in value] if isinstance(value, list) else value
+        return {key: UNSEEN if key == FIELD else unread(v) for key, v in value.items()}
+    return [unread(each) for each in value] if isinstance(value, list) else value
 
 
-def _as_json(kind: Any, value: Any) -> Any:
+def argument_json(kind: Any, value: Any) -> Any:
+    """An argument or a result as JSON, as a model reads it."""
     try:
         return TypeAdapter(kind).dump_python(value, mode="json", by_alias=False, round_trip=True)
     # What an agent's own class raises must not wedge the case; a model reads what there is.

@@ -38,6 +38,7 @@ from handrail.agent.invoke import (
     perform,
     taken,
 )
+from handrail.agent.planning import planned
 from handrail.agent.steps import RETRY, Decide, Notify, Write
 from handrail.agent.tries import failed_try, pause_after
 from handrail.agent.visibility import PublishedState
@@ -192,7 +193,7 @@ class Verbs:
             case=case.id,
             key=f"{case.id}/{step.name}/{case.writes}",
             digest=escalation.digest(step, action),
-            basis=case.sources.basis(proposal.action, action, proposal.basis),
+            basis=planned(case, step, proposal),
             requester=case.requester,
             pilot=case.pilot,
             kind=None if proposal.unknown_kind else type(proposal.action).__name__,

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, ClassVar, ParamSpec, Self, cast
 
-from pydantic import BaseModel, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, JsonValue, TypeAdapter
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
@@ -15,13 +15,22 @@ from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingRecord, as_json
-from handrail.agent.decided import NEAREST, Decided, DecidedAction, as_decided, recalled
+from handrail.agent.decided import (
+    NEAREST,
+    Decided,
+    as_decided,
+    no_event,
+    recalled,
+    require_action,
+    require_own_class,
+)
 from handrail.agent.escalation import AnswerModel
+from handrail.agent.intent import ToolPlan
 from handrail.agent.invoke import perform
+from handrail.agent.planning import bind_writes, inputs_of_plan, unwanted
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.agent.tool_loop import Converse, ToolLoop
-from handrail.exceptions import Refused
 from handrail.oversight import (
     CALL_BACK_SIGNAL,
     EVENT_SIGNAL,
@@ -33,7 +42,6 @@ from handrail.oversight import (
     read_signal,
 )
 from handrail.states import State
-from handrail.text import first_fault
 from handrail.wire import DecisionResult
 
 P = ParamSpec("P")
@@ -67,8 +75,8 @@ def _verb(fn: F) -> F:
 class AgentWorkflow:
     """Base class of agents.
 
-    Its verbs are `read`, `decide`, `converse`, `write`, `notify`, `ask`, `hand_off`, `hand_on`.
-    Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
+    Its verbs are `read`, `plan`, `decide`, `converse`, `write`, `notify`, `ask`, `hand_off` and
+    `hand_on`. Decorate the subclass with `@workflow.defn`, and its `run`, which takes one event and
     returns an `Outcome`, with `@workflow.run`.
 
     `undo_window`: how long a case that is done stays open so that it can be rolled back.
@@ -135,9 +143,29 @@ class AgentWorkflow:
         given = step.bind(*args, **kwargs)
         result, decided = as_decided(step, await self._runner.decide(step, given))
         named = [(p.name, value) for p, value in zip(step.parameters, given, strict=True)]
-        sources = self._runner.case.sources
-        lacking = sources.lacking(named, decided.decision, result.unsourced)
+        lacking, result = unwanted(self._runner.case, named, decided.decision, result)
         return self._decided(step, result, decided, lacking, given)
+
+    @_verb
+    async def plan(
+        self, step: Decide[P, Decision[ToolPlan, Any]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ToolPlan:
+        """Run a decide step that comes to a plan, and hold each write of the case outside of it.
+
+        It is shown no text from outside. Where an argument may be of a hostile text's choosing,
+        or nobody knows who asks, it is not run, and each write is held. Another plan adds to it.
+
+        Raises:
+            ActivityError: as `decide`.
+        """
+        await self._runner.boundary()
+        runner, plan = self._runner, ToolPlan(calls=())
+        given = inputs_of_plan(runner.case, runner.event, step, step.bind(*args, **kwargs))
+        if given is not None:
+            result, decided = as_decided(step, await runner.decide(step, given))
+            plan = self._decided(step, result, decided, (), given).action or plan
+        runner.note(bind_writes(runner.case, step.name, plan))
+        return plan
 
     @_verb
     async def converse(self, step: Converse[P, D], /, *args: P.args, **kwargs: P.kwargs) -> D:
@@ -194,9 +222,9 @@ class AgentWorkflow:
             ActivityError: if the step is broken.
         """
         await self._runner.boundary()
-        _require_action(step, what)
+        require_action(step, what)
         proposal = self._runner.case.decisions.proposal(what)
-        _require_own_class(step, proposal)
+        require_own_class(step, proposal)
         return await self._runner.write(step, proposal)
 
     @_verb
@@ -434,7 +462,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
             raise ApplicationError(why, type="BadEvent", non_retryable=True)
         # A case that has begun goes on with its event, however the class has changed since.
         if NEAREST in args[0].model_fields_set and not workflow.unsafe.is_replaying():
-            raise ApplicationError(_no_event(args[0]), type="BadEvent", non_retryable=True)
+            raise ApplicationError(no_event(args[0]), type="BadEvent", non_retryable=True)
         runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
 
         async def begun() -> Any:
@@ -444,38 +472,6 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         return await runner.run(begun, self.undo_window)
 
     return conducted
-
-
-def _no_event(event: Event) -> str:
-    kind = type(event)
-    try:
-        kind.model_validate(vars(event))
-    except ValidationError as error:
-        return f"this is no {kind.__name__}: {first_fault(error)}; start it with one that is"
-    return f"this is no {kind.__name__}; start it with one that is"
-
-
-def _require_action(step: Write[Any, Any], given: object) -> None:
-    decided = isinstance(given, Decision)
-    action: object = cast("Decision[Any, Any]", given).action if decided else given
-    if action is not None and not isinstance(action, Action):
-        raise _of_another_class(step, type(action))
-
-
-def _require_own_class(step: Write[Any, Any], given: DecidedAction) -> None:
-    own, kind = cast("type[object]", step.action), type(given.action)
-    if (kind.__module__, kind.__qualname__) == (own.__module__, own.__qualname__):
-        return
-    # Nobody knows its class by name any more: people are asked.
-    if given.unknown_kind is not None:
-        return
-    # Cases that wrote such before this was looked at go on as they began; the door refuses it.
-    if workflow.patched("action-of-its-step"):
-        raise _of_another_class(step, kind)
-
-
-def _of_another_class(step: Write[Any, Any], kind: type[object]) -> Refused:
-    return Refused(step.name, f"it takes {step.action.__name__}, and was given {kind.__name__}")
 
 
 def _payloads(raw: object) -> list[Payload]:

@@ -20,7 +20,8 @@ from typing import Any, cast
 from handrail.actions import Action
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
 
-VERBS = ("read", "decide", "converse", "write", "notify", "ask", "renew", "hand_off", "hand_on")
+_ASKING = ("read", "plan", "decide", "converse", "ask")
+VERBS = (*_ASKING, "write", "notify", "renew", "hand_off", "hand_on")
 _HANDING = ("hand_off", "hand_on")
 _GATHERING = ("create_task", "ensure_future", "gather")
 

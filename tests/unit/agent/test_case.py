@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from temporalio.api.common.v1 import Payload
 
-from handrail import Decision, State, Untrusted
+from handrail import Decision, PlannedCall, State, ToolPlan, Untrusted
 from handrail.actions import (
     Action,
     Ask,
@@ -220,10 +220,12 @@ def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
     case.unsent.append("tell: nobody there")
     case.register(entry(1))
     case.wrote(receipt(1), NOW)
+    case.plan = ToolPlan(calls=(PlannedCall(tool="pay", args={"to": "o1"}, times=0),))
     carried = CaseSnapshot.model_validate_json(case.carry().model_dump_json())
     later = Case()
     later.begin("orders:1", "Fulfils orders.", "cy@x.org", carried, NOW + timedelta(hours=9))
-    for name in ("writes", "notices", "undos", "receipts", "rulings", "moves", "unsent", "usage"):
+    kept = "writes notices undos receipts rulings moves unsent usage plan"
+    for name in kept.split():
         assert getattr(later, name) == getattr(case, name), name
     assert later.state is State.WORKING
     assert later.gates == {}

@@ -16,15 +16,15 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_705,
+    "ground": 1_712,
     "policy": 4_245,
     "ledger": 5_693,
     "oversight": 4_319,
-    "agent": 8_547,
+    "agent": 8_760,
     "guardrails": 5_781,
     "evidence": 4_962,
     "client": 7_154,
-    "runtime": 6_772,
+    "runtime": 6_773,
     "integrations": 5_217,
     "inbox": 7_715,
     "testing": 1_210,

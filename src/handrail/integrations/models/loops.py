@@ -112,13 +112,13 @@ PLANNING = (
 )
 
 
-def _planning(
-    prompt: Prompt[Any, Any], tools: Sequence[Any], listings: Sequence[JsonValue]
-) -> Prompt[Any, Any]:
-    """The same prompt, with the question which calls it takes.
+def planning(
+    prompt: Prompt[A, E], tools: Sequence[Any], listings: Sequence[JsonValue] = ()
+) -> Prompt[A, E]:
+    """The same prompt, with the question which calls of these steps it takes.
 
-    Of what servers list it knows the names alone that the policy has: whatever else they say,
-    a value of a schema even, may be an order.
+    For a step that plans: its answer is a `ToolPlan`. Of what servers list it knows the names
+    alone that the policy has: whatever else they say, a value of a schema even, may be an order.
     """
     own: list[Step[..., Any]] = [each for each in tools if isinstance(each, Step)]
     known: dict[str, Any] = {
@@ -155,7 +155,7 @@ def _one_round(  # noqa: PLR0917  # the parts of a declaration
             args = [recalled(p.annotation, value, by_name=True) for p, value in pairs]
             prompt = require_prompt(fn.__name__, await call_directly(fn, *args), args)
         if prompt is not None and turn.planning:
-            answer = await model.decide(_planning(prompt, tools, turn.listings), [ToolPlan])
+            answer = await model.decide(planning(prompt, tools, turn.listings), [ToolPlan])
             known = as_json(prompt.evidence)
         else:
             answer, known = await model.converse(prompt, kinds, tools, turn)

@@ -1,0 +1,138 @@
+"""What a case was to do, as far as that was known before any text from outside had come in.
+
+A plan binds all writes of its case. Where the words of who asks are among the arguments of a
+decision, it may choose no object but what they name. Beside what `provenance` asks of each value:
+that says whether a value is real, and this whether anybody wants it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from temporalio import workflow
+
+from handrail.actions import Basis, Decision, canonical
+from handrail.agent.decided import DecidedAction, recalled
+from handrail.agent.intent import UNPLANNED, LoopIntent, ToolPlan, by_field_names, request_in
+from handrail.agent.provenance import UNKNOWN, holds_decided, holds_untrusted, laid_bare, leaves
+from handrail.agent.provenance_values import wanted
+from handrail.agent.steps import Decide, Write
+from handrail.agent.tool_loop import UNSEEN, argument_json, plan_in_words, unread
+from handrail.wire import DecisionResult
+
+if TYPE_CHECKING:
+    from handrail.actions import Event
+    from handrail.agent.case import Case
+
+
+def inputs_of_plan(
+    case: Case, event: Event | None, step: Decide[..., Any], given: Sequence[Any]
+) -> list[Any] | None:
+    """The arguments of a step that plans, without the texts from outside.
+
+    None, where a text from outside may have had a word in them: once one has come in, only what the
+    event of the case brought beside it is known to be of nobody's choosing.
+    """
+    pairs = list(zip(step.parameters, given, strict=True))
+    plain = [unread(argument_json(p.annotation, value)) for p, value in pairs]
+    known = {canonical(UNSEEN), *leaves(unread(argument_json(type(event), event)))}
+    chosen = case.outside and (
+        holds_decided(given)
+        or workflow.info().continued_run_id is not None
+        or not set(leaves(plain)) <= known
+    )
+    shown = [
+        recalled(p.annotation, each, by_name=True)
+        for (p, _), each in zip(pairs, plain, strict=True)
+    ]
+    unproven = request_in(given) != request_in(given, case.requester)
+    if chosen or unproven or case.handed.origin.outside or laid_bare(shown, case.sources.texts):
+        return None
+    return shown
+
+
+def bind_writes(case: Case, step: str, plan: ToolPlan) -> str:
+    """Let a plan bind the writes of a case, beside one that does. Returns it in words."""
+    before = () if case.plan is None else case.plan.calls
+    case.plan = ToolPlan(calls=(*before, *plan.calls))
+    return plan_in_words(step, plan)
+
+
+def planned(case: Case, step: Write[Any, Any], proposal: DecidedAction) -> Basis | None:
+    """The basis of a write, saying also what has no trusted source, or is not in the plan.
+
+    What the plan has fixed needs no other source.
+    """
+    basis = case.sources.basis(proposal.action, proposal.json, proposal.basis)
+    if case.plan is None:
+        return basis
+    kind = type(proposal.action)
+    calls = [by_field_names(c, kind) if c.tool == step.name else c for c in case.plan.calls]
+    plan = ToolPlan(calls=tuple(calls))
+    at = plan.fitting(step.name, proposal.json)
+    found = basis or Basis()
+    if at is None:
+        lacking = (*found.unsourced, f"plan: {step.name}: {UNPLANNED}")
+    else:
+        case.plan = plan.without(at)
+        fixed = plan.calls[at].args
+        lacking = tuple(each for each in found.unsourced if _field(each) not in fixed)
+    if lacking == found.unsourced:
+        return basis
+    case.foreseen.clear()  # the door knew of no plan then
+    return found.model_copy(update={"unsourced": lacking})
+
+
+def unwanted(
+    case: Case,
+    named: Sequence[tuple[str, Any]],
+    decision: Decision[Any, Any],
+    result: DecisionResult[Any],
+) -> tuple[tuple[str, ...], DecisionResult[Any]]:
+    """What of a decision has no source, and its result without what was foreseen of another.
+
+    Where the words of who asks are among its arguments, what they say has one, and what is of
+    none of the objects that they name has none.
+    """
+    lacking = case.sources.lacking(named, decision, result.unsourced)
+    try:
+        made = _unwanted(case, named, decision, lacking)
+    # Anybody's model may raise anything when it is looked at; what cannot be seen is not wanted.
+    except Exception:  # noqa: BLE001
+        made = UNKNOWN
+    # Cases that decided before this was looked at go on as they began.
+    if made == lacking or not workflow.patched("decided-as-asked"):
+        return lacking, result
+    return made, result.model_copy(update={"verdict": None})
+
+
+def _unwanted(
+    case: Case,
+    named: Sequence[tuple[str, Any]],
+    decision: Decision[Any, Any],
+    lacking: tuple[str, ...],
+) -> tuple[str, ...]:
+    values = [value for _, value in named]
+    said = request_in(values)
+    unproven = said != request_in(values, case.requester)
+    if not said or decision.action is None or not (unproven or holds_untrusted(values)):
+        return lacking
+    found = wanted("action", decision.action, ())
+    intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester)
+    faults = intent.ending(found)
+    # What they say, or is of what they name, may have any field's name.
+    open_ = {*map(_path, intent.unnamed(found)), *(leaf.path for leaf in found if leaf.free)}
+    told = set(map(_path, faults))
+    kept = [e for e in lacking if not _field(e) or (_path(e) in open_ and _path(e) not in told)]
+    return tuple(dict.fromkeys((*kept, *faults)))
+
+
+def _path(lacking: str) -> str:
+    return lacking.partition(": ")[0]
+
+
+def _field(lacking: str) -> str:
+    """The field of the action in which something lacks a source; nothing if it is none of it."""
+    head, _, field = _path(lacking).partition(".")
+    return field.partition(".")[0] if head == "action" else ""

@@ -1,0 +1,32 @@
+"""An agent that obeys whatever letter it reads, and whose writes a plan may bind."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from temporalio import workflow
+
+from handrail import AgentWorkflow, Outcome
+from tests.agents import filing_steps as steps
+
+
+@workflow.defn
+class FilingAgent(AgentWorkflow):
+    """Erases and labels files."""
+
+    @workflow.run
+    async def run(self, asked: steps.Letter, /) -> Outcome:
+        if asked.late:
+            told = await self.read(steps.old_letter, asked.folder)
+            await self.plan(steps.plan_calls, told.text.partition("]]")[0] + "]]")
+        elif asked.plan:
+            await self.plan(steps.plan_filing, asked)
+        there = await self.read(steps.files)
+        at = 0
+        while True:
+            decision = await self.decide(steps.obey, asked, there, at)
+            if decision.action is None:
+                return self.done()
+            step: Any = steps.erase if isinstance(decision.action, steps.Erase) else steps.label
+            await self.write(step, decision)
+            at += 1
