@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent import executions
 from handrail.client import SCHEDULED_START
+from handrail.exceptions import NotKept
 from handrail.ledger import CaseRecord, CaseRow, Ledger, as_kept
 from handrail.oversight import ROLLOUT_WORKFLOW, STEWARD_WORKFLOW
 from handrail.runtime.replays import ReplayedCase, replay_history
@@ -82,8 +83,12 @@ async def rebuild_records(
                 ledger, await _made(agent, client, plugin, again, list[tuple[str, str]]())
             )
         found.differences += differing.items()
-        if not check:
-            await ledger.record_cases([each for each in made.values() if each], anew=True)
+        for each in made.values() if not check else ():
+            if each is not None:
+                try:
+                    await ledger.record_cases([each], anew=True)
+                except NotKept as error:
+                    found.kept.append((each.case.case, str(error)))
     for row in await ledger.cases_recorded(agent.name, by="begun"):
         if row.case not in seen:
             found.kept.append((row.case, "the server has its history no more"))
@@ -119,17 +124,20 @@ async def record_of(
         async with asyncio.timeout(_LONGEST.total_seconds()):
             history = await handle.fetch_history()
             replayed = await replay_history(agent, plugin, history)
+        if replayed.fault is not None:
+            return f"it does not replay: {replayed.fault}"
+        record = recorded(agent.name, history, replayed)
+        # After a reset a history names the run that it was made of.
+        return record and replace(record, case=replace(record.case, run_id=execution.run_id))
     except TimeoutError:
         return f"it does not replay within {_LONGEST}"
     except RPCError as error:
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
         return "the server has its history no more"
-    if replayed.fault is not None:
-        return f"it does not replay: {replayed.fault}"
-    record = recorded(agent.name, history, replayed)
-    # After a reset a history names the run that it was made of.
-    return record and replace(record, case=replace(record.case, run_id=execution.run_id))
+    # Its history, its payloads: whatever is wrong with one case is of this case alone.
+    except Exception as error:  # noqa: BLE001
+        return f"it cannot be read: {type(error).__name__}: {error}"
 
 
 def recorded(agent: str, history: WorkflowHistory, replayed: ReplayedCase) -> CaseRecord | None:

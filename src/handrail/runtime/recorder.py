@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from handrail.exceptions import LedgerUnavailable, NotKept
+from handrail.exceptions import LedgerUnavailable
 from handrail.runtime.records import RecordInterceptor
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ class CaseRecorder:
                 for each in batch:
                     self._new.setdefault(each.case.case, each)
                 return
-            except NotKept:
+            except Exception:  # noqa: BLE001  # whatever one of them holds is of its case alone
                 await self._one_by_one(batch)
 
     async def _one_by_one(self, batch: list[CaseRecord]) -> None:
         for each in batch:
             try:
                 await self._ledger.record_cases([each])
-            except (NotKept, LedgerUnavailable) as error:
+            except Exception as error:  # noqa: BLE001  # as above
                 log.warning("the record of %s is not kept: %s", each.case.case, error)
 
 

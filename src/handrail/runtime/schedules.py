@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import hashlib
 import logging
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -333,17 +334,27 @@ class ScheduledStart:
 
 
 async def keep_schedules(client: Client, agents: Iterable[Agent]) -> None:
-    """Keep the schedules of agents in step with their declarations; tried until it is done."""
-    for agent in agents:
-        while True:
-            try:
-                await keep_in_step(client, agent)
-                await keep_upkeep(client, agent.name)
-                break
-            except (RPCError, ConfigurationError) as error:
-                # The agent works without them: what is wrong is said until it is mended.
-                log.error("the schedules of %s are not in step: %s", agent.name, error)  # noqa: TRY400
-            await asyncio.sleep(_AGAIN.total_seconds())
+    """Keep the schedules of agents in step with their declarations; tried until it is done.
+
+    What is wrong with one agent, or with its schedules, keeps nothing else from being done.
+    """
+    agents = tuple(agents)
+    kept = [_kept(each.name, functools.partial(keep_in_step, client, each)) for each in agents]
+    upkeep = [
+        _kept(each.name, functools.partial(keep_upkeep, client, each.name)) for each in agents
+    ]
+    await asyncio.gather(*kept, *upkeep)
+
+
+async def _kept(agent: str, work: Callable[[], Awaitable[None]]) -> None:
+    while True:
+        try:
+            return await work()
+        # The agent works without them: what is wrong, its author's code or what somebody put
+        # under the id of a schedule, is said until it is mended.
+        except Exception as error:  # noqa: BLE001
+            log.error("the schedules of %s are not in step: %s", agent, error)  # noqa: TRY400
+        await asyncio.sleep(_AGAIN.total_seconds())
 
 
 async def keep_in_step(client: Client, agent: Agent) -> None:
@@ -354,17 +365,20 @@ async def keep_in_step(client: Client, agent: Agent) -> None:
         RPCError: if the server does not answer.
     """
     declared = {f"{agent.name}/{name}": each for name, each in schedules_of(agent).items()}
+    faults: list[str] = []
     for schedule_id, each in declared.items():
         try:
             await _put(client, agent.name, schedule_id, each)
         except RPCError as error:
             if error.status is not RPCStatusCode.INVALID_ARGUMENT:
                 raise
-            raise ConfigurationError(f"schedule {each.name}: {error}; fix: change it") from error
+            faults.append(f"schedule {each.name}: {error}; fix: change it")
     query = f"HandrailAgent = '{agent.name}'"
     async for there in await client.list_schedules(query):
         if there.id.startswith(f"{agent.name}/") and there.id not in declared:
             await client.get_schedule_handle(there.id).update(_retired)
+    if faults:
+        raise ConfigurationError("; ".join(faults))
 
 
 async def _put(client: Client, agent: str, schedule_id: str, declared: Schedule) -> None:

@@ -33,7 +33,9 @@ from temporalio.exceptions import ActivityError
 from handrail.actions import Aware, Wire
 from handrail.client import Operator
 from handrail.evidence import find_alarms, keep_alarms, week_of, weekly_lines
+from handrail.exceptions import LedgerUnavailable, NotKept
 from handrail.guardrails import alert_owner
+from handrail.ledger import CaseRecord
 from handrail.oversight import Alert
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
@@ -138,12 +140,21 @@ class UpkeepActivities:
         there = [each async for each in cases_of(client, request.agent, ended)]
         known = await self.ledger.runs_recorded([each.id for each in there])
         missing = [each for each in there if known.get(each.id) != each.run_id]
+        away: LedgerUnavailable | None = None
         for each in missing:
             record = await record_of(self.agent, client, plugin, each)
-            if isinstance(record, str):
+            try:
+                if isinstance(record, CaseRecord):
+                    record = await self.ledger.record_cases([record])
+            except NotKept as error:
+                record = str(error)
+            except LedgerUnavailable as error:  # the others first: it may be for this one alone
+                away = error
+                continue
+            if record is not None:
                 log.warning("there is no record of %s: %s", each.id, record)
-            elif record is not None:
-                await self.ledger.record_cases([record])
+        if away is not None:
+            raise away
         return len(missing)
 
     @activity.defn(name=_WATCH)

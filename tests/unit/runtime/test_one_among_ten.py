@@ -1,0 +1,135 @@
+"""What is kept of cases and agents in one loop: one that is poisoned stops none of the others."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from unittest.mock import AsyncMock, Mock, sentinel
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+from typing_extensions import override
+
+from handrail import Ledger
+from handrail.ledger import CaseRecord, CaseRow
+from handrail.runtime import rebuild, rebuild_records, schedules, upkeep
+from handrail.runtime.payload_codec import ClaimCheck
+from handrail.runtime.recorder import CaseRecorder
+from handrail.runtime.upkeep import SweepRequest, UpkeepActivities
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+GOOD = [f"a:{n}" for n in range(10)]
+BAD = "a:poisoned"
+NAMES = [*GOOD[:5], BAD, *GOOD[5:]]
+
+
+def record(case: str) -> CaseRecord:
+    """Of a case; the poisoned one holds half a character where no database takes it."""
+    run = "\ud800" if case == BAD else "r"
+    row = CaseRow(case, run, "a", "b", "p", "event", "d", None, None, NOW, NOW, "done")
+    return CaseRecord(row)
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncGenerator[Ledger]:
+    async with Ledger(f"sqlite:///{tmp_path}/ledger.db") as opened:
+        yield opened
+
+
+class Broken(Ledger):
+    """One that fails at the poisoned record as nobody thought of."""
+
+    @override
+    async def record_cases(self, records: Iterable[CaseRecord], *, anew: bool = False) -> None:
+        given = list(records)
+        if BAD in {each.case.case for each in given}:
+            raise TypeError("no row can be made of it")
+        await super().record_cases(given, anew=anew)
+
+
+@pytest.mark.parametrize("kind", [Ledger, Broken])
+async def test_a_record_that_is_not_taken_costs_no_other_one(
+    tmp_path: Path, kind: type[Ledger]
+) -> None:
+    async with kind(f"sqlite:///{tmp_path}/ledger.db") as ledger:
+        recorder = CaseRecorder(ledger)
+        for name in NAMES:
+            recorder.put(record(name))
+        await recorder.flush()
+        assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eleven cases, whose records are made again."""
+
+    async def cases(*_: object) -> AsyncIterator[Any]:
+        for name in NAMES:
+            yield SimpleNamespace(id=name, run_id="r")
+
+    async def made(agent: Any, client: Any, plugin: Any, case: Any) -> CaseRecord:
+        return record(case.id)
+
+    for module in (rebuild, upkeep):
+        monkeypatch.setattr(module, "cases_of", cases)
+        monkeypatch.setattr(module, "record_of", made)
+
+
+@pytest.mark.usefixtures("ended")
+async def test_a_record_made_again_that_is_not_taken_is_named(ledger: Ledger) -> None:
+    agent: Any = SimpleNamespace(name="a")
+    found = await rebuild_records(agent, sentinel.client, ledger, sentinel.plugin)
+    assert found.looked == len(NAMES)
+    assert [case for case, _ in found.kept] == [BAD]
+    assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+
+
+@pytest.mark.usefixtures("ended")
+async def test_a_sweep_records_the_others_and_goes_on(ledger: Ledger, tmp_path: Path) -> None:
+    codec = ClaimCheck(tmp_path)
+    client: Any = SimpleNamespace(data_converter=SimpleNamespace(payload_codec=codec))
+    fleet: Any = Mock()
+    doing = UpkeepActivities(sentinel.agent, sentinel.policy, ledger, fleet, sentinel.trust)
+    env = ActivityEnvironment(client=client)
+    assert await env.run(doing.sweep, SweepRequest(agent="a", since=NOW)) == len(NAMES)
+    assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+
+
+async def test_a_history_that_cannot_be_read_is_of_its_case_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def replayed(*_: object) -> Any:
+        raise KeyError("encoding")
+
+    monkeypatch.setattr(rebuild, "replay_history", replayed)
+    client: Any = Mock()
+    client.get_workflow_handle.return_value.fetch_history = AsyncMock()
+    execution: Any = SimpleNamespace(id=BAD, run_id="r")
+    said = await rebuild.record_of(sentinel.agent, client, sentinel.plugin, execution)
+    assert said == "it cannot be read: KeyError: 'encoding'"
+
+
+async def test_an_agent_whose_schedules_are_wrong_keeps_no_other_from_its_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    done: list[str] = []
+
+    async def in_step(client: Any, agent: Any) -> None:
+        if agent.name == BAD:
+            raise TypeError("its author made a mistake")
+        done.append(agent.name)
+
+    async def upkeep_of(client: Any, agent: str) -> None:
+        done.append(f"upkeep of {agent}")
+
+    monkeypatch.setattr(schedules, "keep_in_step", in_step)
+    monkeypatch.setattr(schedules, "keep_upkeep", upkeep_of)
+    agents: Any = [SimpleNamespace(name=each) for each in NAMES]
+    keeping = asyncio.create_task(schedules.keep_schedules(sentinel.client, agents))
+    await asyncio.sleep(0.05)
+    keeping.cancel()
+    assert set(done) == {*GOOD, *(f"upkeep of {each}" for each in NAMES)}
