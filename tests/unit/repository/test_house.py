@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_781,
     "evidence": 4_962,
     "client": 7_154,
-    "runtime": 6_773,
+    "runtime": 6_806,
     "integrations": 5_217,
     "inbox": 7_715,
     "testing": 1_210,
