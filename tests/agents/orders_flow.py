@@ -35,7 +35,7 @@ class _Fulfils(AgentWorkflow):
                 await self.write(pay, decision)
             else:
                 await self._do(part, order)
-        return self.done("fulfilled")
+        return self.done("fulfilled", value=order.worth)
 
     async def _do(self, part: Part, order: Order) -> None:
         number = order.number

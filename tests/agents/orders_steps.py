@@ -39,7 +39,8 @@ Part = Literal["pay", "ship", "post", "call", "tell", "break", "wait"]
 class Order(Event):
     """An order. `parts` is what the agent does about it, one after the other.
 
-    `padding` makes its payment longer; `paid` is how far a standing order has come.
+    `padding` makes its payment longer; `paid` is how far a standing order has come;
+    `worth` is what its case says of itself as it ends.
     """
 
     number: str
@@ -48,6 +49,7 @@ class Order(Event):
     padding: int = 0
     times: int = 1
     paid: int = 0
+    worth: str | None = None
 
     @property
     @override

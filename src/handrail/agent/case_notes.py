@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
 from pydantic_core import to_json
@@ -17,6 +17,7 @@ from temporalio.exceptions import TimeoutError as TimedOut
 
 from handrail.agent.decided import Decided
 from handrail.agent.tries import UNDECIDED
+from handrail.exceptions import StepError
 from handrail.wire import DecisionResult, WriteResult, WriteResultKind
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 MOST_NOTES = 200
 """Decisions, questions and errors that go along when a case continues as new: the latest."""
 
+_MOST_WORTH = Decimal(10) ** 12
 _LONGEST = 2_000
 """Characters of what an error says."""
 
@@ -128,6 +130,20 @@ class CaseNotes:
                 cost=usage.cost,
             )
         )
+
+    def valued(self, value: Decimal | float | str | None) -> None:
+        """Keep what the case says that it is worth.
+
+        Raises:
+            StepError: if it is no amount.
+        """
+        try:
+            amount = None if value is None else Decimal(str(value))
+        except InvalidOperation:
+            amount = Decimal("NaN")
+        if amount is not None and not (amount.is_finite() and abs(amount) < _MOST_WORTH):
+            raise StepError(f"done(value={value!r:.40}): write an amount such as 12.50, or nothing")
+        self.value = amount
 
     def failed(
         self, step: str, kind: str, what: str, now: datetime, attempts: int | None = None

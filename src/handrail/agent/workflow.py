@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any, ClassVar, ParamSpec, Self, cast
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
@@ -310,8 +311,13 @@ class AgentWorkflow:
         """
         raise NotImplementedError
 
-    def done(self, why: str = "") -> Outcome:
-        """The outcome of a case that ended well. `why` says so in words."""
+    def done(self, why: str = "", *, value: Decimal | float | str | None = None) -> Outcome:
+        """The outcome of a case that ended well. `why` says so in words, `value` in money.
+
+        Raises:
+            StepError: if `value` is no amount.
+        """
+        self._runner.case.notes.valued(value)
         return self._runner.case.outcome(State.DONE, why, workflow.now())
 
     @_verb
@@ -477,8 +483,7 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
 def _payloads(raw: object) -> list[Payload]:
     """What came with a signal or update.
 
-    Temporal hands over several values decoded, whatever type the parameter is. They are
-    no ruling, and only counted.
+    Temporal hands over several values decoded, whatever the type: no ruling, only counted.
     """
     if not isinstance(raw, RawValue):
         return [Payload(), Payload()]

@@ -126,11 +126,12 @@ def _add(sums: Totals, row: CaseFigures) -> None:
     sums.escalated += row.escalated
     sums.erring += row.erring
     sums.late += row.late
-    sums.given += row.given
-    sums.value += row.value
+    # What a case said of its own worth goes for nothing where it was found wrong.
     if row.wrong:
         sums.wrong += row.cases
     elif row.state == State.DONE:
+        sums.given += row.given
+        sums.value += row.value
         sums.plain += row.cases - row.given
         sums.written += row.written
     before = sums.metrics or [(0.0, 0)] * len(row.metrics)

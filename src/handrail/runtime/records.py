@@ -78,7 +78,8 @@ def case_record(case: Case, run: RunFacts) -> CaseRecord:
         tokens=_tokens(case.usage.input_tokens + case.usage.output_tokens),
         cost=_money(case.usage.cost),
         currency=case.usage.currency,
-        value=None if notes.value is None else _money(notes.value),
+        # Said as it ended well: what ended otherwise after that is worth nothing by it.
+        value=None if notes.value is None or last.state is not State.DONE else _money(notes.value),
         pilot=case.pilot,
         writes=len(case.receipts),
         questions=sum(each.kind != "planted" for each in asked),

@@ -78,8 +78,11 @@ async def ended(stage: Stage, case: str) -> CaseRecord:
     return await eventually(kept)
 
 
-async def small(stage: Stage, number: str, *parts: Part, by: str | None = None) -> CaseHandle:
-    return await stage.start("orders", Order(number=number, parts=parts), requested_by=by)
+async def small(
+    stage: Stage, number: str, *parts: Part, by: str | None = None, worth: str | None = None
+) -> CaseHandle:
+    order = Order(number=number, parts=parts, worth=worth)
+    return await stage.start("orders", order, requested_by=by)
 
 
 async def large(stage: Stage, number: str, *more: Part) -> CaseHandle:
@@ -89,10 +92,11 @@ async def large(stage: Stage, number: str, *more: Part) -> CaseHandle:
 
 async def play(stage: Stage, outside: Outside) -> None:
     """One case of each kind."""
-    alone = await small(stage, "alone", "pay", "tell", by="zoe@example.com")
+    alone = await small(stage, "alone", "pay", "tell", by="zoe@example.com", worth="12.5")
     nothing = await small(stage, "nothing")
     broken = await small(stage, "broken", "pay", "break")
     piloted = await small(stage, "piloted", "post")
+    unsaid = await small(stage, "unsaid", worth="much")
     gated = ("approved", "rejected", "expired", "paused", "asks", "back", "killed", "no")
     held = {name: await large(stage, name) for name in gated}
     gates = {name: await case.gate() for name, case in held.items()}
@@ -102,7 +106,7 @@ async def play(stage: Stage, outside: Outside) -> None:
     await held["paused"].send("pause")
     await held["back"].send("roll_back")
     await held["killed"].handle.terminate(reason="it was in the way")
-    ending = (alone, nothing, broken, piloted, *(held[n] for n in ("approved", "rejected")))
+    ending = (alone, nothing, broken, piloted, unsaid, *(held[n] for n in ("approved", "rejected")))
     for case in (*ending, held["expired"], held["back"]):
         await case.outcome()
     outside.break_down("pay", says="final: no such account")
@@ -115,6 +119,7 @@ STATES = {
     "nothing": "done",
     "broken": "failed",
     "piloted": "piloted",
+    "unsaid": "failed",
     "approved": "done",
     "rejected": "rejected",
     "expired": "expired",
@@ -171,6 +176,8 @@ def _look(records: dict[str, CaseRecord]) -> None:
     [decision] = alone.decisions
     assert (decision.kind, decision.step, len(decision.inputs)) == ("Pay", "choose", 64)
     assert (alone.case.trigger, alone.case.writes, alone.questions) == ("person", 1, ())
+    assert alone.case.value == "12.5"
+    assert "done(value='much')" in records["orders:unsaid"].case.why
     assert (approved.case.trigger, approved.case.questions) == ("hook", 1)
     [question] = approved.questions
     assert (question.how, question.by, question.roles) == ("approved", (ANA.address,), ("lead",))

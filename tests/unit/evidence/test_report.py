@@ -103,7 +103,8 @@ class Again:
     def gains(self) -> dict[str, Decimal]:
         done = [c for c in self.tasks if c["state"] == "done"]
         plain = [c for c in done if c["value"] is None and c["case_id"] not in self.wrong]
-        own = sum((Decimal(c["value"]) for c in self.tasks if c["value"] is not None), Decimal(0))
+        right = [c for c in done if c["case_id"] not in self.wrong]
+        own = sum((Decimal(c["value"]) for c in right if c["value"] is not None), Decimal(0))
         wrong = sum(c["case_id"] in self.wrong for c in self.tasks)
         late = sum(c["ended"] - c["begun"] > 3_600 for c in self.tasks)
         return {
