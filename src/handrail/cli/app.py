@@ -217,6 +217,10 @@ _evidence.command(
     "handrail.cli.rebuild:rebuild",
     help="Make the records of cases again from their histories, or check that they are equal.",
 )
+_evidence.command(
+    "handrail.cli.erase:erase",
+    help="Erase what is kept of cases that have ended; audits stay sound.",
+)
 app.command(
     "handrail.cli.report:report",
     group=LOOK,

@@ -72,6 +72,8 @@ async def verify(
     )
     if found.unseen:
         out.show(label("no history", plain(", ".join(found.unseen)), "yellow"))
+    if found.erased:
+        out.show(label("erased", f"{found.erased} entries: of these only the chain speaks"))
     for fault in found.faults:
         out.show(label("fault", plain(fault), "red"))
     if not found.faults:

@@ -7,7 +7,7 @@ own. `docs/client.md` shows how a program uses it.
 from handrail.client.agents import AgentList, AgentStatus, WorkerView
 from handrail.client.alerts import AlertList, AlertView
 from handrail.client.asking import AgentAnswer, CaseProgress
-from handrail.client.audit import AuditCheck, AuditReport
+from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
 from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
@@ -133,6 +133,7 @@ __all__ = [
     "Disagreement",
     "Document",
     "EffectView",
+    "ErasedCase",
     "Expected",
     "FailingStep",
     "GateList",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
+import json
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import TypeAdapter, ValidationError
+from temporalio.api.common.v1 import WorkflowExecution as Execution
 from temporalio.api.enums.v1 import EventType
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent import executions
@@ -21,12 +25,15 @@ from handrail.client.views import Document, Moment
 from handrail.evidence import (
     AuditEntry,
     CaseFacts,
+    body_digest,
     chain_faults,
     chained,
     history_faults,
     proof_faults,
+    row_name,
 )
-from handrail.exceptions import InvalidRequest
+from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
+from handrail.ledger import OrderRow
 from handrail.oversight import AuditSeal, steward_id
 from handrail.text import first_fault
 
@@ -59,6 +66,7 @@ class AuditCheck(Document):
 
     `sealed`: by whom its head was put into Temporal; None where it was not. `unseen`: cases of
     which Temporal keeps no history any more, so that only the chain and signatures speak for them.
+    `erased`: entries whose content was erased; of these only the chain speaks.
     """
 
     agent: str
@@ -70,6 +78,16 @@ class AuditCheck(Document):
     sealed: str | None
     faults: tuple[str, ...]
     unseen: tuple[str, ...]
+    erased: int = 0
+
+
+class ErasedCase(Document):
+    """What was erased of a case: rows that audits name, and how many runs Temporal knew."""
+
+    case: str
+    rows: int
+    histories: int
+    at: Moment
 
 
 class AuditActs(OperatorBase):
@@ -97,7 +115,8 @@ class AuditActs(OperatorBase):
             "before": max(earlier, key=lambda seal: seal.until).head if earlier else "",
         }
         items = sorted(await self._items(agent, since, until), key=lambda each: each[1])
-        entries = chained([("period", until, period), *items], str(period["before"]))
+        gone = await self._erased(agent)
+        entries = chained([("period", until, period), *items], str(period["before"]), gone)
         head = entries[-1].hash
         if seal:
             said = AuditSeal(
@@ -108,6 +127,11 @@ class AuditActs(OperatorBase):
         return AuditReport(
             agent=agent, since=since, until=until, head=head, entries=entries, sealed=seal
         )
+
+    async def _erased(self, agent: str) -> dict[str, str]:
+        """The digests of rows before they were erased, by the names of these."""
+        orders = await self.ledger.orders(agent, kind="erase")
+        return {k: d for order in orders for k, d in json.loads("".join(order.proofs)).items()}
 
     async def _items(self, agent: str, since: datetime, until: datetime) -> list[_Item]:
         """The ledger's rows that say something of a period, by when they begin to."""
@@ -128,11 +152,60 @@ class AuditActs(OperatorBase):
             *(("incident", row.at, row) for row in incidents if during(row.at, row.closed)),
             *(("review", row.at, row) for row in reviews if during(row.at, row.answered)),
         ]
-        return [
-            (kind, at, TypeAdapter[Any](row.__class__).dump_python(row, mode="json"))
-            for kind, at, row in found
-            if at < until
+        return [(kind, at, _body(row)) for kind, at, row in found if at < until]
+
+    async def erase(self, case: str, why: str) -> ErasedCase:
+        """Erase what is kept of a case that has ended: its content here, its histories in Temporal.
+
+        What stays says that something was done, when, how it ended and who let it; audits of
+        before stay sound. Once more it only deletes histories that were not deleted then.
+
+        Raises:
+            InvalidRequest: if the case has not ended, or a write of it is on its way.
+            NotPermitted: if the policies are known, and none lets them control the agent.
+            NotFound: if nothing is known of such a case.
+            RPCError: if the server does not answer: say it again.
+        """
+        who, agent, client = self._who(), case.partition(":")[0], await self.temporal()
+        if self._directory is not None and agent not in self._directory.controls(who):
+            raise NotPermitted(f"the policy of {agent} does not let {self.by} erase a case of it")
+        async with aclosing(executions(client, f"WorkflowId = {quoted(case, 'case')}")) as found:
+            runs = [run async for run in found]
+        if any(run.close_time is None for run in runs):
+            raise InvalidRequest(
+                f"{case} has not ended; end it first: handrail stop {case}", "case"
+            )
+        names = {row_name(kind, body): body_digest(body) for kind, body in await self._of(case)}
+        order = OrderRow(
+            id=f"erase-{hashlib.sha256(case.encode()).hexdigest()[:40]}",
+            kind="erase",
+            agent=agent,
+            by=self.by[:200],
+            at=self._clock(),
+            case=case,
+            why=why,
+            proofs=(json.dumps(names),),
+        )
+        known = await self.ledger.order_of(order.id)
+        if not (known or runs or names or await self.ledger.case_records([case])):
+            raise NotFound(f"nothing is known of a case {case}")
+        if known is None and not await self.ledger.erase_case(order):
+            raise InvalidRequest(f"a write of {case} is on its way; see: handrail show {case}")
+        for run in runs:
+            await _delete(client, run)
+        return ErasedCase(case=case, rows=len(names), histories=len(runs), at=order.at)
+
+    async def _of(self, case: str) -> list[tuple[AuditKind, dict[str, Any]]]:
+        """The rows of a case that audits hold, and that an erasure changes."""
+        ledger, agent = self.ledger, case.partition(":")[0]
+        rulings = await ledger.rulings(case=case)
+        found: list[tuple[AuditKind, Any]] = [
+            *(("effect", row) for row in await ledger.effects(case)),
+            *(("ruling", row) for row in rulings),
+            *(("incident", row) for row in await ledger.incidents(agent, case=case)),
+            *(("review", row) for row in await ledger.reviews(agent, case=case)),
         ]
+        return [(kind, _body(row)) for kind, row in found]
 
     async def check_audit(self, text: str) -> AuditCheck:
         """Check an audit against Temporal and the keyring, without any trust in the ledger.
@@ -181,7 +254,24 @@ class AuditActs(OperatorBase):
             sealed=(ours[0].by or "somebody") if ours else None,
             faults=tuple(faults),
             unseen=tuple(sorted(case for case, fact in facts.items() if fact is None)),
+            erased=sum(each.erased for each in found),
         )
+
+
+def _body(row: Any) -> dict[str, Any]:
+    found: dict[str, Any] = TypeAdapter[Any](row.__class__).dump_python(row, mode="json")
+    return found
+
+
+async def _delete(client: Client, run: WorkflowExecution) -> None:
+    """Have Temporal forget one run; it may have done so already."""
+    named = Execution(workflow_id=run.id, run_id=run.run_id)
+    asked = DeleteWorkflowExecutionRequest(namespace=client.namespace, workflow_execution=named)
+    try:
+        await client.workflow_service.delete_workflow_execution(asked, retry=True)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
 
 
 async def _seals(client: Client, agent: str) -> list[AuditSeal]:

@@ -6,10 +6,12 @@ from handrail.evidence.audit import (
     AuditEntry,
     AuditKind,
     CaseFacts,
+    body_digest,
     chain_faults,
     chained,
     history_faults,
     proof_faults,
+    row_name,
 )
 from handrail.evidence.backtest import (
     Outlook,
@@ -149,6 +151,7 @@ __all__ = [
     "agreement_path",
     "approver_attention",
     "baseline_figures",
+    "body_digest",
     "cases_behind",
     "chain_faults",
     "chained",
@@ -179,6 +182,7 @@ __all__ = [
     "read_xes_log",
     "replay_policies",
     "report_csv",
+    "row_name",
     "setting_before",
     "verdict_changes",
     "week_of",

@@ -31,13 +31,33 @@ AuditKind = Literal["period", "policy", "order", "ruling", "effect", "incident",
 
 
 class AuditEntry(Wire):
-    """One line of an audit. `body`: the ledger's row, whole. `hash`: of it and all before it."""
+    """One line of an audit. `body`: the ledger's row, whole. `hash`: of it and all before it.
+
+    `digest`: of the body, by which the hash goes (audits of before have none). `erased`: the body
+    is what an erasure left; its digest is of what it was, and the chain closes as before.
+    """
 
     number: int
     kind: AuditKind
     at: Aware
     body: dict[str, JsonValue]
     hash: str
+    digest: str = ""
+    erased: bool = False
+
+
+_KEYS = {"effect": "key", "ruling": "jti", "incident": "id", "review": "key"}
+"""By what the rows of a case are called where one is erased."""
+
+
+def body_digest(body: Mapping[str, Any]) -> str:
+    """The SHA-256 of an entry's body."""
+    return hashlib.sha256(canonical(dict(body)).encode()).hexdigest()
+
+
+def row_name(kind: AuditKind, body: Mapping[str, Any]) -> str | None:
+    """What a row is called where it is erased; None of those that never are."""
+    return f"{kind} {body[_KEYS[kind]]}" if kind in _KEYS else None
 
 
 @dataclass(frozen=True)
@@ -49,12 +69,27 @@ class CaseFacts:
 
 
 def chained(
-    items: Iterable[tuple[AuditKind, datetime, Mapping[str, Any]]], before: str = ""
+    items: Iterable[tuple[AuditKind, datetime, Mapping[str, Any]]],
+    before: str = "",
+    erased: Mapping[str, str] | None = None,
 ) -> tuple[AuditEntry, ...]:
-    """Entries, chained in the order given. `before`: the head of the audit before this one."""
+    """Entries, chained in the order given. `before`: the head of the audit before this one.
+
+    `erased`: digests of rows as they were before their erasure, by their names.
+    """
     found: list[AuditEntry] = []
     for number, (kind, at, body) in enumerate(items):
-        entry = AuditEntry(number=number, kind=kind, at=at, body=dict(body), hash="")
+        was = (erased or {}).get(row_name(kind, body) or "")
+        digest = was or body_digest(body)
+        entry = AuditEntry(
+            number=number,
+            kind=kind,
+            at=at,
+            body=dict(body),
+            hash="",
+            digest=digest,
+            erased=was is not None,
+        )
         before = _hash(entry, before)
         found.append(entry.model_copy(update={"hash": before}))
     return tuple(found)
@@ -69,13 +104,17 @@ def chain_faults(entries: Sequence[AuditEntry]) -> list[str]:
         if entry.number != number:
             return [f"entry {number} is missing, or stands elsewhere"]
         before = _hash(entry, before)
-        if entry.hash != before:
+        gone = entry.erased and entry.kind in _KEYS
+        if entry.hash != before or (
+            entry.digest and not gone and entry.digest != body_digest(entry.body)
+        ):
             return [f"entry {number} ({entry.kind}) or what stood before it was changed"]
     return []
 
 
 def _hash(entry: AuditEntry, before: str) -> str:
-    said = entry.model_dump(mode="json", exclude={"hash"})
+    left_out = {"body"} if entry.digest else {"digest"}
+    said = entry.model_dump(mode="json", exclude={"hash", "erased"} | left_out)
     return hashlib.sha256(f"{before}\n{canonical(said)}".encode()).hexdigest()
 
 
@@ -84,7 +123,7 @@ def proof_faults(entries: Iterable[AuditEntry], keys: Mapping[str, TrustedKey]) 
     return [
         f"entry {entry.number} ({entry.kind}): {why}"
         for entry in entries
-        if (why := _unproven(entry, keys))
+        if not entry.erased and (why := _unproven(entry, keys))
     ]
 
 
@@ -121,26 +160,33 @@ def history_faults(
     until: datetime,
 ) -> list[str]:
     """Where entries and histories differ. `facts`: of each case; None where no history is left."""
-    written: dict[str, Mapping[str, Any]] = {}
+    written: set[str] = set()
     faults: list[str] = []
     for entry in entries:
-        case = facts.get(str(entry.body.get("case")))
-        if entry.kind == "effect":
-            receipt: Any = entry.body.get("receipt")
-            if receipt:
-                written[str(receipt["key"])] = receipt
-            if receipt and case is not None and not _is_same(receipt, case):
-                faults.append(f"entry {entry.number}: Temporal has no such receipt as {receipt}")
-        elif entry.kind == "ruling" and case is not None:
-            proof = Ruling.model_validate_json(str(entry.body["text"])).proof
-            if proof not in case.proofs:
-                faults.append(f"entry {entry.number}: no such ruling came to {entry.body['case']}")
+        case, receipt = facts.get(str(entry.body.get("case"))), entry.body.get("receipt")
+        if isinstance(receipt, dict):
+            written.add(str(receipt["key"]))
+        if case is not None and (why := _contradicted(entry, case)):
+            faults.append(f"entry {entry.number}: {why}")
     for name, known in facts.items():
         for key, receipt in (CaseFacts() if known is None else known).receipts.items():
             at = datetime.fromisoformat(str(receipt["at"]))
             if since <= at < until and key not in written:
                 faults.append(f"{name}: Temporal has a receipt that is missing here: {key}")
     return faults
+
+
+def _contradicted(entry: AuditEntry, case: CaseFacts) -> str | None:
+    """What of one entry the history of its case does not bear out."""
+    if entry.erased:
+        return "it is erased, and Temporal still has its case"
+    receipt: Any = entry.body.get("receipt")
+    if entry.kind == "effect" and receipt and not _is_same(receipt, case):
+        return f"Temporal has no such receipt as {receipt}"
+    if entry.kind != "ruling":
+        return None
+    proof = Ruling.model_validate_json(str(entry.body["text"])).proof
+    return None if proof in case.proofs else f"no such ruling came to {entry.body['case']}"
 
 
 def _is_same(receipt: Mapping[str, Any], case: CaseFacts) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from handrail.ledger.alerts import Alerts
 from handrail.ledger.effects import Effects
+from handrail.ledger.erasure import Erasure
 from handrail.ledger.figures import Figures
 from handrail.ledger.history import History
 from handrail.ledger.intake import Intake
@@ -31,6 +32,7 @@ class Ledger(
     Outcomes,
     Alerts,
     Figures,
+    Erasure,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.
 

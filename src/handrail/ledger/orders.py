@@ -44,13 +44,13 @@ class OrderRow:
 
     `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
     every case. A roll-back is of one case, and over with being given; so is that an agent goes on
-    with this ledger, or how a build is rolled out. `rollout`: of `full`, in
+    with this ledger, how a build is rolled out, or that a case is erased. `rollout`: of `full`, in
     hundredths of a percent of the cases; None is all. `ended`: when it was lifted, or replaced
     by another level.
     """
 
     id: str
-    kind: Literal["stop", "level", "roll_back", "ledger", "rollout"]
+    kind: Literal["stop", "level", "roll_back", "ledger", "rollout", "erase"]
     agent: str
     by: str
     at: datetime
@@ -129,8 +129,7 @@ class Orders(Database):
         The first order of a case stays.
         """
         row = OrderRow(_back(case), "roll_back", case.partition(":")[0], by, at, case=case, why=why)
-        values = _rows.values(row) | _ended(by, at, "", ())
-        await self._run(lambda connection: _insert(connection, values))
+        await self._run(lambda connection: give_ended(connection, row))
 
     async def rolled_back(self, case: str) -> bool:
         """Whether somebody ordered a case to be rolled back."""
@@ -207,6 +206,11 @@ def give(connection: sa.Connection, row: OrderRow) -> bool:
         last = connection.execute(_LAST_LEVEL, {"b_agent": row.agent}).scalar()
         row = replace(row, at=max(row.at, last + _TICK)) if isinstance(last, datetime) else row
     return _rows.insert(connection, row)
+
+
+def give_ended(connection: sa.Connection, row: OrderRow) -> bool:
+    """Keep an order that is over with being given. False if there is one of its id already."""
+    return _insert(connection, _rows.values(row) | _ended(row.by, row.at, "", ()))
 
 
 def hold(connection: sa.Connection) -> None:

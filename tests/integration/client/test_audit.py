@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -17,7 +18,7 @@ from handrail.client import Operator
 from handrail.evidence import chained
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import Keyring, SigningKey, Trust
-from handrail.testing import Outside, Stage
+from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import refunds_flow, refunds_steps
 from tests.agents.fleets import put_policy
@@ -131,6 +132,62 @@ async def test_whoever_changes_it_is_found_out_twice(audited: Audited, what: str
     assert any("another head was put into Temporal" in each for each in again.faults)
     assert any(said in each for each in again.faults), again.faults
     assert again.sealed is None
+
+
+def _rows(stage: Stage) -> dict[str, str]:
+    """Every row of the ledger as text, by table."""
+    with sqlite3.connect(stage.directory / "ledger.db") as connection:
+        names = connection.execute("select name from sqlite_master where type = 'table'")
+        return {
+            name: repr(connection.execute(f"select * from {name}").fetchall())  # noqa: S608
+            for (name,) in names.fetchall()
+        }
+
+
+async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) -> None:
+    stage, case = audited.stage, "refunds:R-1"
+    before = _rows(stage)
+    assert [t for t, text in before.items() if "two photos" in text] == ["handrail_rulings"]
+    (receipt,) = [e.receipt for e in await stage.ledger.effects(case) if e.receipt]
+    assert len(str(receipt.result)) > 3  # long enough to be looked for
+    assert "Ida Berg" in before["handrail_effects"]
+    # A forged erasure, of a case that Temporal still has, is found.
+    forged = audited.entries
+    _of(forged, "effect").update(erased=True, body={**_of(forged, "effect")["body"], "action": {}})
+    faults = (await audited.ana.check_audit(_text(forged))).faults
+    assert any("is erased, and Temporal still has its case" in each for each in faults)
+    gone = await audited.ana.erase(case, "the customer asked for it")
+    assert (gone.rows, gone.histories) == (2, 1)
+    after = _rows(stage)
+    for said in ("two photos", "Ida Berg", str(receipt.result)):
+        assert not [table for table, text in after.items() if said in text], said
+    (effect,) = await stage.ledger.effects(case)
+    assert effect.receipt is not None
+    assert effect.state == "done"
+    assert (effect.receipt.result, effect.receipt.digest) == (None, receipt.digest)
+    (ruling,) = await stage.ledger.rulings(case=case)
+    assert (ruling.by, ruling.ruling.proof, ruling.ruling.why) == (ANA, None, "")
+    record = (await stage.ledger.case_records([case])).get(case)
+    assert record is None or (record.case.requester, record.case.why) == (None, "")
+
+    # The same period again comes to the head that was sealed before; the export of then, too.
+    async def forgotten() -> bool:
+        return (await audited.ana.check_audit(audited.text)).unseen == (case,)
+
+    await eventually(forgotten)
+    again = await audited.ana.audit("refunds", audited.since, audited.until)
+    assert again.head == audited.entries[-1]["hash"]
+    text = "\n".join(each.model_dump_json() for each in again.entries)
+    found = await audited.ana.check_audit(text)
+    assert (found.faults, found.unseen, found.sealed, found.erased) == ((), (case,), ANA, 2)
+    assert (await audited.ana.check_audit(audited.text)).faults == ()
+    # What stays, and that it was erased, is in the chain as before: nobody changes it unseen.
+    changed = [json.loads(line) for line in text.splitlines()]
+    _order(changed)
+    assert (await audited.ana.check_audit(_text(changed))).faults
+    (order,) = await stage.ledger.orders("refunds", kind="erase")
+    assert (order.case, order.by, order.why) == (case, ANA, "the customer asked for it")
+    assert (await audited.ana.erase(case, "again")).histories == 0
 
 
 async def test_a_ledger_that_somebody_altered_is_no_witness(audited: Audited) -> None:
