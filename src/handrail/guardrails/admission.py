@@ -80,6 +80,15 @@ class Admission:
             return None
         return f"{key} is no key of {step} in {case}"
 
+    def own(self, attempt: Attempt) -> bool:
+        """Whether an attempt is at a write, or an undo, of the case that runs it."""
+        base = attempt.key if attempt.undoes is None else attempt.undoes.key
+        if attempt.undoes is not None and attempt.key != undo_key(base):
+            return False
+        step = base.removeprefix(f"{attempt.case}/").partition("/")[0]
+        foreign = self.foreign(attempt.case) or self.misnamed(step, attempt.case, base)
+        return foreign is None
+
     async def admitted(self, write: WriteContext) -> WriteContext:
         """The write, with what of its attempt holds, and findings on what does not.
 

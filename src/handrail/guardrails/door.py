@@ -286,6 +286,10 @@ class Door:
         if answer.receipt is None and answer.kind is not WriteResultKind.IN_DOUBT:
             since = await forgotten(self.ledger, step, attempt)
             answer = answers.perhaps_sent(answer, attempt, since)
+            if since is not None and self.admission.own(attempt):
+                # Whoever words the next attempt may leave it out.
+                lost = self._context(self.policy.current(), step.name, came.action, attempt)
+                await self.ledger.note_lost(replace(lost, came=came).intent(deadline=since), since)
         audit.effect(self.agent, step.name, attempt, answer, took=timedelta(seconds=now() - began))
         reached("write:answering", attempt.case)
         return answer
@@ -471,9 +475,8 @@ class Door:
             told = NotifyResult(sent=False, why=why)
         else:
             with effect_as_current(Effect(key=notice.key, case=notice.case, step=step.name)):
-                told = NotifyResult(
-                    sent=True, result=to_jsonable_python(await run_step(step, args))
-                )
+                result = to_jsonable_python(await run_step(step, args))
+            told = NotifyResult(sent=True, result=result)
         audit.told(self.agent, step.name, notice, told)
         return told
 
@@ -481,11 +484,9 @@ class Door:
         """Why a notification may not go out; None if it may."""
         policy, case = self.policy.current(), notice.case
         why = self.admission.foreign(case) or self.admission.misnamed(step, case, notice.key)
-        if why is not None:
-            return why
         refused = policy.may_notify(step)
-        if refused is not None:
-            return refused.why
+        if why is not None or refused is not None:
+            return why or (refused and refused.why)
         situation = await self.pipeline.lately(policy, case)
         if notice.pilot or await self.pipeline.piloted(case):
             return f"{case} is in pilot: it tells nobody"

@@ -140,7 +140,7 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
     writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt})
     writer.mark = begun.mark
     if before is None:
-        return await writer.begin(begun.abandoned)
+        return await writer.begin(begun.abandoned, begun.lost)
     if not seen:
         raise BegunBefore(f"{step.name} had begun before under its key {attempt.key}")
     if before.state is EffectState.TAKEN_BACK:
@@ -253,10 +253,13 @@ class _Writer:
     def _before(self, row: EffectRow | None) -> Predecessor:
         return Predecessor(row, self.step.timeout, self.step.settles, GRACE)
 
-    async def begin(self, abandoned: int) -> Receipt | Doubt:
-        """Make the effect of an intent that is new, or of which all so far were `abandoned`."""
+    async def begin(self, abandoned: int, lost: datetime | None) -> Receipt | Doubt:
+        """Make the effect of an intent that is new, or of which all so far were `abandoned`.
+
+        `lost`: since when one may have been sent, whatever its attempt says or leaves out.
+        """
         marked = self.step.marked
-        sent = self.attempt.sent if not abandoned else None
+        sent = (lost or self.attempt.sent) if not abandoned else None
         unknown = sent or not self.heartbeats.nothing_sent(marked=marked, abandoned=abandoned)
         # What people say of a doubt is of an intent that the ledger knew.
         if not unknown and self.attempt.doubt is None:

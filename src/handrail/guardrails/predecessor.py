@@ -98,6 +98,8 @@ async def forgotten(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> 
     row = await ledger.effect(attempt.key)
     if row is not None and row.state is not EffectState.NOT_DONE:
         return None
+    if row is not None and not row.digest:  # noted so before
+        return row.begun
     abandoned = 0 if row is None else row.attempt
     sent = attempt.sent if row is None else None
     if sent is None and heartbeats.nothing_sent(marked=step.marked, abandoned=abandoned):

@@ -85,7 +85,7 @@ class BeginResult:
 
     `stop`: a stop that came after it was begun. `attempt`: the number of the attempt. `mark`: how
     high the ledger is with it. `abandoned`: the number of the last one that is known to have ended
-    without an effect.
+    without an effect. `lost`: since when one may have been sent that the ledger had lost.
     """
 
     before: EffectRow | None
@@ -93,6 +93,7 @@ class BeginResult:
     attempt: int = 1
     mark: LedgerMark | None = None
     abandoned: int = 0
+    lost: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -174,8 +175,10 @@ class Effects(Database):
             if duplicates is not None:
                 counted.repeated(connection, intent, duplicates, known)
             _use_up(connection, intent, verdict, known)
-            abandoned = 0 if before is None else before.attempt
-            return BeginResult(None, None, _next_attempt(before, intent), now.mark, abandoned)
+            lost = before.begun if before is not None and not before.digest else None
+            abandoned = 0 if before is None or lost else before.attempt
+            number = _next_attempt(before, intent)
+            return BeginResult(None, None, number, now.mark, abandoned, lost)
 
         return await self._run(transaction)
 
@@ -246,6 +249,21 @@ class Effects(Database):
         """
         more = {} if begun is None else {"begun": begun}
         return await self._changes(_intended(key, owner).values(owner=released, **more))
+
+    async def note_lost(self, intent: Intent, begun: datetime) -> None:
+        """Keep that an effect may have been sent then which is not let pass, nor known of.
+
+        It is not done as far as the ledger knows, but of no action: whoever begins it hears of it.
+        """
+        why = "it may have been sent, was not known of, and was not let pass"
+        lost = {"state": EffectState.NOT_DONE, "digest": "", "begun": begun, "error": why}
+
+        def transaction(connection: sa.Connection) -> None:
+            if not _insert(connection, _values(intent) | lost):
+                not_done = (_effects.c.key == intent.key, _effects.c.state == EffectState.NOT_DONE)
+                connection.execute(sa.update(_effects).where(*not_done).values(lost))
+
+        await self._run(transaction)
 
     async def forbid(self, intent: Intent) -> EffectRow:
         """See to it that an effect never begins that has not begun. Returns how it stands.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,7 +11,7 @@ import pytest
 from handrail import Action, Effect, Ledger, NotDone, check, write
 from handrail.actions import Level, as_json, digest_of
 from handrail.agent import Heartbeats
-from handrail.guardrails import predecessor
+from handrail.guardrails import effects, predecessor
 from handrail.guardrails.door import Door
 from handrail.ledger import Intent, OrderRow, Outdated, Stopped
 from handrail.policy import AgentShape, PolicyFile, WriteShape
@@ -146,12 +146,13 @@ async def test_an_undo_that_people_ordered_is_stopped_by_a_stop_of_its_own_only(
         assert (await ledger.begin(intent, ordered=True)).before is None
 
 
-@write
+@write(timeout=timedelta(seconds=0.1))
 async def wire(action: Pay, effect: Effect) -> None:
     """Pay where nobody could tell afterwards."""
     PAID.append(action.amount)
 
 
+@pytest.mark.usefixtures("short_grace")
 @pytest.mark.parametrize("kind", ["hold", "refuse"])
 @pytest.mark.parametrize(
     ("attempt", "said", "doubted"),
@@ -186,4 +187,19 @@ async def test_what_is_held_and_may_have_been_sent_before_the_ledger_forgot_it_s
         assert ("may have been sent already" in why) is doubted
         assert (answer.sent is not None) is doubted
         assert "much" in why
+        if not doubted:
+            assert PAID == []
+            return
+        # It is let pass, and whoever words the next activity leaves out what this one has heard.
+        beats = Heartbeats(1, datetime.now(UTC))
+        monkeypatch.setattr(effects, "current_heartbeats", lambda: beats)
+        later = policy.replace("amount > 100", "amount > 1000").replace("version: 1", "version: 2")
+        (tmp_path / "payers.yaml").write_text(later.replace(f"{kind}: [", "refuse: ["))
+        door = replace(door, policy=PolicyFile(tmp_path / "payers.yaml", shape))
+        again = await activity_of("payers:1").run(door.write, wire, action, given)
+        assert again.kind == "in_doubt"
+        # Of another case nothing is noted.
+        stranger = given.model_copy(update={"case": "payers:2", "sent": datetime.now(UTC)})
+        await activity_of("payers:2").run(door.write, wire, action, stranger)
+        assert len(await ledger.effects("payers:2")) == 0
     assert PAID == []

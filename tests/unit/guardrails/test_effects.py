@@ -219,7 +219,7 @@ async def _slow(action: Pay, effect: Effect) -> str:
 
 
 async def test_a_write_that_takes_too_long_is_broken_off_and_in_doubt(ledger: Ledger) -> None:
-    slow = named(write(timeout=timedelta(milliseconds=100))(_slow))
+    slow = named(write(timeout=timedelta(milliseconds=500))(_slow))
     with pytest.raises(TimeoutError):
         await once(ledger, slow)
     assert isinstance(await once(ledger, slow), Doubt)
