@@ -18,10 +18,10 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_712,
     "policy": 4_245,
-    "ledger": 5_772,
+    "ledger": 5_790,
     "oversight": 4_319,
     "agent": 8_781,
-    "guardrails": 5_781,
+    "guardrails": 5_796,
     "evidence": 5_013,
     "client": 7_245,
     "runtime": 6_807,
