@@ -1,14 +1,15 @@
-"""`handrail agents`: every agent at a glance."""
+"""`handrail agents`, `workers` and `views`: every agent at a glance, and where to look further."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli.context import operator
-from handrail.cli.output import PLAIN, Output, moment, plain
+from handrail.cli.context import OfAgent, operator, settings
+from handrail.cli.output import PLAIN, Code, Output, list_url, moment, plain
 
 if TYPE_CHECKING:
     from handrail.client import AgentStatus
@@ -49,3 +50,43 @@ def cells(each: AgentStatus) -> tuple[str | Text, ...]:
         "" if each.incidents is None else str(each.incidents),
         moment(each.last_write),
     )
+
+
+async def workers(*, out: Output = PLAIN) -> int:
+    """List workers: build, agents, since when, last poll. Exit code 1 if none answers for an agent.
+
+    A frozen worker is seen for some minutes after its last poll, and answers nothing.
+    """
+    lacking: list[str] = []
+    async with operator(out, lacking=lacking) as somebody:
+        found = await somebody.workers()
+    said = [*dict.fromkeys([*found.lacking, *lacking])]
+    out.data(found, lacking=said)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for name in ("worker", "build", "agents", "since", "last poll", "no answer for"):
+        table.add_column(name, overflow="fold")
+    for each in found.workers:
+        silent = Text(plain(", ".join(each.silent)), "bold red")
+        at = (moment(each.since), moment(each.seen))
+        names = plain(", ".join(each.agents))
+        table.add_row(plain(each.identity), plain(each.build), names, *at, silent)
+    out.show(table if found.workers else "no workers")
+    if found.away:
+        out.say(f"no worker for {', '.join(map(plain, found.away))}", "red")
+    for text in said:
+        out.say(text, "yellow")
+    return Code.DONE if found.well else Code.FAILED
+
+
+async def views(*, agent: OfAgent = None, out: Output = PLAIN) -> None:
+    """Links into Temporal's list: what waits, expires, is stuck, was refused, is not delivered."""
+    from handrail.client import saved_views  # only when this is asked
+
+    given, found = settings(), saved_views(datetime.now(UTC), agent)
+    async with operator(out) as somebody:
+        namespace = (await somebody.temporal()).namespace
+    links = [{**v.model_dump(), "url": list_url(given, namespace, v.query)} for v in found]
+    out.row({"views": links})
+    for each, link in zip(found, links, strict=True):
+        out.show(Text.assemble((each.name, "bold"), f": {each.what}"))
+        out.show(Text(f"  {link['url']}", "cyan"))

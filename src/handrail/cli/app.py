@@ -61,6 +61,8 @@ for each in (
     cases.start,
     asking.ask_agent,
     agents.agents,
+    agents.workers,
+    agents.views,
     case_list.cases,
     cases.show,
     cases.pause,

@@ -14,7 +14,9 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Annotated
 
+from cyclopts import Parameter
 from rich.text import Text
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
@@ -59,11 +61,22 @@ class Diagnosis:
 Look = tuple[str, Callable[[], Awaitable[Diagnosis]]]
 
 
-async def doctor(*, out: Output = PLAIN) -> int:
-    """Look at everything that a worker needs, and say what to do about what is wrong."""
-    found = [_python(), _packages()]
+async def doctor(
+    *,
+    live: Annotated[
+        bool, Parameter(negative=(), help="Only what changes while it runs: for a probe.")
+    ] = False,
+    out: Output = PLAIN,
+) -> int:
+    """Look at everything that a worker needs, and say what to do about what is wrong.
+
+    Exit code 1 if something is wrong.
+    """
+    found = [] if live else [_python(), _packages()]
     given = _settings(found)
-    if given is not None:
+    if given is not None and live:
+        found += [_room(given), await _ledger(given), *await _server(given, _fleet(given, found))]
+    elif given is not None:
         found += [_binary(), _home(given), _payloads(given), _room(given), *_ports(given)]
         fleet = _fleet(given, found)
         found += await _contracts(fleet)

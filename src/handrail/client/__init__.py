@@ -4,7 +4,7 @@ The command line, the inbox, mail and chat translate to it and back, and hold no
 own. `docs/client.md` shows how a program uses it.
 """
 
-from handrail.client.agents import AgentList, AgentStatus, WorkerView
+from handrail.client.agents import AgentList, AgentStatus, WorkerList, WorkerStatus, WorkerView
 from handrail.client.alerts import AlertList, AlertView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
@@ -36,6 +36,7 @@ from handrail.client.pilots import OutcomeReport
 from handrail.client.reports import ReportedCase, ReportedCases
 from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
 from handrail.client.rulings import amended, ruling_of
+from handrail.client.saved_views import SavedView, saved_views
 from handrail.client.schedules import (
     SCHEDULED_CASES,
     SCHEDULED_START,
@@ -162,6 +163,7 @@ __all__ = [
     "RolloutList",
     "RulingList",
     "RulingResult",
+    "SavedView",
     "ScheduleList",
     "ScheduleRuns",
     "ScheduleView",
@@ -181,6 +183,8 @@ __all__ = [
     "VerdictList",
     "VerdictView",
     "WaitResult",
+    "WorkerList",
+    "WorkerStatus",
     "WorkerView",
     "agents_of",
     "amended",
@@ -205,6 +209,7 @@ __all__ = [
     "rights",
     "routing",
     "ruling_of",
+    "saved_views",
     "schema",
     "start_case",
     "steward_book",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from datetime import UTC
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Literal
 
 from handrail.actions import Level
@@ -22,6 +22,7 @@ from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import FLEET
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from temporalio.api.taskqueue.v1 import PollerInfo
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.oversight import AutonomyView
 
+
+_LATELY = timedelta(minutes=5)
 
 _PAUSED = f"HandrailState = 'paused' AND {OPEN_QUERY}"
 
@@ -59,6 +62,37 @@ class AgentStatus(Document):
     incidents: int | None = None
     last_write: Moment | None = None
     stopped: str = ""
+
+
+class WorkerStatus(Document):
+    """A worker process. `seen`: when it last asked for work; `since`: by its own heartbeats.
+
+    `silent`: of its agents those for which no worker answers, though one may have asked for
+    work a moment ago: a frozen process is seen for some minutes after its last request.
+    """
+
+    identity: str
+    build: str
+    agents: tuple[str, ...]
+    seen: Moment
+    since: Moment | None = None
+    silent: tuple[str, ...] = ()
+
+
+class WorkerList(Document):
+    """The workers of all agents. `away`: agents for which no worker is seen.
+
+    `lacking`: what could not be found out, and why.
+    """
+
+    workers: tuple[WorkerStatus, ...]
+    away: tuple[str, ...]
+    lacking: tuple[str, ...] = ()
+
+    @property
+    def well(self) -> bool:
+        """Whether a worker answers for each agent."""
+        return not self.away and not any(each.silent for each in self.workers)
 
 
 class AgentList(Document):
@@ -102,6 +136,52 @@ class AgentActs(OperatorBase):
         names = sorted({*self._agents, *await stewards(client)})
         found = await asyncio.gather(*(self._status(name, books) for name in names))
         return AgentList(agents=tuple(found), lacking=tuple(lacking))
+
+    async def workers(self) -> WorkerList:
+        """Every worker that asked for work lately, and the agents for which none answers.
+
+        Raises:
+            RPCError: if the server does not answer.
+        """
+        client, lacking = await self.temporal(), list[str]()
+        stewarded = set(await stewards(client))
+        names = sorted({*self._agents, *stewarded})
+        seen = dict(zip(names, await asyncio.gather(*map(self._workers, names)), strict=True))
+        # What has a steward and a worker has somebody who answers for it.
+        asked = [name for name in names if seen[name] and name in stewarded]
+        books = await asyncio.gather(*(steward_book(client, name) for name in asked))
+        silent = {name for name, book in zip(asked, books, strict=True) if book is None}
+        since = await self._since([name for name in names if seen[name]], lacking)
+        found: dict[str, list[tuple[str, WorkerView]]] = {}
+        for name, workers in seen.items():
+            for each in workers:
+                found.setdefault(each.identity, []).append((name, each))
+        return WorkerList(
+            workers=tuple(
+                WorkerStatus(
+                    identity=identity,
+                    build=polls[0][1].build,
+                    agents=tuple(name for name, _ in polls),
+                    seen=max(each.seen for _, each in polls),
+                    since=since.get(identity),
+                    silent=tuple(name for name, _ in polls if name in silent),
+                )
+                for identity, polls in sorted(found.items())
+            ),
+            away=tuple(name for name in names if not seen[name]),
+            lacking=tuple(lacking),
+        )
+
+    async def _since(self, agents: Sequence[str], lacking: list[str]) -> dict[str, datetime]:
+        """From when on each worker was there without a gap, by the heartbeats in the ledger."""
+        found: dict[str, datetime] = {}
+        try:
+            for agent in agents:
+                for row in await self.ledger.presence(agent, self._clock() - _LATELY):
+                    found[row.worker] = row.since
+        except LedgerUnavailable as error:
+            lacking.append(str(error))
+        return found
 
     async def _status(self, agent: str, books: _Books) -> AgentStatus:
         client, mine = await self.temporal(), f"HandrailAgent = {quoted(agent, 'agent')}"

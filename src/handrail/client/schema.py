@@ -25,6 +25,7 @@ from handrail.evidence import AgentReport
 DOCUMENTS: tuple[type[Document | AgentReport], ...] = (
     AgentReport,
     agents.AgentList,
+    agents.WorkerList,
     alerts.AlertList,
     alerts.AlertView,
     asking.AgentAnswer,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import pytest
 from temporalio.client import Client
 
 from handrail import Agent, Fleet
-from handrail.client import Operator
+from handrail.client import Operator, saved_views
 from handrail.testing import UNPROVEN, Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import orders_steps
-from tests.agents.fleets import WORKFLOWS, policy, put_policy
+from tests.agents.fleets import WORKFLOWS, orders, policy, put_policy
 from tests.agents.orders_steps import Order
 
 pytestmark = pytest.mark.integration
@@ -68,3 +69,30 @@ async def test_fifteen_agents_on_three_workers_are_one_list(
     assert (third.state, third.stopped) == ("stopped", ANA.address)
     assert alone.agents[0].incidents is None
     assert "ledger" in alone.lacking[0]
+
+
+async def test_a_worker_that_answers_nothing_is_told_from_one_that_does(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    fleet = orders(tmp_path)
+    async with run_fleet(fleet, workers=False) as stage:
+        ops = Operator(stage.client, stage.ledger, by=ANA.address, agents=fleet.agents)
+        assert (await ops.workers()).away == ("orders",)
+        async with fleet.running(stage.client, stage.ledger, trust=UNPROVEN):
+            await (await stage.start("orders", Order(number="1"))).outcome()
+            await ops.stop("orders/ship", why="to have a steward")
+            await eventually(lambda: _well(ops))
+            (one,) = (await ops.workers()).workers
+        # Its last poll was a moment ago, so that Temporal lists it for some minutes more.
+        after = await ops.workers()
+        for view in saved_views(datetime.now(UTC), "orders"):
+            await stage.client.count_workflows(view.query)
+        done = await stage.client.count_workflows(saved_views(datetime.now(UTC), "orders")[0].query)
+    assert (one.agents, one.silent) == (("orders",), ())
+    assert not after.well
+    assert [each.silent for each in after.workers] == [("orders",)]
+    assert done.count == 1
+
+
+async def _well(ops: Operator) -> bool:
+    return (await ops.workers()).well
