@@ -16,6 +16,7 @@ from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
 from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
 from handrail.client.intake import ALSO_ASKED, CALL_BACK, IntakeEntry, IntakeList
+from handrail.client.list_views import SavedView, saved_views
 from handrail.client.mandates import Bounds, Term
 from handrail.client.operator import Operator
 from handrail.client.permissions import Rights, rights
@@ -36,7 +37,6 @@ from handrail.client.pilots import OutcomeReport
 from handrail.client.reports import ReportedCase, ReportedCases
 from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
 from handrail.client.rulings import amended, ruling_of
-from handrail.client.saved_views import SavedView, saved_views
 from handrail.client.schedules import (
     SCHEDULED_CASES,
     SCHEDULED_START,
