@@ -42,7 +42,7 @@ class CaseRow(CaseSummary):
     @classmethod
     def of(cls, execution: WorkflowExecution, **more: Any) -> CaseRow:
         """A row of what the server lists."""
-        return cls(**dict(case_summary(execution)), **more)
+        return cls(**(dict(case_summary(execution)) | more))
 
 
 @dataclass
