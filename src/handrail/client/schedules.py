@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 from temporalio.api.workflowservice.v1 import ListScheduleMatchingTimesRequest
 from temporalio.client import (
     ScheduleActionStartWorkflow,
@@ -79,7 +79,7 @@ async def declared_schedule(client: Client, found: ScheduleDescription) -> Sched
     action: Any = found.schedule.action
     ours = isinstance(action, ScheduleActionStartWorkflow) and action.workflow == SCHEDULED_START
     # Anybody may have made a schedule, with anything in it.
-    with contextlib.suppress(ValidationError, ValueError, RuntimeError, LookupError):
+    with contextlib.suppress(Exception):
         args: Any = action.args if ours else []
         [given] = await client.data_converter.decode(args, [ScheduledInput])
         return given if isinstance(given, ScheduledInput) else None
@@ -268,11 +268,15 @@ async def _runs(client: Client, schedule: str) -> list[ScheduledRun]:
 
 
 async def _cases(execution: WorkflowExecution) -> Mapping[str, str]:
-    known = await execution.memo_value(SCHEDULED_CASES, None, type_hint=dict[str, str])
-    return known or {}
+    # Anybody may start what is called so, with anything in its memo: that names no case.
+    with contextlib.suppress(Exception):
+        known: Any = await execution.memo_value(SCHEDULED_CASES, None)
+        return TypeAdapter(dict[str, str]).validate_python(known or {})
+    return {}
 
 
 def _moment(text: str) -> datetime | None:
     with contextlib.suppress(ValueError):
-        return datetime.fromisoformat(text)
+        found = datetime.fromisoformat(text)
+        return None if found.tzinfo is None else found
     return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import sqlalchemy as sa
@@ -68,13 +68,17 @@ class Alerts(Database):
     async def costs_of_cases(
         self, agent: str, since: datetime, until: datetime
     ) -> list[tuple[str, Decimal]]:
-        """Cases that ended from `since` on and before `until`, with what each cost."""
+        """Cases that ended from `since` on and before `until`, with what each cost.
+
+        One whose cost is no amount is left out.
+        """
         c = _cases.c
         query = sa.select(c.case_id, c.cost).where(
             c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False)
         )
         found = await self._run(lambda connection: connection.execute(query).all())
-        return [(case, Decimal(cost)) for case, cost in found]
+        costs = [(case, _amount(cost)) for case, cost in found]
+        return [(case, cost) for case, cost in costs if cost is not None]
 
     async def old_questions(self, agent: str, before: datetime) -> list[tuple[str, datetime]]:
         """Open questions that were asked before then, the oldest first, with their cases."""
@@ -100,6 +104,14 @@ class Alerts(Database):
         """Change an alert that has not ended. False if it has, or there is none."""
         this = (_alerts.c.id == id_, _alerts.c.ended.is_(None))
         return await self._changes(_alerts.update().where(*this).values(values))
+
+
+def _amount(text: str) -> Decimal | None:
+    try:
+        amount = Decimal(text)
+    except InvalidOperation:
+        return None
+    return amount if amount.is_finite() else None
 
 
 _ALERTS: Rows[AlertRow] = Rows(AlertRow, _alerts)

@@ -27,11 +27,18 @@ from handrail import Ledger
 from handrail.actions import Kind, Receipt, Ruling
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import (
+    AlertRow,
     AnswerRow,
+    BaselineRow,
+    CaseRecord,
+    CaseRow,
     IncidentRow,
+    IntakeRow,
+    IntakeState,
     MandateRow,
     OrderRow,
     OverLimit,
+    QuestionRow,
     ReviewRow,
     RulingRow,
     UnreadableRow,
@@ -78,6 +85,13 @@ async def done(ledger: Ledger, number: int, **more: Any) -> None:
     await ledger.finish(Receipt(key=key, step="pay", digest="d" * 64, at=NOW, result="ok"))
 
 
+def recorded(number: int) -> CaseRecord:
+    case, digest = f"a:{number}", "d" * 64
+    row = CaseRow(case, "r", "a", "b", "p", "event", digest, None, None, NOW, NOW, "done", cost="1")
+    question = QuestionRow(case, "g", "a", "pay", "write", ("lead",), NOW)
+    return CaseRecord(row, questions=(question,))
+
+
 async def fill(ledger: Ledger) -> None:
     """Ten rows of each kind."""
     for n in TEN:
@@ -92,6 +106,14 @@ async def fill(ledger: Ledger) -> None:
         )
         await ledger.loaded("a", n + 1, f"{n}", f"a v{n + 1}", f"version {n + 1}")
         await ledger.answer_review(AnswerRow("a:0/pay/1", "right", "bo", NOW, str(n), "signed"))
+        await ledger.begin_alert(AlertRow(f"t{n}", "a", "cost", NOW, "1", "2", ()))
+        await ledger.set_baseline(
+            BaselineRow(f"b{n}", "a", f"n{n}", "1", "EUR", "x", "x", "b", NOW)
+        )
+        await ledger.keep(
+            IntakeRow(f"k{n}", "a", "api", NOW, IntakeState.WAITING, False, "{}", {}, "", "")
+        )
+        await ledger.record_cases([recorded(n)])
 
 
 @dataclass(frozen=True)
@@ -105,6 +127,7 @@ class Listed:
     read: Callable[[Ledger], Awaitable[list[Any]]]
 
 
+_CASE = "case_id = 'a:3'"
 _WRITE = "key = 'a:3/pay/1'"
 LISTS = {
     "alone": Listed("effects", _WRITE, "begun", 1e300, lambda b: b.alone("a")),
@@ -121,6 +144,11 @@ LISTS = {
         "review_answers", "number = 4", "at", 1e300, lambda b: b.review_answers("a:0/pay/1")
     ),
     "mandates": Listed("mandates", "id = 'm3'", "ends", 1e300, lambda b: b.mandates("a", NOW)),
+    "alerts": Listed("alerts", "id = 't3'", "cases", "{", lambda b: b.alerts("a")),
+    "baselines": Listed("baselines", "id = 'b3'", "at", 1e300, lambda b: b.baselines("a")),
+    "intake": Listed("intake", "id = 'k3'", "headers", "[", lambda b: b.intake("a")),
+    "cases": Listed("cases", _CASE, "seconds", "[", lambda b: b.cases_recorded("a")),
+    "asked": Listed("questions", _CASE, "roles", "{", lambda b: b.questions_recorded("a")),
     "policies": Listed("policies", "sha = '3'", "loaded", -1e300, lambda b: b.policies("a")),
 }
 
@@ -154,6 +182,13 @@ async def test_a_row_that_cannot_be_read_hides_no_other_and_is_named_once(
         assert "fix: " in said[0]
         assert "\n" not in said[0]
         change(url, f"update handrail_{of.table} set {of.column} = :was where {of.which}", was=was)  # noqa: S608
+
+
+async def test_a_cost_that_is_no_amount_hides_no_other(ledger: Ledger, url: str) -> None:
+    await ledger.record_cases([recorded(n) for n in TEN])
+    for cost in ("many", "NaN"):
+        change(url, "update handrail_cases set cost = :cost where case_id = 'a:3'", cost=cost)
+        assert len(await ledger.costs_of_cases("a", NOW, NOW + HOUR)) == len(TEN) - 1
 
 
 async def test_what_is_normal_is_learned_from_the_others(ledger: Ledger, url: str) -> None:
