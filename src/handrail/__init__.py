@@ -56,7 +56,7 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger
     from handrail.marks import FreeText, From, Personal, Request, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
-    from handrail.runtime import Agent, Fleet, Form, Schedule
+    from handrail.runtime import Agent, Fleet, Form, Schedule, System
     from handrail.states import State
 
 __all__ = [
@@ -99,6 +99,7 @@ __all__ = [
     "ServerUnavailable",
     "State",
     "StepError",
+    "System",
     "ToolPlan",
     "Trust",
     "Untrusted",
@@ -129,7 +130,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "ledger": "Ledger",
         "marks": "FreeText From Personal Request Untrusted",
         "oversight": "GateView Keyring Trust",
-        "runtime": "Agent Fleet Form Schedule",
+        "runtime": "Agent Fleet Form Schedule System",
         "states": "State",
     }
 

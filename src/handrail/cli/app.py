@@ -291,6 +291,11 @@ _baseline.command(
     help="List the baselines of an agent, with their sources.",
 )
 app.command(
+    "handrail.cli.new:new",
+    group=LOOK,
+    help="Make a project that runs at once: an agent, its policy, an outside system, tests.",
+)
+app.command(
     "handrail.cli.discover:discover_logs",
     name="discover",
     group=LOOK,

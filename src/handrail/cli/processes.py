@@ -6,9 +6,11 @@ import asyncio
 import contextlib
 import inspect
 import os
+import sys
+from collections.abc import Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from cyclopts import Parameter
 from pydantic import ValidationError
@@ -24,6 +26,7 @@ from handrail.runtime import (
     UNFIT,
     ChildFailed,
     Settings,
+    System,
     UnreplayableCases,
     connect,
     inbox_url,
@@ -117,7 +120,7 @@ async def dev(*, out: Output = PLAIN) -> int:
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
-        async with running_locally(given, policies=policies_of(fleet)) as site:
+        async with running_locally(given, systems_of(given), policies=policies_of(fleet)) as site:
             out.row(urls(given, site.server.namespace, site.server.address))
             out.show(*url_lines(given, site.server.namespace))
             out.show("Ctrl-C ends it; nothing is lost.")
@@ -128,6 +131,24 @@ async def dev(*, out: Output = PLAIN) -> int:
     finally:
         lines.flush()
     return Code.DONE
+
+
+def systems_of(given: Settings) -> Sequence[System]:
+    """The outside systems that stand beside the fleet in its module, as `systems`.
+
+    Raises:
+        ConfigurationError: if they are anything else.
+    """
+    module, _, _ = given.fleet.partition(":")
+    found: Any = getattr(sys.modules[module], "systems", ())
+    if not isinstance(found, list | tuple) or not all(
+        isinstance(each, System) for each in cast("Sequence[Any]", found)
+    ):
+        raise ConfigurationError(
+            f"{module}: `systems` must be a list of handrail.System; fix: "
+            'systems = [System("shop", ("{python}", "-m", "world.shop"), ready="shop is open")]'
+        )
+    return cast("Sequence[System]", found)
 
 
 def policies_of(fleet: Fleet) -> list[Path]:

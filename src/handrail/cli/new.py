@@ -1,0 +1,73 @@
+"""`handrail new`: a project that runs at once."""
+
+from __future__ import annotations
+
+import re
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Annotated
+
+from cyclopts import Parameter
+
+from handrail.cli.output import PLAIN, Output
+from handrail.exceptions import InvalidRequest
+
+_SUFFIX = ".template"
+"""Of each file, so that no tool takes it for code of Handrail."""
+
+_NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
+_TAKEN = {"activities", "guardrails", "handrail", "tests", "workers", "workflows", "world"}
+
+
+async def new(
+    name: Annotated[str, Parameter(help="Of the agent and its folder, such as refunds.")],
+    *,
+    owner: Annotated[
+        str, Parameter(help="Who answers for the agent, and for what it asks at first.")
+    ] = "you@example.com",
+    out: Output = PLAIN,
+) -> None:
+    """Make a project that runs at once: an agent, its policy, a small outside system, tests."""
+    if not _NAME.fullmatch(name) or len(name) > 40 or name in _TAKEN:  # noqa: PLR2004
+        raise InvalidRequest(
+            f"{name!r} cannot name a project; fix: a short word of its own, such as refunds: "
+            "small letters, digits and - between them"
+        )
+    if not re.fullmatch(r"[\w.+-]+@[\w.-]+", owner):
+        raise InvalidRequest(f"--owner {owner!r} is no address; fix: say you@example.com")
+    folder = _free(Path(name))
+    module = name.replace("-", "_")
+    words = {
+        "@NAME@": name,
+        "@MODULE@": module,
+        "@CLASS@": "".join(part.capitalize() for part in module.split("_")) + "Agent",
+        "@OWNER@": owner,
+    }
+    made = sorted(_written(files("handrail.cli") / "templates" / "project", folder, words))
+    out.data({"project": name, "files": [str(path.relative_to(folder)) for path in made]})
+    out.show(f"{folder}/ holds an agent that runs. Next:", f"  cd {folder}", "  handrail dev")
+    out.show(f"  less README.md, activities/{module}.py and guardrails/{module}.yaml")
+
+
+def _free(folder: Path) -> Path:
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise InvalidRequest(f"{folder} is there already; fix: choose another name, or remove it")
+    return folder
+
+
+def _written(template: Traversable, folder: Path, words: dict[str, str]) -> list[Path]:
+    """Write the files of a template, with its words in them and in their names."""
+    folder.mkdir(parents=True, exist_ok=True)
+    made: list[Path] = []
+    for each in template.iterdir():
+        if each.is_dir():
+            made += _written(each, folder / each.name, words)
+        elif each.name.endswith(_SUFFIX):
+            text = each.read_text("utf-8")
+            for word, value in words.items():
+                text = text.replace(word, value)
+            own = each.name.removesuffix(_SUFFIX).replace("agent.", f"{words['@MODULE@']}.", 1)
+            made.append(folder / own)
+            made[-1].write_text(text, "utf-8")
+    return made
