@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_712,
+    "ground": 1_713,
     "policy": 4_245,
     "ledger": 5_802,
     "oversight": 4_319,
@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_217,
     "inbox": 7_715,
     "testing": 1_210,
-    "cli": 6_716,
+    "cli": 6_815,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
