@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         ToolPlan,
         decide,
         notify,
+        outcome,
         read,
         secret,
         spent,
@@ -108,6 +109,7 @@ __all__ = [
     "current_effect",
     "decide",
     "notify",
+    "outcome",
     "read",
     "secret",
     "spent",
@@ -118,7 +120,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
     _HOMES = {
         "actions": "Action Decision Effect Event NoEvidence Outcome Receipt Usage",
         "agent": (
-            "AgentWorkflow HandsTo PlannedCall Prompt ToolPlan decide notify read secret "
+            "AgentWorkflow HandsTo PlannedCall Prompt ToolPlan decide notify outcome read secret "
             "spent write"
         ),
         "exceptions": (

@@ -44,6 +44,7 @@ from handrail.agent.invoke import (
     error_in_words,
 )
 from handrail.agent.live_tools import ListedTool, LiveCall, LiveToolbox, ToolListing
+from handrail.agent.outcomes import OutcomeRead, outcome
 from handrail.agent.prompts import (
     DecisionModel,
     ModelAnswer,
@@ -149,6 +150,7 @@ __all__ = [
     "LiveToolbox",
     "ModelAnswer",
     "Notify",
+    "OutcomeRead",
     "PlannedCall",
     "Prompt",
     "QuestionNote",
@@ -183,6 +185,7 @@ __all__ = [
     "is_paused",
     "metered",
     "notify",
+    "outcome",
     "pause_words",
     "read",
     "recalled",

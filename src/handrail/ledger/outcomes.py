@@ -90,6 +90,13 @@ class Outcomes(Database):
         query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case})
         return await self._all(_OUTCOMES, query.order_by(o.at, o.id))
 
+    async def last_outcome(self, agent: str, source: str) -> datetime | None:
+        """When the latest of what people did was done, of what came from there."""
+        o = _outcomes.c
+        query = sa.select(o.at).where(o.agent == agent, o.source == source)
+        latest = query.order_by(o.at.desc()).limit(1)
+        return await self._run(lambda connection: connection.execute(latest).scalar())
+
     async def outcome(self, id_: str) -> OutcomeRow | None:
         """One outcome, by its id."""
         return await self._one(_OUTCOMES, _OUTCOMES.select.where(_outcomes.c.id == id_))

@@ -33,6 +33,7 @@ from handrail.agent import (
     Decide,
     HandsTo,
     Notify,
+    OutcomeRead,
     Step,
     Write,
     executions,
@@ -91,7 +92,7 @@ class Agent:
         name: str,
         workflow: type[AgentWorkflow],
         *,
-        steps: ModuleType | Iterable[Step[..., Any]],
+        steps: ModuleType | Iterable[Step[..., Any] | OutcomeRead],
         policy: Path | str,
         checks: ModuleType | Iterable[Check[Any]] = (),
         triggers: Iterable[schedules.Trigger] = (),
@@ -99,8 +100,7 @@ class Agent:
     ) -> None:
         """Put an agent together. `steps` and `checks` may be the modules that define them.
 
-        `triggers`: what starts its cases by itself, such as a `Schedule`. `hands_to`: the
-        agents that it hands work to.
+        `triggers` start its cases by themselves, such as a `Schedule`; it hands to `hands_to`.
 
         Raises:
             ConfigurationError: if the parts do not fit, with what to do.
@@ -116,18 +116,16 @@ class Agent:
         self.workflow = workflow
         self.event = _event_of(name, workflow)
         self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
+        steps = steps if isinstance(steps, ModuleType) else list(steps)
         self.steps = _with_undos(_members(steps, Step), name)
+        self.outcomes: tuple[OutcomeRead, ...] = _members(steps, OutcomeRead)
         self.checks = _members(checks, Check)
         self.triggers = schedules.triggers_of(name, triggers)
         self.hands_to = tuple(hands_to)
         self.policy = Path(policy)
         self.shape = _shape(name, self.steps)
-        self.modules = _outside(
-            workflow,
-            [step.fn.__module__ for step in self.steps]
-            + [check.fn.__module__ for check in self.checks]
-            + [self.event.__module__],
-        )
+        modules = [each.fn.__module__ for each in (*self.steps, *self.checks)]
+        self.modules = _outside(workflow, [*modules, self.event.__module__])
 
     @property
     def writes(self) -> list[Write[Any, Any]]:

@@ -8,6 +8,7 @@ week the owner is told the figures of the last one. Each by itself: one that fai
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
@@ -33,7 +34,7 @@ from temporalio.exceptions import ActivityError
 from handrail.actions import Aware, Wire
 from handrail.client import Operator
 from handrail.evidence import find_alarms, keep_alarms, week_of, weekly_lines
-from handrail.exceptions import LedgerUnavailable, NotKept
+from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotKept
 from handrail.guardrails import alert_owner
 from handrail.ledger import CaseRecord
 from handrail.oversight import Alert
@@ -41,6 +42,7 @@ from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
 
 if TYPE_CHECKING:
+    from handrail.agent import OutcomeRead
     from handrail.ledger import AlertRow, Ledger
     from handrail.oversight import Trust
     from handrail.policy import PolicyFile
@@ -50,6 +52,9 @@ EVERY = timedelta(minutes=5)
 
 AT_FIRST = timedelta(days=1)
 """How far back the first sweep of an agent looks; `handrail evidence rebuild` looks at all."""
+
+PILOTS = timedelta(days=90)
+"""How far back is read what people did, the first time; after that a day before the latest."""
 
 OVERLAP = timedelta(minutes=5)
 """By how much two sweeps overlap: visibility and recorders are late by seconds."""
@@ -169,7 +174,10 @@ class UpkeepActivities:
 
     @activity.defn(name=_PROMOTE)
     async def promote(self, agent: str) -> int:
-        """Propose what is due, and take back what has become worse; how many of both."""
+        """Propose what is due, and take back what has become worse; how many of both.
+
+        What people did is read first. Of what fails in that the rest is none the worse.
+        """
         client = activity.client()
         operator = Operator(
             client,
@@ -177,6 +185,9 @@ class UpkeepActivities:
             keyring=self.trust.keyring,
             agents={agent: self.agent},
             clock=self.clock,
+        )
+        read = await asyncio.gather(
+            *(self._read(each, operator) for each in self.agent.outcomes), return_exceptions=True
         )
         done = await operator.evaluate_promotions(agent)
         for row in await self.ledger.alerts(agent):
@@ -187,7 +198,21 @@ class UpkeepActivities:
             named = f"{why} {self.clock().isoformat()}"
             told = f"back {hashlib.sha256(named.encode()).hexdigest()}"
             await self._say(told, f"{agent} does less by itself", (why,))
+        for fault in read:
+            if fault is not None:
+                raise fault
         return len(done.proposed) + len(done.back)
+
+    async def _read(self, outcomes: OutcomeRead, operator: Operator) -> None:
+        """Take in what people did since what was read last."""
+        name = self.agent.name
+        source = f"@outcome {outcomes.fn.__name__}"
+        last = await self.ledger.last_outcome(name, source)
+        since = self.clock() - PILOTS if last is None else last - AT_FIRST
+        given = await outcomes.fn(since)
+        took = await operator.import_outcomes(name, given, source)
+        if took.bad:
+            raise InvalidRequest(f"{source}: {took.bad[0].where}: {took.bad[0].why}")
 
     @activity.defn(name=_WEEK)
     async def week(self, agent: str) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from handrail import Agent, Fleet, outcome
 from handrail.evidence import week_of
 from handrail.ledger import CaseRecord
 from handrail.oversight import OWNER_WORKFLOW
@@ -17,7 +18,8 @@ from handrail.runtime import recorder
 from handrail.runtime.upkeep import UpkeepResult
 from handrail.testing import UNPROVEN, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.fleets import orders, policy
+from tests.agents import orders_steps
+from tests.agents.fleets import WORKFLOWS, orders, policy, put_policy
 from tests.agents.orders_steps import Order
 
 pytestmark = pytest.mark.integration
@@ -117,3 +119,29 @@ async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(
         (week,) = [each for each in await told(stage) if each["id"].startswith("week ")]
         assert week["id"] == f"week {week_of(now)}"
         assert week["lines"][0].startswith("cases: 1, 0 the week before")
+
+
+async def test_what_people_did_is_read_and_what_is_wrong_in_it_is_named(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    asked: list[datetime] = []
+    at = datetime.now(UTC)
+
+    @outcome
+    async def did(since: datetime) -> list[dict[str, Any]]:
+        asked.append(since)
+        pay = {"order": "1", "amount": "50"}
+        right = {"case": "1", "step": "pay", "at": at, "action": pay, "by": "ana@example.com"}
+        return [right, right | {"case": "2", "step": "fly"}]
+
+    steps = [*vars(orders_steps).values(), did]
+    path = put_policy(tmp_path, policy(actions={"pay": {"autonomy": "pilot"}}))
+    fleet = Fleet(Agent("orders", WORKFLOWS["orders"], steps=steps, policy=path))
+    async with run_fleet(fleet) as stage:
+        await (await stage.start("orders", Order(number="1"))).outcome()
+        (failed,) = (await round_of(stage)).failed
+        assert "@outcome did: outcome 2" in failed
+        (row,) = await stage.ledger.outcomes("orders")
+        assert (row.case, row.step, row.by, row.at) == ("orders:1", "pay", "ana@example.com", at)
+        assert asked[0] < at - timedelta(days=80)
+        assert asked[-1] == at - timedelta(days=1)
