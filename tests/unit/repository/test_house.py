@@ -16,15 +16,15 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_713,
+    "ground": 1_715,
     "policy": 4_245,
-    "ledger": 5_802,
+    "ledger": 5_809,
     "oversight": 4_319,
-    "agent": 8_781,
+    "agent": 8_819,
     "guardrails": 5_796,
     "evidence": 5_013,
     "client": 7_393,
-    "runtime": 6_807,
+    "runtime": 6_830,
     "integrations": 5_217,
     "inbox": 7_715,
     "testing": 1_210,
