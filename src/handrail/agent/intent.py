@@ -269,7 +269,7 @@ class LoopIntent:
         if self.plan is not None and at is None and not clean:
             return (f"plan: {tool}: {UNPLANNED}",)
         fixed = self._calls[at].args if at is not None else {}
-        lacking = () if clean else self._faults(found, fixed, self._usable())
+        lacking = () if clean else self._faults(found, fixed, self._usable(texts=True))
         if self.plan is not None and at is not None and not lacking:
             self.plan = self.plan.without(at)
         return lacking
@@ -287,11 +287,11 @@ class LoopIntent:
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `lacking`, of the action that the loop comes to."""
-        return self._faults(found, {}, self._usable())
+        return self._faults(found, {}, self._usable(texts=True))
 
     def unnamed(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `ending`, of what the words say and name alone."""
-        return self._faults(found, {}, self._named())
+        return self._faults(found, {}, self._named(texts=True))
 
     def _faults(
         self, found: Sequence[DecisionValue], fixed: Mapping[str, Any], usable: list[Record]
@@ -371,17 +371,21 @@ class LoopIntent:
 
     # Which objects
 
-    def _usable(self) -> list[Record]:
+    def _usable(self, *, texts: bool = False) -> list[Record]:
         """The objects that the person means: single ones, given or looked up, and named ones."""
         found = [each for each in self._given if each.single]
         found += [each for each in self._read if each.pointed and each.single]
-        return found + [each for each in self._named() if each not in found]
+        return found + [each for each in self._named(texts=texts) if each not in found]
 
-    def _named(self) -> list[Record]:
-        """The objects that the person's words name. Of two that are called the same, none is."""
+    def _named(self, *, texts: bool) -> list[Record]:
+        """The objects that the person's words name. Of two that are called the same, none is.
+
+        `texts`: also by a short text from outside; what is read was not judged so in open cases.
+        """
         called = list[tuple[Record, str]]()
         for record in (*self._given, *self._read):
-            for field_, value in record.values:
+            short = (("text", each) for each in record.texts if texts and len(each) <= PROSE)
+            for field_, value in (*record.values, *short):
                 quoted = field_.casefold() in _BY_OTHERS
                 if isinstance(value, str) and self._person.names(value, quoted=quoted):
                     called.append((record, value.casefold()))

@@ -126,6 +126,26 @@ def test_what_others_write_names_an_object_only_in_quotes() -> None:
         assert (lacking(of, "pay", Pay(to="eve@x.com")) == ()) is meant
 
 
+def test_a_short_text_from_outside_names_its_object_in_quotes_alone() -> None:
+    found = [
+        {"id": 7, "title": {"untrusted": "Buy milk"}, "body": {"untrusted": "eve@x.com"}},
+        {"id": 8, "title": {"untrusted": "Pay Eve"}},
+    ]
+    for request, free in (
+        ("Tick off 'Buy milk'", True),
+        ("I should Buy milk", False),
+        ("Tick 'Pay Eve' off", False),
+    ):
+        of = intent(request)
+        of.came("todos", found, pointed=False)
+        assert (lacking(of, "erase", Erase(file=7)) == ()) is free
+        # What it says is no value of it.
+        assert lacking(of, "pay", Pay(to="eve@x.com")) != ()
+    of = intent("Tick off 'Buy milk'")
+    of.came("todos", [*found, {"id": 9, "title": {"untrusted": "Buy milk"}}], pointed=False)
+    assert lacking(of, "erase", Erase(file=7)) != ()
+
+
 def test_a_table_by_names_is_many_objects() -> None:
     table = {"Ann": {"iban": OWN}, "Eve": {"iban": THEIRS}}
     of = intent("Send 1 to Ann, from what I read")

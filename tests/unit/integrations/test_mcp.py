@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted, read
 from handrail.actions import as_json, canonical, from_json
 from handrail.agent import ListedTool, Read, ToolListing, Write
+from handrail.agent.provenance_values import wanted
 from handrail.integrations.connectors import MCP, LiveMCP, list_tools
 from handrail.integrations.connectors.http import Unanswered
 from handrail.integrations.models.tools import with_listed
@@ -94,6 +95,29 @@ async def test_what_a_tool_answers_is_text_from_outside_and_bounded(
         await step.fn(7)
     with pytest.raises(Final, match="more than 200000 characters"):
         await step("x" * 200_000)
+
+
+async def test_fields_that_are_the_system_s_own_names_are_told_from_text_from_outside(
+    desk: StdioServerParameters, tmp_path: Path
+) -> None:
+    made = await connected(tmp_path, desk)
+    step = made.read("echo", trusted=("id",))
+    said = {"id": "C-1", "n": 3, "of": [{"id": {"id": "C-2"}, "words": "eve"}], "more": ["id"]}
+    found = step.adapter.validate_python(await step.fn(json.dumps(said)))
+    words = {"untrusted": "eve"}
+    assert found["result"] == {
+        "id": "C-1",
+        "n": 3,
+        "of": [{"id": {"id": "C-2"}, "words": words}],
+        "more": [{"untrusted": "id"}],
+    }
+    plain = step.adapter.validate_python(await step.fn("id: C-1"))
+    assert plain == {"result": {"untrusted": "id: C-1"}}
+    book = made.write("book", key_field="reference", free_text=("note",))
+    leaves = wanted("action", book.action(slot=3, note="Thanks!"), ())
+    assert {leaf.name: leaf.free for leaf in leaves} == {"slot": False, "note": True}
+    with pytest.raises(StepError, match="it takes no `words`; it takes slot, reference, note"):
+        made.write("book", free_text=("words",))
 
 
 async def test_a_tool_that_is_described_otherwise_today_is_not_called(

@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from mcp import Client, MCPError, StdioServerParameters
+from pydantic import JsonValue
 
 from handrail.actions import Action, Effect, canonical
 from handrail.agent import Read, Write, read, write
@@ -35,6 +36,7 @@ from handrail.integrations.connectors.schemas import (
     as_object,
     differences,
     field_name,
+    outside_json,
     sent,
 )
 from handrail.text import one_line
@@ -97,13 +99,16 @@ class MCP:
         /,
         *,
         name: str | None = None,
+        trusted: Sequence[str] = (),
         reaches_out: bool = True,
         timeout: timedelta = timedelta(seconds=30),
     ) -> Read[..., Any]:
         """A step that calls a tool of which you say that it changes nothing.
 
         A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name, and are
-        judged as those of a write: `reaches_out=False` of a server that is your own.
+        judged as those of a write: `reaches_out=False` of a server that is your own. `trusted`: the
+        fields of its answer with names that the system itself gives out (`id`); all other text is
+        text from outside.
 
         Raises:
             ConfigurationError: if there is no such tool.
@@ -115,10 +120,12 @@ class MCP:
         async def step(*values: Any) -> Any:
             given = {w: v for w, v in zip(wires, values, strict=True) if v is not None}
             _require(tool, schemas.faults(schema, given))
-            return await self._call(tool, given, away=Unanswered, failed=Final)
+            answer = await self._call(tool, given, away=Unanswered, failed=Final)
+            return outside_json(_read_json(answer), trusted) if trusted else answer
 
+        kind = JsonValue if trusted else OutsideJson
         taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
-        fn = as_function(step, name or snake(tool), f"Call {tool}", taken, OutsideJson)
+        fn = as_function(step, name or snake(tool), f"Call {tool}", taken, kind)
         return replace(read(timeout=timeout, reaches_out=reaches_out)(fn), contract=self.drift)
 
     def write(
@@ -128,6 +135,7 @@ class MCP:
         *,
         name: str | None = None,
         key_field: str | None = None,
+        free_text: Sequence[str] = (),
         timeout: timedelta = timedelta(seconds=60),
         **options: Any,
     ) -> Write[Any, Any]:
@@ -135,15 +143,16 @@ class MCP:
 
         `key_field`: the argument in which the tool takes a key, and does nothing twice under one.
         Without it people are asked, where nobody knows whether it was done; or give `find`, among
-        the `options`, which are those of `handrail.write`.
+        the `options`, which are those of `handrail.write`. `free_text`: the arguments that the
+        agent words itself (`FreeText`).
 
         Raises:
             ConfigurationError: if there is no such tool.
             StepError: if it has no such argument.
         """
         schemas, schema, parts = self._tool(tool)
-        if key_field is not None and key_field not in parts:
-            raise StepError(f"{tool}: it takes no `{key_field}`; it takes {', '.join(parts)}")
+        for each in {key_field, *free_text} - {None, *parts}:
+            raise StepError(f"{tool}: it takes no `{each}`; it takes {', '.join(parts)}")
         needed = schema.get("required", ())
         fields = {
             field_name(wire): (wire, part, wire in needed)
@@ -155,7 +164,11 @@ class MCP:
             return sent(act) | ({} if key_field is None else {key_field: as_key(key)})
 
         kind: type[Action] = schemas.action(
-            title(tool), f"Call {tool}", fields, lambda act: schemas.faults(schema, given(act, "k"))
+            title(tool),
+            f"Call {tool}",
+            fields,
+            lambda act: schemas.faults(schema, given(act, "k")),
+            [*map(field_name, free_text)],
         )
 
         async def step(act: Any, effect: Effect) -> Any:
@@ -285,6 +298,17 @@ def contract(tool: dict[str, Any]) -> dict[str, str]:
     # A model reads what a tool says of itself: its prose is of the contract too.
     schemas = Schemas(as_object(tool.get("inputSchema")), str(tool["name"]), "")
     return schemas.contract(schemas.document) | {"description": str(tool.get("description", ""))}
+
+
+def _read_json(answer: Any) -> Any:
+    """What a tool answered, where it is one text of JSON."""
+    if isinstance(answer, dict):
+        parts = as_object(answer)
+        return {"result": _read_json(parts["result"])} if [*parts] == ["result"] else parts
+    try:
+        return json.loads(answer) if isinstance(answer, str) else answer
+    except ValueError:
+        return answer
 
 
 def _require(tool: str, faults: Sequence[str]) -> None:

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import keyword
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 from urllib.parse import unquote
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -30,7 +30,7 @@ from typing_extensions import override
 
 from handrail.actions import Action, Wire
 from handrail.exceptions import ConfigurationError
-from handrail.marks import FIELD, Untrusted
+from handrail.marks import FIELD, FreeText, Untrusted
 from handrail.text import one_line
 
 _PROSE = frozenset(
@@ -73,6 +73,19 @@ class OutsideJson(Untrusted, frozen=True):
         if isinstance(given, Untrusted) or [*as_object(given)] == [FIELD]:
             return given
         return {FIELD: given if isinstance(given, str) else json.dumps(to_jsonable_python(given))}
+
+
+def outside_json(answer: Any, trusted: Collection[str]) -> JsonValue:
+    """JSON that came back, its texts as text from outside, but for fields that are `trusted`."""
+    if isinstance(answer, dict):
+        parts = cast("dict[str, Any]", answer)
+        return {
+            key: part if key in trusted and isinstance(part, str) else outside_json(part, trusted)
+            for key, part in parts.items()
+        }
+    if isinstance(answer, list):
+        return [outside_json(each, trusted) for each in as_list(answer)]
+    return {FIELD: answer} if isinstance(answer, str) else answer
 
 
 class Schemas:
@@ -135,10 +148,12 @@ class Schemas:
         doc: str,
         fields: Mapping[str, tuple[str, Any, bool]],
         exact: Callable[[BaseModel], Sequence[str]],
+        free_text: Collection[str] = (),
     ) -> type[Action]:
         """An action class. `fields`: of each its wire name, its schema, and if it is required.
 
-        `exact`: what of an action is against the schemas; such a one cannot be made.
+        `exact`: what of an action is against the schemas; such a one cannot be made. `free_text`:
+        the fields that the agent words itself.
         """
 
         def check(self: BaseModel) -> BaseModel:
@@ -149,9 +164,13 @@ class Schemas:
 
         made = {
             field: _field(
-                field, wire, self.request(f"{name}{field.title()}", schema), needed=needed
+                field,
+                wire,
+                Annotated[kind, FreeText] if field in free_text else kind,
+                needed=needed,
             )
             for field, (wire, schema, needed) in fields.items()
+            for kind in (self.request(f"{name}{field.title()}", schema),)
         }
         return create_model(
             name,
