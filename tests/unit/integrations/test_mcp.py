@@ -16,7 +16,6 @@ from pydantic import ValidationError
 from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted, read
 from handrail.actions import as_json, canonical, from_json
 from handrail.agent import ListedTool, Read, ToolListing, Write
-from handrail.agent.provenance_values import wanted
 from handrail.integrations.connectors import MCP, LiveMCP, list_tools
 from handrail.integrations.connectors.http import Unanswered
 from handrail.integrations.models.tools import with_listed
@@ -114,8 +113,8 @@ async def test_fields_that_are_the_system_s_own_names_are_told_from_text_from_ou
     plain = step.adapter.validate_python(await step.fn("id: C-1"))
     assert plain == {"result": {"untrusted": "id: C-1"}}
     book = made.write("book", key_field="reference", free_text=("note",))
-    leaves = wanted("action", book.action(slot=3, note="Thanks!"), ())
-    assert {leaf.name: leaf.free for leaf in leaves} == {"slot": False, "note": True}
+    worded = {name for name, each in book.action.model_fields.items() if "FreeText" in str(each)}
+    assert worded == {"note"}
     with pytest.raises(StepError, match="it takes no `words`; it takes slot, reference, note"):
         made.write("book", free_text=("words",))
 
