@@ -49,6 +49,9 @@ SCHEDULED: Final = ("schedule:fired", "schedule:made")
 HAND_OFF: Final = ("hand-off:starting", "hand-off:started", "hand-off:answered")
 """And by the worker of an agent that work is handed to, with the case that hands it."""
 
+MCP_CALLS: Final = ("mcp:started", "mcp:answered")
+"""And by the MCP server, before another agent hears of the case that it started or asked."""
+
 _listener: Callable[[str, str], None] | None = None
 
 

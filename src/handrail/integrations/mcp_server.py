@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from handrail.actions import json_schema
 from handrail.exceptions import CaseError, ConfigurationError, HandrailError, NotPermitted
+from handrail.failpoints import reached
 from handrail.integrations.triggers.tokens import ApiToken, TokenFile
 from handrail.marks import FIELD
 
@@ -96,6 +97,7 @@ class _Tools:
     ) -> dict[str, Any]:
         """Start an agent on an event of its schema. The same event again is the same case."""
         started: Any = await _done(self._mine(ctx, agent).start(agent, self._event(agent, event)))
+        reached("mcp:started", started.case)
         return started.model_dump(mode="json")
 
     async def ask_agent(
@@ -106,7 +108,9 @@ class _Tools:
         asked = self._mine(ctx, agent).ask_agent(
             agent, self._event(agent, event), patience=patience, stop_at_gate=True
         )
-        return _outside(await _done(asked))
+        answer: Any = await _done(asked)
+        reached("mcp:answered", answer.case)
+        return _outside(answer)
 
     def _who(self, ctx: Context[Any, Any]) -> ApiToken:
         return self.caller(ctx.headers or {})

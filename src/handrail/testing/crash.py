@@ -21,7 +21,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, SCHEDULED, listen
+from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, MCP_CALLS, SCHEDULED, listen
 from handrail.testing.stage import PATIENCE, Stage, eventually
 
 _FORKING = multiprocessing.get_context("forkserver")
@@ -30,7 +30,7 @@ _PROCESS = "handrail.testing.worker"
 
 def _reachable(boundary: str) -> str:
     """Refuse a boundary that no code reaches: such a crash would never happen."""
-    boundaries = (*BOUNDARIES, *INTAKE, *SCHEDULED, *HAND_OFF)
+    boundaries = (*BOUNDARIES, *INTAKE, *SCHEDULED, *HAND_OFF, *MCP_CALLS)
     if boundary not in boundaries:
         known = ", ".join(boundaries)
         raise ValueError(f"no boundary {boundary!r}; there are: {known}")

@@ -13,7 +13,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from mcp import Client, StdioServerParameters
+from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
 from handrail.integrations.triggers.tokens import TokenFile
@@ -122,6 +122,36 @@ async def test_another_agent_looks_starts_and_asks_and_never_rules(
         case = stage.case("orders:2")
         await Human("ana@example.com").reject(case, await case.gate(), why="no")
     assert len(outside.effects("pay")) == 1
+
+
+async def test_a_server_that_is_killed_before_it_answers_finds_its_case_again(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    tools = {"start_case": "mcp:started", "ask_agent": "mcp:answered"}
+    crashes = [{"boundary": at, "arrival": 1} for at in tools.values()]
+    plan = json.dumps({"crashes": crashes, "fired": str(tmp_path)})
+    script = str(Path(__file__).with_name("mcp_process.py"))
+    said = dict[str, Any]()
+    async with run_fleet(triggered(tmp_path)) as stage:
+        given = StdioServerParameters(
+            command=sys.executable, args=[script, plan], env=environment(stage)
+        )
+        # Each process dies before it can answer one call; the next one is asked the same again.
+        for dies in (*tools, None):
+            with contextlib.suppress(MCPError, ExceptionGroup):
+                async with asyncio.timeout(60), Client(given) as client:
+                    for number, tool in enumerate(tools):
+                        if tool not in said:
+                            event = {"agent": "orders", "event": {"number": str(number)}}
+                            said[tool] = await call(client, tool, **event)
+                            assert tool != dies, "it was not killed"
+        for number in range(len(tools)):
+            outcome = await stage.case(f"orders:{number}").outcome()
+            assert len(outcome.receipts) == 1
+    started, asked = said["start_case"], said["ask_agent"]["untrusted"]
+    assert (started["case"], started["duplicate"]) == ("orders:0", True)
+    assert (asked["case"], asked["state"]) == ("orders:1", "done")
+    assert len(outside.effects("pay")) == len(tools)
 
 
 async def test_a_token_may_by_mcp_what_it_is_for(
