@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_715,
+    "ground": 1_718,
     "policy": 4_245,
     "ledger": 5_809,
     "oversight": 4_319,
@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_013,
     "client": 7_393,
     "runtime": 6_830,
-    "integrations": 5_260,
+    "integrations": 5_264,
     "inbox": 7_715,
     "testing": 1_210,
     "cli": 6_815,
