@@ -68,7 +68,7 @@ class Verbs:
     def __init__(self, case: Case, explain: Explain | None, shown: PublishedState) -> None:
         """`explain`: how the agent answers questions. `shown`: what the server shows so far.
 
-        `changed` is called when a question was asked, or has closed; it changes nothing.
+        `changed` is called when a question was asked or has closed, and around a pause.
         """
         self.case = case
         self._shown = shown
@@ -90,8 +90,11 @@ class Verbs:
         self._shown.publish(self.case)
 
     def _move(self, state: State, why: str = "") -> None:
+        paused = State.PAUSED in {state, self.case.state}
         self.case.move(state, workflow.now(), why)
         self._publish()
+        if paused:
+            self.changed()
 
     # The verbs
 

@@ -104,6 +104,8 @@ async def play(stage: Stage, outside: Outside) -> None:
     assert (await ANA.reject(held["rejected"], gates["rejected"], why="too much")).accepted
     await held["expired"].pass_time(timedelta(hours=9))
     await held["paused"].send("pause")
+    waits = await small(stage, "waits", "wait")
+    await waits.send("pause")
     await held["back"].send("roll_back")
     await held["killed"].handle.terminate(reason="it was in the way")
     ending = (alone, nothing, broken, piloted, unsaid, *(held[n] for n in ("approved", "rejected")))
@@ -126,7 +128,8 @@ STATES = {
     "back": "rolled_back",
     "no": "failed",
     "killed": "terminated",
-    "paused": "waiting",
+    "paused": "paused",
+    "waits": "paused",
     "asks": "waiting",
 }
 
