@@ -91,8 +91,14 @@ async def forge(
     memo: Payload | None = None,
     attributes: Mapping[str, tuple[bytes, bytes]] | None = None,
     agent: str = "orders",
+    *,
+    kind: str = "Nobody",
+    name: str = "gates",
 ) -> None:
-    """Start a workflow that nobody runs, which says that it waits for a lead."""
+    """Start a workflow that nobody runs, which says that it waits for a lead.
+
+    `kind`: its type. `name`: of its memo.
+    """
     said = {
         "HandrailWaitingFor": (b"KeywordList", b'["lead"]'),
         "HandrailState": (b"Keyword", b'"waiting"'),
@@ -107,14 +113,14 @@ async def forge(
         StartWorkflowExecutionRequest(
             namespace=client.namespace,
             workflow_id=case,
-            workflow_type=WorkflowType(name="Nobody"),
+            workflow_type=WorkflowType(name=kind),
             task_queue=TaskQueue(name="nobody"),
             request_id=case,
-            memo=Memo(fields={"gates": memo}) if memo is not None else None,
+            memo=Memo(fields={name: memo}) if memo is not None else None,
             search_attributes=SearchAttributes(
                 indexed_fields={
-                    name: Payload(metadata={"encoding": b"json/plain", "type": kind}, data=value)
-                    for name, (kind, value) in said.items()
+                    key: Payload(metadata={"encoding": b"json/plain", "type": of}, data=value)
+                    for key, (of, value) in said.items()
                 }
             ),
         )

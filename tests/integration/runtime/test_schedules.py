@@ -18,6 +18,7 @@ from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
 from tests.agents.orders_steps import Order
+from tests.agents.poison import MEMOS, forge, plain, until_listed
 
 pytestmark = pytest.mark.integration
 
@@ -88,6 +89,12 @@ async def test_a_schedule_fires_and_a_time_is_one_case(
             await ana.trigger_schedule("orders/mornings", at)
         now = await ana.trigger_schedule("orders/mornings")
         assert (await stage.case(now.runs[0].case).view()).requester == ANA
+        # What others start under its name, with anything in its memo, hides no schedule.
+        odd = {**MEMOS, "naive": plain(b'{"2026-01-01": "x"}'), "2026-01-01": plain(b"{}")}
+        for what, memo in odd.items():
+            made = f"orders/mornings-{what}"
+            await forge(stage.client, made, memo, kind="ScheduledStart", name="cases")
+        await until_listed(stage.client, len(odd))
         mornings = (await ana.schedules("orders")).schedules[0]
         assert [each.astimezone(UTC).minute for each in mornings.next] == [30] * 5
         with pytest.raises(NotFound):
