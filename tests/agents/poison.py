@@ -94,6 +94,7 @@ async def forge(
     *,
     kind: str = "Nobody",
     name: str = "gates",
+    queue: str = "nobody",
 ) -> None:
     """Start a workflow that nobody runs, which says that it waits for a lead.
 
@@ -114,7 +115,7 @@ async def forge(
             namespace=client.namespace,
             workflow_id=case,
             workflow_type=WorkflowType(name=kind),
-            task_queue=TaskQueue(name="nobody"),
+            task_queue=TaskQueue(name=queue),
             request_id=case,
             memo=Memo(fields={name: memo}) if memo is not None else None,
             search_attributes=SearchAttributes(

@@ -11,11 +11,13 @@ from collections import Counter
 from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Literal
 
+from temporalio.service import RPCError
+
 from handrail.actions import Level
 from handrail.agent import OPEN_QUERY
 from handrail.client.base import OperatorBase
 from handrail.client.deployments import pollers
-from handrail.client.gates import quoted
+from handrail.client.gates import ImpossibleName, quoted
 from handrail.client.stewards import steward_book, stewards
 from handrail.client.views import Document, Moment
 from handrail.exceptions import LedgerUnavailable
@@ -134,8 +136,16 @@ class AgentActs(OperatorBase):
         except LedgerUnavailable as error:
             lacking.append(str(error))
         names = sorted({*self._agents, *await stewards(client)})
-        found = await asyncio.gather(*(self._status(name, books) for name in names))
-        return AgentList(agents=tuple(found), lacking=tuple(lacking))
+        looks = (self._status(name, books) for name in names)
+        found = dict(zip(names, await asyncio.gather(*looks, return_exceptions=True), strict=True))
+        agents = [each for each in found.values() if isinstance(each, AgentStatus)]
+        faults = {name: e for name, e in found.items() if isinstance(e, BaseException)}
+        for name, fault in faults.items():
+            # One that is wrong hides no other; what is wrong with all is the server's.
+            if not agents or not isinstance(fault, (RPCError, ImpossibleName)):
+                raise fault
+            lacking.append(f"{name}: {fault}")
+        return AgentList(agents=tuple(agents), lacking=tuple(lacking))
 
     async def workers(self) -> WorkerList:
         """Every worker that asked for work lately, and the agents for which none answers.

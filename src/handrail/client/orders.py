@@ -7,6 +7,7 @@ steward, in the process of a worker.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -73,6 +74,8 @@ if TYPE_CHECKING:
     from handrail.ledger import OrderRow
 
 _LONGEST_WHY = 1_000
+_ASKED = 50
+"""Stewards that are asked at once whether they answer."""
 
 _LOOKED_AT = 200
 """Stops of single cases of which it is looked whether their case has ended."""
@@ -368,7 +371,12 @@ class OrderActs(CaseOrderActs):
             agents = sorted(self._directory.controls(self._who()))  # one begins when it is told
         if not agents:
             raise CaseError("no agent has a steward that could lift it: start a worker")
-        return agents[0]
+        client = await self.temporal()
+        # Who may start workflows may have begun one that nobody runs.
+        asked = agents[:_ASKED]
+        books = await asyncio.gather(*(steward_book(client, each) for each in asked))
+        answer = (each for each, book in zip(asked, books, strict=True) if book is not None)
+        return next(answer, agents[0])
 
     async def _waiting(self, named: str) -> tuple[str, Change]:
         client, begins = await self.temporal(), named.lower()

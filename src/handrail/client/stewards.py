@@ -86,12 +86,13 @@ def order_signal(order: Order, proof: str | None) -> dict[str, Any]:
 
 
 async def stewards(client: Client) -> list[str]:
-    """The agents that have a steward.
+    """The agents that have a steward: one on another queue than its agent's is none.
 
     Raises:
         RPCError: if the server does not answer.
     """
-    return sorted([each.id.partition(":")[2] async for each in executions(client, _RUNNING)])
+    found = [each async for each in executions(client, _RUNNING)]
+    return sorted(e.task_queue for e in found if e.id == steward_id(e.task_queue))
 
 
 async def steward_book(client: Client, agent: str) -> OrderBook | None:

@@ -12,11 +12,13 @@ from temporalio.client import Client
 
 from handrail import Agent, Fleet
 from handrail.client import Operator, saved_views
+from handrail.oversight import STEWARD_WORKFLOW
 from handrail.testing import UNPROVEN, Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import orders_steps
 from tests.agents.fleets import WORKFLOWS, orders, policy, put_policy
 from tests.agents.orders_steps import Order
+from tests.agents.poison import forge, until_listed
 
 pytestmark = pytest.mark.integration
 
@@ -96,3 +98,23 @@ async def test_a_worker_that_answers_nothing_is_told_from_one_that_does(
 
 async def _well(ops: Operator) -> bool:
     return (await ops.workers()).well
+
+
+async def test_what_calls_itself_a_steward_hides_no_agent_and_keeps_no_stop(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    fleet = orders(tmp_path)
+    odd = ["autonomy:", "autonomy:it's", "autonomy:0", "nobody", "autonomy:nobody"]
+    async with run_fleet(fleet) as stage:
+        ops = Operator(stage.client, stage.ledger, by="boss@example.com", agents=fleet.agents)
+        for case in odd:
+            queue = case.partition(":")[2] or "nobody"
+            await forge(stage.client, case, kind=STEWARD_WORKFLOW, queue=queue)
+        await ops.stop("orders/ship", why="to have a steward")
+        await until_listed(stage.client, len(odd) + 1)
+        await ops.stop("*", why="enough")
+        found = await ops.agents()
+        lifted = await ops.lift("*", why="over")
+    assert {each.agent for each in found.agents} == {"0", "nobody", "orders"}
+    assert any("it's" in each for each in found.lacking)
+    assert [each.stand for each in lifted.lifted] == ["done"]
