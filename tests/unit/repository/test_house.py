@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 8_826,
     "guardrails": 5_796,
     "evidence": 5_013,
-    "client": 7_393,
+    "client": 7_412,
     "runtime": 6_830,
     "integrations": 5_264,
     "inbox": 7_715,
