@@ -34,7 +34,7 @@ from handrail.agent.handoff import (
     handed_from,
     handed_to,
 )
-from handrail.agent.heartbeats import Heartbeats, current_heartbeats
+from handrail.agent.heartbeats import THINKING, Heartbeats, current_heartbeats
 from handrail.agent.intent import PlannedCall, ToolPlan, has_request
 from handrail.agent.invoke import (
     NOTIFY_ACTIVITY,
@@ -132,6 +132,7 @@ __all__ = [
     "SECRET_PREFIX",
     "STATE_ATTRIBUTE",
     "TAKE_ACTIVITY",
+    "THINKING",
     "UNDECIDED",
     "WAITING_FOR_ATTRIBUTE",
     "Activity",

@@ -116,7 +116,8 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
             raise ApplicationError(why, type=TAKEN_OVER)
         with _errors(step):
             if not isinstance(step, Write):
-                async with _beating():
+                # Of a decide step they may say what a model thinks just now.
+                async with _beating(heartbeats_begin() if isinstance(step, Decide) else None):
                     return await run(*args)
             heartbeats = heartbeats_begin()
             async with _beating(heartbeats):

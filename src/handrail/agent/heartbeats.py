@@ -23,6 +23,10 @@ from handrail.agent.invoke import HEARTBEAT
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
 _BY: Final = "by"
+_SHOWN: Final = 2_000
+THINKING: Final = "thinking"
+"""Of a decide step that is running, the end of what its model has said so far."""
+
 _PATIENCE: Final = timedelta(seconds=5)
 
 
@@ -79,6 +83,10 @@ class Heartbeats:
         # What has begun is carried to its end, also when its case is stopped.
         with contextlib.suppress(AsyncActivityCancelledError):
             await handle.heartbeat(self.said)
+
+    def thinks(self, words: str) -> None:
+        """Have the next ones show the end of what a model has said so far: it is in no history."""
+        self.said = {THINKING: words[-_SHOWN:]}
 
     async def superseded(self) -> bool:
         """Whether Temporal took this attempt for over, so that another may have followed it.
