@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_245,
     "ledger": 5_809,
     "oversight": 4_319,
-    "agent": 8_826,
+    "agent": 8_836,
     "guardrails": 5_796,
     "evidence": 5_013,
     "client": 7_412,
