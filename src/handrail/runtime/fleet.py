@@ -12,10 +12,10 @@ from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequen
 from datetime import timedelta
 from pathlib import Path
 from types import ModuleType
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from pydantic import BaseModel, ValidationError
-from temporalio.client import Client
+from temporalio.client import Client, Plugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
@@ -46,7 +46,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import RESERVED, Trust
 from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
 from handrail.runtime import schedules
-from handrail.runtime.agent_faults import code_faults, model_faults
+from handrail.runtime.agent_faults import code_faults, event_of, members, model_faults
 from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.handoffs import handoff_activities, require_known
@@ -114,12 +114,12 @@ class Agent:
             )
         self.name = name
         self.workflow = workflow
-        self.event = _event_of(name, workflow)
+        self.event = event_of(name, workflow)
         self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
         steps = steps if isinstance(steps, ModuleType) else list(steps)
-        self.steps = _with_undos(_members(steps, Step), name)
-        self.outcomes: tuple[OutcomeRead, ...] = _members(steps, OutcomeRead)
-        self.checks = _members(checks, Check)
+        self.steps = _with_undos(members(name, steps, Step, OutcomeRead), name)
+        self.outcomes: tuple[OutcomeRead, ...] = members(name, steps, OutcomeRead, Step)
+        self.checks = members(name, checks, Check)
         self.triggers = schedules.triggers_of(name, triggers)
         self.hands_to = tuple(hands_to)
         self.policy = Path(policy)
@@ -175,8 +175,13 @@ class Agent:
 class Fleet:
     """The agents that a worker process runs."""
 
-    def __init__(self, *agents: Agent, passthrough: Sequence[str] = ()) -> None:
+    def __init__(
+        self, *agents: Agent, passthrough: Sequence[str] = (), plugins: Sequence[Plugin] = ()
+    ) -> None:
         """Name the agents. `passthrough`: more modules to import once, outside the sandbox.
+
+        `plugins`: Temporal plugins of your own, which bring activities, interceptors and what else
+        a worker takes; the data converter stays Handrail's.
 
         Raises:
             ConfigurationError: if there is none, or two have one name.
@@ -188,6 +193,7 @@ class Fleet:
             raise ConfigurationError("two agents of this fleet have the same name; rename one")
         require_known(self.agents)
         self._passthrough = tuple(passthrough)
+        self.plugins = tuple(plugins)
 
     def agent(self, name: str) -> Agent:
         """The agent of that name.
@@ -421,27 +427,6 @@ def _seal(client: Client) -> dict[str, bytes]:
 
 
 # How an agent is put together
-
-
-def _event_of(name: str, kind: type[AgentWorkflow]) -> type[Event]:
-    if not (isinstance(kind, type) and issubclass(kind, AgentWorkflow)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"{name}: {kind} must be a subclass of AgentWorkflow")
-    if not hasattr(kind, "__temporal_workflow_definition"):
-        raise ConfigurationError(f"{name}: decorate {kind.__name__} with @workflow.defn")
-    run = next(m for m in vars(kind).values() if hasattr(m, "__temporal_workflow_run"))
-    parameters = list(inspect.signature(run).parameters)[1:]
-    hints = get_type_hints(run)
-    event = hints.get(parameters[0]) if len(parameters) == 1 else None
-    if not (isinstance(event, type) and issubclass(event, Event)):
-        raise ConfigurationError(
-            f"{name}: {kind.__name__}.run must take exactly one event, a subclass of handrail.Event"
-        )
-    return event
-
-
-def _members(given: ModuleType | Iterable[Any], kind: type[Any]) -> tuple[Any, ...]:
-    values: Iterable[Any] = vars(given).values() if isinstance(given, ModuleType) else given
-    return tuple(dict.fromkeys(v for v in values if isinstance(v, kind)))
 
 
 def _outside(kind: type[AgentWorkflow], modules: Iterable[str]) -> set[str]:

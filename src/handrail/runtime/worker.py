@@ -93,7 +93,7 @@ async def serve_fleet(
         raise ConfigurationError("\n".join(drift))
     client = await connect(
         settings,
-        plugins=[fleet.plugin(settings.payload_dir), *tracing(settings)],
+        plugins=[fleet.plugin(settings.payload_dir), *fleet.plugins, *tracing(settings)],
         runtime=temporal_runtime(settings.metrics_port),
         patience=PATIENCE,
     )

@@ -269,6 +269,7 @@ async def new_namespace(address: str, fleet: Fleet, payload_dir: Path) -> Client
             namespace=name, workflow_execution_retention_period=Duration(seconds=86_400)
         )
     )
-    client = await Client.connect(address, namespace=name, plugins=[fleet.plugin(payload_dir)])
+    plugins = [fleet.plugin(payload_dir), *fleet.plugins]
+    client = await Client.connect(address, namespace=name, plugins=plugins)
     await register_search_attributes(client)
     return client

@@ -8,7 +8,16 @@ from typing import Any
 
 import pytest
 
-from handrail import Action, Decision, Effect, HandsTo, NoEvidence, decide, write
+from handrail import (
+    Action,
+    ConfigurationError,
+    Decision,
+    Effect,
+    HandsTo,
+    NoEvidence,
+    decide,
+    write,
+)
 from handrail.runtime import Agent
 from handrail.runtime.agent_faults import code_faults
 from tests.agents import careless_flow
@@ -83,3 +92,11 @@ def test_the_source_of_a_workflow_is_held_against_what_is_declared() -> None:
     assert any("hands work to clerk, which the Agent does not declare" in each for each in found)
     assert any("hands Order to payer, which is declared to take Job" in each for each in found)
     assert len(found) == 3
+
+
+def test_what_is_listed_and_is_no_step_is_named_with_its_cure() -> None:
+    async def plain(number: str) -> str:
+        return number
+
+    with pytest.raises(ConfigurationError, match="plain is listed and is none; fix: put @read"):
+        Agent("careless", SoundAgent, steps=[*LISTED, plain], policy=Path("none.yaml"))
