@@ -95,8 +95,9 @@ def test_the_source_of_a_workflow_is_held_against_what_is_declared() -> None:
 
 
 def test_what_is_listed_and_is_no_step_is_named_with_its_cure() -> None:
-    async def plain(number: str) -> str:
+    async def plain(number: str) -> Any:
         return number
 
+    listed: list[Any] = [*LISTED, plain]
     with pytest.raises(ConfigurationError, match="plain is listed and is none; fix: put @read"):
-        Agent("careless", SoundAgent, steps=[*LISTED, plain], policy=Path("none.yaml"))
+        Agent("careless", SoundAgent, steps=listed, policy=Path("none.yaml"))
