@@ -15,6 +15,8 @@ from handrail.cli.output import PLAIN, Code, Output, label, plain
 from handrail.exceptions import CaseError, ConfigurationError, InvalidRequest
 
 if TYPE_CHECKING:
+    from temporalio.worker import WorkflowRunner
+
     from handrail.guardrails import ForeseenWrite
     from handrail.runtime import Agent, Fleet, ReplayedCase
 
@@ -53,7 +55,7 @@ async def check(
         out.say(f"handrail: {error}", "red")
         out.data({"ok": False, "fleet": name, "faults": [str(error)], "agents": []})
         return Code.FAILED
-    agents = [_checked(agent) for agent in loaded.agents.values()]
+    agents = _checked(loaded)
     faults = [fault for agent in agents for fault in agent["faults"]]
     document = {"ok": not faults, "fleet": name, "faults": faults, "agents": agents}
     cases: list[dict[str, Any]] = []
@@ -71,8 +73,15 @@ async def check(
     return Code.WAITS if found & {"asked_again", "undo_asked"} else Code.DONE
 
 
-def _checked(agent: Agent) -> dict[str, Any]:
-    faults = agent.faults()
+def _checked(fleet: Fleet) -> list[dict[str, Any]]:
+    runner: Any = fleet.plugin(settings().payload_dir).workflow_runner
+    return [_checked_agent(agent, runner(None)) for agent in fleet.agents.values()]
+
+
+def _checked_agent(agent: Agent, runner: WorkflowRunner) -> dict[str, Any]:
+    from handrail.cli.mistakes import mistakes, remarks  # noqa: PLC0415  # imports Temporal
+
+    faults = [*dict.fromkeys([*agent.faults(), *mistakes(agent, runner)])]
     return {
         "agent": agent.name,
         "workflow": agent.workflow.__name__,
@@ -81,7 +90,7 @@ def _checked(agent: Agent) -> dict[str, Any]:
         "steps": {step.name: step.posture.value for step in agent.steps},
         "checks": [each.name for each in agent.checks],
         "faults": faults,
-        "notes": [] if faults else agent.notes(),
+        "notes": [*dict.fromkeys([*remarks(agent), *([] if faults else agent.notes())])],
     }
 
 

@@ -1,0 +1,252 @@
+"""Mistakes in an agent's own code that are seen without running it, each with its cure.
+
+Not among what keeps a worker from starting: that may be a matter of taste, or of where it runs.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import datetime as dt
+import inspect
+import os
+import random
+import textwrap
+import time
+import types
+import urllib.request
+import uuid
+from collections.abc import Callable, Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
+
+from pydantic import BaseModel, TypeAdapter, ValidationError
+from temporalio.worker import WorkflowRunner
+
+from handrail.actions import Event, Outcome
+from handrail.agent import Step, Write
+
+if TYPE_CHECKING:
+    from handrail.runtime import Agent
+
+_VERBS = ("read", "decide", "write", "notify")
+_MONEY = {
+    "amount", "balance", "budget", "cost", "eur", "fee", "money", "payment", "price", "salary",
+    "sum", "total", "usd",
+}  # fmt: skip
+
+_UNSTEADY: list[tuple[Any, str]] = [
+    (dt.datetime.now, "workflow.now()"),
+    (dt.datetime.today, "workflow.now()"),
+    (dt.date.today, "workflow.now().date()"),
+    (time.time, "workflow.time()"),
+    (time.monotonic, "workflow.time()"),
+    (time.sleep, "await workflow.sleep(...)"),
+    (random.random, "workflow.random().random()"),
+    (random.choice, "workflow.random().choice(...)"),
+    (random.randint, "workflow.random().randint(...)"),
+    (uuid.uuid4, "workflow.uuid4()"),
+    (os.getenv, "a @read step that looks it up"),
+    (open, "a @read step that reads it"),
+    (urllib.request.urlopen, "a @read step that asks"),
+]
+"""What gives another answer at each replay, and what to call instead."""
+
+_BLOCKING: list[Any] = [time.sleep, urllib.request.urlopen]
+
+
+def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
+    """What would go wrong when the agent runs. `runner`: in which its workflows run."""
+    yield from _event_mistakes(agent.event)
+    if not agent.steps:
+        yield (
+            f"{agent.name}: there is no step in what `steps=` names; fix: put @read, @decide, "
+            "@write or @notify on its functions"
+        )
+    actions = [step.action for step in agent.writes]
+    for kind in dict.fromkeys([agent.event, *actions]):
+        yield from _field_mistakes(kind)
+    yield from _workflow_mistakes(agent)
+    yield from _sandbox_mistakes(agent, runner)
+
+
+def remarks(agent: Agent) -> Iterator[str]:
+    """What of its steps is worth reading, and may be as it should be."""
+    for step in agent.steps:
+        for fn in _reached(inspect.unwrap(step.fn)):
+            yield from _step_remarks(step, fn)
+
+
+def _event_mistakes(event: type[Event]) -> Iterator[str]:
+    key = inspect.getattr_static(event, "key")
+    first = next(iter(event.model_fields), "number")
+    fix = f"fix: `@property` and `def key(self) -> str: return self.{first}`"
+    if event.key is Event.key:
+        yield f"{event.__name__} does not say in `key` which case it belongs to; {fix}"
+    elif not isinstance(key, property) and "key" not in event.model_fields:
+        yield f"{event.__name__}: `key` is no property; {fix}"
+
+
+def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
+    """Money that is no Decimal, and times without a zone."""
+    for name, field in kind.model_fields.items():
+        types_of = {field.annotation, *get_args(field.annotation)}
+        if float in types_of and Decimal not in types_of and _MONEY & set(name.split("_")):
+            yield (
+                f"{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is not 0.3 there, and "
+                "what people approve is exact; fix: Decimal"
+            )
+        if dt.datetime in types_of and not field.metadata:
+            yield (
+                f"{kind.__name__}.{name} may be a time without a zone, which is another moment on "
+                "another machine; fix: pydantic.AwareDatetime"
+            )
+
+
+# The workflow
+
+
+def _sandbox_mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
+    try:
+        runner.prepare_workflow(vars(agent.workflow)["__temporal_workflow_definition"])
+    # It imports the project's own code once more, which may raise anything there.
+    except Exception as error:  # noqa: BLE001
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        module = agent.workflow.__module__
+        yield (
+            f"{agent.workflow.__name__} cannot be loaded in Temporal's workflow sandbox "
+            f"({type(cause).__name__}: {cause}); fix: keep {module} free of all but the workflow "
+            "and put steps, with what they import, into a file of their own; or name the module "
+            'that it needs: Fleet(..., passthrough=["..."])'
+        )
+
+
+def _workflow_mistakes(agent: Agent) -> Iterator[str]:
+    run = vars(agent.workflow)["__temporal_workflow_definition"].run_fn
+    # The engine has wrapped it.
+    source = inspect.unwrap(run)
+    returns = get_type_hints(source).get("return")
+    if not (isinstance(returns, type) and issubclass(returns, Outcome)):
+        yield (
+            f"{agent.workflow.__name__}.run returns no Outcome; fix: declare `-> Outcome`, and "
+            'end with `return self.done("...")`'
+        )
+    for method in vars(agent.workflow).values():
+        fn = inspect.unwrap(method) if inspect.isfunction(method) else None
+        tree = _parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
+        if fn is None or tree is None:
+            continue
+        event = list(inspect.signature(fn).parameters)[1] if fn is source else ""
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call):
+                for what in _call_mistakes(node, fn.__globals__, event):
+                    yield f"{_place(fn, node)}: {what}"
+
+
+def _call_mistakes(call: ast.Call, names: dict[str, Any], event: str) -> Iterator[str]:
+    called = _value(call.func, names)
+    for unsteady, cure in _UNSTEADY:
+        if called is not None and called == unsteady:
+            yield f"`{ast.unparse(call.func)}` answers otherwise at each replay; fix: {cure}"
+    func = call.func
+    if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and call.args):
+        return
+    if func.value.id != "self" or func.attr not in _VERBS:
+        return
+    step, given = _value(call.args[0], names), call.args[1:]
+    if inspect.isfunction(step):
+        yield f"{step.__name__} is no step; fix: put @{func.attr} on it"
+    elif isinstance(step, Step) and step.posture.value != func.attr:
+        yield (
+            f"{step.name} is a {step.posture} step, and called by self.{func.attr}; fix: "
+            f"`self.{step.posture}({step.name}, ...)`"
+        )
+    elif isinstance(step, Write):
+        if len(given) == 1 and isinstance(given[0], ast.Name) and given[0].id == event:
+            kind = cast("Write[Any, Any]", step).action.__name__
+            yield (
+                f"{step.name} writes a {kind}, and is given the event; fix: a decision, or "
+                f"{kind}(...)"
+            )
+    elif isinstance(step, Step):
+        yield from _argument_mistakes(cast("Step[..., Any]", step), given, call.keywords)
+
+
+def _argument_mistakes(
+    step: Step[..., Any], given: list[ast.expr], named: list[ast.keyword]
+) -> Iterator[str]:
+    if any(isinstance(arg, ast.Starred) for arg in given) or any(k.arg is None for k in named):
+        return
+    try:
+        by_name = {str(each.arg): each.value for each in named}
+        bound = inspect.Signature(step.parameters).bind(*given, **by_name)
+    except TypeError as error:
+        takes = ", ".join(parameter.name for parameter in step.parameters)
+        yield f"{step.name}: {error}; fix: it takes ({takes})"
+        return
+    hints = get_type_hints(inspect.unwrap(step.fn))
+    for name, node in bound.arguments.items():
+        if isinstance(node, ast.Constant) and name in hints:
+            try:
+                TypeAdapter(hints[name]).validate_python(node.value)
+            except ValidationError:
+                yield f"{step.name}: {node.value!r} is no {name}: {hints[name]}"
+
+
+# Steps
+
+
+def _reached(fn: Callable[..., Any]) -> list[Callable[..., Any]]:
+    """A function, and those of its own module that it calls."""
+    found = [fn]
+    for each in found:
+        for name in getattr(each, "__code__", fn.__code__).co_names:
+            other = getattr(each, "__globals__", {}).get(name)
+            if inspect.isfunction(other) and other.__module__ == fn.__module__:
+                found += [other] if other not in found else []
+    return found
+
+
+def _step_remarks(step: Step[..., Any], fn: Callable[..., Any]) -> Iterator[str]:
+    tree = _parsed(fn)
+    names = getattr(fn, "__globals__", {})
+    for node in ast.walk(tree) if tree else ():
+        if isinstance(node, ast.Subscript) and _value(node.value, names) is os.environ:
+            name = node.slice.value if isinstance(node.slice, ast.Constant) else None
+            if isinstance(name, str) and name not in os.environ:
+                yield (
+                    f"{_place(fn, node)}: {step.name} reads {name} from the environment, where it "
+                    f"is not set; fix: export {name}=..., or give it a default"
+                )
+        elif isinstance(node, ast.Call) and inspect.iscoroutinefunction(fn):
+            called = _value(node.func, names)
+            if called is not None and any(called == each for each in _BLOCKING):
+                yield (
+                    f"{_place(fn, node)}: `{ast.unparse(node.func)}` makes every other step of its "
+                    f"worker wait; fix: plain `def {fn.__name__}`, which runs in a thread"
+                )
+
+
+def _parsed(fn: Callable[..., Any]) -> ast.Module | None:
+    try:
+        return ast.parse(textwrap.dedent(inspect.getsource(fn)))
+    except (OSError, SyntaxError, TypeError):
+        return None  # typed into a prompt: there is nothing to read
+
+
+def _place(fn: Callable[..., Any], node: ast.expr) -> str:
+    code = fn.__code__
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno + node.lineno - 1}"
+
+
+def _value(node: ast.expr, names: dict[str, Any]) -> Any:
+    """What a name of the module stands for; None if that is not known."""
+    if isinstance(node, ast.Name):
+        return names.get(node.id, getattr(builtins, node.id, None))
+    if isinstance(node, ast.Attribute):
+        of = _value(node.value, names)
+        return getattr(of, node.attr, None) if isinstance(of, types.ModuleType | type) else None
+    return None
