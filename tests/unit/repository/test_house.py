@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_264,
     "inbox": 7_715,
     "testing": 1_210,
-    "cli": 6_815,
+    "cli": 7_076,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
