@@ -27,7 +27,7 @@ MISTAKES = {
     "find_claim: missing a required argument: 'number'": "it takes (number)",
     "judge_claim: 'many' is no count": "int",
     "pay_out writes a Payout, and is given the event": "Payout(...)",
-    "cannot be loaded in Temporal's workflow sandbox (RestrictedWorkflowAccessError": "passthrough=",
+    "loaded in Temporal's workflow sandbox (RestrictedWorkflowAccessError": "passthrough=",
 }
 
 
