@@ -70,6 +70,8 @@ def faults_of(event: type[Event], steps: Iterable[Step[..., Any]]) -> list[str]:
 
 def shape_faults(kind: type[BaseModel]) -> list[str]:
     """What of a model, or within it, is another after its way through JSON; each with its fix."""
+    if not hasattr(kind, "model_fields"):
+        return [f"{kind} is no model; fix: name one, and NoEvidence where there is no evidence"]
     return list(dict.fromkeys(_of_model(kind, kind.__name__, frozenset())))
 
 
