@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_796,
     "evidence": 5_013,
     "client": 7_412,
-    "runtime": 6_859,
+    "runtime": 6_861,
     "integrations": 5_264,
     "inbox": 7_715,
     "testing": 1_210,
