@@ -87,7 +87,7 @@ class Paper:
 
 def suppliers(count: int = 10, seed: int = SEED) -> list[Supplier]:
     """So many suppliers."""
-    drawn = random.Random(seed)
+    drawn = random.Random(seed)  # noqa: S311
     return [
         Supplier(
             f"S-{n + 1:03}",
@@ -101,7 +101,7 @@ def suppliers(count: int = 10, seed: int = SEED) -> list[Supplier]:
 
 def orders(known: list[Supplier], count: int, seed: int = SEED) -> list[Order]:
     """So many orders of these suppliers."""
-    drawn = random.Random(seed + 1)
+    drawn = random.Random(seed + 1)  # noqa: S311
     return [
         Order(f"PO-{4000 + n}", drawn.choice(known), tuple(_lines(drawn))) for n in range(count)
     ]
@@ -128,7 +128,7 @@ def drawn_papers(known: list[Order], seed: int = SEED) -> list[Paper]:
     ]
     whole = [paper for paper in papers if not paper.fault]
     again = [replace(paper, id=f"{paper.id}-again", fault="duplicate") for paper in whole[:4]]
-    random.Random(seed + 2).shuffle(papers)
+    random.Random(seed + 2).shuffle(papers)  # noqa: S311
     return [*papers, *again]
 
 

@@ -168,7 +168,7 @@ def main() -> None:
     server = uvicorn.Server(
         uvicorn.Config(serving, log_level="warning", timeout_graceful_shutdown=3)
     )
-    print(f"payables listens on http://{host}:{port}", flush=True)
+    print(f"payables listens on http://{host}:{port}", flush=True)  # noqa: T201
     server.run(sockets=[listening])
 
 
