@@ -73,7 +73,7 @@ def read(files: Iterable[Path]) -> Cast:
 
 def drawn(cast: Cast, *, applications: int, others: int, seed: int) -> Cast:
     """A part of a cast: so many applications, those on file who made them, and some others."""
-    by_chance = random.Random(seed)
+    by_chance = random.Random(seed)  # noqa: S311
     chosen = by_chance.sample(sorted(cast.applies), applications)
     named = {code for each in chosen if (code := cast.truth[each]) is not None}
     rest = by_chance.sample(sorted(set(cast.on_file) - named), others)

@@ -77,7 +77,7 @@ def program(name: str) -> str:
 
 def main() -> None:
     """Make the template, and say where it is."""
-    print(f"tryton's database is {made()}", flush=True)
+    print(f"tryton's database is {made()}", flush=True)  # noqa: T201
 
 
 def _make(work: Path) -> None:

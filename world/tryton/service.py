@@ -49,7 +49,7 @@ def _say_when_it_answers(host: str, port: int) -> None:
         except OSError:
             time.sleep(_AGAIN_S)
         else:
-            print(f"tryton listens on http://{host}:{port}", flush=True)
+            print(f"tryton listens on http://{host}:{port}", flush=True)  # noqa: T201
             break
     os._exit(0)
 
