@@ -67,7 +67,9 @@ def handled(intent: str, order: Order | None) -> tuple[Handling, str]:
         return "people", "it is for people"
     if intent == "status":
         return "answer", f"{order.id} is {order.status}"
-    if order.status != "delivered" or order.days > DAYS or order.refunded:
+    if order.refunded or order.replaced:
+        return "people", f"{order.id} was refunded or replaced already"
+    if order.status != "delivered" or order.days > DAYS:
         return "people", f"{order.id} is {order.status}, {order.days} days ago"
     if intent == "refund":
         return "refund", f"{order.id} came {order.days} days ago"

@@ -51,6 +51,7 @@ class Order(BaseModel, frozen=True):
     status: Literal["placed", "shipped", "delivered"]
     days: int = Field(ge=0)
     refunded: bool
+    replaced: bool
     stock: int
 
 

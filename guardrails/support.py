@@ -25,8 +25,8 @@ async def _due(number: str, action: Refund | Replace) -> str | None:
         return str(error)
     if order.status != "delivered" or order.days > DAYS:
         return f"{number} is {order.status}, {order.days} days ago"
-    if order.refunded:
-        return f"{number} was refunded already"
+    if order.refunded or order.replaced:
+        return f"{number} was {'refunded' if order.refunded else 'replaced'} already"
     if isinstance(action, Refund) and action.amount != order.total:
         return f"{number} cost {order.total} EUR, not {action.amount}"
     if isinstance(action, Replace) and order.stock <= 0:

@@ -1,9 +1,9 @@
 """How well real messages are understood: ``python -m benchmarks.agents.support FOLDER``.
 
 FOLDER is of the form of banking77 (``*.csv`` with the columns text, category) or of CLINC150
-(``*.json`` with lists of [text, intent]; those of ``oos_*`` are outside). What is called a test
-is judged, the rest is learnt from; where nothing is called so, a fifth is held back. ``--test``
-takes another folder or file of the same form for it. ``--svg FILE`` draws the curve.
+(``*.json`` with lists of [text, intent]; those of ``oos_*`` are outside). What has `test` in its
+name is judged, the rest is learnt from; where nothing is called so, a fifth is held back. `--test`
+takes another folder or file of the same form for it. `--svg FILE` draws the curve.
 """
 
 from __future__ import annotations
@@ -61,7 +61,10 @@ def read(folder: Path, test: Path | None = None) -> Parts:
     for name, rows in _lists(test) if test is not None else ():
         _put(parts, rows, outside="oos" in name, judged=True)
     if not parts.learn:
-        raise ValueError(f"{folder} has neither CSV with text,category nor JSON of [text, intent]")
+        raise ValueError(
+            f"{folder} has neither CSV with text,category nor JSON of lists to learn from; "
+            "fix: name the folder that has, and what is to be judged with --test"
+        )
     if not parts.judge:
         parts.judge = [row for row in parts.learn if _fifth(row[0])]
         parts.learn = [row for row in parts.learn if not _fifth(row[0])]

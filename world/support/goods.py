@@ -75,6 +75,7 @@ def orders(people: Sequence[Mapping[str, Any]], seed: int = SEED) -> list[dict[s
                     if status == "delivered"
                     else 0,
                     "refunded": False,
+                    "replaced": False,
                 }
                 | _spoilt(of)
             )

@@ -1,7 +1,7 @@
 """The shop over HTTP: ``python -m world.support.service --db PATH --port 8510``.
 
-Refunds honour an ``Idempotency-Key``, for ever. Replacements do not: the same order twice is two
-parcels, but each can be found by its ``reference``. What cannot be is a 4xx with a ``detail``.
+Refunds honour an ``Idempotency-Key``, for ever. Replacements do not, and each can be found by its
+``reference``. An order is refunded or replaced, and once. What cannot be is a 4xx with a ``detail``.
 """
 
 import argparse
@@ -109,8 +109,7 @@ class Shop:
             total = Decimal(known["total"])
         except InvalidOperation:
             raise HTTPException(422, f"the total of {order} is no amount") from None
-        if known["refunded"]:
-            raise HTTPException(422, f"{order} was refunded already")
+        self._open(known)
         if not 0 < amount <= total:
             raise HTTPException(422, f"{order} cost {total} EUR")
         with self._db:
@@ -146,6 +145,7 @@ class Shop:
             HTTPException: if none is in stock.
         """
         known = self.order(order)
+        self._open(known)
         if known["stock"] <= 0:
             raise HTTPException(422, f"there is no {known['article']} in stock")
         with self._db:
@@ -157,6 +157,7 @@ class Shop:
             self._db.execute(
                 "UPDATE stock SET pieces = pieces - 1 WHERE article = ?", (known["article"],)
             )
+            self._set(order, replaced=True)
         return self.replacements(reference=reference)[-1]
 
     def take_back(self, made: str) -> None:
@@ -183,6 +184,12 @@ class Shop:
             else:
                 back = "UPDATE stock SET pieces = pieces + 1 WHERE article = ?"
                 self._db.execute(back, (found["article"],))
+                self._set(found["order"], replaced=False)
+
+    def _open(self, order: Mapping[str, Any]) -> None:
+        for what in ("refunded", "replaced"):
+            if order[what]:
+                raise HTTPException(422, f"{order['id']} was {what} already")
 
     def _set(self, order: str, **fields: Any) -> None:
         (known,) = self.bodies("SELECT body FROM orders WHERE id = ?", order)

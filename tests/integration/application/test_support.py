@@ -17,6 +17,7 @@ from activities.support_systems import disconnect, write_headers
 from handrail import State, Untrusted
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
+from tests.agents.refunds_due import with_invoices
 from tests.integration.application.systems import System
 from workers.fleets.support import fleet
 from world import mailbox
@@ -200,3 +201,31 @@ async def test_a_roll_back_withdraws_the_refund_and_its_records(
         f"ticket M6: refunded {order}: withdrawn",
         f"note M6: refunded {order}: withdrawn",
     ]
+
+
+async def test_an_order_is_refunded_or_replaced_and_not_both(
+    run_fleet: RunFleet, desk: Desk
+) -> None:
+    wants, order = message("M7", "Please refund order {o}, the {a} is not what I wanted.")
+    text = Untrusted(untrusted=f"My order {order} arrived damaged, please send a new one.")
+    also = wants.model_copy(update={"number": "M8", "text": text})
+    async with run_fleet(fleet) as stage:
+        cases = [await stage.start("support", each) for each in (wants, also)]
+        outcomes = [await case.outcome() for case in cases]
+    given = [*await desk.given("refunds"), *await desk.given("replacements")]
+    assert [outcome.status for outcome in outcomes] == [State.DONE, State.DONE]
+    assert len([each for each in given if each["order"] == order]) == 1
+
+
+async def test_a_refund_may_be_handed_to_the_invoices_agent(
+    run_fleet: RunFleet, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("SUPPORT_REFUNDS_BY", "invoices")
+    said, order = message("M9", "Please refund order {o}, the {a} is not what I wanted.")
+    async with run_fleet(with_invoices(tmp_path)) as stage:
+        case = await stage.start("support", said)
+        outcome = await case.outcome()
+    assert outcome.status is State.DONE
+    assert [each.case for each in outcome.handed] == [f"invoices:refund-{order}"]
+    assert [each for each in await desk.given("refunds") if each["order"] == order] == []
+    assert await desk.filed("issue", "M9") == [f"ticket M9: refunded {order}: solved"]

@@ -127,6 +127,7 @@ def test_several_ids_or_none_are_about_no_order() -> None:
         status="delivered",
         days=2,
         refunded=False,
+        replaced=False,
         stock=1,
     )
     who = Known(customer=Customer(id="C1", name="Ana", refunds=0), orders=(order,))  # pyright: ignore[reportArgumentType]  # the same
