@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from temporalio import workflow
 
@@ -13,7 +14,12 @@ from activities.support_facts import RefundDue
 from handrail import Agent, AgentWorkflow, Fleet, HandsTo, Outcome, read
 from workflows.support import SupportAgent
 
-POLICY = {"agent": "invoices", "version": 1, "owner": "owner@example.com", "actions": {}}
+POLICY: dict[str, Any] = {
+    "agent": "invoices",
+    "version": 1,
+    "owner": "owner@example.com",
+    "actions": {},
+}
 
 
 @read

@@ -1,7 +1,7 @@
 """The shop over HTTP: ``python -m world.support.service --db PATH --port 8510``.
 
 Refunds honour an ``Idempotency-Key``, for ever. Replacements do not, and each can be found by its
-``reference``. An order is refunded or replaced, and once. What cannot be is a 4xx with a ``detail``.
+``reference``. An order is refunded or replaced, and once. What cannot be is 4xx with a ``detail``.
 """
 
 import argparse
