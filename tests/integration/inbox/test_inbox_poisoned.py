@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from handrail.agent.handoff import HANDED_FROM, HANDED_TO
+from handrail.client import Operator
+from handrail.oversight import STEWARD_WORKFLOW
 from tests.agents.poison import (
     MEMOS,
     ODD_ATTRIBUTES,
@@ -12,11 +15,14 @@ from tests.agents.poison import (
     unpause_in_temporal,
     until_listed,
 )
-from tests.integration.inbox.conftest import ANA, Inbox
+from tests.integration.inbox.conftest import ANA, BOSS, Inbox
 
 pytestmark = pytest.mark.integration
 
 TEN = 10
+ORIGINS = (HANDED_FROM, HANDED_TO, "requested_by")
+PAGES = ("/agents", "/agents/refunds", "/agents/refunds/cases?of=open", "/agents/refunds/value")
+PAGES += ("/ask", "/stops", "/reviews", "/incidents", "/closed", "/approvers", "/intake?all=1")
 
 
 async def test_one_line_for_each_that_cannot_be_read_and_all_others_as_ever(inbox: Inbox) -> None:
@@ -27,6 +33,11 @@ async def test_one_line_for_each_that_cannot_be_read_and_all_others_as_ever(inbo
     for what, said in ODD_ATTRIBUTES.items():
         await forge(client, f"bad attribute {what}", attributes=said, agent="refunds")
     bad = [f"bad memo {what}" for what in MEMOS] + [f"bad attribute {w}" for w in ODD_ATTRIBUTES]
+    for case in ("autonomy:it's", "autonomy:0"):
+        await forge(client, case, kind=STEWARD_WORKFLOW, queue=case.partition(":")[2])
+    for what, memo in MEMOS.items():
+        for name in ORIGINS:
+            await forge(client, f"refunds:{what} {name}", memo, agent="refunds", name=name)
     await until_listed(client, TEN + len(bad))
     async with inbox.visitor(ANA) as ana:
         for path in ("/", "/now", "/?show=all"):
@@ -35,6 +46,14 @@ async def test_one_line_for_each_that_cannot_be_read_and_all_others_as_ever(inbo
                 assert f"<strong>{case}</strong>: cannot be read: " in page, (path, case)
             for case in good:
                 assert f"<span>{case.id}</span>" in page, path
+    async with inbox.visitor(BOSS) as boss:
+        for path in PAGES:
+            assert "<title>" in await boss.get(path), path
+        assert "refunds" in await boss.get("/agents")
+    found = Operator(client)
+    for what in MEMOS:
+        for name in ORIGINS:
+            assert (await found.chain(f"refunds:{what} {name}")).cases, (what, name)
 
 
 async def test_a_case_that_temporal_itself_pauses_takes_a_ruling_that_counts_later(
