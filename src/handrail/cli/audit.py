@@ -12,6 +12,7 @@ from rich.text import Text
 
 from handrail.cli.context import SomeBody, moment_of, operator
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
+from handrail.text import escape_hidden
 
 _From = Annotated[
     timedelta | datetime, Parameter(name="--from", help="From then on, such as 2026-11-01.")
@@ -41,7 +42,7 @@ async def audit(
         begins, ends = moment_of(since), moment_of(until) or datetime.now(UTC)
         found = await somebody.audit(agent, begins or ends, ends, seal=seal)
     if file is not None:
-        lines = "".join(f"{each.model_dump_json()}\n" for each in found.entries)
+        lines = "".join(f"{escape_hidden(each.model_dump_json())}\n" for each in found.entries)
         file.write_text(lines, encoding="utf-8")
     out.data(found, file=None if file is None else str(file))
     for entry in found.entries[1:]:

@@ -366,7 +366,8 @@ async def _values(client: Client, payloads: Iterable[Payload]) -> list[Any]:
 def _read(text: str) -> tuple[AuditEntry, ...]:
     """The entries of an audit, a line each."""
     found: list[AuditEntry] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: within JSON there may be what it takes for the end of a line.
+    for number, line in enumerate(text.removesuffix("\n").split("\n") if text else (), 1):
         try:
             found.append(AuditEntry.model_validate_json(line))
         except ValidationError as error:

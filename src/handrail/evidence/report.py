@@ -15,6 +15,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from handrail.text import escape_hidden
+
 LEAST = 10
 """Of fewer cases nothing is said but how many more it takes."""
 
@@ -183,10 +185,10 @@ def _csv_rows(report: AgentReport) -> Iterator[dict[Any, Any]]:
             row = each.model_dump(include={*_COLUMNS} - {"name"})
             yield {"kind": kind, "name": _inert(each.name)} | row | {"note": _inert(each.note)}
             for name, part in each.parts.items():
-                yield {"kind": "part", "name": f"{_inert(each.name)}: {name}", "value": part}
+                yield {"kind": "part", "name": _inert(f"{each.name}: {name}"), "value": part}
     unit = report.value.currency or ""
     for line in report.value.lines:
-        row = {"kind": "value", "name": line.name, "value": line.amount, "unit": unit}
+        row = {"kind": "value", "name": _inert(line.name), "value": line.amount, "unit": unit}
         yield row | {"note": _inert(line.how)}
     for day in report.days:
         sums = {f"ended {end}": n for end, n in day.ends.items()} | {
@@ -194,9 +196,10 @@ def _csv_rows(report: AgentReport) -> Iterator[dict[Any, Any]]:
         }
         money = {name: getattr(day, name) for name in ("models", "people", "infrastructure")}
         for name, amount in {"tasks": day.tasks, **sums, **money}.items():
-            yield {"kind": "day", "name": name, "day": day.day.isoformat(), "value": amount}
+            yield {"kind": "day", "name": _inert(name), "day": day.day.isoformat(), "value": amount}
 
 
 def _inert(text: str) -> str:
-    """A text that no spreadsheet takes for a formula."""
+    """A text that no spreadsheet takes for a formula, and that shows all that it says."""
+    text = escape_hidden(text)
     return f"'{text}" if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text

@@ -38,7 +38,8 @@ def given_decisions(text: str, source: str) -> list[PastDecision]:
         CaseError: if a line is none, with its number.
     """
     found: list[PastDecision] = []
-    for number, line in enumerate(text.splitlines(), 1):
+    # Not `splitlines`: within JSON there may be what it takes for the end of a line.
+    for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
                 found.append(PastDecision.model_validate_json(line))
