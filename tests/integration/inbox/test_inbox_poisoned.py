@@ -22,8 +22,19 @@ pytestmark = pytest.mark.integration
 
 TEN = 10
 ORIGINS = (HANDED_FROM, HANDED_TO, "requested_by")
-PAGES = ("/agents", "/agents/refunds", "/agents/refunds/cases?of=open", "/agents/refunds/value")
-PAGES += ("/ask", "/stops", "/reviews", "/incidents", "/closed", "/approvers", "/intake?all=1")
+PAGES = (
+    "/agents",
+    "/agents/refunds",
+    "/agents/refunds/cases?of=open",
+    "/agents/refunds/value",
+    "/ask",
+    "/stops",
+    "/reviews",
+    "/incidents",
+    "/closed",
+    "/approvers",
+    "/intake?all=1",
+)
 
 
 async def test_one_line_for_each_that_cannot_be_read_and_all_others_as_ever(inbox: Inbox) -> None:
