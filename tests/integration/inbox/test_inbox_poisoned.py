@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 from temporalio.client import Client
 
-from handrail.agent.handoff import HANDED_FROM, HANDED_TO
 from handrail.client import Operator
 from handrail.oversight import STEWARD_WORKFLOW
 from tests.agents.poison import (
@@ -21,7 +20,7 @@ from tests.integration.inbox.conftest import ANA, BOSS, Inbox
 pytestmark = pytest.mark.integration
 
 TEN = 10
-ORIGINS = (HANDED_FROM, HANDED_TO, "requested_by")
+ORIGINS = ("handed_from", "handed_to", "requested_by")
 PAGES = (
     "/agents",
     "/agents/refunds",

@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from handrail import Ledger
 from handrail.evidence import AgentReport, measure_report
+from handrail.evidence.report import _inert  # pyright: ignore[reportPrivateUsage]
 from handrail.ledger import BaselineRow, PresenceRow
 from tests.agents.policies import GOOD
 from tests.agents.reported import AGENT, WORTH, keep_cases, keep_policy
@@ -250,3 +251,8 @@ async def _present(ledger: Ledger, row: PresenceRow) -> None:
     while at <= row.last:
         await ledger.present(row.worker, [row.agent], row.build, at)
         at += step
+
+
+def test_a_cell_of_a_report_shows_what_it_says() -> None:
+    assert _inert("\u202e=1") == "\\u202e=1"
+    assert _inert("=1") == "'=1"
