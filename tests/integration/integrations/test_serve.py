@@ -155,9 +155,33 @@ async def test_each_request_has_the_answer_that_says_what_became_of_it(
             given = shop.bearing(token) if token else {}
             refused = await shop.http.post(path, json={"number": "2"}, headers=given)
             assert (refused.status_code, refused.json()["error"]["fields"]) == (status, {}), path
+        await _outcomes(shop, case)
         missing = await shop.http.get("/agents/orders/cases/none", headers=shop.bearing())
         assert missing.status_code == 404
     assert len(outside.effects("pay")) == 1
+
+
+async def _outcomes(shop: Sender, case: str) -> None:
+    """What people did comes in by token: kept once, and what is none is named by its number."""
+    to = "/agents/orders/outcomes"
+    paid = {"order": "1", "amount": "12.50"}
+    did = {"case": case, "step": "pay", "at": "2026-11-28T14:30:00Z", "action": paid}
+    first, again = await shop.send(did, to), await shop.send([did], to)
+    assert (first.status_code, first.json()["new"]) == (200, 1)
+    assert (again.status_code, again.json()["new"], again.json()["known"]) == (200, 0, 1)
+    nothing = did | {"case": "another", "action": None}
+    half = await shop.send([nothing, did | {"step": "fly"}, 7, did | {"at": "soon"}], to)
+    assert half.status_code == 422
+    assert set(half.json()["error"]["fields"]) == {"1", "2", "3"}
+    rows = await shop.stage.ledger.outcomes("orders")
+    assert {(row.case, row.source) for row in rows} == {
+        (case, "api:shop"),
+        ("orders:another", "api:shop"),
+    }
+    narrow = shop.bearing(shop.file.new("narrower", ("others",)))
+    assert (await shop.http.post(to, json=did, headers=narrow)).status_code == 403
+    assert (await shop.http.post(to, json=did)).status_code == 401
+    assert (await shop.http.post(to, content=b"{", headers=shop.bearing())).status_code == 415
 
 
 async def test_what_is_wrong_about_a_request_and_an_absent_server_are_said(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
 import structlog
@@ -20,7 +20,14 @@ from starlette.routing import Route
 from temporalio.service import RPCError
 
 from handrail.actions import json_schema
-from handrail.client import case_id, case_summary, case_url, existing_case
+from handrail.client import (
+    Operator,
+    OutcomeReport,
+    case_id,
+    case_summary,
+    case_url,
+    existing_case,
+)
 from handrail.exceptions import (
     CaseError,
     ConfigurationError,
@@ -40,7 +47,9 @@ if TYPE_CHECKING:
 
     from handrail.runtime import Agent, Fleet
 
-OURS: Final = re.compile(r"/((hooks|callbacks)/.*|openapi\.json|agents/[^/]+/(events|cases/.*))")
+OURS: Final = re.compile(
+    r"/((hooks|callbacks)/.*|openapi\.json|agents/[^/]+/(events|outcomes|cases/.*))"
+)
 """The paths that are served here."""
 
 LARGEST_CALL_BACK: Final = 48 * 1024
@@ -74,6 +83,7 @@ class TriggerApi:
         """The application: events and what goes with them, webhooks, or both."""
         api = [
             Route("/agents/{agent}/events", self.take_event, methods=["POST"]),
+            Route("/agents/{agent}/outcomes", self.take_outcomes, methods=["POST"]),
             Route("/agents/{agent}/cases/{key:path}", self.show_case, methods=["GET"]),
             Route("/openapi.json", self.openapi, methods=["GET"]),
         ]
@@ -106,6 +116,33 @@ class TriggerApi:
         origin = Origin(f"api:{token.name}", token.name)
         answer = await self.receiver.event(agent, event, origin)
         return await self._answered(agent, answer)
+
+    async def take_outcomes(self, request: Request) -> Response:
+        """Keep what people did in cases of an agent's pilot: one outcome, or a list of them."""
+        token, agent = self._admitted(request)
+        if _media_type(request) != _JSON:
+            raise Refusal(415, f"send outcomes as {_JSON}")
+        try:
+            said: Any = exact_json(await _body(request))
+        except (ValueError, RecursionError):
+            raise Refusal(422, "outcomes are JSON, in UTF-8") from None
+        given: list[Any] = cast("list[Any]", said) if isinstance(said, list) else [said]
+        named: list[tuple[str, dict[str, Any] | str]] = [
+            (
+                str(number),
+                cast("dict[str, Any]", each) if isinstance(each, dict) else "it is no object",
+            )
+            for number, each in enumerate(given)
+        ]
+        operator = Operator(
+            self.receiver.connect, self.receiver.ledger, agents=self.receiver.fleet.agents
+        )
+        found = await operator.import_outcomes(agent.name, named, f"api:{token.name}")
+        if found.bad:
+            # The good ones are kept; sent again they are known.
+            wrong = {each.where: each.why for each in found.bad}
+            raise Refusal(422, f"{found.new} are kept, {found.known} were; the others not", wrong)
+        return JSONResponse(found.model_dump(mode="json"))
 
     async def show_case(self, request: Request) -> Response:
         """How a case goes."""
@@ -228,6 +265,17 @@ def document(agents: Iterable[Agent]) -> dict[str, Any]:
                 "summary": f"Start the case of a {agent.event.__name__}",
                 "operationId": f"start_{agent.name}",
                 "requestBody": {"required": True, "content": content},
+                "responses": {code: {"description": said} for code, said in answers.items()},
+            }
+        }
+        answers = {"200": "They are kept.", "422": "Some are none: see `fields`, by number."}
+        one = json_schema(OutcomeReport)
+        schema = {"oneOf": [one, {"type": "array", "items": one}]}
+        paths[f"/agents/{agent.name}/outcomes"] = {
+            "post": {
+                "summary": "Say what people did in cases of its pilot",
+                "operationId": f"outcomes_of_{agent.name}",
+                "requestBody": {"required": True, "content": {_JSON: {"schema": schema}}},
                 "responses": {code: {"description": said} for code, said in answers.items()},
             }
         }
