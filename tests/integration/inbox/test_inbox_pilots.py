@@ -85,6 +85,45 @@ async def test_a_disagreement_is_judged_by_somebody_else_and_signed(inbox: Inbox
         assert "96.9 % of 32" in after
 
 
+async def test_who_controls_an_agent_says_what_people_did_in_a_form(inbox: Inbox) -> None:
+    form = "/agents/refunds/did"
+    async with inbox.visitor(BOSS) as boss, inbox.visitor(DEE) as dee:
+        inbox.site.agents = {}
+        assert "import a file instead" in await boss.get(form, 404)
+        inbox.site.agents = inbox.stage.fleet.agents
+        assert "9.00" not in await boss.get(form)
+        filled = {"f/order": "R-0", "f/amount": "9.50", "f/due": "2026-03-05", "f/reason": '"late"'}
+        filled |= {
+            "f/parcels": "1",
+            "f/account/holder": "Ida",
+            "f/account/iban": "DE1",
+            "f/articles": "[]",
+        }
+        then = {"case": "R-0", "step": "refund", "at": "2026-03-01T11:30", "do": "did"}
+        said: dict[str, Any] = {**then, **filled}
+        assert "Some fields" in await boss.post(form, 422, **{**said, "f/amount": "much"})
+        assert 'value="much"' in boss.page
+        early: dict[str, Any] = {**said, "at": "2099-01-01T00:00"}
+        page = await boss.post(form, 422, **early)
+        assert "has not come yet" in page
+        await boss.post(form, **said)
+        await boss.get(form)
+        await boss.post(form, **{**said, "case": "R-1", "do": "nothing"})
+        await dee.get("/agents/payments/did", 404)
+        await dee.get(form)
+        assert "does not let" in await dee.post(form, 422, **said)
+    rows = {row.case: row for row in await inbox.stage.ledger.outcomes("refunds")}
+    assert set(rows) == {"refunds:R-0", "refunds:R-1"}
+    first = rows["refunds:R-0"]
+    assert (first.by, first.source, first.at) == (
+        BOSS,
+        "form",
+        datetime(2026, 3, 1, 11, 30, tzinfo=UTC),
+    )
+    assert first.action is not None
+    assert (first.action["amount"], rows["refunds:R-1"].action) == ("9.50", None)
+
+
 async def test_a_proposal_is_shown_and_declined_with_a_reason(inbox: Inbox) -> None:
     await piloted(inbox)
     operator = inbox.site.operator(BOSS)

@@ -277,6 +277,8 @@ def _routes() -> list[Route | Mount]:
         Route("/agents/{agent}", reports.agent, methods=get),
         Route("/agents/{agent}/pilot", pilots.pilot, methods=get, name="pilot"),
         Route("/agents/{agent}/pilot", pilots.judge, methods=post),
+        Route("/agents/{agent}/did", pilots.did, methods=get),
+        Route("/agents/{agent}/did", pilots.say, methods=post),
         Route("/agents/{agent}/promote", pilots.promote, methods=get, name="promote"),
         Route("/agents/{agent}/promote", pilots.answer, methods=post),
         Route("/agents/{agent}/value", reports.value, methods=get),

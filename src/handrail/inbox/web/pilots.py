@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
+from handrail.actions import json_schema
 from handrail.exceptions import RequestError
+from handrail.inbox.web import forms
 from handrail.inbox.web.site import Site, sentence, signed_in, texts
 
 if TYPE_CHECKING:
@@ -38,6 +40,78 @@ async def judge(request: Request, site: Site, who: str) -> Response:
     except RequestError as error:
         return await _pilot(request, site, who, fault=f"Nothing was recorded: {sentence(error)}")
     return RedirectResponse(request.url_for("pilot", agent=agent).path, 303)
+
+
+@signed_in
+async def did(request: Request, site: Site, who: str) -> Response:
+    """The form in which somebody says what people did in a case."""
+    return _did(request, site, _named(request, site, who))
+
+
+@signed_in
+async def say(request: Request, site: Site, who: str) -> Response:
+    """Keep what people did in a case, as whoever is signed in says it."""
+    given, name = texts((await site.received(request, who))[0]), _named(request, site, who)
+    _, step, schema = _written(site, name, given.get("step", ""))
+    filled = forms.read(schema, given) if given.get("do") == "did" else None
+    if filled is not None and filled.errors:
+        fault = "Some fields will not do."
+        return _did(request, site, name, given, errors=filled.errors, fault=fault)
+    said = {
+        "case": given.get("case", "").strip(),
+        "step": step,
+        "by": who,
+        "at": f"{given.get('at', '').strip()}Z",
+        "action": None if filled is None else filled.value,
+    }
+    try:
+        found = await site.operator(who).import_outcomes(name, [said], "form")
+    except RequestError as error:
+        return _did(request, site, name, given, fault=sentence(error))
+    if found.bad:
+        return _did(request, site, name, given, fault=f"Nothing was kept: {found.bad[0].why}.")
+    return RedirectResponse(request.url_for("pilot", agent=name).path, 303)
+
+
+def _written(site: Site, name: str, wanted: str) -> tuple[list[str], str, dict[str, Any]]:
+    """The writes of an agent, the one that is wanted or the first, and what it takes.
+
+    Raises:
+        HTTPException: 404 if the agent is not served here, so that nothing is known of them.
+    """
+    agent = site.agents.get(name)
+    writes = [] if agent is None else [w for w in agent.shape.writes.values() if not w.undoes]
+    if not writes:
+        raise HTTPException(404, "What this agent writes is not known here: import a file instead.")
+    chosen = next((each for each in writes if each.name == wanted), writes[0])
+    return [each.name for each in writes], chosen.name, json_schema(chosen.action)
+
+
+def _did(
+    request: Request,
+    site: Site,
+    name: str,
+    given: Mapping[str, str] | None = None,
+    *,
+    errors: Mapping[str, str] | None = None,
+    fault: str = "",
+) -> Response:
+    wanted = (given or request.query_params).get("step", "")
+    steps, step, schema = _written(site, name, wanted)
+    return site.page(
+        request,
+        "did.html",
+        status=422 if given else 200,
+        agent=name,
+        steps=steps,
+        step=step,
+        # Without what was proposed: who sees it says what they see.
+        form=forms.fields(schema, None, given, errors),
+        case=(given or request.query_params).get("case", ""),
+        at=(given or {}).get("at") or f"{site.clock():%Y-%m-%dT%H:%M}",
+        fault=fault,
+        token=site.token(request),
+    )
 
 
 @signed_in
@@ -86,6 +160,7 @@ async def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Res
         "pilot.html",
         status=422 if fault else 200,
         found=found,
+        known=agent in site.agents,
         apart=found.disagreements[:SHOWN],
         plot=plot(found),
         fault=fault,
