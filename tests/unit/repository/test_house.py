@@ -25,8 +25,8 @@ BUDGETS = {
     "evidence": 5_016,
     "client": 7_413,
     "runtime": 6_861,
-    "integrations": 5_265,
-    "inbox": 7_715,
+    "integrations": 5_313,
+    "inbox": 7_780,
     "testing": 1_210,
     "cli": 7_077,
 }
