@@ -108,7 +108,8 @@ async def test_who_controls_an_agent_says_what_people_did_in_a_form(inbox: Inbox
         assert "has not come yet" in page
         await boss.post(form, **said)
         await boss.get(form)
-        await boss.post(form, **{**said, "case": "R-1", "do": "nothing"})
+        nothing: dict[str, Any] = {**said, "case": "R-1", "do": "nothing"}
+        await boss.post(form, **nothing)
         await dee.get("/agents/payments/did", 404)
         await dee.get(form)
         assert "does not let" in await dee.post(form, 422, **said)
