@@ -19,4 +19,11 @@ grant insert on handrail_review_answers to handrail_inbox;
 grant update (answer, "by", answered, note, proof) on handrail_reviews to handrail_inbox;
 grant update (closed, closed_by, closed_why) on handrail_incidents to handrail_inbox;
 grant select, insert on handrail_orders to handrail_inbox;
+-- What is kept of cases, for the figures and pages of owners.
+grant select on handrail_cases, handrail_decisions, handrail_questions, handrail_errors,
+    handrail_presence, handrail_baselines, handrail_policies, handrail_spending,
+    handrail_counters, handrail_counted to handrail_inbox;
+grant select, insert on handrail_outcomes to handrail_inbox;
+grant update (judged, judged_by, judged_at, judged_why) on handrail_outcomes to handrail_inbox;
+grant select, insert, update on handrail_alerts to handrail_inbox;
 commit;

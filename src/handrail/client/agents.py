@@ -1,7 +1,7 @@
 """Agents at a glance: who works on them, what is open, and what was stopped.
 
 A few calls for each agent, all at once, whatever the number of its cases; of the ledger one query
-for all agents each.
+for all agents each, and three for each.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from datetime import UTC, timedelta
-from typing import TYPE_CHECKING, Literal
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Literal
 
+from pydantic import Field
 from temporalio.service import RPCError
 
 from handrail.actions import Level
@@ -64,6 +66,10 @@ class AgentStatus(Document):
     incidents: int | None = None
     last_write: Moment | None = None
     stopped: str = ""
+    questions: int | None = None
+    oldest: Moment | None = None
+    policy: int | None = None
+    spent: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
 
 
 class WorkerStatus(Document):
@@ -111,6 +117,7 @@ class _Books:
         self.stops: dict[str, str] = {}
         self.incidents: Counter[str] | None = None
         self.latest: dict[str, datetime] = {}
+        self.more: dict[str, dict[str, Any]] = {}
 
     async def read(self, ledger: Ledger) -> None:
         orders = await ledger.orders(live=True, kind="stop")
@@ -119,6 +126,19 @@ class _Books:
         met = await ledger.incidents(open_only=True)
         self.incidents = Counter(each.agent for each in met)
         self.latest = await ledger.latest_writes()
+
+    async def read_more(self, ledger: Ledger, agent: str, now: datetime) -> None:
+        """What the ledger has of one of them."""
+        asked = await ledger.old_questions(agent, now)
+        policies = await ledger.policies(agent)
+        day = now.replace(hour=0, minute=0, second=0, microsecond=0)
+        spent = await ledger.spent(agent, day)
+        self.more[agent] = {
+            "questions": len(asked),
+            "oldest": asked[0][1] if asked else None,
+            "policy": policies[0].version if policies else None,
+            "spent": dict(spent.cost),
+        }
 
 
 class AgentActs(OperatorBase):
@@ -136,6 +156,11 @@ class AgentActs(OperatorBase):
         except LedgerUnavailable as error:
             lacking.append(str(error))
         names = sorted({*self._agents, *await stewards(client)})
+        try:
+            for name in names if not lacking else ():
+                await books.read_more(self.ledger, name, self._clock())
+        except LedgerUnavailable as error:
+            lacking.append(str(error))
         looks = (self._status(name, books) for name in names)
         found = dict(zip(names, await asyncio.gather(*looks, return_exceptions=True), strict=True))
         agents = [each for each in found.values() if isinstance(each, AgentStatus)]
@@ -213,6 +238,7 @@ class AgentActs(OperatorBase):
             incidents=None if books.incidents is None else books.incidents[agent],
             last_write=books.latest.get(agent),
             stopped=stopped,
+            **books.more.get(agent, {}),
         )
 
     async def _workers(self, agent: str) -> tuple[WorkerView, ...]:

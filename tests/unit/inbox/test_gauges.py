@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import urllib.request
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -22,6 +23,10 @@ PROMISED = {
     "handrail_cases_waiting": {"agent"},
     "handrail_cases_paused": {"agent"},
     "handrail_incidents_open": {"agent"},
+    "handrail_gates_open": {"agent"},
+    "handrail_gate_oldest_timestamp_seconds": {"agent"},
+    "handrail_policy_info": {"agent", "version"},
+    "handrail_spent_today": {"agent", "currency"},
     "handrail_workers": {"agent", "build"},
     "handrail_write_level": {"agent", "step", "level"},
     "handrail_last_write_timestamp_seconds": {"agent"},
@@ -41,6 +46,10 @@ def status(**changed: Any) -> AgentStatus:
         "paused": 0,
         "incidents": 3,
         "last_write": NOW,
+        "questions": 2,
+        "oldest": NOW,
+        "policy": 4,
+        "spent": {"EUR": Decimal("0.25")},
     }
     return AgentStatus(**{**given, **changed})
 
@@ -79,6 +88,10 @@ def test_all_of_an_agent_is_shown_by_names_that_are_promises(shown: Any) -> None
         ("handrail_cases_waiting", "agent=payments"): 2,
         ("handrail_cases_paused", "agent=payments"): 0,
         ("handrail_incidents_open", "agent=payments"): 3,
+        ("handrail_gates_open", "agent=payments"): 2,
+        ("handrail_gate_oldest_timestamp_seconds", "agent=payments"): NOW.timestamp(),
+        ("handrail_policy_info", "agent=payments version=4"): 1,
+        ("handrail_spent_today", "agent=payments currency=EUR"): 0.25,
         ("handrail_workers", "agent=payments build=b1"): 2,
         ("handrail_write_level", "agent=payments level=full step=pay"): 1,
         ("handrail_last_write_timestamp_seconds", "agent=payments"): NOW.timestamp(),

@@ -355,6 +355,13 @@ async def test_the_ledgers_user_for_the_inbox_may_do_what_the_inbox_does(
         assert await ledger.revoke_mandate(row.id, "ana@example.com", now)
         assert [each.revoked_by for each in await ledger.mandates()] == ["ana@example.com"]
         assert await ledger.rulings() == []
+        # The figures and pages of owners.
+        figures = await ledger.agent_figures("shipments", now - timedelta(days=1), now)
+        assert (figures.open, figures.cases) == (0, ())
+        assert await ledger.old_questions("shipments", now) == []
+        assert (await ledger.policies("shipments"), await ledger.alerts()) == ([], [])
+        assert not (await ledger.spent("shipments", now)).cost
+        assert await ledger.baselines("shipments") == await ledger.outcomes("shipments") == []
 
 
 KEY = "shipments:1/rebook/1"

@@ -32,6 +32,10 @@ _GAUGES = {
     "handrail_cases_waiting": "Open cases with a question to people",
     "handrail_cases_paused": "Open cases that somebody has paused",
     "handrail_incidents_open": "Incidents that nobody has closed",
+    "handrail_gates_open": "Questions to people that wait for an answer",
+    "handrail_gate_oldest_timestamp_seconds": "When the oldest of them was asked; 0 without one",
+    "handrail_policy_info": "1 for the version of the policy that an agent has loaded last",
+    "handrail_spent_today": "What an agent's models cost since midnight, UTC, by currency",
     "handrail_workers": "Workers that asked for an agent's work lately, by build",
     "handrail_write_level": "1 for the level of autonomy that a write has",
     "handrail_last_write_timestamp_seconds": "When an agent last wrote, in seconds since 1970",
@@ -71,6 +75,14 @@ def _series(agent: AgentStatus) -> _Series:
     put("handrail_cases_paused", agent.paused)
     if agent.incidents is not None:
         put("handrail_incidents_open", agent.incidents)
+    if agent.questions is not None:
+        put("handrail_gates_open", agent.questions)
+        oldest = agent.oldest
+        put("handrail_gate_oldest_timestamp_seconds", oldest.timestamp() if oldest else 0)
+    if agent.policy is not None:
+        put("handrail_policy_info", 1, version=str(agent.policy))
+    for currency, cost in agent.spent.items():
+        put("handrail_spent_today", float(cost), currency=currency)
     builds = [worker.build for worker in agent.workers]
     for build in set(builds):
         put("handrail_workers", builds.count(build), build=build)
