@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 8_836,
     "guardrails": 5_796,
     "evidence": 5_016,
-    "client": 7_413,
+    "client": 7_439,
     "runtime": 6_861,
     "integrations": 5_313,
-    "inbox": 7_780,
+    "inbox": 7_792,
     "testing": 1_210,
     "cli": 7_077,
 }
