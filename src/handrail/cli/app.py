@@ -176,7 +176,7 @@ app.command(
     help="Let other agents look, start and ask by MCP: on stdin and stdout, or by HTTP.",
 )
 app.command(
-    "handrail.cli.processes:dev",
+    "handrail.cli.dev:dev",
     group=RUN,
     help="Run everything on this machine: Temporal with its Web UI, the worker, and the inbox.",
 )

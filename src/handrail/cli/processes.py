@@ -1,4 +1,4 @@
-"""`handrail worker`, `dev`, `demo` and `inbox serve`: what runs until it is told to end."""
+"""`handrail worker`, `demo` and `inbox serve`: what runs until it is told to end."""
 
 from __future__ import annotations
 
@@ -17,14 +17,13 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from handrail.cli.context import load, load_fleet, logs, settings
-from handrail.cli.output import PLAIN, WAITS, Code, Output, label, list_url, plain
+from handrail.cli.output import PLAIN, WAITS, Output, label, list_url, plain
 from handrail.client import Operator
 from handrail.exceptions import ConfigurationError, InvalidRequest
 from handrail.runtime import (
     INBOX_READY,
     READY,
     UNFIT,
-    ChildFailed,
     Settings,
     System,
     UnreplayableCases,
@@ -32,7 +31,6 @@ from handrail.runtime import (
     inbox_url,
     open_ledger,
     plugin,
-    running_locally,
     serve_fleet,
     stop_on_signals,
     temporal_runtime,
@@ -43,6 +41,9 @@ if TYPE_CHECKING:
     from handrail.inbox.channels.bounces import MailTaker
     from handrail.inbox.web.site import Site
     from handrail.runtime import Fleet
+
+ANYWAY = "_HANDRAIL_ANYWAY"
+"""By which `dev --anyway` tells its worker. No setting: nobody else is to say it."""
 
 _INBOX_PATIENCE = timedelta(seconds=60)
 """How long the inbox looks for its server before it gives up."""
@@ -81,7 +82,11 @@ async def worker(
     *,
     anyway: Annotated[
         bool,
-        Parameter(negative=(), help="Start although open cases do not replay with this code."),
+        Parameter(
+            negative=(),
+            env_var=ANYWAY,
+            help="Start although open cases do not replay with this code.",
+        ),
     ] = False,
     out: Output = PLAIN,
 ) -> None:
@@ -109,28 +114,6 @@ async def worker(
     finally:
         lines.flush()
     out.row({"ended": True})
-
-
-async def dev(*, out: Output = PLAIN) -> int:
-    """Run everything on this machine: Temporal with its Web UI, the worker, and the inbox."""
-    given = settings()
-    fleet = load_fleet(given.fleet)  # says what is wrong with it before anything runs
-    warn_of_address(out)
-    lines = logs(given)
-    stop = asyncio.Event()
-    stop_on_signals(stop)
-    try:
-        async with running_locally(given, systems_of(given), policies=policies_of(fleet)) as site:
-            out.row(urls(given, site.server.namespace, site.server.address))
-            out.show(*url_lines(given, site.server.namespace))
-            out.show("Ctrl-C ends it; nothing is lost.")
-            await stop.wait()
-            out.say("ending: the worker finishes what it began (Ctrl-C again: at once)")
-    except ChildFailed as error:
-        return out.failed(str(error), "child", Code.FAILED)
-    finally:
-        lines.flush()
-    return Code.DONE
 
 
 def systems_of(given: Settings) -> Sequence[System]:

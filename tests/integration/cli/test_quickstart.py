@@ -129,6 +129,13 @@ def test_it_leads_to_a_first_approved_write(shell: Shell, shop_port: int) -> Non
         sys.stdout.write(f"the quickstart took {time.monotonic() - began:.0f} s\n")
         with urllib.request.urlopen(f"http://127.0.0.1:{shop_port}/refunds") as answer:
             paid = json.load(answer)
+        # The rest of the page: what is saved is in force, and what is broken is not taken up.
+        steps = shell.folder / "activities" / "refunds.py"
+        good, log = steps.read_text(), shell.folder / "dev.log"
+        steps.write_text(f"{good}\nclass Broken(\n")
+        until(lambda: "goes on as it was" in log.read_text())
+        steps.write_text(good.replace("> 100", "> 50"))
+        until(lambda: "a new worker takes over" in log.read_text())
     assert "refunds:1 is done: paid back" in said
     assert "no faults" in said
     assert [each["order"] for each in paid] == ["A-1", "A-2"]
