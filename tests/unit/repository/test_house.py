@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_313,
     "inbox": 7_792,
     "testing": 1_210,
-    "cli": 7_077,
+    "cli": 7_247,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
