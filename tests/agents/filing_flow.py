@@ -19,6 +19,8 @@ class FilingAgent(AgentWorkflow):
         if asked.late:
             told = await self.read(steps.old_letter, asked.folder)
             await self.plan(steps.plan_calls, told.text.partition("]]")[0] + "]]")
+        elif asked.bare:
+            await self.plan(steps.plan_calls, asked.plan)
         elif asked.plan:
             await self.plan(steps.plan_filing, asked)
         there = await self.read(steps.files)

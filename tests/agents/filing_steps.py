@@ -35,6 +35,7 @@ class Letter(Event):
     plan: str = ""
     folder: str = ""
     late: bool = False
+    bare: bool = False
 
     @property
     @override

@@ -46,7 +46,8 @@ def inputs_of_plan(
         recalled(p.annotation, each, by_name=True)
         for (p, _), each in zip(pairs, plain, strict=True)
     ]
-    unproven = request_in(given) != request_in(given, case.requester)
+    # Of a request that is handed over as bare text nobody would see who said it.
+    unproven = request_in([event, *given]) != request_in([event, *given], case.requester)
     if chosen or unproven or case.handed.origin.outside or laid_bare(shown, case.sources.texts):
         return None
     return shown

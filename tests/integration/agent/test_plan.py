@@ -37,6 +37,7 @@ class Filed:
     done: int = 0
     by: str | None = None
     late: bool = False
+    bare: bool = False
 
 
 ERASE_13: Calls = [("erase", {"file": 13})]
@@ -60,6 +61,12 @@ CASES = {
     "planned after it was read": Filed(ERASE_14, late=True, held=f"erase: {NOT_PLANNED}"),
     "whoever asks": Filed(
         ERASE_13, ERASE_13, "Erase plan.docx", held=f"erase: {NOT_PLANNED}", by="hook:crm"
+    ),
+    "whoever asks, as bare text": Filed(
+        ERASE_13, ERASE_13, "Erase it", held=f"erase: {NOT_PLANNED}", by="hook:crm", bare=True
+    ),
+    "somebody known, as bare text": Filed(
+        ERASE_13, ERASE_13, "Erase plan.docx", done=1, by="ana@example.com", bare=True
     ),
     # The words of who asks bind what is decided on them, also without a plan.
     "asked for": Filed(ERASE_13, request="Please erase plan.docx.", done=1),
@@ -85,6 +92,7 @@ async def test_a_plan_binds_the_writes_of_its_case(
                     else json.dumps(case.plan, indent=1),
                     "folder": "old",
                     "late": case.late,
+                    "bare": case.bare,
                 }
             )
             started = await stage.start("filing", letter, requested_by=case.by)

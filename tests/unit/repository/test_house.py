@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_245,
     "ledger": 5_809,
     "oversight": 4_319,
-    "agent": 8_836,
+    "agent": 8_837,
     "guardrails": 5_796,
     "evidence": 5_016,
     "client": 7_439,
