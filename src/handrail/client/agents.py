@@ -54,6 +54,8 @@ class AgentStatus(Document):
     `levels`: of each write, as the steward has it; empty without a worker. `waiting`: of its
     `open` cases, those with a question to people. `incidents`: the open ones; they and
     `last_write` are None without a ledger. `stopped`: of a stop of the whole agent, by whom.
+    `questions`: those that wait, by the ledger, the `oldest` asked then; `policy`: the version that
+    was loaded last; `spent`: on models since midnight (UTC), by currency.
     """
 
     agent: str
