@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 8_837,
     "guardrails": 5_796,
     "evidence": 5_016,
-    "client": 7_439,
+    "client": 7_441,
     "runtime": 6_861,
     "integrations": 5_313,
     "inbox": 7_792,
