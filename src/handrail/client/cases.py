@@ -34,7 +34,7 @@ from handrail.agent import (
     pause_words,
 )
 from handrail.client import gates
-from handrail.client.failing import BUSY_QUERY, FAILING_TASK, failing, stuck_cases
+from handrail.client.failing import BUSY_QUERY, FAILING_TASK, failing, stuck_cases, thinking
 from handrail.client.gates import GateActs
 from handrail.client.starts import StartActs
 from handrail.client.views import (
@@ -328,6 +328,7 @@ class CaseActs(GateActs, StartActs):
         return CaseDetails(
             **dict(case_summary(execution)) | {"failing": fails, "why": said},
             title=view.title if view else None,
+            thinking="" if ended else await thinking(client, execution),
             requester=view.requester if view else await _requester(execution),
             gates=asked,
             receipts=receipts,

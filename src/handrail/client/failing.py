@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
 from temporalio.api.enums.v1 import EventType
@@ -17,7 +17,7 @@ from temporalio.api.workflowservice.v1 import GetWorkflowExecutionHistoryReverse
 from temporalio.client import WorkflowExecutionDescription
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import GOES_ON, OPEN_QUERY, describe_execution, executions
+from handrail.agent import GOES_ON, OPEN_QUERY, THINKING, describe_execution, executions
 from handrail.client.views import FailingStep
 from handrail.policy import STUCK_AFTER
 from handrail.text import one_line
@@ -87,6 +87,16 @@ async def failing(
         since, why = _moment(ended.event_time), _why_ended(ended)
         found.append(FailingStep(step=FAILING_TASK, attempt=task.attempt, since=since, error=why))
     return tuple(sorted(found, key=lambda each: each.since))
+
+
+async def thinking(client: Client, execution: WorkflowExecutionDescription) -> str:
+    """What a model has said so far in the step of a case that runs; its worker sends it on."""
+    for each in execution.raw_description.pending_activities:
+        if payloads := each.heartbeat_details.payloads:
+            said: Any = (await client.data_converter.decode(payloads))[0]
+            if THINKING in said:
+                return str(said[THINKING])
+    return ""
 
 
 async def stuck_cases(

@@ -141,12 +141,13 @@ class CaseDetails(CaseSummary):
     """Everything about a case. `lacking`: what could not be found out, and why.
 
     `moves` and `log` are None without a worker; `effects`, `incidents` and `reviews` without
-    a ledger.
+    a ledger. `thinking`: the end of what its model has said so far, in the step that runs.
     """
 
     title: str | None = None
     requester: str | None = None
     why: str = ""
+    thinking: str = ""
     gates: tuple[GateView, ...] = ()
     receipts: tuple[Receipt, ...] = ()
     rulings: tuple[RulingRecord, ...] = ()

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import logging
-from collections.abc import Generator
+import re
+from collections.abc import AsyncGenerator, Generator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic_ai.messages import ModelMessage
+from pydantic_ai.models.function import AgentInfo, DeltaToolCall, DeltaToolCalls, FunctionModel
 
 from handrail import State, Untrusted
+from handrail.client import Operator
 from handrail.evidence import agreement
 from handrail.integrations import evaluate, past_decisions
 from handrail.oversight import GateKind
 from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents.clerk_steps import Mail, judge
+from tests.agents.clerk_steps import MODEL, Mail, judge
 from tests.agents.fleets import ALONE, clerk
 
 pytestmark = pytest.mark.integration
@@ -160,3 +165,40 @@ async def test_what_was_decided_is_found_again_with_what_people_made_of_it(
     assert [each["people"]["action"]["amount"] for each in again["differ"]] == ["20"]
     assert (asked, len(outside.calls("model"))) == (2, 4)
     assert len(outside.effects("refund")) == 2
+
+
+async def test_what_a_model_says_is_shown_while_it_says_it_and_is_in_no_history(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said = asyncio.Event()
+
+    async def slowly(
+        _messages: list[ModelMessage], _info: AgentInfo
+    ) -> AsyncGenerator[str | DeltaToolCalls]:
+        yield "First I look at "
+        yield "the broken glass."
+        await said.wait()
+        name, args = refund("o1", "30")
+        yield {0: DeltaToolCall(name=name, json_args=json.dumps(args))}
+
+    model = FunctionModel(stream_function=slowly, model_name="clerk")
+    monkeypatch.setattr(MODEL, "_given", model)
+    monkeypatch.setattr(MODEL, "_streams", True)
+    async with run_fleet(clerk(tmp_path)) as stage:
+        operator = Operator(stage.client, stage.ledger, by="ana@example.com")
+        case = await stage.start("clerk", mail("1"))
+
+        async def shown() -> bool:
+            return (await operator.case(case.id)).thinking == "First I look at the broken glass."
+
+        await eventually(shown)
+        said.set()
+        outcome = await case.outcome()
+        assert (outcome.status, outcome.why) == (State.DONE, "The glass broke.")
+        assert outcome.usage.cost > 0
+        assert len(outside.effects("refund")) == 1
+        assert (await operator.case(case.id)).thinking == ""
+        text = (await case.history()).to_json()
+    kept = [base64.b64decode(each) for each in re.findall(r'"data": "([^"]+)"', text)]
+    assert kept
+    assert not any(b"broken glass" in each for each in kept)

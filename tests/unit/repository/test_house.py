@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 8_837,
     "guardrails": 5_796,
     "evidence": 5_016,
-    "client": 7_441,
+    "client": 7_453,
     "runtime": 6_861,
-    "integrations": 5_313,
-    "inbox": 7_792,
+    "integrations": 5_352,
+    "inbox": 7_794,
     "testing": 1_210,
     "cli": 7_247,
 }

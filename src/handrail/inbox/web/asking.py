@@ -184,7 +184,9 @@ async def _shown(site: Site, found: CaseDetails, who: str) -> dict[str, Any]:
         "gates": gates,
         "chain": [(each, case_page(each.case)) for each in chain],
         "url": case_page(found.case),
-        "seen": changes_mark((found.state, found.log, gates, found.failing, found.lacking, chain)),
+        "seen": changes_mark(
+            (found.state, found.log, gates, found.failing, found.lacking, found.thinking, chain)
+        ),
         "log_shown": LOG_SHOWN,
         "ui": site.run_url(found.case) if agent else "",
     }

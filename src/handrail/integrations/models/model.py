@@ -64,6 +64,7 @@ class Model:
         max_tokens: int = 2_000,
         timeout: timedelta = timedelta(seconds=60),
         asks: int = 3,
+        streams: bool = False,
     ) -> None:
         """Name a model of pydantic-ai (`provider:name`), or give one.
 
@@ -72,6 +73,7 @@ class Model:
         (`handrail.secret`) with the provider's key, which is otherwise the variable of the
         environment that the provider names. `timeout` and `max_tokens` are of one request;
         `asks`: how often it is asked in one try, with what was wrong with its last answer.
+        `streams`: have the page of the case show what it says while it says it.
 
         Raises:
             StepError: if it is no such name, or nobody knows what it costs.
@@ -90,7 +92,7 @@ class Model:
         self.id = f"{provider}:{name}"
         self.temperature, self.timeout, self.asks = temperature, timeout, asks
         self.fallback = fallback
-        self._given, self._key = model, key
+        self._given, self._key, self._streams = model, key, streams
         self._prices = Prices(provider, name, free if price == 0 else cast("Price | None", price))
         self._prices.require(RequestUsage(input_tokens=1, output_tokens=1))
         self._settings: dict[str, Any] = {"max_tokens": max_tokens}
@@ -200,6 +202,7 @@ class Model:
                 each._prices,  # noqa: SLF001
                 each._settings,  # noqa: SLF001
                 functools.partial(heard.append, each),
+                streams=each._streams,  # noqa: SLF001
             )
             for each in self.chain
         ]
