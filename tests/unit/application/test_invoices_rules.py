@@ -44,6 +44,17 @@ def test_clean_invoices_have_no_fault_and_claim_what_is_theirs() -> None:
         assert (claim.iban, claim.total) == (order.supplier.iban, order.total)
 
 
+def test_one_in_another_currency_or_with_a_document_type_is_sent_back() -> None:
+    xml = clean(ORDERS[0], 0).xml
+    dollars = xml.replace('"EUR"', '"USD"').replace(">EUR<", ">USD<")
+    assert faults_in(dollars) == ("it asks for USD, not for EUR",)
+    begin = xml.index("<Invoice")
+    fetched = '<!DOCTYPE Invoice [<!ENTITY x SYSTEM "file:///etc/hostname">]>'
+    assert faults_in(f"{xml[:begin]}{fetched}{xml[begin:]}") == (
+        "it declares a document type, which no invoice needs",
+    )
+
+
 @pytest.mark.parametrize("fault", IN_FORM)
 def test_each_fault_in_form_is_found_in_every_invoice(fault: str) -> None:
     found = [faults_in(faulty(order, n, fault).xml) for n, order in enumerate(ORDERS)]
