@@ -227,7 +227,7 @@ async def cancel_payment(action: Pay, effect: Effect) -> Payment | None:
     found = await _get("/payments", key=effect.undoes.key)
     if not found or found[0]["status"] == "cancelled":
         return None
-    return Payment.model_validate(_content(await _service().delete(f"/payments/{found[0]['id']}")))
+    return Payment.model_validate(answered(await payables().delete(f"/payments/{found[0]['id']}")))
 
 
 async def as_ordered(action: Pay, effect: Effect, payment: Payment) -> str | None:
@@ -248,8 +248,8 @@ async def as_ordered(action: Pay, effect: Effect, payment: Payment) -> str | Non
 async def pay(action: Pay, effect: Effect) -> Payment:
     """Schedule a payment under the effect's key, so that a retry pays nothing more."""
     headers = {"Content-Type": "application/json", "Idempotency-Key": effect.key}
-    response = await _service().post("/payments", content=action.model_dump_json(), headers=headers)
-    return Payment.model_validate(_content(response))
+    response = await payables().post("/payments", content=action.model_dump_json(), headers=headers)
+    return Payment.model_validate(answered(response))
 
 
 # The system outside
@@ -261,23 +261,23 @@ def payables_url() -> str:
 
 
 @functools.cache
-def _service() -> httpx2.AsyncClient:
+def payables() -> httpx2.AsyncClient:
     """The one client of this process."""
     return httpx2.AsyncClient(base_url=payables_url(), timeout=PATIENCE.total_seconds())
 
 
 async def disconnect() -> None:
     """Close the connections; the next step opens new ones."""
-    if _service.cache_info().currsize:
-        await _service().aclose()
-        _service.cache_clear()
+    if payables.cache_info().currsize:
+        await payables().aclose()
+        payables.cache_clear()
 
 
 async def _get(path: str, **params: str) -> Any:
-    return _content(await _service().get(path, params=params))
+    return answered(await payables().get(path, params=params))
 
 
-def _content(response: httpx2.Response) -> Any:
+def answered(response: httpx2.Response) -> Any:
     """What the service answered.
 
     Raises:

@@ -77,9 +77,9 @@ async def order_now(order: str) -> Order:
 
 
 @read
-async def refunds_by() -> Literal["shop", "invoices"]:
-    """Who gives money back: the shop, or the invoices agent (`SUPPORT_REFUNDS_BY`)."""
-    return "invoices" if os.environ.get("SUPPORT_REFUNDS_BY") == "invoices" else "shop"
+async def refunds_by() -> Literal["shop", "refunds"]:
+    """Who gives money back: the shop, or the refunds agent (`SUPPORT_REFUNDS_BY`)."""
+    return "refunds" if os.environ.get("SUPPORT_REFUNDS_BY") == "refunds" else "shop"
 
 
 # Deciding

@@ -119,7 +119,7 @@ class Made(BaseModel, frozen=True):
 
 
 class RefundDue(Event):
-    """What the invoices agent is handed, where refunds are its own."""
+    """What the refunds agent is handed, where refunds are not the shop's."""
 
     order: str
     customer: str

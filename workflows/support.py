@@ -49,7 +49,7 @@ class SupportAgent(AgentWorkflow):
         action, seen = decision.action, decision.evidence
         try:
             if isinstance(action, Refund):
-                if await self.read(refunds_by) == "invoices":
+                if await self.read(refunds_by) == "refunds":
                     return await self._hand_over(action, seen)
                 await self.write(refund, cast("Decision[Refund, Seen]", decision))
                 return "refunded"
@@ -63,7 +63,7 @@ class SupportAgent(AgentWorkflow):
     async def _hand_over(self, action: Refund, seen: Seen) -> Came:
         due = RefundDue(order=action.order, customer=seen.customer, amount=action.amount)
         try:
-            came = await self.hand_off("invoices", due)
+            came = await self.hand_off("refunds", due)
         except NotTaken:
             return "people"
         return "refunded" if came.status is State.DONE else "people"

@@ -128,11 +128,11 @@ def _ways(found: Score) -> list[tuple[str, str]]:
 
 async def demo(out: Output, *, once: bool) -> int:
     """Play three weeks of the plant; with `once` until nothing moves."""
-    home = Settings.from_environment().home.absolute()
-    os.environ.setdefault("MAINTENANCE_MODEL", str(home / "maintenance.model"))
     return await show(out, shown(), once=once, fleet="workers.fleets.maintenance:fleet")
 
 
 def shown() -> Demo:
     """The demonstration."""
+    home = Settings.from_environment().home.absolute()
+    os.environ.setdefault("MAINTENANCE_MODEL", str(home / "maintenance.model"))
     return Demo(agent="maintenance", systems=systems(), events=events, report=report)

@@ -15,14 +15,18 @@ _POLICIES = Path(guardrails.support.__file__).parent
 SHOP = Webhook(name="support-shop", event=of_shop, secret="SUPPORT_HOOK", signed="standard")  # noqa: S106 - its name
 MAIL = Mail(name="support-mail", address="support@agents.example.com", event=of_mail)
 
-fleet = Fleet(
-    Agent(
+
+def support(*, elsewhere: bool) -> Agent:
+    """The agent. `elsewhere`: whether refunds are worked on by another fleet, if by any."""
+    return Agent(
         "support",
         SupportAgent,
         steps=activities.support,
         policy=_POLICIES / "support.yaml",
         checks=guardrails.support,
         triggers=[SHOP, MAIL],
-        hands_to=[HandsTo("invoices", RefundDue, elsewhere=True)],
+        hands_to=[HandsTo("refunds", RefundDue, elsewhere=elsewhere)],
     )
-)
+
+
+fleet = Fleet(support(elsewhere=True))

@@ -35,6 +35,9 @@ create table if not exists payments (
     id integer primary key, key text unique not null, body text not null, status text not null,
     supplier text, "order" text, iban text, amount text, document text
 );
+create table if not exists refunds (
+    id integer primary key, key text unique not null, body text not null, status text not null
+);
 create table if not exists calls (id integer primary key, method text, key text, status integer);
 """
 
@@ -47,6 +50,14 @@ class PaymentOrder(BaseModel, extra="forbid"):
     iban: str = Field(pattern=r"^[A-Z]{2}\d{2}[A-Z0-9]{11,30}$")
     amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
     document: str
+
+
+class RefundOrder(BaseModel, extra="forbid"):
+    """What a customer gets back, in EUR."""
+
+    order: str
+    customer: str
+    amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
 
 
 class Payables:
@@ -83,6 +94,42 @@ class Payables:
         if row["body"] != body:
             return 409, {"detail": f"the key {key} stands for another payment"}
         return status, row
+
+    def give_back(self, key: str, order: RefundOrder) -> tuple[int, dict[str, Any]]:
+        """Schedule a refund, once under its key."""
+        body, status = order.model_dump_json(), 201
+        try:
+            query = "insert into refunds (key, body, status) values (?, ?, 'scheduled')"
+            self.db.execute(query, (key, body))
+        except sqlite3.IntegrityError:
+            status = 200
+        [row] = self.rows("select * from refunds where key = ?", key)
+        if row["body"] != body:
+            return 409, {"detail": f"the key {key} stands for another refund"}
+        return status, row
+
+    async def refund(self, request: Request) -> JSONResponse:
+        """Take a refund order."""
+        key = request.headers.get("idempotency-key", "")
+        try:
+            order = RefundOrder.model_validate_json(await request.body())
+        except ValidationError as error:
+            return JSONResponse({"detail": str(error)}, 422)
+        status, row = self.give_back(key, order) if key else (400, {"detail": "send a key"})
+        self._called("POST", key, status)
+        return JSONResponse(row, status)
+
+    async def refunds(self, request: Request) -> JSONResponse:
+        """The refunds under a key, or all."""
+        key = request.query_params.get("key", "")
+        return JSONResponse(self.rows("select * from refunds where ? in ('', key)", key))
+
+    async def cancel_refund(self, request: Request) -> JSONResponse:
+        """Cancel the refund under a key, if it is scheduled."""
+        key = request.query_params.get("key", "")
+        self.db.execute("update refunds set status = 'cancelled' where key = ?", (key,))
+        self._called("DELETE", key, 200)
+        return JSONResponse(self.rows("select * from refunds where key = ?", key))
 
     async def supplier(self, request: Request) -> JSONResponse:
         """Who has a VAT id: nobody or one."""
@@ -147,6 +194,9 @@ def app(payables: Payables) -> Starlette:
             Route("/payments", payables.payments),
             Route("/payments", payables.pay_now, methods=["POST"]),
             Route("/payments/{id:int}", payables.cancel, methods=["DELETE"]),
+            Route("/refunds", payables.refunds),
+            Route("/refunds", payables.refund, methods=["POST"]),
+            Route("/refunds", payables.cancel_refund, methods=["DELETE"]),
             Route("/calls", payables.calls),
         ]
     )

@@ -1,0 +1,18 @@
+"""The refunds agent."""
+
+from temporalio import workflow
+
+from activities.refunds import as_handed, pay_back
+from activities.support_facts import RefundDue
+from handrail import AgentWorkflow, Outcome
+
+
+@workflow.defn
+class RefundsAgent(AgentWorkflow):
+    """Gives customers back what another agent found to be due, each order once."""
+
+    @workflow.run
+    async def run(self, due: RefundDue) -> Outcome:
+        """Give back one refund."""
+        await self.write(pay_back, await self.decide(as_handed, due))
+        return self.done(f"{due.amount} EUR given back for {due.order}")
