@@ -1,17 +1,20 @@
 """The steps of the refunds agent, which gives back what another agent found to be due.
 
-It talks to the payables service (`INVOICES_PAYABLES_URL`), as the invoices agent does.
+It asks the shop (`SUPPORT_SHOP_URL`) what was paid, for whoever hands work over may have read what
+strangers wrote, and gives back through the payables service (`INVOICES_PAYABLES_URL`).
 """
 
 from __future__ import annotations
 
 from decimal import Decimal
+from urllib.parse import quote
 
 from pydantic import BaseModel, Field
 
 from activities.invoices import answered, payables
-from activities.support_facts import RefundDue
-from handrail import Action, Decision, Effect, Final, NoEvidence, decide, write
+from activities.support_facts import Order, RefundDue
+from activities.support_systems import get_shop
+from handrail import Action, Decision, Effect, Final, decide, read, write
 
 
 class PayBack(Action):
@@ -30,12 +33,46 @@ class PaidBack(BaseModel, frozen=True):
     status: str
 
 
+class Owed(BaseModel, frozen=True):
+    """What the shop knows of an order that a refund is due for. EUR."""
+
+    order: str
+    customer: str
+    amount: Decimal
+    """What was paid."""
+    differs: bool
+    """Whether another amount, or customer, was handed over than the shop knows."""
+    given_before: bool
+
+
+class RefundFacts(BaseModel, frozen=True, extra="forbid"):
+    """The evidence."""
+
+    paid: Decimal
+    differs: bool
+    given_before: bool
+
+
+@read
+async def owed(due: RefundDue) -> Owed:
+    """Look up at the shop what was paid for the order."""
+    order = Order.model_validate(await get_shop(f"/orders/{quote(due.order, safe='')}"))
+    return Owed(
+        order=order.id,
+        customer=order.customer,
+        amount=order.total,
+        differs=(due.amount, due.customer) != (order.total, order.customer),
+        given_before=order.refunded,
+    )
+
+
 @decide
-async def as_handed(due: RefundDue) -> Decision[PayBack, NoEvidence]:
-    """Give back what was handed over: whether it is due, the other agent has decided."""
-    back = PayBack(order=due.order, customer=due.customer, amount=due.amount)
-    why = f"{due.amount} EUR of {due.order} are due to {due.customer}."
-    return Decision(action=back, rationale=why, confidence=1.0, evidence=NoEvidence())
+async def as_paid(owed: Owed) -> Decision[PayBack, RefundFacts]:
+    """Give back what was paid: whether it is due, the other agent has decided."""
+    back = PayBack(order=owed.order, customer=owed.customer, amount=owed.amount)
+    facts = RefundFacts(paid=owed.amount, differs=owed.differs, given_before=owed.given_before)
+    why = f"{owed.amount} EUR were paid for {owed.order} by {owed.customer}."
+    return Decision(action=back, rationale=why, confidence=1.0, evidence=facts)
 
 
 @write(idempotent=True)

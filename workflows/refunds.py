@@ -2,7 +2,7 @@
 
 from temporalio import workflow
 
-from activities.refunds import as_handed, pay_back
+from activities.refunds import as_paid, owed, pay_back
 from activities.support_facts import RefundDue
 from handrail import AgentWorkflow, Outcome
 
@@ -14,5 +14,6 @@ class RefundsAgent(AgentWorkflow):
     @workflow.run
     async def run(self, due: RefundDue) -> Outcome:
         """Give back one refund."""
-        await self.write(pay_back, await self.decide(as_handed, due))
-        return self.done(f"{due.amount} EUR given back for {due.order}")
+        known = await self.read(owed, due)
+        await self.write(pay_back, await self.decide(as_paid, known))
+        return self.done(f"{known.amount} EUR given back for {known.order}")

@@ -1,25 +1,13 @@
 """All agents of this repository as one fleet, as a company would run them."""
 
-from pathlib import Path
-
-import activities.refunds
-import guardrails.invoices
-from handrail import Agent, Fleet
+from handrail import Fleet
 from workers import fleet as freight
-from workers.fleets import invoices, maintenance, onboarding, routes
+from workers.fleets import invoices, maintenance, onboarding, refunds, routes
 from workers.fleets.support import support
-from workflows.refunds import RefundsAgent
 
-_REFUNDS = Agent(
-    "refunds",
-    RefundsAgent,
-    steps=activities.refunds,
-    policy=Path(guardrails.invoices.__file__).with_name("refunds.yaml"),
-)
-_FLEETS = (freight.fleet, invoices.fleet, onboarding.fleet, maintenance.fleet, routes.fleet)
+_OTHERS = (freight, invoices, refunds, onboarding, maintenance, routes)
 
 fleet = Fleet(
-    *(agent for each in _FLEETS for agent in each.agents.values()),
     support(elsewhere=False),
-    _REFUNDS,
+    *(agent for each in _OTHERS for agent in each.fleet.agents.values()),
 )

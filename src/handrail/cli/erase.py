@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -12,8 +12,6 @@ from handrail.cli.output import PLAIN, Code, Output, plain
 from handrail.exceptions import InvalidRequest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from handrail.client import ErasedCase
 
 

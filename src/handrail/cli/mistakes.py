@@ -72,7 +72,9 @@ def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
 
 
 def remarks(agent: Agent) -> Iterator[str]:
-    """What of its steps is worth reading, and may be as it should be."""
+    """What of it is worth reading, and may be as it should be."""
+    for kind in dict.fromkeys([agent.event, *(step.action for step in agent.writes)]):
+        yield from _field_remarks(kind)
     for step in agent.steps:
         for fn in _reached(inspect.unwrap(step.fn)):
             yield from _step_remarks(step, fn)
@@ -89,7 +91,7 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
 
 
 def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
-    """Money that is no Decimal, and times without a zone."""
+    """Money that is no Decimal."""
     for name, field in kind.model_fields.items():
         types_of = {field.annotation, *get_args(field.annotation)}
         if float in types_of and Decimal not in types_of and _MONEY & set(name.split("_")):
@@ -97,10 +99,16 @@ def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
                 f"{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is not 0.3 there, and "
                 "what people approve is exact; fix: Decimal"
             )
+
+
+def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
+    """Times without a zone, which may be meant: of a calendar, say."""
+    for name, field in kind.model_fields.items():
+        types_of = {field.annotation, *get_args(field.annotation)}
         if dt.datetime in types_of and not field.metadata:
             yield (
                 f"{kind.__name__}.{name} may be a time without a zone, which is another moment on "
-                "another machine; fix: pydantic.AwareDatetime"
+                "another machine: pydantic.AwareDatetime, unless that is meant"
             )
 
 

@@ -59,7 +59,7 @@ def members(
     """
     if isinstance(given, ModuleType):
         return tuple(dict.fromkeys(v for v in vars(given).values() if isinstance(v, kind)))
-    listed = tuple(dict.fromkeys(given))
+    listed = tuple(given)
     for each in listed:
         if not isinstance(each, (kind, *others)):
             called = getattr(each, "__name__", repr(each))
@@ -67,7 +67,7 @@ def members(
             raise ConfigurationError(
                 f"{name}: {called} is listed and is none; fix: put {how} on it"
             )
-    return tuple(each for each in listed if isinstance(each, kind))
+    return tuple(dict.fromkeys(each for each in listed if isinstance(each, kind)))
 
 
 def code_faults(

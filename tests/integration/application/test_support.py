@@ -11,15 +11,16 @@ from typing import Any
 import httpx2
 import pytest
 
+from activities.invoices import disconnect as disconnect_payables
 from activities.support_choice import classifier
 from activities.support_facts import Message
 from activities.support_systems import disconnect, write_headers
-from handrail import State, Untrusted
+from handrail import Fleet, State, Untrusted
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
-from tests.agents.refunds_due import with_invoices
 from tests.integration.application.systems import System
-from workers.fleets.support import fleet
+from workers.fleets import refunds
+from workers.fleets.support import fleet, support
 from world import mailbox
 from world.support import goods
 
@@ -217,15 +218,22 @@ async def test_an_order_is_refunded_or_replaced_and_not_both(
     assert len([each for each in given if each["order"] == order]) == 1
 
 
-async def test_a_refund_may_be_handed_to_the_invoices_agent(
+async def test_a_refund_is_handed_to_the_refunds_agent_and_given_by_the_books(
     run_fleet: RunFleet, desk: Desk, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("SUPPORT_REFUNDS_BY", "invoices")
+    payables = System("invoices.service", "--db", str(tmp_path / "payables.db"), "--port", "0")
+    monkeypatch.setenv("SUPPORT_REFUNDS_BY", "refunds")
+    monkeypatch.setenv("INVOICES_PAYABLES_URL", payables.url)
+    await disconnect_payables()
     said, order = message("M9", "Please refund order {o}, the {a} is not what I wanted.")
-    async with run_fleet(with_invoices(tmp_path)) as stage:
+    async with run_fleet(Fleet(support(elsewhere=False), *refunds.fleet.agents.values())) as stage:
         case = await stage.start("support", said)
         outcome = await case.outcome()
+        given = httpx2.get(f"{payables.url}/refunds", timeout=10).json()
+    await disconnect_payables()
+    payables.kill()
     assert outcome.status is State.DONE
-    assert [each.case for each in outcome.handed] == [f"invoices:refund-{order}"]
+    assert [each.case for each in outcome.handed] == [f"refunds:refund-{order}"]
+    assert [each["key"] for each in given] == [f"refunds:refund-{order}/pay_back/1"]
     assert [each for each in await desk.given("refunds") if each["order"] == order] == []
     assert await desk.filed("issue", "M9") == [f"ticket M9: refunded {order}: solved"]

@@ -295,6 +295,7 @@ SHAPES = {
     ),
     "show": shape(
         **ROW,
+        thinking=TEXT,
         title=MAYBE,
         requester=MAYBE,
         gates=many(GATE),

@@ -227,7 +227,7 @@ async def test_cases_are_paused_resumed_and_rolled_back_and_one_failure_hides_no
     over = (await ana.roll_back(gate.case, wait=True)).cases[0]
     assert (over.ok, over.state) == (True, State.ROLLED_BACK)
     again = (await ana.roll_back(gate.case)).cases[0]
-    assert "has ended (rolled back): it takes no orders" in again.error
+    assert again.error.endswith("is not rolled back: it was rolled back")
 
 
 async def test_without_a_worker_what_waits_is_shown_and_a_ruling_is_left(

@@ -193,7 +193,8 @@ async def test_what_is_wrong_about_a_request_and_an_absent_server_are_said(
         # What it is, for those who may send.
         assert (await shop.http.get("/openapi.json")).status_code == 401
         document = (await shop.http.get("/openapi.json", headers=shop.bearing())).json()
-        assert set(document["paths"]) == {EVENTS, "/agents/orders/cases/{key}"}
+        paths = {EVENTS, "/agents/orders/outcomes", "/agents/orders/cases/{key}"}
+        assert set(document["paths"]) == paths
         hidden = (await shop.http.get("/openapi.json", headers=shop.bearing(narrow))).json()
         assert hidden["paths"] == {}
         # Too large, with and without a length that says so; no JSON by its own words.

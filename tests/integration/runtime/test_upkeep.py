@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from handrail import Agent, Fleet, outcome
+from handrail.agent import Step
 from handrail.evidence import week_of
 from handrail.ledger import CaseRecord
 from handrail.oversight import OWNER_WORKFLOW
@@ -134,9 +135,9 @@ async def test_what_people_did_is_read_and_what_is_wrong_in_it_is_named(
         right = {"case": "1", "step": "pay", "at": at, "action": pay, "by": "ana@example.com"}
         return [right, right | {"case": "2", "step": "fly"}]
 
-    steps = [*vars(orders_steps).values(), did]
+    steps: list[Any] = [each for each in vars(orders_steps).values() if isinstance(each, Step)]
     path = put_policy(tmp_path, policy(actions={"pay": {"autonomy": "pilot"}}))
-    fleet = Fleet(Agent("orders", WORKFLOWS["orders"], steps=steps, policy=path))
+    fleet = Fleet(Agent("orders", WORKFLOWS["orders"], steps=[*steps, did], policy=path))
     async with run_fleet(fleet) as stage:
         await (await stage.start("orders", Order(number="1"))).outcome()
         (failed,) = (await round_of(stage)).failed
