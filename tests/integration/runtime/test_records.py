@@ -105,6 +105,8 @@ async def play(stage: Stage, outside: Outside) -> None:
     await held["expired"].pass_time(timedelta(hours=9))
     await held["paused"].send("pause")
     waits = await small(stage, "waits", "wait")
+    # One that is paused in its first task has no record yet.
+    await waits.until(lambda view: any("decided" in line.text for line in view.log))
     await waits.send("pause")
     await held["back"].send("roll_back")
     await held["killed"].handle.terminate(reason="it was in the way")
