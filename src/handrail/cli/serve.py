@@ -78,7 +78,7 @@ class Connection:
 async def _serve(
     out: Output, given: Settings, fleet: Fleet, without: frozenset[str], stop: asyncio.Event
 ) -> None:
-    from handrail.inbox.web.server import listen, on  # noqa: PLC0415  # an extra
+    from handrail.inbox.web.server import listen, on, require_sign_in  # noqa: PLC0415  # an extra
     from handrail.integrations.triggers.api import OURS, TriggerApi  # noqa: PLC0415
     from handrail.integrations.triggers.receiver import Receiver  # noqa: PLC0415
     from handrail.integrations.triggers.tokens import TokenFile  # noqa: PLC0415
@@ -92,6 +92,13 @@ async def _serve(
         )
         if faults:
             raise ConfigurationError("\n".join(faults))
+        if "inbox" not in without:
+            # Now, not when the server is there: hooks and events would end with it then.
+            require_sign_in(given)
+        elif unheard := _takes_mail(fleet):
+            out.say(
+                f"no mail is taken for {unheard}: the inbox does that, and is left out", "yellow"
+            )
         ours = api.app(events="events" not in without, hooks="hooks" not in without)
         pages: list[Any] = []
 
@@ -116,6 +123,16 @@ async def _serve(
                 inbox = _kept_up(_inbox(given, connection, receiver, pages, stop), stop)
                 stack.push_async_callback(_ended, asyncio.ensure_future(inbox))
             await stop.wait()
+
+
+def _takes_mail(fleet: Fleet) -> str:
+    """The agents that are started by mail."""
+    from handrail.integrations.triggers import Mail  # noqa: PLC0415  # an extra
+
+    agents = fleet.agents.values()
+    return ", ".join(
+        a.name for a in agents if any(isinstance(each, Mail) for each in a.triggers.values())
+    )
 
 
 def _watches(receiver: Receiver) -> list[Any]:

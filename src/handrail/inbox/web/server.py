@@ -93,7 +93,7 @@ def _trust(settings: Settings, keyring: Keyring, key: SigningKey) -> None:
     )
 
 
-def _require_sign_in(settings: Settings) -> bool:
+def require_sign_in(settings: Settings) -> bool:
     """Whether anybody may sign in as anybody.
 
     Raises:
@@ -141,7 +141,7 @@ async def opened(
     Raises:
         ConfigurationError: if the settings do not let anybody use it.
     """
-    dev = _require_sign_in(settings)
+    dev = require_sign_in(settings)
     seals = seals_of(settings)
     with OneTimeTokens(settings.home / "inbox.db") as once:
         yield Site(
