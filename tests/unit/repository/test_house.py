@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_352,
     "inbox": 7_794,
     "testing": 1_210,
-    "cli": 7_253,
+    "cli": 7_270,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
