@@ -44,6 +44,12 @@ class Rule:
     meaning: str
 
 
+OLDEST = (
+    "(time() - handrail_gate_oldest_timestamp_seconds{{{0}}}) "
+    "* (handrail_gate_oldest_timestamp_seconds{{{0}}} > bool 0)"
+)
+"""Seconds since the oldest open question was asked; 0 without one."""
+
 OPERATORS = (
     Panel("Agents, by state", {"{{agent}} {{state}}": f"handrail_agent_state{{{AGENT}}} > 0"}),
     Panel("Workers", {"{{agent}} {{build}}": f"handrail_workers{{{AGENT}}}"}),
@@ -72,6 +78,8 @@ OPERATORS = (
         },
         unit="s",
     ),
+    Panel("Open questions", {"{{agent}}": f"handrail_gates_open{{{AGENT}}}"}),
+    Panel("The oldest open question", {"{{agent}}": OLDEST.format(AGENT)}, unit="s"),
     Panel("Open incidents", {"{{agent}}": f"handrail_incidents_open{{{AGENT}}}"}),
     Panel(
         "Incidents an hour, by kind",
@@ -108,6 +116,11 @@ OWNERS = (
         "Questions that wait", {"": f"sum(handrail_cases_waiting{{{AGENT}}})"}, "short", "stat", 6
     ),
     Panel("Open incidents", {"": f"sum(handrail_incidents_open{{{AGENT}}})"}, "short", "stat", 6),
+    Panel(
+        "What models cost today",
+        {"{{agent}} {{currency}}": f"handrail_spent_today{{{AGENT}}}"},
+        wide=12,
+    ),
     Panel(
         "Writes a day",
         {
@@ -188,10 +201,10 @@ RULES = (
     ),
     Rule(
         "HandrailQuestionsWait",
-        "min_over_time(handrail_cases_waiting[2h]) > 0",
+        OLDEST.format("") + " > 7200",
         "0m",
         "ticket",
-        "Questions of {{ $labels.agent }} have waited for two hours: `handrail inbox`.",
+        "A question of {{ $labels.agent }} has waited for two hours: `handrail inbox`.",
     ),
     Rule(
         "HandrailIncidentsOpen",
