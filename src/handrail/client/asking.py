@@ -106,6 +106,9 @@ class AskActs(CaseActs):
             if now != seen:
                 view, state = await gates.case_view(client, case), case_summary(execution).state
                 seen = now if view else seen
+                if view is not None and state == State.WORKING:
+                    # It may have gone on since it was described, and then says no more.
+                    state = view.state
                 for line in new_lines(told, view.log if view else ()):
                     yield CaseProgress(case=case, state=state, at=line.at, text=line.text)
                     told.append(line.text)
