@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 8_837,
     "guardrails": 5_796,
     "evidence": 5_016,
-    "client": 7_453,
+    "client": 7_456,
     "runtime": 6_861,
     "integrations": 5_352,
     "inbox": 7_794,
