@@ -65,10 +65,11 @@ def serving(server: EmbeddedServer) -> Generator[EmbeddedServer]:
 
 
 def free_ports() -> tuple[int, int]:
-    """Two ports of this machine that nobody listens on, and that nobody is likely to take.
+    """Two ports of this machine that nobody listens on, and that nobody else is given.
 
     They lie below those that systems give to connections by themselves (from 32768 on Linux,
-    49152 by RFC 6335): one of these can be gone before it is listened on.
+    49152 by RFC 6335): one of these can be gone before it is listened on. Until this process
+    ends no other call gives them, in any process.
     """
     return _free_port(), _free_port()
 
@@ -76,8 +77,16 @@ def free_ports() -> tuple[int, int]:
 def _free_port() -> int:
     while True:
         port = random.SystemRandom().randrange(10_000, 32_000)
-        with socket.socket() as probe, contextlib.suppress(OSError):
+        with (
+            socket.socket() as probe,
+            socket.socket(type=socket.SOCK_DGRAM) as lease,
+            contextlib.suppress(OSError),
+        ):
             probe.bind(("127.0.0.1", port))
+            # Whoever listens there does so by TCP. By UDP it is ours, as long as this process is:
+            # two servers that start a moment later on one port would answer for each other.
+            lease.bind(("127.0.0.1", port))
+            lease.detach()
             return port
 
 
