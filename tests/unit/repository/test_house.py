@@ -27,7 +27,7 @@ BUDGETS = {
     "runtime": 6_861,
     "integrations": 5_352,
     "inbox": 7_794,
-    "testing": 1_210,
+    "testing": 1_216,
     "cli": 7_270,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
