@@ -17,7 +17,7 @@ pytestmark = pytest.mark.integration
 
 # The goal is 40 modules in 7 rooms. Lower these when it comes nearer. They were 51 before attempts
 # were doubted, steps ran on a loop apart and models decided, and have risen for these three; then
-# a record was kept of every case.
+# a record was kept of every case. One or two of that come within the walk or after it.
 MODULES = 76
 ROOMS = 8
 
