@@ -64,7 +64,9 @@ async def dev(
     stop_on_signals(stop)
     try:
         systems, policies = systems_of(given), policies_of(fleet)
-        running = running_locally(given, systems, quiet=not verbose, policies=policies)
+        running = running_locally(
+            given, systems, quiet=not verbose, patient=True, policies=policies
+        )
         async with running as site, _looking(site, out):
             out.row(urls(given, site.server.namespace, site.server.address))
             out.show(*url_lines(given, site.server.namespace))
@@ -125,8 +127,9 @@ async def _reloading(site: LocalProcesses, out: Output) -> None:
         said = plain(", ".join(names[:3]))
         if faults:
             out.say(f"{said} has changed, and the worker goes on as it was:\n{faults}", "red")
-        elif any(name.endswith(".py") for name in names) and site.worker.pid is not None:
-            os.kill(site.worker.pid, signal.SIGTERM)
+        elif any(name.endswith(".py") for name in names):
+            if site.worker.pid is not None:
+                os.kill(site.worker.pid, signal.SIGTERM)
             out.say(f"{said} has changed: a new worker takes over", "green")
         else:
             out.say(f"{said} has changed, and is in force", "green")

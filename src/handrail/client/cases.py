@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +19,7 @@ from temporalio.client import (
     WorkflowHandle,
 )
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import Outcome
 from handrail.agent import (
@@ -28,6 +28,7 @@ from handrail.agent import (
     PAUSED_BY_TEMPORAL,
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
+    describe_execution,
     executions,
     handed_from,
     is_paused,
@@ -57,6 +58,7 @@ if TYPE_CHECKING:
     from handrail.oversight import GateView
 
 _LOOK = timedelta(milliseconds=200)
+_AT_ONCE = 20
 
 
 # Runs that only went on in another run are no cases of their own.
@@ -177,6 +179,27 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "message", None) or str(error)
 
 
+async def _opened_again(client: Client, found: Iterable[WorkflowExecution]) -> frozenset[str]:
+    """Which of these runs have ended, and are followed by another of their case."""
+    limit = asyncio.Semaphore(_AT_ONCE)
+
+    async def later(run: WorkflowExecution) -> str:
+        async with limit:
+            return "" if await _latest_run(client, run.id) in {"", run.run_id} else run.id
+
+    ended = (run for run in found if run.close_time is not None)
+    return frozenset(await asyncio.gather(*map(later, ended))) - {""}
+
+
+async def _latest_run(client: Client, case: str) -> str:
+    try:
+        return (await describe_execution(client, case)).run_id or ""
+    except RPCError as error:
+        if error.status is not RPCStatusCode.NOT_FOUND:
+            raise
+        return ""  # deleted meanwhile
+
+
 async def _requester(execution: WorkflowExecution) -> str | None:
     """Who asked for a case, as the server has it."""
     try:
@@ -236,18 +259,20 @@ class CaseActs(GateActs, StartActs):
         """
         wanted = cases_query(agent, state, role, since=since, until=until)
         client = await self.temporal()
-        found: dict[str, WorkflowExecution] = {}
-        # A case that was opened again is its newest run.
+        found, runs = dict[str, WorkflowExecution](), 0
         async for each in executions(client, wanted, None if limit is None else 2 * limit):
             found.setdefault(each.id, each)
-            if len(found) == limit:
-                break
-        why = await self._reasons(tuple(found.values()))
+            runs += 1
+        # A case that was opened again is its newest run, which another filter may leave out.
+        old = await _opened_again(client, found.values()) if state or until else frozenset()
+        kept = [each for each in found.values() if each.id not in old][:limit]
+        why = await self._reasons(kept)
         shown = [
-            case_summary(each).model_copy(update={"why": why.get(each.id, "")})
-            for each in found.values()
+            case_summary(each).model_copy(update={"why": why.get(each.id, "")}) for each in kept
         ]
-        return CaseList(cases=tuple(shown), total=(await client.count_workflows(wanted)).count)
+        others = runs - len(found) + len(old)
+        total = (await client.count_workflows(wanted)).count - others
+        return CaseList(cases=tuple(shown), total=max(total, len(shown)))
 
     async def _reasons(self, cases: Sequence[WorkflowExecution]) -> dict[str, str]:
         """Why each asks, or how it ended: what the server and the ledger know without a worker."""

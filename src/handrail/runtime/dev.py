@@ -153,7 +153,7 @@ class Child:
             code = await self._process.wait()
             if asyncio.get_running_loop().time() - began > STEADY.total_seconds():
                 pause = PAUSE
-            log.warning("died, starting it again", what=self.name, code=code, log=self._where())
+            log.warning("died, starting it again", what=self.name, code=code, log=self.where)
             await asyncio.sleep(pause.total_seconds())
             pause = min(pause * 2, PAUSE_MOST)
             try:
@@ -204,7 +204,9 @@ class Child:
         with self.log.open("ab") as file:
             yield file
 
-    def _where(self) -> str:
+    @property
+    def where(self) -> str:
+        """Where its errors go."""
         return str(self.log) if self.log is not None else "stderr"
 
 
@@ -224,11 +226,13 @@ async def running_locally(
     systems: Sequence[System] = (),
     *,
     quiet: bool = False,
+    patient: bool = False,
     policies: Iterable[Path] = (),
 ) -> AsyncGenerator[LocalProcesses]:
     """Run the server, the worker, the inbox and `systems`, each kept alive; ends all on exit.
 
-    `quiet`: worker and inbox log to files of the home directory and not to stderr.
+    `quiet`: worker and inbox log to files of the home directory and not to stderr. `patient`: a
+    worker that does not start is started again and again, beside server and inbox.
     `policies`: those of the agents, from which the inbox reads who may sign in.
 
     Raises:
@@ -252,11 +256,13 @@ async def running_locally(
             stack.push_async_callback(child.stop)
             try:
                 await child.start()
-            except ChildFailed:
-                # People can still rule, and look at the cases: what is to be done is said there.
-                if not child.unfit:
+            except ChildFailed as error:
+                # Server and inbox stay: people look at cases and rule, code and settings are mended.
+                if child is not worker or not (patient or child.unfit):
                     raise
-                log.error(child.unfit)  # noqa: TRY400  # it has its own words
+                why, _, said = str(error).rpartition("\n")
+                text = child.unfit or f"{why.partition('.')[0]}: {said.strip()}"
+                log.error(f"{text}; it is started again until it runs", log=child.where)  # noqa: TRY400  # it has its own words
             await stack.enter_async_context(_watched(child.supervise))
         yield LocalProcesses(server, worker, outside, inbox)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import signal
+import socket
 from collections.abc import Generator
 from pathlib import Path
 
@@ -57,9 +58,15 @@ def signed_in(base: str, who: str) -> Generator[httpx2.Client]:
 
 def test_dev_runs_an_inbox_whose_rulings_are_proven_and_starts_it_again(project: Project) -> None:
     base = f"http://localhost:{project.env['HANDRAIL_INBOX_PORT']}"
+    taken = socket.create_server(("127.0.0.1", 0))
+    project.env["HANDRAIL_METRICS_PORT"] = str(taken.getsockname()[1])
     with project.process("dev") as dev:
         until(lambda: healthy(base))
         until(lambda: base in project.said("dev"))
+        # A worker that does not start takes nothing down with it, and starts when it can.
+        until(lambda: "the worker ended at its start" in project.said("dev"))
+        assert "started again until it runs" in project.said("dev")
+        taken.close()
         started = project.start("1", 500, code=4)
         gate = project.gate("1")
         assert gate["inbox"] == base
@@ -75,6 +82,10 @@ def test_dev_runs_an_inbox_whose_rulings_are_proven_and_starts_it_again(project:
             # The page that was open before is as good as one opened after.
             assert "Approved" in answer.text
         assert started["case"] == "pay:1"
+        logged = project.run("logs", "pay:1").stdout
+        assert "verdict" in logged
+        assert "case=pay:1" in logged
+        assert project.run("logs", "pay:10").stdout == ""
         ruled = until(lambda: project.json("show", "pay:1")["rulings"])[-1]
         assert (ruled["proven"], ruled["via"], ruled["why"]) == (True, "inbox", "after a fall")
 

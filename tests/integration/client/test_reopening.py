@@ -52,6 +52,8 @@ async def test_a_case_that_was_refused_goes_on_after_its_last_receipt(
         outcome = await case.outcome()
         log = [line.text for line in (await again.case(case.id)).log or ()]
         listed = await again.cases("orders")
+        refused = await again.cases("orders", state="refused")
+        done = await again.cases(state=("done", "refused"))
         kept = await stage.ledger.effects(case.id)
     assert outcome.status is State.DONE
     assert [r.key for r in outcome.receipts] == [
@@ -65,7 +67,12 @@ async def test_a_case_that_was_refused_goes_on_after_its_last_receipt(
         "resumed by ops@example.com" in each and "the carrier is open" in each
         for each in map(str, log or ())
     )
-    assert [each.case for each in listed.cases] == [case.id]
+    assert ([each.case for each in listed.cases], listed.total) == ([case.id], 1)
+    assert (refused.cases, refused.total) == ((), 0)
+    assert ([(each.state, each.case) for each in done.cases], done.total) == (
+        [(State.DONE, case.id)],
+        1,
+    )
     assert len(kept) == 3
 
 
