@@ -257,12 +257,13 @@ async def running_locally(
             try:
                 await child.start()
             except ChildFailed as error:
-                # Server and inbox stay: people look at cases and rule, code and settings are mended.
+                # Server and inbox stay: people look at cases and rule, and what is wrong is mended.
                 if child is not worker or not (patient or child.unfit):
                     raise
                 why, _, said = str(error).rpartition("\n")
                 text = child.unfit or f"{why.partition('.')[0]}: {said.strip()}"
-                log.error(f"{text}; it is started again until it runs", log=child.where)  # noqa: TRY400  # it has its own words
+                # It has its own words.
+                log.error("%s; it is started again until it runs", text, log=child.where)  # noqa: TRY400
             await stack.enter_async_context(_watched(child.supervise))
         yield LocalProcesses(server, worker, outside, inbox)
 
