@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_796,
     "evidence": 5_016,
     "client": 7_481,
-    "runtime": 6_867,
+    "runtime": 6_868,
     "integrations": 5_352,
     "inbox": 7_794,
     "testing": 1_216,
