@@ -264,7 +264,7 @@ class CaseActs(GateActs, StartActs):
             found.setdefault(each.id, each)
             runs += 1
         # A case that was opened again is its newest run, which another filter may leave out.
-        old = await _opened_again(client, found.values()) if state or until else frozenset()
+        old = await _opened_again(client, found.values()) if state or until else frozenset[str]()
         kept = [each for each in found.values() if each.id not in old][:limit]
         why = await self._reasons(kept)
         shown = [
