@@ -47,10 +47,9 @@ from handrail.guardrails.machine import (
     released_owner,
     sealed,
     server_start,
-    server_time,
     unknown_owner,
 )
-from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, doubted, settled
+from handrail.guardrails.predecessor import POLL, Doubt, Predecessor, answers, settled
 from handrail.ledger import EffectRow, EffectState, Intent, Ledger, Stopped
 from handrail.text import moment_in_words
 
@@ -198,6 +197,9 @@ class _Writer:
     def _sealed(self, owner: str) -> str:
         return sealed(owner, self.seal, self.attempt.key, self.attempt.digest)
 
+    def _is_sealed(self, said: str) -> bool:
+        return is_sealed(said, self.seal, self.attempt.key, self.attempt.digest)
+
     def _start_time(self) -> None:
         self.deadline = datetime.now(UTC) + self.step.timeout
         self.cutoff = asyncio.get_running_loop().time() + self.step.timeout.total_seconds()
@@ -278,7 +280,7 @@ class _Writer:
             NotDone: if another attempt has followed this one meanwhile.
         """
         lost = self.heartbeats.sent_by
-        if not is_sealed(lost, self.seal, self.attempt.key, self.attempt.digest):
+        if not self._is_sealed(lost):
             lost = self._sealed(unknown_owner())
         await _whole(self.ledger.release(self.attempt.key, self.owner, lost, since))
         row = await self.ledger.effect(self.attempt.key)
@@ -364,11 +366,12 @@ class _Writer:
 
     async def _as_answered(self, row: EffectRow, before: Predecessor) -> Receipt | Doubt:
         said = self.attempt.doubt
-        owner, until = doubted(said.token if said else "")
-        early = said is not None and said.answer == "do it" and self._ruled_at() < until
-        if said is None or owner != row.owner or early:
+        plain = before.settles is None
+        known = plain or (said is not None and self._is_sealed(said.token))
+        if said is None or not answers(self.attempt, row.owner, timed=not plain, known=known):
             reached("doubt:asking", self.attempt.case)
-            return before.doubt(row.owner, row.begun)
+            doubt = before.doubt(row.owner, row.begun)
+            return doubt if plain else replace(doubt, token=self._sealed(doubt.token))
         if said.answer == "happened":
             reached("doubt:happened", self.attempt.case)
             return await self._receipt("confirmed", said.result)
@@ -377,11 +380,6 @@ class _Writer:
         await self._take_over(row)
         reached("doubt:before-repeat", self.attempt.case)
         return await self.perform(first=True)
-
-    def _ruled_at(self) -> datetime:
-        """When people last answered, and not later than now: what they saw may have changed."""
-        now, given = server_time(), self.attempt.rulings
-        return min(now, max((each.at for each in given if each.answer is not None), default=now))
 
     async def perform(self, *, first: bool) -> Receipt:
         """Run the effect now. `first`: nothing under this key can have happened before."""

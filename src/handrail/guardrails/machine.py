@@ -141,7 +141,7 @@ def sealed(owner: str, seal: bytes, key: str, digest: str) -> str:
 
 def is_sealed(owner: str, seal: bytes, key: str, digest: str) -> bool:
     """Whether somebody who has the key named this owner, for this write."""
-    mine = sealed(owner.partition(_MARK)[0], seal, key, digest)
+    mine = sealed(owner.rpartition(_MARK)[0], seal, key, digest)
     return hmac.compare_digest(mine.encode(), owner.encode(errors="replace"))
 
 

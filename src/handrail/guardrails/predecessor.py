@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from temporalio import activity
@@ -23,6 +23,7 @@ from handrail.guardrails.machine import (
     is_over,
     process_of,
     server_start,
+    server_time,
     stands_still,
 )
 from handrail.ledger import EffectState
@@ -81,10 +82,26 @@ class Doubt:
         )
 
 
-def doubted(token: str) -> tuple[str, datetime]:
-    """Which attempt a question was about, and until when its request could take effect."""
-    owner, _, until = token.partition(_ARRIVES)
-    return owner, datetime.fromisoformat(until) if until else datetime.min.replace(tzinfo=UTC)
+def answers(attempt: Attempt, owner: str, *, timed: bool, known: bool) -> bool:
+    """Whether what people said is of the doubt that `owner` left, and not said too early.
+
+    `timed`: whether it was to say until when its request may take effect; `known`: whether its
+    token is as the door made it.
+    """
+    said = attempt.doubt
+    about, _, until = (said.token if said else "").partition(_ARRIVES)
+    if said is None or about != owner or said.answer != "do it":
+        return said is not None and about == owner
+    until = until.partition("#")[0]  # what follows is its seal
+    if not timed or not known or not until:
+        return not timed
+    return _ruled_at(attempt) >= datetime.fromisoformat(until)
+
+
+def _ruled_at(attempt: Attempt) -> datetime:
+    """When people last answered, and not later than now: what they saw may have changed."""
+    now = server_time()
+    return min(now, max((each.at for each in attempt.rulings if each.answer), default=now))
 
 
 async def forgotten(ledger: Ledger, step: Write[Any, Any], attempt: Attempt) -> datetime | None:
@@ -184,9 +201,15 @@ class Predecessor:
         return self.row is not None and is_over(self.row.owner)
 
     def doubt(self, owner: str, since: datetime) -> Doubt:
-        """The question that it leaves. `owner`: as the ledger has it; `since`: when it was sent."""
-        if self.settles is None or time.monotonic() >= self._settled_at:
+        """The question that it leaves. `owner`: as the ledger has it; `since`: when it was sent.
+
+        Its token is to be sealed where it may take effect later: who strips the time from it could
+        say "do it" before that.
+        """
+        if self.settles is None:
             return Doubt(owner, since)
+        if time.monotonic() >= self._settled_at:
+            return Doubt(f"{owner}{_ARRIVES}{since.isoformat()}", since)
         left = timedelta(seconds=self._settled_at - self.looked)
         until = server_start() + left + self.grace
         return Doubt(f"{owner}{_ARRIVES}{until.isoformat()}", since, until)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -186,6 +187,10 @@ async def test_a_question_says_until_when_it_may_come_and_an_early_answer_is_no_
     assert doubt.until is not None
     early = await once(ledger, step, **answered(doubt, doubt.until - timedelta(seconds=1)))
     assert isinstance(early, Doubt)
+    now = datetime.now(UTC)
+    for stripped in (doubt.token.partition("|arrives")[0], doubt.token.replace(":", "", 1)):
+        forged = await once(ledger, step, **answered(replace(doubt, token=stripped), now))
+        assert isinstance(forged, Doubt), "whoever words an attempt can strip the time from it"
     # No answer counts as later than now.
     await asyncio.sleep((doubt.until - datetime.now(UTC)).total_seconds() + 0.1)
     bank.delay = 0
