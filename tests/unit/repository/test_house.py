@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 5_809,
     "oversight": 4_319,
     "agent": 8_837,
-    "guardrails": 5_796,
+    "guardrails": 5_817,
     "evidence": 5_016,
     "client": 7_481,
     "runtime": 6_868,
