@@ -22,6 +22,11 @@ class SavedView(BaseModel):
     query: str
 
 
+def _problem(what: str) -> str:
+    """What has a problem. Before `HandrailProblem` was there `HandrailRisk` said it, too."""
+    return f"(HandrailProblem = '{what}' OR HandrailRisk = '{what}')"
+
+
 def saved_views(now: datetime, agent: str | None = None) -> tuple[SavedView, ...]:
     """The views of one agent's cases, or of all.
 
@@ -40,19 +45,18 @@ def saved_views(now: datetime, agent: str | None = None) -> tuple[SavedView, ...
         ("busy", "cases at work: what is stuck is among them", f"{ANY} AND {BUSY_QUERY}"),
         ("failing code", "cases whose code fails again and again", f"{_PROBLEMS} AND {OPEN_QUERY}"),
         ("paused", "cases that people have paused", f"HandrailState = 'paused' AND {OPEN_QUERY}"),
-        ("incidents", "cases with a write that is not as it should be", _INCIDENT),
+        ("incidents", "cases with a write that is not as it should be", _problem("incident")),
         ("refused today", "cases that came to no write", f"{_NOT_DONE} AND {today}"),
         ("failed today", "cases that broke", f"HandrailState = 'failed' AND {today}"),
     )
     others = (
-        ("undelivered", "messages that reached nobody", "HandrailRisk = 'undelivered'"),
-        ("stopped", "stewards of what is stopped", "HandrailRisk = 'stopped'"),
+        ("undelivered", "messages that reached nobody", _problem("undelivered")),
+        ("stopped", "stewards of what is stopped", _problem("stopped")),
     )
     found = [SavedView(name=n, what=w, query=f"{q}{whose}") for n, w, q in cases]
     return (*found, *(SavedView(name=n, what=w, query=q) for n, w, q in others))
 
 
-_INCIDENT = "HandrailRisk = 'incident'"
 _ASKS = "HandrailWaitingFor IS NOT NULL"
 _PROBLEMS = "TemporalReportedProblems IS NOT NULL"
 _NOT_DONE = "HandrailState IN ('refused', 'rejected', 'expired')"

@@ -48,6 +48,8 @@ SEARCH_ATTRIBUTES: Mapping[str, IndexedValueType.ValueType] = {
     "HandrailAgent": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "HandrailState": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "HandrailRisk": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "HandrailProblem": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
+    "HandrailReason": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD,
     "HandrailWaitingFor": IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD_LIST,
     "HandrailDeadline": IndexedValueType.INDEXED_VALUE_TYPE_DATETIME,
 }

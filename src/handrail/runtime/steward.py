@@ -22,7 +22,7 @@ from temporalio.exceptions import ActivityError
 from typing_extensions import TypeVar, override
 
 from handrail.actions import WHOLE, LedgerMark, Wire
-from handrail.agent import RISK_ATTRIBUTE, error_in_words
+from handrail.agent import PROBLEM_ATTRIBUTE, RISK_ATTRIBUTE, error_in_words
 from handrail.oversight import (
     HELD_LEDGER,
     IGNORED_KEPT,
@@ -64,7 +64,7 @@ LONGEST = 1_000
 """Events of a history, after which it goes on in a new run."""
 
 STOPPED = "stopped"
-"""The HandrailRisk of a steward whose agent, or part of it, is stopped."""
+"""The HandrailProblem of a steward whose agent, or part of it, is stopped."""
 
 ONCE = "an order that begins a steward is entered once"
 """The patch since which that is so; a steward that began before it entered such an order twice."""
@@ -331,8 +331,10 @@ class AutonomyWorkflow:
         stopped = self._book.picture is not None and bool(self._book.picture.stopped)
         if stopped != self._risk:
             self._risk = stopped
-            risk = RISK_ATTRIBUTE.value_set(STOPPED) if stopped else RISK_ATTRIBUTE.value_unset()
-            workflow.upsert_search_attributes([risk])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
+            key = PROBLEM_ATTRIBUTE
+            problem = key.value_set(STOPPED) if stopped else key.value_unset()
+            # Stewards of old said it as their risk.
+            workflow.upsert_search_attributes([problem, RISK_ATTRIBUTE.value_unset()])  # pyright: ignore[reportUnknownMemberType]  # Temporal's own signature is
 
 
 @workflow.defn(name=STEWARD_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)

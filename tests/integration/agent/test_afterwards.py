@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from handrail import Agent, Fleet, State
+from handrail.agent import PROBLEM_ATTRIBUTE, RISK_ATTRIBUTE
 from handrail.cli.app import run
 from handrail.client import stewards
 from handrail.testing import CaseHandle, Outside, Stage, eventually
@@ -73,11 +74,13 @@ async def test_a_mismatch_is_an_incident_of_the_case_and_the_case_goes_on(
     async with run_fleet(deposits(tmp_path)) as stage:
         _, right = await ended(stage, "1")
         case, odd = await ended(stage, "ODD-1")
+        found = (await case.handle.describe()).typed_search_attributes
         shown = await command(stage, "show", case.id)
         listed = await command(stage, "incidents", "--agent", "deposits", "--open")
         key = listed["incidents"][0]["id"]
         closed = await command(stage, "incidents", "close", key, "--by", ANA, "--why", "claimed")
     assert (right.status, right.incidents) == (State.DONE, ())
+    assert (found.get(PROBLEM_ATTRIBUTE), found.get(RISK_ATTRIBUTE)) == ("incident", None)
     assert odd.status is State.DONE
     assert len(odd.incidents) == 1
     assert "the bank booked 5000" in odd.incidents[0]

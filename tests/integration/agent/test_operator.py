@@ -14,6 +14,7 @@ from handrail import State
 from handrail.agent.visibility import (
     AGENT_ATTRIBUTE,
     DEADLINE_ATTRIBUTE,
+    REASON_ATTRIBUTE,
     RISK_ATTRIBUTE,
     STATE_ATTRIBUTE,
     WAITING_FOR_ATTRIBUTE,
@@ -36,6 +37,7 @@ async def attributes(case: CaseHandle) -> dict[str, object]:
         AGENT_ATTRIBUTE.name: found.get(AGENT_ATTRIBUTE),
         STATE_ATTRIBUTE.name: found.get(STATE_ATTRIBUTE),
         RISK_ATTRIBUTE.name: found.get(RISK_ATTRIBUTE),
+        REASON_ATTRIBUTE.name: found.get(REASON_ATTRIBUTE),
         WAITING_FOR_ATTRIBUTE.name: found.get(WAITING_FOR_ATTRIBUTE),
         DEADLINE_ATTRIBUTE.name: found.get(DEADLINE_ATTRIBUTE),
     }
@@ -102,7 +104,11 @@ async def test_a_stop_while_waiting_ends_the_case_and_its_question(
         shown = await attributes(case)
     assert outcome.status is State.STOPPED
     assert outcome.why == "stopped by ops@example.com (unproven): customer called"
-    assert shown == {"HandrailAgent": "orders", "HandrailState": "stopped"}
+    assert shown == {
+        "HandrailAgent": "orders",
+        "HandrailState": "stopped",
+        "HandrailReason": outcome.why,
+    }
     assert outside.effects("pay") == []
 
 
@@ -187,6 +193,7 @@ async def test_search_attributes_and_memo_say_what_is_asked_without_a_worker(
         "HandrailAgent": "orders",
         "HandrailState": "waiting",
         "HandrailRisk": "reversible",
+        "HandrailReason": "costs more than 200 EUR: amount 300 > 200",
         "HandrailWaitingFor": ["lead"],
         "HandrailDeadline": seen.deadline,
     }
@@ -205,7 +212,11 @@ async def test_at_the_end_nothing_is_asked_any_more(
         await ANA.approve(case)
         await case.outcome()
     shown = await attributes(case)
-    assert shown == {"HandrailAgent": "orders", "HandrailState": "done"}
+    assert shown == {
+        "HandrailAgent": "orders",
+        "HandrailState": "done",
+        "HandrailReason": "fulfilled",
+    }
 
 
 async def test_a_case_started_by_hand_is_found_and_governed_all_the_same(

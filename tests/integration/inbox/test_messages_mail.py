@@ -107,7 +107,7 @@ async def test_a_dead_address_goes_to_the_next_channel_at_once_and_is_shown_when
 
 async def _undelivered(stage: Stage) -> list[str]:
     """As docs/messages.md says that they are found."""
-    found = stage.client.list_workflows("HandrailRisk = 'undelivered'")
+    found = stage.client.list_workflows("HandrailProblem = 'undelivered'")
     return [execution.id async for execution in found]
 
 

@@ -12,7 +12,7 @@ from temporalio.worker import Replayer
 
 from handrail import State
 from handrail.actions import Level
-from handrail.agent import RISK_ATTRIBUTE
+from handrail.agent import PROBLEM_ATTRIBUTE
 from handrail.client import stewards as autonomy
 from handrail.ledger import FLEET
 from handrail.oversight import (
@@ -283,7 +283,7 @@ async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
         assert book.picture.stops[0].what == "orders"
         assert len(book.ignored) == 20
         description = await stage.client.get_workflow_handle(steward_id("orders")).describe()
-        risk = description.typed_search_attributes.get(RISK_ATTRIBUTE)
+        risk = description.typed_search_attributes.get(PROBLEM_ATTRIBUTE)
     assert risk == steward.STOPPED
 
 

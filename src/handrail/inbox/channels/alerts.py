@@ -25,7 +25,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from handrail.actions import Aware, Wire
-from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
+from handrail.agent import AGENT_ATTRIBUTE, PROBLEM_ATTRIBUTE
 from handrail.inbox.channels.workflow import ATTEMPT, LARGEST, TRIES, UNDELIVERED, mark, why_failed
 from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert
 from handrail.text import escape_markdown, one_line
@@ -123,7 +123,7 @@ class OwnerAlert:
                 if why is None:
                     return AlertDelivery(told=channel, tries=tries)
                 tries = (*tries, f"{to.owner} by {channel}: {why}")[-ROUNDS:]
-            mark(RISK_ATTRIBUTE.value_set(UNDELIVERED))
+            mark(PROBLEM_ATTRIBUTE.value_set(UNDELIVERED))
             await workflow.sleep(AGAIN)
         return AlertDelivery(tries=tries)
 

@@ -20,7 +20,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from temporalio.workflow import ActivityCancellationType
 
 from handrail.actions import Wire
-from handrail.agent import AGENT_ATTRIBUTE, RISK_ATTRIBUTE
+from handrail.agent import AGENT_ATTRIBUTE, PROBLEM_ATTRIBUTE
 from handrail.inbox.channels import delivery
 from handrail.inbox.channels.content import ended_words
 from handrail.inbox.channels.delivery import (
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from handrail.inbox.channels.delivery import ConsultationSummary
 
 UNDELIVERED = "undelivered"
-"""The HandrailRisk of a gate of which somebody could not be told."""
+"""The HandrailProblem of a gate of which somebody could not be told."""
 
 POLL = timedelta(minutes=30)
 """After this time it looks again, although nothing said that it must."""
@@ -336,7 +336,7 @@ class GateNotifications:
         self._seen = seen
         updates = [AGENT_ATTRIBUTE.value_set(seen[0])]
         if len(seen) > 1:
-            updates.append(RISK_ATTRIBUTE.value_set(UNDELIVERED))
+            updates.append(PROBLEM_ATTRIBUTE.value_set(UNDELIVERED))
         mark(*updates)
 
 
