@@ -9,6 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -125,6 +126,11 @@ def violations(result: Result, options: Options) -> list[str]:
     found += [f"{v.case}: the control did not double: the laboratory is blind" for v in blind]
     if result.naive and not any(v.count.done > 1 for v in result.naive):
         found.append("the control did not double: the laboratory is blind")
+    compared = result.journal.compared
+    found += [
+        f"{c.lane}: ledger and histories differ: {row}" for c in compared for row in c.differing
+    ]
+    found += [f"{c.lane}: a row was taken out and not missed" for c in compared if c.blind]
     return found
 
 
@@ -166,11 +172,26 @@ def show(result: Result, options: Options) -> None:
         f"ledgers accepted {sum(a.kind == 'ledger' for a in result.journal.asked)}; "
         f"control doubled {sum(v.count.done > 1 for v in result.naive)} of {len(result.naive)}"
     )
+    print(evidence(result))
     print("seconds from the restart, or the thaw, to the next progress (p50 p95 max):")
     sorts = sorted({r.after for v in ran for r in v.recoveries})
     for after in ("kill", "freeze", *sorts):
         times = seconds(result, after)
         print(f"  after a {after:18} {len(times):5} times: {spread(times)}")
+
+
+def evidence(result: Result) -> str:
+    """How the ledgers stand against Temporal's histories."""
+    compared = result.journal.compared
+    ledgers = Counter(each.database for each in compared)
+    controls = [each.blind for each in compared if each.blind is not None]
+    return (
+        f"rows of {sum(c.cases for c in compared)} cases against their histories, in "
+        f"{' and '.join(f'{n} ledgers of {name}' for name, n in sorted(ledgers.items()))}: "
+        f"{sum(len(c.differing) for c in compared)} differ; "
+        f"{sum(c.lost for c in compared)} ends that died with a worker were made again; "
+        f"a row taken out was missed in {controls.count(False)} of {len(controls)}"
+    )
 
 
 def line(title: str, row: Row) -> str:
@@ -203,6 +224,7 @@ def as_json(result: Result, options: Options, wrong: list[str]) -> dict[str, Any
             what: {str(p): percentile(seconds(result, what), p).total_seconds() for p in SHARES}
             for what in ("kill", "freeze")
         },
+        "evidence": [asdict(each) for each in result.journal.compared],
         "rows": {name: [asdict(row) for row in table(given)] for name, given in verdicts.items()},
     }
 

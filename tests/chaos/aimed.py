@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tests.chaos.histories import compare
 from tests.chaos.lab import Lab
 from tests.chaos.plan import Trial, World
 
@@ -35,4 +36,6 @@ async def _run_lane(
         await lab.run(lane, trial, PATIENCE)
         await lab.quiet(lane)
     await asyncio.sleep(_LATE.total_seconds())
+    if not naive:
+        lab.journal.compared.append(await compare(lab, lane, control=name.endswith("0")))
     lab.close_lane(lane)

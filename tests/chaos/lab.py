@@ -93,6 +93,21 @@ class Ended:
 
 
 @dataclass
+class Compared:
+    """One ledger against its histories. `lost`: cases whose end the dead workers had not written.
+
+    `blind`: a row that was taken out was not noticed; None where none was.
+    """
+
+    lane: str
+    database: str
+    cases: int = 0
+    lost: int = 0
+    differing: list[str] = field(default_factory=list[str])
+    blind: bool | None = None
+
+
+@dataclass
 class Journal:
     """Everything that was seen."""
 
@@ -102,6 +117,7 @@ class Journal:
     asked: list[Asked] = field(default_factory=list[Asked])
     ended: dict[str, Ended] = field(default_factory=dict[str, Ended])
     reported: set[str] = field(default_factory=set[str])
+    compared: list[Compared] = field(default_factory=list[Compared])
     _read: int = 0
 
     def news(self) -> list[Mark]:

@@ -3,6 +3,7 @@
 import functools
 import json
 import os
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -34,10 +35,16 @@ def _agent(room: Path, name: str, **more: object) -> Agent:
     return Agent(name, ReachAgent, steps=reach_steps, policy=policy, **more)  # pyright: ignore[reportArgumentType]
 
 
-def made() -> Fleet:
-    """The agent with what starts it, and the one that it hands on to."""
-    given = json.loads(os.environ[SPEC])
-    room, lane = Path(given["room"]), given["lane"]
+def agents(room: Path, lane: str, triggers: Sequence[object] = ()) -> Fleet:
+    """The agent, with what starts it, and the one that it hands on to."""
+    to = [HandsTo(f"{lane}{OTHER}", Order)]
+    return Fleet(_agent(room, lane, triggers=triggers, hands_to=to), _agent(room, f"{lane}{OTHER}"))
+
+
+def made(spec: str) -> Fleet:
+    """The fleet of the lane that a process is told of."""
+    given = json.loads(spec)
+    lane = given["lane"]
     keys = [each["key"] for each in given["trials"] if each["way"] == "schedule"]
     triggers = [
         Webhook(name=lane, event=_sent, secret="HOOK"),  # noqa: S106  # its name
@@ -51,8 +58,8 @@ def made() -> Fleet:
             for key in keys
         ),
     ]
-    to = [HandsTo(f"{lane}{OTHER}", Order)]
-    return Fleet(_agent(room, lane, triggers=triggers, hands_to=to), _agent(room, f"{lane}{OTHER}"))
+    return agents(Path(given["room"]), lane, triggers)
 
 
-fleet = made()
+if SPEC in os.environ:
+    fleet = made(os.environ[SPEC])

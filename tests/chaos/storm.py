@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from datetime import timedelta
 
+from tests.chaos.histories import compare
 from tests.chaos.lab import Actor, Blow, Lab, Lane
 from tests.chaos.plan import Trial
 
@@ -54,6 +55,7 @@ async def run(lab: Lab, trials: Sequence[Trial], rng: random.Random) -> None:
     await blows
     await lab.quiet(lane)
     await asyncio.sleep(1)
+    lab.journal.compared.append(await compare(lab, lane, control=True))
     lab.close_lane(lane)
 
 
