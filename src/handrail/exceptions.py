@@ -9,6 +9,7 @@ HandrailError
 │   └── StepError           a step is declared wrongly
 ├── ServerUnavailable       no Temporal server answers
 ├── LedgerUnavailable       the ledger cannot be used; retried, nothing was written
+│   ├── RowConflict         it does not take one row beside others, such as a second of a key
 │   └── UnreadableRow       one row of it cannot be read (handrail.ledger)
 ├── NotKept                 the ledger cannot keep a value, and never will; nothing was written
 ├── RequestError            what a person or a program asked cannot be done; nothing was sent
@@ -84,6 +85,10 @@ class ServerUnavailable(HandrailError):
 
 class LedgerUnavailable(HandrailError):
     """The ledger cannot be read or written. Nothing was written; the step is retried."""
+
+
+class RowConflict(LedgerUnavailable):
+    """The ledger does not take a row beside those that are there: another may be there first."""
 
 
 class NotKept(HandrailError):

@@ -123,6 +123,11 @@ def one_line(text: str, most: int = 2_000) -> str:
     return shown if len(shown) <= most else f"{shown[: most - len(CUT)]}{CUT}"
 
 
+def first_line(text: str) -> str:
+    """The first line of a text that may be empty."""
+    return "".join(text.strip().splitlines()[:1])
+
+
 def quoted(value: str) -> str:
     """A text in quotes, cut short; spaces that are not the usual one are spelt out, too."""
     shown = escape_hidden(json.dumps(value[:LONGEST_QUOTED], ensure_ascii=False))

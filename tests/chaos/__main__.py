@@ -190,7 +190,7 @@ def evidence(result: Result) -> str:
         f"{' and '.join(f'{n} ledgers of {name}' for name, n in sorted(ledgers.items()))}: "
         f"{sum(len(c.differing) for c in compared)} differ; "
         f"{sum(c.lost for c in compared)} ends that died with a worker were made again; "
-        f"a row taken out was missed in {controls.count(False)} of {len(controls)}"
+        f"a row taken out was noticed in {controls.count(False)} of {len(controls)}"
     )
 
 

@@ -35,7 +35,7 @@ from handrail.agent.steps import Decide, Read, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
-from handrail.text import first_fault
+from handrail.text import first_fault, first_line
 from handrail.wire import (
     Attempt,
     DoubtAnswer,
@@ -266,7 +266,7 @@ def about_write(
     return Question(
         kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
         step=step.name,
-        title=(step.action.__doc__ or step.summary).strip().splitlines()[0],
+        title=first_line(step.action.__doc__ or "") or step.summary,
         action=action,
         digest=attempt.digest,
         misfit=answer.misfit,

@@ -56,7 +56,7 @@ from handrail.oversight import (
     read_signal,
 )
 from handrail.states import State
-from handrail.text import first_fault, one_line
+from handrail.text import first_fault, first_line, one_line
 from handrail.wire import HandOffOrigin, HandOffState
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ class CaseRunner(Verbs):
         info = workflow.info()
         carried = workflow.memo_value("carried", None, type_hint=CaseSnapshot)
         requester = workflow.memo_value("requested_by", None, type_hint=str)
-        title = ((kind.__doc__ or "").strip() or info.workflow_type).splitlines()[0]
+        title = first_line(kind.__doc__ or "") or info.workflow_type
         case = Case()
         case.begin(info.workflow_id, title, requester, carried, workflow.now())
         known = info.typed_search_attributes

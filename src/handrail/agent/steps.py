@@ -46,6 +46,7 @@ from handrail.agent.secrets import declared, secrets_given
 from handrail.agent.step_calls import call_directly
 from handrail.agent.tries import TAKEN_OVER, TRIES, UNDECIDED
 from handrail.exceptions import StepError
+from handrail.text import first_line
 from handrail.wire import DecisionResult
 
 LOCAL_LIMIT = timedelta(seconds=10)
@@ -496,5 +497,4 @@ def decided_type(step: Decide[Any, Any]) -> Any:
 
 
 def _first_line(fn: Callable[..., Any]) -> str:
-    text = (inspect.getdoc(fn) or fn.__name__.replace("_", " ")).strip()
-    return text.splitlines()[0].rstrip(".")[:120]
+    return (first_line(fn.__doc__ or "") or fn.__name__.replace("_", " ")).rstrip(".")[:120]

@@ -13,6 +13,7 @@ from rich.text import Text
 from handrail.cli.context import client, load_fleet, settings, text_of
 from handrail.cli.output import PLAIN, Code, Output, label, plain
 from handrail.exceptions import CaseError, ConfigurationError, InvalidRequest
+from handrail.text import first_line
 
 if TYPE_CHECKING:
     from temporalio.worker import WorkflowRunner
@@ -140,7 +141,7 @@ def _histories(given: str) -> list[Path]:
 def _case(replayed: ReplayedCase) -> dict[str, Any]:
     held = [_held(each) for each in replayed.held]
     if replayed.fault is not None:
-        fault = replayed.fault.splitlines()[0]
+        fault = first_line(replayed.fault)
         return {"case": replayed.case, "outcome": "not_replayed", "why": fault, "fix": _FIX}
     found = [each["outcome"] for each in held]
     outcome = max(["goes_on", *found], key=list(_WORDS).index)

@@ -37,7 +37,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
 from handrail.policy import STUCK_AFTER, load_policy
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, contract_faults, find_binary
-from handrail.text import escape_hidden
+from handrail.text import escape_hidden, first_line
 
 _SHOWN = 5
 _ROOM = 1 << 30
@@ -372,7 +372,7 @@ async def _misfits(connected: Client, fleet: Fleet, given: Settings) -> Diagnosi
     found = await fleet.misfits(connected, given.payload_dir)
     if not found:
         return Diagnosis("replay", ok=True, what="this code goes on with every open case")
-    what = "; ".join(f"{case}: {why.splitlines()[0][:200]}" for case, why in found[:20])
+    what = "; ".join(f"{case}: {first_line(why)[:200]}" for case, why in found[:20])
     fix = "run the code they began with until they end, or keep its path by workflow.patched()"
     return Diagnosis("replay", False, what, fix)
 

@@ -9,9 +9,10 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import AlertRow
 from handrail.policy import ALARMS, written
-from handrail.text import percent
+from handrail.text import one_line, percent
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -34,27 +35,27 @@ class Alarm:
 
 
 async def find_alarms(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> list[Alarm]:
-    """Every rule of an agent whose limit is passed `now`.
+    """Every rule of an agent whose limit is passed `now`, or that cannot be judged.
 
-    A rule without the cases that it takes at least (`least:`), or without its baseline, says
-    nothing.
+    Each is judged alone: one that fails hides no other, and is an alarm that says so. A rule
+    without the cases that it takes at least (`least:`), or without its baseline, says nothing.
 
     Raises:
-        LedgerUnavailable: if the ledger cannot be read.
+        LedgerUnavailable: if the ledger cannot be read for any of them.
     """
+    found, away = list[Alarm](), list[LedgerUnavailable]()
     limits = dict(doc.limits())
-    found = {
-        "failures": await _failures(ledger, agent, doc, now),
-        "escalations": await _escalations(ledger, agent, doc, now),
-        "cost": await _cost(ledger, agent, doc, now),
-        "waiting": await _waiting(ledger, agent, doc, now),
-        "silent": await _silent(ledger, agent, doc, now),
-    }
-    return [
-        Alarm(rule, said[0], limits[rule], said[1][:NAMED])
-        for rule, said in found.items()
-        if said is not None
-    ]
+    for rule, limit in limits.items():
+        try:
+            said = await _RULES[rule](ledger, agent, doc, now)
+        except Exception as error:  # noqa: BLE001  # of one rule, whatever the rows that it reads hold
+            away += [error] if isinstance(error, LedgerUnavailable) else []
+            said = one_line(f"it cannot be judged: {type(error).__name__}: {error}", 300), ()
+        if said is not None:
+            found.append(Alarm(rule, said[0], limit, said[1][:NAMED]))
+    if away and len(away) == len(limits):
+        raise away[0]
+    return found
 
 
 _Said = tuple[str, tuple[str, ...]] | None
@@ -124,6 +125,15 @@ async def _silent(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> 
     if last is None or now - last <= rule.lasts or not tried:
         return None
     return f"the last one {written(now - last)} ago, {tried} tried since", failed
+
+
+_RULES = {
+    "failures": _failures,
+    "escalations": _escalations,
+    "cost": _cost,
+    "waiting": _waiting,
+    "silent": _silent,
+}
 
 
 def _share(part: int, whole: int) -> str:

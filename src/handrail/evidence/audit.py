@@ -25,6 +25,7 @@ from handrail.oversight import (
     order_of_row,
     verify_ruling,
 )
+from handrail.text import first_line
 
 T = TypeVar("T")
 AuditKind = Literal["period", "policy", "order", "ruling", "effect", "incident", "review"]
@@ -140,7 +141,7 @@ def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
     except NotProven as error:
         return str(error)
     except ValueError as error:
-        return f"it cannot be read: {str(error).splitlines()[0]}"
+        return f"it cannot be read: {first_line(str(error))}"
     return None
 
 

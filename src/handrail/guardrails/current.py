@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Effect
+from handrail.text import first_line
 from handrail.wire import fit
 
 if TYPE_CHECKING:
@@ -48,6 +49,6 @@ def result_as_json(
         step.adapter.validate_python(result)
         step.adapter.validate_json(to_json(value), by_alias=True, by_name=True)
     except (PydanticSerializationError, ValueError, RecursionError) as error:
-        first = held.scrub(str(error)).splitlines()[0]
+        first = first_line(held.scrub(str(error)))
         return None, f"it returned {type(result).__name__}, not {step.returns}: {first}"
     return held.masked(value)

@@ -20,6 +20,7 @@ from handrail.exceptions import CaseError, ConfigurationError, HandrailError, No
 from handrail.failpoints import reached
 from handrail.integrations.triggers.tokens import ApiToken, TokenFile
 from handrail.marks import FIELD
+from handrail.text import first_line
 
 try:
     from mcp.server import MCPServer
@@ -215,4 +216,4 @@ def _agent_of(case: str) -> str:
 
 
 def _first(workflow: type[Any]) -> str:
-    return (workflow.__doc__ or "").strip().partition("\n")[0]
+    return first_line(workflow.__doc__ or "")

@@ -17,12 +17,13 @@ from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    IntegrityError,
     NoSuchModuleError,
     OperationalError,
     SQLAlchemyError,
 )
 
-from handrail.exceptions import ConfigurationError, LedgerUnavailable, NotKept
+from handrail.exceptions import ConfigurationError, LedgerUnavailable, NotKept, RowConflict
 from handrail.ledger.tables import prepare
 
 if TYPE_CHECKING:
@@ -193,6 +194,8 @@ class Database:
                 return transaction(connection)
         except (DataError, OverflowError, UnicodeError) as error:
             raise NotKept(f"{_FIX_VALUE}: {getattr(error, 'orig', None) or error}") from error
+        except IntegrityError as error:
+            raise RowConflict(_explain(error, self._engine)) from error
         except (DBAPIError, OSError) as error:
             raise LedgerUnavailable(_explain(error, self._engine)) from error
         except SQLAlchemyError as error:

@@ -18,6 +18,7 @@ from typing_extensions import override
 
 from handrail.actions import Basis, Finding, Kind, Level, Receipt
 from handrail.exceptions import ConfigurationError
+from handrail.text import first_line
 from handrail.wire import fit
 
 if TYPE_CHECKING:
@@ -104,7 +105,7 @@ class _Readable(sa.TypeDecorator[Any]):
         try:
             return self.read(value)
         except (ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
-            return Unreadable(f"{str(value)[:80]!r}: {str(error).splitlines()[0]}")
+            return Unreadable(f"{str(value)[:80]!r}: {first_line(str(error))}")
 
 
 class Timestamp(_Readable):

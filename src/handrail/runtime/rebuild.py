@@ -16,7 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent import executions
 from handrail.client import SCHEDULED_START
-from handrail.exceptions import NotKept
+from handrail.exceptions import NotKept, RowConflict
 from handrail.ledger import CaseRecord, CaseRow, Ledger, as_kept
 from handrail.oversight import ROLLOUT_WORKFLOW, STEWARD_WORKFLOW
 from handrail.runtime.replays import ReplayedCase, replay_history
@@ -87,7 +87,7 @@ async def rebuild_records(
             if each is not None:
                 try:
                     await ledger.record_cases([each], anew=True)
-                except NotKept as error:
+                except (NotKept, RowConflict) as error:
                     found.kept.append((each.case.case, str(error)))
     for row in await ledger.cases_recorded(agent.name, by="begun"):
         if row.case not in seen:

@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING
 
-from handrail.exceptions import LedgerUnavailable
+from handrail.exceptions import LedgerUnavailable, RowConflict
 from handrail.runtime.records import RecordInterceptor
 
 if TYPE_CHECKING:
@@ -43,24 +43,25 @@ class CaseRecorder:
             self._new[case] = record
 
     async def flush(self) -> None:
-        """Write all that waits. What the ledger does not take now is tried again the next time."""
+        """Write all that waits. What a ledger that is away does not take is tried the next time."""
         while self._new:
             batch = [self._new.pop(case) for case in list(self._new)[:_AT_ONCE]]
-            try:
-                await self._ledger.record_cases(batch)
-            except LedgerUnavailable:
+            if not await self._write(batch):
+                return
+
+    async def _write(self, batch: list[CaseRecord]) -> bool:
+        """Write some at once; where one of them is not taken, each alone. False: it is away."""
+        try:
+            await self._ledger.record_cases(batch)
+        except Exception as error:  # noqa: BLE001  # whatever one of them holds is of its case alone
+            if isinstance(error, LedgerUnavailable) and not isinstance(error, RowConflict):
                 for each in batch:
                     self._new.setdefault(each.case.case, each)
-                return
-            except Exception:  # noqa: BLE001  # whatever one of them holds is of its case alone
-                await self._one_by_one(batch)
-
-    async def _one_by_one(self, batch: list[CaseRecord]) -> None:
-        for each in batch:
-            try:
-                await self._ledger.record_cases([each])
-            except Exception as error:  # noqa: BLE001  # as above
-                log.warning("the record of %s is not kept: %s", each.case.case, error)
+                return False
+            if len(batch) > 1:
+                return all([await self._write([each]) for each in batch])
+            log.warning("the record of %s is not kept: %s", batch[0].case.case, error)
+        return True
 
 
 @contextlib.asynccontextmanager

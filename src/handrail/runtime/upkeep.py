@@ -34,7 +34,7 @@ from temporalio.exceptions import ActivityError
 from handrail.actions import Aware, Wire
 from handrail.client import Operator
 from handrail.evidence import find_alarms, keep_alarms, week_of, weekly_lines
-from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotKept
+from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotKept, RowConflict
 from handrail.guardrails import alert_owner
 from handrail.ledger import CaseRecord
 from handrail.oversight import Alert
@@ -151,7 +151,7 @@ class UpkeepActivities:
             try:
                 if isinstance(record, CaseRecord):
                     record = await self.ledger.record_cases([record])
-            except NotKept as error:
+            except (NotKept, RowConflict) as error:
                 record = str(error)
             except LedgerUnavailable as error:  # the others first: it may be for this one alone
                 away = error
@@ -168,8 +168,10 @@ class UpkeepActivities:
         now = self.clock()
         alarms = await find_alarms(self.ledger, agent, self.policy.current().doc.alerts, now)
         news = await keep_alarms(self.ledger, agent, alarms, now)
-        for row in news:
-            await self._tell(row, f"{agent}: {row.rule}", "See all: handrail alerts")
+        tell = (self._tell(row, f"{agent}: {row.rule}", "See all: handrail alerts") for row in news)
+        for fault in await asyncio.gather(*tell, return_exceptions=True):
+            if fault is not None:  # comes again with the next round; the others were told
+                raise fault
         return len(news)
 
     @activity.defn(name=_PROMOTE)

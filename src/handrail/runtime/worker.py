@@ -35,6 +35,7 @@ from handrail.runtime.fleet import Fleet
 from handrail.runtime.logging import core_logs
 from handrail.runtime.schedules import keep_schedules
 from handrail.runtime.settings import Settings, connect, register_search_attributes
+from handrail.text import first_line
 
 PATIENCE = timedelta(seconds=60)
 """How long a worker looks for its server before it gives up."""
@@ -60,7 +61,7 @@ class UnreplayableCases(HandrailError):
         self.found = tuple(found)
         first, more = found[0][0], f" and {len(found) - 1} more" if len(found) > 1 else ""
         self.in_a_line = f"open cases do not replay with this code ({first}{more}); fix: {_FIX}"
-        cases = "\n".join(f"  {case}: {why.splitlines()[0][:300]}" for case, why in found)
+        cases = "\n".join(f"  {case}: {first_line(why)[:300]}" for case, why in found)
         super().__init__(
             f"this code does not replay {len(found)} open cases, and would wedge them:\n{cases}\n"
             f"fix: {_FIX}. `handrail worker --anyway` starts all the same"
@@ -290,7 +291,7 @@ async def look_at_misfits(
     found = await fleet.replays(client, settings.payload_dir)
     for agent, each in found.items():
         for case, why in each.misfits:
-            what = f"it does not replay with the code of today: {why.splitlines()[0][:300]}"
+            what = f"it does not replay with the code of today: {first_line(why)[:300]}"
             log.error("a case does not replay, and stands still", case=case, why=what, fix=_FIX)
             row = IncidentRow(f"{case} misfit", agent, "", case, "", "misfit", what, server_time())
             await ledger.incident(row)

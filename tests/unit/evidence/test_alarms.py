@@ -11,6 +11,7 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Receipt
 from handrail.evidence import find_alarms, keep_alarms
+from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import BaselineRow, CaseRecord, CaseRow, QuestionRow
 from handrail.policy import AlertsDoc
 from tests.unit.ledger.intents import intent
@@ -127,6 +128,58 @@ async def test_silence_is_one_where_writes_are_tried(ledger: Ledger) -> None:
     assert await find_alarms(ledger, "a", rules, silent - second) == []
     (alarm,) = await find_alarms(ledger, "a", rules, silent)
     assert (alarm.value, alarm.cases) == ("the last one 1m ago, 1 tried since", ("a:2",))
+
+
+ALL = {
+    "failures": {"over": "1%", "in": "30m", "least": 1},
+    "escalations": {"up": "25%", "in": "7d", "least": 1},
+    "cost": {"times": 2, "in": "7d", "least": 1},
+    "waiting": {"over": "1s"},
+    "silent": {"for": "1m"},
+}
+READS = {
+    "failures": "failed_writes",
+    "escalations": "escalated_cases",
+    "cost": "baselines",
+    "waiting": "old_questions",
+    "silent": "latest_writes",
+}
+
+
+@pytest.mark.parametrize("rule", READS)
+async def test_a_rule_that_cannot_be_judged_hides_no_other_and_says_so(
+    ledger: Ledger, rule: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at, rules = now(), doc(**ALL)
+    row = QuestionRow("a:1", "g", "a", "pay", "write", ("lead",), at - HOUR)
+    await ledger.record_cases([replace(case(1, None), questions=(row,))])
+
+    async def broken(*_: object) -> None:
+        raise ValueError("no such\nday")
+
+    monkeypatch.setattr(ledger, READS[rule], broken)
+    found = {each.rule: each for each in await find_alarms(ledger, "a", rules, at)}
+    broken_too = {"silent"} if rule == "failures" else set[str]()  # it reads the same
+    assert found.keys() == {rule, "waiting"} | broken_too
+    assert found[rule].value == "it cannot be judged: ValueError: no such day"
+    # It is told once like any other, lasts, and ends when the rule can be judged again.
+    told = await keep_alarms(ledger, "a", list(found.values()), at)
+    assert {each.rule for each in told} == found.keys()
+    monkeypatch.undo()
+    await keep_alarms(ledger, "a", await find_alarms(ledger, "a", rules, at), at)
+    assert [each.rule for each in await ledger.alerts("a")] == ["waiting"]
+
+
+async def test_a_ledger_that_is_away_makes_no_alarm(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away(*_: object) -> None:
+        raise LedgerUnavailable("it is away")
+
+    for name in READS.values():
+        monkeypatch.setattr(ledger, name, away)
+    with pytest.raises(LedgerUnavailable):
+        await find_alarms(ledger, "a", doc(**ALL), now())
 
 
 async def test_one_alert_lasts_while_its_limit_is_passed(ledger: Ledger) -> None:

@@ -17,6 +17,7 @@ from handrail.text import (
     escape_html,
     escape_markdown,
     escape_terminal,
+    first_line,
     markdown_code,
     markdown_json,
     markdown_quote,
@@ -103,3 +104,11 @@ def test_times_and_shares_in_words() -> None:
     assert [percent(share) for share in (10_000, 2_500, 50, 1, 0)] == [
         *("100%", "25%", "0.5%", "0.01%", "0%")
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "first"),
+    [("", ""), (" \n\t\n", ""), ("\x1c\x85", ""), ("\n one \n two", "one "), ("one\rtwo", "one")],
+)
+def test_a_first_line_is_there_of_any_text(text: str, first: str) -> None:
+    assert first_line(text) == first

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,8 @@ from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
 from handrail import Ledger
-from handrail.ledger import CaseRecord, CaseRow
+from handrail.exceptions import LedgerUnavailable
+from handrail.ledger import CaseRecord, CaseRow, ErrorRow
 from handrail.runtime import rebuild, rebuild_records, schedules, upkeep
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.recorder import CaseRecorder
@@ -32,6 +34,13 @@ def record(case: str) -> CaseRecord:
     run = "\ud800" if case == BAD else "r"
     row = CaseRow(case, run, "a", "b", "p", "event", "d", None, None, NOW, NOW, "done")
     return CaseRecord(row)
+
+
+def doubled(case: str) -> CaseRecord:
+    """The same, where the poisoned one has two rows of one key instead."""
+    made = record(case)
+    error = ErrorRow(case, 1, "a", "pay", NOW, "bug", None, "it broke")
+    return CaseRecord(replace(made.case, run_id="r"), errors=(error,) * (1 + (case == BAD)))
 
 
 @pytest.fixture
@@ -51,20 +60,44 @@ class Broken(Ledger):
         await super().record_cases(given, anew=anew)
 
 
-@pytest.mark.parametrize("kind", [Ledger, Broken])
+class Away(Ledger):
+    """One that is away."""
+
+    @override
+    async def record_cases(self, records: Iterable[CaseRecord], *, anew: bool = False) -> None:
+        raise LedgerUnavailable("it is away")
+
+
+async def test_what_a_ledger_that_is_away_does_not_take_waits_for_it(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    async with Away(f"sqlite:///{tmp_path}/other.db") as away:
+        recorder = CaseRecorder(away)
+        for name in GOOD:
+            recorder.put(record(name))
+        await recorder.flush()
+        recorder._ledger = ledger  # pyright: ignore[reportPrivateUsage]
+        await recorder.flush()
+    assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+
+
+@pytest.mark.parametrize(
+    ("kind", "record"), [(Ledger, record), (Ledger, doubled), (Broken, record)]
+)
 async def test_a_record_that_is_not_taken_costs_no_other_one(
-    tmp_path: Path, kind: type[Ledger]
+    tmp_path: Path, kind: type[Ledger], record: Callable[[str], CaseRecord]
 ) -> None:
     async with kind(f"sqlite:///{tmp_path}/ledger.db") as ledger:
         recorder = CaseRecorder(ledger)
         for name in NAMES:
             recorder.put(record(name))
         await recorder.flush()
-        assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+        assert set(await ledger.runs_recorded(NAMES)) == set(GOOD)
+        assert not recorder._new  # pyright: ignore[reportPrivateUsage]  # nothing waits for ever
 
 
-@pytest.fixture
-def ended(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(params=[record, doubled])
+def ended(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     """Eleven cases, whose records are made again."""
 
     async def cases(*_: object) -> AsyncIterator[Any]:
@@ -72,7 +105,7 @@ def ended(monkeypatch: pytest.MonkeyPatch) -> None:
             yield SimpleNamespace(id=name, run_id="r")
 
     async def made(agent: Any, client: Any, plugin: Any, case: Any) -> CaseRecord:
-        return record(case.id)
+        return request.param(case.id)
 
     for module in (rebuild, upkeep):
         monkeypatch.setattr(module, "cases_of", cases)

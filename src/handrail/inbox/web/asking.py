@@ -21,6 +21,7 @@ from handrail.inbox.web.pages import LOG_SHOWN, changes_mark
 from handrail.inbox.web.site import Site, signed_in, site_of, texts
 from handrail.inbox.web.tokens import page_link
 from handrail.runtime import Form
+from handrail.text import first_line
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -62,7 +63,7 @@ async def agents(request: Request, site: Site, who: str) -> Response:
 
 
 def _first_line(doc: str | None) -> str:
-    return (doc or "").strip().partition("\n")[0]
+    return first_line(doc or "")
 
 
 @signed_in
