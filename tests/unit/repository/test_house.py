@@ -16,19 +16,19 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_718,
+    "ground": 1_728,
     "policy": 4_245,
-    "ledger": 5_809,
+    "ledger": 5_813,
     "oversight": 4_319,
     "agent": 8_865,
-    "guardrails": 5_817,
-    "evidence": 5_016,
+    "guardrails": 5_818,
+    "evidence": 5_027,
     "client": 7_485,
-    "runtime": 6_872,
-    "integrations": 5_352,
-    "inbox": 7_794,
+    "runtime": 6_876,
+    "integrations": 5_353,
+    "inbox": 7_795,
     "testing": 1_216,
-    "cli": 7_437,
+    "cli": 7_438,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
