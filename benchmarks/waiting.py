@@ -35,6 +35,10 @@ from handrail.testing import free_ports
 
 ANA = "ana@example.com"
 AT_ONCE = 64
+TABS = 10
+OPENED = 50
+PAUSE = 0.25
+"""Seconds between two pages that somebody opens."""
 _WAITING = "ExecutionStatus = 'Running' AND HandrailWaitingFor = 'lead'"
 _BOOK = "BENCH_BOOK"
 _PATIENCE = 3600.0
@@ -195,16 +199,41 @@ async def _pages(on: Bench) -> None:
         await until(answers)
         token = re.findall(r'name="token" value="([^"]+)"', (await browser.get("/sign-in")).text)
         await browser.post("/sign-in/dev", data={"token": token[-1], "address": ANA})
-        for time_of in ("first", "second"):
-            asked = time.monotonic()
-            async with browser.stream("GET", "/") as page:
-                first = time.monotonic() - asked
-                size = len(await page.aread())
-            whole = time.monotonic() - asked
-            said = f"{first:.1f} s to its first byte, {whole:.1f} s in all, {size / 1024:.0f} KiB"
-            on.note(f"inbox list, {time_of} time", said)
+        first, size = await _opened(browser, "/")
+        on.note("inbox list, first time", f"{first * 1000:.0f} ms to its first byte, {size} KiB")
+        used = psutil.Process(inbox.pid).cpu_times()
+        tabs = [asyncio.create_task(_tab(browser, f"/now?page={n}")) for n in range(1, TABS + 1)]
+        for what, path in (("opened", "/?page=7"), ("searched", "/?q=lead+w7&sort=oldest")):
+            took = sorted([(await _opened(browser, path))[0] * 1000 for _ in range(OPENED)])
+            said = f"{took[len(took) // 2]:.0f} ms, nine in ten {took[int(0.9 * len(took))]:.0f}"
+            on.note(f"list {what} with {TABS} open tabs, first byte: median", f"{said} ms")
+        for tab in tabs:
+            tab.cancel()
+        now = psutil.Process(inbox.pid).cpu_times()
+        share = (now.user + now.system - used.user - used.system) / (2 * OPENED * PAUSE)
+        on.note("CPU of the inbox meanwhile, of one core", f"{share:.0%} at most")
         on.note("memory of the inbox, MiB", _memory(inbox))
     inbox.terminate()
+
+
+async def _opened(browser: httpx2.AsyncClient, path: str) -> tuple[float, int]:
+    """Seconds to the first byte of a page, and KiB on the wire."""
+    asked = time.monotonic()
+    async with browser.stream("GET", path) as page:
+        first, size = time.monotonic() - asked, 0
+        async for part in page.aiter_raw():
+            size += len(part)
+    await asyncio.sleep(PAUSE)
+    return first, size // 1024
+
+
+async def _tab(browser: httpx2.AsyncClient, path: str) -> None:
+    """An open page, which asks every four seconds whether something has changed."""
+    seen = ""
+    while True:
+        answer = await browser.get(f"{path}&seen={seen}")
+        seen = next(iter(re.findall(r"[?&;]seen=([0-9a-f]+)", answer.text)), seen)
+        await asyncio.sleep(4)
 
 
 async def _command(on: Bench, command: str) -> str:

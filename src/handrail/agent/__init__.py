@@ -16,9 +16,11 @@ from handrail.agent.execution_info import (
     OPEN_QUERY,
     PAUSED_BY_TEMPORAL,
     describe_execution,
+    execution_infos,
     executions,
     is_paused,
     pause_words,
+    read_execution,
 )
 from handrail.agent.handoff import (
     DEEPEST,
@@ -181,6 +183,7 @@ __all__ = [
     "decision_types",
     "describe_execution",
     "error_in_words",
+    "execution_infos",
     "executions",
     "handed_from",
     "handed_to",
@@ -191,6 +194,7 @@ __all__ = [
     "outcome",
     "pause_words",
     "read",
+    "read_execution",
     "recalled",
     "require_exact",
     "require_prompt",

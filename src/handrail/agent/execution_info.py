@@ -47,6 +47,18 @@ async def executions(
     Raises:
         RPCError: if the server refuses the query, or does not answer.
     """
+    async for info in execution_infos(client, query, limit):
+        yield read_execution(info, client)
+
+
+async def execution_infos(
+    client: Client, query: str, limit: int | None = None
+) -> AsyncGenerator[WorkflowExecutionInfo]:
+    """What a query finds, as the server gives it and unread, the newest first.
+
+    Raises:
+        RPCError: if the server refuses the query, or does not answer.
+    """
     token, left = b"", limit
     while left is None or left > 0:
         answer = await client.workflow_service.list_workflow_executions(
@@ -59,11 +71,16 @@ async def executions(
             retry=True,
         )
         for info in answer.executions:
-            yield _read(WorkflowExecution, info, client)
+            yield info
         token = answer.next_page_token
         if not token:
             return
         left = None if left is None else left - len(answer.executions)
+
+
+def read_execution(info: WorkflowExecutionInfo, client: Client) -> WorkflowExecution:
+    """An execution of a list, read: as much of it as can be."""
+    return _read(WorkflowExecution, info, client)
 
 
 async def describe_execution(

@@ -22,6 +22,7 @@ from handrail.cli.output import (
 )
 
 if TYPE_CHECKING:
+    from handrail.client import GateList
     from handrail.oversight import GateView
 
 _ASKS = {
@@ -38,23 +39,61 @@ async def inbox(
     *,
     role: Annotated[str | None, Parameter(help="What waits for this role only.")] = None,
     person: Annotated[str | None, Parameter(help="What this person may answer only.")] = None,
-    limit: Annotated[int, Parameter(help="At most so many, the first to expire.")] = 20,
+    agent: Annotated[str | None, Parameter(help="What this agent asks only.")] = None,
+    case: Annotated[str | None, Parameter(help="What this case asks only.")] = None,
+    search: Annotated[str, Parameter(help="What all of these words are in only.")] = "",
+    risk: Annotated[str | None, Parameter(help="reversible or irreversible only.")] = None,
+    kind: Annotated[str | None, Parameter(help="One kind only: write, question, ...")] = None,
+    sort: Annotated[
+        str, Parameter(help="deadline, newest, oldest, unsure, or a field: largest first.")
+    ] = "deadline",
+    limit: Annotated[int, Parameter(help="At most so many.")] = 20,
+    page: Annotated[int, Parameter(help="The page of so many.")] = 1,
+    brief: Annotated[bool, Parameter(negative=(), help="One line a question.")] = False,
     out: Output = PLAIN,
 ) -> None:
     """Show what waits for a human: what would be done, why it is held, until when."""
+    start = (max(page, 1) - 1) * limit
     async with operator(out) as somebody:
-        found = await somebody.gates(role=role, person=person, limit=limit)
-        pages = [await somebody.page(gate.case) for gate in found.gates]
+        found = await somebody.gates(
+            role=role,
+            person=person,
+            agent=agent,
+            case=case,
+            text=search,
+            risk=risk,
+            kind=kind,
+            sort=sort,
+            limit=limit,
+            offset=start,
+        )
+        pages = [""] * limit if brief else [await somebody.page(g.case) for g in found.gates]
     out.data(found, gates=[as_json(gate) for gate in found.gates])
     now = datetime.now(UTC)
-    for gate, page in zip(found.gates, pages, strict=True):
-        out.show(*lines(gate, now, page, paused=gate.case in found.paused), "")
+    for gate, url in zip(found.gates, pages, strict=False):
+        paused = gate.case in found.paused
+        out.show(*([_brief(gate, now)] if brief else [*lines(gate, now, url, paused=paused), ""]))
     for each in found.unreadable:
         out.show(Text(f"{plain(each.case)}: cannot be read: {plain(each.why)}", "yellow"))
     if not (found.total or found.unreadable):
         out.show("nothing waits for a human")
-    elif not out.json and found.total > len(pages):
-        out.say(f"{found.total - len(pages)} more; --limit {found.total} shows them all")
+    elif not out.json and found.total > len(found.gates):
+        last = start + len(found.gates)
+        out.say(
+            f"{start + 1} to {last} of {found.total}{_totals(found)}; --page {max(page, 1) + 1}"
+        )
+
+
+def _brief(gate: GateView, now: datetime) -> Text:
+    left = time_left(gate.deadline, now)
+    return Text.assemble(
+        f"{gate.gate}  ", left, (f"  {plain(gate.case)}  ", "bold"), plain(gate.title)
+    )
+
+
+def _totals(found: GateList) -> str:
+    sums = (f"{plain(t.field)} {t.total:,f} {plain(t.currency)}".rstrip() for t in found.totals)
+    return "".join(f", {each}" for each in sums)
 
 
 def as_json(gate: GateView) -> dict[str, Any]:

@@ -14,7 +14,25 @@ from handrail.client.cases import case_summary, cases_query, outcome_of, why_end
 from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
 from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
-from handrail.client.gates import case_url, case_view, existing_case, gates_of, is_shown
+from handrail.client.gate_lists import (
+    SORTS,
+    FieldTotal,
+    GateFilter,
+    GateList,
+    GateReader,
+    UnreadableCase,
+    amounts,
+    counted,
+    totals,
+)
+from handrail.client.gates import (
+    case_url,
+    case_view,
+    existing_case,
+    gate_reader,
+    gates_of,
+    is_shown,
+)
 from handrail.client.intake import ALSO_ASKED, CALL_BACK, IntakeEntry, IntakeList
 from handrail.client.list_views import SavedView, saved_views
 from handrail.client.mandates import Bounds, Term
@@ -66,7 +84,6 @@ from handrail.client.views import (
     Document,
     EffectView,
     FailingStep,
-    GateList,
     IncidentList,
     IncidentView,
     LiftResult,
@@ -88,7 +105,6 @@ from handrail.client.views import (
     StopList,
     StopResult,
     StopView,
-    UnreadableCase,
     WaitResult,
     iso,
 )
@@ -102,6 +118,7 @@ __all__ = [
     "LOOKED_AT",
     "SCHEDULED_CASES",
     "SCHEDULED_START",
+    "SORTS",
     "TASK_TIMEOUT",
     "AgentAnswer",
     "AgentAutonomy",
@@ -137,7 +154,10 @@ __all__ = [
     "ErasedCase",
     "Expected",
     "FailingStep",
+    "FieldTotal",
+    "GateFilter",
     "GateList",
+    "GateReader",
     "IncidentList",
     "IncidentView",
     "IntakeEntry",
@@ -188,6 +208,7 @@ __all__ = [
     "WorkerView",
     "agents_of",
     "amended",
+    "amounts",
     "build_cases",
     "case_id",
     "case_options",
@@ -195,9 +216,11 @@ __all__ = [
     "case_url",
     "case_view",
     "cases_query",
+    "counted",
     "declared_schedule",
     "ensure_stewards",
     "existing_case",
+    "gate_reader",
     "gates_of",
     "held_ledger",
     "is_known",
@@ -215,6 +238,7 @@ __all__ = [
     "steward_book",
     "stuck_cases",
     "tell_steward",
+    "totals",
     "why_ended",
     "why_unready",
 ]

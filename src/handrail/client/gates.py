@@ -7,7 +7,7 @@ said by the case alone.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -26,12 +26,11 @@ from handrail.agent import (
     OPEN_QUERY,
     WAITING_FOR_ATTRIBUTE,
     describe_execution,
-    executions,
     is_paused,
 )
 from handrail.client.base import OperatorBase
-from handrail.client.permissions import Rights, may_rule, rights
-from handrail.client.views import GateList, UnreadableCase
+from handrail.client.gate_lists import GateFilter, GateList, GateReader, counted
+from handrail.client.permissions import Rights, rights
 from handrail.exceptions import CaseError, InvalidRequest, NotFound
 from handrail.oversight import CaseView, GateKind, GateView, strict_json
 from handrail.text import one_line
@@ -52,8 +51,6 @@ _NOBODY = {
     RPCStatusCode.UNAVAILABLE,
     RPCStatusCode.FAILED_PRECONDITION,
 }
-
-_NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 class ImpossibleName(InvalidRequest):
@@ -102,18 +99,12 @@ async def waiting(client: Client, role: str | None = None) -> GateList:
     wanted = WAITING
     if role is not None:
         wanted += f" AND HandrailWaitingFor = {quoted(role, 'role')}"
-    found, unreadable, paused = list[GateView](), list[UnreadableCase](), list[str]()
-    async for execution in executions(client, wanted):
-        try:
-            found += await memo_gates(execution)
-        except CaseError as error:
-            unreadable.append(UnreadableCase(case=execution.id, why=str(error)))
-        if is_paused(execution):
-            paused.append(execution.id)
-    found.sort(key=lambda gate: (gate.deadline or _NEVER, gate.case, gate.gate))
-    return GateList(
-        gates=tuple(found), total=len(found), unreadable=tuple(unreadable), paused=tuple(paused)
-    )
+    return await GateReader(client, wanted, memo_gates).look()
+
+
+def gate_reader(client: Client) -> GateReader:
+    """What keeps the open gates of every case for many who look."""
+    return GateReader(client, WAITING, memo_gates)
 
 
 async def gates_of(execution: WorkflowExecution) -> list[GateView]:
@@ -321,18 +312,22 @@ class GateActs(OperatorBase):
     """Looking at gates."""
 
     async def gates(
-        self, *, role: str | None = None, person: str | None = None, limit: int | None = None
+        self, *, limit: int | None = None, offset: int = 0, **wanted: str | None
     ) -> GateList:
-        """The open gates, the first to expire first: of a role, or those that ask a person.
+        """The open gates that a `GateFilter` of these fields finds, the first to expire first.
 
-        Beside them the cases whose gates cannot be read, and those that are paused in Temporal.
+        Beside them how many there are of what, what their amounts come to, the cases whose gates
+        cannot be read, and those that are paused in Temporal.
 
         Raises:
             ImpossibleName: if there can be no such role.
+            InvalidRequest: if there is no such order.
         """
-        found = await waiting(await self.temporal(), role)
-        mine = [gate for gate in found.gates if person is None or may_rule(gate, person)]
-        return found.model_copy(update={"gates": tuple(mine[:limit]), "total": len(mine)})
+        chosen = GateFilter(**{name: each for name, each in wanted.items() if each is not None})
+        found = await waiting(await self.temporal(), chosen.role)
+        mine = chosen.select(found.gates)
+        page = tuple(mine[offset:][:limit])
+        return found.model_copy(update={"gates": page, **counted(mine)})
 
     async def find(self, named: str) -> GateView:
         """The open gate of that id, of an id that begins so, or the only one of a case.
@@ -376,6 +371,15 @@ class GateActs(OperatorBase):
         if found is None:
             raise closed(case, gate_id)
         return found
+
+    async def case_gates(self, case: str) -> tuple[GateView, ...] | None:
+        """The open gates of a case as it sees them now; None when no worker answers.
+
+        Raises:
+            CaseError: if there is no such case, or one shows what it is not.
+        """
+        answered = await _query(await self.temporal(), case, "gates")
+        return None if answered is None else tuple(_views(case, answered))
 
     async def form(self, shown: GateView) -> dict[str, Any] | None:
         """The JSON Schema of what a gate takes: an amended action, an answer, a result.

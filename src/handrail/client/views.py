@@ -204,22 +204,6 @@ class WaitResult(Document):
 # Gates and rulings
 
 
-class UnreadableCase(Document):
-    """A case that asks, and whose questions cannot be read; `why` says so, and what to do."""
-
-    case: str
-    why: str
-
-
-class GateList(Document):
-    """Open gates, the first to expire first. `paused`: the cases that Temporal's Pause holds."""
-
-    gates: tuple[GateView, ...]
-    total: int
-    unreadable: tuple[UnreadableCase, ...] = ()
-    paused: tuple[str, ...] = ()
-
-
 class RulingResult(Document):
     """What a case said to a ruling. `accepted` is None when no worker answered: it was left.
 

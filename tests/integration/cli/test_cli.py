@@ -292,6 +292,8 @@ SHAPES = {
         total={"type": "integer"},
         unreadable=many({"type": "object"}),
         paused=TEXTS,
+        counts={"type": "object", "additionalProperties": {"type": "object"}},
+        totals=many({"type": "object"}),
     ),
     "show": shape(
         **ROW,

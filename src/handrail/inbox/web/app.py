@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
@@ -36,6 +37,7 @@ from handrail.inbox.web import (
     reviews,
     rulings,
     sign_in,
+    waiting,
 )
 from handrail.inbox.web.site import site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
@@ -224,6 +226,7 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
         routes=[*signed, *_routes()],
         middleware=[
             Middleware(SecurityHeaders, https=site.https),
+            Middleware(GZipMiddleware, minimum_size=1024, compresslevel=5),
             Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(site), www_redirect=False),
             Middleware(BodyLimit),
             Middleware(
@@ -249,8 +252,8 @@ def _routes() -> list[Route | Mount]:
     get, post = ["GET"], ["POST"]
     question = "/gates/{case:path}/{gate}"
     return [
-        Route("/", pages.waiting, methods=get),
-        Route("/now", pages.waiting_now, methods=get),
+        Route("/", waiting.waiting, methods=get),
+        Route("/now", waiting.waiting_now, methods=get),
         Route("/bulk", rulings.decide_many, methods=post),
         Route("/now" + question, pages.question_now, methods=get),
         Route(question, pages.question, methods=get),

@@ -17,9 +17,10 @@ from starlette.responses import RedirectResponse, Response
 from handrail.actions import json_schema, person
 from handrail.exceptions import CaseError, InvalidRequest, RequestError
 from handrail.inbox.web import forms, views
-from handrail.inbox.web.pages import LOG_SHOWN, changes_mark
+from handrail.inbox.web.pages import LOG_SHOWN
 from handrail.inbox.web.site import Site, signed_in, site_of, texts
 from handrail.inbox.web.tokens import page_link
+from handrail.inbox.web.waiting import changes_mark
 from handrail.runtime import Form
 from handrail.text import first_line
 
@@ -170,14 +171,10 @@ async def case_now(request: Request) -> Response:
 async def _shown(site: Site, found: CaseDetails, who: str) -> dict[str, Any]:
     chained = found.chain or found.handed
     chain = (await site.operator(who).chain(found.case)).cases if chained else ()
-    agent = found.agent in site.directory.agents(who)
+    agents = site.directory.agents(who)
+    agent = found.agent in agents
     gates = [
-        (
-            each,
-            page_link("", found.case, each.gate)
-            if views.visible(each, who, site.directory)
-            else "",
-        )
+        (each, page_link("", found.case, each.gate) if views.visible(each, who, agents) else "")
         for each in found.gates
     ]
     return {

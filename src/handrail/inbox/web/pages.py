@@ -1,9 +1,9 @@
-"""The pages that show: what waits, one question, what was ruled. They change nothing."""
+"""The pages that show: one question, and what was ruled. They change nothing."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +17,12 @@ from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
+from handrail.inbox.web.waiting import changes_mark
 from handrail.oversight import DOUBT_ANSWERS, GateKind
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
-    from handrail.client import UnreadableCase
     from handrail.ledger import RulingRow
     from handrail.oversight import CaseView, ClosedView, GateView
 
@@ -67,69 +67,6 @@ def seat_of(request: Request, site: Site) -> Seat | None:
     return Seat(link.person, "mail", link.case, link.gate, f"/mail/{token}", holder)
 
 
-@signed_in
-async def waiting(request: Request, site: Site, who: str) -> Response:
-    """What waits, the first to expire first."""
-    return site.page(request, "list.html", **await _list(request, site, who))
-
-
-async def waiting_now(request: Request) -> Response:
-    """The list alone, for a page that is open; nothing if it has not changed."""
-    site = site_of(request)
-    who = site.who(request)
-    if who is None:
-        raise HTTPException(401, "You are signed out.")
-    await site.slow_down("look", who)
-    content = await _list(request, site, who)
-    if request.query_params.get("seen") == content["seen"]:
-        return Response(status_code=204)
-    return site.page(request, "_list.html", **content)
-
-
-async def _list(request: Request, site: Site, who: str) -> dict[str, Any]:
-    everything = request.query_params.get("show") == "all"
-    agent = request.query_params.get("agent", "")
-    operator = site.operator(who)
-    found = await operator.gates()
-    gates = found.gates
-    mine = [g for g in gates if operator.rights(g).waits]
-    seen = [g for g in gates if views.visible(g, who, site.directory)] if everything else mine
-    of_agent = [g for g in seen if not agent or g.case.startswith(f"{agent}:")]
-    now = site.clock()
-    shown = views.rows(of_agent, who, now, request.query_params.getlist("item"))
-    return {
-        "rows": shown,
-        "mine": len(mine),
-        "all": everything,
-        "paused": found.paused,
-        "unreadable": _unreadable(site, who, found.unreadable),
-        "agent": agent,
-        "agents": sorted({g.case.partition(":")[0] for g in seen} | ({agent} - {""})),
-        "seen": changes_mark(
-            [
-                *((r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown),
-                found.paused,
-                found.unreadable,
-            ]
-        ),
-        "bulk": any(row.bulk for row in shown),
-        "token": site.token(request),
-    }
-
-
-def _unreadable(
-    site: Site, who: str, found: Sequence[UnreadableCase]
-) -> tuple[UnreadableCase, ...]:
-    """The cases that cannot be read, of which somebody may know: of no agent, or of theirs."""
-    known = site.directory.known() - site.directory.agents(who)
-    return tuple(each for each in found if each.case.partition(":")[0] not in known)
-
-
-def changes_mark(content: object) -> str:
-    """What changes when the content does."""
-    return hashlib.sha256(repr(content).encode()).hexdigest()[:16]
-
-
 async def question(request: Request) -> Response:
     """One question, for whoever is signed in or whom a link is for. Seeing it decides nothing."""
     site = site_of(request)
@@ -156,7 +93,7 @@ async def show(
         view = await site.operator(seat.who, seat.via).gate(seat.case, seat.gate)
     except CaseError:
         return await _closed(request, site, seat, fault, status)
-    if not views.visible(view, seat.who, site.directory):
+    if not views.visible(view, seat.who, site.directory.agents(seat.who)):
         raise HTTPException(404, "There is no such question for you.")
     content = await _question(site, seat, view, given, errors or {})
     return site.page(request, "gate.html", status=status, fault=fault, **content)
@@ -241,7 +178,7 @@ async def question_now(request: Request) -> Response:
         _require_concerned(site, seat, closed)
         content: dict[str, Any] = {"seat": seat, "closed": closed, "seen": "closed"}
     else:
-        if not views.visible(view, seat.who, site.directory):
+        if not views.visible(view, seat.who, site.directory.agents(seat.who)):
             raise HTTPException(404, "There is no such question for you.")
         content = _now(site, seat, view) | {"paused": await _is_paused(site, seat)}
     if content["seen"] == seen:

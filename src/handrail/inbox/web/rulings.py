@@ -14,6 +14,7 @@ from handrail.actions import Verb
 from handrail.client import ruling_of
 from handrail.exceptions import CaseError, InvalidRequest, RequestError
 from handrail.inbox.web import forms, mandates, views
+from handrail.inbox.web.listing import PAGE
 from handrail.inbox.web.pages import Seat, schema_of, seat_of, show
 from handrail.inbox.web.site import (
     FormFault,
@@ -27,6 +28,7 @@ from handrail.inbox.web.site import (
     to_sign_in,
 )
 from handrail.inbox.web.tokens import page_link
+from handrail.inbox.web.waiting import following
 from handrail.oversight import GateKind
 from handrail.text import exact_json
 
@@ -35,9 +37,6 @@ if TYPE_CHECKING:
 
     from handrail.client import Operator, RulingResult
     from handrail.oversight import GateView
-
-MOST_AT_ONCE = 50
-"""Rulings that one form sends."""
 
 _AT_A_TIME = 5
 _CHANGED = (
@@ -68,6 +67,7 @@ async def decide(request: Request) -> Response:
     except (RequestError, FormFault) as error:
         fault, errors = _beside(error, given)
         return await show(request, site, seat, fault=fault, given=given, errors=errors, status=422)
+    await site.heard(seat.case)
     return site.page(
         request,
         "ruled.html",
@@ -85,9 +85,7 @@ async def _following(site: Site, seat: Seat) -> views.GateRow | None:
     """What else waits for this person. Whoever came by a link has come for one question."""
     if seat.via == "mail":
         return None
-    operator = site.operator(seat.who)
-    gates = (await operator.gates()).gates
-    others = [g for g in gates if g.gate != seat.gate and operator.rights(g).waits]
+    others = following(site, seat.who, await site.waiting.current(), seat.gate)
     return next(iter(views.rows(others[:1], seat.who, site.clock())), None)
 
 
@@ -207,12 +205,13 @@ async def decide_many(request: Request, site: Site, who: str) -> Response:
         return site.page(request, "message.html", status=422, title="Nothing was sent", said=fault)
     await site.slow_down("rule", who, len(chosen))
     some, operator = asyncio.Semaphore(_AT_A_TIME), site.operator(who)
+    agents = site.directory.agents(who)
 
     async def one(case: str, gate: str, digest: str) -> tuple[str, str, bool | None, str]:
         try:
             async with some:
                 view = await operator.gate(case, gate)
-                if not views.visible(view, who, site.directory):
+                if not views.visible(view, who, agents):
                     raise CaseError("there is no such question for you")
                 # They looked at all of them together, and at none before it was asked.
                 looked = seconds(max(form.made, view.opened), site.clock()) / len(chosen)
@@ -223,6 +222,7 @@ async def decide_many(request: Request, site: Site, who: str) -> Response:
         return case, page_link("", case, gate), sent.accepted, sent.note
 
     results = await asyncio.gather(*(one(*each) for each in chosen))
+    await asyncio.gather(*(site.heard(case) for case in {case for case, *_ in results}))
     return site.page(request, "bulk.html", results=results, verb=verb, why=why)
 
 
@@ -231,8 +231,8 @@ def _wrong_bulk(verb: str, why: str, chosen: list[tuple[str, str, str]]) -> str:
         return "Several questions can be approved or rejected."
     if not chosen:
         return "Select at least one question."
-    if len(chosen) > MOST_AT_ONCE:
-        return f"Select {MOST_AT_ONCE} at most."
+    if len(chosen) > PAGE:
+        return f"Select {PAGE} at most."
     # Once for all of them: the client would say it of each.
     return "Say why: the agent reads it." if verb == Verb.REJECT and not why else ""
 

@@ -7,6 +7,7 @@ are, for what a form sends back.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import re
@@ -24,9 +25,12 @@ from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
 from starlette.responses import HTMLResponse, RedirectResponse
 
-from handrail.client import Operator, case_url
+from handrail.client import GateReader, Operator, case_url, gate_reader
+from handrail.exceptions import CaseError
 from handrail.guardrails import audit_review
+from handrail.inbox.web.listing import ListCache
 from handrail.inbox.web.tokens import BadToken, Links
+from handrail.inbox.web.views import words
 from handrail.oversight import Keyring
 from handrail.text import escape_hidden, moment_in_words
 
@@ -87,9 +91,16 @@ class Site:
     agents: Mapping[str, Agent] = field(default_factory=dict[str, "Agent"])
     """Those that are served here, for the forms of their events; elsewhere none is known."""
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+    waiting: GateReader = field(init=False)
+    """What waits, read once for all who look."""
+    listed: ListCache = field(default_factory=ListCache)
     _limiter: MovingWindowRateLimiter = field(
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage())
     )
+
+    def __post_init__(self) -> None:
+        """Begin with nothing read."""
+        self.waiting = gate_reader(self.client)
 
     @property
     def https(self) -> bool:
@@ -143,6 +154,13 @@ class Site:
             audit_review=audit_review,
             clock=self.clock,
         )
+
+    async def heard(self, case: str) -> None:
+        """Have the list know at once what a case says that somebody has ruled on."""
+        with contextlib.suppress(CaseError):
+            gates = await self.operator("").case_gates(case)
+            if gates is not None:
+                self.waiting.told(case, gates)
 
     def run_url(self, case: str) -> str:
         """The run of a case in Temporal's Web UI."""
@@ -292,11 +310,6 @@ def long(value: Any) -> bool:
 def as_json(value: Any) -> str:
     """A value as JSON."""
     return json.dumps(value, ensure_ascii=False, indent=2)
-
-
-def words(name: str) -> str:
-    """The name of a field or a state as words."""
-    return name.replace("_", " ")
 
 
 def left(until: datetime | None, now: datetime) -> str:

@@ -8,14 +8,13 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
 from handrail.actions import person
-from handrail.client import rights
+from handrail.client import amounts, rights
 from handrail.inbox.web.tokens import page_link
 from handrail.oversight import GateKind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from handrail.inbox.web.directory import PolicyDirectory
     from handrail.oversight import GateView
 
 ASKS = {
@@ -119,12 +118,17 @@ def few(lines: Iterable[FieldLine]) -> tuple[FieldLine, ...]:
     return tuple(plain[:_ON_A_ROW])
 
 
-def visible(gate: GateView, who: str, directory: PolicyDirectory) -> bool:
-    """Whether somebody may see a question: it asks them, or their agent's policy names them."""
+def words(name: str) -> str:
+    """The name of a field or a state as words."""
+    return name.replace("_", " ")
+
+
+def visible(gate: GateView, who: str, agents: frozenset[str]) -> bool:
+    """Whether somebody may see a question: it asks them, or it is of one of their agents."""
     staged = [p for s in gate.stages for p in (*s.people, *s.deputies)]
     named = {person(p) for p in (*staged, *gate.people, *(a.to for a in gate.asked))}
     agent = gate.case.partition(":")[0]
-    return who in named | {r.by for r in gate.rulings} or agent in directory.agents(who)
+    return agent in agents or who in named | {r.by for r in gate.rulings}
 
 
 @dataclass(frozen=True)
@@ -139,11 +143,17 @@ class GateRow:
     mine: bool
     bulk: str
     checked: bool = False
+    amounts: str = "{}"
 
     @property
     def agent(self) -> str:
         """The agent that asks."""
         return self.gate.case.partition(":")[0]
+
+    @property
+    def says(self) -> str:
+        """What it asks about, in one line."""
+        return self.gate.title
 
     @property
     def asks(self) -> str:
@@ -152,19 +162,20 @@ class GateRow:
 
 
 def rows(
-    gates: Iterable[GateView], who: str, now: datetime, checked: Sequence[str] = ()
+    gates: Iterable[GateView], who: str, now: datetime, checked: Sequence[str] | None = ()
 ) -> list[GateRow]:
-    """The questions as the list shows them."""
+    """The questions as the list shows them. `checked`: which are selected; None is all."""
     return [_row(gate, who, now, checked) for gate in gates]
 
 
-def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str]) -> GateRow:
+def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str] | None) -> GateRow:
     own = gate.kind is GateKind.QUESTION
     every = [] if own else lines(gate.action, gate.evidence)
     fields = few(every)
     here = rights(gate, who)
     bulk = gate.kind is GateKind.WRITE and here.rules
     item = json.dumps([gate.case, gate.gate, gate.digest])
+    added = amounts(gate)
     return GateRow(
         gate=gate,
         url=page_link("", gate.case, gate.gate),
@@ -173,5 +184,6 @@ def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str]) -> Gat
         urgent=gate.deadline is not None and gate.deadline - now < SOON,
         mine=here.waits,
         bulk=item if bulk else "",
-        checked=bulk and item in checked,
+        checked=bulk and (checked is None or item in checked),
+        amounts=json.dumps({f"{words(n)} {u}".strip(): str(v) for (n, u), v in added.items()}),
     )

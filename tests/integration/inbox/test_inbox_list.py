@@ -1,0 +1,82 @@
+"""The list of what waits: parts of it, one look for all tabs, and never long behind."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from typing import Any
+
+import pytest
+
+from handrail.client import Operator
+from handrail.inbox.web import rulings, waiting
+from handrail.inbox.web.tokens import page_link
+from tests.integration.inbox.conftest import ANA, BO, Inbox
+
+
+async def test_it_is_searched_sorted_and_in_pages(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for room in (waiting, rulings):
+        monkeypatch.setattr(room, "PAGE", 2)
+    for number, amount in enumerate(("84.00", "310.00", "99.50", "120.00"), 1):
+        await inbox.ask(f"R-{number}", amount=amount)
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get("/?sort=amount")
+        assert ana.http.headers["accept-encoding"]
+        assert shown(page) == ["refunds:R-2", "refunds:R-4"]
+        assert "613.50" in page
+        assert "1 to 2 of 4" in page
+        following = re.findall(r'href="([^"]+)" rel="next"', page)[0].replace("&amp;", "&")
+        assert shown(await ana.get(following)) == ["refunds:R-3", "refunds:R-1"]
+        assert shown(await ana.get("/?page=99")) == ["refunds:R-3", "refunds:R-4"]
+        assert shown(await ana.get("/?q=120.00+refunds")) == ["refunds:R-4"]
+        assert "Show all 4" in await ana.get("/?q=nobody")
+        for odd in ("page=x", "page=-1", "sort=%27%3B", f"q={'x' * 5_000}", "risk=%00"):
+            await ana.get(f"/?{odd}")
+        page = await ana.get("/?pick=all")
+        assert page.count("checked aria-label") == 2
+        answer = await ana.http.get("/")
+        assert answer.headers["content-encoding"] == "gzip"
+
+
+def shown(page: str) -> list[str]:
+    return re.findall(r"Select [^,]+, (refunds:R-\d)", page)
+
+
+async def test_all_tabs_share_one_look(inbox: Inbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    await inbox.ask("R-1")
+    looks = 0
+    look = inbox.site.waiting.look
+
+    async def counted() -> Any:
+        nonlocal looks
+        looks += 1
+        return await look()
+
+    monkeypatch.setattr(inbox.site.waiting, "look", counted)
+    async with inbox.visitor(ANA) as ana, inbox.visitor(BO) as bo:
+        polls = [tab.http.get("/now") for tab in (ana, bo) for _ in range(10)]
+        assert all("R-1" in page.text for page in await asyncio.gather(*polls))
+    assert looks <= 3
+
+
+async def test_what_was_ruled_elsewhere_is_gone_soon(inbox: Inbox) -> None:
+    case = await inbox.ask("R-1")
+    async with inbox.visitor(ANA) as ana:
+        assert "R-1" in await ana.get("/now")
+        shell = Operator(inbox.stage.client, signer=inbox.site.key, by=BO, via="inbox")
+        await shell.reject(await case.gate(), "not theirs")
+        async with asyncio.timeout(10):
+            while "R-1" in await ana.get("/now"):  # noqa: ASYNC110  # what people see, over time
+                await asyncio.sleep(0.2)
+
+
+async def test_what_was_ruled_here_is_gone_at_once(inbox: Inbox) -> None:
+    case = await inbox.ask("R-1")
+    url = page_link("", case.id, (await case.gate()).gate)
+    async with inbox.visitor(ANA) as ana:
+        await ana.get("/now")
+        await ana.get(url)
+        await ana.post(url, verb="reject", why="not theirs")
+        assert "R-1" not in await ana.get("/now")
