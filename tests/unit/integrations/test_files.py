@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import hashlib
 import os
-import socket
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from starlette.applications import Starlette
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from handrail import Action, Effect, Final, StepError
 from handrail.agent import Write, call_directly
 from handrail.integrations.connectors import Files
 from handrail.integrations.connectors.http import Unanswered
 from handrail.testing import call_write
+from tests.agents.file_server import Drive, file_server
 
 
 class Note(Action):
@@ -40,50 +34,10 @@ class Edit(Action):
     etag: str
 
 
-class Drive:
-    """A server that takes files as HTTP has it: `If-None-Match`, `If-Match`, ETag."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, bytes] = {}
-        self.loses = 0
-        self.changes: list[bytes] = []
-        """What somebody else makes of a file as soon as it was written."""
-
-    async def answer(self, request: Request) -> Response:
-        name, known = request.url.path, self.files.get(request.url.path)
-        tag = f'"{hashlib.sha256(known or b"").hexdigest()}"'
-        if request.method == "PUT":
-            if known is not None and request.headers.get("if-none-match") == "*":
-                return Response(status_code=412)
-            if request.headers.get("if-match", tag) != tag:
-                return Response(status_code=412)
-            self.files[name] = await request.body()
-            if self.changes:
-                self.files[name] = self.changes.pop()
-            if self.loses:
-                self.loses -= 1
-                return Response(status_code=502)
-            return Response(status_code=201)
-        if known is None:
-            return Response(status_code=404)
-        if request.method == "DELETE":
-            if request.headers.get("if-match") != tag:
-                return Response(status_code=412)
-            del self.files[name]
-            return Response(status_code=204)
-        return Response(known, headers={"etag": tag})
-
-
 @pytest.fixture
 async def drive() -> AsyncGenerator[tuple[Drive, str]]:
-    made, listener = Drive(), socket.create_server(("127.0.0.1", 0))
-    route = Route("/{path:path}", made.answer, methods=["GET", "PUT", "DELETE"])
-    config = uvicorn.Config(Starlette(routes=[route]), log_config=None, lifespan="off")
-    server = uvicorn.Server(config)
-    serves = asyncio.ensure_future(server.serve(sockets=[listener]))
-    yield made, f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    await serves
+    async with file_server() as running:
+        yield running
 
 
 async def does_it_once(files: Files) -> None:

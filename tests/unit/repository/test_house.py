@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_027,
     "client": 7_800,
     "runtime": 6_876,
-    "integrations": 5_353,
+    "integrations": 5_604,
     "inbox": 7_943,
     "testing": 1_216,
     "cli": 7_477,

@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from handrail.integrations.connectors.mcp import MCP, list_tools
     from handrail.integrations.connectors.openapi import OpenAPI
     from handrail.integrations.connectors.outgoing import OutgoingWebhook
+    from handrail.integrations.connectors.requests import HTTP
     from handrail.integrations.connectors.sql import SQL
 
 __all__ = [
+    "HTTP",
     "MCP",
     "SQL",
     "FileVersion",
@@ -35,6 +37,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
     _HOMES = {
         "FileVersion": ("files", "http"),
         "Files": ("files", "http"),
+        "HTTP": ("requests", "http"),
         "MCP": ("mcp", "mcp"),
         "LiveMCP": ("live", "mcp"),
         "OpenAPI": ("openapi", "http"),

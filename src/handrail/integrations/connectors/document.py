@@ -60,26 +60,31 @@ class Operation:
 class OpenApiDocument:
     """A pinned document. `used`: the operations that steps are made of, by path and method."""
 
-    def __init__(self, path: Path, digest: str, module: str) -> None:
-        """Read the document.
+    def __init__(self, given: dict[str, Any], name: str, module: str) -> None:
+        """Take the document, and make of it what is sent and what is answered."""
+        self.name = name
+        self.answered = Schemas(given, self.name, module)
+        self.sent = Schemas(_writable(given), self.name, module)
+        self.used: dict[tuple[str, str], None] = {}
+
+    @classmethod
+    def pinned(cls, path: Path, digest: str, module: str) -> OpenApiDocument:
+        """Read the document of a file.
 
         Raises:
             ConfigurationError: if it cannot be read, is another one than is pinned, or none.
         """
-        self.name = path.name
         try:
-            given = _parsed(path.read_bytes(), self.name)
+            given = _parsed(path.read_bytes(), path.name)
         except OSError as error:
             raise ConfigurationError(f"{path}: {error.strerror}; fix: put it there") from None
         found = hashlib.sha256(canonical(given).encode()).hexdigest()
         if digest.lower() != found:
             raise ConfigurationError(
-                f"{self.name}: its digest is {found}, and {digest or 'none'} is pinned\n"
+                f"{path.name}: its digest is {found}, and {digest or 'none'} is pinned\n"
                 f'  fix: look at what it says now, and then write digest="{found}"'
             )
-        self.answered = Schemas(given, self.name, module)
-        self.sent = Schemas(_writable(given), self.name, module)
-        self.used: dict[tuple[str, str], None] = {}
+        return cls(given, path.name, module)
 
     def differs(self, content: bytes, url: str) -> list[str]:
         """How another document describes the operations in use, a line for each difference.

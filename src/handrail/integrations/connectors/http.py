@@ -9,7 +9,7 @@ import re
 import ssl
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx2
@@ -112,13 +112,20 @@ async def looked_up(request: HttpRequest, seconds: float) -> Any:
 
 
 async def changed(
-    request: HttpRequest, seconds: float, attempt: int, *, gone: bool = False, absent: bool = False
+    request: HttpRequest,
+    seconds: float,
+    attempt: int,
+    *,
+    gone: bool = False,
+    absent: bool = False,
+    preconditioned: bool = False,
 ) -> Any:
     """What a request that changes something answers.
 
     `attempt`: which one of this effect it is. On a later one a conflict may be with the first.
     `gone`: whether it is as good as done where there is nothing any more. `absent`: whether who
-    is not found may only not have come up yet, and took nothing.
+    is not found may only not have come up yet, and took nothing. `preconditioned`: where its
+    precondition fails it is looked up whether it was done, and is there.
 
     Raises:
         Final: if the system refused it, with its reason.
@@ -140,15 +147,32 @@ async def changed(
             return None  # as above
     if gone and status in _GONE:
         return None
-    said = _said(request, status, content)
+    if preconditioned and status == 412:  # noqa: PLR2004
+        found = await _what_is_there(request, seconds)
+        if found is not None:
+            return found
+    raise _fault(_said(request, status, content), status, attempt, absent=absent)
+
+
+def _fault(said: str, status: int, attempt: int, *, absent: bool) -> HandrailError:
     if status in _TOO_EARLY:
-        raise NotDone(said)
+        return NotDone(said)
     if absent and status == 404:  # noqa: PLR2004
-        raise Unanswered(said) if attempt > 1 else NotDone(said)
+        return Unanswered(said) if attempt > 1 else NotDone(said)
     later = attempt > 1 and status in _CONFLICT
-    if later or not 400 <= status < 500 or status in _UNKNOWN:  # noqa: PLR2004
-        raise Unanswered(said)
-    raise Final(said)
+    unknown = later or not 400 <= status < 500 or status in _UNKNOWN  # noqa: PLR2004
+    return Unanswered(said) if unknown else Final(said)
+
+
+async def _what_is_there(request: HttpRequest, seconds: float) -> Any:
+    """What is at the place of a request, if it has all that was sent; else None."""
+    headers = {n: v for n, v in request.headers.items() if not n.lower().startswith("if-")}
+    try:
+        found = await looked_up(replace(request, method="GET", headers=headers, body=None), seconds)
+    except Final:
+        return None  # who may not look knows nothing
+    there, wanted = as_object(found), as_object(request.body)
+    return found if wanted and {name: there.get(name) for name in wanted} == wanted else None
 
 
 def as_key(key: str, form: str | None = None) -> str:

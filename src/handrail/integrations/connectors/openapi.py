@@ -16,12 +16,13 @@ import base64
 import dataclasses
 import json
 import logging
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
@@ -51,6 +52,9 @@ _SAME_AGAIN = frozenset(("put", "delete"))
 
 _SHOWN = 20
 
+Precondition = Literal["If-None-Match", "If-Match"]
+"""What a server sees to before it makes or replaces something, by the standard."""
+
 log = logging.getLogger("handrail.connectors")
 
 
@@ -79,7 +83,7 @@ class OpenAPI:
     sent as the document demands. `live`: the address, or the path, of the system's own document.
     """
 
-    document: str | Path
+    document: str | Path | dict[str, Any]
     digest: str
     base_url: str | None = None
     auth: str | None = None
@@ -92,13 +96,17 @@ class OpenAPI:
             ConfigurationError: if it cannot be read, is another one than is pinned, or none.
         """
         module = caller()
-        path = Path(str(module.get("__file__", ""))).parent / self.document
-        self._known = OpenApiDocument(path, self.digest, str(module["__name__"]))
+        name = str(module["__name__"])
+        if isinstance(self.document, dict):  # as `HTTP` makes it
+            self._known = OpenApiDocument(self.document, self.base_url or "", name)
+        else:
+            path = Path(str(module.get("__file__", ""))).parent / self.document
+            self._known = OpenApiDocument.pinned(path, self.digest, name)
         servers: Any = self._known.answered.document.get("servers") or [{}]
         self._base = (self.base_url or servers[0].get("url", "")).rstrip("/")
         if urlsplit(self._base).scheme not in {"http", "https"}:
             raise ConfigurationError(
-                f'{path.name}: it names no server\n  fix: give base_url="https://..."'
+                f'{self._known.name}: it names no server\n  fix: give base_url="https://..."'
             )
 
     # Steps
@@ -156,6 +164,7 @@ class OpenAPI:
         find: str | None = None,
         find_by: Mapping[str, str] | None = None,
         settles: timedelta | None = None,
+        precondition: Precondition | None = None,
         undo: str | None = None,
         undo_by: Mapping[str, str] | None = None,
         timeout: timedelta = timedelta(seconds=30),
@@ -168,14 +177,17 @@ class OpenAPI:
         the operation that is asked whether the effect is there: of its answer, the object whose
         `key_field` is the key. `find_by`: which parameter of it gets which field of the action,
         or `"key"`. `undo`: the operation that takes it back; `undo_by` as `find_by`, and also
-        `"result.FIELD"`. `action` and `returns`: classes of your own. `options`: as those of
-        `handrail.write`.
+        `"result.FIELD"`. `precondition`: `If-None-Match`, it is only made where nothing is yet;
+        `If-Match`, only replaced where it is the version that the field of If-Match names. Run
+        again, it is looked up: what has what was sent was done. `action` and `returns`: classes of
+        your own. `options`: as those of `handrail.write`.
 
         Raises:
             ConfigurationError: if there is no such operation.
             StepError: if it cannot be a step, or what is declared does not fit it.
         """
-        found = self._known.operation(operation, idempotency_header)
+        made_only = precondition if precondition == "If-None-Match" else None
+        found = self._known.operation(operation, idempotency_header or made_only)
         how = self._recovery(found, idempotency_header, key_field, find, find_by or {})
         places = {n: place for n, place in found.places.items() if n != how.field}
         step_name, seconds = name or snake(found.name), timeout.total_seconds()
@@ -187,12 +199,17 @@ class OpenAPI:
             lambda made: self._faults(found, _with_key(_values(places, made), how, "a:1/b/1")),
         )
         _require_fields(step_name, kind, places)
+        named = {place.wire.lower() for place in places.values() if place.where == "header"}
+        if precondition == "If-Match" and "if-match" not in named:
+            raise StepError(f"{step_name}: it has no field for If-Match; fix: `if_match: str`")
 
         async def step(act: Any, effect: Effect) -> Any:
             given = _with_key(_values(places, act), how, effect.key)
             headers = {how.header: as_key(effect.key, found.key_form)} if how.header else {}
+            headers |= {made_only: "*"} if made_only else {}
             request = self._request(found, given, headers)
-            return await changed(request, seconds, effect.attempt)
+            asked = precondition is not None
+            return await changed(request, seconds, effect.attempt, preconditioned=asked)
 
         async def look(act: Any, effect: Effect) -> Any:
             assert how.find is not None  # noqa: S101  # it is only used where there is one
@@ -238,7 +255,7 @@ class OpenAPI:
             undo=back,
             find=look if how.find else None,
             settles=settles,
-            idempotent=(keeps or True) if how.header else False,
+            idempotent=(keeps or True) if how.header else precondition is not None,
             timeout=timeout,
             secrets=self._secrets,
             **options,
@@ -317,6 +334,10 @@ class OpenAPI:
             found += self._known.sent.faults(place.schema, given[name], place.wire)
             if place.where == "path" and str(given[name]) in {"", ".", ".."}:
                 found.append(f"{place.wire}: {given[name]!r} is no part of a path")
+            if place.where == "header" and not re.fullmatch(
+                "[ -~]*", ",".join(_texts(given[name]))
+            ):
+                found.append(f"{place.wire}: {given[name]!r} is no value of a header")
         if any(place.where == "body" for place in operation.places.values()):
             found += self._known.sent.faults(operation.body, _body(operation, given))
         return found
@@ -399,13 +420,23 @@ def _chosen(
     for name, source in by.items():
         of, _, inner = source.partition(".")
         if of == "result" and inner:
-            known: Any = as_object(result).get(inner)
+            known: Any = as_object(_bare(result)).get(inner)
             if known is None:
                 raise Final(f"nobody knows {source} of what is to be taken back; look for it there")
             found[field_name(name)] = as_object(known).get(FIELD, known)
         elif source == KEY or source in values:
             found[field_name(name)] = key if source == KEY else values[source]
     return found
+
+
+def _bare(result: Any) -> Any:
+    """A result without a type was kept as its JSON, as text from outside."""
+    if [*as_object(result)] != [FIELD]:
+        return result
+    try:
+        return json.loads(as_object(result)[FIELD])
+    except (ValueError, RecursionError):
+        return None
 
 
 def _having(value: Any, name: str, key: str) -> Iterator[Any]:
