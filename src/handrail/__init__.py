@@ -55,7 +55,7 @@ if TYPE_CHECKING:
     )
     from handrail.guardrails import check, current_effect
     from handrail.ledger import Ledger
-    from handrail.marks import FreeText, From, Personal, Request, Untrusted
+    from handrail.marks import Classified, FreeText, From, Personal, Request, Untrusted
     from handrail.oversight import GateView, Keyring, Trust
     from handrail.runtime import Agent, Fleet, Form, Schedule, System
     from handrail.states import State
@@ -65,6 +65,7 @@ __all__ = [
     "Agent",
     "AgentWorkflow",
     "CaseError",
+    "Classified",
     "ConfigurationError",
     "Decision",
     "Effect",
@@ -130,7 +131,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         ),
         "guardrails": "check current_effect",
         "ledger": "Ledger",
-        "marks": "FreeText From Personal Request Untrusted",
+        "marks": "Classified FreeText From Personal Request Untrusted",
         "oversight": "GateView Keyring Trust",
         "runtime": "Agent Fleet Form Schedule System",
         "states": "State",

@@ -400,9 +400,8 @@ class Undoes(Wire):
 class Effect(Wire):
     """One write to the outside world. Give `key` to the outside system if it takes one.
 
-    `key` is the same in every retry, replay, reset and continued run, and never used
-    for another write. `attempt` is a fencing token: a system that can, refuses one that is lower
-    than the highest it has seen under the key.
+    `key` is the same in every retry, replay, reset and continued run, and of no other write. A
+    system that can, refuses an `attempt`, a fencing token, below the highest it saw under a key.
     """
 
     key: str
@@ -411,12 +410,13 @@ class Effect(Wire):
     undoes: Undoes | None = None
     attempt: int = 1
 
+    def message_id(self, domain: str) -> str:
+        """The `Message-ID` of its mail, the same at each try; a key itself may be cut by mailers."""
+        return f"<{hashlib.sha256(self.key.encode()).hexdigest()[:32]}@{domain}>"
+
 
 class CallBack(Wire):
-    """What a write returns that another system answers later: the key of its effect.
-
-    `await self.called_back(due, Answer, within=...)` waits for the answer.
-    """
+    """What a write returns that is answered later: `await self.called_back(due, Answer, ...)`."""
 
     key: str
 

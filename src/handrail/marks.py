@@ -8,6 +8,7 @@ see `handrail.agent.provenance`.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,7 +20,12 @@ from handrail.exceptions import StepError
 FIELD: Final = "untrusted"
 """The one key of such a text on the wire. In other models, too, it stands for text from outside."""
 
+LEAST = 100
+"""Answers of a classifier that must have been looked at before a rule relies on it."""
+
 _SHOWN = 60
+_DOUBT = 0.05
+_HALVINGS = 30
 
 
 class Untrusted(BaseModel, frozen=True, extra="forbid"):
@@ -109,3 +115,53 @@ class From:
                 f"From({self.model.__name__}, {self.field!r}): {self.model.__name__} has no such "
                 f"field; it has: {known}"
             )
+
+
+@dataclass(frozen=True)
+class Classified:
+    """Marks a field of the evidence as the answer of a classifier that was measured.
+
+        urgency: Annotated[Literal["low", "high"], Classified(wrong=3, of=400)]
+
+    It has read text from outside, which may have chosen the answer, but only among a closed set: a
+    `Literal`, an `Enum`, true or false. On `of` texts as they come, with those of people who try to
+    mislead it among them, it was `wrong` so often. Then a rule may rely on the answer; on any other
+    word of a model no rule does.
+    """
+
+    wrong: int
+    of: int
+
+    def __post_init__(self) -> None:
+        """See that it is a measurement.
+
+        Raises:
+            StepError: if it is none.
+        """
+        if not (self.of >= LEAST and 0 <= self.wrong <= self.of):
+            raise StepError(
+                f"Classified(wrong={self.wrong}, of={self.of}) is no measurement; fix: look at "
+                f"{LEAST} answers or more, on texts as they come and hostile ones, and say how "
+                "many are wrong"
+            )
+
+    @property
+    def at_most(self) -> float:
+        """The share of wrong answers that it may have with 95 %: Clopper and Pearson's bound."""
+        low, high = self.wrong / self.of, 1.0
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            low, high = (middle, high) if self._chance(middle) > _DOUBT else (low, middle)
+        return high
+
+    def _chance(self, share: float) -> float:
+        """How likely so few are wrong if this share is."""
+        if share >= 1:
+            return float(self.wrong == self.of)
+        n, odds = self.of, math.log(share) - math.log1p(-share)
+        whole = math.lgamma(n + 1) + n * math.log1p(-share)
+        terms = (
+            whole - math.lgamma(k + 1) - math.lgamma(n - k + 1) + k * odds
+            for k in range(self.wrong + 1)
+        )
+        return math.fsum(map(math.exp, terms))

@@ -17,6 +17,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, AskedModel, Decision, Wire
 from handrail.agent.provenance import holds_untrusted, texts_from_outside
+from handrail.agent.provenance_values import open_answers
 from handrail.agent.step_calls import call_directly
 from handrail.exceptions import StepError
 
@@ -154,6 +155,11 @@ def decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseMod
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Action)):
             raise StepError(f"{wanted}; {kind} is no Action")
+    if isinstance(args[1], type) and (found := open_answers(args[1])):
+        raise StepError(
+            f"{args[1].__name__}: {', '.join(found)}: what is `Classified` is one of a closed set; "
+            'fix: declare it as Literal["low", "high"], an Enum or bool'
+        )
     return kinds, args[1]
 
 

@@ -12,7 +12,10 @@ decided is held against what else it was given. When an argument of a decide ste
 - `FreeText` may carry no link, address, account or number of no such source, and no passage of a
   text from outside; true and false, an `Enum`, a `Literal`, and a field that is left out where its
   default is `None` or empty, are choices that the author of the action offers, and need none;
-- each value of the evidence must have a source too, whatever its type: rules rely on it.
+- each value of the evidence must have a source too, whatever its type, for rules rely on it; but
+  for the answer of a classifier that was measured (`Classified`), one of a closed set.
+
+The key of an event counts as its `key`, unless a text from outside may have made it.
 
 Values are compared exactly, by type: 10.0 is 10.00, and no text is a number. Texts that
 only look alike, or contain one another, are different. Whatever is odd has no source.
@@ -30,6 +33,7 @@ Note:
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -64,6 +68,7 @@ UNKNOWN = ("*",)
 LONG = 24
 """Characters from which on a text from outside is known again in plain text."""
 
+_WORD = re.compile(r"[^\W_]+")
 _NAMED = 5
 _TOLD = 4
 
@@ -271,7 +276,9 @@ def unsourced(
     try:
         names = [parameter.name for parameter in step.parameters]
         named = list(zip(names, args, strict=True))
-        return unsourced_values(named, decision) if any(True for _ in _marks(args)) else ()
+        if not any(True for _ in _marks(args)):
+            return ()
+        return _lacking(given(named, _trusted_key), decision, named)
     except Exception:  # noqa: BLE001  # as above
         return UNKNOWN
 
@@ -354,7 +361,9 @@ def _lacking(
     around = found[0].scope[:1] if found else ()
     found += wanted("evidence", decision.evidence, around, choices=False)
     matches = _Matches({leaf: [] if leaf.free else sources.of(leaf) for leaf in found})
-    lacking = [leaf.path for leaf in found if not matches.sourced(leaf)]
+    lacking = [
+        f"{leaf.path}{sources.elsewhere(leaf)}" for leaf in found if not matches.sourced(leaf)
+    ]
     free = [leaf for leaf in found if leaf.free and isinstance(leaf.raw, str)]
     if free:
         own = [str(value) for value in sources.values]
@@ -363,6 +372,24 @@ def _lacking(
             fault = misworded(leaf.raw, own, outside)
             lacking += [f"{leaf.path}: {fault}"] if fault else []
     return tuple(dict.fromkeys(lacking))
+
+
+def _trusted_key(event: Event) -> str | None:
+    """The key of an event; None where a text from outside in it may have made a part of it."""
+    try:
+        key = event.key
+        known = {word for value in given([("", event)]).values for word in _plainly(value)}
+        outside = ["".join(_plainly(text)) for text in all_from_outside(event)]
+    except Exception:  # noqa: BLE001  # as above
+        return None
+    for word in _plainly(key):
+        if word not in known and any(word in text or text in word for text in outside if text):
+            return None
+    return key
+
+
+def _plainly(value: object) -> list[str]:
+    return _WORD.findall(str(value).casefold())
 
 
 class _Matches:

@@ -7,14 +7,14 @@ import functools
 import inspect
 import itertools
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import PurePath
-from types import UnionType
+from types import NoneType, UnionType
 from typing import (
     Annotated,
     Any,
@@ -33,8 +33,8 @@ from pydantic import BaseModel, RootModel
 from pydantic.fields import FieldInfo
 from pydantic_core import to_jsonable_python
 
-from handrail.actions import Action, Decision
-from handrail.marks import FIELD, FreeText, From, Untrusted
+from handrail.actions import Action, Decision, Event
+from handrail.marks import FIELD, Classified, FreeText, From, Untrusted
 
 # Of what a decision was given
 
@@ -122,8 +122,9 @@ class DecisionValue:
 
 @dataclass
 class TrustedValues:
-    """All trusted values of some arguments."""
+    """All trusted values of some arguments. `key_of`: the key of an event, if it is trusted."""
 
+    key_of: Callable[[Event], str | None] | None = None
     _at: dict[tuple[str, Hashable], list[Source]] = field(
         default_factory=dict[tuple[str, Hashable], list[Source]]
     )
@@ -159,18 +160,32 @@ class TrustedValues:
             found += [s for s in of_id if s.owner is not None and meant in s.owner.names]
         return found
 
+    def elsewhere(self, leaf: DecisionValue) -> str:
+        """In which field a text stands that has no source of its name, and how to say so."""
+        if not isinstance(leaf.raw, str) or not leaf.raw or leaf.source or self.of(leaf):
+            return ""
+        found = (sources for (_, value), sources in self._at.items() if value == leaf.value)
+        for name, owner in ((each.name, each.owner) for sources in found for each in sources):
+            kind = owner and owner.kind
+            if isinstance(kind, type) and name in getattr(kind, "model_fields", ()):
+                of = f"{kind.__name__}, {name!r}"
+                return f": it is the {name} of {kind.__name__}; fix: say so by From({of})"
+        return ""
+
 
 def _is_a(owner: OwnerModel | None, model: type) -> bool:
     return owner is not None and isinstance(owner.kind, type) and issubclass(owner.kind, model)
 
 
-def given(args: Iterable[tuple[str, Any]]) -> TrustedValues:
+def given(
+    args: Iterable[tuple[str, Any]], key_of: Callable[[Event], str | None] | None = None
+) -> TrustedValues:
     """The trusted values of arguments, each with its parameter's name.
 
     Raises:
         Exception: whatever a value raises that cannot be looked at.
     """
-    found = TrustedValues()
+    found = TrustedValues(key_of)
     for name, value in args:
         _gather(found, name, value, None)
     return found
@@ -182,7 +197,10 @@ def _gather(found: TrustedValues, name: str, value: Any, owner: OwnerModel | Non
     if isinstance(value, RootModel):
         _gather(found, name, cast("RootModel[Any]", value).root, owner)
     elif (parts := fields(value)) is not None:
-        _gather_model(found, _owner(name, value, owner), parts)
+        whole = _owner(name, value, owner)
+        _gather_model(found, whole, parts)
+        if found.key_of and isinstance(value, Event) and (key := found.key_of(value)) is not None:
+            found.add("key", exact(key), whole)
     elif isinstance(value, Mapping):
         _gather_mapping(found, name, cast("Mapping[Any, Any]", value), owner)
     elif is_many(value):
@@ -335,6 +353,12 @@ class _Hint:
         marks = (mark for _, marks in self.arms for mark in marks)
         return isinstance(value, (str, Untrusted)) and any(map(_is_free_text, marks))
 
+    def is_classified(self, value: Any) -> bool:
+        """Whether it is the answer of a classifier that was measured, one of a closed set."""
+        marks = (mark for _, marks in self.arms for mark in marks)
+        none = value is None or (is_many(value) and not value)
+        return (none or self.is_choice(value)) and any(isinstance(m, Classified) for m in marks)
+
     def is_choice(self, value: Any) -> bool:
         """Whether it is one of a closed set."""
         if isinstance(value, (bool, Enum)):
@@ -363,6 +387,24 @@ def _arms(annotation: Any, marks: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[
         yield from _arms(annotation.__value__, marks)
     else:
         yield annotation, marks
+
+
+def open_answers(model: type[BaseModel]) -> list[str]:
+    """The fields that are marked as a classifier's answer, and are of no closed set."""
+    known = {name: info for name, info in model.model_fields.items() if not _is_closed(info)}
+    return [n for n, info in known.items() if any(isinstance(m, Classified) for m in info.metadata)]
+
+
+def _is_closed(declared: Any) -> bool:
+    annotation = declared.annotation if isinstance(declared, FieldInfo) else declared
+    return all(_is_closed_kind(kind) for kind, _ in _arms(annotation, ()))
+
+
+def _is_closed_kind(kind: Any) -> bool:
+    if get_origin(kind) is Literal or isinstance(kind, type(Enum)) or kind in {bool, NoneType}:
+        return True
+    parts = [part for part in get_args(kind) if part is not Ellipsis]
+    return bool(parts) and all(map(_is_closed, parts))
 
 
 @dataclass(frozen=True)
@@ -422,9 +464,11 @@ class _Walk:
 
     def leaf(self, at: _Position, value: Any, exactly: Hashable) -> None:
         free = self.choices and (at.hint.is_free(value) or at.hint.is_choice(value))
+        measured = not self.choices and at.hint.is_classified(value)
+        raw, source = None if measured else value, at.hint.source
         self.found.append(
             DecisionValue(
-                at.path, at.name, exactly, at.scope, free=free, source=at.hint.source, raw=value
+                at.path, at.name, exactly, at.scope, free=free or measured, source=source, raw=raw
             )
         )
 

@@ -13,6 +13,7 @@ from typing import Literal
 
 from handrail.actions import WHOLE, Level
 from handrail.actions import person as same_person
+from handrail.marks import Classified
 from handrail.policy.file import (
     ActionDoc,
     BreakerDoc,
@@ -103,7 +104,8 @@ class _Compiler:
         left_out = self._unlisted()
         asked = RoleUse(doc, faults, self.types, frozenset(free), listed, self.default)
         rules = asked.rules()
-        notes = [*left_out, *self._lowered(listed), *self._mixed(), *asked.notes()]
+        found = (*self._lowered(listed), *self._mixed(), *self._classified(listed))
+        notes = [*left_out, *found, *asked.notes()]
         default = self.default or next(iter(doc.roles))
         entries = asked.mentioning(rules)
         for step in shape.writes.keys() - entries.keys():
@@ -238,6 +240,18 @@ class _Compiler:
             if step in self.types and self.types[step].is_text(f"action.{CURRENCY}")
             for name, caps in doc.limits.items()
             if name != "count" and not caps[0].unit
+        ]
+
+    def _classified(self, listed: Mapping[str, Entry]) -> list[str]:
+        """Notes on rules that rely on a classifier's answer, with how often it is wrong."""
+        evidence = {step: self.shape.writes[step].evidence for step in listed}
+        return [
+            f"{step}: rules rely on evidence.{name}, which a classifier says: {mark.wrong} of "
+            f"{mark.of} were wrong, so up to {mark.at_most:.1%} may be"
+            for step, model in evidence.items()
+            for name, info in (model.model_fields.items() if model else ())
+            for mark in info.metadata
+            if isinstance(mark, Classified) and f"evidence.{name}" in listed[step].mentions
         ]
 
     def _unlisted(self) -> list[str]:

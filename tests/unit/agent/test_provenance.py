@@ -97,7 +97,8 @@ def decision(action: Any, evidence: Any = None) -> Decision[Any, Any]:
 
 def lacking(action: Any, evidence: Any = None, args: Any = None) -> tuple[str, ...]:
     given = [MAIL, [FIRST, SECOND]] if args is None else args
-    return provenance.unsourced(judge, given, decision(action, evidence))
+    found = provenance.unsourced(judge, given, decision(action, evidence))
+    return tuple(each.partition(": it is the ")[0] for each in found)
 
 
 # What needs a source, and what has one
@@ -235,7 +236,7 @@ def test_a_field_named_like_a_model_or_a_parameter_is_its_id(field: str) -> None
         found = provenance.unsourced(
             look, [FIRST, MAIL], decision(named(**{field: value}), NoEvidence())
         )
-        assert found == expected
+        assert tuple(each.partition(":")[0] for each in found) == expected
 
 
 def test_a_longer_name_of_a_model_is_split_at_its_humps() -> None:
