@@ -16,11 +16,11 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_728,
-    "policy": 4_245,
+    "ground": 1_785,
+    "policy": 4_259,
     "ledger": 5_813,
     "oversight": 4_319,
-    "agent": 8_886,
+    "agent": 8_963,
     "guardrails": 5_818,
     "evidence": 5_027,
     "client": 7_800,
