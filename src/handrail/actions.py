@@ -411,7 +411,7 @@ class Effect(Wire):
     attempt: int = 1
 
     def message_id(self, domain: str) -> str:
-        """The `Message-ID` of its mail, the same at each try; a key itself may be cut by mailers."""
+        """The `Message-ID` of its mail, the same at each try; mailers cut some keys."""
         return f"<{hashlib.sha256(self.key.encode()).hexdigest()[:32]}@{domain}>"
 
 
