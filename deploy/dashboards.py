@@ -80,6 +80,15 @@ OPERATORS = (
     ),
     Panel("Open questions", {"{{agent}}": f"handrail_gates_open{{{AGENT}}}"}),
     Panel("The oldest open question", {"{{agent}}": OLDEST.format(AGENT)}, unit="s"),
+    Panel(
+        "From a question to its ruling, p50 and p95",
+        {
+            name: f"histogram_quantile({share}, sum by (le) "
+            f"(rate(handrail_ruling_seconds_bucket{{{AGENT}}}[1d])))"
+            for name, share in (("p50", 0.5), ("p95", 0.95))
+        },
+        unit="s",
+    ),
     Panel("Open incidents", {"{{agent}}": f"handrail_incidents_open{{{AGENT}}}"}),
     Panel(
         "Incidents an hour, by kind",
@@ -119,6 +128,12 @@ OWNERS = (
     Panel(
         "What models cost today",
         {"{{agent}} {{currency}}": f"handrail_spent_today{{{AGENT}}}"},
+        wide=12,
+    ),
+    Panel(
+        "Budgets, how much is used",
+        {"{{agent}} {{kind}}, {{budget}}": f"handrail_budget_used_ratio{{{AGENT}}}"},
+        unit="percentunit",
         wide=12,
     ),
     Panel(
@@ -205,6 +220,14 @@ RULES = (
         "0m",
         "ticket",
         "A question of {{ $labels.agent }} has waited for two hours: `handrail inbox`.",
+    ),
+    Rule(
+        "HandrailBudgetNearlyUsed",
+        "handrail_budget_used_ratio >= 0.8",
+        "0m",
+        "ticket",
+        "Four fifths of {{ $labels.budget }} are used: at all of it {{ $labels.agent }} decides "
+        "nothing more until there is room (`budgets:` in its policy).",
     ),
     Rule(
         "HandrailIncidentsOpen",

@@ -4,7 +4,14 @@ The command line, the inbox, mail and chat translate to it and back, and hold no
 own. `docs/client.md` shows how a program uses it.
 """
 
-from handrail.client.agents import AgentList, AgentStatus, WorkerList, WorkerStatus, WorkerView
+from handrail.client.agents import (
+    AgentList,
+    AgentStatus,
+    BudgetView,
+    WorkerList,
+    WorkerStatus,
+    WorkerView,
+)
 from handrail.client.alerts import AlertList, AlertView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
@@ -136,6 +143,7 @@ __all__ = [
     "BaselineList",
     "BaselineView",
     "Bounds",
+    "BudgetView",
     "BuildView",
     "CaseChain",
     "CaseDetails",

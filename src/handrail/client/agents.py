@@ -7,6 +7,7 @@ for all agents each, and three for each.
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from datetime import UTC, timedelta
 from decimal import Decimal
@@ -24,6 +25,7 @@ from handrail.client.stewards import steward_book, stewards
 from handrail.client.views import Document, Moment
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import FLEET
+from handrail.policy import Faults, read_policy_file
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
     from handrail.ledger import Ledger
     from handrail.oversight import AutonomyView
+    from handrail.policy import FileDoc
 
 
 _LATELY = timedelta(minutes=5)
@@ -48,6 +51,14 @@ class WorkerView(Document):
     seen: Moment
 
 
+class BudgetView(Document):
+    """A budget of the policy that was loaded last, and which share of it is `used`: 1 is all."""
+
+    kind: str
+    budget: str
+    used: Decimal
+
+
 class AgentStatus(Document):
     """One agent. `state`: `away` where no worker runs it, whatever may be in force.
 
@@ -55,7 +66,7 @@ class AgentStatus(Document):
     `open` cases, those with a question to people. `incidents`: the open ones; they and
     `last_write` are None without a ledger. `stopped`: of a stop of the whole agent, by whom.
     `questions`: those that wait, by the ledger, the `oldest` asked then; `policy`: the version that
-    was loaded last; `spent`: on models since midnight (UTC), by currency.
+    was loaded last, with its `budgets`; `spent`: on models since midnight (UTC), by currency.
     """
 
     agent: str
@@ -72,6 +83,7 @@ class AgentStatus(Document):
     oldest: Moment | None = None
     policy: int | None = None
     spent: dict[str, Decimal] = Field(default_factory=dict[str, Decimal])
+    budgets: tuple[BudgetView, ...] = ()
 
 
 class WorkerStatus(Document):
@@ -140,7 +152,25 @@ class _Books:
             "oldest": asked[0][1] if asked else None,
             "policy": policies[0].version if policies else None,
             "spent": dict(spent.cost),
+            "budgets": await _budgets(ledger, agent, policies[0].text, now) if policies else (),
         }
+
+
+@functools.lru_cache(maxsize=100)
+def _read(policy: str) -> FileDoc | None:
+    return read_policy_file(policy, Faults("policy"))
+
+
+async def _budgets(ledger: Ledger, agent: str, policy: str, now: datetime) -> list[BudgetView]:
+    """How far the budgets of a policy are used. None of one that this version cannot read."""
+    doc, found = _read(policy), list[BudgetView]()
+    budgets = {} if doc is None else {"tokens": doc.budgets.tokens, "cost": doc.budgets.cost}
+    for kind, caps in budgets.items():
+        for cap in caps:
+            used = (await ledger.spent(agent, now - cap.window)).of(kind, cap.unit)
+            share = round(used / cap.amount, 4) if cap.amount else Decimal(1)
+            found.append(BudgetView(kind=kind, budget=cap.text, used=share))
+    return found
 
 
 class AgentActs(OperatorBase):

@@ -19,6 +19,7 @@ from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
 from handrail.guardrails.metrics import BUCKETS as METRIC_BUCKETS
 from handrail.guardrails.metrics import count_by as count_metrics_by
+from handrail.guardrails.metrics import count_ruling
 from handrail.guardrails.received import ForeseenWrite, foreseen
 from handrail.guardrails.redaction import Masker, masker, pseudonym_key, use_masker
 
@@ -41,6 +42,7 @@ __all__ = [
     "budgets_used",
     "check",
     "count_metrics_by",
+    "count_ruling",
     "current_effect",
     "effect_as_current",
     "foreseen",

@@ -148,10 +148,7 @@ def budgets_short(budgets: Sequence[Budget], spent: Spendings, estimate: Usage) 
 
 
 def _used(budget: Budget, spent: Spendings) -> Decimal:
-    used = spent.get(budget.window, SpendTotal())
-    if budget.kind == "tokens":
-        return Decimal(used.tokens)
-    return used.cost.get(budget.unit or "", Decimal(0))
+    return spent.get(budget.window, SpendTotal()).of(budget.kind, budget.unit)
 
 
 def _budget_in_words(budget: Budget, spent: Spendings) -> str:

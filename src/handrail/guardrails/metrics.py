@@ -15,8 +15,11 @@ from temporalio.common import MetricCounter, MetricHistogramFloat, MetricMeter
 
 WRITE_SECONDS = "handrail_write_seconds"
 
+RULING_SECONDS = "handrail_ruling_seconds"
+
 BUCKETS: Mapping[str, list[float]] = {
-    WRITE_SECONDS: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300]
+    WRITE_SECONDS: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300],
+    RULING_SECONDS: [5, 15, 60, 300, 900, 1_800, 3_600, 7_200, 14_400, 28_800, 86_400, 259_200],
 }
 """Upper bounds in seconds, for the runtime that the meter is of."""
 
@@ -74,6 +77,9 @@ class _Meters:
         self._seconds: MetricHistogramFloat = meter.create_histogram_float(
             WRITE_SECONDS, "From the door to the receipt, the writing in it", "s"
         )
+        self._rulings: MetricHistogramFloat = meter.create_histogram_float(
+            RULING_SECONDS, "From a question to how it closed", "s"
+        )
 
     def count(self, event: str, fields: Mapping[str, Any]) -> None:
         counted = _COUNTED[event]
@@ -82,6 +88,9 @@ class _Meters:
         took = fields.get("duration_ms")
         if event == "effect" and took is not None:
             self._seconds.record(took / 1_000, {k: found[k] for k in ("agent", "step", "effect")})
+
+    def count_ruling(self, seconds: float, **labels: str) -> None:
+        self._rulings.record(seconds, labels)
 
 
 def _label(value: Any) -> str:
@@ -107,3 +116,10 @@ def count(event: str, fields: Mapping[str, Any]) -> None:
     # Labels are names of people's choice, and whoever counts decides about no write.
     with contextlib.suppress(Exception):
         _meters.count(event, fields)
+
+
+def count_ruling(agent: str, step: str, how: str, seconds: float) -> None:
+    """Count a question that closed `how` after so long, if there is a meter; never raises."""
+    with contextlib.suppress(Exception):  # as in `count`
+        if _meters is not None:
+            _meters.count_ruling(seconds, agent=agent, step=step, how=how)

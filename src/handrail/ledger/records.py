@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
 import sqlalchemy as sa
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _AT_ONCE = 500
 """Cases that one statement names: SQLite takes no more than some thousand parameters."""
+
+_BEFORE = datetime.min.replace(tzinfo=UTC)
 
 PRESENT = timedelta(minutes=2)
 """A worker that was not heard of for longer was away meanwhile."""
@@ -168,15 +170,21 @@ class Records(Database):
         def transaction(connection: sa.Connection) -> None:
             if anew:
                 return _replace(connection, list(latest.values()), list(latest))
-            known: dict[str, tuple[str, int]] = {}
+            c, known = _cases.c, dict[str, sa.Row[Any]]()
             for part in _parts(list(latest)):
-                query = sa.select(_cases.c.case_id, _cases.c.run_id, _cases.c.events)
-                for row in connection.execute(query.where(_cases.c.case_id.in_(part))):
-                    known[row.case_id] = row.run_id, row.events
+                query = sa.select(c.case_id, c.run_id, c.events, c.ended)
+                for row in connection.execute(query.where(c.case_id.in_(part))):
+                    known[row.case_id] = row
             new: list[CaseRecord] = []
             for name, each in latest.items():
-                run, events = known.get(name, ("", 0))
-                if run == each.case.run_id and events > each.case.events:
+                row, made = known.get(name), each.case
+                # A task that is given out again has the same events: its end is the later one.
+                late = (made.events, made.ended or _BEFORE)
+                if (
+                    row is not None
+                    and row.run_id == made.run_id
+                    and (row.events, row.ended or _BEFORE) > late
+                ):
                     known.pop(name)
                 else:
                     new.append(each)
@@ -185,15 +193,15 @@ class Records(Database):
         if latest:
             await self._run(transaction)
 
-    async def runs_recorded(self, cases: Sequence[str]) -> dict[str, str]:
-        """Of those cases whose end is recorded: the run that ended."""
-        c, found = _cases.c, dict[str, str]()
+    async def runs_recorded(self, cases: Sequence[str]) -> dict[str, tuple[str, int]]:
+        """Of those cases whose end is recorded: the run that ended, and its events until then."""
+        c, found = _cases.c, dict[str, tuple[str, int]]()
 
-        def transaction(connection: sa.Connection) -> dict[str, str]:
+        def transaction(connection: sa.Connection) -> dict[str, tuple[str, int]]:
             for part in _parts(cases):
-                query = sa.select(c.case_id, c.run_id).where(c.ended.is_not(None))
+                query = sa.select(c.case_id, c.run_id, c.events).where(c.ended.is_not(None))
                 rows = connection.execute(query.where(c.case_id.in_(part)))
-                found.update({row.case_id: row.run_id for row in rows})
+                found.update({row.case_id: (row.run_id, row.events) for row in rows})
             return found
 
         return await self._run(transaction)

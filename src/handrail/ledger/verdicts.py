@@ -194,6 +194,10 @@ class SpendTotal:
     tokens: int = 0
     cost: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
 
+    def of(self, kind: str, unit: str | None) -> Decimal:
+        """What a budget of a kind, `tokens` or `cost` in a currency, is held against."""
+        return Decimal(self.tokens) if kind == "tokens" else self.cost.get(unit or "", Decimal(0))
+
 
 class Spending(Database):
     """The spending of a ledger."""

@@ -20,6 +20,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from handrail.agent import AgentWorkflow, Case, QuestionNote, error_in_words, runner_of
+from handrail.guardrails import count_ruling
 from handrail.ledger import CaseRecord, CaseRow, DecisionRow, ErrorRow, QuestionRow
 from handrail.states import ENDS, State
 
@@ -174,11 +175,14 @@ class RecordInterceptor(Interceptor):
                 if not isinstance(agent, AgentWorkflow):
                     return await super().execute_workflow(input)
                 runner, failed = runner_of(agent), None
+                counted = set[str]()
 
                 def hand_over() -> None:
                     if not workflow.in_workflow():  # its memory is being freed
                         return
-                    if replayed or not workflow.unsafe.is_replaying():
+                    again = workflow.unsafe.is_replaying()
+                    _count_closed(runner.case, counted, new=not (replayed or again))
+                    if replayed or not again:
                         _hand_over(put, runner.case, failed)
 
                 runner.changed = hand_over
@@ -192,6 +196,17 @@ class RecordInterceptor(Interceptor):
                         hand_over()
 
         return Recording
+
+
+def _count_closed(case: Case, counted: set[str], *, new: bool) -> None:
+    """Count, once in this process, how long the questions were open that have closed."""
+    for gate in case.gates.values():
+        if gate.closed is None or gate.id in counted:
+            continue
+        counted.add(gate.id)
+        if new and not gate.question.planted:
+            seconds = (gate.closed.at - gate.opened).total_seconds()
+            count_ruling(case.agent, gate.question.step, gate.closed.how, seconds)
 
 
 def _hand_over(

@@ -42,6 +42,8 @@ from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
 
 if TYPE_CHECKING:
+    from temporalio.client import WorkflowExecution
+
     from handrail.agent import OutcomeRead
     from handrail.ledger import AlertRow, Ledger
     from handrail.oversight import Trust
@@ -58,6 +60,9 @@ PILOTS = timedelta(days=90)
 
 OVERLAP = timedelta(minutes=5)
 """By how much two sweeps overlap: visibility and recorders are late by seconds."""
+
+_OF_A_LOST_TASK = 5
+"""At least so many events follow the beginning of a task that was not the last one."""
 
 _TIME = timedelta(minutes=4)
 _TRIES = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3)
@@ -144,7 +149,7 @@ class UpkeepActivities:
         ended = f" AND CloseTime >= '{request.since.astimezone(UTC).isoformat()}'"
         there = [each async for each in cases_of(client, request.agent, ended)]
         known = await self.ledger.runs_recorded([each.id for each in there])
-        missing = [each for each in there if known.get(each.id) != each.run_id]
+        missing = [each for each in there if not _is_final(each, *known.get(each.id, ("", 0)))]
         away: LedgerUnavailable | None = None
         for each in missing:
             record = await record_of(self.agent, client, plugin, each)
@@ -247,6 +252,15 @@ class UpkeepActivities:
             agent=agent, what="alert", id=id_, title=title, lines=said, at=at or self.clock()
         )
         return await alert_owner(news, self.trust.inbox)
+
+
+def _is_final(case: WorkflowExecution, run: str, events: int) -> bool:
+    """Whether the end that is recorded, in a run after so many events, is that of the case.
+
+    A worker may have died, or lost the task, after it had recorded an end that the server never
+    took. Three events then came before the next task, and that may have ended otherwise.
+    """
+    return run == case.run_id and case.history_length - events < _OF_A_LOST_TASK
 
 
 async def keep_upkeep(client: Client, agent: str) -> None:

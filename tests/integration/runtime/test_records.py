@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 
 from handrail.ledger import CaseRecord
-from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder
+from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder, records
 from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import handing, orders, policy
@@ -137,8 +137,18 @@ STATES = {
 
 
 async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
-    run_fleet: RunFleet, outside: Outside, tmp_path: Path, url: str
+    run_fleet: RunFleet,
+    outside: Outside,
+    tmp_path: Path,
+    url: str,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    closed: list[tuple[str, float]] = []
+
+    def count(agent: str, step: str, how: str, seconds: float) -> None:
+        closed.append((how, seconds))
+
+    monkeypatch.setattr(records, "count_ruling", count)
     async with run_fleet(orders(tmp_path, PILOT), ledger=url) as stage:
         await play(stage, outside)
         # Nobody hands over the end that Temporal made: it is all that differs.
@@ -147,9 +157,13 @@ async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
         assert (found.looked, found.kept) == (len(STATES), [])
         await check(stage, "orders", only=False)
         assert (await check(stage, "orders")).differences == []
-        records = await stage.ledger.case_records([f"orders:{name}" for name in STATES])
-        assert {name: records[f"orders:{name}"].case.state for name in STATES} == STATES
-        _look(records)
+        kept = await stage.ledger.case_records([f"orders:{name}" for name in STATES])
+        assert {name: kept[f"orders:{name}"].case.state for name in STATES} == STATES
+        _look(kept)
+        # Each closing is counted once: not as its case goes on, nor as it is replayed.
+        hows = ["approved", "approved", "expired", "rejected", "withdrawn"]
+        assert sorted(how for how, _ in closed) == hows
+        assert all(took > 0 for _, took in closed)
         # What somebody changes by hand is found, and made again.
         await stage.ledger._run(_change)  # pyright: ignore[reportPrivateUsage]
         changed = dict((await check(stage, "orders")).differences)
@@ -159,9 +173,9 @@ async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
         }
         assert await command(stage, url, "--check") == (1, changed)
         assert await command(stage, url) == (0, changed)
-        assert await stage.ledger.case_records(list(records)) == records
+        assert await stage.ledger.case_records(list(kept)) == kept
         # Of a case that the server knows no more, the ledger keeps what it has.
-        forgotten = replace(records["orders:alone"].case, case="orders:forgotten")
+        forgotten = replace(kept["orders:alone"].case, case="orders:forgotten")
         await stage.ledger.record_cases([CaseRecord(forgotten)])
         found = await check(stage, "orders", only=False)
         assert [case for case, _ in found.kept] == ["orders:forgotten"]

@@ -17,6 +17,7 @@ COUNTED = {
     "handrail_verdicts_total": {"agent", "step", "verdict", "autonomy", "pilot"},
     "handrail_effects_total": {"agent", "step", "effect", "how"},
     "handrail_write_seconds": {"agent", "step", "effect"},
+    "handrail_ruling_seconds": {"agent", "step", "how"},
     "handrail_notifications_total": {"agent", "step", "sent"},
     "handrail_incidents_total": {"agent", "step", "kind"},
     "handrail_orders_total": {"agent", "order", "ended"},
@@ -54,10 +55,12 @@ def test_each_line_is_counted_by_names_that_are_promises(scraped: Any) -> None:
     for event in EVENTS:
         metrics.count(event, line)
         metrics.count(event, line)
+    metrics.count_ruling("payments", "pay", "approved", 40)
     found = {re.sub("_(bucket|sum|count)$", "", name): labels for name, labels, _ in scraped()}
     assert {name: set(labels) - {"le"} for name, labels in found.items()} == COUNTED
     counts = {name: number for name, _, number in scraped() if name.endswith("_total")}
     assert set(counts.values()) == {2}
+    assert ("handrail_ruling_seconds_sum", 40) in {(name, n) for name, _, n in scraped()}
     assert ("handrail_write_seconds_sum", 0.04) in {(name, n) for name, _, n in scraped()}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
-from handrail.client import AgentList, AgentStatus, WorkerView
+from handrail.client import AgentList, AgentStatus, BudgetView, WorkerView
 from handrail.inbox.web.gauges import Gauges
 from handrail.testing import free_ports
 
@@ -27,6 +27,7 @@ PROMISED = {
     "handrail_gate_oldest_timestamp_seconds": {"agent"},
     "handrail_policy_info": {"agent", "version"},
     "handrail_spent_today": {"agent", "currency"},
+    "handrail_budget_used_ratio": {"agent", "kind", "budget"},
     "handrail_workers": {"agent", "build"},
     "handrail_write_level": {"agent", "step", "level"},
     "handrail_last_write_timestamp_seconds": {"agent"},
@@ -50,6 +51,7 @@ def status(**changed: Any) -> AgentStatus:
         "oldest": NOW,
         "policy": 4,
         "spent": {"EUR": Decimal("0.25")},
+        "budgets": [BudgetView(kind="cost", budget="50 EUR per day", used=Decimal("0.005"))],
     }
     return AgentStatus(**{**given, **changed})
 
@@ -92,6 +94,7 @@ def test_all_of_an_agent_is_shown_by_names_that_are_promises(shown: Any) -> None
         ("handrail_gate_oldest_timestamp_seconds", "agent=payments"): NOW.timestamp(),
         ("handrail_policy_info", "agent=payments version=4"): 1,
         ("handrail_spent_today", "agent=payments currency=EUR"): 0.25,
+        ("handrail_budget_used_ratio", "agent=payments budget=50 EUR per day kind=cost"): 0.005,
         ("handrail_workers", "agent=payments build=b1"): 2,
         ("handrail_write_level", "agent=payments level=full step=pay"): 1,
         ("handrail_last_write_timestamp_seconds", "agent=payments"): NOW.timestamp(),

@@ -72,9 +72,21 @@ async def test_a_record_takes_the_place_of_what_was_kept_of_its_case(url: str) -
         assert await ledger.case_records(["a:1"]) == {"a:1": replace(kept(closed), errors=())}
         # One that comes late is older; but another run is none of those.
         await ledger.record_cases([open_])
-        assert await ledger.runs_recorded(["a:1", "a:2", "a:3"]) == {"a:1": "r1", "a:2": "r1"}
+        found = await ledger.runs_recorded(["a:1", "a:2", "a:3"])
+        assert found == {"a:1": ("r1", 20), "a:2": ("r1", 20)}
         await ledger.record_cases([record(ended=False, run="r2")])
-        assert await ledger.runs_recorded(["a:1", "a:2"]) == {"a:2": "r1"}
+        assert await ledger.runs_recorded(["a:1", "a:2"]) == {"a:2": ("r1", 20)}
+
+
+async def test_of_two_ends_after_the_same_events_the_later_one_is_kept(url: str) -> None:
+    first, second = record(), record()
+    at = second.case.ended
+    assert at is not None
+    second = replace(second, case=replace(second.case, ended=at + timedelta(seconds=4)))
+    async with Ledger(url) as ledger:
+        for each in (first, second, first, replace(first, case=replace(first.case, ended=None))):
+            await ledger.record_cases([each])
+        assert await ledger.case_records(["a:1"]) == {"a:1": kept(second)}
 
 
 async def test_records_are_found_by_agent_and_period(url: str) -> None:

@@ -102,7 +102,7 @@ def ended(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> No
 
     async def cases(*_: object) -> AsyncIterator[Any]:
         for name in NAMES:
-            yield SimpleNamespace(id=name, run_id="r")
+            yield SimpleNamespace(id=name, run_id="r", history_length=4)
 
     async def made(agent: Any, client: Any, plugin: Any, case: Any) -> CaseRecord:
         return request.param(case.id)
@@ -130,6 +130,32 @@ async def test_a_sweep_records_the_others_and_goes_on(ledger: Ledger, tmp_path: 
     env = ActivityEnvironment(client=client)
     assert await env.run(doing.sweep, SweepRequest(agent="a", since=NOW)) == len(NAMES)
     assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
+
+
+@pytest.mark.parametrize(("events", "made"), [(4, 0), (5, 0), (6, 1), (9, 1)])
+async def test_an_end_that_the_server_may_never_have_taken_is_made_again(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, events: int, made: int
+) -> None:
+    lost = record("a:0")
+    await ledger.record_cases([replace(lost, case=replace(lost.case, state="failed", events=1))])
+
+    async def cases(*_: object) -> AsyncIterator[Any]:
+        yield SimpleNamespace(id="a:0", run_id="r", history_length=events)
+
+    async def again(*_: object) -> CaseRecord:
+        return replace(lost, case=replace(lost.case, events=events))
+
+    monkeypatch.setattr(upkeep, "cases_of", cases)
+    monkeypatch.setattr(upkeep, "record_of", again)
+    client: Any = SimpleNamespace(
+        data_converter=SimpleNamespace(payload_codec=ClaimCheck(tmp_path))
+    )
+    fleet: Any = Mock()
+    doing = UpkeepActivities(sentinel.agent, sentinel.policy, ledger, fleet, sentinel.trust)
+    env = ActivityEnvironment(client=client)
+    assert await env.run(doing.sweep, SweepRequest(agent="a", since=NOW)) == made
+    (row,) = await ledger.cases_recorded("a")
+    assert row.state == ("done" if made else "failed")
 
 
 async def test_a_history_that_cannot_be_read_is_of_its_case_alone(

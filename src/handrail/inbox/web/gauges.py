@@ -36,6 +36,7 @@ _GAUGES = {
     "handrail_gate_oldest_timestamp_seconds": "When the oldest of them was asked; 0 without one",
     "handrail_policy_info": "1 for the version of the policy that an agent has loaded last",
     "handrail_spent_today": "What an agent's models cost since midnight, UTC, by currency",
+    "handrail_budget_used_ratio": "Which share of a budget of the policy is used; 1 is all of it",
     "handrail_workers": "Workers that asked for an agent's work lately, by build",
     "handrail_write_level": "1 for the level of autonomy that a write has",
     "handrail_last_write_timestamp_seconds": "When an agent last wrote, in seconds since 1970",
@@ -83,6 +84,8 @@ def _series(agent: AgentStatus) -> _Series:
         put("handrail_policy_info", 1, version=str(agent.policy))
     for currency, cost in agent.spent.items():
         put("handrail_spent_today", float(cost), currency=currency)
+    for each in agent.budgets:
+        put("handrail_budget_used_ratio", float(each.used), kind=each.kind, budget=each.budget)
     builds = [worker.build for worker in agent.workers]
     for build in set(builds):
         put("handrail_workers", builds.count(build), build=build)
