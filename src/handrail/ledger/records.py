@@ -170,7 +170,7 @@ class Records(Database):
         def transaction(connection: sa.Connection) -> None:
             if anew:
                 return _replace(connection, list(latest.values()), list(latest))
-            c, known = _cases.c, dict[str, sa.Row[Any]]()
+            c, known = _cases.c, dict[str, Any]()
             for part in _parts(list(latest)):
                 query = sa.select(c.case_id, c.run_id, c.events, c.ended)
                 for row in connection.execute(query.where(c.case_id.in_(part))):
