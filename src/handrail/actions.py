@@ -398,10 +398,9 @@ class Undoes(Wire):
 
 
 class Effect(Wire):
-    """One write to the outside world. Give `key` to the outside system if it takes one.
+    """One write to the outside world. Give it `key` and `attempt`, a fencing token, if it can.
 
-    `key` is the same in every retry, replay, reset and continued run, and of no other write. A
-    system that can, refuses an `attempt`, a fencing token, below the highest it saw under a key.
+    The key is the same in each retry, replay, reset and run. `begun`: since when it may be there.
     """
 
     key: str
@@ -409,6 +408,7 @@ class Effect(Wire):
     step: str
     undoes: Undoes | None = None
     attempt: int = 1
+    begun: datetime | None = None
 
     def message_id(self, domain: str) -> str:
         """The `Message-ID` of its mail, the same at each try; mailers cut some keys."""

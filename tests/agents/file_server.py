@@ -60,6 +60,8 @@ async def file_server() -> AsyncGenerator[tuple[Drive, str]]:
     config = uvicorn.Config(Starlette(routes=[route]), log_config=None, lifespan="off")
     server = uvicorn.Server(config)
     serves = asyncio.ensure_future(server.serve(sockets=[listener]))
-    yield made, f"http://127.0.0.1:{listener.getsockname()[1]}"
-    server.should_exit = True
-    await serves
+    try:
+        yield made, f"http://127.0.0.1:{listener.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await serves

@@ -136,7 +136,8 @@ async def _once(writer: _Writer, *, seen: bool) -> Receipt | Doubt:
     begun = await _whole(begin)
     before = begun.before
     reached("write:after-intent", attempt.case)
-    writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt})
+    since = None if before is None else before.begun
+    writer.effect = writer.effect.model_copy(update={"attempt": begun.attempt, "begun": since})
     writer.mark = begun.mark
     if before is None:
         return await writer.begin(begun.abandoned, begun.lost)
@@ -267,6 +268,7 @@ class _Writer:
         if not unknown and self.attempt.doubt is None:
             return await self.perform(first=True)
         since = min(sent or self.heartbeats.scheduled, self.heartbeats.scheduled)
+        self.effect = self.effect.model_copy(update={"begun": since})
         if self.step.find is not None and not self.write.came.misfit:
             receipt = await self._found()  # what is there already is not waited for
             if receipt is not None:

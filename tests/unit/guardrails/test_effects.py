@@ -44,6 +44,7 @@ async def _pay(action: Pay, effect: Effect) -> str:
 
 
 async def _find(action: Pay, effect: Effect) -> str | None:
+    assert effect.begun is not None  # it knows since when to look
     return f"found {action.amount}" if WORLD[effect.key] else None
 
 

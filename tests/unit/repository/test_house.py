@@ -16,16 +16,16 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_785,
+    "ground": 1_786,
     "policy": 4_259,
     "ledger": 5_825,
     "oversight": 4_319,
     "agent": 8_963,
-    "guardrails": 5_833,
+    "guardrails": 5_835,
     "evidence": 5_027,
     "client": 7_838,
     "runtime": 6_905,
-    "integrations": 5_604,
+    "integrations": 5_798,
     "inbox": 7_946,
     "testing": 1_216,
     "cli": 7_477,

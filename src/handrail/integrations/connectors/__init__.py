@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from handrail.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
+    from handrail.integrations.connectors.chat import ChatMessage, SlackChat
     from handrail.integrations.connectors.files import Files, FileVersion
     from handrail.integrations.connectors.live import LiveMCP
     from handrail.integrations.connectors.mcp import MCP, list_tools
@@ -25,16 +26,20 @@ __all__ = [
     "HTTP",
     "MCP",
     "SQL",
+    "ChatMessage",
     "FileVersion",
     "Files",
     "LiveMCP",
     "OpenAPI",
     "OutgoingWebhook",
+    "SlackChat",
     "list_tools",
 ]
 
 if not TYPE_CHECKING:  # type checkers take the imports above, and know no other name
     _HOMES = {
+        "ChatMessage": ("chat", "http"),
+        "SlackChat": ("chat", "http"),
         "FileVersion": ("files", "http"),
         "Files": ("files", "http"),
         "HTTP": ("requests", "http"),

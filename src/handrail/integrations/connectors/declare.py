@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from handrail.actions import Action
+from handrail.exceptions import StepError
+
 _HERE = __name__.rpartition(".")[0]
 
 
@@ -41,6 +44,17 @@ def as_function(
     made.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     made.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returns}
     return made
+
+
+def require_fields(name: str, action: type[Action], *fields: str) -> None:
+    """See that an action has the fields that a step takes of it.
+
+    Raises:
+        StepError: if it has not.
+    """
+    if not set(fields) <= set(action.model_fields):
+        named = ", ".join(f"`{each}`" for each in fields)
+        raise StepError(f"{name}: {action.__name__} needs the fields {named}")
 
 
 def title(name: str) -> str:

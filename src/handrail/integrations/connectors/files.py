@@ -25,8 +25,8 @@ import httpx2
 
 from handrail.actions import Action, Effect, Wire
 from handrail.agent import Read, Write, read, secret, write
-from handrail.exceptions import Final, NotDone, StepError
-from handrail.integrations.connectors.declare import as_function
+from handrail.exceptions import Final, NotDone
+from handrail.integrations.connectors.declare import as_function, require_fields
 from handrail.integrations.connectors.http import LARGEST, Unanswered
 from handrail.marks import Untrusted
 
@@ -95,7 +95,7 @@ class Files:
         Raises:
             StepError: if the action has no such fields.
         """
-        _require(name, action, path, content, etag)
+        require_fields(name, action, path, content, etag)
 
         async def step(act: Any, effect: Effect) -> str:
             where, data = _below(getattr(act, path)), str(getattr(act, content)).encode()
@@ -123,7 +123,7 @@ class Files:
         Raises:
             StepError: if the action has no such fields.
         """
-        _require(name, action, path, content)
+        require_fields(name, action, path, content)
 
         async def step(act: Any, effect: Effect) -> str:
             del effect
@@ -300,12 +300,6 @@ def _text(path: str, found: bytes | None) -> Untrusted:
         return Untrusted(untrusted=found.decode())
     except UnicodeDecodeError:
         raise Final(f"{path} is no text in UTF-8") from None
-
-
-def _require(name: str, action: type[Action], *fields: str) -> None:
-    if not set(fields) <= set(action.model_fields):
-        named = ", ".join(f"`{each}`" for each in fields)
-        raise StepError(f"{name}: {action.__name__} needs the fields {named}")
 
 
 def _unlinked(path: Path, data: bytes) -> None:
