@@ -99,6 +99,11 @@ class Pay(Action):
     amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
     document: str
 
+    @property
+    def summary(self) -> str:
+        """One line for approvers."""
+        return f"{self.amount} EUR to {self.supplier} for order {self.order}"
+
 
 class InvoiceFacts(BaseModel, frozen=True, extra="forbid"):
     """The evidence: what rules and approvers see of an invoice. Amounts are EUR, with tax."""

@@ -24,6 +24,11 @@ class PayBack(Action):
     customer: str
     amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
 
+    @property
+    def summary(self) -> str:
+        """One line for approvers."""
+        return f"{self.amount} EUR back to {self.customer} for order {self.order}"
+
 
 class PaidBack(BaseModel, frozen=True):
     """A refund of the payables service."""

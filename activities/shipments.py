@@ -147,6 +147,11 @@ class Rebook(Action):
     flight: str
     extra_cost: Decimal = Field(ge=0, max_digits=12, decimal_places=2)
 
+    @property
+    def summary(self) -> str:
+        """One line for approvers."""
+        return f"{self.consignment} to {self.flight}, +{self.extra_cost} EUR"
+
 
 class Delay(BaseModel, frozen=True, extra="forbid"):
     """The evidence: what rules and approvers see of a delay and of the flight chosen.

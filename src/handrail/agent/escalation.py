@@ -30,12 +30,13 @@ from handrail.actions import (
     undo_key,
 )
 from handrail.agent.case_notes import CaseNotes
+from handrail.agent.decided import recalled
 from handrail.agent.intent import ToolPlan
 from handrail.agent.steps import Decide, Read, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
-from handrail.text import first_fault, first_line
+from handrail.text import first_fault, first_line, one_line
 from handrail.wire import (
     Attempt,
     DoubtAnswer,
@@ -67,6 +68,7 @@ most `ASK_AGAIN_MOST`. Whoever lifts a stop resumes those that wait for it."""
 ASK_AGAIN_MOST = timedelta(hours=1)
 
 _TITLE = 500
+_SUMMARY = 150
 _WITHIN = b"[" * 16
 """Deeper than what a ruling is sent in."""
 
@@ -267,6 +269,7 @@ def about_write(
         kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
         step=step.name,
         title=first_line(step.action.__doc__ or "") or step.summary,
+        summary=said_in_a_line(step.action, action),
         action=action,
         digest=attempt.digest,
         misfit=answer.misfit,
@@ -284,6 +287,28 @@ def about_write(
     )
 
 
+def said_in_a_line(kind: type[Action], action: Mapping[str, JsonValue]) -> str:
+    """What an action says of itself by its property `summary`; empty where it has none."""
+    if not isinstance(getattr(kind, "summary", None), property):
+        return ""
+    try:
+        return one_line(str(recalled(kind, action, by_name=True).summary), _SUMMARY)
+    # It is the agent's own code, and its fault must not hold up the question.
+    except Exception:  # noqa: BLE001
+        return ""
+
+
+def ui_line(*said: str) -> str:
+    """A summary for Temporal's UI, which takes 400 bytes of one."""
+    return ": ".join(filter(None, said)).encode()[:300].decode(errors="ignore")
+
+
+def waiting_line(roles: str, asked: Question) -> str:
+    """What Temporal's UI says of the timer of a gate."""
+    where = asked.summary or "the question is in the tab User Metadata"
+    return ui_line(f"waiting for {roles}", where)
+
+
 def _heard(
     rulings: tuple[RulingRecord, ...], heard: tuple[str, ...] | None
 ) -> tuple[RulingRecord, ...]:
@@ -297,7 +322,7 @@ def planted(step: Write[Any, Any], answer: WriteResult, asked: Question) -> Ques
     if bad is None or asked.kind is not GateKind.WRITE or asked.given:
         return None
     changed = {"action": bad, "digest": digest_of(step.name, bad), "planted": True}
-    return asked.model_copy(update=changed)
+    return asked.model_copy(update=changed | {"summary": said_in_a_line(step.action, bad)})
 
 
 def agents_own(text: str, form: dict[str, Any], evidence: JsonValue, whom: Verdict) -> Question:

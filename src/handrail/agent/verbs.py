@@ -211,9 +211,9 @@ class Verbs:
                 if answer is None:
                     attempt = self._with_what_stands(attempt)
                     case.register(escalation.undo_entry(step, action, attempt))
-                    answer = await self._attempt(
-                        step.name, step.timeout + (step.settles or timedelta(0)), action, attempt
-                    )
+                    says = escalation.said_in_a_line(step.action, action)
+                    until = step.timeout + (step.settles or timedelta(0))
+                    answer = await self._attempt(step.name, until, action, attempt, says)
                 if answer.receipt is not None:
                     return recalled(step.returns, answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:
@@ -327,7 +327,12 @@ class Verbs:
         return action, attempt.model_copy(update=changes)
 
     async def _attempt(
-        self, step: str, duration: timedelta, action: dict[str, JsonValue], attempt: Attempt
+        self,
+        step: str,
+        duration: timedelta,
+        action: dict[str, JsonValue],
+        attempt: Attempt,
+        *says: str,
     ) -> WriteResult:
         """Let the door judge one write, and know what came of it. `duration`: until it settles."""
         attempt = attempt.model_copy(update={"sent": self._sent.get(attempt.key)})
@@ -340,7 +345,7 @@ class Verbs:
             heartbeat_timeout=HEARTBEAT,
             retry_policy=RETRY,
             cancellation_type=workflow.ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-            summary=f"{'write' if attempt.undoes is None else 'undo'}: {step}",
+            summary=escalation.ui_line("write" if attempt.undoes is None else "undo", step, *says),
         )
         try:
             answer = await asyncio.shield(handle)
@@ -421,7 +426,7 @@ class Verbs:
             await workflow.wait_condition(
                 lambda: case.gates[gate].closed is not None or gate in case.stirred,
                 timeout=max(left, timedelta(milliseconds=1)),
-                timeout_summary=f"waiting for {roles}: the question is in the tab User Metadata",
+                timeout_summary=escalation.waiting_line(roles, case.gates[gate].question),
             )
         stirred = gate in case.stirred
         case.stirred.discard(gate)

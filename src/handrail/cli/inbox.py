@@ -87,7 +87,7 @@ async def inbox(
 def _brief(gate: GateView, now: datetime) -> Text:
     left = time_left(gate.deadline, now)
     return Text.assemble(
-        f"{gate.gate}  ", left, (f"  {plain(gate.case)}  ", "bold"), plain(gate.title)
+        f"{gate.gate}  ", left, (f"  {plain(gate.case)}  ", "bold"), plain(gate.says)
     )
 
 
@@ -130,7 +130,7 @@ def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False)
 def what_is_asked(gate: GateView) -> list[Text]:
     """The exact action, rendered from the bytes that its digest is of, and why it is held."""
     return [
-        label("what", f"{plain(gate.step)}: {plain(gate.title)}"),
+        label("what", f"{plain(gate.step)}: {plain(gate.says)}"),
         exactly(gate.action),
         label("digest", gate.digest[:12]),
         label("why held", plain(gate.why)),

@@ -130,7 +130,15 @@ class GateFilter:
 
 
 def _holds(gate: GateView, words: Sequence[str]) -> bool:
-    said = [gate.case, gate.gate, gate.title, gate.step, gate.why, gate.requester or ""]
+    said = [
+        gate.case,
+        gate.gate,
+        gate.title,
+        gate.summary,
+        gate.step,
+        gate.why,
+        gate.requester or "",
+    ]
     said += [*gate.waiting_for, *gate.people, gate.rationale]
     whole = " ".join([*said, json.dumps(gate.action, ensure_ascii=False)]).casefold()
     return all(word in whole for word in words)
@@ -267,7 +275,8 @@ class GateReader:
             paused = tuple(case for case, (_, _, held) in seen.items() if held)
             gates = (gate for _, (views, _), _ in seen.values() for gate in views)
             self._list = self._made(unreadable, paused, gates)
-        self._at, self._took = began, time.monotonic() - began
+        self._at = time.monotonic()
+        self._took = self._at - began
         return self._list
 
     def _made(

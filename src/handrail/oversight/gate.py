@@ -69,7 +69,8 @@ class Question(Wire):
     by way of other agents. `given`: rulings that were given
     before the gate had to open again. `planted`: nobody wants it done. `before`: the action
     in whose place this one was put, by an amendment or because its class has changed. `misfit`:
-    why it cannot be done as it is.
+    why it cannot be done as it is. `summary`: the action in one line, where it
+    says that of itself.
     """
 
     kind: GateKind
@@ -91,6 +92,7 @@ class Question(Wire):
     planted: bool = False
     before: dict[str, JsonValue] | None = None
     misfit: str = ""
+    summary: str = ""
 
     @property
     def asked_by(self) -> frozenset[str]:

@@ -140,6 +140,12 @@ class GateView(_View):
     next: Aware | None = None
     inbox: str = ""
     before: dict[str, Any] | None = None
+    summary: str = ""
+
+    @property
+    def says(self) -> str:
+        """What is asked in one line: the action's own words, or what kind of action it is."""
+        return self.summary or self.title
 
 
 class ClosedView(_View):
@@ -213,6 +219,7 @@ def gate_view(gate: Gate, case: str, chain: tuple[str, ...] = ()) -> GateView:
         next=next_moment(gate),
         inbox=asked.terms.inbox,
         before=asked.before,
+        summary=asked.summary,
     )
 
 
@@ -374,6 +381,7 @@ def _gate_lines(gate: GateView, most: int) -> list[str]:
     own = gate.kind is GateKind.QUESTION
     title = markdown_quote(gate.title) if own else escape_markdown(gate.title)
     lines = [f"#### {asks[gate.kind]}", "", title, ""]
+    lines += [f"**{escape_markdown(gate.summary)}**", ""] if gate.summary else []
     lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:

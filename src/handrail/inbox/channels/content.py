@@ -101,7 +101,7 @@ def subject(view: GateView) -> str:
 
     The same for all messages of a gate, so that mail programs keep them together.
     """
-    return one_line(f"{ask(view)} {view.title} ({view.case})", LONGEST_SUBJECT)
+    return one_line(f"{ask(view)} {view.says} ({view.case})", LONGEST_SUBJECT)
 
 
 def ask(view: GateView) -> str:

@@ -113,7 +113,7 @@ async def _question(
     return _now(site, seat, view) | {
         "paused": await _is_paused(site, seat),
         "who": seat.who,
-        "lines": [] if own else _lines(view),
+        "lines": [] if own else views.with_units(_lines(view), form or {}),
         "case": await operator.case_view(view.case),
         "log_shown": LOG_SHOWN,
         "asks": views.ASKS[view.kind],

@@ -337,6 +337,28 @@ def time(at: datetime | None) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(iso, moment_in_words(at))
 
 
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)")
+
+
+def moment(value: Any) -> bool:
+    """Whether a value is a point in time, as models write it in JSON."""
+    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None
+
+
+def at(value: str) -> Markup | str:
+    """A point in time of an action or of evidence, as every other; text if there is no such."""
+    try:
+        return time(datetime.fromisoformat(value))
+    except (ValueError, OverflowError):
+        return value
+
+
+def holding(value: Any) -> bool:
+    """Whether a value is a list of anything but plain values."""
+    listed = cast("list[Any]", value) if isinstance(value, list) else []
+    return any(isinstance(each, dict | list) for each in listed)
+
+
 def _environment() -> Environment:
     made = Environment(
         loader=PackageLoader("handrail.inbox.web"),
@@ -347,9 +369,16 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     cast("dict[str, Any]", made.filters).update(
-        exact=exact, plain=plain, as_json=as_json, words=words, left=left, span=span, time=time
+        exact=exact,
+        plain=plain,
+        as_json=as_json,
+        words=words,
+        left=left,
+        span=span,
+        time=time,
+        at=at,
     )
-    made.tests.update(hiding=hides, numeric=numeric, long=long)
+    made.tests.update(hiding=hides, numeric=numeric, long=long, moment=moment, holding=holding)
     return made
 
 

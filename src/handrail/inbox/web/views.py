@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 
@@ -38,12 +38,16 @@ _NOTHING: Any = object()
 
 @dataclass(frozen=True)
 class FieldLine:
-    """One field of an action. `before`: what it is now, or was, where that is known."""
+    """One field of an action. `before`: what it is now, or was, where that is known.
+
+    `unit`: what its values are in, as its model says (`json_schema_extra={"unit": "kg"}`).
+    """
 
     name: str
     value: Any
     before: Any = None
     known: bool = False
+    unit: str = ""
 
     @property
     def changes(self) -> bool:
@@ -71,6 +75,18 @@ def changes(before: dict[str, Any], after: dict[str, Any]) -> list[FieldLine]:
     old, new = dict(_flat(before)), dict(_flat(after))
     names = [*old, *(name for name in new if name not in old)]
     return [FieldLine(name, new.get(name), old.get(name), known=True) for name in names]
+
+
+def with_units(lines: Iterable[FieldLine], schema: dict[str, Any]) -> list[FieldLine]:
+    """The fields with the units that the schema of the action names."""
+    given: Any = schema.get("properties")
+    known = cast("dict[str, Any]", given) if isinstance(given, dict) else {}
+    return [replace(line, unit=_unit(known.get(line.name))) for line in lines]
+
+
+def _unit(of: Any) -> str:
+    unit = cast("dict[str, Any]", of).get("unit") if isinstance(of, dict) else None
+    return unit if isinstance(unit, str) else ""
 
 
 def _flat(value: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
@@ -153,7 +169,7 @@ class GateRow:
     @property
     def says(self) -> str:
         """What it asks about, in one line."""
-        return self.gate.title
+        return self.gate.says
 
     @property
     def asks(self) -> str:
