@@ -1,9 +1,9 @@
 """The steps of the maintenance agent, which plans work on machines before they fail.
 
-It reads the plant's historian (`MAINTENANCE_PLANT_URL`), books windows in a CalDAV calendar
-(`MAINTENANCE_CALENDAR_URL`), and reserves and orders spares (`MAINTENANCE_STORES_URL`). How near a
-machine is to its failure is told by trees (`maintenance_risk`), learnt once from the plant's
-archive and kept in the file `MAINTENANCE_MODEL`.
+It reads the plant's historian (`MAINTENANCE_PLANT_URL`) and books windows in a CalDAV calendar
+(`MAINTENANCE_CALENDAR_URL`); the stores agent sees to the spares. How near a machine is to its
+failure is told by trees (`maintenance_risk`), learnt once from the plant's archive and kept in the
+file `MAINTENANCE_MODEL`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -26,7 +25,6 @@ from activities.maintenance_systems import (
     compose,
     learnt,
     parse_calendar,
-    reserved,
     uid_of,
 )
 from handrail import Action, Decision, Effect, Event, Final, decide, read, write
@@ -35,10 +33,9 @@ SLOTS, CREWS = (6, 10, 14, 18), 3
 """When a window may begin, in hours of the day, and how many at once."""
 MOST_MISSING = 0.5
 """Share of readings that may be missing: with more nothing is said of a machine."""
-RESTOCK = {"bearing": 6, "seal": 5, "motor": 2}
-"""How many are ordered of a spare, when fewer than two are free."""
 
-Part = Literal["bearing", "seal", "motor"]
+Work = Literal["bearing", "seal", "motor", "inspection"]
+"""The part that is put in, or a look at the machine by a person."""
 
 
 class Look(Event):
@@ -46,12 +43,14 @@ class Look(Event):
 
     at: AwareDatetime
     machine: int | None = Field(default=None, ge=0)
+    faults: str | None = Field(default=None, max_length=200)
+    """What is wrong with what it makes, where that is why: its order needs no wear then."""
 
     @property
     @override
     def key(self) -> str:
         what = "round" if self.machine is None else f"m{self.machine}"
-        return f"{what}-{self.at:%Y%m%dT%H}"
+        return f"{what}-{self.at:%Y%m%dT%H}{'-faults' if self.faults else ''}"
 
 
 class Seen(BaseModel, frozen=True):
@@ -68,40 +67,16 @@ class Window(BaseModel, frozen=True):
 
     uid: str
     machine: int
-    part: Part
+    part: Work
     start: AwareDatetime
-
-
-class Shelf(BaseModel, frozen=True):
-    """A spare, as the stores have it. Price in EUR."""
-
-    part: Part
-    free: int
-    ordered: int
-    price: Decimal
 
 
 class BookWindow(Action):
-    """Book four hours of work on a machine, to put a new part in."""
+    """Book four hours of work on a machine: to put a new part in, or to inspect it."""
 
     machine: int
-    part: Part
+    part: Work
     start: AwareDatetime
-
-
-class Reserve(Action):
-    """Reserve a spare for a window."""
-
-    part: Part
-    window: str
-
-
-class Purchase(Action):
-    """Order spares from their supplier (EUR)."""
-
-    part: Part
-    quantity: int = Field(ge=1)
-    cost: Decimal = Field(ge=0, max_digits=10, decimal_places=2)
 
 
 class Wear(BaseModel, frozen=True):
@@ -109,18 +84,12 @@ class Wear(BaseModel, frozen=True):
 
     risk: float
     missing: float
+    faulty: bool = False
+    """Whether what it makes is faulty."""
     planned: AwareDatetime | None = None
     """Work on this machine that is in the calendar already."""
     model: str
     """Digest of what the judgement was learnt by."""
-
-
-class Need(BaseModel, frozen=True):
-    """The evidence for a spare."""
-
-    free: int
-    ordered: int
-    price: Decimal
 
 
 # Reading
@@ -153,12 +122,6 @@ async def windows() -> list[Window]:
     return [Window.model_validate(each) for each in found]
 
 
-@read
-async def shelf(part: Part) -> Shelf:
-    """Ask the stores for a spare."""
-    return Shelf.model_validate((await call("STORES", "GET", f"/spares/{part}")).json())
-
-
 # Deciding
 
 
@@ -166,14 +129,25 @@ async def shelf(part: Part) -> Shelf:
 def plan_work(look: Look, seen: Seen, booked: list[Window]) -> Decision[BookWindow, Wear]:
     """Book the first free window after tomorrow's this hour, if a failure is near.
 
-    A machine that has work ahead, or whose sensors are mostly silent, is left alone.
+    A machine that has work ahead, or whose sensors are mostly silent, is left alone; one whose work
+    is faulty is inspected.
     """
     judge = learnt()
     can = bool(seen.signs) and seen.missing <= MOST_MISSING
     rows = np.array([seen.signs])
     risk = round(float(judge.risk(rows)[0]), 3) if can else 0.0
     ahead = [w.start for w in booked if w.machine == seen.machine and w.start > look.at]
-    wear = Wear(risk=risk, missing=seen.missing, planned=min(ahead, default=None), model=judge.name)
+    wear = Wear(
+        risk=risk,
+        missing=seen.missing,
+        faulty=look.faults is not None,
+        planned=min(ahead, default=None),
+        model=judge.name,
+    )
+    start = first_slot(look.at, booked)
+    if look.faults and risk < WARN and not ahead:
+        inspect = BookWindow(machine=seen.machine, part="inspection", start=start)
+        return Decision(action=inspect, rationale=look.faults, confidence=1.0, evidence=wear)
     if not can:
         why = f"{seen.missing:.0%} of the readings are missing: nothing can be said"
         return Decision(action=None, rationale=why, confidence=0.0, evidence=wear)
@@ -181,7 +155,7 @@ def plan_work(look: Look, seen: Seen, booked: list[Window]) -> Decision[BookWind
         why = f"work is planned for {ahead[0]:%Y-%m-%d %H:%M}" if ahead else "no failure is near"
         return Decision(action=None, rationale=why, confidence=1 - risk, evidence=wear)
     part: Any = judge.which(rows)[0]
-    action = BookWindow(machine=seen.machine, part=part, start=first_slot(look.at, booked))
+    action = BookWindow(machine=seen.machine, part=part, start=start)
     why = f"a failure of the {part} within four days has a probability of {risk:.0%}"
     return Decision(action=action, rationale=why, confidence=risk, evidence=wear)
 
@@ -192,27 +166,6 @@ def first_slot(now: datetime, booked: Sequence[Window]) -> datetime:
     day = (now + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     slots = (day + timedelta(days=d, hours=h) for d in range(365) for h in SLOTS)
     return next(s for s in slots if s >= now + timedelta(days=1) and taken.count(s) < CREWS)
-
-
-@decide
-async def which_spare(window: Window, has: Shelf) -> Decision[Reserve, Need]:
-    """Reserve the spare that the window needs, if one is free."""
-    need = Need(free=has.free, ordered=has.ordered, price=has.price)
-    action = Reserve(part=window.part, window=window.uid) if has.free else None
-    why = f"{has.free} free"
-    return Decision(action=action, rationale=why, confidence=1.0, evidence=need)
-
-
-@decide
-async def restock(has: Shelf) -> Decision[Purchase, Need]:
-    """Order more of a spare of which fewer than two are free, unless some are on their way."""
-    need = Need(free=has.free, ordered=has.ordered, price=has.price)
-    why = f"{has.free} free, {has.ordered} on their way"
-    if has.free >= 2 or has.ordered:  # noqa: PLR2004  # said above
-        return Decision(action=None, rationale=why, confidence=1.0, evidence=need)
-    count = RESTOCK[has.part]
-    action = Purchase(part=has.part, quantity=count, cost=has.price * count)
-    return Decision(action=action, rationale=why, confidence=1.0, evidence=need)
 
 
 # Writing
@@ -252,35 +205,3 @@ async def book_window(action: BookWindow, effect: Effect) -> Window:
     content = compose(action.machine, action.part, action.start, uid)
     await call("CALENDAR", "PUT", f"{uid}.ics", headers=headers, content=content, allow={412})
     return Window(uid=uid, machine=action.machine, part=action.part, start=action.start)
-
-
-@write(idempotent=True)
-async def release(action: Reserve, effect: Effect) -> None:
-    """Release what was reserved, if it is still."""
-    del action
-    if effect.undoes is None:
-        raise Final("release only ever takes a reservation of this agent back")
-    for each in await reserved(effect.undoes.key):
-        await call("STORES", "DELETE", f"/reservations/{each['id']}", allow=GONE)
-
-
-async def find_reservation(action: Reserve, effect: Effect) -> int | None:
-    """The reservation that carries the effect's key, if there is one."""
-    del action
-    found = await reserved(effect.key)
-    return int(found[0]["id"]) if found else None
-
-
-@write(undo=release, find=find_reservation, settles=timedelta(seconds=2))
-async def reserve(action: Reserve, effect: Effect) -> int:
-    """Reserve a spare. The stores take no key, but can be searched by a reference."""
-    said = {"part": action.part, "reference": effect.key, "window": action.window}
-    return int((await call("STORES", "POST", "/reservations", json=said)).json()["id"])
-
-
-@write
-async def purchase(action: Purchase, effect: Effect) -> int:
-    """Order spares. Neither key nor search: if its answer is lost, a human is asked."""
-    del effect
-    said = {"part": action.part, "quantity": action.quantity}
-    return int((await call("STORES", "POST", "/orders", json=said)).json()["id"])

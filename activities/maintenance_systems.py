@@ -50,11 +50,6 @@ async def call(
     return answer
 
 
-async def reserved(key: str) -> list[dict[str, Any]]:
-    """What is reserved under a reference."""
-    return (await call("STORES", "GET", "/reservations", params={"reference": key})).json()
-
-
 def uid_of(key: str) -> str:
     """The name of a window in the calendar: of one effect, and of no other."""
     return hashlib.sha256(key.encode()).hexdigest()[:32]
@@ -66,7 +61,8 @@ def compose(machine: int, part: str, start: datetime, uid: str) -> str:
     lines = (
         *("BEGIN:VCALENDAR", "VERSION:2.0", "PRODID:-//Handrail//maintenance//EN", "BEGIN:VEVENT"),
         *(f"UID:{uid}", f"DTSTAMP:{begins}", f"DTSTART:{begins}", f"DTEND:{ends}"),
-        *(f"SUMMARY:New {part}", f"LOCATION:machine {machine}"),
+        f"SUMMARY:{'Inspection' if part == 'inspection' else f'New {part}'}",
+        f"LOCATION:machine {machine}",
         *("END:VEVENT", "END:VCALENDAR", ""),
     )
     return "\r\n".join(lines)
@@ -81,13 +77,20 @@ def parse_calendar(text: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for event in _EVENT.findall(text):
         said: dict[str, str] = dict(_LINE.findall(event))
-        part = re.fullmatch(r"New (bearing|seal|motor)", said.get("SUMMARY", ""))
+        part = re.fullmatch(r"New (bearing|seal|motor)|Inspection", said.get("SUMMARY", ""))
         machine = re.fullmatch(r"machine (\d+)", said.get("LOCATION", ""))
         start = re.fullmatch(r"(\d{8}T\d{6})Z", said.get("DTSTART", ""))
         if part and machine and start:
             at = datetime.strptime(start[1], "%Y%m%dT%H%M%S").replace(tzinfo=UTC)
             name = said.get("UID", "")
-            found.append({"uid": name, "machine": int(machine[1]), "part": part[1], "start": at})
+            found.append(
+                {
+                    "uid": name,
+                    "machine": int(machine[1]),
+                    "part": part[1] or "inspection",
+                    "start": at,
+                }
+            )
     return found
 
 

@@ -2,21 +2,9 @@
 
 from temporalio import workflow
 
-from activities.maintenance import (
-    Look,
-    Window,
-    book_window,
-    plan_work,
-    purchase,
-    reserve,
-    restock,
-    shelf,
-    suspects,
-    watch,
-    which_spare,
-    windows,
-)
-from handrail import AgentWorkflow, NotWritten, Outcome
+from activities.maintenance import Look, book_window, plan_work, suspects, watch, windows
+from activities.stores import SpareNeeded
+from handrail import AgentWorkflow, Outcome
 
 
 @workflow.defn
@@ -36,19 +24,11 @@ class MaintenanceAgent(AgentWorkflow):
         if decision.action is None:
             return self.done(f"no work: {decision.rationale}")
         window = await self.write(book_window, decision)
-        spare = await self._spare(window)
-        return self.done(f"new {window.part} at {window.start:%Y-%m-%d %H:%M}; {spare}")
-
-    async def _spare(self, window: Window) -> str:
-        """See to the spare. A window without one stands: crews have other ways to get it."""
-        said: list[str] = []
-        spare = await self.decide(which_spare, window, await self.read(shelf, window.part))
-        try:
-            if spare.action is not None:
-                said.append(f"spare reserved ({await self.write(reserve, spare)})")
-            more = await self.decide(restock, await self.read(shelf, window.part))
-            if more.action is not None:
-                said.append(f"{more.action.quantity} ordered ({await self.write(purchase, more)})")
-        except NotWritten as error:
-            said.append(str(error))
-        return ", ".join(said) or "no spare is free, some are on their way"
+        when = f"at {window.start:%Y-%m-%d %H:%M}"
+        if window.part == "inspection":
+            return self.done(f"inspection {when}: {decision.rationale}")
+        spare = SpareNeeded(
+            window=window.uid, part=window.part, machine=window.machine, start=window.start
+        )
+        came = await self.hand_off("stores", spare)
+        return self.done(f"new {window.part} {when}; {came.why or came.status}")

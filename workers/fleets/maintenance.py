@@ -1,13 +1,19 @@
-"""The maintenance agent's fleet."""
+"""The fleet of the maintenance agent and the stores agent."""
 
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import activities.maintenance
+import activities.stores
 import guardrails.maintenance
+import guardrails.stores
 from activities.maintenance import Look
+from activities.stores import SpareNeeded
 from handrail import Agent, Fleet, HandsTo, Schedule
 from workflows.maintenance import MaintenanceAgent
+from workflows.stores import StoresAgent
+
+_POLICIES = Path(guardrails.maintenance.__file__).parent
 
 
 def round_at(at: datetime) -> Look:
@@ -21,11 +27,19 @@ maintenance = Agent(
     "maintenance",
     MaintenanceAgent,
     steps=activities.maintenance,
-    policy=Path(guardrails.maintenance.__file__).parent / "maintenance.yaml",
+    policy=_POLICIES / "maintenance.yaml",
     checks=guardrails.maintenance,
     hands_to=[
-        HandsTo("maintenance", Look, again=True)
-    ],  # a round hands on each machine near a failure
+        HandsTo("maintenance", Look, again=True),  # a round hands on each machine near a failure
+        HandsTo("stores", SpareNeeded),
+    ],
     triggers=[ROUNDS],
 )
-fleet = Fleet(maintenance)
+stores = Agent(
+    "stores",
+    StoresAgent,
+    steps=activities.stores,
+    policy=_POLICIES / "stores.yaml",
+    checks=guardrails.stores,
+)
+fleet = Fleet(maintenance, stores)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Generator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -25,45 +23,24 @@ from activities.maintenance import (
 from activities.maintenance_systems import compose, where
 from handrail import Final, State
 from handrail.actions import Effect, Undoes
-from handrail.testing import Crash, Human, call_write, crashing_worker, free_ports
+from handrail.client import Operator
+from handrail.testing import Crash, Human, call_write, crashing_worker
 from handrail.testing.fixtures import RunFleet
+from tests.integration.application.systems import plant_at_work
 from workers.fleets.maintenance import fleet
 from world.maintenance.stores import Stores
 
 pytestmark = pytest.mark.integration
 
-PIA = Human("pia@example.com")
+SAM = Human("sam@example.com")
 FLEET = "workers.fleets.maintenance:fleet"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
-def started(stack: ExitStack, module: str, *options: str) -> str:
-    """A system of the world as a process, until the stack ends; its URL."""
-    argv = [sys.executable, "-m", f"world.maintenance.{module}", *options]
-    process = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
-    stack.callback(process.wait)
-    stack.callback(process.kill)
-    assert process.stdout is not None
-    stack.callback(process.stdout.close)
-    return process.stdout.readline().split()[-1]
-
-
 @pytest.fixture
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Stores]:
-    """All three systems; what the stores have in their books."""
     with ExitStack() as stack:
-        db = tmp_path / "stores.db"
-        plant = started(stack, "service", "--db", str(tmp_path / "plant.db"), "--port", "0")
-        store = started(stack, "stores", "--db", str(db), "--port", "0")
-        calendar = started(
-            stack, "calendar_server", "--dir", str(tmp_path / "cal"), "--port", str(free_ports()[0])
-        )
-        collection = calendar.replace("//", "//plant:plant@") + "/plant/maintenance/"
-        monkeypatch.setenv("MAINTENANCE_PLANT_URL", plant)
-        monkeypatch.setenv("MAINTENANCE_STORES_URL", store)
-        monkeypatch.setenv("MAINTENANCE_CALENDAR_URL", collection)
-        monkeypatch.setenv("MAINTENANCE_MODEL", str(tmp_path / "model"))
-        yield Stores(db)
+        yield plant_at_work(stack, tmp_path, monkeypatch)
 
 
 async def one_that_wears() -> tuple[Look, str]:
@@ -116,14 +93,18 @@ async def test_killed_at_each_write_every_system_has_each_effect_once(
             async with crashing_worker(stage, FLEET, crash, name=f"w{number}") as worker:
                 await worker.crashed()
         async with crashing_worker(stage, FLEET, name="last"):
-            seen = await case.gate()
+            [handed] = (await case.until(lambda view: view.handed)).handed
+            stores_case = stage.case(handed.case)
+            seen = await stores_case.gate()
             assert (seen.kind, seen.step) == ("in_doubt", "purchase")
-            assert (await PIA.answer(case, "happened", seen, result="1")).accepted
+            assert (await SAM.answer(stores_case, "happened", seen, result="1")).accepted
             outcome = await case.outcome()
             assert outcome.status is State.DONE
             [window] = await windows()
             assert (window.machine, window.part) == (look.machine, part)
             assert len(stores.rows("select * from reservations")) == 1
             assert len(stores.rows("select * from orders")) == 1
-        done = outcome.receipts
+            chain = await Operator(stage.client, stage.ledger).chain(case.id)
+        done = outcome.all_receipts
+    assert [link.agent for link in chain.cases] == ["maintenance", "stores"]
     assert [receipt.how for receipt in done] == ["written", "found", "confirmed"]

@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from activities.maintenance import Shelf, Window, first_slot, restock, which_spare
+from activities.maintenance import Window, first_slot
 from activities.maintenance_risk import HOURS, filled, learn, signs, tally
 from activities.maintenance_systems import compose, parse_calendar
+from activities.stores import Shelf, SpareNeeded, restock, which_spare
 from benchmarks.agents.maintenance import CYCLES, lives_of, split
 from world.maintenance.plant import every_30_days, played
 
@@ -62,14 +63,17 @@ def test_a_window_is_a_day_away_and_no_crew_is_booked_twice() -> None:
 
 
 def test_what_a_planner_writes_beside_the_windows_is_not_read() -> None:
-    ours = compose(7, "motor", NOON, "u1")
+    ours = compose(7, "motor", NOON, "u1") + compose(8, "inspection", NOON, "u2")
     theirs = "BEGIN:VEVENT\r\nUID:x\r\nSUMMARY:Lunch\r\nDTSTART:20260302T120000Z\r\nEND:VEVENT\r\n"
     found = parse_calendar(ours + theirs)
-    assert found == [{"uid": "u1", "machine": 7, "part": "motor", "start": NOON}]
+    assert found == [
+        {"uid": "u1", "machine": 7, "part": "motor", "start": NOON},
+        {"uid": "u2", "machine": 8, "part": "inspection", "start": NOON},
+    ]
 
 
 async def test_a_spare_is_reserved_if_one_is_free_and_more_come_once() -> None:
-    window = Window(uid="u", machine=1, part="seal", start=NOON)
+    window = SpareNeeded(window="u", machine=1, part="seal", start=NOON)
     none = Shelf(part="seal", free=0, ordered=0, price=Decimal("95.00"))
     assert (await which_spare(window, none)).action is None
     order = (await restock(none)).action
