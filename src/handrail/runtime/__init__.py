@@ -31,6 +31,7 @@ from handrail.runtime.settings import (
     connect,
     register_search_attributes,
 )
+from handrail.runtime.smtp import SmtpServer, mail_address
 from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
 from handrail.runtime.worker import (
     UnreplayableCases,
@@ -62,6 +63,7 @@ __all__ = [
     "ReplayedCase",
     "Schedule",
     "Settings",
+    "SmtpServer",
     "System",
     "Trigger",
     "UnreplayableCases",
@@ -73,6 +75,7 @@ __all__ = [
     "inbox_url",
     "keep_in_step",
     "key_of",
+    "mail_address",
     "mask_with",
     "open_ledger",
     "operator",

@@ -12,11 +12,11 @@ from structlog.testing import capture_logs
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox import mail_link
-from handrail.inbox.channels.mail import Mailer, SmtpServer
+from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.web.server import opened
 from handrail.inbox.web.tokens import Links, Seals, page_link
-from handrail.runtime import Settings
+from handrail.runtime import Settings, SmtpServer
 from handrail.testing import CaseHandle
 from tests.integration.inbox.conftest import ANA, POLICY, SECRET, Inbox, Run, token_of
 from tests.integration.inbox.provider import CLIENT, provider

@@ -10,11 +10,12 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from handrail.actions import digest_of
-from handrail.inbox.channels.mail import Mailer, SmtpServer
+from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.worker import InboxActivities
 from handrail.inbox.web.tokens import Links
 from handrail.oversight import NotificationRequest
+from handrail.runtime import SmtpServer
 from tests.unit.inbox.messages_views import telling, view
 
 ACTION = {"order": "1", "amount": "300"}

@@ -26,8 +26,9 @@ from handrail.inbox.channels.delivery import (
     NotNow,
     Undeliverable,
 )
-from handrail.inbox.channels.mail import Mailer, SmtpServer, compose, mailbox
+from handrail.inbox.channels.mail import Mailer, compose, mailbox
 from handrail.oversight import GateKind
+from handrail.runtime import SmtpServer
 from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
 
 SENDER = "handrail@example.com"
@@ -242,13 +243,13 @@ def test_each_kind_of_message_says_what_it_is_about(
     ],
 )
 def test_a_mail_server_by_its_url(url: str, server: SmtpServer) -> None:
-    assert SmtpServer.of(url) == server
+    assert SmtpServer.of(url, "HANDRAIL_SMTP_URL") == server
 
 
 @pytest.mark.parametrize("url", ["http://h", "smtp://", "smtp://u:secret@h:port", "mail.example"])
 def test_what_is_no_mail_server_is_refused_without_saying_the_password(url: str) -> None:
     with pytest.raises(ConfigurationError, match="write it like smtp://") as refused:
-        SmtpServer.of(url)
+        SmtpServer.of(url, "HANDRAIL_SMTP_URL")
     assert "secret" not in str(refused.value)
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import hashlib
 import hmac
 import ssl
-import unicodedata
 from dataclasses import dataclass, field
 from datetime import UTC
 from email.errors import MessageError
@@ -18,13 +17,13 @@ from email.headerregistry import Address
 from email.message import EmailMessage
 from email.utils import format_datetime
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
 
 import aiosmtplib
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox.channels.content import note
 from handrail.inbox.channels.delivery import MessageRef, NotificationKind, NotNow, Undeliverable
+from handrail.runtime import SmtpServer, mail_address
 from handrail.text import escape_html, one_line
 
 if TYPE_CHECKING:
@@ -35,54 +34,8 @@ if TYPE_CHECKING:
     from handrail.runtime import Settings
 
 CHANNEL: Final = "mail"
-TIMEOUT: Final = 20.0
-"""Seconds for each exchange with the mail server."""
 
 _PERMANENT = 500
-_SPECIAL = frozenset('"(),:;<>@[\\]')
-_PORTS = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
-_UPGRADES = {"smtp+starttls": True, "smtps": False}
-_HERE = {"localhost", "127.0.0.1", "::1"}
-
-
-@dataclass(frozen=True)
-class SmtpServer:
-    """A mail server.
-
-    `tls`: it speaks TLS from the start. `upgrade`: TLS must be begun, before anything else;
-    None where it is begun if it is offered.
-    """
-
-    host: str
-    port: int
-    tls: bool = False
-    upgrade: bool | None = None
-    user: str = ""
-    password: str = field(default="", repr=False)
-
-    @classmethod
-    def of(cls, url: str) -> SmtpServer:
-        """Read `smtp://user:password@host:587`.
-
-        Raises:
-            ConfigurationError: if it is no such URL. The URL is not said: it holds a password.
-        """
-        fix = "write it like smtp://user:password@mail.example.com:587, or smtps://"
-        try:
-            parts = urlsplit(url)
-            port = parts.port
-        except ValueError as error:
-            raise ConfigurationError(f"HANDRAIL_SMTP_URL is no URL; {fix}") from error
-        if parts.scheme not in _PORTS or not parts.hostname or parts.path.strip("/"):
-            raise ConfigurationError(f"HANDRAIL_SMTP_URL names no mail server; {fix}")
-        return cls(
-            host=parts.hostname,
-            port=port or _PORTS[parts.scheme],
-            tls=parts.scheme == "smtps",
-            upgrade=_UPGRADES.get(parts.scheme),
-            user=unquote(parts.username or ""),
-            password=unquote(parts.password or ""),
-        )
 
 
 @dataclass(frozen=True)
@@ -123,7 +76,7 @@ class Mailer:
         except Undeliverable as error:
             raise ConfigurationError(f"HANDRAIL_MAIL_FROM: {error}") from error
         return cls(
-            server=SmtpServer.of(settings.smtp_url.get_secret_value()),
+            server=SmtpServer.of(settings.smtp_url.get_secret_value(), "HANDRAIL_SMTP_URL"),
             sender=sender,
             # Not the secret itself, which signs people in.
             secret=hashlib.sha256(f"handrail bounces\n{secret}".encode()).digest(),
@@ -162,31 +115,13 @@ class Mailer:
             Undeliverable: if the server refuses the address or the message for good.
             NotNow: if it is to be tried again.
         """
-        client = aiosmtplib.SMTP(
-            hostname=self.server.host,
-            port=self.server.port,
-            use_tls=self.server.tls,
-            start_tls=self.server.upgrade,
-            timeout=TIMEOUT,
-        )
         try:
-            async with client:
-                await self._log_in(client)
+            async with self.server.connection() as client:
                 await client.send_message(message, sender=path, recipients=[mailbox(to).addr_spec])
         except (aiosmtplib.SMTPException, OSError) as error:
             raise _fault(error) from error
         except ValueError as error:  # of what no server is asked
             raise Undeliverable(f"no mail can go to {one_line(to, 100)}: {error}") from error
-
-    async def _log_in(self, client: aiosmtplib.SMTP) -> None:
-        if not self.server.user:
-            return
-        if client.get_transport_info("sslcontext") is None and self.server.host not in _HERE:
-            raise NotNow(
-                f"{self.server.host} offers no TLS, and the password is not sent without it; "
-                "use a server that does, or smtps://"
-            )
-        await client.login(self.server.user, self.server.password)
 
 
 def compose(telling: DeliveryRequest, to: str, sender: str, links: MessageLinks) -> EmailMessage:
@@ -236,24 +171,9 @@ def mailbox(address: str, name: str = "") -> Address:
         Undeliverable: if it is none.
     """
     try:
-        return _address(address, name)
+        return mail_address(address, name)
     except (ValueError, MessageError, IndexError) as error:
         raise Undeliverable(f"no mail can go to {one_line(address, 100)}: {error}") from error
-
-
-def _address(address: str, name: str) -> Address:
-    local, _, domain = address.rpartition("@")
-    if not domain.isascii():
-        found = domain.encode("idna").decode()
-        # Where the older rules of the codec name another domain (ß, ς) mail would go there.
-        if found.encode().decode("idna") != unicodedata.normalize("NFC", domain.lower()):
-            raise ValueError("write its domain in ASCII, as it begins with xn--")
-        domain = found
-    if local.isascii():
-        return Address(name, addr_spec=f"{local}@{domain}")
-    if not domain or any(c.isspace() or not c.isprintable() or c in _SPECIAL for c in local):
-        raise ValueError("it is no address")
-    return Address(name, local, domain)
 
 
 def message_id(key: str, sender: str, kind: str = "handrail") -> str:

@@ -17,7 +17,7 @@ from typing_extensions import override
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox.channels import slack_actions
-from handrail.inbox.channels.mail import Mailer, SmtpServer
+from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.slack import CHANNEL, Slack
 from handrail.inbox.web.app import build, is_loopback
@@ -26,6 +26,7 @@ from handrail.inbox.web.sign_in import OidcProvider
 from handrail.inbox.web.site import Site
 from handrail.inbox.web.tokens import OneTimeTokens, Sessions, seals_of
 from handrail.oversight import Keyring, SigningKey, signing_key
+from handrail.runtime import SmtpServer
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -124,7 +125,9 @@ def require_sign_in(settings: Settings) -> bool:
 def _post(settings: Settings) -> Post | None:
     if settings.smtp_url is None or not settings.mail_from:
         return None
-    mailer = Mailer(SmtpServer.of(settings.smtp_url.get_secret_value()), settings.mail_from)
+    mailer = Mailer(
+        SmtpServer.of(settings.smtp_url.get_secret_value(), "HANDRAIL_SMTP_URL"), settings.mail_from
+    )
 
     async def post(message: EmailMessage, to: str) -> None:
         await mailer.deliver(message, settings.mail_from, to)

@@ -20,11 +20,13 @@ if TYPE_CHECKING:
     from handrail.integrations.connectors.openapi import OpenAPI
     from handrail.integrations.connectors.outgoing import OutgoingWebhook
     from handrail.integrations.connectors.requests import HTTP
+    from handrail.integrations.connectors.smtp import SMTP
     from handrail.integrations.connectors.sql import SQL
 
 __all__ = [
     "HTTP",
     "MCP",
+    "SMTP",
     "SQL",
     "ChatMessage",
     "FileVersion",
@@ -47,6 +49,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "LiveMCP": ("live", "mcp"),
         "OpenAPI": ("openapi", "http"),
         "OutgoingWebhook": ("outgoing", "http"),
+        "SMTP": ("smtp", "messages"),
         "SQL": ("sql", "postgres"),
         "list_tools": ("mcp", "mcp"),
     }
