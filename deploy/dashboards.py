@@ -95,6 +95,10 @@ OPERATORS = (
         {"{{kind}}": f"sum by (kind) (increase(handrail_incidents_total{{{AGENT}}}[1h]))"},
     ),
     Panel(
+        "Errors of steps an hour, by class",
+        {"{{kind}}": f"sum by (kind) (increase(handrail_errors_total{{{AGENT}}}[1h]))"},
+    ),
+    Panel(
         "Workflow tasks that failed",
         {
             "{{task_queue}}": "sum by (task_queue) "

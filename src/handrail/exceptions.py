@@ -31,6 +31,7 @@ HandrailError
 │   ├── Piloted             the agent is in pilot: what it would do was recorded
 │   └── InDoubt             it may have happened; a human decided to leave it at that
 ├── Final                   raised by a step: it did not happen, trying again is no use
+│   └── ContractChanged     an outside system describes itself otherwise than a step was made of
 ├── NotDone                 raised by a write step: it certainly did not happen; try again
 ├── RuleFailed              a rule could not be judged: it holds (handrail.policy.rules)
 ├── NobodyMayApprove        it would be held, and no role may approve it (handrail.policy)
@@ -187,6 +188,10 @@ class InDoubt(NotWritten):
 
 class Final(HandrailError):
     """Raise it in a step: it did not happen, and trying again would not help."""
+
+
+class ContractChanged(Final):
+    """An outside system describes itself otherwise today than what the step was made of."""
 
 
 class NotDone(HandrailError):

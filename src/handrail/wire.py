@@ -219,7 +219,8 @@ class WriteResult(Wire):
     `incident`: what reading back a write found wrong, and `roll_back`, whether the policy then
     wants the case undone. `action` and `digest`: what it is about, as the door has it. That may be
     another action than it was given, where its class has changed; people are asked about it then.
-    `misfit`: why the class does not take the action at all. `sent`: as in `Attempt`.
+    `misfit`: why the class does not take the action at all. `sent`: as in `Attempt`. `fault`: the
+    class of the error, where the system has not just refused it.
     """
 
     kind: WriteResultKind
@@ -233,6 +234,7 @@ class WriteResult(Wire):
     digest: str = ""
     misfit: str = ""
     sent: datetime | None = None
+    fault: str = ""
 
 
 D = TypeVar("D", bound=BaseModel)

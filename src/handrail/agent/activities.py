@@ -21,7 +21,7 @@ from handrail.agent.secrets import secrets_given
 from handrail.agent.step_calls import call_step
 from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Keep, Reserve, end_try, metered, spent
-from handrail.exceptions import Final, HandrailError, NotKept, StepError
+from handrail.exceptions import ContractChanged, Final, HandrailError, NotKept, StepError
 from handrail.failpoints import reached
 from handrail.text import first_fault, fit_text
 from handrail.wire import Attempt, Notice, fit
@@ -31,6 +31,9 @@ BEAT = timedelta(seconds=1)
 
 LONGEST = 4_000
 """Characters of an error's text that go into a history."""
+
+_LOOKS = 3
+"""Seconds for which a step that failed waits to hear whether its outside system has changed."""
 
 Activity = Callable[..., Awaitable[Any]]
 
@@ -64,7 +67,7 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
         said = step.posture is Posture.DECIDE and kind == "dict"
         if said or isinstance(error, StepError):
             raise
-        raise StepError(
+        raise (StepError if step.contract is None else BadAnswer)(
             f"{step.name} is declared to return {step.returns}, and returned "
             f"{kind}: {first_fault(error)}; correct the step, or its declaration"
         ) from error
@@ -118,7 +121,11 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
             if not isinstance(step, Write):
                 # Of a decide step they may say what a model thinks just now.
                 async with _beating(heartbeats_begin() if isinstance(step, Decide) else None):
-                    return await run(*args)
+                    try:
+                        return await run(*args)
+                    except HOPELESS as error:
+                        await require_contract(step, error)
+                        raise
             heartbeats = heartbeats_begin()
             async with _beating(heartbeats):
                 try:
@@ -150,6 +157,10 @@ class BadResult(HandrailError):
     """The write happened and its receipt is kept, but what it returned cannot be used."""
 
 
+class BadAnswer(StepError):
+    """An outside system answers otherwise than it describes itself."""
+
+
 HOPELESS = (
     Final,
     NotKept,
@@ -161,6 +172,22 @@ HOPELESS = (
     AttributeError,
     NameError,
 )
+
+
+async def require_contract(step: Step[..., Any], error: Exception) -> None:
+    """See that a step did not fail for good because its outside system has changed.
+
+    Raises:
+        ContractChanged: if it describes itself otherwise now.
+    """
+    if step.contract is None or isinstance(error, ContractChanged):
+        return
+    found: Sequence[str] = ()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOKS):
+            found = await step.contract()
+    if found:
+        raise ContractChanged(f"{error}; {found[0]}") from error
 
 
 @contextlib.contextmanager

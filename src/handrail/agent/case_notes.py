@@ -37,6 +37,7 @@ _KINDS = {
     "StepTimeout": "time_out",
     "TimeoutError": "time_out",
     "ValidationError": "bad_data",
+    "BadAnswer": "bad_data",
     "BadResult": "bad_data",
     "ContractChanged": "contract_changed",
     UNDECIDED: "model",
@@ -159,7 +160,7 @@ class CaseNotes:
         """Keep what the door said of an attempt of a write."""
         self.policy = answer.verdict.policy or self.policy
         if answer.kind is WriteResultKind.FAILED:
-            self.failed(step, "refused_by_system", answer.why, now)
+            self.failed(step, answer.fault or "refused_by_system", answer.why, now)
         elif answer.kind is WriteResultKind.IN_DOUBT:
             self.failed(step, "in_doubt", answer.why, now)
 

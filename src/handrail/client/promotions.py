@@ -284,6 +284,8 @@ class PromotionActs(OrderActs, PilotActs):
         up = max(each.at for each in mine)
         met = await self.ledger.incidents(write.agent, step=write.step, since=up)
         open_ = [f"{each.case}: {each.what}" for each in met if each.closed is None]
+        since = (write.agent, "contract_changed", write.step, up)
+        contract = [each.what for each in await self.ledger.errors_recorded(*since)]
         looked = await self.ledger.reviews(write.agent, step=write.step)
         answered = [each for each in looked if each.answer is not None]
         before = [not each.agrees for each in write.report.matched.compared]
@@ -297,7 +299,7 @@ class PromotionActs(OrderActs, PilotActs):
             for late in (False, True)
         ]
         drift = population_stability(*kinds) if field else None
-        return why_step_back(write.rule, before, after, open_, drift)
+        return why_step_back(write.rule, before, after, open_, drift, contract=contract)
 
     async def _step_back(self, write: _Write, why: str) -> str:
         to = setting_before(write.setting, write.rule.shares)

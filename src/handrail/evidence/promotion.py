@@ -16,7 +16,7 @@ from handrail.evidence.drift import MOVED, Drift
 from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare
 from handrail.evidence.worsening import worse_than_before
 from handrail.policy import Setting
-from handrail.text import percent
+from handrail.text import one_line, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -124,14 +124,19 @@ def why_step_back(
     after: Iterable[bool],
     incidents: Sequence[str],
     drift: Drift | None,
+    *,
+    contract: Sequence[str] = (),
 ) -> str | None:
     """Why an agent that does a write alone must do less of it by itself; None if it need not.
 
+    `contract`: errors since then that an outside system which describes itself otherwise made.
     `before` and `after` its last step up: whether each case was wrong, in their order. A false
     alarm comes with a chance of at most `ERROR`, however often one looks.
     """
     if incidents:
         return f"incident: {incidents[0]}"
+    if contract:
+        return f"drift: a contract has changed: {one_line(contract[-1], 300)}"
     worse = worse_than_before(before, after, ERROR, margin=rule.worse / WHOLE)
     if worse.alarm is not None and worse.share is not None:
         was = "none" if worse.share_before is None else f"{worse.share_before:.1%}"

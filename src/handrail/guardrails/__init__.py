@@ -18,6 +18,7 @@ from handrail.guardrails.handoffs import hand_off_activity
 from handrail.guardrails.ledger_watch import LedgerMismatch
 from handrail.guardrails.machine import allow_skipped_time, server_time
 from handrail.guardrails.metrics import BUCKETS as METRIC_BUCKETS
+from handrail.guardrails.metrics import count as count_metric
 from handrail.guardrails.metrics import count_by as count_metrics_by
 from handrail.guardrails.metrics import count_ruling
 from handrail.guardrails.received import ForeseenWrite, foreseen
@@ -41,6 +42,7 @@ __all__ = [
     "budgets_nearly_used",
     "budgets_used",
     "check",
+    "count_metric",
     "count_metrics_by",
     "count_ruling",
     "current_effect",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from handrail.actions import Finding, Kind, Level, Verdict
+from handrail.exceptions import ContractChanged
 from handrail.text import moment_in_words
 from handrail.wire import WriteResult, WriteResultKind
 
@@ -67,7 +68,8 @@ def failed(
     """It did not happen and cannot, or it is an undo that goes on failing."""
     why = str(error) or type(error).__name__
     asked = pipeline.asking(write, verdict)
-    return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why)
+    fault = "contract_changed" if isinstance(error, ContractChanged) else ""
+    return WriteResult(kind=WriteResultKind.FAILED, verdict=asked, why=why, fault=fault)
 
 
 def perhaps_sent(answer: WriteResult, attempt: Attempt, since: datetime | None) -> WriteResult:

@@ -36,6 +36,7 @@ from handrail.agent import (
     StepSecrets,
     call_step,
     current_heartbeats,
+    require_contract,
     secrets_given,
 )
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
@@ -400,6 +401,8 @@ class _Writer:
         except (Final, NotDone) as error:
             if first:
                 await _whole(self.ledger.abandon(self.attempt.key, self.owner, str(error)))
+            if isinstance(error, Final):
+                await require_contract(self.step, error)
             raise
         self._reached("after-effect")
         return await self._receipt("written", result, held)

@@ -55,6 +55,9 @@ _COUNTED = {
     "incident": _Counted(
         "handrail_incidents_total", "What a human must look at", ("agent", "step", "kind")
     ),
+    "error": _Counted(
+        "handrail_errors_total", "Errors of steps, by class", ("agent", "step", "kind")
+    ),
     "review": _Counted(
         "handrail_reviews_total",
         "Writes drawn for a look (no answer), and looked at",

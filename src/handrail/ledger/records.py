@@ -247,6 +247,14 @@ class Records(Database):
         query = _within(whose, _questions.c.asked, since, until)
         return await self._all(_QUESTIONS, query)
 
+    async def errors_recorded(
+        self, agent: str, kind: str, step: str, since: datetime
+    ) -> list[ErrorRow]:
+        """Errors of a class that a step of an agent has met from then on, oldest first."""
+        e = _errors.c
+        which = (e.agent == agent, e.at >= since, e.step == step, e.kind == kind)
+        return await self._all(_ERRORS, _ERRORS.select.where(*which).order_by(e.at))
+
     async def present(self, worker: str, agents: Sequence[str], build: str, now: datetime) -> None:
         """Say that a worker is there, now, for those agents."""
 

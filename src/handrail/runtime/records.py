@@ -20,7 +20,7 @@ from temporalio.worker import (
 from typing_extensions import override
 
 from handrail.agent import AgentWorkflow, Case, QuestionNote, error_in_words, runner_of
-from handrail.guardrails import count_ruling
+from handrail.guardrails import count_metric, count_ruling
 from handrail.ledger import CaseRecord, CaseRow, DecisionRow, ErrorRow, QuestionRow
 from handrail.states import ENDS, State
 
@@ -175,13 +175,13 @@ class RecordInterceptor(Interceptor):
                 if not isinstance(agent, AgentWorkflow):
                     return await super().execute_workflow(input)
                 runner, failed = runner_of(agent), None
-                counted = set[str]()
+                counted = set[str | int]()
 
                 def hand_over() -> None:
                     if not workflow.in_workflow():  # its memory is being freed
                         return
                     again = workflow.unsafe.is_replaying()
-                    _count_closed(runner.case, counted, new=not (replayed or again))
+                    _count(runner.case, counted, new=not (replayed or again))
                     if replayed or not again:
                         _hand_over(put, runner.case, failed)
 
@@ -198,8 +198,12 @@ class RecordInterceptor(Interceptor):
         return Recording
 
 
-def _count_closed(case: Case, counted: set[str], *, new: bool) -> None:
-    """Count, once in this process, how long the questions were open that have closed."""
+def _count(case: Case, counted: set[str | int], *, new: bool) -> None:
+    """Count errors, and how long questions were open that have closed, once in this process."""
+    for number, error in enumerate(case.notes.errors):
+        if number not in counted and new:
+            count_metric("error", {"agent": case.agent, "step": error.step, "kind": error.kind})
+        counted.add(number)
     for gate in case.gates.values():
         if gate.closed is None or gate.id in counted:
             continue

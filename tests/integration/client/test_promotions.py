@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from handrail import State
 from handrail.actions import Kind, Level
 from handrail.client import Operator
 from handrail.exceptions import InvalidRequest, NotFound
-from handrail.ledger import IncidentRow
+from handrail.ledger import ErrorRow, IncidentRow
 from handrail.oversight import Keyring, OrderState, SigningKey, Trust
 from handrail.testing import Outside, Stage
 from handrail.testing.fixtures import RunFleet
@@ -44,6 +45,27 @@ async def piloted(stage: Stage, outside: Outside, somebody: Operator) -> None:
     at, action = datetime.now(UTC), {"ruling": "CODE OK"}
     said = [{"case": n, "at": at, "by": OTHER, "action": action} for n in numbers]
     assert (await somebody.import_outcomes("coding", said, "books")).new == 12
+
+
+async def drifts(stage: Stage, system: Operator) -> None:
+    """A contract that has changed since the step up takes it back, too; one before does not."""
+    (write,) = await system._writes("coding")  # pyright: ignore[reportPrivateUsage]
+    (kept,) = (await stage.ledger.case_records(["coding:P2"])).values()
+    now = datetime.now(UTC)
+    for at, why in ((LONG_AGO, None), (now, "drift: a contract has changed: POST /rule is gone")):
+        said = (
+            "coding:P2",
+            1,
+            "coding",
+            "rule",
+            at,
+            "contract_changed",
+            None,
+            "POST /rule is gone",
+        )
+        await stage.ledger.record_cases([replace(kept, errors=(ErrorRow(*said),))], anew=True)
+        assert await system._worse(write) == why  # pyright: ignore[reportPrivateUsage]
+    await stage.ledger.record_cases([kept], anew=True)
 
 
 async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
@@ -78,6 +100,7 @@ async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
         with pytest.raises(NotFound, match="no open proposal"):
             await owner.decline_promotion(write.proposal, "too late")
 
+        await drifts(stage, system)
         await stage.ledger.incident(
             IncidentRow("i", "coding", "rule", "coding:P1", "k", "failed", "no", datetime.now(UTC))
         )

@@ -92,6 +92,8 @@ def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:
     assert why_step_back(RULE, good, good, [], population_stability(same, same)) is None
     assert why_step_back(RULE, good, [], [], None) is None
     assert why_step_back(RULE, good, good, ["c1: paid twice"], None) == "incident: c1: paid twice"
+    changed = why_step_back(RULE, good, good, [], None, contract=["gone\n fix: look", "moved"])
+    assert changed == "drift: a contract has changed: moved"
     worse = why_step_back(RULE, good, bad, [], None)
     assert worse is not None
     assert worse.startswith("wrong: 50.0% of 80, before 0.0% of 400")

@@ -21,12 +21,13 @@ COUNTED = {
     "handrail_notifications_total": {"agent", "step", "sent"},
     "handrail_incidents_total": {"agent", "step", "kind"},
     "handrail_orders_total": {"agent", "order", "ended"},
+    "handrail_errors_total": {"agent", "step", "kind"},
     "handrail_reviews_total": {"agent", "step", "answer"},
     "handrail_breakers_total": {"agent", "breaker", "then"},
 }
 """Names and labels that others ask for."""
 
-EVENTS = ("verdict", "effect", "told", "order", "incident", "review", "breaker")
+EVENTS = ("verdict", "effect", "told", "order", "incident", "error", "review", "breaker")
 
 
 @pytest.fixture

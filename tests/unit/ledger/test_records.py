@@ -103,6 +103,16 @@ async def test_records_are_found_by_agent_and_period(url: str) -> None:
         assert [each.case for each in asked] == ["a:2", "a:3"]
 
 
+async def test_errors_are_found_by_class_step_and_time(url: str) -> None:
+    async with Ledger(url) as ledger:
+        await ledger.record_cases([record(n) for n in (1, 2)])
+        at = record(2).errors[0].at
+        found = await ledger.errors_recorded("a", "bug", "pay", at)
+        assert [each.case for each in found] == ["a:2"]
+        for other in (("b", "bug", "pay"), ("a", "model", "pay"), ("a", "bug", "ship")):
+            assert await ledger.errors_recorded(*other, at) == []
+
+
 async def test_a_gap_in_presence_begins_a_new_row(url: str) -> None:
     async with Ledger(url) as ledger:
         for minutes in (0, 1, 3, 6):

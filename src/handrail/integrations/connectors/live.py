@@ -28,7 +28,7 @@ from pydantic import JsonValue
 
 from handrail.actions import Action, Effect, canonical
 from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write, read, write
-from handrail.exceptions import Final, NotDone
+from handrail.exceptions import ContractChanged, Final, NotDone
 from handrail.integrations.connectors.declare import as_function
 from handrail.integrations.connectors.http import REASON, Unanswered
 from handrail.integrations.connectors.mcp import MCP, contract, list_tools
@@ -129,7 +129,7 @@ class LiveMCP:
         tool = next((each for each in now if each.digest == call.digest), None)
         if tool is None or tool.name != call.tool:
             today = next((each for each in now if each.name == call.tool), None)
-            raise Final(
+            raise ContractChanged(
                 f"{call.tool} of {self.name} is not what it was when this case began"
                 f"{_changes(_KNOWN.get(call.digest), today)}; nothing was sent; "
                 "fix: let this case end, and begin another"

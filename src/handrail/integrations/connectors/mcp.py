@@ -27,7 +27,7 @@ from pydantic import JsonValue
 
 from handrail.actions import Action, Effect, canonical
 from handrail.agent import Read, Write, read, write
-from handrail.exceptions import ConfigurationError, Final, NotDone, StepError
+from handrail.exceptions import ConfigurationError, ContractChanged, Final, NotDone, StepError
 from handrail.integrations.connectors.declare import as_function, caller, snake, title
 from handrail.integrations.connectors.http import REASON, Unanswered, as_key
 from handrail.integrations.connectors.schemas import (
@@ -265,7 +265,7 @@ class MCP:
             if sending and result is None:
                 raise (failed if isinstance(error, MCPError) else Unanswered)(said) from error
         if faults or result is None:
-            raise Final("; ".join(faults))
+            raise ContractChanged("; ".join(faults))
         texts = [each.text for each in result.content if each.type == "text"]
         if result.is_error:
             raise failed(f"{tool}: {one_line(' '.join(texts), REASON)}")

@@ -1,0 +1,78 @@
+"""The class of an error, by what Temporal keeps of it; what the door says of a write is one too."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import pytest
+from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
+from temporalio.exceptions import TimeoutError as TimedOut
+
+from handrail.actions import Kind, Verdict
+from handrail.agent.case_notes import CaseNotes, error_kind
+from handrail.agent.tries import UNDECIDED
+from handrail.wire import WriteResult, WriteResultKind
+
+NOW = datetime(2026, 3, 1, tzinfo=UTC)
+
+
+def failed(*types: str) -> BaseException:
+    """An activity that failed with errors of these types, each because of the next."""
+    cause: BaseException | None = None
+    for each in reversed(types):
+        error = ApplicationError("why", type=each)
+        error.__cause__, cause = cause, error
+    return activity_error(cause)
+
+
+def activity_error(cause: BaseException | None) -> BaseException:
+    named = {"scheduled_event_id": 1, "started_event_id": 2, "identity": "w"}
+    error = ActivityError(
+        "failed",
+        activity_type="look",
+        activity_id="1",
+        retry_state=RetryState.NON_RETRYABLE_FAILURE,
+        **named,  # pyright: ignore[reportArgumentType]
+    )
+    error.__cause__ = cause
+    return error
+
+
+LATE = TimedOut("late", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[])
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (failed("Final"), "refused_by_system"),
+        (failed("ContractChanged"), "contract_changed"),
+        (failed("StepTimeout"), "time_out"),
+        (activity_error(LATE), "time_out"),
+        (failed("BadAnswer"), "bad_data"),
+        (failed("ValidationError"), "bad_data"),
+        (failed(UNDECIDED), "model"),
+        (failed(UNDECIDED, "ValueError"), "model"),
+        (failed(UNDECIDED, "StepTimeout"), "time_out"),
+        (failed("KeyError"), "bug"),
+        (KeyError("x"), "bug"),
+    ],
+)
+def test_each_error_has_a_class(error: BaseException, kind: str) -> None:
+    assert error_kind(error) == kind
+
+
+@pytest.mark.parametrize(
+    ("answer", "fault", "kind"),
+    [
+        (WriteResultKind.FAILED, "", "refused_by_system"),
+        (WriteResultKind.FAILED, "contract_changed", "contract_changed"),
+        (WriteResultKind.IN_DOUBT, "", "in_doubt"),
+    ],
+)
+def test_so_has_a_write_that_failed_or_is_in_doubt(
+    answer: WriteResultKind, fault: str, kind: str
+) -> None:
+    notes = CaseNotes()
+    verdict = Verdict(kind=Kind.PASS, findings=(), policy="a v1")
+    notes.came_to("pay", WriteResult(kind=answer, verdict=verdict, why="no", fault=fault), NOW)
+    assert [(each.step, each.kind, each.what) for each in notes.errors] == [("pay", kind, "no")]
