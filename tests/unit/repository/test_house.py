@@ -16,15 +16,15 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_786,
+    "ground": 1_792,
     "policy": 4_259,
-    "ledger": 5_825,
+    "ledger": 5_833,
     "oversight": 4_328,
-    "agent": 8_993,
-    "guardrails": 5_835,
-    "evidence": 5_027,
-    "client": 7_847,
-    "runtime": 7_019,
+    "agent": 9_023,
+    "guardrails": 5_845,
+    "evidence": 5_032,
+    "client": 7_849,
+    "runtime": 7_023,
     "integrations": 5_953,
     "inbox": 7_991,
     "testing": 1_216,
