@@ -26,8 +26,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from handrail import failpoints
-from handrail.integrations.triggers.tokens import TokenFile
-from handrail.runtime import Settings, connect
+from handrail.runtime import Settings, TokenFile, connect
 from tests.chaos import steps
 from tests.chaos.listener import Listener
 from tests.chaos.naive import TIMES, NaiveAgent

@@ -78,7 +78,7 @@ async def _stdio(
 async def _listen(out: Output, given: Settings, fleet: Fleet, ledger: Ledger) -> None:
     from handrail.inbox.web.server import listen, on  # noqa: PLC0415  # an extra
     from handrail.integrations.mcp_server import by_token, mcp_server  # noqa: PLC0415
-    from handrail.integrations.triggers.tokens import TokenFile  # noqa: PLC0415
+    from handrail.runtime import TokenFile  # noqa: PLC0415
 
     stop = asyncio.Event()
     stop_on_signals(stop)

@@ -81,7 +81,7 @@ async def _serve(
     from handrail.inbox.web.server import listen, on, require_sign_in  # noqa: PLC0415  # an extra
     from handrail.integrations.triggers.api import OURS, TriggerApi  # noqa: PLC0415
     from handrail.integrations.triggers.receiver import Receiver  # noqa: PLC0415
-    from handrail.integrations.triggers.tokens import TokenFile  # noqa: PLC0415
+    from handrail.runtime import TokenFile  # noqa: PLC0415
 
     connection = Connection(given, fleet)
     async with open_ledger(given) as ledger:
@@ -197,13 +197,17 @@ async def new(
         tuple[str, ...], Parameter(negative=(), help="For this agent only. May be repeated.")
     ] = (),
     reads: Annotated[
-        bool, Parameter(negative=(), help="It also reads their cases and questions, by MCP.")
+        bool, Parameter(negative=(), help="It also reads cases and questions, by MCP and the API.")
     ] = False,
+    person: Annotated[
+        str, Parameter(help="Whose it is: by the API they read and rule as themselves.")
+    ] = "",
     out: Output = PLAIN,
 ) -> None:
     """Make a token by which a program sends events. It is printed this once."""
-    made = _file().new(name, agent, reads=reads)
-    out.data({"name": name, "agents": list(agent) or ["*"], "reads": reads, "token": made})
+    made = _file().new(name, agent, reads=reads, whose=person)
+    said = {"name": name, "agents": list(agent) or ["*"], "reads": reads, "person": person}
+    out.data(said | {"token": made})
     out.show(made)
     out.say("send it as `Authorization: Bearer ...`; only its digest is kept", "yellow")
 
@@ -214,13 +218,18 @@ async def listing(*, out: Output = PLAIN) -> None:
     out.data(
         {
             "tokens": [
-                {"name": each.name, "agents": list(each.agents), "reads": each.reads}
+                {
+                    "name": each.name,
+                    "agents": list(each.agents),
+                    "reads": each.reads,
+                    "person": each.person,
+                }
                 for each in found
             ]
         }
     )
     for each in found:
-        reads = "  reads" if each.reads else ""
+        reads = f"  of {plain(each.person)}" if each.person else "  reads" if each.reads else ""
         out.show(f"{plain(each.name)}  {plain(', '.join(each.agents))}{reads}")
     if not found:
         out.show("no tokens")
@@ -234,6 +243,6 @@ async def revoke(name: str, *, out: Output = PLAIN) -> None:
 
 
 def _file() -> Any:
-    from handrail.integrations.triggers.tokens import TokenFile  # noqa: PLC0415  # seldom needed
+    from handrail.runtime import TokenFile  # noqa: PLC0415  # seldom needed
 
     return TokenFile(settings().tokens)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final
 from handrail.actions import json_schema
 from handrail.exceptions import CaseError, ConfigurationError, HandrailError, NotPermitted
 from handrail.failpoints import reached
-from handrail.integrations.triggers.tokens import ApiToken, TokenFile
 from handrail.marks import FIELD
+from handrail.runtime import ApiToken, TokenFile
 from handrail.text import first_line
 
 try:
@@ -125,7 +125,7 @@ class _Tools:
         who = self._who(ctx)
         if not who.is_for(agent) or agent not in self.agents:
             raise ToolError(f"{who.name} may start no agent {agent!r}")
-        return self.operator(who.name)
+        return self.operator(who.asker)
 
     def _reader(self, ctx: Context[Any, Any], agent: str) -> Operator:
         """The operator of a caller who may read what an agent does.

@@ -33,6 +33,7 @@ from handrail.runtime.settings import (
 )
 from handrail.runtime.smtp import SmtpServer, mail_address
 from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
+from handrail.runtime.tokens import ApiToken, TokenFile
 from handrail.runtime.worker import (
     UnreplayableCases,
     contract_faults,
@@ -50,6 +51,7 @@ __all__ = [
     "STICKY",
     "UNFIT",
     "Agent",
+    "ApiToken",
     "Child",
     "ChildFailed",
     "ClaimCheck",
@@ -65,6 +67,7 @@ __all__ = [
     "Settings",
     "SmtpServer",
     "System",
+    "TokenFile",
     "Trigger",
     "UnreplayableCases",
     "configure_logging",

@@ -68,7 +68,7 @@ def test_a_token_is_shown_once_and_kept_as_its_digest(tmp_path: Path) -> None:
     project = Project(tmp_path, environment())
     made = project.json("tokens", "new", "shop", "--agent", "pay")
     [listed] = project.json("tokens", "list")["tokens"]
-    assert listed == {"name": "shop", "agents": ["pay"], "reads": False}
+    assert listed == {"name": "shop", "agents": ["pay"], "reads": False, "person": ""}
     file = tmp_path / ".handrail" / "keys" / "tokens.json"
     assert made["token"] not in file.read_text()
     assert file.stat().st_mode & 0o077 == 0

@@ -16,7 +16,7 @@ import pytest
 from mcp import Client, MCPError, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 
-from handrail.integrations.triggers.tokens import TokenFile
+from handrail.runtime import TokenFile
 from handrail.testing import Human, Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.triggered import triggered

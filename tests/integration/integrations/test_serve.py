@@ -31,8 +31,7 @@ from handrail.integrations.triggers import Folder
 from handrail.integrations.triggers.api import TriggerApi
 from handrail.integrations.triggers.folder import LARGEST_EVENT, watch
 from handrail.integrations.triggers.receiver import Receiver
-from handrail.integrations.triggers.tokens import TokenFile
-from handrail.runtime import EmbeddedServer, keep_in_step
+from handrail.runtime import EmbeddedServer, TokenFile, keep_in_step
 from handrail.states import State
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet

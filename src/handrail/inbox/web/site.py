@@ -32,6 +32,7 @@ from handrail.inbox.web.listing import ListCache
 from handrail.inbox.web.tokens import BadToken, Links
 from handrail.inbox.web.views import words
 from handrail.oversight import Keyring
+from handrail.runtime import TokenFile
 from handrail.text import escape_hidden, moment_in_words
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from temporalio.client import Client
 
+    from handrail.client import Signer
     from handrail.inbox.web.directory import PolicyDirectory
     from handrail.inbox.web.sign_in import OidcProvider
     from handrail.inbox.web.tokens import FormToken, OneTimeTokens, Seals, Sessions
@@ -93,6 +95,7 @@ class Site:
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
     waiting: GateReader = field(init=False)
     """What waits, read once for all who look."""
+    tokens: TokenFile = field(init=False)
     listed: ListCache = field(default_factory=ListCache)
     _limiter: MovingWindowRateLimiter = field(
         default_factory=lambda: MovingWindowRateLimiter(MemoryStorage())
@@ -101,6 +104,7 @@ class Site:
     def __post_init__(self) -> None:
         """Begin with nothing read."""
         self.waiting = gate_reader(self.client)
+        self.tokens = TokenFile(self.settings.tokens)
 
     @property
     def https(self) -> bool:
@@ -142,10 +146,17 @@ class Site:
 
     def operator(self, who: str, via: str = "inbox") -> Operator:
         """What somebody may ask and order, who came `via` this channel; the inbox signs it."""
+        return self._operator(who, via, self.key)
+
+    def by_token(self, who: str, via: str, signer: Signer | None) -> Operator:
+        """The same for whoever has a token: the inbox signs nothing for them."""
+        return self._operator(who, via, signer)
+
+    def _operator(self, who: str, via: str, signer: SigningKey | Signer | None) -> Operator:
         return Operator(
             self.client,
             self.ledger,
-            self.key,
+            signer,
             by=who,
             via=via,
             keyring=Keyring(self.settings.keyring),

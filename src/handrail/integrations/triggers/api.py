@@ -38,8 +38,8 @@ from handrail.exceptions import (
 from handrail.integrations.callbacks import key_of
 from handrail.integrations.triggers.folder import LARGEST_EVENT
 from handrail.integrations.triggers.receiver import Answer, Origin, Receiver, parsed
-from handrail.integrations.triggers.tokens import ApiToken, TokenFile
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
+from handrail.runtime import ApiToken, TokenFile
 from handrail.text import exact_json
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ class TriggerApi:
             event = parsed(agent, body)
         except CaseError as error:
             raise Refusal(422, f"this is no {agent.event.__name__}", _faults(error)) from None
-        origin = Origin(f"api:{token.name}", token.name)
+        origin = Origin(f"api:{token.name}", token.asker)
         answer = await self.receiver.event(agent, event, origin)
         return await self._answered(agent, answer)
 

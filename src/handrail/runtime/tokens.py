@@ -1,4 +1,4 @@
-"""Bearer tokens: which programs may send events, and to which agents.
+"""Bearer tokens: which programs may send events and read, of which agents, and for which person.
 
 A file holds their names and digests, never a token. It is read at each request, so that one that
 is taken out of it is refused at once.
@@ -17,7 +17,7 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from handrail.actions import Wire
+from handrail.actions import Wire, person
 from handrail.exceptions import ConfigurationError, InvalidRequest
 
 ALL = "*"
@@ -27,13 +27,21 @@ ALL = "*"
 class ApiToken(Wire):
     """A token: the name of who has it, which is who asks; its SHA-256; and the agents it is for.
 
-    `reads`: it is also for reading their cases and questions, by MCP.
+    `reads`: it is also for reading their cases and questions, by MCP and the HTTP API.
+    `person`: whose it is. With one of a person's they read and rule as that person; with one of
+    a program's nobody rules.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=100, pattern=r"^[^\s:][^\n]*$")]
     sha256: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     agents: tuple[str, ...] = (ALL,)
     reads: bool = False
+    person: str = ""
+
+    @property
+    def asker(self) -> str:
+        """Who asks for what is sent with it, and so may not approve it."""
+        return self.person or self.name
 
     def is_for(self, agent: str) -> bool:
         """Whether it is for an agent."""
@@ -70,7 +78,9 @@ class TokenFile:
         found = [each for each in self.tokens() if hmac.compare_digest(each.sha256, digest)]
         return found[0] if found and bearer else None
 
-    def new(self, name: str, agents: tuple[str, ...], *, reads: bool = False) -> str:
+    def new(
+        self, name: str, agents: tuple[str, ...], *, reads: bool = False, whose: str = ""
+    ) -> str:
         """Make a token, and keep its digest. It is said this once.
 
         Raises:
@@ -82,7 +92,13 @@ class TokenFile:
             raise InvalidRequest(f"there is a token of {name} already; `tokens revoke` ends it")
         made = f"hr_{secrets.token_urlsafe(32)}"
         try:
-            token = ApiToken(name=name, sha256=_digest(made), agents=agents or (ALL,), reads=reads)
+            token = ApiToken(
+                name=name,
+                sha256=_digest(made),
+                agents=agents or (ALL,),
+                reads=reads,
+                person=person(whose),
+            )
         except ValidationError as error:
             raise InvalidRequest(f"{name!r} can be no name of a token", "name") from error
         self._write((*known, token))
