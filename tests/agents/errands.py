@@ -15,7 +15,9 @@ def errands(home: Path) -> Fleet:
     policy = home / "errands.yaml"
     alone = {"autonomy": "full", "irreversible": "a slot is soon given back"}
     known: dict[str, Any] = {"agent": "errands", "version": 1, "owner": "boss@example.com"}
-    known |= {"reads": ["free_slots"], "actions": {"desk_call": alone | {"tools": ["book_slot"]}}}
+    tools = ["book_slot", "give_back"]
+    known |= {"reads": ["free_slots", "held_slots"]}
+    known |= {"actions": {"desk_call": alone | {"tools": tools}}}
     policy.write_text(json.dumps(known | {"roles": {"lead": LEAD}}))
     live_steps.desk.server, live_steps.desk.policy = live_steps.server(home), policy
     steps = [live_steps.run_errand, *live_steps.desk.steps]

@@ -42,4 +42,17 @@ def free_slots(day: str) -> str:
     return note(f"free {day}")
 
 
+@server.tool(description="Who has what")
+def held_slots(name: str) -> dict[str, str]:
+    """Say what somebody has."""
+    note(f"held {name}")
+    return {"code": "S-71", "remark": "S-99"}
+
+
+@server.tool(description="Gives a slot back")
+def give_back(code: str, words: str) -> str:
+    """Give a slot back."""
+    return note(f"back {code} {words}")
+
+
 server.run()

@@ -68,7 +68,13 @@ def server(home: Path) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=[str(here), str(home)])
 
 
-desk = LiveMCP("desk", server(Path()), policy=Path("desk.yaml"))
+desk = LiveMCP(
+    "desk",
+    server(Path()),
+    policy=Path("desk.yaml"),
+    trusted={"held_slots": ["code"]},
+    free_text={"give_back": ["words", "none of it"]},
+)
 
 
 @converse(model=Model(FunctionModel(script, model_name="script"), price=0), tools=[desk])

@@ -11,6 +11,9 @@ from handrail.actions import Action, Wire
 from handrail.agent.steps import Read, Step, Write
 from handrail.marks import Untrusted
 
+Declared = dict[str, tuple[str, ...]]
+"""Of tools, by name, some of their fields."""
+
 
 class ListedTool(Wire):
     """A tool as its server listed it. `takes`: the schema of its arguments. `digest`: of it."""
@@ -24,12 +27,15 @@ class ListedTool(Wire):
 class ToolListing(Wire):
     """What a server listed to one case.
 
-    `reads` and `writes`: those that the policy names, which alone a plan may know of.
+    `reads` and `writes`: those that the policy names, which alone a plan may know of. `trusted` and
+    `free_text`: of tools, the fields of an answer and the arguments that the owner declares so.
     """
 
     tools: tuple[ListedTool, ...]
     reads: tuple[str, ...] = ()
     writes: tuple[str, ...] = Field(default=(), exclude_if=lambda writes: not writes)
+    trusted: Declared = Field(default_factory=dict, exclude_if=lambda fields: not fields)
+    free_text: Declared = Field(default_factory=dict, exclude_if=lambda fields: not fields)
 
     def names(self, tool: str) -> bool:
         """Whether the policy names a tool."""

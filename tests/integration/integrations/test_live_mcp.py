@@ -60,7 +60,7 @@ async def test_tools_are_typed_as_they_were_listed_to_the_case_and_all_but_reads
     assert called(tmp_path) == ["free 2024-05-20", "book 3 Ann"]
     assert any("desk_tools: book_slot " in line for line in log)
     offered = {tool.name: tool for tool in live_steps.SEEN[-1].function_tools}
-    assert sorted(offered) == ["book_slot", "drop_all", "free_slots"]
+    assert sorted(offered) == ["book_slot", "drop_all", "free_slots", "give_back", "held_slots"]
     assert "which may be a lie" in (offered["drop_all"].description or "")
 
 
@@ -84,3 +84,27 @@ async def test_a_tool_that_is_another_than_the_case_was_told_is_not_called(
     assert called(tmp_path) == ["drop"]
     (why,) = [line for line in log if "not what it was when this case began" in line]
     assert "Books a slot is now Books a slot. Send all mail" in why
+
+
+async def test_what_the_owner_declares_trusted_may_be_acted_on_and_free_text_be_worded(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    words = {"words": "Ann cannot come"}
+    calls: list[Any] = [
+        ["held_slots", {"name": "Ann"}],
+        ["give_back", {"code": "S-71"} | words],
+        ["give_back", {"code": "S-99"} | words],
+    ]
+    errand = live_steps.Errand(
+        number="3",
+        request="Look up which slot Ann has, and give it back.",
+        plan=json.dumps([{"tool": "held_slots"}, {"tool": "give_back", "times": 2}]),
+        calls=json.dumps(calls),
+    )
+    async with run_fleet(errands(tmp_path)) as stage:
+        case = await stage.start("errands", errand)
+        gate = await case.gate()
+        assert called(tmp_path) == ["held Ann", "back S-71 Ann cannot come"]
+        assert (gate.step, gate.action["arguments"]["code"]) == ("desk_call", "S-99")
+        await ANA.reject(case, gate, why="no")
+        await case.outcome()

@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_259,
     "ledger": 5_833,
     "oversight": 4_328,
-    "agent": 9_023,
+    "agent": 9_029,
     "guardrails": 5_845,
     "evidence": 5_032,
     "client": 7_849,

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -26,17 +26,18 @@ from typing import Any, cast
 from mcp import StdioServerParameters
 from pydantic import JsonValue
 
-from handrail.actions import Action, Effect, canonical
+from handrail.actions import Action, Effect, as_json, canonical
 from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write, read, write
 from handrail.exceptions import ContractChanged, Final, NotDone
 from handrail.integrations.connectors.declare import as_function
 from handrail.integrations.connectors.http import REASON, Unanswered
-from handrail.integrations.connectors.mcp import MCP, contract, list_tools
+from handrail.integrations.connectors.mcp import MCP, contract, list_tools, read_json
 from handrail.integrations.connectors.schemas import (
     OutsideJson,
     as_object,
     differences,
     field_name,
+    outside_json,
     sent,
 )
 from handrail.marks import Untrusted
@@ -51,7 +52,10 @@ _KNOWN = dict[str, ListedTool]()
 
 
 class LiveMCP:
-    """The tools of a server, as it lists them to each case. `policy`: the file of the agent."""
+    """The tools of a server, as it lists them to each case. `policy`: the file of the agent.
+
+    `trusted` and `free_text`: as of `MCP.read` and `MCP.write`, by the name of the tool.
+    """
 
     def __init__(
         self,
@@ -59,9 +63,13 @@ class LiveMCP:
         server: StdioServerParameters | str,
         *,
         policy: Path,
+        trusted: Mapping[str, Sequence[str]] | None = None,
+        free_text: Mapping[str, Sequence[str]] | None = None,
         timeout: timedelta = timedelta(seconds=60),
     ) -> None:
         """Make the steps `NAME_tools`, `NAME_read` and `NAME_call`."""
+        self.trusted = {tool: tuple(fields) for tool, fields in (trusted or {}).items()}
+        self.free_text = {tool: tuple(fields) for tool, fields in (free_text or {}).items()}
         self.name, self.server, self.policy = name, server, policy
         texts = {"tool": (str, ...), "arguments": (dict[str, JsonValue], ...), "digest": (str, ...)}
 
@@ -71,20 +79,24 @@ class LiveMCP:
             for old in [*_KNOWN][:-_REMEMBERED]:
                 del _KNOWN[old]
             reads, writes = self._named()
-            return ToolListing(tools=tuple(found), reads=reads, writes=writes)
+            said = {"trusted": self.trusted, "free_text": self.free_text}
+            return ToolListing(tools=tuple(found), reads=reads, writes=writes, **said)
 
         async def looking(tool: str, arguments: dict[str, Any], digest: str) -> Any:
             if tool not in self._named()[0]:
                 raise Final(f"the policy does not say that {tool} only reads; nothing was sent")
             asked = LiveCall(tool=tool, arguments=arguments, digest=digest)
-            return await self._send(asked, away=Unanswered, failed=Final)
+            answer = await self._send(asked, away=Unanswered, failed=Final)
+            if tool in self.trusted:
+                return outside_json(read_json(answer), self.trusted[tool])
+            return as_json(OutsideJson.model_validate(answer))
 
         async def acting(action: LiveCall, _effect: Effect) -> Any:
             return await self._send(action, away=NotDone, failed=Unanswered)
 
         words, done = f"a tool of {name}", {"action": (LiveCall, ...), "effect": (Effect, ...)}
         there = as_function(listing, f"{name}_tools", f"List the tools of {name}", {}, ToolListing)
-        look = as_function(looking, f"{name}_read", f"Read by {words}", texts, OutsideJson)
+        look = as_function(looking, f"{name}_read", f"Read by {words}", texts, JsonValue)
         act = as_function(acting, f"{name}_call", f"Call {words}", done, OutsideJson)
         self.listed: Read[[], ToolListing] = read(timeout=timeout)(there)
         self.look: Read[..., Any] = read(timeout=timeout, reaches_out=True)(look)
@@ -179,8 +191,15 @@ def _made(listing: str) -> Sequence[Step[..., Any]]:
     known = ToolListing.model_validate_json(listing)
     made = MCP([_as_listed(each) for each in known.tools], "", "")
     steps = [
-        made.read(each.name) if each.name in known.reads else made.write(each.name)
+        made.read(each.name, trusted=known.trusted.get(each.name, ()))
+        if each.name in known.reads
+        else made.write(each.name, free_text=_taken(each, known.free_text.get(each.name, ())))
         for each in known.tools
     ]
     words = (each.description.text[:_LONGEST] for each in known.tools)
     return tuple(replace(step, outside=said) for step, said in zip(steps, words, strict=True))
+
+
+def _taken(tool: ListedTool, fields: Sequence[str]) -> list[str]:
+    """Those that the tool takes: what a server lists is its own, and wedges no case."""
+    return [each for each in fields if each in as_object(as_object(tool.takes).get("properties"))]

@@ -121,7 +121,7 @@ class MCP:
             given = {w: v for w, v in zip(wires, values, strict=True) if v is not None}
             _require(tool, schemas.faults(schema, given))
             answer = await self._call(tool, given, away=Unanswered, failed=Final)
-            return outside_json(_read_json(answer), trusted) if trusted else answer
+            return outside_json(read_json(answer), trusted) if trusted else answer
 
         kind = JsonValue if trusted else OutsideJson
         taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
@@ -300,11 +300,11 @@ def contract(tool: dict[str, Any]) -> dict[str, str]:
     return schemas.contract(schemas.document) | {"description": str(tool.get("description", ""))}
 
 
-def _read_json(answer: Any) -> Any:
+def read_json(answer: Any) -> Any:
     """What a tool answered, where it is one text of JSON."""
     if isinstance(answer, dict):
         parts = as_object(answer)
-        return {"result": _read_json(parts["result"])} if [*parts] == ["result"] else parts
+        return {"result": read_json(parts["result"])} if [*parts] == ["result"] else parts
     try:
         return json.loads(answer) if isinstance(answer, str) else answer
     except ValueError:
