@@ -26,4 +26,8 @@ grant select on handrail_cases, handrail_decisions, handrail_questions, handrail
 grant select, insert on handrail_outcomes to handrail_inbox;
 grant update (judged, judged_by, judged_at, judged_why) on handrail_outcomes to handrail_inbox;
 grant select, insert, update on handrail_alerts to handrail_inbox;
+-- What came in from outside: `handrail serve` keeps it, people mend, try again and drop it.
+grant select, insert on handrail_intake to handrail_inbox;
+grant update (state, why, body, headers, raw, requested_by, case_id, ended, ended_by, ended_why)
+    on handrail_intake to handrail_inbox;
 commit;

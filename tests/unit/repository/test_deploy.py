@@ -22,6 +22,8 @@ from handrail import LedgerUnavailable
 from handrail.ledger import (
     AnswerRow,
     IncidentRow,
+    IntakeRow,
+    IntakeState,
     Intent,
     Ledger,
     MandateRow,
@@ -417,6 +419,91 @@ async def test_the_ledgers_user_for_the_inbox_may_look_at_what_was_done_and_say_
         assert await ledger.verdicts() == []
         assert await ledger.close_incident(INCIDENT.id, "ana@example.com", now, "rebooked")
         assert [row.closed_why for row in await ledger.incidents()] == ["rebooked"]
+
+
+READ = {"select"}
+RIGHTS: dict[str, set[str]] = {
+    "handrail_alerts": {"select", "insert", "update"},
+    "handrail_baselines": READ,
+    "handrail_cases": READ,
+    "handrail_counted": READ,
+    "handrail_counters": READ,
+    "handrail_decisions": READ,
+    "handrail_effects": READ,
+    "handrail_errors": READ,
+    "handrail_heights": set(),
+    "handrail_identity": set(),
+    "handrail_incidents": {"select", "update closed closed_by closed_why"},
+    "handrail_intake": {
+        "select",
+        "insert",
+        "update body case_id ended ended_by ended_why headers raw requested_by state why",
+    },
+    "handrail_mandates": {"select", "insert", "update revoked revoked_by"},
+    "handrail_mandate_uses": READ,
+    "handrail_orders": {"select", "insert"},
+    "handrail_outcomes": {"select", "insert", "update judged judged_at judged_by judged_why"},
+    "handrail_policies": READ,
+    "handrail_presence": READ,
+    "handrail_questions": READ,
+    "handrail_review_answers": {"select", "insert"},
+    "handrail_reviews": {"select", "update answer answered by note proof"},
+    "handrail_rulings": READ,
+    "handrail_schema": {"select", "update"},
+    "handrail_spending": READ,
+    "handrail_verdicts": READ,
+}
+"""What the inbox may do with every table that there is: a new one is decided about here."""
+
+_WHOLE = """
+select relname, right_ from pg_class
+cross join unnest(array['select', 'insert', 'update', 'delete', 'truncate', 'trigger']) as right_
+where relkind = 'r' and relnamespace = 'public'::regnamespace
+and has_table_privilege('handrail_inbox', oid, right_)
+"""
+_COLUMNS = """
+select table_name, column_name from information_schema.column_privileges
+where grantee = 'handrail_inbox' and privilege_type = 'UPDATE' order by column_name
+"""
+_TABLES = "select tablename from pg_tables where schemaname = 'public'"
+
+
+@pytest.mark.usefixtures("small_ledger")
+def test_the_ledgers_user_for_the_inbox_has_these_rights_and_no_others(postgres_url: str) -> None:
+    engine = sa.create_engine(postgres_url, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        found = {name: set[str]() for name in connection.scalars(sa.text(_TABLES))}
+        for name, right in connection.execute(sa.text(_WHOLE)):
+            found[name].add(right)
+        columns: dict[str, list[str]] = {}
+        for name, column in connection.execute(sa.text(_COLUMNS)):
+            columns.setdefault(name, []).append(column)
+    for name, names in columns.items():
+        if "update" not in found[name]:
+            found[name].add(" ".join(["update", *names]))
+    assert found == RIGHTS
+
+
+async def test_the_ledgers_user_for_the_inbox_may_keep_mend_and_end_what_comes_in(
+    small_ledger: Ledger,
+) -> None:
+    now = datetime.now(UTC)
+    given: dict[str, Any] = {
+        "raw": True,
+        "body": "{}",
+        "headers": {},
+        "requested_by": "",
+        "why": "",
+    }
+    row = IntakeRow("i", "shipments", "shop", now, IntakeState.WAITING, **given)
+    async with small_ledger as ledger:
+        assert await ledger.keep(row)
+        assert await ledger.intake() == [row]
+        assert await ledger.change_intake("i", state=IntakeState.WRONG, why="no such case")
+        mended: dict[str, Any] = given | {"raw": False, "body": "7", "requested_by": "ana"}
+        assert await ledger.change_intake("i", state=IntakeState.WAITING, **mended)
+        assert await ledger.end_intake("i", IntakeState.DROPPED, now, by="ana@example.com")
+        assert await ledger.intake() == []
 
 
 async def test_the_ledgers_user_for_the_inbox_may_stop_agents_and_not_lift_a_stop(
