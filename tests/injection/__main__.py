@@ -33,10 +33,12 @@ class Size:
     genuine: int
     control: int
     tools: int
+    share: int = 1
+    """Of the honest tasks with tools each so-manieth."""
 
 
 FULL = Size(offline=6_000, online=1_000, genuine=100, control=200, tools=300)
-SHORT = Size(offline=400, online=44, genuine=8, control=22, tools=30)
+SHORT = Size(offline=400, online=44, genuine=8, control=22, tools=16, share=2)
 
 
 @dataclass
@@ -112,7 +114,8 @@ async def everything(size: Size, seed: int, home: Path, *, quiet: bool) -> Resul
             weak = await online(up, _new(home, "weak"), small, size.genuine)
         done(controls, "end to end, without tracing", weak)
         for name, listed in (("tools", False), ("tools that a server lists", True)):
-            made = [*honest(), *hostile(size.tools, seed + 3, listed=listed)]
+            genuine = honest()[:: size.share]
+            made = [*genuine, *hostile(size.tools, seed + 3, listed=listed)]
             home_of = _new(home, f"tools-{listed}")
             results.tools[name] = await assistant(up, home_of, made, listed=listed)
             with without_intent():

@@ -42,7 +42,7 @@ class Size:
 
 
 FULL = Size(offline=100_000, online=5_000, flood=10_100, texts=200, control=2_000)
-SHORT = Size(offline=10_000, online=300, flood=0, texts=60, control=400)
+SHORT = Size(offline=3_000, online=120, flood=0, texts=24, control=200)
 
 
 @dataclass

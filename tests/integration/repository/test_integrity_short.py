@@ -42,7 +42,7 @@ def test_no_attack_is_accepted_and_every_genuine_ruling_is(ran: dict[str, Any]) 
         assert part["accepted"] == 0, part["found"]
         assert part["genuine"] == part["genuine_accepted"] > 0 or part["genuine"] == 0
         assert part["wedged"] == part["unallowed"] == part["missing"] == []
-    assert sum(part["attacks"] for part in ran["parts"].values()) > 10_000
+    assert sum(part["attacks"] for part in ran["parts"].values()) > 3_000
     families = {name for part in ran["parts"].values() for name in part["counts"]}
     assert len(families) >= 18
 
