@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -22,13 +23,11 @@ from handrail.client.pilot_views import (
 from handrail.evidence import (
     Judged,
     PilotReport,
-    Proposed,
     free_texts,
     measure_pilot,
-    proposed_in_pilot,
 )
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
-from handrail.ledger import AnswerRow, OutcomeRow, outcome_id
+from handrail.ledger import AnswerRow, OutcomeRow, Proposed, outcome_id
 from handrail.oversight import NotProven, Opinion, ReviewAnswer, require_proven_answer
 from handrail.policy import Faults, FileDoc, PilotDoc, read_policy_file
 from handrail.text import first_fault
@@ -134,7 +133,7 @@ class PilotActs(OperatorBase):
             raise InvalidRequest(f"{right!r} is no answer: say agent, people or both", "right")
         if len(why) > _LONGEST:
             raise InvalidRequest(f"say it in {_LONGEST} characters at most", "why")
-        compared = (await self._pilot(row.agent, row.step, None)).report.disagreements
+        compared = (await self._pilot(row.agent, row.step, None, row.case)).report.disagreements
         found = next((each for each in compared if each.outcome.id == row.id), None)
         if found is None:
             raise InvalidRequest(f"{row.id} is no disagreement that is to be judged", "outcome")
@@ -150,16 +149,19 @@ class PilotActs(OperatorBase):
         judged = replace(row, judged=right, judged_by=who, judged_at=now, judged_why=said.why)
         return disagreement(replace(found, outcome=judged))
 
-    async def _pilot(self, agent: str, step: str | None, since: datetime | None) -> _Pilot:
+    async def _pilot(
+        self, agent: str, step: str | None, since: datetime | None, case: str | None = None
+    ) -> _Pilot:
         self._sees(agent)
-        doc = await self._doc_of(agent)
-        rows = await self.ledger.verdicts(agent, since=since, pilot=True)
-        proposals = proposed_in_pilot(rows, step)
-        outcomes = [each for each in await self.ledger.outcomes(agent) if step in {None, each.step}]
+        doc, of = await self._doc_of(agent), {"step": step, "case": case}
+        proposals = await self.ledger.proposals(agent, since=since, pilot=True, **of)
+        outcomes = await self.ledger.outcomes(agent, **of)
         outcomes, unproven = await self._proven(outcomes)
         proposals += await self._nothing(proposals, outcomes, since)
         rules = {} if doc is None else {name: each.pilot for name, each in doc.actions.items()}
-        return _Pilot(measure_pilot(proposals, outcomes, rules, self._clock()), doc, unproven)
+        # Of many it takes seconds, in which others are to be heard.
+        given = (proposals, outcomes, rules, self._clock())
+        return _Pilot(await asyncio.to_thread(measure_pilot, *given), doc, unproven)
 
     async def _nothing(
         self, proposals: list[Proposed], outcomes: list[OutcomeRow], since: datetime | None

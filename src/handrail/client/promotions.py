@@ -291,14 +291,14 @@ class PromotionActs(OrderActs, PilotActs):
         before = [not each.agrees for each in write.report.matched.compared]
         before += [each.answer == "wrong" for each in answered if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
-        verdicts = await self.ledger.verdicts(write.agent)
-        rows = [each for each in verdicts if each.step == write.step and each.key]
-        field = write.policy.doc.actions[write.step].pilot.kind
-        kinds = [
-            [str(e.action.get(field)) for e in rows if field and (e.at > up) is late]
-            for late in (False, True)
-        ]
-        drift = population_stability(*kinds) if field else None
+        field, drift = write.policy.doc.actions[write.step].pilot.kind, None
+        if field:
+            rows = await self.ledger.proposals(write.agent, step=write.step)
+            kinds = [
+                [str((e.action or {}).get(field)) for e in rows if (e.at > up) is late]
+                for late in (False, True)
+            ]
+            drift = population_stability(*kinds)
         return why_step_back(write.rule, before, after, open_, drift, contract=contract)
 
     async def _step_back(self, write: _Write, why: str) -> str:
@@ -383,9 +383,8 @@ class PromotionActs(OrderActs, PilotActs):
         to, begin = write.next.to, self._clock() - _AHEAD
         share = to.rollout if to is not None and to.level is Level.FULL else 0
         now = write.setting.rollout if write.setting.level is Level.FULL else 0
-        rows = await self.ledger.verdicts(write.agent, since=begin)
-        last = {row.key: row for row in rows if row.key and row.step == write.step}
-        falls = [share_of(write.agent, write.step, row.case) for row in last.values()]
+        rows = await self.ledger.proposals(write.agent, step=write.step, since=begin)
+        falls = [share_of(write.agent, write.step, row.case) for row in rows]
         alone = sum(now <= each < share for each in falls)
         costs = {
             row.name: Decimal(row.amount)
@@ -397,7 +396,7 @@ class PromotionActs(OrderActs, PilotActs):
         wrong = write.record.wrong if write.setting.level is Level.FULL else None
         low, high = (wrong.low, wrong.high) if wrong else (1 - seen.high, 1 - seen.low)
         return Expected(
-            cases=len(last),
+            cases=len(rows),
             alone=alone,
             minutes=None if minutes is None else minutes * alone,
             cost=None if cost is None else cost * alone,

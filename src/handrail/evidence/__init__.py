@@ -59,9 +59,7 @@ from handrail.evidence.matching import (
     Compared,
     Judged,
     Matched,
-    Proposed,
     differing,
-    proposed_in_pilot,
 )
 from handrail.evidence.measuring import cases_behind, measure_report
 from handrail.evidence.pilot import (
@@ -137,7 +135,6 @@ __all__ = [
     "PilotReport",
     "Predicted",
     "PromotionEvidence",
-    "Proposed",
     "Reconsidered",
     "ReplayedWrite",
     "ReportDay",
@@ -177,7 +174,6 @@ __all__ = [
     "population_stability",
     "proof_faults",
     "proposals",
-    "proposed_in_pilot",
     "read_csv_log",
     "read_xes_log",
     "replay_policies",

@@ -15,7 +15,7 @@ at once, with no error found: 5.5 instead of 3.7 writes of the smallest share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, exp, log, log1p
@@ -134,12 +134,18 @@ class AgreementBound:
         return max(enough - self.n, 0)
 
 
-def agreement_path(agreed: Iterable[float], error: float = ERROR) -> list[AgreementBound]:
-    """The agreement after each case, in their order: whether, or how far (0 to 1), they agree."""
+def agreement_path(
+    agreed: Iterable[float], error: float = ERROR, *, at: Container[int] | None = None
+) -> list[AgreementBound]:
+    """The agreement after each case, in their order: whether, or how far (0 to 1), they agree.
+
+    `at`: after so many cases alone, since each bound takes its time.
+    """
     sequence, path = ConfidenceSequence(error), list[AgreementBound]()
-    for each in agreed:
+    for n, each in enumerate(agreed, 1):
         sequence.add(1.0, wrong=1 - each)
-        path.append(_agreement(sequence))
+        if at is None or n in at:
+            path.append(_agreement(sequence))
     return path
 
 

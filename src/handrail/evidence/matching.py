@@ -16,13 +16,13 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from handrail.ledger import number
+from handrail.ledger import Proposed, number
 from handrail.policy import PilotDoc
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from handrail.ledger import OutcomeRow, VerdictRow
+    from handrail.ledger import OutcomeRow
     from handrail.policy import Tolerance
 
 NOTHING = "nothing"
@@ -36,22 +36,6 @@ class Judged(StrEnum):
     PEOPLE = "people"
     BOTH = "both"
     """Both were fine."""
-
-
-@dataclass(frozen=True)
-class Proposed:
-    """What an agent would have done in one step of a case; `action` is None of nothing.
-
-    `key` and `digest`: of the write; empty of nothing. `policy`: under which it was proposed.
-    """
-
-    case: str
-    step: str
-    at: datetime
-    action: dict[str, JsonValue] | None
-    key: str = ""
-    digest: str = ""
-    policy: str = ""
 
 
 @dataclass(frozen=True)
@@ -105,15 +89,6 @@ Rules = Mapping[str, PilotDoc]
 _PLAIN = PilotDoc()
 
 
-def proposed_in_pilot(rows: Iterable[VerdictRow], step: str | None = None) -> list[Proposed]:
-    """The writes that were proposed in pilot, in their order: of each the last verdict."""
-    last = {row.key: row for row in rows if row.pilot and row.key and step in {None, row.step}}
-    found = [
-        Proposed(r.case, r.step, r.at, r.action, r.key, r.digest, r.policy) for r in last.values()
-    ]
-    return sorted(found, key=lambda each: (each.at, each.key))
-
-
 def kind_of(step: str, action: Mapping[str, JsonValue] | None, rule: PilotDoc) -> str:
     """The class of an action."""
     if action is None:
@@ -137,11 +112,11 @@ def differing(
 
 
 def _same(mine: JsonValue, theirs: JsonValue, within: Tolerance | None) -> bool:
-    if within is not None and within.amount is None:
+    if mine == theirs or (within is not None and within.amount is None):
         return True
     one, other = number(mine), number(theirs)
     if one is None or other is None:
-        return mine == theirs
+        return False
     off = Decimal(0) if within is None or within.amount is None else within.amount
     return abs(one - other) <= (abs(other) * off if within is not None and within.share else off)
 
@@ -208,7 +183,7 @@ class _Found:
     def _one(self, proposed: Proposed, rows: list[OutcomeRow], rule: PilotDoc) -> None:
         """Of what one person says of it the last counts; what different people say must agree."""
         last = list({(row.source, row.by): row for row in rows}.values())
-        if any(differing(last[-1].action, row.action, rule) for row in last):
+        if any(differing(last[-1].action, row.action, rule) for row in last[:-1]):
             self.contradicting.append((proposed, tuple(last)))
             return
         self.several += len(rows) - 1

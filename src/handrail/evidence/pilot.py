@@ -20,7 +20,6 @@ from handrail.evidence.matching import (
     Compared,
     Judged,
     Matched,
-    Proposed,
     Rules,
     amounts,
     kind_of,
@@ -31,7 +30,7 @@ from handrail.policy import PilotDoc
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handrail.ledger import OutcomeRow
+    from handrail.ledger import OutcomeRow, Proposed
 
 POINTS = 60
 """Of the agreement over time, at most so many are kept."""
@@ -125,12 +124,10 @@ def _classes(compared: Sequence[Compared]) -> tuple[ClassAgreement, ...]:
 
 
 def _path(compared: Sequence[Compared]) -> tuple[AgreementPoint, ...]:
-    bounds = agreement_path(each.agrees for each in compared)
-    every = max(1, -(-len(bounds) // POINTS))
-    kept = [*range(every - 1, len(bounds), every)]
-    if bounds and kept[-1:] != [len(bounds) - 1]:
-        kept.append(len(bounds) - 1)
-    return tuple(AgreementPoint(compared[n].proposed.at, bounds[n]) for n in kept)
+    every = max(1, -(-len(compared) // POINTS))
+    kept = {*range(every, len(compared) + 1, every), len(compared)} - {0}
+    bounds = agreement_path((each.agrees for each in compared), at=kept)
+    return tuple(AgreementPoint(compared[bound.n - 1].proposed.at, bound) for bound in bounds)
 
 
 def _selection(found: Matched, rules: Rules) -> Selection:

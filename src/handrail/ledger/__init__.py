@@ -62,7 +62,7 @@ from handrail.ledger.reviews import (
 from handrail.ledger.rows import UnreadableRow
 from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
 from handrail.ledger.tables import EffectState
-from handrail.ledger.verdicts import PolicyRow, SpendRow, SpendTotal, VerdictRow
+from handrail.ledger.verdicts import PolicyRow, Proposed, SpendRow, SpendTotal, VerdictRow
 from handrail.wire import Duplicates
 
 __all__ = [
@@ -105,6 +105,7 @@ __all__ = [
     "PastWrite",
     "PolicyRow",
     "PresenceRow",
+    "Proposed",
     "QuestionFigures",
     "QuestionRow",
     "ReviewRow",

@@ -84,10 +84,12 @@ class Outcomes(Database):
 
         return await self._run(transaction)
 
-    async def outcomes(self, agent: str, case: str | None = None) -> list[OutcomeRow]:
+    async def outcomes(
+        self, agent: str, case: str | None = None, step: str | None = None
+    ) -> list[OutcomeRow]:
         """What people did, oldest first."""
         o = _outcomes.c
-        query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case})
+        query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case, o.step: step})
         return await self._all(_OUTCOMES, query.order_by(o.at, o.id))
 
     async def last_outcome(self, agent: str, source: str) -> datetime | None:

@@ -62,6 +62,22 @@ class VerdictRow:
     requester: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """What an agent would do in one step of a case; `action` is None of nothing.
+
+    `key` and `digest`: of the write; empty of nothing. `policy`: under which it was proposed.
+    """
+
+    case: str
+    step: str
+    at: datetime
+    action: dict[str, JsonValue] | None
+    key: str = ""
+    digest: str = ""
+    policy: str = ""
+
+
 class Verdicts(Database):
     """The verdicts of a ledger."""
 
@@ -89,6 +105,28 @@ class Verdicts(Database):
             query = query.where(v.at >= since)
         rows = await self._all(_rows, query.order_by(v.id.desc()).limit(limit))
         return rows[::-1]
+
+    async def proposals(
+        self,
+        agent: str,
+        *,
+        step: str | None = None,
+        since: datetime | None = None,
+        case: str | None = None,
+        pilot: bool | None = None,
+    ) -> list[Proposed]:
+        """The writes that an agent proposed, oldest first: of each its last verdict.
+
+        Evidence reads many of them, and so no more of each than it asks for.
+        """
+        v = _verdicts.c
+        wanted: dict[sa.ColumnElement[Any], Any] = {v.agent: agent, v.step: step, v.case_id: case}
+        query = narrowed(_proposals.select, wanted | {v.pilot: pilot}).where(v.key != "")
+        if since is not None:
+            query = query.where(v.at >= since)
+        rows = await self._all(_proposals, query.order_by(v.id))
+        last = {row.key: row for row in rows}
+        return sorted(last.values(), key=lambda row: (row.at, row.key))
 
 
 def keep(connection: sa.Connection, row: VerdictRow) -> None:
@@ -236,6 +274,7 @@ def spent(connection: sa.Connection, agent: str, since: datetime) -> SpendTotal:
 
 
 _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
+_proposals: Rows[Proposed] = Rows(Proposed, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
 _spend: Rows[SpendRow] = Rows(SpendRow, _spending)
 _insert_spend = InsertNew(_spending)

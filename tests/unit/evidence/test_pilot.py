@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from handrail.evidence import NOTHING, Proposed, differing, measure_agreement, measure_pilot
-from handrail.ledger import OutcomeRow
+from handrail.evidence import NOTHING, differing, measure_agreement, measure_pilot
+from handrail.ledger import OutcomeRow, Proposed
 from handrail.policy import PilotDoc
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)

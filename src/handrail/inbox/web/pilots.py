@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from handrail.actions import json_schema
 from handrail.exceptions import RequestError
 from handrail.inbox.web import forms
-from handrail.inbox.web.site import Site, sentence, signed_in, texts
+from handrail.inbox.web.site import TEMPLATES, Site, sentence, signed_in, texts
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -26,7 +26,7 @@ _WIDE, _HIGH = 600, 200
 @signed_in
 async def pilot(request: Request, site: Site, who: str) -> Response:
     """What an agent proposed beside what people did."""
-    return await _pilot(request, site, who)
+    return _pilot(request, site, who)
 
 
 @signed_in
@@ -38,7 +38,7 @@ async def judge(request: Request, site: Site, who: str) -> Response:
             given.get("outcome", ""), given.get("right", ""), given.get("why", "")
         )
     except RequestError as error:
-        return await _pilot(request, site, who, fault=f"Nothing was recorded: {sentence(error)}")
+        return _pilot(request, site, who, fault=f"Nothing was recorded: {sentence(error)}")
     return RedirectResponse(request.url_for("pilot", agent=agent).path, 303)
 
 
@@ -117,7 +117,7 @@ def _did(
 @signed_in
 async def promote(request: Request, site: Site, who: str) -> Response:
     """What an agent has shown, what is proposed, and how it came to be so free."""
-    return await _promote(request, site, who)
+    return _promote(request, site, who)
 
 
 @signed_in
@@ -131,12 +131,12 @@ async def answer(request: Request, site: Site, who: str) -> Response:
             became = await operator.agree_promotion(named, why)
             stand = became.stand or "left for a worker, which will judge it"
             note = f"It is {stand}{': ' if became.note else ''}{became.note}."
-            return await _promote(request, site, who, note=note)
+            return _promote(request, site, who, note=note)
         if said not in {"later", "no"}:
             raise HTTPException(400, "This form answers nothing.")
         await operator.decline_promotion(named, why, later=said == "later")
     except RequestError as error:
-        return await _promote(request, site, who, fault=f"Nothing was signed: {sentence(error)}")
+        return _promote(request, site, who, fault=f"Nothing was signed: {sentence(error)}")
     return RedirectResponse(request.url_for("promote", agent=agent).path, 303)
 
 
@@ -152,33 +152,32 @@ def _named(request: Request, site: Site, who: str) -> str:
     return agent
 
 
-async def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
-    agent = _named(request, site, who)
-    found = await site.operator(who).pilot(agent)
-    return site.page(
-        request,
-        "pilot.html",
-        status=422 if fault else 200,
-        found=found,
-        known=agent in site.agents,
-        apart=found.disagreements[:SHOWN],
-        plot=plot(found),
-        fault=fault,
-        token=site.token(request),
-    )
+def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
+    agent, token = _named(request, site, who), site.token(request)
+
+    async def reckoned() -> str:
+        found = await site.operator(who).pilot(agent)
+        shown: dict[str, Any] = {"apart": found.disagreements[:SHOWN], "plot": plot(found)}
+        return TEMPLATES.get_template("_pilot.html").render(found=found, token=token, **shown)
+
+    status, known = 422 if fault else 200, agent in site.agents
+    content: dict[str, Any] = {"agent": agent, "known": known, "fault": fault}
+    return site.streamed(request, "pilot.html", reckoned, status=status, **content)
 
 
-async def _promote(
+def _promote(
     request: Request, site: Site, who: str, *, note: str = "", fault: str = ""
 ) -> Response:
-    agent = _named(request, site, who)
-    try:
+    agent, token = _named(request, site, who), site.token(request)
+    if agent not in site.agents:
+        raise HTTPException(404, "What this agent writes is not known here.")
+
+    async def reckoned() -> str:
         found = await site.operator(who).promotions(agent)
-    except RequestError as error:
-        raise HTTPException(404, sentence(error)) from None
-    content: Mapping[str, Any] = {"found": found, "note": note, "fault": fault}
-    status = 422 if fault else 200
-    return site.page(request, "promote.html", status=status, token=site.token(request), **content)
+        return TEMPLATES.get_template("_promote.html").render(found=found, token=token)
+
+    content: dict[str, Any] = {"agent": agent, "note": note, "fault": fault}
+    return site.streamed(request, "promote.html", reckoned, status=422 if fault else 200, **content)
 
 
 def plot(found: PilotView) -> dict[str, str] | None:

@@ -7,14 +7,13 @@ a page goes out before it is reckoned.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
 from starlette.exceptions import HTTPException
-from starlette.responses import Response, StreamingResponse
+from starlette.responses import Response
 
 from handrail.evidence import figure_in_words, report_csv
 from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotFound
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 KEPT = timedelta(minutes=1)
 PERIODS = (7, 30, 90)
-_HERE = "<!--report-->"
 
 
 @dataclass
@@ -116,21 +114,16 @@ def _asked(request: Request, site: Site, who: str) -> tuple[str, datetime, int]:
 def _page(request: Request, site: Site, who: str, part: str) -> Response:
     name, since, days = _asked(request, site, who)
     content: dict[str, Any] = {"agent": name, "days": days, "periods": PERIODS, "part": part}
-    whole = bytes(site.page(request, "report.html", **content).body).decode()
-    head, _, tail = whole.partition(_HERE)
 
-    async def parts() -> AsyncIterator[str]:
-        yield head
+    async def reckoned() -> str:
         try:
-            report = await _kept(request).report(site, who, name, since)
-            yield rendered(part, report, days)
+            return rendered(part, await _kept(request).report(site, who, name, since), days)
         except NotFound:
-            yield TEMPLATES.get_template("_no_report.html").render(agent=name)
-        except (LedgerUnavailable, InvalidRequest):
-            yield '<p class="notice fault">The ledger does not answer. Try again in a moment.</p>'
-        yield tail
+            return TEMPLATES.get_template("_no_report.html").render(agent=name)
+        except InvalidRequest as error:
+            raise LedgerUnavailable(str(error)) from error
 
-    return StreamingResponse(parts(), media_type="text/html; charset=utf-8")
+    return site.streamed(request, "report.html", reckoned, **content)
 
 
 def rendered(part: str, report: AgentReport, days: int | None = None) -> str:

@@ -11,7 +11,7 @@ import contextlib
 import functools
 import json
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -23,10 +23,10 @@ from limits.aio.storage import MemoryStorage
 from limits.aio.strategies import MovingWindowRateLimiter
 from markupsafe import Markup, escape
 from starlette.exceptions import HTTPException
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import HTMLResponse, RedirectResponse, StreamingResponse
 
 from handrail.client import GateReader, Operator, case_url, gate_reader
-from handrail.exceptions import CaseError
+from handrail.exceptions import CaseError, LedgerUnavailable
 from handrail.guardrails import audit_review
 from handrail.inbox.web.listing import ListCache
 from handrail.inbox.web.tokens import BadToken, Links
@@ -57,6 +57,9 @@ MOST_FIELDS = 5_000
 PER_MINUTE = {"sign-in": 10, "address": 3, "rule": 120, "look": 600}
 """How often somebody may do something in a minute: from one address of the network, for one
 mail address, as one person."""
+
+PART = "<!--part-->"
+"""Where in a page stands what is reckoned after its head went out."""
 
 Post = Callable[["EmailMessage", str], Any]
 """Hands a message for an address to the mail server."""
@@ -143,6 +146,31 @@ class Site:
             common["leave"] = self.token(request)
         text = TEMPLATES.get_template(name).render(common | content)
         return HTMLResponse(text, status)
+
+    def streamed(  # a page, its status, and what takes its time
+        self,
+        request: Request,
+        name: str,
+        part: Callable[[], Awaitable[str]],
+        /,
+        *,
+        status: int = 200,
+        **content: Any,
+    ) -> StreamingResponse:
+        """A page whose head goes out before the part is reckoned that stands in for `PART`."""
+        whole = bytes(self.page(request, name, **content).body).decode()
+        head, _, tail = whole.partition(PART)
+
+        async def parts() -> AsyncIterator[str]:
+            yield head
+            try:
+                yield await part()
+            except LedgerUnavailable:
+                said = "The ledger does not answer. Try again in a moment."
+                yield f'<p class="notice fault">{said}</p>'
+            yield tail
+
+        return StreamingResponse(parts(), status, media_type="text/html; charset=utf-8")
 
     def operator(self, who: str, via: str = "inbox") -> Operator:
         """What somebody may ask and order, who came `via` this channel; the inbox signs it."""
