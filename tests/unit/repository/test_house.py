@@ -18,15 +18,15 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_792,
     "policy": 4_259,
-    "ledger": 5_833,
+    "ledger": 5_875,
     "oversight": 4_328,
     "agent": 9_029,
     "guardrails": 5_845,
     "evidence": 5_032,
-    "client": 7_849,
+    "client": 7_850,
     "runtime": 7_159,
     "integrations": 5_953,
-    "inbox": 8_264,
+    "inbox": 8_284,
     "testing": 1_216,
     "cli": 7_486,
 }
