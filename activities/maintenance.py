@@ -9,6 +9,7 @@ file `MAINTENANCE_MODEL`.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -36,6 +37,10 @@ MOST_MISSING = 0.5
 
 Work = Literal["bearing", "seal", "motor", "inspection"]
 """The part that is put in, or a look at the machine by a person."""
+PLANT_AT = (5.2, 20.8)
+"""Where in the city the plant is, in km."""
+AHEAD, OPEN = 60, 120
+"""Minutes from now on from which a van may bring something, and for how long."""
 
 
 class Look(Event):
@@ -77,6 +82,23 @@ class BookWindow(Action):
     machine: int
     part: Work
     start: AwareDatetime
+
+
+class Deliver(Action):
+    """Have a van bring the spare of a window to the plant."""
+
+    window: str
+    day: str
+    early: int
+    late: int
+
+
+class Road(BaseModel, frozen=True):
+    """The vans' day, as the dispatch service has it; the evidence for a delivery."""
+
+    day: str
+    now: int
+    shift: int
 
 
 class Wear(BaseModel, frozen=True):
@@ -122,6 +144,14 @@ async def windows() -> list[Window]:
     return [Window.model_validate(each) for each in found]
 
 
+@read
+async def road() -> Road | None:
+    """The vans' day; None where crews fetch spares themselves (`MAINTENANCE_SPARES_BY`)."""
+    if os.environ.get("MAINTENANCE_SPARES_BY") != "routes":
+        return None
+    return Road.model_validate((await call("DISPATCH", "GET", "/day")).json())
+
+
 # Deciding
 
 
@@ -158,6 +188,17 @@ def plan_work(look: Look, seen: Seen, booked: list[Window]) -> Decision[BookWind
     action = BookWindow(machine=seen.machine, part=part, start=start)
     why = f"a failure of the {part} within four days has a probability of {risk:.0%}"
     return Decision(action=action, rationale=why, confidence=risk, evidence=wear)
+
+
+@decide
+async def by_van(window: Window, on: Road) -> Decision[Deliver, Road]:
+    """Have the spare brought today, unless the vans are on their way home."""
+    early = on.now + AHEAD
+    if early + OPEN > on.shift:
+        return Decision(action=None, rationale="no van today", confidence=1.0, evidence=on)
+    action = Deliver(window=window.uid, day=on.day, early=early, late=early + OPEN)
+    why = f"it is wanted by {window.start:%Y-%m-%d %H:%M}"
+    return Decision(action=action, rationale=why, confidence=1.0, evidence=on)
 
 
 def first_slot(now: datetime, booked: Sequence[Window]) -> datetime:
@@ -205,3 +246,22 @@ async def book_window(action: BookWindow, effect: Effect) -> Window:
     content = compose(action.machine, action.part, action.start, uid)
     await call("CALENDAR", "PUT", f"{uid}.ics", headers=headers, content=content, allow={412})
     return Window(uid=uid, machine=action.machine, part=action.part, start=action.start)
+
+
+@write(idempotent=True)
+async def call_off(action: Deliver, effect: Effect) -> None:
+    """Call a delivery off, if it was ordered; what a van has brought stays."""
+    del action
+    if effect.undoes is None:
+        raise Final("call_off only ever takes a delivery of this agent back")
+    body, headers = {"of": effect.undoes.key}, {"Idempotency-Key": effect.key}
+    await call("DISPATCH", "POST", "/cancellations", json=body, headers=headers)
+
+
+@write(undo=call_off, idempotent=True)
+async def deliver(action: Deliver, effect: Effect) -> str:
+    """Order a delivery under the effect's key, which the dispatch service takes once."""
+    body = {"at": PLANT_AT, "early": action.early, "late": action.late}
+    headers = {"Idempotency-Key": effect.key}
+    answer = await call("DISPATCH", "POST", "/orders", json=body, headers=headers)
+    return str(answer.json()["order"])

@@ -22,13 +22,14 @@ _WHERE = {
     "PLANT": "http://127.0.0.1:8540",
     "CALENDAR": "http://plant:plant@127.0.0.1:8541/plant/maintenance/",
     "STORES": "http://127.0.0.1:8542",
+    "DISPATCH": "http://127.0.0.1:8560",
 }
 _PATIENCE = 10.0
 GONE = frozenset({404, 410})
 
 
 def where(system: str) -> str:
-    """The URL of a system: PLANT, CALENDAR or STORES."""
+    """The URL of a system: PLANT, CALENDAR, STORES or DISPATCH."""
     return os.environ.get(f"MAINTENANCE_{system}_URL") or _WHERE[system]
 
 

@@ -2,9 +2,22 @@
 
 from temporalio import workflow
 
-from activities.maintenance import Look, book_window, plan_work, suspects, watch, windows
+from activities.maintenance import (
+    Look,
+    Road,
+    Window,
+    book_window,
+    by_van,
+    deliver,
+    plan_work,
+    road,
+    suspects,
+    watch,
+    windows,
+)
+from activities.routes import Changed
 from activities.stores import SpareNeeded
-from handrail import AgentWorkflow, Outcome
+from handrail import AgentWorkflow, NotWritten, Outcome
 
 
 @workflow.defn
@@ -31,4 +44,20 @@ class MaintenanceAgent(AgentWorkflow):
             window=window.uid, part=window.part, machine=window.machine, start=window.start
         )
         came = await self.hand_off("stores", spare)
-        return self.done(f"new {window.part} {when}; {came.why or came.status}")
+        said = f"new {window.part} {when}; {came.why or came.status}"
+        if (on := await self.read(road)) is not None:
+            said += await self._brought(window, on)
+        return self.done(said)
+
+    async def _brought(self, window: Window, on: Road) -> str:
+        """Have the spare brought: the vans have an order more, so that their day changes."""
+        decision = await self.decide(by_van, window, on)
+        if decision.action is None:
+            return f"; {decision.rationale}"
+        try:
+            order = await self.write(deliver, decision)
+        except NotWritten as error:
+            return f"; {error}"
+        changed = Changed(day=on.day, minute=on.now, what="order", about=order)
+        await self.hand_on("routes", changed)
+        return f"; {order} brings it"

@@ -22,5 +22,7 @@ _DEMOS = (shipments, support, invoices, onboarding, maintenance, inspection, rou
 async def demo(out: Output, *, once: bool) -> int:
     """Play all agents, who hand work to each other; with `once` until nothing moves."""
     os.environ.setdefault("SUPPORT_REFUNDS_BY", "refunds")
+    os.environ.setdefault("MAINTENANCE_SPARES_BY", "routes")
+    os.environ.setdefault("MAINTENANCE_DISPATCH_URL", routes.url())
     shown = (each.shown() for each in _DEMOS)
     return await show(out, *shown, once=once, fleet="workers.fleets.company:fleet")

@@ -2,14 +2,17 @@
 
 from handrail import Fleet
 from workers import fleet as freight
-from workers.fleets import invoices, maintenance, onboarding, refunds, routes
+from workers.fleets import invoices, onboarding, refunds, routes
 from workers.fleets.inspection import inspection
+from workers.fleets.maintenance import maintenance, stores
 from workers.fleets.support import support
 
-_OTHERS = (freight, invoices, refunds, onboarding, maintenance, routes)
+_OTHERS = (freight, invoices, refunds, onboarding, routes)
 
 fleet = Fleet(
     support(elsewhere=False),
     inspection,
+    maintenance(elsewhere=False),
+    stores,
     *(agent for each in _OTHERS for agent in each.fleet.agents.values()),
 )

@@ -17,4 +17,4 @@ inspection = Agent(
     checks=guardrails.inspection,
     hands_to=[HandsTo("maintenance", Look)],
 )
-fleet = Fleet(inspection, maintenance, stores)
+fleet = Fleet(inspection, maintenance(elsewhere=True), stores)

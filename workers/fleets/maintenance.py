@@ -8,6 +8,7 @@ import activities.stores
 import guardrails.maintenance
 import guardrails.stores
 from activities.maintenance import Look
+from activities.routes import Changed
 from activities.stores import SpareNeeded
 from handrail import Agent, Fleet, HandsTo, Schedule
 from workflows.maintenance import MaintenanceAgent
@@ -23,18 +24,24 @@ def round_at(at: datetime) -> Look:
 
 ROUNDS = Schedule(name="rounds", event=round_at, every=timedelta(hours=24))
 
-maintenance = Agent(
-    "maintenance",
-    MaintenanceAgent,
-    steps=activities.maintenance,
-    policy=_POLICIES / "maintenance.yaml",
-    checks=guardrails.maintenance,
-    hands_to=[
-        HandsTo("maintenance", Look, again=True),  # a round hands on each machine near a failure
-        HandsTo("stores", SpareNeeded),
-    ],
-    triggers=[ROUNDS],
-)
+
+def maintenance(*, elsewhere: bool) -> Agent:
+    """The agent. `elsewhere`: whether vans are planned for by another fleet, if by any."""
+    return Agent(
+        "maintenance",
+        MaintenanceAgent,
+        steps=activities.maintenance,
+        policy=_POLICIES / "maintenance.yaml",
+        checks=guardrails.maintenance,
+        hands_to=[
+            HandsTo("maintenance", Look, again=True),  # a round: each machine near a failure
+            HandsTo("stores", SpareNeeded),
+            HandsTo("routes", Changed, elsewhere=elsewhere),  # where vans bring spares
+        ],
+        triggers=[ROUNDS],
+    )
+
+
 stores = Agent(
     "stores",
     StoresAgent,
@@ -42,4 +49,4 @@ stores = Agent(
     policy=_POLICIES / "stores.yaml",
     checks=guardrails.stores,
 )
-fleet = Fleet(maintenance, stores)
+fleet = Fleet(maintenance(elsewhere=True), stores)

@@ -2,7 +2,8 @@
 
 A plan is taken once under its `Idempotency-Key`: 201, then 200 with the same answer; one that was
 made of an older plan, or drives an order twice, gets 409 and changes nothing. Messages to drivers
-and customers likewise. `POST /clock` lets the day go on: whoever plays the day sends that.
+and customers likewise, and orders that others bring (`POST /orders`; `POST /cancellations` of what
+came under a key). `POST /clock` lets the day go on: whoever plays the day sends that.
 What came in is on disk before it is answered, and a restart lives the day again from that.
 """
 
@@ -52,7 +53,9 @@ class Dispatch:
         wrong = self._wrong(kind, body)
         if wrong is not None:
             return 409, {"detail": wrong}
-        answer = {"version": self.version + (kind in {"plan", "restore"})}
+        answer: dict[str, Any] = {"version": self.version + (kind in {"plan", "restore"})}
+        if kind == "order":
+            answer |= {"order": self._name(), "minute": int(self.fleet.now)}
         row = (kind, key, text, json.dumps(answer))
         self._db.execute("insert into came (kind, key, body, answer) values (?, ?, ?, ?)", row)
         self._do(kind, body)
@@ -68,7 +71,13 @@ class Dispatch:
         rows = self._db.execute("select body from came where kind = ? order by id", (kind,))
         return [json.loads(body) for (body,) in rows.fetchall()]
 
+    def _name(self) -> str:
+        """The name of the next order that others bring."""
+        return f"S{sum(each[0] == 'S' for each in self.fleet.day.orders) + 1}"
+
     def _wrong(self, kind: str, body: Any) -> str | None:
+        if kind == "order" and body["late"] <= self.fleet.now:
+            return "it is too late for that today"
         if kind not in {"plan", "restore"}:
             return None
         if body["based_on"] != self.version:
@@ -83,8 +92,17 @@ class Dispatch:
         return f"there are no vans {sorted(unknown)}" if unknown else None
 
     def _do(self, kind: str, body: Any) -> None:
+        orders = self.fleet.day.orders
         if kind == "clock":
             self.fleet.advance(body["now"])
+        elif kind == "order":
+            name, known = self._name(), max(1, int(self.fleet.now))
+            place = (float(body["at"][0]), float(body["at"][1]))
+            orders[name] = city.Order(name, place, body["early"], body["late"], known, None)
+        elif kind == "cancellation":
+            if (had := self.find(body["of"])) is not None:
+                gone = orders[had["order"]]
+                orders[gone.id] = gone._replace(cancelled=int(self.fleet.now))
         elif kind in {"plan", "restore"}:
             routes = body["routes"] if kind == "plan" else self._was[self.version - 1]
             if self.first is None:
@@ -154,6 +172,7 @@ def make_app(dispatch: Dispatch) -> Starlette:
         return JSONResponse(dispatch.came(request.path_params["kind"]))
 
     posts = {"/plans": "plan", "/restores": "restore", "/messages": "message", "/clock": "clock"}
+    posts |= {"/orders": "order", "/cancellations": "cancellation"}
     return Starlette(
         routes=[
             *(Route(path, taking(kind), methods=["POST"]) for path, kind in posts.items()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Generator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -26,20 +27,23 @@ from handrail.actions import Effect, Undoes
 from handrail.client import Operator
 from handrail.testing import Crash, Human, call_write, crashing_worker
 from handrail.testing.fixtures import RunFleet
-from tests.integration.application.systems import plant_at_work
-from workers.fleets.maintenance import fleet
+from tests.integration.application.systems import plant_at_work, plant_fleet, started
 from world.maintenance.stores import Stores
 
 pytestmark = pytest.mark.integration
 
 SAM = Human("sam@example.com")
-FLEET = "workers.fleets.maintenance:fleet"
+FLEET = "tests.integration.application.systems:plant_fleet"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 @pytest.fixture
 def stores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Stores]:
     with ExitStack() as stack:
+        place = ("--db", str(tmp_path / "dispatch.db"), "--port", "0")
+        monkeypatch.setenv("MAINTENANCE_DISPATCH_URL", started(stack, "routes.service", *place))
+        monkeypatch.setenv("ROUTES_DISPATCH_URL", os.environ["MAINTENANCE_DISPATCH_URL"])
+        monkeypatch.setenv("MAINTENANCE_SPARES_BY", "routes")
         yield plant_at_work(stack, tmp_path, monkeypatch)
 
 
@@ -87,17 +91,20 @@ async def test_killed_at_each_write_every_system_has_each_effect_once(
     look, part = await one_that_wears()
     stores.rows("update spares set on_shelf = 2 where part = ?", part)
     kills = [Crash(boundary="write:after-effect", arrival=n) for n in (1, 2, 1)]
-    async with run_fleet(fleet, workers=False) as stage:
+    async with run_fleet(plant_fleet(), workers=False) as stage:
         case = await stage.start("maintenance", look)
         for number, crash in enumerate(kills):
             async with crashing_worker(stage, FLEET, crash, name=f"w{number}") as worker:
                 await worker.crashed()
-        async with crashing_worker(stage, FLEET, name="last"):
+        last = Crash(boundary="hand-off:started")
+        async with crashing_worker(stage, FLEET, last, name="last") as worker:
             [handed] = (await case.until(lambda view: view.handed)).handed
             stores_case = stage.case(handed.case)
             seen = await stores_case.gate()
             assert (seen.kind, seen.step) == ("in_doubt", "purchase")
             assert (await SAM.answer(stores_case, "happened", seen, result="1")).accepted
+            await worker.crashed()
+            await worker.restart()
             outcome = await case.outcome()
             assert outcome.status is State.DONE
             [window] = await windows()
@@ -106,5 +113,10 @@ async def test_killed_at_each_write_every_system_has_each_effect_once(
             assert len(stores.rows("select * from orders")) == 1
             chain = await Operator(stage.client, stage.ledger).chain(case.id)
         done = outcome.all_receipts
-    assert [link.agent for link in chain.cases] == ["maintenance", "stores"]
-    assert [receipt.how for receipt in done] == ["written", "found", "confirmed"]
+    assert [link.agent for link in chain.cases] == ["maintenance", "stores", "routes"]
+    assert [receipt.how for receipt in done] == ["written", "written", "found", "confirmed"]
+    async with httpx2.AsyncClient() as client:
+        brought = (await client.get(where("DISPATCH") + "/came/order")).json()
+        known = (await client.get(where("DISPATCH") + "/day")).json()["orders"]
+    assert len(brought) == 1
+    assert [order["id"] for order in known if order["id"].startswith("S")] in (["S1"], [])
