@@ -12,6 +12,7 @@
 #   make guards   every guard fires once on the shipments agent; its table into docs/demonstration.md
 #   make figures  play all alerts, and write what came out into docs/demonstration.md
 #   make map      draw the rooms of the engine anew, from the import contract
+#   make docs     build the site of the documentation into build/docs/site
 #   make format   let ruff rewrite the code
 #   make clean    remove .venv and what tools left behind; .handrail/ (your cases) stays
 
@@ -30,7 +31,7 @@ CODE := $(wildcard src workflows activities guardrails workers world tests bench
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
-.PHONY: help setup test check bench chaos deploys rollouts integrity injection demo guards figures map lint types layers wheel format clean
+.PHONY: docs help setup test check bench chaos deploys rollouts integrity injection demo guards figures map lint types layers wheel format clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -124,6 +125,9 @@ figures: $(STAMP)
 
 map: $(STAMP)
 	@$(BIN)/python -m tests.architecture
+
+docs: $(STAMP)
+	@$(BIN)/python docs/site.py
 
 format: $(STAMP)
 	@$(BIN)/ruff check --fix-only $(CODE)
