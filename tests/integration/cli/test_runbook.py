@@ -22,7 +22,7 @@ import pytest
 
 from handrail import Fleet, State
 from handrail.cli.app import run
-from handrail.client import stewards
+from handrail.client import ensure_stewards
 from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import CaseHandle, Human, Outside, Stage, crashing_worker, eventually
 from handrail.testing.fixtures import RunFleet
@@ -173,7 +173,7 @@ async def a_broken_policy(night: Night) -> AsyncGenerator[Fault]:
 
 @rehearses("A breaker went off")
 async def too_much_is_refused(night: Night) -> AsyncGenerator[Fault]:
-    await stewards.ensure_stewards(night.stage.client, night.stage.fleet.agents)
+    await ensure_stewards(night.stage.client, night.stage.fleet.agents)
     for _ in range(3):
         await ends(await night.start(amount="5000"), State.REFUSED)
     yield Fault("(?s)supervised.*breaker")
@@ -279,7 +279,7 @@ async def a_lost_key(night: Night) -> AsyncGenerator[Fault]:
 async def a_frozen_worker(night: Night) -> AsyncGenerator[Fault]:
     fleet, directory = "tests.agents.fleets:orders_in", night.stage.directory
     async with crashing_worker(night.stage, fleet, arguments=[str(directory)]) as worker:
-        await stewards.ensure_stewards(night.stage.client, night.stage.fleet.agents)
+        await ensure_stewards(night.stage.client, night.stage.fleet.agents)
         await ends(await night.start())
         worker.send(signal.SIGSTOP)
         case = await night.start()
