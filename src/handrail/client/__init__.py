@@ -17,7 +17,7 @@ from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
 from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
-from handrail.client.cases import case_summary, cases_query, outcome_of, why_ended
+from handrail.client.cases import case_summary, cases_query, ended_query, outcome_of, why_ended
 from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
 from handrail.client.explaining import VerdictList, VerdictView
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
@@ -226,6 +226,7 @@ __all__ = [
     "cases_query",
     "counted",
     "declared_schedule",
+    "ended_query",
     "ensure_stewards",
     "existing_case",
     "gate_reader",

@@ -101,6 +101,11 @@ def cases_query(
     return " AND ".join(parts)
 
 
+def ended_query(since: datetime, until: datetime) -> str:
+    """The query for the cases that have ended in a time."""
+    return f"{ANY} AND CloseTime >= '{since.isoformat()}' AND CloseTime < '{until.isoformat()}'"
+
+
 def _in_state(state: str) -> str:
     if state == PAUSED_BY_TEMPORAL:
         return "ExecutionStatus = 'Paused'"

@@ -231,6 +231,12 @@ class Settings(BaseModel):
     slack_url: str = Field(default="https://slack.com/api/", pattern=r"^https?://\S+/$")
     """Where Slack's Web API is."""
 
+    webhook_url: str = Field(default="", pattern=r"^(https?://\S+)?$")
+    """Where the inbox sends that a gate has opened or closed and that a case has ended."""
+
+    webhook_secret: SecretStr | None = None
+    """What it is signed with (Standard Webhooks): ``whsec_`` and 24 bytes or more in base64."""
+
     oidc_issuer: str = Field(default="", pattern=r"^(https?://\S+)?$")
     """Whose OpenID Connect sign-in the inbox offers; the rest is discovered there."""
 

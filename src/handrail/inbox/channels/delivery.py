@@ -121,7 +121,8 @@ class GateSnapshot(Wire):
     `fresh` is false when no worker answered, and what is known is what the case last
     published. `ways`: the channels of each person, by name. `owner`: of the agent's policy.
     `fault`: what is wrong with the people file; those whose entries are faulty are told by mail.
-    `silent`: the inbox has no channel at all, and people look into it by themselves.
+    `silent`: the inbox has no channel at all, and people look into it by themselves. `hook`:
+    another program is told.
     """
 
     view: GateView | None = None
@@ -132,6 +133,7 @@ class GateSnapshot(Wire):
     ways: dict[str, tuple[str, ...]] = Field(default_factory=dict[str, tuple[str, ...]])
     owner: str = ""
     silent: bool = False
+    hook: bool = False
 
 
 class DeliveryRequest(Wire):
@@ -202,7 +204,7 @@ class DeliveryLog(Wire):
     """All messages of one gate, in the order in which they became due.
 
     `view`: the gate as it was when last seen open. `ways`: by which channels each person is
-    told. `reminders`: how many times people were reminded.
+    told. `reminders`: how many times people were reminded. `hooked`: a program was told.
     """
 
     letters: tuple[Delivery, ...] = ()
@@ -213,6 +215,7 @@ class DeliveryLog(Wire):
     owner: str = ""
     fault: Short = ""
     reminders: int = 0
+    hooked: bool = False
 
     def has(self, due: Notification) -> bool:
         """Whether that message was entered."""

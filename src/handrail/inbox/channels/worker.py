@@ -23,7 +23,7 @@ from handrail.actions import person
 from handrail.client import case_view, existing_case, gates_of, is_shown
 from handrail.evidence import inattentive
 from handrail.exceptions import CaseError
-from handrail.inbox.channels import alerts
+from handrail.inbox.channels import alerts, webhooks
 from handrail.inbox.channels.alerts import (
     AlertRequest,
     ApproverAlert,
@@ -50,6 +50,7 @@ from handrail.inbox.channels.mail import MailAlert, Mailer, compose_alert
 from handrail.inbox.channels.people import ALSO, People, PeopleFile, Person
 from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.slack import Slack
+from handrail.inbox.channels.webhooks import CaseEnds, HookActivities, WebhookTarget
 from handrail.inbox.channels.workflow import GateNotifications
 from handrail.ledger import Ledger
 from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id
@@ -104,10 +105,19 @@ async def running(
     """
     people = PeopleFile(settings.people)
     people.current()
+    webhook = WebhookTarget.of(settings)
     activities = InboxActivities(
-        client, people, links, owners, Mailer.of(settings, secret), Slack.of(settings), ledger
+        client,
+        people,
+        links,
+        owners,
+        Mailer.of(settings, secret),
+        Slack.of(settings),
+        ledger,
+        hook=webhook is not None,
     )
-    workflows: list[type] = [GateNotifications, OwnerAlert]
+    workflows: list[type] = [GateNotifications, OwnerAlert, CaseEnds]
+    await webhooks.schedule(client, webhook)
     if ledger is not None:
         workflows.append(ApproverAlert)
         await alerts.schedule(client)
@@ -120,7 +130,7 @@ async def running(
         client,
         task_queue=MESSAGE_QUEUE,
         workflows=workflows,
-        activities=activities.all(),
+        activities=[*activities.all(), *HookActivities(client, webhook).all()],
         workflow_runner=ContextFreeSandbox(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("handrail")
         ),
@@ -150,6 +160,7 @@ class InboxActivities:
     mailer: Mailer | None = None
     slack: Slack | None = None
     ledger: Ledger | None = None
+    hook: bool = False
 
     def all(self) -> list[Callable[..., Any]]:
         """What the worker runs."""
@@ -174,6 +185,7 @@ class InboxActivities:
             owner=owner,
             fault=fault,
             silent=self.silent(),
+            hook=self.hook,
         )
 
     async def _see(

@@ -21,7 +21,7 @@ from temporalio.workflow import ActivityCancellationType
 
 from handrail.actions import Wire
 from handrail.agent import AGENT_ATTRIBUTE, PROBLEM_ATTRIBUTE
-from handrail.inbox.channels import delivery
+from handrail.inbox.channels import delivery, webhooks
 from handrail.inbox.channels.content import ended_words
 from handrail.inbox.channels.delivery import (
     Delivery,
@@ -101,6 +101,8 @@ class GateNotifications:
         self._waits = 0
         self._seen: tuple[str, ...] = ()
         self._silent = False
+        self._hook = False
+        self._hooks: list[asyncio.Task[None]] = []
 
     @workflow.run
     async def run(self, call: NotificationRequest) -> DeliverySummary:
@@ -109,8 +111,9 @@ class GateNotifications:
         self._show()
         while True:
             await self._look()
-            if self._silent:
+            if self._silent and not self._hook:
                 return self._done()
+            self._tell_hook()
             if self._log.ended is not None:
                 break
             self._send()
@@ -119,6 +122,7 @@ class GateNotifications:
             self._renew()
         await self._close()
         self._show()
+        await asyncio.gather(*self._hooks)
         return self._done()
 
     # What is heard. Handlers never raise: that would wedge the workflow.
@@ -154,12 +158,26 @@ class GateNotifications:
             retry_policy=_LOOKS,
             summary="how is the gate now?",
         )
-        self._silent = look.silent
-        if self._silent:
+        self._silent, self._hook = look.silent, look.hook
+        if self._silent and not self._hook:
             return
-        self._log = delivery.see(self._log, look)
+        if self._silent:
+            seen = {"view": look.view or self._log.view, "ended": look.ended}
+            self._log = self._log.model_copy(update=seen)
+        else:
+            self._log = delivery.see(self._log, look)
         stale = look.view is not None and self._over(look.view.next)
         self._waits = self._waits + 1 if stale or not look.fresh else 0
+
+    def _tell_hook(self) -> None:
+        """Have another program told that the gate has opened, and that it has closed: each once."""
+        view, ended = self._log.view, self._log.ended
+        if self._hook and not self._log.hooked and view is not None:
+            self._log = self._log.model_copy(update={"hooked": True})
+            self._hooks.append(asyncio.create_task(webhooks.tell(webhooks.opened(view))))
+        if self._hook and ended is not None:
+            event = webhooks.closed(self._call.case, self._call.gate, ended, workflow.now())
+            self._hooks.append(asyncio.create_task(webhooks.tell(event)))
 
     def _over(self, moment: Any) -> bool:
         return moment is not None and moment <= workflow.now()
@@ -189,7 +207,7 @@ class GateNotifications:
         """Go on in a new run when the history has grown long, while nobody is being told."""
         info = workflow.info()
         long = info.is_continue_as_new_suggested() or info.get_current_history_length() > LONGEST
-        if long and not self._couriers:
+        if long and not self._couriers and all(each.done() for each in self._hooks):
             carried = self._log.model_dump(mode="json")
             workflow.continue_as_new(self._call.model_copy(update={"carried": carried}))
 
