@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 9_029,
     "guardrails": 5_845,
     "evidence": 5_032,
-    "client": 7_850,
-    "runtime": 7_159,
+    "client": 7_856,
+    "runtime": 7_165,
     "integrations": 5_953,
-    "inbox": 8_284,
+    "inbox": 8_561,
     "testing": 1_216,
     "cli": 7_486,
 }
