@@ -87,6 +87,8 @@ async def _show(out: Output) -> int:
     out.data(found)
     for each in found.deployments:
         out.show(*head(each), _table(each))
+    for why in found.lacking:
+        out.show(Text(plain(why), "yellow"))
     if not found.deployments:
         out.show("no worker is of a deployment: set TEMPORAL_DEPLOYMENT_NAME and")
         out.show("TEMPORAL_WORKER_BUILD_ID where `handrail worker` runs")

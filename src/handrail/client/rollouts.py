@@ -37,7 +37,7 @@ from handrail.client.deployments import (
 from handrail.client.orders import share_of
 from handrail.client.starts import TASK_TIMEOUT
 from handrail.client.views import Document, Moment, OrderOutcome
-from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
+from handrail.exceptions import CaseError, HandrailError, InvalidRequest, NotFound, NotPermitted
 from handrail.oversight import (
     ROLLOUT_MEMO,
     ROLLOUT_SIGNAL,
@@ -103,9 +103,10 @@ class DeploymentView(Document):
 
 
 class RolloutList(Document):
-    """All worker deployments, by name."""
+    """All worker deployments, by name. `lacking`: those that could not be looked at, and why."""
 
     deployments: tuple[DeploymentView, ...]
+    lacking: tuple[str, ...] = ()
 
 
 class RolloutActs(OperatorBase):
@@ -118,8 +119,13 @@ class RolloutActs(OperatorBase):
             RPCError: if the server does not answer.
         """
         client = await self.temporal()
-        names = await deployments(client)
-        return RolloutList(deployments=tuple([await _view(client, each) for each in names]))
+        found, lacking = list[DeploymentView](), list[str]()
+        for each in await deployments(client):
+            try:
+                found.append(await _view(client, each))
+            except HandrailError as error:  # of this one alone: its name, what stands in its memo
+                lacking.append(f"{each}: {error}")
+        return RolloutList(deployments=tuple(found), lacking=tuple(lacking))
 
     async def roll_out(
         self,

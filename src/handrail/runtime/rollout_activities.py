@@ -16,6 +16,7 @@ from temporalio.client import Client
 from handrail.agent import Activity
 from handrail.client import LOOKED_AT, agents_of, build_cases, routing, why_unready
 from handrail.evidence import BuildJudgement, judge_build
+from handrail.exceptions import PolicyError
 from handrail.guardrails import alert_owner, audit_order, server_time
 from handrail.ledger import Ledger
 from handrail.oversight import (
@@ -149,11 +150,19 @@ class RolloutActivities:
     async def tell(self, state: RolloutState) -> None:
         """Tell each owner once how a rollout ended."""
         log.warning("rollout of %s: %s: %s", state.ramp.build, state.stand, state.why)
-        owners = dict[str, str]()
+        owners, faults = dict[str, str](), list[Exception]()
         for name in state.agents:
-            owners.setdefault(self.policies[name].current().owner, name)
+            try:
+                owners.setdefault(self.policies[name].current().owner, name)
+            except PolicyError as error:  # of this agent alone
+                faults.append(error)
         for name in owners.values():
-            await alert_owner(rollout_alert(name, state), self.trust.inbox)
+            try:
+                await alert_owner(rollout_alert(name, state), self.trust.inbox)
+            except Exception as error:  # noqa: BLE001  # whoever cannot be told, the others are
+                faults.append(error)
+        if faults:
+            raise faults[0]
 
 
 def rollout_alert(agent: str, state: RolloutState) -> Alert:

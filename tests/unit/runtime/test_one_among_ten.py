@@ -16,11 +16,12 @@ from temporalio.testing import ActivityEnvironment
 from typing_extensions import override
 
 from handrail import Ledger
-from handrail.exceptions import LedgerUnavailable
+from handrail.exceptions import LedgerUnavailable, PolicyError
 from handrail.ledger import CaseRecord, CaseRow, ErrorRow
-from handrail.runtime import rebuild, rebuild_records, schedules, upkeep
+from handrail.runtime import rebuild, rebuild_records, rollout_activities, schedules, upkeep
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.recorder import CaseRecorder
+from handrail.runtime.rollout_activities import RolloutActivities
 from handrail.runtime.upkeep import SweepRequest, UpkeepActivities
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -192,3 +193,32 @@ async def test_an_agent_whose_schedules_are_wrong_keeps_no_other_from_its_own(
     await asyncio.sleep(0.05)
     keeping.cancel()
     assert set(done) == {*GOOD, *(f"upkeep of {each}" for each in NAMES)}
+
+
+@pytest.mark.parametrize("fault", [PolicyError("p", ["it is broken"]), OSError("no way out")])
+async def test_an_owner_who_cannot_be_told_of_a_rollout_keeps_it_from_no_other(
+    monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    told: list[str] = []
+
+    async def tell(news: Any, inbox: str) -> None:
+        if news == BAD and isinstance(fault, OSError):
+            raise fault
+        told.append(news)
+
+    def policy(name: str) -> Any:
+        broken = name == BAD and isinstance(fault, PolicyError)
+        current = Mock(side_effect=fault if broken else None)
+        current.return_value = SimpleNamespace(owner=f"owner of {name}")
+        return SimpleNamespace(current=current)
+
+    monkeypatch.setattr(rollout_activities, "alert_owner", tell)
+    monkeypatch.setattr(rollout_activities, "rollout_alert", lambda name, _: name)  # pyright: ignore[reportUnknownLambdaType, reportUnknownArgumentType]
+    policies: Any = {name: policy(name) for name in NAMES}
+    doing = RolloutActivities(policies=policies, ledger=sentinel.ledger, trust=Mock())
+    state: Any = SimpleNamespace(
+        agents=tuple(NAMES), ramp=SimpleNamespace(build="b"), stand="done", why=""
+    )
+    with pytest.raises(type(fault)):  # so that it is tried again
+        await doing.tell(state)
+    assert told == GOOD

@@ -43,7 +43,8 @@ async def agents(request: Request, site: Site, who: str) -> Response:
     found, builds = await asyncio.gather(operator.agents(), operator.rollouts())
     shown = [each for each in found.agents if each.agent in mine]
     rolled = [each for each in builds.deployments if mine.intersection(each.agents)]
-    return site.page(request, "fleet.html", agents=shown, lacking=found.lacking, deployments=rolled)
+    lacking = [*found.lacking, *builds.lacking]
+    return site.page(request, "fleet.html", agents=shown, lacking=lacking, deployments=rolled)
 
 
 @signed_in

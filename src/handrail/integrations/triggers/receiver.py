@@ -90,7 +90,8 @@ class Receiver:
             try:
                 return await self._start(agent, event, of.by)
             except _AWAY as error:
-                self._is_away()
+                if not _is_its_own(error):
+                    self._is_away()
                 why = one_line(str(error) or type(error).__name__, 500)
         body = event.model_dump_json(by_alias=False)
         return await self._keep(agent, of, body, why, case=case)
@@ -130,9 +131,11 @@ class Receiver:
         try:
             over = await self._tell(case, said)
         except _AWAY as error:
-            self._is_away()
             why = one_line(str(error) or type(error).__name__, 500)
-            return await self._keep(agent, of, text, why, case=case)
+            own = _is_its_own(error)
+            if not own:
+                self._is_away()
+            return await self._keep(agent, of, text, why, case=case, raw={} if own else None)
         if over:
             return await self._keep(agent, of, text, over, case=case, raw={})
         reached("call-back:told", case)
@@ -153,31 +156,37 @@ class Receiver:
     async def resend(self) -> None:
         """Try what is kept again and again, until cancelled."""
         while True:
-            try:
-                for agent in self.fleet.agents.values():
+            for agent in self.fleet.agents.values():
+                try:
                     await self.resend_of(agent)
-            except _AWAY as error:
-                self._is_away()
-                log.warning("what is kept waits", why=one_line(str(error), 300))
+                except _AWAY as error:
+                    self._is_away()
+                    log.warning("what is kept waits", why=one_line(str(error), 300))
             await asyncio.sleep(AGAIN.total_seconds())
 
     async def resend_of(self, agent: Agent) -> None:
-        """Try what is kept for one agent, once.
+        """Try what is kept for one agent, once; one entry that fails stops no other.
 
         Raises:
             RPCError: if the server is away; and as `event` does.
         """
+        away: BaseException | None = None
         for row in await self.ledger.intake(agent.name, IntakeState.WAITING, limit=AT_ONCE):
             try:
                 await self._retry(agent, row)
-            except RPCError as error:
-                # Of this one alone: too large, say. The search attributes come with a worker.
-                its_own = error.status is RPCStatusCode.INVALID_ARGUMENT
-                if not its_own or "search attribute" in str(error).lower():
-                    raise
-                await self._wrong(row, str(error))
-            except CaseError as error:
-                await self._wrong(row, str(error))
+            except _AWAY as error:
+                if _is_its_own(error):
+                    await self._wrong(row, str(error))
+                elif away is not None:
+                    raise  # two of them: it is not for what they are
+                else:
+                    away = error
+            # What somebody sent, and an author's code, may fail in any way.
+            except Exception as error:  # noqa: BLE001
+                why = "" if isinstance(error, CaseError) else f"{type(error).__name__}: "
+                await self._wrong(row, f"{why}{error}")
+        if away is not None:
+            raise away
 
     async def _retry(self, agent: Agent, row: IntakeRow) -> None:
         if row.source == CALL_BACK:
@@ -263,6 +272,12 @@ class Receiver:
         reached("intake:kept", case)
         log.warning("kept", entry=row.id, source=of.source, why=one_line(why, 300))
         return Answer("kept", case, row.id)
+
+
+def _is_its_own(error: BaseException) -> bool:
+    """Whether the server refuses this one alone. The search attributes come with a worker."""
+    refused = isinstance(error, RPCError) and error.status is RPCStatusCode.INVALID_ARGUMENT
+    return refused and "search attribute" not in str(error).lower()
 
 
 def origin(by: _By) -> Origin:
