@@ -21,6 +21,7 @@ from handrail.ledger import (
     QuestionRow,
     tables,
 )
+from handrail.ledger.evidence_tables import outcomes
 
 AGENT = "shipments"
 WORTH = """\
@@ -80,6 +81,35 @@ async def keep_cases(  # how many of them, when
         await ledger.incident(
             IncidentRow(f"{key}|x", AGENT, "rebook", each.case.case, key, "mismatch", "other", at)
         )
+
+
+def keep_pilot(url: str, number: int, until: datetime) -> None:
+    """Keep so many proposals of a pilot, with what people did: in one of 20 something else."""
+    proposed, done = list[dict[str, Any]](), list[dict[str, Any]]()
+    for n in range(number):
+        case, at = f"{AGENT}:P{n}", until - timedelta(minutes=number - n)
+        action = {"shipment": f"P{n}", "extra_cost": "9.00", "refund": None}
+        verdict: dict[str, Any] = {
+            "case_id": case,
+            "agent": AGENT,
+            "step": "rebook",
+            "key": f"{case}/rebook/1",
+            "digest": "d",
+            "at": at,
+            "kind": Kind.PASS,
+            "findings": (),
+            "policy": "p",
+            "autonomy": "pilot",
+            "pilot": True,
+            "action": action,
+        }
+        proposed.append(verdict)
+        changed = {"extra_cost": "8.00"} if n % 20 == 0 else {}
+        outcome: dict[str, Any] = {"id": f"o{n}", "received": at, "source": "log", "by": "b"}
+        told = {name: verdict[name] for name in ("agent", "case_id", "step", "at")}
+        done.append(outcome | told | {"action": action | changed, "raw": ""})
+    _insert(url, tables.verdicts, proposed)
+    _insert(url, outcomes, done)
 
 
 def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> CaseRecord:
