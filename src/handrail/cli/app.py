@@ -319,6 +319,10 @@ _policy.command(
     help="Judge recent writes by a new policy: what would have been decided otherwise.",
 )
 _policy.command(
+    "handrail.cli.policy:schema",
+    help="Print the JSON Schema of policy files, for an editor: of all, or of one agent's.",
+)
+_policy.command(
     "handrail.cli.policy:show",
     help="Show every key in force, what was set at run time, and which versions there were.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -12,6 +13,7 @@ from cyclopts import Parameter
 
 from handrail.cli.output import PLAIN, Output
 from handrail.exceptions import InvalidRequest
+from handrail.policy import policy_schema
 
 _SUFFIX = ".template"
 """Of each file, so that no tool takes it for code of Handrail."""
@@ -45,6 +47,9 @@ async def new(
         "@OWNER@": owner,
     }
     made = sorted(_written(files("handrail.cli") / "templates" / "project", folder, words))
+    schema = folder / "guardrails" / "policy.schema.json"
+    schema.write_text(json.dumps(policy_schema(), indent=1) + "\n", "utf-8")
+    made = sorted([*made, schema])
     out.data({"project": name, "files": [str(path.relative_to(folder)) for path in made]})
     out.show(f"{folder}/ holds an agent that runs. Next:", f"  cd {folder}", "  handrail dev")
     out.show(f"  less README.md, activities/{module}.py and guardrails/{module}.yaml")

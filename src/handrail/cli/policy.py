@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -42,6 +42,7 @@ from handrail.policy import (
     file_content,
     load_policy,
     parse_policy,
+    policy_schema,
     read_policy_file,
 )
 
@@ -171,6 +172,18 @@ async def _standing(opened: Ledger | None, owner: Agent) -> _Standing:
 def _effective(policy: Policy, orders: Sequence[OrderRow], owner: Agent) -> dict[str, Setting]:
     given = _settings(policy, orders, owner)
     return {step: policy.setting(_bare(owner, step, given[step])) for step in policy.steps}
+
+
+async def schema(
+    agent: Annotated[
+        str | None, Parameter(help="With this agent's own writes, fields and notifications.")
+    ] = None,
+    *,
+    out: Output = PLAIN,
+) -> None:
+    """Print the JSON Schema of policy files, for an editor: of all, or of one agent's."""
+    made = policy_schema(agent_named(agent).shape if agent else None)
+    replace(out, json=True).data(made)  # for a file: JSON it is
 
 
 def _named(text: str, path: Path) -> str:

@@ -9,6 +9,7 @@ from handrail.policy.alerting import ALARMS, AlertsDoc
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
 from handrail.policy.file import STUCK_AFTER, FileDoc, PilotDoc, PromoteDoc, read_policy_file
+from handrail.policy.json_schema import policy_schema
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -78,6 +79,7 @@ __all__ = [
     "open_file",
     "parse_policy",
     "parse_yaml",
+    "policy_schema",
     "read_policy_file",
     "share_of",
     "working_time",

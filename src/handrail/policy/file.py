@@ -104,6 +104,9 @@ def _review(value: object) -> object:
     return {"random": value}
 
 
+_SHARE_OR_DOC = BeforeValidator(_review, json_schema_input_type=Share | ReviewDoc)
+
+
 class PilotDoc(Doc):
     """When what people did is what the agent proposed: every field is the same, but for `match`.
 
@@ -153,7 +156,7 @@ class ActionDoc(Doc):
     limits: dict[str, Caps] = Field(default_factory=dict[str, Caps])
     duplicates: DuplicatesDoc | None = None
     normal: NormalDoc | None = None
-    review: Annotated[ReviewDoc, BeforeValidator(_review)] | None = None
+    review: Annotated[ReviewDoc, _SHARE_OR_DOC] | None = None
     mismatch: Literal["incident", "roll back"] = "incident"
     pilot: PilotDoc = PilotDoc()
     promote: PromoteDoc | None = None

@@ -15,7 +15,7 @@ from functools import cache
 from typing import Annotated, Any, Literal, cast, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
 from handrail.actions import WHOLE
@@ -337,18 +337,29 @@ def _positive(value: object) -> Decimal:
     return Decimal(text)
 
 
-Duration = Annotated[timedelta, BeforeValidator(duration)]
-Person = Annotated[str, BeforeValidator(_person)]
+_Amount = Annotated[str, Field(pattern=rf"^{_NUMBER.pattern}$")] | int | float
+_Texts = str | list[str]
+_Written = Annotated[str, Field(pattern=r"^(?=\d)(\d+d)?(\d+h)?(\d+m)?(\d+s)?$")]
+_Percent = Annotated[str, Field(pattern=rf"^{_PERCENT.pattern}$")]
+_Address = Annotated[str, Field(pattern=rf"^\s*{_ADDRESS.pattern}\s*$")]
+_Clock = Annotated[str, Field(pattern=rf"^({_TIME.pattern})$")]
+_Limits = Annotated[str, Field(pattern=r"^[0-9.]+ .*\bper ")]
+
+# The second type is what a file has, which its JSON Schema says.
+Duration = Annotated[timedelta, BeforeValidator(duration, json_schema_input_type=_Written)]
+Person = Annotated[str, BeforeValidator(_person, json_schema_input_type=_Address)]
 Reason = Annotated[str, BeforeValidator(_reason)]
-Share = Annotated[int, BeforeValidator(share)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Share = Annotated[int, BeforeValidator(share, json_schema_input_type=_Percent)]
+Names = Annotated[tuple[str, ...], BeforeValidator(_names, json_schema_input_type=_Texts | None)]
 Zone = Annotated[str, BeforeValidator(_zone)]
-Days = Annotated[frozenset[int], BeforeValidator(_days)]
-TimeOfDay = Annotated[int, BeforeValidator(_time)]
+Days = Annotated[frozenset[int], BeforeValidator(_days, json_schema_input_type=_Texts)]
+TimeOfDay = Annotated[int, BeforeValidator(_time, json_schema_input_type=_Clock)]
 Day = Annotated[date, BeforeValidator(_date)]
-Caps = Annotated[tuple[Cap, ...], BeforeValidator(_caps)]
-Trips = Annotated[Trip, BeforeValidator(_trip)]
-Fields = Annotated[tuple[str, ...], BeforeValidator(_fields)]
-Watch = Annotated[tuple[Watched, ...], BeforeValidator(_watched)]
-Positive = Annotated[Decimal, BeforeValidator(_positive)]
-Within = Annotated[Tolerance, BeforeValidator(_tolerance)]
+Caps = Annotated[
+    tuple[Cap, ...], BeforeValidator(_caps, json_schema_input_type=_Limits | list[_Limits])
+]
+Trips = Annotated[Trip, BeforeValidator(_trip, json_schema_input_type=_Limits)]
+Fields = Annotated[tuple[str, ...], BeforeValidator(_fields, json_schema_input_type=_Texts)]
+Watch = Annotated[tuple[Watched, ...], BeforeValidator(_watched, json_schema_input_type=Any)]
+Positive = Annotated[Decimal, BeforeValidator(_positive, json_schema_input_type=_Amount)]
+Within = Annotated[Tolerance, BeforeValidator(_tolerance, json_schema_input_type=str | _Amount)]

@@ -88,9 +88,9 @@ def _per(value: object) -> str:
     return value
 
 
-_Worth = Annotated[Money, BeforeValidator(_money)]
-_Price = Annotated[Money, BeforeValidator(_price)]
-_Running = Annotated[Money, BeforeValidator(_running)]
+_Worth = Annotated[Money, BeforeValidator(_money, json_schema_input_type=str)]
+_Price = Annotated[Money, BeforeValidator(_price, json_schema_input_type=str)]
+_Running = Annotated[Money, BeforeValidator(_running, json_schema_input_type=str)]
 _Which = Annotated[str, BeforeValidator(_which)]
 _Per = Annotated[str, BeforeValidator(_per)]
 _NONE = "0 EUR"
