@@ -17,7 +17,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_792,
-    "policy": 4_259,
+    "policy": 4_336,
     "ledger": 5_875,
     "oversight": 4_328,
     "agent": 9_029,
@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_953,
     "inbox": 8_562,
     "testing": 1_216,
-    "cli": 7_488,
+    "cli": 7_510,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
