@@ -142,10 +142,17 @@ def title(text: str) -> str:
     return next(line[2:] for line in text.splitlines() if line.startswith("# "))
 
 
+def menu(found: Mapping[str, str]) -> dict[str, list[str]]:
+    """The pages by part; what no part names comes last."""
+    named = {part: list(names) for part, names in NAV.items()}
+    others = sorted(set(found) - {name for names in NAV.values() for name in names})
+    return named | ({"More": others} if others else {})
+
+
 def llms(found: Mapping[str, str]) -> str:
     """What a language model is told of the pages: https://llmstxt.org."""
     lines = ["# Handrail", "", "> Write access for AI agents that a business can trust."]
-    for part, names in NAV.items():
+    for part, names in menu(found).items():
         lines += ["", f"## {part}", ""]
         lines += [f"- [{title(found[name])}]({name}.md)" for name in names]
     return "\n".join([*lines, ""])
@@ -159,10 +166,8 @@ def config(found: Mapping[str, str]) -> str:
         return f'    {{ "{said}" = "{name}.md" }},'
 
     nav: list[str] = []
-    for part, names in NAV.items():
+    for part, names in menu(found).items():
         nav += [f'  {{ "{part}" = [', *map(entry, names), "  ] },"]
-    others = [name for name in found if not any(name in names for names in NAV.values())]
-    nav += ['  { "More" = [', *map(entry, sorted(others)), "  ] },"] if others else []
     features = '["navigation.tabs", "navigation.top", "content.code.copy", "search.highlight"]'
     return "\n".join(
         [

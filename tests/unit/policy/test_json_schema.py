@@ -65,7 +65,8 @@ def read(text: str) -> dict[str, Any]:
 
 
 def faults(document: dict[str, Any], schema: dict[str, Any]) -> list[str]:
-    return [error.json_path for error in Draft202012Validator(schema).iter_errors(document)]
+    validator: Any = Draft202012Validator(schema)
+    return [error.json_path for error in validator.iter_errors(document)]
 
 
 def test_it_is_a_schema() -> None:

@@ -70,9 +70,9 @@ def test_a_dead_link_would_be_found() -> None:
 def test_every_page_is_in_the_menu_and_for_language_models(
     site: ModuleType, pages: Mapping[str, str]
 ) -> None:
-    named = {name for names in site.NAV.values() for name in names}
-    assert {n for n in pages if not n.startswith("agents/")} == named - {"agents/README"}
-    assert all(f"({name}.md)" in site.llms(pages) for name in named)
+    named = [name for names in site.menu(pages).values() for name in names]
+    assert sorted(named) == sorted(pages)
+    assert all(f"({name}.md)" in site.llms(pages) for name in pages)
 
 
 def test_the_reference_is_made_of_the_code(pages: Mapping[str, str]) -> None:
