@@ -41,13 +41,15 @@ async def weekly_lines(ledger: Ledger, agent: str, now: datetime) -> tuple[str, 
 
 
 def lines_of(report: AgentReport, needs: dict[str, int]) -> tuple[str, ...]:
-    """A report in lines. `needs`: how many of each wait for the owner."""
-    days = report.days
-    plot = bars([each.tasks for each in days])
+    """A report in five lines, and what `needs` the owner: how many of each wait."""
+    plot = bars([each.tasks for each in report.days])
+    said = {each.name: _line(report, each) for each in report.metrics if each.name in _SHOWN}
+    went = [said.pop(name) for name in _SHOWN[:2] if name in said]
     wait = [f"{n} {what}{'' if n == 1 else 's'}" for what, n in needs.items() if n]
     return (
         f"cases: {report.tasks}, {report.previous_tasks} the week before {plot}".rstrip(),
-        *(_line(report, each) for each in report.metrics if each.name in _SHOWN),
+        *filter(None, ["; ".join(went)]),
+        *said.values(),
         _net(report),
         f"needs you: {', '.join(wait) or 'nothing'}",
     )

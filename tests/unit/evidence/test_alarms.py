@@ -137,6 +137,7 @@ ALL = {
     "waiting": {"over": "1s"},
     "silent": {"for": "1m"},
 }
+SOON = {"over": "1%", "in": "3m", "least": 1}
 READS = {
     "failures": "failed_writes",
     "escalations": "escalated_cases",
@@ -144,6 +145,55 @@ READS = {
     "waiting": "old_questions",
     "silent": "latest_writes",
 }
+
+
+MEANT = {
+    "failures": "1 of 2 writes (50%)",
+    "escalations": "1 of 1 cases (100%), before 0 of 1 (0%)",
+    "cost": "1 of 1 cases cost over 2",
+    "waiting": "1 questions, the oldest for 1h",
+    "silent": "the last one 1m ago, 1 tried since",
+}
+
+
+async def brought_about(ledger: Ledger, at: datetime) -> None:
+    """What passes the limit of each rule: the only write that succeeded was before the others."""
+    row = QuestionRow("a:1", "g", "a", "pay", "write", ("lead",), at - HOUR)
+    given: dict[str, Any] = {"unit": "EUR", "kind": "declared", "source": "", "by": "bo", "at": at}
+    await ledger.set_baseline(BaselineRow("one", "a", "cost_per_case", "1", **given))
+    await ledger.record_cases(
+        [
+            replace(case(1, None), questions=(row,)),
+            case(2, at - 8 * DAY),
+            case(3, at - DAY, escalated=1, cost="5"),
+        ]
+    )
+
+
+async def test_each_rule_is_told_once_acknowledged_and_ends(ledger: Ledger) -> None:
+    await write(ledger, 8)
+    last = (await ledger.latest_writes())["a"]
+    await write(ledger, 9, failed=True)
+    at, rules = last + timedelta(minutes=1, microseconds=1), doc(**ALL | {"failures": SOON})
+    await brought_about(ledger, at)
+    found = await find_alarms(ledger, "a", rules, at)
+    assert {each.rule: each.value for each in found} == MEANT
+    told = await keep_alarms(ledger, "a", found, at)
+    assert {row.rule for row in told} == set(MEANT)
+    for row in told:
+        assert await ledger.change_alert(row.id, told=at)
+        assert await ledger.change_alert(row.id, acknowledged=at, acknowledged_by="ana")
+    again = await find_alarms(ledger, "a", rules, at)
+    assert await keep_alarms(ledger, "a", again, at) == []  # nobody is told of it twice
+    over = at + 30 * DAY
+    done = replace(case(1, over - 20 * DAY), questions=())
+    await ledger.record_cases([done])
+    assert await keep_alarms(ledger, "a", await find_alarms(ledger, "a", rules, over), over) == []
+    assert await ledger.alerts("a") == []
+    kept = await ledger.alerts("a", every=True)
+    assert {(row.rule, row.acknowledged_by, row.ended) for row in kept} == {
+        (rule, "ana", over) for rule in MEANT
+    }
 
 
 @pytest.mark.parametrize("rule", READS)

@@ -23,7 +23,9 @@ def metric(name: str, title: str, unit: str, value: float | None, **more: Any) -
 
 def report(*metrics: Metric, **more: Any) -> AgentReport:
     days = tuple(
-        ReportDay(day=date(2026, 3, 2) + timedelta(days=n), tasks=n, models=float(n % 3))
+        ReportDay(
+            day=date(2026, 3, 2) + timedelta(days=n), tasks=n, models=float(n % 3), median=6.0 + n
+        )
         for n in range(7)
     )
     given: dict[str, Any] = {
@@ -51,13 +53,19 @@ def test_each_figure_stands_beside_that_of_the_week_before() -> None:
         report(
             metric("availability", "Availability", "share", 0.5),
             metric("action_success", "Action success", "share", 0.985, previous=0.97),
+            metric("escalation", "Cases that ask people", "share", 0.125),
+            metric("review_time", "Human review time", "seconds", 120.0),
             metric("cost_per_task", "Cost per task", "EUR", 0.25),
         ),
         {"alert": 1, "open incident": 2, "review": 0},
     )
     assert found == (
         "cases: 21, 19 the week before ▁▂▃▅▆▇█",
-        "action success: 98.5 % (n 40), 97.0 % the week before",
+        (
+            "action success: 98.5 % (n 40), 97.0 % the week before; "
+            "cases that ask people: 12.5 % (n 40), 12.5 % the week before"
+        ),
+        "human review time: 2 min (n 40), 2 min the week before ▅▅▆▆▇▇█",
         "cost per task: 0.25 EUR (n 40), 0.25 EUR the week before ▁▅█▁▅█▁",
         "net value: 412.50 EUR, 400.00 the week before",
         "needs you: 1 alert, 2 open incidents",
