@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
@@ -88,14 +89,28 @@ async def test_only_those_whom_its_policy_names_see_it(owned: Inbox) -> None:
         assert '<a href="/agents">' in await ana.get("/")
 
 
+async def test_what_each_agent_did_and_brought_stands_beside_the_others(
+    owned: Inbox, tmp_path: Path
+) -> None:
+    await keep(owned, tmp_path, 300)
+    async with owned.visitor(ANA) as ana:
+        page = await ana.get("/agents")
+        value = await ana.get("/agents/shipments/value")
+    (net,) = re.findall(r'<p class="figure">([-0-9.,]+ EUR)</p><p class="meta">before', value)
+    row = page.partition("Tasks a day")[2].partition(">shipments</a>")[2].partition("</tr>")[0]
+    assert f"{net}</a>" in row
+    assert re.search(r'aria-label="\d+ tasks in 30 days', row), row
+    assert row.count("<rect") > 20
+
+
 @browsed
 @pytest.mark.parametrize("how", [DESK, PHONE], ids=["desk", "phone"])
 async def test_the_pages_in_a_browser(owned: Inbox, tmp_path: Path, how: dict[str, Any]) -> None:
     await keep(owned, tmp_path, 300)
     async with sitting_at(owned, ANA, how) as page:
-        for path in ("/agents/shipments", "/agents/shipments/value"):
+        for path in ("/agents", "/agents/shipments", "/agents/shipments/value"):
             await page.goto(f"{owned.base}{path}")
-            await expect(page.get_by_role("heading", name="shipments")).to_be_visible()
+            await expect(page.get_by_role("heading", level=1)).to_be_visible()
             await fits(page)
             await accessible(page)
             await picture(page, f"{path.rpartition('/')[2]}-{how['viewport']['width']}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ from temporalio.service import RPCError
 
 from handrail.actions import Level
 from handrail.exceptions import CaseError, RequestError
+from handrail.inbox.web.reports import glance
 from handrail.inbox.web.site import Site, signed_in, texts
 from handrail.ledger import FLEET
 from handrail.oversight import OrderState, order_in_words
@@ -44,7 +46,9 @@ async def agents(request: Request, site: Site, who: str) -> Response:
     shown = [each for each in found.agents if each.agent in mine]
     rolled = [each for each in builds.deployments if mine.intersection(each.agents)]
     lacking = [*found.lacking, *builds.lacking]
-    return site.page(request, "fleet.html", agents=shown, lacking=lacking, deployments=rolled)
+    content: dict[str, Any] = {"agents": shown, "lacking": lacking, "deployments": rolled}
+    part = functools.partial(glance, request, site, who, sorted(mine))
+    return site.streamed(request, "fleet.html", part, **content)
 
 
 @signed_in

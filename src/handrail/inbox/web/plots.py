@@ -17,6 +17,7 @@ from handrail.evidence import AgentReport, ReportDay, ValueReport, figure_in_wor
 _WIDE, _HIGH = 560, 170
 _LEFT, _TOP, _BOTTOM = 58, 18, 24
 _ROW = 30
+_SPARK = (120, 28)
 _NAME = 165
 _PRECISE = 10
 
@@ -113,6 +114,31 @@ def stacked(label: str, days: Sequence[date], series: Sequence[Series], marks: M
                 )
                 below += value
     return _frame(label, "".join([*parts, *_marked(marks, days)]))
+
+
+def spark(report: AgentReport) -> Markup:
+    """Tasks a day as small bars: those that were done, and above them the others."""
+    days = report.days
+    most, width = max((each.tasks for each in days), default=0) or 1, _SPARK[0] / max(len(days), 1)
+    parts: list[str] = []
+    for at, each in enumerate(days):
+        done = each.ends.get("done", 0)
+        for colour, n, below in (("c-done", done, 0), ("c-refused", each.tasks - done, done)):
+            if n:
+                high = _SPARK[1] * n / most
+                y = _SPARK[1] * (1 - below / most) - high
+                parts.append(
+                    f'<rect class="{colour}" x="{at * width:.1f}" y="{y:.1f}" '
+                    f'width="{width * 0.8:.1f}" height="{high:.1f}"/>'
+                )
+    label = f"{report.tasks} tasks in {len(days)} days, at most {most} a day"
+    return Markup(
+        '<svg class="spark" viewBox="0 0 {} {}" role="img" aria-label="{}">{}</svg>'
+    ).format(
+        *_SPARK,
+        label,
+        Markup("".join(parts)),  # noqa: S704  # numbers alone are in it
+    )
 
 
 def lines(label: str, days: Sequence[date], series: Sequence[Series], marks: Marks) -> Markup:

@@ -7,6 +7,8 @@ a page goes out before it is reckoned.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -17,7 +19,7 @@ from starlette.responses import Response
 
 from handrail.evidence import figure_in_words, report_csv
 from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotFound
-from handrail.inbox.web.plots import plots_of, waterfall
+from handrail.inbox.web.plots import plots_of, spark, waterfall
 from handrail.inbox.web.site import TEMPLATES, Site, signed_in
 
 if TYPE_CHECKING:
@@ -51,6 +53,19 @@ class ReportsKept:
             if (agent, since) not in self.kept:
                 self.kept[agent, since] = await site.operator(who).report(agent, since)
             return self.kept[agent, since]
+
+
+async def glance(request: Request, site: Site, who: str, agents: Iterable[str]) -> str:
+    """What each of these agents did and brought in 30 days, on the page of all agents.
+
+    Raises:
+        LedgerUnavailable: if the ledger cannot be read.
+    """
+    since, found = _days_ago(site, 30), list[Any]()
+    for name in agents:
+        with contextlib.suppress(NotFound, InvalidRequest):
+            found.append(await _kept(request).report(site, who, name, since))
+    return TEMPLATES.get_template("_glance.html").render(reports=found, spark=spark)
 
 
 @signed_in
@@ -107,8 +122,13 @@ def _asked(request: Request, site: Site, who: str) -> tuple[str, datetime, int]:
         raise HTTPException(404, "There is no agent of that name whose policy names you.")
     said = request.query_params.get("days", "30")
     days = int(said) if said.isdecimal() and int(said) in PERIODS else 30
+    return name, _days_ago(site, days), days
+
+
+def _days_ago(site: Site, days: int) -> datetime:
+    """Where a period of so many days begins that ends today."""
     today = site.clock().astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    return name, today - timedelta(days=days - 1), days
+    return today - timedelta(days=days - 1)
 
 
 def _page(request: Request, site: Site, who: str, part: str) -> Response:

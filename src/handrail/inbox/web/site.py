@@ -159,12 +159,12 @@ class Site:
     ) -> StreamingResponse:
         """A page whose head goes out before the part is reckoned that stands in for `PART`."""
         whole = bytes(self.page(request, name, **content).body).decode()
-        head, _, tail = whole.partition(PART)
+        head, there, tail = whole.partition(PART)
 
         async def parts() -> AsyncIterator[str]:
             yield head
             try:
-                yield await part()
+                yield await part() if there else ""
             except LedgerUnavailable:
                 said = "The ledger does not answer. Try again in a moment."
                 yield f'<p class="notice fault">{said}</p>'
