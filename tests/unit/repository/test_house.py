@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 7_862,
     "runtime": 7_174,
     "integrations": 5_953,
-    "inbox": 8_562,
+    "inbox": 8_612,
     "testing": 1_216,
     "cli": 7_510,
 }
