@@ -23,6 +23,11 @@ class FilingAgent(AgentWorkflow):
             await self.plan(steps.plan_calls, asked.plan)
         elif asked.plan:
             await self.plan(steps.plan_filing, asked)
+        for to, words in asked.told:
+            bare = asked.letter.text
+            await self.notify(steps.tell, to.replace("LETTER", bare), words.replace("LETTER", bare))
+        if asked.told:
+            return self.done()
         there = await self.read(steps.files)
         at = 0
         while True:

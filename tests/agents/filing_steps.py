@@ -19,7 +19,9 @@ from handrail import (
     Request,
     ToolPlan,
     Untrusted,
+    current_effect,
     decide,
+    notify,
     read,
     write,
 )
@@ -36,6 +38,7 @@ class Letter(Event):
     folder: str = ""
     late: bool = False
     bare: bool = False
+    told: tuple[tuple[str, str], ...] = ()
 
     @property
     @override
@@ -117,4 +120,11 @@ async def label(action: Label, effect: Effect) -> str:
     return "labelled"
 
 
-STEPS: list[Any] = [files, old_letter, plan_filing, plan_calls, obey, erase, label]
+@notify
+async def tell(to: str, words: str) -> None:
+    """Tell somebody."""
+    del to, words
+    await Outside.current().put("tell", current_effect().key)
+
+
+STEPS: list[Any] = [files, old_letter, plan_filing, plan_calls, obey, erase, label, tell]

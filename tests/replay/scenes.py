@@ -784,3 +784,21 @@ async def a_plan_bound_its_writes(play: Play) -> CaseHandle:
     plan = '[["erase", {"file":14}]]'
     event = _filed(play).model_copy(update={"request": "", "plan": plan})
     return await play.stage.start("filing", event)
+
+
+def _telling(play: Play) -> Letter:
+    plan = '[["tell", {"to": "ann@example.com"}]]'
+    told = (("bob@example.com", "Done"),)
+    return _filed(play).model_copy(update={"request": "", "plan": plan, "told": told})
+
+
+@scene(State.DONE)
+async def a_plan_held_whom_it_tells(play: Play) -> CaseHandle:
+    case = await play.stage.start("filing", _telling(play))
+    await ANA.reject(case, await case.gate())
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def a_plan_held_whom_it_tells_of_old(play: Play) -> CaseHandle:
+    return await play.stage.start("filing", _telling(play))

@@ -35,6 +35,7 @@ PATHS = {
     ),
     "own-id": ("approved", "begun_under_another_id"),
     "owners-are-told-side-by-side": ("approvers_told", "approvers_of_two_owners"),
+    "planned-notices": ("a_plan_held_whom_it_tells_of_old", "a_plan_held_whom_it_tells"),
     "readings-are-kept": ("amended", "amended_as_read_then"),
     "plans-name-listed-tools": (
         "a_listed_tool_was_planned_of_old",

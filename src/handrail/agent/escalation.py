@@ -32,7 +32,7 @@ from handrail.actions import (
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import recalled
 from handrail.agent.intent import ToolPlan
-from handrail.agent.steps import Decide, Read, Write
+from handrail.agent.steps import Decide, Step, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
@@ -359,9 +359,9 @@ def about_decision(step: Decide[..., Any], why: str, whom: Verdict) -> Question:
 
 
 def about_read(
-    step: Read[..., Any], args: Mapping[str, Any], why: Sequence[str], whom: Verdict
+    step: Step[..., Any], args: Mapping[str, Any], why: Sequence[str], whom: Verdict
 ) -> Question:
-    """May a read be sent whose arguments a text from outside may have chosen?"""
+    """May a read, or a notification, be sent that a text from outside may have chosen?"""
     given = to_jsonable_python(args, by_alias=False, fallback=repr)
     return Question(
         kind=GateKind.READ,

@@ -56,7 +56,7 @@ from handrail.agent.provenance_values import (
     is_many,
     wanted,
 )
-from handrail.agent.wording import misworded
+from handrail.agent.wording import contacts, misworded, same
 from handrail.marks import FIELD, Untrusted
 
 if TYPE_CHECKING:
@@ -175,6 +175,13 @@ class CaseSources:
                     f"{step.name}.{parameter.name}: a text from outside may have chosen it"
                 )
         return tuple(found)
+
+    def passed_on(self, text: str, known: Sequence[str]) -> str:
+        """What of a text from outside another one carries, in words; nothing if it has none."""
+        told = {same(each) for other in self._outside for each in contacts(other)}
+        own = [*known, *given([("", each) for each in self._inside]).texts]
+        own += [each for each in contacts(text) if same(each) not in told]
+        return misworded(text, own, (("it came in", each) for each in self._outside))
 
     def handed(self, event: BaseModel) -> None:
         """Take the event for the word of an agent that had read text from outside before."""

@@ -40,7 +40,7 @@ from handrail.agent.invoke import (
     beside,
     error_in_words,
 )
-from handrail.agent.steps import Read
+from handrail.agent.steps import Step
 from handrail.agent.verbs import Verbs
 from handrail.agent.visibility import AGENT_ATTRIBUTE, STATE_ATTRIBUTE, PublishedState
 from handrail.exceptions import Expired, Failed, NotWritten, Refused, Rejected
@@ -226,9 +226,9 @@ class CaseRunner(Verbs):
     # What reaches out
 
     async def hold_read(
-        self, step: Read[..., Any], args: Mapping[str, Any], why: Sequence[str]
+        self, step: Step[..., Any], args: Mapping[str, Any], why: Sequence[str]
     ) -> None:
-        """Ask people whether a read that reaches out may be sent.
+        """Ask people whether a read that reaches out, or a notification, may be sent.
 
         Raises:
             Refused: if nobody can be asked.

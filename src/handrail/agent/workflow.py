@@ -28,7 +28,7 @@ from handrail.agent.decided import (
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.intent import ToolPlan
 from handrail.agent.invoke import perform
-from handrail.agent.planning import bind_writes, inputs_of_plan, unwanted
+from handrail.agent.planning import bind_writes, inputs_of_plan, tell, unwanted
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.agent.tool_loop import Converse, ToolLoop
@@ -232,10 +232,10 @@ class AgentWorkflow:
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Tell somebody. Returns what the step returned, or None if it could not be sent.
 
-        It never fails the case: what could not be sent is named in the outcome.
+        It never fails the case: what could not be sent is named in the outcome. A plan binds it.
         """
         await self._runner.boundary()
-        return await self._runner.notify(step, step.bind(*args, **kwargs))
+        return await tell(self._runner, step, step.bind(*args, **kwargs))
 
     @_verb
     async def ask(

@@ -30,7 +30,7 @@ _ASKS = {
     "in_doubt": "Did this happen?",
     "undo_failed": "This undo failed. Try it again?",
     "undecided": "The agent cannot decide. Try it again?",
-    "read": "May this be asked of somebody outside?",
+    "read": "May this be sent to somebody outside?",
     "question": "The agent asks.",
 }
 

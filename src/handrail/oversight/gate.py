@@ -50,7 +50,7 @@ class GateKind(StrEnum):
     UNDECIDED = "undecided"
     """A decide step failed as often as it may. approve: try again. reject: give up."""
     READ = "read"
-    """May this be asked of somebody outside? approve: send it. reject: do not."""
+    """May this be sent to somebody outside? approve: send it. reject: do not."""
     QUESTION = "question"
     """An agent's own question. answer: with a typed result. reject: it stays unanswered."""
 

@@ -376,7 +376,7 @@ def _gate_lines(gate: GateView, most: int) -> list[str]:
         GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
         GateKind.QUESTION: "The agent asks",
         GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
-        GateKind.READ: f"May `{gate.step}` be asked of somebody outside?",
+        GateKind.READ: f"May `{gate.step}` be sent to somebody outside?",
     }
     own = gate.kind is GateKind.QUESTION
     title = markdown_quote(gate.title) if own else escape_markdown(gate.title)

@@ -30,7 +30,7 @@ _ASKS = {
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
     GateKind.UNDECIDED: "The agent cannot decide. Try it again?",
-    GateKind.READ: "May this be asked of somebody outside?",
+    GateKind.READ: "May this be sent to somebody outside?",
 }
 _YES_NO = frozenset({GateKind.WRITE, GateKind.UNDO, GateKind.UNDECIDED, GateKind.READ})
 _TO_RULE_ON = frozenset(

@@ -22,7 +22,7 @@ ASKS = {
     GateKind.IN_DOUBT: "Did this happen?",
     GateKind.UNDO: "This undo failed. Try it again?",
     GateKind.UNDECIDED: "The agent cannot decide. Try it again?",
-    GateKind.READ: "May this be asked of somebody outside?",
+    GateKind.READ: "May this be sent to somebody outside?",
     GateKind.QUESTION: "The agent asks",
 }
 
