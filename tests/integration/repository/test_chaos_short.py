@@ -30,6 +30,11 @@ def test_nothing_is_lost_doubled_or_wedged_at_any_boundary(ran: dict[str, Any]) 
     assert len({row["target"] for row in rows}) > 30
     assert sum(row["fired"] for row in rows) == sum(row["planned"] for row in rows) > 30
     assert sum(row["asked"] for row in rows) > 0
+    # What the ledger keeps of them is what their histories say; a row that is gone is noticed.
+    kept = ran["evidence"]
+    assert sum(each["cases"] for each in kept) > 50
+    assert [each["differing"] for each in kept] == [[]] * len(kept)
+    assert {each["blind"] for each in kept} == {None, False}
 
 
 @pytest.mark.integration
