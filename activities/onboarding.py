@@ -7,18 +7,13 @@ How it decides is arithmetic: see `activities.onboarding_match`.
 
 from __future__ import annotations
 
-import functools
-import json
-import os
-from base64 import urlsafe_b64encode
 from collections.abc import Collection
-from datetime import timedelta
 from typing import Any
 
-import httpx2
 from pydantic import Field
 from typing_extensions import override
 
+from activities import tryton
 from activities.onboarding_match import Clue, Customer, Match, Person, clues, compare
 from handrail import (
     Action,
@@ -29,20 +24,12 @@ from handrail import (
     Untrusted,
     decide,
     read,
-    secret,
     write,
 )
-
-TRYTON_URL = "http://127.0.0.1:8580"
-"""Where Tryton is when `TRYTON_URL` does not say."""
-
-PATIENCE = timedelta(seconds=10)
-"""How long Tryton may take to answer once."""
 
 MOST = 200
 """How many on file are looked at for one applicant."""
 
-_SECRETS = ("TRYTON_KEY",)
 _FIELDS = (
     "code",
     "name",
@@ -83,7 +70,7 @@ class AttachApplication(Action):
     customer: str
 
 
-@read(secrets=_SECRETS)
+@read(secrets=tryton.SECRETS)
 async def alike(person: Person) -> list[Customer]:
     """Read who on file has something in common with a person."""
     any_of = ["OR", *(_domain(clue) for clue in sorted(clues(person)))]
@@ -126,12 +113,12 @@ def _sure(match: Match) -> float:
     return {"known": 0.99, "new": 0.99, "thin": 1.0}.get(match.verdict, 0.5)
 
 
-@write(idempotent=True, secrets=_SECRETS)
+@write(idempotent=True, secrets=tryton.SECRETS)
 async def close_customer(action: OpenCustomer, effect: Effect) -> None:
     """Delete the customer that was opened, if it was."""
     del effect
     for party in await _search("party.party", ["code", "=", action.application]):
-        await _call("DELETE", f"party.party/{party['id']}")
+        await tryton.call("DELETE", f"party.party/{party['id']}")
 
 
 async def as_opened(action: OpenCustomer, effect: Effect, opened: str) -> str | None:
@@ -143,13 +130,13 @@ async def as_opened(action: OpenCustomer, effect: Effect, opened: str) -> str | 
     return None
 
 
-@write(undo=close_customer, idempotent=True, verify=as_opened, secrets=_SECRETS)
+@write(undo=close_customer, idempotent=True, verify=as_opened, secrets=tryton.SECRETS)
 async def open_customer(action: OpenCustomer, effect: Effect) -> str:
     """Open a party in Tryton, whose code is the application's: Tryton refuses a second one."""
     del effect
     person, code = action.person, action.application
     try:
-        await _call("POST", "party.party", party_of(code, person))
+        await tryton.call("POST", "party.party", party_of(code, person))
     except Final:
         found = await _search("party.party", ["code", "=", code])
         if [_person(each) for each in found] != [person]:
@@ -165,16 +152,16 @@ async def attached(action: AttachApplication, effect: Effect) -> str | None:
     return action.customer if found else None
 
 
-@write(idempotent=True, secrets=_SECRETS)
+@write(idempotent=True, secrets=tryton.SECRETS)
 async def detach_application(action: AttachApplication, effect: Effect) -> None:
     """Take the note of the application away, if it is there."""
     del effect
     where = [["code", "=", f"application:{action.application}"], _of(action)]
     for noted in await _search("party.identifier", where, ("code",)):
-        await _call("DELETE", f"party.identifier/{noted['id']}")
+        await tryton.call("DELETE", f"party.identifier/{noted['id']}")
 
 
-@write(undo=detach_application, find=attached, settles=2 * PATIENCE, secrets=_SECRETS)
+@write(undo=detach_application, find=attached, settles=2 * tryton.PATIENCE, secrets=tryton.SECRETS)
 async def attach_application(action: AttachApplication, effect: Effect) -> str:
     """Note an application at its customer; Tryton would note it twice, and is asked before."""
     del effect
@@ -182,7 +169,7 @@ async def attach_application(action: AttachApplication, effect: Effect) -> str:
     if not found:
         raise Final(f"Tryton has no party {action.customer}")
     noted = {"party": found[0]["id"], "code": f"application:{action.application}"}
-    await _call("POST", "party.identifier", noted)
+    await tryton.call("POST", "party.identifier", noted)
     return action.customer
 
 
@@ -196,7 +183,7 @@ def _of(action: AttachApplication) -> list[str]:
 def _domain(clue: Clue) -> list[Any]:
     """What Tryton searches for a clue."""
     kind = clue.kind
-    first, second = (_literal(word) for word in (clue.first, clue.second))
+    first, second = (tryton.literal(word) for word in (clue.first, clue.second))
     if kind in {"number", "born"}:
         return ["identifiers.code", "ilike", f"{'ssn' if kind == 'number' else kind}:{first}"]
     if kind == "name":
@@ -210,11 +197,6 @@ def _domain(clue: Clue) -> list[Any]:
     house = ["addresses.street", "ilike", f"{first}, %"]
     of_whom = house if kind == "house" else of_name
     return [of_whom, ["addresses.postal_code", "ilike", second]]
-
-
-def _literal(word: str) -> str:
-    """A word in a pattern in which it stands for itself alone."""
-    return word.replace("\\", r"\\").replace("%", r"\%").replace("_", r"\_")
 
 
 def party_of(code: str, person: Person) -> dict[str, Any]:
@@ -250,47 +232,7 @@ def _person(party: dict[str, Any]) -> Person:
     )
 
 
-@functools.cache
-def _service() -> httpx2.AsyncClient:
-    """The one client of this process."""
-    url = os.environ.get("TRYTON_URL") or TRYTON_URL
-    return httpx2.AsyncClient(base_url=url, timeout=PATIENCE.total_seconds())
-
-
-async def disconnect() -> None:
-    """Close the connections to Tryton; the next step opens new ones."""
-    if _service.cache_info().currsize:
-        await _service().aclose()
-        _service.cache_clear()
-
-
 async def _search(
     model: str, domain: list[Any], fields: Collection[str] = _FIELDS
 ) -> list[dict[str, Any]]:
-    asked = urlsafe_b64encode(json.dumps([domain]).encode()).decode()
-    more = [("d", asked), ("s", str(MOST)), *(("f", field) for field in fields)]
-    return await _call("GET", model, params=more)
-
-
-async def _call(method: str, path: str, content: Any = None, **more: Any) -> Any:
-    """Ask Tryton for something.
-
-    Raises:
-        Final: if it declines, with its own words. It did nothing then.
-        httpx2.HTTPError: if it cannot answer now; a write may or may not have happened.
-    """
-    key = secret("TRYTON_KEY").get_secret_value()
-    headers = {"Authorization": f"bearer {key}"}
-    path = f"/erp/rest/model/{path}"
-    response = await _service().request(method, path, json=content, headers=headers, **more)
-    if response.is_client_error and response.status_code not in {408, 425, 429}:
-        raise Final(f"Tryton: {_said(response)}")
-    response.raise_for_status()
-    return response.json() if response.content else None
-
-
-def _said(response: httpx2.Response) -> str:
-    try:
-        return str(response.json()["message"])
-    except (ValueError, LookupError, TypeError):
-        return f"{response.status_code} {response.reason_phrase}"
+    return await tryton.search(model, domain, fields, most=MOST)

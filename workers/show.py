@@ -131,7 +131,8 @@ async def _started(
 ) -> AsyncGenerator[LocalProcesses | None]:
     """Everything running; None if it was told to end while it started."""
     async with contextlib.AsyncExitStack() as stack:
-        systems = tuple(system for each in shown for system in each.systems)
+        # By name: two agents may have one system between them.
+        systems = tuple({s.name: s for each in shown for s in each.systems}.values())
         everything = running_locally(given, systems, quiet=True, policies=policies_of(fleet))
         starting = asyncio.ensure_future(stack.enter_async_context(everything))
         told = asyncio.ensure_future(stop.wait())

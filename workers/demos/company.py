@@ -8,6 +8,7 @@ from handrail.cli.output import Output
 from workers.demos import (
     inspection,
     invoices,
+    leads,
     maintenance,
     onboarding,
     routes,
@@ -16,7 +17,7 @@ from workers.demos import (
 )
 from workers.show import show
 
-_DEMOS = (shipments, support, invoices, onboarding, maintenance, inspection, routes)
+_DEMOS = (shipments, support, invoices, onboarding, maintenance, inspection, routes, leads)
 
 
 async def demo(out: Output, *, once: bool) -> int:

@@ -2,12 +2,12 @@
 
 from handrail import Fleet
 from workers import fleet as freight
-from workers.fleets import invoices, onboarding, refunds, routes
+from workers.fleets import invoices, leads, onboarding, refunds, routes
 from workers.fleets.inspection import inspection
 from workers.fleets.maintenance import maintenance, stores
 from workers.fleets.support import support
 
-_OTHERS = (freight, invoices, refunds, onboarding, routes)
+_OTHERS = (freight, invoices, refunds, onboarding, routes, leads)
 
 fleet = Fleet(
     support(elsewhere=False),

@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from activities.onboarding import Application, disconnect, party_of
+from activities.onboarding import Application, party_of
 from activities.onboarding_match import Person
+from activities.tryton import disconnect
 from handrail import State
 from handrail.testing import Crash, CrashingWorker, Human, Stage, crashing_worker
 from handrail.testing.fixtures import RunFleet
