@@ -101,12 +101,13 @@ async def ask(path: str, **params: str) -> httpx2.Response:
     """
     url = os.environ.get("LEADS_URL") or LEADS_URL
     async with httpx2.AsyncClient(base_url=url, timeout=tryton.PATIENCE.total_seconds()) as client:
+        answer = await client.get(path, params=params)
         for _ in range(_TRIES):
-            answer = await client.get(path, params=params)
             if answer.status_code != _LIMITED:
                 break
             later = answer.headers.get("Retry-After", "1")
             await asyncio.sleep(min(float(later) if later.isdigit() else 1.0, _LONGEST_S))
+            answer = await client.get(path, params=params)
     if answer.is_client_error and answer.status_code != _LIMITED:
         raise Final(f"{path} answered {answer.status_code}: {answer.text[:200]}")
     return answer.raise_for_status()

@@ -10,7 +10,7 @@ import operator
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from activities.leads_score import QUALIFIED, Order, facts, score
 from world.leads import cdnow
@@ -102,7 +102,8 @@ def fit(shop: Shop, on: date) -> str:
             rows.append(seen)
             buys.append(cdnow.bought_after(orders, on))
     given = np.array(rows)
-    learnt = LogisticRegression(max_iter=5000).fit(given, buys)
+    model: Any = LogisticRegression(max_iter=5000)
+    learnt = model.fit(given, buys)
     top = np.quantile(learnt.predict_proba(given)[:, 1], 0.9)
     weights = ", ".join(f"{w:.4f}" for w in learnt.coef_[0])
     return f"QUALIFIED = {top:.2f}\nBASE = {learnt.intercept_[0]:.4f}\nWEIGHTS = ({weights})"

@@ -61,7 +61,7 @@ class Market:
     """The truth of each customer, and of each record's person by name."""
     says: dict[str, Person]
     """What the directory says, by the customer's number and by name."""
-    crm: list[OnFile] = field(default_factory=list)
+    crm: list[OnFile] = field(default_factory=list[OnFile])
 
 
 def made(seed: int = SEED, customers: int = CUSTOMERS, records: int = RECORDS) -> Market:

@@ -5,6 +5,8 @@ from collections.abc import Iterable, Sequence
 from datetime import date
 from typing import NamedTuple
 
+from typing_extensions import override
+
 from world.leads import cdnow
 from world.leads.market import Market, Person
 
@@ -17,6 +19,7 @@ class Records(NamedTuple):
     twice: int
     """Records of persons who have an older one in use."""
 
+    @override
     def __str__(self) -> str:
         share = self.right / max(1, self.in_use)
         return f"{self.right} of {self.in_use} records right ({share:.1%}), {self.twice} twice"
