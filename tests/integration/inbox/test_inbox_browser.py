@@ -86,7 +86,10 @@ async def test_approve_from_the_list(inbox: Inbox, outside: Outside, how: dict[s
         await page.get_by_role("link", name="Give a customer money back.").first.click()
         await expect(page.get_by_role("heading", name="What will be done")).to_be_visible()
         await fits(page)
-        await page.get_by_role("button", name="Approve", exact=True).click()
+        # On a phone it is in reach without scrolling; there it comes first.
+        approve = page.get_by_role("button", name="Approve", exact=True).first
+        await expect(approve).to_be_in_viewport()
+        await approve.click()
         await expect(page.get_by_role("heading", name="Approved")).to_be_visible()
         await page.get_by_role("link", name="Give a customer money back.").click()
         await expect(page.get_by_text("refunds:R-2042")).to_be_visible()
@@ -180,6 +183,53 @@ async def test_all_by_keyboard(inbox: Inbox) -> None:
         await page.keyboard.press("Enter")
         await expect(page.get_by_role("heading", name="Approved")).to_be_visible()
     assert (await case.outcome()).rulings[-1].why.strip() == "by hand"
+
+
+async def test_the_keys_lead_from_question_to_question(inbox: Inbox) -> None:
+    for number in range(2):
+        await inbox.ask(f"R-{number}")
+    async with sitting_at(inbox, ANA, DESK) as page:
+        await page.keyboard.press("?")
+        await expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
+        await page.keyboard.press("?")
+        await page.keyboard.press("j")
+        await page.keyboard.press("j")
+        await page.keyboard.press("x")
+        await expect(page.get_by_text("1 selected · amount 84.00")).to_be_visible()
+        await page.get_by_text("Select all on this page").click()
+        await expect(page.get_by_text("2 selected · amount 168.00")).to_be_visible()
+        await page.keyboard.press("k")
+        await page.keyboard.press("j")
+        await page.keyboard.press("Enter")
+        await page.wait_for_url(re.compile("/gates/"))
+        first = page.url
+        await page.keyboard.press("j")
+        await page.wait_for_url(lambda url: url != first)
+        await page.keyboard.press("r")
+        await expect(page.get_by_label("Reason").first).to_be_focused()
+        await page.keyboard.type("jaar?")
+        await expect(page.get_by_label("Reason").first).to_have_value("jaar?")
+
+
+async def test_an_open_page_says_that_nothing_answers(inbox: Inbox) -> None:
+    case = await inbox.ask()
+    url = page_link("", case.id, (await case.gate()).gate)
+    async with browser() as opened:
+        page = await opened.new_page()
+        await page.goto(inbox.base)
+        await page.select_option("#dev", ANA)
+        await page.get_by_role("button", name="Sign in without proof").click()
+        await page.goto(inbox.base + url)
+        await page.route("**/now/**", lambda route: route.abort())
+        await expect(page.get_by_text("Not connected since")).to_be_visible(timeout=15_000)
+        await page.unroute("**/now/**")
+        await expect(page.get_by_text("Not connected since")).to_have_count(0, timeout=15_000)
+        await page.route("**/gates/**", lambda route: None)
+        await page.keyboard.press("a")
+        press = "document.activeElement.click(); document.getElementById('busy').textContent"
+        assert await page.evaluate(press) == "Sending …"
+        await expect(page.get_by_text("No answer within 8 seconds")).to_be_visible(timeout=12_000)
+    assert (await case.gates())[0].rulings == ()
 
 
 async def tab_to(page: Page, role: Any, name: str) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from handrail.client import Operator
-from handrail.inbox.web import rulings, waiting
+from handrail.inbox.web import app, rulings, waiting
 from handrail.inbox.web.tokens import page_link
 from tests.integration.inbox.conftest import ANA, BO, Inbox
 
@@ -80,3 +81,23 @@ async def test_what_was_ruled_here_is_gone_at_once(inbox: Inbox) -> None:
         await ana.get(url)
         await ana.post(url, verb="reject", why="not theirs")
         assert "R-1" not in await ana.get("/now")
+
+
+async def test_who_waits_for_what_does_not_answer_hears_of_it(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    case = await inbox.ask("R-1")
+    url = page_link("", case.id, (await case.gate()).gate)
+
+    async def never(*_: object, **__: object) -> None:
+        await asyncio.sleep(60)
+
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get(url)
+        for room in (app, rulings):
+            monkeypatch.setattr(room, "ANSWERS", timedelta(seconds=0.2))
+        monkeypatch.setattr(Operator, "gate", never)
+        assert "The Temporal server does not answer. Nothing was sent" in await ana.get(url, 503)
+        ana.page = page
+        assert "Nothing was sent" in await ana.post(url, 503, verb="reject", why="no")
+    assert (await case.gates())[0].rulings == ()

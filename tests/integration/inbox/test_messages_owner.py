@@ -11,7 +11,7 @@ import pytest
 from temporalio.client import ActivityFailureError, WorkflowHandle
 from temporalio.testing import ActivityEnvironment, TimeSkipper
 
-from handrail.agent import RISK_ATTRIBUTE
+from handrail.agent import PROBLEM_ATTRIBUTE
 from handrail.guardrails.breakers import alert_owner, incident_alert
 from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.alerts import AlertRequest
@@ -177,4 +177,4 @@ async def _mails(mail: MailServer, count: int) -> bool:
 
 async def _risk(stage: Stage, news: Alert) -> bool:
     described = await flow(stage, news).describe()
-    return described.typed_search_attributes.get(RISK_ATTRIBUTE) == "undelivered"
+    return described.typed_search_attributes.get(PROBLEM_ATTRIBUTE) == "undelivered"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import json
@@ -20,6 +21,7 @@ from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.sessions import SessionMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
@@ -40,13 +42,12 @@ from handrail.inbox.web import (
     waiting,
 )
 from handrail.inbox.web.api import PREFIX, InboxApi
-from handrail.inbox.web.site import site_of
+from handrail.inbox.web.site import ANSWERS, site_of
 from handrail.inbox.web.tokens import SESSION_LASTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from handrail.inbox.web.site import Site
@@ -133,6 +134,34 @@ class BodyLimit:
             return message
 
         await self.app(scope, counted, send)
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """Gives up on a page that only reads: people hear within seconds that nothing answers."""
+
+    app: ASGIApp
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer in time; what has begun to answer goes on."""
+        if scope["type"] != "http" or scope["method"] not in _SAFE:
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def noted(message: Message) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
+        try:
+            async with asyncio.timeout(ANSWERS.total_seconds()):
+                await self.app(scope, receive, noted)
+        except TimeoutError as error:
+            if begun:
+                raise
+            answer = await _unavailable(Request(scope), error)
+            await answer(scope, receive, send)
 
 
 @dataclass(frozen=True)
@@ -223,6 +252,7 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
         HTTPException: _refused,
         RPCError: _unavailable,
         LedgerUnavailable: _unavailable,
+        TimeoutError: _unavailable,
         Exception: _broken,
     }
     app = Starlette(
@@ -244,6 +274,7 @@ def build(site: Site, signed: Sequence[Route] = ()) -> Starlette:
                 same_site="lax",
                 https_only=site.https,
             ),
+            Middleware(Deadline),
         ],
         exception_handlers=handlers,
     )

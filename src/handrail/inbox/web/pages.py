@@ -17,7 +17,7 @@ from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
-from handrail.inbox.web.waiting import changes_mark
+from handrail.inbox.web.waiting import changes_mark, following
 from handrail.oversight import DOUBT_ANSWERS, GateKind
 
 if TYPE_CHECKING:
@@ -110,22 +110,35 @@ async def _question(
     own = view.kind is GateKind.QUESTION
     operator = site.operator(seat.who, seat.via)
     form = await operator.form(view)
-    return _now(site, seat, view) | {
-        "paused": await _is_paused(site, seat),
-        "who": seat.who,
-        "lines": [] if own else views.with_units(_lines(view), form or {}),
-        "case": await operator.case_view(view.case),
-        "log_shown": LOG_SHOWN,
-        "asks": views.ASKS[view.kind],
-        "answers": DOUBT_ANSWERS,
-        "form": fields_of(view, form, given, errors),
-        "given": given or {},
-        "errors": errors,
-        "ui": site.run_url(view.case),
-        "token": site.sessions.token(
-            seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
-        ),
-    }
+    return (
+        _now(site, seat, view)
+        | await _beside(site, seat, view)
+        | {
+            "paused": await _is_paused(site, seat),
+            "who": seat.who,
+            "lines": [] if own else views.with_units(_lines(view), form or {}),
+            "case": await operator.case_view(view.case),
+            "log_shown": LOG_SHOWN,
+            "asks": views.ASKS[view.kind],
+            "answers": DOUBT_ANSWERS,
+            "form": fields_of(view, form, given, errors),
+            "given": given or {},
+            "errors": errors,
+            "ui": site.run_url(view.case),
+            "token": site.sessions.token(
+                seat.holder, now, case=view.case, gate=view.gate, digest=view.digest
+            ),
+        }
+    )
+
+
+async def _beside(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
+    """The questions before and after this one, for whoever goes from one to the next."""
+    if seat.via == "mail":
+        return {"before": None, "after": None}
+    others = following(site, seat.who, await site.waiting.current(), view.gate)
+    urls = [page_link("", each.case, each.gate) for each in others]
+    return {"before": urls[-1] if urls else None, "after": urls[0] if urls else None}
 
 
 def _lines(view: GateView) -> list[views.FieldLine]:

@@ -17,6 +17,7 @@ from handrail.inbox.web import forms, mandates, views
 from handrail.inbox.web.listing import PAGE
 from handrail.inbox.web.pages import Seat, schema_of, seat_of, show
 from handrail.inbox.web.site import (
+    ANSWERS,
     FormFault,
     Site,
     seconds,
@@ -56,7 +57,9 @@ async def decide(request: Request) -> Response:
         raise HTTPException(403, "This form was made for another question. Open the page again.")
     given, operator = texts(sent), site.operator(seat.who, seat.via)
     try:
-        view = await operator.gate(seat.case, seat.gate)
+        # Until here nothing is sent: what takes too long is given up, and may be tried again.
+        async with asyncio.timeout(ANSWERS.total_seconds()):
+            view = await operator.gate(seat.case, seat.gate)
         if form.digest != view.digest:
             return await show(request, site, seat, fault=_CHANGED, status=409)
         if given.get("verb") == "review":

@@ -61,6 +61,9 @@ mail address, as one person."""
 PART = "<!--part-->"
 """Where in a page stands what is reckoned after its head went out."""
 
+ANSWERS = timedelta(seconds=7)
+"""Whoever waits for what others know hears by then that they do not answer."""
+
 Post = Callable[["EmailMessage", str], Any]
 """Hands a message for an address to the mail server."""
 
