@@ -240,7 +240,8 @@ class GateReader:
             self._looking = asyncio.create_task(self.look())
             # Whoever waits for the next one hears of it.
             self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        if self._list is not None and age < _OLDEST and not quick:
+        # Of very many a look takes long: people wait for none that is under way.
+        if self._list is not None and age < _OLDEST + 2 * self._took and not quick:
             return self._list
         # One who goes away must not take the look from the others.
         return await asyncio.shield(self._looking)
