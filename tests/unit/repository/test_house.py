@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 9_087,
     "guardrails": 5_845,
     "evidence": 5_032,
-    "client": 7_862,
+    "client": 7_863,
     "runtime": 7_174,
     "integrations": 5_953,
-    "inbox": 8_612,
+    "inbox": 8_662,
     "testing": 1_216,
     "cli": 7_510,
 }
