@@ -195,6 +195,9 @@ async def test_a_resource_is_made_or_replaced_once_by_its_precondition() -> None
             await call_write(edit, second.model_copy(update={"text": "d"}))
         with pytest.raises(Final, match="no value of a header"):
             await call_write(edit, second.model_copy(update={"if_match": '"a"\r\nX: 1'}))
+        for any_version in ("*", 'W/"1"', ""):
+            with pytest.raises(Final, match="no ETag of one version"):
+                await call_write(edit, second.model_copy(update={"if_match": any_version}))
         assert (put.idempotent, edit.idempotent) == (True, True)
         assert drive.files == {"/notes/1": b'{"text": "c"}'}
 

@@ -13,7 +13,6 @@ import contextlib
 import fcntl
 import hashlib
 import os
-import re
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
@@ -27,7 +26,7 @@ from handrail.actions import Action, Effect, Wire
 from handrail.agent import Read, Write, read, secret, write
 from handrail.exceptions import Final, NotDone
 from handrail.integrations.connectors.declare import as_function, require_fields
-from handrail.integrations.connectors.http import LARGEST, Unanswered
+from handrail.integrations.connectors.http import LARGEST, STRONG, Unanswered
 from handrail.marks import Untrusted
 
 A = TypeVar("A", bound=Action)
@@ -35,10 +34,6 @@ A = TypeVar("A", bound=Action)
 _TIMEOUT = timedelta(seconds=30)
 _SECONDS = 25.0
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
-
-
-_STRONG = re.compile(r'"[!#-~]*"')
-"""An ETag that If-Match takes; a weak one it does not."""
 
 
 class FileVersion(Wire):
@@ -71,7 +66,7 @@ class Files:
         async def step(path: str) -> FileVersion:
             found, tag = await self._tagged(_below(path))
             text = _text(path, found)
-            if not _STRONG.fullmatch(tag):
+            if not STRONG.fullmatch(tag):
                 raise Final(f"{path} has no ETag by which it could be replaced, but {tag!r}")
             return FileVersion(etag=tag, text=text)
 
@@ -100,7 +95,7 @@ class Files:
         async def step(act: Any, effect: Effect) -> str:
             where, data = _below(getattr(act, path)), str(getattr(act, content)).encode()
             tag = str(getattr(act, etag))
-            if not _STRONG.fullmatch(tag):
+            if not STRONG.fullmatch(tag):
                 raise Final(f"{tag!r} is no ETag; fix: the one that `current` gives")
             if await self._swap(where, data, tag) or await self._get(where) == data:
                 return str(where)

@@ -24,6 +24,9 @@ LARGEST = 4 * 1024 * 1024
 REASON = 300
 """Characters of what a system says of its reasons: its words go into histories and to people."""
 
+STRONG = re.compile(r'"[!#-~]*"')
+"""An ETag that If-Match takes: a weak one it does not, and `*` is any version."""
+
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _TOO_EARLY = frozenset((425, 429))
 _CONFLICT = frozenset((409, 412))

@@ -34,6 +34,7 @@ from handrail.exceptions import ConfigurationError, Final, StepError
 from handrail.integrations.connectors.declare import as_function, caller, snake, title
 from handrail.integrations.connectors.document import OpenApiDocument, Operation, Place
 from handrail.integrations.connectors.http import (
+    STRONG,
     HttpRequest,
     as_key,
     changed,
@@ -208,6 +209,7 @@ class OpenAPI:
             headers = {how.header: as_key(effect.key, found.key_form)} if how.header else {}
             headers |= {made_only: "*"} if made_only else {}
             request = self._request(found, given, headers)
+            _require_version(request)
             asked = precondition is not None
             return await changed(request, seconds, effect.attempt, preconditioned=asked)
 
@@ -445,6 +447,17 @@ def _having(value: Any, name: str, key: str) -> Iterator[Any]:
         yield value
     for each in (*as_list(value), *as_object(value).values()):
         yield from _having(each, name, key)
+
+
+def _require_version(request: HttpRequest) -> None:
+    """See that what is replaced is one version: `*` would be any.
+
+    Raises:
+        Final: if it is not.
+    """
+    for name, tag in request.headers.items():
+        if name.lower() == "if-match" and not STRONG.fullmatch(tag):
+            raise Final(f"{tag!r} is no ETag of one version; nothing was sent")
 
 
 def _texts(value: Any) -> list[str]:
