@@ -71,7 +71,9 @@ async def report(home: Path, cases: Sequence[CaseRow]) -> list[tuple[str, str]]:
     kept, agent = score["kept"], score["agent"]
     messages = await _call("GET", "/came/message")
     plans = await _call("GET", "/came/plan")
-    await asyncio.to_thread(lambda: (home / "routes.svg").write_text(route_map(SEED, plans)))
+    brought = await _call("GET", "/came/order")
+    drawn = await asyncio.to_thread(route_map, SEED, plans, brought)
+    await asyncio.to_thread((home / "routes.svg").write_text, drawn)
     of = f"of {agent['orders']}"
     return [
         ("moments planned for", str(len(cases))),
@@ -80,6 +82,7 @@ async def report(home: Path, cases: Sequence[CaseRow]) -> list[tuple[str, str]]:
         ("km", f"{agent['km']}; kept {kept['km']}"),
         ("late minutes", f"{agent['late_minutes']}; kept {kept['late_minutes']}"),
         ("not driven that day", f"{agent['never']}; kept {kept['never']}"),
+        ("orders that others brought", str(len(brought))),
         ("drivers told", str(sum(len(each["drivers"]) for each in messages))),
         ("customers told", str(sum(len(each["customers"]) for each in messages))),
         ("waiting for a human", str(sum(case.state is State.WAITING for case in cases))),

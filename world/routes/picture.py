@@ -9,9 +9,18 @@ _SCALE, _EDGE = 12.0, 10.0
 _COLOURS = ("#2f6f9f", "#c77d2e", "#4b8b3b", "#9b3d5a", "#6a5aa0", "#5f6b6d")
 
 
-def route_map(seed: int, plans: Sequence[Mapping[str, Any]]) -> str:
-    """An SVG: the first plan beside the last lists of all plans that came in."""
+def route_map(
+    seed: int, plans: Sequence[Mapping[str, Any]], brought: Sequence[Mapping[str, Any]] = ()
+) -> str:
+    """An SVG: the first plan beside the last lists of all plans that came in.
+
+    `brought`: orders that others brought during the day, as they came in.
+    """
     day = city.day(seed)
+    for number, each in enumerate(brought, 1):
+        at = (float(each["at"][0]), float(each["at"][1]))
+        order = city.Order(f"S{number}", at, each["early"], each["late"], 1, None)
+        day.orders[order.id] = order
     side = city.SIZE * _SCALE + 2 * _EDGE
     first: dict[str, list[str]] = plans[0]["routes"] if plans else {}
     panels = [("the morning's plan", first), ("new lists since then", _since(plans))]

@@ -77,6 +77,9 @@ def test_the_service_takes_a_plan_once_and_only_of_the_plan_of_now(tmp_path: Pat
 
 def test_the_map_has_every_order() -> None:
     assert route_map(101, []).count("<circle") == 2 * city.ORDERS
+    brought = {"at": [5, 20], "early": 60, "late": 180}
+    drawn = route_map(101, [{"routes": {"V1": ["O01", "S1"]}}], [brought])
+    assert drawn.count("<circle") == 2 * (city.ORDERS + 1)
 
 
 def test_a_half_hour_is_one_case() -> None:
@@ -118,3 +121,20 @@ def test_who_is_asked(policy: Policy, moves: int, first: int, late: int, asked: 
 
 def test_it_has_no_faults() -> None:
     assert AGENT.faults() == []
+
+
+def test_an_order_that_others_bring_is_taken_once_driven_and_called_off(tmp_path: Path) -> None:
+    path = str(tmp_path / "dispatch.db")
+    dispatch, body = Service(path, 101), {"at": [5.2, 20.8], "early": 90, "late": 210}
+    dispatch.take("clock", "c", {"now": 30})
+    taken = [dispatch.take("order", "k", body) for _ in range(2)]
+    assert taken == [(201, {"version": 0, "order": "S1", "minute": 30}), (200, taken[0][1])]
+    assert dispatch.take("order", "k2", body | {"late": 20})[0] == 409
+    plan = {"based_on": 0, "routes": {"V1": ["S1"]}}
+    assert dispatch.take("plan", "p", plan) == (201, {"version": 1})
+    again = Service(path, 101)  # after a kill
+    assert "S1" in {order.id for order in again.fleet.open}
+    for of in ("k", "nothing came under it"):
+        assert again.take("cancellation", f"undo {of}", {"of": of})[0] == 201
+    assert "S1" not in {order.id for order in again.fleet.open}
+    assert len(again.came("order")) == 1
