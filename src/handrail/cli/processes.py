@@ -70,6 +70,12 @@ async def demo(
     """
     where = DEMO if name is None else DEMOS.format(name.replace("-", "_"))
     load_fleet(settings().fleet)  # what a project lacks at first
+    file = Path(*where.partition(":")[0].split(".")).with_suffix(".py")
+    if not any((Path(folder) / file).exists() for folder in sys.path):
+        raise ConfigurationError(
+            f"this project has no demonstration ({file}); fix: `handrail dev` runs the project; a "
+            "demonstration is `async def demo(out, *, once) -> int` in that file"
+        )
     found: Any = load(where)
     if not inspect.iscoroutinefunction(found):
         raise ConfigurationError(

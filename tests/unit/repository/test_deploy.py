@@ -38,7 +38,16 @@ DEPLOY = ROOT / "deploy"
 URL = "http://localhost:8480"
 UNITS = ["handrail-worker.service", "handrail-inbox.service"]
 EXAMPLES = [".env.example", "inbox.env.example"]
-FILES = ["Dockerfile", "compose.yaml", "kubernetes.yaml", *UNITS, *EXAMPLES, "README.md"]
+KUBERNETES = ["kubernetes.yaml", "kubernetes-guards.yaml", "kubernetes-monitoring.yaml"]
+FILES = [
+    "Dockerfile",
+    "compose.yaml",
+    *KUBERNETES,
+    "kustomization.yaml",
+    *UNITS,
+    *EXAMPLES,
+    "README.md",
+]
 SECRETS = {"HANDRAIL_INBOX_SECRET", "HANDRAIL_SMTP_URL", "HANDRAIL_OIDC_CLIENT_SECRET"} | {
     "HANDRAIL_SLACK_TOKEN",
     "HANDRAIL_SLACK_SIGNING_SECRET",
@@ -573,3 +582,59 @@ def test_systemd_accepts_the_unit(tmp_path: Path, name: str) -> None:
         check=False,
     )
     assert (result.returncode, result.stderr) == (0, "")
+
+
+def documents(*names: str) -> list[dict[str, Any]]:
+    yaml = YAML(typ="safe")
+    return [
+        each
+        for name in names
+        for each in yaml.load_all(read(name))  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] (untyped)
+    ]
+
+
+def test_what_guards_and_scrapes_pods_selects_pods_that_are_there() -> None:
+    found = documents(*KUBERNETES)
+    pods = [each["spec"]["template"] for each in found if each["kind"] == "Deployment"]
+    ports = {
+        (pod["metadata"]["labels"]["app"], port["name"])
+        for pod in pods
+        for container in pod["spec"]["containers"]
+        for port in container["ports"]
+    }
+    for each in found:
+        chosen = (
+            each["spec"].get("podSelector") or each["spec"].get("selector")
+            if "spec" in each
+            else None
+        )
+        if not chosen or each["kind"] in {"Deployment", "Service"}:
+            continue
+        app = chosen["matchLabels"]["app"]
+        assert app in {name for name, _ in ports}, each["metadata"]
+        named = [
+            entry["port"] for rule in each["spec"].get("ingress", ()) for entry in rule["ports"]
+        ] + [e["port"] for e in each["spec"].get("podMetricsEndpoints", ())]
+        named += [e["port"] for e in each["spec"].get("endpoints", ())]
+        assert {(app, port) for port in named} <= ports
+
+
+def test_the_kustomization_names_what_is_there() -> None:
+    [made] = documents("kustomization.yaml")
+    assert all((DEPLOY / name).is_file() for name in made["resources"])
+    used = {
+        container["image"].rpartition(":")[0]
+        for each in documents("kubernetes.yaml")
+        if each["kind"] == "Deployment"
+        for container in each["spec"]["template"]["spec"]["containers"]
+    }
+    assert {each["name"] for each in made["images"]} == used
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed here")
+def test_kustomize_builds_it() -> None:
+    built = subprocess.run(
+        ["kubectl", "kustomize", DEPLOY], check=False, capture_output=True, text=True
+    )
+    assert built.returncode == 0, built.stderr
+    assert "kind: PodDisruptionBudget" in built.stdout
