@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_953,
     "inbox": 8_662,
     "testing": 1_216,
-    "cli": 7_510,
+    "cli": 7_516,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
