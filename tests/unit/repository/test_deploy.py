@@ -39,15 +39,7 @@ URL = "http://localhost:8480"
 UNITS = ["handrail-worker.service", "handrail-inbox.service"]
 EXAMPLES = [".env.example", "inbox.env.example"]
 KUBERNETES = ["kubernetes.yaml", "kubernetes-guards.yaml", "kubernetes-monitoring.yaml"]
-FILES = [
-    "Dockerfile",
-    "compose.yaml",
-    *KUBERNETES,
-    "kustomization.yaml",
-    *UNITS,
-    *EXAMPLES,
-    "README.md",
-]
+FILES = ["Dockerfile", "compose.yaml", "kubernetes.yaml", *UNITS, *EXAMPLES, "README.md"]
 SECRETS = {"HANDRAIL_INBOX_SECRET", "HANDRAIL_SMTP_URL", "HANDRAIL_OIDC_CLIENT_SECRET"} | {
     "HANDRAIL_SLACK_TOKEN",
     "HANDRAIL_SLACK_SIGNING_SECRET",
@@ -589,7 +581,7 @@ def documents(*names: str) -> list[dict[str, Any]]:
     return [
         each
         for name in names
-        for each in yaml.load_all(read(name))  # pyright: ignore[reportUnknownMemberType,reportUnknownVariableType] (untyped)
+        for each in yaml.load_all(read(name))  # pyright: ignore[reportUnknownMemberType] (untyped)
     ]
 
 
