@@ -167,6 +167,8 @@ def history_faults(
         case, receipt = facts.get(str(entry.body.get("case"))), entry.body.get("receipt")
         if isinstance(receipt, dict):
             written.add(str(receipt["key"]))
+        if entry.kind != "period" and entry.at >= until:
+            faults.append(f"entry {entry.number}: it is of a time after the period")
         if case is not None and (why := _contradicted(entry, case)):
             faults.append(f"entry {entry.number}: {why}")
     for name, known in facts.items():

@@ -83,6 +83,11 @@ async def test_what_happened_is_in_it_and_nothing_contradicts_it(audited: Audite
     found = await audited.ana.check_audit(audited.text)
     assert (found.faults, found.unseen, found.sealed, found.cases) == ((), (), ANA, 1)
     assert found.head == audited.entries[-1]["hash"]
+    # Nobody makes it one of a shorter time, of which no head was put into Temporal.
+    shorter = audited.entries
+    shorter[0]["body"]["until"] = (audited.since + timedelta(minutes=1)).isoformat()
+    found = await audited.ana.check_audit(_text(_chained_again(shorter)))
+    assert sum("of a time after the period" in each for each in found.faults) == len(shorter) - 1
 
 
 def _of(entries: list[Entry], kind: str) -> Entry:
