@@ -101,6 +101,7 @@ async def test_what_each_agent_did_and_brought_stands_beside_the_others(
     assert f"{net}</a>" in row
     assert re.search(r'aria-label="\d+ tasks in 30 days', row), row
     assert row.count("<rect") > 20
+    assert len(re.findall(r'[0-9.]+ % <span class="meta">of \d+</span>', row)) == 2
 
 
 @browsed
@@ -128,7 +129,8 @@ async def test_with_100000_cases_the_first_byte_comes_at_once(owned: Inbox, tmp_
     keep_pilot(url(tmp_path), 100_000, datetime.now(UTC))
     async with owned.visitor(ANA) as ana:
         await ana.get("/")
-        for path in [f"/agents/shipments{each}" for each in ("", "/value", "/pilot")]:
+        pages = ("", "/value", "/pilot", "/promote")
+        for path in ["/agents", *(f"/agents/shipments{each}" for each in pages)]:
             begun = time.perf_counter()
             async with ana.http.stream("GET", path, timeout=60) as answer:
                 parts = answer.aiter_bytes()

@@ -40,10 +40,11 @@ async def stops(request: Request, site: Site, who: str) -> Response:
 
 @signed_in
 async def agents(request: Request, site: Site, who: str) -> Response:
-    """The agents of the reader at a glance: workers, open cases, incidents, last write."""
+    """The agents of the reader at a glance, those first that need somebody."""
     operator, mine = site.operator(who), site.directory.agents(who)
     found, builds = await asyncio.gather(operator.agents(), operator.rollouts())
     shown = [each for each in found.agents if each.agent in mine]
+    shown.sort(key=lambda each: not each.incidents and each.state not in {"stopped", "away"})
     rolled = [each for each in builds.deployments if mine.intersection(each.agents)]
     lacking = [*found.lacking, *builds.lacking]
     content: dict[str, Any] = {"agents": shown, "lacking": lacking, "deployments": rolled}

@@ -65,7 +65,9 @@ async def glance(request: Request, site: Site, who: str, agents: Iterable[str]) 
     for name in agents:
         with contextlib.suppress(NotFound, InvalidRequest):
             found.append(await _kept(request).report(site, who, name, since))
-    return TEMPLATES.get_template("_glance.html").render(reports=found, spark=spark)
+    return TEMPLATES.get_template("_glance.html").render(
+        reports=found, spark=spark, words=figure_in_words
+    )
 
 
 @signed_in
