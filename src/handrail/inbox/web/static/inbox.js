@@ -8,6 +8,10 @@
       each.title = each.textContent;
       each.textContent = shown.format(new Date(each.dateTime));
     }
+    const moment = /(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d) UTC/g;
+    for (const each of all(".then li", root)) {
+      each.textContent = each.textContent.replace(moment, (_, day, time) => shown.format(new Date(`${day}T${time}Z`)));
+    }
   };
 
   // What is selected, and what its amounts come to.
