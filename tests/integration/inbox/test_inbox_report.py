@@ -129,7 +129,7 @@ async def test_with_100000_cases_the_first_byte_comes_at_once(owned: Inbox, tmp_
     keep_pilot(url(tmp_path), 100_000, datetime.now(UTC))
     async with owned.visitor(ANA) as ana:
         await ana.get("/")
-        pages = ("", "/value", "/pilot", "/promote")
+        pages = ("", "/value", "/pilot")
         for path in ["/agents", *(f"/agents/shipments{each}" for each in pages)]:
             begun = time.perf_counter()
             async with ana.http.stream("GET", path, timeout=60) as answer:
@@ -142,4 +142,5 @@ async def test_with_100000_cases_the_first_byte_comes_at_once(owned: Inbox, tmp_
             assert first < FIRST_BYTE, said
             assert b"<h1>" in head, "it is not held back to be packed"
             assert b"notice fault" not in whole
-            assert b"tasks" in whole or b" proposals from " in whole
+            shown = (b"tasks", b" proposals from ")
+            assert any(each in whole for each in shown), said

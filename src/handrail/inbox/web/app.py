@@ -151,11 +151,13 @@ class Deadline:
 
         async def noted(message: Message) -> None:
             nonlocal begun
+            if not begun and not limit.expired():
+                limit.reschedule(None)
             begun = True
             await send(message)
 
         try:
-            async with asyncio.timeout(ANSWERS.total_seconds()):
+            async with asyncio.timeout(ANSWERS.total_seconds()) as limit:
                 await self.app(scope, receive, noted)
         except TimeoutError as error:
             if begun:
