@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 7_863,
     "runtime": 7_174,
     "integrations": 5_953,
-    "inbox": 8_665,
+    "inbox": 8_667,
     "testing": 1_216,
     "cli": 7_516,
 }
