@@ -350,7 +350,9 @@ async def test_a_document_that_cannot_be_read_now_is_logged_and_no_drift(
         ({"find": "listPayments"}, "its key must have been sent"),
         (FOUND | {"key_field": "memo"}, "it has no `memo`"),
         (FOUND | {"find_by": {"ref": "key"}}, "listPayments"),
+        (FOUND | {"find_by": {"reference": "key", "page": "result.id"}}, "for: .*result.id"),
         (BACK | {"undo_by": {"id": "number"}}, "number"),
+        (BACK | {"undo_by": {"id": "result."}}, "for: result."),
     ],
 )
 async def test_what_does_not_fit_is_said_where_it_is_declared(

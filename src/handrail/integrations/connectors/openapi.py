@@ -486,12 +486,13 @@ def _require_names(
     names = {place.wire: place for place in of.places.values()}
     unknown = [each for each in by if each not in names]
     lacking = [wire for wire, place in names.items() if place.required and wire not in by]
-    strange = [
-        v for v in by.values() if v != KEY and v not in fields and not v.startswith("result.")
-    ]
+    # Where an effect is looked for, nobody has its result.
+    inner = "" if what.endswith("find_by") else "result."
+    known = re.compile(f"{re.escape(inner)}.+" if inner else "(?!)")
+    strange = [v for v in by.values() if v not in {KEY, *fields} and not known.fullmatch(v)]
     if unknown or lacking or strange:
         raise StepError(
             f"{what} must name parameters of {of.name} ({', '.join(names)}), all that it demands, "
-            f"and fields of the action ({', '.join(fields)}), `key` or `result.FIELD`; it does not "
-            f"for: {', '.join([*unknown, *lacking, *strange])}"
+            f"and fields of the action ({', '.join(fields)}), `key`{inner and ' or `result.FIELD`'}"
+            f"; it does not for: {', '.join([*unknown, *lacking, *strange])}"
         )
