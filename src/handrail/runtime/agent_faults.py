@@ -117,6 +117,23 @@ def _class_faults(steps: Sequence[Step[..., Any]]) -> Iterator[str]:
                 yield f"{step.name}: it decides on two classes called {name}; fix: rename one"
 
 
+def _parsed(kind: type) -> tuple[ast.Module, int]:
+    """The source of a class, and its first line.
+
+    Raises:
+        OSError: if it stands in no file.
+        SyntaxError: if it cannot be parsed.
+    """
+    for last in (False, False, True):
+        try:
+            lines, first = inspect.getsourcelines(kind)
+            return ast.parse(textwrap.dedent("".join(lines))), first
+        except SystemError:  # Python 3.11 loses count where two threads parse at once (gh-106905)
+            if last:
+                raise
+    raise AssertionError
+
+
 class _Source:
     """The source of one class of a workflow. `agent`: whose methods are looked up."""
 
@@ -131,9 +148,8 @@ class _Source:
         self._agent, self._listed = agent, {each.name for each in steps}
         self._names = vars(sys.modules[kind.__module__])
         try:
-            lines, self._first = inspect.getsourcelines(kind)
+            tree, self._first = _parsed(kind)
             self._file = Path(inspect.getsourcefile(kind) or "").name
-            tree = ast.parse(textwrap.dedent("".join(lines)))
         except (OSError, SyntaxError):
             tree = ast.Module([], [])  # typed into a prompt: there is nothing to read
         of = (node for each in tree.body for node in ast.iter_child_nodes(each))

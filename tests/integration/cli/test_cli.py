@@ -280,6 +280,7 @@ GATE = shape(
     next=MAYBE,
     inbox=TEXT,
     before={"type": ["object", "null"]},
+    summary=TEXT,
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {

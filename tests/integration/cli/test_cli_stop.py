@@ -140,6 +140,6 @@ def test_without_a_server_a_stop_is_in_force_all_the_same(project: Project, tmp_
 
 
 def test_a_build_that_no_worker_runs_is_not_rolled_out(project: Project) -> None:
-    assert project.json("rollout") == {"version": 1, "deployments": []}
+    assert project.json("rollout") == {"version": 1, "deployments": [], "lacking": []}
     refused = project.run("rollout", "b2", "--to", "10%", "--by", BOSS)
     assert (refused.returncode, "TEMPORAL_WORKER_BUILD_ID=b2" in refused.stderr) == (2, True)
