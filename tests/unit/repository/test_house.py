@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_845,
     "evidence": 5_032,
     "client": 7_863,
-    "runtime": 7_174,
+    "runtime": 7_190,
     "integrations": 5_953,
     "inbox": 8_667,
     "testing": 1_216,
