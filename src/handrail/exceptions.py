@@ -52,10 +52,26 @@ HandrailError
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+
+T = TypeVar("T")
+D = TypeVar("D")
+
+
+def fallback(default: D, call: Callable[[], T]) -> T | D:
+    """What `call` gives; `default` where it raises, whatever that is.
+
+    For the code of agents and of others that is run where it must stop nothing else: a model's
+    validators, an error's own words.
+    """
+    try:
+        return call()
+    except Exception:  # noqa: BLE001  # that is what it is for
+        return default
 
 
 class HandrailError(Exception):

@@ -17,7 +17,7 @@ from temporalio.exceptions import TimeoutError as TimedOut
 
 from handrail.agent.decided import Decided
 from handrail.agent.tries import UNDECIDED
-from handrail.exceptions import StepError
+from handrail.exceptions import StepError, fallback
 from handrail.wire import DecisionResult, WriteResult, WriteResultKind
 
 if TYPE_CHECKING:
@@ -221,9 +221,8 @@ def error_kind(error: BaseException) -> str:
 
 def digest_of_inputs(given: Any) -> str:
     """The SHA-256 of values as JSON; empty where they have none."""
-    try:
-        text = to_json(given, by_alias=False, serialize_unknown=True, inf_nan_mode="strings")
-    # The classes are the agent's own: a record must not wedge the case.
-    except Exception:  # noqa: BLE001
-        return ""
-    return hashlib.sha256(text).hexdigest()
+    text = fallback(
+        None,
+        lambda: to_json(given, by_alias=False, serialize_unknown=True, inf_nan_mode="strings"),
+    )
+    return "" if text is None else hashlib.sha256(text).hexdigest()

@@ -30,7 +30,7 @@ from handrail.actions import (
     from_json,
 )
 from handrail.agent.steps import Decide, Write
-from handrail.exceptions import Refused
+from handrail.exceptions import Refused, fallback
 from handrail.text import first_fault
 from handrail.wire import DecisionResult, json_reader
 
@@ -142,11 +142,11 @@ def as_decided(step: Decide[P, D], found: Mapping[str, Any]) -> tuple[DecisionRe
 
 def _without_aliases(model: Any, found: Any) -> Any:
     """What a history from before `by_name` has of a model: with aliases, of which no digest is."""
-    try:
+
+    def made() -> Any:
         return as_json(model) if model.model_dump(mode="json", by_alias=True) == found else found
-    # It is not what its class says any more.
-    except Exception:  # noqa: BLE001
-        return found
+
+    return fallback(found, made)
 
 
 def _kind(
@@ -164,12 +164,7 @@ def _kind(
 
 
 def _fits(kind: type[Action], action: Any) -> bool:
-    try:
-        from_json(kind, action)
-    # The agent's own validators may raise anything.
-    except Exception:  # noqa: BLE001
-        return False
-    return True
+    return fallback(None, lambda: from_json(kind, action)) is not None
 
 
 def require_action(step: Write[Any, Any], given: object) -> None:
@@ -213,8 +208,7 @@ def recalled(kind: Any, value: Any, *, by_name: bool = False) -> Any:
     """
     try:
         return json_reader(kind)(to_json(value), by_alias=not by_name, by_name=True)
-    # The agent's own validators may raise anything.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # the agent's own validators
         return _nearest(kind, value, by_name=by_name)
 
 
@@ -247,11 +241,10 @@ def no_event(event: Event) -> str:
 
 
 def _default(declared: FieldInfo, values: dict[str, Any]) -> Any:
-    try:
-        found = declared.get_default(call_default_factory=True, validated_data=values)
-    # A factory may raise anything, also that a workflow may not do what it does.
-    except Exception:  # noqa: BLE001
-        return None
+    # A factory may also raise that a workflow may not do what it does.
+    found = fallback(
+        None, lambda: declared.get_default(call_default_factory=True, validated_data=values)
+    )
     return None if found is PydanticUndefined else found
 
 

@@ -33,7 +33,7 @@ from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import recalled
 from handrail.agent.intent import ToolPlan
 from handrail.agent.steps import Decide, Step, Write
-from handrail.exceptions import Expired, InDoubt, Refused, Rejected
+from handrail.exceptions import Expired, InDoubt, Refused, Rejected, fallback
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
 from handrail.text import first_fault, first_line, one_line
@@ -291,11 +291,10 @@ def said_in_a_line(kind: type[Action], action: Mapping[str, JsonValue]) -> str:
     """What an action says of itself by its property `summary`; empty where it has none."""
     if not isinstance(getattr(kind, "summary", None), property):
         return ""
-    try:
-        return one_line(str(recalled(kind, action, by_name=True).summary), _SUMMARY)
-    # It is the agent's own code, and its fault must not hold up the question.
-    except Exception:  # noqa: BLE001
-        return ""
+    # Its fault must not hold up the question.
+    return fallback(
+        "", lambda: one_line(str(recalled(kind, action, by_name=True).summary), _SUMMARY)
+    )
 
 
 def ui_line(*said: str) -> str:

@@ -27,7 +27,7 @@ from handrail.agent.provenance import UNKNOWN, holds_decided, holds_untrusted, l
 from handrail.agent.provenance_values import wanted
 from handrail.agent.steps import Decide, Notify, Write
 from handrail.agent.tool_loop import UNSEEN, argument_json, plan_in_words, unread
-from handrail.exceptions import NotWritten
+from handrail.exceptions import NotWritten, fallback
 from handrail.wire import DecisionResult
 
 if TYPE_CHECKING:
@@ -148,11 +148,8 @@ def unwanted(
     none of the objects that they name has none.
     """
     lacking = case.sources.lacking(named, decision, result.unsourced)
-    try:
-        made = _unwanted(case, named, decision, lacking)
-    # Anybody's model may raise anything when it is looked at; what cannot be seen is not wanted.
-    except Exception:  # noqa: BLE001
-        made = UNKNOWN
+    # What cannot be seen is not wanted.
+    made = fallback(UNKNOWN, lambda: _unwanted(case, named, decision, lacking))
     # Cases that decided before this was looked at go on as they began.
     if made == lacking or not workflow.patched("decided-as-asked"):
         return lacking, result

@@ -57,6 +57,7 @@ from handrail.agent.provenance_values import (
     wanted,
 )
 from handrail.agent.wording import contacts, misworded, same
+from handrail.exceptions import fallback
 from handrail.marks import FIELD, Untrusted
 
 if TYPE_CHECKING:
@@ -75,36 +76,23 @@ _TOLD = 4
 
 def holds_untrusted(value: Any) -> bool:
     """Whether a value holds text from outside, or is the word of a model. True if in doubt."""
-    # Anybody's model may raise anything when it is looked at; what cannot be seen is not trusted.
-    try:
-        return any(True for _ in _marks(value))
-    except Exception:  # noqa: BLE001
-        return True
+    return fallback(True, lambda: any(True for _ in _marks(value)))
 
 
 def holds_decided(value: Any) -> bool:
     """Whether a value holds the word of a model. True if in doubt."""
-    try:
-        return not all(_marks(value))
-    except Exception:  # noqa: BLE001  # as above
-        return True
+    return fallback(True, lambda: not all(_marks(value)))
 
 
 def texts_from_outside(value: Any) -> frozenset[str]:
     """The longer texts from outside that a value holds."""
-    try:
-        found = list(_marks(value))
-    except Exception:  # noqa: BLE001  # as above; who asks knows from `holds_untrusted`
-        return frozenset()
-    return frozenset(text for text in map(str.strip, found) if len(text) >= LONG)
+    texts = map(str.strip, all_from_outside(value))
+    return frozenset(text for text in texts if len(text) >= LONG)
 
 
 def all_from_outside(value: Any) -> list[str]:
-    """All texts from outside that a value holds."""
-    try:
-        return [text for text in _marks(value) if text]
-    except Exception:  # noqa: BLE001  # as above
-        return []
+    """All texts from outside that a value holds. None if in doubt: `holds_untrusted` knows."""
+    return fallback(list[str](), lambda: [text for text in _marks(value) if text])
 
 
 def _singles(value: Any) -> Iterator[Any]:
@@ -123,11 +111,8 @@ def _singles(value: Any) -> Iterator[Any]:
 
 def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
     """Whether one of these texts from outside is among the arguments as plain text."""
-    try:
-        plain = list(given([("", arg) for arg in args]).texts)
-    except Exception:  # noqa: BLE001  # as above
-        return True
-    return any(text in each for text in texts for each in plain)
+    plain = fallback(None, lambda: list(given([("", arg) for arg in args]).texts))
+    return plain is None or any(text in each for text in texts for each in plain)
 
 
 class CaseSources:
@@ -207,11 +192,9 @@ class CaseSources:
     def _is_handed(self, value: Any) -> bool:
         if isinstance(value, BaseModel):  # what was read is a source, also where it says the same
             return isinstance(value, Event)
-        try:
-            known = self._handed or ()
-            return all(leaf in known for leaf in leaves(to_jsonable_python(value)))
-        except Exception:  # noqa: BLE001  # as above
-            return True
+        known = self._handed or ()
+        parts = fallback((), lambda: tuple(leaves(to_jsonable_python(value))))
+        return all(leaf in known for leaf in parts)
 
     def decided(
         self,
@@ -280,36 +263,35 @@ def unsourced(
 
     Nothing, where no argument holds text from outside.
     """
-    try:
+
+    def lacking() -> tuple[str, ...]:
         names = [parameter.name for parameter in step.parameters]
         named = list(zip(names, args, strict=True))
         if not any(True for _ in _marks(args)):
             return ()
         return _lacking(given(named, _trusted_key), decision, named)
-    except Exception:  # noqa: BLE001  # as above
-        return UNKNOWN
+
+    return fallback(UNKNOWN, lacking)
 
 
 def unsourced_values(
     named: Sequence[tuple[str, Any]], decision: Decision[Any, Any]
 ) -> tuple[str, ...]:
     """What of a decision is no value of what was given by these names, as `unsourced` has it."""
-    try:
-        return _lacking(given(named), decision, named)
-    except Exception:  # noqa: BLE001  # as above
-        return UNKNOWN
+    return fallback(UNKNOWN, lambda: _lacking(given(named), decision, named))
 
 
 def unsourced_arguments(
     named: Sequence[tuple[str, Any]], found: Sequence[DecisionValue]
 ) -> tuple[str, ...]:
     """Which arguments of a read are no value of what was given by these names."""
-    try:
+
+    def lacking() -> tuple[str, ...]:
         known = given(named)
-        lacking = [leaf.path for leaf in found if not leaf.free and not known.of(leaf)]
-    except Exception:  # noqa: BLE001  # as above
-        return UNKNOWN
-    return tuple(f"{path}: no trusted read has it" for path in dict.fromkeys(lacking))
+        paths = [leaf.path for leaf in found if not leaf.free and not known.of(leaf)]
+        return tuple(f"{path}: no trusted read has it" for path in dict.fromkeys(paths))
+
+    return fallback(UNKNOWN, lacking)
 
 
 def source_finding(basis: Basis | None, mentions: Iterable[str]) -> Finding | None:
@@ -383,12 +365,13 @@ def _lacking(
 
 def _trusted_key(event: Event) -> str | None:
     """The key of an event; None where a text from outside in it may have made a part of it."""
-    try:
-        key = event.key
-        known = {word for value in given([("", event)]).values for word in _plainly(value)}
-        outside = ["".join(_plainly(text)) for text in all_from_outside(event)]
-    except Exception:  # noqa: BLE001  # as above
-        return None
+    return fallback(None, lambda: _key_without(event, all_from_outside(event)))
+
+
+def _key_without(event: Event, texts: Iterable[str]) -> str | None:
+    known = {word for value in given([("", event)]).values for word in _plainly(value)}
+    outside = ["".join(_plainly(text)) for text in texts]
+    key = event.key
     for word in _plainly(key):
         if word not in known and any(word in text or text in word for text in outside if text):
             return None

@@ -37,7 +37,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 from temporalio.exceptions import ApplicationError
 
 from handrail import exceptions
-from handrail.exceptions import ConfigurationError, NotDone, StepError
+from handrail.exceptions import ConfigurationError, NotDone, StepError, fallback
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterable, Sequence
@@ -421,18 +421,13 @@ def _error_texts(error: BaseException) -> Iterator[str]:
 
 
 def _error_text(error: BaseException) -> str:
-    try:
-        return error.message if isinstance(error, ApplicationError) else str(error)
     # Anybody's error may fail to say what it is; it is masked all the same.
-    except Exception:  # noqa: BLE001
-        return type(error).__name__
+    message = error.message if isinstance(error, ApplicationError) else None
+    return fallback(type(error).__name__, lambda: str(error) if message is None else message)
 
 
 def _shown(value: object) -> str:
-    try:
-        return value if isinstance(value, str) else repr(value)
-    except Exception:  # noqa: BLE001  # the same
-        return type(value).__name__
+    return fallback(type(value).__name__, lambda: value if isinstance(value, str) else repr(value))
 
 
 def _again(error: BaseException, text: str) -> BaseException:

@@ -483,12 +483,11 @@ def _adapter(name: str, returns: Any) -> TypeAdapter[Any]:
 
 def _action_type(name: str, parameters: tuple[inspect.Parameter, ...]) -> type[Action]:
     wanted = f"{name}: a write takes exactly `(action: YourAction, effect: Effect)`"
-    if len(parameters) != 2:  # noqa: PLR2004
-        raise StepError(wanted)
-    action, effect = (p.annotation for p in parameters)
-    if not (isinstance(action, type) and issubclass(action, Action)) or effect is not Effect:
-        raise StepError(wanted)
-    return action
+    match [p.annotation for p in parameters]:
+        case [type() as action, kind] if issubclass(action, Action) and kind is Effect:
+            return action
+        case _:
+            raise StepError(wanted)
 
 
 def decided_type(step: Decide[Any, Any]) -> Any:

@@ -358,6 +358,5 @@ def argument_json(kind: Any, value: Any) -> Any:
     """An argument or a result as JSON, as a model reads it."""
     try:
         return TypeAdapter(kind).dump_python(value, mode="json", by_alias=False, round_trip=True)
-    # What an agent's own class raises must not wedge the case; a model reads what there is.
-    except Exception:  # noqa: BLE001
+    except Exception:  # noqa: BLE001  # of an agent's own class; a model reads what there is
         return to_jsonable_python(value, by_alias=False, fallback=repr)

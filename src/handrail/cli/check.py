@@ -80,7 +80,7 @@ def _checked(fleet: Fleet) -> list[dict[str, Any]]:
 
 
 def _checked_agent(agent: Agent, runner: WorkflowRunner) -> dict[str, Any]:
-    from handrail.cli.mistakes import mistakes, remarks  # noqa: PLC0415  # imports Temporal
+    from handrail.cli.mistakes import mistakes, remarks  # imports Temporal
 
     faults = [*dict.fromkeys([*agent.faults(), *mistakes(agent, runner)])]
     return {

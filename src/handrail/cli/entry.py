@@ -14,7 +14,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     # As uvicorn and celery do: a console script would not find the project it stands in.
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path holds text
-    from handrail.cli.app import run  # noqa: PLC0415  # after the path is set
+    from handrail.cli.app import run  # after the path is set
 
     _make_streams_safe()
 

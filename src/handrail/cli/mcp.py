@@ -68,7 +68,7 @@ def _operators(given: Settings, fleet: Fleet, ledger: Ledger) -> Callable[[str],
 async def _stdio(
     given: Settings, fleet: Fleet, ledger: Ledger, by: str, agents: tuple[str, ...]
 ) -> None:
-    from handrail.integrations.mcp_server import local_caller, mcp_server  # noqa: PLC0415  # extra
+    from handrail.integrations.mcp_server import local_caller, mcp_server
 
     caller = local_caller(by, agents)
     server = mcp_server(fleet.agents, _operators(given, fleet, ledger), caller)
@@ -76,9 +76,9 @@ async def _stdio(
 
 
 async def _listen(out: Output, given: Settings, fleet: Fleet, ledger: Ledger) -> None:
-    from handrail.inbox.web.server import listen, on  # noqa: PLC0415  # an extra
-    from handrail.integrations.mcp_server import by_token, mcp_server  # noqa: PLC0415
-    from handrail.runtime import TokenFile  # noqa: PLC0415
+    from handrail.inbox.web.server import listen, on
+    from handrail.integrations.mcp_server import by_token, mcp_server
+    from handrail.runtime import TokenFile
 
     stop = asyncio.Event()
     stop_on_signals(stop)

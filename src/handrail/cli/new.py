@@ -18,6 +18,7 @@ from handrail.policy import policy_schema
 _SUFFIX = ".template"
 """Of each file, so that no tool takes it for code of Handrail."""
 
+_LONGEST = 40
 _NAME = re.compile(r"[a-z][a-z0-9]*(?:[-_][a-z0-9]+)*")
 _TAKEN = {"activities", "guardrails", "handrail", "tests", "workers", "workflows", "world"}
 
@@ -31,7 +32,7 @@ async def new(
     out: Output = PLAIN,
 ) -> None:
     """Make a project that runs at once: an agent, its policy, a small outside system, tests."""
-    if not _NAME.fullmatch(name) or len(name) > 40 or name in _TAKEN:  # noqa: PLR2004
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST or name in _TAKEN:
         raise InvalidRequest(
             f"{name!r} cannot name a project; fix: a short word of its own, such as refunds: "
             "small letters, digits and - between them"

@@ -215,7 +215,7 @@ def settings_with(host: str | None, port: int | None) -> Settings:
 
 
 async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
-    from handrail.inbox.web import gauges, server  # noqa: PLC0415  # an extra
+    from handrail.inbox.web import gauges, server
 
     port = given.inbox_metrics_port
     own = None if port is None else temporal_runtime(port, "HANDRAIL_INBOX_METRICS_PORT")
@@ -244,7 +244,7 @@ def telling(
 
     `mail`: takes mail to agents.
     """
-    from handrail.inbox.channels.worker import running  # noqa: PLC0415
+    from handrail.inbox.channels.worker import running
 
     return running(
         site.client,

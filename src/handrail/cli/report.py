@@ -71,7 +71,7 @@ async def report(
 
 def _page(made: AgentReport) -> str:
     try:
-        from handrail.inbox.web.reports import page_alone  # noqa: PLC0415  # an extra
+        from handrail.inbox.web.reports import page_alone
     except ImportError as error:
         raise ConfigurationError(
             f"--html needs {error.name}; fix: install handrail[inbox]"

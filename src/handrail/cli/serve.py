@@ -78,10 +78,10 @@ class Connection:
 async def _serve(
     out: Output, given: Settings, fleet: Fleet, without: frozenset[str], stop: asyncio.Event
 ) -> None:
-    from handrail.inbox.web.server import listen, on, require_sign_in  # noqa: PLC0415  # an extra
-    from handrail.integrations.triggers.api import OURS, TriggerApi  # noqa: PLC0415
-    from handrail.integrations.triggers.receiver import Receiver  # noqa: PLC0415
-    from handrail.runtime import TokenFile  # noqa: PLC0415
+    from handrail.inbox.web.server import listen, on, require_sign_in
+    from handrail.integrations.triggers.api import OURS, TriggerApi
+    from handrail.integrations.triggers.receiver import Receiver
+    from handrail.runtime import TokenFile
 
     connection = Connection(given, fleet)
     async with open_ledger(given) as ledger:
@@ -127,7 +127,7 @@ async def _serve(
 
 def _takes_mail(fleet: Fleet) -> str:
     """The agents that are started by mail."""
-    from handrail.integrations.triggers import Mail  # noqa: PLC0415  # an extra
+    from handrail.integrations.triggers import Mail
 
     agents = fleet.agents.values()
     return ", ".join(
@@ -136,8 +136,8 @@ def _takes_mail(fleet: Fleet) -> str:
 
 
 def _watches(receiver: Receiver) -> list[Any]:
-    from handrail.integrations.triggers import Folder  # noqa: PLC0415  # an extra
-    from handrail.integrations.triggers.folder import watch  # noqa: PLC0415
+    from handrail.integrations.triggers import Folder
+    from handrail.integrations.triggers.folder import watch
 
     return [
         watch(receiver, agent, each)
@@ -155,9 +155,9 @@ async def _inbox(
     stop: asyncio.Event,
 ) -> None:
     """The pages, as soon as there is a server: events are taken before."""
-    from handrail.inbox.web import server  # noqa: PLC0415  # an extra
-    from handrail.inbox.web.app import build  # noqa: PLC0415
-    from handrail.integrations.triggers.mail import MailReceiver  # noqa: PLC0415
+    from handrail.inbox.web import server
+    from handrail.inbox.web.app import build
+    from handrail.integrations.triggers.mail import MailReceiver
 
     client = None
     while client is None:
@@ -243,6 +243,6 @@ async def revoke(name: str, *, out: Output = PLAIN) -> None:
 
 
 def _file() -> Any:
-    from handrail.runtime import TokenFile  # noqa: PLC0415  # seldom needed
+    from handrail.runtime import TokenFile  # seldom needed
 
     return TokenFile(settings().tokens)

@@ -20,7 +20,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, Finding, Kind
 from handrail.agent import StepTimeout, call_directly, call_step
-from handrail.exceptions import StepError
+from handrail.exceptions import StepError, fallback
 from handrail.guardrails.effects import effect_as_current
 
 if TYPE_CHECKING:
@@ -122,10 +122,7 @@ def _held(check: Check[Any], fault: str) -> Finding:
 
 
 def _words(error: BaseException | None) -> str:
-    try:
-        return _printable(str(error)) or type(error).__name__
-    except Exception:  # noqa: BLE001  # an error whose own words raise another
-        return type(error).__name__
+    return fallback("", lambda: _printable(str(error))) or type(error).__name__
 
 
 def _printable(text: str) -> str:

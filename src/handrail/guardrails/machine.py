@@ -151,7 +151,7 @@ def begins_until(owner: str) -> float | None:
     None if that cannot be known from here: it is of another machine.
     """
     machine, *rest = owner.partition(_MARK)[0].split("|")
-    known = machine == _machine() != "" and len(rest) > 3  # noqa: PLR2004  # fields of an owner
+    known = machine == _machine() != "" and bool(rest[3:])
     return float(rest[3]) if known else None
 
 

@@ -16,6 +16,7 @@ from pydantic import JsonValue, ValidationError
 
 from handrail.actions import Action, as_json, canonical, digest_of, from_json
 from handrail.agent import recalled
+from handrail.exceptions import fallback
 from handrail.oversight import GateKind
 from handrail.text import first_fault, one_line
 from handrail.wire import Attempt
@@ -96,10 +97,7 @@ def received(
 
 def _with_aliases(kind: type[Action], given: dict[str, JsonValue]) -> Action | None:
     """An action as a case sent it before `as_json` was the only way: no digest is of aliases."""
-    try:
-        return kind.model_validate_json(json.dumps(given))
-    except Exception:  # noqa: BLE001  # as above
-        return None
+    return fallback(None, lambda: kind.model_validate_json(json.dumps(given)))
 
 
 def foreseen(case: Case, writes: Mapping[str, Write[Any, Any]]) -> Iterator[ForeseenWrite]:

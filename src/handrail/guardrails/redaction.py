@@ -418,7 +418,7 @@ def _is_iban(compact: str) -> bool:
 def _luhn(number: str) -> bool:
     """ISO/IEC 7812-1, annex B."""
     doubled = (2 * int(sign) if at % 2 else int(sign) for at, sign in enumerate(number[::-1]))
-    return sum(each - 9 if each > 9 else each for each in doubled) % 10 == 0  # noqa: PLR2004
+    return sum(sum(divmod(each, 10)) for each in doubled) % 10 == 0
 
 
 def _apart(found: Iterable[PatternMatch]) -> Iterator[PatternMatch]:

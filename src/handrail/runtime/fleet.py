@@ -80,6 +80,8 @@ STICKY = timedelta(seconds=3)
 
 log = logging.getLogger("handrail.fleet")
 
+_LONGEST = 100
+
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
 
@@ -105,7 +107,7 @@ class Agent:
         Raises:
             ConfigurationError: if the parts do not fit, with what to do.
         """
-        if not name or ":" in name or len(name) > 100:  # noqa: PLR2004
+        if not name or ":" in name or len(name) > _LONGEST:
             raise ConfigurationError(f"{name!r} cannot name an agent: use a short word without `:`")
         if name in RESERVED or "/" in name:
             raise ConfigurationError(

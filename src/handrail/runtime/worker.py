@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import structlog
 from temporalio.client import Client, Plugin
@@ -127,7 +126,9 @@ async def serve_fleet(
                 each.cancel()
             log.info("ending: finishing the steps that were begun")
     if settings.otel:
-        await asyncio.to_thread(_flush_traces)
+        from handrail.runtime.tracing import flush  # noqa: PLC0415  # an extra
+
+        await asyncio.to_thread(flush)
     log.info("ended")
 
 
@@ -231,7 +232,9 @@ def tracing(settings: Settings) -> list[Plugin]:
         raise ConfigurationError(
             "HANDRAIL_OTEL=1 needs `pip install 'handrail[otel]'`, or unset HANDRAIL_OTEL"
         )
-    return [_tracing()]
+    from handrail.runtime.tracing import plugin  # noqa: PLC0415  # an extra
+
+    return [plugin()]
 
 
 def _lacks(module: str) -> bool:
@@ -239,32 +242,6 @@ def _lacks(module: str) -> bool:
         return importlib.util.find_spec(module) is None
     except ModuleNotFoundError:
         return True
-
-
-def _tracing() -> Plugin:
-    from opentelemetry import trace  # noqa: PLC0415  # an extra, there only where it is used
-    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
-        OTLPSpanExporter,
-    )
-    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
-    from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
-    from temporalio.contrib.opentelemetry import (  # noqa: PLC0415
-        OpenTelemetryPlugin,
-        create_tracer_provider,
-    )
-
-    name = os.environ.get("OTEL_SERVICE_NAME", "handrail")
-    provider = create_tracer_provider(resource=Resource.create({"service.name": name}))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
-    return OpenTelemetryPlugin(add_temporal_spans=True)
-
-
-def _flush_traces() -> None:
-    from opentelemetry import trace  # noqa: PLC0415  # an extra, there only where it is used
-
-    provider: Any = trace.get_tracer_provider()
-    provider.shutdown()
 
 
 def _require_sound(fleet: Fleet) -> None:

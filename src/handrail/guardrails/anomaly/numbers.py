@@ -60,6 +60,8 @@ _MEAN_AD = 1.2533
 _EFFICIENCY = 0.37
 _EVEN = 1 + 1e-9
 _NOTHING = 1e-6
+_EXACT = 1e15
+_SHORT = 1e-3
 
 
 # Numbers
@@ -364,10 +366,10 @@ class Figure:
 
 def number(value: float) -> str:
     """A number, as short as it says enough."""
-    if value == int(value) and abs(value) < 1e15:  # noqa: PLR2004  # whole numbers are exact up to there
+    if value == int(value) and abs(value) < _EXACT:
         return f"{int(value)}"
     digits = 2 if abs(value) >= 1 else 4
-    return f"{value:.{digits}f}" if 1e-3 <= abs(value) < 1e15 else f"{value:.3g}"  # noqa: PLR2004  # the same
+    return f"{value:.{digits}f}" if _SHORT <= abs(value) < _EXACT else f"{value:.3g}"
 
 
 def percent(share: float) -> str:

@@ -8,6 +8,7 @@ what carries a proof, signed by a key of their own.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
@@ -250,7 +251,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     status, headers = 422 if isinstance(error, InvalidRequest) else 403, dict[str, str]()
     if isinstance(error, HTTPException):
         status = error.status_code
-        headers = {"www-authenticate": "Bearer"} if status == 401 else {}  # noqa: PLR2004
+        headers = {"www-authenticate": "Bearer"} if status == HTTPStatus.UNAUTHORIZED else {}
     elif isinstance(error, CaseError):
         status = 409
     said = error.detail if isinstance(error, HTTPException) else str(error)

@@ -16,6 +16,7 @@ import os
 import tempfile
 from dataclasses import dataclass
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 from urllib.parse import quote
@@ -33,6 +34,7 @@ A = TypeVar("A", bound=Action)
 
 _TIMEOUT = timedelta(seconds=30)
 _SECONDS = 25.0
+_LONGEST = 500
 _NOT_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 
 
@@ -159,14 +161,14 @@ class Files:
         if isinstance(self.root, Path):
             return await asyncio.to_thread(_replaced, self._inside(where), data, tag)
         status, _, _ = await self._asked("PUT", where, data, {"If-Match": tag})
-        return status != 412  # noqa: PLR2004
+        return status != HTTPStatus.PRECONDITION_FAILED
 
     async def _make(self, where: PurePosixPath, data: bytes) -> bool:
         """Whether it was made; False where there is one."""
         if isinstance(self.root, Path):
             return await asyncio.to_thread(_linked, self._inside(where), data)
         status, _, _ = await self._asked("PUT", where, data, {"If-None-Match": "*"})
-        return status != 412  # noqa: PLR2004
+        return status != HTTPStatus.PRECONDITION_FAILED
 
     async def _remove(self, where: PurePosixPath, data: bytes) -> None:
         if isinstance(self.root, Path):
@@ -209,14 +211,14 @@ class Files:
             raise NotDone(f"{method} {url} cannot be reached: {error}") from error
         except httpx2.HTTPError as error:
             raise Unanswered(f"{method} {url}: {error or type(error).__name__}") from error
-        if said.status_code == 404 and method != "PUT":  # noqa: PLR2004
+        if said.status_code == HTTPStatus.NOT_FOUND and method != "PUT":
             return 404, None, ""
-        if said.status_code == 412 or said.is_success:  # noqa: PLR2004
+        if said.status_code == HTTPStatus.PRECONDITION_FAILED or said.is_success:
             if len(said.content) > LARGEST:
                 raise Final(f"{url} has more than {LARGEST} bytes")
             return said.status_code, said.content, said.headers.get("etag", "")
         text = f"{method} {url} answered {said.status_code}"
-        if said.status_code >= 500 or said.status_code in {408, 425, 429}:  # noqa: PLR2004
+        if said.is_server_error or said.status_code in {408, 425, 429}:
             raise Unanswered(text)
         raise Final(text)
 
@@ -229,7 +231,7 @@ def _below(path: str) -> PurePosixPath:
     """
     found = PurePosixPath(path)
     bad = {"..", "."} & set(path.split("/")) or "\\" in path or not path.isprintable()
-    if bad or found.is_absolute() or not found.name or len(path) > 500:  # noqa: PLR2004
+    if bad or found.is_absolute() or not found.name or len(path) > _LONGEST:
         raise Final(f"{path!r} is no path below the files of this step")
     return found
 

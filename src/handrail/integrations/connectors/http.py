@@ -10,6 +10,7 @@ import ssl
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from http import HTTPStatus
 from typing import Any
 
 import httpx2
@@ -105,11 +106,11 @@ async def looked_up(request: HttpRequest, seconds: float) -> Any:
         raise Final(str(error)) from None
     except httpx2.HTTPError as error:
         raise Unanswered(f"{request.named}: {error or type(error).__name__}") from error
-    if status == 404:  # noqa: PLR2004
+    if status == HTTPStatus.NOT_FOUND:
         return None
-    if status >= 500 or status in _TOO_EARLY | _UNKNOWN:  # noqa: PLR2004
+    if httpx2.codes.is_server_error(status) or status in _TOO_EARLY | _UNKNOWN:
         raise Unanswered(_said(request, status, content))
-    if not 200 <= status < 300:  # noqa: PLR2004
+    if not httpx2.codes.is_success(status):
         raise Final(_said(request, status, content))
     return _json(request, content)
 
@@ -143,14 +144,14 @@ async def changed(
         return None  # it was done; that its result cannot be used is for the door to say
     except httpx2.HTTPError as error:
         raise Unanswered(f"{request.named}: {error or type(error).__name__}") from error
-    if 200 <= status < 300:  # noqa: PLR2004
+    if httpx2.codes.is_success(status):
         try:
             return _json(request, content)
         except Final:
             return None  # as above
     if gone and status in _GONE:
         return None
-    if preconditioned and status == 412:  # noqa: PLR2004
+    if preconditioned and status == HTTPStatus.PRECONDITION_FAILED:
         found = await _what_is_there(request, seconds)
         if found is not None:
             return found
@@ -160,10 +161,10 @@ async def changed(
 def _fault(said: str, status: int, attempt: int, *, absent: bool) -> HandrailError:
     if status in _TOO_EARLY:
         return NotDone(said)
-    if absent and status == 404:  # noqa: PLR2004
+    if absent and status == HTTPStatus.NOT_FOUND:
         return Unanswered(said) if attempt > 1 else NotDone(said)
     later = attempt > 1 and status in _CONFLICT
-    unknown = later or not 400 <= status < 500 or status in _UNKNOWN  # noqa: PLR2004
+    unknown = later or not httpx2.codes.is_client_error(status) or status in _UNKNOWN
     return Unanswered(said) if unknown else Final(said)
 
 

@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
@@ -308,7 +309,7 @@ class OpenAPI:
         url, name = urljoin(f"{self._base}/", self.live), self._known.name
         try:
             status, content = await exchange(HttpRequest("GET", url), 10)
-            if status != 200:  # noqa: PLR2004
+            if status != HTTPStatus.OK:
                 log.warning("%s: %s answered %s: not looked at", name, url, status)
                 return []
             found = self._known.differs(content, url)

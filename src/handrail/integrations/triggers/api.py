@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Iterable
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Final, cast
 from urllib.parse import quote
 
@@ -66,7 +67,7 @@ class Refusal(HTTPException):
     """A request that is refused. `fields`: what is wrong with which."""
 
     def __init__(self, status: int, said: str, fields: dict[str, str] | None = None) -> None:
-        super().__init__(status, said, _RETRY if status == 503 else None)  # noqa: PLR2004
+        super().__init__(status, said, _RETRY if status == HTTPStatus.SERVICE_UNAVAILABLE else None)
         self.fields = fields or {}
 
 
@@ -327,7 +328,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # it is registered for that
     fields = error.fields if isinstance(error, Refusal) else {}
     headers = dict(error.headers or {})
-    if error.status_code == 401:  # noqa: PLR2004
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     said = {"error": {"message": error.detail, "fields": fields}}
     return JSONResponse(said, error.status_code, headers)
