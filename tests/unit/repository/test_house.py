@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_792,
+    "ground": 1_808,
     "policy": 4_336,
     "ledger": 5_875,
     "oversight": 4_328,
@@ -24,11 +24,11 @@ BUDGETS = {
     "guardrails": 5_845,
     "evidence": 5_032,
     "client": 7_863,
-    "runtime": 7_190,
+    "runtime": 7_197,
     "integrations": 5_953,
-    "inbox": 8_667,
+    "inbox": 8_668,
     "testing": 1_216,
-    "cli": 7_516,
+    "cli": 7_517,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
