@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from temporalio import workflow
@@ -23,6 +24,14 @@ class FilingAgent(AgentWorkflow):
             await self.plan(steps.plan_calls, asked.plan)
         elif asked.plan:
             await self.plan(steps.plan_filing, asked)
+        if asked.renews:
+            # What is careless of it: it goes on with the letter's own words as its own.
+            told = [[t.replace("LETTER", asked.letter.text) for t in each] for each in asked.told]
+            for _ in range(5):
+                await asyncio.sleep(0.01)  # its history grows
+            bare = asked.letter.model_copy(update={"untrusted": ""})
+            changed = {"renews": False, "told": told, "letter": bare}
+            await self.renew(asked.model_validate(asked.model_dump() | changed))
         for to, words in asked.told:
             bare = asked.letter.text
             await self.notify(steps.tell, to.replace("LETTER", bare), words.replace("LETTER", bare))

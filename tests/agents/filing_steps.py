@@ -29,7 +29,10 @@ from handrail.testing import Outside
 
 
 class Letter(Event):
-    """A letter, and what who asks wants. `plan`: the calls to plan, as JSON; none without."""
+    """A letter, and what who asks wants. `plan`: the calls to plan, as JSON; none without.
+
+    `renews`: whether the case continues as new before it tells anybody.
+    """
 
     number: str
     letter: Untrusted
@@ -39,6 +42,7 @@ class Letter(Event):
     late: bool = False
     bare: bool = False
     told: tuple[tuple[str, str], ...] = ()
+    renews: bool = False
 
     @property
     @override

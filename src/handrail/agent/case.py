@@ -159,15 +159,19 @@ class Case:
             return
         for name, value in carried:
             kept = list(cast("tuple[Any, ...]", value)) if isinstance(value, tuple) else value
-            setattr(self, name, kept)
+            if name == "heard":
+                self.sources.go_on(carried.heard)
+            else:
+                setattr(self, name, kept)
         self.state = self.moves[-1].state
         self.note("the case continued in a new run", now)
 
-    def carry(self) -> CaseSnapshot:
-        """What the next run needs."""
-        kept = {name: getattr(self, name) for name in CaseSnapshot.model_fields}
-        notes = self.notes.carried(self.gates.values())
-        return CaseSnapshot.model_validate(kept | {"log": self.log[-_CARRIED_LOG:], "notes": notes})
+    def carry(self, event: object) -> CaseSnapshot:
+        """What the next run needs, which begins with that event."""
+        kept = {n: getattr(self, n) for n in CaseSnapshot.model_fields if n != "heard"}
+        kept |= {"log": self.log[-_CARRIED_LOG:], "heard": self.sources.heard(event)}
+        kept["notes"] = self.notes.carried(self.gates.values())
+        return CaseSnapshot.model_validate(kept)
 
     def note(self, text: str, now: datetime) -> None:
         """Add a line to the log of the case."""

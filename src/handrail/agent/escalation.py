@@ -32,6 +32,7 @@ from handrail.actions import (
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import recalled
 from handrail.agent.intent import ToolPlan
+from handrail.agent.provenance import HeardTexts
 from handrail.agent.steps import Decide, Step, Write
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected, fallback
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
@@ -116,6 +117,7 @@ class CaseSnapshot(Wire):
     called: dict[str, list[JsonValue] | bool] = Field(default_factory=dict[str, Any])
     notes: CaseNotes = Field(default_factory=CaseNotes)
     plan: ToolPlan | None = None
+    heard: HeardTexts | None = HeardTexts()
 
 
 @dataclass(frozen=True)

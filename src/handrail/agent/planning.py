@@ -23,10 +23,11 @@ from handrail.agent.intent import (
     request_in,
     strings,
 )
-from handrail.agent.provenance import UNKNOWN, holds_decided, holds_untrusted, laid_bare, leaves
+from handrail.agent.provenance import UNKNOWN, laid_bare, leaves
 from handrail.agent.provenance_values import wanted
 from handrail.agent.steps import Decide, Notify, Write
 from handrail.agent.tool_loop import UNSEEN, argument_json, plan_in_words, unread
+from handrail.agent.untrusted_text import holds_decided, holds_untrusted
 from handrail.exceptions import NotWritten, fallback
 from handrail.wire import DecisionResult
 

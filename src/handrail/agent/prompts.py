@@ -16,9 +16,9 @@ from pydantic import BaseModel, Field, JsonValue
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, AskedModel, Decision, Wire
-from handrail.agent.provenance import holds_untrusted, texts_from_outside
 from handrail.agent.provenance_values import open_answers
 from handrail.agent.step_calls import call_directly
+from handrail.agent.untrusted_text import holds_untrusted, texts_from_outside
 from handrail.exceptions import StepError
 
 A = TypeVar("A", bound=Action)

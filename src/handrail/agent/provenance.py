@@ -32,20 +32,15 @@ Note:
 
 from __future__ import annotations
 
-import functools
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import date, datetime, time, timedelta
-from decimal import Decimal
-from enum import Enum
-from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, cast, get_args, get_origin
-from uuid import UUID
+from types import NoneType
+from typing import TYPE_CHECKING, Any, cast
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from handrail.actions import Action, Basis, Decision, Event, Finding, Kind, as_json, canonical
+from handrail.actions import Action, Basis, Decision, Event, Finding, Kind, Wire, as_json, canonical
 from handrail.agent.provenance_values import (
     DecisionValue,
     OwnerModel,
@@ -56,9 +51,15 @@ from handrail.agent.provenance_values import (
     is_many,
     wanted,
 )
+from handrail.agent.untrusted_text import (
+    LONG,
+    all_from_outside,
+    holds_untrusted,
+    marks,
+    texts_from_outside,
+)
 from handrail.agent.wording import contacts, misworded, same
 from handrail.exceptions import fallback
-from handrail.marks import FIELD, Untrusted
 
 if TYPE_CHECKING:
     from handrail.agent.steps import Decide, Step
@@ -66,33 +67,12 @@ if TYPE_CHECKING:
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""
 
-LONG = 24
-"""Characters from which on a text from outside is known again in plain text."""
+CARRIED = 100_000
+"""Characters of texts from outside that a case takes along when it continues as new."""
 
 _WORD = re.compile(r"[^\W_]+")
 _NAMED = 5
 _TOLD = 4
-
-
-def holds_untrusted(value: Any) -> bool:
-    """Whether a value holds text from outside, or is the word of a model. True if in doubt."""
-    return fallback(True, lambda: any(True for _ in _marks(value)))
-
-
-def holds_decided(value: Any) -> bool:
-    """Whether a value holds the word of a model. True if in doubt."""
-    return fallback(True, lambda: not all(_marks(value)))
-
-
-def texts_from_outside(value: Any) -> frozenset[str]:
-    """The longer texts from outside that a value holds."""
-    texts = map(str.strip, all_from_outside(value))
-    return frozenset(text for text in texts if len(text) >= LONG)
-
-
-def all_from_outside(value: Any) -> list[str]:
-    """All texts from outside that a value holds. None if in doubt: `holds_untrusted` knows."""
-    return fallback(list[str](), lambda: [text for text in _marks(value) if text])
 
 
 def _singles(value: Any) -> Iterator[Any]:
@@ -115,10 +95,20 @@ def laid_bare(args: Sequence[Any], texts: Iterable[str]) -> bool:
     return plain is None or any(text in each for text in texts for each in plain)
 
 
+class HeardTexts(Wire):
+    """What a case that continues as new knows of texts from outside.
+
+    `made`: the values of its event that the workflow has put there.
+    """
+
+    texts: tuple[str, ...] = ()
+    made: tuple[str, ...] = ()
+
+
 class CaseSources:
     """Where what one case does comes from, as far as it is known.
 
-    `outside`: whether text from outside came into the case. `texts`: the longer ones of this run.
+    `outside`: whether text from outside came into the case. `texts`: the longer ones it knows.
     """
 
     def __init__(self) -> None:
@@ -130,6 +120,39 @@ class CaseSources:
         # Of each action that was decided, by its evidence, what has no trusted source.
         self._known: dict[str, dict[str, tuple[str, ...]]] = {}
         self._handed: frozenset[str] | None = None
+        # Whether more came in than this run was told of; and what of its event the workflow made.
+        self._forgotten = False
+        self._made = frozenset[str]()
+
+    def go_on(self, heard: HeardTexts | None) -> None:
+        """Begin with what came in before the case continued as new."""
+        self._forgotten = heard is None
+        self._outside += heard.texts if heard else ()
+        self._made = frozenset(heard.made if heard else ())
+        long = map(str.strip, self._outside)
+        self.texts = frozenset(text for text in long if len(text) >= LONG)
+
+    def heard(self, event: object) -> HeardTexts | None:
+        """What the next run must know of texts from outside; None if it is more than one carries.
+
+        `event`: what the case goes on with. Of its values, those that nothing trusted had are the
+        workflow's, which may have them from anywhere.
+        """
+        values = fallback(None, lambda: [*map(str, _singles(event))])
+        own = fallback(None, lambda: {*map(str, self._own())})
+        if values is None or own is None:
+            return None
+        made = {*values} - own
+        heard = HeardTexts(texts=tuple(dict.fromkeys(self._outside)), made=tuple(sorted(made)))
+        size = sum(map(len, (*heard.texts, *heard.made)))
+        return None if self._forgotten or size > CARRIED else heard
+
+    def _own(self) -> list[Any]:
+        """Values that came from elsewhere than texts from outside."""
+        # Of what a case was renewed with it does not know where that is from, once it forgot.
+        inside = [e for e in self._inside if not (self._forgotten and isinstance(e, Event))]
+        found = given([("", each) for each in inside]).values
+        return [value for value in found if str(value) not in self._made]
 
     def came_in(self, value: object) -> None:
         """Take note whether text from outside came into the case: with its event, or a read."""
@@ -147,12 +170,12 @@ class CaseSources:
         """
         if not self.outside:
             return ()
-        known = given([("", each) for each in self._inside])
-        found = list[str]()
+        known, found = set(map(str, self._own())), list[str]()
         for parameter, arg in zip(step.parameters, args, strict=True):
             texts = {text for value in _singles(arg) if len(text := str(value)) >= _TOLD}
             bad = holds_untrusted(arg) or any(
-                not known.has(text) and any(text in each for each in self._outside)
+                text not in known
+                and (self._forgotten or any(text in each for each in self._outside))
                 for text in texts
             )
             if bad:
@@ -164,7 +187,7 @@ class CaseSources:
     def passed_on(self, text: str, known: Sequence[str]) -> str:
         """What of a text from outside another one carries, in words; nothing if it has none."""
         told = {same(each) for other in self._outside for each in contacts(other)}
-        own = [*known, *given([("", each) for each in self._inside]).texts]
+        own = [*known, *(each for each in self._own() if isinstance(each, str))]
         own += [each for each in contacts(text) if same(each) not in told]
         return misworded(text, own, (("it came in", each) for each in self._outside))
 
@@ -267,7 +290,7 @@ def unsourced(
     def lacking() -> tuple[str, ...]:
         names = [parameter.name for parameter in step.parameters]
         named = list(zip(names, args, strict=True))
-        if not any(True for _ in _marks(args)):
+        if not any(True for _ in marks(args)):
             return ()
         return _lacking(given(named, _trusted_key), decision, named)
 
@@ -420,61 +443,3 @@ def _may_be(owner: OwnerModel, fits: Sequence[_Fit]) -> bool:
     for fit in fits:
         nearest = fit.get(owner.kind, {}) | nearest
     return all(owner in fitting for fitting in nearest.values())
-
-
-# Looking for text from outside: often, in workflows, and so quickly
-
-
-_SINGLE = frozenset(
-    {str, int, float, bool, Decimal, datetime, date, time, timedelta, UUID, bytes, NoneType}
-)
-
-
-def _marks(value: Any) -> Iterator[str]:
-    """The texts from outside within a value; an empty one for a decision or an action.
-
-    Raises:
-        Exception: whatever a value raises that cannot be looked at.
-    """
-    kind: type = value.__class__
-    if kind in _SINGLE or isinstance(value, Enum):
-        return
-    if isinstance(value, (Untrusted, Decision, Action)):
-        yield value.text if isinstance(value, Untrusted) else ""
-    elif isinstance(value, BaseModel):
-        if not _is_plain(kind):
-            yield from _of_fields(fields(value) or {"": getattr(value, "root", None)})
-    elif isinstance(value, Mapping):
-        yield from _of_fields(value)  # pyright: ignore[reportUnknownArgumentType]  # of anything
-    elif (parts := fields(value)) is not None:
-        yield from _of_fields(parts)
-    elif is_many(value):
-        for part in value:
-            yield from _marks(part)
-    else:
-        yield from _marks(to_jsonable_python(value))
-
-
-def _of_fields(parts: Mapping[Any, Any]) -> Iterator[str]:
-    for name, part in parts.items():
-        if name == FIELD:
-            yield part if isinstance(part, str) else ""
-        else:
-            yield from _marks(part)
-
-
-@functools.lru_cache(maxsize=1_000)
-def _is_plain(kind: type[BaseModel]) -> bool:
-    """Whether a model has single values only, by the types of its fields."""
-    if issubclass(kind, RootModel) or kind.model_config.get("extra") == "allow":
-        return False
-    known = kind.model_fields
-    return FIELD not in known and all(_is_single(field.annotation) for field in known.values())
-
-
-def _is_single(annotation: Any) -> bool:
-    if get_origin(annotation) in {Union, UnionType}:
-        return all(map(_is_single, get_args(annotation)))
-    if not isinstance(annotation, type):
-        return get_origin(annotation) is Literal
-    return annotation in _SINGLE or issubclass(annotation, Enum)

@@ -40,13 +40,12 @@ from handrail.agent.prompts import (
     Turn,
 )
 from handrail.agent.provenance import (
-    holds_decided,
-    holds_untrusted,
     unsourced_arguments,
     unsourced_values,
 )
 from handrail.agent.provenance_values import wanted, wanted_arguments
 from handrail.agent.steps import Decide, Read, Step, Write
+from handrail.agent.untrusted_text import holds_decided, holds_untrusted
 from handrail.exceptions import NotWritten, Piloted, Refused
 from handrail.marks import FIELD, Untrusted
 from handrail.text import one_line

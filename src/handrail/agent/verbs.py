@@ -186,7 +186,7 @@ class Verbs:
         await workflow.wait_condition(lambda: not self.case.busy and not self.case.pending)
         await workflow.wait_condition(workflow.all_handlers_finished)
         memo = {k: workflow.memo_value(k) for k in workflow.memo() if k not in {"carried", "gates"}}
-        workflow.continue_as_new(args=list(args), memo=memo | {"carried": self.case.carry()})
+        workflow.continue_as_new(args=list(args), memo=memo | {"carried": self.case.carry(args)})
 
     async def write(self, step: Write[A, R], proposal: DecidedAction) -> R:
         """Take one action through the door, and through the gate if the door holds it."""

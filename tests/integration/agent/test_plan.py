@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from handrail import State
+from handrail.agent import verbs
 from handrail.testing import CaseHandle, Outside
 from handrail.testing.fixtures import RunFleet
 from tests.agents.filing_steps import Letter
@@ -152,10 +153,17 @@ TOLD = {
 }
 
 
+@pytest.mark.parametrize("renews", [False, True], ids=["in one run", "after it continued as new"])
 async def test_a_plan_binds_whom_its_case_tells_what(
-    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+    run_fleet: RunFleet,
+    outside: Outside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    renews: bool,
 ) -> None:
     del outside
+    monkeypatch.setattr(verbs, "LONG_RUN", 20)
     async with run_fleet(filing(tmp_path)) as stage:
 
         async def tells(number: int, case: Told) -> str:
@@ -165,12 +173,15 @@ async def test_a_plan_binds_whom_its_case_tells_what(
                     "letter": case.letter,
                     "plan": json.dumps(case.plan, indent=1),
                     "told": [(case.to, case.words)],
+                    "renews": renews,
                 }
             )
             started = await stage.start("filing", letter)
             view = await started.until(
                 lambda v: v.gates or any(line.text == "told: tell" for line in v.log)
             )
+            continued = any("continued in a new run" in line.text for line in view.log)
+            assert continued is renews
             return view.gates[0].why if view.gates else ""
 
         found = await asyncio.gather(*(tells(n, each) for n, each in enumerate(TOLD.values())))

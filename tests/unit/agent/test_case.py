@@ -221,7 +221,7 @@ def test_what_is_carried_into_the_next_run_is_all_that_counts() -> None:
     case.register(entry(1))
     case.wrote(receipt(1), NOW)
     case.plan = ToolPlan(calls=(PlannedCall(tool="pay", args={"to": "o1"}, times=0),))
-    carried = CaseSnapshot.model_validate_json(case.carry().model_dump_json())
+    carried = CaseSnapshot.model_validate_json(case.carry(()).model_dump_json())
     later = Case()
     later.begin("orders:1", "Fulfils orders.", "cy@x.org", carried, NOW + timedelta(hours=9))
     kept = "writes notices undos receipts rulings moves unsent usage plan"

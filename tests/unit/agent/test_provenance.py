@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field, JsonValue, RootModel, SecretStr
 from typing_extensions import override
 
-from handrail import Action, Decision, Event, FreeText, From, Untrusted, decide
+from handrail import Action, Decision, Event, FreeText, From, Untrusted, decide, notify
 from handrail.actions import Basis, Kind, NoEvidence, Wire
-from handrail.agent import provenance
+from handrail.agent import provenance, untrusted_text
 
 
 class Reason(StrEnum):
@@ -358,8 +358,8 @@ def test_free_text_is_let_off_wherever_it_is_marked_and_no_number_is() -> None:
 
 
 def test_a_decision_among_values_is_the_word_of_a_model() -> None:
-    assert provenance.holds_decided([MAIL, pay()])
-    assert not provenance.holds_decided([MAIL, 1, "pay"])
+    assert untrusted_text.holds_decided([MAIL, pay()])
+    assert not untrusted_text.holds_decided([MAIL, 1, "pay"])
 
 
 def test_text_from_outside_in_an_action_has_no_source() -> None:
@@ -438,13 +438,13 @@ CLEAN: list[Any] = [
 
 @pytest.mark.parametrize("value", TAINTED)
 def test_text_from_outside_and_the_word_of_a_model_are_found_wherever_they_are(value: Any) -> None:
-    assert provenance.holds_untrusted(value)
+    assert untrusted_text.holds_untrusted(value)
     assert lacking(pay(), NoEvidence(), [value, [SECOND]]) == ("action.order", "action.amount")
 
 
 @pytest.mark.parametrize("value", CLEAN)
 def test_other_values_are_trusted(value: Any) -> None:
-    assert not provenance.holds_untrusted(value)
+    assert not untrusted_text.holds_untrusted(value)
 
 
 class Plain(BaseModel):
@@ -460,11 +460,11 @@ class Loose(BaseModel, extra="allow"):
 
 
 def test_a_model_of_single_values_is_looked_at_once_for_all() -> None:
-    assert not provenance.holds_untrusted([Plain(text="untrusted", kind=Reason.LATE)] * 3)
-    assert provenance.holds_untrusted([Plain(text="x"), Any2(value=TEXT)])
-    assert provenance.holds_untrusted(Loose.model_validate({"more": TEXT}))
-    assert provenance.holds_untrusted(Loose.model_validate({"untrusted": "x"}))
-    assert not provenance.holds_untrusted(Loose.model_validate({"more": "x"}))
+    assert not untrusted_text.holds_untrusted([Plain(text="untrusted", kind=Reason.LATE)] * 3)
+    assert untrusted_text.holds_untrusted([Plain(text="x"), Any2(value=TEXT)])
+    assert untrusted_text.holds_untrusted(Loose.model_validate({"more": TEXT}))
+    assert untrusted_text.holds_untrusted(Loose.model_validate({"untrusted": "x"}))
+    assert not untrusted_text.holds_untrusted(Loose.model_validate({"more": "x"}))
 
 
 class Unseen:
@@ -492,7 +492,7 @@ def test_what_is_odd_is_not_trusted() -> None:
     for _ in range(5_000):
         deep = [deep]
     for odd in (cycle, loop, deep, Unseen(), Breaking(), object(), lambda: 1):
-        assert provenance.holds_untrusted(odd)
+        assert untrusted_text.holds_untrusted(odd)
         assert lacking(pay(), args=[odd, [FIRST]]) == ("*",)
 
 
@@ -576,19 +576,19 @@ BODY = LETTER.text.strip()
     ],
 )
 def test_a_text_without_its_mark_is_known_again(arg: Any) -> None:
-    texts = provenance.texts_from_outside({"mails": [Any2(value=LETTER)]})
+    texts = untrusted_text.texts_from_outside({"mails": [Any2(value=LETTER)]})
     assert texts == {BODY}
     assert provenance.laid_bare([FIRST, arg], texts)
 
 
 @pytest.mark.parametrize("arg", [FIRST, LETTER, BODY[:-1], "Dear desk", 3, None, [MAIL]])
 def test_other_texts_are_not_taken_for_it(arg: Any) -> None:
-    assert not provenance.laid_bare([arg], provenance.texts_from_outside(LETTER))
+    assert not provenance.laid_bare([arg], untrusted_text.texts_from_outside(LETTER))
 
 
 def test_short_texts_are_no_mark_of_anything() -> None:
     assert (
-        provenance.texts_from_outside([Untrusted(untrusted="o1"), "x" * 99, Unseen()])
+        untrusted_text.texts_from_outside([Untrusted(untrusted="o1"), "x" * 99, Unseen()])
         == frozenset()
     )
 
@@ -648,3 +648,44 @@ def test_what_a_human_wrote_instead_is_theirs_and_the_evidence_stays_the_models(
     assert unknown is not None
     assert provenance.source_finding(unknown, {"evidence.vip"}) is not None
     assert provenance.source_finding(unknown, {"action.amount"}) is None
+
+
+class Renewed(Event):
+    to: str
+    words: str
+
+    @property
+    @override
+    def key(self) -> str:
+        return "1"
+
+
+@notify
+async def tell(to: str, words: str) -> None:
+    """Tell somebody."""
+    del to, words
+
+
+@pytest.mark.parametrize(
+    ("length", "lacking"),
+    [(0, ["tell.words"]), (provenance.CARRIED, ["tell.to", "tell.words"])],
+    ids=["what is known of", "more than a run carries"],
+)
+def test_a_case_that_continued_knows_what_its_own_event_had_from_outside(
+    length: int, lacking: list[str]
+) -> None:
+    first, second = provenance.CaseSources(), provenance.CaseSources()
+    first.came_in(Renewed(to="ann@example.com", words=""))
+    first.came_in(Untrusted(untrusted="eve@evil.example" + "x" * length))
+    event = Renewed(to="ann@example.com", words="eve@evil.example")
+    second.go_on(first.heard(event))
+    second.outside = True
+    second.came_in(event)
+    found = second.chosen_outside(tell, [event.to, event.words])
+    assert [each.partition(": ")[0] for each in found] == lacking
+
+
+def test_a_case_that_forgot_texts_never_knows_them_again() -> None:
+    sources = provenance.CaseSources()
+    sources.go_on(None)
+    assert sources.heard(Renewed(to="ann@example.com", words="")) is None

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from activities.shipments import Delay, Rebook, choose_flight
 from handrail import Decision, Untrusted
 from handrail.agent import source_finding, unsourced
-from handrail.agent.provenance import holds_untrusted
+from handrail.agent.untrusted_text import holds_untrusted
 from handrail.policy import load_policy
 from tests.unit.application.test_shipments_choice import consignment, offer
 from workers.fleet import fleet
