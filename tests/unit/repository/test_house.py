@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_336,
     "ledger": 5_875,
     "oversight": 4_328,
-    "agent": 9_087,
+    "agent": 9_121,
     "guardrails": 5_845,
     "evidence": 5_032,
     "client": 7_863,
