@@ -7,6 +7,7 @@ and a statement in which they differ is set aside whole. What payers wrote is ke
 from __future__ import annotations
 
 import itertools
+import logging
 import re
 from collections.abc import Iterable
 from datetime import date
@@ -27,6 +28,9 @@ Fault = Literal[
     "it is of another account",
     "it came before, with other lines",
 ]
+
+# It logs the very text that it cannot read, with who paid whom.
+logging.getLogger("mt940").setLevel(logging.CRITICAL)
 
 _OPTIONS = Options.all()
 _LINE = re.compile(r"^:61:", re.MULTILINE)
@@ -100,7 +104,15 @@ def _statement(block: str) -> BankStatement:
     try:
         [parsed] = mt940.parse_statements(block, options=_OPTIONS)
         return _judged(parsed, held)
-    except (ArithmeticError, AssertionError, LookupError, RuntimeError, TypeError, ValueError):
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ):
         return BankStatement(id="", held=held, fault="it cannot be read")
 
 

@@ -11,6 +11,7 @@ from workers.demos import (
     leads,
     maintenance,
     onboarding,
+    reconciliation,
     routes,
     shipments,
     support,
@@ -26,4 +27,5 @@ async def demo(out: Output, *, once: bool) -> int:
     os.environ.setdefault("MAINTENANCE_SPARES_BY", "routes")
     os.environ.setdefault("MAINTENANCE_DISPATCH_URL", routes.url())
     shown = (each.shown() for each in _DEMOS)
-    return await show(out, *shown, once=once, fleet="workers.fleets.company:fleet")
+    books = reconciliation.shown()
+    return await show(out, *shown, *books, once=once, fleet="workers.fleets.company:fleet")
