@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from xml.sax.saxutils import escape
 
 from activities.reconciliation_match import Item, Match, match
 from activities.reconciliation_statements import Line, statements_in
@@ -22,7 +23,8 @@ from world.reconciliation.month import Month
 from world.reconciliation.score import Score, score
 
 HEAD = "| kind | lines | posted alone | by reference and amount alone |"
-_ROW, _WIDTH, _LABEL = 22, 640, 150
+_ROW, _WIDTH, _TOP = 22, 800, 44
+_COLUMNS = ((36, "end"), (46, "start"), (200, "start"), (550, "end"), (566, "start"))
 
 
 class Books:
@@ -42,6 +44,7 @@ class Books:
             for each in made.invoices
         }
         self.postings: list[dict[str, Any]] = []
+        self.found: list[tuple[Line, Match]] = []
 
     def post(self, found: Match) -> None:
         """Post a line to its item."""
@@ -57,7 +60,13 @@ class Books:
 
 
 def played(made: Month, *, plain: bool = False) -> Score:
-    """A month, day by day. `plain`: as without the agent, by reference and amount alone."""
+    """What a month came to."""
+    books = play(made, plain=plain)
+    return score(made, books.postings, books.left)
+
+
+def play(made: Month, *, plain: bool = False) -> Books:
+    """Play a month, day by day. `plain`: as without the agent, by reference and amount alone."""
     books, pending = Books(made), list[Line]()
     known: set[str] = set()
     for day in sorted({each.arrived for each in made.files}):
@@ -68,11 +77,12 @@ def played(made: Month, *, plain: bool = False) -> Score:
         fresh = [line for line in pending if line.day == day]
         for line in fresh:
             found = match(line, list(books.items.values()), [line] if plain else pending)
+            books.found.append((line, found))
             if found.kind == "clean" or (found.certain and not plain):
                 books.post(found)
                 pending.remove(line)
         known |= {line.statement for line in fresh}
-    return score(made, books.postings, books.left)
+    return books
 
 
 def table(with_agent: list[Score], without: list[Score]) -> str:
@@ -89,27 +99,29 @@ def table(with_agent: list[Score], without: list[Score]) -> str:
     return "\n".join([HEAD, "|---|---|---|---|", *rows, "", said])
 
 
-def picture(scores: list[Score]) -> str:
-    """By kind of line: posted alone, and left to people."""
-    lines = sum((each.lines for each in scores), Counter[str]())
-    alone = sum((each.posted for each in scores), Counter[str]())
-    most, bars = max(lines.values()), list[str]()
-    for row, (kind, count) in enumerate(lines.most_common()):
-        y, x = 28 + row * _ROW, float(_LABEL)
-        bars.append(f'<text x="{_LABEL - 8}" y="{y + 12}" text-anchor="end">{kind}</text>')
-        for part, colour in ((alone[kind], "#067647"), (count - alone[kind], "#b54708")):
-            # The square root: what is rare is to be seen beside what is common.
-            width = (_WIDTH - _LABEL - 100) * (count / most) ** 0.5 * part / count
-            shape = f'x="{x:.1f}" y="{y}" width="{width:.1f}" height="16" fill="{colour}"'
-            bars += [f"<rect {shape}/>"] if part else []
-            x += width
-        bars.append(f'<text x="{x + 6:.1f}" y="{y + 12}">{alone[kind]} of {count}</text>')
-    height = 36 + _ROW * len(lines)
-    head = "green: posted alone, none wrong; brown: put before people (bars by square root)"
+def picture(made: Month) -> str:
+    """The statement of a month that has most kinds of lines: what each pays, or why it is asked."""
+    of: dict[str, list[tuple[Line, Match]]] = {}
+    for line, found in play(made).found:
+        of.setdefault(line.statement, []).append((line, found))
+    shown = max(of.values(), key=lambda each: len({found.kind for _, found in each}))
+    rows: list[str] = []
+    for row, (line, found) in enumerate(shown):
+        y, colour = _TOP + row * _ROW, "#067647" if found.certain else "#b54708"
+        rows.append(f'<rect x="6" y="{y - 14}" width="4" height="18" fill="{colour}"/>')
+        became = f"{found.kind}: {found.invoice or 'nobody knows'}"
+        cells = (line.number, line.payer[:22], line.text[:40], f"{line.amount:,.2f}", became)
+        for (x, anchor), cell in zip(_COLUMNS, cells, strict=True):
+            fill = f' fill="{colour}"' if cell is became else ""
+            rows.append(
+                f'<text x="{x}" y="{y}" text-anchor="{anchor}"{fill}>{escape(str(cell))}</text>'
+            )
+    height = _TOP + _ROW * len(shown)
+    head = f"Statement of {shown[0][0].day}: green is posted alone, brown is put before people"
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" role="img" '
         f'font-family="sans-serif" font-size="12"><rect width="100%" height="100%" fill="#fff"/>'
-        f'<text x="8" y="16">{head}</text>{"".join(bars)}</svg>\n'
+        f'<text x="8" y="18" font-weight="bold">{head}</text>{"".join(rows)}</svg>\n'
     )
 
 
@@ -150,7 +162,7 @@ def main() -> None:
     print(table(found, [played(each, plain=True) for each in months]))
     print(f"{spent:.1f} s for {given.months} months")
     if given.svg is not None:
-        given.svg.write_text(picture(found), encoding="utf-8")
+        given.svg.write_text(picture(months[0]), encoding="utf-8")
 
 
 if __name__ == "__main__":
