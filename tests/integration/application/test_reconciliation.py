@@ -16,6 +16,7 @@ from activities.nightly import ReportDue
 from activities.reconciliation import Look
 from activities.reconciliation_systems import disconnect
 from handrail import State
+from handrail.client import Operator
 from handrail.ledger import EffectState
 from handrail.testing import CaseHandle, Crash, Human, Stage, crashing_worker, eventually
 from handrail.testing.fixtures import RunFleet
@@ -173,3 +174,28 @@ async def test_the_day_is_reported_once_and_what_the_books_lost_is_asked_about(
     assert f"posting {row['key']} is in the ledger, and not in the books" in month_
     assert "posting by-hand is in the books, and not in the ledger" in month_
     assert "posting by-hand is of no line of the bank" in month_
+
+
+async def test_what_a_person_amends_is_held_against_the_books_and_a_posting_is_taken_back(
+    run_fleet: RunFleet, books: Books, mails: Path
+) -> None:
+    alien = next(p for p, t in MADE.truth.items() if t.kind == "alien" and t.amount > 0)
+    paid = MADE.truth[alien].amount
+    small = next(each.id for each in MADE.invoices if each.amount < paid)
+    today = ReportDue(period="day", on=datetime.now(UTC).date())
+    async with run_fleet(fleet) as stage:
+        wrong = await stage.start("reconciliation", look(alien))
+        assert (await LENA.amend(wrong, {"invoice": small})).accepted
+        outcome = await wrong.outcome()
+        assert outcome.status is State.REFUSED
+        assert f"are open of {small}, not {paid}" in outcome.why
+        case = await stage.start("reconciliation", look(place("clean")))
+        assert (await case.outcome()).status is State.DONE
+        assert len(books.get("/postings")) == 1
+        luis = Operator(stage.client, stage.ledger, by="luis@example.com")
+        [told] = (await luis.roll_back(case.id, why="another's", wait=True)).cases
+        assert (told.ok, told.state) == (True, State.ROLLED_BACK)
+        assert books.get("/postings") == []
+        day = await stage.start("nightly", today)
+        assert (await day.outcome()).why.endswith("0 differences")
+    assert len(list(mailbox.read(mails))) == 1
