@@ -81,3 +81,23 @@ async def search(model: str, domain: Sequence[Any], *fields: str) -> list[dict[s
     """Everything of a model that a domain finds."""
     asked = urlsafe_b64encode(json.dumps(list(domain)).encode()).decode()
     return await call("GET", model, d=asked, f=list(fields))
+
+
+_housing = asyncio.Lock()
+
+
+async def company() -> tuple[int, int]:
+    """The company in Tryton and its currency; made, with the user in it, where there is none."""
+    async with _housing:  # two demonstrations may have one Tryton between them
+        fields = ("id", "currency.id")
+        for each in await search("company.company", [], *fields):
+            return each["id"], each["currency"]["id"]
+        money = {"name": "Euro", "code": "EUR", "symbol": "E"}
+        currency = (await call("POST", "currency.currency", money))["id"]
+        firm = (await call("POST", "party.party", {"name": "The house", "code": "HOUSE"}))["id"]
+        of = {"party": firm, "currency": currency}
+        made = (await call("POST", "company.company", of))["id"]
+        [user] = await search("res.user", [["login", "=", "admin"]], "id")
+        works = {"companies": [["add", [made]]], "company": made}
+        await call("PUT", f"res.user/{user['id']}", works)
+        return made, currency

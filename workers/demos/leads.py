@@ -39,22 +39,14 @@ def played() -> Market:
 
 
 async def house() -> None:
-    """Give Tryton a company with two people who call, unless it has one."""
-    if await tryton.search("company.company", [], "id"):
-        return
-    money = {"name": "Euro", "code": "EUR", "symbol": "E"}
-    currency = (await tryton.call("POST", "currency.currency", money))["id"]
-    firm = (await tryton.call("POST", "party.party", {"name": "The house", "code": "HOUSE"}))["id"]
-    of = {"party": firm, "currency": currency}
-    company = (await tryton.call("POST", "company.company", of))["id"]
-    [user] = await tryton.search("res.user", [["login", "=", "admin"]], "id")
-    works = {"companies": [["add", [company]]], "company": company}
-    await tryton.call("PUT", f"res.user/{user['id']}", works)
+    """Give Tryton a company with two people who call, unless it has them."""
+    company, _ = await tryton.company()
+    there = {each["code"] for each in await tryton.search("party.party", [], "code")}
     for name in ("Sam", "Sue"):
-        who = (await tryton.call("POST", "party.party", {"name": name, "code": f"REP-{name}"}))[
-            "id"
-        ]
-        await tryton.call("POST", "company.employee", {"party": who, "company": company})
+        code = f"REP-{name}"
+        if code not in there:
+            who = (await tryton.call("POST", "party.party", {"name": name, "code": code}))["id"]
+            await tryton.call("POST", "company.employee", {"party": who, "company": company})
 
 
 async def filed(code: str, has: Person) -> None:
@@ -100,7 +92,8 @@ async def report(home: Path, cases: Sequence[CaseRow]) -> list[tuple[str, str]]:
     """What came out, by who really bought and what the records should be."""
     del home
     seen, crm = played(), await _in_crm(active=[True])
-    calls = await tryton.search("sale.opportunity", [], "description", "employee.id")
+    ours = [["description", "like", "call %"]]
+    calls = await tryton.search("sale.opportunity", ours, "description", "employee.id")
     called = [each["description"].split(" for ")[1].split(" ")[0] for each in calls]
     before = score.last_buyers(seen, len(called), ON)
     everybody = score.buyers(seen, list(seen.shop), ON) / len(seen.shop)
