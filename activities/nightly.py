@@ -85,7 +85,7 @@ class BookSums(BaseModel, frozen=True):
 
     postings: dict[str, int]
     posted: Decimal
-    waiting: int
+    waiting: list[str]
     """Lines of the bank that are not posted yet."""
     unknown: Decimal
     """On the account for what nobody knows yet."""
@@ -228,13 +228,18 @@ def _bank_against(has: Tray, everything: list[dict[str, Any]]) -> list[str]:
 async def _books(has: Tray, since: datetime, until: datetime) -> BookSums:
     everything = await posted()
     during = [e for e in everything if since <= datetime.fromisoformat(e["at"]) < until]
+    done = {(each["statement"], each["line"]) for each in everything}
     owed = [each for each in await items() if each.open > 0]
     late = [each for each in owed if each.due < until.date()]
     aside = await call("GET", "/aside")
     return BookSums(
         postings=dict(Counter(each["kind"] for each in during)),
         posted=_sum(each["amount"] for each in during),
-        waiting=len(has.lines) - len(everything),
+        waiting=[
+            f"{each.statement}, line {each.number}: {each.amount} EUR"
+            for each in has.lines
+            if (each.statement, each.number) not in done
+        ],
         unknown=_sum(each["amount"] for each in everything if not each["invoice"]),
         open=len(owed),
         owed=_sum(each.open for each in owed),
@@ -283,7 +288,8 @@ def in_words(summed: Summed) -> str:
             *rows,
             "",
             f"Postings: {kinds}; {books.posted} EUR",
-            f"Lines of the bank that are not posted: {books.waiting}",
+            f"Lines of the bank that are not posted: {len(books.waiting)}",
+            *(f"  {each}" for each in books.waiting),
             f"On the account for what nobody knows yet: {books.unknown} EUR",
             f"Open: {books.open} items, {books.owed} EUR",
             f"Overdue: {len(books.overdue)} items",

@@ -160,6 +160,7 @@ async def test_the_day_is_reported_once_and_what_the_books_lost_is_asked_about(
         [kept] = books.get("/reports")
         assert "Ledger, books and bank agree." in kept["text"]
         assert "Postings: 1 clean" in kept["text"]
+        assert f"that are not posted: {len(MADE.truth) - 1}\n  " in kept["text"]
         [sent] = list(mailbox.read(mails))
         assert sent.subject == f"Report day-{today}"
         [row] = books.get("/postings")
