@@ -24,6 +24,7 @@ from sqlalchemy.exc import (
 )
 
 from handrail.exceptions import ConfigurationError, LedgerUnavailable, NotKept, RowConflict
+from handrail.ledger.one_writer import OneWriter
 from handrail.ledger.tables import prepare
 
 if TYPE_CHECKING:
@@ -63,7 +64,8 @@ class Database:
         self._engine = engine_of(url)
         self._sqlite = self._engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; more threads would only wait for each other.
-        self._threads = ThreadPoolExecutor(1 if self._sqlite else 8, "handrail-ledger")
+        self._writer = OneWriter(self._transact) if self._sqlite else None
+        self._threads = ThreadPoolExecutor(8, "handrail-ledger")
         self._kept: sa.Connection | None = None
         self._path = _path(self._engine)
         self._file: tuple[int, int] | None = None
@@ -84,7 +86,9 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         """Finish what runs, and close the connections."""
-        await asyncio.to_thread(self._threads.shutdown)
+        await asyncio.to_thread(
+            self._threads.shutdown if self._writer is None else self._writer.close
+        )
         if self._kept is not None:
             self._kept.close()
         self._engine.dispose()
@@ -108,7 +112,10 @@ class Database:
                 "has committed, and writes would be done twice; fix: set them on in postgresql.conf"
             )
 
-    async def _run(self, transaction: Callable[[sa.Connection], T]) -> T:
+    async def _run(self, transaction: Callable[[sa.Connection], T], *, short: bool = False) -> T:
+        """Run a transaction in a thread. `short`: it may share its commit with others."""
+        if self._writer is not None:
+            return await asyncio.wrap_future(self._writer.submit(transaction, short=short))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 

@@ -180,7 +180,7 @@ class Effects(Database):
             number = _next_attempt(before, intent)
             return BeginResult(None, None, number, now.mark, abandoned, lost)
 
-        return await self._run(transaction)
+        return await self._run(transaction, short=True)
 
     async def heed(self, intent: Intent, *, ordered: bool = False) -> None:
         """See that no stop is in force for what has begun and is about to be sent.
@@ -230,7 +230,7 @@ class Effects(Database):
             now = controls_in_force(connection, agent, case)
             return Situation(**vars(now), effect=effect)
 
-        return await self._run(look)
+        return await self._run(look, short=True)
 
     async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
         """Become the owner of an intent whose owner is gone. False if another was faster."""
@@ -323,7 +323,7 @@ class Effects(Database):
                 counted.count(connection, intent)
             return False
 
-        return await self._run(transaction)
+        return await self._run(transaction, short=True)
 
     async def abandon(self, key: str, owner: str, error: str) -> None:
         """Record that an effect certainly did not happen, and why.
