@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_808,
     "policy": 4_336,
-    "ledger": 5_875,
+    "ledger": 5_987,
     "oversight": 4_328,
     "agent": 9_121,
     "guardrails": 5_845,
