@@ -8,12 +8,13 @@ Roundup (`SUPPORT_DESK_URL`, with the secret `DESK_PASSWORD`). Which alarms have
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import TypeVar
 
 from pydantic import BaseModel
 
-from activities.alerts_causes import Grouped, grouped, outlasting
+from activities.alerts_causes import Grouped, Known, grouped, outlasting
 from activities.alerts_facts import (
     AddNote,
     Alarm,
@@ -24,7 +25,7 @@ from activities.alerts_facts import (
     OpenIssue,
     Standing,
 )
-from activities.alerts_systems import about, causes, noted, owner, plant_of, ringing
+from activities.alerts_systems import about, causes, owner, plant_of, ringing
 from activities.desk import SECRETS, change, filed, put_down, withdraw
 from handrail import Decision, Effect, decide, read, write
 
@@ -89,43 +90,41 @@ async def pace() -> Pace:
 @read(secrets=SECRETS)
 async def listen(heard: Heard, settled: bool) -> Round:  # noqa: FBT001 - steps take arguments by place
     """Say which causes the alarms of a post have, with those that ring now and are at the desk."""
-    said = await noted(heard.site)
-    found = await _grouped(heard.site, heard.alarms, said, settled=settled)
-    known = {each.cause.id: each.cause for each in await causes(heard.site, said)}
-    known |= {each.id: each for each in found.new}
-    fresh = list[Fresh]()
-    for cause, alarms in found.by.items():
-        words = tuple(a.words for a in alarms if a.words not in said.get(cause, frozenset()))
-        if words:
-            fresh.append(Fresh(site=heard.site, cause=known[cause], alarms=words))
+    known = await causes(heard.site)
+    found = await _grouped(heard.site, heard.alarms, known, settled=settled)
+    noted = frozenset[str]().union(*(each.noted for each in known))
+    all_ = {each.id: each for each in (*found.new, *(each.cause for each in known))}
+    fresh = [
+        Fresh(site=heard.site, cause=all_[cause], alarms=words)
+        for cause, alarms in found.by.items()
+        if (words := tuple(each.words for each in alarms if each.words not in noted))
+    ]
     return Round(new=found.new, fresh=tuple(fresh), waits=len(found.waits))
 
 
 async def _grouped(
-    site: str, heard: tuple[Alarm, ...], said: dict[str, frozenset[str]], *, settled: bool
+    site: str, heard: tuple[Alarm, ...], known: Sequence[Known], *, settled: bool
 ) -> Grouped:
     now = {each.words: each for each in (*heard, *await ringing(site))}
-    known = await causes(site, said)
     return grouped(await plant_of(site), now.values(), known, settled=settled)
 
 
 @read(secrets=SECRETS)
 async def look(site: str, cause: str) -> Look:
     """How a cause stands by now."""
-    said = await noted(site)
-    words = said.get(cause, frozenset())
-    active = (await _grouped(site, (), said, settled=True)).by.get(cause, ())
-    issue = next((each for each in await causes(site, said) if each.cause.id == cause), None)
-    if issue is None:
-        return Look(active=len(active), noted=len(words))
+    known = await causes(site)
+    active = (await _grouped(site, (), known, settled=True)).by.get(cause, ())
+    issue = next((each for each in known if each.cause.id == cause), None)
+    if issue is None or issue.due:
+        return Look(active=len(active))
     since = issue.cause.since
-    lasted = max((Alarm.began(each) for each in words), default=since) - since
+    lasted = max((Alarm.began(each) for each in issue.noted), default=since) - since
     apart = outlasting(await plant_of(site), issue, active)
     return Look(
         issue=True,
         closed=issue.closed,
         active=len(active),
-        noted=len(words),
+        noted=len(issue.noted),
         minutes=int(lasted / timedelta(minutes=1)),
         apart=tuple(
             Fresh(site=site, cause=other, alarms=tuple(alarm.words for alarm in members))
@@ -140,21 +139,15 @@ async def look(site: str, cause: str) -> Look:
 @decide
 def open_as(site: str, cause: Cause, now: Look) -> Decision[OpenIssue, Standing]:
     """Say what the issue of a cause has in it."""
-    action = OpenIssue(
-        site=site,
-        cause=cause.id,
-        root=cause.root,
-        kind=cause.kind,
-        severity=cause.severity,
-        since=cause.since,
-    )
+    action = OpenIssue(site=site, cause=cause.id, **cause.model_dump(exclude={"id"}))
     return _decided(action, cause, now, f"{cause.kind} at {cause.root}")
 
 
 @decide
 def note_as(fresh: Fresh) -> Decision[AddNote, Standing]:
     """Say what is noted on the issue of a cause."""
-    action = AddNote(site=fresh.site, cause=fresh.cause.id, alarms=fresh.alarms)
+    of = fresh.cause.model_dump(exclude={"id"})
+    action = AddNote(site=fresh.site, cause=fresh.cause.id, alarms=fresh.alarms, **of)
     why = f"{len(fresh.alarms)} alarms of {fresh.cause.kind} at {fresh.cause.root}"
     return _decided(action, fresh.cause, Look(noted=len(fresh.alarms)), why)
 
@@ -188,15 +181,7 @@ async def open_issue(action: OpenIssue, effect: Effect) -> Made:
     body = {
         "title": f"{action.kind} at {action.root} ({action.severity})",
         "message": action.cause,
-        "about": about(
-            Cause(
-                id=action.cause,
-                root=action.root,
-                kind=action.kind,
-                severity=action.severity,
-                since=action.since,
-            )
-        ),
+        "about": about(action),
         "queue": "open",
         "status": "unread",
     }
@@ -213,9 +198,9 @@ async def withdraw_note(action: AddNote, effect: Effect) -> None:
 async def add_note(action: AddNote, effect: Effect) -> Made:
     """Note alarms under the effect's key, which Roundup takes once."""
     body = {
-        "title": f"{len(action.alarms)} alarms of {action.cause}",
+        "title": f"{len(action.alarms)} alarms of {action.kind} at {action.root}",
         "message": action.cause,
-        "about": "\n".join(action.alarms),
+        "about": "\n".join([about(action), *action.alarms]),
         "queue": "noted",
     }
     return Made(id=await put_down("note", owner(action.site), body, effect.key))

@@ -56,6 +56,8 @@ class Known(BaseModel, frozen=True):
     cause: Cause
     noted: frozenset[str] = frozenset()
     closed: bool = False
+    due: bool = False
+    """Its alarms are noted, and its issue is not there yet."""
 
     def takes(self, alarm: Alarm) -> bool:
         """Whether more alarms may be noted on it: on a closed one, none that rings."""

@@ -102,8 +102,8 @@ class Heard(Event):
         return f"{self.site}-post-{hashlib.sha256('|'.join(said).encode()).hexdigest()[:20]}"
 
 
-class OpenIssue(Action):
-    """Open an issue for the cause of alarms."""
+class OfCause(Action):
+    """What is done about a cause of alarms."""
 
     site: str
     cause: str
@@ -113,11 +113,13 @@ class OpenIssue(Action):
     since: AwareDatetime
 
 
-class AddNote(Action):
+class OpenIssue(OfCause):
+    """Open an issue for the cause of alarms."""
+
+
+class AddNote(OfCause):
     """Note alarms on the issue of their cause."""
 
-    site: str
-    cause: str
     alarms: tuple[str, ...]
 
 

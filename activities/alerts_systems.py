@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
 
 from activities.alerts_causes import Known, Plant
-from activities.alerts_facts import Alarm, Cause
+from activities.alerts_facts import Alarm, Cause, OfCause
 from activities.desk import filed
 from activities.support_systems import PATIENCE, content
 
@@ -45,41 +44,37 @@ async def ringing(site: str) -> list[Alarm]:
     return [Alarm.model_validate(each) for each in found]
 
 
-async def noted(site: str) -> dict[str, frozenset[str]]:
-    """The alarms that are noted at the desk, by their causes; also where the issue is still due."""
-    found = dict[str, set[str]]()
-    for note in await filed("note", owner(site), "message,about,queue"):
-        if note["queue"] != "withdrawn":
-            found.setdefault(note["message"], set()).update(note["about"].split("\n"))
-    return {cause: frozenset(words) for cause, words in found.items()}
-
-
-async def causes(site: str, said: Mapping[str, frozenset[str]]) -> list[Known]:
-    """The causes that have an issue, with the alarms that are noted."""
+async def causes(site: str) -> list[Known]:
+    """The causes that the desk knows of, with the alarms that are noted."""
+    abouts, words = dict[str, str](), dict[str, set[str]]()
+    for note in await _kept("note", site):
+        about_, *alarms = note["about"].split("\n")
+        abouts[note["message"]] = about_
+        words.setdefault(note["message"], set()).update(alarms)
+    issues = {issue["message"]: issue for issue in await _kept("issue", site)}
+    abouts |= {name: issue["about"] for name, issue in issues.items()}
     return [
         Known(
-            cause=_cause(issue),
-            noted=said.get(issue["message"], frozenset()),
-            closed=issue["queue"] == "closed",
+            cause=_cause(name, about_),
+            noted=frozenset(words.get(name, ())),
+            closed=name in issues and issues[name]["queue"] == "closed",
+            due=name not in issues,
         )
-        for issue in await filed("issue", owner(site), "message,about,queue")
-        if issue["queue"] != "withdrawn"
+        for name, about_ in abouts.items()
     ]
 
 
-def about(cause: Cause) -> str:
-    """What an issue keeps of its cause, to be read again."""
+async def _kept(kind: str, site: str) -> list[dict[str, str]]:
+    found = await filed(kind, owner(site), "message,about,queue")
+    return [each for each in found if each["queue"] != "withdrawn"]
+
+
+def about(cause: OfCause) -> str:
+    """What the desk keeps of a cause, to be read again."""
     return f"{cause.root} {cause.kind} {cause.severity} {cause.since.astimezone(UTC).isoformat()}"
 
 
-def _cause(issue: dict[str, Any]) -> Cause:
-    root, kind, severity, since = issue["about"].split(" ")
-    return Cause.model_validate(
-        {
-            "id": issue["message"],
-            "root": root,
-            "kind": kind,
-            "severity": severity,
-            "since": datetime.fromisoformat(since),
-        }
-    )
+def _cause(name: str, about_: str) -> Cause:
+    root, kind, severity, since = about_.split(" ")
+    said = {"id": name, "root": root, "kind": kind, "severity": severity}
+    return Cause.model_validate(said | {"since": datetime.fromisoformat(since)})

@@ -40,10 +40,10 @@ class AlertsAgent(AgentWorkflow):
         return self.done(f"{alarms} alarms noted, of {len(causes)} causes")
 
     async def _sorted(self, site: str, found: Round) -> None:
+        for fresh in found.fresh:  # first, so that whoever looks next knows whose they are
+            await self.write(add_note, await self.decide(note_as, fresh))
         for cause in found.new:
             await self.hand_on("alerts", Heard(site=site, cause=cause))
-        for fresh in found.fresh:
-            await self.write(add_note, await self.decide(note_as, fresh))
 
     async def _see_to(self, site: str, cause: Cause) -> Outcome:
         """Open the issue of a cause, and close it when nothing of it rings for a while."""

@@ -26,7 +26,7 @@ from world.alerts.score import Came, judged
 MINUTE = timedelta(minutes=1)
 _WIDTH, _EDGE, _TOP, _LINE = 720, 190, 36, 17
 HEAD = (
-    "| data | alarms | causes | issues | causes missed | issues with two causes "
+    "| data | alarms | causes | issues | causes missed | masked | issues with two causes "
     "| alarms on another's issue | causes with two issues | root named | alarms on none |"
 )
 
@@ -207,8 +207,8 @@ def row(name: str, days: Sequence[Came]) -> str:
     """Sums over some days, as a row."""
     total = Came(*(sum(each) for each in zip(*days, strict=True)))
     rooted = f"{total.rooted / total.issues:.0%}"
-    cells = [name, total.alarms, total.causes, total.issues, total.missed, total.merged]
-    cells += [total.strayed, total.split, rooted, total.unheard]
+    cells = [name, total.alarms, total.causes, total.issues, total.missed]
+    cells += [total.masked, total.merged, total.strayed, total.split, rooted, total.unheard]
     return "| " + " | ".join(f"{c:,}" if isinstance(c, int) else c for c in cells) + " |"
 
 
@@ -226,7 +226,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if given.svg:
         given.svg.write_text(picture(plant.made(), books))
     for count in (16, 40) if given.days else ():
-        days = [live(plant.made(given.seed + n, hours=8, count=count))[0] for n in range(given.days)]
+        days = [
+            live(plant.made(given.seed + n, hours=8, count=count))[0] for n in range(given.days)
+        ]
         print(row(f"{given.days} shifts of {count} faults", days))
     if given.folder is None or not given.folder.is_dir():
         print(f"\nno series: {given.folder or 'no folder was given'}")

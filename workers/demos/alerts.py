@@ -105,7 +105,7 @@ def filed(home: Path) -> dict[str, tuple[str, set[tuple[str, datetime]]]]:
         for cause, about in db.execute(_ISSUES, (owner("%"),)):
             found[cause] = (about.split(" ")[0], set())
         for cause, about in db.execute(_NOTES, (owner("%"),)):
-            for words in about.split("\n"):
+            for words in about.split("\n")[1:]:
                 at = Alarm.began(words).astimezone(UTC)
                 found.setdefault(cause, ("", set()))[1].add((words.split(" ")[0], at))
     finally:

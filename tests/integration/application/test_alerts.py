@@ -142,6 +142,7 @@ async def test_what_alertmanager_posts_is_one_issue_for_a_cause_which_is_closed_
         more = await http.post("/agents/alerts/events", json=await site.rings(full, slow, stale))
         noted = await stage.case(more.json()["case"]).outcome()
         assert noted.why == "1 alarms noted, of 1 causes"
+        await stage.case(of_cause).until(lambda view: len(view.receipts) == 1)
         assert await site.issues() == {"DiskFull at server-1 (warning)": "open"}
         await site.rings(over(full), over(slow), over(stale))
         outcome = await stage.case(of_cause).outcome()
