@@ -49,7 +49,7 @@ def judged(day: Day, issues: Issues) -> Came:
         named = [each for each in counts if day.faults[each].root == root]
         most = named[0] if named else counts.most_common(1)[0][0]
         of[number] = most
-        found.add(most)
+        found.update(named or [most])
         on |= dict.fromkeys(counts, most)
         merged += len(counts) > 1
         strayed += counts.total() - counts[most]

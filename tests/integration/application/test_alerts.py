@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import json
-import socket
 from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,19 +11,15 @@ from typing import Any
 
 import httpx2
 import pytest
-import standardwebhooks
-import uvicorn
 
 from activities.alerts_facts import Heard
 from activities.support_systems import disconnect
 from handrail import State
-from handrail.integrations.triggers.api import TriggerApi
-from handrail.integrations.triggers.receiver import Receiver
 from handrail.ledger import EffectState
-from handrail.runtime import TokenFile
-from handrail.testing import Crash, Human, Stage, crashing_worker
+from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
 from tests.integration.application.systems import System
+from tests.integration.integrations.test_serve import serving, signed
 from workers.demos.alerts import filed
 from workers.fleets.alerts import fleet
 from world.alerts import plant
@@ -92,48 +85,19 @@ def over(each: Ring) -> Ring:
     return each._replace(ends=each.starts + timedelta(minutes=20))
 
 
-@contextlib.asynccontextmanager
-async def serving(stage: Stage) -> AsyncGenerator[httpx2.AsyncClient]:
-    """What `handrail serve` takes webhooks and events by."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-
-    async def connect() -> Any:
-        return stage.client
-
-    tokens = TokenFile(stage.directory / "tokens.json")
-    app = TriggerApi(Receiver(stage.fleet, stage.ledger, connect), tokens, "http://ui").app()
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-    serves = asyncio.ensure_future(server.serve(sockets=[listener]))
-    bearing = {"authorization": f"Bearer {tokens.new('alertmanager', ('alerts',))}"}
-    try:
-        async with httpx2.AsyncClient(base_url=url, timeout=30, headers=bearing) as http:
-            yield http
-    finally:
-        server.should_exit = True
-        await serves
-
-
-def signed(body: bytes) -> dict[str, str]:
-    at = datetime.now(UTC)
-    made = standardwebhooks.Webhook(KEY).sign("msg_1", at, body.decode())
-    stamp = str(int(at.timestamp()))
-    return {"webhook-id": "1", "webhook-timestamp": stamp, "webhook-signature": made} | {
-        "webhook-id": "msg_1"
-    }
-
-
 async def test_what_alertmanager_posts_is_one_issue_for_a_cause_which_is_closed_when_all_is_quiet(
     run_fleet: RunFleet, site: Site
 ) -> None:
     full = ring("server-1", "DiskFull", 0)
     slow, stale = ring("database-1", "Slow", 2), ring("mes-1", "Stale", 4)
-    async with run_fleet(fleet) as stage, serving(stage) as http:
+    async with run_fleet(fleet) as stage, serving(stage) as sender:
+        http = sender.http
+        http.headers.update(sender.bearing())
         post = await site.rings(full, slow)
         body = json.dumps(post).encode()
-        hook = await http.post("/hooks/alertmanager", content=body, headers=signed(body))
+        hook = await http.post("/hooks/alertmanager", content=body, headers=signed(body, KEY))
         again = await http.post("/agents/alerts/events", json=post)
-        forged = await http.post("/hooks/alertmanager", content=body, headers=signed(b"{}"))
+        forged = await http.post("/hooks/alertmanager", content=body, headers=signed(b"{}", KEY))
         assert (hook.status_code, again.status_code, forged.status_code) == (202, 200, 401)
         assert hook.json()["case"] == again.json()["case"]
         said = await stage.case(hook.json()["case"]).outcome()

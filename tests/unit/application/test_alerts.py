@@ -13,10 +13,9 @@ from activities.alerts_causes import OUTLASTS, Known, Plant, grouped, outlasting
 from activities.alerts_facts import Alarm, Cause, CloseIssue, Heard, Standing
 from benchmarks.agents.alerts import live, read, real
 from handrail.actions import Basis
-from handrail.integrations.triggers import RawEvent
 from handrail.policy import Facts, Policy, load_policy
 from tests.agents.policies import holds, refusals
-from workers.fleets.alerts import fleet, of_alertmanager
+from workers.fleets.alerts import RawEvent, fleet, of_alertmanager
 from world.alerts import plant
 
 AGENT = fleet.agent("alerts")
