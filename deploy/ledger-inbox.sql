@@ -25,6 +25,8 @@ grant select on handrail_cases, handrail_decisions, handrail_questions, handrail
     handrail_counters, handrail_counted to handrail_inbox;
 grant select, insert on handrail_outcomes to handrail_inbox;
 grant update (judged, judged_by, judged_at, judged_why) on handrail_outcomes to handrail_inbox;
+-- Made of what was proposed and what people did, and made again by whoever looks at a pilot.
+grant select, insert, update (rule), delete on handrail_comparisons to handrail_inbox;
 grant select, insert, update on handrail_alerts to handrail_inbox;
 -- What came in from outside: `handrail serve` keeps it, people mend, try again and drop it.
 grant select, insert on handrail_intake to handrail_inbox;

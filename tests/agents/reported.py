@@ -22,6 +22,7 @@ from handrail.ledger import (
     tables,
 )
 from handrail.ledger.evidence_tables import outcomes
+from handrail.ledger.marking import mark
 
 AGENT = "shipments"
 WORTH = """\
@@ -110,6 +111,8 @@ def keep_pilot(url: str, number: int, until: datetime) -> None:
         done.append(outcome | told | {"action": action | changed, "raw": ""})
     _insert(url, tables.verdicts, proposed)
     _insert(url, outcomes, done)
+    with sa.create_engine(url).begin() as connection:
+        mark(connection, ((AGENT, row["case_id"], row["step"]) for row in proposed))
 
 
 def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> CaseRecord:

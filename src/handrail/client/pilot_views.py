@@ -97,7 +97,7 @@ class SelectionView(Document):
 
 
 class PilotView(Document):
-    """What a pilot came to. For `waiting` to `hindsight` see `handrail.evidence.Matched`.
+    """What a pilot came to. For `waiting` to `hindsight` see `handrail.evidence.PilotReport`.
 
     `same`: plain agreement; `agreement`: with what people judged. `difference`: by how much the
     amounts of the agent are above those of people, in all disagreements together. `unproven`:
@@ -132,7 +132,7 @@ def pilot_view(
     agent: str, step: str | None, found: PilotReport, goal: float | None, unproven: int
 ) -> PilotView:
     """A report as a document."""
-    matched, chosen = found.matched, found.selection
+    chosen = found.selection
     known = chosen.drift.index is not None
     return PilotView(
         agent=agent,
@@ -161,13 +161,13 @@ def pilot_view(
         judged=found.judged,
         unproven=unproven,
         difference=found.difference,
-        waiting=len(matched.waiting),
-        missing=len(matched.missing),
-        contradicting=tuple(each.case for each, _ in matched.contradicting),
-        unmatched=len(matched.unmatched),
-        several=matched.several,
-        late=matched.late,
-        hindsight=matched.hindsight,
+        waiting=found.waiting,
+        missing=found.missing,
+        contradicting=found.contradicting,
+        unmatched=found.unmatched,
+        several=found.several,
+        late=found.late,
+        hindsight=found.hindsight,
     )
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
@@ -21,18 +20,23 @@ from handrail.client.pilot_views import (
     pilot_view,
 )
 from handrail.evidence import (
+    POINTS,
+    Compared,
     Judged,
     PilotReport,
+    compare_place,
     free_texts,
     measure_pilot,
+    rule_digest,
 )
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
-from handrail.ledger import AnswerRow, OutcomeRow, Proposed, outcome_id
+from handrail.ledger import AnswerRow, KeptDifference, OutcomeRow, outcome_id
 from handrail.oversight import NotProven, Opinion, ReviewAnswer, require_proven_answer
 from handrail.policy import Faults, FileDoc, PilotDoc, read_policy_file
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
+    from handrail.ledger import Comparison, Proposed
     from handrail.policy import AgentShape, WriteShape
 
 _LONGEST = 4_000
@@ -101,17 +105,25 @@ class PilotActs(OperatorBase):
         new = 0
         for begin in range(0, len(rows), _AT_ONCE):
             new += await self.ledger.keep_outcomes(rows[begin : begin + _AT_ONCE])
+        await self._compare(agent, doc)
         return OutcomeImport(agent=agent, new=new, known=len(rows) - new, bad=tuple(bad))
 
     async def pilot(
-        self, agent: str, step: str | None = None, since: datetime | None = None
+        self,
+        agent: str,
+        step: str | None = None,
+        since: datetime | None = None,
+        *,
+        limit: int | None = None,
     ) -> PilotView:
         """How often an agent proposes what people do, by class and over time, and where not.
+
+        `limit`: no more of the disagreements, those first that are to be judged.
 
         Raises:
             NotPermitted: if the policies are known, and none names them for the agent.
         """
-        found = await self._pilot(agent, step, since)
+        found = await self._pilot(agent, step, since, limit)
         return pilot_view(agent, step, found.report, _goal(found.doc, step), found.unproven)
 
     async def judge_outcome(self, named: str, right: str, why: str = "") -> Disagreement:
@@ -133,8 +145,7 @@ class PilotActs(OperatorBase):
             raise InvalidRequest(f"{right!r} is no answer: say agent, people or both", "right")
         if len(why) > _LONGEST:
             raise InvalidRequest(f"say it in {_LONGEST} characters at most", "why")
-        compared = (await self._pilot(row.agent, row.step, None, row.case)).report.disagreements
-        found = next((each for each in compared if each.outcome.id == row.id), None)
+        found = await self._difference(row)
         if found is None:
             raise InvalidRequest(f"{row.id} is no disagreement that is to be judged", "outcome")
         if row.by and person(row.by) == who:
@@ -149,53 +160,65 @@ class PilotActs(OperatorBase):
         judged = replace(row, judged=right, judged_by=who, judged_at=now, judged_why=said.why)
         return disagreement(replace(found, outcome=judged))
 
+    async def _difference(self, row: OutcomeRow) -> Compared | None:
+        """The disagreement that an outcome makes, if it makes one."""
+        self._sees(row.agent)
+        await self._compare(row.agent, await self._doc_of(row.agent))
+        found = await self.ledger.differences(row.agent, row.step, outcome=row.id)
+        return next(iter(_compared(found)), None)
+
     async def _pilot(
-        self, agent: str, step: str | None, since: datetime | None, case: str | None = None
+        self, agent: str, step: str | None, since: datetime | None, limit: int | None = None
     ) -> _Pilot:
         self._sees(agent)
-        doc, of = await self._doc_of(agent), {"step": step, "case": case}
-        proposals = await self.ledger.proposals(agent, since=since, pilot=True, **of)
-        outcomes = await self.ledger.outcomes(agent, **of)
-        outcomes, unproven = await self._proven(outcomes)
-        proposals += await self._nothing(proposals, outcomes, since)
-        rules = {} if doc is None else {name: each.pilot for name, each in doc.actions.items()}
-        # Of many it takes seconds, in which others are to be heard.
-        given = (proposals, outcomes, rules, self._clock())
-        return _Pilot(await asyncio.to_thread(measure_pilot, *given), doc, unproven)
+        doc, now = await self._doc_of(agent), self._clock()
+        await self._compare(agent, doc)
+        waits = {name: now - rule.wait for name, rule in _rules(doc).items()}
+        of = (agent, step, since)
+        figures = await self.ledger.comparison_figures(*of, waits=waits, points=POINTS)
+        judged = _compared(await self.ledger.differences(*of, judged=True))
+        apart = _compared(await self.ledger.differences(*of, judged=False, limit=limit))
+        judged, unproven = await self._proven(judged)
+        if unproven:
+            apart = sorted([*apart, *unproven], key=lambda e: (e.proposed.at, e.proposed.key))
+        report = measure_pilot(figures, apart, judged)
+        shown = replace(report, disagreements=report.disagreements[:limit])
+        return _Pilot(shown, doc, len(unproven))
 
-    async def _nothing(
-        self, proposals: list[Proposed], outcomes: list[OutcomeRow], since: datetime | None
-    ) -> list[Proposed]:
-        """The cases in which the agent found nothing to do, of those that people decided."""
-        known = {each.case for each in proposals}
-        of = {row.case: row.step for row in outcomes if row.case not in known}
-        found = await self.ledger.case_records(list(of))
-        return [
-            Proposed(case, of[case], last.at, None, key=case, digest=last.inputs)
-            for case, record in found.items()
-            if record.case.ended and not record.case.writes and record.decisions
-            for last in [record.decisions[-1]]
-            if last.kind is None and (since is None or last.at >= since)
-        ]
+    async def _compare(self, agent: str, doc: FileDoc | None) -> None:
+        """Compare what came in since somebody looked; after another rule all of it."""
+        rules = _rules(doc)
 
-    async def _proven(self, rows: list[OutcomeRow]) -> tuple[list[OutcomeRow], int]:
-        """The outcomes, without judgements that nobody is shown to have signed; and how many."""
+        def compare(
+            step: str, proposed: Sequence[Proposed], done: Sequence[OutcomeRow]
+        ) -> list[Comparison]:
+            return compare_place(agent, step, proposed, done, rules.get(step, rules[""]))
+
+        digests = {step: rule_digest(rule) for step, rule in rules.items()}
+        await self.ledger.compare(agent, digests, compare)
+
+    async def _proven(self, judged: list[Compared]) -> tuple[list[Compared], list[Compared]]:
+        """Those that somebody is shown to have signed; and the others, as if nobody had judged."""
         if self.keyring is None:
-            return rows, 0
-        keys, now, found, unproven = self._trusted(), self._clock(), list[OutcomeRow](), 0
-        for row in rows:
-            if row.judged is not None:
-                answers = await self.ledger.review_answers(row.id)
-                try:
-                    said = require_proven_answer(answers[-1], keys, now) if answers else None
-                except NotProven:
-                    said = None
-                if said is None or (_SAID.get(Judged(row.judged)), said.by) != (
-                    said.answer,
-                    row.judged_by,
-                ):
-                    row, unproven = replace(row, judged=None), unproven + 1  # noqa: PLW2901
-            found.append(row)
+            return judged, []
+        keys, now, found, unproven = (
+            self._trusted(),
+            self._clock(),
+            list[Compared](),
+            list[Compared](),
+        )
+        for each in judged:
+            row = each.outcome
+            answers = await self.ledger.review_answers(row.id)
+            try:
+                said = require_proven_answer(answers[-1], keys, now) if answers else None
+            except NotProven:
+                said = None
+            right = _SAID[Judged(row.judged)] if row.judged in set(Judged) else None
+            if said is None or (right, said.by) != (said.answer, row.judged_by):
+                unproven.append(replace(each, outcome=replace(row, judged=None)))
+            else:
+                found.append(each)
         return found, unproven
 
     def _sees(self, agent: str) -> None:
@@ -213,6 +236,16 @@ class PilotActs(OperatorBase):
             names = ", ".join(sorted(self._agents)) or "none"
             raise InvalidRequest(f"there is no agent {agent}; there are: {names}", "agent")
         return known.shape
+
+
+def _rules(doc: FileDoc | None) -> dict[str, PilotDoc]:
+    """How each step is compared; `""`: those of which the policy says nothing."""
+    rules = {} if doc is None else {name: each.pilot for name, each in doc.actions.items()}
+    return {**rules, "": PilotDoc()}
+
+
+def _compared(kept: Iterable[KeptDifference]) -> list[Compared]:
+    return [Compared(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
 
 
 def _goal(doc: FileDoc | None, step: str | None) -> float | None:

@@ -203,7 +203,7 @@ class PromotionActs(OrderActs, PilotActs):
         self, agent: str, step: str, rule: PromoteDoc, policy: Policy, setting: Setting
     ) -> _Write:
         since, restarted = await self._restarted(agent, step)
-        report = (await self._pilot(agent, step, since)).report
+        report = (await self._pilot(agent, step, since, _CASES)).report
         keys = None if self.keyring is None else self._trusted()
         record = await measure_track_record(self.ledger, agent, step, keys=keys, now=self._clock())
         bound, first = await self._shown(agent, step, setting, since, report)
@@ -271,7 +271,7 @@ class PromotionActs(OrderActs, PilotActs):
             began=self._clock(),
             value=value[:_LONGEST],
             limit=_wanted(write.rule),
-            cases=tuple(apart[:_CASES]),
+            cases=tuple(apart),
         )
         return await self.ledger.begin_alert(row)
 
@@ -288,7 +288,8 @@ class PromotionActs(OrderActs, PilotActs):
         contract = [each.what for each in await self.ledger.errors_recorded(*since)]
         looked = await self.ledger.reviews(write.agent, step=write.step)
         answered = [each for each in looked if each.answer is not None]
-        before = [not each.agrees for each in write.report.matched.compared]
+        differ, n = write.report.differ, write.report.bound.n
+        before = [True] * differ + [False] * (n - differ)
         before += [each.answer == "wrong" for each in answered if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
         field, drift = write.policy.doc.actions[write.step].pilot.kind, None

@@ -44,6 +44,7 @@ from handrail.evidence.estimates import (
     AgreementBound,
     ErrorShare,
     agreement_path,
+    bound_of,
     measure_agreement,
 )
 from handrail.evidence.event_log import (
@@ -58,11 +59,13 @@ from handrail.evidence.matching import (
     NOTHING,
     Compared,
     Judged,
-    Matched,
+    compare_place,
     differing,
+    rule_digest,
 )
 from handrail.evidence.measuring import cases_behind, measure_report
 from handrail.evidence.pilot import (
+    POINTS,
     AgreementPoint,
     ClassAgreement,
     PilotReport,
@@ -102,6 +105,7 @@ __all__ = [
     "AS_FOUND",
     "END",
     "NOTHING",
+    "POINTS",
     "RARE",
     "AgentReport",
     "AgreementBound",
@@ -127,7 +131,6 @@ __all__ = [
     "LogColumns",
     "LogFigures",
     "LoggedEvent",
-    "Matched",
     "Metric",
     "NextStep",
     "Outlook",
@@ -149,9 +152,11 @@ __all__ = [
     "approver_attention",
     "baseline_figures",
     "body_digest",
+    "bound_of",
     "cases_behind",
     "chain_faults",
     "chained",
+    "compare_place",
     "differing",
     "discover",
     "discovery_page",
@@ -179,6 +184,7 @@ __all__ = [
     "replay_policies",
     "report_csv",
     "row_name",
+    "rule_digest",
     "setting_before",
     "verdict_changes",
     "week_of",

@@ -15,7 +15,7 @@ at once, with no error found: 5.5 instead of 3.7 writes of the smallest share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from functools import lru_cache
 from math import ceil, exp, log, log1p
@@ -134,18 +134,12 @@ class AgreementBound:
         return max(enough - self.n, 0)
 
 
-def agreement_path(
-    agreed: Iterable[float], error: float = ERROR, *, at: Container[int] | None = None
-) -> list[AgreementBound]:
-    """The agreement after each case, in their order: whether, or how far (0 to 1), they agree.
-
-    `at`: after so many cases alone, since each bound takes its time.
-    """
+def agreement_path(agreed: Iterable[float], error: float = ERROR) -> list[AgreementBound]:
+    """The agreement after each case, in their order: whether, or how far (0 to 1), they agree."""
     sequence, path = ConfidenceSequence(error), list[AgreementBound]()
-    for n, each in enumerate(agreed, 1):
+    for each in agreed:
         sequence.add(1.0, wrong=1 - each)
-        if at is None or n in at:
-            path.append(_agreement(sequence))
+        path.append(_agreement(sequence))
     return path
 
 
@@ -155,6 +149,12 @@ def measure_agreement(agreed: Iterable[float], error: float = ERROR) -> Agreemen
     for each in agreed:
         sequence.add(1.0, wrong=1 - each)
     return _agreement(sequence)
+
+
+def bound_of(n: int, differ: int, error: float = ERROR) -> AgreementBound:
+    """The agreement over `n` cases of which so many differ, each wholly: in whatever order."""
+    more = (1.0, 0) if n else (0.0, -1)
+    return _agreement(ConfidenceSequence(error, n, float(differ), float(differ), *more))
 
 
 def _agreement(sequence: ConfidenceSequence) -> AgreementBound:

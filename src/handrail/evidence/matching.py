@@ -8,22 +8,20 @@ proposal, two people who contradict each other.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from handrail.ledger import Proposed, number
-from handrail.policy import PilotDoc
+from handrail.ledger import ALONE, CONTRADICTS, DIFFERS, OPEN, SAME, Comparison, number
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from handrail.ledger import OutcomeRow
-    from handrail.policy import Tolerance
+    from handrail.ledger import OutcomeRow, Proposed
+    from handrail.policy import PilotDoc, Tolerance
 
 NOTHING = "nothing"
 """The class of doing nothing."""
@@ -50,6 +48,7 @@ class Compared:
     outcome: OutcomeRow
     kind: str
     fields: tuple[str, ...]
+    above: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def same(self) -> bool:
@@ -60,33 +59,6 @@ class Compared:
     def agrees(self) -> bool:
         """Whether what was proposed was right, as far as is known."""
         return self.same or self.outcome.judged in {Judged.AGENT, Judged.BOTH}
-
-
-@dataclass(frozen=True)
-class Matched:
-    """What came of matching: who agrees, and what could not be compared, and why not.
-
-    `waiting`: proposals of which a decision may still come in; `missing`: for which it is late.
-    `several`: decisions beside the one that counts; `contradicting`: proposals of which people
-    say different things, which count for nothing until one takes theirs back. `unmatched`:
-    decisions in cases that the agent did not see. `late`: compared, though they came in after
-    `wait`. `hindsight`: compared, though people had decided before the agent did.
-    """
-
-    compared: tuple[Compared, ...] = ()
-    waiting: tuple[Proposed, ...] = ()
-    missing: tuple[Proposed, ...] = ()
-    contradicting: tuple[tuple[Proposed, tuple[OutcomeRow, ...]], ...] = ()
-    unmatched: tuple[OutcomeRow, ...] = ()
-    several: int = 0
-    late: int = 0
-    hindsight: int = 0
-
-
-Rules = Mapping[str, PilotDoc]
-"""How each step is compared; one that is not there as the policy says where it says nothing."""
-
-_PLAIN = PilotDoc()
 
 
 def kind_of(step: str, action: Mapping[str, JsonValue] | None, rule: PilotDoc) -> str:
@@ -121,79 +93,93 @@ def _same(mine: JsonValue, theirs: JsonValue, within: Tolerance | None) -> bool:
     return abs(one - other) <= (abs(other) * off if within is not None and within.share else off)
 
 
-def match(
-    proposals: Sequence[Proposed], outcomes: Iterable[OutcomeRow], rules: Rules, now: datetime
-) -> Matched:
-    """Hold every proposal against what people did in its case and step."""
-    given: dict[tuple[str, str], list[OutcomeRow]] = defaultdict(list)
-    for row in outcomes:
-        given[row.case, row.step].append(row)
-    mine: dict[tuple[str, str], list[Proposed]] = defaultdict(list)
+def rule_digest(rule: PilotDoc) -> str:
+    """What tells one rule from another, and one way of comparing from another."""
+    text = f"{_WAY} {rule.model_dump_json()}"
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+_WAY = 1
+"""Raised when the same rule compares otherwise than before: what is kept is compared again."""
+
+
+def compare_place(
+    agent: str,
+    step: str,
+    proposals: Sequence[Proposed],
+    outcomes: Sequence[OutcomeRow],
+    rule: PilotDoc,
+) -> list[Comparison]:
+    """Hold what was proposed in one step of a case against what people did, both in order."""
+    found = _Place(agent, step, rule, rule_digest(rule))
+    if len(proposals) == 1 and outcomes:
+        found.one(proposals[0], outcomes)
+        return found.rows
+    rows = list(outcomes)
     for each in proposals:
-        mine[each.case, each.step].append(each)
-    found = _Found()
-    for place, those in mine.items():
-        found.take(those, given.pop(place, []), rules.get(place[1], _PLAIN), now)
-    unmatched = tuple(row for rows in given.values() for row in rows)
-    compared = sorted(found.compared, key=lambda each: (each.proposed.at, each.proposed.key))
-    return Matched(
-        compared=tuple(compared),
-        waiting=tuple(found.waiting),
-        missing=tuple(found.missing),
-        contradicting=tuple(found.contradicting),
-        unmatched=(*unmatched, *found.unmatched),
-        several=found.several,
-        late=found.late,
-        hindsight=sum(each.outcome.at < each.proposed.at for each in compared),
-    )
+        # Of more writes in one step those that agree belong together, the rest in their order.
+        row = min(rows, key=lambda r: bool(differing(each.action, r.action, rule)), default=None)
+        if row is None:
+            found.add(each, OPEN)
+        else:
+            rows.remove(row)
+            found.pair(each, row)
+    for row in rows:
+        found.alone(row)
+    return found.rows
 
 
 @dataclass
-class _Found:
-    compared: list[Compared] = field(default_factory=list[Compared])
-    waiting: list[Proposed] = field(default_factory=list[Proposed])
-    missing: list[Proposed] = field(default_factory=list[Proposed])
-    contradicting: list[tuple[Proposed, tuple[OutcomeRow, ...]]] = field(
-        default_factory=list[tuple[Proposed, tuple["OutcomeRow", ...]]]
-    )
-    unmatched: list[OutcomeRow] = field(default_factory=list["OutcomeRow"])
-    several: int = 0
-    late: int = 0
+class _Place:
+    agent: str
+    step: str
+    rule: PilotDoc
+    digest: str
+    rows: list[Comparison] = field(default_factory=list["Comparison"])
 
-    def take(
-        self, those: list[Proposed], rows: list[OutcomeRow], rule: PilotDoc, now: datetime
-    ) -> None:
-        """Match what was proposed in one step of a case."""
-        if len(those) == 1 and rows:
-            self._one(those[0], rows, rule)
-            return
-        for each in those:
-            # Of more writes in one step those that agree belong together, the rest in their order.
-            row = min(
-                rows, key=lambda r: bool(differing(each.action, r.action, rule)), default=None
-            )
-            if row is None:
-                late = now - each.at > rule.wait
-                (self.missing if late else self.waiting).append(each)
-            else:
-                rows.remove(row)
-                self._pair(each, row, rule)
-        self.unmatched += rows
-
-    def _one(self, proposed: Proposed, rows: list[OutcomeRow], rule: PilotDoc) -> None:
+    def one(self, proposed: Proposed, rows: Sequence[OutcomeRow]) -> None:
         """Of what one person says of it the last counts; what different people say must agree."""
         last = list({(row.source, row.by): row for row in rows}.values())
-        if any(differing(last[-1].action, row.action, rule) for row in last[:-1]):
-            self.contradicting.append((proposed, tuple(last)))
-            return
-        self.several += len(rows) - 1
-        self._pair(proposed, last[-1], rule)
+        if any(differing(last[-1].action, row.action, self.rule) for row in last[:-1]):
+            self.add(proposed, CONTRADICTS)
+        else:
+            self.pair(proposed, last[-1], several=len(rows) - 1)
 
-    def _pair(self, proposed: Proposed, row: OutcomeRow, rule: PilotDoc) -> None:
-        self.late += row.received - max(proposed.at, row.at) > rule.wait
-        kind = kind_of(proposed.step, proposed.action, rule)
-        fields = differing(proposed.action, row.action, rule)
-        self.compared.append(Compared(proposed, row, kind, fields))
+    def pair(self, proposed: Proposed, row: OutcomeRow, several: int = 0) -> None:
+        fields = differing(proposed.action, row.action, self.rule)
+        self.add(
+            proposed,
+            DIFFERS if fields else SAME,
+            outcome=row.id,
+            fields=fields,
+            late=int(row.received - max(proposed.at, row.at) > self.rule.wait),
+            hindsight=int(row.at < proposed.at),
+            several=several,
+            above=_texts(_above(proposed.action, row.action)) if fields else {},
+        )
+
+    def add(self, proposed: Proposed, stand: str, **more: Any) -> None:
+        kind, key, at = kind_of(self.step, proposed.action, self.rule), proposed.key, proposed.at
+        own: dict[str, Any] = {"amounts": _texts(amounts(proposed.action))} | more
+        place = (self.agent, proposed.case, self.step, len(self.rows), self.digest)
+        self.rows.append(Comparison(*place, key, at, kind, stand, **own))
+
+    def alone(self, row: OutcomeRow) -> None:
+        place = (self.agent, row.case, self.step, len(self.rows), self.digest)
+        self.rows.append(Comparison(*place, "", row.at, "", ALONE, row.id))
+
+
+def _above(
+    proposed: Mapping[str, JsonValue] | None, done: Mapping[str, JsonValue] | None
+) -> dict[str, Decimal]:
+    """By how much the amounts of a proposal are above those that were done."""
+    mine, theirs = amounts(proposed), amounts(done)
+    names = mine.keys() & theirs.keys() if theirs and mine else {*mine, *theirs}
+    return {name: mine.get(name, Decimal(0)) - theirs.get(name, Decimal(0)) for name in names}
+
+
+def _texts(numbers: Mapping[str, Decimal]) -> dict[str, str]:
+    return {name: str(amount) for name, amount in numbers.items()}
 
 
 def amounts(action: Mapping[str, JsonValue] | None) -> dict[str, Decimal]:

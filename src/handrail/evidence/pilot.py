@@ -7,6 +7,7 @@ whether they look like the others: agreement says nothing of cases that nobody d
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -15,25 +16,17 @@ from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from handrail.evidence.drift import Drift, population_stability
-from handrail.evidence.estimates import AgreementBound, agreement_path, measure_agreement
-from handrail.evidence.matching import (
-    Compared,
-    Judged,
-    Matched,
-    Rules,
-    amounts,
-    kind_of,
-    match,
-)
-from handrail.policy import PilotDoc
+from handrail.evidence.estimates import AgreementBound, bound_of
+from handrail.evidence.matching import Compared, Judged
+from handrail.ledger import ALONE, DIFFERS, OPEN, SAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from handrail.ledger import OutcomeRow, Proposed
+    from handrail.ledger import ComparedSoFar, ComparisonCount, ComparisonFigures
 
 POINTS = 60
-"""Of the agreement over time, at most so many are kept."""
+"""Of the agreement over time, at most so many are given, and the last."""
 
 
 @dataclass(frozen=True)
@@ -69,98 +62,140 @@ class Selection:
 class PilotReport:
     """What a pilot came to. `same`: the bound of plain agreement; `bound`: with what was judged.
 
-    `difference`: by how much the amounts of the agent are above those of people, in all
-    disagreements together.
+    `differ`: how many do not agree, with what was judged. `difference`: by how much the amounts
+    of the agent are above those of people, in all disagreements together. `disagreements`: where
+    people did something else, those first that nobody has judged.
+
+    `waiting`: proposals of which a decision may still come in; `missing`: for which it is late.
+    `several`: decisions beside the one that counts. `contradicting`: cases of which people say
+    different things, which count for nothing until one takes theirs back. `unmatched`: decisions
+    of no proposal. `late`: compared, though they came in after `wait`. `hindsight`: compared,
+    though people had decided before the agent did.
     """
 
     proposals: int
     since: datetime | None
     until: datetime | None
-    matched: Matched
     same: AgreementBound
     bound: AgreementBound
+    differ: int
     classes: tuple[ClassAgreement, ...]
     path: tuple[AgreementPoint, ...]
     selection: Selection
+    disagreements: tuple[Compared, ...] = ()
     judged: dict[str, int] = field(default_factory=dict[str, int])
     difference: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
-
-    @property
-    def disagreements(self) -> tuple[Compared, ...]:
-        """Where people did something else, those first that nobody has judged."""
-        found = (each for each in self.matched.compared if not each.same)
-        return tuple(sorted(found, key=lambda each: each.outcome.judged is not None))
+    waiting: int = 0
+    missing: int = 0
+    contradicting: tuple[str, ...] = ()
+    unmatched: int = 0
+    several: int = 0
+    late: int = 0
+    hindsight: int = 0
 
 
 def measure_pilot(
-    proposals: Sequence[Proposed], outcomes: Iterable[OutcomeRow], rules: Rules, now: datetime
+    figures: ComparisonFigures, unjudged: Sequence[Compared], judged: Sequence[Compared]
 ) -> PilotReport:
-    """What came of what an agent proposed, held against what people did."""
-    found = match(proposals, outcomes, rules, now)
-    compared = found.compared
+    """What came of what an agent proposed, held against what people did.
+
+    `unjudged`: disagreements to be shown, which may be some of them; `judged`: all of the others.
+    """
+    sums = _Sums.of(figures)
+    right = [each for each in judged if each.agrees]
+    bounds = [bound_of(sums.compared, each) for each in (sums.differ, sums.differ - len(right))]
     return PilotReport(
-        proposals=len(proposals),
-        since=min((each.at for each in proposals), default=None),
-        until=max((each.at for each in proposals), default=None),
-        matched=found,
-        same=measure_agreement(each.same for each in compared),
-        bound=measure_agreement(each.agrees for each in compared),
-        classes=_classes(compared),
-        path=_path(compared),
-        selection=_selection(found, rules),
-        judged=dict(Counter(e.outcome.judged for e in compared if not e.same and e.outcome.judged)),
-        difference=_difference(compared),
+        proposals=sum(each.number for each in figures.counts if each.stand != ALONE),
+        since=figures.since,
+        until=figures.until,
+        same=bounds[0],
+        bound=bounds[1],
+        differ=sums.differ - len(right),
+        classes=_classes(figures.counts, right),
+        path=_path(figures.path, right),
+        selection=_selection(figures),
+        disagreements=(*unjudged, *judged),
+        judged=dict(Counter(each.outcome.judged for each in judged if each.outcome.judged)),
+        difference=_difference(figures, judged),
+        waiting=sums.waiting,
+        missing=sums.open - sums.waiting,
+        contradicting=figures.contradicting,
+        unmatched=sum(each.number for each in figures.counts if each.stand == ALONE),
+        several=sums.several,
+        late=sums.late,
+        hindsight=sums.hindsight,
     )
 
 
-def _classes(compared: Sequence[Compared]) -> tuple[ClassAgreement, ...]:
-    by_kind: dict[str, list[Compared]] = defaultdict(list)
-    for each in compared:
-        by_kind[each.kind].append(each)
+@dataclass(frozen=True)
+class _Sums:
+    compared: int
+    differ: int
+    open: int
+    waiting: int
+    late: int
+    hindsight: int
+    several: int
+
+    @classmethod
+    def of(cls, figures: ComparisonFigures) -> _Sums:
+        stands = Counter[str]()
+        for each in figures.counts:
+            stands[each.stand] += each.number
+        more = (
+            sum(getattr(each, name) for each in figures.counts)
+            for name in ("waiting", "late", "hindsight", "several")
+        )
+        return cls(stands[SAME] + stands[DIFFERS], stands[DIFFERS], stands[OPEN], *more)
+
+
+def _classes(
+    counts: Iterable[ComparisonCount], right: Iterable[Compared]
+) -> tuple[ClassAgreement, ...]:
+    same, differ = Counter[str](), Counter[str]()
+    for each in counts:
+        if each.stand in {SAME, DIFFERS}:
+            (same if each.stand == SAME else differ)[each.kind] += each.number
+    judged = Counter(each.kind for each in right)
+    kinds = sorted({*same, *differ}, key=lambda kind: (-same[kind] - differ[kind], kind))
     return tuple(
-        ClassAgreement(kind, sum(e.same for e in those), measure_agreement(e.agrees for e in those))
-        for kind, those in sorted(by_kind.items(), key=lambda item: -len(item[1]))
+        ClassAgreement(
+            kind, same[kind], bound_of(same[kind] + differ[kind], differ[kind] - judged[kind])
+        )
+        for kind in kinds
     )
 
 
-def _path(compared: Sequence[Compared]) -> tuple[AgreementPoint, ...]:
-    every = max(1, -(-len(compared) // POINTS))
-    kept = {*range(every, len(compared) + 1, every), len(compared)} - {0}
-    bounds = agreement_path((each.agrees for each in compared), at=kept)
-    return tuple(AgreementPoint(compared[bound.n - 1].proposed.at, bound) for bound in bounds)
+def _path(path: Sequence[ComparedSoFar], right: Iterable[Compared]) -> tuple[AgreementPoint, ...]:
+    places = sorted((each.proposed.at, each.proposed.key) for each in right)
+    return tuple(
+        AgreementPoint(
+            each.at,
+            bound_of(each.number, each.differ - bisect_right(places, (each.at, each.key))),
+        )
+        for each in path
+    )
 
 
-def _selection(found: Matched, rules: Rules) -> Selection:
-    decided = [each.proposed for each in found.compared]
-    without = [*found.missing, *found.waiting, *(each for each, _ in found.contradicting)]
-    kinds = [[_kind(each, rules) for each in those] for those in (decided, without)]
-    counts, others = Counter(kinds[0]), Counter(kinds[1])
-    means = [_means(decided), _means(without)]
+def _selection(figures: ComparisonFigures) -> Selection:
+    with_, without = Counter[str](), Counter[str]()
+    for each in figures.counts:
+        if each.stand != ALONE:
+            (with_ if each.stand in {SAME, DIFFERS} else without)[each.kind] += each.number
+    means = {place: total / n for place, (total, n) in figures.amounts.items()}
+    kinds, names = sorted({*with_, *without}), sorted({name for _, name in means})
     return Selection(
-        {kind: (counts[kind], others[kind]) for kind in sorted({*counts, *others})},
-        {name: (means[0].get(name), means[1].get(name)) for name in sorted({*means[0], *means[1]})},
-        population_stability(kinds[0], kinds[1]),
+        {kind: (with_[kind], without[kind]) for kind in kinds},
+        {name: (means.get((True, name)), means.get((False, name))) for name in names},
+        population_stability(*(sorted(each.elements()) for each in (with_, without))),
     )
 
 
-def _kind(each: Proposed, rules: Rules) -> str:
-    return kind_of(each.step, each.action, rules.get(each.step, PilotDoc()))
-
-
-def _means(those: Sequence[Proposed]) -> dict[str, Decimal]:
-    seen: dict[str, list[Decimal]] = defaultdict(list)
-    for each in those:
-        for name, amount in amounts(each.action).items():
-            seen[name].append(amount)
-    return {name: sum(each, Decimal(0)) / len(each) for name, each in seen.items()}
-
-
-def _difference(compared: Sequence[Compared]) -> dict[str, Decimal]:
+def _difference(figures: ComparisonFigures, judged: Iterable[Compared]) -> dict[str, Decimal]:
     """What would have come to more or less, had it been as proposed; equal sums are left out."""
-    sums: dict[str, Decimal] = defaultdict(Decimal)
-    for each in compared:
-        if not each.same and each.outcome.judged != Judged.BOTH:
-            mine, theirs = amounts(each.proposed.action), amounts(each.outcome.action)
-            for name in mine.keys() & theirs.keys() if theirs and mine else {*mine, *theirs}:
-                sums[name] += mine.get(name, Decimal(0)) - theirs.get(name, Decimal(0))
+    sums = defaultdict(Decimal, figures.above)
+    for each in judged:
+        if each.outcome.judged == Judged.BOTH:
+            for name, amount in each.above.items():
+                sums[name] -= Decimal(amount)
     return {name: amount for name, amount in sorted(sums.items()) if amount}

@@ -6,6 +6,19 @@ as it was signed, and which write used it; and what people allowed in advance, u
 """
 
 from handrail.ledger.alerts import AlertRow
+from handrail.ledger.comparisons import (
+    ALONE,
+    CONTRADICTS,
+    DIFFERS,
+    OPEN,
+    SAME,
+    Compare,
+    ComparedSoFar,
+    Comparison,
+    ComparisonCount,
+    ComparisonFigures,
+    KeptDifference,
+)
 from handrail.ledger.effects import (
     BeginResult,
     EffectRow,
@@ -66,10 +79,15 @@ from handrail.ledger.verdicts import PolicyRow, Proposed, SpendRow, SpendTotal, 
 from handrail.wire import Duplicates
 
 __all__ = [
+    "ALONE",
+    "CONTRADICTS",
+    "DIFFERS",
     "FAILED",
     "FLEET",
     "IN_DOUBT",
+    "OPEN",
     "PRESENT",
+    "SAME",
     "STUCK",
     "AgentFigures",
     "AlertRow",
@@ -82,6 +100,11 @@ __all__ = [
     "CaseFigures",
     "CaseRecord",
     "CaseRow",
+    "Compare",
+    "ComparedSoFar",
+    "Comparison",
+    "ComparisonCount",
+    "ComparisonFigures",
     "DecisionRow",
     "Duplicate",
     "Duplicates",
@@ -92,6 +115,7 @@ __all__ = [
     "IntakeRow",
     "IntakeState",
     "Intent",
+    "KeptDifference",
     "Ledger",
     "LimitMeasure",
     "MandateRow",

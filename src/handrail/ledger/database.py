@@ -9,6 +9,7 @@ import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
@@ -266,6 +267,20 @@ def _prepare_sqlite(connection: Any, _: object) -> None:
     connection.execute(f"pragma busy_timeout={BUSY // timedelta(milliseconds=1)}")
     _write_ahead(connection)
     connection.execute("pragma synchronous=full")
+    connection.create_aggregate("decimal_sum", 1, _DecimalSum)
+
+
+class _DecimalSum:
+    """The exact sum of numbers in text, which SQLite would add as floats."""
+
+    def __init__(self) -> None:
+        self._sum = Decimal(0)
+
+    def step(self, value: str) -> None:
+        self._sum += Decimal(value)
+
+    def finalize(self) -> str:
+        return str(self._sum)
 
 
 def _write_ahead(connection: sqlite3.Connection) -> None:

@@ -27,6 +27,7 @@ _BLANK: dict[sa.Table, dict[str, Any]] = {
     tables.intake: {"body": "", "headers": {}, "requested_by": "", "why": ""},
     evidence.cases: {"why": "", "requester": None},
     evidence.errors: {"what": ""},
+    evidence.comparisons: {"rule": None, "kind": "", "fields": (), "amounts": {}, "above": {}},
 }
 """What every row of a case loses; beside it results of receipts, and texts of rulings."""
 

@@ -121,6 +121,32 @@ outcomes = sa.Table(
     sa.Column("judged_why", SafeText()),
     sa.Index("handrail_outcomes_agent_case", "agent", "case_id"),
 )
+comparisons = sa.Table(
+    "handrail_comparisons",
+    meta,
+    sa.Column("agent", sa.String(100), primary_key=True),
+    sa.Column("case_id", SafeText(300), primary_key=True),
+    sa.Column("step", SafeText(100), primary_key=True),
+    sa.Column("number", sa.Integer, primary_key=True),
+    # By what it was compared. NULL: something came in since, it is to be compared again.
+    sa.Column("rule", sa.String(64)),
+    sa.Column("key", sa.String(400), nullable=False),
+    sa.Column("at", Timestamp),
+    sa.Column("kind", SafeText(200), nullable=False),
+    sa.Column("stand", sa.String(20), nullable=False),
+    sa.Column("outcome", sa.String(64)),
+    sa.Column("fields", Json(tuple), nullable=False),
+    sa.Column("late", sa.Integer, nullable=False),
+    sa.Column("hindsight", sa.Integer, nullable=False),
+    sa.Column("several", sa.Integer, nullable=False),
+    # By their names, as decimal numbers: of the proposal, and how far they are above those done.
+    sa.Column("amounts", Json(dict), nullable=False),
+    sa.Column("above", Json(dict), nullable=False),
+    sa.Index("handrail_comparisons_rule", "agent", "step", "rule"),
+    sa.Index("handrail_comparisons_stand", "agent", "stand", "at"),
+)
+"""Proposals of pilots beside what people did: made of both, and made again as either changes."""
+
 baselines = sa.Table(
     "handrail_baselines",
     meta,

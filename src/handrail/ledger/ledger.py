@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from handrail.ledger.alerts import Alerts
+from handrail.ledger.comparisons import Comparisons
 from handrail.ledger.effects import Effects
 from handrail.ledger.erasure import Erasure
 from handrail.ledger.figures import Figures
@@ -30,6 +31,7 @@ class Ledger(
     Intake,
     Records,
     Outcomes,
+    Comparisons,
     Alerts,
     Figures,
     Erasure,

@@ -15,6 +15,7 @@ from handrail.ledger.evidence_tables import baselines as _baselines
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import outcomes as _outcomes
+from handrail.ledger.marking import mark
 from handrail.ledger.reviews import AnswerRow, add_answer
 from handrail.ledger.rows import Rows, narrowed
 
@@ -80,7 +81,9 @@ class Outcomes(Database):
         """Keep what people did, each once. Returns how many are new."""
 
         def transaction(connection: sa.Connection) -> int:
-            return sum(_OUTCOMES.insert(connection, row) for row in rows)
+            new = [row for row in rows if OUTCOMES.insert(connection, row)]
+            mark(connection, ((row.agent, row.case, row.step) for row in new))
+            return len(new)
 
         return await self._run(transaction)
 
@@ -89,8 +92,8 @@ class Outcomes(Database):
     ) -> list[OutcomeRow]:
         """What people did, oldest first."""
         o = _outcomes.c
-        query = narrowed(_OUTCOMES.select, {o.agent: agent, o.case_id: case, o.step: step})
-        return await self._all(_OUTCOMES, query.order_by(o.at, o.id))
+        query = narrowed(OUTCOMES.select, {o.agent: agent, o.case_id: case, o.step: step})
+        return await self._all(OUTCOMES, query.order_by(o.at, o.id))
 
     async def last_outcome(self, agent: str, source: str) -> datetime | None:
         """When the latest of what people did was done, of what came from there."""
@@ -101,7 +104,7 @@ class Outcomes(Database):
 
     async def outcome(self, id_: str) -> OutcomeRow | None:
         """One outcome, by its id."""
-        return await self._one(_OUTCOMES, _OUTCOMES.select.where(_outcomes.c.id == id_))
+        return await self._one(OUTCOMES, OUTCOMES.select.where(_outcomes.c.id == id_))
 
     async def judge_outcome(self, judged: str, answer: AnswerRow) -> bool:
         """Say who was right of the outcome `answer.key`, and keep what was signed of it.
@@ -162,5 +165,5 @@ class Outcomes(Database):
 
 
 _LATER = ("judged", "judged_by", "judged_at", "judged_why")
-_OUTCOMES: Rows[OutcomeRow] = Rows(OutcomeRow, _outcomes, later=_LATER)
+OUTCOMES: Rows[OutcomeRow] = Rows(OutcomeRow, _outcomes, later=_LATER)
 _BASELINES: Rows[BaselineRow] = Rows(BaselineRow, _baselines)

@@ -18,6 +18,7 @@ from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import errors as _errors
 from handrail.ledger.evidence_tables import presence as _presence
 from handrail.ledger.evidence_tables import questions as _questions
+from handrail.ledger.marking import mark_cases
 from handrail.ledger.rows import Rows, narrowed
 
 if TYPE_CHECKING:
@@ -312,6 +313,8 @@ def _replace(
     for (rows, table, _), new in zip(_IN_ORDER, parts, strict=True):
         if new:
             connection.execute(sa.insert(table), [rows.values(row) for row in new])
+    # In pilot, one that ended without a write found nothing to do; one that was reset has not.
+    mark_cases(connection, ((each.agent, each.case) for each in parts[0]))
 
 
 def _within(

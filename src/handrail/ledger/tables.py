@@ -24,7 +24,7 @@ from handrail.wire import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 """The number of the latest revision in `handrail.ledger.migrations.versions`."""
 
 _SCHEMA_LOCK = 0x68616E6472

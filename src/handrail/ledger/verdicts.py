@@ -19,6 +19,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counters
 from handrail.ledger.counters import CounterEntry
 from handrail.ledger.database import Database
+from handrail.ledger.marking import mark
 from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import keepable
 from handrail.ledger.tables import policies as _policies
@@ -121,10 +122,10 @@ class Verdicts(Database):
         """
         v = _verdicts.c
         wanted: dict[sa.ColumnElement[Any], Any] = {v.agent: agent, v.step: step, v.case_id: case}
-        query = narrowed(_proposals.select, wanted | {v.pilot: pilot}).where(v.key != "")
+        query = narrowed(PROPOSALS.select, wanted | {v.pilot: pilot}).where(v.key != "")
         if since is not None:
             query = query.where(v.at >= since)
-        rows = await self._all(_proposals, query.order_by(v.id))
+        rows = await self._all(PROPOSALS, query.order_by(v.id))
         last = {row.key: row for row in rows}
         return sorted(last.values(), key=lambda row: (row.at, row.key))
 
@@ -132,6 +133,8 @@ class Verdicts(Database):
 def keep(connection: sa.Connection, row: VerdictRow) -> None:
     """Keep a verdict, in the transaction of whoever calls."""
     connection.execute(_INSERT, _rows.values(row))
+    if row.pilot and row.key:
+        mark(connection, [(row.agent, row.case, row.step)])
 
 
 # Policies
@@ -274,7 +277,7 @@ def spent(connection: sa.Connection, agent: str, since: datetime) -> SpendTotal:
 
 
 _rows: Rows[VerdictRow] = Rows(VerdictRow, _verdicts)
-_proposals: Rows[Proposed] = Rows(Proposed, _verdicts)
+PROPOSALS: Rows[Proposed] = Rows(Proposed, _verdicts)
 _policy_rows: Rows[PolicyRow] = Rows(PolicyRow, _policies)
 _spend: Rows[SpendRow] = Rows(SpendRow, _spending)
 _insert_spend = InsertNew(_spending)

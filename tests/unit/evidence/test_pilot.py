@@ -5,19 +5,32 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from hashlib import sha256
 from typing import Any
 
 import pytest
 
-from handrail.evidence import NOTHING, differing, measure_agreement, measure_pilot
-from handrail.ledger import OutcomeRow, Proposed
+from handrail import Ledger
+from handrail.actions import Kind
+from handrail.evidence import (
+    NOTHING,
+    POINTS,
+    Compared,
+    PilotReport,
+    bound_of,
+    compare_place,
+    differing,
+    measure_agreement,
+    measure_pilot,
+    rule_digest,
+)
+from handrail.ledger import AnswerRow, OutcomeRow, Proposed, VerdictRow
 from handrail.policy import PilotDoc
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 RULE = PilotDoc.model_validate(
     {"class": "ruling", "match": {"amount": "5%", "paid": "0.01", "note": "ignore"}}
 )
-RULES = {"rule": RULE}
 
 
 def proposed(case: str, at: datetime = NOW, number: int = 1, **action: Any) -> Proposed:
@@ -27,7 +40,35 @@ def proposed(case: str, at: datetime = NOW, number: int = 1, **action: Any) -> P
 def did(case: str, at: datetime = NOW, **more: Any) -> OutcomeRow:
     given: dict[str, Any] = {"action": {"ruling": "OK"}, "by": "ana", "source": "log"} | more
     received = given.pop("received", at)
-    return OutcomeRow(f"{case} {given}", "a", case, "rule", at, received, raw="", **given)
+    name = sha256(f"{case} {given}".encode()).hexdigest()
+    return OutcomeRow(name, "a", case, "rule", at, received, raw="", **given)
+
+
+async def measured(
+    ledger: Ledger, proposals: list[Proposed], outcomes: list[OutcomeRow]
+) -> PilotReport:
+    """Keep these, and measure the pilot by what the ledger keeps of it."""
+    for each in proposals:
+        verdict = VerdictRow(
+            each.case, "a", each.step, each.key, each.digest, each.at, Kind.PASS, (), "p", "pilot",
+            pilot=True, action=each.action or {}, basis=None, requester=None,
+        )  # fmt: skip
+        await ledger.record_verdict(verdict)
+    await ledger.keep_outcomes(outcomes)
+    for row in outcomes:
+        if row.judged:
+            await ledger.judge_outcome(row.judged, AnswerRow(row.id, "right", "bo", NOW, "", ""))
+    rules = {"": rule_digest(RULE)}
+    await ledger.compare("a", rules, lambda s, p, d: compare_place("a", s, p, d, RULE))
+    figures = await ledger.comparison_figures("a", waits={"": NOW - RULE.wait}, points=POINTS)
+    apart, judged = [
+        [
+            Compared(e.proposed, e.outcome, e.kind, e.fields, e.above)
+            for e in await ledger.differences("a", judged=which)
+        ]
+        for which in (False, True)
+    ]
+    return measure_pilot(figures, apart, judged)
 
 
 @pytest.mark.parametrize(
@@ -54,9 +95,10 @@ def test_fields_are_the_same_within_the_tolerances_of_the_policy(
     assert differing(mine, theirs, RULE) == fields
 
 
-def test_what_cannot_be_compared_is_counted_and_not_guessed() -> None:
+async def test_what_cannot_be_compared_is_counted_and_not_guessed(ledger: Ledger) -> None:
     old, later = NOW - timedelta(days=20), NOW + timedelta(hours=1)
-    found = measure_pilot(
+    found = await measured(
+        ledger,
         [
             proposed("agrees"),
             proposed("waits"),
@@ -79,54 +121,46 @@ def test_what_cannot_be_compared_is_counted_and_not_guessed() -> None:
             did("known"),
             did("never seen"),
         ],
-        RULES,
-        NOW,
     )
-    matched = found.matched
-    assert [each.proposed.case for each in matched.compared] == [
-        "late",
-        "agrees",
-        "corrected",
-        "twice",
-        "known",
-    ]
-    assert all(each.same for each in matched.compared)
-    assert [each.case for each in matched.waiting] == ["waits"]
-    assert [each.case for each in matched.missing] == ["missing"]
-    assert [each.case for each, _ in matched.contradicting] == ["contradicted"]
-    assert [each.case for each in matched.unmatched] == ["never seen"]
-    assert (matched.several, matched.late, matched.hindsight) == (2, 1, 1)
+    assert [(each.kind, each.same, each.bound.n) for each in found.classes] == [("OK", 5, 5)]
+    assert found.disagreements == ()
+    assert (found.waiting, found.missing, found.unmatched) == (1, 1, 1)
+    assert found.contradicting == ("contradicted",)
+    assert (found.several, found.late, found.hindsight) == (2, 1, 1)
 
 
-def test_of_several_writes_in_one_step_those_that_agree_belong_together() -> None:
-    found = measure_pilot(
+async def test_of_several_writes_in_a_step_those_that_agree_belong_together(
+    ledger: Ledger,
+) -> None:
+    found = await measured(
+        ledger,
         [proposed("c", number=1, ruling="OK"), proposed("c", number=2, ruling="NOK")],
         [did("c", action={"ruling": "NOK"}), did("c", NOW + timedelta(1), by="bo")],
-        RULES,
-        NOW,
     )
-    assert [each.same for each in found.matched.compared] == [True, True]
+    assert [(each.same, each.bound.n) for each in found.classes] == [(1, 1), (1, 1)]
 
 
-def test_a_disagreement_counts_against_the_agent_until_it_is_judged() -> None:
+async def test_a_disagreement_counts_against_the_agent_until_it_is_judged(ledger: Ledger) -> None:
     rows = [did(str(n), action={"ruling": "NOK"}) for n in range(4)]
     rows = [
         replace(row, judged=judged)
         for row, judged in zip(rows, ["agent", "both", "people", None], strict=True)
     ]
-    found = measure_pilot([proposed(str(n)) for n in range(4)], rows, RULES, NOW)
+    found = await measured(ledger, [proposed(str(n)) for n in range(4)], rows)
     assert found.same == measure_agreement([0, 0, 0, 0])
     assert found.bound == measure_agreement([1, 1, 0, 0])
     assert found.disagreements[0].outcome.judged is None
     assert found.judged == {"agent": 1, "both": 1, "people": 1}
 
 
-def test_agreement_is_told_by_class_over_time_and_by_what_was_never_decided() -> None:
+async def test_agreement_is_told_by_class_over_time_and_by_what_is_undecided(
+    ledger: Ledger,
+) -> None:
     ok = [proposed(f"ok{n}", NOW + timedelta(n), ruling="OK", amount=10) for n in range(80)]
     nok = [proposed(f"nok{n}", NOW + timedelta(n), ruling="NOK", amount=40) for n in range(60)]
     rows = [did(each.case, each.at, action=dict(each.action or {})) for each in ok]
     rows[7] = did("ok7", action={"ruling": "NOK", "amount": 4})
-    found = measure_pilot([*ok, *nok], rows, RULES, NOW)
+    found = await measured(ledger, [*ok, *nok], rows)
     assert [(each.kind, each.same, each.bound.n) for each in found.classes] == [("OK", 79, 80)]
     assert len(found.path) <= 61
     assert found.path[-1].bound == found.bound
@@ -136,9 +170,17 @@ def test_agreement_is_told_by_class_over_time_and_by_what_was_never_decided() ->
     assert found.difference == {"amount": Decimal(6)}
 
 
-def test_of_nothing_there_are_no_figures() -> None:
-    found = measure_pilot([], [], RULES, NOW)
+async def test_of_nothing_there_are_no_figures(ledger: Ledger) -> None:
+    found = await measured(ledger, [], [])
     assert found.bound.share is None
     assert (found.bound.low, found.bound.high) == (0, 1)
     assert found.path == ()
     assert found.since is None
+
+
+@pytest.mark.parametrize("n", [0, 1, 7, 300])
+def test_a_bound_by_counts_is_the_one_of_the_cases_in_their_order(n: int) -> None:
+    for differ in {0, min(n, 1), n // 3, n}:
+        agreed = [1] * (n - differ) + [0] * differ
+        for order in (agreed, agreed[::-1]):
+            assert bound_of(n, differ) == measure_agreement(order)

@@ -21,7 +21,14 @@ from sqlalchemy import event
 
 from handrail import ConfigurationError, Ledger, Receipt
 from handrail.actions import Kind, Level, Ruling
-from handrail.ledger import EffectState, MandateRow, RulingRow, migrations
+from handrail.ledger import (
+    DIFFERS,
+    Comparison,
+    EffectState,
+    MandateRow,
+    RulingRow,
+    migrations,
+)
 from handrail.ledger.tables import meta, schema
 from tests.unit.ledger.intents import intent
 
@@ -49,7 +56,7 @@ MANDATE = MandateRow(
 )
 
 
-LATEST = 7
+LATEST = 8
 SCHEMAS = Path(__file__).with_name("schemas")
 """Ledgers as older Handrails made them, with a row in every table."""
 
@@ -132,7 +139,7 @@ def new(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Generator[s
         connection.execute(sa.text("drop database new with (force)"))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6, 7])
 async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     url: str, new: str, version: int
 ) -> None:
@@ -154,6 +161,21 @@ async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     assert ours != theirs
     heights = sum(each["height"] for each in after["handrail_heights"])
     assert heights == len(before["handrail_effects"])
+
+
+async def test_a_pilot_of_an_older_ledger_is_compared_when_somebody_looks(url: str) -> None:
+    _make(url, 7)
+    async with Ledger(url) as ledger:
+        await ledger.compare(
+            "a",
+            {"": "r"},
+            lambda step, proposed, done: [
+                Comparison("a", proposed[0].case, step, 0, "r", done[0].id, NOW, "", DIFFERS)
+            ],
+        )
+        figures = await ledger.comparison_figures("a", waits={"": NOW}, points=1)
+    assert [(each.stand, each.number) for each in figures.counts] == [(DIFFERS, 1)]
+    assert [each.key for each in figures.path] == ["o1"]
 
 
 async def test_what_an_older_ledger_kept_is_read(url: str) -> None:
@@ -285,11 +307,11 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make(url, 1)
     with _engine(url).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 8")
-    with pytest.raises(ConfigurationError, match="schema 8, this Handrail needs 7"):
+        connection.exec_driver_sql("update handrail_schema set version = 9")
+    with pytest.raises(ConfigurationError, match="schema 9, this Handrail needs 8"):
         async with Ledger(url):
             pass
-    assert _version(url) == [8]
+    assert _version(url) == [9]
     names = sa.inspect(_engine(url)).get_table_names()
     assert sorted(names) == ["handrail_effects", "handrail_schema"]
 

@@ -440,6 +440,7 @@ RIGHTS: dict[str, set[str]] = {
         "insert",
         "update body case_id ended ended_by ended_why headers raw requested_by state why",
     },
+    "handrail_comparisons": {"select", "insert", "delete", "update rule"},
     "handrail_mandates": {"select", "insert", "update revoked revoked_by"},
     "handrail_mandate_uses": READ,
     "handrail_orders": {"select", "insert"},

@@ -156,8 +156,8 @@ def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
     agent, token = _named(request, site, who), site.token(request)
 
     async def reckoned() -> str:
-        found = await site.operator(who).pilot(agent)
-        shown: dict[str, Any] = {"apart": found.disagreements[:SHOWN], "plot": plot(found)}
+        found = await site.operator(who).pilot(agent, limit=SHOWN)
+        shown: dict[str, Any] = {"apart": found.disagreements, "plot": plot(found)}
         return TEMPLATES.get_template("_pilot.html").render(found=found, token=token, **shown)
 
     status, known = 422 if fault else 200, agent in site.agents
