@@ -236,7 +236,7 @@ class AuditActs(OperatorBase):
             faults.append(f"it does not go on from the audit before it, which ended {latest}")
         faults += [
             f"another head was put into Temporal for this period, by {seal.by or 'somebody'}: "
-            f"{seal.head[:12]} of {seal.entries} entries"
+            f"{seal.head[:12]} of {seal.entries} entries, here are {len(found)}"
             for seal in seals
             if seal.head != head
         ]

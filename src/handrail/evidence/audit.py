@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import JsonValue, TypeAdapter
 
 from handrail.actions import Aware, Ruling, Wire, canonical, person
-from handrail.ledger import OrderRow, ReviewRow, RulingRow
+from handrail.ledger import FLEET, OrderRow, PolicyRow, ReviewRow, RulingRow
 from handrail.oversight import (
     REVIEW_STATEMENT,
     NotProven,
@@ -120,7 +120,7 @@ def _hash(entry: AuditEntry, before: str) -> str:
 
 
 def proof_faults(entries: Iterable[AuditEntry], keys: Mapping[str, TrustedKey]) -> list[str]:
-    """Rulings, signed orders and answers to reviews that no key in `keys` shows to be anybody's."""
+    """What is not shown to be theirs whom it names, by `keys`; policies not named by their text."""
     return [
         f"entry {entry.number} ({entry.kind}): {why}"
         for entry in entries
@@ -131,11 +131,12 @@ def proof_faults(entries: Iterable[AuditEntry], keys: Mapping[str, TrustedKey]) 
 def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
     try:
         if entry.kind == "ruling":
-            row = _row(RulingRow, entry)
-            verify_ruling(Ruling.model_validate_json(row.text), row.verb, row.case, keys, row.at)
-        elif entry.kind == "order":
+            return _ruling_fault(_row(RulingRow, entry), keys)
+        if entry.kind == "policy":
+            return _policy_fault(_row(PolicyRow, entry))
+        if entry.kind == "order":
             return _order_fault(_row(OrderRow, entry), keys)
-        elif entry.kind == "review" and entry.body.get("proof"):
+        if entry.kind == "review" and entry.body.get("proof"):
             row = _row(ReviewRow, entry)
             REVIEW_STATEMENT.verify(row.proof or "", keys, row.answered or row.at)
     except NotProven as error:
@@ -143,6 +144,25 @@ def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
     except ValueError as error:
         return f"it cannot be read: {first_line(str(error))}"
     return None
+
+
+def _ruling_fault(row: RulingRow, keys: Mapping[str, TrustedKey]) -> str | None:
+    """A ruling is of the gate, and by whom, its signature says; the row beside it may say other."""
+    ruling = Ruling.model_validate_json(row.text)
+    found = verify_ruling(ruling, row.verb, row.case, keys, row.at)
+    signed = (ruling.gate, found.by, found.jti, found.kid)
+    if signed == (row.gate, row.by, row.jti, row.kid):
+        return None
+    return (
+        f"it was signed for gate {ruling.gate} by {found.by}, and stands at {row.gate} of {row.by}"
+    )
+
+
+def _policy_fault(row: PolicyRow) -> str | None:
+    """A policy is named by the SHA-256 of its text."""
+    if row.sha == hashlib.sha256(row.text.encode()).hexdigest():
+        return None
+    return f"the text of {row.label} is not the one of its digest {row.sha[:12]}"
 
 
 def _order_fault(row: OrderRow, keys: Mapping[str, TrustedKey]) -> str | None:
@@ -163,7 +183,12 @@ def history_faults(
     """Where entries and histories differ. `facts`: of each case; None where no history is left."""
     written: set[str] = set()
     faults: list[str] = []
+    agent = ""
     for entry in entries:
+        agent = str(entry.body.get("agent")) if entry.kind == "period" else agent
+        of = str(entry.body.get("agent") or str(entry.body.get("case")).partition(":")[0])
+        if of not in {agent, FLEET}:
+            faults.append(f"entry {entry.number}: it is of {of}, and not of {agent}")
         case, receipt = facts.get(str(entry.body.get("case"))), entry.body.get("receipt")
         if isinstance(receipt, dict):
             written.add(str(receipt["key"]))

@@ -17,6 +17,7 @@ from handrail import Agent, Fleet
 from handrail.client import Operator
 from handrail.evidence import chained
 from handrail.exceptions import InvalidRequest
+from handrail.ledger import IncidentRow
 from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -61,6 +62,11 @@ async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> Asyn
         await ana.approve(await case.gate(), "two photos")
         await case.outcome()
         await ana.stop("refunds", "refund", why="enough for today")
+        met = IncidentRow(
+            "i1", "refunds", "refund", "refunds:R-1", "k", "mismatch", "other", datetime.now(UTC)
+        )
+        await stage.ledger.incident(met)
+        await stage.ledger.close_incident("i1", ANA, datetime.now(UTC), "the books are right")
         until = datetime.now(UTC)
         made = await ana.audit("refunds", since, until, seal=True)
         text = "\n".join(each.model_dump_json() for each in made.entries)
@@ -79,7 +85,10 @@ def _chained_again(entries: list[Entry]) -> list[Entry]:
 
 async def test_what_happened_is_in_it_and_nothing_contradicts_it(audited: Audited) -> None:
     kinds = [each["kind"] for each in audited.entries]
-    assert (kinds[0], sorted(kinds[1:])) == ("period", ["effect", "order", "policy", "ruling"])
+    assert (kinds[0], sorted(kinds[1:])) == (
+        "period",
+        ["effect", "incident", "order", "policy", "ruling"],
+    )
     found = await audited.ana.check_audit(audited.text)
     assert (found.faults, found.unseen, found.sealed, found.cases) == ((), (), ANA, 1)
     assert found.head == audited.entries[-1]["hash"]
@@ -116,12 +125,44 @@ def _moved(entries: list[Entry]) -> None:
     entries[2], entries[3] = entries[3], entries[2]
 
 
+def _order_left_out(entries: list[Entry]) -> None:
+    entries.remove(_of(entries, "order"))
+
+
+def _other_gate(entries: list[Entry]) -> None:
+    _of(entries, "ruling")["body"]["gate"] = "another"
+
+
+def _other_policy(entries: list[Entry]) -> None:
+    _of(entries, "policy")["body"]["sha"] = "0" * 64
+
+
+def _spliced(entries: list[Entry]) -> None:
+    """The effect of another agent's audit stands in this one."""
+    theirs = json.loads(json.dumps(_of(entries, "effect")))
+    theirs["body"] |= {"case": "leads:1", "key": "leads:1/refund/1"}
+    entries.append(theirs | {"number": len(entries)})
+
+
+def _cut(entries: list[Entry]) -> None:
+    del entries[-2:]
+
+
+def _closing(entries: list[Entry]) -> None:
+    _of(entries, "incident")["body"]["closed_why"] = "was nothing"
+
+
 TAMPERED: Mapping[str, tuple[Callable[[list[Entry]], None], str]] = {
     "a result": (_amount, "Temporal has no such receipt"),
     "a ruling's reason": (_ruling, "was changed after it was signed"),
     "who gave an order": (_order, "is not shown to have given it"),
     "an effect left out": (_left_out, "a receipt that is missing here"),
     "the order of entries": (_moved, "another head"),
+    "an order left out": (_order_left_out, "another head"),
+    "a ruling moved to another gate": (_other_gate, "and stands at another of"),
+    "a policy's digest": (_other_policy, "is not the one of its digest"),
+    "another agent's entries": (_spliced, "it is of leads, and not of refunds"),
+    "how an incident was closed": (_closing, "another head"),
 }
 
 
@@ -137,6 +178,16 @@ async def test_whoever_changes_it_is_found_out_twice(audited: Audited, what: str
     assert any("another head was put into Temporal" in each for each in again.faults)
     assert any(said in each for each in again.faults), again.faults
     assert again.sealed is None
+
+
+async def test_a_tail_that_was_cut_off_is_missed(audited: Audited) -> None:
+    """What is left is a sound chain: only the head in Temporal knows how long it was."""
+    left = audited.entries
+    _cut(left)
+    found = await audited.ana.check_audit(_text(left))
+    said = f"of {len(left) + 2} entries, here are {len(left)}"
+    assert any(said in each for each in found.faults), found.faults
+    assert found.sealed is None
 
 
 def _rows(stage: Stage) -> dict[str, str]:
@@ -162,7 +213,7 @@ async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) ->
     faults = (await audited.ana.check_audit(_text(forged))).faults
     assert any("is erased, and Temporal still has its case" in each for each in faults)
     gone = await audited.ana.erase(case, "the customer asked for it")
-    assert (gone.rows, gone.histories) == (2, 1)
+    assert (gone.rows, gone.histories) == (3, 1)
     after = _rows(stage)
     for said in ("two photos", "Ida Berg", str(receipt.result)):
         assert not [table for table, text in after.items() if said in text], said
@@ -184,7 +235,7 @@ async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) ->
     assert again.head == audited.entries[-1]["hash"]
     text = "\n".join(each.model_dump_json() for each in again.entries)
     found = await audited.ana.check_audit(text)
-    assert (found.faults, found.unseen, found.sealed, found.erased) == ((), (case,), ANA, 2)
+    assert (found.faults, found.unseen, found.sealed, found.erased) == ((), (case,), ANA, 3)
     assert (await audited.ana.check_audit(audited.text)).faults == ()
     # What stays, and that it was erased, is in the chain as before: nobody changes it unseen.
     changed = [json.loads(line) for line in text.splitlines()]

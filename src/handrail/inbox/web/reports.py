@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -33,12 +34,14 @@ PERIODS = (7, 30, 90)
 
 @dataclass
 class ReportsKept:
-    """The reports that were looked at in the last minute; each is reckoned once at a time."""
+    """The reports that were looked at in the last minute; of an agent one at a time is reckoned."""
 
     kept: dict[tuple[str, datetime], AgentReport] = field(
         default_factory=dict[tuple[str, datetime], "AgentReport"]
     )
-    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    locks: defaultdict[str, asyncio.Lock] = field(
+        default_factory=lambda: defaultdict[str, asyncio.Lock](asyncio.Lock)
+    )
 
     async def report(self, site: Site, who: str, agent: str, since: datetime) -> AgentReport:
         """The report of an agent since a day.
@@ -47,7 +50,7 @@ class ReportsKept:
             LedgerUnavailable: if the ledger cannot be read.
             NotFound: if it knows of no such agent.
         """
-        async with self.lock:
+        async with self.locks[agent]:
             now = site.clock()
             self.kept = {k: r for k, r in self.kept.items() if now - r.made < KEPT}
             if (agent, since) not in self.kept:
