@@ -116,7 +116,7 @@ async def test_what_alertmanager_posts_is_one_issue_for_a_cause_which_is_closed_
     assert (root, alarms) == ("server-1", {each.key for each in (full, slow, stale)})
 
 
-async def test_a_critical_one_is_closed_by_a_person_and_a_roll_back_opens_it_again(
+async def test_a_critical_one_is_closed_when_a_person_says_so(
     run_fleet: RunFleet, site: Site
 ) -> None:
     lost = ring("feeder-1", "PowerLost", 0, severity="critical")
