@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import importlib
 import os
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -139,12 +140,15 @@ def _watches(receiver: Receiver) -> list[Any]:
     from handrail.integrations.triggers import Folder
     from handrail.integrations.triggers.folder import watch
 
-    return [
-        watch(receiver, agent, each)
+    found = [
+        (agent, each)
         for agent in receiver.fleet.agents.values()
         for each in agent.triggers.values()
         if isinstance(each, Folder)
     ]
+    if found:
+        importlib.import_module("watchfiles")  # where it lacks, that is said before it is ready
+    return [watch(receiver, agent, each) for agent, each in found]
 
 
 async def _inbox(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hmac
 import json
 import os
 import signal
 import smtplib
 import socket
 import sys
+import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
 from datetime import UTC, datetime
@@ -107,7 +109,8 @@ async def serving(stage: Stage) -> AsyncGenerator[Sender]:
 
 @pytest.fixture(autouse=True)
 def shop_secret(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HANDRAIL_SECRET_SHOP", KEY)
+    for name in ("SHOP", "CHAT"):
+        monkeypatch.setenv(f"HANDRAIL_SECRET_{name}", KEY)
 
 
 async def test_each_request_has_the_answer_that_says_what_became_of_it(
@@ -256,6 +259,12 @@ async def test_a_delivery_is_taken_by_its_signature_and_mended_by_a_person(
             await shop.hook(message("1"), "AAAAQ9r8GKYqrTwjUPD8ILPZIo2LaLaS")
         ).status_code == 401
         assert (await shop.http.post("/hooks/none", content=b"")).status_code == 404
+        challenge = b'{"type": "url_verification", "challenge": "abc"}'
+        at = str(int(time.time()))
+        made = hmac.new(KEY.encode(), f"v0:{at}:".encode() + challenge, "sha256").hexdigest()
+        headers = {"x-slack-request-timestamp": at, "x-slack-signature": f"v0={made}"}
+        answer = await shop.http.post("/hooks/chat", content=challenge, headers=headers)
+        assert answer.json() == {"challenge": "abc"}
         assert (await shop.hook(json.dumps({"type": "order.seen"}).encode())).status_code == 204
         # Of a good sender: no order, no JSON, and another order under a number that is there.
         for body in (message("2", amount="s3cret"), b"{", message("1", amount=7)):
@@ -264,6 +273,8 @@ async def test_a_delivery_is_taken_by_its_signature_and_mended_by_a_person(
         ana = Operator(stage.client, stage.ledger, by=ANA, agents=stage.fleet.agents)
         wrong = {each.why: each for each in (await ana.intake()).entries}
         assert {each.state for each in wrong.values()} == {"wrong"}
+        assert "its mapping failed: Order: amount: " in " ".join(wrong), wrong
+        assert "s3cret" not in " ".join(wrong)
         assert all(not each.body for each in wrong.values())
         [first, second, third] = wrong.values()
         assert "s3cret" in (await ana.intake_entry(first.id[:12])).body

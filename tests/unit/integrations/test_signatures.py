@@ -126,3 +126,18 @@ def test_a_secret_that_lacks_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_money_in_a_webhook_keeps_every_digit() -> None:
     said = RawEvent(b'{"amount": 12345678901234567.89, "count": 3, "rate": 0.5}', {}).json()
     assert said == {"amount": "12345678901234567.89", "count": 3, "rate": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("name", "body", "said"),
+    [
+        ("chat", b'{"type": "url_verification", "challenge": "abc"}', "abc"),
+        ("shop", b'{"type": "url_verification", "challenge": "abc"}', None),
+        ("chat", b'{"type": "url_verification"}', None),
+        ("chat", b'{"type": ', None),
+        ("chat", b"payload=%7B%7D", None),
+        ("chat", BODY, None),
+    ],
+)
+def test_the_challenge_of_slack_alone_is_answered(name: str, body: bytes, said: str | None) -> None:
+    assert SIGNED[name].challenge(RawEvent(body, {})) == said

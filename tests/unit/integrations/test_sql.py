@@ -139,3 +139,9 @@ async def test_killed_before_or_after_the_commit_it_is_done_exactly_once(when: s
     assert await balance() == (100 if when == "before" else 110)
     await call_write(credit, TEN, key="c:1/credit/1")
     assert await balance() == 110
+
+
+async def test_an_asynchronous_driver_is_refused_in_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HANDRAIL_SECRET_CRM_DATABASE", "postgresql+asyncpg://localhost/bank")
+    with pytest.raises(StepError, match="an asynchronous one; fix: name another"):
+        await accounts("a")

@@ -145,6 +145,11 @@ class SQL:
 @functools.lru_cache(maxsize=20)
 def _engine(url: str) -> sa.Engine:
     try:
+        if sa.make_url(url).get_dialect().is_async:
+            raise StepError(
+                "the driver of the URL is an asynchronous one; fix: name another, such as "
+                "postgresql+psycopg:// or sqlite://, or none"
+            )
         return sa.create_engine(url, poolclass=sa.NullPool)
     except (exc.ArgumentError, exc.NoSuchModuleError):
         raise StepError(

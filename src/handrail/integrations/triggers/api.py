@@ -201,6 +201,8 @@ class TriggerApi:
         if not hook.is_signed(given):
             log.warning("a delivery is not signed", hook=hook.name)
             raise Refusal(401, "this is not signed by the secret of this webhook, or too long ago")
+        if (challenge := hook.challenge(given)) is not None:
+            return JSONResponse({"challenge": challenge})
         try:
             answer = await self.receiver.delivery(agent, hook, given)
         except UnicodeDecodeError:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import structlog
+from pydantic import ValidationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.client import ALSO_ASKED, CALL_BACK, case_id
@@ -23,7 +24,7 @@ from handrail.integrations.triggers.mail import Mail
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
 from handrail.ledger import IntakeRow, IntakeState, intake_id
 from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
-from handrail.text import decode_text, one_line
+from handrail.text import decode_text, first_fault, one_line
 
 if TYPE_CHECKING:
     from pydantic import JsonValue
@@ -314,6 +315,8 @@ async def _mapped(agent: Agent, by: _By, given: RawEvent) -> Event | None:
     try:
         make = by.mapped if isinstance(by, Mail) else by.event
         event = await asyncio.to_thread(make, given)
+    except ValidationError as error:
+        raise CaseError(f"its mapping failed: {error.title}: {first_fault(error)}") from error
     # The author's own code.
     except Exception as error:
         raise CaseError(f"its mapping failed: {type(error).__name__}: {error}") from error

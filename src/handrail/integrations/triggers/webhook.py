@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from handrail.actions import Event
 from handrail.agent import secret, secret_faults, secrets_given
-from handrail.exceptions import ConfigurationError
+from handrail.exceptions import ConfigurationError, fallback
 from handrail.runtime import Trigger
 from handrail.text import exact_json
 
@@ -106,6 +106,14 @@ class Webhook(Trigger):
             self.signed.is_of if isinstance(self.signed, HmacHeader) else _OF_SCHEME[self.signed]
         )
         return any(_holds(proves, delivery, key) for key in keys)
+
+    def challenge(self, delivery: RawEvent) -> str | None:
+        """What Slack wants to hear again before it sends any event; None if it is one."""
+        if self.signed != "slack" or not delivery.body.lstrip().startswith(b"{"):
+            return None
+        said: dict[str, Any] = fallback(dict[str, Any](), delivery.json)
+        asks = said.get("type") == "url_verification" and "challenge" in said
+        return str(said["challenge"]) if asks else None
 
 
 _Proves = Callable[[RawEvent, bytes], bool]
