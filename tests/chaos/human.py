@@ -89,9 +89,10 @@ class Human:
     async def _truth(self, gate: Mapping[str, Any]) -> dict[str, Any]:
         lane = self._lab.lanes[gate["case"].partition(":")[0]]
         op = "undo" if gate["step"].startswith("undo_") else "do"
+        op = "mail" if gate["step"] == "do_mail" else op
         asked = {"case": gate["case"], "op": op}
         answer = await self._http.get(f"{lane.url}/truth", params=asked)
         number = answer.json()["number"]
         if number is None:
             return {"answer": "do it"}
-        return {"answer": "happened", "result": number}
+        return {"answer": "happened", "result": f"<{number}>" if op == "mail" else number}

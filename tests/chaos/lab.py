@@ -348,6 +348,7 @@ class Lab:
     ) -> Lane:
         """Start a lane for these trials: two workers and the outside systems."""
         room, (port, served), mine = self.room, free_ports(), tuple(trials)
+        mail, _ = free_ports()
         self._faults |= {fault.id: fault for trial in mine for fault in trial.faults}
         url, books = f"http://127.0.0.1:{port}", room / f"{name}.books"
         place = await asyncio.to_thread(WORLDS[world], room, name)
@@ -367,12 +368,15 @@ class Lab:
             by = place.command(n)
             forked = Forked(spec.actor, self.journal, worker.main, spec)
             if world == "reach" and not naive:
-                made = reach.ReachSpec(role="worker", trials=mine, port=served, **spec.where())
+                where: dict[str, Any] = {**spec.where(), "port": served, "mail": mail}
+                made = reach.ReachSpec(role="worker", trials=mine, **where)
                 forked = Forked(spec.actor, self.journal, reach.main, made)
             started: Actor = Cold(spec.actor, self.journal, spec, by) if cold or by else forked
             workers.append(started)
         label = f"{name} outside"
-        books_spec = outside.OutsideSpec(room=room, actor=label, db=books, port=port, trials=mine)
+        books_spec = outside.OutsideSpec(
+            room=room, actor=label, db=books, port=port, mail=mail, trials=mine
+        )
         world_actor = Forked(label, self.journal, outside.main, books_spec)
         fleet = worker.fleet(room, name, mine)
         lane = Lane(name, fleet, place, workers, world_actor, url, books, naive)
@@ -380,7 +384,7 @@ class Lab:
         world_actor.start()
         workers[0].start()
         if world == "reach":
-            await self._serve(lane, spec.where(), mine, served)
+            await self._serve(lane, spec.where() | {"mail": mail}, mine, served)
         if world != "one" and not naive:
             # Its ledger is the agent's: the steward has seen no other.
             while await insist(lambda: held_ledger(self.client, name, _LOOK)) is None:  # noqa: ASYNC110  # it looks seldom

@@ -8,6 +8,7 @@ every effect is committed with synchronous=FULL before it is answered.
 
 import asyncio
 import contextlib
+import functools
 import json
 import sqlite3
 import time
@@ -26,6 +27,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.chaos.connected import Connected
 from tests.chaos.listener import Listener
 from tests.chaos.plan import Trial
 
@@ -37,7 +39,7 @@ create table if not exists hooks (ref text primary key, case_id text, url text, 
     called integer default 0);
 create index if not exists by_case on effects (case_id);
 """
-REACH_OPS = ("hook", "pass", "close")
+REACH_OPS = ("hook", "pass", "close", "post", "chat", "mail")
 HOOK_KEY = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 _SETTLE = timedelta(milliseconds=300)
 _LOOK = timedelta(milliseconds=20)
@@ -150,6 +152,11 @@ class Books:
             self._db.execute("select ref, case_id, url, number from hooks where not called")
         )
 
+    def of(self, op: str) -> list[tuple[int, str]]:
+        """The latest effects of an operation, each with its reference, the last one first."""
+        query = "select id, ref from effects where op = ? order by id desc limit 200"
+        return list(self._db.execute(query, (op,)))
+
     def called_back(self, ref: str) -> None:
         """Somebody took a call-back."""
         self._db.execute("update hooks set called = 1 where ref = ?", (ref,))
@@ -184,6 +191,23 @@ async def _calling(books: Books, reached: Callable[[str, str], None]) -> AsyncGe
     calls.cancel()
 
 
+@contextlib.asynccontextmanager
+async def _beside(
+    books: Books, reached: Callable[[str, str], None], connected: Connected, mail: int
+) -> AsyncGenerator[None]:
+    async with _calling(books, reached), connected.mail(mail):
+        yield
+
+
+def _take(books: Books, reached: Callable[[str, str], None], op: str, case: str, ref: str) -> int:
+    """Make an effect of a system that a connector reaches, as often as it is told to."""
+    wanted = Wanted(case=case, ref=ref)
+    books.called("findable", op, wanted)
+    number = books.act("findable", op, wanted)
+    reached(f"outside:{op}", case)
+    return number
+
+
 class OutsideSpec(BaseModel, frozen=True):
     """What the process of the outside systems needs."""
 
@@ -191,11 +215,13 @@ class OutsideSpec(BaseModel, frozen=True):
     actor: str
     db: Path
     port: int
+    mail: int
+    """The port of the mail server."""
     trials: tuple[Trial, ...]
 
 
 def application(
-    books: Books, reached: Callable[[str, str], None], trials: Iterable[Trial]
+    books: Books, reached: Callable[[str, str], None], trials: Iterable[Trial], mail: int
 ) -> Starlette:
     """The outside systems as an ASGI application. Everything runs in its one thread."""
     busy: Counter[str] = Counter()
@@ -244,9 +270,12 @@ def application(
         reached("outside:hooked", case)
         return JSONResponse({}, 202)
 
+    connected = Connected(functools.partial(_take, books, reached), books.of)
+
     return Starlette(
-        lifespan=lambda _: _calling(books, reached),
+        lifespan=lambda _: _beside(books, reached, connected, mail),
         routes=[
+            *connected.routes(),
             Route("/truth", truth),
             Route("/hook", hook, methods=["POST"]),
             Route("/{surface}/{op}", act, methods=["POST"]),
@@ -257,7 +286,9 @@ def application(
 
 def main(spec: OutsideSpec) -> None:
     """Serve until killed."""
-    app = application(Books(spec.db), Listener(spec.room, spec.actor, spec.trials), spec.trials)
+    app = application(
+        Books(spec.db), Listener(spec.room, spec.actor, spec.trials), spec.trials, spec.mail
+    )
     uvicorn.run(
         app,
         host="127.0.0.1",

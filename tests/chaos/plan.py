@@ -36,6 +36,7 @@ OWN = (
 acceptance of a ruling and the write, and in the outside system itself."""
 
 OUTSIDE_OF_REACH = ("outside:hooked", "outside:called", "outside:pass", "outside:close")
+CONNECTED: Final = ("outside:post", "outside:chat", "outside:mail")
 """Where the outside system of the world `reach` has taken a webhook, called back, or written."""
 
 _ONCE = ("read:", "decide:", "notify:", "client:telling", "outside:told")
@@ -136,6 +137,8 @@ class Trial(BaseModel, frozen=True):
     @property
     def may_ask(self) -> bool:
         """Whether a human may be asked: nobody else could know."""
+        if self.target == "outside:mail" or self.target.endswith(f" #{_CONNECTORS[-1]}"):
+            return True
         if self.kind != "plain":
             return False
         if self.lag is not None and self.lag.op != "tell":
@@ -260,6 +263,9 @@ def others(only: str | None) -> list[Trial]:
     return found + (_reach() if only in (None, REACH) else [])
 
 
+_CONNECTORS = (5, 6, 7)
+"""The how-manieth writes of a case those by HTTP, to the chat and by mail are."""
+
 _SECOND = (
     "write:after-intent",
     "write:before-effect",
@@ -276,11 +282,13 @@ _REACHED = (
     *((place, 1) for place in BOUNDARIES if place.startswith("write:")),
     *((place, 1) for place in ("client:sending", "outside:committed", "client:answered")),
     *((place, 3) for place in _SECOND),
+    *((place, 1) for place in CONNECTED),
+    *((place, nth) for place in _SECOND for nth in _CONNECTORS),
 )
 """What a case reaches on its way through the world `reach`, and for the how-many-th time.
 
-Its writes are those of the model's tool, of the other agent, and then the one that asks to be
-called back; so the third."""
+Its writes are those of the model's tool, of the other agent, then the one that asks to be
+called back, so the third; one that closes it, and those by connectors."""
 
 
 def _reach() -> list[Trial]:

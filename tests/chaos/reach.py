@@ -46,7 +46,8 @@ actions:
 roles:
   people: {{people: [ana@example.com], deadline: {{after: 8h, then: refuse}}}}
 """
-WRITES = ("do_keyed", "do_findable", "do_plain", "do_pass", "do_close", "ask_out")
+WRITES = ("do_keyed", "do_findable", "do_plain", "do_pass", "do_close", "ask_out", "do_post")
+SAID = ("do_chat", "do_mail")
 _PATIENCE = 8.0
 _AGAIN = 0.2
 
@@ -63,6 +64,8 @@ class ReachSpec(BaseModel, frozen=True):
     outside: str
     port: int
     """Of `handrail serve`."""
+    mail: int
+    """Of the mail server outside."""
     trials: tuple[Trial, ...]
 
     def environment(self) -> dict[str, str]:
@@ -71,6 +74,7 @@ class ReachSpec(BaseModel, frozen=True):
         return {
             SPEC: self.model_dump_json(include={"room", "lane", "trials"}),
             steps.OUTSIDE: self.outside,
+            "CHAOS_MAIL": f"smtp://127.0.0.1:{self.mail}",
             "CHAOS_SERVE": f"http://127.0.0.1:{self.port}",
             "HANDRAIL_FLEET": "tests.chaos.reach_fleet:fleet",
             "HANDRAIL_HOME": str(home),
@@ -79,6 +83,7 @@ class ReachSpec(BaseModel, frozen=True):
             "HANDRAIL_PAYLOAD_DIR": str(self.room / "payloads"),
             "HANDRAIL_PROOF": "unproven",
             "HANDRAIL_SECRET_CALLBACKS": "a secret of call-backs, long enough",
+            "HANDRAIL_SECRET_CHAT": "a token of the chat",
             "HANDRAIL_SECRET_HOOK": HOOK_KEY,
             "TEMPORAL_ADDRESS": self.address,
         }

@@ -10,7 +10,7 @@ from pathlib import Path
 from handrail import Agent, Fleet, HandsTo, Schedule
 from handrail.integrations.triggers import RawEvent, Webhook
 from tests.chaos import reach_steps
-from tests.chaos.reach import POLICY, SPEC, WRITES, order_of
+from tests.chaos.reach import POLICY, SAID, SPEC, WRITES, order_of
 from tests.chaos.reach_flow import ReachAgent
 from tests.chaos.steps import OTHER, Order
 
@@ -28,7 +28,7 @@ def _agent(room: Path, name: str, **more: object) -> Agent:
     policy = room / f"{name}.reach.yaml"
     if not policy.exists():
         level = "{autonomy: full, irreversible: of a laboratory}"
-        writes = "\n".join(f"  {each}: {level}" for each in WRITES)
+        writes = "\n".join(f"  {each}: {level}" for each in (*WRITES, *SAID))
         made = policy.with_suffix(f".{os.getpid()}")
         made.write_text(POLICY.format(agent=name, writes=writes), encoding="utf-8")
         made.rename(policy)

@@ -12,7 +12,7 @@ from temporalio import activity
 from handrail import Action, Effect, Prompt, read, write
 from handrail.actions import Wire
 from handrail.failpoints import reached
-from handrail.integrations.connectors import OutgoingWebhook
+from handrail.integrations.connectors import HTTP, SMTP, OutgoingWebhook, SlackChat
 from handrail.integrations.models import Model, converse
 from tests.chaos.steps import (
     SETTLES,
@@ -53,6 +53,27 @@ class Close(Action):
     """What is done once the other system has called back."""
 
     number: int
+
+
+class Post(Action):
+    """Post it, at a system that is asked by HTTP."""
+
+    amount: int
+
+
+class Chat(Action):
+    """Say it in the chat."""
+
+    channel: str
+    text: str
+
+
+class Note(Action):
+    """Say it by mail."""
+
+    to: str
+    subject: str
+    text: str
 
 
 class Told(Wire):
@@ -124,3 +145,20 @@ ask_out = OutgoingWebhook(
     secret="HOOK",  # noqa: S106  # its name
     call_back=os.environ.get(SERVED, "http://nowhere"),
 ).write("ask_out", Ask)
+
+do_post = HTTP(os.environ.get("CHAOS_OUTSIDE", "http://nowhere")).write(
+    "do_post",
+    Post,
+    "POST /posts",
+    key_field="reference",
+    find="GET /posts?reference={key}",
+    settles=SETTLES,
+    timeout=WRITE_TIMEOUT,
+)
+do_chat = SlackChat("CHAT", f"{os.environ.get('CHAOS_OUTSIDE', 'http://nowhere')}/slack").write(
+    "do_chat", Chat, settles=SETTLES, timeout=WRITE_TIMEOUT
+)
+# Nobody keeps what was sent: where the answer to a mail is lost, people are asked.
+do_mail = SMTP(os.environ.get("CHAOS_MAIL", "smtp://nowhere"), "Shop <shop@example.com>").write(
+    "do_mail", Note, timeout=WRITE_TIMEOUT
+)
