@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_953,
     "inbox": 8_671,
     "testing": 1_216,
-    "cli": 7_517,
+    "cli": 7_521,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
