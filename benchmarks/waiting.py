@@ -163,8 +163,8 @@ async def bench(home: Path) -> AsyncGenerator[Bench]:
                 process.wait()
 
 
-async def measure(on: Bench, cases: int) -> None:
-    """Measure everything."""
+async def measure(on: Bench, cases: int, *, only_lists: bool = False) -> None:
+    """Measure everything, or only what the lists take."""
     worker = await on.worker()
     began = time.monotonic()
     await each(lambda n: ALL["guarded"].start(on.client, f"w{n}", HELD), range(cases))
@@ -174,7 +174,8 @@ async def measure(on: Bench, cases: int) -> None:
     await _pages(on)
     for command in ("cases", "inbox"):
         on.note(f"`handrail {command}`, s", await _command(on, command))
-    await _restart(on, worker, cases)
+    if not only_lists:
+        await _restart(on, worker, cases)
 
 
 async def _all(count: Callable[[], Awaitable[int]], cases: int) -> bool:
@@ -281,11 +282,11 @@ async def _none(on: Bench, query: str) -> bool:
     return (await on.client.count_workflows(query)).count == 0
 
 
-async def run(cases: int) -> dict[str, str]:
+async def run(cases: int, *, only_lists: bool = False) -> dict[str, str]:
     """Measure in a directory that goes again."""
     with tempfile.TemporaryDirectory(prefix="handrail-waiting-") as home:
         async with bench(Path(home)) as on:
-            await measure(on, cases)
+            await measure(on, cases, only_lists=only_lists)
             return on.figures
 
 
@@ -302,13 +303,14 @@ def main() -> None:
     """Measure, and print the figures as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, metavar="N")
+    parser.add_argument("--only-lists", action="store_true", help="stop before the approvals")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
         work()
         return
     configure_logging("console")
-    figures = asyncio.run(run(given.cases))
+    figures = asyncio.run(run(given.cases, only_lists=given.only_lists))
     print(f"| {given.cases} cases wait | |\n|---|---|")
     print("\n".join(f"| {what} | {value} |" for what, value in figures.items()))
     sys.stdout.flush()

@@ -14,6 +14,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from pydantic import Field
+from temporalio.service import RPCError
 
 from handrail.agent import execution_infos, is_paused, read_execution
 from handrail.client.permissions import may_rule
@@ -36,6 +37,9 @@ _QUICK: Final = 0.05
 
 _OLDEST: Final = 5.0
 """Seconds after which nobody is shown it any more: the next one is waited for."""
+
+_SILENT: Final = 3.0
+"""Seconds without a word from the server, after which people see the list that is kept."""
 
 _AT_A_TIME: Final = 50
 """Executions that are read before anybody else gets a turn."""
@@ -222,6 +226,31 @@ class GateReader:
     _at: float = 0.0
     _took: float = 0.0
     _looking: asyncio.Task[GateList] | None = None
+    _heard: float = 0.0
+    _seen: datetime | None = None
+
+    async def shown(self, *, opening: bool = False) -> tuple[GateList, datetime | None]:
+        """The list; where the server does not answer, the one that is kept, and of when it is.
+
+        Raises:
+            RPCError: if the server does not answer, and none is kept.
+        """
+        asked = asyncio.ensure_future(self.current(opening=opening))
+        began = time.monotonic()
+        while True:
+            done, _ = await asyncio.wait({asked}, timeout=_SILENT)
+            if done:
+                try:
+                    return asked.result(), None
+                except RPCError:
+                    if self._list is None:
+                        raise
+                    return self._list, self._seen
+            now = time.monotonic()
+            silent = now - max(self._heard, began) >= _SILENT or now - began >= 2 * _SILENT
+            if silent and self._list is not None:
+                asked.cancel()  # the look goes on: it is nobody's own
+                return self._list, self._seen
 
     async def current(self, *, opening: bool = False) -> GateList:
         """The list as it was some seconds ago at most.
@@ -261,7 +290,7 @@ class GateReader:
         began, number = time.monotonic(), 0
         seen: dict[str, tuple[object, Found, bool]] = {}
         async for info in execution_infos(self.client, self.query):
-            number += 1
+            number, self._heard = number + 1, time.monotonic()
             if not number % _AT_A_TIME:
                 await asyncio.sleep(0)
             case, mark = info.execution.workflow_id, _mark(info)
@@ -276,7 +305,7 @@ class GateReader:
             paused = tuple(case for case, (_, _, held) in seen.items() if held)
             gates = (gate for _, (views, _), _ in seen.values() for gate in views)
             self._list = self._made(unreadable, paused, gates)
-        self._at = time.monotonic()
+        self._at, self._seen = time.monotonic(), datetime.now(UTC)
         self._took = self._at - began
         return self._list
 

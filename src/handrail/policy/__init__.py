@@ -30,7 +30,7 @@ from handrail.policy.policy import (
 )
 from handrail.policy.quorum import Approval, distinct_people
 from handrail.policy.rule_types import Types
-from handrail.policy.values import Tolerance, written
+from handrail.policy.values import Days, Duration, TimeOfDay, Tolerance, Zone, written
 from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
 from handrail.policy.yaml import (
     Fault,
@@ -50,6 +50,8 @@ __all__ = [
     "Approval",
     "Breaker",
     "Budget",
+    "Days",
+    "Duration",
     "Facts",
     "Fault",
     "Faults",
@@ -65,10 +67,12 @@ __all__ = [
     "Review",
     "Setting",
     "Stamp",
+    "TimeOfDay",
     "Tolerance",
     "Types",
     "WorthDoc",
     "WriteShape",
+    "Zone",
     "after_working_time",
     "describe_policy",
     "distinct_people",

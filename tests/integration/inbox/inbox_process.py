@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from handrail.inbox.channels import workflow
+from handrail.inbox.channels import digest_workflow, workflow
 from handrail.inbox.channels.worker import running
 from handrail.inbox.web.tokens import Links
 from handrail.runtime import Settings
@@ -20,7 +20,7 @@ from tests.agents.fleets import orders_in
 
 async def main(given: dict[str, Any]) -> None:
     # What the killed process had begun is begun again after this time.
-    workflow.ATTEMPT = timedelta(seconds=5)
+    workflow.ATTEMPT = digest_workflow.ATTEMPT = timedelta(seconds=5)
     home = Path(given["home"])
     client = await Client.connect(
         given["address"],

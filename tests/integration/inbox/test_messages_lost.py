@@ -108,7 +108,7 @@ async def test_an_inbox_killed_right_after_a_mail_went_out_goes_on_and_tells_eac
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
     async with run_fleet(orders(tmp_path)) as stage, mail_server() as mail:
-        process = await _inbox_process(stage, mail, tmp_path)
+        process = await inbox_process(stage, mail, tmp_path)
 
         async def kill() -> None:
             if process.returncode is None:
@@ -132,7 +132,7 @@ async def _gone(process: asyncio.subprocess.Process) -> bool:
     return process.returncode is not None
 
 
-async def _inbox_process(stage: Stage, mail: MailServer, home: Path) -> asyncio.subprocess.Process:
+async def inbox_process(stage: Stage, mail: MailServer, home: Path) -> asyncio.subprocess.Process:
     given = {
         "address": stage.client.service_client.config.target_host,
         "namespace": stage.client.namespace,

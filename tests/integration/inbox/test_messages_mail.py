@@ -47,7 +47,7 @@ async def test_everybody_who_is_asked_gets_one_mail_with_what_is_asked_and_links
     shown = text.get_content()
     assert "amount: 300" in shown
     assert "costs more than 200 EUR" in shown
-    assert f"Approve: {BASE}/mail/" in shown
+    assert f"Read and decide: {BASE}/mail/" in shown
     assert "it expires: the write is not made" in shown
 
 
@@ -74,10 +74,11 @@ async def test_reminders_answer_the_first_mail_and_the_next_role_is_told_when_it
             await case.outcome()
             await told.nudge()
             done: Any = await told.handle.result()
-        first, reminder, passed_on = mail.to(ANA)
+        first, reminder, passed_on, over = mail.to(ANA)
     assert done["ended"] == "approved"
     assert reminder["In-Reply-To"] == first["Message-ID"] == passed_on["References"]
     assert reminder["Subject"] == f"Re: {first['Subject']}"
+    assert f"Approved by {CY}" in _text(over)
     assert len(mail.to(CY)) == 1
 
 
@@ -205,7 +206,7 @@ async def test_junk_signals_wedge_nothing(
         await told.nudge()
         done: Any = await told.handle.result()
     assert done["ended"] == "approved"
-    assert len(mail.mails) == 2
+    assert [to for _, to, _ in mail.mails[2:]] == [BO]  # that it is over
 
 
 async def test_a_broken_people_file_lets_everybody_get_mail_and_says_so(
@@ -249,7 +250,7 @@ async def test_a_long_history_goes_on_in_a_new_run_and_tells_nobody_twice(
         await told.nudge()
         done: Any = await told.handle.result()
     assert done["ended"] == "approved"
-    assert len(mail.mails) == 2
+    assert [to for _, to, _ in mail.mails[2:]] == [BO]  # that it is over
 
 
 async def test_an_inbox_without_any_channel_tries_nothing_and_its_messages_end_at_once(

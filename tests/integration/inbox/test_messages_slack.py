@@ -122,8 +122,10 @@ async def test_one_press_approves_and_every_message_is_locked_with_who_and_when(
 ) -> None:
     case, _, told = await office.asked()
     _, shown = office.shown(UANA)
-    assert [e["action_id"] for e in elements(shown)] == [*("approve", "amend", "reject", "open")]
-    assert "amount: 300" in texts(shown)
+    assert [e["action_id"] for e in elements(shown)] == [
+        *("approve", "approve_why", "amend", "reject", "open")
+    ]
+    assert "amount\\n300" in texts(shown)
     assert await office.press(UANA, "approve") == 200
     outcome = await case.outcome()
     assert outcome.status is State.DONE
@@ -179,6 +181,31 @@ async def test_bad_signatures_old_and_repeated_requests_change_nothing(office: O
     assert await post(pressed, at="1" * 10) == 401
     assert [g.gate for g in await case.gates()] == [gate.gate]
     assert not (await case.view()).rulings
+
+
+async def test_an_approval_takes_a_reason_and_every_message_says_it_at_the_end(
+    office: Office,
+) -> None:
+    case, _, told = await office.asked()
+    await office.press(UANA, "approve_why")
+    [opened] = await eventually(lambda: _opened(office))
+    view = json.loads(opened.given["view"])
+    assert view["title"]["text"] == "Approve"
+    assert not (await case.view()).rulings
+    assert await office.buttons.post(office.buttons.submit(UANA, view, "as agreed by phone")) == 200
+    outcome = await case.outcome()
+    assert outcome.status is State.DONE
+    [ruling] = [each for each in outcome.rulings if each.accepted]
+    assert ruling.why == "as agreed by phone"
+    done: Any = await told.handle.result()
+    assert done["ended"] == "approved"
+    for user in (UANA, UBO):
+        assert f"Approved by {ANA} at 20" in texts(office.shown(user)[1])
+        assert [e["action_id"] for e in elements(office.shown(user)[1])] == []
+
+
+async def _opened(office: Office) -> list[Made]:
+    return office.slack.of("views.open")
 
 
 async def test_a_request_that_is_sent_again_is_refused(office: Office) -> None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from handrail.inbox.channels.closing import closing
 from handrail.inbox.channels.delivery import (
     ConsultationSummary,
     Delivery,
@@ -21,7 +22,6 @@ from handrail.inbox.channels.delivery import (
     Notification,
     NotificationKind,
     bounced,
-    closing,
     early,
     enter,
     see,
@@ -158,12 +158,15 @@ def test_what_follows_a_message_goes_its_way_first() -> None:
     assert book.way(follows.model_copy(update={"tries": (tried,)})) == "mail"
 
 
-def test_at_the_end_only_who_let_its_time_pass_gets_a_mail() -> None:
+def test_at_the_end_everybody_who_had_mail_and_did_not_end_it_gets_one_more() -> None:
     book = see(see(DeliveryLog(), look()), look(view(next=OPENED + 4 * HOUR)))
     over = told(book).model_copy(update={"ended": GateOutcome(how="expired")})
     assert due(closing(over))[4:] == [f"closed {ANA}", f"closed {BO}"]
     approved = told(book).model_copy(update={"ended": GateOutcome(how="approved", by=(ANA,))})
-    assert due(closing(approved)) == due(book)
+    assert due(closing(approved)) == [*due(book), f"closed {BO}"]
+    # As it is for those whose messages began before that was so.
+    assert due(closing(approved, everybody=False)) == due(book)
+    assert due(closing(over, everybody=False))[4:] == [f"closed {ANA}", f"closed {BO}"]
     in_slack = told(book, "slack").model_copy(update={"ended": GateOutcome(how="expired")})
     assert due(closing(in_slack)) == due(book)
 

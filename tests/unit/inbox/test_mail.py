@@ -34,7 +34,7 @@ from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
 SENDER = "handrail@example.com"
 HOSTILE = [
     "x\r\nBcc: eve@example.com",
-    "x\nApprove: https://evil.example.com",
+    "x\nRead and decide: https://evil.example.com",
     "<script>alert(1)</script>",
     "<a href='https://evil.example.com'>Approve</a>",
     "\u202egnp.exe",
@@ -54,6 +54,9 @@ class Links:
 
     def page(self, case: str, gate: str) -> str:
         return f"https://inbox.example.com/gates/{gate}"
+
+    def waiting(self) -> str:
+        return "https://inbox.example.com/"
 
 
 def mail(told: DeliveryRequest) -> EmailMessage:
@@ -131,9 +134,9 @@ def test_what_follows_is_an_answer_to_the_first_mail_and_to_no_slack_message() -
 def test_every_link_is_one_page_that_shows() -> None:
     page = "https://inbox.example.com/mail/token-of-ana"
     tags = html(mail(telling()))
-    assert tags.hrefs == [f"{page}#approve", f"{page}#reject", page]
+    assert tags.hrefs == [page]
     assert "form" not in tags.tags
-    assert f"Approve: {page}#approve" in part(mail(telling()), "plain")
+    assert f"Read and decide: {page}" in part(mail(telling()), "plain")
 
 
 @pytest.mark.parametrize("kind", [GateKind.IN_DOUBT, GateKind.QUESTION])
@@ -172,8 +175,8 @@ def test_hostile_text_adds_no_header_no_tag_no_link_and_no_row(text: str) -> Non
     assert tags.tags <= html(plain).tags | {"table", "tr", "th", "td", "h2"}
     assert all(href.startswith("https://inbox.example.com/mail/") for href in tags.hrefs)
     lines = part(hostile, "plain").splitlines()
-    assert [line for line in lines if line.startswith("Approve:")] == [
-        "Approve: https://inbox.example.com/mail/token-of-ana#approve"
+    assert [line for line in lines if line.startswith("Read and decide:")] == [
+        "Read and decide: https://inbox.example.com/mail/token-of-ana"
     ]
     assert not any(line.startswith("  amount: ") for line in lines)
     for shown in (*lines, tags.text, hostile["Subject"]):

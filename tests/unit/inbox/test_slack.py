@@ -38,18 +38,30 @@ def buttons(of: list[dict[str, Any]]) -> list[str]:
 
 def texts(of: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = [block["text"] for block in of if "text" in block]
+    found += [each for block in of for each in block.get("fields", [])]
     found += [e for block in of for e in block.get("elements", []) if e["type"] != "button"]
     return found + [e["text"] for b in of for e in b.get("elements", []) if e["type"] == "button"]
 
 
 def test_a_button_stands_for_exactly_this_action_at_this_gate() -> None:
     of = shown()
-    assert buttons(of) == ["approve", "amend", "reject", "open"]
-    approve, amend, reject, inbox = of[-1]["elements"]
-    assert approve["value"] == amend["value"] == reject["value"]
+    assert buttons(of) == ["approve", "approve_why", "amend", "reject", "open"]
+    approve, why, amend, reject, inbox = of[-1]["elements"]
+    assert approve["value"] == why["value"] == amend["value"] == reject["value"]
     pressed = ButtonValue.model_validate_json(approve["value"])
     assert pressed == ButtonValue(case="orders:1", gate="0123456789abcdef", digest="ab" * 32)
     assert inbox["url"] == PAGE
+
+
+def test_who_asks_how_much_until_when_and_why_it_is_held_stand_in_fields() -> None:
+    seen = view(requester="dora@example.com", action={"amount": "300.00", "currency": "EUR"})
+    fields = [each["text"] for block in shown(seen) for each in block.get("fields", [])]
+    assert fields[:4] == [
+        "Who asks\norders, for dora@example.com",
+        "amount\n300.00 EUR",
+        "Answer by\n2026-01-30 17:00 UTC",
+        "Why it is held\ncosts more than 200 EUR",
+    ]
 
 
 def test_the_first_block_carries_the_key_of_the_message() -> None:
@@ -111,6 +123,9 @@ def test_any_question_at_all_fits_into_a_message(title: str, action: dict[str, s
         most = 150 if block["type"] == "header" else 3_000
         if "text" in block:
             assert 0 < len(block["text"]["text"]) <= most
+        fields = block.get("fields", [])
+        assert len(fields) <= 10
+        assert all(0 < len(each["text"]) <= 2_000 for each in fields)
     whole = all(any(text in each["text"] for each in texts(of)) for text in action.values())
     if "approve" in buttons(of) and all(text.isascii() and text.isprintable() for text in action):
         printable = all(text.isascii() and text.isprintable() for text in action.values())

@@ -55,6 +55,10 @@ class MessageLinks(Protocol):
         """A link for everybody; whoever follows it must sign in."""
         ...
 
+    def waiting(self) -> str:
+        """A link to all that waits for whoever is signed in."""
+        ...
+
 
 @dataclass(frozen=True)
 class MessageContent:

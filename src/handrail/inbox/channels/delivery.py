@@ -79,13 +79,15 @@ class Notification(Wire):
 class MessageRef(Wire):
     """Where a message went: `id` is a Message-ID or a Slack `ts`, `room` a Slack channel.
 
-    `tag` is the mark by which mail that comes back is known.
+    `tag` is the mark by which mail that comes back is known. `held`: it waits for the person's
+    digest or for the end of their quiet hours, and `digests.Digest` says what becomes of it.
     """
 
     channel: str
     id: str = ""
     room: str = ""
     tag: str = ""
+    held: bool = False
 
 
 class ConsultationSummary(Wire):
@@ -137,7 +139,10 @@ class GateSnapshot(Wire):
 
 
 class DeliveryRequest(Wire):
-    """One message by one channel. `root`: the first message of this gate to this person."""
+    """One message by one channel. `root`: the first message of this gate to this person.
+
+    `at_once`: it has waited for its digest already.
+    """
 
     call: NotificationRequest
     due: Notification
@@ -147,6 +152,7 @@ class DeliveryRequest(Wire):
     root: MessageRef | None = None
     ended: GateOutcome | None = None
     question: ConsultationSummary | None = None
+    at_once: bool = False
 
     @property
     def key(self) -> str:
@@ -167,6 +173,7 @@ class DeliveryStatus(StrEnum):
     """What has become of a message."""
 
     GOING = "going"
+    HELD = "waits for the digest"
     TOLD = "told"
     LOST = "not reached"
     DROPPED = "not needed any more"
@@ -186,11 +193,12 @@ class DeliveryAttempt(Wire):
 
 
 class Delivery(Wire):
-    """One message and every way that was tried for it."""
+    """One message and every way that was tried for it. `at_once`: it has waited long enough."""
 
     due: Notification
     fate: DeliveryStatus = DeliveryStatus.GOING
     tries: tuple[DeliveryAttempt, ...] = ()
+    at_once: bool = False
 
     @property
     def ref(self) -> MessageRef | None:
@@ -366,27 +374,6 @@ def bounced(log: DeliveryLog, tag: str, why: str) -> DeliveryLog:
         log = log.with_letter(number, letter.model_copy(update={"tries": tries, "fate": fate}))
         fate = DeliveryStatus.DROPPED
     return log
-
-
-def closing(log: DeliveryLog) -> DeliveryLog:
-    """Enter the last messages of a gate that has closed, and drop those not sent yet.
-
-    Messages in Slack are locked instead. By mail nobody is told but those who let its time
-    pass: everybody else sees it on the page that their link leads to.
-    """
-    letters = tuple(
-        each.model_copy(update={"fate": DeliveryStatus.DROPPED})
-        if each.fate is DeliveryStatus.GOING
-        else each
-        for each in log.letters
-    )
-    log = log.model_copy(update={"letters": letters})
-    if log.ended is None or log.ended.how != "expired" or log.view is None:
-        return log
-    late = {person(p) for stage in log.view.stages if stage.asked for p in stage.people}
-    told = [p for p in dict.fromkeys(each.due.person for each in letters) if p in late]
-    mailed = (p for p in told if (root := log.root(p)) and root.channel == "mail")
-    return enter(log, (Notification(what=NotificationKind.CLOSED, person=p) for p in mailed))
 
 
 def chains(view: GateView) -> list[list[StageView]]:

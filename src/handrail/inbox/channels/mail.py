@@ -21,16 +21,20 @@ from typing import TYPE_CHECKING, Final
 import aiosmtplib
 
 from handrail.exceptions import ConfigurationError
+from handrail.inbox.channels import mail_page
 from handrail.inbox.channels.content import note
 from handrail.inbox.channels.delivery import MessageRef, NotificationKind, NotNow, Undeliverable
+from handrail.inbox.channels.digests import digest_name
+from handrail.inbox.channels.mail_digest import digest_html, digest_text, digest_title
 from handrail.runtime import SmtpServer, mail_address
-from handrail.text import escape_html, one_line
+from handrail.text import one_line
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from handrail.inbox.channels.content import MessageContent, MessageLinks
     from handrail.inbox.channels.delivery import DeliveryRequest
+    from handrail.inbox.channels.digests import DigestMessage
     from handrail.runtime import Settings
 
 CHANNEL: Final = "mail"
@@ -108,6 +112,19 @@ class Mailer:
         await self.deliver(message, path, to)
         return MessageRef(channel=CHANNEL, id=str(message["Message-ID"]), tag=tag)
 
+    async def digest(self, message: DigestMessage, to: str, links: MessageLinks) -> MessageRef:
+        """Send one digest.
+
+        Raises:
+            Undeliverable: if the server refuses the address or the message for good.
+            NotNow: if it is to be tried again.
+        """
+        tag = tag_of(self.secret, message.key, message.person) if self.bounces else ""
+        mail = compose_digest(message, to, self.sender, links)
+        path = return_path(digest_name(message.person), tag, self.bounces) if tag else self.sender
+        await self.deliver(mail, path, to)
+        return MessageRef(channel=CHANNEL, id=str(mail["Message-ID"]), tag=tag)
+
     async def deliver(self, message: EmailMessage, path: str, to: str) -> None:
         """Hand a message to the server; `path` is where it comes back to.
 
@@ -134,13 +151,30 @@ def compose(telling: DeliveryRequest, to: str, sender: str, links: MessageLinks)
     if telling.root is not None and threaded:
         message["In-Reply-To"] = telling.root.id
         message["References"] = telling.root.id
+    _fill(message, sender, (_text(said, link), _html(said, link)), telling.key)
+    return message
+
+
+def compose_digest(
+    digest: DigestMessage, to: str, sender: str, links: MessageLinks
+) -> EmailMessage:
+    """The mail of many questions. A retry differs in its links at most."""
+    title, named = digest_title(digest.news), message_id(digest.key, sender, "digest")
+    message = _headed(sender, to, title, digest.at, named)
+    parts = digest_text(digest.news, links), digest_html(digest.news, links)
+    _fill(message, sender, parts, digest.key)
+    return message
+
+
+def _fill(message: EmailMessage, sender: str, parts: tuple[str, str], key: str) -> None:
+    """Put in what is read: as text and as HTML."""
     message["List-Id"] = f"Questions of agents <handrail.{_domain(sender)}>"
     message["X-Auto-Response-Suppress"] = "All"
-    message.set_content(_text(said, link))
-    message.add_alternative(_html(said, link), subtype="html")
+    text, html = parts
+    message.set_content(text)
+    message.add_alternative(html, subtype="html")
     # Else the boundary between the two parts is another one at each retry.
-    message.set_boundary(_hashed(f"{telling.key}/boundary"))
-    return message
+    message.set_boundary(_hashed(f"{key}/boundary"))
 
 
 def compose_alert(alert: MailAlert, sender: str, to: str) -> EmailMessage:
@@ -209,25 +243,19 @@ def _link(telling: DeliveryRequest, links: MessageLinks) -> str:
     return links.mail(due.person, call.case, call.gate)
 
 
-def _choices(said: MessageContent, link: str) -> tuple[tuple[str, str], ...]:
-    """What the links are called, and where they lead: to one page, which only shows.
-
-    Fragments stay in the browser, which jumps to the button of that name.
-    """
-    look = ("Look at it", link)
-    if not said.rule:
-        return (look,)
-    return (("Approve", f"{link}#approve"), ("Reject", f"{link}#reject"), look)
-
-
 def _text(said: MessageContent, link: str) -> str:
     parts = ["\n".join(said.opening)]
     for title, rows in said.tables:
         cells = (f"  {name}: {_continued(given)}" for name, given in rows)
         parts.append("\n".join([title, *cells]))
-    parts.append("\n".join(f"{name}: {url}" for name, url in _choices(said, link)))
+    parts.append(f"{_call(said)}: {link}")
     parts += ["\n".join(said.closing)] if said.closing else []
     return "\n\n".join(parts) + "\n"
+
+
+def _call(said: MessageContent) -> str:
+    """What the one link is called. It leads to a page that shows, where somebody rules."""
+    return "Read and decide" if said.rule else "Look at it"
 
 
 def _continued(given: str) -> str:
@@ -235,35 +263,18 @@ def _continued(given: str) -> str:
     return given.replace("\n", "\n    | ")
 
 
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{subject}</title></head>
-<body style="font-family:sans-serif;max-width:42em">
-<h1 style="font-size:1.2em">{subject}</h1>
-{body}
-</body></html>
-"""
-_CELL = 'style="text-align:left;vertical-align:top;padding:.2em .8em .2em 0;white-space:pre-wrap"'
-
-
 def _html(said: MessageContent, link: str) -> str:
-    body = [f"<p>{escape_html(each)}</p>" for each in said.opening]
-    for title, rows in said.tables:
-        cells = "".join(
-            f'<tr><th scope="row" {_CELL}>{escape_html(name)}</th>'
-            f"<td {_CELL}>{escape_html(given)}</td></tr>"
-            for name, given in rows
-        )
-        body.append(f'<h2 style="font-size:1em">{escape_html(title)}</h2><table>{cells}</table>')
-    body.append(
-        "<p>"
-        + " &nbsp; ".join(
-            f'<a href="{escape_html(url)}">{escape_html(name)}</a>'
-            for name, url in _choices(said, link)
-        )
-        + "</p>"
-    )
-    body += [f"<p>{escape_html(each)}</p>" for each in said.closing]
-    return _PAGE.format(subject=escape_html(said.subject), body="\n".join(body))
+    first, *rest = said.closing or ("",)
+    body = [
+        mail_page.words(said.opening),
+        mail_page.button(_call(said), link),
+        *(mail_page.table(title, rows) for title, rows in said.tables),
+        mail_page.words([first] if first else []),
+        mail_page.asides(rest),
+    ]
+    before = " ".join(each for each in (*said.opening, first) if each)
+    foot = "Opening the link decides nothing. It was made for you: do not pass it on."
+    return mail_page.whole_page(said.subject, before, body, kind="An agent asks", foot=foot)
 
 
 def _fault(error: Exception) -> Undeliverable | NotNow:

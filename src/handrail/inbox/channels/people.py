@@ -5,9 +5,12 @@
       slack: U012AB3CD
       channels: [slack, mail]
       also: ["ntfy://ntfy.example.com/ana"]
+      digest: 10m
+      quiet: {from: "20:00", to: "07:00", zone: Europe/Berlin}
 
 Whoever is not listed gets mail at the address by which the policy names them. `channels`
 are tried in their order, then those of `also`: the next one when one has failed for good.
+An entry `everybody` has the digest and the quiet hours of all who say nothing of them.
 """
 
 from __future__ import annotations
@@ -22,7 +25,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from handrail.actions import person
 from handrail.exceptions import ConfigurationError, PolicyError
-from handrail.policy import Fault, Faults, Stamp, file_content, file_stamp, parse_yaml
+from handrail.inbox.channels.quiet import QuietHours
+from handrail.policy import Duration, Fault, Faults, Stamp, file_content, file_stamp, parse_yaml
 
 SlackId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
 """A member's id, which Slack shows under *Copy member ID*."""
@@ -30,8 +34,13 @@ SlackId = Annotated[str, Field(pattern=r"^[UW][A-Z0-9]{2,20}$")]
 ALSO = "also"
 """What the channels of `also` are called, with their number: their addresses hold secrets."""
 
+EVERYBODY = "everybody"
+"""The entry of what counts for all who say nothing else."""
+
 _FIXES = {
-    "extra_forbidden": "take it out; there are name, slack, mail, channels and also",
+    "extra_forbidden": (
+        "take it out; there are name, slack, mail, channels, also, digest, digest from and quiet"
+    ),
     "string_pattern_mismatch": "copy the member id from the Slack profile: it is like U012AB3CD",
     "literal_error": "write mail or slack; addresses of other channels go under `also`",
 }
@@ -51,7 +60,11 @@ class PeopleError(ConfigurationError):
 
 
 class Person(BaseModel):
-    """One person. `mail` is where mail goes when it is not their address in the policy."""
+    """One person. `mail` is where mail goes when it is not their address in the policy.
+
+    `digest`: from the `digest_from`-th question within this time on, one message has them all.
+    `quiet`: when they are told only what cannot wait.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -60,6 +73,9 @@ class Person(BaseModel):
     mail: str | None = Field(default=None, pattern=r"^[^@\s<>,;:]+@[^@\s<>,;:]+$")
     channels: tuple[Literal["mail", "slack"], ...] = ("mail",)
     also: tuple[Annotated[str, Field(pattern=r"^[a-z][a-z0-9+.-]*://\S+$")], ...] = ()
+    digest: Duration | None = None
+    digest_from: int = Field(default=2, ge=1, le=100, alias="digest from")
+    quiet: QuietHours | None = None
 
     def ways(self) -> tuple[str, ...]:
         """The names of the channels, in the order in which they are tried."""
@@ -67,13 +83,25 @@ class Person(BaseModel):
         return (*self.channels, *extra)
 
 
+class _Everybody(BaseModel):
+    """What counts for all who say nothing else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    digest: Duration | None = None
+    digest_from: int = Field(default=2, ge=1, le=100, alias="digest from")
+    quiet: QuietHours | None = None
+
+
 _UNLISTED = Person()
+_AT_ONCE = _Everybody()
 
 
 class People:
     """Everybody who is listed. Addresses are compared as the gate compares them."""
 
-    def __init__(self, listed: Mapping[str, Person]) -> None:
+    def __init__(self, listed: Mapping[str, Person], everybody: _Everybody = _AT_ONCE) -> None:
+        self._everybody = everybody
         self._listed = {person(address): someone for address, someone in listed.items()}
         self._by_slack = {
             someone.slack: address
@@ -83,7 +111,10 @@ class People:
 
     def of(self, address: str) -> Person:
         """How to tell this person; by mail where nothing is known."""
-        return self._listed.get(person(address), _UNLISTED)
+        someone, common = self._listed.get(person(address), _UNLISTED), self._everybody
+        said = someone.model_fields_set
+        missing = {n: v for n, v in common if n in common.model_fields_set and n not in said}
+        return someone.model_copy(update=missing) if missing else someone
 
     def others(self) -> bool:
         """Whether anybody is told by something else than mail and Slack."""
@@ -145,12 +176,13 @@ def parse(text: str, path: str) -> People:
         faults.found = [_of_people(fault) for fault in faults.found]
     # What is wrong with the text may be wrong with each entry.
     readable = not faults.found
+    everybody = _everybody(document or {}, faults)
     listed = _listed(document or {}, faults)
     _no_doubles(listed, faults)
     if faults.found:
         sound = {a: e for a, e in listed.items() if readable and (a,) not in faults.broken}
-        raise PeopleError(tuple(faults.texts()), People(sound))
-    return People(listed)
+        raise PeopleError(tuple(faults.texts()), People(sound, everybody))
+    return People(listed, everybody)
 
 
 def _of_people(fault: Fault) -> Fault:
@@ -161,10 +193,18 @@ def _of_people(fault: Fault) -> Fault:
     return dataclasses.replace(fault, what="this is no list of people", fix=fix)
 
 
+def _everybody(document: dict[str, Any], faults: Faults) -> _Everybody:
+    try:
+        return _Everybody.model_validate(document.get(EVERYBODY) or {})
+    except ValidationError as error:
+        _report(EVERYBODY, error, faults)
+    return _AT_ONCE
+
+
 def _listed(document: dict[str, Any], faults: Faults) -> dict[str, Person]:
     found: dict[str, Person] = {}
     for address, entry in document.items():
-        if (address,) in faults.broken:
+        if address == EVERYBODY or (address,) in faults.broken:
             continue
         if "@" not in address:
             fix = "begin each entry with the address by which the policy names the person"
@@ -178,10 +218,12 @@ def _listed(document: dict[str, Any], faults: Faults) -> dict[str, Person]:
 
 
 def _report(address: str, error: ValidationError, faults: Faults) -> None:
-    for fault in error.errors(include_url=False, include_input=False, include_context=False):
+    for fault in error.errors(include_url=False, include_input=False):
         at = (address, *fault["loc"])
         where = ".".join(str(part) for part in at)
         fix = _FIXES.get(fault["type"], "see the example in the documentation of the people file")
+        # What is written as in a policy says itself how.
+        fix = str(fault.get("ctx", {}).get("fix", fix))
         faults.add(at, f"{where}: {fault['msg']}", fix)
 
 

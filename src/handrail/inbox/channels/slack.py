@@ -19,10 +19,11 @@ from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
 from handrail.actions import Wire
+from handrail.client import amounts
 from handrail.inbox.channels.content import MessageContent, ended_words, note, of_view
 from handrail.inbox.channels.delivery import MessageRef, NotNow, Undeliverable
 from handrail.oversight import GateKind
-from handrail.text import escape_html
+from handrail.text import escape_hidden, escape_html, moment_in_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,6 +38,13 @@ TIMEOUT: Final = 15
 
 _TEXT = 3_000
 _HEADER = 150
+_FIELD = 2_000
+_COLUMNS = 10
+"""Fields of one section."""
+
+_SHORT = 300
+"""What is longer, with its name, gets the whole width."""
+
 _LATER = frozenset(
     {"ratelimited", "rate_limited", "service_unavailable", "fatal_error", "internal_error"}
     | {"request_timeout", "team_added_to_org", "org_login_required"}
@@ -227,8 +235,12 @@ def blocks(
     first: dict[str, Any] = {"type": "header", "text": _plain(said.subject, _HEADER)}
     found = [first | ({"block_id": mark(key)} if key else {})]
     found += [_section(each) for each in said.opening if each]
+    found += _fields(facts(view)) if key else []
     seen = said.whole
     for title, rows in said.tables:
+        if all(len(name) + len(given) <= _SHORT and "\n" not in given for name, given in rows):
+            found += [_section(title), *_fields(rows)]
+            continue
         text = "\n".join([title, *(f"{name}: {_continued(given)}" for name, given in rows)])
         found.append(_section(text))
         seen = seen and len(text) <= _TEXT
@@ -239,12 +251,35 @@ def blocks(
     return found
 
 
+def facts(view: GateView) -> tuple[tuple[str, str], ...]:
+    """What is looked at first: who asks, how much it is, until when, and why it is held."""
+    agent = one_line(view.case.partition(":")[0], 100)
+    asks = f"{agent}, for {one_line(view.requester, 100)}" if view.requester else agent
+    much = [
+        (one_line(name, 80), f"{value:f} {escape_hidden(unit)}".strip())
+        for (name, unit), value in amounts(view).items()
+    ]
+    by = [("Answer by", moment_in_words(view.deadline, "minutes"))] if view.deadline else []
+    held = one_line(view.why, 300)
+    return (("Who asks", asks), *much[:4], *by, *([("Why it is held", held)] if held else []))
+
+
+def _fields(rows: Sequence[tuple[str, str]]) -> list[dict[str, Any]]:
+    """Names over values, in two columns."""
+    shown = [_plain(f"{name}\n{given}", _FIELD) for name, given in rows]
+    return [
+        {"type": "section", "fields": shown[at:][:_COLUMNS]}
+        for at in range(0, len(shown), _COLUMNS)
+    ]
+
+
 def _buttons(view: GateView, page: str, *, rule: bool, whole: bool) -> dict[str, Any]:
     """Nobody approves here what does not fit into the message."""
     pressed = ButtonValue(case=view.case, gate=view.gate, digest=view.digest).model_dump_json()
     shown: list[dict[str, Any]] = []
     if rule and whole:
         shown.append(_button("Approve", "approve", value=pressed, style="primary"))
+        shown.append(_button("Approve and say why", "approve_why", value=pressed))
     if rule and whole and view.kind == GateKind.WRITE:
         shown.append(_button("Change", "amend", value=pressed))
     if rule:

@@ -228,7 +228,7 @@ class SlackActionHandler:
                 await self._rule(said)
             return
         button = sent.actions[0]
-        if button.action_id not in {"approve", "reject", "amend"}:
+        if button.action_id not in {"approve", "approve_why", "reject", "amend"}:
             return  # a link: Slack has opened it already
         place = _place(sent, button)
         if place is None:
@@ -239,7 +239,7 @@ class SlackActionHandler:
         elif by is None:
             await self._unknown(sent.user.id, place)
         else:
-            view = _reasons(place)
+            view = _reasons(place, button.action_id)
             if button.action_id == "amend":
                 view = await self._changes(sent.user.id, place, by)
             if view is not None:
@@ -336,8 +336,10 @@ def _place(sent: _SlackButtons, button: _SlackButton) -> _ButtonPlace | None:
     return _ButtonPlace(**pressed.model_dump(), room=sent.channel.id, ts=sent.message.ts)
 
 
-def _reasons(place: _ButtonPlace) -> dict[str, Any]:
-    """The question for the reason of a rejection."""
+def _reasons(place: _ButtonPlace, pressed: str) -> dict[str, Any]:
+    """The question for the reason of a ruling."""
+    if pressed == "approve_why":
+        return _dialogue(place, "approve", "Approve", [_why("Why? It is recorded.")])
     return _dialogue(place, "reject", "Reject", [_why("Why? The agent reads it.")])
 
 
@@ -371,8 +373,8 @@ def _why(label: str, *, optional: bool = False) -> dict[str, Any]:
 
 
 def _submitted(sent: _SlackSubmission) -> _SlackRuling | None:
-    verb = sent.view.callback_id
-    if verb not in {"reject", "amend"}:
+    verb: Any = sent.view.callback_id
+    if verb not in {"approve", "reject", "amend"}:
         return None
     try:
         place = _ButtonPlace.model_validate_json(sent.view.private_metadata)
@@ -384,7 +386,7 @@ def _submitted(sent: _SlackSubmission) -> _SlackRuling | None:
     why = (said.pop("why", None) or "")[:1_000]
     return _SlackRuling(
         user=sent.user.id,
-        verb="amend" if verb == "amend" else "reject",
+        verb=verb,
         place=place,
         why=why,
         filled=said,

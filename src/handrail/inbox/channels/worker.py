@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import warnings
 from collections import defaultdict
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
-import apprise
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
-from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
@@ -41,13 +38,16 @@ from handrail.inbox.channels.delivery import (
     GateSnapshot,
     LockRequest,
     MessageRef,
-    NotNow,
     SnapshotRequest,
     Undeliverable,
 )
+from handrail.inbox.channels.digest_activities import DigestActivities, hold
+from handrail.inbox.channels.digest_workflow import Digest
+from handrail.inbox.channels.digests import held_until
 from handrail.inbox.channels.mail import CHANNEL as MAIL
 from handrail.inbox.channels.mail import MailAlert, Mailer, compose_alert
-from handrail.inbox.channels.people import ALSO, People, PeopleFile, Person
+from handrail.inbox.channels.people import People, PeopleFile, Person
+from handrail.inbox.channels.sending import also, failed, send
 from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.webhooks import CaseEnds, HookActivities, WebhookTarget
@@ -68,9 +68,6 @@ OwnerLookup = Callable[[str], str]
 
 SINCE = timedelta(days=90)
 """Rulings that are older say nothing of an approver any more."""
-
-TIMEOUT: Final = 20.0
-"""Seconds for one message by apprise."""
 
 _LONGEST = 500
 
@@ -116,7 +113,7 @@ async def running(
         ledger,
         hook=webhook is not None,
     )
-    workflows: list[type] = [GateNotifications, OwnerAlert, CaseEnds]
+    workflows: list[type] = [GateNotifications, Digest, OwnerAlert, CaseEnds]
     await webhooks.schedule(client, webhook)
     if ledger is not None:
         workflows.append(ApproverAlert)
@@ -130,7 +127,11 @@ async def running(
         client,
         task_queue=MESSAGE_QUEUE,
         workflows=workflows,
-        activities=[*activities.all(), *HookActivities(client, webhook).all()],
+        activities=[
+            *activities.all(),
+            *DigestActivities(activities).all(),
+            *HookActivities(client, webhook).all(),
+        ],
         workflow_runner=ContextFreeSandbox(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("handrail")
         ),
@@ -171,7 +172,7 @@ class InboxActivities:
     async def look(self, looking: SnapshotRequest) -> GateSnapshot:
         """See how a gate is now, and by which channels its people are told."""
         call = looking.call
-        view, ended, case = await self._see(call.case, call.gate)
+        view, ended, case = await self.see(call.case, call.gate)
         people, fault = self.listed()
         owner = self.owners(call.case.partition(":")[0])
         named: set[str] = {*looking.people, *([owner] if owner else [])}
@@ -188,7 +189,7 @@ class InboxActivities:
             hook=self.hook,
         )
 
-    async def _see(
+    async def see(
         self, case: str, gate: str
     ) -> tuple[GateView | None, GateOutcome | None, CaseView | None]:
         """The gate if it is open, how it ended if that is known, and its case if it answers."""
@@ -244,6 +245,11 @@ class InboxActivities:
         people, _ = self.listed()
         someone = people.of(address)
         page = self.links.page(call.case, call.gate)
+        if telling.channel != SLACK and not telling.at_once:
+            # By the workflow's clock, so that a second try decides as the first one did.
+            until = held_until(someone, telling.due, view, telling.at)
+            if until is not None:
+                return await hold(self.client, telling, someone, until)
         if telling.channel == MAIL:
             return await Mailer.required(self.mailer).tell(
                 telling, someone.mail or address, self.links
@@ -253,7 +259,7 @@ class InboxActivities:
             return await self.chat().tell(telling, _slack_id(someone, address), page, again=again)
         said = note(telling)
         text = "\n".join([*said.opening, page, *said.closing])
-        await send(_also(someone, address, telling.channel), said.subject, text)
+        await send(also(someone, address, telling.channel), said.subject, text)
         return MessageRef(channel=telling.channel)
 
     @activity.defn(name="messages.lock")
@@ -309,7 +315,7 @@ class InboxActivities:
             user, again = _slack_id(someone, owner), activity.info().attempt > 1
             await self.chat().say(user, title, lines, key=key, again=again)
         else:
-            await send(_also(someone, owner, channel), title, "\n".join(lines))
+            await send(also(someone, owner, channel), title, "\n".join(lines))
 
     async def _mail(self, owner: str, someone: Person, alert: MailAlert) -> None:
         mailer, to = Mailer.required(self.mailer), someone.mail or owner
@@ -349,55 +355,10 @@ class InboxActivities:
             await self._mail(report.owner, someone, alert)
 
 
-@contextlib.asynccontextmanager
-async def failed() -> AsyncGenerator[None]:
-    """Say to Temporal whether, and when, to try again what is done in this context.
-
-    Raises:
-        ApplicationError: for what could not be delivered.
-    """
-    try:
-        yield
-    except Undeliverable as error:
-        raise ApplicationError(str(error), type="Undeliverable", non_retryable=True) from error
-    except NotNow as error:
-        raise ApplicationError(str(error), type="NotNow", next_retry_delay=error.after) from error
-
-
-async def send(url: str, title: str, body: str) -> None:
-    """Send words to the channel that `url` describes, by apprise.
-
-    Raises:
-        Undeliverable: if apprise knows no such channel.
-        NotNow: if it was not sent. Apprise does not say why.
-    """
-    # Untyped, as the library's own signatures are.
-    channel: Any = apprise.Apprise()
-    with warnings.catch_warnings():
-        # It loads what it needs now, and on Python 3.11 that is imghdr.
-        warnings.simplefilter("ignore", DeprecationWarning)
-        known = channel.add(url)
-    if not known:
-        raise Undeliverable("apprise knows no such channel; see `also` in the people file")
-    sent = await channel.async_notify(
-        body=body, title=title, body_format=apprise.NotifyFormat.TEXT, timeout=TIMEOUT
-    )
-    if not sent:
-        raise NotNow("the channel did not take it; its address is in the people file")
-
-
 def _slack_id(someone: Person, address: str) -> str:
     if someone.slack is None:
         raise Undeliverable(f"{address} has no Slack id in the people file")
     return someone.slack
-
-
-def _also(someone: Person, address: str, channel: str) -> str:
-    """The address of one of a person's further channels."""
-    number = channel.removeprefix(ALSO).strip()
-    if not number.isdecimal() or not 0 < int(number) <= len(someone.also):
-        raise Undeliverable(f"{address} has no channel {channel} in the people file")
-    return someone.also[int(number) - 1]
 
 
 def _named(view: GateView) -> frozenset[str]:

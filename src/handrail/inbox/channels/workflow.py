@@ -22,6 +22,7 @@ from temporalio.workflow import ActivityCancellationType
 from handrail.actions import Wire
 from handrail.agent import AGENT_ATTRIBUTE, PROBLEM_ATTRIBUTE
 from handrail.inbox.channels import delivery, webhooks
+from handrail.inbox.channels.closing import closing
 from handrail.inbox.channels.content import ended_words
 from handrail.inbox.channels.delivery import (
     Delivery,
@@ -36,6 +37,7 @@ from handrail.inbox.channels.delivery import (
     NotificationKind,
     SnapshotRequest,
 )
+from handrail.inbox.channels.digests import SENT_SIGNAL, DigestReport, reported
 from handrail.oversight import (
     BOUNCED_SIGNAL,
     LOOK_SIGNAL,
@@ -73,6 +75,7 @@ ATTEMPT = timedelta(seconds=60)
 """How long one try may take. A try whose inbox was killed is repeated after it."""
 
 _KEPT = 200
+_UNDERWAY = frozenset({DeliveryStatus.GOING, DeliveryStatus.HELD})
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -98,6 +101,7 @@ class GateNotifications:
         self._couriers: dict[str, asyncio.Task[None]] = {}
         self._nudged = False
         self._bounces: dict[str, BounceReport] = {}
+        self._reports: dict[str, DigestReport] = {}
         self._waits = 0
         self._seen: tuple[str, ...] = ()
         self._silent = False
@@ -138,6 +142,24 @@ class GateNotifications:
                 self._nudged = True
                 if report.final and report.tag in self._log.tags():
                     self._bounces.setdefault(report.tag, report)
+        elif name == SENT_SIGNAL and len(args) == 1:
+            with contextlib.suppress(ValidationError):
+                self._digested(DigestReport.model_validate_json(args[0].payload.data))
+
+    def _digested(self, report: DigestReport) -> None:
+        """Enter what became of a message that waited. It may be said before it is known to wait."""
+        waits = (e for e in self._log.letters if e.fate in _UNDERWAY and not e.at_once)
+        if any(each.due.key(self._call.gate) == report.key for each in waits):
+            self._reports[report.key] = report
+            self._take_reports()
+
+    def _take_reports(self) -> None:
+        for key, report in list(self._reports.items()):
+            before = self._log
+            self._log = reported(before, report, workflow.now())
+            if self._log is not before:
+                del self._reports[key]
+                self._nudged = True
 
     @workflow.query(name="told", description="Who was told, by what, when, and what failed")
     def _told(self) -> DeliveryLog:
@@ -258,6 +280,7 @@ class GateNotifications:
             root=self._log.root(letter.due.person),
             ended=self._log.ended,
             question=self._question(letter),
+            at_once=letter.at_once,
         )
         await self._try(number, telling)
 
@@ -282,7 +305,8 @@ class GateNotifications:
             )
             return
         tried = DeliveryAttempt(channel=telling.channel, at=workflow.now(), ref=ref)
-        self._enter(number, tried, fate=DeliveryStatus.TOLD)
+        self._enter(number, tried, fate=DeliveryStatus.HELD if ref.held else DeliveryStatus.TOLD)
+        self._take_reports()
 
     def _enter(
         self, number: int, *tried: DeliveryAttempt, fate: DeliveryStatus = DeliveryStatus.GOING
@@ -304,10 +328,21 @@ class GateNotifications:
             courier.cancel()
         await workflow.wait_condition(lambda: not self._couriers)
         ended = self._log.ended or GateOutcome(how="gone")
-        self._log = delivery.closing(self._log)
+        # Those that began before this told only who had let its time pass.
+        everybody = workflow.patched("all-who-had-mail-are-told-the-end")
+        self._log = closing(self._log, everybody=everybody)
         self._send()
         await asyncio.gather(*(self._lock(ref, ended) for ref in self._in_slack()))
         await workflow.wait_condition(lambda: not self._couriers)
+        # The last message, too, may wait for a digest.
+        while self._fates() & _UNDERWAY:
+            self._send()
+            await workflow.wait_condition(
+                lambda: not self._couriers and self._fates() & _UNDERWAY != {DeliveryStatus.HELD}
+            )
+
+    def _fates(self) -> set[DeliveryStatus]:
+        return {each.fate for each in self._log.letters}
 
     def _in_slack(self) -> list[MessageRef]:
         """Every message in Slack that has buttons."""

@@ -136,7 +136,8 @@ async def _beside(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
     """The questions before and after this one, for whoever goes from one to the next."""
     if seat.via == "mail":
         return {"before": None, "after": None}
-    others = following(site, seat.who, await site.waiting.current(), view.gate)
+    whole, _ = await site.waiting.shown()
+    others = following(site, seat.who, whole, view.gate)
     urls = [page_link("", each.case, each.gate) for each in others]
     return {"before": urls[-1] if urls else None, "after": urls[0] if urls else None}
 

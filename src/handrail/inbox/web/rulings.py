@@ -88,7 +88,8 @@ async def _following(site: Site, seat: Seat) -> views.GateRow | None:
     """What else waits for this person. Whoever came by a link has come for one question."""
     if seat.via == "mail":
         return None
-    others = following(site, seat.who, await site.waiting.current(), seat.gate)
+    whole, _ = await site.waiting.shown()
+    others = following(site, seat.who, whole, seat.gate)
     return next(iter(views.rows(others[:1], seat.who, site.clock())), None)
 
 

@@ -284,3 +284,7 @@ class Links:
     def page(self, case: str, gate: str) -> str:
         """A link for everybody; whoever follows it must sign in."""
         return page_link(self.base, case, gate)
+
+    def waiting(self) -> str:
+        """A link to all that waits for whoever is signed in."""
+        return f"{self.base}/"

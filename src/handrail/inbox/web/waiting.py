@@ -48,7 +48,7 @@ async def waiting_now(request: Request) -> Response:
 
 async def _list(request: Request, site: Site, who: str, *, opening: bool = False) -> dict[str, Any]:
     asked = ListQuery.of(request.query_params)
-    whole = await site.waiting.current(opening=opening)
+    whole, as_of = await site.waiting.shown(opening=opening)
     found, counts, options = site.listed.seen(whole, who, site.directory.agents(who), asked)
     last = max(-(-len(found) // PAGE), 1)
     asked = ListQuery(asked.everything, asked.filter, min(asked.page, last))
@@ -60,9 +60,18 @@ async def _list(request: Request, site: Site, who: str, *, opening: bool = False
     unreadable = _unreadable(site, who, whole.unreadable)
     here = [(r.gate.gate, r.gate.digest, r.gate.given, r.gate.waiting_for) for r in shown]
     # The time that is left is in minutes.
-    mark = (here, paused, unreadable, len(found), options["total"], now.replace(second=0).minute)
+    mark = (
+        here,
+        as_of,
+        paused,
+        unreadable,
+        len(found),
+        options["total"],
+        now.replace(second=0).minute,
+    )
     return {
         "rows": shown,
+        "as_of": as_of,
         "asked": asked,
         "start": start,
         "last": last,
