@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -22,7 +22,7 @@ AWAY = "the server does not answer"
 
 
 @contextmanager
-def stopped(server: EmbeddedServer) -> Iterator[None]:
+def stopped(server: EmbeddedServer) -> Generator[None]:
     assert server.pid is not None
     os.kill(server.pid, signal.SIGSTOP)
     try:
