@@ -52,7 +52,8 @@ async def test_an_approval_is_signed_for_whoever_gave_it_and_says_how_long_they_
         await ana.get(await url_of(case))
         inbox.site.clock = lambda: datetime.now(UTC) + timedelta(seconds=42)
         page = await ana.post(await url_of(case), verb="approve", why="fair")
-        assert "your ruling is proven and recorded" in page
+        assert "You are signed in by name, which proves nothing of who you are" in page
+        assert "your ruling is proven" not in page
     outcome = await case.outcome()
     ruled = outcome.rulings[-1]
     assert (ruled.by, ruled.via, ruled.proven, ruled.why) == (ANA, "inbox", True, "fair")

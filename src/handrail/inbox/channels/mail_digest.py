@@ -17,9 +17,9 @@ def digest_title(news: DigestNews) -> str:
     asked = [row for row in news.rows if not row.over]
     if not asked:
         return f"{news.total} questions are over"
-    return f"{news.total} questions of agents: {len(asked)} wait for you" + (
-        "" if len(asked) + _over(news) == news.total else " and more"
-    )
+    if len(news.rows) < news.total:
+        return f"{news.total} questions of agents"
+    return f"{news.total} questions of agents: {len(asked)} wait for you"
 
 
 def digest_lines(news: DigestNews) -> list[str]:
@@ -68,10 +68,6 @@ def _about(row: DigestRow) -> str:
 def _more(news: DigestNews) -> list[str]:
     left = news.total - len(news.rows)
     return [f"{left} more are in the inbox."] if left else []
-
-
-def _over(news: DigestNews) -> int:
-    return sum(bool(row.over) for row in news.rows)
 
 
 def _link(row: DigestRow, links: MessageLinks) -> str:

@@ -147,6 +147,7 @@ def _title(title: str) -> str:
 
 def _table(cells: str) -> str:
     return (
-        '<table width="100%" cellpadding="0" cellspacing="0" style="border-collapse:collapse">'
+        '<table width="100%" cellpadding="0" cellspacing="0" '
+        'style="border-collapse:collapse;margin-bottom:14px">'
         f"{cells}</table>"
     )
