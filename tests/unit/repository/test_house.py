@@ -17,16 +17,16 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_808,
-    "policy": 4_336,
+    "policy": 4_340,
     "ledger": 6_528,
     "oversight": 4_328,
     "agent": 9_121,
     "guardrails": 5_845,
     "evidence": 5_062,
-    "client": 7_897,
+    "client": 7_926,
     "runtime": 7_197,
     "integrations": 5_953,
-    "inbox": 8_671,
+    "inbox": 9_735,
     "testing": 1_216,
     "cli": 7_521,
 }
