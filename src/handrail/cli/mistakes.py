@@ -26,6 +26,7 @@ from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
 from handrail.agent import Step, Write
+from handrail.runtime import sandbox_faults
 
 if TYPE_CHECKING:
     from handrail.runtime import Agent
@@ -68,7 +69,7 @@ def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
     for kind in dict.fromkeys([agent.event, *actions]):
         yield from _field_mistakes(kind)
     yield from _workflow_mistakes(agent)
-    yield from _sandbox_mistakes(agent, runner)
+    yield from sandbox_faults(agent.workflow, runner)
 
 
 def remarks(agent: Agent) -> Iterator[str]:
@@ -113,23 +114,6 @@ def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
 
 
 # The workflow
-
-
-def _sandbox_mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
-    try:
-        runner.prepare_workflow(vars(agent.workflow)["__temporal_workflow_definition"])
-    # It imports the project's own code once more, which may raise anything there.
-    except Exception as error:  # noqa: BLE001
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        module = agent.workflow.__module__
-        yield (
-            f"{agent.workflow.__name__} cannot be loaded in Temporal's workflow sandbox "
-            f"({type(cause).__name__}: {cause}); fix: keep {module} free of all but the workflow "
-            "and put steps, with what they import, into a file of their own; or name the module "
-            'that it needs: Fleet(..., passthrough=["..."])'
-        )
 
 
 def _workflow_mistakes(agent: Agent) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Runtime: the processes: fleet, worker, settings, embedded Temporal server, logs, telemetry."""
 
+from handrail.runtime.agent_faults import sandbox_faults
 from handrail.runtime.builds import worker_build
 from handrail.runtime.dev import (
     INBOX_READY,
@@ -88,6 +89,7 @@ __all__ = [
     "recorded",
     "register_search_attributes",
     "running_locally",
+    "sandbox_faults",
     "serve_fleet",
     "stop_on_signals",
     "temporal_runtime",

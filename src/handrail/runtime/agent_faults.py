@@ -17,6 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
+from temporalio.worker import WorkflowRunner
+
 from handrail.actions import Action, Event
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
 from handrail.exceptions import ConfigurationError
@@ -276,3 +278,21 @@ def _steps_in(value: Any) -> Iterator[Step[..., Any]]:
     for each in cast("Iterable[Any]", value) if many else [value]:
         if isinstance(each, Step):
             yield cast("Step[..., Any]", each)
+
+
+def sandbox_faults(workflow: type[Any], runner: WorkflowRunner) -> Iterator[str]:
+    """Why a workflow does not load in Temporal's sandbox, if it does not. `runner`: has it."""
+    try:
+        runner.prepare_workflow(vars(workflow)["__temporal_workflow_definition"])
+    # It imports the project's own code once more, which may raise anything there.
+    except Exception as error:  # noqa: BLE001
+        cause: BaseException = error
+        while cause.__cause__ is not None:
+            cause = cause.__cause__
+        module = workflow.__module__
+        yield (
+            f"{workflow.__name__} cannot be loaded in Temporal's workflow sandbox "
+            f"({type(cause).__name__}: {cause}); fix: keep {module} free of all but the workflow "
+            "and put steps, with what they import, into a file of their own; or name the module "
+            'that it needs: Fleet(..., passthrough=["..."])'
+        )

@@ -159,6 +159,10 @@ class Settings(BaseModel):
     fleet: str = Field(default="workers.fleet:fleet", pattern=r"^[\w.]+:\w+$")
     """Which agents a worker runs: ``module:variable``."""
 
+    sandbox: Literal["on", "off"] = "on"
+    """Whether cases run in Temporal's workflow sandbox. ``off`` takes less CPU of a worker, which
+    loads each workflow in the sandbox once, at its start; see docs/operating.md."""
+
     metrics_port: Port | None = None
     """Where a worker shows its metrics to Prometheus; none when unset."""
     inbox_metrics_port: Port | None = None

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from temporalio.client import Client, Plugin
@@ -28,6 +29,7 @@ from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavail
 from handrail.guardrails import METRIC_BUCKETS, count_metrics_by, server_time
 from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
+from handrail.runtime.agent_faults import sandbox_faults
 from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.failing_cases import report_failing_cases
 from handrail.runtime.fleet import Fleet
@@ -88,12 +90,19 @@ async def serve_fleet(
             code, unless it shall run `anyway`.
     """
     _require_sound(fleet)
+    sandbox = settings.sandbox == "on"
+    if not sandbox:
+        _require_sandboxed(fleet, settings)
     drift = await contract_faults(fleet)
     if drift:
         raise ConfigurationError("\n".join(drift))
     client = await connect(
         settings,
-        plugins=[fleet.plugin(settings.payload_dir), *fleet.plugins, *tracing(settings)],
+        plugins=[
+            fleet.plugin(settings.payload_dir, sandbox=sandbox),
+            *fleet.plugins,
+            *tracing(settings),
+        ],
         runtime=temporal_runtime(settings.metrics_port),
         patience=PATIENCE,
     )
@@ -242,6 +251,15 @@ def _lacks(module: str) -> bool:
         return importlib.util.find_spec(module) is None
     except ModuleNotFoundError:
         return True
+
+
+def _require_sandboxed(fleet: Fleet, settings: Settings) -> None:
+    """See that workflows which are to run outside of the sandbox would load in it."""
+    runner: Any = fleet.plugin(settings.payload_dir).workflow_runner
+    agents = fleet.agents.values()
+    faults = [each for agent in agents for each in sandbox_faults(agent.workflow, runner(None))]
+    if faults:
+        raise ConfigurationError("\n".join(faults))
 
 
 def _require_sound(fleet: Fleet) -> None:
