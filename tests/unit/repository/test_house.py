@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_845,
     "evidence": 5_062,
     "client": 7_926,
-    "runtime": 7_197,
+    "runtime": 7_241,
     "integrations": 5_953,
     "inbox": 9_735,
     "testing": 1_216,
