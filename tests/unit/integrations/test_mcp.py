@@ -198,3 +198,18 @@ async def test_a_server_that_nobody_here_wrote_tells_the_time(tmp_path: Path) ->
         await step(
             *[given[each.name] if each.name != "time" else "noon" for each in step.parameters]
         )
+
+
+@pytest.mark.parametrize("program", ["raise SystemExit('no licence')", "print('hello')"])
+async def test_a_server_that_dies_at_its_start_is_named_in_one_line(program: str) -> None:
+    server = StdioServerParameters(command=sys.executable, args=["-c", program])
+    with pytest.raises(ConfigurationError, match="cannot be asked for its tools") as raised:
+        await list_tools(server)
+    assert "\n" not in str(raised.value)
+    assert "start it by hand" in str(raised.value)
+
+
+async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
+    server = StdioServerParameters(command=str(tmp_path / "none"), args=[])
+    with pytest.raises(ConfigurationError, match="none: the MCP server cannot be asked"):
+        await list_tools(server)

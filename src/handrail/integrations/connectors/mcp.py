@@ -48,9 +48,26 @@ log = logging.getLogger("handrail.connectors")
 
 
 async def list_tools(server: StdioServerParameters | str) -> list[dict[str, Any]]:
-    """What a server lists: write it into the file that a connector is made of."""
-    async with Client(server) as client:
-        return await _listed(client)
+    """What a server lists: write it into the file that a connector is made of.
+
+    Raises:
+        ConfigurationError: if it does not start, or does not answer.
+    """
+    try:
+        async with Client(server) as client:
+            return await _listed(client)
+    except Exception as error:  # a server is anybody's program: it may break off in any way
+        said = server if isinstance(server, str) else " ".join([server.command, *server.args])
+        raise ConfigurationError(
+            f"{said}: the MCP server cannot be asked for its tools: {_innermost(error)}; "
+            "fix: start it by hand, and see that it answers"
+        ) from error
+
+
+def _innermost(error: BaseException) -> str:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return one_line(str(error), 300) or type(error).__name__
 
 
 @dataclass
