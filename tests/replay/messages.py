@@ -83,6 +83,19 @@ async def gate_closed(world: World) -> Played:
     return Played(workflow=told.handle.id)
 
 
+async def gate_closed_and_all_are_told(world: World) -> Played:
+    """Two are asked by mail, and one rules: the other is told that it is over."""
+    people(world.directory)
+    case, told = await gate(world, "3")
+    await told.until(f"asked {ANA} mail", f"asked {BO} mail")
+    await Human(ANA).approve(case)
+    await case.outcome()
+    with contextlib.suppress(RPCError):  # it may have looked by itself
+        await told.nudge()
+    await told.handle.result()
+    return Played(workflow=told.handle.id)
+
+
 async def gate_waiting_and_one_is_not_reached(world: World) -> Played:
     """Nobody of a role can be reached: the next one and the owner are told. It is still open."""
     people(world.directory)
@@ -196,6 +209,7 @@ SCENES: dict[str, Callable[[World], Awaitable[Played]]] = {
     scene.__name__: scene
     for scene in (
         gate_closed,
+        gate_closed_and_all_are_told,
         gate_waiting_and_one_is_not_reached,
         owner_told,
         owner_waiting,

@@ -23,6 +23,7 @@ PATHS = {
         "written_by_a_step_of_another_class_of_old",
         "written_by_a_step_of_another_class",
     ),
+    "all-who-had-mail-are-told-the-end": ("gate_closed", "gate_closed_and_all_are_told"),
     "asked-as-well": ("handed_to_it_by_others_too", "asked_for_by_others_too"),
     "decided-as-asked": (
         "decided_on_what_nobody_asked_for_of_old",

@@ -328,9 +328,10 @@ class GateNotifications:
             courier.cancel()
         await workflow.wait_condition(lambda: not self._couriers)
         ended = self._log.ended or GateOutcome(how="gone")
+        old, new = (closing(self._log, everybody=everybody) for everybody in (False, True))
         # Those that began before this told only who had let its time pass.
-        everybody = workflow.patched("all-who-had-mail-are-told-the-end")
-        self._log = closing(self._log, everybody=everybody)
+        changes = old != new and workflow.patched("all-who-had-mail-are-told-the-end")
+        self._log = new if changes else old
         self._send()
         await asyncio.gather(*(self._lock(ref, ended) for ref in self._in_slack()))
         await workflow.wait_condition(lambda: not self._couriers)
