@@ -17,8 +17,10 @@ pytestmark = pytest.mark.integration
 
 # The goal is 40 modules in 7 rooms. Lower these when it comes nearer. They were 51 before attempts
 # were doubted, steps ran on a loop apart and models decided, and have risen for these three; then
-# a record was kept of every case. One or two of that come within the walk or after it.
-MODULES = 76
+# a record was kept of every case, of which one or two come within the walk or after it; then the
+# one writer, what is to be compared again, the texts that a case has read, and what catches the
+# errors of an agent's own classes.
+MODULES = 80
 ROOMS = 8
 
 
