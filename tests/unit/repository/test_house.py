@@ -23,10 +23,10 @@ BUDGETS = {
     "agent": 9_121,
     "guardrails": 5_845,
     "evidence": 5_062,
-    "client": 7_926,
+    "client": 7_931,
     "runtime": 7_241,
     "integrations": 5_953,
-    "inbox": 9_735,
+    "inbox": 9_737,
     "testing": 1_216,
     "cli": 7_521,
 }
