@@ -20,7 +20,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from mcp import Client, MCPError, StdioServerParameters
 from pydantic import JsonValue
@@ -65,8 +65,9 @@ async def list_tools(server: StdioServerParameters | str) -> list[dict[str, Any]
 
 
 def _innermost(error: BaseException) -> str:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
+    if isinstance(error, BaseExceptionGroup):
+        group = cast("BaseExceptionGroup[BaseException]", error)
+        return _innermost(group.exceptions[0])
     return one_line(str(error), 300) or type(error).__name__
 
 
