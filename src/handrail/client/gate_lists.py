@@ -265,20 +265,15 @@ class GateReader:
         quick = opening and self._took < _QUICK
         if self._list is not None and age < (10 * self._took if quick else _EVERY):
             return self._list
-        looking = self.begin()
-        # Of very many a look takes long: people wait for none that is under way.
-        if self._list is not None and age < _OLDEST + 2 * self._took and not quick:
-            return self._list
-        # One who goes away must not take the look from the others.
-        return await asyncio.shield(looking)
-
-    def begin(self) -> asyncio.Task[GateList]:
-        """Begin to look, or go on: whoever opens a page a moment later need not wait as long."""
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self.look())
             # Whoever waits for the next one hears of it.
             self._looking.add_done_callback(lambda task: task.cancelled() or task.exception())
-        return self._looking
+        # Of very many a look takes long: people wait for none that is under way.
+        if self._list is not None and age < _OLDEST + 2 * self._took and not quick:
+            return self._list
+        # One who goes away must not take the look from the others.
+        return await asyncio.shield(self._looking)
 
     def told(self, case: str, gates: Iterable[GateView]) -> None:
         """Take it from a case itself which gates it has: the server lists that a moment later."""

@@ -209,7 +209,6 @@ async def serving(
     site: Site, listener: socket.socket, signed: Sequence[Route] = ()
 ) -> AsyncGenerator[None]:
     """Serve the pages on a socket while in this context. `signed`: see `build`."""
-    site.waiting.begin()
     async with on(build(site, signed), listener):
         yield
 
