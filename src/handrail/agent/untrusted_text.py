@@ -40,7 +40,7 @@ def texts_from_outside(value: Any) -> frozenset[str]:
 
 
 def all_from_outside(value: Any) -> list[str]:
-    """All texts from outside that a value holds. None if in doubt: `holds_untrusted` knows."""
+    """All texts from outside that a value holds; empty if in doubt, as `holds_untrusted` tells."""
     return fallback(list[str](), lambda: [text for text in marks(value) if text])
 
 

@@ -65,8 +65,9 @@ class Database:
         self._engine = engine_of(url)
         self._sqlite = self._engine.dialect.name == "sqlite"
         # SQLite has one writer at a time; more threads would only wait for each other.
-        self._writer = OneWriter(self._transact) if self._sqlite else None
-        self._threads = ThreadPoolExecutor(8, "handrail-ledger")
+        self._threads: OneWriter | ThreadPoolExecutor = (
+            OneWriter(self._transact) if self._sqlite else ThreadPoolExecutor(8, "handrail-ledger")
+        )
         self._kept: sa.Connection | None = None
         self._path = _path(self._engine)
         self._file: tuple[int, int] | None = None
@@ -87,9 +88,7 @@ class Database:
 
     async def __aexit__(self, *_: object) -> None:
         """Finish what runs, and close the connections."""
-        await asyncio.to_thread(
-            self._threads.shutdown if self._writer is None else self._writer.close
-        )
+        await asyncio.to_thread(self._threads.shutdown)
         if self._kept is not None:
             self._kept.close()
         self._engine.dispose()
@@ -115,8 +114,8 @@ class Database:
 
     async def _run(self, transaction: Callable[[sa.Connection], T], *, short: bool = False) -> T:
         """Run a transaction in a thread. `short`: it may share its commit with others."""
-        if self._writer is not None:
-            return await asyncio.wrap_future(self._writer.submit(transaction, short=short))
+        if isinstance(self._threads, OneWriter):
+            return await asyncio.wrap_future(self._threads.submit(transaction, short=short))
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 

@@ -56,7 +56,7 @@ class OneWriter:
             self._thread.submit(self._work)
         return job.future
 
-    def close(self) -> None:
+    def shutdown(self) -> None:
         """Finish what was asked."""
         self._thread.shutdown()
 

@@ -89,24 +89,8 @@ async def serve_fleet(
         UnreplayableCases: if most open cases of every agent that has any do not replay with this
             code, unless it shall run `anyway`.
     """
-    _require_sound(fleet)
-    sandbox = settings.sandbox == "on"
-    if not sandbox:
-        _require_sandboxed(fleet, settings)
-    drift = await contract_faults(fleet)
-    if drift:
-        raise ConfigurationError("\n".join(drift))
-    client = await connect(
-        settings,
-        plugins=[
-            fleet.plugin(settings.payload_dir, sandbox=sandbox),
-            *fleet.plugins,
-            *tracing(settings),
-        ],
-        runtime=temporal_runtime(settings.metrics_port),
-        patience=PATIENCE,
-    )
-    await register_search_attributes(client)
+    await _require_sound(fleet, settings)
+    client = await _connected(fleet, settings)
     async with open_ledger(settings) as ledger:
         await ledger.require_durable()
         refused = await look_at_misfits(client, fleet, settings, ledger, anyway=anyway)
@@ -253,19 +237,31 @@ def _lacks(module: str) -> bool:
         return True
 
 
-def _require_sandboxed(fleet: Fleet, settings: Settings) -> None:
-    """See that workflows which are to run outside of the sandbox would load in it."""
-    runner: Any = fleet.plugin(settings.payload_dir).workflow_runner
+async def _require_sound(fleet: Fleet, settings: Settings) -> None:
+    """See that nothing is known to be wrong with the agents, or with what their steps are made of.
+
+    What is to run outside of Temporal's sandbox must load in it.
+    """
     agents = fleet.agents.values()
-    faults = [each for agent in agents for each in sandbox_faults(agent.workflow, runner(None))]
-    if faults:
+    faults = [fault for agent in agents for fault in agent.faults()]
+    if not faults and settings.sandbox == "off":
+        runner: Any = fleet.plugin(settings.payload_dir).workflow_runner
+        faults = [each for agent in agents for each in sandbox_faults(agent.workflow, runner(None))]
+    if faults := faults or await contract_faults(fleet):
         raise ConfigurationError("\n".join(faults))
 
 
-def _require_sound(fleet: Fleet) -> None:
-    faults = [fault for agent in fleet.agents.values() for fault in agent.faults()]
-    if faults:
-        raise ConfigurationError("\n".join(faults))
+async def _connected(fleet: Fleet, settings: Settings) -> Client:
+    """A client of the server, by which the fleet's workers run."""
+    own = fleet.plugin(settings.payload_dir, sandbox=settings.sandbox == "on")
+    client = await connect(
+        settings,
+        plugins=[own, *fleet.plugins, *tracing(settings)],
+        runtime=temporal_runtime(settings.metrics_port),
+        patience=PATIENCE,
+    )
+    await register_search_attributes(client)
+    return client
 
 
 async def contract_faults(fleet: Fleet) -> list[str]:
