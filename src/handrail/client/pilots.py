@@ -201,12 +201,8 @@ class PilotActs(OperatorBase):
         """Those that somebody is shown to have signed; and the others, as if nobody had judged."""
         if self.keyring is None:
             return judged, []
-        keys, now, found, unproven = (
-            self._trusted(),
-            self._clock(),
-            list[Compared](),
-            list[Compared](),
-        )
+        keys, now = self._trusted(), self._clock()
+        found, unproven = list[Compared](), list[Compared]()
         for each in judged:
             row = each.outcome
             answers = await self.ledger.review_answers(row.id)

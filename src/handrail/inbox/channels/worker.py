@@ -113,6 +113,7 @@ async def running(
         ledger,
         hook=webhook is not None,
     )
+    parts = (activities, DigestActivities(activities), HookActivities(client, webhook))
     workflows: list[type] = [GateNotifications, Digest, OwnerAlert, CaseEnds]
     await webhooks.schedule(client, webhook)
     if ledger is not None:
@@ -127,11 +128,7 @@ async def running(
         client,
         task_queue=MESSAGE_QUEUE,
         workflows=workflows,
-        activities=[
-            *activities.all(),
-            *DigestActivities(activities).all(),
-            *HookActivities(client, webhook).all(),
-        ],
+        activities=[each for part in parts for each in part.all()],
         workflow_runner=ContextFreeSandbox(
             restrictions=SandboxRestrictions.default.with_passthrough_modules("handrail")
         ),
