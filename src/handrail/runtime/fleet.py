@@ -211,7 +211,7 @@ class Fleet:
         """The Temporal plugin for clients, workers and replayers of this fleet.
 
         `payload_dir`: where payloads too large for a history are kept. Without the
-        `sandbox` a case costs half the CPU, and a workflow that is not deterministic is
+        `sandbox` a case costs less CPU, and a workflow that is not deterministic is
         found out later: turn it off only where the tests run with it.
         """
         modules = {"handrail", *self._passthrough}
