@@ -169,6 +169,19 @@ async def test_a_key_that_is_sent_again_pays_once(
     assert [p["times"] for p in service.payments.values()] == [1]
 
 
+async def test_a_key_may_go_in_a_field_of_the_body_and_people_are_not_asked_then(
+    billing: OpenAPI, service: BillingService
+) -> None:
+    step = billing.write("createTransfer", key_field="reference", idempotent=True)
+    assert step.idempotent
+    assert not step.marked
+    await call_write(step, step.action(amount=3), key="billing:1/pay/1")
+    assert [each["reference"] for each in service.payments.values()] == ["billing:1/pay/1"]
+    assert billing.write("createTransfer", key_field="reference").marked
+    with pytest.raises(StepError, match="key_field="):
+        billing.write("createTransfer", idempotent=True)
+
+
 async def test_an_effect_is_found_by_its_key_and_only_by_it(billing: OpenAPI) -> None:
     step = billing.write("createTransfer", **FOUND)
     assert list(step.action.model_fields) == ["amount"]

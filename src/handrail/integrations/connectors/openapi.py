@@ -14,20 +14,17 @@ from __future__ import annotations
 
 import base64
 import dataclasses
-import json
 import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from decimal import Decimal
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote, urljoin, urlsplit
 
 import httpx2
-from pydantic import BaseModel
 
 from handrail.actions import Action, Effect
 from handrail.agent import Read, Write, read, secret, write
@@ -42,12 +39,16 @@ from handrail.integrations.connectors.http import (
     exchange,
     looked_up,
 )
-from handrail.integrations.connectors.schemas import as_list, as_object, field_name, sent
-from handrail.marks import FIELD
+from handrail.integrations.connectors.request_values import (
+    KEY,
+    body_of,
+    chosen,
+    having,
+    texts_of,
+    values_of,
+)
+from handrail.integrations.connectors.schemas import as_object
 from handrail.text import one_line
-
-KEY = "key"
-"""In `find_by` and `undo_by`: the key under which the effect was made."""
 
 _SAME_AGAIN = frozenset(("put", "delete"))
 """Methods that do the same once and twice, by the standard."""
@@ -166,6 +167,7 @@ class OpenAPI:
         find: str | None = None,
         find_by: Mapping[str, str] | None = None,
         settles: timedelta | None = None,
+        idempotent: bool = False,
         precondition: Precondition | None = None,
         undo: str | None = None,
         undo_by: Mapping[str, str] | None = None,
@@ -175,7 +177,8 @@ class OpenAPI:
         """A step that changes something: `await self.write(pay, pay.action(amount=7))`.
 
         `idempotency_header`: the system takes the key of an effect there, and knows it for ever or
-        as long as it `keeps` it. `key_field`: the field of the request that holds the key. `find`:
+        as long as it `keeps` it. `key_field`: the field of the request that holds the key;
+        `idempotent`: the system does nothing twice under one. `find`:
         the operation that is asked whether the effect is there: of its answer, the object whose
         `key_field` is the key. `find_by`: which parameter of it gets which field of the action,
         or `"key"`. `undo`: the operation that takes it back; `undo_by` as `find_by`, and also
@@ -191,6 +194,7 @@ class OpenAPI:
         made_only = precondition if precondition == "If-None-Match" else None
         found = self._known.operation(operation, idempotency_header or made_only)
         how = self._recovery(found, idempotency_header, key_field, find, find_by or {})
+        _require_key(found.name, how, idempotent=idempotent)
         places = {n: place for n, place in found.places.items() if n != how.field}
         step_name, seconds = name or snake(found.name), timeout.total_seconds()
         fields = {n: (place.wire, place.schema, place.required) for n, place in places.items()}
@@ -198,7 +202,7 @@ class OpenAPI:
             title(found.name),
             found.summary,
             fields,
-            lambda made: self._faults(found, _with_key(_values(places, made), how, "a:1/b/1")),
+            lambda made: self._faults(found, _with_key(values_of(places, made), how, "a:1/b/1")),
         )
         _require_fields(step_name, kind, places)
         named = {place.wire.lower() for place in places.values() if place.where == "header"}
@@ -206,20 +210,21 @@ class OpenAPI:
             raise StepError(f"{step_name}: it has no field for If-Match; fix: `if_match: str`")
 
         async def step(act: Any, effect: Effect) -> Any:
-            given = _with_key(_values(places, act), how, effect.key)
+            given = _with_key(values_of(places, act), how, effect.key)
             headers = {how.header: as_key(effect.key, found.key_form)} if how.header else {}
             headers |= {made_only: "*"} if made_only else {}
             request = self._request(found, given, headers)
             _require_version(request)
-            asked = precondition is not None
-            return await changed(request, seconds, effect.attempt, preconditioned=asked)
+            return await changed(
+                request, seconds, effect.attempt, preconditioned=precondition is not None
+            )
 
         async def look(act: Any, effect: Effect) -> Any:
             assert how.find is not None  # noqa: S101  # it is only used where there is one
             key = as_key(effect.key, how.form)
-            given = _chosen(how.by, _values(places, act), key, None)
-            answer = await looked_up(self._request(how.find, given), seconds)
-            return next(_having(answer, key_field or "", key), None)
+            asked = self._request(how.find, chosen(how.by, values_of(places, act), key, None))
+            answer = await looked_up(asked, seconds)
+            return next(having(answer, key_field or "", key), None)
 
         result = returns or self._known.answered.response(
             f"{title(found.name)}Result", found.answers, ()
@@ -231,13 +236,13 @@ class OpenAPI:
             _require_names(f"{step_name}: undo_by", undo_by or {}, undoing, places)
 
             async def take_back(act: Any, effect: Effect) -> None:
-                given = await _to_undo(effect, act, _values(places, act))
+                given = await _to_undo(effect, act, values_of(places, act))
                 if given is None:
                     return
                 key = as_key(effect.key, undoing.key_form)
                 headers = {how.header: key} if how.header else {}
-                request = self._request(undoing, given, headers)
-                await changed(request, seconds, effect.attempt, gone=True)
+                undone = self._request(undoing, given, headers)
+                await changed(undone, seconds, effect.attempt, gone=True)
 
             async def _to_undo(effect: Effect, act: Any, values: dict[str, Any]) -> Any:
                 of = effect.undoes
@@ -247,7 +252,7 @@ class OpenAPI:
                     known = await look(act, effect.model_copy(update={"key": of.key}))
                     if known is None:
                         return None
-                return _chosen(undo_by or {}, values, as_key(of.key, how.form), known)
+                return chosen(undo_by or {}, values, as_key(of.key, how.form), known)
 
             same = how.header is not None or undoing.method in _SAME_AGAIN
             fn = as_function(take_back, snake(undoing.name), undoing.summary, taken, type(None))
@@ -258,7 +263,7 @@ class OpenAPI:
             undo=back,
             find=look if how.find else None,
             settles=settles,
-            idempotent=(keeps or True) if how.header else precondition is not None,
+            idempotent=(keeps or True) if how.header or idempotent else precondition is not None,
             timeout=timeout,
             secrets=self._secrets,
             **options,
@@ -338,11 +343,11 @@ class OpenAPI:
             if place.where == "path" and str(given[name]) in {"", ".", ".."}:
                 found.append(f"{place.wire}: {given[name]!r} is no part of a path")
             if place.where == "header" and not re.fullmatch(
-                "[ -~]*", ",".join(_texts(given[name]))
+                "[ -~]*", ",".join(texts_of(given[name]))
             ):
                 found.append(f"{place.wire}: {given[name]!r} is no value of a header")
         if any(place.where == "body" for place in operation.places.values()):
-            found += self._known.sent.faults(operation.body, _body(operation, given))
+            found += self._known.sent.faults(operation.body, body_of(operation, given))
         return found
 
     def _request(
@@ -355,7 +360,7 @@ class OpenAPI:
         for name, place in operation.places.items():
             if name not in given or place.where in {"body", "whole"}:
                 continue
-            texts = _texts(given[name])
+            texts = texts_of(given[name])
             if place.where == "path":
                 path = path.replace(f"{{{place.wire}}}", quote(",".join(texts), safe=""))
             elif place.where == "query":
@@ -364,7 +369,7 @@ class OpenAPI:
             else:
                 headers[place.wire] = ",".join(texts)
         self._sign_in(operation, query, headers)
-        body = _body(operation, given)
+        body = body_of(operation, given)
         return HttpRequest(operation.method.upper(), self._base + path, query, headers, body)
 
     def _sign_in(
@@ -386,68 +391,8 @@ class OpenAPI:
             headers["Authorization"] = f"Bearer {value}"
 
 
-# Values
-
-
-def _values(places: Mapping[str, Place], act: BaseModel) -> dict[str, Any]:
-    """The fields of an action as JSON. What is None, and need not be there, is left out."""
-    found: dict[str, Any] = {}
-    for name, place in places.items():
-        value: Any = getattr(act, name, None)
-        if isinstance(value, Decimal) and place.schema.get("type") != "string":
-            value = int(value) if value == value.to_integral_value() else float(value)
-        if value is not None or place.required:
-            found[name] = sent(value)
-    return found
-
-
 def _with_key(values: dict[str, Any], how: Recovery, key: str) -> dict[str, Any]:
     return values if how.field is None else values | {how.field: as_key(key, how.form)}
-
-
-def _body(operation: Operation, given: Mapping[str, Any]) -> Any:
-    places = {n: place for n, place in operation.places.items() if n in given}
-    whole = next((n for n, place in places.items() if place.where == "whole"), None)
-    if whole is not None:
-        return given[whole]
-    if not any(place.where == "body" for place in operation.places.values()):
-        return None
-    return {place.wire: given[n] for n, place in places.items() if place.where == "body"}
-
-
-def _chosen(
-    by: Mapping[str, str], values: Mapping[str, Any], key: str, result: Any
-) -> dict[str, Any]:
-    """The parameters of a `find` or an `undo`, from the action, the key and the result."""
-    found: dict[str, Any] = {}
-    for name, source in by.items():
-        of, _, inner = source.partition(".")
-        if of == "result" and inner:
-            known: Any = as_object(_bare(result)).get(inner)
-            if known is None:
-                raise Final(f"nobody knows {source} of what is to be taken back; look for it there")
-            found[field_name(name)] = as_object(known).get(FIELD, known)
-        elif source == KEY or source in values:
-            found[field_name(name)] = key if source == KEY else values[source]
-    return found
-
-
-def _bare(result: Any) -> Any:
-    """A result without a type was kept as its JSON, as text from outside."""
-    if [*as_object(result)] != [FIELD]:
-        return result
-    try:
-        return json.loads(as_object(result)[FIELD])
-    except (ValueError, RecursionError):
-        return None
-
-
-def _having(value: Any, name: str, key: str) -> Iterator[Any]:
-    """The objects within an answer that have this key."""
-    if as_object(value).get(name) == key:
-        yield value
-    for each in (*as_list(value), *as_object(value).values()):
-        yield from _having(each, name, key)
 
 
 def _require_version(request: HttpRequest) -> None:
@@ -461,12 +406,12 @@ def _require_version(request: HttpRequest) -> None:
             raise Final(f"{tag!r} is no ETag of one version; nothing was sent")
 
 
-def _texts(value: Any) -> list[str]:
-    many = as_list(value) if isinstance(value, list) else [value]
-    return [each if isinstance(each, str) else json.dumps(each) for each in many]
-
-
 # Declaring
+
+
+def _require_key(name: str, how: Recovery, *, idempotent: bool) -> None:
+    if idempotent and how.field is None:
+        raise StepError(f"{name}: idempotent under which key? fix: name its key_field=")
 
 
 def _require_fields(name: str, kind: type[Action], places: Mapping[str, Place]) -> None:
