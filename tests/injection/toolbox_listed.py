@@ -13,7 +13,8 @@ from unittest import mock
 
 from handrail import Effect, Prompt
 from handrail.agent import Read
-from handrail.integrations.connectors import MCP, LiveMCP, live
+from handrail.integrations.connectors import LiveMCP, live
+from handrail.integrations.connectors.mcp import ToolCalled
 from handrail.integrations.models import converse
 from handrail.integrations.models.tools import arguments
 from tests.injection import toolbox
@@ -64,8 +65,9 @@ async def listed(_server: Any) -> list[dict[str, Any]]:
     return [*found, {"name": DROP, "description": "", "inputSchema": takes}]
 
 
-async def answered(_self: MCP, tool: str, given: dict[str, Any], **_: Any) -> Any:
+async def answered(call: ToolCalled, _refused: Any, **_: Any) -> Any:
     """What a call of one comes to."""
+    tool, given = call.tool, call.given
     if tool == DROP:
         toolbox.world().written.append((DROP, given))
         return "dropped"
@@ -82,6 +84,6 @@ def a_server() -> Generator[None]:
     """Put it in place of the network."""
     with (
         mock.patch.object(live, "list_tools", listed),
-        mock.patch.object(MCP, "send", answered),
+        mock.patch.object(live, "call_tool", answered),
     ):
         yield

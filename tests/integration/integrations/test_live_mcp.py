@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client
 
-from handrail import State
+from handrail import Final, State
+from handrail.actions import canonical
+from handrail.agent import LiveCall
+from handrail.integrations.connectors import LiveMCP, list_tools, mcp
 from handrail.oversight import GateKind
-from handrail.testing import Human
+from handrail.testing import Human, call_write
 from handrail.testing.fixtures import RunFleet
 from tests.agents import live_steps
 from tests.agents.errands import errands
@@ -108,3 +113,25 @@ async def test_what_the_owner_declares_trusted_may_be_acted_on_and_free_text_be_
         assert (gate.step, gate.action["arguments"]["code"]) == ("desk_call", "S-99")
         await ANA.reject(case, gate, why="no")
         await case.outcome()
+
+
+async def test_a_call_is_one_session_and_what_its_schema_does_not_take_is_not_sent(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    server, sessions = live_steps.server(tmp_path), list[Any]()
+
+    def counted(given: Any) -> Client:
+        sessions.append(given)
+        return Client(given)
+
+    (listed,) = [each for each in await list_tools(server) if each["name"] == "book_slot"]
+    digest = hashlib.sha256(canonical(listed).encode()).hexdigest()
+    monkeypatch.setattr(mcp, "Client", counted)
+    desk = LiveMCP("desk", server, policy=tmp_path / "desk.yaml")
+    good = LiveCall(tool="book_slot", arguments={"slot": 3, "name": "Ann"}, digest=digest)
+    await call_write(desk.act, good)
+    bad = LiveCall(tool="book_slot", arguments={"slot": "third", "name": "Ann"}, digest=digest)
+    with pytest.raises(Final, match="nothing was sent"):
+        await call_write(desk.act, bad)
+    assert called(tmp_path) == ["book 3 Ann"]
+    assert len(sessions) == 2

@@ -31,7 +31,14 @@ from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write,
 from handrail.exceptions import ContractChanged, Final, NotDone
 from handrail.integrations.connectors.declare import as_function
 from handrail.integrations.connectors.http import REASON, Unanswered
-from handrail.integrations.connectors.mcp import MCP, contract, list_tools, read_json
+from handrail.integrations.connectors.mcp import (
+    MCP,
+    ToolCalled,
+    call_tool,
+    contract,
+    list_tools,
+    read_json,
+)
 from handrail.integrations.connectors.schemas import (
     OutsideJson,
     as_object,
@@ -133,21 +140,20 @@ class LiveMCP:
         away: type[NotDone | Unanswered],
         failed: type[Final | Unanswered],
     ) -> Any:
-        try:
-            now = [_as_tool(each) for each in await list_tools(self.server)]
-        # A server is anybody's program: it may be away, or break off, in any way.
-        except Exception as error:
-            raise away(f"{self.name}: {one_line(repr(error), REASON)}") from error
-        tool = next((each for each in now if each.digest == call.digest), None)
-        if tool is None or tool.name != call.tool:
+        def refused(listed: Sequence[dict[str, Any]]) -> Final | None:
+            now = [_as_tool(each) for each in listed]
+            if any((e.name, e.digest) == (call.tool, call.digest) for e in now):
+                known = [each for each in listed if each["name"] == call.tool]
+                return MCP(known, "", self.server).refusal(call.tool, call.arguments)
             today = next((each for each in now if each.name == call.tool), None)
-            raise ContractChanged(
+            return ContractChanged(
                 f"{call.tool} of {self.name} is not what it was when this case began"
                 f"{_changes(_KNOWN.get(call.digest), today)}; nothing was sent; "
                 "fix: let this case end, and begin another"
             )
-        made = MCP([_as_listed(tool)], "", self.server)
-        return await made.send(tool.name, call.arguments, away=away, failed=failed)
+
+        called = ToolCalled(self.server, self.name, call.tool, call.arguments)
+        return await call_tool(called, refused, away=away, failed=failed)
 
     def _named(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """The tools that the policy names: those that only read, and those that may write."""

@@ -16,7 +16,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -237,24 +237,10 @@ class MCP:
         schemas = Schemas(given, f"{self._name}, {tool}", self._module)
         return schemas, schemas.document, as_object(schemas.document.get("properties"))
 
-    async def send(
-        self,
-        tool: str,
-        given: dict[str, Any],
-        *,
-        away: type[NotDone | Unanswered],
-        failed: type[Final | Unanswered],
-    ) -> Any:
-        """What a tool answers to arguments that its schema takes.
-
-        Raises:
-            Final: if it does not take them, or is described otherwise; or it failed, if so said.
-            NotDone: if it was not called, where that is `away`.
-            Unanswered: if nobody knows.
-        """
+    def refusal(self, tool: str, given: dict[str, Any]) -> Final | None:
+        """Why a tool does not take these arguments, by its schema; None if it does."""
         schemas, schema, _ = self._tool(tool)
-        _require(tool, schemas.faults(schema, given))
-        return await self._call(tool, given, away=away, failed=failed)
+        return _untaken(tool, schemas.faults(schema, given))
 
     async def _call(
         self,
@@ -264,33 +250,67 @@ class MCP:
         away: type[NotDone | Unanswered],
         failed: type[Final | Unanswered],
     ) -> Any:
-        """What a tool answers: its structured content, or its texts.
+        """What a tool answers: as `call_tool`, where it is described as it is pinned."""
 
-        `away`: what is raised where it was not called; `failed`: where it says that it failed.
-        """
-        faults, result, sending = list[str](), None, False
-        # Nothing is raised within: on its way out a session wraps it into groups.
-        try:
-            async with Client(self.server) as client:
-                faults = self._differs(await _listed(client), [tool])
-                sending = not faults
-                if sending:
-                    result = await client.call_tool(tool, given)
-        except Exception as error:
-            said = f"{tool}: {one_line(repr(error), REASON)}"
-            if not sending and not faults:
-                raise away(f"the server of {self._name} does not answer: {said}") from error
-            if sending and result is None:
-                raise (failed if isinstance(error, MCPError) else Unanswered)(said) from error
-        if faults or result is None:
-            raise ContractChanged("; ".join(faults))
-        texts = [each.text for each in result.content if each.type == "text"]
-        if result.is_error:
-            raise failed(f"{tool}: {one_line(' '.join(texts), REASON)}")
-        answer: Any = result.structured_content or "\n".join(texts)
-        if len(json.dumps(answer)) > LARGEST:
-            raise failed(f"{tool} answers with more than {LARGEST} characters")
-        return answer
+        def changed(now: Sequence[dict[str, Any]]) -> Final | None:
+            faults = self._differs(now, [tool])
+            return ContractChanged("; ".join(faults)) if faults else None
+
+        called = ToolCalled(self.server, self._name, tool, given)
+        return await call_tool(called, changed, away=away, failed=failed)
+
+
+@dataclass(frozen=True)
+class ToolCalled:
+    """Which tool of which server is called, and with what. `name`: of the server, in words."""
+
+    server: StdioServerParameters | str
+    name: str
+    tool: str
+    given: dict[str, Any]
+
+
+async def call_tool(
+    call: ToolCalled,
+    refused: Callable[[Sequence[dict[str, Any]]], Final | None],
+    *,
+    away: type[NotDone | Unanswered],
+    failed: type[Final | Unanswered],
+) -> Any:
+    """What a tool answers, in one session with its server: its structured content, or its texts.
+
+    `refused`: why it is not called, by what the server lists now. `away`: what is raised where it
+    was not called; `failed`: where it says that it failed.
+
+    Raises:
+        Final: what `refused` says.
+        NotDone: if it was not called, where that is `away`.
+        Unanswered: if nobody knows.
+    """
+    fault, result, sending = cast("Final | None", None), None, False
+    # Nothing is raised within: on its way out a session wraps it into groups.
+    try:
+        async with Client(call.server) as client:
+            fault = refused(await _listed(client))
+            sending = fault is None
+            if sending:
+                result = await client.call_tool(call.tool, call.given)
+    except Exception as error:
+        said = f"{call.tool}: {one_line(repr(error), REASON)}"
+        if not sending and fault is None:
+            raise away(f"the server of {call.name} does not answer: {said}") from error
+        if sending and result is None:
+            raise (failed if isinstance(error, MCPError) else Unanswered)(said) from error
+    if fault is not None:
+        raise fault
+    assert result is not None  # noqa: S101  # it was sent, and answered
+    texts = [each.text for each in result.content if each.type == "text"]
+    if result.is_error:
+        raise failed(f"{call.tool}: {one_line(' '.join(texts), REASON)}")
+    answer: Any = result.structured_content or "\n".join(texts)
+    if len(json.dumps(answer)) > LARGEST:
+        raise failed(f"{call.tool} answers with more than {LARGEST} characters")
+    return answer
 
 
 async def _listed(client: Client) -> list[dict[str, Any]]:
@@ -329,6 +349,11 @@ def read_json(answer: Any) -> Any:
         return answer
 
 
+def _untaken(tool: str, faults: Sequence[str]) -> Final | None:
+    return Final(f"{tool}: {'; '.join(faults)}; nothing was sent") if faults else None
+
+
 def _require(tool: str, faults: Sequence[str]) -> None:
-    if faults:
-        raise Final(f"{tool}: {'; '.join(faults)}; nothing was sent")
+    fault = _untaken(tool, faults)
+    if fault is not None:
+        raise fault
