@@ -17,7 +17,7 @@ looked up by what the person says.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import PurePath
@@ -198,9 +198,13 @@ class LoopIntent:
         given: Sequence[tuple[str, Any]],
         plan: ToolPlan | None = None,
         by: str | None = None,
+        called: Callable[[], bool] = lambda: True,
     ) -> None:
-        """Begin with the arguments of the loop. `by`: who asked for it."""
-        self.plan = plan
+        """Begin with the arguments of the loop. `by`: who asked for it.
+
+        `called`: whether "called x" names something; asked where it would.
+        """
+        self.plan, self._called = plan, called
         values = [value for _, value in given]
         self._words = request_in(values, by)
         self._given = [e for name, value in given for e in records(name, value, whole=True)]
@@ -253,8 +257,13 @@ class LoopIntent:
     def _is_meant(self, value: Any) -> bool:
         """Whether a value is no mere word of the person's, but what they call something."""
         if isinstance(typed(value), str):
-            return self._person.names(str(value)) or self._has(value, self._usable(), said=False)
+            return self._is_name(str(value)) or self._has(value, self._usable(), said=False)
         return self._has(value, self._usable())
+
+    def _is_name(self, text: str, *, quoted: bool = False) -> bool:
+        """Whether the person's words call something so."""
+        named = self._person.names(text, quoted=quoted)
+        return named or (self._person.calls(text) and self._called())
 
     # What is asked of it
 
@@ -387,7 +396,7 @@ class LoopIntent:
             short = (("text", each) for each in record.texts if texts and len(each) <= PROSE)
             for field_, value in (*record.values, *short):
                 quoted = field_.casefold() in _BY_OTHERS
-                if isinstance(value, str) and self._person.names(value, quoted=quoted):
+                if isinstance(value, str) and self._is_name(value, quoted=quoted):
                     called.append((record, value.casefold()))
         names = {name for _, name in called}
         found = list[Record]()

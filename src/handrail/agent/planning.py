@@ -26,7 +26,13 @@ from handrail.agent.intent import (
 from handrail.agent.provenance import UNKNOWN, laid_bare, leaves
 from handrail.agent.provenance_values import wanted
 from handrail.agent.steps import Decide, Notify, Write
-from handrail.agent.tool_loop import UNSEEN, argument_json, plan_in_words, unread
+from handrail.agent.tool_loop import (
+    UNSEEN,
+    after_called,
+    argument_json,
+    plan_in_words,
+    unread,
+)
 from handrail.agent.untrusted_text import holds_decided, holds_untrusted
 from handrail.exceptions import NotWritten, fallback
 from handrail.wire import DecisionResult
@@ -169,7 +175,7 @@ def _unwanted(
     if not said or decision.action is None or not (unproven or holds_untrusted(values)):
         return lacking
     found = wanted("action", decision.action, ())
-    intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester)
+    intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester, after_called)
     faults = intent.ending(found)
     # What they say, or is of what they name, may have any field's name.
     open_ = {*map(_path, intent.unnamed(found)), *(leaf.path for leaf in found if leaf.free)}

@@ -134,7 +134,7 @@ class ToolLoop:
             # Cases that began before this was looked at go on as they began.
             unproven = said != request_in(known, self._by) and workflow.patched("who-asked")
             self._by = self._by if unproven else None
-            self._intent = LoopIntent(self._sources, by=self._by)
+            self._intent = LoopIntent(self._sources, by=self._by, called=after_called)
         self._unproven = self._intent is not None and self._by is not None
         # Whether the model has been given nothing that may be from outside.
         self._clean = not (runner.case.outside or holds_untrusted(given) or self._unproven)
@@ -163,7 +163,7 @@ class ToolLoop:
         # Of what a model has made of a text from outside, or nobody knows who asked, no plan is.
         hijacked = case.outside and holds_decided(self.values)
         if step.plan and (hijacked or self._unproven):
-            self._intent = LoopIntent(self._sources, ToolPlan(calls=()), self._by)
+            self._intent = LoopIntent(self._sources, ToolPlan(calls=()), self._by, after_called)
         elif step.plan:
             await self._planned(turn)
         if self._intent is not None:
@@ -196,7 +196,7 @@ class ToolLoop:
         self._runner.case.usage += made.usage
         said = made.action.calls if isinstance(made.action, ToolPlan) else ()
         plan = ToolPlan(calls=tuple(map(self._by_name, said)))
-        self._intent = LoopIntent(self._sources, plan)
+        self._intent = LoopIntent(self._sources, plan, called=after_called)
         self._runner.note(plan_in_words(self._step.name, plan))
 
     def _by_name(self, call: PlannedCall) -> PlannedCall:
@@ -334,6 +334,11 @@ class ToolLoop:
             self._runner.note(one_line(f"{box.listed.name}: {known}", 1_000))
             found.append(argument_json(ToolListing, listing))
         return tuple(found)
+
+
+def after_called() -> bool:
+    """Whether a word after "called" names an object: in cases that began before that it did not."""
+    return workflow.patched("names-after-called")
 
 
 def plan_in_words(step: str, plan: ToolPlan) -> str:

@@ -26,6 +26,7 @@ LONGEST = 50_000
 """Characters of the longest text of a model's own that is looked through."""
 
 _SHOWN = 20
+_SHORTEST_NAME = 3
 
 _MONTHS = "january february march april may june july august september october november december"
 _DAYS = "monday tuesday wednesday thursday friday saturday sunday"
@@ -253,7 +254,7 @@ class PersonWords:
         """
         plain = re.sub(r"\s+", " ", legible(text)).strip()
         # Currencies and days stand in many objects, and name none.
-        if len(plain) < 3 + plain.isupper() or not isinstance(typed(plain), str):
+        if len(plain) < _SHORTEST_NAME + plain.isupper() or not isinstance(typed(plain), str):
             return False
         if not self._has(plain):
             return False
@@ -269,6 +270,14 @@ class PersonWords:
             if in_quotes or (first.isupper() and not begins and not quoted):
                 return True
         return False
+
+    def calls(self, text: str) -> bool:
+        """Whether they say that something is called so: one word, however it is spelt."""
+        plain = legible(text).strip()
+        if len(plain) < _SHORTEST_NAME or not plain.isidentifier():
+            return False
+        form = rf"\b(?:called|named|titled)\s+{re.escape(plain)}(?![\w@]|[.-]\w)"
+        return re.search(form, self.text, re.IGNORECASE) is not None
 
     def _has(self, text: str) -> bool:
         plain = re.sub(r"\s+", " ", legible(text)).strip().casefold()

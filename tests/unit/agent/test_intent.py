@@ -106,6 +106,15 @@ def test_that_an_object_is_real_does_not_say_that_anybody_wants_it() -> None:
     assert why.startswith("action.file: nobody who asks said it")
 
 
+def test_a_word_in_small_letters_names_an_object_after_called_alone() -> None:
+    files = [File(id=13, name="notes", owner="ann@x.com"), File(id=14, name="drafts", owner="b@x")]
+    for request, meant in (("Delete the file called notes", True), ("Delete my notes", False)):
+        of = intent(request)
+        of.came("list_files", files, pointed=False)
+        assert (lacking(of, "erase", Erase(file=13)) == ()) is meant
+        assert lacking(of, "erase", Erase(file=14)) != ()
+
+
 def test_of_two_objects_of_one_name_none_is_meant() -> None:
     of = intent("Please delete plan.docx")
     of.came("list_files", [*FILES, File(id=15, name="plan.docx", owner="eve@x.com")], pointed=False)

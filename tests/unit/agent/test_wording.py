@@ -104,6 +104,14 @@ def test_a_proper_name_names_something_and_a_mere_word_does_not() -> None:
     assert WORDS.names("B\u200bob")
 
 
+def test_a_word_after_called_is_a_name_in_small_letters_too() -> None:
+    words = PersonWords("Delete the file called notes, and the one named 12. He called by phone.")
+    assert words.calls("notes")
+    assert words.calls("Notes")
+    assert not any(map(words.calls, ["note", "12", "by", "phone", "file", "notes, and the one"]))
+    assert not words.names("notes")
+
+
 @pytest.mark.parametrize(
     ("value", "meant"),
     [("007", "007"), ("7", Decimal(7)), ("1.50", Decimal("1.5")), ("a-b", "a-b"), (2, Decimal(2))],
