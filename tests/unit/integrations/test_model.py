@@ -151,6 +151,21 @@ async def test_a_prompt_that_gives_orders_of_somebody_outside_is_refused() -> No
         await secretive("1")
 
 
+@pytest.mark.parametrize(("status", "known"), [(429, True), (503, True), (504, False)])
+async def test_what_a_gateway_gave_up_on_counts_as_estimated(status: int, known: bool) -> None:  # noqa: FBT001
+    def gives_up(_: list[ModelMessage], __: AgentInfo) -> ModelResponse:
+        raise ModelHTTPError(status, "first", {"error": "no"})
+
+    @decide(model=Model(FunctionModel(gives_up), price=Price(Decimal(1), Decimal(1))))
+    async def one() -> Prompt[Refund, NoEvidence]:
+        return Prompt("Decide.", evidence=NoEvidence())
+
+    used: list[Usage] = []
+    with metered(used), pytest.raises(ModelHTTPError):
+        await one()
+    assert (used[0].cost == 0) is known
+
+
 async def test_the_next_model_is_asked_where_one_is_away_and_each_pays_its_own_price() -> None:
     def refuse(messages: list[ModelMessage], info: AgentInfo) -> ModelResponse:
         raise ModelHTTPError(503, "first", {"error": "overloaded"})

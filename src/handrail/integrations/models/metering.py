@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
     from handrail.integrations.models.prices import Prices
 
+_ON_THE_WAY = {408, 502, 504, 524}
+"""What gateways answer where a request went on, and nobody knows whether it was thought about."""
+
 _BYTES = 3
 """Bytes of a token of input, at least: an estimate that is too high is given back."""
 
@@ -65,8 +68,9 @@ class MeteredModel(WrapperModel):
         async with charged(self._estimate(messages, model_request_parameters)) as used:
             try:
                 response = await self._asked(messages, settings, model_request_parameters)
-            except ModelHTTPError:
-                used.append(Usage())  # the provider refused it, and nothing was thought
+            except ModelHTTPError as error:
+                if error.status_code not in _ON_THE_WAY:
+                    used.append(Usage())  # the provider refused it, and nothing was thought
                 raise
             used.append(self.prices.usage(response.usage, response.model_name))
         self.answered()
