@@ -1,0 +1,117 @@
+# ruff: noqa: INP001  # a contender's program
+"""Plain Temporal: four ordinary activities, a signal and a timer, as its documentation has it.
+
+The key of the write is that of the documentation: the run's id and the activity's.
+"""
+
+import contextlib
+from collections.abc import AsyncGenerator
+from datetime import timedelta
+
+from drive import main
+from temporalio import activity, workflow
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.worker import Worker
+
+with workflow.unsafe.imports_passed_through():
+    from temporal_case import Cases
+    from work import (
+        DEADLINE,
+        HELD_ABOVE,
+        SERVER,
+        Alert,
+        Booking,
+        Consignment,
+        Rebooking,
+        booked,
+        chosen,
+        looked_up,
+        told,
+    )
+
+QUEUE = "temporal"
+TIMEOUT = timedelta(seconds=10)
+
+
+@activity.defn
+async def look(consignment: str) -> Consignment:
+    """Look up the consignment and the flights that could carry it."""
+    return await looked_up(consignment)
+
+
+@activity.defn
+async def choose(alert: Alert, consignment: Consignment) -> Rebooking:
+    """Choose a flight."""
+    return chosen(alert, consignment)
+
+
+@activity.defn
+async def rebook(decision: Rebooking) -> Booking:
+    """Book the flight."""
+    info = activity.info()
+    key = f"{info.workflow_run_id}-{info.activity_id}"
+    return await booked(decision.consignment, decision.flight, key)
+
+
+@activity.defn
+async def tell(consignment: Consignment, booking: Booking) -> None:
+    """Tell the shipper."""
+    await told(consignment.shipper, booking)
+
+
+@workflow.defn
+class Freight:
+    """Rebooks freight that runs late, and tells the shipper."""
+
+    def __init__(self) -> None:
+        self._approved = False
+
+    @workflow.signal
+    def approve(self) -> None:
+        """Take an approval."""
+        self._approved = True
+
+    @workflow.run
+    async def run(self, alert: Alert) -> str:
+        """Carry one alert to its end."""
+        consignment = await workflow.execute_activity(
+            look, alert.consignment, start_to_close_timeout=TIMEOUT
+        )
+        decision = await workflow.execute_activity(
+            choose, args=[alert, consignment], start_to_close_timeout=TIMEOUT
+        )
+        if decision.extra_cost > HELD_ABOVE:
+            try:
+                await workflow.wait_condition(
+                    lambda: self._approved, timeout=timedelta(seconds=DEADLINE)
+                )
+            except TimeoutError:
+                return "expired"
+        booking = await workflow.execute_activity(rebook, decision, start_to_close_timeout=TIMEOUT)
+        await workflow.execute_activity(
+            tell, args=[consignment, booking], start_to_close_timeout=TIMEOUT
+        )
+        return "done"
+
+
+@contextlib.asynccontextmanager
+async def opened(works: bool) -> AsyncGenerator[Cases]:  # noqa: FBT001  # drive's
+    """A client, and a worker if it is asked for."""
+    client = await Client.connect(SERVER, data_converter=pydantic_data_converter)
+    cases = Cases(client, "Freight", QUEUE)
+    if not works:
+        yield cases
+        return
+    async with Worker(
+        client,
+        task_queue=QUEUE,
+        workflows=[Freight],
+        activities=[look, choose, rebook, tell],
+        graceful_shutdown_timeout=timedelta(seconds=1),
+    ):
+        yield cases
+
+
+if __name__ == "__main__":
+    main(opened)
