@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
+import json
 import re
 import threading
+from collections.abc import Sequence
 
 import httpx2
 
+from activities.models import chosen
 from activities.support_facts import Handling, Known, Order
 from activities.support_intents import Classifier, fit
 from activities.support_systems import PATIENCE
@@ -20,6 +24,9 @@ ANSWERS = {
     "shipping_cost": "Shipping is 4.90 EUR, 9.90 EUR abroad, and free from 60 EUR on.",
 }
 """What everybody is told who asks for it."""
+
+OTHER = "other"
+"""What people call a message that is about none of the intents."""
 
 _ORDER = re.compile(r"\bR\d{4,7}\b")
 _MANY = re.compile(r"\b(all|every\w*|each|both|twice|orders)\b", re.IGNORECASE)
@@ -79,19 +86,40 @@ def handled(intent: str, order: Order | None) -> tuple[Handling, str]:
 
 
 def classifier(shop: str) -> Classifier:
-    """The classifier, fitted to what people of the desk have labelled, once in a process.
+    """The classifier in use, fitted to what people of the desk have labelled; once in a process.
 
     Raises:
         httpx2.HTTPError: if the shop cannot say now what that is.
     """
     with _fitting:  # the first message pays, those that come meanwhile wait
-        return _fitted(shop)
+        found = chosen("support", lambda: labelled(shop))
+        return _fitted(labelled(shop)) if found is None else fitted(*found)
 
 
 @functools.cache
-def _fitted(shop: str) -> Classifier:
+def labelled(shop: str) -> bytes:
+    """What people had labelled when the shop opened: what a first classifier is fitted to."""
     answer = httpx2.get(f"{shop}/history", timeout=PATIENCE.total_seconds()).raise_for_status()
-    rows = [(row["text"], row["intent"]) for row in answer.json()]
-    inside = [row for row in rows if row[1] != "other"]
-    outside = [text for text, intent in rows if intent == "other"]
+    return packed([(row["text"], row["intent"]) for row in answer.json()])
+
+
+def packed(rows: Sequence[tuple[str, str]]) -> bytes:
+    """A classifier as it is kept: the messages that it is fitted to, which is the same each time.
+
+    No pickle: whoever may write to where it is kept could have any code run by it.
+    """
+    return json.dumps(rows, ensure_ascii=False).encode()
+
+
+@functools.lru_cache(maxsize=4)
+def fitted(version: str, kept: bytes) -> Classifier:
+    """A classifier that was kept."""
+    return dataclasses.replace(_fitted(kept), version=version)
+
+
+@functools.lru_cache(maxsize=4)
+def _fitted(kept: bytes) -> Classifier:
+    rows: list[tuple[str, str]] = json.loads(kept)
+    inside = [row for row in rows if row[1] != OTHER]
+    outside = [text for text, intent in rows if intent == OTHER]
     return fit([t for t, _ in inside], [i for _, i in inside], outside=outside)

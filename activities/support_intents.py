@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 FOLDS = 5
 STEEP = 10.0
@@ -37,6 +37,11 @@ class Classifier:
     model: Any
     threshold: float
     version: str
+
+    @property
+    def words(self) -> Container[str]:
+        """The words that it has met."""
+        return self.features.kinds[0].vocabulary_
 
     def guess(self, texts: Sequence[str]) -> list[Guess]:
         """The likeliest intent of each text."""
@@ -79,18 +84,27 @@ def lowest(judged: Sequence[tuple[float, bool]], right: float) -> float:
     return answer
 
 
+class _Features(NamedTuple):
+    """Words and pieces, beside each other. scikit-learn's own union warns where threads use it."""
+
+    kinds: tuple[Any, ...]
+
+    def transform(self, texts: Sequence[str]) -> Any:
+        from scipy import sparse  # noqa: PLC0415
+
+        beside: Any = sparse
+        return beside.hstack([kind.transform(texts) for kind in self.kinds], format="csr")
+
+
 def _fitted(texts: Sequence[str], intents: Sequence[str]) -> tuple[Any, Any]:
-    from sklearn import pipeline, svm  # noqa: PLC0415
+    from sklearn import svm  # noqa: PLC0415
     from sklearn.feature_extraction.text import TfidfVectorizer  # noqa: PLC0415
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
-    features: Any = pipeline.FeatureUnion(
-        [
-            ("words", TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)),
-            ("pieces", TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)),
-        ]
-    )
-    seen = features.fit_transform(texts)
+    words: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
+    pieces: Any = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
+    features = _Features((words.fit(texts), pieces.fit(texts)))
+    seen = features.transform(texts)
     model: Any = svm.LinearSVC(C=0.5, random_state=0)
     # More threads than are free only wait for each other, and heat the machine.
     with threadpool_limits(1):

@@ -168,7 +168,7 @@ def history(count: int = 600, seed: int = 5) -> list[tuple[str, str]]:
             continue
         intent = of.choice(list(WORDS))
         words = _known(WORDS[intent])
-        found.append((_typed(of, _filled(of, of.choice(words), _order(of), _article(of))), intent))
+        found.append((typed(of, _filled(of, of.choice(words), _order(of), _article(of))), intent))
     return found
 
 
@@ -215,14 +215,14 @@ def _message(
     if kind == "foreign":
         intent = of.choice(["refund", "replace"])
         text = _filled(of, of.choice(WORDS[intent][:4]), others[0]["id"], others[0]["article"])
-        return _typed(of, text), Truth(kind, intent, None, "people")
+        return typed(of, text), Truth(kind, intent, None, "people")
     if kind == "two":
         first, second = of.sample(["refund", "replace", "cancel", "complaint", "address"], 2)
         both = [of.choice(WORDS[each][:5]) for each in (first, second)]
         text = _SPLIT.join(_filled(of, each, order["id"], order["article"]) for each in both)
         return text, Truth(kind, first, order["id"], "people")
     came = "people" if kind == "stranger" else _right(intent, order)
-    return _typed(of, text), Truth(kind, intent, order["id"], came)
+    return typed(of, text), Truth(kind, intent, order["id"], came)
 
 
 def _right(intent: str, order: Mapping[str, Any]) -> Came:
@@ -259,7 +259,7 @@ def _filled(of: random.Random, words: str, order: str, article: str) -> str:
     return of.choice(_GREETING) + words.format(o=order, a=article) + of.choice(_END)
 
 
-def _typed(of: random.Random, text: str) -> str:
+def typed(of: random.Random, text: str) -> str:
     """As people type: now and then two letters swapped or one lost, never in a number."""
     letters = list(text)
     for at in range(len(letters) - 1):

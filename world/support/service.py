@@ -5,9 +5,11 @@ Refunds honour an ``Idempotency-Key``, for ever. Replacements do not, and each c
 """
 
 import argparse
+import functools
 import json
 import sqlite3
 from collections.abc import Mapping, Sequence
+from datetime import date
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
@@ -19,7 +21,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from world.support import goods, messages
+from world.support import days, goods, messages
 
 HOST = "127.0.0.1"
 PORT = 8510
@@ -202,7 +204,19 @@ class Shop:
         return self._db.execute(query, (number, json.dumps(body))).rowcount == 1
 
 
-def application(shop: Shop) -> Starlette:  # noqa: C901 - a list of small answers
+def _as_came(each: days.Came) -> dict[str, Any]:
+    said = each.said
+    channel, text = said.channel, said.text
+    about = {"number": said.number, "channel": channel, "from": said.email, "text": text}
+    return {"day": str(each.day)} | about
+
+
+def _as_labelled(each: days.Came) -> dict[str, Any]:
+    truth = each.said.truth
+    return _as_came(each) | {"intent": truth.intent, "order": truth.order, "came": truth.came}
+
+
+def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:  # noqa: C901 - a list of small answers
     """The shop's HTTP surface."""
 
     async def customers(request: Request) -> Response:
@@ -245,6 +259,20 @@ def application(shop: Shop) -> Starlette:  # noqa: C901 - a list of small answer
         del request
         return _said([{"text": text, "intent": intent} for text, intent in messages.history()])
 
+    @functools.cache
+    def everything() -> list[days.Came]:
+        people = goods.customers()
+        return days.came(people, goods.orders(people), changed)
+
+    async def came(request: Request) -> Response:
+        until = request.query_params["until"]
+        return _said([_as_came(e) for e in everything() if str(e.day) <= until])
+
+    async def labelled(request: Request) -> Response:
+        until = request.query_params["until"]
+        read = (each for each in everything() if each.labelled and str(each.day) <= until)
+        return _said([_as_labelled(each) for each in read])
+
     async def publish(request: Request) -> Response:
         body = await _body(request, "number")
         return _said({"new": shop.publish(body["number"], body)})
@@ -265,6 +293,8 @@ def application(shop: Shop) -> Starlette:  # noqa: C901 - a list of small answer
             Route("/replacements", replacements),
             Route("/made/{id}", take_back, methods=["DELETE"]),
             Route("/history", history),
+            Route("/came", came),
+            Route("/labelled", labelled),
             Route("/messages", publish, methods=["POST"]),
             Route("/messages/{number}", message),
         ],
@@ -303,9 +333,13 @@ def main() -> None:
     parser.add_argument("--db", type=Path, required=True, help="SQLite file, made if missing")
     parser.add_argument("--host", default=HOST)
     parser.add_argument("--port", type=int, default=PORT, help="0: any free one; it is printed")
+    say = "the day from which on customers have the app"
+    parser.add_argument("--changed", type=date.fromisoformat, default=days.CHANGED, help=say)
     options = parser.parse_args()
     options.db.parent.mkdir(parents=True, exist_ok=True)
-    config = uvicorn.Config(application(Shop(options.db)), log_level="warning", access_log=False)
+    config = uvicorn.Config(
+        application(Shop(options.db), options.changed), log_level="warning", access_log=False
+    )
     listening = uvicorn.Config.bind_socket(
         uvicorn.Config(config.app, host=options.host, port=options.port, log_level="warning")
     )

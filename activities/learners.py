@@ -1,0 +1,28 @@
+"""Which agents are retrained, and what retraining has to know of each: one `Learner` an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from handrail.agent import Decide
+from handrail.evidence import PastDecision
+
+
+@dataclass(frozen=True)
+class Learner:
+    """An agent that decides by a model.
+
+    `step`: its decide step, which asks `models.chosen` for the model. `learn` makes a model, as
+    bytes, of what people have said until a day. `seen`: what the model in use was shown until a
+    day, oldest first, by the names of its inputs. `past`: decisions until a day, latest last, that
+    nothing is learnt from, with what people made of them.
+    """
+
+    agent: str
+    step: Decide[..., Any]
+    learn: Callable[[date], Awaitable[bytes]]
+    seen: Callable[[date], Awaitable[Sequence[tuple[date, Mapping[str, Any]]]]]
+    past: Callable[[date], Awaitable[Sequence[tuple[date, PastDecision]]]]

@@ -1,0 +1,71 @@
+"""Retraining on the real server and shop: drift that is planted, a ruling, a worker that dies."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from activities.models import USES, Shelf, shelf
+from activities.retraining import Retraining
+from activities.support_systems import disconnect
+from handrail import State
+from handrail.testing import Crash, Human, crashing_worker
+from handrail.testing.fixtures import RunFleet
+from tests.integration.application.systems import started
+from workers.demos.retraining import day, handled
+from workers.fleets.retraining import fleet
+
+pytestmark = pytest.mark.integration
+
+FLEET = "workers.fleets.retraining:fleet"
+OWNER = Human("models@example.com")
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Shelf]:
+    with ExitStack() as stack:
+        db = ("--db", str(tmp_path / "shop.db"), "--port", "0")
+        monkeypatch.setenv("SUPPORT_SHOP_URL", started(stack, "support.service", *db))
+        monkeypatch.setenv("AGENT_MODELS", f"sqlite:///{tmp_path / 'models.db'}")
+        found = shelf()
+        assert found is not None
+        yield found
+
+
+async def test_planted_drift_is_noticed_and_a_new_version_used_once_by_a_persons_word(
+    run_fleet: RunFleet, models: Shelf
+) -> None:
+    before, after = (Retraining(agent="support", on=day(number)) for number in (20, 28))
+    # The second write of the case: the first one keeps the version.
+    crash = Crash(boundary="write:after-effect", case=f"retraining:{after.key}", arrival=2)
+    async with (
+        run_fleet(fleet, workers=False) as stage,
+        crashing_worker(stage, FLEET, crash) as worker,
+    ):
+        calm = await (await stage.start("retraining", before)).outcome()
+        assert (calm.status, calm.receipts) == (State.DONE, ())
+        assert "nothing has moved" in calm.why
+        first = models.use("support")
+        case = await stage.start("retraining", after)
+        asked = await case.gate()
+        assert models.use("support") == first
+        assert asked.evidence["as_people_now"] > asked.evidence["as_people_before"]
+        assert (await OWNER.approve(case, asked, why="better, and wrong no more often")).accepted
+        await worker.crashed()
+        await worker.restart()
+        outcome = await case.outcome()
+    assert outcome.status is State.DONE, outcome.why
+    use = models.use("support")
+    assert first is not None
+    assert use is not None
+    assert (use.since, use.number) == (after.on, 1)
+    with models.engine.connect() as db:
+        keys = [row.key for row in db.execute(USES.select().order_by(USES.c.number))]
+    assert keys == ["first/support", f"{case.id}/put_into_use/2"]
+    old, new = [await handled(each.version, day(28), day(32)) for each in (first, use)]
+    assert new.alone > 1.5 * old.alone
+    assert (old.wrong, new.wrong <= 1) == (0, True)
+    await disconnect()
