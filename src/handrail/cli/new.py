@@ -11,6 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from handrail.cli.like import written_like
 from handrail.cli.output import PLAIN, Output
 from handrail.exceptions import InvalidRequest
 from handrail.policy import policy_schema
@@ -29,6 +30,9 @@ async def new(
     owner: Annotated[
         str, Parameter(help="Who answers for the agent, and for what it asks at first.")
     ] = "you@example.com",
+    like: Annotated[
+        str | None, Parameter(help="An agent to begin with, such as support: a copy of its files.")
+    ] = None,
     out: Output = PLAIN,
 ) -> None:
     """Make a project that runs at once: an agent, its policy, a small outside system, tests."""
@@ -41,6 +45,12 @@ async def new(
         raise InvalidRequest(f"--owner {owner!r} is no address; fix: say you@example.com")
     folder = _free(Path(name))
     module = name.replace("-", "_")
+    if like is not None:
+        made = written_like(like, name, folder)
+        out.data({"project": name, "files": sorted(str(p.relative_to(folder)) for p in made)})
+        out.show(f"{folder}/ holds an agent like {like}. Next:", f"  cd {folder}")
+        out.show("  pip install '.[dev]'", "  handrail check", "  handrail dev")
+        return
     words = {
         "@NAME@": name,
         "@MODULE@": module,

@@ -1,0 +1,83 @@
+"""`handrail new --like`: each agent as a project of its own, checked where it stands."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from handrail.cli import like
+from tests.integration.cli.cli_tools import environment
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[3]
+UV = Path(sys.executable).with_name("uv")
+AGENTS = (
+    "support",
+    "invoices",
+    "maintenance",
+    "reconciliation",
+    "routes",
+    "leads",
+    "inspection",
+    "onboarding",
+    "sales",
+    "alerts",
+    "research",
+)
+SECRETS = {"HANDRAIL_SECRET_TRYTON_KEY": "x", "HANDRAIL_SECRET_SUPPORT_HOOK": "x"}
+
+
+def run(folder: Path, *words: str, **env: str) -> str:
+    argv = [sys.executable, "-m", *words]
+    given = environment(**SECRETS, **env)
+    done = subprocess.run(argv, cwd=folder, env=given, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_each_agent_that_has_a_demonstration_may_be_written() -> None:
+    assert set(AGENTS) < set(like.agents(like.sources()))
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_it_runs_under_its_own_name_where_nothing_else_is(agent: str, tmp_path: Path) -> None:
+    run(tmp_path, "handrail", "new", "our-own", "--like", agent)
+    project = tmp_path / "our-own"
+    said = run(project, "handrail", "check")
+    assert re.search(r"^our_own  ", said, re.MULTILINE), said
+    assert "no faults" in said
+    # Its programs and tests find all that they import.
+    names = [str(p.relative_to(project)) for p in project.glob("tests/**/test_*.py")]
+    assert names
+    assert "error" not in run(project, "pytest", "--collect-only", "-q", *names)
+
+
+def test_its_own_tests_pass_there(tmp_path: Path) -> None:
+    run(tmp_path, "handrail", "new", "prospects", "--like", "leads")
+    assert " passed" in run(tmp_path / "prospects", "pytest", "-q", "tests/unit")
+
+
+def test_the_wheel_brings_them(tmp_path: Path) -> None:
+    command = [UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if re.search("network|connect|dns|offline|fetch", done.stderr, re.IGNORECASE):
+        pytest.skip(f"the package index is not reachable: {done.stderr[-200:]}")
+    assert done.returncode == 0, done.stderr
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        wheel.extractall(tmp_path / "installed")
+    run(
+        tmp_path, "handrail", "new", "a", "--like", "routes", PYTHONPATH=str(tmp_path / "installed")
+    )
+    run(tmp_path, "handrail", "new", "b", "--like", "routes")
+    written = [
+        {path.relative_to(each): path.read_bytes() for path in each.rglob("*.yaml")}
+        for each in (tmp_path / "a", tmp_path / "b")
+    ]
+    assert len(written[0]) == len(written[1]) >= 1
+    assert "no faults" in run(tmp_path / "a", "handrail", "check")
