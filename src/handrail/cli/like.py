@@ -62,7 +62,7 @@ def written_like(like: str, name: str, folder: Path) -> list[Path]:
             raise InvalidRequest(f"{path} is called {name!r} already; fix: choose another name")
     texts = {path: (root / path).read_text("utf-8") for path in code}
     made = {_path(path, like, new): _renamed(path, t, like, new) for path, t in texts.items()}
-    for path in _resources(root, texts.values()):
+    for path in _resources(root, texts):
         raw, own = (root / path).read_bytes(), _path(path, like, new)
         if path.suffix == ".yaml":
             raw = re.sub(rf"(?m)^agent: {like}$", f"agent: {new}", raw.decode()).encode()
@@ -106,13 +106,14 @@ def _files(module: str) -> list[Path]:
     return [at.with_suffix(".py"), at / "__init__.py"] if at.parts[0] in ROOTS else []
 
 
-def _resources(root: Path, texts: Iterable[str]) -> Iterator[Path]:
-    """The policies and data files that the code names."""
-    every = "\n".join(texts)
+def _resources(root: Path, texts: dict[Path, str]) -> Iterator[Path]:
+    """The policies and data files that the code names, or that are called as its modules."""
+    every = "\n".join(texts.values())
     for top in ("guardrails", "world"):
         for path in (root / top).rglob("*.*"):
-            if path.suffix not in {".py", ".pyc"} and f'"{path.name}"' in every:
-                yield path.relative_to(root)
+            own, data = path.relative_to(root), path.suffix not in {".py", ".pyc"}
+            if data and (own.with_suffix(".py") in texts or f'"{path.name}"' in every):
+                yield own
 
 
 def _path(path: Path, like: str, new: str) -> Path:
