@@ -20,12 +20,13 @@ from activities.models import Shelf, shelf, trying
 from activities.support_learning import SUPPORT
 from handrail import Action, Decision, Effect, Event, Final, decide, read, write
 from handrail.evidence import PastDecision, Reconsidered, population_stability
-from handrail.evidence.drift import ERROR
 from handrail.integrations import evaluate
 
 LEARNERS: Mapping[str, Learner] = {each.agent: each for each in (SUPPORT,)}
 """Who is retrained."""
 
+ERROR = 0.001
+"""How often a look says that something has moved where nothing has, at most."""
 WINDOW = 150
 """So many of what it was shown are held against as many from when the version came into use."""
 LEAST = 40
