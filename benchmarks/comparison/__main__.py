@@ -1,4 +1,4 @@
-"""`python -m benchmarks.comparison [--quick] [--only NAME] [--json FILE]`: print the tables."""
+"""`python -m benchmarks.comparison [--quick] [--rounds N] [--only NAME] [--json FILE]`: print the tables."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.comparison import environments
@@ -65,6 +66,7 @@ def main() -> None:
     """Compare, and print the tables. It fails when a contender does not do its work."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.comparison", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="two small rounds")
+    parser.add_argument("--rounds", type=int, metavar="N", help="so many rounds instead")
     parser.add_argument(
         "--only", action="append", metavar="NAME", help="Handrail and this one; may be repeated"
     )
@@ -77,6 +79,7 @@ def main() -> None:
             parser.error(f"--only takes one of: {', '.join(each.name for each in ALL[1:])}")
     contenders, where = ready([first, *others]), machine()
     plan = QUICK if given.quick else FULL
+    plan = replace(plan, rounds=given.rounds or plan.rounds)
     configure_logging("console")
     with tempfile.TemporaryDirectory(prefix="comparison-", ignore_cleanup_errors=True) as home:
         measured, keeps = asyncio.run(compare(contenders, plan, Path(home)))

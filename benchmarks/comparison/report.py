@@ -91,7 +91,9 @@ def _killed(kill: Kill, mode: str) -> str:
     if kill.asks:
         parts.append(f"{kill.asks} ask a human")
     if kill.resumed:
-        parts.append("resumed by hand" if kill.done else "lost")
+        parts.append("resumed by hand")
+    if lost := kill.cases - kill.done - kill.asks:
+        parts.append(f"{lost} lost")
     return ", ".join(parts)
 
 

@@ -93,7 +93,7 @@ async def _answer(contender: Contender, said: dict[str, Any]) -> Any:
     if do in lanes:
         return await _lanes(keys, at_once, lanes[do])
     if do == "results":
-        return [await _in_time(contender, key, said["within"]) for key in keys]
+        return await asyncio.gather(*(_in_time(contender, key, said["within"]) for key in keys))
     if do == "history":
         return [await contender.history(key) for key in keys]
     raise ValueError(do)

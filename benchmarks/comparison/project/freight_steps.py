@@ -6,6 +6,7 @@ its receipt: it heeds a `key`, it can be asked (`find`), or neither (`bare`).
 """
 
 import os
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -64,7 +65,7 @@ async def found(action: Rebooking, effect: Effect) -> work.Booking | None:
 
 RECOVERY: dict[str, dict[str, Any]] = {
     "key": {"idempotent": True},
-    "find": {"find": found},
+    "find": {"find": found, "settles": timedelta(seconds=5)},
     "bare": {},
 }
 
