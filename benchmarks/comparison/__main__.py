@@ -1,4 +1,4 @@
-"""`python -m benchmarks.comparison [--quick] [--rounds N] [--only NAME] [--json FILE]`: print the tables."""
+"""`python -m benchmarks.comparison [--quick] [--only NAME] [--json FILE]`: print the tables."""
 
 from __future__ import annotations
 
