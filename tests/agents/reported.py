@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.actions import Kind
 from handrail.ledger import (
+    AlertRow,
     CaseRecord,
     CaseRow,
     DecisionRow,
@@ -23,6 +25,7 @@ from handrail.ledger import (
 )
 from handrail.ledger.evidence_tables import outcomes
 from handrail.ledger.marking import mark
+from handrail.oversight import Opinion, ReviewAnswer, SigningKey, is_drawn, signed_answer
 
 AGENT = "shipments"
 WORTH = """\
@@ -34,6 +37,7 @@ metrics:
   time to done: {unit: min, mean: minutes, of: done}
 """
 _ENDS = ("done", "refused", "rejected", "expired", "failed", "piloted")
+_DIGEST = "d" * 64
 _ODDS = (80, 6, 5, 2, 4, 3)
 _KINDS = ("time_out", "refused_by_system", "bad_data", "model")
 
@@ -84,11 +88,13 @@ async def keep_cases(  # how many of them, when
         )
 
 
-def keep_pilot(url: str, number: int, until: datetime) -> None:
+def keep_pilot(
+    url: str, number: int, until: datetime, apart: timedelta = timedelta(minutes=1)
+) -> None:
     """Keep so many proposals of a pilot, with what people did: in one of 20 something else."""
     proposed, done = list[dict[str, Any]](), list[dict[str, Any]]()
     for n in range(number):
-        case, at = f"{AGENT}:P{n}", until - timedelta(minutes=number - n)
+        case, at = f"{AGENT}:P{n}", until - apart * (number - n)
         action = {"shipment": f"P{n}", "extra_cost": "9.00", "refund": None}
         verdict: dict[str, Any] = {
             "case_id": case,
@@ -113,6 +119,59 @@ def keep_pilot(url: str, number: int, until: datetime) -> None:
     _insert(url, outcomes, done)
     with sa.create_engine(url).begin() as connection:
         mark(connection, ((AGENT, row["case_id"], row["step"]) for row in proposed))
+
+
+async def keep_reviews(ledger: Ledger, url: str, key: SigningKey, now: datetime) -> None:
+    """Put what was drawn of the cases before a human, who signs what they say of most of it."""
+    rows, answers = list[dict[str, Any]](), list[dict[str, Any]]()
+    drawn = await ledger.drawn_writes(AGENT, None, is_drawn)
+    for n, each in enumerate(drawn):
+        row: dict[str, Any] = {
+            "key": each.key,
+            "agent": AGENT,
+            "step": each.step,
+            "case_id": each.key.partition("/")[0],
+            "at": each.begun,
+            "why": "it was drawn at random",
+            "share": each.share,
+            "role": "logistics-lead",
+            "people": ("ana@example.com",),
+        }
+        if n < len(drawn) - 3:
+            answer = ReviewAnswer.WRONG if n % 40 == 39 else ReviewAnswer.RIGHT
+            said = Opinion(
+                key=each.key, digest=_DIGEST, answer=answer, by=key.person or "", at=now, why="so"
+            )
+            signed = asdict(signed_answer(said, key, now))
+            answers.append(signed | {"number": 1})
+            row |= {name: signed[name] for name in ("answer", "by", "note", "proof")}
+            row["answered"] = now
+        rows.append(row)
+    # A statement of several rows takes the columns of the first.
+    waiting = [row for row in rows if "answer" not in row]
+    _insert(url, tables.reviews, [row for row in rows if "answer" in row])
+    _insert(url, tables.reviews, waiting)
+    _insert(url, tables.review_answers, answers)
+
+
+async def keep_alerts(ledger: Ledger, number: int, now: datetime) -> None:
+    """Keep so many alerts, of which the last two last, one of them seen."""
+    for n in range(number):
+        began, rest = now - timedelta(hours=number - n), number - n
+        row = AlertRow(
+            id=f"{n:032x}",
+            agent=AGENT,
+            rule=("failures", "waiting")[n % 2],
+            began=began,
+            value=("7.4% (37 of 500)", "5h 12min")[n % 2],
+            limit=("over 3% in 30m", "over 4h")[n % 2],
+            cases=(f"{AGENT}:{n}", f"{AGENT}:{n + 1}"),
+            told=began,
+            acknowledged=began if rest != 1 else None,
+            acknowledged_by="ana@example.com" if rest != 1 else None,
+            ended=None if rest < 3 else began + timedelta(hours=1),
+        )
+        await ledger.begin_alert(row)
 
 
 def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> CaseRecord:
@@ -190,7 +249,7 @@ def _effect(record: CaseRecord) -> dict[str, Any]:
         "case_id": case.case,
         "agent": AGENT,
         "step": "rebook",
-        "digest": "d",
+        "digest": _DIGEST,
         "action": {},
         "policy": "p",
         "state": EffectState.NOT_DONE if failed else EffectState.DONE,
@@ -199,6 +258,8 @@ def _effect(record: CaseRecord) -> dict[str, Any]:
         "begun": case.begun,
         "ended": case.ended,
         "attempt": 1,
+        "alone": not case.questions,
+        "share": 0.05,
     }
 
 

@@ -7,9 +7,10 @@ by itself, as a breaker does.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -35,7 +36,7 @@ from handrail.evidence import (
     PilotReport,
     PromotionEvidence,
     TrackRecord,
-    measure_agreement,
+    bound_of,
     measure_track_record,
     next_step,
     population_stability,
@@ -231,14 +232,11 @@ class PromotionActs(OrderActs, PilotActs):
     ) -> tuple[AgreementBound, datetime | None]:
         """The agreement with people, in pilot or as they approve, and when the evidence began."""
         if setting.level in {Level.SUPERVISED, Level.HUMAN_LED}:
-            asked = await self.ledger.questions_recorded(agent, since)
-            ruled = [e for e in asked if e.step == step and e.how in _RULED]
-            if ruled:
-                return measure_agreement(e.how == "approved" for e in ruled), ruled[0].asked
+            said = await self.ledger.ruled(agent, step, _RULED, since)
+            if said.ruled:
+                return bound_of(said.ruled, said.ruled - said.approved), said.first
         if setting.level is Level.FULL:
-            alone = await self.ledger.alone(agent, step)
-            first = (e.begun for e in alone if since is None or e.begun >= since)
-            return report.bound, next(first, None)
+            return report.bound, await self.ledger.first_alone(agent, step, since)
         return report.bound, report.since
 
     async def _restarted(self, agent: str, step: str) -> tuple[datetime | None, str]:
@@ -249,7 +247,7 @@ class PromotionActs(OrderActs, PilotActs):
             if kind in first:
                 changes.append((at, f"another {kind}: {value}"))
             first[kind] = at
-        docs = [(row, _judged_by(row, step)) for row in await self.ledger.policies(agent)]
+        docs = ((row, _judged_by(row, step)) for row in await self.ledger.policies(agent))
         for (row, doc), (_, before) in pairwise(docs):
             if doc != before:
                 changes.append((row.first, f"another policy: {row.label}"))
@@ -294,12 +292,8 @@ class PromotionActs(OrderActs, PilotActs):
         after = [each.answer == "wrong" for each in answered if each.at > up]
         field, drift = write.policy.doc.actions[write.step].pilot.kind, None
         if field:
-            rows = await self.ledger.proposals(write.agent, step=write.step)
-            kinds = [
-                [str((e.action or {}).get(field)) for e in rows if (e.at > up) is late]
-                for late in (False, True)
-            ]
-            drift = population_stability(*kinds)
+            then, now = await self.ledger.proposed_classes(write.agent, write.step, field, up)
+            drift = population_stability([*then.elements()], [*now.elements()])
         return why_step_back(write.rule, before, after, open_, drift, contract=contract)
 
     async def _step_back(self, write: _Write, why: str) -> str:
@@ -384,9 +378,8 @@ class PromotionActs(OrderActs, PilotActs):
         to, begin = write.next.to, self._clock() - _AHEAD
         share = to.rollout if to is not None and to.level is Level.FULL else 0
         now = write.setting.rollout if write.setting.level is Level.FULL else 0
-        rows = await self.ledger.proposals(write.agent, step=write.step, since=begin)
-        falls = [share_of(write.agent, write.step, row.case) for row in rows]
-        alone = sum(now <= each < share for each in falls)
+        found = await self.ledger.proposed_since(write.agent, write.step, begin)
+        alone = await asyncio.to_thread(_falling, write, found, range(now, share))
         costs = {
             row.name: Decimal(row.amount)
             for row in await self.ledger.baselines(write.agent)
@@ -397,7 +390,7 @@ class PromotionActs(OrderActs, PilotActs):
         wrong = write.record.wrong if write.setting.level is Level.FULL else None
         low, high = (wrong.low, wrong.high) if wrong else (1 - seen.high, 1 - seen.low)
         return Expected(
-            cases=len(rows),
+            cases=sum(found.values()),
             alone=alone,
             minutes=None if minutes is None else minutes * alone,
             cost=None if cost is None else cost * alone,
@@ -407,6 +400,12 @@ class PromotionActs(OrderActs, PilotActs):
 
 
 _RULED: Final = frozenset({"approved", "rejected", "amended"})
+
+
+def _falling(write: _Write, proposed: Mapping[str, int], among: range) -> int:
+    """How many of what was proposed in each case fall among these of a rollout."""
+    falls = ((share_of(write.agent, write.step, case), n) for case, n in proposed.items())
+    return sum(n for share, n in falls if share in among)
 
 
 def _named(row: AlertRow) -> tuple[str, str]:

@@ -202,3 +202,20 @@ def estimate(seen: Iterable[tuple[float, bool]], error: float = ERROR) -> ErrorS
     for share, wrong in seen:
         sequence.add(share, wrong=wrong)
     return sequence.interval()
+
+
+def estimate_of(shares: Iterable[tuple[float, int]], wrong: Iterable[float]) -> ErrorShare:
+    """The share of writes that were wrong.
+
+    `shares`: the chances with which writes were drawn, in the order in which each was first in
+    force, and how many were made with it; `wrong`: of those that were found wrong. What the
+    interval rests on is in these: in which order the writes came besides is all the same.
+    """
+    sequence = ConfidenceSequence()
+    for share, number in shares:
+        sequence.add(share, wrong=0.0)
+        sequence.writes += number - 1
+    for share in wrong:
+        sequence.total += 1 / share
+        sequence.square += share**-2
+    return sequence.interval()

@@ -8,12 +8,13 @@ counts as wrong in the upper bound, so that nobody makes them better by not answ
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import asyncio
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from handrail.evidence.estimates import ERROR, ErrorShare, estimate
+from handrail.evidence.estimates import ErrorShare, estimate_of
 from handrail.ledger import AnswerRow
 from handrail.oversight import NotProven, ReviewAnswer, is_drawn, require_proven_answer
 
@@ -89,28 +90,36 @@ async def measure_track_record(
         LedgerUnavailable: if the ledger cannot be read.
     """
     now = now or datetime.now(UTC)
-    alone, rows = await ledger.alone(agent, step), await ledger.reviews(agent, step=step)
-    looked = ReviewSample.of(alone, rows, keys, now)
+    drawn = await ledger.drawn_writes(agent, step, is_drawn)
+    rows = await ledger.reviews(agent, step=step)
+    # A signature each: others are served meanwhile.
+    looked = await asyncio.to_thread(ReviewSample.of, drawn, rows, keys, now)
+    made = dict(await ledger.alone_by_share(agent, step))
+    covered = {share: number for share, number in made.items() if share}
+    settled = covered
+    if looked.first is not None:
+        settled = dict(await ledger.alone_by_share(agent, step, looked.first))
+        settled.pop(0, None)
     tally, met = await ledger.tally(agent, step), await ledger.incidents(agent, step=step)
-    said = [each.answer for each in looked.covered]
+    said = [each.answer for each in looked.drawn]
     return TrackRecord(
         agent=agent,
         step=step,
         written=tally.written,
-        alone=len(alone),
-        covered=len(looked.covered),
-        settled=len(looked.settled),
-        until=looked.until,
-        drawn=sum(each.drawn for each in looked.covered),
+        alone=sum(made.values()),
+        covered=sum(covered.values()),
+        settled=sum(settled.values()),
+        until=looked.first.begun if looked.first else None,
+        drawn=len(looked.drawn),
         reviewed=sum(answer is not None for answer in said),
-        waiting=sum(each.waits for each in looked.covered),
-        overdue=sum(each.overdue for each in looked.covered),
+        waiting=sum(each.answer is None for each in looked.drawn),
+        overdue=sum(each.overdue for each in looked.drawn),
         unproven=looked.unproven,
         right=said.count(ReviewAnswer.RIGHT),
         harmless=said.count(ReviewAnswer.HARMLESS),
         found_wrong=said.count(ReviewAnswer.WRONG),
-        wrong=error_share(looked.settled, frozenset({ReviewAnswer.WRONG})),
-        faulty=error_share(looked.settled, frozenset({ReviewAnswer.WRONG, ReviewAnswer.HARMLESS})),
+        wrong=_error_share(settled, looked.settled, {ReviewAnswer.WRONG}),
+        faulty=_error_share(settled, looked.settled, {ReviewAnswer.WRONG, ReviewAnswer.HARMLESS}),
         incidents=len(met),
         open_incidents=sum(each.closed is None for each in met),
         rolled_back=tally.rolled_back,
@@ -122,53 +131,44 @@ async def measure_track_record(
 
 @dataclass(frozen=True)
 class SampledWrite:
-    """One write that ran alone: with what chance it was drawn, if it was, and what was said."""
+    """One write that ran alone and was drawn, with what chance, and what was said of it."""
 
     share: float
-    drawn: bool
-    begun: datetime
     answer: str | None
     overdue: bool
-
-    @property
-    def waits(self) -> bool:
-        """Whether a human should look at it and has not."""
-        return self.drawn and self.answer is None
 
 
 @dataclass(frozen=True)
 class ReviewSample:
-    """The writes that could be drawn; `settled`: those before the first that waits."""
+    """The writes that were drawn; `settled`: those before the `first` that waits."""
 
-    covered: Sequence[SampledWrite]
+    drawn: Sequence[SampledWrite]
     settled: Sequence[SampledWrite]
-    until: datetime | None
+    first: AutonomousWrite | None
     unproven: int
 
     @classmethod
     def of(
         cls,
-        alone: Iterable[AutonomousWrite],
+        drawn: Sequence[AutonomousWrite],
         rows: Sequence[ReviewRow],
         keys: Mapping[str, TrustedKey] | None,
         now: datetime,
     ) -> ReviewSample:
-        """What was looked at of the writes that ran alone, which come in their order."""
+        """What was said of the writes that were drawn, which come in their order.
+
+        What was drawn is known by its key: a review that was never put before anybody waits.
+        """
         answers, unproven = _answers(rows, keys, now)
-        covered = [_seen(each, each.share, answers, now) for each in alone if each.share]
-        # What was drawn is known by its key: a review that was never put before anybody waits.
-        first = next((n for n, each in enumerate(covered) if each.waits and not each.overdue), None)
-        until = None if first is None else covered[first].begun
-        return cls(covered, covered[:first], until, unproven)
+        seen = [_seen(each, answers, now) for each in drawn]
+        waits = (n for n, each in enumerate(seen) if each.answer is None and not each.overdue)
+        first = next(waits, None)
+        return cls(seen, seen[:first], None if first is None else drawn[first], unproven)
 
 
-def _seen(
-    one: AutonomousWrite, chance: float, answers: Mapping[str, str], now: datetime
-) -> SampledWrite:
-    drawn = is_drawn(one.agent, one.step, one.key, chance)
-    answer = answers.get(one.key) if drawn else None
-    overdue = drawn and answer is None and now - one.begun > OVERDUE
-    return SampledWrite(chance, drawn, one.begun, answer, overdue)
+def _seen(one: AutonomousWrite, answers: Mapping[str, str], now: datetime) -> SampledWrite:
+    answer = answers.get(one.key)
+    return SampledWrite(one.share, answer, answer is None and now - one.begun > OVERDUE)
 
 
 def _answers(
@@ -198,17 +198,17 @@ def _proven(row: ReviewRow, keys: Mapping[str, TrustedKey], now: datetime) -> bo
     return True
 
 
-def error_share(
-    seen: Sequence[SampledWrite], bad: frozenset[str], error: float = ERROR
+def _error_share(
+    made: Mapping[float, int], drawn: Sequence[SampledWrite], bad: Collection[str]
 ) -> ErrorShare | None:
     """The share of writes on which the answer was one of `bad`; None of no writes.
 
-    What is overdue is taken for right below and for bad above.
+    `made`: how many, by their chance. What is overdue is taken for right below and for bad above.
     """
-    if not seen:
+    if not made:
         return None
-    least = estimate(((each.share, each.answer in bad) for each in seen), error)
-    if not any(each.overdue for each in seen):
+    least = estimate_of(made.items(), (each.share for each in drawn if each.answer in bad))
+    if not any(each.overdue for each in drawn):
         return least
-    most = estimate(((each.share, each.answer in bad or each.overdue) for each in seen), error)
-    return ErrorShare(least.guess, least.low, most.high)
+    worst = (each.share for each in drawn if each.overdue or each.answer in bad)
+    return ErrorShare(least.guess, least.low, estimate_of(made.items(), worst).high)

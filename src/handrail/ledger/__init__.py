@@ -66,7 +66,6 @@ from handrail.ledger.records import (
 from handrail.ledger.reviews import (
     AlreadyReviewed,
     AnswerRow,
-    AutonomousWrite,
     IncidentRow,
     ReviewedWrite,
     ReviewRow,
@@ -74,6 +73,7 @@ from handrail.ledger.reviews import (
 )
 from handrail.ledger.rows import UnreadableRow
 from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
+from handrail.ledger.shown import AutonomousWrite
 from handrail.ledger.tables import EffectState
 from handrail.ledger.verdicts import PolicyRow, Proposed, SpendRow, SpendTotal, VerdictRow
 from handrail.wire import Duplicates

@@ -49,7 +49,7 @@ class Alerts(Database):
         query = sa.select(e.case_id, e.state).where(
             e.agent == agent, e.begun >= since, e.begun < until
         )
-        found = await self._run(lambda connection: connection.execute(query).all())
+        found = await self._read(lambda connection: connection.execute(query).all())
         failed = tuple(case for case, state in found if state == EffectState.NOT_DONE)
         return len(found), failed
 
@@ -61,7 +61,7 @@ class Alerts(Database):
         ended = (c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False))
         count = sa.select(sa.func.count()).select_from(_cases).where(*ended)
         which = sa.select(c.case_id).where(*ended, c.escalated > 0).order_by(c.ended.desc())
-        return await self._run(
+        return await self._read(
             lambda found: (found.execute(count).scalar_one(), tuple(found.scalars(which)))
         )
 
@@ -76,7 +76,7 @@ class Alerts(Database):
         query = sa.select(c.case_id, c.cost).where(
             c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False)
         )
-        found = await self._run(lambda connection: connection.execute(query).all())
+        found = await self._read(lambda connection: connection.execute(query).all())
         costs = [(case, _amount(cost)) for case, cost in found]
         return [(case, cost) for case, cost in costs if cost is not None]
 
@@ -86,7 +86,7 @@ class Alerts(Database):
         query = sa.select(q.case_id, q.asked).where(
             q.agent == agent, q.asked < before, q.ended.is_(None)
         )
-        found = await self._run(lambda c: c.execute(query.order_by(q.asked)).all())
+        found = await self._read(lambda c: c.execute(query.order_by(q.asked)).all())
         return [(case, asked) for case, asked in found]
 
     async def begin_alert(self, row: AlertRow) -> bool:

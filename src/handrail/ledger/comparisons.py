@@ -128,10 +128,11 @@ class Comparisons(Database):
         """
         c = _comparisons.c
         steps = sa.select(c.step).where(c.agent == agent).distinct()
-        for step in await self._run(lambda connection: list(connection.scalars(steps))):
-            rule = rules.get(step) or rules[""]
-            while await self._run(lambda n, s=step, r=rule: _compare(n, (agent, s, r), compare)):
-                pass
+        for step in await self._read(lambda connection: list(connection.scalars(steps))):
+            of = (agent, step, rules.get(step) or rules[""])
+            # To look takes no lock: mostly there is nothing, and somebody waits for the page.
+            while await self._read(lambda connection, of=of: _to_compare(connection, of)):
+                await self._run(lambda connection, of=of: _compare(connection, of, compare))
 
     async def comparison_figures(
         self,
@@ -148,7 +149,7 @@ class Comparisons(Database):
         those not named. `points`: so many of the path, and the last.
         """
         of = _of(agent, step, since)
-        return await self._run(lambda c: _figures(c, of, waits, points))
+        return await self._read(lambda c: _figures(c, of, waits, points))
 
     async def differences(
         self,
@@ -171,23 +172,29 @@ class Comparisons(Database):
             query.where(c.stand == DIFFERS), {o.judged.is_not(None): judged, o.id: outcome}
         )
         query = query.order_by(c.at, c.key).limit(limit)
-        return await self._run(lambda connection: _differences(connection, query))
+        return await self._read(lambda connection: _differences(connection, query))
 
 
 # How it is compared
 
 
-def _compare(connection: sa.Connection, of: tuple[str, str, str], compare: Compare) -> bool:
-    """Compare some of those that are to be. False if there are none."""
+def _to_compare(connection: sa.Connection, of: tuple[str, str, str]) -> list[str]:
+    """Some of the cases that are to be compared in a step."""
     (agent, step, rule), c = of, _comparisons.c
-    counters.lock(connection, f"{agent}\n{step}"[:100])
     mine = sa.select(c.case_id).where(c.agent == agent, c.step == step)
     # Each of the two by the index; together they would read all.
     other = mine.where(sa.or_(c.rule < rule, c.rule > rule))
     some = sa.union_all(mine.where(c.rule.is_(None)), other).limit(_AT_ONCE)
-    cases = sorted(set(connection.scalars(some)))
+    return sorted(set(connection.scalars(some)))
+
+
+def _compare(connection: sa.Connection, of: tuple[str, str, str], compare: Compare) -> None:
+    """Compare some of those that are to be."""
+    (agent, step, _), c = of, _comparisons.c
+    counters.lock(connection, f"{agent}\n{step}"[:100])
+    cases = _to_compare(connection, of)
     if not cases:
-        return False
+        return
     # First they go: whoever marks one meanwhile waits, and what they bring is read or marked.
     this = (c.agent == agent, c.step == step, c.case_id == sa.bindparam("b_case"))
     connection.execute(sa.delete(_comparisons).where(*this), [{"b_case": each} for each in cases])
@@ -198,7 +205,6 @@ def _compare(connection: sa.Connection, of: tuple[str, str, str], compare: Compa
     ]
     if rows:
         connection.execute(sa.insert(_comparisons), [_ROWS.values(row) for row in rows])
-    return True
 
 
 def _places(

@@ -10,6 +10,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import sqlalchemy as sa
@@ -44,6 +45,10 @@ PRESSING = timedelta(seconds=15)
 _SAFE = ("fsync", "full_page_writes")
 """Settings of PostgreSQL that must be on: with others a crash loses what was committed."""
 
+_READERS = 4
+"""Threads that read an SQLite file beside its writer."""
+
+_READS = "handrail_reads"
 _AGAIN = 0.0005
 
 _FIX_VALUE = "the ledger cannot keep a value, and nothing was written; correct what made it"
@@ -53,7 +58,8 @@ class Database:
     """One SQL database. Each transaction is one function that runs whole in a thread.
 
     On SQLite that costs a third of what an async driver costs, which changes threads for
-    every statement.
+    every statement. What only reads takes no lock there: it sees what is committed, however long
+    it reads, and no writer waits for it, nor it for one.
     """
 
     def __init__(self, url: str) -> None:
@@ -68,8 +74,11 @@ class Database:
         self._threads: OneWriter | ThreadPoolExecutor = (
             OneWriter(self._transact) if self._sqlite else ThreadPoolExecutor(8, "handrail-ledger")
         )
-        self._kept: sa.Connection | None = None
         self._path = _path(self._engine)
+        # A database in memory is its connection's own: there it is read by the writer.
+        reads = self._sqlite and self._path is not None
+        self._readers = ThreadPoolExecutor(_READERS, "handrail-reads") if reads else None
+        self._kept: dict[bool, list[sa.Connection]] = {True: [], False: []}
         self._file: tuple[int, int] | None = None
 
     async def __aenter__(self) -> Self:
@@ -89,8 +98,10 @@ class Database:
     async def __aexit__(self, *_: object) -> None:
         """Finish what runs, and close the connections."""
         await asyncio.to_thread(self._threads.shutdown)
-        if self._kept is not None:
-            self._kept.close()
+        if self._readers is not None:
+            await asyncio.to_thread(self._readers.shutdown)
+        for connection in (*self._kept[True], *self._kept[False]):
+            connection.close()
         self._engine.dispose()
 
     async def require_durable(self) -> None:
@@ -119,15 +130,22 @@ class Database:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 
+    async def _read(self, look: Callable[[sa.Connection], T]) -> T:
+        """Run what only reads: on SQLite beside the writer, and what would write fails there."""
+        if self._readers is None:
+            return await self._run(look)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._readers, partial(self._transact, look, reads=True))
+
     async def _all(
         self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]], *, strict: bool = False
     ) -> list[T]:
         """What a query finds, as rows, in a transaction of its own."""
-        return await self._run(lambda connection: rows.all(connection, query, strict=strict))
+        return await self._read(lambda connection: rows.all(connection, query, strict=strict))
 
     async def _one(self, rows: Rows[T], query: sa.Select[*tuple[Any, ...]]) -> T | None:
         """The row that a query finds, if any; the same."""
-        return await self._run(lambda connection: rows.one(connection, query))
+        return await self._read(lambda connection: rows.one(connection, query))
 
     async def _changes(self, update: sa.Update) -> bool:
         """Whether an update changed a row; the same."""
@@ -163,8 +181,8 @@ class Database:
             raise LedgerUnavailable(_explain(error, self._engine)) from error
 
     @contextlib.contextmanager
-    def _connected(self) -> Generator[sa.Connection]:
-        """A connection. SQLite's one thread keeps its own until it fails.
+    def _connected(self, *, reads: bool) -> Generator[sa.Connection]:
+        """A connection. SQLite's threads keep theirs until one fails.
 
         Taking one from a pool and giving it back costs as much as a statement.
         """
@@ -173,15 +191,27 @@ class Database:
                 yield connection
             return
         self._require_same_file()
-        if self._kept is None:
-            self._kept = self._engine.connect()
-            self._file = self._file or _file(self._path)
+        kept = self._kept[reads]
+        connection = kept.pop() if kept else self._opened(reads=reads)
+        self._file = self._file or _file(self._path)
+        failed = False
         try:
-            yield self._kept
+            yield connection
         except (SQLAlchemyError, OSError):
-            kept, self._kept = self._kept, None
-            kept.close()
+            failed = True
             raise
+        finally:
+            connection.close() if failed else kept.append(connection)
+
+    def _opened(self, *, reads: bool) -> sa.Connection:
+        connection = self._engine.connect()
+        if reads:
+            connection.execution_options(**{_READS: True})
+            own: Any = connection.connection.driver_connection
+            own.execute("pragma query_only=1")
+            # It writes for nobody, and so never goes back to where others are taken from.
+            connection.detach()
+        return connection
 
     def _require_same_file(self) -> None:
         """See that the path still leads to the file that was opened first.
@@ -195,9 +225,9 @@ class Database:
         if self._file is not None and self._file != _file(self._path):
             raise OSError("its file was replaced or deleted while it was open")
 
-    def _transact(self, transaction: Callable[[sa.Connection], T]) -> T:
+    def _transact(self, transaction: Callable[[sa.Connection], T], *, reads: bool = False) -> T:
         try:
-            with self._connected() as connection, connection.begin():
+            with self._connected(reads=reads) as connection, connection.begin():
                 return transaction(connection)
         except (DataError, OverflowError, UnicodeError) as error:
             raise NotKept(f"{_FIX_VALUE}: {getattr(error, 'orig', None) or error}") from error
@@ -231,7 +261,7 @@ def engine_of(url: str) -> sa.Engine:
         ) from error
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
-        event.listen(engine, "begin", _begin_immediate)
+        event.listen(engine, "begin", _begin_sqlite)
     else:
         event.listen(engine, "begin", _commit_durably)
     return engine
@@ -300,13 +330,14 @@ def _write_ahead(connection: sqlite3.Connection) -> None:
         time.sleep(_AGAIN)
 
 
-def _begin_immediate(connection: sa.Connection) -> None:
+def _begin_sqlite(connection: sa.Connection) -> None:
     own: Any = connection.connection.dbapi_connection
+    how = "begin" if _READS in connection.get_execution_options() else "begin immediate"
     try:
         # At every transaction: by the way of statements it would cost three times as much.
-        own.execute("begin immediate")
+        own.execute(how)
     except sqlite3.Error as error:
-        raise OperationalError("begin immediate", None, error) from error
+        raise OperationalError(how, None, error) from error
 
 
 def _explain(error: BaseException, engine: sa.Engine) -> str:

@@ -230,7 +230,7 @@ class Effects(Database):
             now = controls_in_force(connection, agent, case)
             return Situation(**vars(now), effect=effect)
 
-        return await self._run(look, short=True)
+        return await self._read(look)
 
     async def take_over(self, row: EffectRow, owner: str, deadline: datetime) -> bool:
         """Become the owner of an intent whose owner is gone. False if another was faster."""
@@ -350,7 +350,7 @@ class Effects(Database):
         """When the last write of each agent began that was made."""
         query = sa.select(_effects.c.agent, sa.func.max(_effects.c.begun))
         query = query.where(_effects.c.state == EffectState.DONE).group_by(_effects.c.agent)
-        found = await self._run(lambda connection: connection.execute(query).all())
+        found = await self._read(lambda connection: connection.execute(query).all())
         return {str(agent): at for agent, at in found}
 
     async def effects_during(self, agent: str, since: datetime, until: datetime) -> list[EffectRow]:

@@ -223,13 +223,13 @@ class Figures(Database):
         of = _Of.of(agent, since, until, late)
         # Each in a transaction of its own: none holds up a worker's write for long.
         return AgentFigures(
-            cases=await self._run(lambda c: _cases(c, of, metrics)),
-            errors=await self._run(lambda c: _errors(c, of)),
-            writes=await self._run(lambda c: _writes(c, of)),
-            questions=await self._run(lambda c: _questions(c, of)),
-            verdicts=await self._run(lambda c: _verdicts(c, of)),
-            open=await self._run(lambda c: c.execute(_open(of)).scalar_one()),
-            first=await self._run(lambda c: c.execute(_first(of)).scalar_one()),
+            cases=await self._read(lambda c: _cases(c, of, metrics)),
+            errors=await self._read(lambda c: _errors(c, of)),
+            writes=await self._read(lambda c: _writes(c, of)),
+            questions=await self._read(lambda c: _questions(c, of)),
+            verdicts=await self._read(lambda c: _verdicts(c, of)),
+            open=await self._read(lambda c: c.execute(_open(of)).scalar_one()),
+            first=await self._read(lambda c: c.execute(_first(of)).scalar_one()),
         )
 
     async def cases_of(  # what people look for them by
@@ -247,7 +247,7 @@ class Figures(Database):
         task = (*of.during(_c.ended), _c.pilot.is_(False), sa.not_(of.child()), of.which(which))
         query = sa.select(_c.case_id, _c.state, _c.ended).where(*task)
         query = query.order_by(_c.ended.desc()).limit(limit)
-        return await self._run(lambda c: [tuple(row) for row in c.execute(query)])
+        return await self._read(lambda c: [tuple(row) for row in c.execute(query)])
 
 
 def _cases(

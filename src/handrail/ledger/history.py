@@ -131,7 +131,7 @@ class History(Database):
             query = _past_writes.select.where(effects.c.key.in_(fresh))
             return keys, _past_writes.all(connection, query) if fresh else []
 
-        return await self._run(transaction)
+        return await self._read(transaction)
 
     async def rates(self, agent: str, step: str, now: datetime) -> WriteRates:
         """How many writes of a step began, up to now."""
@@ -145,7 +145,7 @@ class History(Database):
             hours = _hours(connection, begun, now)
             return WriteRates(counted[0], counted[1], hours)
 
-        return await self._run(transaction)
+        return await self._read(transaction)
 
     async def past_verdicts(
         self, agent: str, after: int = 0, limit: int = 2 * LATEST

@@ -14,6 +14,7 @@ from handrail.ledger.outcomes import Outcomes
 from handrail.ledger.records import Records
 from handrail.ledger.reviews import Incidents, Reviews
 from handrail.ledger.rulings import Mandates, Rulings
+from handrail.ledger.shown import Shown
 from handrail.ledger.verdicts import Policies, Spending, Verdicts
 
 
@@ -34,6 +35,7 @@ class Ledger(
     Comparisons,
     Alerts,
     Figures,
+    Shown,
     Erasure,
 ):
     """The SQL store. Open it with `async with Ledger(url) as ledger`.

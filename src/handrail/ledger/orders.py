@@ -139,7 +139,7 @@ class Orders(Database):
     async def mark(self, agent: str) -> LedgerMark:
         """Which ledger this is, and how high it is for an agent."""
         look = sa.select(*_MARK)
-        found = await self._run(lambda c: c.execute(look, {"b_agent": agent}).one())
+        found = await self._read(lambda c: c.execute(look, {"b_agent": agent}).one())
         return LedgerMark(id=found.ledger, height=found.height)
 
     async def marks(self, agents: Sequence[str]) -> dict[str, LedgerMark]:
@@ -151,7 +151,7 @@ class Orders(Database):
             found = connection.execute(own)
             return {agent: LedgerMark(id=ledger, height=height) for agent, height in found}
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def go_on_above(self, row: OrderRow, height: int) -> LedgerMark:
         """Raise an agent's height well above one that a ledger had which knew more.
@@ -185,7 +185,7 @@ class Orders(Database):
 
     async def order_of(self, order_id: str) -> OrderRow | None:
         """One order, in force or not."""
-        return await self._run(lambda connection: order_in(connection, order_id))
+        return await self._read(lambda connection: order_in(connection, order_id))
 
 
 def order_in(connection: sa.Connection, order_id: str) -> OrderRow | None:

@@ -100,7 +100,7 @@ class Outcomes(Database):
         o = _outcomes.c
         query = sa.select(o.at).where(o.agent == agent, o.source == source)
         latest = query.order_by(o.at.desc()).limit(1)
-        return await self._run(lambda connection: connection.execute(latest).scalar())
+        return await self._read(lambda connection: connection.execute(latest).scalar())
 
     async def outcome(self, id_: str) -> OutcomeRow | None:
         """One outcome, by its id."""
@@ -137,7 +137,7 @@ class Outcomes(Database):
                 found += [(kind, name, first) for name, first in rows]
             return sorted(found, key=lambda each: each[2])
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def baselines(self, agent: str, name: str | None = None) -> list[BaselineRow]:
         """Baselines of an agent, also those that were replaced, oldest first."""

@@ -205,7 +205,7 @@ class Records(Database):
                 found.update({row.case_id: (row.run_id, row.events) for row in rows})
             return found
 
-        return await self._run(transaction)
+        return await self._read(transaction)
 
     async def case_records(self, cases: Sequence[str]) -> dict[str, CaseRecord]:
         """What is kept of cases, by their ids."""
@@ -222,7 +222,7 @@ class Records(Database):
                     found[case.case] = CaseRecord(case, *own)
             return found
 
-        return await self._run(transaction)
+        return await self._read(transaction)
 
     async def cases_recorded(
         self,

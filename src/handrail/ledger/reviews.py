@@ -92,17 +92,6 @@ class ReviewedWrite:
 
 
 @dataclass(frozen=True)
-class AutonomousWrite:
-    """A write that was made without asking anybody: when it began, and its chance of review."""
-
-    key: str
-    agent: str
-    step: str
-    begun: datetime
-    share: float | None
-
-
-@dataclass(frozen=True)
 class WriteCounts:
     """How many writes were made, how many undone, and what became of planted proposals."""
 
@@ -177,13 +166,6 @@ class Reviews(Database):
         """What was written under a key, and whether it was taken back."""
         return await self._one(_written, _written.select.where(effects.c.key == key))
 
-    async def alone(self, agent: str, step: str | None = None) -> list[AutonomousWrite]:
-        """The writes that were made without asking anybody, in the order in which they began."""
-        e = effects.c
-        query = narrowed(_alone.select, {e.agent: agent, e.step: step})
-        query = query.where(e.state == EffectState.DONE, e.alone.is_(True))
-        return await self._all(_alone, query.order_by(e.begun, e.key))
-
     async def tally(self, agent: str, step: str | None = None) -> WriteCounts:
         """What was written, undone, planted and caught."""
         written, undone = _writes(agent, step), _undone(agent, step)
@@ -199,7 +181,7 @@ class Reviews(Database):
                 missed=verbs["approve"],
             )
 
-        return await self._run(count)
+        return await self._read(count)
 
 
 def _writes(agent: str, step: str | None) -> sa.Select[int]:
@@ -321,7 +303,6 @@ _reviews: Rows[ReviewRow] = Rows(
     ReviewRow, reviews, later=("answer", "by", "answered", "note", "proof")
 )
 _answers: Rows[AnswerRow] = Rows(AnswerRow, review_answers)
-_alone: Rows[AutonomousWrite] = Rows(AutonomousWrite, effects)
 _undo = effects.alias("undo")
 _undone_at = (
     sa.select(_undo.c.ended)

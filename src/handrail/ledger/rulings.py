@@ -229,7 +229,7 @@ class Mandates(Database):
             found = connection.execute(ordered)
             return [(key, at) for key, at in found if isinstance(at, datetime)]
 
-        return await self._run(look)
+        return await self._read(look)
 
     async def revoke_mandate(self, mandate_id: str, by: str, at: datetime) -> bool:
         """End a mandate: no write begins by it any more. False if it is none, or has been."""

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
@@ -88,7 +88,7 @@ class Verdicts(Database):
 
     async def piloted(self, case: str) -> bool:
         """Whether a write of a case was only recorded."""
-        return await self._run(lambda c: bool(c.execute(_PILOTED, {"b_case": case}).scalar()))
+        return await self._read(lambda c: bool(c.execute(_PILOTED, {"b_case": case}).scalar()))
 
     async def verdicts(
         self,
@@ -106,28 +106,6 @@ class Verdicts(Database):
             query = query.where(v.at >= since)
         rows = await self._all(_rows, query.order_by(v.id.desc()).limit(limit))
         return rows[::-1]
-
-    async def proposals(
-        self,
-        agent: str,
-        *,
-        step: str | None = None,
-        since: datetime | None = None,
-        case: str | None = None,
-        pilot: bool | None = None,
-    ) -> list[Proposed]:
-        """The writes that an agent proposed, oldest first: of each its last verdict.
-
-        Evidence reads many of them, and so no more of each than it asks for.
-        """
-        v = _verdicts.c
-        wanted: dict[sa.ColumnElement[Any], Any] = {v.agent: agent, v.step: step, v.case_id: case}
-        query = narrowed(PROPOSALS.select, wanted | {v.pilot: pilot}).where(v.key != "")
-        if since is not None:
-            query = query.where(v.at >= since)
-        rows = await self._all(PROPOSALS, query.order_by(v.id))
-        last = {row.key: row for row in rows}
-        return sorted(last.values(), key=lambda row: (row.at, row.key))
 
 
 def keep(connection: sa.Connection, row: VerdictRow) -> None:
@@ -193,7 +171,7 @@ class Policies(Database):
 
     async def policies(self, agent: str) -> list[PolicyRow]:
         """Every version that was ever loaded, the one in force first."""
-        return await self._run(lambda c: _policy_rows.all(c, _POLICIES, b_agent=agent))
+        return await self._read(lambda c: _policy_rows.all(c, _POLICIES, b_agent=agent))
 
 
 def in_force(connection: sa.Connection, agent: str) -> PolicyRow | None:
@@ -263,7 +241,7 @@ class Spending(Database):
 
     async def spent(self, agent: str, since: datetime) -> SpendTotal:
         """What an agent used up after `since`."""
-        return await self._run(lambda connection: spent(connection, agent, since))
+        return await self._read(lambda connection: spent(connection, agent, since))
 
 
 def spent(connection: sa.Connection, agent: str, since: datetime) -> SpendTotal:

@@ -8,9 +8,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final, cast
 
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client, WorkflowExecution, WorkflowExecutionStatus
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -89,9 +90,36 @@ async def rebuild_records(
                     await ledger.record_cases([each], anew=True)
                 except (NotKept, RowConflict) as error:
                     found.kept.append((each.case.case, str(error)))
-    for row in await ledger.cases_recorded(agent.name, by="begun"):
-        if row.case not in seen:
-            found.kept.append((row.case, "the server has its history no more"))
+    alone = [r for r in await ledger.cases_recorded(agent.name, by="begun") if r.case not in seen]
+    invented = await _unexplained(client, ledger, agent.name, alone) if check else set[str]()
+    found.differences += [
+        (each, "is kept, and the server knows of no such case") for each in sorted(invented)
+    ]
+    gone = "the server has its history no more"
+    found.kept += [(row.case, gone) for row in alone if row.case not in invented]
+    return found
+
+
+async def _unexplained(
+    client: Client, ledger: Ledger, agent: str, rows: Sequence[CaseRow]
+) -> set[str]:
+    """Of cases without a history those that must have one: no retention nor erasure took it."""
+    if not rows:
+        return set()
+    asked = DescribeNamespaceRequest(namespace=client.namespace)
+    config = (await client.workflow_service.describe_namespace(asked)).config
+    since = datetime.now(UTC) - config.workflow_execution_retention_ttl.ToTimedelta()
+    erased = {each.case for each in await ledger.orders(agent, kind="erase")}
+    found = set[str]()
+    for row in rows:
+        if row.case not in erased and (row.ended is None or row.ended > since):
+            try:
+                # The list of cases is late by seconds.
+                await client.get_workflow_handle(row.case).describe()
+            except RPCError as error:
+                if error.status is not RPCStatusCode.NOT_FOUND:
+                    raise
+                found.add(row.case)
     return found
 
 

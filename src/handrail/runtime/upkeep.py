@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from temporalio import activity, workflow
 from temporalio.client import (
@@ -173,7 +174,8 @@ class UpkeepActivities:
         now = self.clock()
         alarms = await find_alarms(self.ledger, agent, self.policy.current().doc.alerts, now)
         news = await keep_alarms(self.ledger, agent, alarms, now)
-        tell = (self._tell(row, f"{agent}: {row.rule}", "See all: handrail alerts") for row in news)
+        then = f"See all, and say that you are at it: {self._where('alerts')}handrail alerts"
+        tell = (self._tell(row, f"{agent}: {row.rule}", then) for row in news)
         for fault in await asyncio.gather(*tell, return_exceptions=True):
             if fault is not None:  # comes again with the next round; the others were told
                 raise fault
@@ -199,7 +201,8 @@ class UpkeepActivities:
         done = await operator.evaluate_promotions(agent)
         for row in await self.ledger.alerts(agent):
             if row.rule.startswith(_PROPOSED) and row.told is None:
-                said = f"See the evidence, agree or decline: handrail promote show {agent}"
+                where = f"{self._where('promote')}handrail promote show {agent}"
+                said = f"See the evidence, agree or decline: {where}"
                 await self._tell(row, f"{agent} may do more", said)
         for why in done.back:
             named = f"{why} {self.clock().isoformat()}"
@@ -237,6 +240,11 @@ class UpkeepActivities:
         lines = await weekly_lines(self.ledger, agent, monday)
         await self._say(f"week {week_of(monday)}", f"The week of {agent}", lines)
         return True
+
+    def _where(self, page: str) -> str:
+        """The page of the inbox on which the owner sees it, before the command that says it."""
+        inbox = self.trust.inbox
+        return f"{inbox}/agents/{quote(self.agent.name, safe='')}/{page} or " if inbox else ""
 
     async def _tell(self, row: AlertRow, title: str, then: str) -> None:
         lines = (f"{row.rule}: {row.value}", f"limit: {row.limit}" if row.limit else "", then)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,7 +14,7 @@ import pytest
 from playwright.async_api import expect
 
 from tests.agents.policies import GOOD
-from tests.agents.reported import WORTH, keep_cases, keep_pilot, keep_policy
+from tests.agents.reported import AGENT, WORTH, keep_alerts, keep_cases, keep_policy
 from tests.integration.inbox.conftest import ANA, DEE, Inbox, Run
 from tests.integration.inbox.test_inbox_browser import (
     CHROMIUM,
@@ -27,7 +26,6 @@ from tests.integration.inbox.test_inbox_browser import (
 )
 
 POLICY = GOOD.replace("actions:", f"{WORTH}actions:")
-FIRST_BYTE = 0.3
 browsed = pytest.mark.skipif(
     CHROMIUM is None, reason="no Chromium is installed here: apt-get install chromium"
 )
@@ -82,7 +80,7 @@ async def test_every_figure_leads_to_its_cases(owned: Inbox, tmp_path: Path) -> 
 
 async def test_only_those_whom_its_policy_names_see_it(owned: Inbox) -> None:
     async with owned.visitor(DEE) as dee:
-        for path in ("", "/value", "/cases", "/report.csv"):
+        for path in ("", "/value", "/cases", "/alerts", "/report.csv"):
             assert "policy names you" in await dee.get(f"/agents/shipments{path}", status=404)
     async with owned.visitor(ANA) as ana:
         assert "No task has ended in this time." in await ana.get("/agents/shipments")
@@ -104,12 +102,29 @@ async def test_what_each_agent_did_and_brought_stands_beside_the_others(
     assert len(re.findall(r'[0-9.]+ % <span class="meta">of \d+</span>', row)) == 2
 
 
+async def test_an_alert_is_seen_by_whoever_says_so(owned: Inbox) -> None:
+    path = "/agents/shipments/alerts"
+    async with owned.visitor(ANA) as ana:
+        assert "No alert lasts." in await ana.get(path)
+        await keep_alerts(owned.stage.ledger, 5, datetime.now(UTC))
+        page = await ana.get(path)
+        assert (page.count("Nobody is at it"), page.count("Somebody is at it")) == (1, 1)
+        (last,) = re.findall(r'name="alert" value="(\w+)"', page)
+        assert page.count("<td>failures</td>") == 2
+        assert "Nobody is at it" not in await ana.post(path, alert=last)
+        assert "it has ended meanwhile" in await ana.post(path, 422, alert="0" * 32)
+    (seen,) = [each for each in await owned.stage.ledger.alerts(AGENT) if each.id == last]
+    assert (seen.acknowledged_by, seen.ended) == (ANA, None)
+
+
 @browsed
 @pytest.mark.parametrize("how", [DESK, PHONE], ids=["desk", "phone"])
 async def test_the_pages_in_a_browser(owned: Inbox, tmp_path: Path, how: dict[str, Any]) -> None:
     await keep(owned, tmp_path, 300)
+    await keep_alerts(owned.stage.ledger, 5, datetime.now(UTC))
+    own = ("", "/value", "/pilot", "/alerts", "/cases")
     async with sitting_at(owned, ANA, how) as page:
-        for path in ("/agents", "/agents/shipments", "/agents/shipments/value"):
+        for path in ("/agents", *(f"/agents/shipments{each}" for each in own)):
             await page.goto(f"{owned.base}{path}")
             await expect(page.get_by_role("heading", level=1)).to_be_visible()
             await fits(page)
@@ -121,26 +136,3 @@ async def picture(page: Any, name: str) -> None:
     folder = os.environ.get("HANDRAIL_PICTURES")
     if folder:
         await page.screenshot(path=f"{folder}/{name}.png", full_page=True)
-
-
-@pytest.mark.skipif("HANDRAIL_MANY" not in os.environ, reason="it keeps 100,000 cases")
-async def test_with_100000_cases_the_first_byte_comes_at_once(owned: Inbox, tmp_path: Path) -> None:
-    await keep(owned, tmp_path, 100_000)
-    keep_pilot(url(tmp_path), 100_000, datetime.now(UTC))
-    async with owned.visitor(ANA) as ana:
-        await ana.get("/")
-        pages = ("", "/value", "/pilot")
-        for path in ["/agents", *(f"/agents/shipments{each}" for each in pages)]:
-            begun = time.perf_counter()
-            async with ana.http.stream("GET", path, timeout=60) as answer:
-                parts = answer.aiter_bytes()
-                head = await anext(parts)
-                first = time.perf_counter() - begun
-                whole = head + b"".join([each async for each in parts])
-            took = time.perf_counter() - begun
-            said = f"{path}: {first:.3f} s to the first byte, {took:.3f} s in all"
-            assert first < FIRST_BYTE, said
-            assert b"<h1>" in head, "it is not held back to be packed"
-            assert b"notice fault" not in whole
-            shown = (b"tasks", b" proposals from ")
-            assert any(each in whole for each in shown), said

@@ -7,7 +7,7 @@ import json
 import os
 import sys
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import pytest
 import sqlalchemy as sa
 from pydantic import JsonValue
 
-from handrail.ledger import CaseRecord
+from handrail.ledger import CaseRecord, OrderRow
+from handrail.ledger.evidence_tables import cases, decisions
 from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder, records
 from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -27,6 +28,7 @@ pytestmark = pytest.mark.integration
 
 ANA = Human("ana@example.com")
 LARGE = Decimal(300)
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 PILOT = policy(actions={"post": {"autonomy": "pilot"}})
 
 
@@ -170,24 +172,45 @@ async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
         assert changed == {
             "orders:alone": "case.state is 'failed', made again 'done'",
             "orders:approved": "0 questions kept, 1 made again",
+            "orders:nothing": "2 decisions kept, 1 made again",
+            "orders:rejected": "is not kept",
+            "orders:invented": "is kept, and the server knows of no such case",
         }
         assert await command(stage, url, "--check") == (1, changed)
+        # What is of no history is left alone: it may be of one that is gone.
+        changed.pop("orders:invented")
         assert await command(stage, url) == (0, changed)
         assert await stage.ledger.case_records(list(kept)) == kept
         # Of a case that the server knows no more, the ledger keeps what it has.
         forgotten = replace(kept["orders:alone"].case, case="orders:forgotten")
         await stage.ledger.record_cases([CaseRecord(forgotten)])
         found = await check(stage, "orders", only=False)
-        assert [case for case, _ in found.kept] == ["orders:forgotten"]
-        assert len(await stage.ledger.cases_recorded("orders", by="begun")) == len(STATES) + 1
+        assert {case for case, _ in found.kept} == {"orders:forgotten", "orders:invented"}
+        assert len(await stage.ledger.cases_recorded("orders", by="begun")) == len(STATES) + 2
+        # Long ago it may have been real; and so may one that was erased.
+        old = {"begun": LONG_AGO, "ended": LONG_AGO}
+        older = replace(kept["orders:alone"].case, case="orders:older", **old)
+        await stage.ledger.record_cases([CaseRecord(older)])
+        order = OrderRow("erase-1", "erase", "orders", "z", LONG_AGO, case="orders:forgotten")
+        assert await stage.ledger.erase_case(order)
+        again = await check(stage, "orders")
+        assert [case for case, _ in again.differences] == ["orders:invented"]
 
 
 def _change(connection: sa.Connection) -> None:
+    """One row wrong, some missing, and one too many of a case and of the agent."""
     for statement in (
         "update handrail_cases set state = 'failed' where case_id = 'orders:alone'",
         "delete from handrail_questions where case_id = 'orders:approved'",
+        "delete from handrail_cases where case_id = 'orders:rejected'",
     ):
         connection.execute(sa.text(statement))
+    for table, case, more in (
+        (decisions, "orders:nothing", {"number": 99}),
+        (cases, "orders:alone", {"case_id": "orders:invented"}),
+    ):
+        row = connection.execute(sa.select(table).where(table.c.case_id == case)).mappings().one()
+        connection.execute(sa.insert(table), [dict(row) | more])
 
 
 def _look(records: dict[str, CaseRecord]) -> None:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
+from dataclasses import astuple
 from math import exp, log, log1p
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.evidence.estimates import ERROR, ConfidenceSequence, ErrorShare, estimate
+from handrail.evidence.estimates import (
+    ERROR,
+    ConfidenceSequence,
+    ErrorShare,
+    estimate,
+    estimate_of,
+)
 
 RUNS = 300
 
@@ -76,6 +84,15 @@ def test_with_errors_it_solves_its_equation_too() -> None:
 def test_it_is_always_an_interval_around_its_guess(seen: list[tuple[float, bool]]) -> None:
     found = estimate(seen)
     assert 0 <= found.low <= found.guess <= found.high <= 1
+
+
+@given(st.lists(st.tuples(st.sampled_from([0.01, 0.05, 0.5, 1.0]), st.booleans()), max_size=60))
+def test_counts_say_the_same_as_the_writes_in_their_order(seen: list[tuple[float, bool]]) -> None:
+    found = estimate_of(
+        Counter(share for share, _ in seen).items(), (share for share, wrong in seen if wrong)
+    )
+    for one, other in zip(astuple(found), astuple(estimate(seen)), strict=True):
+        assert one == pytest.approx(other)
 
 
 @pytest.mark.parametrize(

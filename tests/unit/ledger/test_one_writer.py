@@ -48,7 +48,7 @@ async def begun(file: Path, ledger: Ledger, amounts: list[str]) -> list[Any]:
     """What became of writes that all waited while another process had the file."""
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("begin exclusive")
-    first = asyncio.ensure_future(ledger.effect("none"))
+    first = asyncio.ensure_future(ledger.abandon("none", "nobody", ""))
     await asyncio.sleep(0.05)  # the writer waits for the file with it
     asked = [
         asyncio.ensure_future(ledger.begin(intent(key(n), action={"amount": amount}), [LIMIT]))

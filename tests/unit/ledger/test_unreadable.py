@@ -81,7 +81,9 @@ def verdict(number: int) -> VerdictRow:
 
 async def done(ledger: Ledger, number: int, **more: Any) -> None:
     key = f"a:{number}/pay/1"
-    await ledger.begin(intent(key, alone=True, action={"amount": "1", "to": str(number)}, **more))
+    await ledger.begin(
+        intent(key, alone=True, share=1.0, action={"amount": "1", "to": str(number)}, **more)
+    )
     await ledger.finish(Receipt(key=key, step="pay", digest="d" * 64, at=NOW, result="ok"))
 
 
@@ -129,8 +131,14 @@ class Listed:
 
 _CASE = "case_id = 'a:3'"
 _WRITE = "key = 'a:3/pay/1'"
+
+
+def _each(*_: object) -> bool:
+    return True
+
+
 LISTS = {
-    "alone": Listed("effects", _WRITE, "begun", 1e300, lambda b: b.alone("a")),
+    "alone": Listed("effects", _WRITE, "begun", 1e300, lambda b: b.drawn_writes("a", None, _each)),
     "kind": Listed("verdicts", _WRITE, "kind", "huh", lambda b: b.verdicts("a")),
     "findings": Listed("verdicts", _WRITE, "findings", "[{]", lambda b: b.verdicts("a")),
     "deep": Listed("verdicts", _WRITE, "action", "[" * 100_000, lambda b: b.verdicts("a")),

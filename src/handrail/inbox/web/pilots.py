@@ -157,7 +157,7 @@ def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
 
     async def reckoned() -> str:
         found = await site.operator(who).pilot(agent, limit=SHOWN)
-        shown: dict[str, Any] = {"apart": found.disagreements, "plot": plot(found)}
+        shown: dict[str, Any] = {"apart": found.disagreements, "plot": plot(found), "shown": SHOWN}
         return TEMPLATES.get_template("_pilot.html").render(found=found, token=token, **shown)
 
     status, known = 422 if fault else 200, agent in site.agents
