@@ -39,9 +39,12 @@ class Heard:
     slack: Any = None
 
     def all(self) -> list[str]:
-        if self.slack is None:
-            return self.said
-        return [f"{m['text']}\n{json.dumps(m['blocks'])}" for m in self.slack.messages.values()]
+        """What told of an alert; the owner hears of questions, too."""
+        found = self.said
+        if self.slack is not None:
+            messages = self.slack.messages.values()
+            found = [f"{each['text']}\n{json.dumps(each['blocks'])}" for each in messages]
+        return [each for each in found if not each.startswith("May this be done?")]
 
 
 @contextlib.asynccontextmanager
