@@ -129,6 +129,6 @@ async def test_it_is_told_once_seen_ended_and_told_anew_when_it_comes_again(
             (again,) = await stage.ledger.alerts("orders")
             assert again.id != alert.id
     for said in heard.all():
-        assert said.startswith("orders: waiting\n")
+        assert said.startswith("orders: waiting")
         assert "waiting: 1 questions" in said
         assert f"{BASE}/agents/orders/alerts" in said
