@@ -29,7 +29,7 @@ from temporalio.service import RPCError
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.inbox.web import (
-    alerts,
+    alert_pages,
     asking,
     intake,
     mandates,
@@ -321,8 +321,8 @@ def _routes() -> list[Route | Mount]:
         Route("/agents/{agent}/did", pilots.say, methods=post),
         Route("/agents/{agent}/promote", pilots.promote, methods=get, name="promote"),
         Route("/agents/{agent}/promote", pilots.answer, methods=post),
-        Route("/agents/{agent}/alerts", alerts.alerts, methods=get, name="alerts"),
-        Route("/agents/{agent}/alerts", alerts.seen, methods=post),
+        Route("/agents/{agent}/alerts", alert_pages.alerts, methods=get, name="alerts"),
+        Route("/agents/{agent}/alerts", alert_pages.seen, methods=post),
         Route("/agents/{agent}/value", reports.value, methods=get),
         Route("/agents/{agent}/cases", reports.cases, methods=get),
         Route("/agents/{agent}/report.csv", reports.csv, methods=get),
