@@ -16,7 +16,6 @@ import sqlalchemy as sa
 from pydantic import JsonValue
 
 from handrail.ledger import CaseRecord, OrderRow
-from handrail.ledger.evidence_tables import cases, decisions
 from handrail.runtime import RebuiltRecords, rebuild, rebuild_records, recorder, records
 from handrail.testing import CaseHandle, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -205,10 +204,11 @@ def _change(connection: sa.Connection) -> None:
         "delete from handrail_cases where case_id = 'orders:rejected'",
     ):
         connection.execute(sa.text(statement))
-    for table, case, more in (
-        (decisions, "orders:nothing", {"number": 99}),
-        (cases, "orders:alone", {"case_id": "orders:invented"}),
+    for name, case, more in (
+        ("handrail_decisions", "orders:nothing", {"number": 99}),
+        ("handrail_cases", "orders:alone", {"case_id": "orders:invented"}),
     ):
+        table = sa.Table(name, sa.MetaData(), autoload_with=connection)
         row = connection.execute(sa.select(table).where(table.c.case_id == case)).mappings().one()
         connection.execute(sa.insert(table), [dict(row) | more])
 
