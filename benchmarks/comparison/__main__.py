@@ -19,7 +19,7 @@ from benchmarks.comparison.contenders import ALL, Contender
 from benchmarks.comparison.keeps import Keeps, Trial, tried
 from benchmarks.comparison.measure import FULL, QUICK, Measured, Plan, rounds
 from benchmarks.comparison.process import Running
-from benchmarks.comparison.report import as_json, markdown
+from benchmarks.comparison.report import as_json, figures, markdown
 from benchmarks.comparison.servers import backend
 from benchmarks.report import machine
 from handrail.runtime import configure_logging
@@ -40,7 +40,7 @@ async def compare(
         measured = await rounds(plan, running, _progress)
         for each in running:
             await each.stop()
-        _progress("what each keeps: being tried")
+        _progress(f"what each keeps is being tried; what it costs:\n{figures(measured)}")
         keeps = await asyncio.gather(*(tried(trial, plan.kills) for trial in trials))
     return measured, {t.contender.name: kept for t, kept in zip(trials, keeps, strict=True)}
 

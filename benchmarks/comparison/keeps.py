@@ -22,10 +22,10 @@ from handrail.testing import eventually
 Outside = Literal["key", "find", "bare"]
 """What the outside system can do: it heeds keys; it can be asked; neither."""
 
-PATIENCE = 45.0
+PATIENCE = 90.0
 """Seconds that a contender has to go on by itself after it was killed."""
 
-_UNANSWERED = 8.0
+_UNANSWERED = 30.0
 """Seconds after which a yes that had no effect counts as refused."""
 
 _DEADLINE = 5

@@ -25,7 +25,7 @@ def markdown(
         [
             table(_HEAD, [_row(each, measured, keeps) for each in contenders.values()]),
             f"Medians of {plan.rounds} rounds; CPU in ms:",
-            table(_FIGURES, [_figures(name, found) for name, found in measured.items()]),
+            figures(measured),
         ]
     )
 
@@ -54,6 +54,11 @@ _FIGURES = (
     "memory, MiB: worker",
     "servers",
 )
+
+
+def figures(measured: Mapping[str, Measured]) -> str:
+    """What it costs, by itself."""
+    return table(_FIGURES, [_figures(name, found) for name, found in measured.items()])
 
 
 def _row(
