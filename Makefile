@@ -24,8 +24,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.handrail-setup
 # A Python to start from: PYTHON=/path/to/python make setup
 PYTHON ?=
-# How many test processes at once.
-JOBS ?= 4
+# How many test processes at once: on two cores four of them wait for servers a quarter of the time.
+JOBS ?= 6
 CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs deploy)
 
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.

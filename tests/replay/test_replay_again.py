@@ -39,9 +39,8 @@ def replayed(**environment: str) -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("seed", ["1", "424242"])
-def test_under_another_hash_seed(seed: str) -> None:
-    replayed(PYTHONHASHSEED=seed)
+def test_under_another_hash_seed() -> None:
+    replayed(PYTHONHASHSEED="1")
 
 
 @pytest.fixture(scope="module")
