@@ -34,11 +34,11 @@ class Size:
     control: int
     tools: int
     share: int = 1
-    """Of the honest tasks with tools each so-manieth."""
+    """Of the honest tasks with tools each so-manieth, others with tools that a server lists."""
 
 
 FULL = Size(offline=6_000, online=1_000, genuine=100, control=200, tools=300)
-SHORT = Size(offline=400, online=44, genuine=8, control=22, tools=16, share=2)
+SHORT = Size(offline=400, online=44, genuine=8, control=22, tools=16, share=4)
 
 
 @dataclass
@@ -114,7 +114,7 @@ async def everything(size: Size, seed: int, home: Path, *, quiet: bool) -> Resul
             weak = await online(up, _new(home, "weak"), small, size.genuine)
         done(controls, "end to end, without tracing", weak)
         for name, listed in (("tools", False), ("tools that a server lists", True)):
-            genuine = honest()[:: size.share]
+            genuine = honest()[listed * size.share // 2 :: size.share]
             made = [*genuine, *hostile(size.tools, seed + 3, listed=listed)]
             home_of = _new(home, f"tools-{listed}")
             results.tools[name] = await assistant(up, home_of, made, listed=listed)
