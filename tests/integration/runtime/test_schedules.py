@@ -156,3 +156,21 @@ async def test_cases_that_shall_not_overlap_wait_for_each_other(
             return len(later.runs) > 1
 
         await eventually(next_one)
+
+
+async def test_a_time_that_clocks_leave_out_is_none_and_one_that_they_repeat_is_one(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    nightly = Schedule(name="night", event=order_at, cron="30 2 * * *", time_zone="Europe/Vienna")
+    async with run_fleet(declaring(tmp_path, nightly)) as stage:
+        await in_step(stage, nightly)
+        ana = Operator(stage.client, stage.ledger, by=ANA)
+
+        async def times(first: datetime, last: datetime) -> list[str]:
+            filled = await ana.backfill_schedule("orders/night", first, last)
+            return [f"{run.at:%d %H:%M}" for run in filled.runs]
+
+        spring = await times(datetime(2026, 3, 28, tzinfo=UTC), datetime(2026, 3, 31, tzinfo=UTC))
+        assert spring == ["28 01:30", "30 00:30"]
+        fall = await times(datetime(2026, 10, 24, tzinfo=UTC), datetime(2026, 10, 27, tzinfo=UTC))
+        assert fall == ["24 00:30", "25 01:30", "26 01:30"]

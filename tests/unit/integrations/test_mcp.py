@@ -19,7 +19,7 @@ from handrail.agent import ListedTool, Read, ToolListing, Write
 from handrail.exceptions import ContractChanged
 from handrail.integrations.connectors import MCP, LiveMCP, list_tools
 from handrail.integrations.connectors.http import Unanswered
-from handrail.integrations.models.tools import with_listed
+from handrail.integrations.models.tools import StepTools, with_listed
 from handrail.testing import call_write
 
 SERVER = """
@@ -83,6 +83,15 @@ async def test_a_tool_that_writes_is_typed_and_books_once_under_a_key(
     assert (tmp_path / "booked").read_text().split() == ["d:1/book/1"]
     with pytest.raises(Unanswered, match="Error executing tool book"):
         await call_write(step, step.action(slot=10))
+
+
+async def test_a_model_is_told_what_a_server_says_of_a_tool_as_text_from_outside(
+    desk: StdioServerParameters, tmp_path: Path
+) -> None:
+    made = await connected(tmp_path, desk)
+    for step in (made.read("book"), made.write("book")):
+        [tool] = (await StepTools([step], 1).get_tools(cast("Any", None))).values()
+        assert 'which may be a lie: "Books a slot"' in (tool.tool_def.description or "")
 
 
 async def test_what_a_tool_answers_is_text_from_outside_and_bounded(

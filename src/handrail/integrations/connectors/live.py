@@ -18,7 +18,6 @@ from __future__ import annotations
 import functools
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -51,7 +50,6 @@ from handrail.marks import Untrusted
 from handrail.policy import Faults, file_content, read_policy_file
 from handrail.text import one_line
 
-_LONGEST = 1_000
 _REMEMBERED = 1_000
 
 _KNOWN = dict[str, ListedTool]()
@@ -196,14 +194,12 @@ def _as_listed(tool: ListedTool) -> dict[str, Any]:
 def _made(listing: str) -> Sequence[Step[..., Any]]:
     known = ToolListing.model_validate_json(listing)
     made = MCP([_as_listed(each) for each in known.tools], "", "")
-    steps = [
+    return tuple(
         made.read(each.name, trusted=known.trusted.get(each.name, ()))
         if each.name in known.reads
         else made.write(each.name, free_text=_taken(each, known.free_text.get(each.name, ())))
         for each in known.tools
-    ]
-    words = (each.description.text[:_LONGEST] for each in known.tools)
-    return tuple(replace(step, outside=said) for step, said in zip(steps, words, strict=True))
+    )
 
 
 def _taken(tool: ListedTool, fields: Sequence[str]) -> list[str]:

@@ -44,6 +44,9 @@ from handrail.text import one_line
 LARGEST = 200_000
 """Characters of the longest answer of a tool that is taken."""
 
+_LONGEST = 1_000
+"""Characters of what a server says of a tool that a model is shown."""
+
 log = logging.getLogger("handrail.connectors")
 
 
@@ -144,7 +147,8 @@ class MCP:
         kind = JsonValue if trusted else OutsideJson
         taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
         fn = as_function(step, name or snake(tool), f"Call {tool}", taken, kind)
-        return replace(read(timeout=timeout, reaches_out=reaches_out)(fn), contract=self.drift)
+        made = read(timeout=timeout, reaches_out=reaches_out)(fn)
+        return replace(made, contract=self.drift, outside=self._said(tool))
 
     def write(
         self,
@@ -198,7 +202,7 @@ class MCP:
         fn = as_function(step, name or snake(tool), f"Call {tool}", taken, OutsideJson)
         same = key_field is not None
         made = write(idempotent=same, timeout=timeout, **options)(fn)
-        return replace(made, contract=self.drift)
+        return replace(made, contract=self.drift, outside=self._said(tool))
 
     async def drift(self) -> list[str]:
         """How tools in use are described otherwise today. A server that is away is logged."""
@@ -236,6 +240,10 @@ class MCP:
         given = as_object(self._tools[tool].get("inputSchema"))
         schemas = Schemas(given, f"{self._name}, {tool}", self._module)
         return schemas, schemas.document, as_object(schemas.document.get("properties"))
+
+    def _said(self, tool: str) -> str:
+        """What its server says of a tool, which a model that calls it is shown as from outside."""
+        return str(self._tools[tool].get("description", ""))[:_LONGEST]
 
     def refusal(self, tool: str, given: dict[str, Any]) -> Final | None:
         """Why a tool does not take these arguments, by its schema; None if it does."""
