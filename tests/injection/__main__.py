@@ -17,8 +17,12 @@ from typing import Any
 
 import structlog
 
+from handrail.runtime import EmbeddedServer
 from handrail.testing import server
 from tests.injection.attack import Tally, offline, online, renumbered, without_tracing
+from tests.injection.files_run import with_files
+from tests.injection.files_tasks import honest_with_files, hostile_with_files
+from tests.injection.files_tools import installed
 from tests.injection.texts import arbitrary, attacks
 from tests.injection.toolbox_run import ToolboxTally, assistant, without_intent
 from tests.injection.toolbox_tasks import honest, hostile
@@ -33,6 +37,7 @@ class Size:
     genuine: int
     control: int
     tools: int
+    files: int = 40
     share: int = 1
     """Of the honest tasks with tools each so-manieth, others with tools that a server lists."""
 
@@ -128,6 +133,27 @@ async def everything(size: Size, seed: int, home: Path, *, quiet: bool) -> Resul
     return results
 
 
+async def files_alone(size: Size, seed: int, home: Path, *, quiet: bool) -> Results:
+    """Make the attacks on files, and no others."""
+    results = Results({}, {}, 0)
+    async with server(home / "server") as up:
+        await _files(results, size, seed, home, up)
+    for name, tally in results.by_name().items():
+        say(f"{name}: {tools_in_words(tally)}", quiet=quiet)
+        say("\n".join(tally.asked), quiet=quiet)
+    return results
+
+
+async def _files(results: Results, size: Size, seed: int, home: Path, up: EmbeddedServer) -> None:
+    """The same with an MCP server that nobody here wrote, where npm brings it."""
+    name = "files, by an MCP server"
+    made = [*honest_with_files(), *hostile_with_files(size.files, seed + 5)]
+    results.tools[name] = await with_files(up, _new(home, "files"), made)
+    with without_intent():
+        few = hostile_with_files(size.files // 2, seed + 6)
+        results.loose[name] = await with_files(up, _new(home, "loose-files"), few)
+
+
 def tools_in_words(tally: ToolboxTally) -> str:
     """What came of the assistant's cases."""
     bad = f"{len(tally.unauthorised)} unauthorised writes and fetches"
@@ -173,6 +199,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.injection", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--short", action="store_true", help="under a minute")
+    parser.add_argument("--files", action="store_true", help="the MCP server of npm alone")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
     quiet = structlog.make_filtering_bound_logger(logging.CRITICAL)
@@ -180,8 +207,12 @@ def main() -> int:
     say(f"injection: seed {given.seed} (run it again with --seed {given.seed})", quiet=given.json)
     home = Path(tempfile.mkdtemp(prefix="handrail-injection-"))
     size = SHORT if given.short else FULL
+    if given.files and not installed():
+        say("files: npm does not bring the server here", quiet=given.json)
+        return 1
     try:
-        results = asyncio.run(everything(size, given.seed, home, quiet=given.json))
+        run = files_alone if given.files else everything
+        results = asyncio.run(run(size, given.seed, home, quiet=given.json))
     finally:
         shutil.rmtree(home, ignore_errors=True)
     wrong = results.wrong()
