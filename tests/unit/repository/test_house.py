@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_079,
     "client": 7_931,
     "runtime": 7_273,
-    "integrations": 5_985,
+    "integrations": 5_989,
     "inbox": 9_806,
     "testing": 1_216,
     "cli": 7_759,
