@@ -142,7 +142,13 @@ def _renamed(path: Path, text: str, like: str, new: str) -> str:
 
 
 def _as(names: str, like: str, new: str) -> str:
-    return re.sub(rf"\b{like}(_\w+)?\b(?! as)", rf"{new}\1 as {like}\1", names)
+    """Imported names: what was not called otherwise keeps its name in the module."""
+
+    def renamed(found: re.Match[str]) -> str:
+        own = found[1] or ""
+        return f"{new}{own}{found[2] or f' as {like}{own}'}"
+
+    return re.sub(rf"\b{like}(_\w+)?\b( as \w+)?", renamed, names)
 
 
 def _camel(name: str) -> str:
