@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 5_989,
     "inbox": 9_806,
     "testing": 1_216,
-    "cli": 7_759,
+    "cli": 7_765,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
