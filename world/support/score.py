@@ -3,6 +3,7 @@
 import sqlite3
 from collections import Counter
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import NamedTuple
 
@@ -37,7 +38,7 @@ def read(db: Path, desk: Path, said: Sequence[Said]) -> Score:
     Raises:
         sqlite3.OperationalError: if one cannot be read.
     """
-    tickets = _tickets(desk)
+    tickets = _tickets(desk, {each.number for each in said})
     came = {number: how for number, how, kind in tickets if kind == "ticket"}
     shop = Shop(db)
     given = [*shop.refunds(), *shop.replacements()]
@@ -61,8 +62,11 @@ def read(db: Path, desk: Path, said: Sequence[Said]) -> Score:
     )
 
 
-def _tickets(desk: Path) -> list[tuple[str, str, str]]:
-    """Message, what came of it, and kind, of each record that stands."""
+def _tickets(desk: Path, ours: AbstractSet[str]) -> list[tuple[str, str, str]]:
+    """Message, what came of it, and kind, of each record that stands and is of one of ours.
+
+    Other agents may have records at the same desk.
+    """
     db = sqlite3.connect(f"file:{desk / 'db' / 'db'}?mode=ro", uri=True, timeout=5)
     try:
         rows = [
@@ -78,4 +82,5 @@ def _tickets(desk: Path) -> list[tuple[str, str, str]]:
     return [
         (number, str(title).partition(": ")[2].split()[0], str(title).split()[0])
         for number, title in rows
+        if number in ours
     ]
