@@ -1,0 +1,233 @@
+"""`python -m tests.chaos.company`: kill -9 at everything of the company's fleet while it works.
+
+It plays `handrail demo company --once` in a home of its own. Worker, Temporal server and every
+outside system are killed by a seeded schedule, most of them while a write of theirs is on its way:
+the ledger says when. The demonstration starts again what dies. When nothing moves any more, the
+books of every system are read from its own files, and compared with the ledger's receipts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import os
+import random
+import secrets
+import shutil
+import sqlite3
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from handrail.states import ENDS, State
+from handrail.testing import free_ports
+from tests.chaos.company_books import Came, compared
+
+SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
+    "bookings": ("bookings.db", ("shipments",)),
+    "mail of shipments": ("mail", ("shipments",)),
+    "shop": ("shop.db", ("support",)),
+    "Roundup": ("desk", ("support", "alerts", "research")),
+    "mail of support": ("support-mail", ("support",)),
+    "payables": ("payables.db", ("invoices", "refunds")),
+    "plant": ("plant.db", ()),
+    "stores": ("stores.db", ("stores",)),
+    "Radicale": ("calendar/radicale.conf", ("maintenance", "sales")),
+    "lines": ("lines.db", ("inspection",)),
+    "dispatch": ("dispatch.db", ("routes", "maintenance")),
+    "directory": ("world.leads.service", ()),
+    "Tryton": ("tryton/trytond.conf", ("onboarding", "leads", "sales")),
+    "mail of sales": ("sales-mail", ("sales",)),
+    "alertmanager": ("alerts.db", ()),
+    "books": ("books.db", ("reconciliation", "nightly")),
+    "mail of nightly": ("nightly-mail", ("nightly",)),
+}
+"""By what the command line of each outside system is known, and whose writes go there."""
+
+OURS = {"worker": "worker", "Temporal server": "start-dev"}
+_PAUSES = (0.5, 3.0)
+_AIMED = 0.8
+"""The share of kills that wait for a write on its way."""
+_PATIENCE, _LOOK = timedelta(seconds=4), timedelta(milliseconds=5)
+_ON_ITS_WAY = timedelta(seconds=3)
+"""A write that began before is not on its way any more, but in doubt."""
+_WHOLE = timedelta(minutes=40)
+_BEGUN = "select distinct agent from handrail_effects where state = 'intended' and begun > ?"
+_URLS = {
+    "SHIPMENTS_BOOKINGS_URL": "http://127.0.0.1:{}",
+    "SHIPMENTS_SMTP": "127.0.0.1:{}",
+    "SUPPORT_SHOP_URL": "http://127.0.0.1:{}",
+    "SUPPORT_DESK_URL": "http://127.0.0.1:{}",
+    "SUPPORT_SMTP": "127.0.0.1:{}",
+    "INVOICES_PAYABLES_URL": "http://127.0.0.1:{}",
+    "MAINTENANCE_PLANT_URL": "http://127.0.0.1:{}",
+    "MAINTENANCE_CALENDAR_URL": "http://plant:plant@127.0.0.1:{}/plant/maintenance/",
+    "MAINTENANCE_STORES_URL": "http://127.0.0.1:{}",
+    "INSPECTION_LINES_URL": "http://127.0.0.1:{}",
+    "ROUTES_DISPATCH_URL": "http://127.0.0.1:{}",
+    "LEADS_URL": "http://127.0.0.1:{}",
+    "TRYTON_URL": "http://127.0.0.1:{}",
+    "RECONCILIATION_BOOKS_URL": "http://127.0.0.1:{}",
+    "NIGHTLY_SMTP": "127.0.0.1:{}",
+    "SALES_SMTP": "127.0.0.1:{}",
+    "ALERTS_URL": "http://127.0.0.1:{}",
+    "HANDRAIL_TEMPORAL_PORT": "{}",
+    "HANDRAIL_UI_PORT": "{}",
+    "HANDRAIL_INBOX_PORT": "{}",
+}
+
+
+def environ(home: Path) -> dict[str, str]:
+    """The environment of a company in a home of its own, on ports that nobody has."""
+    given = {name: url.format(free_ports()[0]) for name, url in _URLS.items()}
+    return given | {"HANDRAIL_HOME": str(home)}
+
+
+@dataclass
+class Company:
+    """The company at work, and what was done to it."""
+
+    home: Path
+    pid: int
+    rng: random.Random
+    kills: Counter[str] = field(default_factory=Counter[str])
+    inside: Counter[str] = field(default_factory=Counter[str])
+    """Kills that came while a write of its agents was on its way."""
+
+    async def storm(self, kills: int) -> None:
+        """Kill each in turn, in another order every time, from the first write on."""
+        while not self.writing(None):  # noqa: ASYNC110  # the ledger is a file
+            await asyncio.sleep(_LOOK.total_seconds())
+        turn = list[str]()
+        while self.kills.total() < kills:
+            await asyncio.sleep(self.rng.uniform(*_PAUSES))
+            turn = turn or self.rng.sample([*OURS, *SYSTEMS], len(OURS) + len(SYSTEMS))
+            await self.kill(turn.pop())
+
+    async def kill(self, name: str) -> None:
+        """Kill -9 one of them, mostly when a write of its agents is on its way."""
+        agents = SYSTEMS[name][1] if name in SYSTEMS else None
+        until = time.monotonic() + _PATIENCE.total_seconds()
+        aimed = agents != () and self.rng.random() < _AIMED
+        while aimed and not self.writing(agents) and time.monotonic() < until:  # noqa: ASYNC110  # the ledger is a file
+            await asyncio.sleep(_LOOK.total_seconds())
+        hit = self.writing(agents)
+        for process in self.processes(name):
+            process.kill()
+            self.kills[name] += 1
+            self.inside[name] += hit
+
+    def processes(self, name: str) -> list[psutil.Process]:
+        """The process of something that can be killed; none while it is dead."""
+        mark = OURS.get(name) or SYSTEMS[name][0]
+        marks = {str(self.home / mark), mark}
+        children = psutil.Process(self.pid).children()
+        return [each for each in children if marks & set(_words(each))]
+
+    def writing(self, agents: Sequence[str] | None) -> bool:
+        """Whether a write of theirs, or of any, has begun and not ended, by the ledger."""
+        file = f"file:{self.home / 'ledger.db'}?mode=ro"
+        since = time.time() - _ON_ITS_WAY.total_seconds()
+        try:
+            with contextlib.closing(sqlite3.connect(file, uri=True)) as ledger:
+                begun = ledger.execute(_BEGUN, (since,)).fetchall()
+        except sqlite3.OperationalError:  # there is none yet
+            return False
+        return any(agents is None or agent in agents for (agent,) in begun)
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+async def played(home: Path, rng: random.Random, kills: int) -> tuple[Company, dict[str, Any]]:
+    """Play the company with so many kills, until nothing moves; what it said at its end.
+
+    Raises:
+        TimeoutError: if something goes on moving, or does not move on.
+    """
+    argv = (sys.executable, "-m", "handrail", "demo", "company", "--once", "--json")
+    env = {**os.environ, **environ(home)}
+    with (home / "said.jsonl").open("wb") as said, (home / "errors.log").open("wb") as errors:
+        demo = await asyncio.create_subprocess_exec(*argv, env=env, stdout=said, stderr=errors)
+    company = Company(home, demo.pid, rng)
+    storm = asyncio.ensure_future(company.storm(kills))
+    try:
+        async with asyncio.timeout(_WHOLE.total_seconds()):
+            await demo.wait()
+    finally:
+        storm.cancel()
+        if demo.returncode is None:
+            demo.terminate()
+            await demo.wait()
+    *_, last = (home / "said.jsonl").read_text().splitlines() or [""]
+    if not last:
+        raise RuntimeError(f"the demonstration ended with {demo.returncode}: {home}/errors.log")
+    return company, json.loads(last)
+
+
+def wedged(said: Mapping[str, Any]) -> list[str]:
+    """Cases that neither ended nor wait for somebody, and those that failed."""
+    rest = (ENDS - {State.FAILED}) | {State.WAITING}
+    return [
+        f"{each['case']}: {each['state']}" for each in said["cases"] if each["state"] not in rest
+    ]
+
+
+def show(company: Company, said: Mapping[str, Any], came: Mapping[str, Came]) -> list[str]:
+    """Print what came of it; what must not be, in words."""
+    print(f"{'':18} kills  inside  done  in doubt  lost  doubled  unknown")
+    wrong = [f"wedged: {each}" for each in wedged(said)]
+    for name in (*OURS, *SYSTEMS):
+        row, books = f"{name:18} {company.kills[name]:5} {company.inside[name]:7}", came.get(name)
+        if books is None:
+            print(row)
+            continue
+        sums = [len(each) for each in (books.lost, books.doubled, books.unknown)]
+        print(f"{row} {books.done:5} {books.doubt:9} {sums[0]:5} {sums[1]:8} {sums[2]:8}")
+        wrong += [f"{name}, lost: {each}" for each in books.lost]
+        wrong += [f"{name}, doubled: {each}" for each in books.doubled]
+        wrong += [f"{name}, unknown: {each}" for each in books.unknown]
+    states = Counter(each["state"] for each in said["cases"])
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(states.items()))
+    print(f"{len(said['cases'])} cases: {counts}")
+    return wrong
+
+
+def main() -> int:
+    """Play, kill, compare; the exit code is 1 on anything that must not be."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.company", description=__doc__)
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--keep", action="store_true", help="keep the home, with all books")
+    options = parser.parse_args()
+    print(f"seed {options.seed}", flush=True)
+    home = Path(tempfile.mkdtemp(prefix="handrail-company-"))
+    began = time.monotonic()
+    company, said = asyncio.run(played(home, random.Random(options.seed), options.kills))
+    wrong = show(company, said, compared(home))
+    kills, took = company.kills.total(), time.monotonic() - began
+    print(f"{kills} kills, {company.inside.total()} inside of a write, in {took:.0f} s")
+    print("\n".join(["violations:", *wrong]) if wrong else "no violations")
+    if options.keep or wrong:
+        print(f"everything is kept in {home}")
+    else:
+        shutil.rmtree(home)
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,66 @@
+"""What the chaos of the company calls lost, doubled and unknown, in books with planted faults."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from activities.sales_systems import uid_of
+from tests.chaos.company_books import KEPT, Came, Effect, held_against, twice
+from workers.fleets.company import fleet
+
+
+def effect(key: str, name: str, state: str = "done", result: Any = None, **action: Any) -> Effect:
+    agent, step = name.split("/")
+    return Effect(key, agent, step, f"{agent}:1", state, action, result)
+
+
+def came(name: str, effects: list[Effect], *books: str) -> Came:
+    found = Came()
+    held_against(found, name, effects, books)
+    return found
+
+
+PAID = [effect(each, "invoices/pay") for each in ("a", "b")]
+
+
+def test_a_receipt_without_a_record_is_lost() -> None:
+    assert came("invoices/pay", PAID, "a", "b") == Came(done=2)
+    assert came("invoices/pay", PAID, "a").lost == ["b"]
+
+
+@pytest.mark.parametrize("state", ["done", "intended", "taken_back"])
+def test_a_record_that_the_ledger_cannot_have_made_is_unknown(state: str) -> None:
+    mine = [effect("a", "invoices/pay", state)]
+    assert came("invoices/pay", mine, "a").unknown == []
+    assert came("invoices/pay", mine, "a", "c").unknown == ["c"]
+    assert came("invoices/pay", [effect("a", "invoices/pay", "not_done")], "a").unknown == ["a"]
+
+
+def test_where_no_key_is_kept_there_are_no_more_than_receipts_and_questions() -> None:
+    mine = [effect("a", "stores/purchase", result=7), effect("b", "stores/purchase", "intended")]
+    assert came("stores/purchase", mine, "7", "8") == Came(done=1, doubt=1)
+    assert came("stores/purchase", mine, "7", "8", "9").unknown == ["9"]
+
+
+def test_of_a_state_the_last_write_is_found() -> None:
+    mine = [effect(owner, "sales/assign", deal="N-1", owner=owner) for owner in ("ANA", "BO")]
+    assert came("sales/assign", mine, "N-1 BO").lost == []
+    assert came("sales/assign", mine, "N-1 ANA").lost == ["BO"]
+
+
+def test_a_name_that_is_made_of_the_key_is_looked_for() -> None:
+    mine = [effect("a", "sales/remind")]
+    assert came("sales/remind", mine, uid_of("a")) == Came(done=1)
+
+
+def test_every_write_of_the_company_is_looked_for() -> None:
+    writes = {(name, each) for name, agent in fleet.agents.items() for each in agent.writes}
+    undos = {(name, each.undo.name) for name, each in writes if each.undo is not None}
+    every = {(name, each.name) for name, each in writes} - undos
+    assert {f"{name}/{step}" for name, step in every} == set(KEPT)
+
+
+def test_what_is_there_twice_is_said() -> None:
+    assert twice(["a", "b", "a"]) == ["a"]
