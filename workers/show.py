@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -40,6 +41,8 @@ from workers.board import Board, CaseRow, View
 
 _MOVING = timedelta(milliseconds=500)
 _RESTING = timedelta(seconds=1)
+_UNSEEN = 4
+"""Nobody looks for so many times as long as a look took: with many cases it is work itself."""
 _FEED_AGAIN = timedelta(seconds=1)
 _FEED_TRIES = 10
 _COMMANDS_SHOWN = 3
@@ -200,7 +203,9 @@ class _Show:
         told: list[tuple[str, str]] = []
         with view.open():
             while not stop.is_set():
+                began = time.monotonic()
                 rows = await self._look()
+                took = time.monotonic() - began
                 view.update(rows, self._note(feeding), above)
                 if feeding.done():
                     feeding.result()
@@ -212,9 +217,9 @@ class _Show:
                     if once:
                         waits = any(row.state is State.WAITING for row in rows)
                         return Code.WAITS if waits else Code.DONE
-                pause = _RESTING if calm >= _CALM else _MOVING
+                pause = (_RESTING if calm >= _CALM else _MOVING).total_seconds()
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(stop.wait(), pause.total_seconds())
+                    await asyncio.wait_for(stop.wait(), max(pause, _UNSEEN * took))
         return Code.DONE
 
     async def _look(self) -> list[CaseRow]:
