@@ -52,7 +52,8 @@ async def in_use(code: str, *, active: bool) -> None:
     """Take a record into use or out of it."""
     where = [["code", "=", code], ["active", "in", [True, False]]]
     for party in await tryton.search("party.party", where, ("code",), most=1):
-        await tryton.call("PUT", f"party.party/{party['id']}", {"active": active})
+        path = f"party.party/{party['id']}"
+        await tryton.call("PUT", path, {"active": active}, unused=True)
 
 
 async def records(domain: list[Any]) -> list[Record]:

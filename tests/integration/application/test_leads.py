@@ -11,9 +11,10 @@ import pytest
 from activities.leads import code_of
 from activities.leads_facts import Visit
 from activities.leads_score import QUALIFIED, Order, score
-from activities.tryton import disconnect
+from activities.leads_systems import in_use
+from activities.tryton import SECRETS, disconnect
 from handrail import State
-from handrail.testing import Crash, crashing_worker
+from handrail.testing import Crash, crashing_worker, secrets_given
 from handrail.testing.fixtures import RunFleet
 from tests.integration.application.systems import started
 from workers import tryton
@@ -71,7 +72,8 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
     await filed("P-0", MARKET.people[known])
     await filed("P-1", ana._replace(mail="zoe.hallberg at example,com"))
     await filed("P-2", ana)
-    visits = [Visit(on=ON, customer=new), Visit(on=ON, customer=known), Visit(on=ON, record="P-1")]
+    visits = [Visit(on=ON, customer=new), Visit(on=ON, customer=known)]
+    visits += [Visit(on=ON, record="P-1"), Visit(on=ON, record="P-2")]
     crashes = [Crash(boundary="write:after-effect", case=f"leads:{each.key}") for each in visits]
     async with (
         run_fleet(fleet, workers=False) as stage,
@@ -83,8 +85,7 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
             await worker.restart()
             outcome = await case.outcome()
             assert outcome.status is State.DONE, outcome.why
-        double = await (await stage.start("leads", Visit(on=ON, record="P-2"))).outcome()
-    assert double.why == "retired: it is P-1"
+    assert outcome.why == "retired: it is P-1"
     lead = MARKET.people[new]
     assert [each["code"] for each in await parties(lead.name)] == [code_of(lead.mail)]
     assert [each["code"] for each in await parties(MARKET.people[known].name)] == ["P-0"]
@@ -93,3 +94,6 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
     assert [each["code"] for each in await parties(ana.name)] == ["P-1"]
     [mended] = [as_filed(each) for each in await parties(ana.name)]
     assert mended[:2] == ("P-1", ana)
+    with secrets_given(SECRETS):
+        await in_use("P-2", active=True)
+    assert {each["code"] for each in await parties(ana.name)} == {"P-1", "P-2"}
