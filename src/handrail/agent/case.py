@@ -32,6 +32,7 @@ from handrail.agent.intent import ToolPlan
 from handrail.agent.provenance import CaseSources
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
+    BY_NAME,
     NOT_PROVEN,
     THE_AGENT,
     UNPROVEN,
@@ -419,7 +420,8 @@ class Case:
             refusal = f"{by} has given nothing that could be revoked"
         note = refusal or "accepted"
         record = refused_record(came.verb, came.at, note, came.ruling)
-        return record.model_copy(update={"accepted": refusal is None, "proven": proof.proven})
+        proven = proof.proven and came.ruling.via != BY_NAME
+        return record.model_copy(update={"accepted": refusal is None, "proven": proven})
 
     def _revoke(self, record: RulingRecord) -> None:
         """Take back all that somebody gave to the gates of one write."""
@@ -451,8 +453,8 @@ class Case:
             return record
         self.rulings.append(record)
         what = "accepted" if record.accepted else f"refused: {record.note}"
-        proven = "" if record.proven else " (unproven)"
-        self.note(f"{record.verb} by {record.by or 'somebody'}{proven} {what}", record.at)
+        who = f"{record.by or 'somebody'}{record.unproven}"
+        self.note(f"{record.verb} by {who} {what}", record.at)
         return record
 
     def answered(self, gate_id: str, now: datetime) -> None:
@@ -470,8 +472,11 @@ class Case:
 
     def unproven(self, closing: Closing) -> str:
         """What to add to the names of those who closed a gate, if one of them is not proven."""
-        proven = {r.by for r in self.rulings if r.accepted and r.proven}
-        return "" if proven >= set(closing.by) else " (unproven)"
+        said = [r for r in self.rulings if r.accepted and r.by in closing.by]
+        if {r.by for r in said if r.proven} >= set(closing.by):
+            return ""
+        named = {r.by for r in said if r.proven or (r.ruling and r.via == BY_NAME)}
+        return " (signed in by name)" if named >= set(closing.by) else " (unproven)"
 
     # What can be taken back
 

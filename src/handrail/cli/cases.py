@@ -268,11 +268,10 @@ def _receipt(receipt: Receipt) -> str:
 
 
 def _ruling(ruling: RulingRecord) -> str:
-    proven = "" if ruling.proven else " (unproven)"
     said = f" {ruling.answer}" if ruling.answer else ""
     why = f", {plain(ruling.why)}" if ruling.why else ""
     judged = "accepted" if ruling.accepted else f"refused: {plain(ruling.note)}"
-    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{proven}"
+    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{ruling.unproven}"
     return f"{moment(ruling.at)}  {who}{why}: {judged}"
 
 

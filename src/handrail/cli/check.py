@@ -107,7 +107,8 @@ def _print_faults(out: Output, agents: list[dict[str, Any]]) -> None:
         for fault in found["faults"]:
             out.show(Text(fault, "red"))
     count = sum(len(found["faults"]) for found in agents)
-    text = f"{count} faults" if count else f"no faults in {len(agents)} agents"
+    of = f"{len(agents)} agent{'s' * (len(agents) != 1)}"
+    text = f"{count} fault{'s' * (count != 1)}" if count else f"no faults in {of}"
     out.show(Text(text, "red" if count else "green"))
 
 

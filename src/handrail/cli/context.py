@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import difflib
 import importlib
 import inspect
+import re
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -29,7 +31,7 @@ from handrail.exceptions import (
     NotFound,
     NotPermitted,
 )
-from handrail.text import decode_text, exact_json
+from handrail.text import decode_text, exact_json, first_line
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -327,9 +329,40 @@ def _import_fault(module: str, error: BaseException) -> str:
     where = f"{mine[-1].filename}:{mine[-1].lineno}: " if mine else ""
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}: "
-    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    text = error.msg if isinstance(error, SyntaxError) else first_line(str(error))
     kind = "" if isinstance(error, HandrailError) else f"{type(error).__name__}: "
-    return f"{module} cannot be imported: {where}{kind}{text}"
+    cure = _import_cure(error)
+    return f"{module} cannot be imported: {where}{kind}{text}{f'; fix: {cure}' if cure else ''}"
+
+
+_CURES = {
+    "circular import": "steps import no workflow: what both need goes into a file of its own",
+    "Workflow run method must be an async function": "`async def run`",
+    "Missing @workflow.run method": "put @workflow.run on `async def run`",
+    "must be a subclass of AgentWorkflow": "`class ...(AgentWorkflow)`",
+    "'int' and 'datetime.timedelta'": "timeout=timedelta(seconds=...)",
+    "'Read' object has no attribute 'action'": "an undo is a write: put @write on it",
+    "must take exactly one event": "`async def run(self, event: YourEvent) -> Outcome`",
+}
+
+
+def _import_cure(error: BaseException) -> str:
+    """What to do about an import that fails, where that is known."""
+    for said, cure in _CURES.items():
+        if said in str(error):
+            return cure
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        here = [path.stem for path in Path.cwd().iterdir() if path.suffix in {"", ".py"}]
+        near = difflib.get_close_matches(error.name.partition(".")[0], here, n=1)
+        return f"did you mean {near[0]}?" if near else f"install what brings {error.name}"
+    if isinstance(error, ImportError) and (missing := _NAME.match(str(error))):
+        there = dir(sys.modules.get(error.name or ""))
+        near = difflib.get_close_matches(missing[1], there, n=1)
+        return f"did you mean {near[0]}?" if near else ""
+    return ""
+
+
+_NAME = re.compile("cannot import name '([^']+)'")
 
 
 def agent_named(name: str) -> Agent:

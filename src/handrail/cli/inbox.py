@@ -115,8 +115,7 @@ def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False)
     found.append(label("for", plain(f"{', '.join(gate.waiting_for)}: {', '.join(gate.people)}")))
     if gate.given:
         agreed = plain(", ".join(gate.given))
-        unproven = "" if gate.proof == "required" else " (unproven)"
-        found.append(label("agreed", f"{agreed}{unproven}"))
+        found.append(label("agreed", f"{agreed}{gate.unproven}"))
     found.append(label("until", moment(gate.deadline)))
     found += [label("then", plain(line)) for line in gate.then]
     found += _what_the_agent_says(gate)

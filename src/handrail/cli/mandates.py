@@ -172,6 +172,7 @@ def _lines(found: MandateView) -> list[Text]:
     if found.mandate is None:
         return [head, label("why", plain(found.why))]
     lines = [head, *_said_in(found.mandate)]
+    lines += [label("unproven", plain(found.why), "yellow")] if found.why else []
     if found.mandate.uses is not None:
         lines.append(label("used", f"{found.used} of {found.mandate.uses}"))
     if found.revoked is not None:

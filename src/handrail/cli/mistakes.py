@@ -26,12 +26,12 @@ from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
 from handrail.agent import Step, Write
+from handrail.cli.workflow_code import VERBS, flow_mistakes, local_imports
 from handrail.runtime import sandbox_faults
 
 if TYPE_CHECKING:
     from handrail.runtime import Agent
 
-_VERBS = ("read", "decide", "write", "notify")
 _MONEY = {
     "amount", "balance", "budget", "cost", "eur", "fee", "money", "payment", "price", "salary",
     "sum", "total", "usd",
@@ -85,10 +85,11 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
     key = inspect.getattr_static(event, "key")
     first = next(iter(event.model_fields), "number")
     fix = f"fix: `@property` and `def key(self) -> str: return self.{first}`"
+    named = f"{_class_at(event)}{event.__name__}"
     if event.key is Event.key:
-        yield f"{event.__name__} does not say in `key` which case it belongs to; {fix}"
+        yield f"{named} does not say in `key` which case it belongs to; {fix}"
     elif not isinstance(key, property) and "key" not in event.model_fields:
-        yield f"{event.__name__}: `key` is no property; {fix}"
+        yield f"{named}: `key` is no property; {fix}"
 
 
 def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
@@ -97,8 +98,8 @@ def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
         types_of = {field.annotation, *get_args(field.annotation)}
         if float in types_of and Decimal not in types_of and _MONEY & set(name.split("_")):
             yield (
-                f"{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is not 0.3 there, and "
-                "what people approve is exact; fix: Decimal"
+                f"{_class_at(kind, name)}{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is "
+                "not 0.3 there, and what people approve is exact; fix: Decimal"
             )
 
 
@@ -108,8 +109,9 @@ def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
         types_of = {field.annotation, *get_args(field.annotation)}
         if dt.datetime in types_of and not field.metadata:
             yield (
-                f"{kind.__name__}.{name} may be a time without a zone, which is another moment on "
-                "another machine: pydantic.AwareDatetime, unless that is meant"
+                f"{_class_at(kind, name)}{kind.__name__}.{name} may be a time without a zone, "
+                "which is another moment on another machine: pydantic.AwareDatetime, unless that "
+                "is meant"
             )
 
 
@@ -123,8 +125,8 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
     returns = get_type_hints(source).get("return")
     if not (isinstance(returns, type) and issubclass(returns, Outcome)):
         yield (
-            f"{agent.workflow.__name__}.run returns no Outcome; fix: declare `-> Outcome`, and "
-            'end with `return self.done("...")`'
+            f"{_class_at(agent.workflow)}{agent.workflow.__name__}.run returns no Outcome; fix: "
+            'declare `-> Outcome`, and end with `return self.done("...")`'
         )
     for method in vars(agent.workflow).values():
         fn = inspect.unwrap(method) if inspect.isfunction(method) else None
@@ -132,9 +134,12 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
         if fn is None or tree is None:
             continue
         event = list(inspect.signature(fn).parameters)[1] if fn is source else ""
+        names = {**fn.__globals__, **local_imports(tree)}
+        for node, what in flow_mistakes(tree, names, run=fn is source):
+            yield f"{_place(fn, node)}: {what}"
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
-                for what in _call_mistakes(node, fn.__globals__, event):
+                for what in _call_mistakes(node, names, event):
                     yield f"{_place(fn, node)}: {what}"
 
 
@@ -146,7 +151,7 @@ def _call_mistakes(call: ast.Call, names: dict[str, Any], event: str) -> Iterato
     func = call.func
     if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and call.args):
         return
-    if func.value.id != "self" or func.attr not in _VERBS:
+    if func.value.id != "self" or func.attr not in VERBS:
         return
     step, given = _value(call.args[0], names), call.args[1:]
     if inspect.isfunction(step):
@@ -204,7 +209,7 @@ def _reached(fn: Callable[..., Any]) -> list[Callable[..., Any]]:
 
 def _step_remarks(step: Step[..., Any], fn: Callable[..., Any]) -> Iterator[str]:
     tree = _parsed(fn)
-    names = getattr(fn, "__globals__", {})
+    names = {**getattr(fn, "__globals__", {}), **(local_imports(tree) if tree else {})}
     for node in ast.walk(tree) if tree else ():
         if isinstance(node, ast.Subscript) and _value(node.value, names) is os.environ:
             name = node.slice.value if isinstance(node.slice, ast.Constant) else None
@@ -229,9 +234,20 @@ def _parsed(fn: Callable[..., Any]) -> ast.Module | None:
         return None  # typed into a prompt: there is nothing to read
 
 
-def _place(fn: Callable[..., Any], node: ast.expr) -> str:
-    code = fn.__code__
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno + node.lineno - 1}"
+def _place(fn: Callable[..., Any], node: ast.AST) -> str:
+    code, line = fn.__code__, getattr(node, "lineno", 1)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno + line - 1}"
+
+
+def _class_at(kind: type, name: str = "") -> str:
+    """Where a class stands, or a field of it."""
+    try:
+        lines, first = inspect.getsourcelines(kind)
+        file = Path(inspect.getsourcefile(kind) or "").name
+    except (OSError, TypeError):
+        return ""  # typed into a prompt
+    field = (n for n, line in enumerate(lines) if name and line.strip().startswith(f"{name}:"))
+    return f"{file}:{first + next(field, 0)}: "
 
 
 def _value(node: ast.expr, names: dict[str, Any]) -> Any:

@@ -242,7 +242,7 @@ def _say_ruled(out: Output, ruled: RulingResult) -> Code:
     if not ruled.accepted or record is None:
         out.say(f"handrail: not accepted: {plain(ruled.note)}", "red")
         return Code.REFUSED
-    who = f"{plain(record.by)}{'' if record.proven else ' (unproven)'}"
+    who = f"{plain(record.by)}{record.unproven}"
     out.show(Text(f"accepted: {record.verb} by {who} at {moment(record.at)}", "green"))
     return Code.DONE
 
@@ -262,15 +262,17 @@ async def rulings(
     ] = False,
     out: Output = PLAIN,
 ) -> int:
-    """List proven rulings as they were signed, the newest first."""
+    """List rulings as they were signed, the newest first."""
+    from handrail.client import BY_NAME_ONLY
+
     begin = moment_of(since)
     async with operator(out, ledger="needed") as somebody:
         found = await somebody.rulings(by=by, case=case, since=begin, limit=limit, prove=verify)
     out.data(found)
     for row in found.rulings:
         out.show(*_lines(row))
-    out.show_rest(len(found.rulings), limit, "no proven rulings")
-    bad = sum(row.proven is False for row in found.rulings)
+    out.show_rest(len(found.rulings), limit, "no signed rulings")
+    bad = sum(row.proven is False and row.why != BY_NAME_ONLY for row in found.rulings)
     if bad:
         out.say(f"handrail: {bad} of {len(found.rulings)} do not prove themselves", "red")
     return Code.FAILED if bad else Code.DONE

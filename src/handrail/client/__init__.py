@@ -15,7 +15,7 @@ from handrail.client.agents import (
 from handrail.client.alerts import AlertList, AlertView
 from handrail.client.asking import AgentAnswer, CaseProgress
 from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
-from handrail.client.base import AuditReview, Connect, Directory, Signer, Statement
+from handrail.client.base import BY_NAME_ONLY, AuditReview, Connect, Directory, Signer, Statement
 from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
 from handrail.client.cases import case_summary, cases_query, ended_query, outcome_of, why_ended
 from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
@@ -27,6 +27,7 @@ from handrail.client.gate_lists import (
     GateFilter,
     GateList,
     GateReader,
+    StillReading,
     UnreadableCase,
     amounts,
     counted,
@@ -120,6 +121,7 @@ __all__ = [
     "ALSO_ASKED",
     "BASELINE_UNITS",
     "BUSY_QUERY",
+    "BY_NAME_ONLY",
     "CALL_BACK",
     "FAILING_TASK",
     "LOOKED_AT",
@@ -202,6 +204,7 @@ __all__ = [
     "Signer",
     "StartedCase",
     "Statement",
+    "StillReading",
     "StopList",
     "StopResult",
     "StopView",

@@ -14,6 +14,7 @@ from handrail.actions import Ruling, person
 from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotPermitted, ServerUnavailable
 from handrail.oversight import (
     BY_KEY,
+    BY_NAME,
     MANDATE_STATEMENT,
     ORDER_STATEMENT,
     REVIEW_STATEMENT,
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 BY_LINK = "mail"
 """The channel of whoever followed a link in a message: it is good for one gate, and no more."""
+
+BY_NAME_ONLY = "signed in by name: what was said is as it was signed, who said it nobody checked"
+"""Why what was not altered since proves nothing of who said it."""
 
 
 @dataclass(frozen=True)
@@ -201,7 +205,8 @@ class OperatorBase:
                 "to the file of your key; or rule in the inbox"
             )
         if isinstance(self._signer, SigningKey):
-            return _by_key(said, self._usable(self._signer), self._clock())
+            key, by_name = self._usable(self._signer), self.via == BY_NAME
+            return _by_key(said, key, self._clock(), by_name=by_name)
         return await self._signer(said)
 
     def _usable(self, key: SigningKey) -> SigningKey:
@@ -213,13 +218,13 @@ class OperatorBase:
         return key
 
 
-def _by_key(what: Statement, key: SigningKey, now: datetime) -> str:
+def _by_key(what: Statement, key: SigningKey, now: datetime, *, by_name: bool) -> str:
     match what.said:
         case Ruling() as ruling:
             return sign_ruling(ruling, what.verb, what.case, key, now).proof or ""
         case Mandate() as mandate:
-            return MANDATE_STATEMENT.sign(mandate, key, now)
+            return MANDATE_STATEMENT.sign(mandate, key, now, by_name=by_name)
         case Order() as order:
-            return ORDER_STATEMENT.sign(order, key, now)
+            return ORDER_STATEMENT.sign(order, key, now, by_name=by_name)
         case Opinion() as opinion:
-            return REVIEW_STATEMENT.sign(opinion, key, now)
+            return REVIEW_STATEMENT.sign(opinion, key, now, by_name=by_name)

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 from handrail.agent import execution_infos, is_paused, read_execution
 from handrail.client.permissions import may_rule
 from handrail.client.views import Document
-from handrail.exceptions import CaseError, InvalidRequest
+from handrail.exceptions import CaseError, HandrailError, InvalidRequest
 from handrail.oversight import GateView
 
 if TYPE_CHECKING:
@@ -41,11 +41,23 @@ _OLDEST: Final = 5.0
 _SILENT: Final = 3.0
 """Seconds without a word from the server, after which people see the list that is kept."""
 
+_FIRST: Final = 1.0
+"""Seconds for which people wait for the very first list, before they hear how far it is."""
+
 _AT_A_TIME: Final = 50
 """Executions that are read before anybody else gets a turn."""
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 _DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(\.[0-9]{1,20})?")
+
+
+class StillReading(HandrailError):
+    """No list was read yet, and this takes a while. `read`: how many cases were, of `total`."""
+
+    def __init__(self, read: int, total: int | None) -> None:
+        of = "" if total is None else f" of {total:,}"
+        super().__init__(f"the questions are being read for the first time: {read:,}{of} cases")
+        self.read, self.total = read, total
 
 
 class UnreadableCase(Document):
@@ -228,17 +240,22 @@ class GateReader:
     _looking: asyncio.Task[GateList] | None = None
     _heard: float = 0.0
     _seen: datetime | None = None
+    _number: int = 0
+    _total: int | None = None
 
     async def shown(self, *, opening: bool = False) -> tuple[GateList, datetime | None]:
         """The list; where the server does not answer, the one that is kept, and of when it is.
 
         Raises:
             RPCError: if the server does not answer, and none is kept.
+            StillReading: if the very first one takes long.
         """
         asked = asyncio.ensure_future(self.current(opening=opening))
         began = time.monotonic()
         while True:
-            done, _ = await asyncio.wait({asked}, timeout=_SILENT)
+            # Nothing that was read in part is shown: it would pass for all that waits.
+            first = self._list is None
+            done, _ = await asyncio.wait({asked}, timeout=_FIRST if first else _SILENT)
             if done:
                 try:
                     return asked.result(), None
@@ -247,9 +264,12 @@ class GateReader:
                         raise
                     return self._list, self._seen
             now = time.monotonic()
+            if self._list is None and self._total is not None:
+                asked.cancel()  # the look goes on: it is nobody's own
+                raise StillReading(self._number, self._total)
             silent = now - max(self._heard, began) >= _SILENT or now - began >= 2 * _SILENT
             if silent and self._list is not None:
-                asked.cancel()  # the look goes on: it is nobody's own
+                asked.cancel()
                 return self._list, self._seen
 
     async def current(self, *, opening: bool = False) -> GateList:
@@ -287,15 +307,19 @@ class GateReader:
         Raises:
             RPCError: if the server does not answer.
         """
-        began, number = time.monotonic(), 0
+        began, self._number = time.monotonic(), 0
+        if self._list is None:
+            self._total = None  # as long as the server has not answered
+            self._total = (await self.client.count_workflows(self.query)).count
         seen: dict[str, tuple[object, Found, bool]] = {}
         async for info in execution_infos(self.client, self.query):
-            number, self._heard = number + 1, time.monotonic()
-            if not number % _AT_A_TIME:
+            self._heard = time.monotonic()
+            if not self._number % _AT_A_TIME:
                 await asyncio.sleep(0)
             case, mark = info.execution.workflow_id, _mark(info)
             known = self._known.get(case)
             seen[case] = known if known and known[0] == mark else await self._read(info, mark)
+            self._number += 1
         self._told = {c: t for c, t in self._told.items() if began - t[0] < _OLDEST}
         if self._list is None or seen != self._known or self._told:
             self._known = seen

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from pydantic import JsonValue
 
 from handrail.actions import person
-from handrail.client.base import Statement
+from handrail.client.base import BY_NAME_ONLY, Statement
 from handrail.client.gates import GateActs
 from handrail.client.views import MandateDetails, MandateList, MandateUse, MandateView
 from handrail.exceptions import CaseError, InvalidRequest, NotFound, NotPermitted
@@ -26,6 +26,7 @@ from handrail.oversight import (
     mandate_row,
     new_delegation,
     standing_approval_like,
+    stated_by_name,
 )
 
 if TYPE_CHECKING:
@@ -226,7 +227,8 @@ class MandateActs(GateActs):
             proven = mandate_of(row.id, *MANDATE_STATEMENT.verify(row.text, self._trusted(), now))
         except (NotProven, NoMandate) as error:
             return _as_view(row, "not proven", why=str(error))
-        return _as_view(row, _state(row, proven, now), proven)
+        why = BY_NAME_ONLY if stated_by_name(row.text) else ""
+        return _as_view(row, _state(row, proven, now), proven, why)
 
 
 def _as_view(

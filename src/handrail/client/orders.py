@@ -65,6 +65,7 @@ from handrail.oversight import (
     order_givers,
     order_in_words,
     order_of_row,
+    order_proven,
     order_row,
     stop_order,
     target_of,
@@ -331,7 +332,8 @@ class OrderActs(CaseOrderActs):
             step=row.step,
             case=row.case,
             by=row.by,
-            proven=order is not None and bool(order_givers(order, row.proofs, keys)),
+            proven=order is not None
+            and order_proven(order_givers(order, row.proofs, keys), row.proofs),
             at=row.at,
             why=row.why,
             lifted=row.ended,

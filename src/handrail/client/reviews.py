@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from handrail.client.base import OperatorBase, Statement
+from handrail.client.base import BY_NAME_ONLY, OperatorBase, Statement
 from handrail.client.views import (
     IncidentList,
     IncidentView,
@@ -21,6 +21,7 @@ from handrail.oversight import (
     Opinion,
     new_opinion,
     require_proven_answer,
+    stated_by_name,
     why_not_reviewer,
 )
 
@@ -161,7 +162,7 @@ class ReviewActs(OperatorBase):
     def _answer(self, row: AnswerRow) -> ReviewOpinion:
         try:
             require_proven_answer(row, self._trusted(), self._clock())
-            fault = ""
+            fault = BY_NAME_ONLY if stated_by_name(row.proof) else ""
         except NotProven as error:
             fault = str(error)
         return ReviewOpinion(

@@ -17,11 +17,12 @@ from pydantic import JsonValue, ValidationError
 
 from handrail.actions import Ruling, Verb, person
 from handrail.client import gates
-from handrail.client.base import Statement
+from handrail.client.base import BY_NAME_ONLY, Statement
 from handrail.client.mandates import Bounds, MandateActs
 from handrail.client.views import RulingList, RulingResult, SignedRuling
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import (
+    BY_NAME,
     DOUBT_ANSWERS,
     GateKind,
     GateView,
@@ -248,7 +249,8 @@ def _record(row: RulingRow, keys: Mapping[str, TrustedKey] | None) -> SignedRuli
     said: dict[str, Any] = {name: getattr(row, name) for name in _AS_KEPT}
     if keys is not None:
         fault = fault_of(row, keys)
-        said |= {"proven": fault is None, "why": fault or ""}
+        named = row.via == BY_NAME
+        said |= {"proven": fault is None and not named, "why": fault or (BY_NAME_ONLY * named)}
     return SignedRuling(**said, ruling=row.text)
 
 

@@ -11,8 +11,18 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
-from handrail.actions import Aware, Finding, HandedCase, Outcome, Receipt, RulingRecord, Transition
+from handrail.actions import (
+    Aware,
+    Finding,
+    HandedCase,
+    Outcome,
+    Receipt,
+    RulingRecord,
+    Transition,
+    unproven,
+)
 from handrail.oversight import (
+    BY_NAME,
     AutonomyView,
     GateView,
     IgnoredSignal,
@@ -20,6 +30,7 @@ from handrail.oversight import (
     Mandate,
     Order,
     OrderState,
+    stated_by_name,
 )
 from handrail.states import State
 
@@ -223,7 +234,10 @@ class RulingResult(Document):
 
 
 class SignedRuling(Document):
-    """A proven ruling as it was signed. `proven`: None unless it was proven again; `why` not."""
+    """A ruling as it was signed. `proven`: None unless it was proven again; `why` not.
+
+    `via` name: whoever sent it only said who they are, so that it is never `proven`.
+    """
 
     jti: str
     at: Moment
@@ -245,7 +259,7 @@ class SignedRuling(Document):
 
 
 class RulingList(Document):
-    """Proven rulings, the newest first."""
+    """Signed rulings, the newest first."""
 
     rulings: tuple[SignedRuling, ...]
 
@@ -456,6 +470,11 @@ class ReviewOpinion(Document):
     proven: bool
     fault: str = ""
     proof: str
+
+    @property
+    def unproven(self) -> str:
+        """What to add to their name, where nobody knows that it was they."""
+        return unproven(proven=self.proven, via=BY_NAME if stated_by_name(self.proof) else "")
 
 
 class ReviewDetails(ReviewView):

@@ -41,6 +41,7 @@ from handrail.guardrails.context import WriteContext
 from handrail.guardrails.machine import server_time
 from handrail.ledger import Ledger, RulingRow, RulingUsed
 from handrail.oversight import (
+    BY_NAME,
     LOOK_SIGNAL,
     MANDATE_STATEMENT,
     MESSAGE_QUEUE,
@@ -114,6 +115,7 @@ class Entitlement:
         for (verb, ruling), reading in zip(proving.rulings, readings, strict=True):
             try:
                 proved = verify_ruling(ruling, verb, proving.case, keys, now, arriving=True)
+                self._require_known(policy, ruling)
             except NotProven as error:
                 proofs.append(ProofResult(proven=False, why=str(error), reading=reading))
                 continue
@@ -122,6 +124,15 @@ class Entitlement:
             rows.append(_row(proving, verb, ruling, proved, proof))
         await self.ledger.record_rulings(rows)
         return tuple(proofs)
+
+    def _require_known(self, policy: Policy, ruling: Ruling) -> None:
+        """That somebody checked who they are, where that is required."""
+        known = ruling.via != BY_NAME or self.trust.by_name
+        if self.proof(policy) == "required" and not known:
+            raise NotProven(
+                "whoever gave it is signed in by name, which proves nothing of who they are; sign "
+                "in by mail or your organisation, or rule with a key"
+            )
 
     def whom(self, policy: Policy, asked: RoleRequest) -> Verdict:
         """Whom an agent's own question asks. Refused if the policy has no such role.
@@ -212,6 +223,7 @@ class Entitlement:
             (ruled, proved)
             for ruled in attempt.rulings
             if (proved := _again(ruled, attempt.case, keys))
+            and (self.trust.by_name or ruled.via != BY_NAME)
             and (row := kept.get(proved.jti))
             and _stands(row, mark, revocations)
             # Whoever else said yes to it, and whatever the case made of both.

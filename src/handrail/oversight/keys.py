@@ -395,12 +395,15 @@ class Trust:
     """Whose rulings a worker takes for proven.
 
     `proof`: whether a ruling needs one, where the policy does not say. `inbox`: the address
-    of the inbox whose people are told by message; empty where there is none.
+    of the inbox whose people are told by message; empty where there is none. `by_name`: whether
+    a ruling counts as one with proof although whoever gave it only said who they are, to try an
+    agent out on one machine.
     """
 
     keyring: Keyring | None = None
     proof: Literal["required", "unproven"] = "required"
     inbox: str = ""
+    by_name: bool = False
 
     def keys(self) -> Mapping[str, TrustedKey]:
         """The keys that are trusted now.

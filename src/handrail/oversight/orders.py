@@ -12,7 +12,7 @@ from __future__ import annotations
 import base64
 import functools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,7 +25,7 @@ from handrail.actions import WHOLE, Aware, LedgerMark, Level, Wire, Words, perso
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import FLEET, OrderRow
 from handrail.oversight.keys import TrustedKey
-from handrail.oversight.signatures import ORDER_STATEMENT, NotProven
+from handrail.oversight.signatures import ORDER_STATEMENT, NotProven, stated_by_name
 from handrail.policy import Setting
 from handrail.text import first_fault, moment_in_words
 
@@ -440,6 +440,11 @@ def waits_for_second(
 def order_givers(order: Order, statements: Sequence[str], keys: Keys) -> tuple[str, ...]:
     """Who is shown by a signature to have given an order."""
     return tuple(sorted(_people(order, statements, keys, "required", None)[0]))
+
+
+def order_proven(people: Collection[str], statements: Sequence[str]) -> bool:
+    """Whether it is proven who gave an order: none of them only said who they are."""
+    return bool(people) and not any(map(stated_by_name, statements))
 
 
 def _people(

@@ -39,6 +39,7 @@ from handrail.oversight.gate import (
     people,
     settled,
 )
+from handrail.oversight.signatures import BY_NAME
 from handrail.text import first_fault, moment_in_words
 from handrail.wire import ProofResult, RulingReading
 
@@ -122,7 +123,7 @@ def judge_ruling(
         digest=_allowed(gate, amended),
         role=gate.role_of(by),
         answer=None if ruling.question else ruling.answer,
-        proven=proof.proven,
+        proven=proof.proven and ruling.via != BY_NAME,
         stands_for=proof.stands_for or (None if seat == by else seat),
         to=person(ruling.to) if ruling.to else None,
         via=ruling.via,

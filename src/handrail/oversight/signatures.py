@@ -18,7 +18,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import uuid4
 
 from joserfc import jws
@@ -46,7 +46,10 @@ SKEW = timedelta(seconds=60)
 BY_KEY = "key"
 """The channel of a ruling that a person signed with a key of their own."""
 
-BY_INBOX = frozenset({"inbox", "mail", "slack"})
+BY_NAME = "name"
+"""The channel of a ruling by whoever only said who they are: the inbox signed it, for anybody."""
+
+BY_INBOX = frozenset({"inbox", "mail", "slack", BY_NAME})
 """The channels of a ruling that the inbox signed for a person."""
 
 MAX_PROOF = 8_000
@@ -204,14 +207,17 @@ class StatementType:
         """The `typ` of its JWS: a promise, as ledgers keep what was signed."""
         return f"handrail-{self.name}+jwt"
 
-    def sign(self, body: BaseModel, key: SigningKey, now: datetime) -> str:
-        """The body, signed.
+    def sign(
+        self, body: BaseModel, key: SigningKey, now: datetime, *, by_name: bool = False
+    ) -> str:
+        """The body, signed. `by_name`: for whoever only said who they are, which it then says.
 
         Raises:
             NotProven: if this key cannot sign it: it is somebody else's, or the body is no JSON.
         """
         payload: dict[str, Any] = body.model_dump(mode="json")
         about = {"sub": payload.get("by"), "iat": int(now.timestamp()), "jti": uuid4().hex}
+        about |= {"how": BY_NAME} if by_name else {}
         text = _signed(self.typ, {self.name: payload, **about}, key)
         self.verify(text, {key.kid: key.public()}, now)
         return text
@@ -250,7 +256,17 @@ class StatementType:
     @functools.cached_property
     def _claims(self) -> type[_Claims]:
         body: Any = (dict[str, JsonValue], ...)
-        return create_model("_StatementClaims", __base__=_Claims, **{self.name: body})
+        how: Any = (Literal["name"] | None, None)
+        return create_model("_StatementClaims", __base__=_Claims, how=how, **{self.name: body})
+
+
+def stated_by_name(text: str) -> bool:
+    """Whether a verified statement is of somebody who only said who they are."""
+    try:
+        claims: Any = strict_json(_decoded(text.split(".")[1]))
+    except (ValueError, IndexError, NotProven):
+        return False
+    return isinstance(claims, dict) and cast("dict[str, Any]", claims).get("how") == BY_NAME
 
 
 MANDATE_STATEMENT = StatementType("mandate", "statement", "give it again", MAX_MANDATE, LASTS_MOST)

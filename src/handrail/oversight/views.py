@@ -8,6 +8,7 @@ that could disguise it spelt out.
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -23,6 +24,7 @@ from handrail.actions import (
     Transition,
     Usage,
     canonical,
+    unproven,
 )
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
@@ -34,6 +36,7 @@ from handrail.oversight.gate import (
     next_moment,
 )
 from handrail.oversight.page_cuts import cut_values, open_fence
+from handrail.oversight.signatures import BY_NAME
 from handrail.policy import after_working_time
 from handrail.states import State
 from handrail.text import (
@@ -99,6 +102,19 @@ class GivenView(_View):
     stands_for: str | None = None
     to: str | None = None
 
+    @property
+    def unproven(self) -> str:
+        """What to add to their name, where nobody knows that it was they."""
+        return unproven(proven=self.proven, via=self.via)
+
+
+def _unproven(rulings: Iterable[GivenView], people: Collection[str]) -> str:
+    said = [each for each in rulings if each.by in people]
+    if {each.by for each in said if each.proven} >= set(people):
+        return ""
+    known = {each.by for each in said if each.proven or each.via == BY_NAME}
+    return unproven(proven=False, via=BY_NAME if known >= set(people) else "")
+
 
 class GateView(_View):
     """An open question, complete enough to rule on. This is what the memo holds.
@@ -147,6 +163,11 @@ class GateView(_View):
         """What is asked in one line: the action's own words, or what kind of action it is."""
         return self.summary or self.title
 
+    @property
+    def unproven(self) -> str:
+        """What to add to those who agreed so far, where nobody knows that it was they."""
+        return _unproven(self.rulings, self.given)
+
 
 class ClosedView(_View):
     """A question that is over: how, when, by whom."""
@@ -160,6 +181,11 @@ class ClosedView(_View):
     rulings: tuple[GivenView, ...] = ()
     asked: tuple[Consultation, ...] = ()
     planted: bool = False
+
+    @property
+    def unproven(self) -> str:
+        """What to add to those who closed it, where nobody knows that it was they."""
+        return _unproven(self.rulings, self.closing.by)
 
 
 class CaseView(_View):
@@ -241,7 +267,9 @@ def closed_view(gate: Gate) -> ClosedView | None:
 
 
 def _given(ruled: RulingRecord) -> GivenView:
-    return GivenView.model_validate(ruled, from_attributes=True)
+    view = GivenView.model_validate(ruled, from_attributes=True)
+    # Nobody has looked at what is not signed: that it came by this way is only claimed.
+    return view if ruled.ruling or ruled.via != BY_NAME else view.model_copy(update={"via": ""})
 
 
 def _stages(gate: Gate) -> tuple[StageView, ...]:
@@ -385,8 +413,7 @@ def _gate_lines(gate: GateView, most: int) -> list[str]:
     lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:
-        unproven = "" if gate.proof == "required" else " (unproven)"
-        lines += [f"**Agreed so far{unproven}:** {_names(gate.given)}", ""]
+        lines += [f"**Agreed so far{gate.unproven}:** {_names(gate.given)}", ""]
     if gate.barred:
         lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]

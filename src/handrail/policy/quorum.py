@@ -106,7 +106,8 @@ class Roles:
     def not_by(self, role: str, via: str) -> str | None:
         """Why `role` does not accept approvals that come by a channel; None if it does."""
         accepted = self.docs[role].accept
-        if accepted is None or via in accepted:
+        # Where whoever only said their name counts at all, they came by the inbox.
+        if accepted is None or ("inbox" if via == "name" else via) in accepted:
             return None
         return (
             f"{role} accepts approvals by {' or '.join(accepted)}, not by {via or 'any other way'}"

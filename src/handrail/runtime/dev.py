@@ -280,14 +280,12 @@ def inbox_url(settings: Settings) -> str:
     return settings.inbox_url or f"http://localhost:{settings.inbox_port}"
 
 
-def _of_inbox(env: Mapping[str, str], policies: Iterable[Path]) -> dict[str, str]:
-    """Whoever is on this machine may sign in, unless another way is set up."""
+def _of_inbox(env: dict[str, str], policies: Iterable[Path]) -> dict[str, str]:
+    """The inbox reads the policies where they lie."""
     folders = {str(path.absolute().parent) for path in policies}
     if len(folders) == 1 and not env.get("HANDRAIL_INBOX_POLICIES"):
         env = {**env, "HANDRAIL_INBOX_POLICIES": folders.pop()}
-    ways = ("HANDRAIL_INBOX_DEV", "HANDRAIL_OIDC_ISSUER", "HANDRAIL_SMTP_URL")
-    said = any(env.get(name) for name in ways)
-    return {**env} if said else {**env, "HANDRAIL_INBOX_DEV": "1"}
+    return env
 
 
 def _ours(name: str, ready: str, env: Mapping[str, str], logs: Path | None, *more: str) -> Child:
@@ -320,15 +318,22 @@ def _environment(home: Path, server: EmbeddedServer, inbox: str) -> dict[str, st
     profile = home / "temporal.toml"
     profile.touch()
     kept = {key: value for key, value in os.environ.items() if not key.startswith("TEMPORAL_")}
-    return kept | {
-        # One machine, one person: whoever may write to it could sign as anybody, too.
-        "HANDRAIL_PROOF": kept.get("HANDRAIL_PROOF") or "unproven",
-        "HANDRAIL_INBOX_URL": inbox,
-        "TEMPORAL_ADDRESS": server.address,
-        "TEMPORAL_NAMESPACE": server.namespace,
-        "TEMPORAL_CONFIG_FILE": str(profile),
-        "PYTHONUNBUFFERED": "1",
-    }
+    ways = ("HANDRAIL_INBOX_DEV", "HANDRAIL_OIDC_ISSUER", "HANDRAIL_SMTP_URL")
+    # Whoever is on this machine may sign in, unless another way is set up; the worker counts it.
+    by_name = {} if any(map(kept.get, ways)) else {"HANDRAIL_INBOX_DEV": "1"}
+    return (
+        kept
+        | by_name
+        | {
+            # One machine, one person: whoever may write to it could sign as anybody, too.
+            "HANDRAIL_PROOF": kept.get("HANDRAIL_PROOF") or "unproven",
+            "HANDRAIL_INBOX_URL": inbox,
+            "TEMPORAL_ADDRESS": server.address,
+            "TEMPORAL_NAMESPACE": server.namespace,
+            "TEMPORAL_CONFIG_FILE": str(profile),
+            "PYTHONUNBUFFERED": "1",
+        }
+    )
 
 
 def _with_program(name: str, argv: Sequence[str]) -> list[str]:

@@ -27,6 +27,7 @@ from handrail.oversight import (
     Trust,
     order_givers,
     order_lacks,
+    order_proven,
     order_row,
 )
 from handrail.policy import PolicyFile
@@ -123,6 +124,7 @@ class RolloutActivities:
                 return OrderResult(stand=OrderState.REFUSED, why=lacks[:1_000], people=people)
         if not await self._keep(asked, run):
             return OrderResult(stand=OrderState.REFUSED, why="this order was given before")
+        proven = order_proven(people, statements)
         audit_order(
             order.kind,
             order.agent,
@@ -134,10 +136,10 @@ class RolloutActivities:
             level=None,
             rollout=order.ramp.shares[0] if order.ramp.shares else None,
             ended=order.ramp.to == "back",
-            proven=bool(people),
+            proven=proven,
         )
         stand = OrderState.IN_FORCE if order.ramp.to == "shares" else OrderState.DONE
-        return OrderResult(stand=stand, proven=bool(people), people=people)
+        return OrderResult(stand=stand, proven=proven, people=people)
 
     async def _keep(self, asked: RolloutOrder, run: str) -> bool:
         """Keep an order, which is over with being given. False if another rollout has taken it."""

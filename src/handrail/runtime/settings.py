@@ -319,10 +319,15 @@ def _is_secret(variable: str) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
-    """Say each fault with its variable; never the value, which may hold a password."""
+    """Say each fault with its variable; never the value, which may hold a password.
+
+    Those of what is derived from a wrong one are none of their own.
+    """
+    faults = error.errors(include_input=False, include_url=False)
     return "\n".join(
         f"{_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in error.errors(include_input=False, include_url=False)
+        for fault in faults
+        if fault["type"] != "default_factory_not_called"
     )
 
 

@@ -35,6 +35,7 @@ from handrail.oversight import (
     order_givers,
     order_lacks,
     order_of_row,
+    order_proven,
     order_row,
     setting_exceeds,
     setting_in_force,
@@ -129,7 +130,8 @@ class AutonomyActivities:
         order = entering.order
         people = self._proven(order, entering.statements)
         if not people and (same := await self._same_stop(order)) is not None:
-            return _result(OrderState.DONE, people, f"it is stopped already, by {same.by}")
+            why = f"it is stopped already, by {same.by}"
+            return _result(entering, OrderState.DONE, people, why)
         if not await self.ledger.order(order_row(order, entering.statements)):
             # It was written to the ledger first, by whoever gave it; or its id is another's.
             there = await self.ledger.order_of(order.id)
@@ -137,11 +139,11 @@ class AutonomyActivities:
                 order = order.model_copy(update={"id": _id_of(order)})
                 await self.ledger.order(order_row(order, entering.statements))
             elif there is not None and there.ended is not None:
-                return _result(OrderState.DONE, people)
-        _log(order, people)
+                return _result(entering, OrderState.DONE, people)
+        _log(order, people, entering.statements)
         known = order.step is None or order.step in self.shape.writes
         why = "" if known else f"{self.agent} has no write {order.step}: this stops nothing"
-        return _result(OrderState.IN_FORCE, people, why)
+        return _result(entering, OrderState.IN_FORCE, people, why)
 
     async def _same_stop(self, order: Order) -> OrderRow | None:
         """Another stop of the same, in force: thousands that nobody signed come to one."""
@@ -176,11 +178,11 @@ class AutonomyActivities:
         people = self._proven(order, entering.statements)
         if waits:
             why = "it takes a second person"
-            return _result(OrderState.WAITING, people, why)
+            return _result(entering, OrderState.WAITING, people, why)
         now, why = server_time(), order.why
         await self.ledger.end_order(row.id, order.by, now, why, entering.statements)
-        _log(order, people, ends=row)
-        return _result(OrderState.DONE, people)
+        _log(order, people, entering.statements, ends=row)
+        return _result(entering, OrderState.DONE, people)
 
     async def _two_for(self, row: OrderRow, policy: Policy) -> bool:
         """Whether what comes back when a level is lifted takes two people to set."""
@@ -205,7 +207,7 @@ class AutonomyActivities:
         people = self._proven(order, entering.statements)
         if raised and lacks is not None:
             if self._waits(entering, policy):
-                return _result(OrderState.WAITING, people, lacks)
+                return _result(entering, OrderState.WAITING, people, lacks)
             return _refused(lacks)
         # What lowers unproven is put over what was there, and takes nothing of it away.
         older = [r.id for r in rows if r.kind == "level" and r.step == order.step]
@@ -213,9 +215,9 @@ class AutonomyActivities:
         # A clock that is ahead must not have breakers count from tomorrow on.
         row = replace(row, at=min(row.at, server_time()))
         await self.ledger.order(row, replacing=older if lacks is None else ())
-        _log(order, people)
+        _log(order, people, entering.statements)
         why = _capped(order, policy, steps)
-        return _result(OrderState.IN_FORCE, people, why)
+        return _result(entering, OrderState.IN_FORCE, people, why)
 
     async def _ledger(self, entering: OrderRequest) -> OrderResult:
         """Go on with a ledger as it is, above all that was known of the one before."""
@@ -229,8 +231,8 @@ class AutonomyActivities:
         row = order_row(order, entering.statements)
         mark = await self.ledger.go_on_above(row, max(held, height))
         people = self._proven(order, entering.statements)
-        _log(order, people)
-        return _result(OrderState.DONE, people).model_copy(update={"ledger": mark})
+        _log(order, people, entering.statements)
+        return _result(entering, OrderState.DONE, people).model_copy(update={"ledger": mark})
 
     def _steps(self, step: str | None) -> list[str]:
         """The writes that an order is for; without a step not those that take others back."""
@@ -319,7 +321,7 @@ class AutonomyActivities:
         return AutonomyView(policy=policy.label, people=people, steps=steps, **known)
 
     def _standing(self, row: OrderRow) -> StopInForce:
-        proven = bool(self._proven(order_of_row(row), row.proofs))
+        proven = order_proven(self._proven(order_of_row(row), row.proofs), row.proofs)
         what = target_of(row).words
         return StopInForce(id=row.id, what=what, by=row.by, at=row.at, why=row.why, proven=proven)
 
@@ -384,7 +386,9 @@ def _accepted(row: OrderRow) -> str:
     return f"{moment_in_words(row.at)}: accepted by {row.by}: {how}"[:1_000]
 
 
-def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> None:
+def _log(
+    order: Order, people: Sequence[str], statements: Sequence[str], ends: OrderRow | None = None
+) -> None:
     """Say in the log of the worker what is in force from now on, or no more."""
     about = ends or order
     audit_order(
@@ -398,12 +402,15 @@ def _log(order: Order, people: Sequence[str], ends: OrderRow | None = None) -> N
         level=about.level,
         rollout=about.rollout,
         ended=ends is not None,
-        proven=bool(people),
+        proven=order_proven(people, statements),
     )
 
 
-def _result(stand: OrderState, people: tuple[str, ...], why: str = "") -> OrderResult:
-    return OrderResult(stand=stand, why=why, proven=bool(people), people=people)
+def _result(
+    entering: OrderRequest, stand: OrderState, people: tuple[str, ...], why: str = ""
+) -> OrderResult:
+    proven = order_proven(people, entering.statements)
+    return OrderResult(stand=stand, why=why, proven=proven, people=people)
 
 
 def _refused(why: str) -> OrderResult:

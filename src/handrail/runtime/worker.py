@@ -173,7 +173,8 @@ def stop_on_signals(stop: asyncio.Event) -> None:
 def trust_of(settings: Settings) -> Trust:
     """Whose rulings the settings let a worker take for proven."""
     keyring = Keyring(settings.keyring)
-    return Trust(keyring=keyring, proof=settings.proof, inbox=settings.inbox_url or "")
+    inbox, by_name = settings.inbox_url or "", settings.inbox_dev
+    return Trust(keyring=keyring, proof=settings.proof, inbox=inbox, by_name=by_name)
 
 
 def open_ledger(settings: Settings) -> Ledger:

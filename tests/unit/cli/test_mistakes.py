@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import ast
+import textwrap
 from pathlib import Path
 
 import pytest
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
+from handrail import read
 from handrail.cli.mistakes import mistakes, remarks
+from handrail.cli.workflow_code import flow_mistakes
 from handrail.runtime import Agent
 from tests.agents import careless_steps, mistaken_steps
 from tests.agents.careless_flow import SoundAgent
 from tests.agents.mistaken_flow import MistakenAgent
+from tests.agents.wandering_flow import WanderingAgent
 from workers.fleet import fleet
 
 MISTAKES = {
-    "Claim does not say in `key`": "return self.number",
+    "mistaken_steps.py:12: Claim does not say in `key`": "return self.number",
     "Payout.total_amount is money in a float": "fix: Decimal",
     "MistakenAgent.run returns no Outcome": "self.done",
     "`datetime.now` answers otherwise at each replay": "workflow.now()",
@@ -55,7 +60,7 @@ def test_what_a_step_lacks_here_is_worth_reading(monkeypatch: pytest.MonkeyPatch
     agent = Agent("mistaken", MistakenAgent, steps=mistaken_steps, policy=Path("none.yaml"))
     found = list(remarks(agent))
     (zone,) = (each for each in found if "a time without a zone" in each)
-    assert zone.startswith("Payout.due")
+    assert zone.startswith("mistaken_steps.py:23: Payout.due")
     asked, blocks = sorted((each for each in found if each != zone), key=lambda e: "wait" in e)
     assert "find_claim reads NOBODY_SET_THIS" in asked
     assert "plain `def find_claim`" in blocks
@@ -68,3 +73,63 @@ async def test_agents_that_run_have_none(tmp_path: Path) -> None:
     assert callable(making)
     for agent in fleet.agents.values():
         assert list(mistakes(agent, making(None))) == []
+
+
+WAYS = {
+    "`global COUNT` is another at each replay": "keep it on `self`",
+    "`dt.datetime.now` answers otherwise": "workflow.now()",
+    "self.read is given 'find_claim'": "the step itself",
+    "`self.write(...)` is never awaited": "`await` it",
+    "`except` swallows a stop": "end the handler with `raise`",
+    "this loop waits for nothing": "await in it",
+}
+
+
+async def test_ways_that_no_type_forbids_are_said_with_their_line() -> None:
+    agent = Agent("wandering", WanderingAgent, steps=mistaken_steps, policy=Path("none.yaml"))
+    found = [each for each in mistakes(agent, runner("tests")) if "wandering_flow.py:" in each]
+    for what, cure in WAYS.items():
+        (said,) = [each for each in found if what in each]
+        assert cure in said
+    assert len(found) == len(WAYS)
+
+
+@pytest.mark.parametrize(
+    ("body", "ends"),
+    [
+        ("return 1", True),
+        ("if x:\n  return 1\nelse:\n  raise E", True),
+        ("if x:\n  return 1", False),
+        ("try:\n  return 1\nexcept E:\n  pass", False),
+        ("try:\n  await f()\nfinally:\n  return 1", True),
+        ("while True:\n  await f()", True),
+        ("while True:\n  break", False),
+        ("match x:\n  case 1:\n    return 1\n  case _:\n    return 2", True),
+        ("match x:\n  case 1:\n    return 1", False),
+        ("with f():\n  return 1", True),
+        ("self.done('so')", False),
+        ("await self.write(pay, x)", False),
+        ("assert_never(x)", True),
+    ],
+)
+def test_a_run_that_ends_without_an_outcome_is_found(body: str, ends: bool) -> None:  # noqa: FBT001
+    tree = ast.parse(f"async def run(self, x):\n{textwrap.indent(body, ' ')}")
+    found = [what for _, what in flow_mistakes(tree, {}, run=True) if "no Outcome" in what]
+    assert bool(found) is not ends
+
+
+@read
+async def look(number: str) -> mistaken_steps.Claim:
+    return mistaken_steps.Claim(number=number)
+
+
+def test_a_write_is_given_a_decision_or_an_action_and_nothing_else() -> None:
+    code = """async def run(self, x):
+        a = await self.read(look, x)
+        return await self.write(pay, a)"""
+    names = {"look": look, "pay": mistaken_steps.pay_out}
+    given = ast.parse(code)
+    (said,) = [what for _, what in flow_mistakes(given, names, run=True)]
+    assert "pay_out writes a Payout, and is given a Claim" in said
+    decided = names | {"look": mistaken_steps.judge_claim}
+    assert list(flow_mistakes(given, decided, run=True)) == []

@@ -34,6 +34,7 @@ from handrail.oversight.signatures import (
     NotProven,
     VerifiedRuling,
     sign_ruling,
+    stated_by_name,
     verify_ruling,
 )
 
@@ -494,7 +495,7 @@ def test_a_person_does_not_pass_for_the_inbox_nor_the_inbox_for_a_key() -> None:
     assert proved(sign_ruling(inbox, Verb.AMEND, CASE, INBOX, NOW)).by == "ana@example.com"
     assert sign_ruling(inbox, Verb.AMEND, CASE, ANA, NOW).via == "key"
     for via in ("key", "", "phone"):
-        with pytest.raises(NotProven, match="inbox or mail or slack"):
+        with pytest.raises(NotProven, match="inbox or mail or name or slack"):
             sign_ruling(inbox.model_copy(update={"via": via}), Verb.AMEND, CASE, INBOX, NOW)
     # With a person's own key, and every claim right for it.
     genuine = parts(sign_ruling(inbox, Verb.AMEND, CASE, INBOX, NOW).proof)
@@ -638,3 +639,20 @@ def test_a_ruling_that_was_signed_before_is_proven_still() -> None:
     said = ruling.model_copy(update={"via": "key", "proof": BEFORE["ruling"]["text"]})
     found = proved(said, now=NOW + timedelta(days=6), keys={KEY.kid: KEY.public()})
     assert (found.by, found.jti) == ("ana@example.com", JTI.hex)
+
+
+def test_what_the_inbox_signs_for_a_name_says_that_it_is_only_a_name() -> None:
+    ruling = RULING.model_copy(update={"via": "name"})
+    assert (
+        verify_ruling(sign_ruling(ruling, "amend", CASE, INBOX, NOW), "amend", CASE, KEYS, NOW).kid
+        == INBOX.kid
+    )
+    order = Order(id="0" * 32, kind="stop", agent="pay", by="ana@example.com", at=NOW)
+    named = ORDER_STATEMENT.sign(order, INBOX, NOW, by_name=True)
+    checked = ORDER_STATEMENT.sign(order, INBOX, NOW)
+    assert ORDER_STATEMENT.verify(named, KEYS, NOW) == ORDER_STATEMENT.verify(checked, KEYS, NOW)
+    assert [stated_by_name(each) for each in (named, checked, "", "a.b.c")] == [True, *[False] * 3]
+    # Who takes the word out of it takes the signature with it.
+    head, body, _ = named.split(".")
+    with pytest.raises(NotProven):
+        ORDER_STATEMENT.verify(f"{head}.{body}.{checked.split('.')[2]}", KEYS, NOW)

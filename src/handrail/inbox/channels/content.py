@@ -182,7 +182,7 @@ def _more(view: GateView) -> Iterable[tuple[str, str]]:
         sure = "" if view.confidence is None else f" ({view.confidence:.0%} sure)"
         yield f"the agent says{sure}", value(view.rationale)
     if view.given:
-        yield "agreed so far", one_line(", ".join(view.given))
+        yield "agreed so far", one_line(f"{', '.join(view.given)}{view.unproven}")
 
 
 def _rows(given: Any) -> tuple[tuple[str, str], ...]:

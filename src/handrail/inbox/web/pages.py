@@ -17,8 +17,8 @@ from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
-from handrail.inbox.web.waiting import changes_mark, following
-from handrail.oversight import DOUBT_ANSWERS, GateKind
+from handrail.inbox.web.waiting import beside, changes_mark
+from handrail.oversight import BY_NAME, DOUBT_ANSWERS, GateKind
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -58,7 +58,8 @@ def seat_of(request: Request, site: Site) -> Seat | None:
         who, (case, gate) = site.who(request), map(request.path_params.get, ("case", "gate"))
         if who is None or case is None or gate is None:
             return None
-        return Seat(who, "inbox", case, gate, page_link("", case, gate), site.sessions.id(request))
+        holder, via = site.sessions.id(request), site.sessions.via(request)
+        return Seat(who, via, case, gate, page_link("", case, gate), holder)
     try:
         link = read_mail(site.seals.secret, token, site.clock())
     except BadToken as error:
@@ -136,8 +137,7 @@ async def _beside(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
     """The questions before and after this one, for whoever goes from one to the next."""
     if seat.via == "mail":
         return {"before": None, "after": None}
-    whole, _ = await site.waiting.shown()
-    others = following(site, seat.who, whole, view.gate)
+    others = await beside(site, seat.who, view.gate)
     urls = [page_link("", each.case, each.gate) for each in others]
     return {"before": urls[-1] if urls else None, "after": urls[0] if urls else None}
 
@@ -266,7 +266,8 @@ async def ruled(request: Request, site: Site, who: str) -> Response:
     agents, owns = site.directory.agents(who), site.directory.owns(who)
     found = await site.ledger.rulings(limit=5 * NEWEST)
     seen = [row for row in found if row.by == who or row.agent in agents][:NEWEST]
-    return site.page(request, "closed.html", rows=[(r, _why(r)) for r in seen], owns=owns)
+    rows, by_name = [(r, _why(r)) for r in seen], any(r.via == BY_NAME for r in seen)
+    return site.page(request, "closed.html", rows=rows, owns=owns, by_name=by_name)
 
 
 def _why(row: RulingRow) -> str:

@@ -29,7 +29,7 @@ from handrail.inbox.web.site import (
     to_sign_in,
 )
 from handrail.inbox.web.tokens import page_link
-from handrail.inbox.web.waiting import following
+from handrail.inbox.web.waiting import beside
 from handrail.oversight import GateKind
 from handrail.text import exact_json
 
@@ -88,8 +88,7 @@ async def _following(site: Site, seat: Seat) -> views.GateRow | None:
     """What else waits for this person. Whoever came by a link has come for one question."""
     if seat.via == "mail":
         return None
-    whole, _ = await site.waiting.shown()
-    others = following(site, seat.who, whole, seat.gate)
+    others = await beside(site, seat.who, seat.gate)
     return next(iter(views.rows(others[:1], seat.who, site.clock())), None)
 
 

@@ -280,10 +280,10 @@ async def as_anybody(request: Request) -> Response:
     if not site.dev:
         raise HTTPException(404, "Not found.")
     given = await _given(request, site)
-    return _signed_in(request, site, person(text(given, "address")))
+    return _signed_in(request, site, person(text(given, "address")), by_name=True)
 
 
-def _signed_in(request: Request, site: Site, who: str) -> Response:
+def _signed_in(request: Request, site: Site, who: str, *, by_name: bool = False) -> Response:
     if not site.directory.may_sign_in(who):
         log.info("no policy and no people file names who wanted to sign in", who=who)
         return _page(
@@ -292,8 +292,8 @@ def _signed_in(request: Request, site: Site, who: str) -> Response:
             fault=f"{who} is named by no policy here. Ask the owner of the policy to add you.",
         )
     wanted = back_to(request)
-    site.sessions.sign_in(request, who, site.clock())
-    log.info("signed in", who=who)
+    site.sessions.sign_in(request, who, site.clock(), by_name=by_name)
+    log.info("signed in", who=who, by_name=by_name)
     return RedirectResponse(wanted, 303)
 
 

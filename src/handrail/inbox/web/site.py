@@ -12,6 +12,7 @@ import functools
 import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
@@ -31,7 +32,7 @@ from handrail.guardrails import audit_review
 from handrail.inbox.web.listing import ListCache
 from handrail.inbox.web.tokens import BadToken, Links
 from handrail.inbox.web.views import words
-from handrail.oversight import Keyring
+from handrail.oversight import BY_NAME, Keyring
 from handrail.runtime import TokenFile
 from handrail.text import escape_hidden, moment_in_words
 
@@ -57,6 +58,9 @@ MOST_FIELDS = 5_000
 PER_MINUTE = {"sign-in": 10, "address": 3, "rule": 120, "look": 600}
 """How often somebody may do something in a minute: from one address of the network, for one
 mail address, as one person."""
+
+_VIA: ContextVar[str] = ContextVar("via", default=BY_NAME)
+"""How whoever asks now has signed in: each request runs in a context of its own."""
 
 PART = "<!--part-->"
 """Where in a page stands what is reckoned after its head went out."""
@@ -135,6 +139,7 @@ class Site:
     def who(self, request: Request) -> str | None:
         """Who is signed in."""
         who = self.sessions.who(request, self.clock())
+        _VIA.set(self.sessions.via(request))
         # Whoever is taken out of the policies is out at once, not when their session ends.
         return who if who is not None and self.directory.may_sign_in(who) else None
 
@@ -175,9 +180,12 @@ class Site:
 
         return StreamingResponse(parts(), status, media_type="text/html; charset=utf-8")
 
-    def operator(self, who: str, via: str = "inbox") -> Operator:
-        """What somebody may ask and order, who came `via` this channel; the inbox signs it."""
-        return self._operator(who, via, self.key)
+    def operator(self, who: str, via: str | None = None) -> Operator:
+        """What somebody may ask and order; the inbox signs it.
+
+        `via`: by which channel they came, if not as the session of this request was begun.
+        """
+        return self._operator(who, via or _VIA.get(), self.key)
 
     def by_token(self, who: str, via: str, signer: Signer | None) -> Operator:
         """The same for whoever has a token: the inbox signs nothing for them."""

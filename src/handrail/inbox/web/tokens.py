@@ -26,6 +26,7 @@ from itsdangerous import BadData, URLSafeSerializer
 
 from handrail.actions import person
 from handrail.exceptions import ConfigurationError, HandrailError
+from handrail.oversight import BY_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -159,6 +160,7 @@ SESSION_LASTS = timedelta(hours=12)
 """How long somebody stays signed in at most."""
 
 _FORM = "form"
+_CHECKED = "checked"
 
 
 @dataclass(frozen=True)
@@ -188,6 +190,8 @@ class Sessions:
             or now.timestamp() >= float(since) + SESSION_LASTS.total_seconds()
         ):
             return None
+        if "how" not in session:
+            return None  # begun before it was kept whether anybody checked who they are
         return None if self.once.spent(self.id(request)) else who
 
     def id(self, request: Request) -> str:
@@ -197,10 +201,16 @@ class Sessions:
             found = request.session["sid"] = secrets.token_urlsafe(18)
         return found
 
-    def sign_in(self, request: Request, who: str, now: datetime) -> None:
+    def via(self, request: Request) -> str:
+        """By which channel comes what they say: by name if nobody checked who they are."""
+        return "inbox" if request.session.get("how") == _CHECKED else BY_NAME
+
+    def sign_in(self, request: Request, who: str, now: datetime, *, by_name: bool) -> None:
         """Begin a session of `who`, under an id that nobody knew before."""
         self.end(request, now)
-        request.session.update(sid=secrets.token_urlsafe(18), who=who, at=int(now.timestamp()))
+        how = BY_NAME if by_name else _CHECKED
+        begun = int(now.timestamp())
+        request.session.update(sid=secrets.token_urlsafe(18), who=who, at=begun, how=how)
 
     def end(self, request: Request, now: datetime) -> None:
         """End this session for good, wherever copies of its cookie are."""

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from handrail.client import SORTS, GateFilter, totals
+from handrail.client import SORTS, GateFilter, StillReading, totals
 from handrail.inbox.web import views
 from handrail.inbox.web.listing import PAGE, ListQuery
-from handrail.inbox.web.site import Site, signed_in, site_of
+from handrail.inbox.web.site import Site, sentence, signed_in, site_of
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -29,8 +29,12 @@ _ORDERS = dict(zip(SORTS, ("first to expire", "newest", "oldest", "least sure"),
 
 @signed_in
 async def waiting(request: Request, site: Site, who: str) -> Response:
-    """What waits, the first to expire first."""
-    return site.page(request, "list.html", **await _list(request, site, who, opening=True))
+    """What waits, the first to expire first; how far that is read, as long as none was."""
+    try:
+        content = await _list(request, site, who, opening=True)
+    except StillReading as reading:
+        return site.page(request, "reading.html", reading=reading)
+    return site.page(request, "list.html", **content)
 
 
 async def waiting_now(request: Request) -> Response:
@@ -40,7 +44,11 @@ async def waiting_now(request: Request) -> Response:
     if who is None:
         raise HTTPException(401, "You are signed out.")
     await site.slow_down("look", who)
-    content = await _list(request, site, who)
+    try:
+        content = await _list(request, site, who)
+    except StillReading as reading:
+        # An open page says that it is not of now.
+        raise HTTPException(503, f"{sentence(reading)}.") from reading
     if request.query_params.get("seen") == content["seen"]:
         return Response(status_code=204)
     return site.page(request, "_list.html", **content)
@@ -85,6 +93,15 @@ async def _list(request: Request, site: Site, who: str, *, opening: bool = False
         "checked": totals(row.gate for row in shown if row.checked),
         "token": site.token(request),
     }
+
+
+async def beside(site: Site, who: str, gate: str) -> list[GateView]:
+    """What else waits for somebody; nothing as long as no list was read."""
+    try:
+        whole, _ = await site.waiting.shown()
+    except StillReading:
+        return []
+    return following(site, who, whole, gate)
 
 
 def following(site: Site, who: str, whole: GateList, gate: str) -> list[GateView]:

@@ -1,0 +1,151 @@
+"""Mistakes in how the code of a workflow goes: what is never awaited, and what never ends."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, cast
+
+from handrail.agent import Step, Write
+
+VERBS = ("read", "decide", "write", "notify")
+
+Found = Iterator[tuple[ast.AST, str]]
+"""What is wrong, and at which node."""
+
+
+def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> Found:
+    """What is wrong with how one method goes. `run`: it is the workflow's own."""
+    method = tree.body[0]
+    if not isinstance(method, ast.AsyncFunctionDef):
+        return
+    if run and not _leaves(method.body):
+        last = method.body[-1]
+        yield last, 'a way through `run` ends here with no Outcome; fix: `return self.done("...")`'
+    yield from _used_unawaited(method)
+    yield from _written(method, names)
+    for node in ast.walk(method):
+        if isinstance(node, ast.While) and not _lets_go(node):
+            yield node, "this loop waits for nothing, and holds up its worker; fix: await in it"
+        elif isinstance(node, ast.Global):
+            said = ", ".join(node.names)
+            yield node, f"`global {said}` is another at each replay; fix: keep it on `self`"
+        elif isinstance(node, ast.ExceptHandler) and _catches_all(node):
+            what = ast.unparse(node.type) if node.type else ""
+            fix = "name what you expect, or end the handler with `raise`"
+            yield node, f"`{f'except {what}'.strip()}` swallows a stop of the case, too; fix: {fix}"
+        elif isinstance(node, ast.Call) and _verb(node) and node.args:
+            named = node.args[0]
+            if isinstance(named, ast.Constant):
+                given = f"self.{_verb(node)} is given {named.value!r}"
+                yield node, f"{given}; fix: give it the step itself"
+
+
+def local_imports(tree: ast.AST) -> dict[str, Any]:
+    """What the imports within a method stand for."""
+    found: dict[str, Any] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            for each in node.names:
+                found |= _imported(node, each)
+    return found
+
+
+def _imported(node: ast.Import | ast.ImportFrom, each: ast.alias) -> dict[str, Any]:
+    if isinstance(node, ast.ImportFrom):
+        of = sys.modules.get(node.module or "")
+        return {each.asname or each.name: getattr(of, each.name, None)}
+    first = each.name if each.asname else each.name.partition(".")[0]
+    return {each.asname or first: sys.modules.get(first)}
+
+
+def _verb(call: ast.AST, verbs: Sequence[str] = VERBS) -> str:
+    """Which verb of the case a call is; none if it is no such call."""
+    func = call.func if isinstance(call, ast.Call) else None
+    if isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name):
+        return func.attr if func.value.id == "self" and func.attr in verbs else ""
+    return ""
+
+
+def _leaves(body: list[ast.stmt]) -> bool:
+    """Whether no way through these statements comes out at their end."""
+    last = body[-1]
+    match last:
+        case ast.Return() | ast.Raise():
+            return True
+        case ast.If():
+            return bool(last.orelse) and _leaves(last.body) and _leaves(last.orelse)
+        case ast.With() | ast.AsyncWith():
+            return _leaves(last.body)
+        case ast.Try():
+            ways = [last.orelse or last.body, *(each.body for each in last.handlers)]
+            return all(map(_leaves, ways)) or bool(last.finalbody and _leaves(last.finalbody))
+        case ast.While():
+            always = isinstance(last.test, ast.Constant) and bool(last.test.value)
+            return always and not any(isinstance(n, ast.Break) for n in ast.walk(last))
+        case ast.Match():
+            every = any(isinstance(c.pattern, ast.MatchAs) and not c.guard for c in last.cases)
+            return every and all(_leaves(c.body) for c in last.cases)
+        # As `assert_never(...)`: whether what the project's own code does ends nobody can see here.
+        case ast.Expr(value=ast.Await(value=call)) | ast.Expr(value=ast.Call() as call):
+            return not _verb(call, (*VERBS, "done"))
+        case _:
+            return False
+
+
+def _used_unawaited(method: ast.AsyncFunctionDef) -> Found:
+    """A verb whose coroutine is used as if it were the result."""
+    parents = {child: node for node in ast.walk(method) for child in ast.iter_child_nodes(node)}
+    for node in ast.walk(method):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Call() as call) if _verb(call):
+                pass
+            case _:
+                continue
+        loads = (n for n in parents if isinstance(n, ast.Name) and n.id == name)
+        uses = [parents[n] for n in loads if isinstance(n.ctx, ast.Load)]
+        taken = any(isinstance(use, ast.Await | ast.Call | ast.List | ast.Tuple) for use in uses)
+        if uses and not taken:
+            verb = _verb(call)
+            yield node, f"`self.{verb}(...)` is never awaited, and never done; fix: `await` it"
+
+
+def _written(method: ast.AsyncFunctionDef, names: Mapping[str, Any]) -> Found:
+    """Writes that are given what another step returned, which is no action of theirs."""
+    known: dict[str, Any] = {}
+    for node in ast.walk(method):
+        match node:
+            case ast.Assign(
+                targets=[ast.Name(id=name)],
+                value=ast.Await(value=ast.Call(args=[ast.Name(id=step), *_])),
+            ):
+                found = names.get(step)
+                again = name in known
+                known[name] = found.returns if isinstance(found, Step) and not again else None
+            case _:
+                pass
+    for node in ast.walk(method):
+        match node:
+            case ast.Call(args=[ast.Name(id=step), ast.Name(id=given)]) if _verb(node) == "write":
+                write, kind = names.get(step), known.get(given)
+            case _:
+                continue
+        if isinstance(write, Write) and isinstance(kind, type) and hasattr(kind, "model_fields"):
+            action = cast("Write[Any, Any]", write).action
+            if not issubclass(kind, action) and "action" not in getattr(kind, "model_fields", {}):
+                wanted = action.__name__
+                what = f"{write.name} writes a {wanted}, and is given a {kind.__name__}"
+                yield node, f"{what}; fix: a decision, or {wanted}(...)"
+
+
+def _lets_go(loop: ast.While) -> bool:
+    inside = [n for each in loop.body for n in ast.walk(each)]
+    ends = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Break, ast.Return, ast.Raise)
+    always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
+    return not always or any(isinstance(n, ends) for n in inside)
+
+
+def _catches_all(handler: ast.ExceptHandler) -> bool:
+    every = handler.type is None or ast.unparse(handler.type) == "BaseException"
+    return every and not any(isinstance(n, ast.Raise) for n in ast.walk(handler))

@@ -1,0 +1,38 @@
+"""A workflow that goes wrong ways, which no type says."""
+
+# pyright: reportUnknownVariableType=false, reportUnusedVariable=false, reportArgumentType=false
+# pyright: reportUnknownMemberType=false, reportCallIssue=false
+# ruff: noqa: DTZ005, E722, F841, PLC0415, PLW0603, SIM105, S110
+
+from __future__ import annotations
+
+from temporalio import workflow
+
+from handrail import AgentWorkflow, Outcome
+from tests.agents.mistaken_steps import Claim, judge_claim, pay_out
+
+COUNT = 0
+
+
+@workflow.defn
+class WanderingAgent(AgentWorkflow):
+    """Ends nowhere."""
+
+    @workflow.run
+    async def run(self, claim: Claim) -> Outcome:
+        """Wander."""
+        import datetime as dt
+
+        global COUNT
+        COUNT += 1
+        now = dt.datetime.now()
+        judged = await self.decide(judge_claim, claim, 1)
+        named = await self.read("find_claim", claim.number)
+        try:
+            paid = self.write(pay_out, judged)
+        except:
+            pass
+        if COUNT > 1:
+            return self.done(f"paid {paid}")
+        while True:
+            COUNT += 1
