@@ -92,9 +92,9 @@ def image_environment(name: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-def kubernetes() -> dict[tuple[str, str], Any]:
+def kubernetes(name: str = "kubernetes.yaml") -> dict[tuple[str, str], Any]:
     """Return what is declared, by kind and name."""
-    documents: Any = YAML(typ="safe").load_all(read("kubernetes.yaml"))  # pyright: ignore[reportUnknownMemberType] (untyped)
+    documents: Any = YAML(typ="safe").load_all(read(name))  # pyright: ignore[reportUnknownMemberType] (untyped)
     return {(each["kind"], each["metadata"]["name"]): each for each in documents}
 
 
@@ -297,10 +297,11 @@ def test_the_health_check_asks_the_port_of_the_image(name: str, port: str, path:
     assert ["EXPOSE", number] in image(name)
 
 
-@pytest.mark.parametrize("name", ["worker", "inbox"])
+@pytest.mark.parametrize("name", ["worker", "inbox", "handrail"])
 def test_an_image_gets_sigterm_and_is_not_root(name: str) -> None:
     words = image(name)
-    assert words[-1][:2] == ["CMD", "[handrail,"]  # exec form
+    (command,) = [each for each in words if each[0] == "CMD"]
+    assert command[:2] == ["CMD", "[handrail,"]  # exec form
     assert ["USER", "handrail"] in words
     assert ["STOPSIGNAL", "SIGTERM"] in words
 
@@ -631,3 +632,30 @@ def test_kustomize_builds_it() -> None:
     )
     assert built.returncode == 0, built.stderr
     assert "kind: PodDisruptionBudget" in built.stdout
+
+
+def test_the_image_to_derive_from_brings_no_agent() -> None:
+    assert not [words for words in image("handrail") if words[0] == "COPY" and words[1][:2] != "--"]
+    assert image_environment("handrail") == image_environment("worker")
+    dockerfile = re.findall(
+        r"^```dockerfile\n(.*?)^```$", read("README.md"), re.MULTILINE | re.DOTALL
+    )
+    assert dockerfile == ["FROM handrail\nCOPY . .\n"]
+
+
+def test_the_worker_controllers_pods_are_those_of_the_deployment() -> None:
+    declared = kubernetes("kubernetes-worker-controller.yaml")
+    connection_ = declared["Connection", "temporal"]
+    deployment = declared["WorkerDeployment", "shipments"]
+    given = deployment["spec"]["workerOptions"]["connectionRef"]["name"]
+    assert given == connection_["metadata"]["name"]
+    # Two that decide which build gets the cases would undo each other's doing.
+    assert deployment["spec"]["rollout"] == {"strategy": "Manual"}
+    ours = kubernetes()["Deployment", "worker"]["spec"]
+    address = pod_environment("worker")["TEMPORAL_ADDRESS"]
+    assert connection_["spec"] == {"hostPort": address}
+    container = ours["template"]["spec"]["containers"][0]
+    # The controller says where Temporal is.
+    container["env"] = [e for e in container["env"] if not e["name"].startswith("TEMPORAL_")]
+    assert deployment["spec"]["template"] == ours["template"]
+    assert deployment["spec"]["replicas"] == ours["replicas"]
