@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import difflib
 import os
+import re
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -319,14 +320,10 @@ def _is_secret(variable: str) -> bool:
 
 
 def _explain(error: ValidationError) -> str:
-    """Say each fault with its variable; never the value, which may hold a password.
-
-    Those of what is derived from a wrong one are none of their own.
-    """
-    faults = error.errors(include_input=False, include_url=False)
+    """Say each fault with its variable; never the value, which may hold a password."""
     return "\n".join(
         f"{_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg'].removeprefix('Value error, ')}"
-        for fault in faults
+        for fault in error.errors(include_input=False, include_url=False)
         if fault["type"] != "default_factory_not_called"
     )
 
@@ -411,7 +408,8 @@ def _worth_asking_again(server: str, error: RuntimeError) -> str:
             f"The Temporal server at {server} does not accept this connection: "
             f"{said}. See TEMPORAL_API_KEY and TEMPORAL_TLS*."
         ) from error
-    return said
+    system = re.search('message: "([^"]+)"', said)
+    return system[1] if system else said
 
 
 async def _require_namespace(client: Client) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import os
 import re
 import resource
 import shlex
@@ -27,7 +28,7 @@ from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import CaseHandle, Human, Outside, Stage, crashing_worker, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.deposits_steps import Tenancy
-from tests.agents.fleets import orders, policy, put_policy
+from tests.agents.fleets import LEAD, orders, policy, put_policy
 from tests.agents.orders_steps import Order
 from tests.agents.poison import pause_in_temporal, unpause_in_temporal
 from tests.integration.agent.test_afterwards import deposits
@@ -145,6 +146,27 @@ async def a_stuck_write(night: Night) -> AsyncGenerator[Fault]:
     await ends(case)
 
 
+@rehearses("The server is away")
+async def no_server(night: Night) -> AsyncGenerator[Fault]:
+    where = os.environ["TEMPORAL_ADDRESS"]
+    case = await night.start(amount=LARGE)
+    gate = await case.gate()
+    os.environ["TEMPORAL_ADDRESS"] = "127.0.0.1:1"
+
+    async def started() -> None:
+        os.environ["TEMPORAL_ADDRESS"] = where
+
+    try:
+        yield Fault(
+            "(?s)127.0.0.1:1.*No Temporal server answers at 127.0.0.1:1",
+            by_hand={"systemctl start temporal": started},
+        )
+    finally:
+        await started()
+    assert (await Human("ana@example.com").approve(case, gate)).accepted
+    await ends(case)
+
+
 @rehearses("The ledger cannot be written")
 async def a_full_disk(night: Night) -> AsyncGenerator[Fault]:
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -236,6 +258,18 @@ async def an_open_question(night: Night) -> AsyncGenerator[Fault]:
     case = await night.start(amount=LARGE)
     gate = (await case.gate()).gate
     yield Fault(f"(?s){case.id}.*left.*{gate}", case, {"GATE": gate})
+    await ends(case)
+
+
+@rehearses("A question ran out")
+async def a_late_answer(night: Night) -> AsyncGenerator[Fault]:
+    short = {"lead": {"people": LEAD["people"], "deadline": {"after": "1s", "then": "refuse"}}}
+    put_policy(night.stage.directory, GIVEN | {"roles": short})
+    case = await night.start(amount=LARGE)
+    await ends(case, State.EXPIRED)
+    put_policy(night.stage.directory, GIVEN)
+    yield Fault(f"(?s){case.id}.*expired.*nobody", case)
+    assert (await Human("ana@example.com").approve(case, await case.gate())).accepted
     await ends(case)
 
 
