@@ -11,7 +11,7 @@ from temporalio import workflow
 from handrail import AgentWorkflow, Outcome
 from tests.agents.mistaken_steps import Claim, judge_claim, pay_out
 
-COUNT = 0
+count = 0
 
 
 @workflow.defn
@@ -23,16 +23,17 @@ class WanderingAgent(AgentWorkflow):
         """Wander."""
         import datetime as dt
 
-        global COUNT
-        COUNT += 1
+        global count
+        count += 1
         now = dt.datetime.now()
         judged = await self.decide(judge_claim, claim, 1)
         named = await self.read("find_claim", claim.number)
+        paid = self.write(pay_out, judged)
         try:
-            paid = self.write(pay_out, judged)
+            count += 1
         except:
             pass
-        if COUNT > 1:
+        if count > 1:
             return self.done(f"paid {paid}")
         while True:
-            COUNT += 1
+            count += 1

@@ -56,7 +56,7 @@ def signed_in(base: str, who: str) -> Generator[httpx2.Client]:
         yield visitor
 
 
-def test_dev_runs_an_inbox_whose_rulings_are_proven_and_starts_it_again(project: Project) -> None:
+def test_dev_runs_an_inbox_whose_rulings_are_signed_and_starts_it_again(project: Project) -> None:
     base = f"http://localhost:{project.env['HANDRAIL_INBOX_PORT']}"
     taken = socket.create_server(("127.0.0.1", 0))
     project.env["HANDRAIL_METRICS_PORT"] = str(taken.getsockname()[1])

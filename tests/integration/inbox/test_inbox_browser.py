@@ -94,7 +94,7 @@ async def test_approve_from_the_list(inbox: Inbox, outside: Outside, how: dict[s
         await page.get_by_role("link", name="Give a customer money back.").click()
         await expect(page.get_by_text("refunds:R-2042")).to_be_visible()
     ruled = (await case.outcome()).rulings[-1]
-    assert (ruled.by, ruled.proven) == (ANA, True)
+    assert (ruled.by, ruled.via) == (ANA, "name")
     assert len(outside.effects("refund")) == 1
 
 

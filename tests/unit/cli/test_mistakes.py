@@ -76,7 +76,7 @@ async def test_agents_that_run_have_none(tmp_path: Path) -> None:
 
 
 WAYS = {
-    "`global COUNT` is another at each replay": "keep it on `self`",
+    "`global count` is another at each replay": "keep it on `self`",
     "`dt.datetime.now` answers otherwise": "workflow.now()",
     "self.read is given 'find_claim'": "the step itself",
     "`self.write(...)` is never awaited": "`await` it",
