@@ -360,10 +360,7 @@ class Ruling(Wire):
 
 
 def unproven(*, proven: bool, via: str) -> str:
-    """What to add to the name of whoever ruled, where nobody knows that it was they.
-
-    Only what the inbox signed says reliably that they came by `name`; anybody can send it.
-    """
+    """What to add to the name of whoever ruled, where nobody knows that it was they."""
     if proven:
         return ""
     return " (signed in by name)" if via == "name" else " (unproven)"
@@ -398,7 +395,7 @@ class RulingRecord(Wire):
     @property
     def unproven(self) -> str:
         """What to add to the name of whoever ruled, where nobody knows that it was they."""
-        return unproven(proven=self.proven, via=self.via if self.ruling else "")
+        return unproven(proven=self.proven, via=self.via)
 
 
 class Undoes(Wire):

@@ -55,6 +55,7 @@ from handrail.oversight import (
     read_signal,
     refused_record,
     seconds_in_states,
+    unproven_people,
     why_unproven,
     withdraw_gate,
 )
@@ -472,11 +473,7 @@ class Case:
 
     def unproven(self, closing: Closing) -> str:
         """What to add to the names of those who closed a gate, if one of them is not proven."""
-        said = [r for r in self.rulings if r.accepted and r.by in closing.by]
-        if {r.by for r in said if r.proven} >= set(closing.by):
-            return ""
-        named = {r.by for r in said if r.proven or (r.ruling and r.via == BY_NAME)}
-        return " (signed in by name)" if named >= set(closing.by) else " (unproven)"
+        return unproven_people((r for r in self.rulings if r.accepted), closing.by)
 
     # What can be taken back
 

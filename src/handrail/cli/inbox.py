@@ -114,8 +114,10 @@ def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False)
         found.insert(1, label("state", said, "yellow"))
     found.append(label("for", plain(f"{', '.join(gate.waiting_for)}: {', '.join(gate.people)}")))
     if gate.given:
+        from handrail.oversight import unproven_people
+
         agreed = plain(", ".join(gate.given))
-        found.append(label("agreed", f"{agreed}{gate.unproven}"))
+        found.append(label("agreed", f"{agreed}{unproven_people(gate.rulings, gate.given)}"))
     found.append(label("until", moment(gate.deadline)))
     found += [label("then", plain(line)) for line in gate.then]
     found += _what_the_agent_says(gate)

@@ -11,18 +11,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
 
-from handrail.actions import (
-    Aware,
-    Finding,
-    HandedCase,
-    Outcome,
-    Receipt,
-    RulingRecord,
-    Transition,
-    unproven,
-)
+from handrail.actions import Aware, Finding, HandedCase, Outcome, Receipt, RulingRecord, Transition
 from handrail.oversight import (
-    BY_NAME,
     AutonomyView,
     GateView,
     IgnoredSignal,
@@ -30,7 +20,6 @@ from handrail.oversight import (
     Mandate,
     Order,
     OrderState,
-    stated_by_name,
 )
 from handrail.states import State
 
@@ -470,11 +459,6 @@ class ReviewOpinion(Document):
     proven: bool
     fault: str = ""
     proof: str
-
-    @property
-    def unproven(self) -> str:
-        """What to add to their name, where nobody knows that it was they."""
-        return unproven(proven=self.proven, via=BY_NAME if stated_by_name(self.proof) else "")
 
 
 class ReviewDetails(ReviewView):

@@ -120,6 +120,7 @@ from handrail.oversight.rulings import (
     needs_proof,
     read_amendment,
     refused_record,
+    unproven_people,
     why_unproven,
 )
 from handrail.oversight.signals import (
@@ -288,6 +289,7 @@ __all__ = [
     "stop_order",
     "strict_json",
     "target_of",
+    "unproven_people",
     "verify_ruling",
     "waits_for_second",
     "why_not_reviewer",

@@ -395,9 +395,7 @@ class Trust:
     """Whose rulings a worker takes for proven.
 
     `proof`: whether a ruling needs one, where the policy does not say. `inbox`: the address
-    of the inbox whose people are told by message; empty where there is none. `by_name`: whether
-    a ruling counts as one with proof although whoever gave it only said who they are, to try an
-    agent out on one machine.
+    of the inbox whose people are told, or empty. `by_name`: whether a name alone counts, too.
     """
 
     keyring: Keyring | None = None

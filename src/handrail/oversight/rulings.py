@@ -25,6 +25,7 @@ from handrail.actions import (
     fits,
     from_json,
     person,
+    unproven,
 )
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
@@ -44,8 +45,10 @@ from handrail.text import first_fault, moment_in_words
 from handrail.wire import ProofResult, RulingReading
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from datetime import datetime
+
+    from handrail.oversight.views import GivenView
 
 MOST_QUESTIONS = 20
 """Questions that one gate takes."""
@@ -133,6 +136,18 @@ def judge_ruling(
     if refusal is not None:
         return gate, record
     return _take(gate, verb, ruling, record, amended), record
+
+
+def unproven_people(said: Iterable[GivenView | RulingRecord], people: Iterable[str]) -> str:
+    """What to add to several names, where nobody knows of one of them that it was they."""
+    best = dict.fromkeys(people, _UNKNOWN[-1])
+    for each in said:
+        if each.by in best:
+            best[each.by] = min(best[each.by], each.unproven, key=_UNKNOWN.index)
+    return max(best.values(), key=_UNKNOWN.index, default="")
+
+
+_UNKNOWN = ("", unproven(proven=False, via=BY_NAME), unproven(proven=False, via=""))
 
 
 def answered_by_agent(gate: Gate, question: str, answer: str, now: datetime) -> Gate:

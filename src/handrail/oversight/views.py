@@ -7,8 +7,8 @@ that could disguise it spelt out.
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Collection, Iterable
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
@@ -36,7 +36,7 @@ from handrail.oversight.gate import (
     next_moment,
 )
 from handrail.oversight.page_cuts import cut_values, open_fence
-from handrail.oversight.signatures import BY_NAME
+from handrail.oversight.rulings import unproven_people
 from handrail.policy import after_working_time
 from handrail.states import State
 from handrail.text import (
@@ -108,12 +108,7 @@ class GivenView(_View):
         return unproven(proven=self.proven, via=self.via)
 
 
-def _unproven(rulings: Iterable[GivenView], people: Collection[str]) -> str:
-    said = [each for each in rulings if each.by in people]
-    if {each.by for each in said if each.proven} >= set(people):
-        return ""
-    known = {each.by for each in said if each.proven or each.via == BY_NAME}
-    return unproven(proven=False, via=BY_NAME if known >= set(people) else "")
+_given = functools.partial(GivenView.model_validate, from_attributes=True)
 
 
 class GateView(_View):
@@ -163,11 +158,6 @@ class GateView(_View):
         """What is asked in one line: the action's own words, or what kind of action it is."""
         return self.summary or self.title
 
-    @property
-    def unproven(self) -> str:
-        """What to add to those who agreed so far, where nobody knows that it was they."""
-        return _unproven(self.rulings, self.given)
-
 
 class ClosedView(_View):
     """A question that is over: how, when, by whom."""
@@ -181,11 +171,6 @@ class ClosedView(_View):
     rulings: tuple[GivenView, ...] = ()
     asked: tuple[Consultation, ...] = ()
     planted: bool = False
-
-    @property
-    def unproven(self) -> str:
-        """What to add to those who closed it, where nobody knows that it was they."""
-        return _unproven(self.rulings, self.closing.by)
 
 
 class CaseView(_View):
@@ -237,7 +222,7 @@ def gate_view(gate: Gate, case: str, chain: tuple[str, ...] = ()) -> GateView:
         findings=asked.findings,
         proof=asked.terms.proof,
         stages=_stages(gate),
-        rulings=tuple(_given(r) for r in gate.rulings),
+        rulings=tuple(map(_given, gate.rulings)),
         asked=gate.asked,
         barred=tuple(sorted(asked.barred)),
         requester=asked.requester,
@@ -260,16 +245,10 @@ def closed_view(gate: Gate) -> ClosedView | None:
         digest=gate.question.digest,
         opened=gate.opened,
         closing=gate.closed,
-        rulings=tuple(_given(r) for r in gate.rulings),
+        rulings=tuple(map(_given, gate.rulings)),
         asked=gate.asked,
         planted=gate.question.planted,
     )
-
-
-def _given(ruled: RulingRecord) -> GivenView:
-    view = GivenView.model_validate(ruled, from_attributes=True)
-    # Nobody has looked at what is not signed: that it came by this way is only claimed.
-    return view if ruled.ruling or ruled.via != BY_NAME else view.model_copy(update={"via": ""})
 
 
 def _stages(gate: Gate) -> tuple[StageView, ...]:
@@ -413,7 +392,8 @@ def _gate_lines(gate: GateView, most: int) -> list[str]:
     lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
     lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
     if gate.given:
-        lines += [f"**Agreed so far{gate.unproven}:** {_names(gate.given)}", ""]
+        unknown = unproven_people(gate.rulings, gate.given)
+        lines += [f"**Agreed so far{unknown}:** {_names(gate.given)}", ""]
     if gate.barred:
         lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
     lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.inbox.channels.delivery import GateOutcome, NotificationKind
-from handrail.oversight import GateKind
+from handrail.oversight import GateKind, unproven_people
 from handrail.text import CUT, escape_hidden, moment_in_words, one_line
 
 if TYPE_CHECKING:
@@ -182,7 +182,8 @@ def _more(view: GateView) -> Iterable[tuple[str, str]]:
         sure = "" if view.confidence is None else f" ({view.confidence:.0%} sure)"
         yield f"the agent says{sure}", value(view.rationale)
     if view.given:
-        yield "agreed so far", one_line(f"{', '.join(view.given)}{view.unproven}")
+        unproven = unproven_people(view.rulings, view.given)
+        yield "agreed so far", one_line(f"{', '.join(view.given)}{unproven}")
 
 
 def _rows(given: Any) -> tuple[tuple[str, str], ...]:

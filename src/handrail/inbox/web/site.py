@@ -32,7 +32,7 @@ from handrail.guardrails import audit_review
 from handrail.inbox.web.listing import ListCache
 from handrail.inbox.web.tokens import BadToken, Links
 from handrail.inbox.web.views import words
-from handrail.oversight import BY_NAME, Keyring
+from handrail.oversight import BY_NAME, Keyring, unproven_people
 from handrail.runtime import TokenFile
 from handrail.text import escape_hidden, moment_in_words
 
@@ -428,6 +428,7 @@ def _environment() -> Environment:
         time=time,
         at=at,
     )
+    cast("dict[str, Any]", made.globals)["unproven_people"] = unproven_people
     made.tests.update(hiding=hides, numeric=numeric, long=long, moment=moment, holding=holding)
     return made
 
