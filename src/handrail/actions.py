@@ -359,13 +359,6 @@ class Ruling(Wire):
     proof: str | None = Field(default=None, max_length=8_000)
 
 
-def unproven(*, proven: bool, via: str) -> str:
-    """What to add to the name of whoever ruled, where nobody knows that it was they."""
-    if proven:
-        return ""
-    return " (signed in by name)" if via == "name" else " (unproven)"
-
-
 class RulingRecord(Wire):
     """A ruling as it was judged: the record that is kept of every one, good or bad.
 
@@ -391,11 +384,6 @@ class RulingRecord(Wire):
     via: str = ""
     looked: float | None = None
     ruling: Ruling | None = None
-
-    @property
-    def unproven(self) -> str:
-        """What to add to the name of whoever ruled, where nobody knows that it was they."""
-        return unproven(proven=self.proven, via=self.via)
 
 
 class Undoes(Wire):

@@ -195,3 +195,10 @@ def moment_in_words(at: datetime, to: Literal["seconds", "minutes"] = "seconds")
 def percent(share: int) -> str:
     """A share in hundredths of a percent as people read it: 2,550 is 25.5%."""
     return f"{Decimal(share) / 100:f}%"
+
+
+def unproven(*, proven: bool, via: str) -> str:
+    """What to add to the name of whoever ruled, where nobody knows that it was they."""
+    if proven:
+        return ""
+    return " (signed in by name)" if via == "name" else " (unproven)"

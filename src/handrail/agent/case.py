@@ -60,7 +60,7 @@ from handrail.oversight import (
     withdraw_gate,
 )
 from handrail.states import State, may_move
-from handrail.text import first_fault
+from handrail.text import first_fault, unproven
 from handrail.wire import HandOffState, ProofRequest, ProofResult, RulingReading
 
 if TYPE_CHECKING:
@@ -454,7 +454,7 @@ class Case:
             return record
         self.rulings.append(record)
         what = "accepted" if record.accepted else f"refused: {record.note}"
-        who = f"{record.by or 'somebody'}{record.unproven}"
+        who = f"{record.by or 'somebody'}{unproven(proven=record.proven, via=record.via)}"
         self.note(f"{record.verb} by {who} {what}", record.at)
         return record
 

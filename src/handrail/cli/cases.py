@@ -34,6 +34,7 @@ from handrail.cli.output import (
 )
 from handrail.exceptions import CaseError, InvalidRequest
 from handrail.states import State
+from handrail.text import unproven
 
 if TYPE_CHECKING:
     from handrail.actions import HandedCase, Receipt, RulingRecord
@@ -271,7 +272,7 @@ def _ruling(ruling: RulingRecord) -> str:
     said = f" {ruling.answer}" if ruling.answer else ""
     why = f", {plain(ruling.why)}" if ruling.why else ""
     judged = "accepted" if ruling.accepted else f"refused: {plain(ruling.note)}"
-    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{ruling.unproven}"
+    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{unproven(proven=ruling.proven, via=ruling.via)}"
     return f"{moment(ruling.at)}  {who}{why}: {judged}"
 
 

@@ -23,6 +23,7 @@ from handrail.cli.context import (
 from handrail.cli.inbox import what_is_asked
 from handrail.cli.output import PLAIN, Code, Output, exactly, label, moment, plain
 from handrail.exceptions import InvalidRequest
+from handrail.text import unproven
 
 if TYPE_CHECKING:
     from handrail.client import RulingResult, SignedRuling
@@ -242,7 +243,7 @@ def _say_ruled(out: Output, ruled: RulingResult) -> Code:
     if not ruled.accepted or record is None:
         out.say(f"handrail: not accepted: {plain(ruled.note)}", "red")
         return Code.REFUSED
-    who = f"{plain(record.by)}{record.unproven}"
+    who = f"{plain(record.by)}{unproven(proven=record.proven, via=record.via)}"
     out.show(Text(f"accepted: {record.verb} by {who} at {moment(record.at)}", "green"))
     return Code.DONE
 

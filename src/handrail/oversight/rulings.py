@@ -25,7 +25,6 @@ from handrail.actions import (
     fits,
     from_json,
     person,
-    unproven,
 )
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
@@ -41,7 +40,7 @@ from handrail.oversight.gate import (
     settled,
 )
 from handrail.oversight.signatures import BY_NAME
-from handrail.text import first_fault, moment_in_words
+from handrail.text import first_fault, moment_in_words, unproven
 from handrail.wire import ProofResult, RulingReading
 
 if TYPE_CHECKING:
@@ -143,8 +142,12 @@ def unproven_people(said: Iterable[GivenView | RulingRecord], people: Iterable[s
     best = dict.fromkeys(people, _UNKNOWN[-1])
     for each in said:
         if each.by in best:
-            best[each.by] = min(best[each.by], each.unproven, key=_UNKNOWN.index)
+            best[each.by] = min(best[each.by], _unknown(each), key=_UNKNOWN.index)
     return max(best.values(), key=_UNKNOWN.index, default="")
+
+
+def _unknown(each: GivenView | RulingRecord) -> str:
+    return unproven(proven=each.proven, via=each.via)
 
 
 _UNKNOWN = ("", unproven(proven=False, via=BY_NAME), unproven(proven=False, via=""))

@@ -24,7 +24,6 @@ from handrail.actions import (
     Transition,
     Usage,
     canonical,
-    unproven,
 )
 from handrail.oversight.gate import (
     DOUBT_ANSWERS,
@@ -45,6 +44,7 @@ from handrail.text import (
     markdown_json,
     markdown_quote,
     moment_in_words,
+    unproven,
 )
 
 if TYPE_CHECKING:
