@@ -272,7 +272,8 @@ def _ruling(ruling: RulingRecord) -> str:
     said = f" {ruling.answer}" if ruling.answer else ""
     why = f", {plain(ruling.why)}" if ruling.why else ""
     judged = "accepted" if ruling.accepted else f"refused: {plain(ruling.note)}"
-    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{unproven(proven=ruling.proven, via=ruling.via)}"
+    unknown = unproven(proven=ruling.proven, via=ruling.via)
+    who = f"{plain(ruling.verb)}{said} by {plain(ruling.by) or 'somebody'}{unknown}"
     return f"{moment(ruling.at)}  {who}{why}: {judged}"
 
 
