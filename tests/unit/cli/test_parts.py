@@ -153,7 +153,8 @@ def test_every_kind_of_gate_is_shown_with_commands_that_can_be_typed(kind: GateK
 def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:
     said = {"by": "ana@x", "to": "bo@x", "text": "why?\u202e", "at": datetime.now(UTC)}
     asked = [{"id": "q1", **said}, {"id": "q2", **said, "answer": "because"}]
-    view = gate(GateKind.WRITE, asked=asked, given=["cy@x"], proof="required")
+    agreed = {"verb": "approve", "by": "cy@x", "at": datetime.now(UTC), "proven": True}
+    view = gate(GateKind.WRITE, asked=asked, given=["cy@x"], rulings=[agreed])
     shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC)))
     assert "by ana@x, of bo@x (--question q1)" in shown
     assert "> why?\\u202e" in shown
