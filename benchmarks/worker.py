@@ -13,8 +13,8 @@ import os
 import sys
 from pathlib import Path
 
-from benchmarks.contender import ALL, project
-from handrail.runtime import configure_logging
+from benchmarks.contender import ALL, HANDRAIL, project
+from handrail.runtime import configure_logging, run
 
 
 async def _serve(queue: str, address: str, home: Path) -> None:
@@ -41,7 +41,9 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     given = parser.parse_args()
     lines = configure_logging("console")
-    asyncio.run(_serve(given.queue, given.address, given.home))
+    # Each on the event loop that its users have: `handrail worker` brings its own.
+    start = run if ALL[given.queue] is HANDRAIL else asyncio.run
+    start(_serve(given.queue, given.address, given.home))
     # The SDK may abort while the interpreter ends; everything is finished here.
     lines.flush()
     os._exit(0)

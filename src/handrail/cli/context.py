@@ -6,7 +6,6 @@ imported late themselves (see `handrail.cli.app`): `--help` and completion are q
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import difflib
 import importlib
@@ -91,7 +90,7 @@ def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None])
     from temporalio.service import RPCError
 
     from handrail.oversight import NotProven
-    from handrail.runtime import core_logs
+    from handrail.runtime import core_logs, run
 
     # Temporal's own log must not get into the data on stdout.
     quiet = TelemetryConfig(logging=core_logs("ERROR"))
@@ -99,7 +98,7 @@ def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None])
     try:
         result = work()
         if inspect.isawaitable(result):
-            result = asyncio.run(_finish(result))
+            result = run(_finish(result))
     except (InvalidRequest, NotFound, NotPermitted) as error:
         return out.failed(str(error), "usage", Code.USAGE)
     except (ConfigurationError, NotProven) as error:

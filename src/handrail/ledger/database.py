@@ -126,7 +126,7 @@ class Database:
     async def _run(self, transaction: Callable[[sa.Connection], T], *, short: bool = False) -> T:
         """Run a transaction in a thread. `short`: it may share its commit with others."""
         if isinstance(self._threads, OneWriter):
-            return await asyncio.wrap_future(self._threads.submit(transaction, short=short))
+            return await self._threads.submit(transaction, short=short)
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, self._transact, transaction)
 

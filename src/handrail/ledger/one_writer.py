@@ -6,10 +6,12 @@ hears of it when it is committed, as of one that was alone.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import threading
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -21,11 +23,24 @@ _MOST: Final = 64
 """Transactions that share a commit."""
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Job:
+    """One transaction, and who asked for it. `error`: what it raised instead of an answer."""
+
     transaction: Callable[[sa.Connection], Any]
     short: bool
-    future: Future[Any] = field(default_factory=Future[Any])
+    asked: asyncio.Future[Any]
+    answer: Any = None
+    error: BaseException | None = None
+
+    def tell(self) -> None:
+        """Tell whoever asked, in whose loop this runs."""
+        if self.asked.done():
+            return  # nobody asks any more
+        if self.error is None:
+            self.asked.set_result(self.answer)
+        else:
+            self.asked.set_exception(self.error)
 
 
 class _OneFailed(Exception):
@@ -43,18 +58,20 @@ class OneWriter:
         self._waiting = deque[_Job]()
         self._works = False
 
-    def submit(self, transaction: Callable[[sa.Connection], Any], *, short: bool) -> Future[Any]:
+    def submit(
+        self, transaction: Callable[[sa.Connection], Any], *, short: bool
+    ) -> asyncio.Future[Any]:
         """Have a transaction run. `short`: others need not wait long for it, and it not for them.
 
         One that shares a commit with one that raises is run once more, by itself.
         """
-        job = _Job(transaction, short)
+        job = _Job(transaction, short, asyncio.get_running_loop().create_future())
         with self._lock:
             self._waiting.append(job)
             works, self._works = self._works, True
         if not works:
             self._thread.submit(self._work)
-        return job.future
+        return job.asked
 
     def shutdown(self) -> None:
         """Finish what was asked."""
@@ -62,7 +79,8 @@ class OneWriter:
 
     def _work(self) -> None:
         while jobs := self._next():
-            self._run([job for job in jobs if job.future.set_running_or_notify_cancel()])
+            self._run([job for job in jobs if not job.asked.cancelled()])
+            _tell(jobs)
 
     def _next(self) -> list[_Job]:
         """The one that waits longest; if that is short, with the short ones right behind it."""
@@ -83,19 +101,32 @@ class OneWriter:
                 pass
             except BaseException as error:  # noqa: BLE001  # of the commit: it is of all of them
                 for job in jobs:
-                    job.future.set_exception(error)
+                    job.error = error
                 return
             else:
                 for job, answer in zip(jobs, answers, strict=True):
-                    job.future.set_result(answer)
+                    job.answer = answer
                 return
         for job in jobs:
             try:
-                answer = self._transact(job.transaction)
+                job.answer = self._transact(job.transaction)
             except BaseException as error:  # noqa: BLE001  # whoever asked is told
-                job.future.set_exception(error)
-            else:
-                job.future.set_result(answer)
+                job.error = error
+
+
+def _tell(jobs: list[_Job]) -> None:
+    """Tell those who asked: to wake a loop costs as much as a statement, so each is woken once."""
+    asking: dict[asyncio.AbstractEventLoop, list[_Job]] = {}
+    for job in jobs:
+        asking.setdefault(job.asked.get_loop(), []).append(job)
+    for loop, of_it in asking.items():
+        with contextlib.suppress(RuntimeError):  # it is closed, and nobody asks any more
+            loop.call_soon_threadsafe(_tell_each, of_it)
+
+
+def _tell_each(jobs: list[_Job]) -> None:
+    for job in jobs:
+        job.tell()
 
 
 def _all(jobs: list[_Job], connection: sa.Connection) -> list[Any]:

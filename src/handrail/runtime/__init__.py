@@ -13,6 +13,7 @@ from handrail.runtime.dev import (
     inbox_url,
     running_locally,
 )
+from handrail.runtime.engine_thread import run
 from handrail.runtime.fleet import (
     GRACE,
     STICKY,
@@ -88,6 +89,7 @@ __all__ = [
     "rebuild_records",
     "recorded",
     "register_search_attributes",
+    "run",
     "running_locally",
     "sandbox_faults",
     "serve_fleet",

@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import logging
 import os
-import queue
 import re
 import threading
 import time
+from collections import deque
 from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
@@ -50,28 +50,35 @@ class Lines:
         self._dropped = 0
         self._counting = threading.Lock()
         self._fd = fd
-        self._queue: queue.Queue[str] = queue.Queue(size)
+        self._size = size
+        # Between one that appends and one that takes from the left a deque needs no lock.
+        self._lines = deque[str]()
+        self._idle, self._wake = False, threading.Event()
         self._thread = threading.Thread(target=self._write, name="handrail-log", daemon=True)
         self._thread.start()
 
     def put(self, line: str) -> None:
         """Have a line written, or dropped; never wait."""
-        try:
-            self._queue.put_nowait(line)
-        except queue.Full:
+        if len(self._lines) >= self._size:
             with self._counting:
                 self._dropped += 1
+            return
+        self._lines.append(line)
+        if self._idle:
+            self._wake.set()
 
     def flush(self, patience: timedelta = FLUSH) -> bool:
         """Wait until all lines are written, at most `patience`. Whether they are."""
         end = time.monotonic() + patience.total_seconds()
-        while self._queue.unfinished_tasks and time.monotonic() < end:
+        while self._lines and time.monotonic() < end:
             time.sleep(0.01)
-        return not self._queue.unfinished_tasks
+        return not self._lines
 
     def _write(self) -> None:
         while True:
-            line = self._queue.get()
+            while not self._lines:  # it may be woken late for a line that is written
+                self._wait()
+            line = self._lines[0]
             with self._counting:
                 lost, self._dropped = self._dropped, 0
             if lost:
@@ -82,10 +89,17 @@ class Lines:
                     data = data[os.write(self._fd, data) :]
             except OSError:
                 pass  # the reader is gone for good: there is nobody left to tell
-            finally:
-                self._queue.task_done()
-            if self._queue.empty():
+            self._lines.popleft()  # `flush` waits for it until it is written
+            if not self._lines:
                 time.sleep(_PAUSE)
+
+    def _wait(self) -> None:
+        """Wait for the next line."""
+        self._wake.clear()
+        self._idle = True
+        if not self._lines:  # one may have come before anybody saw that this waits
+            self._wake.wait()
+        self._idle = False
 
 
 def core_logs(level: Literal["WARN", "ERROR"]) -> LoggingConfig:
