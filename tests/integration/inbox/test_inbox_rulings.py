@@ -223,7 +223,7 @@ async def test_several_are_ruled_on_at_once_each_by_itself(inbox: Inbox) -> None
     outcomes = [await case.outcome() for case in cases]
     assert [len(outcome.receipts) for outcome in outcomes] == [1, 0, 1]
     for outcome in (outcomes[0], outcomes[2]):
-        assert (outcome.rulings[-1].why, outcome.rulings[-1].proven) == ("all fair", True)
+        assert (outcome.rulings[-1].why, outcome.rulings[-1].via) == ("all fair", "name")
     rows = await inbox.stage.ledger.rulings(by=ANA)
     assert len({row.jti for row in rows}) == len(rows) == 2
 
