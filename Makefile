@@ -91,7 +91,7 @@ layers: $(STAMP)
 wheel: $(STAMP)
 	@echo "wheel: build it, and see that it holds handrail alone"
 	@rm -rf build/wheel
-	@VIRTUAL_ENV= $(BIN)/uv build --quiet --wheel --out-dir build/wheel
+	@VIRTUAL_ENV= $(BIN)/uv build --quiet --wheel --no-build-isolation --python $(BIN)/python --out-dir build/wheel
 	@$(BIN)/check-wheel-contents build/wheel
 
 bench: $(STAMP)

@@ -63,11 +63,16 @@ def test_its_own_tests_pass_there(tmp_path: Path) -> None:
 
 
 def test_the_wheel_brings_them(tmp_path: Path) -> None:
-    command = [UV, "build", "--quiet", "--wheel", "--out-dir", tmp_path, ROOT]
-    done = subprocess.run(command, check=False, capture_output=True, text=True)
-    if re.search("network|connect|dns|offline|fetch", done.stderr, re.IGNORECASE):
-        pytest.skip(f"the package index is not reachable: {done.stderr[-200:]}")
-    assert done.returncode == 0, done.stderr
+    command = [
+        UV,
+        "build",
+        "--quiet",
+        "--wheel",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+    ]
+    subprocess.run([*command, "--out-dir", tmp_path, ROOT], check=True)
     with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
         wheel.extractall(tmp_path / "installed")
     run(

@@ -38,7 +38,16 @@ def test_it_takes_at_most_fifteen_lines() -> None:
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("wheel")
-    subprocess.run([UV, "build", "--quiet", "--wheel", "--out-dir", out], cwd=ROOT, check=True)
+    command = [
+        UV,
+        "build",
+        "--quiet",
+        "--wheel",
+        "--no-build-isolation",
+        "--python",
+        sys.executable,
+    ]
+    subprocess.run([*command, "--out-dir", out], cwd=ROOT, check=True)
     return next(out.glob("*.whl"))
 
 

@@ -7,6 +7,8 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
+import zipfile
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -123,6 +125,18 @@ def test_every_copy_has_one_source_that_exists_and_is_not_ignored(arguments: lis
     source, _ = arguments
     assert (ROOT / source).exists()
     assert f"!{source}" in read("Dockerfile.dockerignore").splitlines()
+
+
+@pytest.mark.parametrize("name", ["build-inbox", "build-handrail", "build-worker"])
+def test_what_is_copied_before_it_is_installed_makes_a_wheel(tmp_path: Path, name: str) -> None:
+    copied = [words[1] for words in image(name) if words[0] == "COPY"]
+    for each in copied:
+        (shutil.copytree if (ROOT / each).is_dir() else shutil.copy2)(ROOT / each, tmp_path / each)
+    uv = Path(sys.executable).with_name("uv")
+    command = [uv, "build", "--quiet", "--wheel", "--no-build-isolation", "--python"]
+    subprocess.run([*command, sys.executable, "--out-dir", tmp_path, tmp_path], check=True)
+    with zipfile.ZipFile(next(tmp_path.glob("*.whl"))) as wheel:
+        assert "handrail/__init__.py" in wheel.namelist()
 
 
 def test_a_worker_has_every_folder_of_the_agents_and_the_inbox_none_of_their_code() -> None:
