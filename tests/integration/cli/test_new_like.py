@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from handrail.cli import like
-from tests.integration.cli.cli_tools import environment
+from tests.integration.cli.cli_tools import Project, environment
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -46,12 +46,17 @@ def test_each_agent_that_has_a_demonstration_may_be_written() -> None:
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_it_runs_under_its_own_name_where_nothing_else_is(agent: str, tmp_path: Path) -> None:
+    made = Project(tmp_path, environment()).run("new", "our-own", "--like", agent)
+    assert made.returncode == 0, made
+    checked = Project(tmp_path / "our-own", environment()).run("check")
+    assert re.search(r"^our_own  ", checked.stdout, re.MULTILINE), checked
+    assert "no faults" in checked.stdout
+
+
+@pytest.mark.parametrize("agent", ["support", "inspection", "sales"])
+def test_its_programs_and_tests_find_all_that_they_import(agent: str, tmp_path: Path) -> None:
     run(tmp_path, "handrail", "new", "our-own", "--like", agent)
     project = tmp_path / "our-own"
-    said = run(project, "handrail", "check")
-    assert re.search(r"^our_own  ", said, re.MULTILINE), said
-    assert "no faults" in said
-    # Its programs and tests find all that they import.
     names = [str(p.relative_to(project)) for p in project.glob("tests/**/test_*.py")]
     assert names
     assert "error" not in run(project, "pytest", "--collect-only", "-q", *names)
