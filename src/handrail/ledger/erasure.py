@@ -8,7 +8,7 @@ made before still closes.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
@@ -18,6 +18,9 @@ from handrail.ledger import tables
 from handrail.ledger.database import Database
 from handrail.ledger.orders import OrderRow, give_ended
 from handrail.ledger.tables import EffectState, Unreadable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _BLANK: dict[sa.Table, dict[str, Any]] = {
     tables.effects: {"action": {}, "error": None, "evidence": None},
@@ -57,6 +60,17 @@ class Erasure(Database):
             return True
 
         return await self._run(transaction)
+
+
+def blank_erased(connection: sa.Connection, cases: Sequence[str]) -> None:
+    """Blank what has just been put down of those cases that were erased before."""
+    o = tables.orders.c
+    erased = sa.select(o.case_id).where(o.kind == "erase")
+    found = set(connection.execute(erased).scalars()).intersection(cases)
+    for case in sorted(found):
+        for table in (evidence.cases, evidence.errors):
+            mine = table.update().where(table.c.case_id == case)
+            connection.execute(mine.values(_BLANK[table]))
 
 
 def _blank_receipts(connection: sa.Connection, case: str | None) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
+from handrail.ledger.erasure import blank_erased
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import errors as _errors
@@ -300,7 +301,10 @@ def _parts(cases: Sequence[str]) -> list[Sequence[str]]:
 def _replace(
     connection: sa.Connection, records: Sequence[CaseRecord], known: Sequence[str]
 ) -> None:
-    """Insert records. `known`: the cases that have one, which goes."""
+    """Insert records. `known`: the cases that have one, which goes.
+
+    A record may come when its case has been erased: what an erasure takes stays away.
+    """
     for part in _parts(known):
         for _, table, _ in _IN_ORDER:
             connection.execute(sa.delete(table).where(table.c.case_id.in_(part)))
@@ -313,6 +317,7 @@ def _replace(
     for (rows, table, _), new in zip(_IN_ORDER, parts, strict=True):
         if new:
             connection.execute(sa.insert(table), [rows.values(row) for row in new])
+    blank_erased(connection, [each.case for each in parts[0]])
     # In pilot, one that ended without a write found nothing to do; one that was reset has not.
     mark_cases(connection, ((each.agent, each.case) for each in parts[0]))
 

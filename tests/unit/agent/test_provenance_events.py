@@ -118,7 +118,7 @@ def test_whatever_stands_in_a_text_from_outside_makes_no_key(text: str, at: int,
     part = text[at : at + end]
     ticket = event(body=text).model_copy(update={"kind": "part"})
     KEYS["part"] = lambda _: part
-    words = set(re.findall(r"\w+", part.casefold()))
+    words = set(re.findall(r"[^\W_]+", part.casefold()))
     if words - {"t1", "north", "7"}:  # those are trusted fields of it
         assert lacking(ticket, part) != () or part in {"number", "part"}
 

@@ -103,7 +103,7 @@ def test_rulings_are_found_by_person_case_and_time(desk: Desk) -> None:
     assert count("--since", "2025-06-01") == 2
     assert count("--limit", "1") == 1
     assert "there may be more; --limit 10" in desk.run("rulings", "--limit", "1")
-    assert "no proven rulings" in desk.run("rulings", "--since", "1s")
+    assert "no signed rulings" in desk.run("rulings", "--since", "1s")
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from handrail import Ledger
 from handrail.ledger import (
     AlertRow,
@@ -13,6 +15,7 @@ from handrail.ledger import (
     CaseRow,
     DecisionRow,
     ErrorRow,
+    OrderRow,
     OutcomeRow,
     QuestionRow,
 )
@@ -87,6 +90,25 @@ async def test_of_two_ends_after_the_same_events_the_later_one_is_kept(url: str)
         for each in (first, second, first, replace(first, case=replace(first.case, ended=None))):
             await ledger.record_cases([each])
         assert await ledger.case_records(["a:1"]) == {"a:1": kept(second)}
+
+
+@pytest.mark.parametrize("anew", [False, True])
+async def test_a_record_that_comes_when_its_case_is_erased_brings_nothing_back(
+    url: str, *, anew: bool
+) -> None:
+    order = OrderRow(
+        id="a:1", kind="erase", agent="a", step=None, case="a:1", by="bo", at=NOW, why="asked",
+        ended=NOW,
+    )  # fmt: skip
+    async with Ledger(url) as ledger:
+        assert await ledger.erase_case(order)
+        others = replace(record(2), case=replace(record(2).case, why="kept"))
+        said = replace(record(), case=replace(record().case, why="of a person"))
+        await ledger.record_cases([said, others], anew=anew)
+        found = await ledger.case_records(["a:1", "a:2"])
+    assert (found["a:1"].case.requester, found["a:1"].case.why) == (None, "")
+    assert [each.what for each in found["a:1"].errors] == [""]
+    assert (found["a:2"].case.why, found["a:2"].errors) == ("kept", kept(others).errors)
 
 
 async def test_records_are_found_by_agent_and_period(url: str) -> None:

@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_815,
     "policy": 4_341,
-    "ledger": 6_737,
+    "ledger": 6_756,
     "oversight": 4_384,
     "agent": 9_152,
     "guardrails": 5_854,
