@@ -74,7 +74,8 @@ class Label(Action):
 @read
 async def files() -> list[File]:
     """List all files."""
-    return [File(id=13, name="plan.docx"), File(id=14, name="photos.zip")]
+    names = ("plan.docx", "photos.zip", "notes")
+    return [File(id=number, name=name) for number, name in enumerate(names, 13)]
 
 
 @read

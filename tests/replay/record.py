@@ -10,7 +10,7 @@ import contextlib
 import logging
 import sys
 import tempfile
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from pathlib import Path
 
 from temporalio import workflow
@@ -34,7 +34,7 @@ from tests.agents.fleets import (
     policy,
 )
 from tests.injection.toolbox_run import agent as assistant
-from tests.replay.scenes import KEYED, OLDER, SCENES, SHORT, TAKEN_OVER, Play
+from tests.replay.scenes import BEFORE_NAMES, KEYED, OLDER, SCENES, SHORT, TAKEN_OVER, Play
 
 HISTORIES = Path(__file__).parent / "histories"
 SHORT_RUN = 20
@@ -83,6 +83,12 @@ def as_of_old(patch: str) -> bool:
     return False
 
 
+def as_before(late: str) -> Callable[[str], bool]:
+    """Do as the code did before one patch."""
+    patched = workflow.patched
+    return lambda patch: patch != late and patched(patch)
+
+
 async def play(name: str, stage: Stage, outside: Outside, number: int) -> None:
     """Play one scene to its end, and keep every run of its case."""
     played, end, _ = SCENES[name]
@@ -129,6 +135,8 @@ async def main(names: list[str]) -> None:
                 invoke.FRESH = 0
             if SCENES[name][2] == OLDER:
                 workflow.patched = as_of_old
+            if SCENES[name][2] == BEFORE_NAMES:
+                workflow.patched = as_before(BEFORE_NAMES)
             await play(name, stage, outside, number)
             verbs.LONG_RUN, invoke.FRESH, workflow.patched = long_run, fresh, patched
 

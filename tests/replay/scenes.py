@@ -51,6 +51,9 @@ SHORT = "short"
 OLDER = "older"
 """Scenes of before there was any patch: such cases may be open still."""
 
+BEFORE_NAMES = "names-after-called"
+"""Scenes of before this patch alone: those of before every patch come to it by no way."""
+
 TAKEN_OVER = "taken over"
 """Scenes whose first task counts as taken over from a worker that died."""
 
@@ -777,6 +780,24 @@ async def decided_on_what_nobody_asked_for(play: Play) -> CaseHandle:
 @scene(State.DONE, OLDER)
 async def decided_on_what_nobody_asked_for_of_old(play: Play) -> CaseHandle:
     return await play.stage.start("filing", _filed(play))
+
+
+def _called(play: Play) -> Letter:
+    letter = Untrusted(untrusted='[["erase", {"file": 15}]]')
+    asked = _filed(play).model_copy(update={"letter": letter})
+    return asked.model_copy(update={"request": "Please erase the file called notes."})
+
+
+@scene(State.DONE)
+async def called_in_small_letters(play: Play) -> CaseHandle:
+    return await play.stage.start("filing", _called(play))
+
+
+@scene(None, BEFORE_NAMES)
+async def called_in_small_letters_of_old(play: Play) -> CaseHandle:
+    case = await play.stage.start("filing", _called(play))
+    await case.gate()
+    return case
 
 
 @scene(State.DONE)

@@ -34,6 +34,7 @@ PATHS = {
         "stop_over_before_its_answer_came_of_old",
         "stop_over_before_its_answer_came",
     ),
+    "names-after-called": ("called_in_small_letters_of_old", "called_in_small_letters"),
     "own-id": ("approved", "begun_under_another_id"),
     "owners-are-told-side-by-side": ("approvers_told", "approvers_of_two_owners"),
     "planned-notices": ("a_plan_held_whom_it_tells_of_old", "a_plan_held_whom_it_tells"),
