@@ -127,6 +127,8 @@ async def everything(size: Size, seed: int, home: Path, *, quiet: bool) -> Resul
                 few = hostile(size.control // 2, seed + 4, listed=listed)
                 home_of = _new(home, f"loose-{listed}")
                 results.loose[name] = await assistant(up, home_of, few, listed=listed)
+        if size is FULL and installed():
+            await _files(results, size, seed, home, up)
         for name, tally in results.by_name().items():
             say(f"{name}: {tools_in_words(tally)}", quiet=quiet)
     results.seconds = time.monotonic() - began

@@ -26,6 +26,7 @@ SERVER = """
 import sys
 from pathlib import Path
 from mcp.server import MCPServer
+from mcp.types import CallToolResult, TextContent
 
 server = MCPServer("desk")
 booked = Path(sys.argv[1])
@@ -47,6 +48,13 @@ def book(slot: int, reference: str, note: str = "") -> str:
 def echo(text: str) -> str:
     return text
 
+@server.tool()
+def letter(kind: str) -> CallToolResult:
+    said = "Dear all,\\nhello"
+    of = {"content": said} | ({"pages": 2} if kind == "long" else {})
+    of = {"content": "other"} if kind == "other" else of
+    return CallToolResult(content=[TextContent(type="text", text=said)], structured_content=of)
+
 server.run()
 """
 
@@ -63,6 +71,21 @@ async def connected(directory: Path, server: StdioServerParameters) -> MCP:
     (directory / "tools.json").write_text(json.dumps(tools), "utf-8")
     digest = hashlib.sha256(canonical(tools).encode()).hexdigest()
     return MCP(directory / "tools.json", digest, server)
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("short", "Dear all,\nhello"),
+        ("long", {"content": "Dear all,\nhello", "pages": 2}),
+        ("other", {"content": "other"}),
+    ],
+)
+async def test_what_is_one_text_is_that_text_whatever_stands_around_it(
+    desk: StdioServerParameters, tmp_path: Path, kind: str, expected: object
+) -> None:
+    made = await connected(tmp_path, desk)
+    assert await made.read("letter")(kind) == expected
 
 
 async def test_a_tool_that_writes_is_typed_and_books_once_under_a_key(

@@ -315,10 +315,21 @@ async def call_tool(
     texts = [each.text for each in result.content if each.type == "text"]
     if result.is_error:
         raise failed(f"{call.tool}: {one_line(' '.join(texts), REASON)}")
-    answer: Any = result.structured_content or "\n".join(texts)
+    answer = _answer(result.structured_content, "\n".join(texts))
     if len(json.dumps(answer)) > LARGEST:
         raise failed(f"{call.tool} answers with more than {LARGEST} characters")
     return answer
+
+
+def _answer(structure: dict[str, Any] | None, said: str) -> Any:
+    """A structure; or the one text within it, where that is all that is said.
+
+    What a person points at is that text, whole. `result` stands around every answer of some
+    servers, of lists and of numbers too.
+    """
+    if structure and [*structure] != ["result"] and [*structure.values()] == [said]:
+        return said
+    return structure or said
 
 
 async def _listed(client: Client) -> list[dict[str, Any]]:
