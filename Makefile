@@ -28,6 +28,10 @@ PYTHON ?=
 JOBS ?= 6
 CODE := $(wildcard src workflows activities guardrails workers world tests benchmarks docs deploy)
 
+# Where nothing compiled may be kept, each test process compiles all that it imports: 3 s of CPU in
+# place of 1.3 to import the engine, and 19 in place of 6 to find the tests.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
@@ -64,12 +68,13 @@ $(STAMP): pyproject.toml uv.lock
 	  $(BIN)/python -m pip install --quiet --disable-pip-version-check 'uv>=0.9,<1'; \
 	fi; \
 	echo "setup: installing what uv.lock names into $(VENV), with $$("$$uv" --version)"; \
-	UV_PROJECT_ENVIRONMENT=$(VENV) VIRTUAL_ENV= "$$uv" sync --locked --all-extras --quiet --python $(BIN)/python; \
+	UV_PROJECT_ENVIRONMENT=$(VENV) VIRTUAL_ENV= "$$uv" sync --locked --all-extras --quiet --compile-bytecode --python $(BIN)/python; \
 	touch $@; \
 	echo "setup: done"
 
 test: $(STAMP)
 	@echo "test: all tests, $(JOBS) at once"
+	@$(BIN)/python -m compileall -q $(CODE)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: lint types layers wheel
