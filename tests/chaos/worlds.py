@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 from typing_extensions import override
@@ -211,6 +212,10 @@ class SlowMachine(SecondMachine):
     wrong = -45
 
 
+_BASES = 5
+"""Times that a base is asked for."""
+
+
 class _Cluster(Postgres):
     """A durable one, of which a base can be taken, and failed over to."""
 
@@ -219,10 +224,17 @@ class _Cluster(Postgres):
     def take_base(self) -> None:
         """Take what it has now, for a standby that gets nothing more."""
         base = self._home / "base"
-        shutil.rmtree(base, ignore_errors=True)
         given = ("-h", self._home, "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync")
-        if self._run("pg_basebackup", "-D", base, *given).wait():
-            raise RuntimeError("no base could be taken of PostgreSQL")
+        argv = [self._binaries / "pg_basebackup", "-D", base, *given]
+        for _ in range(_BASES):
+            shutil.rmtree(base, ignore_errors=True)
+            made = subprocess.run(
+                argv, check=False, cwd=self._home, stderr=subprocess.PIPE, **self._who
+            )
+            if not made.returncode:
+                return
+            time.sleep(1)  # it may be coming up again after a crash
+        raise RuntimeError(f"no base could be taken of PostgreSQL: {made.stderr.decode()}")
 
     def fail_over(self) -> None:
         """Lose it, and go on with the base."""
