@@ -223,18 +223,19 @@ class _Cluster(Postgres):
 
     def take_base(self) -> None:
         """Take what it has now, for a standby that gets nothing more."""
-        base = self._home / "base"
+        base, said = self._home / "base", ""
         given = ("-h", self._home, "-U", "postgres", "-X", "stream", "-c", "fast", "--no-sync")
         argv = [self._binaries / "pg_basebackup", "-D", base, *given]
         for _ in range(_BASES):
             shutil.rmtree(base, ignore_errors=True)
-            made = subprocess.run(
-                argv, check=False, cwd=self._home, stderr=subprocess.PIPE, **self._who
+            made: subprocess.CompletedProcess[str] = subprocess.run(
+                argv, check=False, cwd=self._home, stderr=subprocess.PIPE, text=True, **self._who
             )
             if not made.returncode:
                 return
+            said = made.stderr
             time.sleep(1)  # it may be coming up again after a crash
-        raise RuntimeError(f"no base could be taken of PostgreSQL: {made.stderr.decode()}")
+        raise RuntimeError(f"no base could be taken of PostgreSQL: {said}")
 
     def fail_over(self) -> None:
         """Lose it, and go on with the base."""
