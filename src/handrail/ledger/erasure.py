@@ -8,7 +8,7 @@ made before still closes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -19,17 +19,13 @@ from handrail.ledger.database import Database
 from handrail.ledger.orders import OrderRow, give_ended
 from handrail.ledger.tables import EffectState, Unreadable
 
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
 _BLANK: dict[sa.Table, dict[str, Any]] = {
     tables.effects: {"action": {}, "error": None, "evidence": None},
     tables.verdicts: {"action": {}, "basis": None, "findings": (), "requester": None},
     tables.incidents: {"what": "", "closed_why": None},
     tables.reviews: {"why": "", "requester": None, "note": None, "proof": None},
     tables.intake: {"body": "", "headers": {}, "requested_by": "", "why": ""},
-    evidence.cases: {"why": "", "requester": None},
-    evidence.errors: {"what": ""},
+    **evidence.WORDS,
     evidence.comparisons: {"rule": None, "kind": "", "fields": (), "amounts": {}, "above": {}},
 }
 """What every row of a case loses; beside it results of receipts, and texts of rulings."""
@@ -60,17 +56,6 @@ class Erasure(Database):
             return True
 
         return await self._run(transaction)
-
-
-def blank_erased(connection: sa.Connection, cases: Sequence[str]) -> None:
-    """Blank what has just been put down of those cases that were erased before."""
-    o = tables.orders.c
-    erased = sa.select(o.case_id).where(o.kind == "erase")
-    found = set(connection.execute(erased).scalars()).intersection(cases)
-    for case in sorted(found):
-        for table in (evidence.cases, evidence.errors):
-            mine = table.update().where(table.c.case_id == case)
-            connection.execute(mine.values(_BLANK[table]))
 
 
 def _blank_receipts(connection: sa.Connection, case: str | None) -> None:

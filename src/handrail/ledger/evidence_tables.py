@@ -5,6 +5,8 @@ The first four hold nothing that the history of a case has not: they can be made
 
 from __future__ import annotations
 
+from typing import Any
+
 import sqlalchemy as sa
 
 from handrail.ledger.tables import Json, SafeText, Timestamp, meta
@@ -179,3 +181,9 @@ alerts = sa.Table(
     sa.Column("ended", Timestamp),
     sa.Index("handrail_alerts_agent_ended", "agent", "ended"),
 )
+
+WORDS: dict[sa.Table, dict[str, Any]] = {
+    cases: {"why": "", "requester": None},
+    errors: {"what": ""},
+}
+"""What the record of a case loses when it is erased: what came from outside, or was made of it."""

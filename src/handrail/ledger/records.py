@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
-from handrail.ledger.erasure import blank_erased
+from handrail.ledger.evidence_tables import WORDS
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import errors as _errors
@@ -21,6 +21,7 @@ from handrail.ledger.evidence_tables import presence as _presence
 from handrail.ledger.evidence_tables import questions as _questions
 from handrail.ledger.marking import mark_cases
 from handrail.ledger.rows import Rows, narrowed
+from handrail.ledger.tables import orders as _orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -317,9 +318,18 @@ def _replace(
     for (rows, table, _), new in zip(_IN_ORDER, parts, strict=True):
         if new:
             connection.execute(sa.insert(table), [rows.values(row) for row in new])
-    blank_erased(connection, [each.case for each in parts[0]])
+    _blank_erased(connection, [each.case for each in parts[0]])
     # In pilot, one that ended without a write found nothing to do; one that was reset has not.
     mark_cases(connection, ((each.agent, each.case) for each in parts[0]))
+
+
+def _blank_erased(connection: sa.Connection, cases: Sequence[str]) -> None:
+    """Blank what has just been put down of those that were erased before."""
+    erased = sa.select(_orders.c.case_id).where(_orders.c.kind == "erase")
+    found = set(connection.execute(erased).scalars()).intersection(cases)
+    for case in sorted(found):
+        for table, values in WORDS.items():
+            connection.execute(table.update().where(table.c.case_id == case).values(values))
 
 
 def _within(
