@@ -25,7 +25,7 @@ _BLANK: dict[sa.Table, dict[str, Any]] = {
     tables.incidents: {"what": "", "closed_why": None},
     tables.reviews: {"why": "", "requester": None, "note": None, "proof": None},
     tables.intake: {"body": "", "headers": {}, "requested_by": "", "why": ""},
-    **evidence.WORDS,
+    **evidence.ERASED_WORDS,
     evidence.comparisons: {"rule": None, "kind": "", "fields": (), "amounts": {}, "above": {}},
 }
 """What every row of a case loses; beside it results of receipts, and texts of rulings."""

@@ -182,7 +182,7 @@ alerts = sa.Table(
     sa.Index("handrail_alerts_agent_ended", "agent", "ended"),
 )
 
-WORDS: dict[sa.Table, dict[str, Any]] = {
+ERASED_WORDS: dict[sa.Table, dict[str, Any]] = {
     cases: {"why": "", "requester": None},
     errors: {"what": ""},
 }

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
-from handrail.ledger.evidence_tables import WORDS
+from handrail.ledger.evidence_tables import ERASED_WORDS
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import errors as _errors
@@ -328,7 +328,7 @@ def _blank_erased(connection: sa.Connection, cases: Sequence[str]) -> None:
     erased = sa.select(_orders.c.case_id).where(_orders.c.kind == "erase")
     found = set(connection.execute(erased).scalars()).intersection(cases)
     for case in sorted(found):
-        for table, values in WORDS.items():
+        for table, values in ERASED_WORDS.items():
             connection.execute(table.update().where(table.c.case_id == case).values(values))
 
 
