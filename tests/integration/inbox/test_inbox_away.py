@@ -44,7 +44,14 @@ async def test_the_list_that_is_kept_is_shown_and_says_of_when_it_is(
         case = await inbox.ask("R-1")
         url = page_link("", case.id, (await case.gate()).gate)
         page = await ana.get(url)
-        assert AWAY not in await ana.get("/")
+
+        async def listed() -> str:
+            # The server lists a new case a moment after it can be asked of it.
+            found = await ana.get("/")
+            assert AWAY not in found
+            return found if "refunds:R-1" in found else ""
+
+        await eventually(listed)
         with stopped(server):
 
             async def away(path: str) -> str:
