@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 from handrail.agent import Decide
-from handrail.evidence import PastDecision
+from handrail.evidence import ChosenAction, PastDecision
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Learner:
     `step`: its decide step, which asks `models.chosen` for the model. `learn` makes a model, as
     bytes, of what people have said until a day. `seen`: what the model in use was shown until a
     day, oldest first, by the names of its inputs. `past`: decisions until a day, latest last, that
-    nothing is learnt from, with what people made of them.
+    nothing is learnt from, with what people made of them. `acts`: whether a choice is more than
+    to leave it to people; by itself, one with an action.
     """
 
     agent: str
@@ -26,3 +27,4 @@ class Learner:
     learn: Callable[[date], Awaitable[bytes]]
     seen: Callable[[date], Awaitable[Sequence[tuple[date, Mapping[str, Any]]]]]
     past: Callable[[date], Awaitable[Sequence[tuple[date, PastDecision]]]]
+    acts: Callable[[ChosenAction], bool] = lambda choice: choice.kind is not None

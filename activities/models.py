@@ -40,6 +40,18 @@ USES = sa.Table(
     sa.Column("since", sa.Date, nullable=False),
 )
 """One row each time that a version was put into use: an agent's last one is in use."""
+DECLINED = sa.Table(
+    "declined",
+    META,
+    sa.Column("key", sa.String(700), primary_key=True),
+    sa.Column("agent", sa.String(80), nullable=False, index=True),
+    sa.Column("version", sa.String(64), nullable=False),
+    sa.Column("replaces", sa.String(64), nullable=False),
+    sa.Column("since", sa.Date, nullable=False),
+    sa.Column("lead", sa.Integer, nullable=False),
+    sa.Column("wrong", sa.Integer, nullable=False),
+)
+"""What people did not want used, with what spoke for it: so it is not proposed night by night."""
 
 _tried: ContextVar[Mapping[str, str]] = ContextVar("tried", default={})  # noqa: B039 - never changed
 
@@ -50,6 +62,19 @@ class Use(NamedTuple):
     version: str
     since: date
     number: int
+
+
+class Declined(NamedTuple):
+    """A version that people did not want in the place of `replaces`.
+
+    `lead`: by how many decisions more it was as people; `wrong`: how many it had wrong.
+    """
+
+    version: str
+    replaces: str
+    since: date
+    lead: int
+    wrong: int
 
 
 @dataclass(frozen=True)
@@ -95,6 +120,26 @@ class Shelf:
         """Which version is in use; none before the first."""
         with self.engine.connect() as db:
             return _last(db, agent)
+
+    def decline(self, agent: str, what: Declined, key: str) -> None:
+        """Keep that people did not want a version used; the same again is once."""
+        row = {"agent": agent, "key": key} | what._asdict()
+        with contextlib.suppress(exc.IntegrityError), self.engine.begin() as db:
+            db.execute(DECLINED.insert().values(row))
+
+    def forget(self, key: str) -> None:
+        """Have nothing be declined under a key any more."""
+        with self.engine.begin() as db:
+            db.execute(DECLINED.delete().where(DECLINED.c.key == key))
+
+    def declined(self, agent: str, replaces: str) -> Declined | None:
+        """What people did not want last in the place of a version."""
+        c = DECLINED.c
+        query = sa.select(*(c[name] for name in Declined._fields))
+        query = query.where((c.agent == agent) & (c.replaces == replaces))
+        with self.engine.connect() as db:
+            row = db.execute(query.order_by(c.since.desc(), c.lead.desc()).limit(1)).first()
+        return None if row is None else Declined(*row)
 
     def put(self, agent: str, version: str, since: date, key: str, *, before: str | None) -> bool:
         """Put a version into use under a key, where `before` still is; the same again is once.

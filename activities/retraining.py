@@ -16,7 +16,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from activities.learners import Learner
-from activities.models import Shelf, shelf, trying
+from activities.models import Declined, Shelf, shelf, trying
 from activities.support_learning import SUPPORT
 from handrail import Action, Decision, Effect, Event, Final, decide, read, write
 from handrail.evidence import PastDecision, Reconsidered, population_stability
@@ -77,10 +77,10 @@ class Judged(BaseModel, frozen=True):
     as_people_before: int
     as_people_now: int
     acted_before: int
-    """With an action, and no question to people."""
+    """With an action, or an answer, and no question to people."""
     acted_now: int
     wrong_before: int
-    """With an action, and people did something else."""
+    """It acted, and people did something else."""
     wrong_now: int
     failed: int
     seconds: float
@@ -88,6 +88,25 @@ class Judged(BaseModel, frozen=True):
     """Of thinking, as the steps say it themselves."""
     differ: tuple[str, ...]
     """Where the two differ: how often, and the latest of them."""
+
+    declined: str = ""
+    """What people did not want last in the place of the version in use, and what spoke for it."""
+    lead_declined: int = 0
+    wrong_declined: int = 0
+
+    @property
+    def lead(self) -> int:
+        """By how many decisions more it is as people."""
+        return self.as_people_now - self.as_people_before
+
+    @property
+    def was_declined(self) -> bool:
+        """Whether people have said no to as much as speaks for it now.
+
+        More is a lead that is twice as large, or fewer that are wrong.
+        """
+        more = self.lead >= 2 * self.lead_declined or self.wrong_now < self.wrong_declined
+        return bool(self.declined) and not more
 
 
 class PutIntoUse(Action):
@@ -97,6 +116,17 @@ class PutIntoUse(Action):
     version: str
     replaces: str
     on: date
+
+
+class Decline(Action):
+    """Keep that people did not want a version used, so that it is not proposed night by night."""
+
+    agent: str
+    version: str
+    replaces: str
+    on: date
+    lead: int
+    wrong: int
 
 
 # Reading
@@ -142,19 +172,23 @@ async def judge(due: Retraining, version: str, replaces: str) -> Judged:
     past = [each for _, each in await learner.past(due.on)][-JUDGED:]
     before, now = [await _again(learner, each, past) for each in (replaces, version)]
     other = [n for b, n in zip(before, now, strict=True) if b.now != n.now]
+    no = await asyncio.to_thread(the_shelf().declined, due.agent, replaces)
     latest = [f"{each.past.case}: now {each.now or each.error}" for each in other[-3:]]
     return Judged(
         decisions=len(past),
         as_people_before=sum(each.as_people is True for each in before),
         as_people_now=sum(each.as_people is True for each in now),
-        acted_before=sum(map(_acted, before)),
-        acted_now=sum(map(_acted, now)),
-        wrong_before=sum(_acted(each) and each.as_people is False for each in before),
-        wrong_now=sum(_acted(each) and each.as_people is False for each in now),
+        acted_before=len(_acted(learner, before)),
+        acted_now=len(_acted(learner, now)),
+        wrong_before=sum(each.as_people is False for each in _acted(learner, before)),
+        wrong_now=sum(each.as_people is False for each in _acted(learner, now)),
         failed=sum(each.now is None for each in now),
         seconds=round(sum(each.took.total_seconds() for each in now), 1),
         cost=float(sum(each.usage.cost for each in now)),
         differ=(f"{len(other)} of {len(past)}", *latest),
+        declined=f"{no.version}, on {no.since}" if no else "",
+        lead_declined=no.lead if no else 0,
+        wrong_declined=no.wrong if no else 0,
     )
 
 
@@ -165,8 +199,8 @@ async def _again(
         return await evaluate(learner.step, past)
 
 
-def _acted(each: Reconsidered) -> bool:
-    return each.now is not None and each.now.kind is not None
+def _acted(learner: Learner, made: Sequence[Reconsidered]) -> list[Reconsidered]:
+    return [each for each in made if each.now is not None and learner.acts(each.now)]
 
 
 # Deciding
@@ -188,7 +222,10 @@ async def whether_to_learn(due: Retraining, moved: Moved) -> Decision[LearnVersi
 async def whether_to_use(
     due: Retraining, version: str, replaces: str, judged: Judged
 ) -> Decision[PutIntoUse, Judged]:
-    """Propose a version that decides as people did more often, and is wrong no more often."""
+    """Propose a version that decides as people did more often, and is wrong no more often.
+
+    What people have declined is proposed again when twice as much speaks for it.
+    """
     better = judged.as_people_now > judged.as_people_before
     action = PutIntoUse(agent=due.agent, version=version, replaces=replaces, on=due.on)
     why = (
@@ -197,7 +234,15 @@ async def whether_to_use(
     )
     if not better or judged.wrong_now > judged.wrong_before or version == replaces:
         action, why = None, f"{version} is no better: {why}"
+    elif judged.was_declined:
+        action, why = None, f"people have declined {judged.declined}, and no more speaks for {why}"
     return Decision(action=action, rationale=why, confidence=1.0, evidence=judged)
+
+
+def declined(action: PutIntoUse, judged: Judged) -> Decline:
+    """What is kept of a version that people did not want, with what spoke for it."""
+    said = action.model_dump(include={"agent", "version", "replaces", "on"})
+    return Decline(**said, lead=judged.lead, wrong=judged.wrong_now)
 
 
 # Writing
@@ -235,6 +280,21 @@ async def put_into_use(action: PutIntoUse, effect: Effect) -> str:
     if not await asyncio.to_thread(has.put, *use, before=action.replaces):
         raise Final(f"{action.agent} does not decide by {action.replaces} any more")
     return action.version
+
+
+@write(idempotent=True)
+async def forget(action: Decline, effect: Effect) -> None:
+    """Have it be as if people had not said no."""
+    del action
+    if effect.undoes is not None:
+        await asyncio.to_thread(the_shelf().forget, effect.undoes.key)
+
+
+@write(undo=forget, idempotent=True)
+async def decline(action: Decline, effect: Effect) -> None:
+    """Keep it under the effect's key, which the shelf takes once."""
+    what = Declined(action.version, action.replaces, action.on, action.lead, action.wrong)
+    await asyncio.to_thread(the_shelf().decline, action.agent, what, effect.key)
 
 
 def learner_of(agent: str) -> Learner:

@@ -9,6 +9,8 @@ import zlib
 from datetime import date
 from typing import Any
 
+from pydantic import JsonValue
+
 from activities.learners import Learner
 from activities.support import choose, look_up
 from activities.support_choice import classifier, labelled, packed
@@ -72,7 +74,8 @@ async def past(until: date) -> list[tuple[date, PastDecision]]:
     for row in (row for row in rows if held_back(row["number"])):
         message = as_message(row)
         known = await look_up(message)
-        people = ChosenAction.of(_action(row, known))
+        action = _action(row, known)
+        people = ChosenAction.of(action, _answers(row, action))
         given = {"message": as_json(message), "known": as_json(known)}
         each = PastDecision(case=f"support:{row['number']}", given=given, people=people)
         found.append((date.fromisoformat(row["day"]), each))
@@ -97,4 +100,18 @@ def _action(row: dict[str, Any], known: Known) -> Action | None:
     return Replace(order=order.id, article=order.article)
 
 
-SUPPORT = Learner("support", choose, learn=learn, seen=seen, past=past)
+def _answers(row: dict[str, Any], action: Action | None) -> dict[str, JsonValue]:
+    """How people handled it; where they answered, of what it was about, too."""
+    if action is not None:
+        return {"handling": "refund" if isinstance(action, Refund) else "replace"}
+    if row["came"] == "answered":
+        return {"handling": "answer", "intent": row["intent"]}
+    return {"handling": "people"}
+
+
+def acts(choice: ChosenAction) -> bool:
+    """Whether it refunds, replaces or answers: all but to leave it to people."""
+    return choice.answers.get("handling") != "people"
+
+
+SUPPORT = Learner("support", choose, learn=learn, seen=seen, past=past, acts=acts)

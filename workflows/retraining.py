@@ -4,6 +4,8 @@ from temporalio import workflow
 
 from activities.retraining import (
     Retraining,
+    decline,
+    declined,
     judge,
     learn,
     look,
@@ -11,7 +13,7 @@ from activities.retraining import (
     whether_to_learn,
     whether_to_use,
 )
-from handrail import AgentWorkflow, Outcome
+from handrail import AgentWorkflow, Outcome, Rejected
 
 
 @workflow.defn
@@ -30,5 +32,10 @@ class RetrainingAgent(AgentWorkflow):
         using = await self.decide(whether_to_use, due, version, moved.in_use, judged)
         if using.action is None:
             return self.done(using.rationale)
-        await self.write(put_into_use, using)
+        try:
+            await self.write(put_into_use, using)
+        except Rejected:
+            if workflow.patched("declined-is-kept"):
+                await self.write(decline, declined(using.action, using.evidence))
+            raise
         return self.done(f"{version} is in use: {using.rationale}")

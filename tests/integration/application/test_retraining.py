@@ -69,3 +69,21 @@ async def test_planted_drift_is_noticed_and_a_new_version_used_once_by_a_persons
     assert new.alone > 1.5 * old.alone
     assert (old.wrong, new.wrong <= 1) == (0, True)
     await disconnect()
+
+
+async def test_what_its_owner_declined_is_not_proposed_the_next_night(
+    run_fleet: RunFleet, models: Shelf
+) -> None:
+    async with run_fleet(fleet) as stage:
+        case = await stage.start("retraining", Retraining(agent="support", on=day(28)))
+        assert (await OWNER.reject(case, await case.gate(), why="not before the fair")).accepted
+        assert (await case.outcome()).status is State.REJECTED
+        assert (await case.outcome()).receipts[-1].step == "decline"
+        again = await stage.start("retraining", Retraining(agent="support", on=day(29)))
+        outcome = await again.outcome()
+    assert outcome.status is State.DONE
+    assert "people have declined" in outcome.why
+    use = models.use("support")
+    assert use is not None
+    assert use.number == 0
+    await disconnect()

@@ -9,21 +9,26 @@ from typing import Any
 import pytest
 
 from activities import models
-from activities.models import USES, Shelf, Use, chosen, shelf, trying
+from activities.models import USES, Declined, Shelf, Use, chosen, shelf, trying
 from activities.retraining import (
     Judged,
     Moved,
     PutIntoUse,
     Retraining,
+    decline,
+    declined,
+    forget,
     learner_of,
     put_back,
     put_into_use,
     whether_to_learn,
     whether_to_use,
 )
+from activities.support_learning import SUPPORT
 from guardrails.retraining import it_was_judged_beside_the_one_in_use
 from handrail import Final
 from handrail.actions import Basis, Undoes
+from handrail.evidence import ChosenAction
 from handrail.policy import Facts, load_policy
 from handrail.testing import call_write
 from tests.agents.policies import refusals
@@ -119,7 +124,8 @@ def moved(**other: Any) -> Moved:
 
 
 def judged(**other: Any) -> Judged:
-    usual: dict[str, Any] = dict.fromkeys(Judged.model_fields, 0) | {"differ": ()}
+    counts = (name for name, field in Judged.model_fields.items() if field.is_required())
+    usual: dict[str, Any] = dict.fromkeys(counts, 0) | {"differ": ()}
     return Judged.model_validate(usual | {"decisions": 90, "as_people_now": 85} | other)
 
 
@@ -133,6 +139,34 @@ async def test_a_version_that_is_no_better_is_not_proposed() -> None:
     for worse in ({"as_people_before": 85}, {"wrong_now": 1}):
         assert (await whether_to_use(DUE, "b", "a", judged(**worse))).action is None
     assert (await whether_to_use(DUE, "b", "a", judged())).action is not None
+
+
+async def test_what_people_declined_is_proposed_again_when_more_speaks_for_it(has: Shelf) -> None:
+    action = PutIntoUse(agent="support", version="b", replaces="a", on=ON)
+    no = declined(action, judged(as_people_before=80, wrong_now=1, wrong_before=1))
+    for _ in range(2):
+        await call_write(decline, no, key="k/decline/3")
+    kept = has.declined("support", "a")
+    assert kept == Declined("b", "a", ON, 5, 1)
+    assert has.declined("support", "another that is in use") is None
+
+    async def proposes(**other: int) -> bool:
+        said = {"declined": "b", "lead_declined": no.lead, "wrong_declined": no.wrong}
+        found = judged(wrong_before=1, as_people_before=80, **said, **other)
+        return (await whether_to_use(DUE, "c", "a", found)).action is not None
+
+    assert not await proposes(as_people_now=89, wrong_now=1)
+    assert await proposes(as_people_now=90, wrong_now=1)
+    assert await proposes(as_people_now=82, wrong_now=0)
+    await call_write(forget, no, key="u", undoes=Undoes(key="k/decline/3"))
+    assert has.declined("support", "a") is None
+
+
+async def test_an_answer_counts_as_an_act_and_is_right_where_it_is_to_the_same_wish() -> None:
+    given = {"kind": None, "action": None}
+    answers = ({"handling": "answer", "intent": "status"}, {"handling": "people", "intent": "x"})
+    found = [ChosenAction.model_validate(given | {"answers": each}) for each in answers]
+    assert [SUPPORT.acts(each) for each in found] == [True, False]
 
 
 @pytest.mark.parametrize(
