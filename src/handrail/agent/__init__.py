@@ -59,6 +59,7 @@ from handrail.agent.prompts import (
     require_prompt,
 )
 from handrail.agent.provenance import source_finding, unsourced
+from handrail.agent.provenance_values import closed_answers
 from handrail.agent.round_trip import require_exact
 from handrail.agent.runner import CASE_SIGNALS, CaseRunner
 from handrail.agent.secrets import (
@@ -178,6 +179,7 @@ __all__ = [
     "call_step",
     "chain_fault",
     "charged",
+    "closed_answers",
     "current_heartbeats",
     "decide",
     "decided_type",

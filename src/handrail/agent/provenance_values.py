@@ -395,6 +395,11 @@ def open_answers(model: type[BaseModel]) -> list[str]:
     return [n for n, info in known.items() if any(isinstance(m, Classified) for m in info.metadata)]
 
 
+def closed_answers(model: type[BaseModel]) -> frozenset[str]:
+    """The fields whose value is one of a closed set."""
+    return frozenset(name for name, info in model.model_fields.items() if _is_closed(info))
+
+
 def _is_closed(declared: Any) -> bool:
     annotation = declared.annotation if isinstance(declared, FieldInfo) else declared
     return all(_is_closed_kind(kind) for kind, _ in _arms(annotation, ()))

@@ -73,6 +73,8 @@ def _report(again: list[Reconsidered], out: Output) -> None:
     out.show(Text(f"{len(again)} decisions, {differ} differ", "yellow" if differ else "green"))
     for name in ("as_people", "as_before"):
         out.show(label(name.replace("_", " "), "{agree} of {of}".format(**found[name])))
+    for name, said in found["answers"].items():
+        out.show(label(plain(name), "{agree} of {of} answered as people".format(**said)))
     tokens = used["input_tokens"] + used["output_tokens"]
     cost = f"{used['cost']} {used['currency']}, {tokens} tokens"
     out.show(label("cost", f"{cost}; {found['seconds']:.1f} s in all"))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 from typing_extensions import override
 
 from handrail.actions import Usage, Wire, as_json
@@ -18,21 +18,35 @@ if TYPE_CHECKING:
 
 
 class ChosenAction(Wire):
-    """What was chosen: an action, by the name of its class; or none."""
+    """What was chosen: an action, by the name of its class; or none.
+
+    `answers`: what was answered, by the field of the evidence that says it. Without a word of
+    kind or action, answers alone say nothing of what was to be done.
+    """
 
     kind: str | None = None
     action: dict[str, JsonValue] | None = None
+    answers: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
 
     @classmethod
-    def of(cls, action: Action | None) -> ChosenAction:
-        """The choice of an action."""
-        if action is None:
-            return cls()
-        return cls(kind=type(action).__name__, action=as_json(action))
+    def of(
+        cls, action: Action | None, answers: Mapping[str, JsonValue] | None = None
+    ) -> ChosenAction:
+        """The choice of an action, and what was answered."""
+        kind = None if action is None else type(action).__name__
+        json = None if action is None else as_json(action)
+        return cls(kind=kind, action=json, answers=dict(answers or {}))
+
+    @property
+    def says_action(self) -> bool:
+        """Whether it says what was to be done, or that nothing was."""
+        return not self.answers or bool({"kind", "action"} & self.model_fields_set)
 
     @override
     def __str__(self) -> str:
-        return f"{self.kind} {self.action}" if self.kind else "nothing to do"
+        done = f"{self.kind} {self.action}" if self.kind else "nothing to do"
+        said = [done] if self.says_action else []
+        return ", ".join([*said, *(f"{name} {value}" for name, value in self.answers.items())])
 
 
 class PastDecision(Wire):
@@ -76,7 +90,9 @@ class Reconsidered:
         if other is None:
             return None
         mine = self.now
-        return mine is not None and _bare(mine, self.free) == _bare(other, self.free)
+        if mine is None or any(mine.answers.get(n) != v for n, v in other.answers.items()):
+            return False
+        return not other.says_action or _bare(mine, self.free) == _bare(other, self.free)
 
 
 def _bare(choice: ChosenAction, free: frozenset[str]) -> tuple[str | None, dict[str, Any] | None]:
@@ -103,6 +119,7 @@ def agreement(again: Sequence[Reconsidered]) -> dict[str, Any]:
         "decisions": len(again),
         "as_before": _share([each.as_before for each in again]),
         "as_people": _share([each.as_people for each in again]),
+        "answers": _answers(again),
         "failed": sum(each.now is None for each in again),
         "usage": used.model_dump(mode="json"),
         "seconds": sum((each.took for each in again), timedelta(0)).total_seconds(),
@@ -113,6 +130,16 @@ def agreement(again: Sequence[Reconsidered]) -> dict[str, Any]:
 def _share(found: Sequence[bool | None]) -> dict[str, int]:
     known = [each for each in found if each is not None]
     return {"agree": sum(known), "of": len(known)}
+
+
+def _answers(again: Sequence[Reconsidered]) -> dict[str, dict[str, int]]:
+    """Of each answer of which it is known what people said: how often it is the same."""
+    found: dict[str, list[bool]] = {}
+    for each in again:
+        for name, said in (each.past.people or ChosenAction()).answers.items():
+            same = each.now is not None and each.now.answers.get(name) == said
+            found.setdefault(name, []).append(same)
+    return {name: _share(same) for name, same in found.items()}
 
 
 def _document(each: Reconsidered) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
+from pydantic import JsonValue, ValidationError
 from temporalio.api.enums.v1 import EventType
 
-from handrail.actions import Kind, Usage
-from handrail.agent import Decide, executions, metered, recalled, total, words_of
+from handrail.actions import Decision, Kind, Usage, as_json
+from handrail.agent import Decide, closed_answers, executions, metered, recalled, total, words_of
 from handrail.evidence import ChosenAction, PastDecision, Reconsidered, free_texts, proposals
 from handrail.exceptions import CaseError
 from handrail.text import first_fault
@@ -47,7 +47,8 @@ def given_decisions(text: str, source: str) -> list[PastDecision]:
                 raise CaseError(
                     f"{source}, line {number}: {first_fault(error)}; fix: write "
                     '{"case": "...", "given": {"name of an argument": ...}, '
-                    '"people": {"kind": "Refund", "action": {...}}} (without kind: no action)'
+                    '"people": {"kind": "Refund", "action": {...}}}, or "people": {"answers": '
+                    '{"name of a field of the evidence": ...}}, or {} where there was nothing to do'
                 ) from error
     return found
 
@@ -113,6 +114,7 @@ async def _of_run(
     client: Client, case: str, run: str, step: Decide[..., Any]
 ) -> AsyncGenerator[PastDecision]:
     given: dict[int, list[Any]] = {}
+    closed = sorted(closed_answers(step.evidence))
     handle = client.get_workflow_handle(case, run_id=run)
     async for event in handle.fetch_history_events():
         if event.event_type == EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
@@ -124,11 +126,14 @@ async def _of_run(
             if (args := given.get(ended.scheduled_event_id)) is not None:
                 [made] = await _values(client, ended.result)
                 names = [parameter.name for parameter in step.parameters]
-                action = made["decision"]["action"]
+                action, shown = made["decision"]["action"], made["decision"]["evidence"]
+                answers = {n: shown[n] for n in closed if n in (shown or ())}
                 yield PastDecision(
                     case=case,
                     given=dict(zip(names, args, strict=False)),
-                    decided=ChosenAction(kind=made["kind"] if action else None, action=action),
+                    decided=ChosenAction(
+                        kind=made["kind"] if action else None, action=action, answers=answers
+                    ),
                 )
 
 
@@ -160,12 +165,23 @@ async def _again(step: Decide[..., Any], past: PastDecision) -> Reconsidered:
             async with asyncio.timeout(step.timeout.total_seconds()):
                 decision = await step(*args)
         used.append(decision.usage)
-        now = ChosenAction.of(decision.action)
+        now = ChosenAction.of(decision.action, _answered(step, decision, past))
     # The agent's own code, or a model: what it raises is what is found out.
     except Exception as failed:  # noqa: BLE001
         error = words_of(failed)
     took = timedelta(seconds=clock() - began)
     return Reconsidered(past, now, error, total(used), took, free_texts(step.actions))
+
+
+def _answered(
+    step: Decide[..., Any], decision: Decision[Any, Any], past: PastDecision
+) -> dict[str, JsonValue]:
+    """The answers of a closed set, and what people said the right answers are to."""
+    said: Mapping[str, JsonValue] = as_json(decision.evidence)
+    asked = (past.people or ChosenAction()).answers.keys()
+    if unknown := sorted(asked - said.keys()):
+        raise CaseError(f"its evidence has no field `{unknown[0]}`; there are: {', '.join(said)}")
+    return {name: said[name] for name in sorted(asked | closed_answers(step.evidence))}
 
 
 def _arguments(step: Decide[..., Any], given: Mapping[str, Any]) -> Sequence[Any]:
