@@ -38,7 +38,8 @@ async def autonomy(
         str | None, Parameter(help="With full: in so many of its cases, such as 25%.")
     ] = None,
     second: Annotated[
-        str | None, Parameter(help="Say so as the second person, of the order of this id.")
+        str | None,
+        Parameter(help="As the second person of an order: how its id begins."),
     ] = None,
     by: SomeBody = None,
     why: Why = "",

@@ -237,7 +237,7 @@ def _kid(keys: Mapping[str, TrustedKey], named: str) -> str:
     Raises:
         InvalidRequest: if there is none, or several.
     """
-    found = [kid for kid in keys if kid.startswith(named.lower())]
+    found = [kid for kid in keys if named and kid.startswith(named.lower())]
     if len(found) != 1:
         many = f"is the beginning of {len(found)} keys" if found else "is no key here"
         raise InvalidRequest(f"{named} {many}; `handrail keys list` shows them")

@@ -68,7 +68,7 @@ async def take(
 
 
 async def judge(
-    outcome: Annotated[str, Parameter(help="Its id, as `handrail pilot AGENT` shows it.")],
+    outcome: Annotated[str, Parameter(help="Its id, as `pilot` shows it, or how that begins.")],
     right: Annotated[str, Parameter(help="agent, people, or both: both were fine.")],
     *,
     by: By,
@@ -217,7 +217,8 @@ def pilot_lines(view: PilotView) -> list[Text]:
         lines.append(label("difference", f"{plain(name)}: {amount:+f} by the agent"))
     waits = [each for each in view.disagreements if each.judged is None]
     if waits:
-        lines.append(Text(f"{len(waits)} disagreements to be judged", "bold"))
+        many = "1 disagreement" if len(waits) == 1 else f"{len(waits)} disagreements"
+        lines.append(Text(f"{many} to be judged", "bold"))
         lines += map(_disagreement, waits[:_SHOWN])
     return lines
 

@@ -76,7 +76,8 @@ async def answer(
     *,
     by: By,
     question: Annotated[
-        str | None, Parameter(help="Which question of an approver it answers: its id.")
+        str | None,
+        Parameter(help="The question of an approver that it answers: how its id begins."),
     ] = None,
     result: Annotated[
         str | None,
@@ -215,7 +216,8 @@ def answered(
         InvalidRequest: if what must be JSON is none.
     """
     if question is not None:
-        return {"answer": what, "question": question}
+        ids = [each.id for each in gate.asked if question and each.id.startswith(question)]
+        return {"answer": what, "question": ids[0] if len(ids) == 1 else question}
     if gate.kind != "question":
         given = None if result is None else json_of(result, "--result")
         return {"answer": what, "result": given}

@@ -64,7 +64,9 @@ def _login() -> str:
 
 
 async def lift(
-    what: Annotated[str, Parameter(help="The id of a stop or a level, or what it is for.")],
+    what: Annotated[
+        str, Parameter(help="The stop or level: how its id begins, or what it is for.")
+    ],
     /,
     *,
     by: By,

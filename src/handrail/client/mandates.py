@@ -215,7 +215,8 @@ class MandateActs(GateActs):
         return self._view(row, self._clock())
 
     async def _find_mandate(self, named: str) -> MandateRow:
-        found = [r for r in await self.ledger.mandates() if r.id.startswith(named.lower())]
+        rows, begins = await self.ledger.mandates(), named.lower()
+        found = [row for row in rows if begins and row.id.startswith(begins)]
         if len(found) != 1:
             many = f"is the beginning of {len(found)} mandates" if found else "is no mandate"
             raise NotFound(f"{named} {many}; `handrail mandates list --all` shows them")

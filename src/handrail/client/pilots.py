@@ -129,18 +129,16 @@ class PilotActs(OperatorBase):
     async def judge_outcome(self, named: str, right: str, why: str = "") -> Disagreement:
         """Say who was right where people did something else: agent, people or both. It is signed.
 
-        `named`: the id of the outcome, as `pilot` lists it.
+        `named`: the id of the outcome, as `pilot` lists it, or how that begins.
 
         Raises:
             InvalidRequest: if it is no answer, or there is nothing to judge.
-            NotFound: if there is no such outcome.
+            NotFound: if there is no such outcome, or there are several.
             NotPermitted: if they did it themselves, no policy names them, or somebody has judged.
             NotProven: if nothing signs for them.
         """
         self._own_seat("say who was right")
-        row, who, now = await self.ledger.outcome(named), self._who(), self._clock()
-        if row is None:
-            raise NotFound(f"there is no outcome {named}; `handrail pilot AGENT` lists their ids")
+        row, who, now = await self._outcome(named), self._who(), self._clock()
         if right not in set(Judged):
             raise InvalidRequest(f"{right!r} is no answer: say agent, people or both", "right")
         if len(why) > _LONGEST:
@@ -159,6 +157,13 @@ class PilotActs(OperatorBase):
             raise NotPermitted("somebody else has judged it; theirs stands, nothing was recorded")
         judged = replace(row, judged=right, judged_by=who, judged_at=now, judged_why=said.why)
         return disagreement(replace(found, outcome=judged))
+
+    async def _outcome(self, named: str) -> OutcomeRow:
+        found = await self.ledger.outcomes_named(named.strip().lower())
+        if len(found) != 1:
+            is_ = "the beginning of several outcomes" if found else "no outcome"
+            raise NotFound(f"{named or 'it'} is {is_}; `handrail pilot AGENT` lists their ids")
+        return found[0]
 
     async def _difference(self, row: OutcomeRow) -> Compared | None:
         """The disagreement that an outcome makes, if it makes one."""

@@ -337,10 +337,13 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _proposal(self, named: str) -> AlertRow:
         rows = await self.ledger.alerts()
-        found = [r for r in rows if r.id.startswith(named) and _named(r)[0] == PROPOSED]
+        found = [
+            row for row in rows if row.id.startswith(named.lower()) and _named(row)[0] == PROPOSED
+        ]
         if not named or len(found) != 1:
+            is_ = f"the beginning of {len(found)} proposals" if found else "no open proposal"
             raise NotFound(
-                f"{named or 'it'} is no open proposal; `handrail promote show AGENT` lists them"
+                f"{named or 'it'} is {is_}; `handrail promote show AGENT` lists their ids"
             )
         self._sees(found[0].agent)
         return found[0]

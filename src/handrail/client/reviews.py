@@ -180,7 +180,8 @@ class ReviewActs(OperatorBase):
         exact = await self.ledger.review_of(named)
         if exact is not None:
             return exact
-        found = await self.ledger.reviews(case=named) or await self.ledger.reviews(begins=named)
+        found = await self.ledger.reviews(case=named)
+        found = found or (await self.ledger.reviews(begins=named) if named else [])
         waiting = [row for row in found if row.answer is None]
         chosen = waiting if len(waiting) == 1 else found
         if len(chosen) != 1:
@@ -197,7 +198,7 @@ class ReviewActs(OperatorBase):
     async def _find_incident(self, named: str) -> IncidentRow:
         """The incident of that id; or the only one whose id begins so, an open one first."""
         rows = await self.ledger.incidents(agents=self._concerned())
-        found = [row for row in rows if row.id.startswith(named)]
+        found = [row for row in rows if named and row.id.startswith(named)]
         exact = [row for row in found if row.id == named]
         waiting = [row for row in found if row.closed is None]
         chosen = exact or (waiting if len(waiting) == 1 else found)

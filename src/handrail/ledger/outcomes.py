@@ -102,9 +102,15 @@ class Outcomes(Database):
         latest = query.order_by(o.at.desc()).limit(1)
         return await self._read(lambda connection: connection.execute(latest).scalar())
 
-    async def outcome(self, id_: str) -> OutcomeRow | None:
-        """One outcome, by its id."""
-        return await self._one(OUTCOMES, OUTCOMES.select.where(_outcomes.c.id == id_))
+    async def outcomes_named(self, named: str) -> list[OutcomeRow]:
+        """The outcome of that id; or those whose ids begin so, two of them at most."""
+        o = _outcomes.c
+        exact = await self._all(OUTCOMES, OUTCOMES.select.where(o.id == named))
+        if exact or not named:
+            return exact
+        # By the index: no id, which is hexadecimal, has a character above these.
+        begin = OUTCOMES.select.where(o.id > named, o.id < f"{named}z").order_by(o.id)
+        return await self._all(OUTCOMES, begin.limit(2))
 
     async def judge_outcome(self, judged: str, answer: AnswerRow) -> bool:
         """Say who was right of the outcome `answer.key`, and keep what was signed of it.

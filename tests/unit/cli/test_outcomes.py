@@ -106,7 +106,7 @@ def test_what_people_did_comes_in_once_and_what_is_wrong_stops_nothing(
     assert view["missing"] + view["waiting"] == 5
     text = desk.run("pilot", "orders")
     assert "96.0% of 25" in text
-    assert "1 disagreements to be judged" in text
+    assert "1 disagreement to be judged" in text
 
 
 def test_who_was_right_is_signed_by_somebody_else_and_counts(desk: Machine, tmp_path: Path) -> None:
@@ -125,8 +125,12 @@ def test_who_was_right_is_signed_by_somebody_else_and_counts(desk: Machine, tmp_
         "outcomes", "judge", first, "agent", "--by", ANA, code=2
     )
     assert "say agent, people" in desk.run("outcomes", "judge", first, "us", "--by", BO, code=2)
-    judged = desk.json("outcomes", "judge", first, "agent", "--by", BO, "--why", "a typo")
-    assert (judged["judged"], judged["judged_by"]) == ("agent", BO)
+    for none in ("", "x", f"{first}0"):
+        said = desk.run("outcomes", "judge", none, "agent", "--by", BO, code=2)
+        assert "is no outcome" in said
+    named = ("outcomes", "judge", first[:8].upper(), "agent", "--by", BO)
+    judged = desk.json(*named, "--why", "a typo")
+    assert (judged["id"], judged["judged"], judged["judged_by"]) == (first, "agent", BO)
     assert "theirs stands" in desk.run("outcomes", "judge", first, "both", "--by", BOSS, code=2)
     view = desk.json("pilot", "orders")
     assert (view["same"]["n"], view["judged"], view["unproven"]) == (2, {"agent": 1}, 0)
