@@ -380,7 +380,8 @@ def write(
     the bad proposals of a policy that has any `planted`: they are asked about, never done.
     `stand_in` gives a case in pilot something to go on with; without it the case ends there.
     `verify`, `async def name(action, effect, result) -> str | None`, reads back what was written:
-    None is right, a text says what is wrong, and makes an incident of it. `secrets`: as of
+    None is right, a text says what is wrong, and makes an incident of it; while it raises it is
+    called again. `secrets`: as of
     `read`; `find` and `verify` may have them too.
 
     Raises:

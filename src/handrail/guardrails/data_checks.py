@@ -3,7 +3,7 @@
 Both run the agent's own code against an outside system. Before a write, what goes wrong with that
 holds it. After one, a receipt only says that the outside system took a request: what it made of
 it is seen by reading it. Outside systems show some writes late, so a mismatch is looked at again
-too, and what cannot be read is no less an incident than what is wrong.
+too. What cannot be read is not wrong, but not seen yet: a system that is away comes back.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Action, Finding, Kind
 from handrail.agent import StepTimeout, call_directly, call_step
-from handrail.exceptions import StepError, fallback
-from handrail.guardrails.effects import effect_as_current
+from handrail.exceptions import HandrailError, StepError, fallback
+from handrail.guardrails.current import effect_as_current
+from handrail.guardrails.machine import server_time
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -142,24 +143,52 @@ TRY = timedelta(seconds=4)
 LIMIT = timedelta(seconds=10)
 """How long all of them may take, with the pauses."""
 
+MISMATCH = "mismatch"
+"""The kind of the incident of what was read back, and is not as it was meant."""
+
 LONGEST = 1_000
 """Characters of what is said about a mismatch."""
 
 
-async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt: Receipt) -> str:
-    """Read a write back. Empty where it is as it was meant, or nobody says how to read it.
+class Unseen(HandrailError):
+    """A write happened, and could not be read back yet: it is read again, and not done again."""
 
-    Three tries, with short pauses, within ten seconds; then what was wrong at the last one, or
-    that it could not be read back, and why. Raises nothing for what the step's `verify` does.
+
+@dataclass(frozen=True)
+class ReadBack:
+    """What reading a write back came to. Nothing: it is as it was meant, or nobody says how to."""
+
+    differs: str = ""
+    """What was read, and is not as it was meant."""
+    unread: str = ""
+    """Why it could not be read."""
+
+    @property
+    def wrong(self) -> str:
+        """What a human is to look at."""
+        return self.differs or self.unread
+
+
+async def verify(
+    step: Write[Any, Any], action: Action, effect: Effect, receipt: Receipt, patience: timedelta
+) -> ReadBack:
+    """Read a write back: three tries, with short pauses, within ten seconds; the last one counts.
+
+    What it cannot read `patience` after the receipt it gives up. Raises nothing for what the
+    step's `verify` does but this:
+
+    Raises:
+        Unseen: if it cannot be read yet; call again.
     """
     if step.verify is None:
-        return ""
+        return ReadBack()
     try:
         text = json.dumps(receipt.result)
         result = step.adapter.validate_json(text, by_alias=True, by_name=True)
     except ValidationError:
-        return f"could not be read back: its receipt ({receipt.how}) has not what it returns"
-    found = ""
+        why = f"could not be read back: its receipt ({receipt.how}) has not what it returns"
+        return ReadBack(unread=why)
+    found, fault = "", None
     clock = asyncio.get_running_loop().time
     until = clock() + LIMIT.total_seconds()
     for pause in (timedelta(0), *PAUSES):
@@ -170,7 +199,10 @@ async def verify(step: Write[Any, Any], action: Action, effect: Effect, receipt:
         with effect_as_current(effect):
             said, fault = await _answer(step.verify, (action, effect, result), left)
         if said is None and fault is None:
-            return ""
-        silent = "it is not as it should be (its `verify` does not say why)"
-        found = f"could not be read back: {fault}" if fault else str(said) or silent
-    return found[:LONGEST]
+            return ReadBack()
+        found = str(said) or "it is not as it should be (its `verify` does not say why)"
+    if fault is None:
+        return ReadBack(differs=found[:LONGEST])
+    if server_time() - receipt.at < patience:
+        raise Unseen(f"{receipt.key} happened, and is not seen yet: {fault}; it is read again")
+    return ReadBack(unread=f"could not be read back within {patience}: {fault}"[:LONGEST])

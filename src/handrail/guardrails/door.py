@@ -64,7 +64,7 @@ from handrail.guardrails.admission import Admission
 from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.guardrails.context import Judgement, WriteContext, broken, fitting_evidence, gravest
 from handrail.guardrails.current import effect_as_current
-from handrail.guardrails.data_checks import Check, verify
+from handrail.guardrails.data_checks import MISMATCH, Check, verify
 from handrail.guardrails.effects import BegunBefore, KeyUsed, once
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import HeldLedger, LedgerWatch
@@ -73,6 +73,7 @@ from handrail.guardrails.predecessor import forgotten, receipt_time, tell_if_lat
 from handrail.guardrails.received import ReceivedAction, received
 from handrail.guardrails.recorder import Recorder
 from handrail.ledger import (
+    UNREAD,
     Duplicate,
     Ledger,
     Outdated,
@@ -96,9 +97,6 @@ from handrail.wire import (
 
 UNDO_ATTEMPTS = 5
 """Tries of an undo before a human is asked."""
-
-MISMATCH = "mismatch"
-"""The kind of the incidents that reading a write back brings."""
 
 
 @dataclass(frozen=True)
@@ -416,18 +414,20 @@ class Door:
     async def _afterwards(
         self, step: Write[Any, Any], write: WriteContext, judged: Judgement, answer: WriteResult
     ) -> WriteResult:
-        """Read a write back, draw it for a review, and see whether too much goes wrong."""
+        """Draw a write for a review, read it back, and see whether too much goes wrong."""
         attempt, policy = write.attempt, write.policy
         wrong = {WriteResultKind.FAILED: "failed", WriteResultKind.IN_DOUBT: "in_doubt"}.get(
             answer.kind
         )
         if answer.receipt is not None and not write.undoing:
             effect = Effect(key=attempt.key, case=attempt.case, step=step.name)
-            fault = await verify(step, write.facts.action, effect, answer.receipt)
-            if fault:
-                wrong, back = MISMATCH, policy.of(step.name).mismatch == "roll back"
-                answer = answer.model_copy(update={"incident": fault, "roll_back": back})
             await self.recorder.draw(write, judged, self.admission)
+            patience = policy.doc.stuck.after
+            seen = await verify(step, write.facts.action, effect, answer.receipt, patience)
+            if seen.wrong:
+                wrong = MISMATCH if seen.differs else UNREAD
+                back = wrong == MISMATCH and policy.of(step.name).mismatch == "roll back"
+                answer = answer.model_copy(update={"incident": seen.wrong, "roll_back": back})
         if wrong is not None:
             await self.recorder.incident(write, wrong, answer.incident or answer.why)
         if wrong is not None or (attempt.undoes is not None and answer.receipt is not None):

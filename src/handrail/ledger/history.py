@@ -50,7 +50,10 @@ FAILED, IN_DOUBT = "failed", "in_doubt"
 STUCK = "stuck"
 """The kind of the incident of a step that goes on failing: no breaker counts it."""
 
-_OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER, STUCK))
+UNREAD = "unread"
+"""The kind of the incident of a write that nobody could read back: nor that, it may be right."""
+
+_OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER, STUCK, UNREAD))
 _HOUR = 3_600
 _UNDO = "/undo"
 

@@ -237,9 +237,10 @@ class IncidentRow:
     """One incident of one write.
 
     `id`: the key of the write and the kind, so that the same one, met again in a retry, is one.
-    `kind`: `mismatch`, where reading back what was written found something else; `failed`, where
-    the step gave it up; `in_doubt`, where nobody knows whether it happened; `stuck`, where a step
-    goes on failing. `what`: in the words of whoever found it.
+    `kind`: `mismatch`, where reading back what was written found something else; `unread`, where
+    it could not be read; `failed`, where the step gave it up; `in_doubt`, where nobody knows
+    whether it happened; `stuck`, where a step goes on failing. `what`: in the words of whoever
+    found it.
     """
 
     id: str

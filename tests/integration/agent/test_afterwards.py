@@ -23,12 +23,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.usefixtures("outside")]
 ANA = "ana@example.com"
 
 
-def deposits(directory: Path, **action: Any) -> Fleet:
+def deposits(directory: Path, stuck: str = "10m", **action: Any) -> Fleet:
     """The agent under a policy of its own."""
     policy = {
         "agent": "deposits",
         "version": 1,
         "owner": "boss@example.com",
+        "stuck": {"after": stuck},
         "actions": {"pay_back": {"autonomy": "full", "review": "100%"} | action},
         "roles": {"lead": {"people": [ANA], "deadline": {"after": "8h", "then": "refuse"}}},
     }
@@ -104,15 +105,30 @@ async def test_a_mismatch_rolls_the_case_back_where_the_policy_says_so(
     assert [each.kind for each in incidents] == ["mismatch"]
 
 
-async def test_a_bank_that_is_away_afterwards_is_an_incident_and_nothing_is_paid_twice(
+async def test_a_bank_that_is_away_afterwards_is_waited_for_and_nothing_is_paid_twice(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
-    outside.break_down("find", times=3, says="the bank is away")
+    """Away for longer than the tries of one attempt: the next attempt finds the receipt."""
+    outside.break_down("find", times=7, says="the bank is away")
     async with run_fleet(deposits(tmp_path)) as stage:
-        _, outcome = await ended(stage, "1")
-    assert outcome.status is State.DONE
-    assert "could not be read back" in outcome.incidents[0]
+        case, outcome = await ended(stage, "1")
+        incidents = await stage.ledger.incidents(case=case.id)
+    assert (outcome.status, outcome.incidents, incidents) == (State.DONE, (), [])
     assert outside.effects(BANK) == ["deposits:1/pay_back/1"]
+
+
+async def test_a_bank_that_stays_away_is_an_incident_that_rolls_nothing_back(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    outside.break_down("find", times=1_000, says="the bank is away")
+    async with run_fleet(deposits(tmp_path, "1s", mismatch="roll back")) as stage:
+        case, outcome = await ended(stage, "1")
+        incidents = await stage.ledger.incidents(case=case.id)
+    assert outcome.status is State.DONE
+    assert outcome.incidents == ("could not be read back within 0:00:01: the bank is away",)
+    assert [each.kind for each in incidents] == ["unread"]
+    assert outside.effects(BANK) == ["deposits:1/pay_back/1"]
+    assert outside.effects("claim") == []
 
 
 async def test_what_ran_alone_is_looked_at_and_counts(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import AsyncGenerator
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,11 @@ from typing import Any
 import pytest
 
 from handrail import Action, Effect, Ledger, Receipt, write
-from handrail.actions import Basis, Undoes, digest_of, undo_key
+from handrail.actions import Basis, Level, Undoes, digest_of, undo_key
 from handrail.evidence import measure_track_record
 from handrail.guardrails import audit
 from handrail.guardrails import data_checks as read_back
+from handrail.guardrails.data_checks import Unseen
 from handrail.guardrails.door import Door
 from handrail.ledger import ReviewRow
 from handrail.oversight import is_drawn
@@ -80,6 +81,7 @@ actions:
     normal: {{learn: 30, watch: [amount]}}
     review: {review}
     mismatch: {mismatch}
+breakers: [{{after: 1 incidents per day, then: supervised}}]
 roles:
   lead: {{people: [ana@example.com], deadline: {{after: 1h, then: refuse}}}}
 """
@@ -96,15 +98,22 @@ async def ledger(tmp_path: Path) -> AsyncGenerator[Ledger]:
         yield opened
 
 
-def door(tmp_path: Path, ledger: Ledger, review: str = "100%", mismatch: str = "incident") -> Door:
+def door(
+    tmp_path: Path,
+    ledger: Ledger,
+    review: str = "100%",
+    mismatch: str = "incident",
+) -> Door:
     path = tmp_path / "payers.yaml"
     path.write_text(POLICY.format(review=review, mismatch=mismatch))
     file = PolicyFile(path, SHAPE)
     return Door("payers", SHAPE, [pay, pay_back], file, ledger, trust=UNPROVEN)
 
 
-async def paid(door: Door, number: int = 1, account: str = "1", amount: Any = "10") -> WriteResult:
-    """Try to pay."""
+async def paid(
+    door: Door, number: int = 1, account: str = "1", amount: Any = "10", at: datetime | None = None
+) -> WriteResult:
+    """Try to pay; `at`: when the server says that it is tried."""
     action = Pay(account=account, amount=Decimal(amount))
     digest = digest_of("pay", action.model_dump(mode="json"))
     attempt = Attempt(
@@ -114,7 +123,8 @@ async def paid(door: Door, number: int = 1, account: str = "1", amount: Any = "1
         basis=Basis(rationale="It is due.", confidence=0.9),
         requester="bo@example.com",
     )
-    return await activity_of(attempt.case).run(door.write, pay, action, attempt)
+    sent = {} if at is None else {"current_attempt_scheduled_time": at}
+    return await activity_of(attempt.case, **sent).run(door.write, pay, action, attempt)
 
 
 # Reading back
@@ -148,13 +158,39 @@ async def test_one_that_is_not_is_an_incident_once_and_stays_written(
     assert (found.written, found.incidents, found.open_incidents) == (1, 1, 1)
 
 
-async def test_a_bank_that_does_not_answer_is_one_too(
+async def test_a_bank_that_is_away_is_none_and_the_write_is_not_made_again(
     tmp_path: Path, ledger: Ledger, outside: Outside
 ) -> None:
-    outside.break_down("find", times=3, says="the bank is away")
-    answer = await paid(door(tmp_path, ledger))
-    assert answer.incident.startswith("could not be read back: ")
-    assert "the bank is away" in answer.incident
+    """It is looked at again as an attempt of the same write, as other steps are."""
+    payers = door(tmp_path, ledger, mismatch="roll back")
+    outside.break_down("find", times=6, says="the bank is away")
+    for _ in range(2):
+        with pytest.raises(Unseen, match="not seen yet: the bank is away; it is read again"):
+            await paid(payers)
+    answer = await paid(payers)
+    assert (answer.kind, answer.incident, answer.roll_back) == (WriteResultKind.WRITTEN, "", False)
+    assert await ledger.incidents() == []
+    assert [call.key for call in outside.calls(BANK)] == ["payers:1/pay/1"]
+    assert len(await ledger.reviews()) == 1
+
+
+async def test_a_bank_that_stays_away_is_an_incident_and_no_mismatch(
+    tmp_path: Path, ledger: Ledger, outside: Outside
+) -> None:
+    """After as long as a step that fails is stuck; nobody knows that anything is wrong."""
+    payers = door(tmp_path, ledger, mismatch="roll back")
+    outside.break_down("find", times=6, says="the bank is away")
+    now = datetime.now(UTC)
+    with pytest.raises(Unseen):
+        await paid(payers, at=now + timedelta(minutes=9))
+    answer = await paid(payers, at=now + timedelta(minutes=11))
+    assert (answer.kind, answer.roll_back) == (WriteResultKind.WRITTEN, False)
+    assert answer.incident == "could not be read back within 0:10:00: the bank is away"
+    (incident,) = await ledger.incidents()
+    assert (incident.kind, incident.what) == ("unread", answer.incident)
+    assert await ledger.orders("payers") == []
+    await paid(payers, number=2, account="odd", at=now)  # what was read and differs counts
+    assert [order.level for order in await ledger.orders("payers")] == [Level.SUPERVISED]
 
 
 async def test_a_bank_that_answers_at_the_third_try_is_none(

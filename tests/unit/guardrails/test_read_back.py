@@ -13,9 +13,9 @@ import pytest
 from handrail import Action, Effect, StepError, current_effect, write
 from handrail.actions import Receipt
 from handrail.guardrails import data_checks as read_back
-from handrail.guardrails.data_checks import PAUSES, verify
+from handrail.guardrails.data_checks import PAUSES, ReadBack, Unseen, verify
 
-NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+PATIENCE = timedelta(minutes=10)
 SAYS: list[Callable[[], Any]] = []
 SEEN: list[Any] = []
 
@@ -52,11 +52,17 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     SEEN.clear()
 
 
-async def verified(*says: Callable[[], Any], result: Any = "10.00", step: Any = pay) -> str:
+async def verified(
+    *says: Callable[[], Any],
+    result: Any = "10.00",
+    step: Any = pay,
+    old: timedelta = timedelta(0),
+) -> ReadBack:
+    """Read back what was written that long ago; nobody is told before ten minutes are over."""
     SAYS[:] = says
-    effect = Effect(key="a:1/pay/1", case="a:1", step=step.name)
-    receipt = Receipt(key=effect.key, step=step.name, digest="d" * 64, at=NOW, result=result)
-    return await verify(step, Pay(amount=Decimal(10)), effect, receipt)
+    effect, at = Effect(key="a:1/pay/1", case="a:1", step=step.name), datetime.now(UTC) - old
+    receipt = Receipt(key=effect.key, step=step.name, digest="d" * 64, at=at, result=result)
+    return await verify(step, Pay(amount=Decimal(10)), effect, receipt, PATIENCE)
 
 
 def says(what: Any) -> Callable[[], Any]:
@@ -76,55 +82,68 @@ async def hangs() -> str | None:
 
 
 async def test_what_is_as_it_should_be_is_looked_at_once_with_what_it_returned() -> None:
-    assert await verified(says(None)) == ""
+    assert await verified(says(None)) == ReadBack()
     assert list(SEEN) == [(Pay(amount=Decimal(10)), "a:1/pay/1", Decimal("10.00"), "a:1/pay/1")]
 
 
 async def test_a_write_that_nobody_can_read_back_is_taken_at_its_word() -> None:
-    assert await verified(step=plain) == ""
+    assert await verified(step=plain) == ReadBack()
     assert SEEN == []
 
 
 async def test_what_shows_late_is_no_incident() -> None:
-    assert await verified(says("not there"), raises(OSError("reset")), says(None)) == ""
+    assert await verified(says("not there"), raises(OSError("reset")), says(None)) == ReadBack()
     assert len(SEEN) == 3
 
 
 async def test_what_is_wrong_three_times_is_wrong() -> None:
-    assert await verified(says("a"), says("b"), says("is 3.00")) == "is 3.00"
+    assert await verified(says("a"), says("b"), says("is 3.00")) == ReadBack(differs="is 3.00")
     assert len(SEEN) == 3
 
 
 @pytest.mark.parametrize(
     ("last", "said"),
     [
-        (raises(OSError("no route")), "could not be read back: no route"),
-        (raises(ValueError()), "could not be read back: ValueError"),
-        (raises(SystemExit(3)), "could not be read back: 3"),
-        (hangs, "could not be read back: no answer within"),
         (says(""), "it is not as it should be"),
         (says(False), "False"),
         (says("x" * 5_000), "x" * 1_000),
     ],
 )
-async def test_what_cannot_be_read_back_is_no_less_an_incident(
+async def test_what_was_read_and_differs_is_a_mismatch(last: Callable[[], Any], said: str) -> None:
+    found = await verified(raises(OSError()), says("no"), last)
+    assert found.differs.startswith(said)
+    assert (len(found.differs) <= 1_000, found.unread) == (True, "")
+
+
+@pytest.mark.parametrize(
+    ("last", "said"),
+    [
+        (raises(OSError("no route")), "no route"),
+        (raises(ValueError()), "ValueError"),
+        (raises(SystemExit(3)), "3"),
+        (hangs, "no answer within"),
+    ],
+)
+async def test_what_cannot_be_read_is_not_seen_yet_and_in_the_end_given_up(
     last: Callable[[], Any], said: str
 ) -> None:
-    found = await verified(says("no"), says("no"), last)
-    assert found.startswith(said)
-    assert len(found) <= 1_000
+    with pytest.raises(Unseen, match=f"a:1/pay/1 happened, and is not seen yet: {said}"):
+        await verified(says("no"), says("no"), last, old=PATIENCE / 2)
+    found = await verified(says("no"), says("no"), last, old=PATIENCE)
+    assert found.unread.startswith(f"could not be read back within 0:10:00: {said}")
+    assert (found.differs, found.wrong) == ("", found.unread)
 
 
 async def test_it_ends_within_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(read_back, "LIMIT", timedelta(milliseconds=250))
     began = asyncio.get_running_loop().time()
-    assert "no answer" in await verified(hangs, hangs, hangs)
+    assert "no answer" in (await verified(hangs, hangs, hangs, old=PATIENCE)).unread
     assert asyncio.get_running_loop().time() - began < 8  # by itself it is 10 s
 
 
 async def test_a_receipt_that_does_not_fit_cannot_be_read_back() -> None:
     """Of a write that a human confirmed, without what it returned."""
-    assert "has not what it returns" in await verified(result=None)
+    assert "has not what it returns" in (await verified(result=None)).unread
     assert SEEN == []
 
 
