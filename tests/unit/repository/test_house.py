@@ -18,10 +18,10 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_815,
     "policy": 4_341,
-    "ledger": 6_765,
+    "ledger": 6_771,
     "oversight": 4_384,
-    "agent": 9_159,
-    "guardrails": 5_854,
+    "agent": 9_160,
+    "guardrails": 5_886,
     "evidence": 5_106,
     "client": 7_973,
     "runtime": 7_311,
