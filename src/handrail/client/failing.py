@@ -104,8 +104,11 @@ async def stuck_cases(
     query: str,
     lasting: timedelta | None = None,
     known: Collection[str] = (),
+    limit: int | None = None,
 ) -> list[StuckCase]:
     """The cases of a query in which something fails for so long already, the newest first.
+
+    `limit`: only the newest so many are looked at.
 
     Without `lasting`: for `STUCK_AFTER`; and code that fails, and those that are `known` to be
     stuck, for however short a time.
@@ -113,15 +116,15 @@ async def stuck_cases(
     Raises:
         RPCError: if the server does not answer.
     """
-    limit, now = asyncio.Semaphore(_AT_ONCE), datetime.now(UTC)
+    at_once, now = asyncio.Semaphore(_AT_ONCE), datetime.now(UTC)
 
     def counts(case: str, each: FailingStep) -> bool:
-        at_once = lasting is None and (case in known or each.step == FAILING_TASK)
-        return at_once or now - each.since >= (STUCK_AFTER if lasting is None else lasting)
+        soon = lasting is None and (case in known or each.step == FAILING_TASK)
+        return soon or now - each.since >= (STUCK_AFTER if lasting is None else lasting)
 
     async def look(case: str) -> StuckCase | None:
         try:
-            async with limit:
+            async with at_once:
                 described = await describe_execution(client, case)
                 found = await failing(client, described)
         except RPCError as error:
@@ -131,7 +134,7 @@ async def stuck_cases(
         steps = tuple(each for each in found if counts(case, each))
         return (described, steps) if steps else None
 
-    ids = [each.id async for each in executions(client, query)]
+    ids = [each.id async for each in executions(client, query, limit)]
     looked = await asyncio.gather(*map(look, dict.fromkeys([*ids, *known])))
     return [each for each in looked if each is not None]
 

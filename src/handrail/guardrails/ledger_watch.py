@@ -87,7 +87,7 @@ class LedgerWatch:
             self.known = mark
 
     def _compare(self, mark: LedgerMark, known: LedgerMark) -> None:
-        fix = f"`handrail ledger accept {self.agent} --why ...` goes on with this one"
+        fix = f"`handrail ledger accept {self.agent} --by ... --why ...` goes on with this one"
         if mark.id != known.id:
             self._ask_soon()
             raise LedgerMismatch(

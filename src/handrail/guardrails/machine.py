@@ -11,6 +11,7 @@ import functools
 import hmac
 import itertools
 import os
+import socket
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -29,12 +30,15 @@ class ClockWrong(HandrailError):
     """The clock of this machine is not the server's: nothing is written until it is."""
 
     def __init__(self, ahead: timedelta) -> None:
-        """Say by how much it is `ahead` of the server's, or behind if that is negative."""
+        """Say by how much it is `ahead` of the server's, or behind if that is negative.
+
+        Whoever reads it sits at another machine, so this one is named.
+        """
         much = timedelta(seconds=round(abs(ahead).total_seconds()))
         where = "ahead of" if ahead > timedelta(0) else "behind"
         super().__init__(
-            f"the clock of this machine is {much} {where} the server's, and limits would be "
-            "counted wrongly by it; nothing was written; fix: set the clock that is wrong "
+            f"the clock of {socket.gethostname()} is {much} {where} the server's, and limits would "
+            "be counted wrongly by it; nothing was written; fix: set the clock that is wrong "
             "(`timedatectl` says whether one is synchronised); the step is retried"
         )
 

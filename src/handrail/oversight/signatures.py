@@ -367,7 +367,10 @@ def _require_signature(text: str, key: TrustedKey) -> None:
 
 def _require_times(key: TrustedKey, iat: int, now: datetime) -> None:
     if iat > (now + SKEW).timestamp():
-        raise NotProven(f"it says that it was signed at {_words(iat)}, which is not yet")
+        raise NotProven(
+            f"it says that it was signed at {_words(iat)}, which is not yet: set the clock of the "
+            "machine that signed it, and rule again"
+        )
     if key.expires is not None and key.expires.timestamp() <= iat:
         raise NotProven(f"its key {key.kid} expired at {_words(key.expires.timestamp())}")
 

@@ -2,140 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import functools
 import os
-import re
 import resource
-import shlex
 import signal
-import sys
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import pytest
 
 from handrail import Fleet, State
-from handrail.cli.app import run
 from handrail.client import ensure_stewards
 from handrail.oversight import Keyring, SigningKey, Trust
-from handrail.testing import CaseHandle, Human, Outside, Stage, crashing_worker, eventually
+from handrail.testing import Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.deposits_steps import Tenancy
 from tests.agents.fleets import LEAD, orders, policy, put_policy
 from tests.agents.orders_steps import Order
 from tests.agents.poison import pause_in_temporal, unpause_in_temporal
 from tests.integration.agent.test_afterwards import deposits
+from tests.integration.cli.runbook_tools import (
+    APART,
+    REHEARSALS,
+    SECTIONS,
+    Fault,
+    Night,
+    at,
+    ends,
+    rehearses,
+    typing_as,
+)
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("short_grace")]
 
-DOCS = Path(__file__).parents[3] / "docs"
-RULES = DOCS.parent / "deploy" / "prometheus-rules.yaml"
-PAGE = (DOCS / "runbook.md").read_text()
-SECTIONS = dict(re.findall(r"^## (.+?)\n(.*?)(?=^## |\Z)", PAGE, re.MULTILINE | re.DOTALL))
 GIVEN = policy(
     stuck={"after": "1s"}, breakers=[{"after": "2 refusals per hour", "then": "supervised"}]
 )
 LARGE = Decimal(300)
-LOOKS = 20
-"""How often somebody looks before they do not see it."""
-
-
-def typed(section: str) -> list[list[str]]:
-    """The blocks of a page: the first is what is looked at, the others are what is done."""
-    blocks = re.findall(r"^```sh\n(.*?)^```$", SECTIONS[section], re.MULTILINE | re.DOTALL)
-    return [block.splitlines() for block in blocks]
-
-
-@dataclass
-class Fault:
-    """What is wrong. `seen`: what is to be read; `by_hand`: lines of others' programs, done so."""
-
-    seen: str
-    case: CaseHandle | None = None
-    words: Mapping[str, str] = field(default_factory=dict[str, str])
-    by_hand: Mapping[str, Callable[[], Awaitable[Any]]] = field(
-        default_factory=dict[str, Callable[[], Awaitable[Any]]]
-    )
-    mended: Callable[[], object] = lambda: None
-
-
-@dataclass
-class Night:
-    """An operator at the shell."""
-
-    stage: Stage
-    outside: Outside
-    capsys: pytest.CaptureFixture[str]
-    number: int = 0
-
-    async def start(self, *parts: str, **more: Any) -> CaseHandle:
-        self.number += 1
-        order = {"number": f"n{self.number}", "parts": parts or ("pay",), **more}
-        return await self.stage.start("orders", Order.model_validate(order))
-
-    async def type(self, line: str, fault: Fault) -> tuple[str, int]:
-        # Nobody sits here for half a minute.
-        line = line.partition("  #")[0].strip().replace("--for 30s", "--for 0s")
-        for name, value in {"CASE": fault.case and fault.case.id, **fault.words}.items():
-            line = re.sub(rf"\b{name}\b", str(value), line)
-        program, *argv = shlex.split(line)
-        if program != "handrail":
-            await fault.by_hand[line]()
-            return "", 0
-        self.capsys.readouterr()
-        code = await asyncio.to_thread(run, argv)
-        said = self.capsys.readouterr()
-        return f"$ {line}\n{said.out}{said.err}", code
-
-    async def follow(self, section: str, fault: Fault) -> None:
-        looks, *orders = typed(section)
-
-        said = ""
-        for _ in range(LOOKS):
-            said = "".join([(await self.type(line, fault))[0] for line in looks])
-            if re.search(fault.seen, said):
-                break
-            await asyncio.sleep(0.2)
-        else:
-            raise AssertionError(f"{section}: nowhere {fault.seen!r} in\n{said}")
-        fault.mended()
-        for block in orders:
-            for line in block:
-                for _ in range(LOOKS):
-                    said, code = await self.type(line, fault)
-                    if code == 0:
-                        break
-                    assert "until it ends with 0" in line, said
-                    await asyncio.sleep(0.2)
-
-    async def id_of_incident(self, case: CaseHandle) -> str:
-        async def found() -> Any:
-            return await self.stage.ledger.incidents(case=case.id)
-
-        return str((await eventually(found))[0].id)
-
-
-Rehearsal = Callable[[Night], contextlib.AbstractAsyncContextManager[Fault]]
-REHEARSALS: dict[str, Rehearsal] = {}
-
-
-def rehearses(section: str) -> Callable[[Callable[[Night], AsyncGenerator[Fault]]], Rehearsal]:
-    def kept(fn: Callable[[Night], AsyncGenerator[Fault]]) -> Rehearsal:
-        REHEARSALS[section] = contextlib.asynccontextmanager(fn)
-        return REHEARSALS[section]
-
-    return kept
-
-
-async def ends(case: CaseHandle, state: State = State.DONE) -> None:
-    assert (await case.outcome()).status is state
 
 
 @rehearses("An outside system is down")
@@ -309,42 +214,11 @@ async def a_lost_key(night: Night) -> AsyncGenerator[Fault]:
     await ends(case)
 
 
-@rehearses("A worker is gone or frozen")
-async def a_frozen_worker(night: Night) -> AsyncGenerator[Fault]:
-    fleet, directory = "tests.agents.fleets:orders_in", night.stage.directory
-    async with crashing_worker(night.stage, fleet, arguments=[str(directory)]) as worker:
-        await ensure_stewards(night.stage.client, night.stage.fleet.agents)
-        await ends(await night.start())
-        worker.send(signal.SIGSTOP)
-        case = await night.start()
-        kill, start = "systemctl kill -s KILL handrail-worker", "systemctl start handrail-worker"
-
-        async def killed() -> None:
-            worker.send(signal.SIGKILL)
-            await worker.ended()
-
-        yield Fault(
-            "\n[^\n]*orders[^\n]*UTC +orders", case, by_hand={kill: killed, start: worker.restart}
-        )
-        await ends(case)
-
-
 @pytest.fixture
 def fleet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Fleet:
     found = Fleet(*orders(tmp_path, GIVEN).agents.values(), *deposits(tmp_path).agents.values())
-    module = ModuleType("night")
-    vars(module)["fleet"] = found
-    monkeypatch.setitem(sys.modules, "night", module)
-    monkeypatch.setenv("HANDRAIL_FLEET", "night:fleet")
-    monkeypatch.setenv("HANDRAIL_HOME", str(tmp_path / "home"))
-    monkeypatch.setenv("HANDRAIL_KEYRING", str(tmp_path / "trusted.json"))
-    monkeypatch.setenv("HANDRAIL_LEDGER_URL", f"sqlite:///{tmp_path}/ledger.db")
+    typing_as(found, tmp_path, monkeypatch)
     return found
-
-
-def at(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TEMPORAL_ADDRESS", stage.client.service_client.config.target_host)
-    monkeypatch.setenv("TEMPORAL_NAMESPACE", stage.client.namespace)
 
 
 async def test_every_page_of_the_night(  # noqa: PLR0917  # fixtures
@@ -355,26 +229,10 @@ async def test_every_page_of_the_night(  # noqa: PLR0917  # fixtures
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    frozen = "A worker is gone or frozen"
     trust = Trust(proof="unproven", keyring=Keyring(tmp_path / "trusted.json"))
     async with run_fleet(fleet, trust=trust) as stage:
         at(stage, monkeypatch)
         night = Night(stage, outside, capsys)
-        for section in SECTIONS:
-            if section == frozen:
-                continue
+        for section in (each for each in SECTIONS if each not in APART):
             async with REHEARSALS[section](night) as fault:
                 await night.follow(section, fault)
-    alone = orders(tmp_path, GIVEN)
-    vars(sys.modules["night"])["fleet"] = alone
-    async with run_fleet(alone, trust=trust, workers=False) as stage:
-        at(stage, monkeypatch)
-        night = Night(stage, outside, capsys, 100)
-        async with REHEARSALS[frozen](night) as fault:
-            await night.follow(frozen, fault)
-
-
-def test_every_page_is_rehearsed_and_every_alert_has_one() -> None:
-    assert SECTIONS.keys() == REHEARSALS.keys()
-    alerts = re.findall(r"alert: (\w+)", RULES.read_text())
-    assert [name for name in alerts if f"`{name}`" not in PAGE] == []

@@ -428,7 +428,7 @@ async def test_what_a_name_alone_gave_is_told_apart_wherever_it_is_shown(inbox: 
         await ana.post(await url_of(case), verb="approve")
         await case.outcome()
         url = page_link("", case.id, (await case.view()).closed[0].gate)
-        assert "(signed in by name)" in await ana.get(url)
+        assert f"by {ANA} (signed in by name)</strong>" in await ana.get(url)
         assert "signed in by name" in await ana.get("/closed")
         await ana.get("/stops")
         await ana.post("/stops", what="refunds", stop="1", why="no money")

@@ -97,7 +97,7 @@ async def test_a_program_hears_of_a_gate_and_of_the_end_of_its_case(
     assert (opened["type"], opened["data"]["digest"]) == ("gate.opened", gate.digest)
     assert "action" not in opened["data"]
     assert (closed["type"], closed["data"]["how"]) == ("gate.closed", "approved")
-    assert closed["data"]["by"] == [ANA]
+    assert (closed["data"]["by"], closed["data"]["unproven"]) == ([ANA], " (unproven)")
     assert (ended["type"], ended["data"]) == (
         "case.ended",
         {"case": case.id, "agent": "orders", "state": "done"},

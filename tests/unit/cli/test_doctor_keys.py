@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from handrail import Fleet
-from handrail.cli.doctor import Diagnosis, keys_diagnosed, looked
+from handrail.cli.doctor import keys_diagnosed
+from handrail.cli.doctor_looks import Diagnosis, looked
 from handrail.oversight import Keyring, SigningKey
 from handrail.runtime import Settings
 from tests.agents.fleets import orders, policy

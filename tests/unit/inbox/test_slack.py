@@ -107,8 +107,9 @@ def test_what_is_over_has_no_buttons() -> None:
     )
     assert buttons(of) == ["open"]
     assert "Expired at 2026-01-30 09:00:00 UTC" in json.dumps(of)
-    assert ended_words(GateOutcome(how="approved", at=OPENED, by=(ANA, BO))) == (
-        f"Approved by {ANA}, {BO} at 2026-01-30 09:00:00 UTC"
+    by_name = GateOutcome(how="approved", at=OPENED, by=(ANA, BO), unproven=" (signed in by name)")
+    assert ended_words(by_name) == (
+        f"Approved by {ANA}, {BO} (signed in by name) at 2026-01-30 09:00:00 UTC"
     )
 
 

@@ -128,7 +128,7 @@ def ended_words(ended: GateOutcome) -> str:
     """How a gate closed, with who and when."""
     if ended.how == "gone":
         return "This question is closed: the case has ended."
-    who = f" by {', '.join(map(one_line, ended.by))}" if ended.by else ""
+    who = f" by {', '.join(map(one_line, ended.by))}{ended.unproven}" if ended.by else ""
     when = f" at {moment_in_words(ended.at)}" if ended.at else ""
     why = f": {one_line(ended.why)}" if ended.why else ""
     return f"{ended.how.capitalize()}{who}{when}{why}"

@@ -102,11 +102,15 @@ class ConsultationSummary(Wire):
 
 
 class GateOutcome(Wire):
-    """How a gate closed, when and by whom. `how` is `gone` when the case cannot be asked."""
+    """How a gate closed, when and by whom. `how` is `gone` when the case cannot be asked.
+
+    `unproven`: what to add to their names, where nobody knows of one that it was they.
+    """
 
     how: str
     at: Aware | None = None
     by: tuple[str, ...] = ()
+    unproven: str = ""
     why: Short = ""
 
 
@@ -182,7 +186,7 @@ class DeliveryStatus(StrEnum):
 class DeliveryAttempt(Wire):
     """One way that was tried. `ref` says where the message went; `why`, why it did not.
 
-    `back`: it went out, and came back.
+    `back`: it went out, and came back. `final`: it was refused for good.
     """
 
     channel: str
@@ -190,15 +194,26 @@ class DeliveryAttempt(Wire):
     ref: MessageRef | None = None
     why: Short = ""
     back: bool = False
+    final: bool = False
 
 
 class Delivery(Wire):
-    """One message and every way that was tried for it. `at_once`: it has waited long enough."""
+    """One message and every way that was tried for it. `at_once`: it has waited long enough.
+
+    `again`: every channel had failed before, and they are tried once more.
+    """
 
     due: Notification
     fate: DeliveryStatus = DeliveryStatus.GOING
     tries: tuple[DeliveryAttempt, ...] = ()
     at_once: bool = False
+    again: bool = False
+
+    @property
+    def lacking(self) -> bool:
+        """Whether it reached nobody so far, by any channel."""
+        going = self.fate is DeliveryStatus.GOING and self.again
+        return going or self.fate is DeliveryStatus.LOST
 
     @property
     def ref(self) -> MessageRef | None:
@@ -269,8 +284,7 @@ class DeliveryLog(Wire):
 
     def unreached(self) -> tuple[str, ...]:
         """Who was to be told that they are asked, and could not be."""
-        lost = [e.due.person for e in self.letters if e.fate is DeliveryStatus.LOST]
-        return tuple(dict.fromkeys(lost))
+        return tuple(dict.fromkeys(e.due.person for e in self.letters if e.lacking))
 
     def with_letter(self, number: int, letter: Delivery) -> DeliveryLog:
         """The log with one message as it is now."""

@@ -53,7 +53,7 @@ from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.webhooks import CaseEnds, HookActivities, WebhookTarget
 from handrail.inbox.channels.workflow import GateNotifications
 from handrail.ledger import Ledger
-from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id
+from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id, unproven_people
 from handrail.runtime import GRACE, STICKY, ContextFreeSandbox, worker_build
 from handrail.text import one_line
 
@@ -376,7 +376,14 @@ def _questions(asked: tuple[Consultation, ...]) -> tuple[ConsultationSummary, ..
 
 def _ended(case: CaseView, gate: str) -> GateOutcome:
     """How a gate closed. The case keeps those of its present run."""
-    found = next((each.closing for each in case.closed if each.gate == gate), None)
+    found = next((each for each in case.closed if each.gate == gate), None)
     if found is None:
         return GateOutcome(how="gone")
-    return GateOutcome(how=found.how, at=found.at, by=found.by, why=found.why)
+    closing = found.closing
+    return GateOutcome(
+        how=closing.how,
+        at=closing.at,
+        by=closing.by,
+        unproven=unproven_people(found.rulings, closing.by),
+        why=closing.why,
+    )

@@ -22,6 +22,7 @@ from temporalio.workflow import ActivityCancellationType
 from handrail.actions import Wire
 from handrail.agent import AGENT_ATTRIBUTE, PROBLEM_ATTRIBUTE
 from handrail.inbox.channels import delivery, webhooks
+from handrail.inbox.channels.again import again, next_round
 from handrail.inbox.channels.closing import closing
 from handrail.inbox.channels.content import ended_words
 from handrail.inbox.channels.delivery import (
@@ -76,6 +77,7 @@ ATTEMPT = timedelta(seconds=60)
 
 _KEPT = 200
 _UNDERWAY = frozenset({DeliveryStatus.GOING, DeliveryStatus.HELD})
+_AGAIN = "who was not reached is tried again"
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -120,6 +122,7 @@ class GateNotifications:
             self._tell_hook()
             if self._log.ended is not None:
                 break
+            self._try_again()
             self._send()
             self._show()
             await self._until_something()
@@ -221,9 +224,12 @@ class GateNotifications:
         if self._waits:
             return min(_SECOND * 2 ** min(self._waits - 1, 10), LAST_POLL)
         view = self._log.view
-        if view is None or view.next is None:
-            return POLL
-        return min(max(view.next - workflow.now(), timedelta(0)) + _SECOND, POLL)
+        due = next_round(self._log)
+        if due is not None and not workflow.patched(_AGAIN):
+            due = None
+        moments = (due, view.next if view is not None else None)
+        left = [max(each - workflow.now(), timedelta(0)) + _SECOND for each in moments if each]
+        return min([*left, POLL])
 
     def _renew(self) -> None:
         """Go on in a new run when the history has grown long, while nobody is being told."""
@@ -234,6 +240,13 @@ class GateNotifications:
             workflow.continue_as_new(self._call.model_copy(update={"carried": carried}))
 
     # Telling
+
+    def _try_again(self) -> None:
+        """Try whom no channel reached, once more: it may have been away for a while."""
+        log = again(self._log, workflow.now())
+        # Those that began before this gave them up.
+        if log is not self._log and workflow.patched(_AGAIN):
+            self._log = log
 
     def _send(self) -> None:
         """See to it that for everybody who must be told something somebody is on the way."""
@@ -270,6 +283,8 @@ class GateNotifications:
             # It may be that now nobody of a role can be reached.
             self._log = delivery.enter(self._log, delivery.early(self._log))
             self._send()
+            # How long it waits is to be reckoned anew.
+            self._nudged |= next_round(self._log) is not None and workflow.patched(_AGAIN)
             return
         telling = DeliveryRequest(
             call=self._call,
@@ -299,9 +314,10 @@ class GateNotifications:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+            final = isinstance(error.cause, ApplicationError) and error.cause.non_retryable
+            why, now = why_failed(error), workflow.now()
             self._enter(
-                number,
-                DeliveryAttempt(channel=telling.channel, at=workflow.now(), why=why_failed(error)),
+                number, DeliveryAttempt(channel=telling.channel, at=now, why=why, final=final)
             )
             return
         tried = DeliveryAttempt(channel=telling.channel, at=workflow.now(), ref=ref)
@@ -387,10 +403,12 @@ class GateNotifications:
         seen = (self._call.case.partition(":")[0], *self._log.unreached())
         if seen == self._seen:
             return
-        self._seen = seen
-        updates = [AGENT_ATTRIBUTE.value_set(seen[0])]
+        updates: list[SearchAttributeUpdate[Any]] = [AGENT_ATTRIBUTE.value_set(seen[0])]
         if len(seen) > 1:
             updates.append(PROBLEM_ATTRIBUTE.value_set(UNDELIVERED))
+        elif len(self._seen) > 1:
+            updates.append(PROBLEM_ATTRIBUTE.value_unset())
+        self._seen = seen
         mark(*updates)
 
 
