@@ -20,7 +20,6 @@ from temporalio.common import RetryPolicy
 
 from handrail import Agent, Fleet, State
 from handrail.client import ensure_stewards
-from handrail.inbox.channels import again, workflow
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Human, Outside, Stage, crashing_worker, eventually
 from handrail.testing.fixtures import RunFleet
@@ -270,8 +269,8 @@ async def test_a_page_of_the_night_that_needs_a_world(  # noqa: PLR0917  # fixtu
         pytest.skip("a wrong clock takes libfaketime (apt-get install faketime)")
     # Nobody sits here for three minutes, nor for ten.
     quick = RetryPolicy(initial_interval=timedelta(seconds=0.2), maximum_attempts=2)
-    monkeypatch.setattr(workflow, "TRIES", quick)
-    monkeypatch.setattr(again, "AGAIN", timedelta(seconds=2))
+    monkeypatch.setattr("handrail.inbox.channels.workflow.TRIES", quick)
+    monkeypatch.setattr("handrail.inbox.channels.again.AGAIN", timedelta(seconds=2))
     fleet = orders(tmp_path, GIVEN)
     typing_as(fleet, tmp_path, monkeypatch)
     trust = Trust(proof="unproven", keyring=Keyring(tmp_path / "trusted.json"))
