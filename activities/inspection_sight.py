@@ -196,16 +196,42 @@ def learn(boards: Iterable[tuple[Patches, list[Box]]]) -> Judge:
     Raises:
         ValueError: if there are no defects to learn from, or nothing else.
     """
-    from sklearn.ensemble import ExtraTreesClassifier  # noqa: PLC0415  # heavy
+    return fit(labelled(boards))
 
+
+def labelled(boards: Iterable[tuple[Patches, list[Box]]]) -> Rows:
+    """What tells of each patch, and in the end whether it is a defect: what is learnt from."""
     rows, bad = list[Rows](), list[bool]()
     for found, boxes in boards:
         cores = [box.grown(-_DRAWN) for box in boxes]
         rows += list(found.rows)
         bad += [any(box.touches(core) for core in cores) for box in found.boxes]
-    if len(set(bad)) != 2:  # noqa: PLR2004  # defects, and what is none
-        raise ValueError(f"{sum(bad)} of {len(bad)} patches are defects; fix: give it both kinds")
-    x, y = np.array(rows), np.array(bad)
+    return np.column_stack([np.array(rows), np.array(bad)]) if rows else np.empty((0, 1))
+
+
+def packed(known: Rows) -> bytes:
+    """What is learnt from, as it is kept: no pickle, by which others could have any code run."""
+    file = io.BytesIO()
+    np.save(file, known, allow_pickle=False)
+    return file.getvalue()
+
+
+def unpacked(kept: bytes) -> Rows:
+    """What was kept to learn from."""
+    return np.load(io.BytesIO(kept), allow_pickle=False)
+
+
+def fit(known: Rows) -> Judge:
+    """Learn from patches of which people have said what they are; the same gives the same.
+
+    Raises:
+        ValueError: if there are no defects to learn from, or nothing else.
+    """
+    from sklearn.ensemble import ExtraTreesClassifier  # noqa: PLC0415  # heavy
+
+    x, y = known[:, :-1], known[:, -1].astype(bool)
+    if len(set(y.tolist())) != 2:  # noqa: PLR2004  # defects, and what is none
+        raise ValueError(f"{y.sum()} of {len(y)} patches are defects; fix: give it both kinds")
     half: Any = 0.5  # of the signs, at each split
     trees: Any = ExtraTreesClassifier(200, min_samples_leaf=2, max_features=half, random_state=0)
     trees.fit(x, y)

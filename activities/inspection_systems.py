@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import io
 import os
@@ -9,11 +10,12 @@ import threading
 import zipfile
 from collections.abc import Set as AbstractSet
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx2
 
 from activities import inspection_sight as sight
+from activities.models import chosen
 from handrail import Final
 
 LINES_URL = "http://127.0.0.1:8550"
@@ -60,9 +62,15 @@ _known: dict[Path, sight.Judge] = {}
 
 
 def learnt() -> sight.Judge:
-    """What was learnt before, or is learnt now from labelled boards; once for a process."""
+    """What was learnt before, or is learnt now from labelled boards; once for a process.
+
+    On a shelf of models (`AGENT_MODELS`) it is the version in use there.
+    """
     path = Path(os.environ.get("INSPECTION_MODEL") or "inspection.model")
     with _learning:
+        found = chosen("inspection", lambda: sight.packed(sight.labelled(archive())))
+        if found is not None:
+            return _fitted(*found)
         if path not in _known:
             if not path.exists():
                 sight.learn(archive()).save(path)
@@ -70,15 +78,35 @@ def learnt() -> sight.Judge:
         return _known[path]
 
 
+@functools.lru_cache(maxsize=4)
+def _fitted(version: str, kept: bytes) -> sight.Judge:
+    return dataclasses.replace(sight.fit(sight.unpacked(kept)), name=version)
+
+
+class Board(NamedTuple):
+    """What differs on a board. `boxes`: what people drew around defects; None: nobody looked."""
+
+    name: str
+    found: sight.Patches
+    boxes: list[sight.Box] | None
+
+
 def archive() -> list[tuple[sight.Patches, list[sight.Box]]]:
     """Boards of other lines, with the boxes that people drew around their defects."""
-    answer = httpx2.get(lines_url() + "/archive", timeout=60).raise_for_status()
-    found: list[tuple[sight.Patches, list[sight.Box]]] = []
+    return [(each.found, each.boxes) for each in boards("/archive") if each.boxes is not None]
+
+
+def boards(path: str) -> list[Board]:
+    """The boards of an archive of the controller's."""
+    answer = httpx2.get(lines_url() + path, timeout=60).raise_for_status()
+    made: list[Board] = []
     with zipfile.ZipFile(io.BytesIO(answer.content)) as kept:
-        for text in (name for name in kept.namelist() if name.endswith(".txt")):
-            images = [kept.read(text.replace(".txt", f"_{w}.png")) for w in ("temp", "test")]
-            golden, scan = (sight.read_image(each) for each in images)
-            rows = [line.split(",") for line in kept.read(text).decode().splitlines()]
-            boxes = [sight.Box(*(int(n) for n in row)) for row in rows]
-            found.append((sight.patches(golden, scan), boxes))
-    return found
+        names = kept.namelist()
+        for name in (each.removesuffix("_test.png") for each in names if "_test" in each):
+            images = (kept.read(f"{name}_{which}.png") for which in ("temp", "test"))
+            found, boxes = sight.patches(*map(sight.read_image, images)), None
+            if f"{name}.txt" in names:
+                rows = [line.split(",") for line in kept.read(f"{name}.txt").decode().splitlines()]
+                boxes = [sight.Box(*(int(n) for n in row)) for row in rows]
+            made.append(Board(name, found, boxes))
+    return made

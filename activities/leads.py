@@ -8,6 +8,7 @@ unique: nobody is a lead twice. The score is `leads_score`, what is wrong with a
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import date, timedelta
 
@@ -23,7 +24,7 @@ from activities.leads_facts import (
     Worth,
 )
 from activities.leads_quality import Record, Repair, Same, faults, fits, likeliest, normal
-from activities.leads_score import QUALIFIED, Order, score
+from activities.leads_score import Order, score, weights
 from activities.leads_systems import MOST, OURS, ask, in_use, party_of, put, record_at, records
 from handrail import Decision, Effect, Final, decide, read, write
 
@@ -37,10 +38,11 @@ CALL_WITHIN = timedelta(days=3)
 async def survey(on: date) -> Round:
     """Read all orders and records: who is worth a call, each person once, and what is wrong."""
     likely: dict[str, tuple[float, str]] = {}
+    by = await asyncio.to_thread(weights)
     customers = (await ask("/customers", until=str(on))).json()
     for each in customers:
-        worth = score([Order(**order) for order in each["orders"]], on)
-        if worth >= QUALIFIED:
+        worth = score([Order(**order) for order in each["orders"]], on, by)
+        if worth >= by.qualified:
             person = f"{each['name']}/{each['city']}".lower()
             likely[person] = max(likely.get(person, (0.0, "")), (worth, each["id"]))
     found = await records(OURS)
@@ -85,15 +87,17 @@ async def qualify(
     """Open a lead for who probably buys again, has a mail address, and is not in the CRM."""
     right = normal(Record(code="", name=entry.name, mail=entry.mail, city=entry.city))
     kind, code = likeliest(right, on_file)
+    by = await asyncio.to_thread(weights)
     worth = Worth(
-        score=round(score(orders, visit.on), 3),
+        score=round(score(orders, visit.on, by), 3),
+        model=by.version,
         fits=fits(right.name, right.mail),
         same=kind,
         on_file=code,
     )
     said = f"buys again with a probability of {worth.score:.0%}"
     why = None
-    if worth.score < QUALIFIED:
+    if worth.score < by.qualified:
         why = f"{said}: not worth a call"
     elif kind == "sure":
         why = f"{said}; is in the CRM as {code}"

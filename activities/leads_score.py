@@ -6,12 +6,16 @@ CDNOW's customers (those with crc32(id) % 10 < 7); the weights below are what it
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
+from typing import Any, NamedTuple
 
 from pydantic import BaseModel, Field
+
+from activities.models import chosen
 
 VERSION = "cdnow-1"
 QUALIFIED = 0.69
@@ -22,6 +26,22 @@ _SEASON, _MONTH = 13, 5
 
 BASE = -1.1094
 WEIGHTS = (1.0023, 0.0517, -0.4070, 0.0646, 0.1271, 0.0224, 0.0645, 0.0199, -0.1988)
+
+
+LEAST, TOP = 0.6, 0.9
+"""A customer whose score is lower is never a lead, nor whose score is not in the top tenth."""
+
+
+class Weights(NamedTuple):
+    """What a score goes by. `qualified`: from where on a customer is a lead."""
+
+    version: str
+    base: float
+    weights: tuple[float, ...]
+    qualified: float
+
+
+CDNOW = Weights(VERSION, BASE, WEIGHTS, QUALIFIED)
 
 
 class Order(BaseModel, frozen=True):
@@ -54,12 +74,48 @@ def facts(orders: Sequence[Order], on: date) -> list[float]:
     ]
 
 
-def score(orders: Sequence[Order], on: date) -> float:
+def score(orders: Sequence[Order], on: date, by: Weights = CDNOW) -> float:
     """The probability that the customer buys again; 0 of one who never bought."""
     seen = facts(orders, on)
     if not seen:
         return 0.0
-    return 1 / (1 + math.exp(-BASE - sum(w * x for w, x in zip(WEIGHTS, seen, strict=True))))
+    return 1 / (1 + math.exp(-by.base - sum(w * x for w, x in zip(by.weights, seen, strict=True))))
+
+
+def weights() -> Weights:
+    """The weights in use: those above, until others are put into use."""
+    found = chosen("leads", lambda: packed(CDNOW))
+    return CDNOW if found is None else unpacked(*found)
+
+
+def packed(known: Weights) -> bytes:
+    """Weights as they are kept; their version is the digest of it."""
+    return json.dumps(known[1:]).encode()
+
+
+def unpacked(version: str, kept: bytes) -> Weights:
+    """Weights that were kept."""
+    base, each, qualified = json.loads(kept)
+    return Weights(version, base, tuple(each), qualified)
+
+
+def fit(rows: Sequence[Sequence[float]], buys: Sequence[bool]) -> Weights:
+    """Weights for facts of which it is known whether the customer bought again.
+
+    Raises:
+        ValueError: if all did, or none.
+    """
+    import numpy as np  # noqa: PLC0415  # only where something is learnt
+    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
+
+    if len(set(buys)) != 2:  # noqa: PLR2004  # who did, and who did not
+        raise ValueError(f"{sum(buys)} of {len(buys)} bought again; fix: give it both kinds")
+    model: Any = LogisticRegression(max_iter=5000)
+    given = np.array(rows)
+    learnt = model.fit(given, np.array(buys))
+    top = float(np.quantile(learnt.predict_proba(given)[:, 1], TOP))
+    each = tuple(round(float(weight), 4) for weight in learnt.coef_[0])
+    return Weights("", round(float(learnt.intercept_[0]), 4), each, round(max(top, LEAST), 2))
 
 
 def _weeks(first: date, last: date) -> float:

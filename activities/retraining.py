@@ -15,6 +15,8 @@ from typing import Any
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
+from activities.inspection_learning import INSPECTION
+from activities.leads_learning import LEADS
 from activities.learners import Learner
 from activities.models import Declined, Shelf, shelf, trying
 from activities.support_learning import SUPPORT
@@ -22,7 +24,7 @@ from handrail import Action, Decision, Effect, Event, Final, decide, read, write
 from handrail.evidence import PastDecision, Reconsidered, population_stability
 from handrail.integrations import evaluate
 
-LEARNERS: Mapping[str, Learner] = {each.agent: each for each in (SUPPORT,)}
+LEARNERS: Mapping[str, Learner] = {each.agent: each for each in (SUPPORT, LEADS, INSPECTION)}
 """Who is retrained."""
 
 ERROR = 0.001
@@ -170,7 +172,7 @@ async def judge(due: Retraining, version: str, replaces: str) -> Judged:
     """Make past decisions again by both versions, as `handrail eval` does."""
     learner = learner_of(due.agent)
     past = [each for _, each in await learner.past(due.on)][-JUDGED:]
-    before, now = [await _again(learner, each, past) for each in (replaces, version)]
+    before, now = [await again(learner, each, past) for each in (replaces, version)]
     other = [n for b, n in zip(before, now, strict=True) if b.now != n.now]
     no = await asyncio.to_thread(the_shelf().declined, due.agent, replaces)
     latest = [f"{each.past.case}: now {each.now or each.error}" for each in other[-3:]]
@@ -178,10 +180,10 @@ async def judge(due: Retraining, version: str, replaces: str) -> Judged:
         decisions=len(past),
         as_people_before=sum(each.as_people is True for each in before),
         as_people_now=sum(each.as_people is True for each in now),
-        acted_before=len(_acted(learner, before)),
-        acted_now=len(_acted(learner, now)),
-        wrong_before=sum(each.as_people is False for each in _acted(learner, before)),
-        wrong_now=sum(each.as_people is False for each in _acted(learner, now)),
+        acted_before=len(acted(learner, before)),
+        acted_now=len(acted(learner, now)),
+        wrong_before=sum(each.as_people is False for each in acted(learner, before)),
+        wrong_now=sum(each.as_people is False for each in acted(learner, now)),
         failed=sum(each.now is None for each in now),
         seconds=round(sum(each.took.total_seconds() for each in now), 1),
         cost=float(sum(each.usage.cost for each in now)),
@@ -192,14 +194,14 @@ async def judge(due: Retraining, version: str, replaces: str) -> Judged:
     )
 
 
-async def _again(
-    learner: Learner, version: str, past: Sequence[PastDecision]
-) -> list[Reconsidered]:
+async def again(learner: Learner, version: str, past: Sequence[PastDecision]) -> list[Reconsidered]:
+    """Past decisions, made again by a version of the agent's model."""
     with trying(learner.agent, version):
         return await evaluate(learner.step, past)
 
 
-def _acted(learner: Learner, made: Sequence[Reconsidered]) -> list[Reconsidered]:
+def acted(learner: Learner, made: Sequence[Reconsidered]) -> list[Reconsidered]:
+    """Those in which more was done than to leave it to people."""
     return [each for each in made if each.now is not None and learner.acts(each.now)]
 
 

@@ -10,8 +10,9 @@ import operator
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+from activities import leads_score
 from activities.leads_score import QUALIFIED, Order, facts, score
 from world.leads import cdnow
 from world.leads.cdnow import Shop
@@ -92,21 +93,15 @@ def picture(scored: Sequence[Scored]) -> str:
 
 def fit(shop: Shop, on: date) -> str:
     """What `leads_score` has for weights, learnt anew from those who are not held out."""
-    import numpy as np  # noqa: PLC0415 - only where something is learnt
-    from sklearn.linear_model import LogisticRegression  # noqa: PLC0415
-
     rows, buys = list[list[float]](), list[bool]()
     for customer, orders in sorted(shop.items()):
         seen = facts([Order(**order._asdict()) for order in orders], on)
         if seen and not cdnow.held_out(customer):
             rows.append(seen)
             buys.append(cdnow.bought_after(orders, on))
-    given = np.array(rows)
-    model: Any = LogisticRegression(max_iter=5000)
-    learnt = model.fit(given, buys)
-    top = np.quantile(learnt.predict_proba(given)[:, 1], 0.9)
-    weights = ", ".join(f"{w:.4f}" for w in learnt.coef_[0])
-    return f"QUALIFIED = {top:.2f}\nBASE = {learnt.intercept_[0]:.4f}\nWEIGHTS = ({weights})"
+    learnt = leads_score.fit(rows, buys)
+    weights = ", ".join(f"{w:.4f}" for w in learnt.weights)
+    return f"QUALIFIED = {learnt.qualified:.2f}\nBASE = {learnt.base:.4f}\nWEIGHTS = ({weights})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

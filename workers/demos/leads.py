@@ -126,13 +126,17 @@ def _leads(crm: Sequence[tuple[str, Person, str]]) -> str:
     return f"{len(opened)}; {score.twice(who for _, who, _ in crm if who.name in names)}"
 
 
-def shown() -> Demo:
-    """The demonstration."""
+def system() -> System:
+    """The shop and the directory, where the agent will look for them."""
     at = urlsplit(os.environ.get("LEADS_URL") or LEADS_URL)
     where = ("--host", at.hostname or "127.0.0.1", "--port", str(at.port or 80))
     argv = ("{python}", "-m", "world.leads.service", *where)
-    shop = System(name="leads", argv=argv, ready="leads listens on")
-    return Demo(agent="leads", systems=(tryton.system(), shop), events=events, report=report)
+    return System(name="leads", argv=argv, ready="leads listens on")
+
+
+def shown() -> Demo:
+    """The demonstration."""
+    return Demo(agent="leads", systems=(tryton.system(), system()), events=events, report=report)
 
 
 async def demo(out: Output, *, once: bool) -> int:

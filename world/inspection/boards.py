@@ -23,6 +23,8 @@ OFF_LINE, DRIFTS = 2, 16
 """The line whose machine goes off, and from which part on."""
 SPECKS, _BRIGHT = 0.7, 0.7
 """Specks of dust on a board, which are no defects, and the share of them that shine."""
+DUSTY, _LARGEST, _FLAKE = 3.0, 2.1, 3.2
+"""Specks on a board where the air is not filtered, and how large they are; flakes, then."""
 _PITCH, _WIDTH, _MARGIN = 20, 7, 10
 
 Grey = NDArray[np.uint8]
@@ -38,8 +40,8 @@ class Part(NamedTuple):
     defects: list[tuple[str, Place]]
 
 
-def part(line: int, serial: int, seed: int, *, off: bool = False) -> Part:
-    """A part of a line; `off`: its machine is."""
+def part(line: int, serial: int, seed: int, *, off: bool = False, dusty: bool = False) -> Part:
+    """A part of a line; `off`: its machine is; `dusty`: the filter of its air is."""
     chance = np.random.default_rng((seed, line, serial))
     golden = _board(np.random.default_rng((seed, line)))
     copper, defects = golden.copy(), list[tuple[str, Place]]()
@@ -47,7 +49,7 @@ def part(line: int, serial: int, seed: int, *, off: bool = False) -> Part:
     if chance.random() < share:
         for _ in range(int(chance.integers(1, 3))):
             defects += _planted(copper, golden, chance)
-    return Part(_png(golden * np.uint8(255)), _png(_scanned(copper, chance)), defects)
+    return Part(_png(golden * np.uint8(255)), _png(_scanned(copper, chance, dusty=dusty)), defects)
 
 
 def archive(seed: int, count: int) -> list[Part]:
@@ -104,12 +106,12 @@ def _planted(
     return [(kind, (left, top, right, bottom))]
 
 
-def _scanned(copper: Copper, chance: np.random.Generator) -> Grey:
+def _scanned(copper: Copper, chance: np.random.Generator, *, dusty: bool = False) -> Grey:
     """What the camera makes of it."""
-    copper = copper.copy()
-    for _ in range(int(chance.poisson(SPECKS))):
+    copper, largest = copper.copy(), _FLAKE if dusty else _LARGEST
+    for _ in range(int(chance.poisson(DUSTY if dusty else SPECKS))):
         y, x = (int(n) for n in chance.integers(0, SIZE, 2))
-        _disc(copper, y, x, chance.uniform(1.0, 2.1), on=bool(chance.random() < _BRIGHT))
+        _disc(copper, y, x, chance.uniform(1.0, largest), on=bool(chance.random() < _BRIGHT))
     y, x = (int(n) for n in chance.integers(0, 5, 2))
     moved = np.pad(copper, 3, mode="edge").astype(float)[y : y + SIZE + 2, x : x + SIZE + 2]
     moved = (moved[:-2] + 2 * moved[1:-1] + moved[2:]) / 4

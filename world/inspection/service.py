@@ -12,6 +12,7 @@ import io
 import socket
 import sqlite3
 import zipfile
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from world.inspection import boards
+from world.inspection import boards, days
 
 PORT, SEED = 8550, 7
 ARCHIVE_SEED, ARCHIVE = 1, 200
@@ -92,7 +93,20 @@ class Lines:
         return self.rows(of + "order by rowid", line, -1 if serial is None else serial)
 
 
-def make_app(lines: Lines) -> Starlette:  # noqa: C901 - a route each
+def _zipped(made: list[days.Came]) -> Response:
+    """Boards in DeepPCB's form; without a text where nobody has looked."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as kept:
+        for name, board, labelled in made:
+            kept.writestr(f"{name}_temp.png", board.golden)
+            kept.writestr(f"{name}_test.png", board.scan)
+            if labelled:
+                drawn = "\n".join(",".join(map(str, box)) for _, box in board.defects)
+                kept.writestr(f"{name}.txt", drawn)
+    return Response(file.getvalue(), media_type="application/zip")
+
+
+def make_app(lines: Lines, changed: date = days.CHANGED) -> Starlette:  # noqa: C901 - a route each
     """Their routes."""
 
     def of(request: Request) -> int:
@@ -137,14 +151,15 @@ def make_app(lines: Lines) -> Starlette:  # noqa: C901 - a route each
         return JSONResponse(lines.state(line), 201)
 
     def archive(_request: Request) -> Response:
-        file = io.BytesIO()
-        with zipfile.ZipFile(file, "w") as kept:
-            for n, each in enumerate(boards.archive(ARCHIVE_SEED, ARCHIVE)):
-                kept.writestr(f"{n:05}_temp.png", each.golden)
-                kept.writestr(f"{n:05}_test.png", each.scan)
-                drawn = "\n".join(",".join(map(str, box)) for _, box in each.defects)
-                kept.writestr(f"{n:05}.txt", drawn)
-        return Response(file.getvalue(), media_type="application/zip")
+        made = enumerate(boards.archive(ARCHIVE_SEED, ARCHIVE))
+        return _zipped([days.Came(f"{n:05}", each, labelled=True) for n, each in made])
+
+    def dates(_request: Request) -> Response:
+        return JSONResponse([str(day) for day in days.days()])
+
+    def of_day(request: Request) -> Response:
+        day = date.fromisoformat(request.path_params["day"])
+        return _zipped(days.came(day, lines.seed, changed))
 
     line = "/lines/{line:int}"
     return Starlette(
@@ -157,6 +172,8 @@ def make_app(lines: Lines) -> Starlette:  # noqa: C901 - a route each
             Route(line + "/stop", stop, methods=["POST"]),
             Route(line + "/seen-to", see_to, methods=["POST"]),
             Route("/archive", archive),
+            Route("/days", dates),
+            Route("/days/{day}", of_day),
         ]
     )
 
@@ -168,12 +185,14 @@ def main() -> None:
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--seed", type=int, default=SEED)
+    say = "the day from which on the air is not filtered"
+    parser.add_argument("--changed", type=date.fromisoformat, default=days.CHANGED, help=say)
     given = parser.parse_args()
     given.db.parent.mkdir(parents=True, exist_ok=True)
     listening = socket.create_server((given.host, given.port))
     host, port = listening.getsockname()[:2]
     print(f"lines listens on http://{host}:{port}", flush=True)  # noqa: T201 - for whoever started it
-    app = make_app(Lines(given.db, given.seed))
+    app = make_app(Lines(given.db, given.seed), given.changed)
     config = uvicorn.Config(app, log_level="warning", lifespan="off", timeout_graceful_shutdown=3)
     uvicorn.Server(config).run(sockets=[listening])
 

@@ -71,9 +71,7 @@ def made(seed: int = SEED, customers: int = CUSTOMERS, records: int = RECORDS) -
     day = cdnow.middle(every)
     known = (c for c, o in every.items() if cdnow.held_out(c) and any(b.day <= day for b in o))
     drawn = by_chance.sample(sorted(known), customers)
-    names = [f"{a}{b}, {g}" for a in _FIRST for b in _LAST for g in _GIVEN]
-    named = by_chance.sample(names, customers + records)
-    people = [_person(name, by_chance) for name in named]
+    people = named(customers + records, by_chance)
     mine = dict(zip(drawn, people, strict=False))
     # One in twenty has a second account, under another number.
     for first, second in zip(drawn[: customers // 20], drawn[-customers // 20 :], strict=False):
@@ -90,6 +88,13 @@ def made(seed: int = SEED, customers: int = CUSTOMERS, records: int = RECORDS) -
     for number, person in enumerate(on_file):
         market.crm += _filed(number, person, by_chance)
     return market
+
+
+def named(count: int, by_chance: random.Random) -> list[Person]:
+    """So many persons; no two of one name, as long as there are names."""
+    names = [f"{a}{b}, {g}" for a in _FIRST for b in _LAST for g in _GIVEN]
+    drawn = by_chance.sample(names * (1 + (count - 1) // len(names)), count)
+    return [_person(name, by_chance) for name in drawn]
 
 
 def _person(name: str, by_chance: random.Random) -> Person:

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import functools
 import socket
 import time
+from datetime import date
+from typing import Any
 
 import uvicorn
 from starlette.applications import Starlette
@@ -17,13 +20,24 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from world.leads import days
 from world.leads.market import CUSTOMERS, SEED, Market, bought_until, made
 
 PORT = 8570
 SLOW_S, PER_SECOND = 0.15, 8
 
 
-def make_app(market: Market) -> Starlette:
+@functools.cache
+def _evenings(changed: date) -> list[days.Came]:
+    return days.came(changed)
+
+
+def _as_came(each: days.Came) -> dict[str, Any]:
+    about = {"day": str(each.day), "customer": each.customer, "orders": each.orders}
+    return about | each.who._asdict()
+
+
+def make_app(market: Market, changed: date = days.CHANGED) -> Starlette:
     """Its routes."""
     asked: list[float] = []
 
@@ -54,8 +68,19 @@ def make_app(market: Market) -> Starlette:
             return JSONResponse({"detail": "nobody of that name"}, 404)
         return JSONResponse(said._asdict())
 
+    def came(request: Request) -> Response:
+        until = request.query_params["until"]
+        return JSONResponse([_as_came(e) for e in _evenings(changed) if str(e.day) <= until])
+
+    def labelled(request: Request) -> Response:
+        until = request.query_params["until"]
+        said = (e for e in _evenings(changed) if e.labelled and str(e.day) <= until)
+        return JSONResponse([_as_came(e) | {"worth": e.worth} for e in said])
+
     return Starlette(
         routes=[
+            Route("/came", came),
+            Route("/labelled", labelled),
             Route("/customers", customers),
             Route("/customers/{number}/orders", orders),
             Route("/directory", directory),
@@ -70,8 +95,10 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=PORT)
     parser.add_argument("--seed", type=int, default=SEED)
     parser.add_argument("--customers", type=int, default=CUSTOMERS)
+    say = "the evening from which on samples are booked"
+    parser.add_argument("--changed", type=date.fromisoformat, default=days.CHANGED, help=say)
     given = parser.parse_args()
-    app = make_app(made(given.seed, given.customers))
+    app = make_app(made(given.seed, given.customers), given.changed)
     listening = socket.create_server((given.host, given.port))
     host, port = listening.getsockname()[:2]
     print(f"leads listens on http://{host}:{port}", flush=True)  # noqa: T201 - for whoever started it

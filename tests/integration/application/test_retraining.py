@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from activities import inspection_systems, support_systems
 from activities.models import USES, Shelf, shelf
-from activities.retraining import Retraining
-from activities.support_systems import disconnect
+from activities.retraining import LEARNERS, Retraining, acted, again
 from handrail import State
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
@@ -29,6 +29,9 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Generator[Shelf]:
     with ExitStack() as stack:
         db = ("--db", str(tmp_path / "shop.db"), "--port", "0")
         monkeypatch.setenv("SUPPORT_SHOP_URL", started(stack, "support.service", *db))
+        monkeypatch.setenv("LEADS_URL", started(stack, "leads.service", "--port", "0"))
+        lines = ("--db", str(tmp_path / "lines.db"), "--port", "0")
+        monkeypatch.setenv("INSPECTION_LINES_URL", started(stack, "inspection.service", *lines))
         monkeypatch.setenv("AGENT_MODELS", f"sqlite:///{tmp_path / 'models.db'}")
         found = shelf()
         assert found is not None
@@ -68,7 +71,37 @@ async def test_planted_drift_is_noticed_and_a_new_version_used_once_by_a_persons
     old, new = [await handled(each.version, day(28), day(32)) for each in (first, use)]
     assert new.alone > 1.5 * old.alone
     assert (old.wrong, new.wrong <= 1) == (0, True)
-    await disconnect()
+    await support_systems.disconnect()
+
+
+@pytest.mark.parametrize("agent", ["leads", "inspection"])
+async def test_the_others_models_are_learnt_anew_by_a_declaration_each(
+    run_fleet: RunFleet, models: Shelf, agent: str
+) -> None:
+    before, after = (Retraining(agent=agent, on=day(number)) for number in (20, 28))
+    async with run_fleet(fleet) as stage:
+        calm = await (await stage.start("retraining", before)).outcome()
+        assert (calm.status, calm.receipts) == (State.DONE, ()), calm.why
+        first = models.use(agent)
+        case = await stage.start("retraining", after)
+        asked = await case.gate()
+        assert models.use(agent) == first
+        assert asked.evidence["as_people_now"] > asked.evidence["as_people_before"]
+        assert asked.evidence["wrong_now"] < asked.evidence["wrong_before"]
+        assert (await OWNER.approve(case, asked, why="as people more often")).accepted
+        outcome = await case.outcome()
+    assert outcome.status is State.DONE, outcome.why
+    use, learner = models.use(agent), LEARNERS[agent]
+    assert first is not None
+    assert use is not None
+    assert (use.since, use.number) == (after.on, 1)
+    # What nobody judged it by: the days since.
+    past = [each for on, each in await learner.past(day(35)) if on > after.on]
+    alone = [acted(learner, await again(learner, v.version, past)) for v in (first, use)]
+    old, new = [sum(each.as_people is False for each in made) for made in alone]
+    assert len(past) > 20
+    assert new < old / 2
+    await inspection_systems.disconnect()
 
 
 async def test_what_its_owner_declined_is_not_proposed_the_next_night(
@@ -86,4 +119,4 @@ async def test_what_its_owner_declined_is_not_proposed_the_next_night(
     use = models.use("support")
     assert use is not None
     assert use.number == 0
-    await disconnect()
+    await support_systems.disconnect()

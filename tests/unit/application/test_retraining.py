@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from activities import inspection_sight as sight
 from activities import models
+from activities.leads_score import CDNOW, LEAST, fit, packed, weights
 from activities.models import USES, Declined, Shelf, Use, chosen, shelf, trying
 from activities.retraining import (
     Judged,
@@ -33,6 +35,9 @@ from handrail.policy import Facts, load_policy
 from handrail.testing import call_write
 from tests.agents.policies import refusals
 from workers.fleets.retraining import fleet
+from world.inspection import days as inspection_days
+from world.inspection.boards import archive
+from world.leads import days as leads_days
 from world.support import days, goods
 
 AGENT = fleet.agent("retraining")
@@ -191,7 +196,7 @@ def test_a_version_that_is_worse_is_refused_whoever_wants_it(
 
 
 def test_who_is_not_retrained_is_named() -> None:
-    with pytest.raises(Final, match="there are: support"):
+    with pytest.raises(Final, match="there are: inspection, leads, support"):
         learner_of("nobody")
 
 
@@ -203,3 +208,54 @@ def test_the_days_are_the_same_each_time_and_change_on_their_day() -> None:
     other = [a.day for a, b in zip(first, never, strict=True) if a.said.text != b.said.text]
     assert min(other) == days.CHANGED
     assert [each.said.truth for each in first] == [each.said.truth for each in never]
+
+
+def test_leads_are_scored_by_the_weights_in_use(has: Shelf) -> None:
+    assert weights()[1:] == CDNOW[1:]
+    other = CDNOW._replace(base=0.0, qualified=0.8)
+    with trying("leads", has.keep("leads", packed(other))):
+        assert weights()[1:] == other[1:]
+        assert weights().version != CDNOW.version
+
+
+def test_weights_are_learnt_of_who_did_and_who_did_not() -> None:
+    rows = [[float(n % 2), *[0.0] * 8] for n in range(40)]
+    found = fit(rows, [n % 2 == 1 for n in range(40)])
+    assert found.weights[0] > 1
+    assert found.qualified >= LEAST
+    with pytest.raises(ValueError, match="give it both kinds"):
+        fit(rows, [True] * 40)
+
+
+def test_an_eye_is_kept_as_what_it_learnt_and_is_the_same_again() -> None:
+    boards = boards_of_an_archive()
+    known = sight.unpacked(sight.packed(sight.labelled(boards)))
+    one, two = sight.fit(known), sight.learn(boards)
+    assert one.name == two.name
+    found = boards[0][0]
+    assert one.risks(found).tolist() == two.risks(found).tolist()
+
+
+def boards_of_an_archive() -> list[tuple[sight.Patches, list[sight.Box]]]:
+    return [
+        (
+            sight.patches(sight.read_image(each.golden), sight.read_image(each.scan)),
+            [sight.Box(*box) for _, box in each.defects],
+        )
+        for each in archive(1, 30)
+    ]
+
+
+def test_the_evenings_of_leads_are_the_same_and_the_truth_does_not_change() -> None:
+    first, never = leads_days.came(), leads_days.came(date.max)
+    assert first == leads_days.came()
+    other = [a.day for a, b in zip(first, never, strict=True) if a.orders != b.orders]
+    assert set(other) == {each.day for each in first if each.day >= leads_days.CHANGED}
+    assert [each.worth for each in first] == [each.worth for each in never]
+
+
+def test_dust_on_boards_is_no_defect() -> None:
+    day = inspection_days.CHANGED
+    dusty, clean = (inspection_days.came(day, 7, changed) for changed in (day, date.max))
+    assert [each.made.defects for each in dusty] == [each.made.defects for each in clean]
+    assert any(a.made.scan != b.made.scan for a, b in zip(dusty, clean, strict=True))
