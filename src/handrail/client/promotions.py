@@ -32,14 +32,15 @@ from handrail.client.pilot_views import (
 from handrail.client.pilots import PilotActs
 from handrail.evidence import (
     AgreementBound,
+    Drift,
     NextStep,
     PilotReport,
     PromotionEvidence,
     TrackRecord,
     bound_of,
+    drift_of,
     measure_track_record,
     next_step,
-    population_stability,
     setting_before,
     why_step_back,
 )
@@ -290,11 +291,20 @@ class PromotionActs(OrderActs, PilotActs):
         before = [True] * differ + [False] * (n - differ)
         before += [each.answer == "wrong" for each in answered if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
-        field, drift = write.policy.doc.actions[write.step].pilot.kind, None
-        if field:
-            then, now = await self.ledger.proposed_classes(write.agent, write.step, field, up)
-            drift = population_stability([*then.elements()], [*now.elements()])
-        return why_step_back(write.rule, before, after, open_, drift, contract=contract)
+        drifts = await self._drifts(write, up)
+        return why_step_back(write.rule, before, after, open_, drifts, contract=contract)
+
+    async def _drifts(self, write: _Write, up: datetime) -> dict[str, Drift]:
+        """How far what is watched has moved since then: its class, and what the policy names."""
+        kind = write.policy.doc.actions[write.step].pilot.kind
+        fields = {"what it decides": f"action.{kind}"} if kind else {}
+        for name in write.rule.watch:
+            fields[name] = name if "." in name or name == "confidence" else f"action.{name}"
+        found: dict[str, Drift] = {}
+        for name, field in fields.items():
+            then, now = await self.ledger.proposed_values(write.agent, write.step, field, up)
+            found[name] = drift_of(then, now)
+        return found
 
     async def _step_back(self, write: _Write, why: str) -> str:
         to = setting_before(write.setting, write.rule.shares)
@@ -463,6 +473,6 @@ def _takes_back(rule: PromoteDoc) -> tuple[str, ...]:
     return (
         "an incident",
         f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
-        "what it decides drifts from what it decided",
+        f"drift of {', '.join(['what it decides', *rule.watch])} since the last step",
         "a breaker of the policy, a stop, or anybody who lowers it",
     )

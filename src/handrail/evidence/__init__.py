@@ -39,7 +39,7 @@ from handrail.evidence.discovery import (
     discover,
     length_in_words,
 )
-from handrail.evidence.drift import Drift, population_stability
+from handrail.evidence.drift import Drift, drift_of, population_stability
 from handrail.evidence.estimates import (
     AgreementBound,
     ErrorShare,
@@ -160,6 +160,7 @@ __all__ = [
     "differing",
     "discover",
     "discovery_page",
+    "drift_of",
     "figure_in_words",
     "find_alarms",
     "free_texts",

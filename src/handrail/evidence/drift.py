@@ -9,9 +9,10 @@ than there are bins (Yurdakul 2018); it has drifted where it passes both.
 
 from __future__ import annotations
 
+import contextlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import isfinite, log
@@ -69,6 +70,16 @@ def population_stability(
     index = sum(_moved(then[name], m, now[name], n, len(names)) for name in names)
     chance = _chi_squared(len(names) - 1, error) * (1 / n + 1 / m)
     return Drift(n, m, index, chance, drifted=index > max(MOVED, chance), needed=0, new=new)
+
+
+def drift_of(reference: Mapping[str, int], current: Mapping[str, int]) -> Drift:
+    """How far counted values have moved; they are numbers where every one reads as one."""
+    names = [*reference, *current]
+    values: dict[str, Any] = {each: each for each in names}
+    with contextlib.suppress(ValueError):
+        values = {each: float(each) for each in names if each != str(None)}
+    then, now = ([values.get(v) for v in Counter(side).elements()] for side in (reference, current))
+    return population_stability(then, now)
 
 
 class _Bins:

@@ -6,13 +6,13 @@ by itself. Both are judged however often one likes: the bounds hold at every loo
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE, Level
-from handrail.evidence.drift import MOVED, Drift
+from handrail.evidence.drift import Drift
 from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare
 from handrail.evidence.worsening import worse_than_before
 from handrail.policy import Setting
@@ -123,15 +123,16 @@ def why_step_back(
     before: Iterable[bool],
     after: Iterable[bool],
     incidents: Sequence[str],
-    drift: Drift | None,
+    drifts: Mapping[str, Drift],
     *,
     contract: Sequence[str] = (),
 ) -> str | None:
     """Why an agent that does a write alone must do less of it by itself; None if it need not.
 
-    `contract`: errors since then that an outside system which describes itself otherwise made.
-    `before` and `after` its last step up: whether each case was wrong, in their order. A false
-    alarm comes with a chance of at most `ERROR`, however often one looks.
+    `drifts`: of each field that is watched. `contract`: errors since then that an outside system
+    made which describes itself otherwise. `before` and `after` its last step up: whether each
+    case was wrong, in their order. A false alarm comes with a chance of at most `ERROR`, however
+    often one looks.
     """
     if incidents:
         return f"incident: {incidents[0]}"
@@ -142,7 +143,8 @@ def why_step_back(
         was = "none" if worse.share_before is None else f"{worse.share_before:.1%}"
         now = f"wrong: {worse.share:.1%} of {worse.n}, before {was} of {worse.before}"
         return f"{now}; a false alarm in {ERROR:.0%} of the agents at most"
-    if drift is not None and drift.drifted and drift.index is not None and drift.index >= MOVED:
-        new = f", new: {', '.join(sorted(drift.new)[:3])}" if drift.new else ""
-        return f"drift: what it decides has moved (index {drift.index:.2f} of {drift.n}{new})"
+    for field, drift in drifts.items():
+        if drift.drifted and drift.index is not None:
+            new = f", new: {', '.join(sorted(drift.new)[:3])}" if drift.new else ""
+            return f"drift: {field} has moved (index {drift.index:.2f} of {drift.n}{new})"
     return None

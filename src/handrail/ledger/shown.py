@@ -7,7 +7,7 @@ is counted, and no row is made of one that is only counted.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -121,25 +121,27 @@ class Shown(Database):
         query = query.where(*_proposed(agent, step), v.at >= since).group_by(v.case_id)
         return await self._read(lambda c: dict(iter(c.execute(query))))
 
-    async def proposed_classes(
+    async def proposed_values(
         self, agent: str, step: str, field: str, since: datetime
     ) -> tuple[Counter[str], Counter[str]]:
-        """How many writes of a step were proposed of each class, before a moment and after.
+        """How many writes of a step were proposed with each value, before a moment and after.
 
-        `field`: of the action, that says the class. Of a write its last verdict counts.
+        `field`: such as `action.amount`, `evidence.goods` or `confidence`. Of a write its last
+        verdict counts.
         """
-        v = _verdicts.c
+        v, (of, _, name) = _verdicts.c, field.partition(".")
         last = sa.select(sa.func.max(v.id)).where(*_proposed(agent, step)).group_by(v.key)
         late = sa.case((_seconds(v.at) > since.timestamp(), 1), else_=0)
 
         def look(connection: sa.Connection) -> tuple[Counter[str], Counter[str]]:
-            kind = _field(connection, v.action, field)
-            each = sa.select(late.label("late"), kind.label("kind")).where(v.id.in_(last))
+            column, path = (v.action, [name]) if of == "action" else (v.basis, field.split("."))
+            value = _field(connection, column, path)
+            each = sa.select(late.label("late"), value.label("value")).where(v.id.in_(last))
             one = each.subquery()
-            query = sa.select(one.c.late, one.c.kind, sa.func.count())
+            query = sa.select(one.c.late, one.c.value, sa.func.count())
             found = (Counter[str](), Counter[str]())
-            for is_late, name, n in connection.execute(query.group_by(one.c.late, one.c.kind)):
-                found[is_late][str(name)] += n
+            for is_late, said, n in connection.execute(query.group_by(one.c.late, one.c.value)):
+                found[is_late][str(said)] += n
             return found
 
         return await self._read(look)
@@ -161,12 +163,15 @@ def _proposed(agent: str, step: str) -> tuple[sa.ColumnElement[bool], ...]:
     return v.agent == agent, v.step == step, v.key != ""
 
 
-def _field(connection: sa.Connection, column: sa.Column[Any], name: str) -> sa.ColumnElement[Any]:
+def _field(
+    connection: sa.Connection, column: sa.Column[Any], path: Sequence[str]
+) -> sa.ColumnElement[Any]:
     """A field of what a column holds as JSON, as text."""
     if connection.dialect.name == "sqlite":
+        named = "".join(f'."{name}"' for name in path)
         # One that is none would hide all others.
-        return sa.case((sa.func.json_valid(column), sa.func.json_extract(column, f'$."{name}"')))
-    return sa.func.json_extract_path_text(sa.cast(column, sa.JSON), name)
+        return sa.case((sa.func.json_valid(column), sa.func.json_extract(column, f"${named}")))
+    return sa.func.json_extract_path_text(sa.cast(column, sa.JSON), *path)
 
 
 def _seconds(column: sa.Column[Any]) -> sa.ColumnElement[float]:

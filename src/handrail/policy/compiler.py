@@ -21,6 +21,7 @@ from handrail.policy.file import (
     HoldDoc,
     NormalDoc,
     PilotDoc,
+    PromoteDoc,
     RefuseDoc,
 )
 from handrail.policy.parts import (
@@ -144,9 +145,7 @@ class _Compiler:
         fields = _WriteFields(self.types[step], self.faults, at)
         duplicates, limits = fields.duplicates(doc), fields.limits(doc.limits)
         fields.pilot(doc.pilot, write.action.model_fields)
-        if doc.promote is not None and list(doc.promote.shares) != sorted(set(doc.promote.shares)):
-            loc = (*at, "promote", "shares")
-            self._fault(loc, "a ramp goes up", "write them in their order: [5%, 25%, 50%, 100%]")
+        fields.promote(doc.promote)
         only = self._conditions((*at, "only"), doc.only, step, role or "")
         refuse = self._conditions((*at, "refuse"), doc.refuse, step, role or "")
         hold = self._conditions((*at, "hold"), doc.hold, step, role or "")
@@ -397,6 +396,17 @@ class _WriteFields:
             elif within.amount is not None and not self.types.is_number(f"action.{name}"):
                 what = f"{name} is not a number that is always there"
                 self._fault(("pilot", "match", name), what, "write ignore, or remove it")
+
+    def promote(self, doc: PromoteDoc | None) -> None:
+        """Judge what a promotion takes."""
+        if doc is None:
+            return
+        if list(doc.shares) != sorted(set(doc.shares)):
+            fix = "write them in their order: [5%, 25%, 50%, 100%]"
+            self._fault(("promote", "shares"), "a ramp goes up", fix)
+        for name in doc.watch:
+            if name != "confidence":
+                self.key(("promote", "watch"), name)
 
     def normal(self, doc: NormalDoc | None) -> Normal | None:
         """What is learned of a write."""

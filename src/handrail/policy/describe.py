@@ -123,7 +123,8 @@ def _watched(entry: Entry, doc: ActionDoc) -> Iterator[tuple[str, str]]:
         ramp = ", ".join(map(percent, promote.shares))
         least = f"{promote.cases} cases in {promote.days} days"
         bounds = f"agreement {percent(promote.agreement)}, wrong {percent(promote.wrong)}"
-        yield "promote", f"proposed at {bounds}, {least}: {ramp}"
+        watched = f"; back when {', '.join(promote.watch)} drift" if promote.watch else ""
+        yield "promote", f"proposed at {bounds}, {least}: {ramp}{watched}"
     wrong = "an incident, and the case is rolled back"
     yield "mismatch", "an incident" if entry.mismatch == "incident" else wrong
 

@@ -127,7 +127,8 @@ class PromoteDoc(Doc):
 
     `agreement`: the least that its lower bound comes to, in pilot or as people approve. `wrong`:
     the most that its upper bound comes to, of what runs alone. `reviews`: the most that may wait.
-    `caught`: of what was planted. `worse`: by how much it may be worse than before.
+    `caught`: of what was planted. `worse`: by how much it may be worse than before. `watch`: fields
+    of the action and the evidence that must not drift.
     """
 
     agreement: Share = 9_500
@@ -137,6 +138,7 @@ class PromoteDoc(Doc):
     reviews: Annotated[StrictInt, Field(ge=0, le=100_000)] = 5
     caught: Share = 0
     worse: Share = 100
+    watch: tuple[str, ...] = ()
     shares: Annotated[tuple[Share, ...], Field(min_length=1)] = _RAMP
 
 

@@ -12,6 +12,7 @@ from handrail.actions import Level
 from handrail.evidence import (
     ErrorShare,
     PromotionEvidence,
+    drift_of,
     measure_agreement,
     next_setting,
     next_step,
@@ -89,14 +90,24 @@ def test_each_thing_that_is_lacking_is_said(now: Level, lack: dict[str, Any], sa
 def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:
     good, bad = [False] * 400, [True, False] * 40
     same, other = ["OK"] * 90 + ["NOK"] * 10, ["OK"] * 50 + ["NEW"] * 50
-    assert why_step_back(RULE, good, good, [], population_stability(same, same)) is None
-    assert why_step_back(RULE, good, [], [], None) is None
-    assert why_step_back(RULE, good, good, ["c1: paid twice"], None) == "incident: c1: paid twice"
-    changed = why_step_back(RULE, good, good, [], None, contract=["gone\n fix: look", "moved"])
+    assert why_step_back(RULE, good, good, [], {"kg": population_stability(same, same)}) is None
+    assert why_step_back(RULE, good, [], [], {}) is None
+    assert why_step_back(RULE, good, good, ["c1: paid twice"], {}) == "incident: c1: paid twice"
+    changed = why_step_back(RULE, good, good, [], {}, contract=["gone\n fix: look", "moved"])
     assert changed == "drift: a contract has changed: moved"
-    worse = why_step_back(RULE, good, bad, [], None)
+    worse = why_step_back(RULE, good, bad, [], {})
     assert worse is not None
     assert worse.startswith("wrong: 50.0% of 80, before 0.0% of 400")
-    drift = why_step_back(RULE, good, good, [], population_stability(same, other))
+    moved = {"kg": population_stability(same, same), "class": population_stability(same, other)}
+    drift = why_step_back(RULE, good, good, [], moved)
     assert drift is not None
+    assert drift.startswith("drift: class has moved")
     assert "new: NEW" in drift
+
+
+def test_numbers_that_were_counted_drift_by_their_tenths_and_texts_by_their_values() -> None:
+    then = {str(n / 4): 1 for n in range(400)}
+    assert not drift_of(then, {str(n / 4 + 0.1): 1 for n in range(400)}).drifted
+    assert drift_of(then, {str(n / 4 + 60): 1 for n in range(400)}).drifted
+    assert not drift_of({"a": 90, "b": 10}, {"a": 85, "b": 15}).drifted
+    assert drift_of({"a": 90, "b": 10, "None": 50}, {"a": 20, "b": 80}).drifted

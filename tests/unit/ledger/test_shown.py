@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 
 from handrail import Ledger
-from handrail.actions import Kind, Receipt
+from handrail.actions import Basis, Kind, Receipt
 from handrail.ledger import CaseRecord, CaseRow, QuestionRow, VerdictRow
 from tests.unit.ledger.intents import intent
 
@@ -51,10 +52,25 @@ async def test_of_each_write_its_last_verdict_counts_for_its_class(ledger: Ledge
         await ledger.record_verdict(verdict(number, at, "first"))
         await ledger.record_verdict(verdict(number, at, kinds[number % 5]))
         await ledger.record_verdict(verdict(number, at, "in advance", key=""))
-    then, after = await ledger.proposed_classes("a", "pay", "class", NOW + DAY * 9)
+    then, after = await ledger.proposed_values("a", "pay", "action.class", NOW + DAY * 9)
     names = Counter(str(kinds[n % 5]) for n in range(10))
     assert then == after == names
-    assert await ledger.proposed_classes("a", "ship", "class", NOW) == ({}, {})
+    assert await ledger.proposed_values("a", "ship", "action.class", NOW) == ({}, {})
+
+
+async def test_what_is_watched_of_the_evidence_is_counted_by_its_values(ledger: Ledger) -> None:
+    for number in range(6):
+        basis = Basis(confidence=0.25 + number // 3 / 4, evidence={"goods": "pharma", "kg": number})
+        row = replace(verdict(number, NOW + DAY * number, "x"), basis=basis)
+        await ledger.record_verdict(row)
+    await ledger.record_verdict(verdict(6, NOW + DAY * 6, "x"))
+
+    async def values(field: str) -> tuple[Counter[str], Counter[str]]:
+        return await ledger.proposed_values("a", "pay", field, NOW + DAY * 2)
+
+    assert await values("evidence.goods") == ({"pharma": 3}, {"pharma": 3, "None": 1})
+    assert (await values("evidence.kg"))[0] == {"0": 1, "1": 1, "2": 1}
+    assert await values("confidence") == ({"0.25": 3}, {"0.5": 3, "None": 1})
 
 
 async def test_proposals_are_counted_by_their_case(ledger: Ledger) -> None:

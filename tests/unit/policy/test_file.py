@@ -79,6 +79,13 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ),
     (
         "autonomy: full",
+        "autonomy: full\n    promote: {watch: [confidence, extra_cst]}",
+        "extra_cst",
+        "no field that is always there",
+        "extra_cost?",
+    ),
+    (
+        "autonomy: full",
         "autonomy: full\n    promote: {agreement: 95}",
         "95",
         "95 is not a share",

@@ -41,7 +41,7 @@ actions:
     normal: {watch: [amount, rate, {target: customer}], z: 3.5}
     review: {random: 5%, unusual: 50%, for: lead}
     pilot: {class: customer, match: {amount: 5%, customer: ignore, fee: 0.01}}
-    promote: {wrong: 2%, shares: [5%, 25%, 100%]}
+    promote: {wrong: 2%, watch: [fee, confidence], shares: [5%, 25%, 100%]}
   refund: {autonomy: stop, review: 5%, irreversible: nobody gets it back}
 roles:
   lead:
