@@ -7,7 +7,6 @@ for all agents each, and three for each.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections import Counter
 from datetime import UTC, timedelta
 from decimal import Decimal
@@ -25,7 +24,7 @@ from handrail.client.stewards import steward_book, stewards
 from handrail.client.views import Document, Moment
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import FLEET
-from handrail.policy import Faults, read_policy_file
+from handrail.policy import known_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
     from handrail.ledger import Ledger
     from handrail.oversight import AutonomyView
-    from handrail.policy import FileDoc
 
 
 _LATELY = timedelta(minutes=5)
@@ -156,14 +154,9 @@ class _Books:
         }
 
 
-@functools.lru_cache(maxsize=100)
-def _read(policy: str) -> FileDoc | None:
-    return read_policy_file(policy, Faults("policy"))
-
-
 async def _budgets(ledger: Ledger, agent: str, policy: str, now: datetime) -> list[BudgetView]:
     """How far the budgets of a policy are used. None of one that this version cannot read."""
-    doc, found = _read(policy), list[BudgetView]()
+    doc, found = known_policy(policy), list[BudgetView]()
     budgets = {} if doc is None else {"tokens": doc.budgets.tokens, "cost": doc.budgets.cost}
     for kind, caps in budgets.items():
         for cap in caps:

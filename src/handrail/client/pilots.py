@@ -32,7 +32,7 @@ from handrail.evidence import (
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
 from handrail.ledger import AnswerRow, KeptDifference, OutcomeRow, outcome_id
 from handrail.oversight import NotProven, Opinion, ReviewAnswer, require_proven_answer
-from handrail.policy import Faults, FileDoc, PilotDoc, read_policy_file
+from handrail.policy import FileDoc, PilotDoc, known_policy
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
@@ -229,7 +229,7 @@ class PilotActs(OperatorBase):
     async def _doc_of(self, agent: str) -> FileDoc | None:
         """The policy in force, as its file says it; None before any worker has loaded it."""
         rows = await self.ledger.policies(agent)
-        return read_policy_file(rows[0].text, Faults(rows[0].label)) if rows else None
+        return known_policy(rows[0].text) if rows else None
 
     def _shape_of(self, agent: str) -> AgentShape:
         known = self._agents.get(agent)

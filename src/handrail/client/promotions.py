@@ -53,7 +53,7 @@ from handrail.exceptions import (
 )
 from handrail.ledger import AlertRow
 from handrail.oversight import OrderState, setting_in_force
-from handrail.policy import Faults, Policy, Setting, parse_policy, read_policy_file, share_of
+from handrail.policy import Policy, Setting, known_policy, parse_policy, share_of
 
 if TYPE_CHECKING:
     from handrail.client.views import OrderOutcome
@@ -178,7 +178,9 @@ class PromotionActs(OrderActs, PilotActs):
         shape, policies = self._shape_of(agent), await self.ledger.policies(agent)
         if not policies:
             return []
-        policy = parse_policy(policies[0].text, policies[0].label, shape)
+        latest = policies[0]
+        # It is read in full, which takes its time: others who ask meanwhile do not wait for it.
+        policy = await asyncio.to_thread(parse_policy, latest.text, latest.label, shape)
         settings = await self._settings(agent, policy)
         return [
             await self._write(agent, step, doc.promote, policy, settings[step])
@@ -451,7 +453,7 @@ def _stands(row: AlertRow, write: _Write) -> bool:
 
 def _judged_by(row: PolicyRow, step: str) -> object:
     """What of a policy the evidence of a write rests on: all of its part but how free it is."""
-    doc = read_policy_file(row.text, Faults(row.label))
+    doc = known_policy(row.text)
     mine = None if doc is None else doc.actions.get(step)
     free = {"autonomy": Level.PILOT, "rollout": None, "promote": None}
     return None if mine is None else mine.model_copy(update=free)

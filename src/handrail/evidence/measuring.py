@@ -13,12 +13,12 @@ from handrail.evidence.report import AgentReport, ReportDay, ReportMark
 from handrail.evidence.totals import DAY, Totals, day_of, number_of, percentile, totals
 from handrail.evidence.value import MONTH, Reckoning, value_report
 from handrail.ledger import MetricQuery
-from handrail.policy import Faults, read_policy_file
+from handrail.policy import known_policy
 from handrail.states import State
 
 if TYPE_CHECKING:
     from handrail.ledger import AgentFigures, Ledger, PresenceRow
-    from handrail.policy import MetricDoc, WorthDoc
+    from handrail.policy import MetricDoc
 
 PERIOD = timedelta(days=30)
 
@@ -37,7 +37,7 @@ async def measure_report(
     since = _midnight(since or now - PERIOD + DAY)
     before = since - max(_midnight(now) + DAY - since, DAY)
     policies = await ledger.policies(agent)
-    worth = _worth(policies[0].text) if policies else None
+    worth = known_policy(policies[0].text) if policies else None
     late = worth.value.late.after if worth and worth.value.late else None
     asked = tuple(_query(each) for each in worth.metrics.values()) if worth else ()
     found = await ledger.agent_figures(agent, before, now, late=late, metrics=asked)
@@ -74,7 +74,7 @@ async def cases_behind(
         LedgerUnavailable: if the ledger cannot be read.
     """
     policies = await ledger.policies(agent)
-    worth = _worth(policies[0].text) if policies else None
+    worth = known_policy(policies[0].text) if policies else None
     late = worth.value.late.after if worth and worth.value.late else None
     since = _midnight(since or now - PERIOD + DAY)
     return await ledger.cases_of(agent, since, now, which, late=late, limit=limit)
@@ -82,10 +82,6 @@ async def cases_behind(
 
 def _midnight(at: datetime) -> datetime:
     return at.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-
-
-def _worth(text: str) -> WorthDoc | None:
-    return read_policy_file(text, Faults("policy"))
 
 
 def _query(doc: MetricDoc) -> MetricQuery:

@@ -8,7 +8,14 @@ and how long they have.
 from handrail.policy.alerting import ALARMS, AlertsDoc
 from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
-from handrail.policy.file import STUCK_AFTER, FileDoc, PilotDoc, PromoteDoc, read_policy_file
+from handrail.policy.file import (
+    STUCK_AFTER,
+    FileDoc,
+    PilotDoc,
+    PromoteDoc,
+    known_policy,
+    read_policy_file,
+)
 from handrail.policy.json_schema import policy_schema
 from handrail.policy.parts import (
     AgentShape,
@@ -78,6 +85,7 @@ __all__ = [
     "distinct_people",
     "file_content",
     "file_stamp",
+    "known_policy",
     "load_policy",
     "metric_in_words",
     "open_file",

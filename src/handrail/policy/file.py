@@ -6,6 +6,7 @@ so that one reading finds the other faults too; a file with faults is never used
 
 from __future__ import annotations
 
+import functools
 import re
 from datetime import timedelta
 from decimal import Decimal
@@ -298,6 +299,12 @@ def read_policy_file(text: str, faults: Faults) -> FileDoc | None:
     """The file as a model. Usable only if `faults` stays empty; None if it cannot be read."""
     data = parse_yaml(text, faults)
     return _validated(data, faults) if data is not None else None
+
+
+@functools.lru_cache(maxsize=200)
+def known_policy(text: str) -> FileDoc | None:
+    """The file as a model, of a text that the ledger keeps: read once for all who look at it."""
+    return read_policy_file(text, Faults("policy"))
 
 
 def _validated(data: dict[str, Any], faults: Faults) -> FileDoc | None:
