@@ -9,7 +9,6 @@ keep what they reckoned. With `--pictures` each is looked at in Chromium too, on
 from __future__ import annotations
 
 import argparse
-import asyncio
 import os
 import re
 import shutil
@@ -32,7 +31,7 @@ from benchmarks.people import SECRET
 from handrail import Agent, Fleet, Keyring, Trust
 from handrail.inbox.web.server import opened, serving
 from handrail.oversight import SigningKey
-from handrail.runtime import Settings, configure_logging
+from handrail.runtime import Settings, configure_logging, run
 from handrail.testing import Stage, running, server
 from tests.agents.reported import keep_alerts, keep_cases, keep_pilot, keep_reviews
 from workflows.shipments import ShipmentAgent
@@ -203,7 +202,7 @@ def main() -> None:
     if given.pictures is not None:
         given.pictures.mkdir(parents=True, exist_ok=True)
     configure_logging("console", fd=os.open(os.devnull, os.O_WRONLY))
-    found = {number: asyncio.run(measure(number, given.pictures)) for number in given.cases}
+    found = {number: run(measure(number, given.pictures)) for number in given.cases}
     print(table(found))
     sys.stdout.flush()
     os._exit(0)

@@ -224,6 +224,9 @@ async def on(app: ASGIApp, listener: socket.socket) -> AsyncGenerator[None]:
         timeout_graceful_shutdown=5,
         lifespan="off",
     )
+    # An answer's head and its body go out at once each: asyncio's own loop sets it only of sockets
+    # that name their protocol, and a page would wait 40 ms for the browser's acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     server = _UvicornServer(config)
     task = asyncio.ensure_future(server.serve(sockets=[listener]))
     try:
