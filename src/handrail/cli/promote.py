@@ -91,6 +91,9 @@ def _lines(each: PromotionView) -> list[Text]:
         lines.append(label("would be", expected_in_words(each.expected)))
     if each.proposal is not None:
         lines.append(label("proposed", each.proposal, "green"))
+        if each.signed:
+            who = ", ".join(map(plain, each.signed))
+            lines.append(label("signed", f"by {who}; {plain(each.second)}", "yellow"))
         then = f"handrail promote agree {each.proposal[:8]} --by YOU; or decline, with --why"
         lines.append(label("next", then, "dim"))
     return lines

@@ -226,7 +226,8 @@ class Expected(Document):
 class PromotionView(Document):
     """How far one write is from doing more: from `now` to `to`, and what is `lacking`.
 
-    `proposal`: the id of the one that is open. `since`, `restarted`: from when on the evidence
+    `proposal`: the id of the one that is open. `signed`: who has signed it already, where it takes
+    a `second` person, as the words say. `since`, `restarted`: from when on the evidence
     counts, and why not from the beginning.
     """
 
@@ -235,6 +236,8 @@ class PromotionView(Document):
     to: str | None
     lacking: tuple[str, ...]
     proposal: str | None
+    signed: tuple[str, ...] = ()
+    second: str = ""
     since: Moment | None
     restarted: str
     agreement: AgreementView

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from temporalio.service import RPCError
 
@@ -30,6 +30,7 @@ from handrail.client.pilot_views import (
     agreement_view,
 )
 from handrail.client.pilots import PilotActs
+from handrail.client.promotion_words import judged_by, takes_back, wanted
 from handrail.evidence import (
     AgreementBound,
     Drift,
@@ -53,21 +54,29 @@ from handrail.exceptions import (
 )
 from handrail.ledger import AlertRow
 from handrail.oversight import OrderState, setting_in_force
-from handrail.policy import Policy, Setting, known_policy, parse_policy, share_of
+from handrail.policy import PromoteDoc, Setting, known_policy, parse_policy, share_of
 
 if TYPE_CHECKING:
-    from handrail.client.views import OrderOutcome
+    from handrail.client.views import ChangeView, OrderOutcome
     from handrail.ledger import PolicyRow
-    from handrail.policy import PromoteDoc
+    from handrail.policy import ActionDoc
 
 PROPOSED: Final = "promotion"
-_EVENTS: Final = (PROPOSED, "agreed", "declined", "later", "step back", "restarted")
+_EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", "step back", "restarted")
 _AHEAD: Final = timedelta(days=30)
 _CASES: Final = 200
 _LONGEST: Final = 190
 BY_ITSELF: Final = "handrail"
 """Who orders a step back."""
 _OTHERS: Final = "two people"
+
+
+class _Stand(NamedTuple):
+    """How much an agent does of a write by itself, may at most, and what waits for a second."""
+
+    setting: Setting
+    most: Level
+    waiting: tuple[ChangeView, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,13 +86,24 @@ class _Write:
     agent: str
     step: str
     rule: PromoteDoc
-    policy: Policy
-    setting: Setting
+    doc: ActionDoc
+    stand: _Stand
     since: datetime | None
     report: PilotReport
     record: TrackRecord
     seen: PromotionEvidence
     next: NextStep
+
+    @property
+    def setting(self) -> Setting:
+        """How much the agent does of it by itself."""
+        return self.stand.setting
+
+    @property
+    def signed(self) -> ChangeView | None:
+        """The order for the next step that one person has given, and that waits for another."""
+        to = self.next.to
+        return next((e for e in self.stand.waiting if to is not None and _is_for(e, to)), None)
 
 
 class PromotionActs(OrderActs, PilotActs):
@@ -131,6 +151,8 @@ class PromotionActs(OrderActs, PilotActs):
     async def agree_promotion(self, named: str, why: str = "") -> OrderOutcome:
         """Sign that an agent may do more, as proposed. Two people must where the policy says so.
 
+        The second of them signs the order that the first one gave.
+
         Raises:
             NotFound: if no such proposal is open.
             NotPermitted: if the policies are known, and none names them for the agent.
@@ -144,9 +166,13 @@ class PromotionActs(OrderActs, PilotActs):
             raise InvalidRequest(f"what it rested on has changed: {lacking}", "proposal")
         share = None if to.rollout == WHOLE else Decimal(to.rollout) / 100
         words = why.strip() or f"as proposed: {row.value}"
-        became = await self.set_level(
-            f"{write.agent}/{write.step}", to.level.value, share, words[:_LONGEST]
-        )
+        if write.signed is not None:
+            became = await self.second(write.signed.order.id, words[:_LONGEST])
+        else:
+            named = f"{write.agent}/{write.step}"
+            became = await self.set_level(named, to.level.value, share, words[:_LONGEST])
+        if became.stand is OrderState.WAITING:
+            await self._note_event("signed", write, f"{to}: {words}", by=self._who())
         if became.stand is OrderState.IN_FORCE:
             await self._note_event("agreed", write, f"{to}: {words}", by=self._who())
             await self.ledger.change_alert(row.id, ended=self._clock())
@@ -175,37 +201,43 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _writes(self, agent: str) -> list[_Write]:
         """The writes of which the policy says what a promotion takes."""
-        shape, policies = self._shape_of(agent), await self.ledger.policies(agent)
+        policies = await self.ledger.policies(agent)
         if not policies:
+            self._shape_of(agent)
             return []
-        latest = policies[0]
-        # It is read in full, which takes its time: others who ask meanwhile do not wait for it.
-        policy = await asyncio.to_thread(parse_policy, latest.text, latest.label, shape)
-        settings = await self._settings(agent, policy)
-        return [
-            await self._write(agent, step, doc.promote, policy, settings[step])
-            for step, doc in policy.doc.actions.items()
-            if doc.promote is not None
-        ]
+        doc = known_policy(policies[0].text)
+        docs = {} if doc is None else {n: d for n, d in doc.actions.items() if d.promote}
+        stands = await self._stands(agent, policies[0]) if docs else {}
+        # A policy that is newer than what its steward has seen counts from its next look on.
+        known = [name for name in docs if name in stands]
+        return [await self._write(agent, name, docs[name], stands[name]) for name in known]
 
-    async def _settings(self, agent: str, policy: Policy) -> dict[str, Setting]:
-        """How much the agent does of each write, as its steward knows it, or else the ledger."""
+    async def _stands(self, agent: str, latest: PolicyRow) -> dict[str, _Stand]:
+        """How far each write is, by its steward, also where its code is not here; or the ledger."""
+        found: dict[str, _Stand] = {}
         if self._connected is not None:
             with contextlib.suppress(CaseError, ServerUnavailable, RPCError):
-                picture = (await self.autonomy(agent)).agents[0].picture
-                seen = picture.steps if picture else ()
-                if found := {e.step: Setting(e.level, e.rollout, e.label) for e in seen}:
-                    return found
-        orders, keys = await self.ledger.orders(agent, live=True), self._trusted()
-        proof = policy.proof or "required"
-        return {
-            step: setting_in_force(orders, step, policy, keys, proof) or policy.of(step).own
-            for step in policy.steps
-        }
+                book = (await self.autonomy(agent)).agents[0]
+                waiting = [each for each in book.changes if each.stand is OrderState.WAITING]
+                for e in book.picture.steps if book.picture else ():
+                    if e.most is not None:
+                        mine = tuple(each for each in waiting if each.order.step == e.step)
+                        found[e.step] = _Stand(Setting(e.level, e.rollout, e.label), e.most, mine)
+        return found or await self._ledger_stands(agent, latest)
 
-    async def _write(
-        self, agent: str, step: str, rule: PromoteDoc, policy: Policy, setting: Setting
-    ) -> _Write:
+    async def _ledger_stands(self, agent: str, latest: PolicyRow) -> dict[str, _Stand]:
+        shape, orders = self._shape_of(agent), await self.ledger.orders(agent, live=True)
+        # It is read in full, which takes its time: others who ask meanwhile do not wait for it.
+        policy = await asyncio.to_thread(parse_policy, latest.text, latest.label, shape)
+        keys, proof = self._trusted(), policy.proof or "required"
+
+        def setting(step: str) -> Setting:
+            return setting_in_force(orders, step, policy, keys, proof) or policy.of(step).own
+
+        return {step: _Stand(setting(step), policy.of(step).most) for step in policy.steps}
+
+    async def _write(self, agent: str, step: str, doc: ActionDoc, stand: _Stand) -> _Write:
+        rule, setting = doc.promote or PromoteDoc(), stand.setting
         since, restarted = await self._restarted(agent, step)
         report = (await self._pilot(agent, step, since, _CASES)).report
         keys = None if self.keyring is None else self._trusted()
@@ -222,8 +254,8 @@ class PromotionActs(OrderActs, PilotActs):
             caught=record.caught,
             restarted=restarted,
         )
-        after = next_step(rule, setting, policy.of(step).most, seen, self._clock())
-        return _Write(agent, step, rule, policy, setting, since, report, record, seen, after)
+        after = next_step(rule, setting, stand.most, seen, self._clock())
+        return _Write(agent, step, rule, doc, stand, since, report, record, seen, after)
 
     async def _shown(
         self,
@@ -250,7 +282,7 @@ class PromotionActs(OrderActs, PilotActs):
             if kind in first:
                 changes.append((at, f"another {kind}: {value}"))
             first[kind] = at
-        docs = ((row, _judged_by(row, step)) for row in await self.ledger.policies(agent))
+        docs = ((row, judged_by(row, step)) for row in await self.ledger.policies(agent))
         for (row, doc), (_, before) in pairwise(docs):
             if doc != before:
                 changes.append((row.first, f"another policy: {row.label}"))
@@ -271,7 +303,7 @@ class PromotionActs(OrderActs, PilotActs):
             rule=f"{PROPOSED}: {write.step}",
             began=self._clock(),
             value=value[:_LONGEST],
-            limit=_wanted(write.rule),
+            limit=wanted(write.rule),
             cases=tuple(apart),
         )
         return await self.ledger.begin_alert(row)
@@ -298,7 +330,7 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _drifts(self, write: _Write, up: datetime) -> dict[str, Drift]:
         """How far what is watched has moved since then: its class, and what the policy names."""
-        kind = write.policy.doc.actions[write.step].pilot.kind
+        kind = write.doc.pilot.kind
         fields = {"what it decides": f"action.{kind}"} if kind else {}
         for name in write.rule.watch:
             fields[name] = name if "." in name or name == "confidence" else f"action.{name}"
@@ -375,6 +407,8 @@ class PromotionActs(OrderActs, PilotActs):
             to=str(write.next.to) if write.next.to else None,
             lacking=write.next.lacking,
             proposal=open_[0].id if open_ else None,
+            signed=write.signed.people or (write.signed.order.by,) if write.signed else (),
+            second=write.signed.note if write.signed else "",
             since=write.since,
             restarted=write.seen.restarted,
             agreement=agreement_view(write.seen.agreement, write.rule.agreement / WHOLE),
@@ -385,7 +419,7 @@ class PromotionActs(OrderActs, PilotActs):
             planted=write.record.planted,
             caught=write.record.caught,
             expected=await self._expected(write) if write.next.to else None,
-            takes_back=_takes_back(write.rule),
+            takes_back=takes_back(write.rule),
         )
 
     async def _expected(self, write: _Write) -> Expected:
@@ -441,6 +475,12 @@ def _open(rows: Sequence[AlertRow], step: str) -> list[AlertRow]:
     return [row for row in rows if row.ended is None and _named(row) == (PROPOSED, step)]
 
 
+def _is_for(change: ChangeView, to: Setting) -> bool:
+    """Whether an order is for this setting."""
+    share = WHOLE if change.order.rollout is None else change.order.rollout
+    return (change.order.level, share) == (to.level, to.rollout)
+
+
 def _step(write: _Write) -> str:
     """How a proposal begins."""
     return f"{write.setting} to {write.next.to}: "
@@ -451,30 +491,8 @@ def _stands(row: AlertRow, write: _Write) -> bool:
     return write.next.due and row.value.startswith(_step(write))
 
 
-def _judged_by(row: PolicyRow, step: str) -> object:
-    """What of a policy the evidence of a write rests on: all of its part but how free it is."""
-    doc = known_policy(row.text)
-    mine = None if doc is None else doc.actions.get(step)
-    free = {"autonomy": Level.PILOT, "rollout": None, "promote": None}
-    return None if mine is None else mine.model_copy(update=free)
-
-
 def _shown(write: _Write) -> str:
     if write.setting.level is Level.FULL and write.record.wrong is not None:
         return f"at most {write.record.wrong.high:.1%} wrong of {write.record.settled}"
     seen = write.seen.agreement
     return f"at least {seen.low:.1%} agreement in {seen.n} cases"
-
-
-def _wanted(rule: PromoteDoc) -> str:
-    share = f"{rule.agreement / 100:g}% agreement, {rule.wrong / 100:g}% wrong"
-    return f"{share}, {rule.cases} cases in {rule.days} days"
-
-
-def _takes_back(rule: PromoteDoc) -> tuple[str, ...]:
-    return (
-        "an incident",
-        f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
-        f"drift of {', '.join(['what it decides', *rule.watch])} since the last step",
-        "a breaker of the policy, a stop, or anybody who lowers it",
-    )

@@ -95,13 +95,17 @@ class StopInForce(Wire):
 
 
 class StepView(Wire):
-    """How much the agent does of one write by itself. `filed`: by its file; `label`: by whom."""
+    """How much the agent does of one write by itself. `filed`: by its file; `label`: by whom.
+
+    `most`: the highest level that anybody can set; None from a worker that does not say.
+    """
 
     step: str
     level: Level
     rollout: int
     label: str = ""
     filed: str = ""
+    most: Level | None = None
 
 
 class AutonomyView(Wire):

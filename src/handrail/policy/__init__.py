@@ -10,6 +10,7 @@ from handrail.policy.business_hours import after_working_time, working_time
 from handrail.policy.describe import describe_policy
 from handrail.policy.file import (
     STUCK_AFTER,
+    ActionDoc,
     FileDoc,
     PilotDoc,
     PromoteDoc,
@@ -52,6 +53,7 @@ from handrail.policy.yaml import (
 __all__ = [
     "ALARMS",
     "STUCK_AFTER",
+    "ActionDoc",
     "AgentShape",
     "AlertsDoc",
     "Approval",

@@ -333,7 +333,14 @@ class AutonomyActivities:
         if level is not given.level:
             label = f"{label}; {level} instead of {given}: {policy.of(step).why_most}".lstrip("; ")
         share = given.rollout if level is given.level else WHOLE
-        return StepView(step=step, level=level, rollout=share, label=label, filed=str(own))
+        return StepView(
+            step=step,
+            level=level,
+            rollout=share,
+            label=label,
+            filed=str(own),
+            most=policy.of(step).most,
+        )
 
     # After a stop
 

@@ -12,7 +12,7 @@ import pytest
 from handrail import State
 from handrail.actions import Kind, Level
 from handrail.client import Operator
-from handrail.exceptions import InvalidRequest, NotFound
+from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
 from handrail.ledger import ErrorRow, IncidentRow
 from handrail.oversight import Keyring, OrderState, SigningKey, Trust
 from handrail.testing import Outside, Stage
@@ -93,8 +93,14 @@ async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
 
         became = await owner.agree_promotion(write.proposal, "looks good")
         assert became.stand is OrderState.WAITING
-        assert (await owner.promotions("coding")).writes[0].now == "pilot"
-        assert (await as_(OTHER).second(became.id)).stand is OrderState.IN_FORCE
+        # Where the agent's code is not known, as in an inbox by itself, its steward says it.
+        inbox = Operator(stage.client, stage.ledger, by=OWNER, keyring=keyring)
+        (asked,) = (await inbox.promotions("coding")).writes
+        assert (asked.now, asked.to, asked.signed) == ("pilot", "full 5%", (OWNER,))
+        assert OTHER in asked.second
+        with pytest.raises(NotPermitted, match="another person"):
+            await owner.agree_promotion(write.proposal)
+        assert (await as_(OTHER).agree_promotion(write.proposal)).stand is OrderState.IN_FORCE
         assert (await owner.promotions("coding")).writes[0].now == "full 5%"
         assert (await system.evaluate_promotions("coding")).back == ()
         with pytest.raises(NotFound, match="no open proposal"):
@@ -110,7 +116,12 @@ async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
         assert step.level is Level.SUPERVISED
         assert (await system.evaluate_promotions("coding")).back == ()  # there is no further back
         found = await owner.promotions("coding")
-        assert [each.event for each in found.timeline] == ["step back", "agreed", "promotion"]
+        assert [each.event for each in found.timeline] == [
+            "step back",
+            "agreed",
+            "signed",
+            "promotion",
+        ]
         assert "incidents: 1 open" in found.writes[0].lacking
 
 

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 
 from handrail.actions import json_schema
-from handrail.exceptions import RequestError
+from handrail.exceptions import InvalidRequest, RequestError
 from handrail.inbox.web import forms
 from handrail.inbox.web.site import TEMPLATES, Site, sentence, signed_in, texts
 
@@ -169,11 +169,12 @@ def _promote(
     request: Request, site: Site, who: str, *, note: str = "", fault: str = ""
 ) -> Response:
     agent, token = _named(request, site, who), site.token(request)
-    if agent not in site.agents:
-        raise HTTPException(404, "What this agent writes is not known here.")
 
     async def reckoned() -> str:
-        found = await site.operator(who).promotions(agent)
+        try:
+            found = await site.operator(who).promotions(agent)
+        except InvalidRequest:
+            return TEMPLATES.get_template("_not_said.html").render(agent=agent)
         return TEMPLATES.get_template("_promote.html").render(found=found, token=token)
 
     content: dict[str, Any] = {"agent": agent, "note": note, "fault": fault}

@@ -1,0 +1,36 @@
+"""What a policy says of a promotion: what it takes, what takes it back, and what it rests on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from handrail.actions import Level
+from handrail.policy import known_policy
+
+if TYPE_CHECKING:
+    from handrail.ledger import PolicyRow
+    from handrail.policy import PromoteDoc
+
+
+def judged_by(row: PolicyRow, step: str) -> object:
+    """What of a policy the evidence of a write rests on: all of its part but how free it is."""
+    doc = known_policy(row.text)
+    mine = None if doc is None else doc.actions.get(step)
+    free = {"autonomy": Level.PILOT, "rollout": None, "promote": None}
+    return None if mine is None else mine.model_copy(update=free)
+
+
+def wanted(rule: PromoteDoc) -> str:
+    """What a promotion takes, in words."""
+    share = f"{rule.agreement / 100:g}% agreement, {rule.wrong / 100:g}% wrong"
+    return f"{share}, {rule.cases} cases in {rule.days} days"
+
+
+def takes_back(rule: PromoteDoc) -> tuple[str, ...]:
+    """What takes a step up back by itself, in words."""
+    return (
+        "an incident",
+        f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
+        f"drift of {', '.join(['what it decides', *rule.watch])} since the last step",
+        "a breaker of the policy, a stop, or anybody who lowers it",
+    )
