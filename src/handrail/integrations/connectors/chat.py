@@ -88,43 +88,13 @@ class SlackChat:
         """
         require_fields(name, action, channel, text)
 
+        fields = _Fields(channel, text, thread)
+
         async def step(act: Any, effect: Effect) -> ChatMessage:
-            said_text = _plain(str(getattr(act, text)))
-            where, root = getattr(act, channel), getattr(act, thread, None)
-            _require(where, root, said_text)
-            body: dict[str, Any] = {
-                "channel": where,
-                "text": said_text,
-                "client_msg_id": as_key(effect.key, "uuid"),
-                "metadata": {
-                    "event_type": _EVENT,
-                    "event_payload": {"key": as_key(effect.key)},
-                },
-                "unfurl_links": False,
-                "unfurl_media": False,
-            }
-            body |= {"thread_ts": root} if root else {}
-            request = HttpRequest("POST", self._url("chat.postMessage"), (), self._token(), body)
-            said = _answer(await changed(request, _SECONDS, effect.attempt), "chat.postMessage")
-            return ChatMessage(channel=said["channel"], ts=said["ts"])
+            return await self._send(fields, act, effect)
 
         async def look(act: Any, effect: Effect) -> ChatMessage | None:
-            where, root = getattr(act, channel), getattr(act, thread, None)
-            method = "conversations.replies" if root else "conversations.history"
-            asked = {"channel": where, "limit": "200", "include_all_metadata": "true"}
-            asked |= {"ts": root} if root else {}
-            if effect.begun is not None:
-                asked["oldest"] = f"{(effect.begun - _EARLIER).timestamp():.6f}"
-            for _ in range(_PAGES):
-                request = HttpRequest("GET", self._url(method), [*asked.items()], self._token())
-                said = _answer(await looked_up(request, _SECONDS), method)
-                for each in map(as_object, as_list(said.get("messages"))):
-                    if _is_of(each, effect.key):
-                        return ChatMessage(channel=where, ts=each["ts"])
-                asked["cursor"] = as_object(said.get("response_metadata")).get("next_cursor", "")
-                if not asked["cursor"]:
-                    return None
-            raise Unanswered(f"{where} has more messages since {effect.begun} than are looked at")
+            return await self._look(fields, act, effect)
 
         doc = (action.__doc__ or name).strip()
         taken = {"action": (action, ...), "effect": (Effect, ...)}
@@ -133,11 +103,62 @@ class SlackChat:
         made: Write[A, ChatMessage] = write(secrets=(self.auth,), **given)(fn)
         return made
 
+    async def _send(self, fields: _Fields, act: Any, effect: Effect) -> ChatMessage:
+        where, root, said_text = fields.of(act)
+        _require(where, root, said_text)
+        body: dict[str, Any] = {
+            "channel": where,
+            "text": said_text,
+            "client_msg_id": as_key(effect.key, "uuid"),
+            "metadata": {
+                "event_type": _EVENT,
+                "event_payload": {"key": as_key(effect.key)},
+            },
+            "unfurl_links": False,
+            "unfurl_media": False,
+        }
+        body |= {"thread_ts": root} if root else {}
+        request = HttpRequest("POST", self._url("chat.postMessage"), (), self._token(), body)
+        said = _answer(await changed(request, _SECONDS, effect.attempt), "chat.postMessage")
+        return ChatMessage(channel=said["channel"], ts=said["ts"])
+
+    async def _look(self, fields: _Fields, act: Any, effect: Effect) -> ChatMessage | None:
+        where, root, _ = fields.of(act)
+        method = "conversations.replies" if root else "conversations.history"
+        asked = {"channel": where, "limit": "200", "include_all_metadata": "true"}
+        asked |= {"ts": root} if root else {}
+        if effect.begun is not None:
+            asked["oldest"] = f"{(effect.begun - _EARLIER).timestamp():.6f}"
+        for _ in range(_PAGES):
+            request = HttpRequest("GET", self._url(method), [*asked.items()], self._token())
+            said = _answer(await looked_up(request, _SECONDS), method)
+            for each in map(as_object, as_list(said.get("messages"))):
+                if _is_of(each, effect.key):
+                    return ChatMessage(channel=where, ts=each["ts"])
+            asked["cursor"] = as_object(said.get("response_metadata")).get("next_cursor", "")
+            if not asked["cursor"]:
+                return None
+        raise Unanswered(f"{where} has more messages since {effect.begun} than are looked at")
+
     def _url(self, method: str) -> str:
         return f"{self.base_url.rstrip('/')}/{method}"
 
     def _token(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {secret(self.auth).get_secret_value()}"}
+
+
+@dataclass(frozen=True)
+class _Fields:
+    """Which fields of an action hold a message's channel, text and thread."""
+
+    channel: str
+    text: str
+    thread: str
+
+    def of(self, act: Any) -> tuple[str, str | None, str]:
+        """The channel, the thread's root and the text, as Slack takes it."""
+        text = _plain(str(getattr(act, self.text)))
+        return getattr(act, self.channel), getattr(act, self.thread, None), text
 
 
 def _answer(said: Any, method: str) -> dict[str, Any]:

@@ -12,8 +12,6 @@ an operation in use is described otherwise there, a worker does not start, and s
 
 from __future__ import annotations
 
-import base64
-import dataclasses
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -21,33 +19,31 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
-from urllib.parse import quote, urljoin, urlsplit
+from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import httpx2
 
 from handrail.actions import Action, Effect
-from handrail.agent import Read, Write, read, secret, write
+from handrail.agent import Read, Write, read, write
 from handrail.exceptions import ConfigurationError, Final, StepError
 from handrail.integrations.connectors.declare import as_function, caller, snake, title
 from handrail.integrations.connectors.document import OpenApiDocument, Operation, Place
 from handrail.integrations.connectors.http import (
-    STRONG,
     HttpRequest,
-    as_key,
-    changed,
     exchange,
     looked_up,
 )
+from handrail.integrations.connectors.openapi_changes import (
+    OpenApiChange,
+    OpenApiUndo,
+    Precondition,
+    Recovery,
+)
+from handrail.integrations.connectors.openapi_requests import OpenApiRequests
 from handrail.integrations.connectors.request_values import (
     KEY,
-    body_of,
-    chosen,
-    having,
-    texts_of,
-    values_of,
 )
-from handrail.integrations.connectors.schemas import as_object
 from handrail.text import one_line
 
 _SAME_AGAIN = frozenset(("put", "delete"))
@@ -55,25 +51,7 @@ _SAME_AGAIN = frozenset(("put", "delete"))
 
 _SHOWN = 20
 
-Precondition = Literal["If-None-Match", "If-Match"]
-"""What a server sees to before it makes or replaces something, by the standard."""
-
 log = logging.getLogger("handrail.connectors")
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """How an effect is known again: by a `header`, or by the `field` of the request with its key.
-
-    `form`: which the field demands. `find`: the operation that is asked for it, with the parameters
-    `by`.
-    """
-
-    header: str | None = None
-    field: str | None = None
-    form: str | None = None
-    find: Operation | None = None
-    by: Mapping[str, str] = dataclasses.field(default_factory=dict[str, str])
 
 
 @dataclass
@@ -111,6 +89,7 @@ class OpenAPI:
             raise ConfigurationError(
                 f'{self._known.name}: it names no server\n  fix: give base_url="https://..."'
             )
+        self._requests = OpenApiRequests(self._known, self._base, self.auth)
 
     # Steps
 
@@ -141,7 +120,7 @@ class OpenAPI:
 
         async def step(*values: Any) -> Any:
             given = {n: v for n, v in zip(names, values, strict=True) if v is not None}
-            request = self._request(found, given)
+            request = self._requests.of(found, given)
             answer = await looked_up(request, timeout.total_seconds())
             if answer is None:
                 raise Final(f"{request.named}: there is nothing there")
@@ -197,77 +176,44 @@ class OpenAPI:
         _require_key(found.name, how, idempotent=idempotent)
         places = {n: place for n, place in found.places.items() if n != how.field}
         step_name, seconds = name or snake(found.name), timeout.total_seconds()
-        fields = {n: (place.wire, place.schema, place.required) for n, place in places.items()}
-        kind = action or self._known.sent.action(
-            title(found.name),
-            found.summary,
-            fields,
-            lambda made: self._faults(found, _with_key(values_of(places, made), how, "a:1/b/1")),
-        )
+        change = OpenApiChange(self._requests, found, places, how, seconds, precondition)
+        kind = action or change.action()
         _require_fields(step_name, kind, places)
         named = {place.wire.lower() for place in places.values() if place.where == "header"}
         if precondition == "If-Match" and "if-match" not in named:
             raise StepError(f"{step_name}: it has no field for If-Match; fix: `if_match: str`")
-
-        async def step(act: Any, effect: Effect) -> Any:
-            given = _with_key(values_of(places, act), how, effect.key)
-            headers = {how.header: as_key(effect.key, found.key_form)} if how.header else {}
-            headers |= {made_only: "*"} if made_only else {}
-            request = self._request(found, given, headers)
-            _require_version(request)
-            return await changed(
-                request, seconds, effect.attempt, preconditioned=precondition is not None
-            )
-
-        async def look(act: Any, effect: Effect) -> Any:
-            assert how.find is not None  # noqa: S101  # it is only used where there is one
-            key = as_key(effect.key, how.form)
-            asked = self._request(how.find, chosen(how.by, values_of(places, act), key, None))
-            answer = await looked_up(asked, seconds)
-            return next(having(answer, key_field or "", key), None)
-
-        result = returns or self._known.answered.response(
-            f"{title(found.name)}Result", found.answers, ()
-        )
-        taken = {"action": (kind, ...), "effect": (Effect, ...)}
         back = None
         if undo is not None:
             undoing = self._known.operation(undo, idempotency_header)
             _require_names(f"{step_name}: undo_by", undo_by or {}, undoing, places)
+            back = self._undo(OpenApiUndo(change, undoing, undo_by or {}), kind, timeout)
 
-            async def take_back(act: Any, effect: Effect) -> None:
-                given = await _to_undo(effect, act, values_of(places, act))
-                if given is None:
-                    return
-                key = as_key(effect.key, undoing.key_form)
-                headers = {how.header: key} if how.header else {}
-                undone = self._request(undoing, given, headers)
-                await changed(undone, seconds, effect.attempt, gone=True)
+        async def step(act: Any, effect: Effect) -> Any:
+            return await change.send(act, effect)
 
-            async def _to_undo(effect: Effect, act: Any, values: dict[str, Any]) -> Any:
-                of = effect.undoes
-                assert of is not None  # noqa: S101  # the door has looked
-                known: Any = of.receipt.result if of.receipt is not None else None
-                if of.receipt is None and how.find is not None:
-                    known = await look(act, effect.model_copy(update={"key": of.key}))
-                    if known is None:
-                        return None
-                return chosen(undo_by or {}, values, as_key(of.key, how.form), known)
-
-            same = how.header is not None or undoing.method in _SAME_AGAIN
-            fn = as_function(take_back, snake(undoing.name), undoing.summary, taken, type(None))
-            back = write(idempotent=same, timeout=timeout, secrets=self._secrets)(fn)
-            back = replace(back, contract=self.drift)
-        fn = as_function(step, step_name, found.summary, taken, result)
+        result = returns or self._known.answered.response(
+            f"{title(found.name)}Result", found.answers, ()
+        )
         made = write(
             undo=back,
-            find=look if how.find else None,
+            find=change.look if how.find else None,
             settles=settles,
             idempotent=(keeps or True) if how.header or idempotent else precondition is not None,
             timeout=timeout,
             secrets=self._secrets,
             **options,
-        )(fn)
+        )(as_function(step, step_name, found.summary, _taken(kind), result))
+        return replace(made, contract=self.drift)
+
+    def _undo(self, undo: OpenApiUndo, kind: type[Action], timeout: timedelta) -> Write[Any, Any]:
+        of = undo.operation
+        same = undo.change.how.header is not None or of.method in _SAME_AGAIN
+
+        async def step(act: Any, effect: Effect) -> None:
+            await undo.send(act, effect)
+
+        fn = as_function(step, snake(of.name), of.summary, _taken(kind), type(None))
+        made = write(idempotent=same, timeout=timeout, secrets=self._secrets)(fn)
         return replace(made, contract=self.drift)
 
     @property
@@ -328,85 +274,12 @@ class OpenAPI:
         fix = f"look at it, put it in place of {name}, and pin its digest"
         return [f"{name}: {url} says otherwise today:{shown}{more}\n  fix: {fix}"]
 
-    # Requests
-
-    def _faults(self, operation: Operation, given: Mapping[str, Any]) -> list[str]:
-        """What of a request is not as the document says: nothing of such a one is sent."""
-        found: list[str] = []
-        for name, place in operation.places.items():
-            if place.where == "body":
-                continue
-            if name not in given:
-                found += [f"{place.wire}: it is missing"] if place.required else []
-                continue
-            found += self._known.sent.faults(place.schema, given[name], place.wire)
-            if place.where == "path" and str(given[name]) in {"", ".", ".."}:
-                found.append(f"{place.wire}: {given[name]!r} is no part of a path")
-            if place.where == "header" and not re.fullmatch(
-                "[ -~]*", ",".join(texts_of(given[name]))
-            ):
-                found.append(f"{place.wire}: {given[name]!r} is no value of a header")
-        if any(place.where == "body" for place in operation.places.values()):
-            found += self._known.sent.faults(operation.body, body_of(operation, given))
-        return found
-
-    def _request(
-        self, operation: Operation, given: Mapping[str, Any], more: Mapping[str, str] | None = None
-    ) -> HttpRequest:
-        faults = self._faults(operation, given)
-        if faults:
-            raise Final(f"{operation.name}: {'; '.join(faults)}; nothing was sent")
-        path, query, headers = operation.path, list[tuple[str, str]](), dict(more or {})
-        for name, place in operation.places.items():
-            if name not in given or place.where in {"body", "whole"}:
-                continue
-            texts = texts_of(given[name])
-            if place.where == "path":
-                path = path.replace(f"{{{place.wire}}}", quote(",".join(texts), safe=""))
-            elif place.where == "query":
-                parts = texts if place.explode else [",".join(texts)]
-                query += [(place.wire, text) for text in parts]
-            else:
-                headers[place.wire] = ",".join(texts)
-        self._sign_in(operation, query, headers)
-        body = body_of(operation, given)
-        return HttpRequest(operation.method.upper(), self._base + path, query, headers, body)
-
-    def _sign_in(
-        self, operation: Operation, query: list[tuple[str, str]], headers: dict[str, str]
-    ) -> None:
-        known: Any = self._known.answered.document.get("components", {}).get("securitySchemes", {})
-        named = [known[n] for each in operation.security for n in each if n in known]
-        if self.auth is None or (known and not named):
-            return
-        scheme = as_object(self._known.answered.resolved(named[0])) if named else {}
-        value = secret(self.auth).get_secret_value()
-        if scheme.get("type") == "apiKey" and scheme.get("in") == "query":
-            query.append((scheme["name"], value))
-        elif scheme.get("type") == "apiKey":
-            headers[scheme["name"]] = value
-        elif scheme.get("scheme", "").lower() == "basic":
-            headers["Authorization"] = f"Basic {base64.b64encode(value.encode()).decode()}"
-        else:
-            headers["Authorization"] = f"Bearer {value}"
-
-
-def _with_key(values: dict[str, Any], how: Recovery, key: str) -> dict[str, Any]:
-    return values if how.field is None else values | {how.field: as_key(key, how.form)}
-
-
-def _require_version(request: HttpRequest) -> None:
-    """See that what is replaced is one version: `*` would be any.
-
-    Raises:
-        Final: if it is not.
-    """
-    for name, tag in request.headers.items():
-        if name.lower() == "if-match" and not STRONG.fullmatch(tag):
-            raise Final(f"{tag!r} is no ETag of one version; nothing was sent")
-
 
 # Declaring
+
+
+def _taken(kind: type[Action]) -> dict[str, Any]:
+    return {"action": (kind, ...), "effect": (Effect, ...)}
 
 
 def _require_key(name: str, how: Recovery, *, idempotent: bool) -> None:
