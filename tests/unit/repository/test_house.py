@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_116,
     "client": 8_038,
     "runtime": 7_318,
-    "integrations": 6_016,
+    "integrations": 6_133,
     "inbox": 9_957,
     "testing": 1_216,
     "cli": 8_119,
