@@ -31,7 +31,10 @@ NAV: Mapping[str, tuple[str, ...]] = {
         *("changing-an-agent", "client", "connectors", "messages", "rollout", "discover"),
         *("baselines", "report", "mcp-server", "other-platforms"),
     ),
-    "Operate": ("operating", "runbook", "deploy", "inbox", "approvers"),
+    "Operate": (
+        *("operating", "monitoring", "recovery", "runbook", "records", "deploy"),
+        *("inbox", "approvers"),
+    ),
     "Understand": ("guardrails", "security", "architecture", "glossary"),
     "Reference": (
         *("steps", "policy", "reference/commands", "reference/settings", "reference/api"),

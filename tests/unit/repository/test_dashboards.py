@@ -40,7 +40,7 @@ def made() -> Any:
 
 def promised() -> dict[str, set[str]]:
     """Metrics by name, with their labels, as the manual has them."""
-    page = (ROOT / "docs" / "operating.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "monitoring.md").read_text(encoding="utf-8")
     section = page.partition("\n## Metrics\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\| (`handrail_[^|]+) \| ([^|]+) \|", section, re.MULTILINE)
     return {
