@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import re
 import threading
 from decimal import Decimal
 from importlib.resources import files
@@ -18,6 +19,7 @@ from pydantic import BaseModel, Field
 _UBL = "{urn:oasis:names:specification:ubl:schema:xsd:Common%sComponents-2}"
 _CBC, _CAC = _UBL % "Basic", _UBL % "Aggregate"
 _SVRL = "{http://purl.oclc.org/dsdl/svrl}failed-assert"
+_DECLARED = re.compile(r"^\ufeff?\s*<\?xml[^>]*\?>")
 _MOST = 12
 """Faults that are named."""
 
@@ -35,9 +37,14 @@ class Claim(BaseModel, frozen=True):
     total: Decimal
 
 
+def _undeclared(xml: str) -> str:
+    """Without what the file said of its encoding: text has none any more."""
+    return _DECLARED.sub("", xml)
+
+
 def faults_in(xml: str) -> tuple[str, ...]:
     """The rules that an invoice breaks, by their ids; none: it conforms."""
-    etree = _etree()
+    etree, xml = _etree(), _undeclared(xml)
     try:
         tree = etree.fromstring(xml.encode(), _parser())
     except (etree.XMLSyntaxError, ValueError) as error:
@@ -61,7 +68,7 @@ def faults_in(xml: str) -> tuple[str, ...]:
 
 def claim_in(xml: str) -> Claim:
     """What an invoice that conforms claims."""
-    tree = _etree().fromstring(xml.encode(), _parser())
+    tree = _etree().fromstring(_undeclared(xml).encode(), _parser())
 
     def text(*path: str) -> str:
         found = tree.find("/".join(path))

@@ -8,20 +8,22 @@ the agent's own, unchanged; what a day's alarms come from is known to the genera
 from __future__ import annotations
 
 import argparse
-import csv
-import json
+import hashlib
+import math
 import statistics
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from activities.alerts import HOLD, QUIET
 from activities.alerts_causes import Known, Plant, grouped, outlasting
 from activities.alerts_facts import Alarm, Cause, Heard
+from benchmarks.agents import run
 from world.alerts import plant
 from world.alerts.score import Came, judged
+from world.folders import files_in, json_of, rows_of, set_aside
 
 MINUTE = timedelta(minutes=1)
 _WIDTH, _EDGE, _TOP, _LINE = 720, 190, 36, 17
@@ -120,14 +122,33 @@ class Series(NamedTuple):
 
 def read(folder: Path) -> list[Series]:
     """The series of a folder of NAB's form."""
-    windows = json.loads((folder / "windows.json").read_text("utf-8"))
+    windows: dict[str, Any] = {}
+    for path in sorted(folder.rglob("*windows*.json")):
+        windows |= {Path(name).stem: of for name, of in json_of(path).items()}
     found = list[Series]()
-    for file in sorted(folder.glob("*.csv")):
-        with file.open(encoding="utf-8") as lines:
-            points = [(_at(r["timestamp"]), float(r["value"])) for r in csv.DictReader(lines)]
-        spans = [(_at(first), _at(last)) for first, last in windows.get(file.stem, ())]
-        found.append(Series(file.stem, points, spans))
+    for file in files_in(folder, ".csv"):
+        if file.stem not in windows:
+            set_aside(file.name, "no windows.json says when something was wrong")
+            continue
+        spans = [(_at(first), _at(last)) for first, last in windows[file.stem]]
+        found.append(Series(file.stem, _points(file), spans))
     return found
+
+
+def _points(file: Path) -> list[tuple[datetime, float]]:
+    """What a series has, the oldest first."""
+    points: list[tuple[datetime, float]] = []
+    for where, row in rows_of(file, "timestamp", "value"):
+        try:
+            at, value = _at(row["timestamp"]), float(row["value"])
+        except ValueError as error:
+            set_aside(where, error)
+            continue
+        if math.isfinite(value):
+            points.append((at, value))
+        else:
+            set_aside(where, f"{value} is no value")
+    return sorted(points)
 
 
 def _at(text: str) -> datetime:
@@ -155,7 +176,7 @@ def rung(series: Series, *, days: int = 3, wide: float = 4) -> list[Alarm]:
 
 
 def _alarm(name: str, began: datetime, ends: datetime) -> Alarm:
-    mark = f"{abs(hash(name)):016x}"[:16]
+    mark = hashlib.sha256(name.encode()).hexdigest()[:16]
     return Alarm(fingerprint=mark, component=name[:48], name="OffLevel", starts=began, ends=ends)
 
 
@@ -230,8 +251,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             live(plant.made(given.seed + n, hours=8, count=count))[0] for n in range(given.days)
         ]
         print(row(f"{given.days} shifts of {count} faults", days))
-    if given.folder is None or not given.folder.is_dir():
-        print(f"\nno series: {given.folder or 'no folder was given'}")
+    if given.folder is None:
+        print("\nno series: no folder was given")
         return
     print("\n| series | alarms | issues | windows that rang | of them with an issue | windows |")
     print("|---|---|---|---|---|---|")
@@ -241,4 +262,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

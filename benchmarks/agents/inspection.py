@@ -27,9 +27,12 @@ from activities.inspection_sight import (
     read_image,
     risk_in,
 )
+from benchmarks.agents import run
+from world.folders import set_aside, text_of
 from world.inspection import boards
 
 TILE = 160
+_IMAGES = {".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff"}
 FOLDS = 6
 
 
@@ -58,21 +61,40 @@ def boards_of(folder: Path) -> list[Board]:
     """The boards of a folder of DeepPCB's form, however deep they lie.
 
     Raises:
-        FileNotFoundError: if there are none, or a board lacks its golden one or its boxes.
+        FileNotFoundError: if there are none. One that lacks its golden one or its boxes, or
+            that cannot be read, is set aside.
     """
     texts = {path.stem: path for path in folder.rglob("*.txt")}
     found: list[Board] = []
-    for scan in sorted(folder.rglob("*_test.jpg")):
-        name = scan.name.removesuffix("_test.jpg")
-        golden = scan.with_name(f"{name}_temp.jpg")
-        if name not in texts or not golden.exists():
-            raise FileNotFoundError(f"{scan}: {name}.txt or {golden.name} is not there")
-        lines = texts[name].read_text().splitlines()
-        rows = [[int(n) for n in re.split(r"[,\s]+", line.strip())] for line in lines if line]
-        boxes = [Box(*row[:4]) for row in rows]
-        found.append(look(golden.read_bytes(), scan.read_bytes(), boxes))
+    scans = [path for path in sorted(folder.rglob("*_test.*")) if path.suffix.lower() in _IMAGES]
+    for scan in scans:
+        name = scan.stem.removesuffix("_test")
+        golden = scan.with_name(scan.name.replace("_test.", "_temp."))
+        try:
+            if name not in texts:
+                raise FileNotFoundError(f"{name}.txt is not there")
+            boxes = _boxes(texts[name])
+            found.append(look(golden.read_bytes(), scan.read_bytes(), boxes))
+        except (OSError, ValueError) as error:
+            set_aside(scan.name, error)
     if not found:
         raise FileNotFoundError(f"no NAME_test.jpg in {folder}; fix: name a folder of DeepPCB")
+    return found
+
+
+def _boxes(path: Path) -> list[Box]:
+    """The boxes of a board: four corners, and what it is.
+
+    Raises:
+        ValueError: if one cannot be read: what is in it would count as a false alarm.
+    """
+    found: list[Box] = []
+    for number, line in enumerate(filter(str.strip, text_of(path).splitlines()), 1):
+        try:
+            left, top, right, bottom, *_ = map(int, re.split(r"[,;\s]+", line.strip()))
+        except ValueError:
+            raise ValueError(f"{path.name}:{number} is no box: {line:.40}") from None
+        found.append(Box(left, top, right, bottom))
     return found
 
 
@@ -141,4 +163,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -11,6 +11,8 @@ from collections import Counter
 from pathlib import Path
 
 from activities.invoices_rules import claim_in, faults_in
+from benchmarks.agents import run
+from world.folders import files_in, text_of
 from world.invoices.generate import (
     IN_BUSINESS,
     IN_FORM,
@@ -90,9 +92,12 @@ def main() -> None:
     given = parser.parse_args()
     began = time.perf_counter()
     if given.folder is not None:
-        for path in sorted(given.folder.rglob("*.xml")):
-            broken = faults_in(path.read_text("utf-8", errors="replace"))
+        ends = Counter[str]()
+        for path in files_in(given.folder, ".xml"):
+            broken = faults_in(text_of(path))
+            ends["broken" if broken else "conform"] += 1
             print(f"{path.name}: {', '.join(broken) or 'conforms'}")
+        print(", ".join(f"{count} {end}" for end, count in sorted(ends.items())))
         return
     found = planted(given.each, given.seed)
     spent = (time.perf_counter() - began) / sum(ends.total() for ends in found.values())
@@ -103,4 +108,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 from activities import leads_score
 from activities.leads_score import QUALIFIED, Order, facts, score
+from benchmarks.agents import run as run_script
+from world.folders import files_in
 from world.leads import cdnow
 from world.leads.cdnow import Shop
 
@@ -113,7 +115,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--svg", type=Path, help="write the tenths as a picture")
     given = parser.parse_args(arguments)
     path: Path = given.path or cdnow.packaged()
-    files = sorted(each for each in path.iterdir() if each.is_file()) if path.is_dir() else [path]
+    files = files_in(path, ".txt", ".csv", ".dat")
     shop = cdnow.read(files)
     on = given.on or cdnow.middle(shop)
     if given.fit:
@@ -128,4 +130,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

@@ -9,8 +9,10 @@ learnt from then. Without a folder it plays generated plants.
 from __future__ import annotations
 
 import argparse
-import gzip
+import math
 import random
+import re
+import statistics
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,6 +32,8 @@ from activities.maintenance_risk import (
     signs,
     tally,
 )
+from benchmarks.agents import run
+from world.folders import set_aside, text_of
 from world.maintenance.plant import Plant, played
 
 CYCLES = Pace(short=5, long=20, horizon=72, every=1, lead=48)
@@ -48,15 +52,47 @@ def lives_of(plant: Plant) -> list[Life]:
 
 def engines(path: Path, ruls: list[float] | None = None) -> list[Life]:
     """The engines of a C-MAPSS file; without `ruls` each failed after its last cycle."""
-    read = gzip.open if path.suffix == ".gz" else open
-    with read(path, "rt") as lines:
-        rows = np.loadtxt(lines, ndmin=2)
+    rows: Any = _numbers(path)
     found: list[Life] = []
     for index, unit in enumerate(np.unique(rows[:, 0])):
-        seen = rows[rows[:, 0] == unit, 2:]
+        own = rows[rows[:, 0] == unit]
+        seen = own[np.argsort(own[:, 1], kind="stable"), 2:]
+        if ruls is not None and index >= len(ruls):
+            set_aside(f"{path.name}, engine {unit:.0f}", "nobody says how long it ran on")
+            continue
         more = 0 if ruls is None else int(ruls[index])
         found.append(Life(filled(seen)[0], [Ended(len(seen) + more, "engine")]))
     return found
+
+
+def _numbers(path: Path) -> Any:
+    """The rows of a file, each as long as most are; what is no such row is set aside.
+
+    Raises:
+        ValueError: if there are none.
+    """
+    found: list[tuple[str, list[float]]] = []
+    for number, cells in enumerate(text_of(path).splitlines(), 1):
+        where = f"{path.name}:{number}"
+        try:
+            found += [(where, [float(cell) for cell in re.split(r"[,;\s]+", cells.strip())])]
+        except ValueError:
+            if cells.strip():
+                set_aside(where, f"it is no row of numbers: {cells:.60}")
+    if not found:
+        raise ValueError(f"{path} has no row of numbers")
+    long = statistics.mode(len(row) for _, row in found)
+    for where, row in found:
+        if len(row) != long or not all(map(math.isfinite, row[:2])):
+            set_aside(where, f"it has {len(row)} numbers, and not {long}")
+    rows = [row for _, row in found if len(row) == long and all(map(math.isfinite, row[:2]))]
+    return np.array(rows)
+
+
+def _beside(path: Path, kind: str) -> Path | None:
+    """The file of another kind that belongs to a training file; packed or not."""
+    name = path.name.replace("train_", kind).removesuffix(".gz")
+    return next((p for p in map(path.with_name, (name, f"{name}.gz")) if p.exists()), None)
 
 
 def split(folder: Path, seed: int = 0) -> tuple[list[Life], list[Life]]:
@@ -65,19 +101,18 @@ def split(folder: Path, seed: int = 0) -> tuple[list[Life], list[Life]]:
     Raises:
         FileNotFoundError: if there is no training file in the folder.
     """
-    trains = sorted(folder.rglob("train_FD*.txt*"))
+    every = {path.name.removesuffix(".gz"): path for path in folder.rglob("train_FD*.txt*")}
+    trains = [every[name] for name in sorted(every)]
     if not trains:
         raise FileNotFoundError(f"no train_FD*.txt in {folder}; fix: name a folder of C-MAPSS")
     train, test = list[Life](), list[Life]()
     for path in trains:
-        held = path.with_name(path.name.replace("train_", "test_"))
-        truth = path.with_name(path.name.replace("train_", "RUL_"))
-        own = engines(path)
-        if held.exists() and truth.exists():
-            read = gzip.open if truth.suffix == ".gz" else open
-            with read(truth, "rt") as lines:
-                test += engines(held, [float(line) for line in lines if line.strip()])
+        held, truth, own = _beside(path, "test_"), _beside(path, "RUL_"), engines(path)
+        if held and truth:
+            test += engines(held, _numbers(truth)[:, 0].tolist())
         else:
+            for alone in filter(None, (held, truth)):
+                set_aside(alone.name, "the file of the other two is not there: every fifth engine")
             random.Random(seed).shuffle(own)  # noqa: S311 - reproducible, not secret
             test, own = test + own[: len(own) // 5], own[len(own) // 5 :]
         train += own
@@ -95,7 +130,7 @@ def auc(judge: Judge, lives: list[Life], pace: Pace) -> float:
             risk += judge.risk(rows).tolist()
             near += (left(looked, life.ended) <= pace.horizon).tolist()
     any_metrics: Any = metrics  # it has no types
-    return float(any_metrics.roc_auc_score(near, risk))
+    return float(any_metrics.roc_auc_score(near, risk)) if len(set(near)) > 1 else math.nan
 
 
 def line(name: str, train: list[Life], test: list[Life], pace: Pace) -> str:
@@ -137,4 +172,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

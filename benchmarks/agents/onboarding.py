@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from activities.onboarding_match import KNOWN, NEW, Clue, Customer, Match, Person, clues, compare
+from benchmarks.agents import run as run_script
+from world.folders import files_in
 from world.onboarding import febrl
 from world.onboarding.febrl import Cast
 from world.onboarding.score import Score, by_equal_names, score
@@ -129,7 +131,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--svg", type=Path, help="write how alike they are as a picture")
     options = parser.parse_args(arguments)
     folder: Path | None = options.folder
-    files = sorted(folder.glob("*.csv")) if folder else list(febrl.packaged())
+    files = files_in(folder, ".csv") if folder else list(febrl.packaged())
     cast = febrl.read(files)
     result = run(cast)
     row = table(folder.name if folder else "FEBRL 4", cast, result)
@@ -139,4 +141,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_script(main)

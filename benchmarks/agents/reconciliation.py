@@ -18,6 +18,8 @@ from xml.sax.saxutils import escape
 from activities.reconciliation_match import Item, Match, match
 from activities.reconciliation_statements import Line, statements_in
 from activities.reconciliation_systems import sorted_out
+from benchmarks.agents import run
+from world.folders import files_in, text_of
 from world.reconciliation import month
 from world.reconciliation.month import Month
 from world.reconciliation.score import Score, score
@@ -128,20 +130,12 @@ def picture(made: Month) -> str:
 def read_folder(folder: Path) -> list[str]:
     """What each file of a folder holds: a row of a table for each statement."""
     rows = ["| file | lines | read | certain in empty books | set aside |", "|---|---|---|---|---|"]
-    for path in sorted(folder.rglob("*.sta")):
-        for each in statements_in(decoded(path.read_bytes())):
+    for path in files_in(folder, ".sta", ".mt940", ".940", ".txt"):
+        for each in statements_in(text_of(path)):
             certain = sum(match(line, [], each.lines).certain for line in each.lines)
-            name = path.relative_to(folder)
+            name = path.relative_to(folder) if folder.is_dir() else path.name
             rows.append(f"| {name} | {each.held} | {len(each.lines)} | {certain} | {each.fault} |")
     return rows
-
-
-def decoded(file: bytes) -> str:
-    """A bank's file as text: UTF-8, or else what banks wrote before."""
-    try:
-        return file.decode()
-    except UnicodeDecodeError:
-        return file.decode("latin-1")
 
 
 def main() -> None:
@@ -166,4 +160,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

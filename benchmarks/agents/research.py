@@ -9,15 +9,16 @@ the agent's own, unchanged.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from activities.research_answer import composed, faults, needed
 from activities.research_extract import AMOUNTS, Found, Name, extracted, text_of
 from activities.research_facts import Record, Sentence, Wanted
+from benchmarks.agents import run
+from world.folders import files_in, json_of, set_aside
 from world.research import papers
 
 FIELDS: tuple[Name, ...] = (
@@ -50,16 +51,22 @@ def told(truth: dict[str, Any]) -> dict[Name, str]:
     said = dict[Name, str]()
     for theirs, ours in _OF_JSON.items():
         if theirs in truth:
-            value = truth[theirs]
-            said[ours] = f"{value:.2f}" if ours in AMOUNTS else str(value).replace(" ", "")
+            value = str(truth[theirs])
+            said[ours] = f"{float(value):.2f}" if ours in AMOUNTS else value.replace(" ", "")
     return said
 
 
 def real(folder: Path) -> Iterator[tuple[dict[Name, Found], dict[Name, str]]]:
     """What is read in each PDF of a folder, and what stands in it."""
-    for file in sorted(folder.glob("*.pdf")):
-        truth = json.loads(file.with_suffix(".json").read_text("utf-8"))[0]
-        yield extracted(text_of(file.read_bytes())), told(truth)
+    for file in files_in(folder, ".pdf"):
+        try:
+            truth: Any = json_of(file.with_suffix(".json"))
+            says = told(cast("dict[str, Any]", truth[0] if isinstance(truth, list) else truth))
+            found = extracted(text_of(file.read_bytes()))
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with others' files
+            set_aside(file.name, error)
+        else:
+            yield found, says
 
 
 def generated(seed: int, count: int) -> Iterator[tuple[dict[Name, Found], dict[Name, str]]]:
@@ -170,7 +177,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--svg", type=Path, help="write the shares as a picture")
     given = parser.parse_args(arguments)
     rows = {f"{given.papers} generated invoices": counted(generated(given.seed, given.papers))}
-    if given.folder is not None and given.folder.is_dir():
+    if given.folder is not None:
         rows[f"{given.folder.name}"] = counted(real(given.folder))
     print(f"right, asked about, wrong:\n\n{table(rows)}\n")
     refused, lies, caught = planted(given.seed, given.papers)
@@ -179,9 +186,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     if given.svg:
         given.svg.write_text(picture(rows))
-    if given.folder is None or not given.folder.is_dir():
-        print(f"no PDFs: {given.folder or 'no folder was given'}")
+    if given.folder is None:
+        print("no PDFs: no folder was given")
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

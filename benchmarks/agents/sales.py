@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import csv
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
@@ -33,6 +32,8 @@ from activities.sales_rules import (
     territory,
     touched,
 )
+from benchmarks.agents import run
+from world.folders import rows_of, set_aside
 from world.sales import pipeline, score
 from world.sales.pipeline import START, TEAM, Noted, Now, advance
 
@@ -228,28 +229,44 @@ async def drawn(seeds: Sequence[int], deals: int, days: int) -> str:
 
 def of_folder(folder: Path, on: date) -> list[str]:
     """What the rules find due in a pipeline of one's own."""
-    with (folder / "notes.csv").open(newline="") as file:
-        said = [(line["code"], note(line["note"])) for line in csv.DictReader(file)]
+    said: dict[str, list[Note]] = {}
+    unread = 0
+    for _, line in rows_of(folder / "notes.csv", "code", "note"):
+        told = note(line["note"])
+        unread += told is None
+        said.setdefault(line["code"], []).extend([told] if told else [])
     found = Counter[str]()
-    with (folder / "deals.csv").open(newline="") as file:
-        for line in csv.DictReader(file):
-            deal = Deal(
-                code=line["code"],
-                pipeline=line["code"].partition("-")[0],
-                created=date.fromisoformat(line["created"]),
-                amount=Decimal(line["amount"] or 0),
-                state=line["state"],
-                probability=float(line["probability"]),
-                territory=territory(line["postal_code"]),
-                owner=line["owner"] or None,
-                notes=tuple(n for code, n in said if code == line["code"] and n),
-            )
-            what = due(deal, [], "", on)
-            found[what.what if what else "nothing"] += 1
-    unread = sum(each is None for _, each in said)
+    columns = ("code", "created", "amount", "state", "probability", "postal_code", "owner")
+    for where, line in rows_of(folder / "deals.csv", *columns):
+        try:
+            deal = _deal(line, said.pop(line["code"], []))
+        except (ValueError, ArithmeticError):
+            set_aside(where, f"it is no deal: {', '.join(line.values()):.80}")
+            continue
+        what = due(deal, [], "", on)
+        found[what.what if what else "nothing"] += 1
+    for code in said:
+        set_aside("notes.csv", f"{code} is no deal of deals.csv")
     return [f"| {what} | {count} |" for what, count in sorted(found.items())] + [
         f"| notes that cannot be read | {unread} |"
     ]
+
+
+def _deal(line: Mapping[str, str], notes: Sequence[Note]) -> Deal:
+    """A line of a pipeline of one's own."""
+    return Deal.model_validate(
+        {
+            "code": line["code"],
+            "pipeline": line["code"].partition("-")[0],
+            "created": date.fromisoformat(line["created"]),
+            "amount": Decimal(line["amount"] or 0),
+            "state": line["state"],
+            "probability": float(line["probability"]),
+            "territory": territory(line["postal_code"]),
+            "owner": line["owner"] or None,
+            "notes": tuple(notes),
+        }
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -273,4 +290,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

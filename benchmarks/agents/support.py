@@ -9,16 +9,16 @@ takes another folder or file of the same form for it. `--svg FILE` draws the cur
 from __future__ import annotations
 
 import argparse
-import csv
 import hashlib
-import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from activities.support_intents import Classifier, Guess, fit
+from benchmarks.agents import run
+from world.folders import files_in, json_of, rows_of, set_aside
 
 SHARES = (0.95, 0.90, 0.85, 0.80, 0.70)
 Row = tuple[str, str]
@@ -82,17 +82,31 @@ def _put(parts: Parts, rows: Sequence[Row], *, outside: bool, judged: bool) -> N
 
 
 def _lists(at: Path) -> Iterator[tuple[str, list[Row]]]:
-    for path in sorted(at.iterdir()) if at.is_dir() else [at]:
+    for path in files_in(at, ".csv", ".json"):
         if path.suffix == ".csv":
-            with path.open(encoding="utf-8", newline="") as file:
-                rows = [(row["text"], row["category"]) for row in csv.DictReader(file)]
-            yield path.stem, rows
-        elif path.suffix == ".json":
-            found = json.loads(path.read_text("utf-8"))
-            lists = cast("dict[str, Any]", found) if isinstance(found, dict) else {}
-            for name, rows in lists.items():
-                if isinstance(rows, list) and rows and isinstance(rows[0], list):
-                    yield f"{path.stem}/{name}" if "test" in path.stem else name, rows
+            found = rows_of(path, "text", "category")
+            yield (
+                path.stem,
+                list(_labelled((w, (row["text"], row["category"])) for w, row in found)),
+            )
+            continue
+        known: Any = json_of(path)
+        lists = cast("dict[str, Any]", known) if isinstance(known, dict) else {}
+        for name, has in lists.items():
+            rows: list[Any] = cast("list[Any]", has) if isinstance(has, list) else []
+            if any(isinstance(row, list) for row in rows):
+                where = f"{path.stem}/{name}"
+                named = [(f"{where}[{n}]", row) for n, row in enumerate(rows)]
+                yield where if "test" in path.stem else name, list(_labelled(named))
+
+
+def _labelled(rows: Iterable[tuple[str, Any]]) -> Iterator[Row]:
+    for where, row in rows:
+        match row:
+            case (str(text), str(label)) if text.strip() and label.strip():
+                yield text.strip(), label.strip()
+            case _:
+                set_aside(where, f"it is no text and label: {row!s:.60}")
 
 
 def _fifth(text: str) -> bool:
@@ -206,4 +220,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

@@ -1,16 +1,16 @@
 """`python -m tests.chaos.company`: kill -9 at everything of the company's fleet while it works.
 
 It plays `handrail demo company --once` in a home of its own. Worker, Temporal server and every
-outside system are killed by a seeded schedule, most of them while a write of theirs is on its way:
-the ledger says when. The demonstration starts again what dies. When nothing moves any more, the
-books of every system are read from its own files, and compared with the ledger's receipts.
+outside system are killed, most of them while a write is on its way to them: the ledger says when,
+and whoever was hit least often so dies. The demonstration starts again what dies. When nothing
+moves any more, the books of every system are read from its own files, and compared with the
+ledger's receipts.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
 import json
 import os
 import random
@@ -55,14 +55,15 @@ SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
 """By what the command line of each outside system is known, and whose writes go there."""
 
 OURS = {"worker": "worker", "Temporal server": "start-dev"}
+EVERY = (*OURS, *SYSTEMS)
 _PAUSES = (0.5, 3.0)
-_AIMED = 0.8
+_AIMED = 0.85
 """The share of kills that wait for a write on its way."""
-_PATIENCE, _LOOK = timedelta(seconds=4), timedelta(milliseconds=5)
+_PATIENCE, _LOOK = timedelta(seconds=20), timedelta(milliseconds=1)
 _ON_ITS_WAY = timedelta(seconds=3)
 """A write that began before is not on its way any more, but in doubt."""
 _WHOLE = timedelta(minutes=40)
-_BEGUN = "select distinct agent from handrail_effects where state = 'intended' and begun > ?"
+_OPEN = "select key, agent from handrail_effects where state = 'intended' and begun > ?"
 _URLS = {
     "SHIPMENTS_BOOKINGS_URL": "http://127.0.0.1:{}",
     "SHIPMENTS_SMTP": "127.0.0.1:{}",
@@ -102,30 +103,41 @@ class Company:
     rng: random.Random
     kills: Counter[str] = field(default_factory=Counter[str])
     inside: Counter[str] = field(default_factory=Counter[str])
-    """Kills that came while a write of its agents was on its way."""
+    """Kills after which a write of its agents that was on its way was without a receipt still."""
+    _ledger: sqlite3.Connection | None = None
 
     async def storm(self, kills: int) -> None:
-        """Kill each in turn, in another order every time, from the first write on."""
-        while not self.writing(None):  # noqa: ASYNC110  # the ledger is a file
-            await asyncio.sleep(_LOOK.total_seconds())
-        turn = list[str]()
+        """Kill one after the other, from the first write on."""
+        while not await self.open():
+            pass
         while self.kills.total() < kills:
             await asyncio.sleep(self.rng.uniform(*_PAUSES))
-            turn = turn or self.rng.sample([*OURS, *SYSTEMS], len(OURS) + len(SYSTEMS))
-            await self.kill(turn.pop())
+            aimed = self.rng.random() < _AIMED
+            await (self.kill_inside() if aimed else self.kill(self._least(EVERY, self.kills)))
+
+    async def kill_inside(self) -> None:
+        """Kill -9 where a write goes to just now: whoever was hit least; else whoever comes."""
+        until = time.monotonic() + _PATIENCE.total_seconds()
+        while time.monotonic() < until:
+            agents = set((await self.open()).values())
+            at = [name for name in EVERY if name in OURS or agents & set(SYSTEMS[name][1])]
+            if agents:
+                await self.kill(self._least(at, self.inside))
+                return
+        await self.kill(self._least(EVERY, self.kills))
+
+    def _least(self, names: Sequence[str], so_far: Counter[str]) -> str:
+        return min(names, key=lambda name: (so_far[name], self.rng.random()))
 
     async def kill(self, name: str) -> None:
-        """Kill -9 one of them, mostly when a write of its agents is on its way."""
-        agents = SYSTEMS[name][1] if name in SYSTEMS else None
-        until = time.monotonic() + _PATIENCE.total_seconds()
-        aimed = agents != () and self.rng.random() < _AIMED
-        while aimed and not self.writing(agents) and time.monotonic() < until:  # noqa: ASYNC110  # the ledger is a file
-            await asyncio.sleep(_LOOK.total_seconds())
-        hit = self.writing(agents)
-        for process in self.processes(name):
+        """Kill -9 one of them, and see whether that came inside of a write of its agents."""
+        processes, before = self.processes(name), await self.open(name)
+        for process in processes:
             process.kill()
             self.kills[name] += 1
-            self.inside[name] += hit
+        # Nothing that is dead can have answered since.
+        still = before.keys() & (await self.open(name)).keys()
+        self.inside[name] += bool(processes and still)
 
     def processes(self, name: str) -> list[psutil.Process]:
         """The process of something that can be killed; none while it is dead."""
@@ -134,16 +146,23 @@ class Company:
         children = psutil.Process(self.pid).children()
         return [each for each in children if marks & set(_words(each))]
 
-    def writing(self, agents: Sequence[str] | None) -> bool:
-        """Whether a write of theirs, or of any, has begun and not ended, by the ledger."""
-        file = f"file:{self.home / 'ledger.db'}?mode=ro"
+    async def open(self, name: str | None = None) -> dict[str, str]:
+        """The writes that have begun and not ended, by the ledger, with their agents.
+
+        Of all, or of those that go to a system. It takes a moment.
+        """
+        await asyncio.sleep(_LOOK.total_seconds())
         since = time.time() - _ON_ITS_WAY.total_seconds()
         try:
-            with contextlib.closing(sqlite3.connect(file, uri=True)) as ledger:
-                begun = ledger.execute(_BEGUN, (since,)).fetchall()
+            if self._ledger is None:
+                file = f"file:{self.home / 'ledger.db'}?mode=ro"
+                self._ledger = sqlite3.connect(file, uri=True)
+            begun = dict(self._ledger.execute(_OPEN, (since,)).fetchall())
         except sqlite3.OperationalError:  # there is none yet
-            return False
-        return any(agents is None or agent in agents for (agent,) in begun)
+            return {}
+        if name is None or name in OURS:
+            return begun
+        return {key: agent for key, agent in begun.items() if agent in SYSTEMS[name][1]}
 
 
 def _words(process: psutil.Process) -> list[str]:

@@ -1,17 +1,21 @@
 """CDNOW's form: lines of customer, day (YYYYMMDD), number of items, and amount."""
 
 import importlib.util
+import re
 import zlib
 from collections import defaultdict
 from collections.abc import Iterable
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import NamedTuple
+
+from world.folders import set_aside, text_of
 
 LEARNT = 7
 """Of ten customers, how many the score was learnt from."""
 
-_COLUMNS = 4
+_COLUMNS = (4, 5)
 
 
 class Bought(NamedTuple):
@@ -38,15 +42,34 @@ def packaged() -> Path:
 
 
 def read(files: Iterable[Path]) -> Shop:
-    """The orders of each customer; lines of another form (a head, say) are passed over."""
+    """The orders of each customer; a line of another form is set aside, a head is none.
+
+    A sample of CDNOW has one column more, the customer's number in it, which is passed over.
+
+    Raises:
+        ValueError: if there are none.
+    """
     shop: Shop = defaultdict(list)
     for file in files:
-        for line in file.read_text(encoding="utf-8").splitlines():
-            cells = line.replace(",", " ").split()
-            if len(cells) == _COLUMNS and len(cells[1]) == len("YYYYMMDD") and cells[1].isdigit():
-                day = date.fromisoformat(f"{cells[1][:4]}-{cells[1][4:6]}-{cells[1][6:]}")
-                shop[cells[0]].append(Bought(day, int(cells[2]), cells[3]))
+        for number, line in enumerate(text_of(file).splitlines(), 1):
+            cells = re.split(r"[,;\s]+", line.strip())
+            try:
+                bought = _order(*cells[-3:]) if len(cells) in _COLUMNS else None
+            except (ValueError, ArithmeticError):
+                bought = None
+            if bought is not None:
+                shop[cells[0]].append(bought)
+            elif line.strip() and (number > 1 or any(map(str.isdigit, line))):
+                set_aside(f"{file.name}:{number}", f"it is no order: {line:.60}")
+    if not shop:
+        raise ValueError("there are no lines of customer, YYYYMMDD, items, amount")
     return dict(shop)
+
+
+def _order(day: str, items: str, amount: str) -> Bought | None:
+    """What three cells say, unless they are none; `day` is YYYYMMDD."""
+    at = date.fromisoformat(f"{day[:4]}-{day[4:6]}-{day[6:]}")
+    return Bought(at, int(items), amount) if int(items) >= 0 <= Decimal(amount) else None
 
 
 def middle(shop: Shop) -> date:

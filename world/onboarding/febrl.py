@@ -4,13 +4,15 @@ A folder of such files holds CSVs whose `rec_id` is `rec-N-org` for an original 
 for a corrupted copy of it. Half of the originals are on file; all copies apply.
 """
 
-import csv
 import importlib.util
 import random
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from world.folders import rows_of, set_aside
 
 FIELDS = (
     "given_name",
@@ -50,15 +52,23 @@ def packaged() -> tuple[Path, ...]:
 
 
 def read(files: Iterable[Path]) -> Cast:
-    """The cast of some files of one data set."""
+    """The cast of some files of one data set; a row that is none of it is set aside.
+
+    Raises:
+        ValueError: if a file lacks a column, or there are no persons.
+    """
     persons: dict[str, dict[str, Record]] = {}
     for file in files:
-        with file.open(encoding="utf-8", newline="") as lines:
-            for row in csv.DictReader(lines, skipinitialspace=True):
-                clean = {(k or "").strip(): (v or "").strip() for k, v in row.items()}
-                _, number, kind = clean["rec_id"].split("-", 2)
-                record = {name: clean.get(name, "").replace(",", " ") for name in FIELDS}
-                persons.setdefault(number, {})[kind] = record
+        for where, row in rows_of(file, "rec_id", *FIELDS):
+            named = re.fullmatch(r"rec-(\d+)-(org|dup-\d+)", row["rec_id"])
+            if named is None or named[2] in persons.get(named[1], {}):
+                why = "came before" if named else "is neither rec-N-org nor rec-N-dup-K"
+                set_aside(where, f"{row['rec_id']:.40} {why}")
+                continue
+            record = {name: row[name].replace(",", " ") for name in FIELDS}
+            persons.setdefault(named[1], {})[named[2]] = record
+    if not persons:
+        raise ValueError("there are no records")
     on_file, applies, truth = dict[str, Record](), dict[str, Record](), dict[str, str | None]()
     for number, records in sorted(persons.items()):
         known = "org" in records and zlib.crc32(number.encode()) % 2 == 0

@@ -14,7 +14,7 @@ from activities.reconciliation import Aside, Facts, Found, Post, assign, judge
 from activities.reconciliation_match import Item, Kind, match
 from activities.reconciliation_statements import BankStatement, Fault, Line, gaps, statements_in
 from activities.reconciliation_systems import sorted_out
-from benchmarks.agents.reconciliation import decoded, played
+from benchmarks.agents.reconciliation import played
 from handrail import Untrusted
 from handrail.actions import Basis
 from handrail.agent import unsourced
@@ -22,6 +22,7 @@ from handrail.policy import Facts as PolicyFacts
 from handrail.policy import load_policy
 from tests.agents.policies import holds
 from workers.fleets.reconciliation import day_before, fleet, month_before, round_at
+from world.folders import text_of
 from world.reconciliation import month
 from world.reconciliation.month import OPENING, OURS, Paid, made, statement
 from world.reconciliation.score import score
@@ -205,7 +206,7 @@ def test_of_banks_own_files_no_line_is_lost_and_none_is_posted_in_empty_books() 
     files = sorted(BANKS.rglob("*.sta"))
     read: list[BankStatement] = []
     for path in files:
-        text = decoded(path.read_bytes())
+        text = text_of(path)
         found = statements_in(text)
         assert sum(each.held for each in found) == sum(
             each.startswith(":61:") for each in text.splitlines()
