@@ -54,7 +54,8 @@ def engines(path: Path, ruls: list[float] | None = None) -> list[Life]:
     """The engines of a C-MAPSS file; without `ruls` each failed after its last cycle."""
     rows: Any = _numbers(path)
     found: list[Life] = []
-    for index, unit in enumerate(np.unique(rows[:, 0])):
+    units: list[float] = sorted(set(rows[:, 0].tolist()))
+    for index, unit in enumerate(units):
         own = rows[rows[:, 0] == unit]
         seen = own[np.argsort(own[:, 1], kind="stable"), 2:]
         if ruls is not None and index >= len(ruls):
