@@ -30,8 +30,8 @@ from typing import Any
 import psutil
 
 from handrail.states import ENDS, State
-from handrail.testing import free_ports
 from tests.chaos.company_books import Came, compared
+from workers.apart import environ
 
 SYSTEMS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "bookings": ("bookings.db", ("shipments",)),
@@ -64,34 +64,6 @@ _ON_ITS_WAY = timedelta(seconds=3)
 """A write that began before is not on its way any more, but in doubt."""
 _WHOLE = timedelta(minutes=40)
 _OPEN = "select key, agent from handrail_effects where state = 'intended' and begun > ?"
-_URLS = {
-    "SHIPMENTS_BOOKINGS_URL": "http://127.0.0.1:{}",
-    "SHIPMENTS_SMTP": "127.0.0.1:{}",
-    "SUPPORT_SHOP_URL": "http://127.0.0.1:{}",
-    "SUPPORT_DESK_URL": "http://127.0.0.1:{}",
-    "SUPPORT_SMTP": "127.0.0.1:{}",
-    "INVOICES_PAYABLES_URL": "http://127.0.0.1:{}",
-    "MAINTENANCE_PLANT_URL": "http://127.0.0.1:{}",
-    "MAINTENANCE_CALENDAR_URL": "http://plant:plant@127.0.0.1:{}/plant/maintenance/",
-    "MAINTENANCE_STORES_URL": "http://127.0.0.1:{}",
-    "INSPECTION_LINES_URL": "http://127.0.0.1:{}",
-    "ROUTES_DISPATCH_URL": "http://127.0.0.1:{}",
-    "LEADS_URL": "http://127.0.0.1:{}",
-    "TRYTON_URL": "http://127.0.0.1:{}",
-    "RECONCILIATION_BOOKS_URL": "http://127.0.0.1:{}",
-    "NIGHTLY_SMTP": "127.0.0.1:{}",
-    "SALES_SMTP": "127.0.0.1:{}",
-    "ALERTS_URL": "http://127.0.0.1:{}",
-    "HANDRAIL_TEMPORAL_PORT": "{}",
-    "HANDRAIL_UI_PORT": "{}",
-    "HANDRAIL_INBOX_PORT": "{}",
-}
-
-
-def environ(home: Path) -> dict[str, str]:
-    """The environment of a company in a home of its own, on ports that nobody has."""
-    given = {name: url.format(free_ports()[0]) for name, url in _URLS.items()}
-    return given | {"HANDRAIL_HOME": str(home)}
 
 
 @dataclass
