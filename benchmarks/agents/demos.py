@@ -1,10 +1,10 @@
 """Each demonstration from a fresh clone: its seconds, and the memory of all its processes.
 
 ``python -m benchmarks.agents.demos [NAME ...] [--write]`` clones the repository, plays
-`handrail demo NAME --once` in a home and on ports of its own, one after the other, with the packages
-that are installed here, and prints a table; `--write` puts it into docs/agents/README.md.
+`handrail demo NAME --once` in a home and on ports of its own, one after the other, with the
+packages that are installed here, and prints a table; `--write` puts it into docs/agents/README.md.
 Memory is what the processes have of their own and their part of what they share (PSS), together,
-at its highest; seconds are from the command to its end, and to the first case.
+at its highest; seconds are from the command to its end, and to the first write that begins.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import argparse
 import contextlib
 import json
 import os
+import sqlite3
 import subprocess
 import sys
 import tempfile
@@ -28,7 +29,7 @@ from workers.apart import environ
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "agents" / "README.md"
 BEGIN, END = "<!-- demonstrations: by benchmarks.agents.demos -->\n", "<!-- end of them -->"
-HEAD = "| demonstration | seconds | to the first case | CPU seconds | memory | processes | cases |"
+HEAD = "| demonstration | seconds | to the first write | CPU seconds | memory | processes | cases |"
 LOOK_S, MOST_S = 0.5, 900.0
 
 
@@ -69,7 +70,7 @@ def play(name: str, clone: Path, home: Path) -> Played:
             for each in every:
                 with contextlib.suppress(psutil.Error):
                     spent[each.pid] = sum(each.cpu_times()[:2])
-            if not first and _cases(said):
+            if not first and _writes(home / "ledger.db"):
                 first = time.monotonic() - began
         with contextlib.suppress(psutil.Error):
             demo.terminate()
@@ -93,15 +94,21 @@ def _memory(every: Sequence[psutil.Process]) -> float:
     return total / 1e6
 
 
+def _writes(ledger: Path) -> int:
+    """How many writes have begun, by the ledger."""
+    with contextlib.suppress(sqlite3.OperationalError):
+        with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
+            return int(db.execute("select count(*) from handrail_effects").fetchone()[0])
+    return 0
+
+
 def _cases(said: Path) -> int:
     """How many cases the demonstration last spoke of."""
     lines = said.read_text("utf-8", errors="replace").splitlines()
     for line in reversed(lines):
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, TypeError, KeyError):
             told: Any = json.loads(line)
-            if isinstance(told, dict) and "cases" in told:
-                has: Any = told["cases"]
-                return has if isinstance(has, int) else len(has)
+            return len(told["cases"])
     return 0
 
 
