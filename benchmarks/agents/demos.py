@@ -96,10 +96,11 @@ def _memory(every: Sequence[psutil.Process]) -> float:
 
 def _writes(ledger: Path) -> int:
     """How many writes have begun, by the ledger."""
-    with contextlib.suppress(sqlite3.OperationalError):
+    try:
         with contextlib.closing(sqlite3.connect(f"file:{ledger}?mode=ro", uri=True)) as db:
             return int(db.execute("select count(*) from handrail_effects").fetchone()[0])
-    return 0
+    except sqlite3.OperationalError:  # there is none yet
+        return 0
 
 
 def _cases(said: Path) -> int:

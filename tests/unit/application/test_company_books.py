@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import random
+import sqlite3
+import time
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from activities.sales_systems import uid_of
+from tests.chaos.company import Company
 from tests.chaos.company_books import KEPT, Came, Effect, held_against, twice
 from workers.fleets.company import fleet
 
@@ -64,3 +71,30 @@ def test_every_write_of_the_company_is_looked_for() -> None:
 
 def test_what_is_there_twice_is_said() -> None:
     assert twice(["a", "b", "a"]) == ["a"]
+
+
+async def test_a_write_on_its_way_is_seen_and_who_it_goes_to_is_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    company = Company(tmp_path, os.getpid(), random.Random(1))  # noqa: S311
+    assert await company.open() == {}
+    with closing(sqlite3.connect(tmp_path / "ledger.db")) as ledger, ledger:
+        ledger.execute("create table handrail_effects (key, agent, state, begun)")
+        rows = [
+            ("a", "invoices", "intended", time.time()),
+            ("b", "invoices", "done", time.time()),
+            ("c", "support", "intended", time.time() - 60),  # it is in doubt, not on its way
+        ]
+        ledger.executemany("insert into handrail_effects values (?, ?, ?, ?)", rows)
+    assert await company.open() == await company.open("payables") == {"a": "invoices"}
+    assert await company.open("stores") == {}
+    killed: list[str] = []
+
+    async def kill(name: str) -> None:
+        killed.append(name)
+        company.inside[name] += 1
+
+    monkeypatch.setattr(company, "kill", kill)
+    for _ in range(3):
+        await company.kill_inside()
+    assert sorted(killed) == ["Temporal server", "payables", "worker"]
