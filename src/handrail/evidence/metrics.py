@@ -126,7 +126,9 @@ def _review_time(now: Reckoning) -> _Measured:
     median, p90 = percentile(sums.took, 0.5), percentile(sums.took, 0.9)
     looking = percentile(sorted(sums.looked), 0.5)
     parts = {"p90": p90 or 0.0} | ({} if looking is None else {"looking": looking})
-    note = f"{sums.planted} planted proposals are not among them" if sums.planted else ""
+    one = sums.planted == 1
+    are = "planted proposal is not" if one else "planted proposals are not"
+    note = f"{sums.planted:,} {are} among them" if sums.planted else ""
     return _Measured(median, sums.questions, parts, note)
 
 

@@ -171,7 +171,9 @@ class Reckoning:
             if currency != self.currency and cost
         ]
         if sums.unseen:
-            said.append(f"how long people looked at {sums.unseen} of {sums.questions} questions")
+            said.append(
+                f"how long people looked at {sums.unseen:,} of {sums.questions:,} questions"
+            )
         if "prices.human minute" not in has:
             said.append("people's minutes: the policy has no price of a human minute")
         if "prices.infrastructure" not in has:

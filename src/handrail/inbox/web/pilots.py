@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 SHOWN = 50
 """Disagreements that one page shows, those first that are to be judged."""
-_WIDE, _HIGH = 600, 200
+_WIDE, _HIGH = 560, 200
 
 
 @signed_in
@@ -158,6 +158,7 @@ def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
     async def reckoned() -> str:
         found = await site.operator(who).pilot(agent, limit=SHOWN)
         shown: dict[str, Any] = {"apart": found.disagreements, "plot": plot(found), "shown": SHOWN}
+        shown["link"] = site.run_url
         return TEMPLATES.get_template("_pilot.html").render(found=found, token=token, **shown)
 
     status, known = 422 if fault else 200, agent in site.agents

@@ -18,7 +18,7 @@ _WIDE, _HIGH = 560, 170
 _LEFT, _TOP, _BOTTOM = 58, 18, 24
 _ROW = 30
 _SPARK = (120, 28)
-_NAME = 165
+_NAME = 205
 _PRECISE = 10
 
 ENDS = (
@@ -69,7 +69,7 @@ def _axes(top: float, days: Sequence[date], say: str = "") -> list[str]:
     parts: list[str] = []
     for share in (0.0, 0.5, 1.0):
         y = _y(top * share, top)
-        said = escape(figure_in_words(top * share, say) if say else _number(top * share))
+        said = escape(figure_in_words(top * share, say) if say and share else _number(top * share))
         parts.append(
             f'<line class="grid" x1="{_LEFT}" x2="{_WIDE}" y1="{y:.1f}" y2="{y:.1f}"/>'
             f'<text x="{_LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{said}</text>'
@@ -212,7 +212,7 @@ def waterfall(value: ValueReport) -> Markup:
     for _, amount in steps:
         ends.append(ends[-1] + amount)
     low, high = min(ends), max(*ends, 1.0)
-    scale = (_WIDE - _NAME - 90) / (high - low or 1.0)
+    scale = (_WIDE - _NAME - 110) / (high - low or 1.0)
     for row, (name, amount) in enumerate([*steps, ("Net", net)]):
         begin = 0.0 if name == "Net" else at
         left, y = min(begin, begin + amount), row * _ROW

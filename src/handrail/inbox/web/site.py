@@ -379,6 +379,11 @@ def span(length: timedelta) -> str:
     return " ".join(parts[:2]) or "less than a minute"
 
 
+def counted(number: int, named: str) -> str:
+    """How many there are of what is named by its plural."""
+    return f"{number:,} {named.removesuffix('s') if number == 1 else named}"
+
+
 def time(at: datetime | None) -> Markup:
     """A point in time: in UTC, and for scripts to show in the reader's own zone."""
     if at is None:
@@ -425,6 +430,7 @@ def _environment() -> Environment:
         words=words,
         left=left,
         span=span,
+        counted=counted,
         time=time,
         at=at,
     )
