@@ -9,7 +9,7 @@ from handrail.policy import known_policy
 
 if TYPE_CHECKING:
     from handrail.ledger import PolicyRow
-    from handrail.policy import PromoteDoc
+    from handrail.policy import ActionDoc, PromoteDoc
 
 
 def judged_by(row: PolicyRow, step: str) -> object:
@@ -26,11 +26,14 @@ def wanted(rule: PromoteDoc) -> str:
     return f"{share}, {rule.cases} cases in {rule.days} days"
 
 
-def takes_back(rule: PromoteDoc) -> tuple[str, ...]:
+def takes_back(doc: ActionDoc, rule: PromoteDoc) -> tuple[str, ...]:
     """What takes a step up back by itself, in words."""
+    watched = [*(["what it decides"] if doc.pilot.kind else []), *rule.watch]
+    drift = [f"drift of {', '.join(watched)} since the last step"] if watched else []
     return (
         "an incident",
         f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
-        f"drift of {', '.join(['what it decides', *rule.watch])} since the last step",
+        *drift,
+        "another contract of its outside system",
         "a breaker of the policy, a stop, or anybody who lowers it",
     )

@@ -419,7 +419,7 @@ class PromotionActs(OrderActs, PilotActs):
             planted=write.record.planted,
             caught=write.record.caught,
             expected=await self._expected(write) if write.next.to else None,
-            takes_back=takes_back(write.rule),
+            takes_back=takes_back(write.doc, write.rule),
         )
 
     async def _expected(self, write: _Write) -> Expected:

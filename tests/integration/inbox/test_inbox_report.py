@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from playwright.async_api import expect
 
+from handrail.inbox.web import reports
 from tests.agents.policies import GOOD
 from tests.agents.reported import AGENT, WORTH, keep_alerts, keep_cases, keep_policy
 from tests.integration.inbox.conftest import ANA, DEE, Inbox, Run
@@ -55,7 +56,23 @@ async def test_with_few_cases_it_says_how_many_more_it_takes(owned: Inbox, tmp_p
         page = await ana.get("/agents/shipments")
         value = await ana.get("/agents/shipments/value")
     assert page.count("more needed</p>") >= 6
-    assert "more tasks are needed." in value
+    assert "more tasks needed." in value
+
+
+async def test_a_part_that_fails_leaves_a_page_that_says_so_and_ends(
+    owned: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await keep(owned, tmp_path, 40)
+
+    def broken(*_: object) -> None:
+        raise ValueError("a day that is none")
+
+    monkeypatch.setattr(reports, "plots_of", broken)
+    async with owned.visitor(ANA) as ana:
+        page = await ana.get("/agents/shipments")
+    assert "This part of the page failed" in page
+    assert "a day that is none" not in page
+    assert page.rstrip().endswith("</html>")
 
 
 async def test_every_figure_leads_to_its_cases(owned: Inbox, tmp_path: Path) -> None:

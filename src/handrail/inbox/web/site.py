@@ -18,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import quote
 
+import structlog
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from limits import RateLimitItemPerMinute
 from limits.aio.storage import MemoryStorage
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from handrail.oversight import SigningKey
     from handrail.runtime import Agent, Settings
 
+log = structlog.get_logger("handrail.inbox")
+
 MOST_FIELDS = 5_000
 """Of one form. An action may have hundreds of fields; what a request may hold in all is less."""
 
@@ -61,6 +64,8 @@ mail address, as one person."""
 
 _VIA: ContextVar[str] = ContextVar("via", default=BY_NAME)
 """How whoever asks now has signed in: each request runs in a context of its own."""
+
+_FAULT = "This part of the page failed; what became of it is in the log of the inbox."
 
 PART = "<!--part-->"
 """Where in a page stands what is reckoned after its head went out."""
@@ -176,6 +181,10 @@ class Site:
             except LedgerUnavailable:
                 said = "The ledger does not answer. Try again in a moment."
                 yield f'<p class="notice fault">{said}</p>'
+            # The head is out, so that no page of errors can come: it ends as a page all the same.
+            except Exception:
+                log.exception("a part of a page failed", page=name)
+                yield f'<p class="notice fault">{_FAULT}</p>'
             yield tail
 
         return StreamingResponse(parts(), status, media_type="text/html; charset=utf-8")
