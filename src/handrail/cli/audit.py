@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from handrail.cli.context import SomeBody, moment_of, operator
+from handrail.cli.context import SomeBody, moment_of, operator, text_of, write_file
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
 from handrail.text import escape_hidden
+
+if TYPE_CHECKING:
+    from handrail.evidence import AuditEntry
 
 _From = Annotated[
     timedelta | datetime, Parameter(name="--from", help="From then on, such as 2026-11-01.")
@@ -43,16 +46,35 @@ async def audit(
         found = await somebody.audit(agent, begins or ends, ends, seal=seal)
     if file is not None:
         lines = "".join(f"{escape_hidden(each.model_dump_json())}\n" for each in found.entries)
-        file.write_text(lines, encoding="utf-8")
+        write_file(file, lines)
     out.data(found, file=None if file is None else str(file))
     for entry in found.entries[1:]:
-        case = str(entry.body.get("case") or "")
-        out.show(Text.assemble(f"{moment(entry.at)}  {entry.kind:<9}", (plain(case), "bold")))
+        out.show(_line(entry))
     kinds = Counter(each.kind for each in found.entries[1:])
     counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     out.show(label("entries", counted or "none"), label("head", found.head))
     if not seal:
         out.say("nobody can show later that this was its head; --seal puts it into Temporal")
+
+
+def _line(entry: AuditEntry) -> Text:
+    """One entry, for people: of which case, or which policy or order, and by whom."""
+    body: dict[str, Any] = entry.body
+    case = str(body.get("case") or "")
+    if entry.kind == "policy":
+        said = [body["label"]]
+    elif entry.kind == "order":
+        target = "/".join(str(body[name]) for name in ("agent", "step") if body[name])
+        share = f" {body['rollout'] / 100:g}%" if body["rollout"] else ""
+        named = body["level"] if body["kind"] == "level" else body["kind"]
+        said = [f"{named}{share}", "" if case else target, f"by {body['by']}", body["why"]]
+    else:
+        names = ("step", "state", "kind", "answer", "verb", "by", "what")
+        said = [str(body[name]).replace("_", " ") for name in names if body.get(name)]
+    words = "  ".join(plain(each) for each in said if each)
+    return Text.assemble(
+        f"{moment(entry.at)}  {entry.kind:<9}", (f"{plain(case)}  " if case else "", "bold"), words
+    )
 
 
 async def verify(
@@ -61,7 +83,7 @@ async def verify(
     out: Output = PLAIN,
 ) -> int:
     """Check an audit against Temporal's histories and the keyring, without the ledger."""
-    text = file.read_text(encoding="utf-8")
+    text = text_of(f"@{file}")
     async with operator(out) as somebody:
         found = await somebody.check_audit(text)
     out.data(found)

@@ -408,6 +408,18 @@ def text_of(argument: str) -> str:
     return argument
 
 
+def write_file(file: Path, text: str, encoding: str = "utf-8") -> None:
+    """Write a file that was asked for, with its ends of lines as they are.
+
+    Raises:
+        InvalidRequest: if it cannot be written.
+    """
+    try:
+        file.expanduser().write_text(text, encoding=encoding, newline="")
+    except OSError as error:
+        raise InvalidRequest(f"{file} cannot be written: {error.strerror or error}") from error
+
+
 def json_of(argument: str, what: str) -> Any:
     """The JSON that an argument stands for.
 

@@ -17,7 +17,7 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli.context import Since, ledger_here, moment_of, operator
+from handrail.cli.context import Since, ledger_here, moment_of, operator, write_file
 from handrail.cli.outcomes import pilot_lines
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import iso
@@ -138,11 +138,8 @@ def _export(out: Output, rows: Sequence[VerdictRow], file: str) -> int:
     if file == "-":
         sys.stdout.write(written)
         return Code.DONE
-    try:
-        # Spreadsheets take a file without a mark for one of their own old encodings.
-        Path(file).write_text(written, encoding="utf-8-sig", newline="")
-    except OSError as error:
-        raise InvalidRequest(f"{file} cannot be written: {error.strerror or error}") from error
+    # Spreadsheets take a file without a mark for one of their own old encodings.
+    write_file(Path(file), written, "utf-8-sig")
     out.show(f"wrote {len(rows)} proposals to {plain(file)}")
     return Code.DONE
 

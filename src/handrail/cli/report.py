@@ -11,10 +11,10 @@ from cyclopts import Parameter
 from rich.table import Table
 from rich.text import Text
 
-from handrail.cli.context import Since, moment_of, operator
+from handrail.cli.context import Since, moment_of, operator, write_file
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.evidence import figure_in_words, report_csv
-from handrail.exceptions import ConfigurationError, InvalidRequest
+from handrail.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -61,9 +61,9 @@ async def report(
         return Code.DONE
     if csv is not None:
         # Spreadsheets take a file without a mark for one of their own old encodings.
-        _write(Path(csv), report_csv(made), "utf-8-sig")
+        write_file(Path(csv), report_csv(made), "utf-8-sig")
     if html is not None:
-        _write(html, _page(made), "utf-8")
+        write_file(html, _page(made), "utf-8")
     out.data(made)
     out.show(*_lines(made))
     return Code.DONE
@@ -77,13 +77,6 @@ def _page(made: AgentReport) -> str:
             f"--html needs {error.name}; fix: install handrail[inbox]"
         ) from error
     return page_alone(made)
-
-
-def _write(file: Path, text: str, encoding: str) -> None:
-    try:
-        file.write_text(text, encoding=encoding, newline="")
-    except OSError as error:
-        raise InvalidRequest(f"{file} cannot be written: {error.strerror or error}") from error
 
 
 def _lines(made: AgentReport) -> list[RenderableType]:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 from temporalio.service import RPCError
 
 from handrail.actions import WHOLE, Level
+from handrail.client.autonomy_timeline import timeline
 from handrail.client.orders import OrderActs
 from handrail.client.pilot_views import (
     AutonomyEvent,
@@ -120,7 +121,8 @@ class PromotionActs(OrderActs, PilotActs):
         rows = await self._events(agent)
         found = [await self._promotion_view(each, rows) for each in await self._writes(agent)]
         events = [AutonomyEvent.of(*_named(row), row) for row in reversed(rows)]
-        return PromotionList(agent=agent, writes=tuple(found), timeline=tuple(events))
+        whole = timeline(events, await self.ledger.orders(agent))
+        return PromotionList(agent=agent, writes=tuple(found), timeline=whole)
 
     async def evaluate_promotions(self, agent: str) -> PromotionDone:
         """Propose what is due, and take back what has become worse. To be called again and again.
