@@ -260,7 +260,7 @@ async def test_axe_finds_nothing_serious_on_any_page(inbox: Inbox, how: dict[str
     own = await inbox.stage.start("refunds", Complaint(number="ASK-1"))
     urls = [page_link("", each.id, (await each.gate()).gate) for each in (first, second, own)]
     async with sitting_at(inbox, ANA, how) as page:
-        for path in ("/", "/?show=all", *urls, "/me", "/closed", "/gates/refunds:R-9/0"):
+        for path in ("/", "/?show=all", *urls, "/me", "/stops", "/closed", "/gates/refunds:R-9/0"):
             await page.goto(inbox.base + path)
             await accessible(page)
         await page.goto(inbox.base + urls[0])

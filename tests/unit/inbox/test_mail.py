@@ -230,7 +230,10 @@ def test_any_text_at_all_makes_a_mail_that_can_be_read(title: str, value: str) -
 def test_each_kind_of_message_says_what_it_is_about(
     due: Notification, more: dict[str, Any], said: str
 ) -> None:
-    assert said in part(mail(telling(due=due, **more)), "plain")
+    sent = mail(telling(due=due, **more))
+    assert said in part(sent, "plain")
+    over = "This question is over" in part(sent, "html")
+    assert over is (due.what is NotificationKind.CLOSED)
 
 
 # The server

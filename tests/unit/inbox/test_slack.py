@@ -127,6 +127,13 @@ def test_any_question_at_all_fits_into_a_message(title: str, action: dict[str, s
         fields = block.get("fields", [])
         assert len(fields) <= 10
         assert all(0 < len(each["text"]) <= 2_000 for each in fields)
+        elements = block.get("elements", [])
+        assert len(elements) <= (25 if block["type"] == "actions" else 10)
+        for each in (each for each in elements if each["type"] == "button"):
+            assert 0 < len(each["text"]["text"]) <= 75
+            assert len(each.get("value", "")) <= 2_000
+            assert len(each.get("url", "")) <= 3_000
+            assert 0 < len(each["action_id"]) <= 255
     whole = all(any(text in each["text"] for each in texts(of)) for text in action.values())
     if "approve" in buttons(of) and all(text.isascii() and text.isprintable() for text in action):
         printable = all(text.isascii() and text.isprintable() for text in action.values())

@@ -64,8 +64,8 @@ class MessageLinks(Protocol):
 class MessageContent:
     """A message in words: a heading, what is to be known first, and tables under titles.
 
-    `rule`: whether the person may approve or reject now. `whole`: whether all of the action
-    is in it, so that nobody approves what they have not seen.
+    `over`: whether nobody is asked any more. `rule`: whether the person may approve or reject now.
+    `whole`: whether all of the action is in it, so that nobody approves what they have not seen.
     """
 
     subject: str
@@ -74,6 +74,7 @@ class MessageContent:
     closing: tuple[str, ...]
     rule: bool
     whole: bool = True
+    over: bool = False
 
 
 def note(telling: DeliveryRequest) -> MessageContent:
@@ -86,6 +87,7 @@ def note(telling: DeliveryRequest) -> MessageContent:
         closing=() if telling.ended else _closing(view),
         rule=telling.due.what in _TO_RULE_ON and telling.ended is None and view.kind in _YES_NO,
         whole=is_whole(view.action),
+        over=telling.ended is not None,
     )
 
 

@@ -274,7 +274,8 @@ def _html(said: MessageContent, link: str) -> str:
     ]
     before = " ".join(each for each in (*said.opening, first) if each)
     foot = "Opening the link decides nothing. It was made for you: do not pass it on."
-    return mail_page.whole_page(said.subject, before, body, kind="An agent asks", foot=foot)
+    kind = "This question is over" if said.over else "An agent asks"
+    return mail_page.whole_page(said.subject, before, body, kind=kind, foot=foot)
 
 
 def _fault(error: Exception) -> Undeliverable | NotNow:

@@ -82,6 +82,8 @@ _SAID = (
     f'class="said ink line" style="{_LINE};padding:8px 0;color:#1c1f24;text-align:left;'
     'white-space:pre-wrap;overflow-wrap:anywhere;word-break:break-word"'
 )
+# Lines of their own keep what divides them on a narrow screen, too.
+_LINKED = f'class="ink line" style="{_LINE};padding:8px 0;color:#1c1f24;overflow-wrap:anywhere"'
 _BUTTON = (
     '<p style="margin:20px 0"><a class="go" href="{url}" style="display:inline-block;'
     "background:#1f6f50;color:#ffffff;font-size:16px;font-weight:600;text-decoration:none;"
@@ -132,7 +134,7 @@ def table(title: str, rows: Rows) -> str:
 def links(title: str, rows: Iterable[tuple[str, str, str]]) -> str:
     """Lines that lead somewhere, each with a word about it: what it says, where to, the word."""
     cells = "".join(
-        f'<tr><td {_SAID}><a class="link" href="{escape_html(url)}" style="color:#1f5fbf">'
+        f'<tr><td {_LINKED}><a class="link" href="{escape_html(url)}" style="color:#1f5fbf">'
         f'{escape_html(says)}</a><br><span class="soft" style="font-size:13px;color:#5a616b">'
         f"{escape_html(about)}</span></td></tr>"
         for says, url, about in rows
