@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 8_095,
     "runtime": 7_318,
     "integrations": 6_133,
-    "inbox": 9_973,
+    "inbox": 9_978,
     "testing": 1_216,
     "cli": 8_143,
 }
