@@ -53,7 +53,7 @@ from handrail.exceptions import (
     NotPermitted,
     ServerUnavailable,
 )
-from handrail.ledger import AlertRow
+from handrail.ledger import PROPOSED, AlertRow
 from handrail.oversight import OrderState, setting_in_force
 from handrail.policy import PromoteDoc, Setting, known_policy, parse_policy, share_of
 
@@ -62,7 +62,6 @@ if TYPE_CHECKING:
     from handrail.ledger import PolicyRow
     from handrail.policy import ActionDoc
 
-PROPOSED: Final = "promotion"
 _EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", "step back", "restarted")
 _AHEAD: Final = timedelta(days=30)
 _CASES: Final = 200

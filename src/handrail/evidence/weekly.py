@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from handrail.evidence.measuring import measure_report
 from handrail.evidence.report import AgentReport, Metric, figure_in_words
+from handrail.ledger import PROPOSED
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
@@ -32,11 +33,17 @@ async def weekly_lines(ledger: Ledger, agent: str, now: datetime) -> tuple[str, 
     """
     today = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
     report = await measure_report(ledger, agent, today - WEEK, today - timedelta(microseconds=1))
-    alerts, incidents = await ledger.alerts(agent), await ledger.incidents(agent, open_only=True)
+    live, incidents = await ledger.alerts(agent), await ledger.incidents(agent, open_only=True)
+    proposed = sum(row.rule.startswith(PROPOSED) for row in live)
     reviews = [row for row in await ledger.reviews(agent) if row.answer is None]
     return lines_of(
         report,
-        {"alert": len(alerts), "open incident": len(incidents), "review": len(reviews)},
+        {
+            "proposal to let it do more": proposed,
+            "alert": len(live) - proposed,
+            "open incident": len(incidents),
+            "review": len(reviews),
+        },
     )
 
 
@@ -45,7 +52,7 @@ def lines_of(report: AgentReport, needs: dict[str, int]) -> tuple[str, ...]:
     plot = bars([each.tasks for each in report.days])
     said = {each.name: _line(report, each) for each in report.metrics if each.name in _SHOWN}
     went = [said.pop(name) for name in _SHOWN[:2] if name in said]
-    wait = [f"{n} {what}{'' if n == 1 else 's'}" for what, n in needs.items() if n]
+    wait = [f"{n} {_many(what, n)}" for what, n in needs.items() if n]
     return (
         f"cases: {report.tasks}, {report.previous_tasks} the week before {plot}".rstrip(),
         *filter(None, ["; ".join(went)]),
@@ -55,11 +62,18 @@ def lines_of(report: AgentReport, needs: dict[str, int]) -> tuple[str, ...]:
     )
 
 
+def _many(what: str, number: int) -> str:
+    first, *rest = what.split(" to ", 1)
+    return what if number == 1 else " to ".join([f"{first}s", *rest])
+
+
 def _line(report: AgentReport, metric: Metric) -> str:
     if metric.value is None:
         needs = f"{metric.needs} more {metric.of} needed" if metric.needs else metric.note
         return f"{metric.title.lower()}: {needs or 'not known'}"
-    was = f", {figure_in_words(metric.previous, metric.unit)} the week before"
+    before = metric.previous
+    few = "too few" if before is None else figure_in_words(before, metric.unit)
+    was = f", {few} the week before"
     days = {
         "review_time": [each.median or 0.0 for each in report.days],
         "cost_per_task": [each.models + each.people + each.infrastructure for each in report.days],

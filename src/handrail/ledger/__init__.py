@@ -5,7 +5,7 @@ write ever begun, its intent before the effect and its receipt after it; every p
 as it was signed, and which write used it; and what people allowed in advance, use by use.
 """
 
-from handrail.ledger.alerts import AlertRow
+from handrail.ledger.alerts import PROPOSED, AlertRow
 from handrail.ledger.comparisons import (
     ALONE,
     CONTRADICTS,
@@ -88,6 +88,7 @@ __all__ = [
     "IN_DOUBT",
     "OPEN",
     "PRESENT",
+    "PROPOSED",
     "SAME",
     "STUCK",
     "UNREAD",

@@ -17,6 +17,9 @@ from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
 
+PROPOSED = "promotion"
+"""How the rule of an alert begins that proposes to let an agent do more."""
+
 
 @dataclass(frozen=True)
 class AlertRow:

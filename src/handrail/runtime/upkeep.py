@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import hashlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -37,7 +36,7 @@ from handrail.client import Operator
 from handrail.evidence import find_alarms, keep_alarms, week_of, weekly_lines
 from handrail.exceptions import InvalidRequest, LedgerUnavailable, NotKept, RowConflict
 from handrail.guardrails import alert_owner
-from handrail.ledger import CaseRecord
+from handrail.ledger import PROPOSED, CaseRecord
 from handrail.oversight import Alert
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
@@ -69,7 +68,7 @@ _TIME = timedelta(minutes=4)
 _TRIES = RetryPolicy(initial_interval=timedelta(seconds=5), maximum_attempts=3)
 _SWEEP, _WATCH = "handrail.sweep", "handrail.alarms"
 _PROMOTE, _WEEK = "handrail.promotions", "handrail.week"
-_PROPOSED = "proposed"
+_BACK = "step back"
 
 log = logging.getLogger("handrail.upkeep")
 
@@ -199,15 +198,17 @@ class UpkeepActivities:
             *(self._read(each, operator) for each in self.agent.outcomes), return_exceptions=True
         )
         done = await operator.evaluate_promotions(agent)
-        for row in await self.ledger.alerts(agent):
-            if row.rule.startswith(_PROPOSED) and row.told is None:
-                where = f"{self._where('promote')}handrail promote show {agent}"
+        where = f"{self._where('promote')}handrail promote show {agent}"
+        # Also what somebody else had judged, by command; what is older was told in another way.
+        since = self.clock() - AT_FIRST
+        rows = await self.ledger.alerts(agent, every=True)
+        for row in (row for row in rows if row.told is None):
+            if row.rule.startswith(PROPOSED) and row.ended is None:
                 said = f"See the evidence, agree or decline: {where}"
                 await self._tell(row, f"{agent} may do more", said)
-        for why in done.back:
-            named = f"{why} {self.clock().isoformat()}"
-            told = f"back {hashlib.sha256(named.encode()).hexdigest()}"
-            await self._say(told, f"{agent} does less by itself", (why,))
+            elif row.rule.startswith(_BACK) and row.began > since:
+                said = f"See what it rests on: {where}"
+                await self._tell(row, f"{agent} does less by itself", said)
         for fault in read:
             if fault is not None:
                 raise fault
@@ -238,13 +239,15 @@ class UpkeepActivities:
         if not seen:
             return False
         lines = await weekly_lines(self.ledger, agent, monday)
-        await self._say(f"week {week_of(monday)}", f"The week of {agent}", lines)
+        all_ = f"See all: {self._where('')}handrail report {agent} --since 14d"
+        await self._say(f"week {week_of(monday)}", f"The week of {agent}", (*lines, all_))
         return True
 
     def _where(self, page: str) -> str:
         """The page of the inbox on which the owner sees it, before the command that says it."""
         inbox = self.trust.inbox
-        return f"{inbox}/agents/{quote(self.agent.name, safe='')}/{page} or " if inbox else ""
+        where = f"{inbox}/agents/{quote(self.agent.name, safe='')}/{page}".rstrip("/")
+        return f"{where} or " if inbox else ""
 
     async def _tell(self, row: AlertRow, title: str, then: str) -> None:
         lines = (f"{row.rule}: {row.value}", f"limit: {row.limit}" if row.limit else "", then)

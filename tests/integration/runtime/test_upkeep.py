@@ -13,7 +13,7 @@ import pytest
 from handrail import Agent, Fleet, outcome
 from handrail.agent import Step
 from handrail.evidence import week_of
-from handrail.ledger import CaseRecord
+from handrail.ledger import AlertRow, CaseRecord
 from handrail.oversight import OWNER_WORKFLOW
 from handrail.runtime import recorder
 from handrail.runtime.upkeep import UpkeepResult
@@ -120,6 +120,24 @@ async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(
         (week,) = [each for each in await told(stage) if each["id"].startswith("week ")]
         assert week["id"] == f"week {week_of(now)}"
         assert week["lines"][0].startswith("cases: 1, 0 the week before")
+        assert "/agents/orders or handrail report orders" in week["lines"][-1]
+
+
+async def test_an_owner_is_told_once_of_a_proposal_and_of_a_step_back(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC)
+    rows = [
+        AlertRow("p", "orders", "promotion: pay", now - OLD, "pilot to full 5%", "95%"),
+        AlertRow("b", "orders", "step back: pay", now, "full to full 5%: drift", "", ended=now),
+        AlertRow("a", "orders", "agreed: pay", now, "full 5%: so", "", ended=now),
+    ]
+    async with run_fleet(orders(tmp_path), trust=INBOX) as stage:
+        for row in rows:
+            await stage.ledger.begin_alert(row)
+        assert [(await round_of(stage)).failed for _ in range(2)] == [(), ()]
+        news = {each["id"]: each["title"] for each in await told(stage)}
+    assert news == {"p": "orders may do more", "b": "orders does less by itself"}
 
 
 async def test_what_people_did_is_read_and_what_is_wrong_in_it_is_named(

@@ -105,5 +105,7 @@ async def test_what_waits_is_read_from_the_ledger(ledger: Ledger) -> None:
     assert found[-1] == "needs you: nothing"
     await ledger.begin_alert(AlertRow("1", "a", "waiting", NOW, "3h", "over 2h"))
     await ledger.incident(IncidentRow("i", "a", "pay", "a:1", "k", "failed", "it did", NOW))
+    for n in "23":
+        await ledger.begin_alert(AlertRow(n, "a", f"promotion: {n}", NOW, "pilot to full 5%", ""))
     found = await weekly_lines(ledger, "a", NOW)
-    assert found[-1] == "needs you: 1 alert, 1 open incident"
+    assert found[-1] == "needs you: 2 proposals to let it do more, 1 alert, 1 open incident"
