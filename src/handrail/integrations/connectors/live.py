@@ -30,20 +30,20 @@ from handrail.agent import ListedTool, LiveCall, Read, Step, ToolListing, Write,
 from handrail.exceptions import ContractChanged, Final, NotDone
 from handrail.integrations.connectors.declare import as_function
 from handrail.integrations.connectors.http import REASON, Unanswered
+from handrail.integrations.connectors.listings import Reading, require_reading
 from handrail.integrations.connectors.mcp import (
     MCP,
     ToolCalled,
     call_tool,
     contract,
     list_tools,
-    read_json,
+    trusting,
 )
 from handrail.integrations.connectors.schemas import (
     OutsideJson,
     as_object,
     differences,
     field_name,
-    outside_json,
     sent,
 )
 from handrail.marks import Untrusted
@@ -59,7 +59,7 @@ _KNOWN = dict[str, ListedTool]()
 class LiveMCP:
     """The tools of a server, as it lists them to each case. `policy`: the file of the agent.
 
-    `trusted` and `free_text`: as of `MCP.read` and `MCP.write`, by the name of the tool.
+    `trusted`, `reading` and `free_text`: as of `MCP.read` and `MCP.write`, by the name of the tool.
     """
 
     def __init__(
@@ -70,11 +70,15 @@ class LiveMCP:
         policy: Path,
         trusted: Mapping[str, Sequence[str]] | None = None,
         free_text: Mapping[str, Sequence[str]] | None = None,
+        reading: Mapping[str, Reading] | None = None,
         timeout: timedelta = timedelta(seconds=60),
     ) -> None:
         """Make the steps `NAME_tools`, `NAME_read` and `NAME_call`."""
         self.trusted = {tool: tuple(fields) for tool, fields in (trusted or {}).items()}
         self.free_text = {tool: tuple(fields) for tool, fields in (free_text or {}).items()}
+        self.reading = dict(reading or {})
+        for tool, each in self.reading.items():
+            require_reading(tool, self.trusted.get(tool, ()), each)
         self.name, self.server, self.policy = name, server, policy
         texts = {"tool": (str, ...), "arguments": (dict[str, JsonValue], ...), "digest": (str, ...)}
 
@@ -93,7 +97,7 @@ class LiveMCP:
             asked = LiveCall(tool=tool, arguments=arguments, digest=digest)
             answer = await self._send(asked, away=Unanswered, failed=Final)
             if tool in self.trusted:
-                return outside_json(read_json(answer), self.trusted[tool])
+                return trusting(answer, self.trusted[tool], self.reading.get(tool))
             return as_json(OutsideJson.model_validate(answer))
 
         async def acting(action: LiveCall, _effect: Effect) -> Any:

@@ -30,6 +30,7 @@ from handrail.agent import Read, Write, read, write
 from handrail.exceptions import ConfigurationError, ContractChanged, Final, NotDone, StepError
 from handrail.integrations.connectors.declare import as_function, caller, snake, title
 from handrail.integrations.connectors.http import REASON, Unanswered, as_key
+from handrail.integrations.connectors.listings import Reading, as_objects, require_reading
 from handrail.integrations.connectors.schemas import (
     OutsideJson,
     Schemas,
@@ -121,6 +122,7 @@ class MCP:
         *,
         name: str | None = None,
         trusted: Sequence[str] = (),
+        reading: Reading | None = None,
         reaches_out: bool = True,
         timeout: timedelta = timedelta(seconds=30),
     ) -> Read[..., Any]:
@@ -129,12 +131,14 @@ class MCP:
         A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name, and are
         judged as those of a write: `reaches_out=False` of a server that is your own. `trusted`: the
         fields of its answer with names that the system itself gives out (`id`); all other text is
-        text from outside.
+        text from outside. `reading`: how the objects in an answer of plain text are read, `Lines`
+        or a pure function.
 
         Raises:
-            ConfigurationError: if there is no such tool.
+            ConfigurationError: if there is no such tool, or others may make up what is read.
         """
         schemas, schema, parts = self._tool(tool)
+        require_reading(tool, trusted, reading)
         needed = schema.get("required", ())
         wires = sorted(parts, key=lambda wire: wire not in needed)
 
@@ -142,7 +146,7 @@ class MCP:
             given = {w: v for w, v in zip(wires, values, strict=True) if v is not None}
             _require(tool, schemas.faults(schema, given))
             answer = await self._call(tool, given, away=Unanswered, failed=Final)
-            return outside_json(read_json(answer), trusted) if trusted else answer
+            return trusting(answer, trusted, reading) if trusted else answer
 
         kind = JsonValue if trusted else OutsideJson
         taken = {field_name(wire): (Any, ... if wire in needed else None) for wire in wires}
@@ -366,6 +370,13 @@ def read_json(answer: Any) -> Any:
         return json.loads(answer) if isinstance(answer, str) else answer
     except ValueError:
         return answer
+
+
+def trusting(answer: Any, trusted: Sequence[str], reading: Reading | None) -> JsonValue:
+    """What a tool answered, its texts as text from outside, but for fields that are `trusted`."""
+    return outside_json(
+        read_json(answer) if reading is None else as_objects(answer, reading), trusted
+    )
 
 
 def _untaken(tool: str, faults: Sequence[str]) -> Final | None:
