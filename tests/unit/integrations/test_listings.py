@@ -9,23 +9,23 @@ from typing import Any
 import pytest
 
 from handrail import ConfigurationError
-from handrail.integrations.connectors import MCP, Lines, LiveMCP
+from handrail.integrations.connectors import MCP, LiveMCP, TextLines
 from handrail.integrations.connectors.mcp import trusting
 
-COUNTED = Lines(r"- {id:\d+}: {title}", head="Found {count} tasks:")
-TABLE = Lines(
+COUNTED = TextLines(r"- {id:\d+}: {title}", head="Found {count} tasks:")
+TABLE = TextLines(
     r"| {id:\d+} | {title} | {note} |",
     head="| id | title | note |\n|---|---|---|",
     foot="{count} rows",
 )
-LATER = Lines(r"{title} (#{id:\d+}) {note}", head="{count} tasks")
-BLOCKS = Lines("Commit: {id:[0-9a-f]+}\nMessage: {title}", head="{count} commits")
+LATER = TextLines(r"{title} (#{id:\d+}) {note}", head="{count} tasks")
+BLOCKS = TextLines("Commit: {id:[0-9a-f]+}\nMessage: {title}", head="{count} commits")
 LISTED: list[dict[str, Any]] = [
     {"name": "list_tasks", "description": "", "inputSchema": {"type": "object"}}
 ]
 
 
-def rendered(kind: Lines, tasks: list[tuple[str, str, str]]) -> str:
+def rendered(kind: TextLines, tasks: list[tuple[str, str, str]]) -> str:
     """What a careless server says: names as they are, whatever is in them."""
     n = len(tasks)
     if kind is COUNTED:
@@ -43,17 +43,17 @@ def rendered(kind: Lines, tasks: list[tuple[str, str, str]]) -> str:
     ("lines", "text", "expected"),
     [
         (
-            Lines("[{kind:FILE|DIR}] {name}"),
+            TextLines("[{kind:FILE|DIR}] {name}"),
             "[FILE] a b.txt\n[DIR] old\n",
             [{"kind": "FILE", "name": "a b.txt"}, {"kind": "DIR", "name": "old"}],
         ),
         (
-            Lines(r"{id:\d+},{name},{price}", head="id,name,price"),
+            TextLines(r"{id:\d+},{name},{price}", head="id,name,price"),
             "id,name,price\r\n7,Tea,3.20\r\n",
             [{"id": "7", "name": "Tea", "price": "3.20"}],
         ),
         (
-            Lines("{name:[a-z_]+} — {words}"),
+            TextLines("{name:[a-z_]+} — {words}"),
             "get_time — tells it — in any zone",
             [{"name": "get_time", "words": "tells it — in any zone"}],
         ),
@@ -65,7 +65,7 @@ def rendered(kind: Lines, tasks: list[tuple[str, str, str]]) -> str:
         ),
     ],
 )
-def test_objects_are_read_out_of_lines(lines: Lines, text: str, expected: object) -> None:
+def test_objects_are_read_out_of_lines(lines: TextLines, text: str, expected: object) -> None:
     assert lines(text) == expected
 
 
@@ -108,7 +108,7 @@ PIECES = (
 
 
 @pytest.mark.parametrize("lines", [COUNTED, TABLE, LATER, BLOCKS])
-def test_no_name_that_others_give_makes_up_an_object(lines: Lines) -> None:
+def test_no_name_that_others_give_makes_up_an_object(lines: TextLines) -> None:
     """Of 1,000 listings with hostile names each is read as it is, or not at all."""
     draw, read_ones = random.Random(7), 0  # noqa: S311  # drawn again alike
     for _ in range(1_000):
@@ -127,7 +127,7 @@ def test_no_name_that_others_give_makes_up_an_object(lines: Lines) -> None:
 
 
 def test_lines_in_which_others_may_make_up_objects_are_refused_where_they_are_declared() -> None:
-    loose = Lines(r"- {id:\d+}: {title}")
+    loose = TextLines(r"- {id:\d+}: {title}")
     desk = MCP(LISTED, "", "http://127.0.0.1:1")
     with pytest.raises(ConfigurationError, match="others fill in title, and a line break"):
         desk.read("list_tasks", trusted=("id",), reading=loose)
@@ -141,7 +141,7 @@ def test_lines_in_which_others_may_make_up_objects_are_refused_where_they_are_de
         )
     desk.read("list_tasks", trusted=("id", "title"), reading=loose)
     desk.read("list_tasks", trusted=("id",), reading=COUNTED)
-    unbroken = Lines(r"- {id:\d+}: {title}", unbroken=True)
+    unbroken = TextLines(r"- {id:\d+}: {title}", unbroken=True)
     desk.read("list_tasks", trusted=("id",), reading=unbroken)
 
 
@@ -151,14 +151,14 @@ def test_lines_in_which_others_may_make_up_objects_are_refused_where_they_are_de
         (("number",), COUNTED, "its lines have no number; they have: id, title"),
         (
             ("id",),
-            Lines(r"{id:\d+} {note:.+}", head="{count}"),
+            TextLines(r"{id:\d+} {note:.+}", head="{count}"),
             "note has a form, and is not trusted",
         ),
         ((), COUNTED, "`reading` is for fields that are `trusted`"),
     ],
 )
 def test_a_reading_that_is_of_no_use_is_refused(
-    trusted: tuple[str, ...], reading: Lines, why: str
+    trusted: tuple[str, ...], reading: TextLines, why: str
 ) -> None:
     with pytest.raises(ConfigurationError, match=why):
         MCP(LISTED, "", "").read("list_tasks", trusted=trusted, reading=reading)
@@ -169,4 +169,4 @@ def test_a_reading_that_is_of_no_use_is_refused(
 )
 def test_a_form_that_cannot_be_read_is_refused(line: str, head: str) -> None:
     with pytest.raises(ConfigurationError):
-        Lines(line, head=head)
+        TextLines(line, head=head)

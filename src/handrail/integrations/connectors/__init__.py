@@ -15,7 +15,7 @@ from handrail.exceptions import ConfigurationError
 if TYPE_CHECKING:
     from handrail.integrations.connectors.chat import ChatMessage, SlackChat
     from handrail.integrations.connectors.files import Files, FileVersion
-    from handrail.integrations.connectors.listings import Lines
+    from handrail.integrations.connectors.listings import TextLines
     from handrail.integrations.connectors.live import LiveMCP
     from handrail.integrations.connectors.mcp import MCP, list_tools
     from handrail.integrations.connectors.openapi import OpenAPI
@@ -32,11 +32,11 @@ __all__ = [
     "ChatMessage",
     "FileVersion",
     "Files",
-    "Lines",
     "LiveMCP",
     "OpenAPI",
     "OutgoingWebhook",
     "SlackChat",
+    "TextLines",
     "list_tools",
 ]
 
@@ -48,7 +48,7 @@ if not TYPE_CHECKING:  # type checkers take the imports above, and know no other
         "Files": ("files", "http"),
         "HTTP": ("requests", "http"),
         "MCP": ("mcp", "mcp"),
-        "Lines": ("listings", "mcp"),
+        "TextLines": ("listings", "mcp"),
         "LiveMCP": ("live", "mcp"),
         "OpenAPI": ("openapi", "http"),
         "OutgoingWebhook": ("outgoing", "http"),

@@ -2,7 +2,7 @@
 
     tasks = desk.read(
         "list_tasks",
-        reading=Lines("- {id}: {title}", head="Found {count} tasks:"),
+        reading=TextLines("- {id}: {title}", head="Found {count} tasks:"),
         trusted=("id",),
     )
 
@@ -36,7 +36,7 @@ Reading = Callable[[str], JsonValue]
 _Part = tuple[str, str | None, re.Pattern[str]]
 
 
-class Lines:
+class TextLines:
     r"""Objects of one line each, or of as many as `line` has: `"[{kind:FILE|DIR}] {name}"`.
 
     A field is `{name}`; one that is trusted may have the form that the system gives it, a regular
@@ -60,11 +60,11 @@ class Lines:
         self._counted = _COUNT in around
         if not self.fields or len({*self.fields}) < len(self.fields):
             raise ConfigurationError(
-                f"Lines({line!r}): name each field once: '- {{id}}: {{title}}'"
+                f"TextLines({line!r}): name each field once: '- {{id}}: {{title}}'"
             )
         if [*around] not in ([], [_COUNT]):
             raise ConfigurationError(
-                f"Lines({line!r}): beside the objects only {{count}} is read, once; it has: "
+                f"TextLines({line!r}): beside the objects only {{count}} is read, once; it has: "
                 f"{', '.join(around)}; fix: write what stands there"
             )
 
@@ -123,7 +123,7 @@ def require_reading(tool: str, trusted: Sequence[str], reading: Reading | None) 
     """
     if reading is not None and not trusted:
         raise ConfigurationError(f"{tool}: `reading` is for fields that are `trusted`; name them")
-    if isinstance(reading, Lines):
+    if isinstance(reading, TextLines):
         reading.require(tool, trusted)
 
 
