@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_134,
     "client": 8_095,
     "runtime": 7_321,
-    "integrations": 6_133,
+    "integrations": 6_341,
     "inbox": 9_978,
     "testing": 1_216,
     "cli": 8_143,
