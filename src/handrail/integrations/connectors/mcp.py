@@ -131,8 +131,8 @@ class MCP:
         A server's own word for that (`readOnlyHint`) is not taken. Arguments go by name, and are
         judged as those of a write: `reaches_out=False` of a server that is your own. `trusted`: the
         fields of its answer with names that the system itself gives out (`id`); all other text is
-        text from outside. `reading`: how the objects in an answer of plain text are read, `TextLines`
-        or a pure function.
+        text from outside. `reading`: how objects are read out of an answer of plain text,
+        `TextLines` or a pure function.
 
         Raises:
             ConfigurationError: if there is no such tool, or others may make up what is read.
