@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import json
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from handrail.client import AgreementView, Disagreement, PilotView
 
 _SHOWN = 20
+_FIELD = 100_000
+"""Characters of one cell: what is longer is no decision, but a quote that has no end."""
 _ACTION = "action."
 _TRUE = {"1", "true", "yes", "x"}
 
@@ -126,14 +129,19 @@ def _lines(file: str) -> list[Given]:
     try:
         data = Path(file).read_bytes()
         text = (gzip.decompress(data) if file.endswith(".gz") else data).decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError, EOFError) as error:
+    except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InvalidRequest(f"{file} cannot be read: {error}") from error
     if ".json" not in Path(file).name:
+        csv.field_size_limit(_FIELD)
         rows = csv.DictReader(io.StringIO(text, newline=""))
-        return [(f"line {rows.line_num}", row) for row in rows]
+        try:
+            return [(f"line {rows.line_num}", row) for row in rows]
+        except csv.Error as error:
+            where = f"{file}, after line {rows.line_num}"
+            raise InvalidRequest(f"{where}, is no CSV: {error}; nothing was taken") from error
     try:
         given: Any = json.loads(text, parse_float=str)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InvalidRequest(f"{file} is no JSON: {error}") from error
     if isinstance(given, dict):
         given = cast("dict[str, Any]", given).get("outcomes")

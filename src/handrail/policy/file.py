@@ -39,6 +39,7 @@ from handrail.policy.values import (
     Zone,
     share,
     shown,
+    wrong,
 )
 from handrail.policy.worth import WorthDoc
 from handrail.policy.yaml import Faults, Loc, parse_yaml
@@ -143,6 +144,15 @@ class PromoteDoc(Doc):
     shares: Annotated[tuple[Share, ...], Field(min_length=1)] = _RAMP
 
 
+def _promote(value: object) -> object:
+    if value is None:
+        raise wrong("promote: says nothing", "write promote: {} for what is usual, or remove it")
+    return value
+
+
+_SAYS_WHAT_IT_TAKES = BeforeValidator(_promote, json_schema_input_type=PromoteDoc)
+
+
 class ActionDoc(Doc):
     """What the agent may do of one write."""
 
@@ -162,7 +172,7 @@ class ActionDoc(Doc):
     review: Annotated[ReviewDoc, _SHARE_OR_DOC] | None = None
     mismatch: Literal["incident", "roll back"] = "incident"
     pilot: PilotDoc = PilotDoc()
-    promote: PromoteDoc | None = None
+    promote: Annotated[PromoteDoc | None, _SAYS_WHAT_IT_TAKES] = None
     tools: tuple[str, ...] = ()
     """Of a write that calls what a server lists at run time: those that are not held for that."""
 

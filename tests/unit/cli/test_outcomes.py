@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Kind, digest_of
 from handrail.cli.outcomes import read_outcomes
+from handrail.exceptions import InvalidRequest
 from handrail.ledger import VerdictRow
 from tests.agents import fleets
 from tests.unit.machine import Machine
@@ -160,3 +162,20 @@ def test_of_an_event_log_the_first_ruling_of_each_case_is_taken(tmp_path: Path) 
         ("line 4", {"ruling": "CODE OK"}),
         ("line 5", {"ruling": "DELETE"}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.csv", b"case,at,action.x\n1,2026-11-01," + b"y" * 200_000, "after line 1, is no CSV"),
+        ("a.json", b"[" * 100_000, "is no JSON"),
+        ("a.csv.gz", gzip.compress(b"case,at\n1,2\n" * 50)[:-12], "cannot be read"),
+        ("a.csv.gz", b"\x1f\x8b\x08" + b"\x00" * 7 + b"no more", "cannot be read"),
+    ],
+)
+def test_a_file_that_is_none_is_refused_in_words(
+    tmp_path: Path, name: str, content: bytes, said: str
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InvalidRequest, match=said):
+        list(read_outcomes(str(tmp_path / name), {}, {}, first=False))

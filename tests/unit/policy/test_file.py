@@ -86,6 +86,13 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ),
     (
         "autonomy: full",
+        "autonomy: full\n    promote:",
+        "promote",
+        "says nothing",
+        "promote: {}",
+    ),
+    (
+        "autonomy: full",
         "autonomy: full\n    promote: {agreement: 95}",
         "95",
         "95 is not a share",
