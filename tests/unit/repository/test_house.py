@@ -17,7 +17,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_815,
-    "policy": 4_371,
+    "policy": 4_381,
     "ledger": 6_780,
     "oversight": 4_391,
     "agent": 9_160,
@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_341,
     "inbox": 9_978,
     "testing": 1_216,
-    "cli": 8_143,
+    "cli": 8_151,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
