@@ -40,6 +40,7 @@ from handrail.agent.handoff import (
 from handrail.agent.heartbeats import THINKING, Heartbeats, current_heartbeats
 from handrail.agent.intent import PlannedCall, ToolPlan, has_request
 from handrail.agent.invoke import (
+    HEARTBEAT,
     NOTIFY_ACTIVITY,
     PROVE_ACTIVITY,
     RECEIPT_ACTIVITY,
@@ -122,6 +123,7 @@ __all__ = [
     "GOES_ON",
     "HANDED_FROM",
     "HAND_OFF_ACTIVITY",
+    "HEARTBEAT",
     "HOPELESS",
     "INCIDENT",
     "NOTIFY_ACTIVITY",

@@ -19,6 +19,7 @@ from temporalio.client import AsyncActivityCancelledError, AsyncActivityHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent.invoke import HEARTBEAT
+from handrail.exceptions import NotDone
 
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
@@ -104,6 +105,17 @@ class Heartbeats:
         except RPCError as error:
             return error.status is RPCStatusCode.NOT_FOUND
         return False
+
+    async def require_current(self) -> None:
+        """See that no attempt has followed this one, which waited for long and seemed dead.
+
+        It would take what that one is to do, and have it fail and wait anew.
+
+        Raises:
+            NotDone: if one has.
+        """
+        if await self.superseded():
+            raise NotDone("another attempt has followed this one, which was taken for dead")
 
     def mark_unsent(self, *, marked: bool) -> None:
         """Say, as the attempt fails, that nothing was sent so far, if that is known."""

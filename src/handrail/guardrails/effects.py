@@ -448,14 +448,13 @@ class _Writer:
 
     async def _finish(self, receipt: Receipt, fault: str | None) -> None:
         """Commit a receipt. What is known now a human would have to be asked about later."""
-        clock = asyncio.get_running_loop().time
-        until = clock() + PATIENCE.total_seconds()
+        until = time.monotonic() + PATIENCE.total_seconds()
         while True:
             try:
                 kept = await _whole(self.ledger.finish(receipt, fault, self.intent()))
                 break
             except LedgerUnavailable:
-                if clock() > until:
+                if time.monotonic() > until:
                     raise
                 await asyncio.sleep(POLL.total_seconds())
         if kept is not True and self.recorder is not None:
@@ -480,6 +479,7 @@ class _Writer:
 
     async def _take_over(self, before: EffectRow) -> None:
         """Become the owner of an intent: of several that want to, one does."""
+        await self.heartbeats.require_current()
         self._start_clock()
         if not await _whole(self.ledger.take_over(before, self.owner, self.deadline)):
             raise NotDone("another worker took this write over")

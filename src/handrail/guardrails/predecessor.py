@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -157,6 +158,28 @@ async def tell_if_late(recorder: Recorder, write: WriteContext, receipt: Receipt
         await recorder.incident(write, LATE, why)
 
 
+class _Looks:
+    """When this process first saw of each attempt that its intent is there, or that it is over.
+
+    An attempt that was taken for dead as it waited, on a busy machine, is followed by another in
+    this very process: what was waited for already is not waited for anew.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._at = OrderedDict[tuple[str, str, datetime, str], float]()
+        self._most = most
+
+    def first(self, row: EffectRow, what: str, now: float) -> float:
+        """When this was first seen; `now` where it was not."""
+        at = self._at.setdefault((row.key, row.owner, row.begun, what), now)
+        while len(self._at) > self._most:
+            self._at.popitem(last=False)
+        return at
+
+
+_looks = _Looks(most=10_000)
+
+
 @dataclass
 class Predecessor:
     """The attempt of an intent in `row`; None of one that the ledger does not know.
@@ -180,9 +203,11 @@ class Predecessor:
         owner = "" if self.row is None else self.row.owner
         known = begins_until(owner)
         if self.row is not None and is_over(owner):
-            return self.looked if known is None else min(known, self.looked)
+            looked = _looks.first(self.row, "over", self.looked)
+            return looked if known is None else min(known, looked)
         if known is None:
-            return self.looked + self.timeout.total_seconds()
+            looked = self.looked if self.row is None else _looks.first(self.row, "", self.looked)
+            return looked + self.timeout.total_seconds()
         # One whose time is over and that lives may have been frozen: it is about to say what came.
         return max(known, self.looked)
 

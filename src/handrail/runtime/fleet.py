@@ -28,6 +28,7 @@ from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxR
 
 from handrail.actions import Action, Event, from_text
 from handrail.agent import (
+    HEARTBEAT,
     OPEN_QUERY,
     AgentWorkflow,
     Decide,
@@ -302,6 +303,9 @@ class Fleet:
         settings: dict[str, Any] = {
             "sticky_queue_schedule_to_start_timeout": STICKY,
             "graceful_shutdown_timeout": GRACE,
+            # The SDK would hold heartbeats back for 0.8 of the time after which their worker is
+            # taken for dead, and a busy machine is late by the 0.6 s that are left of it.
+            "max_heartbeat_throttle_interval": HEARTBEAT / 2,
             **worker_build(),
         }
         return Worker(

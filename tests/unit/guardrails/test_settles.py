@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -11,13 +12,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from typing_extensions import override
 
 from handrail import Effect, Ledger, NotDone, write
 from handrail.actions import Receipt, Undoes, digest_of, undo_key
-from handrail.agent import Write
+from handrail.agent import Heartbeats, Write
 from handrail.guardrails.effects import Doubt
 from handrail.guardrails.machine import begins_until, is_over, new_owner, released_owner
-from handrail.ledger import EffectState, Intent
+from handrail.guardrails.predecessor import Predecessor
+from handrail.ledger import EffectRow, EffectState, Intent
 from tests.agents.late_bank import (
     KEY,
     SETTLES,
@@ -243,6 +246,27 @@ async def test_the_clock_of_another_machine_is_not_believed(ledger: Ledger, bank
     assert bank.numbers == [2]
 
 
+@pytest.mark.parametrize("released", [False, True], ids=["goes on, perhaps", "said that it ended"])
+async def test_what_was_waited_for_is_not_waited_for_anew_by_the_attempt_that_follows(
+    ledger: Ledger, *, released: bool
+) -> None:
+    """On a busy machine one that waits is taken for dead, and followed in the same process."""
+    hour = timedelta(hours=1)
+    owner = await begun_elsewhere(ledger, released=released)
+    row, now = await ledger.effect(KEY), time.monotonic()
+    assert row is not None
+
+    def until(row: EffectRow, looked: float) -> datetime:
+        found = Predecessor(row, hour, 2 * hour, timedelta(0), looked).doubt(owner, row.begun).until
+        assert found is not None
+        return found
+
+    first, second = until(row, now - 600), until(row, now)
+    assert timedelta(minutes=9) < first - second < timedelta(minutes=11)
+    # Another attempt, of which nothing was seen before, is waited for in full.
+    assert abs(until(replace(row, owner=f"x{owner}"), now) - first) < timedelta(minutes=1)
+
+
 async def test_an_attempt_of_another_machine_that_said_it_ended_is_not_waited_for(
     ledger: Ledger, bank: Bank
 ) -> None:
@@ -250,6 +274,29 @@ async def test_an_attempt_of_another_machine_that_said_it_ended_is_not_waited_fo
     step = findable(bank, timeout=timedelta(seconds=30), settles=timedelta(0))
     async with asyncio.timeout(5):
         assert isinstance(await once(ledger, step), Receipt)
+
+
+class Followed(Heartbeats):
+    """Those of an attempt that was taken for dead as it waited."""
+
+    @override
+    async def superseded(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize("kind", ["key", "find"])
+async def test_an_attempt_that_another_has_followed_leaves_the_write_to_it(
+    ledger: Ledger, bank: Bank, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = paying(bank, idempotent=True) if kind == "key" else findable(bank)
+    await begun_elsewhere(ledger, released=True)
+    with monkeypatch.context() as patch:
+        patch.setattr("handrail.guardrails.effects.current_heartbeats", Followed)
+        with pytest.raises(NotDone, match="another attempt has followed this one"):
+            await once(ledger, step)
+    assert bank.numbers == []
+    assert isinstance(await once(ledger, step), Receipt)
+    assert bank.effects == [KEY]
 
 
 @pytest.mark.parametrize("kind", ["key", "find"])
