@@ -153,7 +153,7 @@ async def followed_up(action: FollowUp, effect: Effect) -> str | None:
     del effect
     where = ["description", "=", described(action)]
     found = await tryton.search("sale.opportunity", where, ("number",), most=1)
-    return str(found[0]["number"]) if found else None
+    return described(action) if found else None
 
 
 @write(find=followed_up, settles=2 * tryton.PATIENCE, secrets=tryton.SECRETS)

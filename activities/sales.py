@@ -200,7 +200,7 @@ async def closed(action: Close, effect: Effect) -> str | None:
     """Whether a deal is closed as it was meant."""
     del effect
     state = (await deal_of(action.deal)).state
-    return state if state in CLOSED[action.ending] else None
+    return BUTTON[action.ending] if state in CLOSED[action.ending] else None
 
 
 @write(find=closed, settles=2 * tryton.PATIENCE, secrets=tryton.SECRETS)
