@@ -75,7 +75,7 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
     visits = [Visit(on=ON, customer=new), Visit(on=ON, customer=known)]
     visits += [Visit(on=ON, record="P-1"), Visit(on=ON, record="P-2")]
     crashes = [Crash(boundary="write:after-effect", case=f"leads:{each.key}") for each in visits]
-    said, called = list[str](), set[object]()
+    said, called = list[str](), set[str]()
     async with (
         run_fleet(fleet, workers=False) as stage,
         crashing_worker(stage, FLEET, *crashes) as worker,
@@ -87,7 +87,7 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
             outcome = await case.outcome()
             assert outcome.status is State.DONE, outcome.why
             said.append(outcome.why)
-            called |= {each.result for each in outcome.receipts if each.step == "follow_up"}
+            called |= {str(each.result) for each in outcome.receipts if each.step == "follow_up"}
     assert said[-1] == "retired: it is P-1"
     lead = MARKET.people[new]
     assert [each["code"] for each in await parties(lead.name)] == [code_of(lead.mail)]
