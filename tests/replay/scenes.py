@@ -29,7 +29,7 @@ from tests.agents.orders_steps import Order
 from tests.agents.tools import by_hand, receipt_comes
 from tests.injection.toolbox import WORLDS, World
 from tests.injection.toolbox_model import TRIES, Asked
-from tests.injection.toolbox_tasks import TASKS, Try
+from tests.injection.toolbox_tasks import TASKS, Task, Try
 from tests.integration.guardrails.faults_tools import at
 
 ANA, BO, CY = (Human(f"{name}@example.com") for name in ("ana", "bo", "cy"))
@@ -687,6 +687,28 @@ async def a_loop_wrote_what_was_wanted(play: Play) -> CaseHandle:
 @scene(State.DONE, OLDER)
 async def a_loop_wrote_what_was_wanted_of_old(play: Play) -> CaseHandle:
     return await _assisted(play)
+
+
+async def _emptied(play: Play) -> CaseHandle:
+    """A loop that leaves a text empty, once it has read one from outside."""
+    read = ("read_channel", {"channel": "general"})
+    plan = (read, ("send_channel_message", {"place": "general"}))
+    made = (read, ("send_channel_message", {"place": "general", "text": ""}))
+    task = Task("Read what is new in 'general', and say in 'general' what it is.", plan, made)
+    WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
+    return await play.stage.start("assistant", Asked(number=play.number, request=task.request))
+
+
+@scene(None)
+async def a_text_was_left_empty(play: Play) -> CaseHandle:
+    case = await _emptied(play)
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def a_text_was_left_empty_of_old(play: Play) -> CaseHandle:
+    return await _emptied(play)
 
 
 @scene(None)

@@ -29,6 +29,7 @@ PATHS = {
         "decided_on_what_nobody_asked_for_of_old",
         "decided_on_what_nobody_asked_for",
     ),
+    "empty-texts": ("a_text_was_left_empty_of_old", "a_text_was_left_empty"),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
     "lifts-on-their-way-count": (
         "stop_over_before_its_answer_came_of_old",

@@ -37,6 +37,8 @@ PROSE = 60
 
 UNPLANNED = "it is not in the plan that was made before anything from outside was read"
 
+EMPTY = "nobody who asks said that it be empty"
+
 _PASSAGE = 4
 _UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
@@ -268,17 +270,26 @@ class LoopIntent:
     # What is asked of it
 
     def lacking(
-        self, tool: str, args: Mapping[str, Any], found: Sequence[DecisionValue], *, clean: bool
+        self,
+        tool: str,
+        args: Mapping[str, Any],
+        found: Sequence[DecisionValue],
+        *,
+        clean: bool,
+        empties: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """What of the call of a write has no source that anybody wants, each with why.
 
-        `clean`: it was decided before anything from outside was read.
+        `clean`: it was decided before anything from outside was read. `empties`: whether a text
+        that it must have, and that says nothing, lacks a source; asked where there is one.
         """
         at = None if self.plan is None else self.plan.fitting(tool, args)
         if self.plan is not None and at is None and not clean:
             return (f"plan: {tool}: {UNPLANNED}",)
         fixed = self._calls[at].args if at is not None else {}
         lacking = () if clean else self._faults(found, fixed, self._usable(texts=True))
+        if not clean and (empty := [*_empty(found, fixed)]) and empties():
+            lacking = (*lacking, *empty)
         if self.plan is not None and at is not None and not lacking:
             self.plan = self.plan.without(at)
         return lacking
@@ -414,6 +425,14 @@ def _fits(call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
     return call.tool == tool and all(
         name in args and _form(value) == _form(args[name]) for name, value in call.args.items()
     )
+
+
+def _empty(found: Sequence[DecisionValue], fixed: Mapping[str, Any]) -> Iterator[str]:
+    """The texts that a write must have, and that say nothing: they may wipe out what was there."""
+    for leaf in found:
+        said = isinstance(leaf.raw, str) and not leaf.raw.strip()
+        if said and leaf.free and not leaf.optional and leaf.path.split(".")[1] not in fixed:
+            yield f"{leaf.path}: {EMPTY}"
 
 
 def _identity(record: Record) -> str:

@@ -108,7 +108,7 @@ class DecisionValue:
     """A value of the decision.
 
     `free`: it needs no source. `scope`: the models it is within, each by a number. `source`:
-    where it must come from, if its author says so.
+    where it must come from, if its author says so. `optional`: its field has a default.
     """
 
     path: str
@@ -118,6 +118,7 @@ class DecisionValue:
     free: bool = False
     source: From | None = None
     raw: Any = field(default=None, compare=False)
+    optional: bool = field(default=False, compare=False)
 
 
 @dataclass
@@ -420,6 +421,7 @@ class _Position:
     name: str
     scope: tuple[int, ...]
     hint: _Hint
+    optional: bool = False
 
 
 @dataclass
@@ -437,7 +439,9 @@ class _Walk:
             info = known.get(name)
             if self.choices and info is not None and _left_out(info, value):
                 continue
-            self.value(_Position(f"{at.path}.{name}", name, scope, _Hint.of_field(info)), value)
+            usual = info is not None and not info.is_required()
+            hint = _Hint.of_field(info)
+            self.value(_Position(f"{at.path}.{name}", name, scope, hint, usual), value)
 
     def value(self, at: _Position, value: Any) -> None:
         if isinstance(value, Untrusted):
@@ -471,11 +475,8 @@ class _Walk:
         free = self.choices and (at.hint.is_free(value) or at.hint.is_choice(value))
         measured = not self.choices and at.hint.is_classified(value)
         raw, source = None if measured else value, at.hint.source
-        self.found.append(
-            DecisionValue(
-                at.path, at.name, exactly, at.scope, free=free or measured, source=source, raw=raw
-            )
-        )
+        kept = DecisionValue(at.path, at.name, exactly, at.scope, free or measured, source, raw)
+        self.found.append(replace(kept, optional=at.optional))
 
 
 def _left_out(info: FieldInfo, value: Any) -> bool:

@@ -293,7 +293,9 @@ class ToolLoop:
             lacking = self.lacking(decision)
         else:
             found = wanted("action", action, ())
-            lacking = self._intent.lacking(tool.name, args, found, clean=clean)
+            lacking = self._intent.lacking(
+                tool.name, args, found, clean=clean, empties=after_empties
+            )
             lacking += self.lacking(decision.model_copy(update={"action": None}))
         live = self._live.get(tool.name)
         if live is not None:
@@ -339,6 +341,11 @@ class ToolLoop:
 def after_called() -> bool:
     """Whether a word after "called" names an object: in cases that began before that it did not."""
     return workflow.patched("names-after-called")
+
+
+def after_empties() -> bool:
+    """Whether a text that says nothing needs a source: in cases that began before it did not."""
+    return workflow.patched("empty-texts")
 
 
 def plan_in_words(step: str, plan: ToolPlan) -> str:

@@ -292,3 +292,27 @@ def test_what_a_wanted_write_has_made_is_of_the_task_and_its_prose_is_not() -> N
     assert why.startswith("action.to: nobody who asks said it")
     (why,) = lacking(of, "pay", Pay(to="A-3", note=says))
     assert "is from a text from outside (buy)" in why
+
+
+class Fill(Action):
+    path: str
+    content: Annotated[str, FreeText]
+    note: Annotated[str, FreeText] = ""
+
+
+@pytest.mark.parametrize(
+    ("content", "fixed", "clean", "held"),
+    [
+        ("", {}, False, True),
+        (" \n", {}, False, True),
+        ("Bought.", {}, False, False),
+        ("", {"content": ""}, False, False),
+        ("", {}, True, False),
+    ],
+)
+def test_no_text_from_outside_has_a_text_wiped_out(
+    content: str, fixed: dict[str, Any], *, clean: bool, held: bool
+) -> None:
+    of = intent("Add to todo.txt", PlannedCall(tool="fill", args={"path": "todo.txt"} | fixed))
+    found = lacking(of, "fill", Fill(path="todo.txt", content=content), clean=clean)
+    assert found == (("action.content: nobody who asks said that it be empty",) if held else ())
