@@ -18,7 +18,7 @@ from mcp import Client, StdioServerParameters
 
 from handrail import Prompt
 from handrail.agent import this_case
-from handrail.integrations.connectors import MCP, mcp
+from handrail.integrations.connectors import MCP, TextLines, mcp
 from handrail.integrations.models import converse
 from tests.injection.toolbox_model import MODEL, Answered, Asked, NoEvidence
 
@@ -33,13 +33,14 @@ files = MCP(HERE / "tools.json", DIGEST, StdioServerParameters(command="node"))
 READS = (
     "read_text_file",
     "read_multiple_files",
-    "list_directory",
     "directory_tree",
     "search_files",
     "get_file_info",
 )
+LISTING = TextLines("[{kind:FILE|DIR}] {name}")
 TOOLS: list[Any] = [
     *map(files.read, READS),
+    files.read("list_directory", reading=LISTING, trusted=("kind", "name")),
     files.write("write_file", free_text=("content",)),
     *map(files.write, ("edit_file", "create_directory", "move_file")),
 ]
