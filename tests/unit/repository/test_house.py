@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_381,
     "ledger": 6_780,
     "oversight": 4_391,
-    "agent": 9_174,
+    "agent": 9_201,
     "guardrails": 5_915,
     "evidence": 5_134,
     "client": 8_095,
