@@ -45,10 +45,18 @@ Words = Annotated[str, AfterValidator(lambda text: text[:1_000])]
 """A reason as people read it; what is longer is cut off."""
 
 
-class Wire(BaseModel):
-    """A frozen model that refuses unknown fields."""
+AT_ONCE = ConfigDict(defer_build=False)
+"""A mistake in a model is an error where the model is defined."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+
+class Wire(BaseModel):
+    """A frozen model that refuses unknown fields.
+
+    It is built when it is first used, as no command uses all of them; a worker builds them at its
+    start (`handrail.wire.build_models`). What users derive from is built as it is defined.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 class Said(Wire):
@@ -70,9 +78,13 @@ class Action(Said):
     The docstring of the subclass is what an approver reads first.
     """
 
+    model_config = AT_ONCE
+
 
 class Event(Wire):
     """What starts a case. Subclass it and say in `key` which case it belongs to."""
+
+    model_config = AT_ONCE
 
     @property
     def key(self) -> str:
@@ -169,6 +181,8 @@ class Decision(Said, Generic[A, E]):
     as a quotation, and nothing is decided by it. A decision without evidence is a
     `Decision[SomeAction, NoEvidence]`.
     """
+
+    model_config = AT_ONCE
 
     action: A | None
     rationale: str = Field(max_length=10_000)

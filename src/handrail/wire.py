@@ -62,6 +62,18 @@ def json_reader(kind: Any) -> Callable[..., Any]:
     return getattr(kind, "model_validate_json", None) or TypeAdapter(kind).validate_json
 
 
+def build_models() -> None:
+    """Build every model of Handrail's that waits for it: a worker does so before its first case.
+
+    Within a workflow it would be built in the sandbox, and in the time of a workflow task.
+    """
+    found: list[type[BaseModel]] = [BaseModel]
+    for each in found:  # grows as it goes: those that others are made of come first
+        found += each.__subclasses__()
+        if each.__module__.startswith("handrail."):
+            each.model_rebuild()
+
+
 @dataclass(frozen=True)
 class Limit:
     """At most `cap` in `window`: of the action's `field`, summed, or of writes if None.

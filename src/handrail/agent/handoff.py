@@ -17,9 +17,9 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-from pydantic import JsonValue, ValidationError
+from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
@@ -28,6 +28,7 @@ from handrail.actions import Event, HandedCase, Outcome, Verb, as_json
 from handrail.agent import escalation
 from handrail.agent.escalation import UndoEntry
 from handrail.agent.execution_info import describe_execution
+from handrail.agent.handed import HANDED_TO, handed_from
 from handrail.agent.invoke import engine, error_in_words
 from handrail.agent.steps import RETRY
 from handrail.exceptions import ConfigurationError, NotTaken, Piloted, Refused
@@ -43,7 +44,7 @@ from handrail.wire import (
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from temporalio.client import Client, WorkflowExecutionDescription
+    from temporalio.client import Client
 
     from handrail.agent.runner import CaseRunner
 
@@ -55,15 +56,6 @@ TAKE_ACTIVITY: Final = "handrail.take"
 
 OUTCOME_ACTIVITY: Final = "handrail.outcome"
 """The activity, of the other agent, that waits for its case: `HandedLook` to `Outcome`."""
-
-GOES_ON: Final = "GoesOn"
-"""The type of the error by which that activity is tried again: no fault, the case has not ended."""
-
-HANDED_FROM: Final = "handed_from"
-"""The memo of a case that was handed on: its `HandOffOrigin`."""
-
-HANDED_TO: Final = "handed_to"
-"""The memo of a case that handed work on: the ids of the cases."""
 
 DEEPEST: Final = 5
 """Cases in the longest chain of hand-offs."""
@@ -124,14 +116,6 @@ def chain_fault(declared: Sequence[HandsTo], to: str, chain: Sequence[str]) -> s
     return None
 
 
-def origin_in(memo: Any) -> HandOffOrigin:
-    """Where a case comes from, by its memo. What is none there adds nothing."""
-    try:
-        return HandOffOrigin() if memo is None else HandOffOrigin.model_validate(memo)
-    except ValidationError:
-        return HandOffOrigin()
-
-
 async def asked_for(client: Client, case: str, run: str) -> tuple[str | None, HandOffOrigin]:
     """Who asked for a run of a case, and where it comes from, as the server has it.
 
@@ -141,26 +125,6 @@ async def asked_for(client: Client, case: str, run: str) -> tuple[str | None, Ha
     found = await describe_execution(client, case, run)
     requester = await found.memo_value("requested_by", None, type_hint=str)
     return requester, await handed_from(found)
-
-
-async def handed_from(found: WorkflowExecutionDescription) -> HandOffOrigin:
-    """Where a case comes from, as the server has it."""
-    return origin_in(await _in_memo(found, HANDED_FROM))
-
-
-async def handed_to(found: WorkflowExecutionDescription) -> tuple[str, ...]:
-    """The cases that a case handed work to, as the server has it."""
-    said = await _in_memo(found, HANDED_TO)
-    ids = cast("list[Any]", said) if isinstance(said, list) else []
-    return tuple(each for each in ids if isinstance(each, str))
-
-
-async def _in_memo(found: WorkflowExecutionDescription, name: str) -> Any:
-    try:
-        return await found.memo_value(name, None)
-    # Whoever starts workflows may have put anything there: that adds nothing.
-    except Exception:  # noqa: BLE001
-        return None
 
 
 class HandOffs:

@@ -19,15 +19,13 @@ from temporalio.client import AsyncActivityCancelledError, AsyncActivityHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent.invoke import HEARTBEAT
+from handrail.agent.visibility import THINKING
 from handrail.exceptions import NotDone
 
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
 _BY: Final = "by"
 _SHOWN: Final = 2_000
-THINKING: Final = "thinking"
-"""Of a decide step that is running, the end of what its model has said so far."""
-
 _PATIENCE: Final = timedelta(seconds=5)
 
 

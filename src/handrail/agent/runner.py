@@ -34,7 +34,8 @@ from handrail.agent.calls import Calls
 from handrail.agent.case import Case
 from handrail.agent.case_notes import digest_of_inputs, error_kind
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry
-from handrail.agent.handoff import HANDED_FROM, HandOffs, origin_in
+from handrail.agent.handed import HANDED_FROM, origin_in
+from handrail.agent.handoff import HandOffs
 from handrail.agent.invoke import (
     Explain,
     beside,

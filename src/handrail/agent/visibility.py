@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from temporalio import workflow
 from temporalio.common import SearchAttributeKey, SearchAttributeUpdate
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
     from handrail.agent.case import Case
     from handrail.oversight import GateView
+
+THINKING: Final = "thinking"
+"""Of a decide step that is running, the end of what its model has said so far."""
 
 AGENT_ATTRIBUTE = SearchAttributeKey.for_keyword("HandrailAgent")
 STATE_ATTRIBUTE = SearchAttributeKey.for_keyword("HandrailState")

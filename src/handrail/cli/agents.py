@@ -83,7 +83,7 @@ async def views(*, agent: OfAgent = None, out: Output = PLAIN) -> None:
     from handrail.client import saved_views  # only when this is asked
 
     given, found = settings(), saved_views(datetime.now(UTC), agent)
-    async with operator(out) as somebody:
+    async with operator(out, ledger="none") as somebody:
         namespace = (await somebody.temporal()).namespace
     links = [{**v.model_dump(), "url": list_url(given, namespace, v.query)} for v in found]
     out.row({"views": links})

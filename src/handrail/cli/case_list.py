@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
-from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -97,6 +96,8 @@ async def _watch(
     table: Callable[[Sequence[CaseSummary]], Table],
 ) -> None:
     """Show the list again and again, until somebody presses Ctrl-C."""
+    from rich.live import Live
+
     with Live(console=out.console, auto_refresh=False) as live:
         while True:
             found = seen(await look())

@@ -164,12 +164,13 @@ async def operator(
     by: str | None = None,
     *,
     signs: bool = False,
-    ledger: Literal["needed", "if there"] = "if there",
+    ledger: Literal["needed", "if there", "none"] = "if there",
     fleet: Fleet | None = None,
     lacking: list[str] | None = None,
 ) -> AsyncGenerator[Operator]:
     """Whoever acts, on the server, the ledger and with the key of this machine.
 
+    `ledger`: "none" of what asks the server alone, and is spared the SQL.
     `lacking`: what cannot be used, a ledger or a key, is said there, and done without.
 
     Raises:
@@ -185,8 +186,9 @@ async def operator(
     async with contextlib.AsyncExitStack() as stack:
         found: Ledger | None = None
         try:
-            opening = ledger_here() if ledger == "needed" else ledger_if_there(given)
-            found = await stack.enter_async_context(opening)
+            if ledger != "none":
+                opening = ledger_here() if ledger == "needed" else ledger_if_there(given)
+                found = await stack.enter_async_context(opening)
         except LedgerUnavailable as error:
             if lacking is None:
                 raise
@@ -232,9 +234,9 @@ async def client(given: Settings) -> Client:
         ConfigurationError: if Temporal's settings are wrong.
         ServerUnavailable: if no server answers.
     """
-    from handrail.runtime import connect, plugin
+    from handrail.runtime import connect, converter
 
-    return await connect(given, plugins=[plugin(given.payload_dir)], patience=PATIENCE)
+    return await connect(given, data_converter=converter(given.payload_dir), patience=PATIENCE)
 
 
 @contextlib.asynccontextmanager
@@ -249,7 +251,7 @@ async def ledger_if_there(given: Settings) -> AsyncGenerator[Ledger | None]:
     if ledger_file_is_missing(given):
         yield None
         return
-    async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+    async with Ledger(given.ledger_url.get_secret_value()) as ledger:
         yield ledger
 
 
@@ -265,7 +267,7 @@ async def ledger_here() -> AsyncGenerator[Ledger]:
     async with ledger_if_there(given) as opened:
         if opened is None:
             raise InvalidRequest(
-                f"there is no ledger at {given.ledger_url.render_as_string(hide_password=True)}; "
+                f"there is no ledger at {given.ledger_shown}; "
                 "fix: run this where the worker runs, or set HANDRAIL_LEDGER_URL to its ledger"
             )
         yield opened
@@ -273,8 +275,7 @@ async def ledger_here() -> AsyncGenerator[Ledger]:
 
 def ledger_file_is_missing(given: Settings) -> bool:
     """Whether the ledger is a file of this machine that nobody has made yet."""
-    url = given.ledger_url
-    return url.get_backend_name() == "sqlite" and not Path(url.database or "").exists()
+    return given.ledger_file is not None and not given.ledger_file.exists()
 
 
 def load_fleet(name: str) -> Fleet:

@@ -202,11 +202,11 @@ async def _contracts(fleet: Fleet | None) -> list[Diagnosis]:
 
 
 async def _ledger(given: Settings) -> Diagnosis:
-    url = given.ledger_url.render_as_string(hide_password=True)
+    url = given.ledger_shown
     if ledger_file_is_missing(given):
         return Diagnosis("ledger", None, f"{url}, not made yet")
     try:
-        async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+        async with Ledger(given.ledger_url.get_secret_value()) as ledger:
             await ledger.require_durable()
             return Diagnosis("ledger", ok=True, what=f"{url} can be written")
     except HandrailError as error:
@@ -319,7 +319,7 @@ async def _held(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:
     if ledger_file_is_missing(given):
         return Diagnosis(name, None, "the ledger is not made yet")
     strange: list[str] = []
-    async with Ledger(given.ledger_url.render_as_string(hide_password=False)) as ledger:
+    async with Ledger(given.ledger_url.get_secret_value()) as ledger:
         for agent in fleet.agents:
             held = await held_ledger(connected, agent, timedelta(0))
             mark = await ledger.mark(agent)

@@ -54,7 +54,7 @@ async def inbox(
 ) -> None:
     """Show what waits for a human: what would be done, why it is held, until when."""
     start = (max(page, 1) - 1) * limit
-    async with operator(out) as somebody:
+    async with operator(out, ledger="none") as somebody:
         found = await somebody.gates(
             role=role,
             person=person,

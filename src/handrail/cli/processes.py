@@ -28,9 +28,9 @@ from handrail.runtime import (
     System,
     UnreplayableCases,
     connect,
+    converter,
     inbox_url,
     open_ledger,
-    plugin,
     serve_fleet,
     stop_on_signals,
     temporal_runtime,
@@ -219,8 +219,8 @@ async def _serve(out: Output, given: Settings, stop: asyncio.Event) -> None:
 
     port = given.inbox_metrics_port
     own = None if port is None else temporal_runtime(port, "HANDRAIL_INBOX_METRICS_PORT")
-    plugins = [plugin(given.payload_dir)]
-    client = await connect(given, plugins=plugins, runtime=own, patience=_INBOX_PATIENCE)
+    reads = converter(given.payload_dir)
+    client = await connect(given, data_converter=reads, runtime=own, patience=_INBOX_PATIENCE)
     async with (
         open_ledger(given) as ledger,
         server.opened(given, client, ledger) as site,

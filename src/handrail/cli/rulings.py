@@ -147,7 +147,7 @@ async def _rule(
     said: Callable[[GateView], dict[str, Any]],
 ) -> int:
     """Rule on one gate: exactly on the action that is shown here, or was named."""
-    async with operator(out, by, signs=True) as person:
+    async with operator(out, by, signs=True, ledger="none") as person:
         found = await person.find(named)
         gate = await person.gate(found.case, found.gate)
         fields = said(gate)

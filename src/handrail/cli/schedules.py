@@ -21,7 +21,7 @@ Named = Annotated[str, Parameter(help="The schedule, as agent/name.")]
 
 async def listing(*, agent: OfAgent = None, out: Output = PLAIN) -> None:
     """List schedules: their next five times, their last runs, and what they missed."""
-    async with operator(out) as somebody:
+    async with operator(out, ledger="none") as somebody:
         found = await somebody.schedules(agent)
     out.data(found)
     for each in found.schedules:
@@ -49,7 +49,7 @@ def _lines(each: ScheduleView) -> list[Text]:
 
 async def pause(schedule: Named, *, by: By, why: Why = "", out: Output = PLAIN) -> None:
     """Start nothing more by a schedule, until it is resumed."""
-    async with operator(out, by) as somebody:
+    async with operator(out, by, ledger="none") as somebody:
         found = await somebody.pause_schedule(schedule, why)
     out.data(found)
     out.show(*_lines(found))
@@ -57,7 +57,7 @@ async def pause(schedule: Named, *, by: By, why: Why = "", out: Output = PLAIN) 
 
 async def resume(schedule: Named, *, by: By, why: Why = "", out: Output = PLAIN) -> None:
     """Let a paused schedule go on; what it missed is not made up for."""
-    async with operator(out, by) as somebody:
+    async with operator(out, by, ledger="none") as somebody:
         found = await somebody.resume_schedule(schedule, why)
     out.data(found)
     out.show(*_lines(found))
@@ -73,7 +73,7 @@ async def trigger(
     out: Output = PLAIN,
 ) -> int:
     """Start the case of one time now. A time that had its case has it still."""
-    async with operator(out, by) as somebody:
+    async with operator(out, by, ledger="none") as somebody:
         return _say_runs(out, await somebody.trigger_schedule(schedule, moment_of(at)))
 
 
@@ -88,7 +88,7 @@ async def backfill(
     out: Output = PLAIN,
 ) -> int:
     """Start the cases of all times of a span; those that had one have it still."""
-    async with operator(out, by) as somebody:
+    async with operator(out, by, ledger="none") as somebody:
         first, last = moment_of(since), moment_of(until)
         assert first is not None  # noqa: S101  # it must be given
         return _say_runs(out, await somebody.backfill_schedule(schedule, first, last))

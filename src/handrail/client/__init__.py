@@ -4,118 +4,132 @@ The command line, the inbox, mail and chat translate to it and back, and hold no
 own. `docs/client.md` shows how a program uses it.
 """
 
-from handrail.client.agents import (
-    AgentList,
-    AgentStatus,
-    BudgetView,
-    WorkerList,
-    WorkerStatus,
-    WorkerView,
-)
-from handrail.client.alerts import AlertList, AlertView
-from handrail.client.asking import AgentAnswer, CaseProgress
-from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
-from handrail.client.base import BY_NAME_ONLY, AuditReview, Connect, Directory, Signer, Statement
-from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
-from handrail.client.cases import case_summary, cases_query, ended_query, outcome_of, why_ended
-from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
-from handrail.client.explaining import VerdictList, VerdictView
-from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
-from handrail.client.gate_lists import (
-    SORTS,
-    FieldTotal,
-    GateFilter,
-    GateList,
-    GateReader,
-    StillReading,
-    UnreadableCase,
-    amounts,
-    counted,
-    totals,
-)
-from handrail.client.gates import (
-    case_url,
-    case_view,
-    existing_case,
-    gate_reader,
-    gates_of,
-    is_shown,
-)
-from handrail.client.intake import ALSO_ASKED, CALL_BACK, IntakeEntry, IntakeList
-from handrail.client.list_views import SavedView, saved_views
-from handrail.client.mandates import Bounds, Term
-from handrail.client.operator import Operator
-from handrail.client.permissions import Rights, rights
-from handrail.client.pilot_views import (
-    AgreementView,
-    AutonomyEvent,
-    BadOutcome,
-    Disagreement,
-    Expected,
-    OutcomeImport,
-    PilotView,
-    PromotionDone,
-    PromotionList,
-    PromotionView,
-    SelectionView,
-)
-from handrail.client.pilots import OutcomeReport
-from handrail.client.reports import ReportedCase, ReportedCases
-from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
-from handrail.client.rulings import amended, ruling_of
-from handrail.client.schedules import (
-    SCHEDULED_CASES,
-    SCHEDULED_START,
-    ScheduledInput,
-    declared_schedule,
-)
-from handrail.client.schema import schema
-from handrail.client.starts import TASK_TIMEOUT, case_id, case_options, is_known, start_case
-from handrail.client.stewards import (
-    ensure_stewards,
-    held_ledger,
-    order_became,
-    order_signal,
-    steward_book,
-    tell_steward,
-)
-from handrail.client.views import (
-    AgentAutonomy,
-    AutonomyList,
-    CaseChain,
-    CaseDetails,
-    CaseList,
-    CaseOrder,
-    CaseOrderList,
-    CaseSummary,
-    ChainedCase,
-    Document,
-    EffectView,
-    FailingStep,
-    IncidentList,
-    IncidentView,
-    LiftResult,
-    MandateDetails,
-    MandateList,
-    MandateView,
-    OrderOutcome,
-    ReviewDetails,
-    ReviewList,
-    ReviewView,
-    RulingList,
-    RulingResult,
-    ScheduledRun,
-    ScheduleList,
-    ScheduleRuns,
-    ScheduleView,
-    SignedRuling,
-    StartedCase,
-    StopList,
-    StopResult,
-    StopView,
-    WaitResult,
-    iso,
-)
+from typing import TYPE_CHECKING
+
+from handrail.faces import on_demand
+
+if TYPE_CHECKING:
+    from handrail.client.agents import (
+        AgentList,
+        AgentStatus,
+        BudgetView,
+        WorkerList,
+        WorkerStatus,
+        WorkerView,
+    )
+    from handrail.client.alerts import AlertList, AlertView
+    from handrail.client.asking import AgentAnswer, CaseProgress
+    from handrail.client.audit import AuditCheck, AuditReport, ErasedCase
+    from handrail.client.base import (
+        BY_NAME_ONLY,
+        AuditReview,
+        Connect,
+        Directory,
+        Signer,
+        Statement,
+    )
+    from handrail.client.baselines import BASELINE_UNITS, BaselineList, BaselineView
+    from handrail.client.cases import case_summary, cases_query, ended_query, outcome_of, why_ended
+    from handrail.client.deployments import LOOKED_AT, agents_of, build_cases, routing, why_unready
+    from handrail.client.documents import schema
+    from handrail.client.explaining import VerdictList, VerdictView
+    from handrail.client.failing import BUSY_QUERY, FAILING_TASK, StuckCase, stuck_cases
+    from handrail.client.gate_lists import (
+        SORTS,
+        FieldTotal,
+        GateFilter,
+        GateList,
+        GateReader,
+        StillReading,
+        UnreadableCase,
+        amounts,
+        counted,
+        totals,
+    )
+    from handrail.client.gates import (
+        case_url,
+        case_view,
+        existing_case,
+        gate_reader,
+        gates_of,
+        is_shown,
+    )
+    from handrail.client.intake import ALSO_ASKED, CALL_BACK, IntakeEntry, IntakeList
+    from handrail.client.list_views import SavedView, saved_views
+    from handrail.client.mandates import Bounds, Term
+    from handrail.client.operator import Operator
+    from handrail.client.permissions import Rights, rights
+    from handrail.client.pilot_views import (
+        AgreementView,
+        AutonomyEvent,
+        BadOutcome,
+        Disagreement,
+        Expected,
+        OutcomeImport,
+        PilotView,
+        PromotionDone,
+        PromotionList,
+        PromotionView,
+        SelectionView,
+    )
+    from handrail.client.pilots import OutcomeReport
+    from handrail.client.reports import ReportedCase, ReportedCases
+    from handrail.client.rollouts import BuildView, DeploymentView, RolloutList
+    from handrail.client.rulings import amended, ruling_of
+    from handrail.client.schedules import (
+        SCHEDULED_CASES,
+        SCHEDULED_START,
+        ScheduledInput,
+        declared_schedule,
+    )
+    from handrail.client.starts import TASK_TIMEOUT, case_id, case_options, is_known, start_case
+    from handrail.client.stewards import (
+        ensure_stewards,
+        held_ledger,
+        order_became,
+        order_signal,
+        steward_book,
+        tell_steward,
+    )
+    from handrail.client.views import (
+        AgentAutonomy,
+        AutonomyList,
+        CaseChain,
+        CaseDetails,
+        CaseList,
+        CaseOrder,
+        CaseOrderList,
+        CaseSummary,
+        ChainedCase,
+        Document,
+        EffectView,
+        FailingStep,
+        IncidentList,
+        IncidentView,
+        LiftResult,
+        MandateDetails,
+        MandateList,
+        MandateView,
+        OrderOutcome,
+        ReviewDetails,
+        ReviewList,
+        ReviewView,
+        RulingList,
+        RulingResult,
+        ScheduledRun,
+        ScheduleList,
+        ScheduleRuns,
+        ScheduleView,
+        SignedRuling,
+        StartedCase,
+        StopList,
+        StopResult,
+        StopView,
+        WaitResult,
+        iso,
+    )
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "ALSO_ASKED",

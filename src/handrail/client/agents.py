@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field
 from temporalio.service import RPCError
 
+from handrail import policy as policy_files
 from handrail.actions import Level
 from handrail.agent import OPEN_QUERY
 from handrail.client.base import OperatorBase
@@ -24,7 +25,6 @@ from handrail.client.stewards import steward_book, stewards
 from handrail.client.views import Document, Moment
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import FLEET
-from handrail.policy import known_policy
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,7 +156,7 @@ class _Books:
 
 async def _budgets(ledger: Ledger, agent: str, policy: str, now: datetime) -> list[BudgetView]:
     """How far the budgets of a policy are used. None of one that this version cannot read."""
-    doc, found = known_policy(policy), list[BudgetView]()
+    doc, found = policy_files.known_policy(policy), list[BudgetView]()
     budgets = {} if doc is None else {"tokens": doc.budgets.tokens, "cost": doc.budgets.cost}
     for kind, caps in budgets.items():
         for cap in caps:

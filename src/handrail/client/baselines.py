@@ -6,13 +6,16 @@ import hashlib
 import re
 from dataclasses import replace
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Final, Literal
 
+from handrail import evidence
 from handrail.client.base import OperatorBase
 from handrail.client.views import Document, Moment
-from handrail.evidence import BaselineFigure, EventLog, baseline_figures, log_figures
 from handrail.exceptions import InvalidRequest, NotPermitted
 from handrail.ledger import BaselineRow
+
+if TYPE_CHECKING:
+    from handrail.evidence import BaselineFigure, EventLog
 
 BASELINE_UNITS: Final = {
     "cases_per_month": "cases",
@@ -116,10 +119,10 @@ class BaselineActs(OperatorBase):
         """
         if not log.events:
             raise InvalidRequest(f"{log.name} has no row that can be read; nothing was recorded")
-        figures = log_figures(log)
+        figures = evidence.log_figures(log)
         days = sorted(each.at.date() for each in log.events)
         source = f"{log.name[:300]}: {figures.cases:,} cases from {days[0]} to {days[-1]}"
-        rows = [_in_currency(each, currency) for each in baseline_figures(figures)]
+        rows = [_in_currency(each, currency) for each in evidence.baseline_figures(figures)]
         kept = [
             await self.set_baseline(
                 agent, each.name, each.amount, unit=each.unit, source=source, kind="log"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Self
 from pydantic import JsonValue
 
 from handrail.client.views import Document, Moment
-from handrail.evidence import AgreementBound, Compared, ErrorShare, PilotReport
+from handrail.evidence import ErrorShare
 
 if TYPE_CHECKING:
+    from handrail.evidence import AgreementBound, Compared, PilotReport
     from handrail.ledger import AlertRow
 
 LEAST = 20

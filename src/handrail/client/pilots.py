@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import JsonValue, ValidationError, create_model
 
+from handrail import evidence
+from handrail import policy as policy_files
 from handrail.actions import Aware, Wire, as_json, person
 from handrail.client.base import OperatorBase, Statement
 from handrail.client.pilot_views import (
@@ -19,33 +21,23 @@ from handrail.client.pilot_views import (
     disagreement,
     pilot_view,
 )
-from handrail.evidence import (
-    POINTS,
-    Compared,
-    Judged,
-    PilotReport,
-    compare_place,
-    free_texts,
-    measure_pilot,
-    rule_digest,
-)
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
 from handrail.ledger import AnswerRow, KeptDifference, OutcomeRow, outcome_id
 from handrail.oversight import NotProven, Opinion, ReviewAnswer, require_proven_answer
-from handrail.policy import FileDoc, PilotDoc, known_policy
 from handrail.text import first_fault
 
 if TYPE_CHECKING:
+    from handrail.evidence import Compared, PilotReport
     from handrail.ledger import Comparison, Proposed
-    from handrail.policy import AgentShape, WriteShape
+    from handrail.policy import AgentShape, FileDoc, PilotDoc, WriteShape
 
 _LONGEST = 4_000
 _AT_ONCE = 1_000
 _NEEDED = "who was right must be signed"
 _SAID: Final = {
-    Judged.AGENT: ReviewAnswer.RIGHT,
-    Judged.PEOPLE: ReviewAnswer.WRONG,
-    Judged.BOTH: ReviewAnswer.HARMLESS,
+    "agent": ReviewAnswer.RIGHT,
+    "people": ReviewAnswer.WRONG,
+    "both": ReviewAnswer.HARMLESS,
 }
 """What is signed of the proposal."""
 
@@ -139,7 +131,7 @@ class PilotActs(OperatorBase):
         """
         self._own_seat("say who was right")
         row, who, now = await self._outcome(named), self._who(), self._clock()
-        if right not in set(Judged):
+        if right not in set(evidence.Judged):
             raise InvalidRequest(f"{right!r} is no answer: say agent, people or both", "right")
         if len(why) > _LONGEST:
             raise InvalidRequest(f"say it in {_LONGEST} characters at most", "why")
@@ -148,7 +140,7 @@ class PilotActs(OperatorBase):
             raise InvalidRequest(f"{row.id} is no disagreement that is to be judged", "outcome")
         if row.by and person(row.by) == who:
             raise NotPermitted("you did it yourself, so somebody else must say who was right")
-        answer = _SAID[Judged(right)]
+        answer = _SAID[evidence.Judged(right)]
         digest, why = found.proposed.digest, why.strip()
         said = Opinion(key=row.id, digest=digest, answer=answer, by=who, at=now, why=why)
         proof = await self._signature(Statement(said), _NEEDED) or ""
@@ -180,13 +172,13 @@ class PilotActs(OperatorBase):
         await self._compare(agent, doc)
         waits = {name: now - rule.wait for name, rule in _rules(doc).items()}
         of = (agent, step, since)
-        figures = await self.ledger.comparison_figures(*of, waits=waits, points=POINTS)
+        figures = await self.ledger.comparison_figures(*of, waits=waits, points=evidence.POINTS)
         judged = _compared(await self.ledger.differences(*of, judged=True))
         apart = _compared(await self.ledger.differences(*of, judged=False, limit=limit))
         judged, unproven = await self._proven(judged)
         if unproven:
             apart = sorted([*apart, *unproven], key=lambda e: (e.proposed.at, e.proposed.key))
-        report = measure_pilot(figures, apart, judged)
+        report = evidence.measure_pilot(figures, apart, judged)
         shown = replace(report, disagreements=report.disagreements[:limit])
         return _Pilot(shown, doc, len(unproven))
 
@@ -197,9 +189,9 @@ class PilotActs(OperatorBase):
         def compare(
             step: str, proposed: Sequence[Proposed], done: Sequence[OutcomeRow]
         ) -> list[Comparison]:
-            return compare_place(agent, step, proposed, done, rules.get(step, rules[""]))
+            return evidence.compare_place(agent, step, proposed, done, rules.get(step, rules[""]))
 
-        digests = {step: rule_digest(rule) for step, rule in rules.items()}
+        digests = {step: evidence.rule_digest(rule) for step, rule in rules.items()}
         await self.ledger.compare(agent, digests, compare)
 
     async def _proven(self, judged: list[Compared]) -> tuple[list[Compared], list[Compared]]:
@@ -207,7 +199,7 @@ class PilotActs(OperatorBase):
         if self.keyring is None:
             return judged, []
         keys, now = self._trusted(), self._clock()
-        found, unproven = list[Compared](), list[Compared]()
+        found, unproven = list[evidence.Compared](), list[evidence.Compared]()
         for each in judged:
             row = each.outcome
             answers = await self.ledger.review_answers(row.id)
@@ -215,7 +207,9 @@ class PilotActs(OperatorBase):
                 said = require_proven_answer(answers[-1], keys, now) if answers else None
             except NotProven:
                 said = None
-            right = _SAID[Judged(row.judged)] if row.judged in set(Judged) else None
+            right = (
+                _SAID[evidence.Judged(row.judged)] if row.judged in set(evidence.Judged) else None
+            )
             if said is None or (right, said.by) != (said.answer, row.judged_by):
                 unproven.append(replace(each, outcome=replace(row, judged=None)))
             else:
@@ -229,7 +223,7 @@ class PilotActs(OperatorBase):
     async def _doc_of(self, agent: str) -> FileDoc | None:
         """The policy in force, as its file says it; None before any worker has loaded it."""
         rows = await self.ledger.policies(agent)
-        return known_policy(rows[0].text) if rows else None
+        return policy_files.known_policy(rows[0].text) if rows else None
 
     def _shape_of(self, agent: str) -> AgentShape:
         known = self._agents.get(agent)
@@ -242,11 +236,11 @@ class PilotActs(OperatorBase):
 def _rules(doc: FileDoc | None) -> dict[str, PilotDoc]:
     """How each step is compared; `""`: those of which the policy says nothing."""
     rules = {} if doc is None else {name: each.pilot for name, each in doc.actions.items()}
-    return {**rules, "": PilotDoc()}
+    return {**rules, "": policy_files.PilotDoc()}
 
 
 def _compared(kept: Iterable[KeptDifference]) -> list[Compared]:
-    return [Compared(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
+    return [evidence.Compared(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
 
 
 def _goal(doc: FileDoc | None, step: str | None) -> float | None:
@@ -296,7 +290,7 @@ def _row(
         received=now,
         source=source,
         by=given.by and person(given.by),
-        action=_action(given.action, write, listed.pilot if listed else PilotDoc()),
+        action=_action(given.action, write, listed.pilot if listed else policy_files.PilotDoc()),
         raw=given.model_dump_json(),
     )
     return replace(row, id=outcome_id(row))
@@ -308,7 +302,7 @@ def _action(
     """What was done, as the action of the write has it; what is not compared may be left out."""
     if given is None:
         return None
-    fields, ignored = write.action.model_fields, free_texts([write.action])
+    fields, ignored = write.action.model_fields, evidence.free_texts([write.action])
     ignored |= {name for name, within in rule.match.items() if within.amount is None}
     if unknown := given.keys() - fields.keys():
         raise InvalidRequest(f"{', '.join(sorted(unknown))}: {write.action.__name__} has no such")

@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from temporalio.service import RPCError
 
+from handrail import evidence
+from handrail import policy as policy_files
 from handrail.actions import WHOLE, Level
 from handrail.client.autonomy_timeline import timeline
 from handrail.client.orders import OrderActs
@@ -32,20 +34,6 @@ from handrail.client.pilot_views import (
 )
 from handrail.client.pilots import PilotActs
 from handrail.client.promotion_words import judged_by, takes_back, wanted
-from handrail.evidence import (
-    AgreementBound,
-    Drift,
-    NextStep,
-    PilotReport,
-    PromotionEvidence,
-    TrackRecord,
-    bound_of,
-    drift_of,
-    measure_track_record,
-    next_step,
-    setting_before,
-    why_step_back,
-)
 from handrail.exceptions import (
     CaseError,
     InvalidRequest,
@@ -55,12 +43,19 @@ from handrail.exceptions import (
 )
 from handrail.ledger import PROPOSED, AlertRow
 from handrail.oversight import OrderState, setting_in_force
-from handrail.policy import PromoteDoc, Setting, known_policy, parse_policy, share_of
 
 if TYPE_CHECKING:
     from handrail.client.views import ChangeView, OrderOutcome
+    from handrail.evidence import (
+        AgreementBound,
+        Drift,
+        NextStep,
+        PilotReport,
+        PromotionEvidence,
+        TrackRecord,
+    )
     from handrail.ledger import PolicyRow
-    from handrail.policy import ActionDoc
+    from handrail.policy import ActionDoc, PromoteDoc, Setting
 
 _EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", "step back", "restarted")
 _AHEAD: Final = timedelta(days=30)
@@ -206,7 +201,7 @@ class PromotionActs(OrderActs, PilotActs):
         if not policies:
             self._shape_of(agent)
             return []
-        doc = known_policy(policies[0].text)
+        doc = policy_files.known_policy(policies[0].text)
         docs = {} if doc is None else {n: d for n, d in doc.actions.items() if d.promote}
         stands = await self._stands(agent, policies[0]) if docs else {}
         # A policy that is newer than what its steward has seen counts from its next look on.
@@ -223,13 +218,17 @@ class PromotionActs(OrderActs, PilotActs):
                 for e in book.picture.steps if book.picture else ():
                     if e.most is not None:
                         mine = tuple(each for each in waiting if each.order.step == e.step)
-                        found[e.step] = _Stand(Setting(e.level, e.rollout, e.label), e.most, mine)
+                        found[e.step] = _Stand(
+                            policy_files.Setting(e.level, e.rollout, e.label), e.most, mine
+                        )
         return found or await self._ledger_stands(agent, latest)
 
     async def _ledger_stands(self, agent: str, latest: PolicyRow) -> dict[str, _Stand]:
         shape, orders = self._shape_of(agent), await self.ledger.orders(agent, live=True)
         # It is read in full, which takes its time: others who ask meanwhile do not wait for it.
-        policy = await asyncio.to_thread(parse_policy, latest.text, latest.label, shape)
+        policy = await asyncio.to_thread(
+            policy_files.parse_policy, latest.text, latest.label, shape
+        )
         keys, proof = self._trusted(), policy.proof or "required"
 
         def setting(step: str) -> Setting:
@@ -238,13 +237,15 @@ class PromotionActs(OrderActs, PilotActs):
         return {step: _Stand(setting(step), policy.of(step).most) for step in policy.steps}
 
     async def _write(self, agent: str, step: str, doc: ActionDoc, stand: _Stand) -> _Write:
-        rule, setting = doc.promote or PromoteDoc(), stand.setting
+        rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
         since, restarted = await self._restarted(agent, step)
         report = (await self._pilot(agent, step, since, _CASES)).report
         keys = None if self.keyring is None else self._trusted()
-        record = await measure_track_record(self.ledger, agent, step, keys=keys, now=self._clock())
+        record = await evidence.measure_track_record(
+            self.ledger, agent, step, keys=keys, now=self._clock()
+        )
         bound, first = await self._shown(agent, step, setting, since, report)
-        seen = PromotionEvidence(
+        seen = evidence.PromotionEvidence(
             first=first,
             agreement=bound,
             wrong=record.wrong,
@@ -255,7 +256,7 @@ class PromotionActs(OrderActs, PilotActs):
             caught=record.caught,
             restarted=restarted,
         )
-        after = next_step(rule, setting, stand.most, seen, self._clock())
+        after = evidence.next_step(rule, setting, stand.most, seen, self._clock())
         return _Write(agent, step, rule, doc, stand, since, report, record, seen, after)
 
     async def _shown(
@@ -270,7 +271,7 @@ class PromotionActs(OrderActs, PilotActs):
         if setting.level in {Level.SUPERVISED, Level.HUMAN_LED}:
             said = await self.ledger.ruled(agent, step, _RULED, since)
             if said.ruled:
-                return bound_of(said.ruled, said.ruled - said.approved), said.first
+                return evidence.bound_of(said.ruled, said.ruled - said.approved), said.first
         if setting.level is Level.FULL:
             return report.bound, await self.ledger.first_alone(agent, step, since)
         return report.bound, report.since
@@ -327,7 +328,7 @@ class PromotionActs(OrderActs, PilotActs):
         before += [each.answer == "wrong" for each in answered if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
         drifts = await self._drifts(write, up)
-        return why_step_back(write.rule, before, after, open_, drifts, contract=contract)
+        return evidence.why_step_back(write.rule, before, after, open_, drifts, contract=contract)
 
     async def _drifts(self, write: _Write, up: datetime) -> dict[str, Drift]:
         """How far what is watched has moved since then: its class, and what the policy names."""
@@ -338,11 +339,11 @@ class PromotionActs(OrderActs, PilotActs):
         found: dict[str, Drift] = {}
         for name, field in fields.items():
             then, now = await self.ledger.proposed_values(write.agent, write.step, field, up)
-            found[name] = drift_of(then, now)
+            found[name] = evidence.drift_of(then, now)
         return found
 
     async def _step_back(self, write: _Write, why: str) -> str:
-        to = setting_before(write.setting, write.rule.shares)
+        to = evidence.setting_before(write.setting, write.rule.shares)
         assert to is not None  # noqa: S101  # only what runs alone is taken back
         share = None if to.rollout == WHOLE else Decimal(to.rollout) / 100
         lower = PromotionActs(
@@ -454,7 +455,9 @@ _RULED: Final = frozenset({"approved", "rejected", "amended"})
 
 def _falling(write: _Write, proposed: Mapping[str, int], among: range) -> int:
     """How many of what was proposed in each case fall among these of a rollout."""
-    falls = ((share_of(write.agent, write.step, case), n) for case, n in proposed.items())
+    falls = (
+        (policy_files.share_of(write.agent, write.step, case), n) for case, n in proposed.items()
+    )
     return sum(n for share, n in falls if share in among)
 
 

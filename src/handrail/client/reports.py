@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from handrail import evidence
 from handrail.client.base import OperatorBase
 from handrail.client.views import Document, Moment
-from handrail.evidence import AgentReport, cases_behind, measure_report
 from handrail.exceptions import NotFound
+
+if TYPE_CHECKING:
+    from handrail.evidence import AgentReport
 
 
 class ReportedCase(Document):
@@ -39,7 +43,7 @@ class ReportActs(OperatorBase):
             LedgerUnavailable: if the ledger cannot be read.
             NotFound: if the ledger knows of no such agent.
         """
-        report = await measure_report(self.ledger, agent, since, self._clock())
+        report = await evidence.measure_report(self.ledger, agent, since, self._clock())
         if report.policy is None and not report.tasks and not report.left_out:
             raise NotFound(
                 f"the ledger knows of no agent {agent}; fix: `handrail agents` lists them, and a "
@@ -56,7 +60,9 @@ class ReportActs(OperatorBase):
         limit: int = 200,
     ) -> ReportedCases:
         """The cases behind a figure: `all`, `asked`, `erring`, `wrong`, `late` ..., or a state."""
-        found = await cases_behind(self.ledger, agent, which, since, now=self._clock(), limit=limit)
+        found = await evidence.cases_behind(
+            self.ledger, agent, which, since, now=self._clock(), limit=limit
+        )
         return ReportedCases(
             agent=agent,
             which=which,

@@ -28,11 +28,9 @@ from handrail.agent import (
     AGENT_ATTRIBUTE,
     HANDED_FROM,
     STATE_ATTRIBUTE,
-    AgentWorkflow,
     describe_execution,
     executions,
     handed_from,
-    takes_changes,
 )
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
@@ -44,6 +42,7 @@ from handrail.text import first_fault
 from handrail.wire import HandOffOrigin
 
 if TYPE_CHECKING:
+    from handrail.agent import AgentWorkflow
     from handrail.ledger import Ledger
 
 LONGEST_KEY = 200
@@ -184,8 +183,14 @@ async def _is_there(
         # A case that Temporal has forgotten has ended: nobody knows of which event it was.
         if error.status is not RPCStatusCode.NOT_FOUND:
             raise
-    taken = told and agent is not None and takes_changes(agent)
+    taken = told and agent is not None and _takes_changes(agent)
     return StartedCase(case=case, duplicate=True, changed=changed, taken=taken)
+
+
+def _takes_changes(agent: type[AgentWorkflow]) -> bool:
+    from handrail.agent import takes_changes  # noqa: PLC0415  # only whoever has an agent needs it
+
+    return takes_changes(agent)
 
 
 async def _is_news(found: WorkflowExecutionDescription, by: str) -> bool:

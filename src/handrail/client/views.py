@@ -31,7 +31,7 @@ CaseState: TypeAlias = State | Literal["paused (by Temporal)"]
 class Document(BaseModel):
     """What one call answers. `model_dump(mode="json")` is what the command line prints."""
 
-    model_config = ConfigDict(frozen=True, from_attributes=True)
+    model_config = ConfigDict(frozen=True, from_attributes=True, defer_build=True)
 
     version: Literal[1] = 1
 

@@ -24,7 +24,7 @@ LEAST = 10
 class ReportPart(BaseModel):
     """A part of a report: frozen, and JSON as it stands."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class Metric(ReportPart):

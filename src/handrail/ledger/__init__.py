@@ -5,79 +5,83 @@ write ever begun, its intent before the effect and its receipt after it; every p
 as it was signed, and which write used it; and what people allowed in advance, use by use.
 """
 
-from handrail.ledger.alerts import PROPOSED, AlertRow
-from handrail.ledger.comparisons import (
-    ALONE,
-    CONTRADICTS,
-    DIFFERS,
-    OPEN,
-    SAME,
-    Compare,
-    ComparedSoFar,
-    Comparison,
-    ComparisonCount,
-    ComparisonFigures,
-    KeptDifference,
-)
-from handrail.ledger.effects import (
-    BeginResult,
-    EffectRow,
-    Intent,
-    Outdated,
-    Situation,
-    Stopped,
-)
-from handrail.ledger.figures import AgentFigures, CaseFigures, MetricQuery, QuestionFigures
-from handrail.ledger.history import (
-    FAILED,
-    IN_DOUBT,
-    STUCK,
-    UNREAD,
-    BreakerRule,
-    PastVerdict,
-    PastWrite,
-    WriteRates,
-)
-from handrail.ledger.intake import IntakeRow, IntakeState, intake_id
-from handrail.ledger.ledger import Ledger
-from handrail.ledger.limits import (
-    Duplicate,
-    LimitMeasure,
-    OverLimit,
-    counting_of,
-    duplicates_counted,
-    exceed,
-    measured,
-    number,
-    same_words,
-    together,
-)
-from handrail.ledger.orders import FLEET, OrderRow
-from handrail.ledger.outcomes import BaselineRow, OutcomeRow, outcome_id
-from handrail.ledger.records import (
-    PRESENT,
-    CaseRecord,
-    CaseRow,
-    DecisionRow,
-    ErrorRow,
-    PresenceRow,
-    QuestionRow,
-    as_kept,
-)
-from handrail.ledger.reviews import (
-    AlreadyReviewed,
-    AnswerRow,
-    IncidentRow,
-    ReviewedWrite,
-    ReviewRow,
-    WriteCounts,
-)
-from handrail.ledger.rows import UnreadableRow
-from handrail.ledger.rulings import MandateRow, MandateSpent, RulingRow, RulingUsed
-from handrail.ledger.shown import AutonomousWrite
-from handrail.ledger.tables import EffectState
-from handrail.ledger.verdicts import PolicyRow, Proposed, SpendRow, SpendTotal, VerdictRow
-from handrail.wire import Duplicates
+from typing import TYPE_CHECKING
+
+from handrail.faces import on_demand
+
+if TYPE_CHECKING:
+    from handrail.ledger.comparisons import (
+        Compare,
+        ComparedSoFar,
+        ComparisonCount,
+        ComparisonFigures,
+    )
+    from handrail.ledger.effects import BeginResult, EffectRow, Intent, Outdated, Situation, Stopped
+    from handrail.ledger.entries import (
+        ALONE,
+        CONTRADICTS,
+        DIFFERS,
+        FAILED,
+        FLEET,
+        IN_DOUBT,
+        OPEN,
+        PROPOSED,
+        SAME,
+        STUCK,
+        UNREAD,
+        AlertRow,
+        AlreadyReviewed,
+        AnswerRow,
+        BaselineRow,
+        Comparison,
+        IntakeRow,
+        IntakeState,
+        KeptDifference,
+        MandateRow,
+        MetricQuery,
+        OrderRow,
+        OutcomeRow,
+        PolicyRow,
+        Proposed,
+        ReviewRow,
+        RulingRow,
+        number,
+        outcome_id,
+    )
+    from handrail.ledger.figures import AgentFigures, CaseFigures, QuestionFigures
+    from handrail.ledger.history import BreakerRule, PastVerdict, PastWrite, WriteRates
+    from handrail.ledger.intake import intake_id
+    from handrail.ledger.ledger import Ledger
+    from handrail.ledger.limits import (
+        Duplicate,
+        LimitMeasure,
+        OverLimit,
+        counting_of,
+        duplicates_counted,
+        exceed,
+        measured,
+        same_words,
+        together,
+    )
+    from handrail.ledger.records import (
+        PRESENT,
+        CaseRecord,
+        CaseRow,
+        DecisionRow,
+        ErrorRow,
+        PresenceRow,
+        QuestionRow,
+        as_kept,
+    )
+    from handrail.ledger.reviews import IncidentRow, ReviewedWrite, WriteCounts
+    from handrail.ledger.rows import UnreadableRow
+    from handrail.ledger.rulings import MandateSpent, RulingUsed
+    from handrail.ledger.shown import AutonomousWrite
+    from handrail.ledger.tables import EffectState
+    from handrail.ledger.verdicts import SpendRow, SpendTotal, VerdictRow
+    from handrail.wire import Duplicates
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "ALONE",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -10,32 +9,13 @@ from typing import Any
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
+from handrail.ledger.entries import AlertRow
 from handrail.ledger.evidence_tables import alerts as _alerts
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import questions as _questions
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
-
-PROPOSED = "promotion"
-"""How the rule of an alert begins that proposes to let an agent do more."""
-
-
-@dataclass(frozen=True)
-class AlertRow:
-    """One alert. `cases`: those behind it. `ended` is None while it lasts."""
-
-    id: str
-    agent: str
-    rule: str
-    began: datetime
-    value: str
-    limit: str
-    cases: tuple[str, ...] = ()
-    told: datetime | None = None
-    acknowledged: datetime | None = None
-    acknowledged_by: str | None = None
-    ended: datetime | None = None
 
 
 class Alerts(Database):

@@ -18,47 +18,28 @@ import sqlalchemy as sa
 
 from handrail.ledger import counters
 from handrail.ledger.database import Database
+from handrail.ledger.entries import (
+    ALONE,
+    CONTRADICTS,
+    DIFFERS,
+    OPEN,
+    SAME,
+    Comparison,
+    KeptDifference,
+    OutcomeRow,
+    Proposed,
+)
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import comparisons as _comparisons
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import outcomes as _outcomes
-from handrail.ledger.outcomes import OUTCOMES, OutcomeRow
+from handrail.ledger.outcomes import OUTCOMES
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import verdicts as _verdicts
-from handrail.ledger.verdicts import PROPOSALS, Proposed
-
-SAME, DIFFERS, OPEN, CONTRADICTS, ALONE = "same", "differs", "open", "contradicts", "alone"
-"""How a proposal and people stand: they agree or not; nobody has decided; people contradict each
-other; or it is a decision of people without a proposal."""
+from handrail.ledger.verdicts import PROPOSALS
 
 _AT_ONCE = 200
 """Places that one transaction compares: nobody waits long for it."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """One proposal beside what people did, or what they did alone (`at` and `kind` are of that).
-
-    `late`, `hindsight`: 1 or 0; `several`: decisions beside the one that counts. `amounts`: the
-    numbers of the proposal by their names; `above`: how far they are above those done.
-    """
-
-    agent: str
-    case: str
-    step: str
-    number: int
-    rule: str
-    key: str
-    at: datetime
-    kind: str
-    stand: str
-    outcome: str | None = None
-    fields: tuple[str, ...] = ()
-    late: int = 0
-    hindsight: int = 0
-    several: int = 0
-    amounts: Mapping[str, str] = field(default_factory=dict[str, str])
-    above: Mapping[str, str] = field(default_factory=dict[str, str])
 
 
 Compare = Callable[[str, Sequence[Proposed], Sequence[OutcomeRow]], list[Comparison]]
@@ -105,17 +86,6 @@ class ComparisonFigures:
         default_factory=dict[tuple[bool, str], tuple[Decimal, int]]
     )
     above: Mapping[str, Decimal] = field(default_factory=dict[str, Decimal])
-
-
-@dataclass(frozen=True)
-class KeptDifference:
-    """Where people did something else, as it was compared."""
-
-    proposed: Proposed
-    outcome: OutcomeRow
-    kind: str
-    fields: tuple[str, ...]
-    above: Mapping[str, str]
 
 
 class Comparisons(Database):

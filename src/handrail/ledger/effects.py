@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from pydantic import JsonValue
 
-    from handrail.ledger.orders import OrderRow
+    from handrail.ledger.entries import OrderRow
     from handrail.ledger.verdicts import VerdictRow
 
 

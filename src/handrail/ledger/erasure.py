@@ -16,7 +16,8 @@ from handrail.actions import Receipt, Ruling
 from handrail.ledger import evidence_tables as evidence
 from handrail.ledger import tables
 from handrail.ledger.database import Database
-from handrail.ledger.orders import OrderRow, give_ended
+from handrail.ledger.entries import OrderRow
+from handrail.ledger.orders import give_ended
 from handrail.ledger.tables import EffectState, Unreadable
 
 _BLANK: dict[sa.Table, dict[str, Any]] = {

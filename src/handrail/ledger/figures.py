@@ -16,6 +16,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
+from handrail.ledger.entries import MetricQuery
 from handrail.ledger.evidence_tables import cases, decisions, errors, questions
 from handrail.ledger.tables import EffectState, Timestamp, effects, incidents, reviews, verdicts
 
@@ -29,20 +30,6 @@ _DAY = 86_400
 _MINUTE = 60
 _UNDO = "%/undo"
 _AT_ONCE = 500
-
-
-@dataclass(frozen=True)
-class MetricQuery:
-    """What is counted of tasks: those that are `which`; a `mean` of a quantity, over them.
-
-    `within`: only those that took no longer. `action`: only those with a decision of that class.
-    """
-
-    which: str
-    of: str = "all"
-    mean: str | None = None
-    within: timedelta | None = None
-    action: str | None = None
 
 
 @dataclass(frozen=True)

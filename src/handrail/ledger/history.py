@@ -17,7 +17,8 @@ import sqlalchemy as sa
 
 from handrail.actions import WHOLE, Kind, Level
 from handrail.ledger.database import Database
-from handrail.ledger.orders import OrderRow, give, order_in
+from handrail.ledger.entries import FAILED, IN_DOUBT, STUCK, UNREAD, OrderRow
+from handrail.ledger.orders import give, order_in
 from handrail.ledger.reviews import IncidentRow, keep_incident
 from handrail.ledger.rows import Rows
 from handrail.ledger.tables import (
@@ -43,15 +44,6 @@ DAYS = timedelta(days=28)
 
 BREAKER = "breaker"
 """Who gives an order that no person gave, and the kind of the incident that says so."""
-
-FAILED, IN_DOUBT = "failed", "in_doubt"
-"""The kinds of incidents that are counted under names of their own."""
-
-STUCK = "stuck"
-"""The kind of the incident of a step that goes on failing: no breaker counts it."""
-
-UNREAD = "unread"
-"""The kind of the incident of a write that nobody could read back: nor that, it may be right."""
 
 _OTHERS = incidents.c.kind.not_in((FAILED, IN_DOUBT, BREAKER, STUCK, UNREAD))
 _HOUR = 3_600

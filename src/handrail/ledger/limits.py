@@ -13,7 +13,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from handrail.exceptions import HandrailError
 from handrail.ledger import counters as counting
 from handrail.ledger.counters import CounterEntry, LimitCounter, RunningTotal
+from handrail.ledger.entries import number
 from handrail.ledger.rows import Rows, leave_out
 from handrail.ledger.tables import EffectState, Unreadable
 from handrail.ledger.tables import effects as _effects
@@ -36,10 +37,6 @@ if TYPE_CHECKING:
 _ALL = "*"
 _LIVE = (EffectState.INTENDED, EffectState.DONE)
 _LONGEST = 200
-
-LARGEST_NUMBER = 60
-"""Digits before, or after, the point of a number that can be added. `1E+9999999999` is a number
-too, and written out it would fill the memory of its worker."""
 
 
 class OverLimit(HandrailError):  # says what happened, and is caught by the door
@@ -366,21 +363,6 @@ class _CountedWrite:
 
 
 _past: Rows[_CountedWrite] = Rows(_CountedWrite, _effects)
-
-
-def number(value: Any) -> Decimal | None:
-    """A number as JSON has it; None if it is none that can be added."""
-    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-        return None
-    try:
-        found = Decimal(str(value))
-    except InvalidOperation:
-        return None
-    if not found.is_finite():
-        return None
-    _, digits, exponent = found.as_tuple()
-    small = int(exponent) >= -LARGEST_NUMBER and len(digits) + int(exponent) <= LARGEST_NUMBER
-    return found if small else None
 
 
 def _at(path: str, action: Mapping[str, Any], evidence: Any) -> Any:

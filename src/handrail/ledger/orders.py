@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.actions import LedgerMark, Level
+from handrail.actions import LedgerMark
 from handrail.ledger.database import Database
+from handrail.ledger.entries import FLEET, OrderRow
 from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import counters, heights, identity
 from handrail.ledger.tables import orders as _orders
@@ -23,9 +24,6 @@ from handrail.ledger.verdicts import any_piloted, latest, piloted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-FLEET = "*"
-"""The agent of an order that is for all of them."""
 
 _STOP_LOCK = 0x73746F70
 """Any number that other programs on the same database do not lock on."""
@@ -36,34 +34,6 @@ all that cases may have seen since that was known."""
 
 _TICK = timedelta(milliseconds=1)
 """Between two levels that one clock would give at the same time, or in wrong order."""
-
-
-@dataclass(frozen=True)
-class OrderRow:
-    """One order. `proofs` are signed statements; the columns beside them prove nothing.
-
-    `agent` is `*` for all of them. Without a `step` it is for every write, without a `case` for
-    every case. A roll-back is of one case, and over with being given; so is that an agent goes on
-    with this ledger, how a build is rolled out, or that a case is erased. `rollout`: of `full`, in
-    hundredths of a percent of the cases; None is all. `ended`: when it was lifted, or replaced
-    by another level.
-    """
-
-    id: str
-    kind: Literal["stop", "level", "roll_back", "ledger", "rollout", "erase"]
-    agent: str
-    by: str
-    at: datetime
-    step: str | None = None
-    case: str | None = None
-    level: Level | None = None
-    rollout: int | None = None
-    why: str = ""
-    proofs: tuple[str, ...] = ()
-    ended: datetime | None = None
-    ended_by: str | None = None
-    ended_why: str | None = None
-    ended_proofs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

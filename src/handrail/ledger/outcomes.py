@@ -2,76 +2,23 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING
 
 import sqlalchemy as sa
 
 from handrail.ledger.database import Database
+from handrail.ledger.entries import AnswerRow, BaselineRow, OutcomeRow
 from handrail.ledger.evidence_tables import baselines as _baselines
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import decisions as _decisions
 from handrail.ledger.evidence_tables import outcomes as _outcomes
 from handrail.ledger.marking import mark
-from handrail.ledger.reviews import AnswerRow, add_answer
+from handrail.ledger.reviews import add_answer
 from handrail.ledger.rows import Rows, narrowed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from pydantic import JsonValue
-
-
-@dataclass(frozen=True)
-class OutcomeRow:
-    """What people did in a case. `action` is None where they did nothing.
-
-    `judged`: who was right where they differ: `agent`, `people` or `both`.
-    """
-
-    id: str
-    agent: str
-    case: str
-    step: str
-    at: datetime
-    received: datetime
-    source: str
-    by: str
-    action: dict[str, JsonValue] | None
-    raw: str
-    judged: str | None = None
-    judged_by: str | None = None
-    judged_at: datetime | None = None
-    judged_why: str | None = None
-
-
-def outcome_id(row: OutcomeRow) -> str:
-    """The id of an outcome: the same from the same source is one row, whenever it comes in."""
-    said = [row.agent, row.source, row.case, row.step, row.at.timestamp(), row.by, row.action]
-    text = json.dumps(said, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode(errors="backslashreplace")).hexdigest()[:32]
-
-
-@dataclass(frozen=True)
-class BaselineRow:
-    """One figure of the process without the agent. `kind`: measured, log or declared.
-
-    `amount` is a decimal number. `replaced` is None while it is in force.
-    """
-
-    id: str
-    agent: str
-    name: str
-    amount: str
-    unit: str
-    kind: str
-    source: str
-    by: str
-    at: datetime
-    replaced: datetime | None = None
 
 
 class Outcomes(Database):

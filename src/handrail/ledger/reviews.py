@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 
-from handrail.exceptions import HandrailError
 from handrail.ledger.database import Database
+from handrail.ledger.entries import AlreadyReviewed, AnswerRow, ReviewRow
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import (
     EffectState,
@@ -33,44 +33,6 @@ if TYPE_CHECKING:
     from handrail.actions import Receipt
 
 _UNDO = "/undo"
-
-
-@dataclass(frozen=True)
-class ReviewRow:
-    """One write that a human looks at afterwards. `key` is the write's.
-
-    `why` it was drawn, and with what chance: `share`, 0..1. `people`, of the `role`, may answer,
-    but not the `requester`. `answer`, `by`, `answered`, `note` and `proof`: of the one that
-    counts, if any was given.
-    """
-
-    key: str
-    agent: str
-    step: str
-    case: str
-    at: datetime
-    why: str
-    share: float
-    role: str
-    people: tuple[str, ...]
-    requester: str | None = None
-    answer: str | None = None
-    by: str | None = None
-    answered: datetime | None = None
-    note: str | None = None
-    proof: str | None = None
-
-
-@dataclass(frozen=True)
-class AnswerRow:
-    """One answer to a review. `proof` is the signed statement; the columns prove nothing."""
-
-    key: str
-    answer: str
-    by: str
-    at: datetime
-    note: str
-    proof: str
 
 
 @dataclass(frozen=True)
@@ -100,18 +62,6 @@ class WriteCounts:
     planted: int
     caught: int
     missed: int
-
-
-class AlreadyReviewed(HandrailError):  # says what happened
-    """Somebody else has answered a review; theirs stands, and nothing was recorded."""
-
-    def __init__(self, key: str, by: str) -> None:
-        """Say of which write, and who did."""
-        self.key = key
-        self.by = by
-        super().__init__(
-            f"{by} has answered the review of {key} already; only they may change their answer"
-        )
 
 
 class Reviews(Database):

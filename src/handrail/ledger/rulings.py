@@ -5,92 +5,19 @@ What a mandate says is in `handrail.oversight.mandates`; here it is a signed tex
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Literal
 
 import sqlalchemy as sa
 
-from handrail.actions import Ruling
 from handrail.exceptions import HandrailError
 from handrail.ledger.database import Database
+from handrail.ledger.entries import MandateRow, RulingRow
 from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import mandate_uses, mandates, rulings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
-
-
-@dataclass(frozen=True)
-class RulingRow:
-    """One proven ruling. Make it with `RulingRow.of`.
-
-    `text` is the ruling as JSON, with its proof: whoever has the public keys can prove it
-    again. `at`: when it was signed. `digest`: of the action that its gate asked about, whole.
-    `planted`: whether that action was a bad one, put there to see whether people look; None
-    where nobody said. `effect`: the key of the write that used it.
-    """
-
-    jti: str
-    case: str
-    gate: str
-    by: str
-    stands_for: str | None
-    verb: str
-    kid: str
-    via: str
-    looked: float | None
-    at: datetime
-    digest: str
-    agent: str
-    step: str
-    text: str
-    effect: str | None = None
-    planted: bool | None = None
-
-    @classmethod
-    def of(
-        cls,
-        ruling: Ruling,
-        *,
-        verb: str,
-        case: str,
-        step: str,
-        digest: str,
-        by: str,
-        jti: str,
-        kid: str,
-        at: datetime,
-        stands_for: str | None = None,
-        planted: bool | None = None,
-    ) -> RulingRow:
-        """The row of a ruling that was found proven: `by`, `jti`, `kid`, `at` by its proof."""
-        return cls(
-            jti=jti,
-            case=case,
-            gate=ruling.gate,
-            by=by,
-            stands_for=stands_for,
-            verb=verb,
-            kid=kid,
-            via=ruling.via,
-            looked=ruling.looked,
-            at=at,
-            digest=digest,
-            agent=case.partition(":")[0],
-            step=step,
-            text=ruling.model_dump_json(),
-            planted=planted,
-        )
-
-    @property
-    def ruling(self) -> Ruling:
-        """The ruling as it was sent, with its proof.
-
-        Raises:
-            ValidationError: if it is none, because somebody altered the row.
-        """
-        return Ruling.model_validate_json(self.text)
 
 
 class RulingUsed(HandrailError):  # says what happened, and is caught by the door
@@ -162,26 +89,6 @@ def use(connection: sa.Connection, jtis: Sequence[str], key: str) -> None:
 
 
 # Mandates
-
-
-@dataclass(frozen=True)
-class MandateRow:
-    """One mandate. `text` is the signed statement; the columns beside it prove nothing.
-
-    `used`: how many writes have begun by it, without those that certainly did not happen.
-    """
-
-    id: str
-    kind: str
-    agent: str
-    by: str
-    to: str | None
-    begins: datetime
-    ends: datetime
-    text: str
-    revoked: datetime | None = None
-    revoked_by: str | None = None
-    used: int = 0
 
 
 class MandateSpent(HandrailError):  # says what happened, and is caught by the door

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -154,7 +155,10 @@ class JsonModel(_Readable):
         """`of`: the model, or a type made of models."""
         super().__init__()
         self.of = of
-        self._adapter: TypeAdapter[Any] = TypeAdapter(of)
+
+    @cached_property
+    def _adapter(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.of)
 
     @override
     def process_bind_param(self, value: Any, dialect: sa.Dialect) -> str | None:

@@ -19,6 +19,7 @@ from handrail.exceptions import HandrailError
 from handrail.ledger import counters
 from handrail.ledger.counters import CounterEntry
 from handrail.ledger.database import Database
+from handrail.ledger.entries import PolicyRow, Proposed
 from handrail.ledger.marking import mark
 from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import keepable
@@ -63,22 +64,6 @@ class VerdictRow:
     requester: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Proposed:
-    """What an agent would do in one step of a case; `action` is None of nothing.
-
-    `key` and `digest`: of the write; empty of nothing. `policy`: under which it was proposed.
-    """
-
-    case: str
-    step: str
-    at: datetime
-    action: dict[str, JsonValue] | None
-    key: str = ""
-    digest: str = ""
-    policy: str = ""
-
-
 class Verdicts(Database):
     """The verdicts of a ledger."""
 
@@ -116,19 +101,6 @@ def keep(connection: sa.Connection, row: VerdictRow) -> None:
 
 
 # Policies
-
-
-@dataclass(frozen=True)
-class PolicyRow:
-    """One version of a policy file: its text, and when it was loaded first and last."""
-
-    agent: str
-    version: int
-    sha: str
-    label: str
-    text: str
-    first: datetime
-    loaded: datetime
 
 
 class CutShort(HandrailError):

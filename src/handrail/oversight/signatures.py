@@ -81,7 +81,7 @@ class VerifiedRuling:
 class _Strict(BaseModel):
     """What was signed: each field of its own type, and no others."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, defer_build=True)
 
 
 class _Header(_Strict):

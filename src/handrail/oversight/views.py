@@ -70,7 +70,7 @@ LEAST_SHOWN = 400
 
 
 class _View(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, defer_build=True)
 
 
 class LogLine(_View):

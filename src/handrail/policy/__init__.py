@@ -5,50 +5,50 @@
 and how long they have.
 """
 
-from handrail.policy.alerting import ALARMS, AlertsDoc
-from handrail.policy.business_hours import after_working_time, working_time
-from handrail.policy.describe import describe_policy
-from handrail.policy.file import (
-    STUCK_AFTER,
-    ActionDoc,
-    FileDoc,
-    PilotDoc,
-    PromoteDoc,
-    known_policy,
-    read_policy_file,
-)
-from handrail.policy.json_schema import policy_schema
-from handrail.policy.parts import (
-    AgentShape,
-    Breaker,
-    Budget,
-    Facts,
-    Normal,
-    Review,
-    Setting,
-    WriteShape,
-)
-from handrail.policy.policy import (
-    NobodyMayApprove,
-    Policy,
-    PolicyFile,
-    load_policy,
-    parse_policy,
-    share_of,
-)
-from handrail.policy.quorum import Approval, distinct_people
-from handrail.policy.rule_types import Types
-from handrail.policy.values import Days, Duration, TimeOfDay, Tolerance, Zone, written
-from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
-from handrail.policy.yaml import (
-    Fault,
-    Faults,
-    Stamp,
-    file_content,
-    file_stamp,
-    open_file,
-    parse_yaml,
-)
+from typing import TYPE_CHECKING
+
+from handrail.faces import on_demand
+
+if TYPE_CHECKING:
+    from handrail.policy.alerting import ALARMS, AlertsDoc
+    from handrail.policy.business_hours import after_working_time, working_time
+    from handrail.policy.describe import describe_policy
+    from handrail.policy.file import (
+        ActionDoc,
+        FileDoc,
+        PilotDoc,
+        PromoteDoc,
+        known_policy,
+        read_policy_file,
+    )
+    from handrail.policy.json_schema import policy_schema
+    from handrail.policy.matching import NobodyMayApprove, distinct_people
+    from handrail.policy.parts import AgentShape, Breaker, Budget, Facts, Normal, Review, WriteShape
+    from handrail.policy.policy import Policy, PolicyFile, load_policy, parse_policy, share_of
+    from handrail.policy.quorum import Approval
+    from handrail.policy.rule_types import Types
+    from handrail.policy.setting import Setting
+    from handrail.policy.values import (
+        STUCK_AFTER,
+        Days,
+        Duration,
+        TimeOfDay,
+        Tolerance,
+        Zone,
+        written,
+    )
+    from handrail.policy.worth import MetricDoc, Money, WorthDoc, metric_in_words
+    from handrail.policy.yaml import (
+        Fault,
+        Faults,
+        Stamp,
+        file_content,
+        file_stamp,
+        open_file,
+        parse_yaml,
+    )
+else:
+    __getattr__ = on_demand(__name__)
 
 __all__ = [
     "ALARMS",

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 class Doc(BaseModel):
     """A part of a policy file: frozen, without keys that nobody knows."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
 
 def needed(stand_in: Any, fix: str, **rest: Any) -> Any:

@@ -22,6 +22,7 @@ from handrail.policy.business_hours import Hours
 from handrail.policy.document import Doc, needed
 from handrail.policy.rule_types import nearest
 from handrail.policy.values import (
+    STUCK_AFTER,
     Caps,
     Day,
     Days,
@@ -248,10 +249,6 @@ class BudgetsDoc(Doc):
 
     tokens: Caps = ()
     cost: Caps = ()
-
-
-STUCK_AFTER = timedelta(minutes=10)
-"""After how long a step that goes on failing is stuck, unless the policy says otherwise."""
 
 
 class StuckDoc(Doc):

@@ -9,14 +9,13 @@ from decimal import Decimal
 from typing import Any, Literal
 
 from pydantic import BaseModel
-from typing_extensions import override
 
-from handrail.actions import WHOLE, Action, Basis, Level
+from handrail.actions import Action, Basis, Level
 from handrail.policy.file import RoleDoc
 from handrail.policy.rule_types import CaseFact
 from handrail.policy.rules import Rule
+from handrail.policy.setting import Setting
 from handrail.policy.values import Tripping
-from handrail.text import percent
 from handrail.wire import Duplicates, Limit
 
 
@@ -44,24 +43,6 @@ class AgentShape:
         writes = (write for write in self.writes.values() if not write.undoes)
         found = [write.name for write in writes if write.action is type(action)]
         return found[0] if len(found) == 1 else None
-
-
-@dataclass(frozen=True)
-class Setting:
-    """How much an agent does of one write by itself; `label` says who set it, in words.
-
-    `rollout`: of how many cases in 10,000 with full autonomy; the others are held.
-    """
-
-    level: Level
-    rollout: int = WHOLE
-    label: str = ""
-
-    @override
-    def __str__(self) -> str:
-        if self.level is not Level.FULL or self.rollout == WHOLE:
-            return self.level.value
-        return f"{self.level.value} {percent(self.rollout)}"
 
 
 @dataclass(frozen=True)

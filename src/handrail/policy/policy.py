@@ -16,9 +16,10 @@ from typing import Literal
 
 from handrail.actions import WHOLE, Ask, Finding, Kind, Level, Terms
 from handrail.actions import person as same_person
-from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
+from handrail.exceptions import ConfigurationError, PolicyError
 from handrail.policy.compiler import CompiledFile, compile_file
 from handrail.policy.file import FileDoc, read_policy_file
+from handrail.policy.matching import NobodyMayApprove
 from handrail.policy.parts import (
     AgentShape,
     Breaker,
@@ -38,13 +39,6 @@ from handrail.policy.yaml import Faults, Stamp, file_content, file_stamp
 from handrail.text import percent
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class NobodyMayApprove(HandrailError):
-    """What would be held, and nobody may approve: it is to be refused."""
-
-    def __init__(self, why: str) -> None:
-        super().__init__(f"nobody may approve it: {why}")
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,6 @@ counts once, and so does a person, whatever the number of roles and approvals.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,6 +15,7 @@ from handrail.actions import Ask, RoleStage
 from handrail.actions import person as same_person
 from handrail.policy.business_hours import after_working_time
 from handrail.policy.file import RoleDoc
+from handrail.policy.matching import Need, distinct_people
 from handrail.policy.parts import Facts
 from handrail.policy.rules import Rule, RuleFailed
 from handrail.policy.values import written
@@ -23,9 +23,6 @@ from handrail.policy.values import written
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MOST_SEATINGS = 4096
 """Ways to share contested seats that are tried. It takes many delegations to need so many."""
-
-Need = tuple[frozenset[str], int]
-"""Who may fill a need, and how many of them it takes."""
 
 
 @dataclass(frozen=True)
@@ -337,47 +334,3 @@ def _seatings(voices: tuple[_Voice, ...]) -> Iterator[tuple[_Voice, ...]]:
 
 
 # Matching people to needs
-
-
-def distinct_people(needs: Sequence[Need]) -> bool:
-    """Whether every need can have its people when nobody serves two of them."""
-    serves: dict[str, int] = {}
-    return all(
-        _serve(at, needs, serves) for at, (_, count) in enumerate(needs) for _ in range(count)
-    )
-
-
-def _serve(need: int, needs: Sequence[Need], serves: dict[str, int]) -> bool:
-    """Find one more person for `need`, moving others between needs where that frees one.
-
-    Source: augmenting paths of a bipartite matching, breadth first.
-    """
-    wanted_by: dict[str, int] = {}
-    freed_by: dict[int, str] = {}
-    waiting = deque([need])
-    while waiting:
-        wants = waiting.popleft()
-        for who in needs[wants][0] - wanted_by.keys():
-            wanted_by[who] = wants
-            taken = serves.get(who)
-            if taken is None:
-                _move(who, need, wanted_by, freed_by, serves)
-                return True
-            if taken not in freed_by:
-                freed_by[taken] = who
-                waiting.append(taken)
-    return False
-
-
-def _move(  # the path that `_serve` found, as its three tables
-    who: str,
-    need: int,
-    wanted_by: dict[str, int],
-    freed_by: dict[int, str],
-    serves: dict[str, int],
-) -> None:
-    """Let `who`, whom nobody has, fill the last need of the path, and so on to its first."""
-    at = serves[who] = wanted_by[who]
-    while at != need:
-        who = freed_by[at]
-        at = serves[who] = wanted_by[who]

@@ -21,6 +21,9 @@ from pydantic_core import PydanticCustomError
 from handrail.actions import WHOLE
 from handrail.policy.business_hours import MIDNIGHT
 
+STUCK_AFTER = timedelta(minutes=10)
+"""After how long a step that goes on failing is stuck, unless the policy says otherwise."""
+
 Tripping = Literal["refusals", "failures", "in doubt", "roll-backs", "incidents"]
 
 WINDOWS = {

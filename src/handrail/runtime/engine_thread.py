@@ -8,27 +8,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import TypeVar
 
 from temporalio.worker import Worker
 
 from handrail.agent import StepLoop, steps_on
-
-try:
-    from uvloop import new_event_loop
-except ImportError:  # there is none for this system: only slower
-    from asyncio import new_event_loop
-
-T = TypeVar("T")
-
-
-def run(main: Coroutine[object, object, T]) -> T:
-    """Run a program's coroutine on the fastest event loop there is: `asyncio.run`, and cheaper."""
-    with asyncio.Runner(loop_factory=new_event_loop) as runner:
-        return runner.run(main)
+from handrail.runtime.process import run
 
 
 @contextlib.asynccontextmanager

@@ -75,6 +75,7 @@ from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.upkeep import Upkeep, UpkeepActivities
 from handrail.runtime.watchdog import watched_loop
+from handrail.wire import build_models
 
 STICKY = timedelta(seconds=3)
 """How long a task waits for the worker that has the case in memory before another gets it."""
@@ -228,6 +229,7 @@ class Fleet:
             )
 
         def runner(given: WorkflowRunner | None) -> WorkflowRunner:
+            build_models()
             if not sandbox:
                 return UnsandboxedWorkflowRunner()
             if given is not None and not isinstance(given, SandboxedWorkflowRunner):

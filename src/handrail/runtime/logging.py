@@ -20,7 +20,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 import structlog
-from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 from typing_extensions import override
 
 from handrail.guardrails import Masker, audit_write_by, masker, pseudonym_key, use_masker
@@ -100,18 +99,6 @@ class Lines:
         if not self._lines:  # one may have come before anybody saw that this waits
             self._wake.wait()
         self._idle = False
-
-
-def core_logs(level: Literal["WARN", "ERROR"]) -> LoggingConfig:
-    """How Temporal's core shall log, from `level` on: the way of all standard logging.
-
-    By itself it writes to stdout, where data belongs, and would block in a pipe that nobody
-    reads.
-    """
-    return LoggingConfig(
-        filter=TelemetryFilter(core_level=level, other_level="ERROR"),
-        forwarding=LogForwardingConfig(logger=logging.getLogger("temporalio.core")),
-    )
 
 
 class _Logger:

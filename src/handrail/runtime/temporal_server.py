@@ -37,7 +37,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
-from handrail.runtime.settings import register_search_attributes, set_retention
+from handrail.runtime.connection import register_search_attributes, set_retention
 
 _HOST = "127.0.0.1"
 _LOG_LIMIT = 10 * 2**20

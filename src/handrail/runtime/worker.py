@@ -11,7 +11,6 @@ import signal
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -31,11 +30,12 @@ from handrail.ledger import IncidentRow, Ledger
 from handrail.oversight import Keyring, Trust
 from handrail.runtime.agent_faults import sandbox_faults
 from handrail.runtime.builds import deployment, worker_build
+from handrail.runtime.connection import connect, register_search_attributes
 from handrail.runtime.failing_cases import report_failing_cases
 from handrail.runtime.fleet import Fleet
-from handrail.runtime.logging import core_logs
+from handrail.runtime.process import core_logs
 from handrail.runtime.schedules import keep_schedules
-from handrail.runtime.settings import Settings, connect, register_search_attributes
+from handrail.runtime.settings import Settings
 from handrail.text import first_line
 
 PATIENCE = timedelta(seconds=60)
@@ -179,12 +179,11 @@ def trust_of(settings: Settings) -> Trust:
 
 def open_ledger(settings: Settings) -> Ledger:
     """The ledger that the settings name; enter it to use it."""
-    url = settings.ledger_url
-    if url.get_backend_name() == "sqlite" and url.database:
+    if settings.ledger_file is not None:
         # Where that is not allowed, the ledger says so better when it is entered.
         with contextlib.suppress(OSError):
-            Path(url.database).parent.mkdir(parents=True, exist_ok=True)
-    return Ledger(url.render_as_string(hide_password=False))
+            settings.ledger_file.parent.mkdir(parents=True, exist_ok=True)
+    return Ledger(settings.ledger_url.get_secret_value())
 
 
 def temporal_runtime(port: int | None, setting: str = "HANDRAIL_METRICS_PORT") -> Runtime:

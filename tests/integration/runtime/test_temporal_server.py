@@ -32,7 +32,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
 from handrail.runtime import temporal_server
-from handrail.runtime.settings import register_search_attributes
+from handrail.runtime.connection import register_search_attributes
 from handrail.runtime.temporal_server import EmbeddedServer
 from handrail.testing import free_ports
 

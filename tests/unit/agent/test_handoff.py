@@ -8,7 +8,7 @@ import pytest
 
 from handrail import Agent, ConfigurationError, Fleet, HandsTo
 from handrail.agent import chain_fault
-from handrail.agent.handoff import origin_in
+from handrail.agent.handed import origin_in
 from handrail.oversight import GateKind, Question
 from handrail.wire import Attempt, HandOffOrigin, HandOffState
 from tests.agents import handing_steps

@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handrail.policy.quorum import Need, distinct_people
+from handrail.policy.matching import Need, distinct_people
 
 PEOPLE = "abcdef"
 NEEDS = st.lists(st.tuples(st.frozensets(st.sampled_from(PEOPLE)), st.integers(0, 3)), max_size=4)

@@ -33,7 +33,7 @@ from handrail.ledger import (
     ReviewRow,
 )
 from handrail.runtime import Settings
-from handrail.runtime.settings import connection
+from handrail.runtime.connection import connection
 
 ROOT = Path(__file__).parents[3]
 DEPLOY = ROOT / "deploy"

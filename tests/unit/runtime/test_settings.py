@@ -11,7 +11,8 @@ import pytest
 from temporalio.client import Client, TLSConfig
 
 from handrail.exceptions import ConfigurationError, ServerUnavailable
-from handrail.runtime.settings import Settings, connect, connection
+from handrail.runtime.connection import connect, connection
+from handrail.runtime.settings import Settings
 from handrail.testing import free_ports
 
 
@@ -39,7 +40,7 @@ def silent_port() -> Iterator[int]:
 def test_defaults_live_in_one_directory() -> None:
     settings = Settings.from_environment({})
     assert settings.home == Path(".handrail")
-    assert str(settings.ledger_url) == "sqlite:///.handrail/ledger.db"
+    assert settings.ledger_url.get_secret_value() == "sqlite:///.handrail/ledger.db"
     assert settings.payload_dir == Path(".handrail/payloads")
     assert (settings.temporal_port, settings.ui_port) == (7233, 8233)
     assert settings.ui_url == "http://localhost:8233"
@@ -54,7 +55,7 @@ def test_defaults_live_in_one_directory() -> None:
 
 def test_files_follow_the_home() -> None:
     settings = Settings.from_environment({"HANDRAIL_HOME": "/srv/h", "HANDRAIL_UI_PORT": "9000"})
-    assert str(settings.ledger_url) == "sqlite:////srv/h/ledger.db"
+    assert settings.ledger_url.get_secret_value() == "sqlite:////srv/h/ledger.db"
     assert settings.payload_dir == Path("/srv/h/payloads")
     assert settings.ui_url == "http://localhost:9000"
 
@@ -81,7 +82,8 @@ def test_every_setting_is_read_from_the_environment() -> None:
             "PATH": "/bin",
         }
     )
-    assert settings.ledger_url.password == "hunter2"  # noqa: S105 (not a secret)
+    assert settings.ledger_shown == "postgresql+psycopg://u:***@db/ledger"
+    assert "hunter2" in settings.ledger_url.get_secret_value()
     assert settings.ui_url == "https://temporal.example.com/ui"
     assert settings.metrics_port == 9464
     assert settings.otel

@@ -56,6 +56,7 @@ from handrail.ledger import Ledger
 from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id, unproven_people
 from handrail.runtime import GRACE, STICKY, ContextFreeSandbox, worker_build
 from handrail.text import one_line
+from handrail.wire import build_models
 
 if TYPE_CHECKING:
     from handrail.oversight import Consultation
@@ -124,6 +125,7 @@ async def running(
         "graceful_shutdown_timeout": GRACE,
         **worker_build(),
     }
+    build_models()
     worker = Worker(
         client,
         task_queue=MESSAGE_QUEUE,
