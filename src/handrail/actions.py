@@ -45,15 +45,10 @@ Words = Annotated[str, AfterValidator(lambda text: text[:1_000])]
 """A reason as people read it; what is longer is cut off."""
 
 
-AT_ONCE = ConfigDict(defer_build=False)
-"""A mistake in a model is an error where the model is defined."""
-
-
 class Wire(BaseModel):
-    """A frozen model that refuses unknown fields.
+    """A frozen model that refuses unknown fields; built when first used, or by `build_models`.
 
-    It is built when it is first used, as no command uses all of them; a worker builds them at its
-    start (`handrail.wire.build_models`). What users derive from is built as it is defined.
+    What users derive from is built as it is defined, so that its mistakes are said there.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
@@ -72,19 +67,15 @@ class Said(Wire):
         return {k: whole_text(v) if isinstance(v, str) else v for k, v in fields.items()}
 
 
-class Action(Said):
+class Action(Said, defer_build=False):
     """One thing an agent may do. Subclass it; a write step takes exactly one.
 
     The docstring of the subclass is what an approver reads first.
     """
 
-    model_config = AT_ONCE
 
-
-class Event(Wire):
+class Event(Wire, defer_build=False):
     """What starts a case. Subclass it and say in `key` which case it belongs to."""
-
-    model_config = AT_ONCE
 
     @property
     def key(self) -> str:
@@ -173,7 +164,7 @@ def json_schema(kind: type[BaseModel]) -> dict[str, Any]:
     return kind.model_json_schema(by_alias=False)
 
 
-class Decision(Said, Generic[A, E]):
+class Decision(Said, Generic[A, E], defer_build=False):
     """An action, or none, and why.
 
     `evidence` is a model of the agent's own, so that rules are checked against its
@@ -181,8 +172,6 @@ class Decision(Said, Generic[A, E]):
     as a quotation, and nothing is decided by it. A decision without evidence is a
     `Decision[SomeAction, NoEvidence]`.
     """
-
-    model_config = AT_ONCE
 
     action: A | None
     rationale: str = Field(max_length=10_000)

@@ -241,9 +241,8 @@ class PromotionActs(OrderActs, PilotActs):
         since, restarted = await self._restarted(agent, step)
         report = (await self._pilot(agent, step, since, _CASES)).report
         keys = None if self.keyring is None else self._trusted()
-        record = await evidence.measure_track_record(
-            self.ledger, agent, step, keys=keys, now=self._clock()
-        )
+        now, measure = self._clock(), evidence.measure_track_record
+        record = await measure(self.ledger, agent, step, keys=keys, now=now)
         bound, first = await self._shown(agent, step, setting, since, report)
         seen = evidence.PromotionEvidence(
             first=first,
@@ -455,9 +454,8 @@ _RULED: Final = frozenset({"approved", "rejected", "amended"})
 
 def _falling(write: _Write, proposed: Mapping[str, int], among: range) -> int:
     """How many of what was proposed in each case fall among these of a rollout."""
-    falls = (
-        (policy_files.share_of(write.agent, write.step, case), n) for case, n in proposed.items()
-    )
+    share_of = policy_files.share_of
+    falls = ((share_of(write.agent, write.step, case), n) for case, n in proposed.items())
     return sum(n for share, n in falls if share in among)
 
 
