@@ -46,10 +46,7 @@ Words = Annotated[str, AfterValidator(lambda text: text[:1_000])]
 
 
 class Wire(BaseModel):
-    """A frozen model that refuses unknown fields; built when first used, or by `build_models`.
-
-    What users derive from is built as it is defined, so that its mistakes are said there.
-    """
+    """A frozen model that refuses unknown fields; built when first used, users' when defined."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", defer_build=True)
 
