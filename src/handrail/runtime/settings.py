@@ -214,6 +214,15 @@ class Settings(BaseModel):
     """Whether the provider must say that it has verified a person's address. ``as given`` only
     for a provider whose users cannot choose their own (Entra ID with one tenant, say)."""
 
+    @field_validator("home")
+    @classmethod
+    def _a_directory(cls, value: Path) -> Path:
+        if value.exists() and not value.is_dir():
+            raise ValueError(
+                f"{value} is a file; name a directory, which is made if it is not there"
+            )
+        return value
+
     @field_validator("ui_url", "inbox_url")
     @classmethod
     def _without_slash(cls, value: str) -> str:

@@ -228,3 +228,9 @@ async def test_no_server_says_how_to_get_one(closed_port: int) -> None:
 async def test_a_server_that_never_answers_does_not_hang_us(silent_port: int) -> None:
     with pytest.raises(ServerUnavailable, match="none at all"):
         await connect(Settings(temporal_port=silent_port), patience=timedelta(seconds=0.5))
+
+
+def test_a_home_that_is_a_file_is_a_fault_of_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "home").write_text("")
+    with pytest.raises(ConfigurationError, match=r"HANDRAIL_HOME: .*is a file; name"):
+        Settings.from_environment({"HANDRAIL_HOME": str(tmp_path / "home")})
