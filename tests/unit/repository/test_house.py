@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_922,
     "evidence": 5_141,
     "client": 8_120,
-    "runtime": 7_378,
+    "runtime": 7_387,
     "integrations": 6_341,
     "inbox": 9_980,
     "testing": 1_216,
