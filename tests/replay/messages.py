@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import temporalio.workflow
 from temporalio.client import WorkflowHandle
 from temporalio.common import RetryPolicy
 from temporalio.service import RPCError
@@ -119,6 +120,19 @@ async def gate_told_again(world: World) -> Played:
         await told.until(f"asked {BO} mail", lost=[ANA])
         await told.pass_time(again.AGAIN + timedelta(seconds=5))
         await told.until(f"asked {BO} mail", f"asked {ANA} mail")
+    return Played(workflow=told.handle.id)
+
+
+async def gate_told_once_of_old(world: World) -> Played:
+    """As it was before that: whom the mail server did not take then is not told."""
+    people(world.directory)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workflow, "TRIES", RetryPolicy(maximum_attempts=1))
+        patch.setattr(temporalio.workflow, "patched", lambda asked: asked != workflow.AGAIN_PATCH)
+        world.mail.busy[ANA] = 1
+        _, told = await gate(world, "4")
+        await told.until(f"asked {BO} mail", lost=[ANA])
+        await told.nudge()
     return Played(workflow=told.handle.id)
 
 
@@ -228,6 +242,7 @@ SCENES: dict[str, Callable[[World], Awaitable[Played]]] = {
         gate_closed_and_all_are_told,
         gate_waiting_and_one_is_not_reached,
         gate_told_again,
+        gate_told_once_of_old,
         owner_told,
         owner_waiting,
         approvers_unreached,

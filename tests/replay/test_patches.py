@@ -50,6 +50,10 @@ PATHS = {
     ),
     "receipts-come-late": ("in_doubt_do_it", "in_doubt_withdrawn"),
     "verbs-are-awaited": ("a_write_that_nobody_awaited_of_old", "a_write_that_nobody_awaited"),
+    "who was not reached is tried again": (
+        "gate_told_once_of_old",
+        "gate_told_again",
+    ),
     "wanted-writes": ("a_loop_wrote_what_was_wanted_of_old", "a_loop_wrote_what_was_wanted"),
     "who-asked": ("asked_by_whom_nobody_proved_of_old", "asked_by_whom_nobody_proved"),
     steward.BOUNDED: ("crowded", "flooded"),

@@ -155,7 +155,9 @@ def decision_types(returns: Any) -> tuple[tuple[type[Action], ...], type[BaseMod
     for kind in kinds:
         if not (isinstance(kind, type) and issubclass(kind, Action)):
             raise StepError(f"{wanted}; {kind} is no Action")
-    if isinstance(args[1], type) and (found := open_answers(args[1])):
+    if not (isinstance(args[1], type) and issubclass(args[1], BaseModel)):
+        raise StepError(f"{wanted}; {args[1]} is no model of pydantic's; without any: NoEvidence")
+    if found := open_answers(args[1]):
         raise StepError(
             f"{args[1].__name__}: {', '.join(found)}: what is `Classified` is one of a closed set; "
             'fix: declare it as Literal["low", "high"], an Enum or bool'

@@ -148,7 +148,13 @@ def test_a_timeout_must_be_positive(declare: Any) -> None:
         declare(timeout=timedelta(0))(pay.fn)
 
 
-@pytest.mark.parametrize("returns", ["str", "Decision", "Pay", "list[Decision[Pay, Facts]]"])
+@pytest.mark.parametrize(
+    "returns",
+    [
+        *("str", "Decision", "Pay", "list[Decision[Pay, Facts]]"),
+        *("Decision[Pay, dict]", "Decision[Pay, object]", "Decision[Pay, int]"),
+    ],
+)
 def test_a_decide_step_must_return_a_decision_of_an_action(returns: str) -> None:
     with pytest.raises(StepError, match="must be declared to return"):
         decide(defined(f"async def step(order: str) -> {returns}: ..."))

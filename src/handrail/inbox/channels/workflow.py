@@ -77,7 +77,7 @@ ATTEMPT = timedelta(seconds=60)
 
 _KEPT = 200
 _UNDERWAY = frozenset({DeliveryStatus.GOING, DeliveryStatus.HELD})
-_AGAIN = "who was not reached is tried again"
+AGAIN_PATCH = "who was not reached is tried again"
 
 LARGEST = 18_000
 """Bytes of the details; Temporal takes 20,000."""
@@ -225,7 +225,7 @@ class GateNotifications:
             return min(_SECOND * 2 ** min(self._waits - 1, 10), LAST_POLL)
         view = self._log.view
         due = next_round(self._log)
-        if due is not None and not workflow.patched(_AGAIN):
+        if due is not None and not workflow.patched(AGAIN_PATCH):
             due = None
         moments = (due, view.next if view is not None else None)
         left = [max(each - workflow.now(), timedelta(0)) + _SECOND for each in moments if each]
@@ -245,7 +245,7 @@ class GateNotifications:
         """Try whom no channel reached, once more: it may have been away for a while."""
         log = again(self._log, workflow.now())
         # Those that began before this gave them up.
-        if log is not self._log and workflow.patched(_AGAIN):
+        if log is not self._log and workflow.patched(AGAIN_PATCH):
             self._log = log
 
     def _send(self) -> None:
@@ -284,7 +284,7 @@ class GateNotifications:
             self._log = delivery.enter(self._log, delivery.early(self._log))
             self._send()
             # How long it waits is to be reckoned anew.
-            self._nudged |= next_round(self._log) is not None and workflow.patched(_AGAIN)
+            self._nudged |= next_round(self._log) is not None and workflow.patched(AGAIN_PATCH)
             return
         telling = DeliveryRequest(
             call=self._call,
