@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_399,
     "ledger": 6_817,
     "oversight": 4_398,
-    "agent": 9_221,
+    "agent": 9_223,
     "guardrails": 5_922,
     "evidence": 5_141,
     "client": 8_120,
