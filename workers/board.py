@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
+from handrail.agent import handed_to
 from handrail.cli.output import Output, plain, state_text, time_left
 from handrail.client import CaseSummary, case_summary, cases_query, outcome_of, why_ended
 from handrail.ledger import EffectState, Ledger
@@ -34,10 +35,14 @@ _LEAST_ROWS = 3
 
 
 class CaseRow(CaseSummary):
-    """One case of the board. `receipts` counts the writes that were proven to happen."""
+    """One case of the board. `receipts` counts the writes that were proven to happen.
+
+    `handed`: the cases that it has handed work to.
+    """
 
     why: str = ""
     receipts: int = 0
+    handed: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, execution: WorkflowExecution, **more: Any) -> CaseRow:
@@ -76,7 +81,8 @@ class Board:
                 return CaseRow.of(execution, why=outcome.why, receipts=len(outcome.receipts))
             effects = await self.ledger.effects(row.case)
         done = sum(effect.state is EffectState.DONE for effect in effects)
-        return row.model_copy(update={"receipts": done})
+        handed = await handed_to(execution)
+        return row.model_copy(update={"receipts": done, "handed": handed})
 
     async def _outcome(self, execution: WorkflowExecution) -> Outcome | None:
         run, outcome = self._ended.get(execution.id, ("", None))
@@ -89,7 +95,16 @@ class Board:
     @property
     def rests(self) -> bool:
         """Whether no case moves by itself now."""
-        return all(row.state in AT_REST for row in self.rows)
+        known = {row.case: row for row in self.rows}
+        return all(_rests(row, known) for row in self.rows)
+
+
+def _rests(row: CaseRow, known: Mapping[str, CaseRow]) -> bool:
+    """Whether a case rests: by itself, or because those rest that it waits for."""
+    if row.state in AT_REST:
+        return True
+    handed = [known[each] for each in row.handed if each in known and known[each].closed is None]
+    return bool(handed) and all(_rests(each, known) for each in handed)
 
 
 def _order(row: CaseRow) -> tuple[int, float]:

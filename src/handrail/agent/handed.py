@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from handrail.wire import HandOffOrigin
 
 if TYPE_CHECKING:
-    from temporalio.client import WorkflowExecutionDescription
+    from temporalio.client import WorkflowExecution
 
 GOES_ON: Final = "GoesOn"
 """The type of the error by which that activity is tried again: no fault, the case has not ended."""
@@ -29,19 +29,19 @@ def origin_in(memo: Any) -> HandOffOrigin:
         return HandOffOrigin()
 
 
-async def handed_from(found: WorkflowExecutionDescription) -> HandOffOrigin:
+async def handed_from(found: WorkflowExecution) -> HandOffOrigin:
     """Where a case comes from, as the server has it."""
     return origin_in(await _in_memo(found, HANDED_FROM))
 
 
-async def handed_to(found: WorkflowExecutionDescription) -> tuple[str, ...]:
+async def handed_to(found: WorkflowExecution) -> tuple[str, ...]:
     """The cases that a case handed work to, as the server has it."""
     said = await _in_memo(found, HANDED_TO)
     ids = cast("list[Any]", said) if isinstance(said, list) else []
     return tuple(each for each in ids if isinstance(each, str))
 
 
-async def _in_memo(found: WorkflowExecutionDescription, name: str) -> Any:
+async def _in_memo(found: WorkflowExecution, name: str) -> Any:
     try:
         return await found.memo_value(name, None)
     # Whoever starts workflows may have put anything there: that adds nothing.
