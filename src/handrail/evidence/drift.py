@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
-from math import isfinite, log
+from math import inf, isfinite, log, nextafter
 from statistics import NormalDist, quantiles
 from typing import Any
 
@@ -30,7 +30,7 @@ ERROR = 0.001
 
 _BINS = 10
 _MANY = 20
-"""So many values have a bin each; numbers with no more different ones are taken for values."""
+"""So many values have a bin each; whole numbers of no more kinds are taken for values."""
 _NONE, _RARE, _NEVER = "(none)", "(rare)", "(never before)"
 
 
@@ -91,6 +91,11 @@ class _Bins:
         self.ends = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
         if len(set(numbers)) > _MANY:
             self.cuts = sorted(set(quantiles(numbers, n=_BINS)))
+        elif len(numbers) > 1 and any(each % 1 for each in numbers):
+            # An amount beside those that were there has not moved far; one beyond them has.
+            ordered = sorted(numbers)
+            tenths = (ordered[len(ordered) * each // _BINS] for each in range(_BINS))
+            self.cuts = sorted({*tenths, nextafter(ordered[-1], inf)})
         named = (each for each in reference if not (self.cuts and _is_number(each)))
         counted = Counter(map(_named, named))
         self.known = frozenset(counted)

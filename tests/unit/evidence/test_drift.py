@@ -52,6 +52,15 @@ def test_numbers_that_moved() -> None:
     assert any(name.startswith("> ") for name in found.new)
 
 
+def test_amounts_beside_the_few_that_were_there_have_not_moved_and_those_beyond_have() -> None:
+    then = [0.9, 0.92, 0.95, 0.97] * 50
+    assert not population_stability(then, [0.91, 0.93, 0.95, 0.97] * 50).drifted
+    for now in ([0.5, 0.91], [0.95, 0.99], [0.9]):
+        assert population_stability(then, now * 100).drifted, now
+    # A whole number may be a code: another one is another thing.
+    assert population_stability([1, 2] * 100, [1, 2, 3, 3] * 50).drifted
+
+
 def test_values_that_were_never_there_are_named_also_of_few() -> None:
     found = population_stability(["DE", "FR", None] * 30, ["DE", "XX", "XX"])
     assert found.new == {"XX": 2}
