@@ -79,6 +79,7 @@ def remarks(agent: Agent) -> Iterator[str]:
     for step in agent.steps:
         for fn in _reached(inspect.unwrap(step.fn)):
             yield from _step_remarks(step, fn)
+    yield from _shared_remarks(agent)
 
 
 def _event_mistakes(event: type[Event]) -> Iterator[str]:
@@ -225,6 +226,24 @@ def _step_remarks(step: Step[..., Any], fn: Callable[..., Any]) -> Iterator[str]
                     f"{_place(fn, node)}: `{ast.unparse(node.func)}` makes every other step of its "
                     f"worker wait; fix: plain `def {fn.__name__}`, which runs in a thread"
                 )
+
+
+def _shared_remarks(agent: Agent) -> Iterator[str]:
+    """What is one list for every case of a worker, where each case was to have its own."""
+    said = "is one and the same for all cases"
+    for step in agent.steps:
+        fn = inspect.unwrap(step.fn)
+        for name, given in inspect.signature(fn).parameters.items():
+            default: Any = given.default
+            if isinstance(default, list | dict | set):
+                shown = f"{step.name}: `{name}={default!r}`"
+                yield f"{_place(fn, ast.Pass())}: {shown} {said}; fix: None, or a tuple"
+    kind = agent.workflow
+    for name, value in vars(kind).items():
+        if isinstance(value, list | dict | set) and not (name.isupper() or name.startswith("__")):
+            shown = f"{_class_at(kind, name)}{kind.__name__}.{name}"
+            fix = "make it in `run`, or name it in capitals"
+            yield f"{shown} {said} without the sandbox; fix: {fix}"
 
 
 def _parsed(fn: Callable[..., Any]) -> ast.Module | None:

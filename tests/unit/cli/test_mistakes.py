@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import textwrap
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 from temporalio.worker import WorkflowRunner
@@ -66,6 +67,23 @@ def test_what_a_step_lacks_here_is_worth_reading(monkeypatch: pytest.MonkeyPatch
     assert "plain `def find_claim`" in blocks
     monkeypatch.setenv("NOBODY_SET_THIS", "1")
     assert set(remarks(agent)) == {zone, blocks}
+
+
+def test_what_all_cases_would_share_is_worth_reading() -> None:
+    @read
+    async def gather(number: str, found: list[str] = []) -> list[str]:  # noqa: B006  # the mistake
+        return [*found, number]
+
+    class Shares(SoundAgent):
+        seen: ClassVar[list[str]] = []
+        KNOWN: ClassVar[dict[str, int]] = {"a": 1}
+
+    agent = Agent("mistaken", SoundAgent, steps=[gather], policy=Path("none.yaml"))
+    (said,) = remarks(agent)
+    assert "gather: `found=[]` is one and the same for all cases; fix: None" in said
+    agent.workflow = Shares
+    (kept,) = (each for each in remarks(agent) if each != said)
+    assert "Shares.seen is one and the same for all cases" in kept
 
 
 async def test_agents_that_run_have_none(tmp_path: Path) -> None:
