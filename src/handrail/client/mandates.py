@@ -219,7 +219,7 @@ class MandateActs(GateActs):
         found = [row for row in rows if begins and row.id.startswith(begins)]
         if len(found) != 1:
             many = f"is the beginning of {len(found)} mandates" if found else "is no mandate"
-            raise NotFound(f"{named} {many}; `handrail mandates list --all` shows them")
+            raise NotFound(f"{named or 'it'} {many}; `handrail mandates list --all` shows them")
         return found[0]
 
     def _view(self, row: MandateRow, now: datetime) -> MandateView:

@@ -13,17 +13,17 @@ import contextlib
 import random
 import socket
 import uuid
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from google.protobuf.duration_pb2 import Duration
 from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle, WorkflowHistory
 from temporalio.exceptions import ApplicationError
-from temporalio.service import RPCError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import TimeSkipper
 
 from handrail.actions import Event, Outcome
@@ -31,6 +31,8 @@ from handrail.guardrails import allow_skipped_time
 from handrail.ledger import Ledger
 from handrail.oversight import CaseView, GateView, Trust
 from handrail.runtime import EmbeddedServer, Fleet, register_search_attributes
+
+T = TypeVar("T")
 
 PATIENCE = timedelta(seconds=60)
 """How long a test waits for what should happen at once: long enough for a busy machine."""
@@ -108,6 +110,16 @@ async def eventually(
         raise TimeoutError(f"{what} did not happen within {within}; last: {last!r}") from None
 
 
+async def _answered(asked: Awaitable[T]) -> T | None:
+    """What a worker answers; None if none has asked for work lately, as on a busy machine."""
+    try:
+        return await asked
+    except RPCError as error:
+        if error.status is RPCStatusCode.FAILED_PRECONDITION:
+            return None
+        raise
+
+
 class CaseHandle:
     """One case of a test: look at it, wait for it, move its clock, send it things."""
 
@@ -139,7 +151,8 @@ class CaseHandle:
         old = but.gate if but else ""
 
         async def another() -> GateView | None:
-            return next((gate for gate in await self.gates() if gate.gate != old), None)
+            gates = await _answered(self.gates()) or []
+            return next((gate for gate in gates if gate.gate != old), None)
 
         return await eventually(another, what=f"a gate of {self.id}")
 
@@ -153,8 +166,9 @@ class CaseHandle:
 
         async def look() -> CaseView | None:
             nonlocal last
-            last = await self.view()
-            return last if true(last) else None
+            seen = await _answered(self.view())
+            last = seen or last
+            return seen if seen is not None and true(seen) else None
 
         try:
             return await eventually(look)

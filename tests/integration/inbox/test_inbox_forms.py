@@ -10,7 +10,7 @@ from typing import Any, Literal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.actions import Wire, json_schema
 from handrail.inbox.web import forms, views
@@ -29,6 +29,8 @@ class Inner(Wire):
 
 
 class Everything(Wire):
+    model_config = ConfigDict(defer_build=False)  # so that its signature is known
+
     name: str
     count: int
     price: Decimal

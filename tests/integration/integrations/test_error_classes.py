@@ -23,7 +23,7 @@ pytestmark = pytest.mark.integration
 def service(monkeypatch: pytest.MonkeyPatch) -> Generator[BillingService]:
     with billing_service() as made:
         monkeypatch.setenv("HANDRAIL_SECRET_BILLING_TOKEN", TOKEN)
-        monkeypatch.setattr(billing.billing, "_base", made.url)
+        monkeypatch.setattr(billing.billing._requests, "base_url", made.url)  # pyright: ignore[reportPrivateUsage]
         yield made
 
 

@@ -190,7 +190,7 @@ async def test_an_undo_waits_for_a_lost_attempt_of_which_not_even_the_name_is_kn
 ) -> None:
     seen, pay = list[list[str]](), paying(bank)
     told(monkeypatch, 2, sent=1)
-    asyncio.get_running_loop().call_later(0.6, bank.effects.append, KEY)
+    asyncio.get_running_loop().call_later(0.2, bank.effects.append, KEY)
     assert isinstance(await once(ledger, pay), Doubt)
     told(monkeypatch, 1)
     await once(ledger, taking_back(bank, seen), undoes=Undoes(key=KEY), steps=[pay])

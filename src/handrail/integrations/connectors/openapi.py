@@ -84,12 +84,12 @@ class OpenAPI:
             path = Path(str(module.get("__file__", ""))).parent / self.document
             self._known = OpenApiDocument.pinned(path, self.digest, name)
         servers: Any = self._known.answered.document.get("servers") or [{}]
-        self._base = (self.base_url or servers[0].get("url", "")).rstrip("/")
-        if urlsplit(self._base).scheme not in {"http", "https"}:
+        base_url = (self.base_url or servers[0].get("url", "")).rstrip("/")
+        if urlsplit(base_url).scheme not in {"http", "https"}:
             raise ConfigurationError(
                 f'{self._known.name}: it names no server\n  fix: give base_url="https://..."'
             )
-        self._requests = OpenApiRequests(self._known, self._base, self.auth)
+        self._requests = OpenApiRequests(self._known, base_url, self.auth)
 
     # Steps
 
@@ -257,7 +257,7 @@ class OpenAPI:
         """
         if self.live is None:
             return []
-        url, name = urljoin(f"{self._base}/", self.live), self._known.name
+        url, name = urljoin(f"{self._requests.base_url}/", self.live), self._known.name
         try:
             status, content = await exchange(HttpRequest("GET", url), 10)
             if status != HTTPStatus.OK:

@@ -17,7 +17,7 @@ from handrail.integrations.connectors.request_values import body_of, texts_of
 from handrail.integrations.connectors.schemas import as_object
 
 
-@dataclass(frozen=True)
+@dataclass
 class OpenApiRequests:
     """Makes the requests of a document's operations. `auth`: the name of the secret, if any."""
 
