@@ -128,12 +128,16 @@ async def gate_told_once_of_old(world: World) -> Played:
     people(world.directory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(workflow, "TRIES", RetryPolicy(maximum_attempts=1))
-        patch.setattr(temporalio.workflow, "patched", lambda asked: asked != workflow.AGAIN_PATCH)
+        patch.setattr(temporalio.workflow, "patched", _before_again)
         world.mail.busy[ANA] = 1
         _, told = await gate(world, "4")
         await told.until(f"asked {BO} mail", lost=[ANA])
         await told.nudge()
     return Played(workflow=told.handle.id)
+
+
+def _before_again(asked: str) -> bool:
+    return asked != workflow.AGAIN_PATCH
 
 
 async def owner_told(world: World) -> Played:
