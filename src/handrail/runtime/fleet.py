@@ -87,6 +87,14 @@ _LONGEST = 100
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
 
+_TIMES: dict[str, Any] = {
+    "sticky_queue_schedule_to_start_timeout": STICKY,
+    "graceful_shutdown_timeout": GRACE,
+    # The SDK would hold heartbeats back for 0.8 of the time after which their worker is taken for
+    # dead, and a busy machine is late by the 0.6 s that are left of it.
+    "max_heartbeat_throttle_interval": HEARTBEAT / 2,
+}
+
 
 class Agent:
     """One agent: its workflow, its steps, its policy and its data checks, under one name."""
@@ -302,14 +310,6 @@ class Fleet:
         policies = {each.name: PolicyFile(each.policy, each.shape) for each in self.agents.values()}
         rollouts = RolloutActivities(policies, ledger, trust)
         versioned = deployment() is not None
-        settings: dict[str, Any] = {
-            "sticky_queue_schedule_to_start_timeout": STICKY,
-            "graceful_shutdown_timeout": GRACE,
-            # The SDK would hold heartbeats back for 0.8 of the time after which their worker is
-            # taken for dead, and a busy machine is late by the 0.6 s that are left of it.
-            "max_heartbeat_throttle_interval": HEARTBEAT / 2,
-            **worker_build(),
-        }
         return Worker(
             client,
             task_queue=agent.name,
@@ -329,7 +329,7 @@ class Fleet:
                 *UpkeepActivities(agent, policy, ledger, self, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
-            **(settings | dict(options)),
+            **(_TIMES | worker_build() | dict(options)),
         )
 
     @contextlib.asynccontextmanager

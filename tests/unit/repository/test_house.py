@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_146,
     "client": 8_120,
     "runtime": 7_387,
-    "integrations": 6_341,
+    "integrations": 6_347,
     "inbox": 9_980,
     "testing": 1_230,
     "cli": 8_175,

@@ -179,9 +179,7 @@ class OpenAPI:
         change = OpenApiChange(self._requests, found, places, how, seconds, precondition)
         kind = action or change.action()
         _require_fields(step_name, kind, places)
-        named = {place.wire.lower() for place in places.values() if place.where == "header"}
-        if precondition == "If-Match" and "if-match" not in named:
-            raise StepError(f"{step_name}: it has no field for If-Match; fix: `if_match: str`")
+        _require_version_field(step_name, precondition, places)
         back = None
         if undo is not None:
             undoing = self._known.operation(undo, idempotency_header)
@@ -285,6 +283,14 @@ def _taken(kind: type[Action]) -> dict[str, Any]:
 def _require_key(name: str, how: Recovery, *, idempotent: bool) -> None:
     if idempotent and how.field is None:
         raise StepError(f"{name}: idempotent under which key? fix: name its key_field=")
+
+
+def _require_version_field(
+    name: str, precondition: Precondition | None, places: Mapping[str, Place]
+) -> None:
+    headers = {place.wire.lower() for place in places.values() if place.where == "header"}
+    if precondition == "If-Match" and "if-match" not in headers:
+        raise StepError(f"{name}: it has no field for If-Match; fix: `if_match: str`")
 
 
 def _require_fields(name: str, kind: type[Action], places: Mapping[str, Place]) -> None:
