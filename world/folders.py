@@ -8,6 +8,7 @@ from __future__ import annotations
 import codecs
 import csv
 import gzip
+import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -57,9 +58,10 @@ def rows_of(path: Path, *columns: str) -> Iterator[tuple[str, dict[str, str]]]:
     Raises:
         ValueError: if the head names not all of these columns.
     """
-    lines = text_of(path).replace("\0", "").splitlines(keepends=True)
-    head = lines[0] if lines else ""
-    read = csv.DictReader(lines, delimiter=max(",;\t", key=head.count), skipinitialspace=True)
+    text = text_of(path).replace("\0", "")
+    mark = max(",;\t", key=text.partition("\n")[0].count)
+    # Not by `splitlines`: a cell may hold what that takes for the end of a line.
+    read = csv.DictReader(io.StringIO(text, newline=""), delimiter=mark, skipinitialspace=True)
     read.fieldnames = [(name or "").strip().lower() for name in read.fieldnames or ()]
     if lacking := [name for name in columns if name not in read.fieldnames]:
         has = ", ".join(read.fieldnames) or "nothing"

@@ -90,6 +90,21 @@ def test_rows_are_found_by_their_head_and_broken_ones_are_set_aside(
         list(rows_of(path, "text", "label"))
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_cell_may_hold_what_looks_like_the_end_of_a_line(
+    tmp_path: Path, aside: list[str], end: str
+) -> None:
+    path, odd = tmp_path / "a.csv", "one\u2028two\x0bthree\x85"
+    said = f'text,category{end}{odd},a{end}"four{end}five",b{end}'
+    path.write_bytes(said.encode())
+    found = [row for _, row in rows_of(path, "text", "category")]
+    assert found == [
+        {"text": odd.strip(), "category": "a"},
+        {"text": f"four{end}five", "category": "b"},
+    ]
+    assert aside == []
+
+
 def test_a_folder_without_such_files_says_so(tmp_path: Path) -> None:
     (tmp_path / "LICENSE.txt").write_text("MIT")
     with pytest.raises(ValueError, match=r"has no files \*.txt; fix"):
