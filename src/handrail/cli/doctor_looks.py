@@ -92,7 +92,8 @@ async def clock_diagnosed(connected: Client) -> Diagnosis:
         connected.workflow_service.poll_activity_task_queue(request, timeout=_POLL)
     )
     try:
-        ahead = here - await _noted(connected, me, polling)
+        async with asyncio.timeout(_POLL.total_seconds()):  # a poll may end early, and unnoted
+            ahead = here - await _noted(connected, me, polling)
     finally:
         polling.cancel()
         with contextlib.suppress(asyncio.CancelledError, RPCError):

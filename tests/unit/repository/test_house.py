@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_347,
     "inbox": 9_980,
     "testing": 1_230,
-    "cli": 8_175,
+    "cli": 8_176,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
