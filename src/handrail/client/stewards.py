@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -38,6 +39,7 @@ SOON = timedelta(seconds=5)
 """How long a steward's answer is waited for, which only a worker can give."""
 
 _POLL = timedelta(milliseconds=50)
+_LOOKS = timedelta(seconds=2)
 _TELLING = timedelta(seconds=5)
 _TASK = timedelta(seconds=4)
 _RUNNING = f"WorkflowType = '{STEWARD_WORKFLOW}' AND {OPEN_QUERY}"
@@ -142,6 +144,7 @@ async def order_became(
 ) -> Change | None:
     """What became of an order, when it is judged; None if nobody has within `patience`.
 
+    Of a level the steward's picture has it by then: whoever looks next sees it there.
     `said_by`: how many people's words on it are to be heard first.
 
     Raises:
@@ -153,10 +156,23 @@ async def order_became(
                 known = await steward_book(client, agent)
                 change = known.change(order_id) if known is not None else None
                 if change is not None and _is_judged(change, said_by):
-                    return change
+                    break
                 await asyncio.sleep(_POLL.total_seconds())
     except TimeoutError:
         return None
+    # Where it cannot look, a policy being broken, say, the order is in force all the same.
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_LOOKS.total_seconds()):
+            while known is not None and not _is_seen(known, change):
+                await asyncio.sleep(_POLL.total_seconds())
+                known = await steward_book(client, agent)
+    return change
+
+
+def _is_seen(known: OrderBook, change: Change) -> bool:
+    if change.order.kind != "level" or change.stand is not OrderState.IN_FORCE:
+        return True
+    return known.picture is not None and known.picture.at >= change.since
 
 
 def _is_judged(change: Change, said_by: int) -> bool:
