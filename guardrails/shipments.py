@@ -1,6 +1,7 @@
 """Data checks of the shipments agent: fresh looks at the world, right before a booking."""
 
-from activities.shipments import Rebook, all_offers, track
+from activities.shipments import all_offers, track
+from activities.shipments_facts import Rebook
 from handrail import Final, check
 
 

@@ -2,17 +2,8 @@
 
 from temporalio import workflow
 
-from activities.shipments import (
-    Booking,
-    Delay,
-    DelayAlert,
-    Rebook,
-    choose_flight,
-    offers,
-    rebook,
-    tell_customer,
-    track,
-)
+from activities.shipments import choose_flight, offers, rebook, tell_customer, track
+from activities.shipments_facts import Booking, Delay, DelayAlert, Rebook
 from handrail import AgentWorkflow, Decision, Failed, NotWritten, Outcome, Refused
 
 TRIES = 3

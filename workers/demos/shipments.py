@@ -16,7 +16,8 @@ from urllib.parse import urlsplit
 
 import httpx2
 
-from activities.shipments import DelayAlert, bookings_url, mail_server
+from activities.shipments_facts import DelayAlert
+from activities.shipments_systems import bookings_url, mail_server
 from handrail import ConfigurationError, Event, State
 from handrail.cli.output import Output
 from handrail.runtime import System

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import activities.shipments as agent
 import guardrails.shipments
-from activities.shipments import Booking, Consignment, Delay, Offer, Rebook
+from activities.shipments_facts import Booking, Consignment, Delay, Offer, Rebook
 from handrail import Agent, Decision, Effect, Fleet, decide, secret, write
 from handrail.actions import Usage
 from workflows.shipments import ShipmentAgent

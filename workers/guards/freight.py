@@ -10,17 +10,8 @@ from typing import Any
 
 import httpx2
 
-from activities.shipments import (
-    Consignment,
-    Delay,
-    DelayAlert,
-    Offer,
-    Rebook,
-    all_offers,
-    choose_flight,
-    offers,
-    track,
-)
+from activities.shipments import all_offers, choose_flight, offers, track
+from activities.shipments_facts import Consignment, Delay, DelayAlert, Offer, Rebook
 from handrail import Decision
 from world import feed
 from world.consignments import generate

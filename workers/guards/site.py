@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx2
 from temporalio.client import Client
 
-from activities.shipments import DelayAlert, disconnect
+from activities.shipments_facts import DelayAlert
+from activities.shipments_systems import disconnect
 from handrail.actions import Finding, Kind
 from handrail.ledger import Ledger, VerdictRow
 from handrail.oversight import GateView

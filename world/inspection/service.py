@@ -106,49 +106,79 @@ def _zipped(made: list[days.Came]) -> Response:
     return Response(file.getvalue(), media_type="application/zip")
 
 
-def make_app(lines: Lines, changed: date = days.CHANGED) -> Starlette:  # noqa: C901 - a route each
+def make_app(lines: Lines, changed: date = days.CHANGED) -> Starlette:
     """Their routes."""
+    return Starlette(routes=[*_judged(lines), *_made(lines), *_past(lines, changed)])
 
-    def of(request: Request) -> int:
-        return int(request.path_params["line"])
+
+def _of(request: Request) -> int:
+    """The line that it is about."""
+    return int(request.path_params["line"])
+
+
+def _made(lines: Lines) -> list[Route]:
+    """A line and its parts."""
 
     async def state(request: Request) -> Response:
-        return JSONResponse(lines.state(of(request)))
+        return JSONResponse(lines.state(_of(request)))
 
     async def make(request: Request) -> Response:
-        made = lines.make(of(request))
+        made = lines.make(_of(request))
         return JSONResponse(made or {"detail": "the line is stopped"}, 201 if made else 409)
 
     def image(request: Request) -> Response:
-        found = lines.part(of(request), int(request.path_params["serial"]))
+        found = lines.part(_of(request), int(request.path_params["serial"]))
         if found is None:
             return JSONResponse({"detail": "there is no such part"}, 404)
         golden = request.path_params["which"] == "golden"
         return Response(found.golden if golden else found.scan, media_type="image/png")
+
+    line = "/lines/{line:int}"
+    return [
+        Route(line, state),
+        Route(line + "/parts", make, methods=["POST"]),
+        Route(line + "/parts/{serial:int}/{which}", image),
+    ]
+
+
+def _judged(lines: Lines) -> list[Route]:
+    """What is said of parts, and of the line."""
 
     async def judge(request: Request) -> Response:
         key, said = request.headers.get("idempotency-key", ""), await request.json()
         if not key or said.get("verdict") not in {"pass", "hold", "stop"}:
             return JSONResponse({"detail": "send Idempotency-Key; pass, hold or stop"}, 422)
         serial = int(request.path_params["serial"])
-        status, row = lines.judge(key, of(request), serial, said["verdict"])
+        status, row = lines.judge(key, _of(request), serial, said["verdict"])
         return JSONResponse(row, status)
 
     async def verdicts(request: Request) -> Response:
         serial = request.query_params.get("serial")
-        return JSONResponse(lines.verdicts(of(request), int(serial) if serial else None))
+        return JSONResponse(lines.verdicts(_of(request), int(serial) if serial else None))
 
     async def stop(request: Request) -> Response:
         said = await request.json()
         add = "insert into stops (line, serial, reason) values (?, ?, ?) returning id"
-        values = (of(request), int(said["serial"]), str(said["reason"]))
+        values = (_of(request), int(said["serial"]), str(said["reason"]))
         return JSONResponse(lines.rows(add, *values)[0], 201)
 
     async def see_to(request: Request) -> Response:
-        line = of(request)
+        line = _of(request)
         lines.rows("insert into seen_to values (?, ?)", line, lines.state(line)["serial"])
         lines.rows("update stops set ended = 1 where line = ?", line)
         return JSONResponse(lines.state(line), 201)
+
+    line = "/lines/{line:int}"
+    return [
+        Route(line + "/parts/{serial:int}/verdict", judge, methods=["PUT"]),
+        Route(line + "/verdicts", verdicts),
+        Route(line + "/stop", stop, methods=["POST"]),
+        Route(line + "/seen-to", see_to, methods=["POST"]),
+    ]
+
+
+def _past(lines: Lines, changed: date) -> list[Route]:
+    """What people looked at, all at once and day by day."""
 
     def archive(_request: Request) -> Response:
         made = enumerate(boards.archive(ARCHIVE_SEED, ARCHIVE))
@@ -161,21 +191,11 @@ def make_app(lines: Lines, changed: date = days.CHANGED) -> Starlette:  # noqa: 
         day = date.fromisoformat(request.path_params["day"])
         return _zipped(days.came(day, lines.seed, changed))
 
-    line = "/lines/{line:int}"
-    return Starlette(
-        routes=[
-            Route(line, state),
-            Route(line + "/parts", make, methods=["POST"]),
-            Route(line + "/parts/{serial:int}/verdict", judge, methods=["PUT"]),
-            Route(line + "/parts/{serial:int}/{which}", image),
-            Route(line + "/verdicts", verdicts),
-            Route(line + "/stop", stop, methods=["POST"]),
-            Route(line + "/seen-to", see_to, methods=["POST"]),
-            Route("/archive", archive),
-            Route("/days", dates),
-            Route("/days/{day}", of_day),
-        ]
-    )
+    return [
+        Route("/archive", archive),
+        Route("/days", dates),
+        Route("/days/{day}", of_day),
+    ]
 
 
 def main() -> None:

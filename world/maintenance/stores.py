@@ -56,8 +56,13 @@ class Stores:
         return found[0] if found else None
 
 
-def make_app(stores: Stores) -> Starlette:  # noqa: C901 - a route each
+def make_app(stores: Stores) -> Starlette:
     """The stores' routes."""
+    return Starlette(routes=[*_kept(stores), *_bought(stores)])
+
+
+def _kept(stores: Stores) -> list[Route]:
+    """What is on the shelf, and for whom."""
 
     async def spare(request: Request) -> Response:
         found = stores.spare(request.path_params["part"])
@@ -93,6 +98,18 @@ def make_app(stores: Stores) -> Starlette:  # noqa: C901 - a route each
         stores.rows("update spares set on_shelf = on_shelf - 1 where part = ?", said["part"])
         return JSONResponse({"reserved": bool(found)})
 
+    return [
+        Route("/spares/{part}", spare),
+        Route("/reservations", reserve, methods=["POST"]),
+        Route("/reservations", reserved),
+        Route("/reservations/{id:int}", release, methods=["DELETE"]),
+        Route("/taken", take, methods=["POST"]),
+    ]
+
+
+def _bought(stores: Stores) -> list[Route]:
+    """What suppliers bring."""
+
     async def deliver(_request: Request) -> Response:
         came = stores.rows("update orders set state = 'come' where state = 'open' returning *")
         for each in came:
@@ -107,17 +124,10 @@ def make_app(stores: Stores) -> Starlette:  # noqa: C901 - a route each
         add = "insert into orders (part, quantity) values (?, ?) returning *"
         return JSONResponse(stores.rows(add, said["part"], int(said["quantity"]))[0], 201)
 
-    return Starlette(
-        routes=[
-            Route("/spares/{part}", spare),
-            Route("/reservations", reserve, methods=["POST"]),
-            Route("/reservations", reserved),
-            Route("/reservations/{id:int}", release, methods=["DELETE"]),
-            Route("/taken", take, methods=["POST"]),
-            Route("/deliveries", deliver, methods=["POST"]),
-            Route("/orders", order, methods=["POST"]),
-        ]
-    )
+    return [
+        Route("/deliveries", deliver, methods=["POST"]),
+        Route("/orders", order, methods=["POST"]),
+    ]
 
 
 def main() -> None:

@@ -216,8 +216,16 @@ def _as_labelled(each: days.Came) -> dict[str, Any]:
     return _as_came(each) | {"intent": truth.intent, "order": truth.order, "came": truth.came}
 
 
-def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:  # noqa: C901 - a list of small answers
+def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:
     """The shop's HTTP surface."""
+    return Starlette(
+        routes=[*_sold(shop), *_given_back(shop), *_written(shop), *_past(changed)],
+        exception_handlers={HTTPException: _refused, sqlite3.Error: _away},
+    )
+
+
+def _sold(shop: Shop) -> list[Route]:
+    """Customers and their orders."""
 
     async def customers(request: Request) -> Response:
         by = "email" if "email" in request.query_params else "id"
@@ -229,6 +237,16 @@ def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:  # noqa:
 
     async def order(request: Request) -> Response:
         return _said(shop.order(request.path_params["id"]))
+
+    return [
+        Route("/customers", customers),
+        Route("/orders", orders),
+        Route("/orders/{id}", order),
+    ]
+
+
+def _given_back(shop: Shop) -> list[Route]:
+    """Refunds and replacements."""
 
     async def refund(request: Request) -> Response:
         key, body = request.headers.get("idempotency-key"), await _body(request, "order", "amount")
@@ -255,6 +273,36 @@ def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:  # noqa:
         shop.take_back(request.path_params["id"])
         return Response(status_code=204)
 
+    return [
+        Route("/refunds", refund, methods=["POST"]),
+        Route("/refunds", refunds),
+        Route("/replacements", replace, methods=["POST"]),
+        Route("/replacements", replacements),
+        Route("/made/{id}", take_back, methods=["DELETE"]),
+    ]
+
+
+def _written(shop: Shop) -> list[Route]:
+    """Messages that were published."""
+
+    async def publish(request: Request) -> Response:
+        body = await _body(request, "number")
+        return _said({"new": shop.publish(body["number"], body)})
+
+    async def message(request: Request) -> Response:
+        number = request.path_params["number"]
+        found = shop.bodies("SELECT body FROM messages WHERE number = ?", number)
+        return _said(found[0]) if found else _said({"detail": f"no message {number!r}"}, 404)
+
+    return [
+        Route("/messages", publish, methods=["POST"]),
+        Route("/messages/{number}", message),
+    ]
+
+
+def _past(changed: date) -> list[Route]:
+    """What people labelled once, and what came day by day."""
+
     async def history(request: Request) -> Response:
         del request
         return _said([{"text": text, "intent": intent} for text, intent in messages.history()])
@@ -273,33 +321,11 @@ def application(shop: Shop, changed: date = days.CHANGED) -> Starlette:  # noqa:
         read = (each for each in everything() if each.labelled and str(each.day) <= until)
         return _said([_as_labelled(each) for each in read])
 
-    async def publish(request: Request) -> Response:
-        body = await _body(request, "number")
-        return _said({"new": shop.publish(body["number"], body)})
-
-    async def message(request: Request) -> Response:
-        number = request.path_params["number"]
-        found = shop.bodies("SELECT body FROM messages WHERE number = ?", number)
-        return _said(found[0]) if found else _said({"detail": f"no message {number!r}"}, 404)
-
-    return Starlette(
-        routes=[
-            Route("/customers", customers),
-            Route("/orders", orders),
-            Route("/orders/{id}", order),
-            Route("/refunds", refund, methods=["POST"]),
-            Route("/refunds", refunds),
-            Route("/replacements", replace, methods=["POST"]),
-            Route("/replacements", replacements),
-            Route("/made/{id}", take_back, methods=["DELETE"]),
-            Route("/history", history),
-            Route("/came", came),
-            Route("/labelled", labelled),
-            Route("/messages", publish, methods=["POST"]),
-            Route("/messages/{number}", message),
-        ],
-        exception_handlers={HTTPException: _refused, sqlite3.Error: _away},
-    )
+    return [
+        Route("/history", history),
+        Route("/came", came),
+        Route("/labelled", labelled),
+    ]
 
 
 def _said(body: Mapping[str, Any] | Sequence[Any], status: int = 200) -> Response:

@@ -12,17 +12,9 @@ from typing import Any
 import httpx2
 import pytest
 
-from activities.shipments import (
-    Consignment,
-    Delay,
-    DelayAlert,
-    Offer,
-    Rebook,
-    choose_flight,
-    disconnect,
-    offers,
-    track,
-)
+from activities.shipments import choose_flight, offers, track
+from activities.shipments_facts import Consignment, Delay, DelayAlert, Offer, Rebook
+from activities.shipments_systems import disconnect
 from handrail import Decision, State
 from handrail.testing import CaseHandle, Human, eventually
 from handrail.testing.fixtures import RunFleet

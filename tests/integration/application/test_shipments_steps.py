@@ -13,18 +13,16 @@ import httpx2
 import pytest
 
 from activities.shipments import (
-    Booking,
-    Consignment,
-    Rebook,
     all_offers,
     as_ordered,
     cancel_booking,
     choose_flight,
-    disconnect,
     offers,
     rebook,
     track,
 )
+from activities.shipments_facts import Booking, Consignment, Rebook
+from activities.shipments_systems import disconnect
 from guardrails.shipments import still_needed, still_offered
 from handrail import Final
 from handrail.actions import Effect, Undoes

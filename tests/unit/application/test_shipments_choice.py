@@ -10,15 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.shipments import (
-    AT_STAKE,
-    Consignment,
-    DelayAlert,
-    Offer,
-    Rebook,
-    chance,
-    choose_flight,
-)
+from activities.shipments import choose_flight
+from activities.shipments_choice import AT_STAKE, chance
+from activities.shipments_facts import Consignment, DelayAlert, Offer, Rebook
 
 PROMISED = datetime(2013, 3, 8, 20, 0, tzinfo=UTC)
 

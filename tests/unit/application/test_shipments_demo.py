@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from activities.shipments import DelayAlert
+from activities.shipments_facts import DelayAlert
 from handrail import ConfigurationError, State
 from workers.board import CaseRow
 from workers.demos import shipments as demo

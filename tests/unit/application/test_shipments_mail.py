@@ -9,14 +9,8 @@ from email import message_from_bytes
 import aiosmtplib
 import pytest
 
-from activities.shipments import (
-    Booking,
-    Consignment,
-    bookings_url,
-    compose,
-    for_good,
-    mail_server,
-)
+from activities.shipments_facts import Booking, Consignment
+from activities.shipments_systems import bookings_url, compose, for_good, mail_server
 from handrail import ConfigurationError
 
 KNOWN = Consignment(

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from activities.shipments import Delay, Rebook, choose_flight
+from activities.shipments import choose_flight
+from activities.shipments_facts import Delay, Rebook
 from handrail import Decision, Untrusted
 from handrail.agent import source_finding, unsourced
 from handrail.agent.untrusted_text import holds_untrusted

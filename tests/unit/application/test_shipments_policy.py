@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from activities.shipments import Delay, Rebook
+from activities.shipments_facts import Delay, Rebook
 from handrail.actions import Basis, Kind, Level
 from handrail.policy import Facts, Policy, load_policy, parse_policy
 from tests.agents.policies import holds, refusals
