@@ -2,7 +2,8 @@
 
 import asyncio
 
-from activities.retraining import PutIntoUse, the_shelf
+from activities.retraining import the_shelf
+from activities.retraining_facts import PutIntoUse
 from handrail import check
 
 

@@ -17,10 +17,11 @@ from rich.text import Text
 from temporalio.client import Client, WorkflowExecution
 
 from handrail.agent import handed_to
-from handrail.cli.output import Output, plain, state_text, time_left
+from handrail.cli.output import Output, state_text, time_left
 from handrail.client import CaseSummary, case_summary, cases_query, outcome_of, why_ended
 from handrail.ledger import EffectState, Ledger
 from handrail.states import ENDS, State
+from handrail.text import escape_terminal as plain
 
 if TYPE_CHECKING:
     from handrail.actions import Outcome

@@ -19,7 +19,7 @@ from temporalio.service import RPCError
 
 from handrail.actions import Event
 from handrail.cli.context import load_fleet, logs, settings
-from handrail.cli.output import Code, Output, commands, plain, program
+from handrail.cli.output import Code, Output, commands, program
 from handrail.cli.processes import policies_of, url_lines, urls, warn_of_address
 from handrail.client import Operator
 from handrail.exceptions import HandrailError
@@ -37,6 +37,7 @@ from handrail.runtime import (
     stop_on_signals,
 )
 from handrail.states import State
+from handrail.text import escape_terminal as plain
 from workers.board import Board, CaseRow, View
 
 _MOVING = timedelta(milliseconds=500)

@@ -3,7 +3,6 @@
 from temporalio import workflow
 
 from activities.retraining import (
-    Retraining,
     decline,
     declined,
     judge,
@@ -13,6 +12,7 @@ from activities.retraining import (
     whether_to_learn,
     whether_to_use,
 )
+from activities.retraining_facts import Retraining
 from handrail import AgentWorkflow, Outcome, Rejected
 
 

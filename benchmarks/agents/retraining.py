@@ -20,16 +20,8 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
-from activities.retraining import (
-    LEARNERS,
-    LEAST,
-    Judged,
-    Moved,
-    Retraining,
-    judge,
-    look,
-    the_shelf,
-)
+from activities.retraining import LEARNERS, LEAST, judge, look, the_shelf
+from activities.retraining_facts import Judged, Moved, Retraining
 
 BEGIN, LAST = date(2026, 3, 2), 35
 EVENINGS = (7, 10, 13, 16, 19, 21, 22, 23, 24, 26, 28, 31, LAST)

@@ -17,7 +17,8 @@ from typing import NamedTuple
 import httpx2
 
 from activities.models import shelf, trying
-from activities.retraining import LEARNERS, Retraining, acted, again
+from activities.retraining import LEARNERS, acted, again
+from activities.retraining_facts import Retraining
 from activities.support import choose, look_up
 from activities.support_learning import as_message
 from activities.support_systems import shop_url

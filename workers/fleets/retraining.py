@@ -6,7 +6,8 @@ from pathlib import Path
 
 import activities.retraining
 import guardrails.retraining
-from activities.retraining import LEARNERS, Retraining
+from activities.retraining import LEARNERS
+from activities.retraining_facts import Retraining
 from handrail import Agent, Event, Fleet, Schedule
 from workflows.retraining import RetrainingAgent
 

@@ -10,7 +10,8 @@ import pytest
 
 from activities import inspection_systems, support_systems
 from activities.models import USES, Shelf, shelf
-from activities.retraining import LEARNERS, Retraining, acted, again
+from activities.retraining import LEARNERS, acted, again
+from activities.retraining_facts import Retraining
 from handrail import State
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet

@@ -13,10 +13,6 @@ from activities import models
 from activities.leads_score import CDNOW, LEAST, fit, packed, weights
 from activities.models import USES, Declined, Shelf, Use, chosen, shelf, trying
 from activities.retraining import (
-    Judged,
-    Moved,
-    PutIntoUse,
-    Retraining,
     decline,
     declined,
     forget,
@@ -26,6 +22,7 @@ from activities.retraining import (
     whether_to_learn,
     whether_to_use,
 )
+from activities.retraining_facts import Judged, Moved, PutIntoUse, Retraining
 from activities.support_learning import SUPPORT
 from guardrails.retraining import it_was_judged_beside_the_one_in_use
 from handrail import Final

@@ -35,6 +35,9 @@ BUDGETS = {
 LONGEST = 500
 """Lines of one file."""
 
+SITTING = 350
+"""Lines of an agent of this repository: its workflow and its steps together."""
+
 WAIVED = 2
 """Checks of a tool that a comment waives, in 1,000 lines."""
 
@@ -101,6 +104,14 @@ def test_no_file_is_longer_than_a_person_reads() -> None:
         str(p.relative_to(ENGINE)): lines(p) for p in ENGINE.rglob("*.py") if lines(p) > LONGEST
     }
     assert long == {}
+
+
+def test_an_agent_is_read_in_a_sitting() -> None:
+    agents = [p.name for p in (ROOT / "workflows").glob("[a-z]*.py")]
+    used = {
+        n: sum(lines(ROOT / folder / n) for folder in ("workflows", "activities")) for n in agents
+    }
+    assert {name: count for name, count in used.items() if count > SITTING} == {}
 
 
 def test_few_checks_of_the_tools_are_waived() -> None:
