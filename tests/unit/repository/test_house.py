@@ -16,14 +16,14 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_885,
+    "ground": 1_871,
     "policy": 4_399,
     "ledger": 6_817,
     "oversight": 4_398,
     "agent": 9_223,
     "guardrails": 5_922,
     "evidence": 5_146,
-    "client": 8_120,
+    "client": 8_134,
     "runtime": 7_387,
     "integrations": 6_347,
     "inbox": 9_980,
