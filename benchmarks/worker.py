@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import sys
 from pathlib import Path
 
 from benchmarks.contender import ALL, HANDRAIL, project
+from handrail.cli.entry import COLLECTS_AFTER
 from handrail.runtime import configure_logging, run
 
 
@@ -41,8 +43,11 @@ def main() -> None:
     parser.add_argument("home", type=Path)
     given = parser.parse_args()
     lines = configure_logging("console")
-    # Each on the event loop that its users have: `handrail worker` brings its own.
-    start = run if ALL[given.queue] is HANDRAIL else asyncio.run
+    # Each as its users have it: `handrail worker` brings an event loop, and looks for garbage less.
+    start = asyncio.run
+    if ALL[given.queue] is HANDRAIL:
+        start = run
+        gc.set_threshold(COLLECTS_AFTER)
     start(_serve(given.queue, given.address, given.home))
     # The SDK may abort while the interpreter ends; everything is finished here.
     lines.flush()

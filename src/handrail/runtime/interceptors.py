@@ -44,6 +44,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.workflow import _definition  # pyright: ignore[reportPrivateUsage]
 from typing_extensions import override
 
 from handrail.actions import Event
@@ -140,6 +141,24 @@ class _ContextFree(WorkflowInstance):
                 namespace=info.namespace,
             )
         )
+
+
+class _Marked(type):
+    @override
+    def __instancecheck__(cls, instance: object) -> bool:
+        return hasattr(instance, "_defn")
+
+
+class UpdateMethod(metaclass=_Marked):
+    """Whether a member of a workflow's class is an update: known by the mark that makes it one.
+
+    The sandbox defines the class anew for each case, and the SDK (1.35) asks this of nearly every
+    member by a runtime protocol, which looks through the member's own class each time: two thirds
+    of what it takes to define an agent, and in the sandbox more.
+    """
+
+
+_definition.UpdateMethodMultiParam = UpdateMethod  # pyright: ignore[reportPrivateImportUsage]
 
 
 # Values and failures as Temporal keeps them
