@@ -123,6 +123,9 @@ async def test_a_case_goes_on_with_the_first_answer_that_is_one(
             assert (await call(shop, bad, {"free": True})).status_code == 404, bad
         assert (await shop.http.post(path, content=b"{free")).status_code == 422
         assert (await shop.http.post(path, content=b'"' + b"x" * 60_000 + b'"')).status_code == 413
+        # JSON it is, but half a character, and what is too deep, can be told to nobody.
+        for untold in (rb'{"free": "\ud83d"}', b"[" * 240 + b"]" * 240, b"[" * 900 + b"]" * 900):
+            assert (await shop.http.post(path, content=untold)).status_code == 422
         assert (await call(shop, path, {"free": "perhaps"})).status_code == 200
         await eventually_logged(stage, case, "is no HallAnswer")
         first = await call(shop, path, {"free": True, "price": 300})

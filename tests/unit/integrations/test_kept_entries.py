@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 from temporalio.service import RPCError, RPCStatusCode
+from typing_extensions import override
 
-from handrail import Ledger
+from handrail import Event, Ledger, Untrusted
 from handrail.client import CALL_BACK
+from handrail.integrations.triggers import RawEvent, Webhook
 from handrail.integrations.triggers.receiver import Receiver
 from handrail.ledger import IntakeRow, IntakeState
 from handrail.oversight import CalledBack
@@ -118,7 +120,43 @@ async def test_a_server_that_is_away_is_asked_twice(ledger: Ledger) -> None:
 
 async def test_a_call_back_that_the_server_refuses_holds_up_no_sender(ledger: Ledger) -> None:
     taker = receiver(ledger, Server({BAD: TOO_LARGE}))
-    assert (await taker.called_back(f"{BAD}/pay/1", 7)).what == "kept"
+    assert (await taker.called_back(CalledBack(key=f"{BAD}/pay/1", body=7))).what == "kept"
     assert [row.state for row in await ledger.intake()] == [IntakeState.WRONG]
     assert not taker._away  # pyright: ignore[reportPrivateUsage]
-    assert (await taker.called_back("a:01/pay/1", 7)).what == "taken"
+    assert (await taker.called_back(CalledBack(key="a:01/pay/1", body=7))).what == "taken"
+
+
+class Said(Event):
+    """What somebody says: a mapping may put anything into it."""
+
+    number: str
+    text: Untrusted
+    more: Any = None
+
+    @property
+    @override
+    def key(self) -> str:
+        return self.number
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        # Cut in two by a sender that counts in UTF-16.
+        rb'{"number": "1", "text": "Hello \ud83d"}',
+        b'{"number": "1", "text": "", "more": ' + b"[" * 240 + b"]" * 240 + b"}",
+        b'{"number": "1", "text": "", "more": ' + b"[" * 900 + b"]" * 900 + b"}",
+    ],
+)
+async def test_an_event_that_no_case_can_be_told_is_kept_for_a_person(
+    ledger: Ledger, body: bytes
+) -> None:
+    taker = receiver(ledger, Server({}))
+    hook = Webhook(name="chat", event=lambda came: Said(**came.json()), secret="CHAT")  # noqa: S106
+    agent: Any = SimpleNamespace(name="a", event=Said, triggers={"chat": hook})
+    answer = await taker.delivery(agent, hook, RawEvent(body, {}))
+    assert answer is not None
+    assert answer.what == "kept"
+    [row] = await ledger.intake()
+    assert (row.state, row.body) == (IntakeState.WRONG, body.decode())
+    assert row.why.startswith("no case can be told this Said: ")

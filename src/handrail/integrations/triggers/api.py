@@ -38,8 +38,15 @@ from handrail.exceptions import (
 )
 from handrail.integrations.callbacks import key_of
 from handrail.integrations.triggers.folder import LARGEST_EVENT
-from handrail.integrations.triggers.receiver import Answer, Origin, Receiver, parsed
+from handrail.integrations.triggers.receiver import (
+    Answer,
+    Origin,
+    Receiver,
+    parsed,
+    require_sendable,
+)
 from handrail.integrations.triggers.webhook import RawEvent, Webhook
+from handrail.oversight import CalledBack
 from handrail.runtime import ApiToken, TokenFile
 from handrail.text import exact_json
 
@@ -219,11 +226,12 @@ class TriggerApi:
             raise Refusal(404, str(error)) from None
         body = await _body(request, LARGEST_CALL_BACK)
         try:
-            said: Any = exact_json(body) if body.strip() else None
-        except (ValueError, RecursionError):
+            said = CalledBack(key=key, body=exact_json(body) if body.strip() else None)
+            require_sendable(said)
+        except (ValueError, RecursionError, CaseError):
             raise Refusal(422, "a call-back is JSON, in UTF-8") from None
         try:
-            answer = await self.receiver.called_back(key, said)
+            answer = await self.receiver.called_back(said)
         except CaseError as error:
             raise Refusal(404, str(error)) from None
         return JSONResponse({"case": answer.case, "outcome": answer.what}, _STATUS[answer.what])

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import structlog
 from pydantic import ValidationError
+from pydantic_core import from_json
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.client import ALSO_ASKED, CALL_BACK, case_id
@@ -27,7 +28,7 @@ from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
 from handrail.text import decode_text, first_fault, one_line
 
 if TYPE_CHECKING:
-    from pydantic import JsonValue
+    from pydantic import BaseModel
 
     from handrail.actions import Event
     from handrail.client import Connect
@@ -115,18 +116,17 @@ class Receiver:
             return await self._keep_raw(agent, of, given, _of_another(answer.case))
         return answer
 
-    async def called_back(self, key: str, body: JsonValue) -> Answer:
+    async def called_back(self, said: CalledBack) -> Answer:
         """Tell a case what another system answers to its write; what comes too late is kept.
 
         Raises:
             CaseError: if the agent of the write is not served here.
             LedgerUnavailable: if it can neither be told nor kept.
         """
-        case = key.rpartition("/")[0].rpartition("/")[0]
+        case = said.key.rpartition("/")[0].rpartition("/")[0]
         agent = self.fleet.agents.get(case.partition(":")[0])
         if agent is None:
             raise CaseError(f"no agent of {case} is served here")
-        said = CalledBack(key=key, body=body)
         of, text = Origin(CALL_BACK, CALL_BACK), said.model_dump_json()
         reached("call-back:due", case)
         try:
@@ -300,7 +300,7 @@ def parsed(agent: Agent, body: bytes) -> Event:
     # The author's own validators.
     except Exception as error:
         raise CaseError(f"this is no {agent.event.__name__}: {type(error).__name__}") from error
-    case_id(agent.name, _key_of(event), type(event).__name__)
+    _require_startable(agent, event)
     return event
 
 
@@ -324,8 +324,31 @@ async def _mapped(agent: Agent, by: _By, given: RawEvent) -> Event | None:
         return None
     if not isinstance(event, agent.event):
         raise CaseError(f"its mapping made {type(event).__name__}, not {agent.event.__name__}")
-    case_id(agent.name, _key_of(event), type(event).__name__)
+    _require_startable(agent, event)
     return event
+
+
+def _require_startable(agent: Agent, event: Event) -> None:
+    """See that an event has a key that may be in an id, and is told to a case whole.
+
+    Raises:
+        CaseError: if not.
+    """
+    case_id(agent.name, _key_of(event), type(event).__name__)
+    require_sendable(event)
+
+
+def require_sendable(made: BaseModel) -> None:
+    """See that something has a JSON, which can be read again: half a character has none.
+
+    Raises:
+        CaseError: if not. It would end neither started nor kept.
+    """
+    try:
+        from_json(made.model_dump_json())
+    except (ValueError, RecursionError) as error:
+        why = one_line(str(error), 200)
+        raise CaseError(f"no case can be told this {type(made).__name__}: {why}") from None
 
 
 def _key_of(event: Event) -> str:
