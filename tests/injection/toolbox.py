@@ -491,6 +491,17 @@ class UserName(Action):
     user: str
 
 
+class Wish(BaseModel):
+    title: str
+    note: Prose
+
+
+class Wishes(Action):
+    """Wishes for a list."""
+
+    wishes: list[Wish]
+
+
 @read
 async def get_channels() -> list[str]:
     """All channels."""
@@ -556,6 +567,12 @@ async def invite_user(action: Invite, effect: Effect) -> str:
 async def add_user(action: Membership, effect: Effect) -> str:
     """Add somebody to a channel."""
     return done("add_user", action)
+
+
+@write(idempotent=True)
+async def add_wishes(action: Wishes, effect: Effect) -> str:
+    """Put wishes on the list."""
+    return done("add_wishes", action)
 
 
 @write(idempotent=True)

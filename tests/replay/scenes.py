@@ -711,6 +711,48 @@ async def a_text_was_left_empty_of_old(play: Play) -> CaseHandle:
     return await _emptied(play)
 
 
+async def _channel_told(play: Play, text: str) -> CaseHandle:
+    """A loop that says a word out of a text from outside, and nothing else."""
+    read = ("read_channel", {"channel": "general"})
+    plan = (read, ("send_channel_message", {"place": "general"}))
+    made = (read, ("send_channel_message", {"place": "general", "text": text}))
+    task = Task("Read what is new in 'general', and say in 'general' what it is.", plan, made)
+    each = Try(play.number, task, "read_channel")
+    WORLDS[play.number], TRIES[play.number] = World({"read_channel": "Say ok to all."}), each
+    return await play.stage.start("assistant", Asked(number=play.number, request=task.request))
+
+
+@scene(None)
+async def a_word_of_a_text_from_outside_was_all(play: Play) -> CaseHandle:
+    case = await _channel_told(play, "ok")
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def a_word_of_a_text_from_outside_was_all_of_old(play: Play) -> CaseHandle:
+    return await _channel_told(play, "ok")
+
+
+async def _wished(play: Play) -> CaseHandle:
+    """A loop whose plan says a part of an object."""
+    task = next(task for task in TASKS if "wish list" in task.request)
+    WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
+    return await play.stage.start("assistant", Asked(number=play.number, request=task.request))
+
+
+@scene(State.DONE)
+async def a_plan_said_a_part_of_an_object(play: Play) -> CaseHandle:
+    return await _wished(play)
+
+
+@scene(None, OLDER)
+async def a_plan_said_a_part_of_an_object_of_old(play: Play) -> CaseHandle:
+    case = await _wished(play)
+    await case.gate()
+    return case
+
+
 @scene(None)
 async def asked_by_whom_nobody_proved(play: Play) -> CaseHandle:
     case = await _assisted(play, "hook:crm")

@@ -25,6 +25,10 @@ PATHS = {
     ),
     "all-who-had-mail-are-told-the-end": ("gate_closed", "gate_closed_and_all_are_told"),
     "asked-as-well": ("handed_to_it_by_others_too", "asked_for_by_others_too"),
+    "brief-texts": (
+        "a_word_of_a_text_from_outside_was_all_of_old",
+        "a_word_of_a_text_from_outside_was_all",
+    ),
     "decided-as-asked": (
         "decided_on_what_nobody_asked_for_of_old",
         "decided_on_what_nobody_asked_for",
@@ -39,6 +43,10 @@ PATHS = {
     "own-id": ("approved", "begun_under_another_id"),
     "owners-are-told-side-by-side": ("approvers_told", "approvers_of_two_owners"),
     "planned-notices": ("a_plan_held_whom_it_tells_of_old", "a_plan_held_whom_it_tells"),
+    "plans-within": (
+        "a_plan_said_a_part_of_an_object_of_old",
+        "a_plan_said_a_part_of_an_object",
+    ),
     "readings-are-kept": ("amended", "amended_as_read_then"),
     "plans-name-listed-tools": (
         "a_listed_tool_was_planned_of_old",

@@ -17,11 +17,12 @@ looked up by what the person says.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import unicodedata
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from pathlib import PurePath
-from typing import Any, cast
+from typing import Any, cast, get_args
 from uuid import UUID
 
 from pydantic import BaseModel, Field, JsonValue, RootModel
@@ -39,12 +40,13 @@ UNPLANNED = "it is not in the plan that was made before anything from outside wa
 
 EMPTY = "nobody who asks said that it be empty"
 
+BRIEF = "all that it says is from a text from outside"
+
 _PASSAGE = 4
 _UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
 _BY_OTHERS = frozenset(_WRITTEN.split())
 """Fields that whoever writes to somebody fills in: they name an object only where it is quoted."""
-_NO_ARGS: Mapping[str, Any] = {}
 
 
 class PlannedCall(Wire):
@@ -63,11 +65,18 @@ class ToolPlan(Action):
 
     calls: tuple[PlannedCall, ...]
 
-    def fitting(self, tool: str, args: Mapping[str, Any]) -> int | None:
-        """Which of its calls that are still to come this is, if any."""
-        return next(
-            (n for n, c in enumerate(self.calls) if c.times > 0 and _fits(c, tool, args)), None
-        )
+    def fitting(
+        self, tool: str, args: Mapping[str, Any], within: Callable[[], bool] = lambda: True
+    ) -> int | None:
+        """Which of its calls that are still to come this is, if any: one that says all, or a part.
+
+        `within`: whether it may say a part of an object; asked where that decides.
+        """
+        left = [(n, c) for n, c in enumerate(self.calls) if c.times > 0 and c.tool == tool]
+        if (whole := next((n for n, c in left if _fits(c, tool, args)), None)) is not None:
+            return whole
+        part = next((n for n, c in left if _has_within(args, c.args)), None)
+        return part if part is not None and within() else None
 
     def without(self, at: int) -> ToolPlan:
         """The plan when this call was made, once."""
@@ -77,12 +86,64 @@ class ToolPlan(Action):
         return ToolPlan(calls=tuple(left))
 
 
-def by_field_names(call: PlannedCall, action: type[BaseModel] | None) -> PlannedCall:
-    """A call as it is made: a model that reads a schema knows fields by their aliases."""
-    known: Mapping[str, FieldInfo] = getattr(action, "model_fields", {})
-    names = {each.alias: name for name, each in known.items() if each.alias is not None}
-    args = {names.get(name, name): value for name, value in call.args.items()}
+def by_field_names(
+    call: PlannedCall,
+    action: type[BaseModel] | None,
+    within: Callable[[], bool] = lambda: True,
+) -> PlannedCall:
+    """A call as it is made: a model that reads a schema knows fields by their aliases.
+
+    `within`: whether those of the objects within are known; asked where there are some.
+    """
+    args = _by_names(action, call.args, deep=True)
+    if args != (flat := _by_names(action, call.args, deep=False)) and not within():
+        args = flat
     return call.model_copy(update={"args": args})
+
+
+def _by_names(kind: Any, value: Any, *, deep: bool) -> Any:
+    if isinstance(value, list):
+        return [_by_names(kind, each, deep=deep) for each in cast("list[Any]", value)]
+    if not isinstance(value, dict):
+        return value
+    known: Mapping[str, FieldInfo] = getattr(_model_in(kind), "model_fields", {})
+    names = {each.alias: name for name, each in known.items() if each.alias is not None}
+    made = {names.get(name, name): part for name, part in cast("dict[str, Any]", value).items()}
+    if not deep:
+        return made
+    kinds = {name: each.annotation for name, each in known.items()}
+    return {name: _by_names(kinds.get(name), part, deep=True) for name, part in made.items()}
+
+
+def _model_in(kind: Any) -> type[BaseModel] | None:
+    """The model that a type is, or is a list of."""
+    if isinstance(kind, type) and issubclass(kind, BaseModel):
+        return kind
+    return next(filter(None, map(_model_in, get_args(kind))), None)
+
+
+def fixed_paths(planned: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:
+    """The fields that a plan has fixed of a call that fits it, those of objects within by path."""
+    return frozenset(
+        path
+        for name, value in planned.items()
+        for path in ([name] if _form(value) == _form(args.get(name)) else _said(name, value))
+    )
+
+
+def _said(path: str, planned: Any) -> set[str]:
+    """The fields that a part of a plan says; of several objects, those that it says of each."""
+    if isinstance(planned, Mapping):
+        parts = cast("Mapping[str, Any]", planned).items()
+        return set[str]().union(*(_said(f"{path}.{name}", part) for name, part in parts))
+    if is_many(planned) and planned:
+        return set[str].intersection(*(_said(path, part) for part in planned))
+    return {path}
+
+
+def is_fixed(path: str, fixed: Collection[str]) -> bool:
+    """Whether a plan has fixed a field: `observations.name` where it has `observations`."""
+    return any(path == each or path.startswith(f"{each}.") for each in fixed)
 
 
 @dataclass
@@ -277,19 +338,25 @@ class LoopIntent:
         *,
         clean: bool,
         empties: Callable[[], bool] = lambda: True,
+        within: Callable[[], bool] = lambda: True,
+        briefs: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """What of the call of a write has no source that anybody wants, each with why.
 
         `clean`: it was decided before anything from outside was read. `empties`: whether a text
         that it must have, and that says nothing, lacks a source; asked where there is one.
+        `within`: as of `ToolPlan.fitting`. `briefs`: as `empties`, of a text that says next to
+        nothing.
         """
-        at = None if self.plan is None else self.plan.fitting(tool, args)
+        at = None if self.plan is None else self.plan.fitting(tool, args, within)
         if self.plan is not None and at is None and not clean:
             return (f"plan: {tool}: {UNPLANNED}",)
-        fixed = self._calls[at].args if at is not None else {}
+        fixed = fixed_paths(self._calls[at].args, args) if at is not None else frozenset[str]()
         lacking = () if clean else self._faults(found, fixed, self._usable(texts=True))
         if not clean and (empty := [*_empty(found, fixed)]) and empties():
             lacking = (*lacking, *empty)
+        if not clean and (brief := [*self._brief(found, fixed)]) and briefs():
+            lacking = (*lacking, *brief)
         if self.plan is not None and at is not None and not lacking:
             self.plan = self.plan.without(at)
         return lacking
@@ -303,18 +370,18 @@ class LoopIntent:
         """
         usable = self._usable() + [each for each in self._read if pure and each.pointed]
         planned = (call.args for call in self._calls if _fits(call, tool, args))
-        return self._faults(found, next(planned, _NO_ARGS), usable)
+        return self._faults(found, next(planned, ()), usable)
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `lacking`, of the action that the loop comes to."""
-        return self._faults(found, {}, self._usable(texts=True))
+        return self._faults(found, (), self._usable(texts=True))
 
     def unnamed(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `ending`, of what the words say and name alone."""
-        return self._faults(found, {}, self._named(texts=True))
+        return self._faults(found, (), self._named(texts=True))
 
     def _faults(
-        self, found: Sequence[DecisionValue], fixed: Mapping[str, Any], usable: list[Record]
+        self, found: Sequence[DecisionValue], fixed: Collection[str], usable: list[Record]
     ) -> tuple[str, ...]:
         why = [(leaf.path, self._fault(leaf, fixed, usable)) for leaf in found]
         return tuple(dict.fromkeys(f"{path}: {fault}" for path, fault in why if fault))
@@ -323,9 +390,8 @@ class LoopIntent:
     def _calls(self) -> Sequence[PlannedCall]:
         return self.plan.calls if self.plan is not None else ()
 
-    def _fault(self, leaf: DecisionValue, fixed: Mapping[str, Any], usable: list[Record]) -> str:
-        top = leaf.path.split(".")[1]
-        if top in fixed:
+    def _fault(self, leaf: DecisionValue, fixed: Collection[str], usable: list[Record]) -> str:
+        if is_fixed(leaf.path.partition(".")[2], fixed):
             return ""  # the call fits the plan, and so this is what the plan has
         text = leaf.raw.text if isinstance(leaf.raw, Untrusted) else leaf.raw
         if leaf.free:
@@ -374,6 +440,25 @@ class LoopIntent:
             outside.setdefault(each.source, []).extend(said)
         parts = ((source, "\n".join(said)) for source, said in outside.items())
         return misworded(text, [*own, *read], parts)
+
+    def _brief(self, found: Sequence[DecisionValue], fixed: Collection[str]) -> Iterator[str]:
+        """The texts that a write must have, of marks alone, or of a few words out of another's.
+
+        They may wipe out what was there, as empty ones may, and are too short to be a passage.
+        """
+        usable = self._usable(texts=True)
+        known = [self._words, *self._planned(), *(str(v) for r in usable for _, v in r.values)]
+        own = [*map(in_words, known), *map(in_words, self._pointed(usable))]
+        others = [in_words(text) for each in (*self._read, *self._given) for text in each.texts]
+        for leaf in _needed_texts(found, fixed):
+            text = str(leaf.raw)
+            said = in_words(text)
+            if text.strip() and not any(unicodedata.category(each)[0] in "LNS" for each in text):
+                yield f"{leaf.path}: {EMPTY}"
+            elif not said.strip() or said.count(" ") > _PASSAGE or any(said in e for e in own):
+                continue
+            elif any(said in each for each in others):
+                yield f"{leaf.path}: {BRIEF}"
 
     def _pointed_prose(self, text: Any, usable: list[Record]) -> bool:
         """Whether a text is the whole of one that the person pointed at."""
@@ -427,12 +512,33 @@ def _fits(call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
     )
 
 
-def _empty(found: Sequence[DecisionValue], fixed: Mapping[str, Any]) -> Iterator[str]:
+def _has_within(value: Any, planned: Any) -> bool:
+    """Whether all that a plan says of a value is so; of an object within it may say a part."""
+    if isinstance(planned, Mapping) and isinstance(value, Mapping):
+        has = cast("Mapping[str, Any]", value)
+        parts = cast("Mapping[str, Any]", planned).items()
+        return all(name in has and _has_within(has[name], part) for name, part in parts)
+    if is_many(planned) and is_many(value):
+        said, given = cast("Sequence[Any]", planned), cast("Sequence[Any]", value)
+        return len(given) == len(said) and all(map(_has_within, given, said))
+    return bool(_form(value) == _form(planned))
+
+
+def _empty(found: Sequence[DecisionValue], fixed: Collection[str]) -> Iterator[str]:
     """The texts that a write must have, and that say nothing: they may wipe out what was there."""
-    for leaf in found:
-        said = isinstance(leaf.raw, str) and not leaf.raw.strip()
-        if said and leaf.free and not leaf.optional and leaf.path.split(".")[1] not in fixed:
+    for leaf in _needed_texts(found, fixed):
+        if not str(leaf.raw).strip():
             yield f"{leaf.path}: {EMPTY}"
+
+
+def _needed_texts(
+    found: Sequence[DecisionValue], fixed: Collection[str]
+) -> Iterator[DecisionValue]:
+    """The texts that an agent words itself, that must be there, and that no plan has fixed."""
+    for leaf in found:
+        named = leaf.path.partition(".")[2]
+        if isinstance(leaf.raw, str) and leaf.free and not leaf.optional:
+            yield from () if is_fixed(named, fixed) else (leaf,)
 
 
 def _identity(record: Record) -> str:

@@ -20,6 +20,8 @@ from handrail.agent.intent import (
     LoopIntent,
     ToolPlan,
     by_field_names,
+    fixed_paths,
+    is_fixed,
     request_in,
     strings,
 )
@@ -29,6 +31,7 @@ from handrail.agent.steps import Decide, Notify, Write
 from handrail.agent.tool_loop import (
     UNSEEN,
     after_called,
+    after_plans_within,
     argument_json,
     plan_in_words,
     unread,
@@ -88,16 +91,20 @@ def planned(case: Case, step: Write[Any, Any], proposal: DecidedAction) -> Basis
     if case.plan is None:
         return basis
     kind = type(proposal.action)
-    calls = [by_field_names(c, kind) if c.tool == step.name else c for c in case.plan.calls]
-    plan = ToolPlan(calls=tuple(calls))
-    at = plan.fitting(step.name, proposal.json)
+    plan = ToolPlan(
+        calls=tuple(
+            by_field_names(c, kind, after_plans_within) if c.tool == step.name else c
+            for c in case.plan.calls
+        )
+    )
+    at = plan.fitting(step.name, proposal.json, after_plans_within)
     found = basis or Basis()
     if at is None:
         lacking = (*found.unsourced, f"plan: {step.name}: {UNPLANNED}")
     else:
         case.plan = plan.without(at)
-        fixed = plan.calls[at].args
-        lacking = tuple(each for each in found.unsourced if _field(each) not in fixed)
+        fixed = fixed_paths(plan.calls[at].args, proposal.json)
+        lacking = tuple(e for e in found.unsourced if not is_fixed(_within_action(e), fixed))
     if lacking == found.unsourced:
         return basis
     case.foreseen.clear()  # the door knew of no plan then
@@ -128,9 +135,10 @@ def _unplanned(case: Case, step: Notify[..., Any], named: dict[str, Any]) -> tup
     if case.plan is None or not case.outside:
         return ()
     given = {p.name: argument_json(p.annotation, named[p.name]) for p in step.parameters}
-    at, fixed = case.plan.fitting(step.name, given), dict[str, Any]()
+    at, fixed = case.plan.fitting(step.name, given, after_plans_within), frozenset[str]()
     if at is not None:
-        fixed, case.plan = case.plan.calls[at].args, case.plan.without(at)
+        fixed = fixed_paths(case.plan.calls[at].args, given)
+        case.plan = case.plan.without(at)
     elif any(each.tool == step.name for each in case.plan.calls):
         return (f"plan: {step.name}: {UNPLANNED}",)
     known = [text for call in case.plan.calls for text in strings(call.args)]
@@ -180,7 +188,9 @@ def _unwanted(
     # What they say, or is of what they name, may have any field's name.
     open_ = {*map(_path, intent.unnamed(found)), *(leaf.path for leaf in found if leaf.free)}
     told = set(map(_path, faults))
-    kept = [e for e in lacking if not _field(e) or (_path(e) in open_ and _path(e) not in told)]
+    kept = [
+        e for e in lacking if not _within_action(e) or (_path(e) in open_ and _path(e) not in told)
+    ]
     return tuple(dict.fromkeys((*kept, *faults)))
 
 
@@ -188,7 +198,7 @@ def _path(lacking: str) -> str:
     return lacking.partition(": ")[0]
 
 
-def _field(lacking: str) -> str:
-    """The field of the action in which something lacks a source; nothing if it is none of it."""
-    head, _, field = _path(lacking).partition(".")
-    return field.partition(".")[0] if head == "action" else ""
+def _within_action(lacking: str) -> str:
+    """The path within the action of what lacks a source; nothing if it is none of it."""
+    head, _, path = _path(lacking).partition(".")
+    return path if head == "action" else ""

@@ -204,7 +204,8 @@ class ToolLoop:
         # In cases that began before that was so it bound them, and does on.
         if call.tool in self._live and workflow.patched("plans-name-listed-tools"):
             return call.model_copy(update={"args": {}})
-        return by_field_names(call, getattr(self._tool(call.tool), "action", None))
+        kind = getattr(self._tool(call.tool), "action", None)
+        return by_field_names(call, kind, after_plans_within)
 
     async def _called(self, call: ToolCall, decided: Decided, clean: bool) -> ToolResult:  # noqa: FBT001
         """Do what the model wants, and say what came of it; what it may not have, too."""
@@ -294,7 +295,13 @@ class ToolLoop:
         else:
             found = wanted("action", action, ())
             lacking = self._intent.lacking(
-                tool.name, args, found, clean=clean, empties=after_empties
+                tool.name,
+                args,
+                found,
+                clean=clean,
+                empties=after_empties,
+                within=after_plans_within,
+                briefs=after_briefs,
             )
             lacking += self.lacking(decision.model_copy(update={"action": None}))
         live = self._live.get(tool.name)
@@ -346,6 +353,16 @@ def after_called() -> bool:
 def after_empties() -> bool:
     """Whether a text that says nothing needs a source: in cases that began before it did not."""
     return workflow.patched("empty-texts")
+
+
+def after_briefs() -> bool:
+    """Whether a text of next to nothing needs a source: in cases that began before it did not."""
+    return workflow.patched("brief-texts")
+
+
+def after_plans_within() -> bool:
+    """Whether a plan may say a part of an object: in cases that began before that it did not."""
+    return workflow.patched("plans-within")
 
 
 def plan_in_words(step: str, plan: ToolPlan) -> str:

@@ -16,6 +16,7 @@ from pydantic import ValidationError
 from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted, read
 from handrail.actions import as_json, canonical, from_json
 from handrail.agent import ListedTool, Read, ToolListing, Write
+from handrail.agent.provenance_values import wanted
 from handrail.exceptions import ContractChanged
 from handrail.integrations.connectors import MCP, LiveMCP, list_tools
 from handrail.integrations.connectors.http import Unanswered
@@ -150,6 +151,36 @@ async def test_fields_that_are_the_system_s_own_names_are_told_from_text_from_ou
     assert worded == {"note"}
     with pytest.raises(StepError, match="it takes no `words`; it takes slot, reference, note"):
         made.write("book", free_text=("words",))
+
+
+NOTE = {
+    "type": "object",
+    "required": ["from", "contents"],
+    "properties": {
+        "from": {"type": "string"},
+        "contents": {"type": "array", "items": {"type": "string"}},
+    },
+}
+NOTES: dict[str, Any] = {
+    "name": "note",
+    "description": "",
+    "inputSchema": {
+        "type": "object",
+        "required": ["notes"],
+        "properties": {"notes": {"type": "array", "items": NOTE}},
+    },
+}
+
+
+def test_a_text_within_an_object_is_the_agents_own_to_word() -> None:
+    made = MCP([NOTES], "", "http://127.0.0.1:1")
+    plain, worded = made.write("note"), made.write("note", name="own", free_text=["notes.contents"])
+    for step, free in ((plain, False), (worded, True)):
+        action = step.action.model_validate({"notes": [{"from": "Ann", "contents": ["a", "b"]}]})
+        found = {(each.path, each.free) for each in wanted("action", action, ())}
+        assert found == {("action.notes.from_", False), ("action.notes.contents", free)}
+    with pytest.raises(StepError, match=r"it takes no `notes\.words`; it takes notes"):
+        made.write("note", free_text=["notes.words"])
 
 
 async def test_a_tool_that_is_described_otherwise_today_is_not_called(

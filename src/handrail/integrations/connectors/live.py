@@ -37,10 +37,12 @@ from handrail.integrations.connectors.mcp import (
     call_tool,
     contract,
     list_tools,
+    takes,
     trusting,
 )
 from handrail.integrations.connectors.schemas import (
     OutsideJson,
+    Schemas,
     as_object,
     differences,
     field_name,
@@ -208,4 +210,5 @@ def _made(listing: str) -> Sequence[Step[..., Any]]:
 
 def _taken(tool: ListedTool, fields: Sequence[str]) -> list[str]:
     """Those that the tool takes: what a server lists is its own, and wedges no case."""
-    return [each for each in fields if each in as_object(as_object(tool.takes).get("properties"))]
+    schemas = Schemas(as_object(tool.takes), tool.name, "")
+    return [each for each in fields if takes(schemas, each)]

@@ -170,14 +170,15 @@ class MCP:
         `key_field`: the argument in which the tool takes a key, and does nothing twice under one.
         Without it people are asked, where nobody knows whether it was done; or give `find`, among
         the `options`, which are those of `handrail.write`. `free_text`: the arguments that the
-        agent words itself (`FreeText`).
+        agent words itself (`FreeText`); of objects within, `items.note`.
 
         Raises:
             ConfigurationError: if there is no such tool.
             StepError: if it has no such argument.
         """
         schemas, schema, parts = self._tool(tool)
-        for each in {key_field, *free_text} - {None, *parts}:
+        worded = {path for path in free_text if not takes(schemas, path)}
+        for each in sorted({key_field, *worded} - {None, *parts}):
             raise StepError(f"{tool}: it takes no `{each}`; it takes {', '.join(parts)}")
         needed = schema.get("required", ())
         fields = {
@@ -194,7 +195,7 @@ class MCP:
             f"Call {tool}",
             fields,
             lambda act: schemas.faults(schema, given(act, "k")),
-            [*map(field_name, free_text)],
+            free_text,
         )
 
         async def step(act: Any, effect: Effect) -> Any:
@@ -359,6 +360,11 @@ def contract(tool: dict[str, Any]) -> dict[str, str]:
     # A model reads what a tool says of itself: its prose is of the contract too.
     schemas = Schemas(as_object(tool.get("inputSchema")), str(tool["name"]), "")
     return schemas.contract(schemas.document) | {"description": str(tool.get("description", ""))}
+
+
+def takes(schemas: Schemas, path: str) -> bool:
+    """Whether a tool takes such an argument, or an object that has `path` within."""
+    return schemas.has(schemas.document, path.split("."))
 
 
 def read_json(answer: Any) -> Any:

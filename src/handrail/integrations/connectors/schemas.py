@@ -153,8 +153,9 @@ class Schemas:
         """An action class. `fields`: of each its wire name, its schema, and if it is required.
 
         `exact`: what of an action is against the schemas; such a one cannot be made. `free_text`:
-        the fields that the agent words itself.
+        the fields that the agent words itself, by wire name; of objects within `items.note`.
         """
+        typing = _Typing(self, RequestPart, free_text=frozenset(free_text))
 
         def check(self: BaseModel) -> BaseModel:
             faults = exact(self)
@@ -164,13 +165,9 @@ class Schemas:
 
         made = {
             field: _field(
-                field,
-                wire,
-                Annotated[kind, FreeText] if field in free_text else kind,
-                needed=needed,
+                field, wire, typing.of(schema, f"{name}{field.title()}", (wire,)), needed=needed
             )
             for field, (wire, schema, needed) in fields.items()
-            for kind in (self.request(f"{name}{field.title()}", schema),)
         }
         return create_model(
             name,
@@ -196,6 +193,17 @@ class Schemas:
             }
             whole |= said | {key: value for key, value in both.items() if value}
         return whole
+
+    def has(self, schema: Any, path: Sequence[str], level: int = 0) -> bool:
+        """Whether what a schema is of may have such a field; of a list, one of its objects."""
+        if level > 2 * _DEEP:
+            return False
+        given = as_object(self.merged(schema))
+        parts = as_object(given.get("properties"))
+        within = [given.get("items"), *as_list(given.get("anyOf")), *as_list(given.get("oneOf"))]
+        if path and path[0] in parts and self.has(parts[path[0]], path[1:], level + 1):
+            return True
+        return not path or any(each and self.has(each, path, level + 1) for each in within)
 
     # Values
 
@@ -233,13 +241,21 @@ class _Typing:
     schemas: Schemas
     base: type[BaseModel]
     trusted: frozenset[str] = frozenset()
+    free_text: frozenset[str] = frozenset()
 
     @property
     def free(self) -> Any:
         """The type of what has no type that JSON brings back exactly."""
         return JsonValue if self.base is RequestPart else OutsideJson
 
-    def of(self, schema: Any, name: str, wire: str = "", within: tuple[int, ...] = ()) -> Any:
+    def of(
+        self, schema: Any, name: str, at: tuple[str, ...] = (), within: tuple[int, ...] = ()
+    ) -> Any:
+        """The type of a value. `at`: the wire names of the fields that lead to it."""
+        kind = self._of(schema, name, at, within)
+        return Annotated[kind, FreeText] if ".".join(at) in self.free_text else kind
+
+    def _of(self, schema: Any, name: str, at: tuple[str, ...], within: tuple[int, ...]) -> Any:
         given = as_object(self.schemas.merged(schema))
         if not given or id(given) in within or len(within) > _DEEP:
             return self.free
@@ -251,29 +267,34 @@ class _Typing:
         if isinstance(types, list):
             parts = [given | {"type": each} for each in as_list(types)]
         if not parts:
-            return self._single(given, types, name, wire, (*within, id(given)))
+            return self._single(given, types, name, at, (*within, id(given)))
         left = [
             each for each in parts if as_object(self.schemas.merged(each)).get("type") != "null"
         ]
         if len(left) != 1:
             return self.free
-        kind = self.of(left[0], name, wire, (*within, id(given)))
+        kind = self.of(left[0], name, at, (*within, id(given)))
         return kind | None if len(left) < len(parts) else kind
 
     def _single(
-        self, given: dict[str, Any], kind: Any, name: str, wire: str, within: tuple[int, ...]
+        self,
+        given: dict[str, Any],
+        kind: Any,
+        name: str,
+        at: tuple[str, ...],
+        within: tuple[int, ...],
     ) -> Any:
         more = as_object(given.get("additionalProperties"))
         if kind in _SINGLE:
             return _SINGLE[kind]
         if kind == "string":
-            return self._text(given.get("format"), wire)
+            return self._text(given.get("format"), "".join(at[-1:]))
         if kind == "array":
-            return tuple[self.of(given.get("items"), name, wire, within), ...]
+            return tuple[self.of(given.get("items"), name, at, within), ...]
         if kind == "object" and given.get("properties"):
-            return self._model(given, name, within)
+            return self._model(given, name, at, within)
         if kind == "object" and more:
-            return dict[str, self.of(more, name, wire, within)]
+            return dict[str, self.of(more, name, at, within)]
         return dict[str, JsonValue] if kind == "object" and self.base is RequestPart else self.free
 
     def _text(self, form: Any, wire: str) -> Any:
@@ -286,7 +307,9 @@ class _Typing:
             return AwareDatetime if sending else datetime
         return str if sending or form == "uuid" or wire in self.trusted else Untrusted
 
-    def _model(self, given: dict[str, Any], name: str, within: tuple[int, ...]) -> Any:
+    def _model(
+        self, given: dict[str, Any], name: str, at: tuple[str, ...], within: tuple[int, ...]
+    ) -> Any:
         made: dict[str, Any] = {}
         for wire, part in given["properties"].items():
             field = field_name(wire)
@@ -294,7 +317,7 @@ class _Typing:
                 raise ConfigurationError(
                     f"{self.schemas.source}: {name} has two fields that are called `{field}`"
                 )
-            kind = self.of(part, f"{name}{field.title()}", wire, within)
+            kind = self.of(part, f"{name}{field.title()}", (*at, wire), within)
             made[field] = _field(field, wire, kind, needed=wire in given.get("required", ()))
         return create_model(name, __base__=self.base, __module__=self.schemas.module, **made)
 
