@@ -448,15 +448,17 @@ class LoopIntent:
         """
         usable = self._usable(texts=True)
         known = [self._words, *self._planned(), *(str(v) for r in usable for _, v in r.values)]
-        own = [*map(in_words, known), *map(in_words, self._pointed(usable))]
+        own, pointed = [*map(in_words, known)], [*map(in_words, self._pointed(self._read))]
         others = [in_words(text) for each in (*self._read, *self._given) for text in each.texts]
         for leaf in _needed_texts(found, fixed):
             text = str(leaf.raw)
             said = in_words(text)
             if text.strip() and not any(unicodedata.category(each)[0] in "LNS" for each in text):
                 yield f"{leaf.path}: {EMPTY}"
-            elif not said.strip() or said.count(" ") > _PASSAGE or any(said in e for e in own):
+            elif not said.strip() or said.count(" ") > _PASSAGE:
                 continue
+            elif said in pointed or any(said in each for each in own):
+                continue  # who passes on all of a text passes on what was pointed at
             elif any(said in each for each in others):
                 yield f"{leaf.path}: {BRIEF}"
 

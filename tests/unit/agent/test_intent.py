@@ -377,6 +377,7 @@ def test_no_text_from_outside_has_a_text_wiped_out(
         ("Bought", ""),
         ("milk", ""),  # the person says it as well
         ("as always", ""),  # the whole of what they had looked up
+        ("always", "all that it says"),
         ("Done so far, with much trouble", ""),
     ],
 )
