@@ -3,7 +3,8 @@
 The shipments agent with its own policy, an inbox beside it, and a ledger in which there are so
 many cases of 60 days, and as many proposals of a pilot with what people did. Each page is opened
 twice over HTTP: how long until its first byte, and until its last; the second time of those that
-keep what they reckoned. With `--pictures` each is looked at in Chromium too, on a desk and a phone.
+keep what they reckoned. With `--pictures` each is looked at in Chromium too, on a desk, in the dark
+and on a phone.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ PAGES = {
 }
 SIZES: dict[str, dict[str, Any]] = {
     "desk": {"viewport": {"width": 1280, "height": 860}},
+    "dark": {"viewport": {"width": 1280, "height": 860}, "color_scheme": "dark"},
     "phone": {"viewport": {"width": 390, "height": 844}, "is_mobile": True, "has_touch": True},
 }
 
@@ -144,7 +146,7 @@ async def measure(number: int, pictures: Path | None) -> dict[str, tuple[float, 
         async with inbox(home) as (stage, base):
             await seed(stage, home, number)
             headers = {"origin": base}
-            async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=600) as client:
+            async with httpx2.AsyncClient(base_url=base, headers=headers, timeout=None) as client:
                 await sign_in(client)
                 # What came in since somebody looked is held against people's decisions once.
                 await opening(client, PAGES["pilot"])
@@ -158,7 +160,7 @@ async def measure(number: int, pictures: Path | None) -> dict[str, tuple[float, 
 
 
 async def photograph(base: str, number: int, folder: Path) -> None:
-    """Keep what each page looks like, on a desk and on a phone."""
+    """Keep what each page looks like, of each size."""
     from playwright.async_api import async_playwright  # noqa: PLC0415  # only for pictures
 
     async with async_playwright() as playwright:

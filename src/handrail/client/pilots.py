@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -29,6 +30,7 @@ from handrail.text import first_fault
 if TYPE_CHECKING:
     from handrail.evidence import Compared, PilotReport
     from handrail.ledger import Comparison, Proposed
+    from handrail.oversight import TrustedKey
     from handrail.policy import AgentShape, FileDoc, PilotDoc, WriteShape
 
 _LONGEST = 4_000
@@ -165,14 +167,20 @@ class PilotActs(OperatorBase):
         return next(iter(_compared(found)), None)
 
     async def _pilot(
-        self, agent: str, step: str | None, since: datetime | None, limit: int | None = None
+        self,
+        agent: str,
+        step: str | None,
+        since: datetime | None,
+        limit: int | None = None,
+        *,
+        points: int = evidence.POINTS,
     ) -> _Pilot:
         self._sees(agent)
         doc, now = await self._doc_of(agent), self._clock()
         await self._compare(agent, doc)
         waits = {name: now - rule.wait for name, rule in _rules(doc).items()}
         of = (agent, step, since)
-        figures = await self.ledger.comparison_figures(*of, waits=waits, points=evidence.POINTS)
+        figures = await self.ledger.comparison_figures(*of, waits=waits, points=points)
         judged = _compared(await self.ledger.differences(*of, judged=True))
         apart = _compared(await self.ledger.differences(*of, judged=False, limit=limit))
         judged, unproven = await self._proven(judged)
@@ -198,23 +206,9 @@ class PilotActs(OperatorBase):
         """Those that somebody is shown to have signed; and the others, as if nobody had judged."""
         if self.keyring is None:
             return judged, []
-        keys, now = self._trusted(), self._clock()
-        found, unproven = list[evidence.Compared](), list[evidence.Compared]()
-        for each in judged:
-            row = each.outcome
-            answers = await self.ledger.review_answers(row.id)
-            try:
-                said = require_proven_answer(answers[-1], keys, now) if answers else None
-            except NotProven:
-                said = None
-            right = (
-                _SAID[evidence.Judged(row.judged)] if row.judged in set(evidence.Judged) else None
-            )
-            if said is None or (right, said.by) != (said.answer, row.judged_by):
-                unproven.append(replace(each, outcome=replace(row, judged=None)))
-            else:
-                found.append(each)
-        return found, unproven
+        answers = await self.ledger.last_answers([each.outcome.id for each in judged])
+        # A signature each: others are served meanwhile.
+        return await asyncio.to_thread(_parted, judged, answers, self._trusted(), self._clock())
 
     def _sees(self, agent: str) -> None:
         if self._directory is not None and agent not in self._directory.agents(self._who()):
@@ -241,6 +235,29 @@ def _rules(doc: FileDoc | None) -> dict[str, PilotDoc]:
 
 def _compared(kept: Iterable[KeptDifference]) -> list[Compared]:
     return [evidence.Compared(e.proposed, e.outcome, e.kind, e.fields, e.above) for e in kept]
+
+
+def _parted(
+    judged: Sequence[Compared],
+    answers: Mapping[str, AnswerRow],
+    keys: Mapping[str, TrustedKey],
+    now: datetime,
+) -> tuple[list[Compared], list[Compared]]:
+    """Those whose judgement was signed, and those whose was not, as if it were none."""
+    found, unproven = list[evidence.Compared](), list[evidence.Compared]()
+    for each in judged:
+        row = each.outcome
+        answer = answers.get(row.id)
+        try:
+            said = None if answer is None else require_proven_answer(answer, keys, now)
+        except NotProven:
+            said = None
+        right = _SAID[evidence.Judged(row.judged)] if row.judged in set(evidence.Judged) else None
+        if said is None or (right, said.by) != (said.answer, row.judged_by):
+            unproven.append(replace(each, outcome=replace(row, judged=None)))
+        else:
+            found.append(each)
+    return found, unproven
 
 
 def _goal(doc: FileDoc | None, step: str | None) -> float | None:

@@ -238,12 +238,14 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _write(self, agent: str, step: str, doc: ActionDoc, stand: _Stand) -> _Write:
         rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
-        since, restarted = await self._restarted(agent, step)
-        report = (await self._pilot(agent, step, since, _CASES)).report
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
-        record = await measure(self.ledger, agent, step, keys=keys, now=now)
-        bound, first = await self._shown(agent, step, setting, since, report)
+        # Each reads much of the ledger, and somebody waits for the page.
+        agreed, record = await asyncio.gather(
+            self._agreed(agent, step, setting),
+            measure(self.ledger, agent, step, keys=keys, now=now),
+        )
+        since, restarted, report, bound, first = agreed
         seen = evidence.PromotionEvidence(
             first=first,
             agreement=bound,
@@ -257,6 +259,14 @@ class PromotionActs(OrderActs, PilotActs):
         )
         after = evidence.next_step(rule, setting, stand.most, seen, self._clock())
         return _Write(agent, step, rule, doc, stand, since, report, record, seen, after)
+
+    async def _agreed(
+        self, agent: str, step: str, setting: Setting
+    ) -> tuple[datetime | None, str, PilotReport, AgreementBound, datetime | None]:
+        """Since when the evidence counts and why, the pilot, and the agreement and its begin."""
+        since, restarted = await self._restarted(agent, step)
+        report = (await self._pilot(agent, step, since, _CASES, points=0)).report
+        return since, restarted, report, *await self._shown(agent, step, setting, since, report)
 
     async def _shown(
         self,

@@ -90,17 +90,21 @@ async def measure_track_record(
         LedgerUnavailable: if the ledger cannot be read.
     """
     now = now or datetime.now(UTC)
-    drawn = await ledger.drawn_writes(agent, step, is_drawn)
-    rows = await ledger.reviews(agent, step=step)
+    drawn, rows, shares, tally, met = await asyncio.gather(
+        ledger.drawn_writes(agent, step, is_drawn),
+        ledger.reviews(agent, step=step),
+        ledger.alone_by_share(agent, step),
+        ledger.tally(agent, step),
+        ledger.incidents(agent, step=step),
+    )
     # A signature each: others are served meanwhile.
     looked = await asyncio.to_thread(ReviewSample.of, drawn, rows, keys, now)
-    made = dict(await ledger.alone_by_share(agent, step))
+    made = dict(shares)
     covered = {share: number for share, number in made.items() if share}
     settled = covered
     if looked.first is not None:
         settled = dict(await ledger.alone_by_share(agent, step, looked.first))
         settled.pop(0, None)
-    tally, met = await ledger.tally(agent, step), await ledger.incidents(agent, step=step)
     said = [each.answer for each in looked.drawn]
     return TrackRecord(
         agent=agent,

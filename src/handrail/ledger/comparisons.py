@@ -9,7 +9,7 @@ anything is added up. So the figures are those that a reckoning of all rows woul
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
@@ -116,7 +116,8 @@ class Comparisons(Database):
         """Add up the comparisons of an agent.
 
         `waits`: who decides on what was proposed in a step from then on is not late; `""`: of
-        those not named. `points`: so many of the path, and the last.
+        those not named. `points`: so many of the path, and the last; with 0 what is counted is
+        all that is looked for: no path, and no amounts.
         """
         of = _of(agent, step, since)
         return await self._read(lambda c: _figures(c, of, waits, points))
@@ -235,12 +236,12 @@ def _figures(
     counts = _counts(connection, of, waits)
     n = sum(each.number for each in counts if each.stand in _COMPARED)
     against = sa.select(c.case_id).where(*of, c.stand == CONTRADICTS).order_by(c.at, c.key)
-    return ComparisonFigures(
-        since=first,
-        until=last,
-        counts=counts,
+    counted = ComparisonFigures(first, last, counts, (), tuple(connection.scalars(against)))
+    if not points:
+        return counted
+    return replace(
+        counted,
         path=_path(connection, of, max(1, -(-n // points)), n),
-        contradicting=tuple(connection.scalars(against)),
         amounts=_amounts(connection, proposed),
         above=_above(connection, of),
     )

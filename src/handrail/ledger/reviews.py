@@ -26,13 +26,14 @@ from handrail.ledger.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from pydantic import JsonValue
 
     from handrail.actions import Receipt
 
 _UNDO = "/undo"
+_AT_ONCE = 500
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,20 @@ class Reviews(Database):
         """Every answer to one review, in their order; the last one counts."""
         query = _answers.select.where(review_answers.c.key == key)
         return await self._all(_answers, query.order_by(review_answers.c.number))
+
+    async def last_answers(self, keys: Sequence[str]) -> dict[str, AnswerRow]:
+        """Of each of these reviews the answer that counts, if there is one."""
+        a = review_answers.c
+
+        def look(connection: sa.Connection) -> dict[str, AnswerRow]:
+            found: dict[str, AnswerRow] = {}
+            for at in range(0, len(keys), _AT_ONCE):
+                query = _answers.select.where(a.key.in_(keys[at : at + _AT_ONCE]))
+                rows = _answers.all(connection, query.order_by(a.number))
+                found |= {row.key: row for row in rows}
+            return found
+
+        return await self._read(look)
 
     async def written(self, key: str) -> ReviewedWrite | None:
         """What was written under a key, and whether it was taken back."""

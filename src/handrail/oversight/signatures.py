@@ -27,7 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, c
 
 from handrail.actions import Ruling, person
 from handrail.exceptions import RequestError
-from handrail.oversight.keys import SigningKey, TrustedKey
+from handrail.oversight.keys import PublicJwk, SigningKey, TrustedKey
 from handrail.oversight.signals import strict_json
 from handrail.text import moment_in_words
 
@@ -360,9 +360,16 @@ def _read(content: bytes, model: type[_C], what: str) -> _C:
 
 def _require_signature(text: str, key: TrustedKey) -> None:
     try:
-        jws.deserialize_compact(text, key.public.opened(), algorithms=[ALGORITHM])
+        _require_signed(text, key.public.x)
     except (JoseError, ValueError) as error:
         raise NotProven(f"its signature is not by the key {key.kid} of {key.owner}") from error
+
+
+# A page of evidence rests on thousands, and is opened again. What one key has signed it has signed
+# for ever, whoever trusts it; what it has not is not kept, or anybody could fill the memory.
+@functools.lru_cache(maxsize=16_384)
+def _require_signed(text: str, public: str) -> None:
+    jws.deserialize_compact(text, PublicJwk(x=public).opened(), algorithms=[ALGORITHM])
 
 
 def _require_times(key: TrustedKey, iat: int, now: datetime) -> None:

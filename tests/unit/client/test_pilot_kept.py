@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -204,6 +204,11 @@ async def test_what_is_kept_is_what_all_rows_come_to(ledger: Ledger, seed: int) 
         for step, since in ((None, None), ("pay", None), (None, NOW - timedelta(days=6))):
             kept = figures(await owner.pilot(AGENT, step, since))
             assert kept == bounds(world.whole(step, since, within)), f"look {look}"
+            of, waits = (AGENT, step, since), {"": NOW - timedelta(days=5)}
+            counted, all_ = [
+                await ledger.comparison_figures(*of, waits=waits, points=n) for n in (0, 9)
+            ]
+            assert counted == replace(all_, path=(), amounts={}, above={})
 
 
 async def test_what_comes_in_while_somebody_looks_is_not_lost(ledger: Ledger) -> None:

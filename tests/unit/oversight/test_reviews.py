@@ -269,6 +269,26 @@ def test_an_answer_of_a_revoked_or_unknown_key_does_not_count() -> None:
         require_proven_answer(row, {ANA.kid: gone}, NOW)
 
 
+def test_a_signature_is_opened_once_and_what_it_counts_for_is_judged_anew(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A page rests on thousands of them, and is opened again and again."""
+    row = given()
+    assert require_proven_answer(row, KEYS, NOW).answer == "wrong"
+    head, body, signature = row.proof.split(".")
+    other = f"{'B' if signature[0] == 'A' else 'A'}{signature[1:]}"
+    for _ in range(2):
+        with pytest.raises(NotProven, match="not by the key"):
+            require_proven_answer(replace(row, proof=f"{head}.{body}.{other}"), KEYS, NOW)
+    monkeypatch.delattr("joserfc.jws.deserialize_compact")
+    assert require_proven_answer(row, KEYS, NOW).answer == "wrong"
+    with pytest.raises(NotProven, match="altered"):
+        require_proven_answer(replace(row, answer="right"), KEYS, NOW)
+    gone = KEYS[ANA.kid].model_copy(update={"revoked": NOW, "why": "lost"})
+    with pytest.raises(NotProven, match="revoked"):
+        require_proven_answer(row, {ANA.kid: gone}, NOW)
+
+
 def test_what_a_key_signed_in_its_time_counts_after_it() -> None:
     over = KEYS[ANA.kid].model_copy(update={"expires": NOW + timedelta(days=1)})
     assert (
