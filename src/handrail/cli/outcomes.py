@@ -7,7 +7,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
@@ -18,6 +18,7 @@ from rich.text import Text
 from handrail.cli.context import By, SomeBody, Why, load_fleet, operator, settings
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
 from handrail.exceptions import InvalidRequest
+from handrail.text import decode_text
 
 if TYPE_CHECKING:
     from handrail.client import AgreementView, Disagreement, PilotView
@@ -97,7 +98,7 @@ def read_outcomes(
     Raises:
         InvalidRequest: if the file cannot be read.
     """
-    found = _lines(file)
+    found = _lines(file, [*names.values(), *values])
     chosen = (
         (place, line)
         for place, line in found
@@ -124,21 +125,15 @@ def _first(read: Sequence[Given]) -> list[Given]:
     return list(found.values())
 
 
-def _lines(file: str) -> list[Given]:
-    """The lines of a file with their places."""
+def _lines(file: str, columns: Collection[str]) -> list[Given]:
+    """The lines of a file with their places. `columns`: those that a CSV must have."""
     try:
         data = Path(file).read_bytes()
-        text = (gzip.decompress(data) if file.endswith(".gz") else data).decode("utf-8-sig")
+        text = decode_text(gzip.decompress(data) if file.endswith(".gz") else data)
     except (OSError, UnicodeDecodeError, EOFError, zlib.error) as error:
         raise InvalidRequest(f"{file} cannot be read: {error}") from error
     if ".json" not in Path(file).name:
-        csv.field_size_limit(_FIELD)
-        rows = csv.DictReader(io.StringIO(text, newline=""))
-        try:
-            return [(f"line {rows.line_num}", row) for row in rows]
-        except csv.Error as error:
-            where = f"{file}, after line {rows.line_num}"
-            raise InvalidRequest(f"{where}, is no CSV: {error}; nothing was taken") from error
+        return _table(file, text.removeprefix("\ufeff"), columns)
     try:
         given: Any = json.loads(text, parse_float=str)
     except (ValueError, RecursionError) as error:
@@ -153,6 +148,38 @@ def _lines(file: str) -> list[Given]:
     ]
 
 
+def _table(file: str, text: str, columns: Collection[str]) -> list[Given]:
+    """The rows of a file in CSV; one that has not as many cells as there are columns is none."""
+    from handrail.evidence import DELIMITERS  # not for each other command
+
+    csv.field_size_limit(_FIELD)
+    first = text.partition("\n")[0]
+    rows = csv.reader(io.StringIO(text, newline=""), delimiter=max(DELIMITERS, key=first.count))
+    found: list[tuple[str, list[str]]] = []
+    try:
+        found.extend((f"line {rows.line_num}", row) for row in rows if row)
+    except csv.Error as error:
+        where = f"{file}, after {found[-1][0]}" if found else file
+        raise InvalidRequest(f"{where}, is no CSV: {error}; nothing was taken") from error
+    header = [each.strip() for each in found[0][1]] if found else []
+    faults = [f"no column {each}" for each in columns if each not in header]
+    twice = [each for each in dict.fromkeys(header) if each and header.count(each) > 1]
+    faults += [f"the column {each} twice" for each in twice]
+    if faults or not found[1:]:
+        what = " and ".join(faults) or "no line below the names of its columns"
+        raise InvalidRequest(f"{file} has {what}; its columns: {', '.join(header) or 'none'}")
+    width = len(header)
+    return [
+        (
+            place,
+            dict(zip(header, row, strict=True))
+            if len(row) == width
+            else f"it has {len(row)} cells, and there are {width} columns",
+        )
+        for place, row in found[1:]
+    ]
+
+
 def _read(line: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any] | str:
     """One line as an outcome."""
     named = {**line, **{name: line.get(column) for name, column in names.items()}}
@@ -160,7 +187,7 @@ def _read(line: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any
     fields = {
         name.removeprefix(_ACTION): value
         for name, value in named.items()
-        if str(name).startswith(_ACTION) and value not in {None, ""}
+        if str(name).startswith(_ACTION) and value is not None and value != ""
     }
     nothing = str(named.get("nothing") or "").strip().lower() in _TRUE or (
         "action" in line and action is None
@@ -173,7 +200,8 @@ def _read(line: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any
         at = datetime.fromisoformat(str(named.get("at")).strip())
     except ValueError:
         return f"at is {named.get('at')!r}, and no moment such as 2026-11-28T14:30:00Z"
-    given = {name: named[name] for name in ("case", "step", "by") if named.get(name)}
+    said = {name: named.get(name) for name in ("case", "step", "by")}
+    given = {n: v.strip() if isinstance(v, str) else v for n, v in said.items() if v}
     at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return given | {"at": at, "action": None if nothing else fields or cast("Any", action)}
 

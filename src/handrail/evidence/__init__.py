@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     )
     from handrail.evidence.event_log import (
         AS_FOUND,
+        DELIMITERS,
         BadRow,
         EventLog,
         LogColumns,
@@ -110,6 +111,7 @@ else:
 
 __all__ = [
     "AS_FOUND",
+    "DELIMITERS",
     "END",
     "NOTHING",
     "POINTS",

@@ -7,6 +7,7 @@ reason, and the rest of the log is read.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -28,30 +29,26 @@ KNOWN = {
 
 NEEDED = ("case", "activity", "at")
 
-_DELIMITERS = ",;\t|"
-_FORMATS = (
-    "%Y/%m/%d %H:%M:%S",
-    "%Y/%m/%d %H:%M",
-    "%d.%m.%Y %H:%M:%S",
-    "%d.%m.%Y %H:%M",
-    "%d.%m.%Y",
-    "%d/%m/%Y %H:%M:%S",
-    "%m/%d/%Y %H:%M:%S",
-    "%d/%m/%Y %H:%M",
-    "%m/%d/%Y %H:%M",
-    "%d/%m/%Y",
-    "%m/%d/%Y",
-    "%d-%m-%Y %H:%M:%S",
-    "%m-%d-%Y %H:%M:%S",
-    "%d-%m-%Y %H:%M",
-    "%m-%d-%Y %H:%M",
-    "%d-%m-%Y",
-    "%m-%d-%Y",
-)
-_TRIED = 5_000
+DELIMITERS = ",;\t|"
+"""What may part the cells of a CSV: what its first line has most of."""
+_DATES = ("%Y/%m/%d", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%d-%m-%Y", "%m-%d-%Y", "%d.%m.%y")
+_TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p")
+_FORMATS = tuple(date + time for date in _DATES for time in _TIMES)
+_TRIED = 2_000
 """Times of so many rows, spread over the log, say how they are written."""
 _FIELD = 1_000_000
 _DONE, _BEGINS = frozenset({"", "complete"}), "start"
+_NO_TOUCH = frozenset(
+    {
+        *("schedule", "assign", "withdraw", "reassign", "suspend", "resume"),
+        *("pi_abort", "ate_abort", "autoskip", "manualskip", "unknown"),
+    }
+)
+"""What else XES says of an activity."""
+_EPOCH = re.compile(r"(\d{10})(\d{3})?(?:\.\d+)?")
+"""Seconds since 1970, or thousandths of them, from 2001 to 2286."""
+_DAY = len("20260102")
+_ZONES = (" UTC", " GMT")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,8 +122,10 @@ def read_csv_log(lines: Iterable[str], name: str, told: LogColumns = AS_FOUND) -
     csv.field_size_limit(_FIELD)
     rows = iter(lines)
     first = next(rows, "").removeprefix("\ufeff")
+    if first.lower().startswith("sep="):  # by Excel, for Excel
+        first = next(rows, "")
     # An outside file: quoted line breaks in the names of columns are not met.
-    delimiter = told.delimiter or max(_DELIMITERS, key=first.count)
+    delimiter = told.delimiter or max(DELIMITERS, key=first.count)
     header = [each.strip() for cells in csv.reader([first], delimiter=delimiter) for each in cells]
     places = _places(header, told.named, name)
     log = EventLog(name)
@@ -141,6 +140,17 @@ def read_csv_log(lines: Iterable[str], name: str, told: LogColumns = AS_FOUND) -
         except ValueError as error:
             log.bad.append(BadRow(line, str(error)))
     joined.end()
+    return require_events(log)
+
+
+def require_events(log: EventLog) -> EventLog:
+    """The log, if there is anything in it.
+
+    Raises:
+        InvalidRequest: if there is not, and nothing is named as left out.
+    """
+    if not log.events and not log.bad:
+        raise InvalidRequest(f"{log.name} has no activity that was completed in a case")
     return log
 
 
@@ -168,6 +178,8 @@ def _places(header: Sequence[str], named: Mapping[str, str], name: str) -> dict[
     found: dict[str, int] = {}
     for what, usual in KNOWN.items():
         if what in named:
+            if not named[what] and what not in NEEDED:
+                continue
             if named[what] not in header:
                 raise InvalidRequest(
                     f"{name} has no column {named[what]}; it has: {', '.join(header)}"
@@ -240,8 +252,13 @@ def logged_event(
 
 
 def _money(text: str) -> Decimal:
+    if re.fullmatch(r"-?\d{1,3},\d{3}", text):
+        raise ValueError(f"its cost can be read in two ways: {text}")
+    # Of a comma and a point the last one parts the decimals.
+    comma, point = text.rfind(","), text.rfind(".")
+    plain = text.replace(".", "").replace(",", ".") if comma > point else text.replace(",", "")
     try:
-        found = Decimal(text.replace(",", ".") if "." not in text else text)
+        found = Decimal(plain)
     except InvalidOperation:
         found = Decimal("NaN")
     if not found.is_finite():
@@ -258,7 +275,11 @@ class Lifecycle:
         self.open: dict[tuple[str, str], list[LoggedEvent]] = {}
 
     def add(self, event: LoggedEvent, transition: str = "") -> None:
-        """One more row. What is neither start nor end (schedule, assign, suspend) is no touch."""
+        """One more row. What is neither start nor end (schedule, assign, suspend) is no touch.
+
+        Raises:
+            ValueError: if XES knows no such transition.
+        """
         transition, waits = transition.lower(), self.open.get((event.case, event.activity), [])
         if transition == _BEGINS:
             self.open.setdefault((event.case, event.activity), []).append(event)
@@ -266,6 +287,8 @@ class Lifecycle:
             if waits and event.begun is None and waits[0].at <= event.at:
                 event = replace(event, begun=waits.pop(0).at)
             self.log.events.append(event)
+        elif transition not in _NO_TOUCH:
+            raise ValueError(f"has no lifecycle of XES (start, complete): {transition[:40]}")
 
     def end(self) -> None:
         """What was begun and not ended is kept as what it is: done at its start."""
@@ -312,6 +335,17 @@ class _TimeReader:
 
     def _parsed(self, text: str) -> datetime:
         if self.form is None:
-            return datetime.fromisoformat(text)
+            if (text.isdecimal() and len(text) != _DAY) or "." in text[:11]:
+                return _since_1970(text)
+            zone = text[-4:] if text[-4:].upper() in _ZONES else ""
+            return datetime.fromisoformat(f"{text.removesuffix(zone)}Z" if zone else text)
         # A zone in the format is kept, and a time without one is UTC: see of.
         return datetime.strptime(text, self.form)  # noqa: DTZ007
+
+
+def _since_1970(text: str) -> datetime:
+    """A number as a moment. Read as a date without signs it would be one of 1712, say."""
+    found = _EPOCH.fullmatch(text)
+    if found is None:
+        raise ValueError(text)
+    return datetime.fromtimestamp(float(text) / (1_000 if found[2] else 1), UTC)

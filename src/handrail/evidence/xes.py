@@ -10,7 +10,13 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from xml.parsers.expat import ExpatError, ParserCreate
 
-from handrail.evidence.event_log import BadRow, EventLog, Lifecycle, logged_event
+from handrail.evidence.event_log import (
+    BadRow,
+    EventLog,
+    Lifecycle,
+    logged_event,
+    require_events,
+)
 from handrail.exceptions import InvalidRequest
 
 _ATTRIBUTES = frozenset({"string", "date", "int", "float", "boolean", "id"})
@@ -43,7 +49,7 @@ def read_xes_log(chunks: Iterable[bytes], name: str) -> EventLog:
     if not reader.is_log:
         raise InvalidRequest(f"{name} is no XES: it has no <log>")
     reader.joined.end()
-    return reader.log
+    return require_events(reader.log)
 
 
 class _XesReader:

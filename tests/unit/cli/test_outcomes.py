@@ -171,6 +171,9 @@ def test_of_an_event_log_the_first_ruling_of_each_case_is_taken(tmp_path: Path) 
         ("a.json", b"[" * 100_000, "is no JSON"),
         ("a.csv.gz", gzip.compress(b"case,at\n1,2\n" * 50)[:-12], "cannot be read"),
         ("a.csv.gz", b"\x1f\x8b\x08" + b"\x00" * 7 + b"no more", "cannot be read"),
+        ("a.csv", b"", "no line below the names"),
+        ("a.csv", b"case,at,action.x\n", "no line below the names"),
+        ("a.csv", b"case,at,at\n1,2,3\n", "the column at twice; its columns: case, at, at"),
     ],
 )
 def test_a_file_that_is_none_is_refused_in_words(
@@ -179,3 +182,37 @@ def test_a_file_that_is_none_is_refused_in_words(
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InvalidRequest, match=said):
         list(read_outcomes(str(tmp_path / name), {}, {}, first=False))
+
+
+def test_an_export_is_read_as_its_spreadsheet_wrote_it(tmp_path: Path) -> None:
+    file = tmp_path / "a.csv"
+    lines = "case;at;action.x;;\n A ;2026-11-01;a, b;;\n\nB;2026-11-02;c\nC;2026-11-03;d;;;e\n"
+    file.write_text(lines, "utf-16")
+    ((where, first), *bad) = read_outcomes(str(file), {}, {}, first=False)
+    assert isinstance(first, dict)
+    assert (where, first["case"], first["action"]) == ("line 2", "A", {"x": "a, b"})
+    assert bad == [
+        ("line 4", "it has 3 cells, and there are 5 columns"),
+        ("line 5", "it has 6 cells, and there are 5 columns"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("names", "values"), [({"at": "when"}, {}), ({"action.x": "when"}, {}), ({}, {"when": {"1"}})]
+)
+def test_a_column_that_is_named_must_be_there(
+    tmp_path: Path, names: dict[str, str], values: dict[str, set[str]]
+) -> None:
+    """Else all lines would be bad, or none would be taken, and nobody knew why."""
+    file = tmp_path / "a.csv"
+    file.write_text("case,at,action.x\nA,2026-11-01,a\n")
+    with pytest.raises(InvalidRequest, match=r"no column when; its columns: case, at, action.x"):
+        list(read_outcomes(str(file), names, values, first=False))
+
+
+def test_what_was_done_may_be_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "a.json"
+    file.write_text('[{"case": "A", "at": "2026-11-01", "action.tags": ["a"], "action.x": ""}]')
+    ((_, found),) = read_outcomes(str(file), {}, {}, first=False)
+    assert isinstance(found, dict)
+    assert found["action"] == {"tags": ["a"]}

@@ -70,6 +70,56 @@ def test_times_that_can_be_read_in_two_ways_are_not_guessed() -> None:
     assert read(text + "3,a,31/12/2026 09:00\n").events[0].at.month == 4
 
 
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1767348000", 0),
+        ("1767348000.5", 0.5),
+        ("1767348000500", 0.5),  # Python alone reads a date of 1767 in it
+        ("2026-01-02 10:00:00 UTC", 0),
+        ("2026-01-02 10:00:00.5 gmt", 0.5),
+        ("20260102T100000", 0),
+        ("2026/01/02 10:00:00.500", 0.5),
+        ("02.01.26 10:00", 0),
+        ("1/02/2026 10:00 AM", 0),
+    ],
+)
+def test_times_are_read_as_exports_write_them(text: str, seconds: float) -> None:
+    other = "1/14/2026 10:00 PM" if "AM" in text else text
+    log = read(f"case,activity,time\n1,a,{text}\n1,b,{other}\n")
+    assert log.bad == []
+    assert log.events[0].at == datetime(2026, 1, 2, 10, tzinfo=UTC) + timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("text", ["45000.5", "17673480", "176734800012"])
+def test_a_number_that_is_no_moment_is_read_as_none(text: str) -> None:
+    (bad,) = read(f"case,activity,time\n1,a,{text}\n").bad
+    assert bad.why == f"its time cannot be read: {text}"
+
+
+def test_costs_are_read_as_people_write_them_and_not_guessed() -> None:
+    text = "case;activity;time;cost\n" + "".join(
+        f"1;a;2026-01-0{n};{cost}\n"
+        for n, cost in enumerate(("1,234.50", "1.234,50", "12,5", "3.125", "1,234"), 1)
+    )
+    log = read(text)
+    assert [str(each.cost) for each in log.events] == ["1234.50", "1234.50", "12.5", "3.125"]
+    assert [each.why for each in log.bad] == ["its cost can be read in two ways: 1,234"]
+
+
+def test_a_spreadsheets_word_on_its_delimiter_is_no_header() -> None:
+    assert read("sep=;\n" + GOOD.replace(",", ";")).events == read(GOOD).events
+
+
+def test_a_lifecycle_that_nobody_knows_is_named_and_can_be_passed_over() -> None:
+    """Else a log of thousands of rows would be one of none, and nobody knew why."""
+    text = "case,activity,time,transition\n1,a,2026-01-01,begonnen\n1,a,2026-01-02,fertig\n"
+    assert [each.line for each in read(text).bad] == [2, 3]
+    assert len(read(text, lifecycle="").events) == 2
+    with pytest.raises(InvalidRequest, match="no activity that was completed"):
+        read(text.replace("begonnen", "schedule").replace("fertig", "suspend"))
+
+
 def test_what_is_bad_is_named_with_its_line_and_the_rest_is_read() -> None:
     text = (
         "case,activity,time,start,cost\n"
@@ -193,6 +243,11 @@ def test_xes_is_read_with_the_facts_of_its_traces() -> None:
     assert check.begun == datetime(2026, 3, 2, 11, tzinfo=UTC)
     assert other.case == "trace 2"
     assert [(each.line, each.why) for each in log.bad] == [(17, "has no time")]
+
+
+def test_events_outside_of_traces_make_no_log() -> None:
+    with pytest.raises(InvalidRequest, match="no activity that was completed in a case"):
+        xes("<log><event><string key='concept:name' value='a'/></event></log>")
 
 
 def test_what_comes_before_a_fault_of_its_xml_is_kept() -> None:
