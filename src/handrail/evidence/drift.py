@@ -12,12 +12,12 @@ from __future__ import annotations
 import contextlib
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from math import inf, isfinite, log, nextafter
 from statistics import NormalDist, quantiles
-from typing import Any
+from typing import Any, TypeAlias
 
 MOVED = 0.2
 """An index over this is taken for a change by whoever uses it."""
@@ -31,6 +31,7 @@ ERROR = 0.001
 _BINS = 10
 _MANY = 20
 """So many values have a bin each; whole numbers of no more kinds are taken for values."""
+_Counts: TypeAlias = Sequence[tuple[Any, int]]
 _NONE, _RARE, _NEVER = "(none)", "(rare)", "(never before)"
 
 
@@ -60,16 +61,13 @@ def population_stability(
 
     Note: `error` is of one look; whoever looks k times has k times that chance of a false alarm.
     """
-    n, m = len(current), len(reference)
-    bins = _Bins(reference)
-    new = dict(Counter(name for each in current if (name := bins.new(each)) is not None))
-    if n < least or m < least:
-        return Drift(n, m, None, None, drifted=False, needed=max(least - n, 0), new=new)
-    then, now = Counter(map(bins.of, reference)), Counter(map(bins.of, current))
-    names = then.keys() | now.keys()
-    index = sum(_moved(then[name], m, now[name], n, len(names)) for name in names)
-    chance = _chi_squared(len(names) - 1, error) * (1 / n + 1 / m)
-    return Drift(n, m, index, chance, drifted=index > max(MOVED, chance), needed=0, new=new)
+    then, now = ([(each, 1) for each in side] for side in (reference, current))
+    return _stability(then, now, error=error, least=least)
+
+
+def stability_of_counts(reference: Mapping[str, int], current: Mapping[str, int]) -> Drift:
+    """How far values have moved of which there are so many each, whatever they read as."""
+    return _stability([*reference.items()], [*current.items()])
 
 
 def drift_of(reference: Mapping[str, int], current: Mapping[str, int]) -> Drift:
@@ -78,15 +76,39 @@ def drift_of(reference: Mapping[str, int], current: Mapping[str, int]) -> Drift:
     values: dict[str, Any] = {each: each for each in names}
     with contextlib.suppress(ValueError):
         values = {each: float(each) for each in names if each != str(None)}
-    then, now = ([values.get(v) for v in Counter(side).elements()] for side in (reference, current))
-    return population_stability(then, now)
+    then, now = ([(values.get(v), k) for v, k in side.items()] for side in (reference, current))
+    return _stability(then, now)
+
+
+def _stability(
+    reference: _Counts, current: _Counts, *, error: float = ERROR, least: int = LEAST
+) -> Drift:
+    n, m = (sum(k for _, k in side) for side in (current, reference))
+    bins = _Bins(reference)
+    news = ((bins.new(each), k) for each, k in current)
+    new = dict(_summed((name, k) for name, k in news if name is not None))
+    if n < least or m < least:
+        return Drift(n, m, None, None, drifted=False, needed=max(least - n, 0), new=new)
+    then, now = (_summed((bins.of(each), k) for each, k in side) for side in (reference, current))
+    names = then.keys() | now.keys()
+    index = sum(_moved(then[name], m, now[name], n, len(names)) for name in names)
+    chance = _chi_squared(len(names) - 1, error) * (1 / n + 1 / m)
+    return Drift(n, m, index, chance, drifted=index > max(MOVED, chance), needed=0, new=new)
+
+
+def _summed(counts: Iterable[tuple[str, int]]) -> Counter[str]:
+    found = Counter[str]()
+    for name, number in counts:
+        found[name] += number
+    return found
 
 
 class _Bins:
     """The bins of then: by tenths of the numbers, where they are many, or by value."""
 
-    def __init__(self, reference: Sequence[Any]) -> None:
-        numbers = [float(each) for each in reference if _is_number(each)]
+    def __init__(self, reference: _Counts) -> None:
+        counts = [(float(each), k) for each, k in reference if _is_number(each)]
+        numbers = [each for each, k in counts for _ in range(k)]
         self.cuts: list[float] = []
         self.ends = (min(numbers), max(numbers)) if numbers else (0.0, 0.0)
         if len(set(numbers)) > _MANY:
@@ -96,8 +118,8 @@ class _Bins:
             ordered = sorted(numbers)
             tenths = (ordered[len(ordered) * each // _BINS] for each in range(_BINS))
             self.cuts = sorted({*tenths, nextafter(ordered[-1], inf)})
-        named = (each for each in reference if not (self.cuts and _is_number(each)))
-        counted = Counter(map(_named, named))
+        named = ((each, k) for each, k in reference if not (self.cuts and _is_number(each)))
+        counted = _summed((_named(each), k) for each, k in named)
         self.known = frozenset(counted)
         # Were each name or address a bin of its own, nothing would ever be as before.
         self.own = frozenset(name for name, _ in counted.most_common(_MANY))

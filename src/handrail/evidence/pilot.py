@@ -15,7 +15,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
-from handrail.evidence.drift import Drift, population_stability
+from handrail.evidence.drift import Drift, stability_of_counts
 from handrail.evidence.estimates import AgreementBound, bound_of
 from handrail.evidence.matching import Compared, Judged
 from handrail.ledger import ALONE, DIFFERS, OPEN, SAME
@@ -187,7 +187,7 @@ def _selection(figures: ComparisonFigures) -> Selection:
     return Selection(
         {kind: (with_[kind], without[kind]) for kind in kinds},
         {name: (means.get((True, name)), means.get((False, name))) for name in names},
-        population_stability(*(sorted(each.elements()) for each in (with_, without))),
+        stability_of_counts(*(dict(sorted(each.items())) for each in (with_, without))),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from math import log
 from typing import Any
 
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handrail.evidence import population_stability
+from handrail.evidence.drift import stability_of_counts
 
 
 def test_by_hand() -> None:
@@ -74,6 +76,24 @@ def test_names_that_are_all_different_have_no_bin_each() -> None:
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=3))
+
+
+COUNTS = st.dictionaries(st.text("abc", max_size=2), st.integers(1, 40), max_size=30)
+
+
+@settings(max_examples=50, deadline=None)
+@given(COUNTS, COUNTS)
+def test_what_is_counted_has_moved_as_what_is_listed(
+    then: dict[str, int], now: dict[str, int]
+) -> None:
+    listed = [list(Counter(side).elements()) for side in (then, now)]
+    assert stability_of_counts(then, now) == population_stability(*listed)
+
+
+def test_so_many_of_a_few_values_are_counted_and_not_gone_through() -> None:
+    """A page waits for it, and everybody else for the page's loop."""
+    found = stability_of_counts({"a": 10**12, "b": 10**12}, {"a": 10**12, "c": 1})
+    assert (found.n, found.drifted, found.new) == (10**12 + 1, True, {"c": 1})
 
 
 @settings(max_examples=30, deadline=None)
