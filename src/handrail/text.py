@@ -14,6 +14,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 if TYPE_CHECKING:
@@ -126,6 +127,13 @@ def one_line(text: str, most: int = 2_000) -> str:
 def first_line(text: str) -> str:
     """The first line of a text that may be empty."""
     return "".join(text.strip().splitlines()[:1])
+
+
+def shown_file(name: str | None) -> str:
+    """A file as faults name it: by its way from where the command runs, if it lies there."""
+    path = Path(name or "")
+    here = path.is_relative_to(Path.cwd())
+    return str(path.relative_to(Path.cwd())) if here else path.name
 
 
 def quoted(value: str) -> str:

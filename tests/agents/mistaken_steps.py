@@ -6,6 +6,8 @@ import os
 import time
 from datetime import datetime
 
+import httpx2
+
 from handrail import Action, Decision, Effect, Event, NoEvidence, decide, read, write
 
 
@@ -21,11 +23,13 @@ class Payout(Action):
     total_amount: float
     weight: float
     due: datetime
+    api_key: str = ""
 
 
 @read
 async def find_claim(number: str) -> str:
     time.sleep(0.1)  # noqa: ASYNC251  # the mistake
+    httpx2.get("http://127.0.0.1:9")
     return _asked(number)
 
 
@@ -34,6 +38,16 @@ def _asked(number: str) -> str:
 
 
 def find_plain(number: str) -> str:
+    return number
+
+
+@read
+async def find_twice(number: str) -> str:  # pyright: ignore[reportRedeclaration]
+    return number
+
+
+@read
+async def find_twice(number: str) -> str:  # noqa: F811  # the mistake
     return number
 
 

@@ -342,6 +342,11 @@ _CURES = {
     "must be a subclass of AgentWorkflow": "`class ...(AgentWorkflow)`",
     "'int' and 'datetime.timedelta'": "timeout=timedelta(seconds=...)",
     "'Read' object has no attribute 'action'": "an undo is a write: put @write on it",
+    "'list' object has no attribute 'name'": "no list: `Fleet(Agent(...), Agent(...))`",
+    "Not in workflow event loop": "name the class of the workflow; only Temporal makes one of it",
+    "_declare() got an unexpected": "a step has the name of its function; it may take timeout=, "
+    "local= and secrets=",
+    "Unable to generate pydantic-core schema": "make its class a pydantic.BaseModel",
     "must take exactly one event": "`async def run(self, event: YourEvent) -> Outcome`",
 }
 
@@ -351,6 +356,8 @@ def _import_cure(error: BaseException) -> str:
     for said, cure in _CURES.items():
         if said in str(error):
             return cure
+    if isinstance(error, KeyError) and str(error.args[0]).isupper():
+        return f"export {error.args[0]}=..., or look it up in the step that needs it"
     if isinstance(error, ModuleNotFoundError) and error.name:
         here = [path.stem for path in Path.cwd().iterdir() if path.suffix in {"", ".py"}]
         near = difflib.get_close_matches(error.name.partition(".")[0], here, n=1)

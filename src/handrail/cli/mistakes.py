@@ -6,11 +6,14 @@ Not among what keeps a worker from starting: that may be a matter of taste, or o
 from __future__ import annotations
 
 import ast
+import asyncio
 import builtins
 import datetime as dt
 import inspect
 import os
 import random
+import re
+import sys
 import textwrap
 import time
 import types
@@ -18,7 +21,6 @@ import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 from pydantic import BaseModel, TypeAdapter, ValidationError
@@ -28,6 +30,7 @@ from handrail.actions import Event, Outcome
 from handrail.agent import Step, Write
 from handrail.cli.workflow_code import VERBS, flow_mistakes, local_imports
 from handrail.runtime import sandbox_faults
+from handrail.text import shown_file
 
 if TYPE_CHECKING:
     from handrail.runtime import Agent
@@ -51,10 +54,21 @@ _UNSTEADY: list[tuple[Any, str]] = [
     (os.getenv, "a @read step that looks it up"),
     (open, "a @read step that reads it"),
     (urllib.request.urlopen, "a @read step that asks"),
+    (asyncio.to_thread, "a plain `def` step, which runs in a thread"),
+    (asyncio.wait, "workflow.wait(...)"),
+    (asyncio.as_completed, "workflow.as_completed(...)"),
 ]
 """What gives another answer at each replay, and what to call instead."""
 
-_BLOCKING: list[Any] = [time.sleep, urllib.request.urlopen]
+_CHANGES = {"add", "append", "extend", "insert", "pop", "remove", "setdefault", "update"}
+
+_BLOCKING = re.compile(
+    r"time\.sleep|subprocess\.(run|call|check_\w+)|smtplib\.SMTP\w*|urllib\.urlopen"
+    r"|(requests|httpx2?)\.(get|post|put|patch|delete|head|request|stream|Session|Client)"
+)
+"""What holds up whoever calls it, by the package that it comes from."""
+
+_SECRET = {"apikey", "credential", "credentials", "passwd", "password", "secret", "token"}
 
 
 def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
@@ -80,6 +94,8 @@ def remarks(agent: Agent) -> Iterator[str]:
         for fn in _reached(inspect.unwrap(step.fn)):
             yield from _step_remarks(step, fn)
     yield from _shared_remarks(agent)
+    for module in {step.fn.__module__: None for step in agent.steps}:
+        yield from _twice(sys.modules[module])
 
 
 def _event_mistakes(event: type[Event]) -> Iterator[str]:
@@ -91,6 +107,8 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
         yield f"{named} does not say in `key` which case it belongs to; {fix}"
     elif not isinstance(key, property) and "key" not in event.model_fields:
         yield f"{named}: `key` is no property; {fix}"
+    elif isinstance(key, property) and get_type_hints(key.fget).get("return", str) is not str:
+        yield f"{named}: `key` is no text; fix: `def key(self) -> str`"
 
 
 def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
@@ -105,7 +123,7 @@ def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
 
 
 def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
-    """Times without a zone, which may be meant: of a calendar, say."""
+    """Times without a zone, which may be meant (of a calendar, say), and what looks secret."""
     for name, field in kind.model_fields.items():
         types_of = {field.annotation, *get_args(field.annotation)}
         if dt.datetime in types_of and not field.metadata:
@@ -113,6 +131,12 @@ def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
                 f"{_class_at(kind, name)}{kind.__name__}.{name} may be a time without a zone, "
                 "which is another moment on another machine: pydantic.AwareDatetime, unless that "
                 "is meant"
+            )
+        if str in types_of and _SECRET & {*name.split("_"), name.replace("_", "")}:
+            yield (
+                f"{_class_at(kind, name)}{kind.__name__}.{name} looks like a secret, and would "
+                "stand in histories and in the ledger; fix: say which one is meant, and have the "
+                "step look it up, declared by `secrets=`"
             )
 
 
@@ -139,9 +163,23 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
         for node, what in flow_mistakes(tree, names, run=fn is source):
             yield f"{_place(fn, node)}: {what}"
         for node in ast.walk(tree):
+            for what in _outer_mistakes(node, names):
+                yield f"{_place(fn, node)}: {what}"
             if isinstance(node, ast.Call):
                 for what in _call_mistakes(node, names, event):
                     yield f"{_place(fn, node)}: {what}"
+
+
+def _outer_mistakes(node: ast.AST, names: dict[str, Any]) -> Iterator[str]:
+    """What lies outside of the case, and is another when it goes on elsewhere."""
+    match node:
+        case ast.Name() | ast.Attribute() if _value(node, names) is os.environ:
+            yield "`os.environ` is another on each machine; fix: a @read step that looks it up"
+        case ast.Call(func=ast.Attribute(value=ast.Name(id=kept), attr=how)) if how in _CHANGES:
+            if isinstance(names.get(kept), list | dict | set):
+                yield f"`{kept}` is lost at each replay; fix: keep it on `self`"
+        case _:
+            pass
 
 
 def _call_mistakes(call: ast.Call, names: dict[str, Any], event: str) -> Iterator[str]:
@@ -221,7 +259,8 @@ def _step_remarks(step: Step[..., Any], fn: Callable[..., Any]) -> Iterator[str]
                 )
         elif isinstance(node, ast.Call) and inspect.iscoroutinefunction(fn):
             called = _value(node.func, names)
-            if called is not None and any(called == each for each in _BLOCKING):
+            package = str(getattr(called, "__module__", "")).partition(".")[0]
+            if _BLOCKING.fullmatch(f"{package}.{getattr(called, '__name__', '')}"):
                 yield (
                     f"{_place(fn, node)}: `{ast.unparse(node.func)}` makes every other step of its "
                     f"worker wait; fix: plain `def {fn.__name__}`, which runs in a thread"
@@ -246,6 +285,24 @@ def _shared_remarks(agent: Agent) -> Iterator[str]:
             yield f"{shown} {said} without the sandbox; fix: {fix}"
 
 
+def _twice(module: types.ModuleType) -> Iterator[str]:
+    """Steps that a later function of the same name hides."""
+    try:
+        tree = ast.parse(inspect.getsource(module))
+    except (OSError, SyntaxError, TypeError):
+        return
+    first: dict[str, ast.AST] = {}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.decorator_list:
+            other = first.setdefault(node.name, node)
+            if other is not node:
+                line = getattr(other, "lineno", 0)
+                yield (
+                    f"{shown_file(module.__file__)}:{node.lineno}: {node.name} stands here twice "
+                    f"(first in line {line}), and only the last counts; fix: another name for one"
+                )
+
+
 def _parsed(fn: Callable[..., Any]) -> ast.Module | None:
     try:
         return ast.parse(textwrap.dedent(inspect.getsource(fn)))
@@ -255,14 +312,14 @@ def _parsed(fn: Callable[..., Any]) -> ast.Module | None:
 
 def _place(fn: Callable[..., Any], node: ast.AST) -> str:
     code, line = fn.__code__, getattr(node, "lineno", 1)
-    return f"{Path(code.co_filename).name}:{code.co_firstlineno + line - 1}"
+    return f"{shown_file(code.co_filename)}:{code.co_firstlineno + line - 1}"
 
 
 def _class_at(kind: type, name: str = "") -> str:
     """Where a class stands, or a field of it."""
     try:
         lines, first = inspect.getsourcelines(kind)
-        file = Path(inspect.getsourcefile(kind) or "").name
+        file = shown_file(inspect.getsourcefile(kind))
     except (OSError, TypeError):
         return ""  # typed into a prompt
     field = (n for n, line in enumerate(lines) if name and line.strip().startswith(f"{name}:"))

@@ -20,14 +20,15 @@ def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> F
     method = tree.body[0]
     if not isinstance(method, ast.AsyncFunctionDef):
         return
-    if run and not _leaves(method.body):
-        last = method.body[-1]
-        yield last, 'a way through `run` ends here with no Outcome; fix: `return self.done("...")`'
+    if run:
+        yield from _ends(method)
     yield from _used_unawaited(method)
     yield from _written(method, names)
     for node in ast.walk(method):
         if isinstance(node, ast.While) and not _lets_go(node):
             yield node, "this loop waits for nothing, and holds up its worker; fix: await in it"
+        elif isinstance(node, ast.For) and _is_set(node.iter):
+            yield node, "a set has another order at each replay; fix: a list, or `sorted(...)`"
         elif isinstance(node, ast.Global):
             said = ", ".join(node.names)
             yield node, f"`global {said}` is another at each replay; fix: keep it on `self`"
@@ -40,6 +41,16 @@ def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> F
             if isinstance(named, ast.Constant):
                 given = f"self.{_verb(node)} is given {named.value!r}"
                 yield node, f"{given}; fix: give it the step itself"
+
+
+def _ends(method: ast.AsyncFunctionDef) -> Found:
+    """Where a run ends with something else than an Outcome."""
+    fix = 'fix: `return self.done("...")`'
+    if not _leaves(method.body):
+        yield method.body[-1], f"a way through `run` ends here with no Outcome; {fix}"
+    for node in ast.walk(method):
+        if isinstance(node, ast.Return) and _is_plain(node.value):
+            yield node, f"`{ast.unparse(node)}` is no Outcome; {fix}"
 
 
 def local_imports(tree: ast.AST) -> dict[str, Any]:
@@ -144,6 +155,15 @@ def _lets_go(loop: ast.While) -> bool:
     ends = (ast.Await, ast.AsyncFor, ast.AsyncWith, ast.Break, ast.Return, ast.Raise)
     always = isinstance(loop.test, ast.Constant) and bool(loop.test.value)
     return not always or any(isinstance(n, ends) for n in inside)
+
+
+def _is_set(node: ast.expr) -> bool:
+    made = isinstance(node, ast.Call) and ast.unparse(node.func) in {"set", "frozenset"}
+    return made or isinstance(node, ast.Set | ast.SetComp)
+
+
+def _is_plain(node: ast.expr | None) -> bool:
+    return node is None or isinstance(node, ast.Constant | ast.JoinedStr | ast.Dict | ast.Tuple)
 
 
 def _catches_all(handler: ast.ExceptHandler) -> bool:

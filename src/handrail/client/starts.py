@@ -99,6 +99,11 @@ async def start_case(
     """
     kind = type(event).__name__ if isinstance(event, Event) else "event"
     case = case_id(agent, key, kind)
+    if isinstance(event, Event) and (again := event.key) != key:
+        raise CaseError(
+            f"{kind}.key is {key}, and {again} when it is asked again: the same event would be two "
+            "cases; fix: make it of the event's fields alone"
+        )
     known = None if isinstance(workflow, str) else workflow
     if ledger is not None and await is_known(ledger, case):
         return await _is_there(client, case, event, known, requested_by)

@@ -319,12 +319,22 @@ def _validated(data: dict[str, Any], faults: Faults) -> FileDoc | None:
         try:
             return FileDoc.model_validate(data)
         except ValidationError as invalid:
-            for error in invalid.errors():
+            for error in _inmost(invalid.errors()):
                 if error["loc"] not in faults.broken:
                     faults.broken.add(error["loc"])
                     faults.add(error["loc"], *_words(error))
                 _mend(data, error)
     return None
+
+
+def _inmost(found: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Without what a fault of a part has a whole lack: a list of one wrong name is not empty."""
+    locs = [error["loc"] for error in found]
+    return [
+        e
+        for e in found
+        if not any(len(of) > len(e["loc"]) and of[: len(e["loc"])] == e["loc"] for of in locs)
+    ]
 
 
 def _mend(data: Any, error: ErrorDetails) -> None:

@@ -302,6 +302,11 @@ def _kind_of(kind: Any) -> str:
     return f"{words} or null" if DataType.is_type(kind, DataType.NULLABLE) else words
 
 
+_OURS = {"&&": "and", "||": "or", "=": "==", "===": "==", "!": "not ", "<>": "!="}
+_FOREIGN = re.compile(r"&&|\|\||===|<>|(?<![=!<>~])=(?![=~])|!(?![=~])")
+"""What other languages write, and SQL."""
+
+
 def _refused(error: Exception, text: str, types: Types) -> RuleError:
     """What rule-engine refused, in words that name the field and the fix."""
     if isinstance(error, errors.SymbolResolutionError):
@@ -311,9 +316,12 @@ def _refused(error: Exception, text: str, types: Types) -> RuleError:
     if isinstance(error, errors.RuleSyntaxError):
         token = error.token
         where = f"near `{token.value}`" if token is not None else "at its end"
+        other = _FOREIGN.search(text)
         return RuleError(
             f"`{text}` is not a condition: it cannot be read {where}",
-            'write it like: action.amount > 200 and evidence.status == "late"',
+            f"write `{_OURS[other[0]]}` where `{other[0]}` stands"
+            if other
+            else 'write it like: action.amount > 200 and evidence.status == "late"',
         )
     message = getattr(error, "message", None) or str(error)
     paths = {path: types.path(path) for path in re.findall(r"[A-Za-z_]\w*(?:\.\w+)+", text)}

@@ -13,7 +13,6 @@ import sys
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from pathlib import Path
 from types import ModuleType
 from typing import Any, cast, get_type_hints
 
@@ -23,6 +22,7 @@ from handrail.actions import Action, Event
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails import Check
+from handrail.text import shown_file
 
 _ASKING = ("read", "plan", "decide", "converse", "ask")
 VERBS = (*_ASKING, "write", "notify", "renew", "hand_off", "hand_on")
@@ -61,6 +61,10 @@ def members(
     """
     if isinstance(given, ModuleType):
         return tuple(dict.fromkeys(v for v in vars(given).values() if isinstance(v, kind)))
+    if isinstance(given, str):
+        raise ConfigurationError(
+            f"{name}: {given!r} is a text; fix: give the module itself, or a list of what is in it"
+        )
     listed = tuple(given)
     for each in listed:
         if not isinstance(each, (kind, *others)):
@@ -151,7 +155,7 @@ class _Source:
         self._names = vars(sys.modules[kind.__module__])
         try:
             tree, self._first = _parsed(kind)
-            self._file = Path(inspect.getsourcefile(kind) or "").name
+            self._file = shown_file(inspect.getsourcefile(kind))
         except (OSError, SyntaxError):
             tree = ast.Module([], [])  # typed into a prompt: there is nothing to read
         of = (node for each in tree.body for node in ast.iter_child_nodes(each))

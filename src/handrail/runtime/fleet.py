@@ -128,7 +128,7 @@ class Agent:
         self.workflow = workflow
         self.event = event_of(name, workflow)
         self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
-        steps = steps if isinstance(steps, ModuleType) else list(steps)
+        steps = steps if isinstance(steps, ModuleType | str) else list(steps)
         self.steps = _with_undos(members(name, steps, Step, OutcomeRead), name)
         self.outcomes: tuple[OutcomeRead, ...] = members(name, steps, OutcomeRead, Step)
         self.checks = members(name, checks, Check)
@@ -202,7 +202,9 @@ class Fleet:
             raise ConfigurationError("a fleet needs at least one Agent")
         self.agents: Mapping[str, Agent] = {agent.name: agent for agent in agents}
         if len(self.agents) != len(agents):
-            raise ConfigurationError("two agents of this fleet have the same name; rename one")
+            names = [agent.name for agent in agents]
+            twice = next(name for name in names if names.count(name) > 1)
+            raise ConfigurationError(f"two agents of this fleet are called {twice}; rename one")
         require_known(self.agents)
         self._passthrough = tuple(passthrough)
         self.plugins = tuple(plugins)

@@ -8,15 +8,16 @@ import json
 import os
 import subprocess
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 from pydantic import BaseModel, ValidationError
 
 from handrail.cli.cases import _lines_in  # pyright: ignore[reportPrivateUsage]
-from handrail.cli.context import json_of, text_of, value_of
+from handrail.cli.context import json_of, load_fleet, text_of, value_of
 from handrail.cli.evidence import _cell  # pyright: ignore[reportPrivateUsage]
-from handrail.exceptions import InvalidRequest
+from handrail.exceptions import ConfigurationError, InvalidRequest
 
 EVENT = '{"id": "日本 ü"}'
 FILES = {
@@ -145,3 +146,24 @@ def test_a_stream_that_is_closed_ends_no_command(closed: str) -> None:
     )
     assert done.returncode in {0, 1}
     assert "Traceback" not in done.stderr
+
+
+UNFIT = {
+    "from handrail import read\n@read(name='a')\nasync def a() -> int: ...": "may take timeout=",
+    "import os\nTOKEN = os.environ['NOBODY_SET_THIS']": "fix: export NOBODY_SET_THIS=...",
+    "from handrail import Fleet\nfleet = Fleet([1])": "no list: `Fleet(Agent(...), Agent(...))`",
+    "from handrail import read\nclass A: ...\n@read\nasync def a() -> A: ...": "pydantic.BaseModel",
+    "from tests.agents.careless_flow import SoundAgent\nSoundAgent()": "name the class",
+}
+
+
+@pytest.mark.parametrize(("code", "cure"), UNFIT.items())
+def test_what_does_not_import_is_said_with_its_cure(
+    code: str, cure: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"unfit_{zlib.crc32(code.encode())}"
+    (tmp_path / f"{name}.py").write_text(code)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    with pytest.raises(ConfigurationError) as said:
+        load_fleet(f"{name}:fleet")
+    assert cure in str(said.value)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+import uuid
+from typing import Any, cast
 
 import pytest
+from typing_extensions import override
 
-from handrail import Agent, CaseError
-from handrail.client.starts import event_of
+from handrail import Agent, CaseError, Event
+from handrail.client.starts import event_of, start_case
 from tests.agents import refunds_steps
 from tests.agents.trips_flow import Trip, TripAgent
 
@@ -28,3 +30,16 @@ def test_by_alias_and_by_name(given: dict[str, Any]) -> None:
 def test_what_is_neither_is_said() -> None:
     with pytest.raises(CaseError, match="tripNumber"):
         AGENT.parse_event(json.dumps({"no": "7"} | REST))
+
+
+class Shifting(Event):
+    @property
+    @override
+    def key(self) -> str:
+        return str(uuid.uuid4())
+
+
+async def test_a_key_that_is_another_each_time_starts_nothing() -> None:
+    event, nobody = Shifting(), cast("Any", None)
+    with pytest.raises(CaseError, match="the same event would be two cases; fix: make it of"):
+        await start_case(nobody, "trips", "TripAgent", event, event.key)

@@ -252,6 +252,13 @@ BAD: list[tuple[str, str, str, str, str]] = [
     ("for: lead", "for: [lead, 5]", "for: [lead", "names no role", "a list such as [a, b]"),
 ]
 
+
+def test_one_wrong_name_is_one_fault() -> None:
+    with pytest.raises(PolicyError) as caught:
+        policy(("[ana@example.com, bo@example.com]", "[bo]"))
+    assert len(caught.value.faults) == 1, caught.value
+
+
 HOURS = 'hours: {zone: Europe/Berlin, days: mon-fri, from: "09:00", to: "17:00"}'
 # What stands in HOURS, what is put there, the fault and its fix.
 BAD_HOURS: list[tuple[str, str, str, str]] = [

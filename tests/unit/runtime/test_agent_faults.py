@@ -61,7 +61,7 @@ def test_a_coroutine_that_nobody_awaits_and_a_step_that_is_called_are_faults() -
     lines = inspect.getsource(careless_flow).splitlines()
     for fault in found:
         file, line, _ = fault.split(":", 2)
-        assert file == "careless_flow.py"
+        assert file == "tests/agents/careless_flow.py"
         assert any(name in lines[int(line) - 1] for name in ("self.", "look"))
 
 
@@ -101,3 +101,6 @@ def test_what_is_listed_and_is_no_step_is_named_with_its_cure() -> None:
     listed: list[Any] = [*LISTED, plain]
     with pytest.raises(ConfigurationError, match="plain is listed and is none; fix: put @read"):
         Agent("careless", SoundAgent, steps=listed, policy=Path("none.yaml"))
+    named: Any = "activities.refunds"
+    with pytest.raises(ConfigurationError, match="is a text; fix: give the module"):
+        Agent("careless", SoundAgent, steps=named, policy=Path("none.yaml"))
