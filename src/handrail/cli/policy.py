@@ -30,6 +30,7 @@ from handrail.evidence import (
     replay_policies,
     verdict_changes,
 )
+from handrail.exceptions import PolicyError
 from handrail.guardrails import budget_spendings, budgets_nearly_used, budgets_used
 from handrail.oversight import Keyring, setting_in_force
 from handrail.policy import (
@@ -133,11 +134,25 @@ async def show(agent: str, *, out: Output = PLAIN) -> None:
         for each in sections:
             out.show(Text(f"\n{plain(each.title)}", "bold"))
             out.show(*(label(key, plain(said)) for key, said in each.lines))
-        notes = [*found.warnings, *policy.notes]
+        notes = [*_on_disk(owner, policy), *found.warnings, *policy.notes]
         out.show(*(label("note", plain(each)) for each in notes))
         out.show("\nversions, the one in force first" if history else "\nno worker has loaded it")
         if history:
             out.show(_history(history))
+
+
+def _on_disk(owner: Agent, policy: Policy) -> list[str]:
+    """What the file here says, where that is not what is in force."""
+    try:
+        there = load_policy(owner.policy, owner.shape)
+    except PolicyError as error:
+        return [f"the file here cannot be used: {error}"]
+    if there.sha == policy.sha:
+        return []
+    older = f"no older version comes back; give it one above {policy.version}"
+    soon = "a worker that has it takes it up at its next write, or within 5 minutes"
+    then = older if there.version < policy.version else soon
+    return [f"the file here is {there.label}, which is not in force: {then}"]
 
 
 @dataclass(frozen=True)

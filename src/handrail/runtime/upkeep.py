@@ -132,6 +132,8 @@ class UpkeepActivities:
     fleet: Fleet
     trust: Trust
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    _said: str = field(default="", init=False)
+    """The policy of which the ledger was told that it is in force."""
 
     def activities(self) -> list[Callable[..., Awaitable[Any]]]:
         """All of them, for a worker."""
@@ -169,7 +171,10 @@ class UpkeepActivities:
 
     @activity.defn(name=_WATCH)
     async def watch(self, agent: str) -> int:
-        """Begin and end alerts, and tell the owner of each that is new; how many those are."""
+        """Begin and end alerts, and tell the owner of each that is new; how many those are.
+
+        That another policy is in force by now is kept too, so that pages show it before a write.
+        """
         now = self.clock()
         alarms = await find_alarms(self.ledger, agent, self.policy.current().doc.alerts, now)
         news = await keep_alarms(self.ledger, agent, alarms, now)
@@ -178,6 +183,11 @@ class UpkeepActivities:
         for fault in await asyncio.gather(*tell, return_exceptions=True):
             if fault is not None:  # comes again with the next round; the others were told
                 raise fault
+        policy = self.policy.current()
+        if policy.sha != self._said:  # a door says so too, but at its next write only
+            of = (policy.version, policy.sha, policy.label, policy.text)
+            await self.ledger.loaded(agent, *of)
+            self._said = policy.sha
         return len(news)
 
     @activity.defn(name=_PROMOTE)

@@ -123,6 +123,18 @@ async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(
         assert "/agents/orders or handrail report orders" in week["lines"][-1]
 
 
+async def test_another_policy_is_shown_before_its_first_write(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        assert (await round_of(stage)).failed == ()
+        (first,) = await stage.ledger.policies("orders")
+        put_policy(tmp_path, policy(version=first.version + 1))
+        assert [(await round_of(stage)).failed for _ in range(2)] == [(), ()]
+        latest, before = await stage.ledger.policies("orders")
+        assert (latest.version, before) == (first.version + 1, first)
+
+
 async def test_an_owner_is_told_once_of_a_proposal_and_of_a_step_back(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:

@@ -177,6 +177,7 @@ def test_what_is_in_force_is_said_in_words(desk: Desk) -> None:
     assert "ana@example.com, bo@example.com; 1 of them" in text
     assert "shipments v1" in text
     assert "last loaded" in text
+    assert "the file here" not in text
 
 
 def test_what_is_set_and_what_is_spent_is_shown(desk: Desk) -> None:
@@ -203,6 +204,30 @@ def test_what_is_set_and_what_is_spent_is_shown(desk: Desk) -> None:
         "budget of tokens: 850 of 1000 per day is used (85%)",
     ]
     assert [row["version"] for row in found["history"]] == [2, 1]
+
+
+def test_a_file_that_is_not_in_force_is_said_to_be_none(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever has changed it wonders why what is shown is the old one."""
+    for edit, said in (
+        (("version: 1", "version: 2"), "the file here is shipments v2"),
+        (("version: 1", "version: 2"), "within 5 minutes"),
+        (("autonomy: full", "autonomy: fool"), "the file here cannot be used"),
+    ):
+        with monkeypatch.context() as patched:
+            patched.setattr(AGENT, "policy", Path(desk.new(edit)))
+            text = desk.run("policy", "show", "shipments")
+        assert said in text
+        assert "full: it runs alone" in text
+
+    async def later(ledger: Ledger) -> None:
+        text = TEXT.replace("version: 1", "version: 3")
+        await ledger.loaded("shipments", 3, "f" * 64, "shipments v3", text)
+
+    desk.ledger(later)
+    text = desk.run("policy", "show", "shipments")
+    assert "no older version comes back; give it one above 3" in text
 
 
 def test_without_a_ledger_it_shows_the_file(
