@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,9 @@ NAMED = 20
 """Cases behind an alarm that are named."""
 
 BASELINE = "cost_per_case"
+
+AGAIN = timedelta(minutes=30)
+"""An alarm that comes again within this time is the one that there was."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +115,8 @@ async def _waiting(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) ->
     if rule is None or not open_:
         return None
     age = written(now - open_[0][1])
-    return f"{len(open_)} questions, the oldest for {age}", tuple(case for case, _ in open_)
+    many = "1 question" if len(open_) == 1 else f"{len(open_)} questions"
+    return f"{many}, the oldest for {age}", tuple(case for case, _ in open_)
 
 
 async def _silent(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:
@@ -122,6 +126,11 @@ async def _silent(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> 
     last = (await ledger.latest_writes()).get(agent)
     # As the last one is older, none of those that began since was written.
     tried, failed = await ledger.failed_writes(agent, now - rule.lasts, now)
+    if last is None and tried:
+        # Of one that has only begun to try nothing is said yet.
+        begin = now - rule.lasts
+        before, _ = await ledger.failed_writes(agent, begin - rule.lasts, begin)
+        return (f"none has succeeded yet, {tried} tried", failed) if before else None
     if last is None or now - last <= rule.lasts or not tried:
         return None
     return f"the last one {written(now - last)} ago, {tried} tried since", failed
@@ -145,6 +154,9 @@ async def keep_alarms(
 ) -> list[AlertRow]:
     """Begin the alerts of new alarms, and end those whose limit is kept again.
 
+    One that ended a moment ago lasts on: a figure that goes to and fro beside its limit is no news
+    each time, and whoever is at it still is.
+
     Returns those that the owner is to be told of: each that lasts and was not told yet. Whoever
     tells says so by `Ledger.change_alert(id, told=...)`.
 
@@ -156,6 +168,8 @@ async def keep_alarms(
     for rule in live.keys() - passed.keys():
         await ledger.change_alert(live[rule].id, ended=now)
     for rule in passed.keys() - live.keys():
+        if await ledger.reopen_alert(agent, rule, now - AGAIN):
+            continue
         each = passed[rule]
         named = f"{agent} {rule} {now.timestamp()}"
         row = AlertRow(

@@ -83,6 +83,13 @@ class Alerts(Database):
             query = query.where(_alerts.c.ended.is_(None))
         return await self._all(_ALERTS, query.order_by(_alerts.c.began, _alerts.c.id))
 
+    async def reopen_alert(self, agent: str, rule: str, since: datetime) -> bool:
+        """Have the latest alert of a rule last on, if it ended since then. False if none did."""
+        a = _alerts.c
+        ended = sa.select(a.id).where(a.agent == agent, a.rule == rule, a.ended >= since)
+        latest = ended.order_by(a.ended.desc()).limit(1).scalar_subquery()
+        return await self._changes(_alerts.update().where(a.id == latest).values(ended=None))
+
     async def change_alert(self, id_: str, **values: Any) -> bool:
         """Change an alert that has not ended. False if it has, or there is none."""
         this = (_alerts.c.id == id_, _alerts.c.ended.is_(None))

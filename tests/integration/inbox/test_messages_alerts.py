@@ -130,5 +130,5 @@ async def test_it_is_told_once_seen_ended_and_told_anew_when_it_comes_again(
             assert again.id != alert.id
     for said in heard.all():
         assert said.startswith("orders: waiting")
-        assert "waiting: 1 questions" in said
+        assert "waiting: 1 question" in said
         assert f"{BASE}/agents/orders/alerts" in said

@@ -104,7 +104,7 @@ async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(
         (alert,) = await stage.ledger.alerts("orders")
         assert alert.told is not None
         assert news[alert.id]["title"] == "orders: waiting"
-        assert "1 questions" in news[alert.id]["lines"][0]
+        assert "1 question" in news[alert.id]["lines"][0]
         await Human("ana@example.com").approve(case, gate)
         await case.outcome()
         assert (await round_of(stage)).failed == ()

@@ -11,6 +11,7 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Receipt
 from handrail.evidence import find_alarms, keep_alarms
+from handrail.evidence.alarms import AGAIN, Alarm
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger import BaselineRow, CaseRecord, CaseRow, QuestionRow
 from handrail.policy import AlertsDoc
@@ -114,7 +115,7 @@ async def test_a_question_may_wait_so_long(ledger: Ledger) -> None:
     assert await find_alarms(ledger, "a", rules, at) == []
     await ledger.record_cases([asked(3, 3 * HOUR)])
     (alarm,) = await find_alarms(ledger, "a", rules, at)
-    assert (alarm.value, alarm.cases) == ("1 questions, the oldest for 3h", ("a:3",))
+    assert (alarm.value, alarm.cases) == ("1 question, the oldest for 3h", ("a:3",))
 
 
 async def test_silence_is_one_where_writes_are_tried(ledger: Ledger) -> None:
@@ -128,6 +129,20 @@ async def test_silence_is_one_where_writes_are_tried(ledger: Ledger) -> None:
     assert await find_alarms(ledger, "a", rules, silent - second) == []
     (alarm,) = await find_alarms(ledger, "a", rules, silent)
     assert (alarm.value, alarm.cases) == ("the last one 1m ago, 1 tried since", ("a:2",))
+
+
+async def test_where_nothing_ever_succeeded_that_is_silence_too(ledger: Ledger) -> None:
+    rules = doc(silent={"for": "1m"})
+    for number in (1, 2):
+        await write(ledger, number, failed=True)
+    first, second = [await ledger.effect(f"a:{number}/pay/1") for number in (1, 2)]
+    assert first is not None
+    assert second is not None
+    # Of the first minute nothing is said.
+    at = first.begun + timedelta(minutes=1)
+    assert await find_alarms(ledger, "a", rules, at) == []
+    (alarm,) = await find_alarms(ledger, "a", rules, second.begun + timedelta(minutes=1))
+    assert (alarm.value, alarm.cases) == ("none has succeeded yet, 1 tried", ("a:2",))
 
 
 ALL = {
@@ -151,7 +166,7 @@ MEANT = {
     "failures": "1 of 2 writes (50%)",
     "escalations": "1 of 1 cases (100%), before 0 of 1 (0%)",
     "cost": "1 of 1 cases cost over 2",
-    "waiting": "1 questions, the oldest for 1h",
+    "waiting": "1 question, the oldest for 1h",
     "silent": "the last one 1m ago, 1 tried since",
 }
 
@@ -252,6 +267,21 @@ async def test_one_alert_lasts_while_its_limit_is_passed(ledger: Ledger) -> None
     # When it is passed again that is another one.
     (second,) = await keep_alarms(ledger, "a", alarms, at + 2 * HOUR)
     assert second.id != first.id
+
+
+async def test_what_goes_to_and_fro_beside_its_limit_is_told_once(ledger: Ledger) -> None:
+    at, alarm, news = now(), Alarm("failures", "2 of 50", "over 3%"), list[str]()
+    for minutes in range(0, 60, 5):
+        passed = [alarm] if minutes % 2 else []
+        for row in await keep_alarms(ledger, "a", passed, at + timedelta(minutes=minutes)):
+            news.append(row.id)
+            await ledger.change_alert(row.id, told=at, acknowledged=at, acknowledged_by="ana")
+    (row,) = await ledger.alerts("a")
+    assert ([row.id], row.acknowledged_by) == (news, "ana")
+    assert await keep_alarms(ledger, "a", [], at + HOUR) == []
+    assert await keep_alarms(ledger, "b", [alarm], at + HOUR) != []  # another's is another
+    (later,) = await keep_alarms(ledger, "a", [alarm], at + HOUR + AGAIN + timedelta(seconds=1))
+    assert later.id not in news
 
 
 @pytest.mark.parametrize("agent", ["b", ""])
