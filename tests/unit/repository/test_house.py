@@ -18,17 +18,17 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_879,
     "policy": 4_417,
-    "ledger": 6_833,
+    "ledger": 6_840,
     "oversight": 4_405,
     "agent": 9_358,
     "guardrails": 5_922,
-    "evidence": 5_214,
+    "evidence": 5_228,
     "client": 8_166,
-    "runtime": 7_412,
+    "runtime": 7_422,
     "integrations": 6_410,
     "inbox": 9_980,
     "testing": 1_230,
-    "cli": 8_291,
+    "cli": 8_306,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
