@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import logging
+import multiprocessing
 import os
 import pwd
 import shutil
@@ -32,6 +33,17 @@ pytest_plugins = ["handrail.testing.fixtures"]
 # of them compiles whatever it imports again: half of the time until it is ready.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+
+# What the processes that tests start have in common, imported once and not by each of them. It is
+# forked from one process, whichever of them comes first.
+multiprocessing.set_forkserver_preload(
+    [
+        "handrail.testing.worker",
+        "tests.agents.fleets",
+        "tests.agents.limit_writers",
+        "tests.integration.application.systems",
+    ]
+)
 
 MEMORY = Path("/dev/shm")  # noqa: S108  # pytest makes a directory of its own in it
 

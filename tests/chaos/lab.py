@@ -42,6 +42,7 @@ _IMPORTED = [
     "tests.chaos.outside",
     "tests.chaos.reach",
     "handrail.cli",
+    "handrail.testing.worker",
     "handrail.integrations.models",
     "handrail.integrations.triggers.api",
 ]

@@ -24,8 +24,10 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from handrail.failpoints import BOUNDARIES, HAND_OFF, INTAKE, MCP_CALLS, SCHEDULED, listen
 from handrail.testing.stage import PATIENCE, Stage, eventually
 
-_FORKING = multiprocessing.get_context("forkserver")
 _PROCESS = "handrail.testing.worker"
+_FORKING = multiprocessing.get_context("forkserver")
+# Here and not where it starts: whoever has more that each fork would import may say so after this.
+_FORKING.set_forkserver_preload([_PROCESS])
 
 
 def _reachable(boundary: str) -> str:
@@ -103,7 +105,6 @@ class CrashingWorker:
 
     async def start(self) -> None:
         """Start the process, a fork of one that has imported the engine already."""
-        _FORKING.set_forkserver_preload([_PROCESS])
         given = (self.plan, self.log, dict(os.environ))
         self._process = _FORKING.Process(target=_become, args=given)
         # The first of all has to wait for what it is forked from.

@@ -17,6 +17,12 @@ from handrail.ledger import Ledger
 from handrail.runtime import Fleet
 from handrail.testing.crash import WorkerPlan, crash_at
 from handrail.testing.stage import UNPROVEN
+from handrail.wire import build_models
+
+# What every fork would do again, half a second each: rule-engine makes the tables of its grammar as
+# it is imported, and models are built when a worker starts.
+importlib.import_module("rule_engine")
+build_models()
 
 _LOOK = timedelta(milliseconds=500)
 

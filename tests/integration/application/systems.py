@@ -26,7 +26,6 @@ class System:
     """One of the world's servers; its first line says where it listens."""
 
     def __init__(self, module: str, *options: str) -> None:
-        _FORKING.set_forkserver_preload([__name__])
         said, saying = _FORKING.Pipe(duplex=False)
         given: Any = (module, options, dict(os.environ), saying)
         self._process = _FORKING.Process(target=serve, args=given, daemon=True)

@@ -14,9 +14,10 @@ from typing import Any, TextIO
 from handrail import client
 from handrail.cli import doctor, evidence, keys, main, policy, processes
 from handrail.runtime import worker
+from handrail.testing import worker as built
 
-IMPORTED = (client, doctor, evidence, keys, policy, processes, worker)
-"""Commands import these only when they run."""
+IMPORTED = (client, doctor, evidence, keys, policy, processes, worker, built)
+"""Commands import these only when they run. The last has models and the grammar of rules built."""
 
 WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 

@@ -166,7 +166,6 @@ def test_another_key_gives_other_pseudonyms_and_each_process_has_one_of_its_own(
 
 def test_a_machine_has_one_key_that_only_its_owner_reads(tmp_path: Path) -> None:
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload([pseudonym_key.__module__])
     with forking.Pool(4) as pool:
         keys = pool.map(pseudonym_key, [tmp_path / "keys"] * 8)
     assert len(set(keys)) == 1

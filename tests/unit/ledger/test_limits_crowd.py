@@ -24,7 +24,6 @@ WRITERS = 8
 async def _crowd(url: str) -> Counter[str]:
     loop = asyncio.get_running_loop()
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload([press_together.__module__])
     with ProcessPoolExecutor(PROCESSES, forking) as pool:
         found = [
             loop.run_in_executor(pool, press_together, url, n * WRITERS, WRITERS)

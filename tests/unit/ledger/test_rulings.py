@@ -315,9 +315,8 @@ _SAID_NO = (RulingUsed, MandateSpent)
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ProcessPoolExecutor]:
-    """Four of them, forked from one that has imported what they run."""
+    """Four of them, forked from one that has imported the engine."""
     forking = multiprocessing.get_context("forkserver")
-    forking.set_forkserver_preload([__name__])
     with ProcessPoolExecutor(4, forking) as started:
         yield started
 
