@@ -67,8 +67,13 @@ def desk(tmp_path: Path) -> StdioServerParameters:
     return StdioServerParameters(command=sys.executable, args=args)
 
 
+LISTED: dict[str, Any] = {}
+"""What a program was asked for once: a process of more than a second, and always the same."""
+
+
 async def connected(directory: Path, server: StdioServerParameters) -> MCP:
-    tools = await list_tools(server)
+    tools = LISTED.get(server.command) or await list_tools(server)
+    LISTED[server.command] = tools
     (directory / "tools.json").write_text(json.dumps(tools), "utf-8")
     digest = hashlib.sha256(canonical(tools).encode()).hexdigest()
     return MCP(directory / "tools.json", digest, server)
