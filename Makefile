@@ -74,7 +74,7 @@ $(STAMP): pyproject.toml uv.lock
 
 test: $(STAMP)
 	@echo "test: all tests, $(JOBS) at once"
-	@$(BIN)/python -m compileall -q $(CODE)
+	@$(BIN)/python -m compileall -q -j 0 $(CODE)
 	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 check: lint types layers wheel

@@ -40,31 +40,35 @@ def run(folder: Path, *words: str, **env: str) -> str:
     return done.stdout
 
 
+def new(folder: Path, name: str, agent: str) -> Path:
+    """A project like an agent, written by a fork of a process that has imported the command."""
+    made = Project(folder, environment()).run("new", name, "--like", agent)
+    assert made.returncode == 0, made
+    return folder / name
+
+
 def test_each_agent_that_has_a_demonstration_may_be_written() -> None:
     assert set(AGENTS) < set(like.agents(like.sources()))
 
 
 @pytest.mark.parametrize("agent", AGENTS)
 def test_it_runs_under_its_own_name_where_nothing_else_is(agent: str, tmp_path: Path) -> None:
-    made = Project(tmp_path, environment()).run("new", "our-own", "--like", agent)
-    assert made.returncode == 0, made
-    checked = Project(tmp_path / "our-own", environment()).run("check")
+    checked = Project(new(tmp_path, "our-own", agent), environment()).run("check")
     assert re.search(r"^our_own  ", checked.stdout, re.MULTILINE), checked
     assert "no faults" in checked.stdout
 
 
 @pytest.mark.parametrize("agent", ["support", "inspection", "sales"])
 def test_its_programs_and_tests_find_all_that_they_import(agent: str, tmp_path: Path) -> None:
-    run(tmp_path, "handrail", "new", "our-own", "--like", agent)
-    project = tmp_path / "our-own"
+    project = new(tmp_path, "our-own", agent)
     names = [str(p.relative_to(project)) for p in project.glob("tests/**/test_*.py")]
     assert names
     assert "error" not in run(project, "pytest", "--collect-only", "-q", *names)
 
 
 def test_its_own_tests_pass_there(tmp_path: Path) -> None:
-    run(tmp_path, "handrail", "new", "prospects", "--like", "leads")
-    assert " passed" in run(tmp_path / "prospects", "pytest", "-q", "tests/unit")
+    project = new(tmp_path, "prospects", "leads")
+    assert " passed" in run(project, "pytest", "-q", "tests/unit")
 
 
 def test_the_wheel_brings_them(tmp_path: Path) -> None:
@@ -83,7 +87,7 @@ def test_the_wheel_brings_them(tmp_path: Path) -> None:
     run(
         tmp_path, "handrail", "new", "a", "--like", "routes", PYTHONPATH=str(tmp_path / "installed")
     )
-    run(tmp_path, "handrail", "new", "b", "--like", "routes")
+    new(tmp_path, "b", "routes")
     written = [
         {path.relative_to(each): path.read_bytes() for path in each.rglob("*.yaml")}
         for each in (tmp_path / "a", tmp_path / "b")
