@@ -27,7 +27,7 @@ BUDGETS = {
     "runtime": 7_422,
     "integrations": 6_410,
     "inbox": 9_980,
-    "testing": 1_230,
+    "testing": 1_237,
     "cli": 8_306,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
