@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field
 
+from handrail import Untrusted
 from handrail.actions import Wire, json_schema
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import TEMPLATES, numeric, span
@@ -260,3 +261,23 @@ def test_what_the_schema_says_of_what_nobody_touched_is_nobodys_fault() -> None:
     given = sent(forms.fields(schema, before)) | {"f/note": "n"}
     assert forms.read(schema, given, before) == forms.FormInput(before | {"note": "n"})
     assert forms.read(schema, given | {"f/many": '{"a": 8}'}, before).errors
+
+
+class Letter(Wire):
+    body: Untrusted
+    answer: Untrusted | None = None
+
+
+def test_a_text_from_outside_is_a_text_to_fill_in_and_stays_marked() -> None:
+    schema = json_schema(Letter)
+    body, answer = forms.fields(schema, {"body": {"untrusted": "Dear all"}, "answer": None})
+    assert (body.kind, body.value, body.help) == ("long", "Dear all", "")
+    assert (answer.kind, answer.value, answer.nullable) == ("long", "", True)
+    filled = forms.read(schema, {"f/body": "Dear\r\nme", "f/answer": ""})
+    assert (filled.value, filled.errors) == (
+        {"body": {"untrusted": "Dear\nme"}, "answer": None},
+        {},
+    )
+    before = {"body": "Dear all", "answer": {"untrusted": "Yes"}}
+    shown = {each.name: each.value for each in forms.fields(schema, before)}
+    assert forms.read(schema, shown, before).value == before

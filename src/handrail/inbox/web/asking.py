@@ -60,7 +60,7 @@ async def agents(request: Request, site: Site, who: str) -> Response:
     """Which agents somebody may ask."""
     found = [each for each in site.agents.values() if _may_ask(site, each, who)]
     rows = [(each.name, _first_line(each.workflow.__doc__)) for each in found]
-    return site.page(request, "agents.html", rows=sorted(rows))
+    return site.page(request, "agents.html", rows=sorted(rows), known=bool(site.agents))
 
 
 def _first_line(doc: str | None) -> str:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, cast
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import SchemaError, ValidationError
 
+from handrail.marks import FIELD
 from handrail.text import exact_json
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ def _field(
         label=label or str(schema.get("title", "")) or "answer",
         kind=kind,
         nullable=nullable,
-        help=str(schema.get("description", "")) if depth else "",
+        help=str(schema.get("description", "")) if depth and not _is_outside(schema) else "",
     )
     match kind:
         case "group":
@@ -168,7 +169,14 @@ def _label(key: str) -> str:
     return key.replace("_", " ")
 
 
+def _is_outside(schema: Schema) -> bool:
+    """Whether it is a text that somebody outside wrote: shown as a text, and marked as it was."""
+    return [*_properties(schema)] == [FIELD]
+
+
 def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        value = cast("Schema", value).get(FIELD, cast("Schema", value))
     return value if isinstance(value, str) else "" if value is None else json.dumps(value)
 
 
@@ -210,6 +218,8 @@ def _kind(schema: Schema, value: Any) -> Kind:
     if "enum" in schema or "const" in schema:
         return "choice"
     match schema.get("type"):
+        case "object" if _is_outside(schema):
+            return "long"
         case "object" if _properties(schema):
             return "group"
         case "boolean":
@@ -283,7 +293,8 @@ class _FilledForm:
         try:
             if shown.kind == "decimal":
                 _require_bounds(alternative, Decimal(_decimal(text)))
-            return _value(shown.kind, text)
+            made = _value(shown.kind, text)
+            return {FIELD: made} if _is_outside(alternative) else made
         except _UnreadableField as wrong:
             self.errors[name] = str(wrong)
             return None
