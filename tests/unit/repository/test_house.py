@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 8_166,
     "runtime": 7_422,
     "integrations": 6_410,
-    "inbox": 9_980,
+    "inbox": 9_991,
     "testing": 1_237,
     "cli": 8_306,
 }
