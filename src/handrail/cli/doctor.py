@@ -37,7 +37,7 @@ from handrail.client import BUSY_QUERY, StuckCase, held_ledger, steward_book, st
 from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
-from handrail.policy import STUCK_AFTER, load_policy
+from handrail.policy import STUCK_AFTER, load_policy, written
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, contract_faults, find_binary
 from handrail.text import escape_hidden, first_line
 
@@ -253,7 +253,7 @@ async def _retention(connected: Client) -> Diagnosis:
     kept = answer.config.workflow_execution_retention_ttl.ToTimedelta()
     ok = kept >= _KEEP
     fix = f"temporal operator namespace update -n {connected.namespace} --retention 30d"
-    return Diagnosis("retention", ok, f"closed cases are kept {kept}", "" if ok else fix)
+    return Diagnosis("retention", ok, f"closed cases are kept {written(kept)}", "" if ok else fix)
 
 
 async def _wedged(connected: Client) -> Diagnosis:
@@ -293,7 +293,7 @@ async def _workers(connected: Client, fleet: Fleet) -> Diagnosis:
     if lacking:
         what = f"none seen lately for {', '.join(lacking)}"
         return Diagnosis("workers", None, what, "start `handrail worker`, or `handrail dev`")
-    return Diagnosis("workers", ok=True, what=f"there are some for {', '.join(fleet.agents)}")
+    return Diagnosis("workers", ok=True, what=f"seen lately for {', '.join(fleet.agents)}")
 
 
 async def _stewards(connected: Client, fleet: Fleet) -> Diagnosis:
@@ -304,8 +304,10 @@ async def _stewards(connected: Client, fleet: Fleet) -> Diagnosis:
     if wedged:
         what = f"no answer from {', '.join(wedged)}: no lift and no level is judged"
         fix = (
-            "its page in the Web UI says why: unpause it, if it is paused there; else terminate it "
-            "and restart the worker: it begins again from the ledger, where every stop stands"
+            "mostly its worker is frozen or has too much to do: `handrail workers` names it; end "
+            "that process, and start another. Where the next does not answer either, the "
+            "steward's page in the Web UI says why: unpause it, if it is paused there; else "
+            "terminate it and restart the worker: it begins again from the ledger"
         )
         return Diagnosis("stewards", False, what, fix)
     if silent:

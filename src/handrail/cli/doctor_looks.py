@@ -22,6 +22,7 @@ from handrail.agent import executions
 from handrail.cli.output import plain
 from handrail.client import stuck_cases
 from handrail.oversight import MESSAGE_QUEUE
+from handrail.policy import written
 
 if TYPE_CHECKING:
     from temporalio.api.taskqueue.v1 import PollerInfo
@@ -100,7 +101,7 @@ async def clock_diagnosed(connected: Client) -> Diagnosis:
             await polling
     much = timedelta(seconds=round(abs(ahead).total_seconds()))
     if abs(ahead) <= _TOLERANCE:
-        return Diagnosis("clock", ok=True, what=f"within {much} of the server's")
+        return Diagnosis("clock", ok=True, what=f"within {written(_TOLERANCE)} of the server's")
     early = ahead > timedelta(0)
     signed = ", what is signed here does not count" if early else ""
     what = (

@@ -104,8 +104,8 @@ async def connect(
             return client
     except TimeoutError:
         raise ServerUnavailable(
-            f"No Temporal server answers at {server} (tried for {patience}). Start one "
-            "with `handrail dev`, or set TEMPORAL_ADDRESS to the one you mean. "
+            f"No Temporal server answers at {server} (tried for {patience.total_seconds():g} s). "
+            "Start one with `handrail dev`, or set TEMPORAL_ADDRESS to the one you mean. "
             f"The last answer was: {last}"
         ) from None
 

@@ -146,7 +146,8 @@ async def a_frozen_worker(night: Night) -> AsyncGenerator[Fault]:
             await process.ended()
 
         by_hand = {KILL: killed, START: process.restart}
-        yield Fault("\n[^\n]*orders[^\n]*UTC +orders", case, by_hand=by_hand)
+        said = "(?s)\n[^\n]*orders[^\n]*UTC +orders.*its worker is frozen"
+        yield Fault(said, case, by_hand=by_hand)
         await ends(case)
 
 
