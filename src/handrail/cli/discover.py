@@ -46,6 +46,10 @@ async def discover_logs(
         str | None,
         Parameter(help="Keep the figures of its log as the baseline of this agent."),
     ] = None,
+    without: Annotated[
+        tuple[str, ...],
+        Parameter(negative=(), help="Leave out this column: it is known only afterwards, say."),
+    ] = (),
     currency: Currency = None,
     by: SomeBody = None,
     out: Output = PLAIN,
@@ -64,7 +68,7 @@ async def discover_logs(
     parts = _named([read_log(each, read) for each in logs])
     for each in parts:
         say_bad_rows(out, each)
-    found = discover(parts)
+    found = discover(parts, without)
     chosen = _chosen(found, candidate) if policy or baseline else None
     if html is not None:
         _write(html, discovery_page(found))

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
@@ -26,6 +26,7 @@ from handrail.evidence.decision_tree import FactValue, LearnedRule, facts_of, gr
 from handrail.evidence.estimates import AgreementBound, measure_agreement
 from handrail.evidence.event_log import EventLog, LoggedEvent
 from handrail.evidence.process_figures import LogFigures, LoggedCase, log_figures, logged_case
+from handrail.exceptions import InvalidRequest
 
 END = "(end of the case)"
 """What follows the last activity of a case: nothing more was done."""
@@ -49,6 +50,8 @@ _CHANCE = 2.33
 """Standard errors that chance passes once in a hundred."""
 _HOUR = timedelta(hours=1)
 _COMMON, _COUNTED = 10, 40
+_WORD, _STEM, _MOSTLY = 3, 5, 0.9
+"""Letters of a word, and of its stem; in so much a fact bears a name to be said to do so."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +60,7 @@ class Predicted:
 
     `right`: of the held-out decisions. `usual`: of these, the share that always saying the most
     common one gets right. `skill`: how much of what that gets wrong the facts set right, 0..1.
+    `named`: the facts that name what was done then, and so may have been written after it.
     """
 
     after: str
@@ -65,6 +69,7 @@ class Predicted:
     skill: float
     facts: tuple[str, ...]
     rules: tuple[LearnedRule, ...]
+    named: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -133,10 +138,19 @@ _Known: TypeAlias = "tuple[Mapping[str, FactValue], str]"
 """What was known, and what was decided."""
 
 
-def discover(logs: Iterable[EventLog]) -> Discovery:
-    """Score the workflows and decisions of these logs."""
+def discover(logs: Iterable[EventLog], without: Collection[str] = ()) -> Discovery:
+    """Score the workflows and decisions of these logs. `without`: facts that are left out.
+
+    Raises:
+        InvalidRequest: if no log has such a fact.
+    """
+    logs = list(logs)
+    known = {name for log in logs for each in log.events for name in each.facts}
+    if unknown := sorted({*without} - known):
+        names = ", ".join(sorted(known)) or "none"
+        raise InvalidRequest(f"no row has {', '.join(unknown)} beside it; there are: {names}")
     figures, candidates, too_few = list[LogFigures](), list[Candidate](), 0
-    for log in logs:
+    for log in (_bare(each, without) if without else each for each in logs):
         cases = log.cases()
         done = [logged_case(case, events) for case, events in cases.items()]
         found = log_figures(log, done)
@@ -153,6 +167,14 @@ def discover(logs: Iterable[EventLog]) -> Discovery:
         candidates += [*own, _workflow(found, done, own)] if done else []
     candidates.sort(key=lambda c: (bool(c.against), -c.impact * c.feasibility, c.name))
     return Discovery(tuple(figures), tuple(candidates), too_few)
+
+
+def _bare(log: EventLog, without: Collection[str]) -> EventLog:
+    events = [
+        replace(each, facts={n: v for n, v in each.facts.items() if n not in without})
+        for each in log.events
+    ]
+    return EventLog(log.name, events, log.bad)
 
 
 # Decisions
@@ -303,7 +325,24 @@ def _predicted(
     most = [choice == common for _, choice in judged]
     bound, skill = measure_agreement(right), _skill(right, most)
     facts = tuple(sorted(facts_of(tree)))
-    return Predicted(after, bound, fmean(most), skill, facts, tuple(rules(tree)))
+    named = tuple(each for each in facts if _names([*learned, *judged], each))
+    return Predicted(after, bound, fmean(most), skill, facts, tuple(rules(tree)), named)
+
+
+def _names(known: Sequence[_Known], fact: str) -> bool:
+    """Whether a fact mostly bears the name of what was done then: `refused` before `refuse`."""
+    said = [(value, choice) for facts, choice in known if (value := facts.get(fact)) is not None]
+    pairs = ((_letters(str(value)), _letters(choice)) for value, choice in said)
+    alike = sum(
+        min(len(value), len(choice)) >= _WORD
+        and (value.startswith(choice[:_STEM]) or choice.startswith(value[:_STEM]))
+        for value, choice in pairs
+    )
+    return len(said) > 0 and alike >= _MOSTLY * len(said)
+
+
+def _letters(text: str) -> str:
+    return "".join(each for each in text.lower() if each.isalpha())
 
 
 def _skill(right: Sequence[bool], usual: Sequence[bool]) -> float:
@@ -427,6 +466,11 @@ def _against(found: Candidate) -> Iterator[str]:
         yield (
             f"{_place_of(found)}what the log has says little more than always the most common "
             f"({seen.usual:.0%}): what makes the difference is not in it"
+        )
+    if seen is not None and seen.named:
+        yield (
+            f"{_place_of(found)}{', '.join(seen.named)} bears the name of what was done then, and "
+            "may have been written after it: see what is left without it (--without)"
         )
     if found.per_month is not None and found.per_month < _TOO_RARE:
         yield f"{found.per_month:.1f} a month are few: building it costs more than it frees"

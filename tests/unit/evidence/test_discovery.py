@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
@@ -22,6 +23,7 @@ from handrail.evidence import (
     read_csv_log,
 )
 from handrail.evidence.decision_tree import facts_of, grow, predict, rules
+from handrail.exceptions import InvalidRequest
 
 DATA = Path(__file__).parents[4] / "shared" / "data"
 BEGIN = datetime(2026, 1, 5, 8, tzinfo=UTC)
@@ -50,6 +52,27 @@ def after(found: Discovery, activity: str | None) -> Candidate:
 
 def by_rule(_: random.Random, facts: dict[str, str]) -> str:
     return "refuse" if facts["kind"] == "a" and float(facts["amount"]) >= 500 else "pay"
+
+
+def test_a_fact_that_bears_the_name_of_what_was_done_is_no_fact_to_decide_by() -> None:
+    """An export often has the result of a case beside each of its rows."""
+    log = log_of(lambda chance, _: chance.choice(["refuse", "pay out"]))
+    for at in range(0, len(log.events), 2):
+        check, then = log.events[at : at + 2]
+        result = "Refused" if then.activity == "refuse" else "PAY-OUT (3)"
+        log.events[at] = replace(check, facts={**check.facts, "result": result})
+    found = after(discover([log, log_of(by_rule, name="other")]), "check")
+    assert found.log == "other"  # the honest one comes first
+    told = after(discover([log]), "check")
+    assert told.predicted is not None
+    assert (told.predicted.right.share, told.predicted.named) == (1.0, ("result",))
+    assert any("may have been written after it" in each for each in told.against)
+    left = after(discover([log], without={"result"}), "check")
+    assert left.predicted is not None
+    assert "result" not in left.predicted.facts
+    assert any("they know something" in each for each in left.against)
+    with pytest.raises(InvalidRequest, match="no row has reslt beside it; there are: amount, kind"):
+        discover([log], without={"reslt"})
 
 
 def test_a_decision_by_few_facts_is_a_good_target_and_the_facts_are_named() -> None:
