@@ -1,9 +1,20 @@
-"""How a worker's code is called: by Temporal's deployment variables, or by Handrail's version."""
+"""How a worker's code is called: by Temporal's deployment variables, or by what it is.
+
+An agent's evidence counts from the last change of its code on. So where nobody names a build, the
+text of an agent's modules, and of what they import of its project, is in the name.
+"""
 
 from __future__ import annotations
 
+import ast
+import hashlib
 import os
+import sys
+import sysconfig
+from collections.abc import Iterable, Iterator
 from importlib.metadata import version
+from importlib.util import resolve_name
+from pathlib import Path
 from typing import Any
 
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
@@ -23,13 +34,55 @@ def deployment() -> WorkerDeploymentConfig | None:
     )
 
 
-def worker_build() -> dict[str, Any]:
+def worker_build(modules: Iterable[str] = ()) -> dict[str, Any]:
     """How a worker's code is called, as options of Temporal's `Worker`.
 
-    Left out, Temporal reads and hashes every imported module at each start: up to two
-    seconds in which an interrupted case waits.
+    `modules`: those of its agent. Left without a name, Temporal reads and hashes every imported
+    module at each start: up to two seconds in which an interrupted case waits.
     """
     versioned = deployment()
     if versioned is not None:
         return {"deployment_config": versioned}
-    return {"build_id": f"handrail-{version('handrail')}"}
+    own, code = f"handrail-{version('handrail')}", _code_digest({*modules})
+    return {"build_id": f"{own}+{code}" if code else own}
+
+
+def _code_digest(modules: set[str]) -> str:
+    """A digest of modules and of all that they import of their project; "" of none."""
+    roots = {name.partition(".")[0] for name in modules} - {"handrail"}
+    found: dict[str, bytes] = {}
+    wanted = [*modules]
+    while wanted:
+        name = wanted.pop()
+        path = None if name in found else _project_file(name, roots)
+        if path is not None:
+            found[name] = path.read_bytes()
+            wanted += _imported(name, found[name])
+    lines = (f"{name} {hashlib.sha256(text).hexdigest()}" for name, text in sorted(found.items()))
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()[:12] if found else ""
+
+
+def _project_file(name: str, roots: set[str]) -> Path | None:
+    """The file of an imported module, unless it is Handrail's, Python's or another library's."""
+    root, file = name.partition(".")[0], getattr(sys.modules.get(name), "__file__", None)
+    if root == "handrail" or not isinstance(file, str) or not file.endswith(".py"):
+        return None
+    paths = [sysconfig.get_path(each) for each in ("stdlib", "purelib", "platlib")]
+    path = Path(file)
+    alien = any(path.is_relative_to(each) for each in paths) and root not in roots
+    return path if not alien and path.is_file() else None
+
+
+def _imported(name: str, source: bytes) -> Iterator[str]:
+    """The names of modules that a module may import, and of the packages that they are in."""
+    package = getattr(sys.modules[name], "__package__", "") or ""
+    for node in ast.walk(ast.parse(source)):
+        named: list[str] = []
+        if isinstance(node, ast.Import):
+            named = [each.name for each in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            of = resolve_name(f"{'.' * node.level}{node.module or ''}", package or None)
+            named = [f"{of}.{each.name}" for each in node.names]
+        for each in named:
+            parts = each.split(".")
+            yield from (".".join(parts[: n + 1]) for n in range(len(parts)))

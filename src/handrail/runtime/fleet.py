@@ -138,6 +138,7 @@ class Agent:
         self.shape = _shape(name, self.steps)
         modules = [each.fn.__module__ for each in (*self.steps, *self.checks)]
         self.modules = _outside(workflow, [*modules, self.event.__module__])
+        self.code = frozenset((workflow.__module__, self.event.__module__, *modules))
 
     @property
     def writes(self) -> list[Write[Any, Any]]:
@@ -331,7 +332,7 @@ class Fleet:
                 *UpkeepActivities(agent, policy, ledger, self, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
-            **(_TIMES | worker_build() | dict(options)),
+            **(_TIMES | worker_build(agent.code) | dict(options)),
         )
 
     @contextlib.asynccontextmanager

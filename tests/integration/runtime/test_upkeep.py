@@ -15,7 +15,7 @@ from handrail.agent import Step
 from handrail.evidence import week_of
 from handrail.ledger import AlertRow, CaseRecord
 from handrail.oversight import OWNER_WORKFLOW
-from handrail.runtime import recorder
+from handrail.runtime import recorder, worker_build
 from handrail.runtime.upkeep import UpkeepResult
 from handrail.testing import UNPROVEN, Human, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -69,7 +69,8 @@ async def test_what_a_dead_worker_did_not_record_is_found(
             put(self, record)
 
     monkeypatch.setattr(recorder.CaseRecorder, "put", dies)
-    async with run_fleet(orders(tmp_path)) as stage:
+    fleet = orders(tmp_path)
+    async with run_fleet(fleet) as stage:
         await (await stage.start("orders", Order(number="1"))).outcome()
         await (await stage.start("orders", Order(number="2"))).outcome()
         assert lost
@@ -84,6 +85,8 @@ async def test_what_a_dead_worker_did_not_record_is_found(
         }
         (record,) = (await stage.ledger.case_records(["orders:2"])).values()
         assert (record.case.state, record.case.writes) == ("done", 1)
+        assert record.case.build == worker_build(fleet.agents["orders"].code)["build_id"]
+        assert "+" in record.case.build  # its code is in its name
 
 
 async def test_an_owner_is_told_once_of_what_lasts_and_of_each_week(

@@ -1,6 +1,9 @@
 """How a worker's code is called."""
 
+import importlib
 import importlib.metadata
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,3 +28,38 @@ def test_a_versioned_worker_says_its_deployment_alone(monkeypatch: pytest.Monkey
     monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", "shipments")
     monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2026-11-22")
     assert list(fleet.worker_build()) == ["deployment_config"]
+
+
+def test_the_text_of_an_agent_and_of_what_it_imports_is_in_its_name(
+    no_deployment: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A prompt in a module beside it, too; and nothing of another agent in the same project."""
+    texts = {
+        "desk_flows/__init__.py": "",
+        "desk_flows/mail.py": "import json\nfrom desk_steps import mail as steps\n",
+        "desk_flows/other.py": "from desk_steps.words import OTHER\n",
+        "desk_steps/__init__.py": "",
+        "desk_steps/mail.py": "from handrail import read\nfrom .prompts import ASK\n",
+        "desk_steps/prompts.py": "ASK = 'What is it?'\n",
+        "desk_steps/words.py": "OTHER = 1\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in ("desk_flows.mail", "desk_flows.other"):
+        importlib.import_module(name)
+
+    def build(module: str) -> str:
+        return fleet.worker_build({module})["build_id"]
+
+    mail, other = build("desk_flows.mail"), build("desk_flows.other")
+    assert mail.startswith(f"handrail-{importlib.metadata.version('handrail')}+")
+    assert mail != other
+    (tmp_path / "desk_steps/words.py").write_text("OTHER = 2\n")
+    assert (build("desk_flows.mail"), build("desk_flows.other") != other) == (mail, True)
+    (tmp_path / "desk_steps/prompts.py").write_text("ASK = 'What is it then?'\n")
+    assert build("desk_flows.mail") != mail
+    assert "+" not in build("handrail.runtime.fleet")
+    for name in [each for each in sys.modules if each.startswith("desk_")]:
+        del sys.modules[name]
