@@ -46,7 +46,7 @@ def test_the_text_of_an_agent_and_of_what_it_imports_is_in_its_name(
     for name, text in texts.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     for name in ("desk_flows.mail", "desk_flows.other"):
         importlib.import_module(name)
 
