@@ -29,7 +29,7 @@ async def listing(
         found = await somebody.intake(agent, every=all_)
     out.data(found)
     for each in found.entries:
-        out.show(_line(each), label("why", plain(each.why)))
+        out.show(_line(each), label("why", _why(each)))
     if not found.entries:
         out.show("nothing waits in the intake")
 
@@ -39,7 +39,7 @@ async def show(entry: Named, *, out: Output = PLAIN) -> None:
     async with operator(out, ledger="needed") as somebody:
         found = await somebody.intake_entry(entry)
     out.data(found)
-    out.show(_line(found), label("why", plain(found.why)))
+    out.show(_line(found), label("why", _why(found)))
     out.show(label("asked for by", plain(found.requested_by)))
     if found.ended is not None:
         ended = f"{moment(found.ended)}  {plain(found.ended_by)} {plain(found.ended_why)}"
@@ -83,6 +83,12 @@ async def drop(
         found = await somebody.drop_intake(entry, why)
     out.data(found)
     out.show(_line(found))
+
+
+def _why(each: IntakeEntry) -> str:
+    """Why it did not start: faults of several lines on one."""
+    lines = [line.strip() for line in each.why.splitlines()]
+    return plain("; ".join(lines).replace(":; ", ": "))
 
 
 def _line(each: IntakeEntry) -> Text:

@@ -31,7 +31,7 @@ async def keep(url: str, *bodies: str) -> list[str]:
                 body=body,
                 headers={},
                 requested_by="hook:bank",
-                why="it has no id",
+                why="this is no Bill:\n  id: Field required\nfix: it has the field id",
             )
             assert await ledger.keep(row)
         return [each.id for each in await ledger.intake()]
@@ -44,9 +44,12 @@ def test_what_was_kept_is_shown_mended_tried_again_and_dropped(tmp_path: Path) -
     first, second, third = asyncio.run(keep(url, "{1", "{2", "{3"))
     listed = project.json("intake")["entries"]
     assert [(each["id"], each["why"], each["body"]) for each in listed] == [
-        (each, "it has no id", "") for each in (first, second, third)
+        (each, "this is no Bill:\n  id: Field required\nfix: it has the field id", "")
+        for each in (first, second, third)
     ]
-    assert "hook:bank" in project.run("intake").stdout
+    said = project.run("intake").stdout
+    assert "hook:bank" in said
+    assert "this is no Bill: id: Field required; fix: it has the field id" in " ".join(said.split())
     assert project.json("intake", "show", first[:8])["body"] == "{1"
     assert "{1" in project.run("intake", "show", first[:8]).stdout
     bad = project.json("intake", "mend", first, '{"amount": "1"}', *BY, code=2)
