@@ -31,6 +31,7 @@ class MistakenAgent(AgentWorkflow):
         chance = random.random()
         plain = await self.read(find_plain, claim.number)
         verb = await self.read(judge_claim, claim, 1)
+        whole = await self.read(find_claim, claim)
         few = await self.read(find_claim)
         wrong = await self.decide(judge_claim, claim, "many")
         return await self.write(pay_out, claim)

@@ -158,7 +158,9 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
         tree = _parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
         if fn is None or tree is None:
             continue
-        event = list(inspect.signature(fn).parameters)[1] if fn is source else ""
+        taken = [*inspect.signature(fn).parameters][1:2] if fn is source else []
+        stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _is_stored(n)}
+        event = {name: agent.event for name in taken if name not in stored}
         names = {**fn.__globals__, **local_imports(tree)}
         for node, what in flow_mistakes(tree, names, run=fn is source):
             yield f"{_place(fn, node)}: {what}"
@@ -168,6 +170,10 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
             if isinstance(node, ast.Call):
                 for what in _call_mistakes(node, names, event):
                     yield f"{_place(fn, node)}: {what}"
+
+
+def _is_stored(name: ast.Name) -> bool:
+    return isinstance(name.ctx, ast.Store)
 
 
 def _outer_mistakes(node: ast.AST, names: dict[str, Any]) -> Iterator[str]:
@@ -182,7 +188,9 @@ def _outer_mistakes(node: ast.AST, names: dict[str, Any]) -> Iterator[str]:
             pass
 
 
-def _call_mistakes(call: ast.Call, names: dict[str, Any], event: str) -> Iterator[str]:
+def _call_mistakes(
+    call: ast.Call, names: dict[str, Any], event: dict[str, type[Event]]
+) -> Iterator[str]:
     called = _value(call.func, names)
     for unsteady, cure in _UNSTEADY:
         if called is not None and called == unsteady:
@@ -201,18 +209,22 @@ def _call_mistakes(call: ast.Call, names: dict[str, Any], event: str) -> Iterato
             f"`self.{step.posture}({step.name}, ...)`"
         )
     elif isinstance(step, Write):
-        if len(given) == 1 and isinstance(given[0], ast.Name) and given[0].id == event:
+        if len(given) == 1 and isinstance(given[0], ast.Name) and given[0].id in event:
             kind = cast("Write[Any, Any]", step).action.__name__
             yield (
                 f"{step.name} writes a {kind}, and is given the event; fix: a decision, or "
                 f"{kind}(...)"
             )
     elif isinstance(step, Step):
-        yield from _argument_mistakes(cast("Step[..., Any]", step), given, call.keywords)
+        of = cast("Step[..., Any]", step)
+        yield from _argument_mistakes(of, given, call.keywords, event)
 
 
 def _argument_mistakes(
-    step: Step[..., Any], given: list[ast.expr], named: list[ast.keyword]
+    step: Step[..., Any],
+    given: list[ast.expr],
+    named: list[ast.keyword],
+    event: dict[str, type[Event]],
 ) -> Iterator[str]:
     if any(isinstance(arg, ast.Starred) for arg in given) or any(k.arg is None for k in named):
         return
@@ -230,6 +242,10 @@ def _argument_mistakes(
                 TypeAdapter(hints[name]).validate_python(node.value)
             except ValidationError:
                 yield f"{step.name}: {node.value!r} is no {name}: {hints[name]}"
+        kind, wanted = event.get(node.id) if isinstance(node, ast.Name) else None, hints.get(name)
+        if isinstance(kind, type) and isinstance(wanted, type) and not issubclass(kind, wanted):
+            shown = f"{step.name} is given the event as `{name}`, which is {wanted.__name__}"
+            yield f"{shown}; fix: a field of it"
 
 
 # Steps

@@ -45,6 +45,7 @@ StuckCase: TypeAlias = tuple[WorkflowExecutionDescription, tuple[FailingStep, ..
 
 _AT_ONCE = 20
 _LONGEST = 1_000
+_UNREAD = "Failed decoding arguments"
 _AGAIN = 2
 _TASK_ENDS = {
     EventType.EVENT_TYPE_WORKFLOW_TASK_FAILED,
@@ -177,6 +178,9 @@ def _why_ended(event: HistoryEvent) -> str:
 
 
 def _words(failure: Failure) -> str:
+    if failure.message == _UNREAD and failure.HasField("cause"):
+        said = f"an argument is another than is declared: {failure.cause.message}"
+        return one_line(said, _LONGEST)
     kind = failure.application_failure_info.type
     said = failure.message or kind or "no reason was given"
     named = f"{kind}: {said}" if kind and not said.startswith(kind) else said

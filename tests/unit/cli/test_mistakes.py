@@ -31,6 +31,7 @@ MISTAKES = {
     "find_plain is no step": "put @read on it",
     "judge_claim is a decide step, and called by self.read": "self.decide(judge_claim, ...)",
     "find_claim: missing a required argument: 'number'": "it takes (number)",
+    "find_claim is given the event as `number`, which is str": "a field of it",
     "judge_claim: 'many' is no count": "int",
     "pay_out writes a Payout, and is given the event": "Payout(...)",
     "loaded in Temporal's workflow sandbox (RestrictedWorkflowAccessError": "passthrough=",
