@@ -62,7 +62,6 @@ _AIMED = 0.85
 _PATIENCE, _LOOK = timedelta(seconds=20), timedelta(milliseconds=1)
 _ON_ITS_WAY = timedelta(seconds=3)
 """A write that began before is not on its way any more, but in doubt."""
-_WHOLE = timedelta(minutes=40)
 _OPEN = "select key, agent from handrail_effects where state = 'intended' and begun > ?"
 
 
@@ -73,6 +72,8 @@ class Company:
     home: Path
     pid: int
     rng: random.Random
+    late: bool = False
+    """It was still at work at the end of its time."""
     kills: Counter[str] = field(default_factory=Counter[str])
     inside: Counter[str] = field(default_factory=Counter[str])
     """Kills after which a write of its agents that was on its way was without a receipt still."""
@@ -144,11 +145,15 @@ def _words(process: psutil.Process) -> list[str]:
         return []
 
 
-async def played(home: Path, rng: random.Random, kills: int) -> tuple[Company, dict[str, Any]]:
+async def played(
+    home: Path, rng: random.Random, kills: int, whole: timedelta
+) -> tuple[Company, dict[str, Any]]:
     """Play the company with so many kills, until nothing moves; what it said at its end.
 
+    Where it goes on moving, or does not move on, it is ended, and is `late`.
+
     Raises:
-        TimeoutError: if something goes on moving, or does not move on.
+        RuntimeError: if the demonstration ended without a word.
     """
     argv = (sys.executable, "-m", "handrail", "demo", "company", "--once", "--json")
     env = {**os.environ, **environ(home)}
@@ -157,14 +162,18 @@ async def played(home: Path, rng: random.Random, kills: int) -> tuple[Company, d
     company = Company(home, demo.pid, rng)
     storm = asyncio.ensure_future(company.storm(kills))
     try:
-        async with asyncio.timeout(_WHOLE.total_seconds()):
+        async with asyncio.timeout(whole.total_seconds()):
             await demo.wait()
+    except TimeoutError:
+        company.late = True
     finally:
         storm.cancel()
         if demo.returncode is None:
             demo.terminate()
             await demo.wait()
     *_, last = (home / "said.jsonl").read_text().splitlines() or [""]
+    if company.late:
+        return company, {"cases": []}
     if not last:
         raise RuntimeError(f"the demonstration ended with {demo.returncode}: {home}/errors.log")
     return company, json.loads(last)
@@ -182,6 +191,7 @@ def show(company: Company, said: Mapping[str, Any], came: Mapping[str, Came]) ->
     """Print what came of it; what must not be, in words."""
     print(f"{'':18} kills  inside  done  in doubt  lost  doubled  unknown")
     wrong = [f"wedged: {each}" for each in wedged(said)]
+    wrong += ["it did not come to rest in its time"] * company.late
     for name in (*OURS, *SYSTEMS):
         row, books = f"{name:18} {company.kills[name]:5} {company.inside[name]:7}", came.get(name)
         if books is None:
@@ -203,12 +213,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.company", description=__doc__)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(10**6))
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=int, default=40, help="after which it is ended")
     parser.add_argument("--keep", action="store_true", help="keep the home, with all books")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
     home = Path(tempfile.mkdtemp(prefix="handrail-company-"))
     began = time.monotonic()
-    company, said = asyncio.run(played(home, random.Random(options.seed), options.kills))
+    company, said = asyncio.run(
+        played(home, random.Random(options.seed), options.kills, timedelta(minutes=options.minutes))
+    )
     wrong = show(company, said, compared(home))
     kills, took = company.kills.total(), time.monotonic() - began
     print(f"{kills} kills, {company.inside.total()} inside of a write, in {took:.0f} s")
