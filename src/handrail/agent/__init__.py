@@ -6,10 +6,10 @@ from handrail.faces import on_demand
 
 if TYPE_CHECKING:
     from handrail.agent.activities import (
-        HOPELESS,
         Activity,
         BadResult,
         as_activity,
+        hopeless,
         require_contract,
         run_step,
         this_case,
@@ -129,7 +129,6 @@ __all__ = [
     "HANDED_FROM",
     "HAND_OFF_ACTIVITY",
     "HEARTBEAT",
-    "HOPELESS",
     "INCIDENT",
     "NOTIFY_ACTIVITY",
     "OPEN_QUERY",
@@ -198,6 +197,7 @@ __all__ = [
     "handed_from",
     "handed_to",
     "has_request",
+    "hopeless",
     "is_paused",
     "metered",
     "notify",

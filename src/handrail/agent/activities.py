@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import inspect
+import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Sequence
 from datetime import timedelta
 from typing import Any, cast
@@ -123,8 +124,9 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
                 async with _beating(heartbeats_begin() if isinstance(step, Decide) else None):
                     try:
                         return await run(*args)
-                    except HOPELESS as error:
-                        await require_contract(step, error)
+                    except Exception as error:
+                        if hopeless(error):
+                            await require_contract(step, error)
                         raise
             heartbeats = heartbeats_begin()
             async with _beating(heartbeats):
@@ -161,7 +163,7 @@ class BadAnswer(StepError):
     """An outside system answers otherwise than it describes itself."""
 
 
-HOPELESS = (
+_HOPELESS = (
     Final,
     NotKept,
     StepError,
@@ -172,6 +174,20 @@ HOPELESS = (
     AttributeError,
     NameError,
 )
+_CONNECTIONS = frozenset({"aiosmtplib", "anyio", "asyncio", "httpcore", "httpcore2"})
+
+
+def hopeless(error: BaseException) -> bool:
+    """Whether trying again cannot help: what a step calls `Final`, or a mistake in the program.
+
+    Not where a library looks at a connection that has just ended: uvloop has no socket of it any
+    more, and what asks it for its peer trips over None. That comes back with the system.
+    """
+    if isinstance(error, AttributeError) and error.obj is None:
+        frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+        module = str(frames[-1].f_globals.get("__name__")) if frames else ""
+        return module.partition(".")[0] not in _CONNECTIONS
+    return isinstance(error, _HOPELESS)
 
 
 async def require_contract(step: Step[..., Any], error: Exception) -> None:
@@ -207,13 +223,13 @@ def trying(
         try:
             yield
         except BaseException as error:  # a try that is cancelled has cost something, too
-            hopeless = isinstance(error, HOPELESS) and not isinstance(error, ValidationError)
-            hopeless |= isinstance(error, ApplicationError) and (
+            end = hopeless(error) and not isinstance(error, ValidationError)
+            end |= isinstance(error, ApplicationError) and (
                 error.non_retryable or error.type == OVER_BUDGET
             )
             task = asyncio.current_task()
             ended = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
-            if hopeless or ended:
+            if end or ended:
                 raise
             end_try(step, error, used)
 
@@ -227,13 +243,13 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
     """
     try:
         yield
-    except HOPELESS as error:
-        raise ApplicationError(
-            f"{step.name}: {fit_text(str(error))}"[:LONGEST],
-            type=type(error).__name__,
-            non_retryable=True,
-        ) from (error if _is_fit(str(error)) else None)
     except Exception as error:  # the step's own, of which Temporal keeps the whole text
+        if hopeless(error):
+            raise ApplicationError(
+                f"{step.name}: {fit_text(str(error))}"[:LONGEST],
+                type=type(error).__name__,
+                non_retryable=True,
+            ) from (error if _is_fit(str(error)) else None)
         if _is_fit(str(error)):
             raise
         # A failure over 2 MiB would wedge the case; nobody reads that much anyway.

@@ -35,7 +35,6 @@ from handrail.actions import (
     digest_of,
 )
 from handrail.agent import (
-    HOPELESS,
     NOTIFY_ACTIVITY,
     PROVE_ACTIVITY,
     RECEIPT_ACTIVITY,
@@ -49,6 +48,7 @@ from handrail.agent import (
     Write,
     as_activity,
     decided_type,
+    hopeless,
     recalled,
     require_exact,
     run_step,
@@ -401,7 +401,7 @@ class Door:
             )
         except Exception as error:
             # An undo that goes on failing parks the case for a human instead of trying for ever.
-            last = isinstance(error, HOPELESS) or activity.info().attempt >= UNDO_ATTEMPTS
+            last = hopeless(error) or activity.info().attempt >= UNDO_ATTEMPTS
             if attempt.undoes is None or not last:
                 raise
             return answers.failed(self.pipeline, write, verdict, error)

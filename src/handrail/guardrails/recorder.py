@@ -20,10 +20,10 @@ from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Kind, Receipt, Usage, Verdict
 from handrail.agent import (
-    HOPELESS,
     OVER_BUDGET,
     UNDECIDED,
     Activity,
+    hopeless,
     this_case,
     trying,
     words_of,
@@ -149,7 +149,7 @@ class Recorder:
         if not activity.in_activity():
             return
         info, now, case = activity.info(), server_time(), this_case()
-        if info.is_local or info.attempt < FAILURES or isinstance(error, HOPELESS):
+        if info.is_local or info.attempt < FAILURES or hopeless(error):
             return
         if isinstance(error, ApplicationError) and (
             error.non_retryable or error.type in {UNDECIDED, OVER_BUDGET}

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
+import anyio
 import pytest
+import uvloop
+from anyio.abc import SocketAttribute
 from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutType
 from temporalio.exceptions import TimeoutError as TimedOut
 
 from handrail.actions import Kind, Verdict
+from handrail.agent.activities import hopeless
 from handrail.agent.case_notes import CaseNotes, error_kind
 from handrail.agent.tries import UNDECIDED
 from handrail.wire import WriteResult, WriteResultKind
@@ -76,3 +81,29 @@ def test_so_has_a_write_that_failed_or_is_in_doubt(
     verdict = Verdict(kind=Kind.PASS, findings=(), policy="a v1")
     notes.came_to("pay", WriteResult(kind=answer, verdict=verdict, why="no", fault=fault), NOW)
     assert [(each.step, each.kind, each.what) for each in notes.errors] == [("pay", kind, "no")]
+
+
+async def asked_too_late() -> Exception:
+    """What a library says of a connection that ended while it looked at it."""
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
+        port = listener.extra(SocketAttribute.local_port)  # noqa: S610 - no Django
+        stream = await anyio.connect_tcp("127.0.0.1", port)
+        await stream.aclose()
+        with pytest.raises(AttributeError) as said:
+            stream.extra(SocketAttribute.remote_port, None)  # noqa: S610 - as above
+    return said.value
+
+
+def test_a_connection_that_ended_meanwhile_is_tried_again() -> None:
+    said = uvloop.run(asked_too_late())
+    assert str(said) == "'NoneType' object has no attribute 'getpeername'"
+    assert not hopeless(said)
+
+
+def test_a_mistake_of_the_program_is_not() -> None:
+    nothing: Any = None
+    with pytest.raises(AttributeError) as said:
+        nothing.getpeername()
+    assert hopeless(said.value)
+    assert hopeless(TypeError("x"))
+    assert not hopeless(OSError("away"))
