@@ -61,7 +61,7 @@ def written_like(like: str, name: str, folder: Path) -> list[Path]:
         if path.stem == new and new != like and path.parts[0] != "world":
             raise InvalidRequest(f"{path} is called {name!r} already; fix: choose another name")
     texts = {path: (root / path).read_text("utf-8") for path in code}
-    made = {_path(path, like, new): _renamed(path, t, like, new) for path, t in texts.items()}
+    made = {_path(path, like, new): _renamed(t, like, new) for path, t in texts.items()}
     for path in _resources(root, texts):
         raw, own = (root / path).read_bytes(), _path(path, like, new)
         if path.suffix == ".yaml":
@@ -123,7 +123,7 @@ def _path(path: Path, like: str, new: str) -> Path:
     return path
 
 
-def _renamed(path: Path, text: str, like: str, new: str) -> str:
+def _renamed(text: str, like: str, new: str) -> str:
     """A module that knows the agent, and its modules, by the new name."""
     for package in RENAMED:
         dotted = package.replace(".", r"\.")
@@ -133,9 +133,7 @@ def _renamed(path: Path, text: str, like: str, new: str) -> str:
     text = re.sub(
         rf'(?<=[/(] )"{like}\.yaml"|(?<=with_name\()"{like}\.yaml"', f'"{new}.yaml"', text
     )
-    said = rf'(agent=|agent\(|start\(\s*|start_case\()"{like}"'
-    if path.parts[0] == "workflows" or path.parts[:2] == ("workers", "fleets"):
-        said = rf'()"{like}"'
+    said = rf'(agent=|[aA]gent\(\s*|HandsTo\(|hand_o(?:n|ff)\(|start\(\s*|start_case\()"{like}"'
     text = re.sub(said, rf'\g<1>"{new}"', text)
     text = re.sub(rf'"{like}:(?=["{{])', f'"{new}:', text)
     return re.sub(rf"\b{_camel(like)}Agent\b", f"{_camel(new)}Agent", text)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 
-from handrail import Fleet
 from handrail.testing import free_ports
 from world import bookings, mailbox
 from world.maintenance.stores import Stores
@@ -78,14 +77,6 @@ def started(stack: ExitStack, module: str, *options: str) -> str:
     assert process.stdout is not None
     stack.callback(process.stdout.close)
     return process.stdout.readline().split()[-1]
-
-
-def plant_fleet() -> Fleet:
-    """Maintenance, the stores, and the vans that bring spares."""
-    from workers.fleets import maintenance, routes  # noqa: PLC0415  # heavy
-
-    plant = (maintenance.maintenance(elsewhere=False), maintenance.stores)
-    return Fleet(*plant, *routes.fleet.agents.values())
 
 
 def plant_at_work(stack: ExitStack, home: Path, environ: pytest.MonkeyPatch) -> Stores:

@@ -27,13 +27,14 @@ from handrail.actions import Effect, Undoes
 from handrail.client import Operator
 from handrail.testing import Crash, Human, call_write, crashing_worker
 from handrail.testing.fixtures import RunFleet
-from tests.integration.application.systems import plant_at_work, plant_fleet, started
+from tests.integration.application.plant import plant_fleet
+from tests.integration.application.systems import plant_at_work, started
 from world.maintenance.stores import Stores
 
 pytestmark = pytest.mark.integration
 
 SAM = Human("sam@example.com")
-FLEET = "tests.integration.application.systems:plant_fleet"
+FLEET = "tests.integration.application.plant:plant_fleet"
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import sys
@@ -64,6 +65,27 @@ def test_its_programs_and_tests_find_all_that_they_import(agent: str, tmp_path: 
     names = [str(p.relative_to(project)) for p in project.glob("tests/**/test_*.py")]
     assert names
     assert "error" not in run(project, "pytest", "--collect-only", "-q", *names)
+
+
+@pytest.mark.parametrize("agent", AGENTS)
+def test_what_functions_import_is_there_too(agent: str, tmp_path: Path) -> None:
+    like.written_like(agent, "our-own", tmp_path)
+    for path in tmp_path.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(like.ROOTS):
+                at = tmp_path.joinpath(*(node.module or "").split("."))
+                init = at / "__init__.py"
+                face = init.read_text("utf-8") if init.exists() else ""
+                for name in (each.name for each in node.names):
+                    files = (at.with_suffix(".py"), at / f"{name}.py", at / name / "__init__.py")
+                    there = name in face or any(map(Path.exists, files))
+                    assert there, f"{path}: {node.module}.{name}"
+
+
+def test_a_word_that_is_no_agent_keeps_its_meaning(tmp_path: Path) -> None:
+    like.written_like("inspection", "our-own", tmp_path)
+    assert 'part == "inspection"' in (tmp_path / "workflows/maintenance.py").read_text("utf-8")
+    assert 'HandsTo("maintenance"' in (tmp_path / "workers/fleets/our_own.py").read_text("utf-8")
 
 
 def test_its_own_tests_pass_there(tmp_path: Path) -> None:

@@ -100,7 +100,7 @@ def attaching(**evidence: Any) -> Facts:
 
 def test_it_has_no_faults_but_its_missing_key(policy: Policy) -> None:
     assert not [fault for fault in AGENT.faults() if "TRYTON_KEY" not in str(fault)]
-    assert policy.agent == "onboarding"
+    assert policy.agent == AGENT.name
 
 
 @pytest.mark.parametrize(
