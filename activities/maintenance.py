@@ -110,6 +110,8 @@ class Wear(BaseModel, frozen=True):
     """Whether what it makes is faulty."""
     planned: AwareDatetime | None = None
     """Work on this machine that is in the calendar already."""
+    day: str = ""
+    """The first on which a crew is free."""
     model: str
     """Digest of what the judgement was learnt by."""
 
@@ -167,14 +169,15 @@ def plan_work(look: Look, seen: Seen, booked: list[Window]) -> Decision[BookWind
     rows = np.array([seen.signs])
     risk = round(float(judge.risk(rows)[0]), 3) if can else 0.0
     ahead = [w.start for w in booked if w.machine == seen.machine and w.start > look.at]
+    start = first_slot(look.at, booked)
     wear = Wear(
         risk=risk,
         missing=seen.missing,
         faulty=look.faults is not None,
         planned=min(ahead, default=None),
+        day=str(start.date()),
         model=judge.name,
     )
-    start = first_slot(look.at, booked)
     if look.faults and risk < WARN and not ahead:
         inspect = BookWindow(machine=seen.machine, part="inspection", start=start)
         return Decision(action=inspect, rationale=look.faults, confidence=1.0, evidence=wear)

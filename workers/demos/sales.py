@@ -269,17 +269,15 @@ def systems() -> tuple[System, ...]:
     at = urlsplit(os.environ.get("SALES_CALENDAR_URL") or CALENDAR_URL)
     mail = urlsplit(f"smtp://{os.environ.get('SALES_SMTP') or MAIL_SERVER}")
     return (
-        _system("maintenance.calendar_server", "maintenance-calendar", "calendar", at.port),
-        _system("mailbox", "sales-mailbox", _MAIL, mail.port),
+        _system("world.maintenance.calendar_server", "maintenance-calendar", "calendar", at.port),
+        _system("world.mailbox", "sales-mailbox", _MAIL, mail.port),
     )
 
 
 def _system(module: str, name: str, folder: str, port: int | None) -> System:
     where = ("--dir", f"{{home}}/{folder}", "--host", "127.0.0.1", "--port", str(port))
     said = name.rpartition("-")[2]
-    return System(
-        name=name, argv=("{python}", "-m", f"world.{module}", *where), ready=f"{said} listens on"
-    )
+    return System(name=name, argv=("{python}", "-m", module, *where), ready=f"{said} listens on")
 
 
 def shown() -> Demo:

@@ -82,6 +82,21 @@ def test_what_functions_import_is_there_too(agent: str, tmp_path: Path) -> None:
                     assert there, f"{path}: {node.module}.{name}"
 
 
+@pytest.mark.parametrize("agent", ["alerts", "sales", "support"])
+def test_the_programs_of_its_outside_systems_are_there(agent: str, tmp_path: Path) -> None:
+    like.written_like(agent, "our-own", tmp_path)
+    look = (
+        "from importlib.util import find_spec; from workers.fleet import systems\n"
+        "programs = [each.argv[2] for each in systems]; assert programs\n"
+        "assert all(map(find_spec, programs)), programs"
+    )
+    argv = [sys.executable, "-c", look]
+    done = subprocess.run(
+        argv, check=False, cwd=tmp_path, env=environment(), capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_word_that_is_no_agent_keeps_its_meaning(tmp_path: Path) -> None:
     like.written_like("inspection", "our-own", tmp_path)
     assert 'part == "inspection"' in (tmp_path / "workflows/maintenance.py").read_text("utf-8")
