@@ -329,8 +329,11 @@ def _import_fault(module: str, error: BaseException) -> str:
     where = f"{mine[-1].filename}:{mine[-1].lineno}: " if mine else ""
     if isinstance(error, SyntaxError) and error.filename:
         where = f"{error.filename}:{error.lineno}: "
-    text = error.msg if isinstance(error, SyntaxError) else first_line(str(error))
-    kind = "" if isinstance(error, HandrailError) else f"{type(error).__name__}: "
+    # Ours says in its further lines what to do about it.
+    ours = isinstance(error, HandrailError)
+    text = str(error) if ours else first_line(str(error))
+    text = error.msg if isinstance(error, SyntaxError) else text
+    kind = "" if ours else f"{type(error).__name__}: "
     cure = _import_cure(error)
     return f"{module} cannot be imported: {where}{kind}{text}{f'; fix: {cure}' if cure else ''}"
 

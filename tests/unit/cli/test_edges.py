@@ -153,6 +153,9 @@ UNFIT = {
     "import os\nTOKEN = os.environ['NOBODY_SET_THIS']": "fix: export NOBODY_SET_THIS=...",
     "from handrail import Fleet\nfleet = Fleet([1])": "no list: `Fleet(Agent(...), Agent(...))`",
     "from handrail import read\nclass A: ...\n@read\nasync def a() -> A: ...": "pydantic.BaseModel",
+    "from handrail.integrations.connectors import MCP\nMCP('empty.json', '', 'http://h')": (
+        'and then write digest="4f53cda18c2baa0c0354bb5f9a3ecbe5ed12ab4d8e11ba873c2f11161202b945"'
+    ),
     "from tests.agents.careless_flow import SoundAgent\nSoundAgent()": "name the class",
 }
 
@@ -163,6 +166,7 @@ def test_what_does_not_import_is_said_with_its_cure(
 ) -> None:
     name = f"unfit_{zlib.crc32(code.encode())}"
     (tmp_path / f"{name}.py").write_text(code)
+    (tmp_path / "empty.json").write_text("[]")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     with pytest.raises(ConfigurationError) as said:
         load_fleet(f"{name}:fleet")
