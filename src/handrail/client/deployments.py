@@ -21,7 +21,14 @@ from temporalio.client import WorkflowExecutionStatus
 from temporalio.common import SearchAttributeKey
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.agent import INCIDENT, RISK_ATTRIBUTE, STATE_ATTRIBUTE, describe_execution, executions
+from handrail.agent import (
+    INCIDENT,
+    PROBLEM_ATTRIBUTE,
+    RISK_ATTRIBUTE,
+    STATE_ATTRIBUTE,
+    describe_execution,
+    executions,
+)
 from handrail.client.gates import quoted
 from handrail.oversight import MESSAGE_QUEUE, ROLLOUT_WORKFLOW
 from handrail.states import State
@@ -87,7 +94,9 @@ class BuildCases:
         state, is_open = known.get(STATE_ATTRIBUTE), found.close_time is None
         stuck = is_open and bool(known.get(_PROBLEMS))
         failed = stuck or state in _FAILED or (not is_open and found.status in _BROKE_OFF)
-        refused, incident = state in _REFUSED, known.get(RISK_ATTRIBUTE) == INCIDENT
+        # Before the problem had an attribute of its own the risk said it, too.
+        said = known.get(PROBLEM_ATTRIBUTE), known.get(RISK_ATTRIBUTE)
+        refused, incident = state in _REFUSED, INCIDENT in said
         self.failed += failed
         self.refused += refused
         self.incidents += incident
