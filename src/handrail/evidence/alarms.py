@@ -24,7 +24,10 @@ NAMED = 20
 BASELINE = "cost_per_case"
 
 AGAIN = timedelta(minutes=30)
-"""An alarm that comes again within this time is the one that there was."""
+"""An alarm of a share that comes again within this time is the one that there was."""
+
+_SHARES = frozenset({"failures", "escalations", "cost"})
+"""The rules whose figures go to and fro; another question that waits is another matter."""
 
 
 @dataclass(frozen=True)
@@ -154,8 +157,8 @@ async def keep_alarms(
 ) -> list[AlertRow]:
     """Begin the alerts of new alarms, and end those whose limit is kept again.
 
-    One that ended a moment ago lasts on: a figure that goes to and fro beside its limit is no news
-    each time, and whoever is at it still is.
+    One of a share that ended a moment ago lasts on: what goes to and fro beside its limit is no
+    news each time, and whoever is at it still is.
 
     Returns those that the owner is to be told of: each that lasts and was not told yet. Whoever
     tells says so by `Ledger.change_alert(id, told=...)`.
@@ -168,7 +171,7 @@ async def keep_alarms(
     for rule in live.keys() - passed.keys():
         await ledger.change_alert(live[rule].id, ended=now)
     for rule in passed.keys() - live.keys():
-        if await ledger.reopen_alert(agent, rule, now - AGAIN):
+        if rule in _SHARES and await ledger.reopen_alert(agent, rule, now - AGAIN):
             continue
         each = passed[rule]
         named = f"{agent} {rule} {now.timestamp()}"
