@@ -22,7 +22,7 @@ BUDGETS = {
     "oversight": 4_405,
     "agent": 9_374,
     "guardrails": 5_922,
-    "evidence": 5_272,
+    "evidence": 5_275,
     "client": 8_179,
     "runtime": 7_476,
     "integrations": 6_410,
