@@ -1,7 +1,7 @@
 """Workflows as people write them who forget an `await`, or call a step itself."""
 
 # pyright: reportUnusedCoroutine=false, reportUnusedVariable=false, reportArgumentType=false
-# ruff: noqa: F841, RUF006
+# ruff: noqa: C901, F841, RUF006
 
 from __future__ import annotations
 
@@ -57,6 +57,8 @@ class CarelessAgent(AgentWorkflow):
                 self.again(ask.number)
             case "called":
                 await self.again(ask.number)
+            case "wrong argument":
+                await self.read(look, ask)
             case "sneaked":
                 await self.write(pay, await self.decide(sneak, ask.number))
             case "in place":

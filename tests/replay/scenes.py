@@ -98,6 +98,24 @@ async def started_by_hand(play: Play) -> CaseHandle:
 
 
 @scene(State.FAILED)
+async def called_with_what_no_step_reads(play: Play) -> CaseHandle:
+    asked = Ask(number=play.number, what="wrong argument")
+    return await play.stage.start("careless", asked)
+
+
+@scene(None, OLDER)
+async def called_with_what_no_step_reads_of_old(play: Play) -> CaseHandle:
+    case = await called_with_what_no_step_reads(play)
+    handle = play.stage.client.get_workflow_handle(case.id)
+
+    async def tried() -> bool:
+        return bool((await handle.describe()).raw_description.pending_activities)
+
+    await eventually(tried)
+    return case
+
+
+@scene(State.FAILED)
 async def begun_under_another_id(play: Play) -> CaseHandle:
     number = {"number": play.number}
     return await by_hand(play.stage, f"orders:{play.number}-again", number)

@@ -57,6 +57,7 @@ PATHS = {
         "a_read_that_reaches_out_was_asked_about",
     ),
     "receipts-come-late": ("in_doubt_do_it", "in_doubt_withdrawn"),
+    "unfit-arguments": ("called_with_what_no_step_reads_of_old", "called_with_what_no_step_reads"),
     "verbs-are-awaited": ("a_write_that_nobody_awaited_of_old", "a_write_that_nobody_awaited"),
     "who was not reached is tried again": (
         "gate_told_once_of_old",

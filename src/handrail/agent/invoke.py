@@ -16,6 +16,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.common import RawValue
 from temporalio.exceptions import (
@@ -33,8 +34,9 @@ from handrail.agent.decided import recalled
 from handrail.agent.escalation import Pending
 from handrail.agent.steps import LOCAL_RETRY, NOTIFY_RETRY, RETRY, Posture, Step
 from handrail.agent.tries import UNDECIDED, failed_try
+from handrail.exceptions import StepError
 from handrail.oversight import Consultation, GateView, NotificationRequest, gate_view
-from handrail.text import moment_in_words
+from handrail.text import first_fault, moment_in_words
 from handrail.wire import ProofRequest, ProofResult, ReceiptRequest, RulingReading
 
 STANDS_STILL = timedelta(seconds=30)
@@ -151,6 +153,10 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise
+    # It would fail there for ever. Looked at here, where steps of a task's own do not come.
+    if (fault := _unfit(step, args)) and workflow.patched("unfit-arguments"):
+        error = ApplicationError(fault, type=StepError.__name__, non_retryable=True)
+        raise _wrapped(step, error) from error
     return await workflow.execute_activity(
         step.name,
         args=args,
@@ -160,6 +166,23 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
         retry_policy=NOTIFY_RETRY if step.posture is Posture.NOTIFY else RETRY,
         summary=summary,
     )
+
+
+def _unfit(step: Step[..., Any], args: Sequence[Any]) -> str:
+    """Which argument of a call its step cannot read, with what to do; empty if it reads all."""
+    converter = workflow.payload_converter()
+    # Before them may come what the engine gives.
+    for parameter, arg in zip(step.parameters[::-1], args[::-1], strict=False):
+        try:
+            converter.from_payload(converter.to_payload(arg), parameter.annotation)
+        # The agent's own validators may raise anything.
+        except Exception as error:  # noqa: BLE001
+            why = first_fault(error) if isinstance(error, ValidationError) else str(error)
+            return (
+                f"{step.name}: its argument `{parameter.name}` was given a {type(arg).__name__}, "
+                f"and cannot be read from it: {why}; correct the call"
+            )
+    return ""
 
 
 # What each process knows of the runs that it has: how long the history was when it took one.

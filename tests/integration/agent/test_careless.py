@@ -25,6 +25,7 @@ async def test_what_nobody_awaits_and_what_is_called_past_the_case_fails_it(
         "gathered": "`self.write(pay)` was begun, and nobody waited",
         "task": "`self.write(pay)` was begun, and nobody waited",
         "called": "use `await self.read(look, ...)`",
+        "wrong argument": "look: its argument `number` was given a Ask, and cannot be read from it",
         "sneaked": "it decided on PayMore, and is declared to decide on Pay",
     }
     async with run_fleet(careless(tmp_path)) as stage:
