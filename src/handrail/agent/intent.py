@@ -43,6 +43,7 @@ EMPTY = "nobody who asks said that it be empty"
 BRIEF = "all that it says is from a text from outside"
 
 _PASSAGE = 4
+_BRIEF = 3
 _UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
 _BY_OTHERS = frozenset(_WRITTEN.split())
@@ -455,7 +456,7 @@ class LoopIntent:
             said = in_words(text)
             if text.strip() and not any(unicodedata.category(each)[0] in "LNS" for each in text):
                 yield f"{leaf.path}: {EMPTY}"
-            elif not said.strip() or said.count(" ") > _PASSAGE:
+            elif not said.strip() or said.count(" ") > _BRIEF:
                 continue
             elif said in pointed or any(said in each for each in own):
                 continue  # who passes on all of a text passes on what was pointed at
