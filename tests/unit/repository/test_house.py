@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_417,
     "ledger": 6_840,
     "oversight": 4_405,
-    "agent": 9_397,
+    "agent": 9_398,
     "guardrails": 5_922,
     "evidence": 5_275,
     "client": 8_179,
