@@ -71,19 +71,16 @@ async def test_an_attempt_that_fails_before_its_intent_is_followed_at_once(
     """`ship` would be looked for half a minute if nothing said that it was not sent."""
     async with run_fleet(orders(tmp_path)) as stage:
         with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
-            case = await stage.start("orders", Order(number="1", parts=("tell", "ship")))
             other.isolation_level = None
-            await eventually(lambda: _told(outside))
-            other.execute("begin immediate")
+            with outside.kept_waiting("tell"):
+                case = await stage.start("orders", Order(number="1", parts=("tell", "ship")))
+                await outside.arrived("tell")
+                other.execute("begin immediate")
             await _retried(case)
             other.execute("rollback")
         outcome = await case.outcome(within=timedelta(seconds=20))
     assert outcome.status is State.DONE
     assert outside.effects("ship") == ["orders:1/ship/1"]
-
-
-async def _told(outside: Outside) -> bool:
-    return bool(outside.effects("tell"))
 
 
 async def _retried(case: CaseHandle) -> None:
