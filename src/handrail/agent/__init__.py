@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         chain_fault,
     )
     from handrail.agent.heartbeats import Heartbeats, current_heartbeats
-    from handrail.agent.intent import PlannedCall, ToolPlan, has_request
+    from handrail.agent.intent import has_request
     from handrail.agent.invoke import (
         HEARTBEAT,
         NOTIFY_ACTIVITY,
@@ -97,6 +97,7 @@ if TYPE_CHECKING:
         write,
     )
     from handrail.agent.tool_loop import Converse
+    from handrail.agent.tool_plan import PlannedCall, ToolPlan
     from handrail.agent.tries import (
         OVER_BUDGET,
         UNDECIDED,

@@ -28,8 +28,8 @@ from handrail.actions import (
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import Decisions
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry, as_sent
-from handrail.agent.intent import ToolPlan
 from handrail.agent.provenance import CaseSources
+from handrail.agent.tool_plan import ToolPlan
 from handrail.exceptions import HandrailError
 from handrail.oversight import (
     BY_NAME,

@@ -31,9 +31,9 @@ from handrail.actions import (
 )
 from handrail.agent.case_notes import CaseNotes
 from handrail.agent.decided import recalled
-from handrail.agent.intent import ToolPlan
 from handrail.agent.provenance import HeardTexts
 from handrail.agent.steps import Decide, Step, Write
+from handrail.agent.tool_plan import ToolPlan
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected, fallback
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State

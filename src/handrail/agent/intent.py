@@ -21,15 +21,20 @@ import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
-from pathlib import PurePath
-from typing import Any, cast, get_args
-from uuid import UUID
+from typing import Any, cast
 
-from pydantic import BaseModel, Field, JsonValue, RootModel
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, RootModel
 
-from handrail.actions import Action, Decision, Wire
+from handrail.actions import Action, Decision
 from handrail.agent.provenance_values import DecisionValue, fields, is_many
+from handrail.agent.tool_plan import (
+    PlannedCall,
+    ToolPlan,
+    comparable,
+    fits,
+    fixed_paths,
+    is_fixed,
+)
 from handrail.agent.wording import PersonWords, in_words, misworded, typed
 from handrail.marks import FIELD, Request, Untrusted
 
@@ -48,103 +53,6 @@ _UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
 _BY_OTHERS = frozenset(_WRITTEN.split())
 """Fields that whoever writes to somebody fills in: they name an object only where it is quoted."""
-
-
-class PlannedCall(Wire):
-    """One call that a task needs: of which tool, and the arguments that are known by now.
-
-    Leave out each argument that is only known once something was read. `times`: how often.
-    """
-
-    tool: str
-    args: dict[str, JsonValue] = Field(default_factory=dict[str, JsonValue])
-    times: int = 1
-
-
-class ToolPlan(Action):
-    """The calls that the task needs: each write, and each read that finds its object."""
-
-    calls: tuple[PlannedCall, ...]
-
-    def fitting(
-        self, tool: str, args: Mapping[str, Any], within: Callable[[], bool] = lambda: True
-    ) -> int | None:
-        """Which of its calls that are still to come this is, if any: one that says all, or a part.
-
-        `within`: whether it may say a part of an object; asked where that decides.
-        """
-        left = [(n, c) for n, c in enumerate(self.calls) if c.times > 0 and c.tool == tool]
-        if (whole := next((n for n, c in left if _fits(c, tool, args)), None)) is not None:
-            return whole
-        part = next((n for n, c in left if _has_within(args, c.args)), None)
-        return part if part is not None and within() else None
-
-    def without(self, at: int) -> ToolPlan:
-        """The plan when this call was made, once."""
-        left = [
-            c.model_copy(update={"times": c.times - (n == at)}) for n, c in enumerate(self.calls)
-        ]
-        return ToolPlan(calls=tuple(left))
-
-
-def by_field_names(
-    call: PlannedCall,
-    action: type[BaseModel] | None,
-    within: Callable[[], bool] = lambda: True,
-) -> PlannedCall:
-    """A call as it is made: a model that reads a schema knows fields by their aliases.
-
-    `within`: whether those of the objects within are known; asked where there are some.
-    """
-    args = _by_names(action, call.args, deep=True)
-    if args != (flat := _by_names(action, call.args, deep=False)) and not within():
-        args = flat
-    return call.model_copy(update={"args": args})
-
-
-def _by_names(kind: Any, value: Any, *, deep: bool) -> Any:
-    if isinstance(value, list):
-        return [_by_names(kind, each, deep=deep) for each in cast("list[Any]", value)]
-    if not isinstance(value, dict):
-        return value
-    known: Mapping[str, FieldInfo] = getattr(_model_in(kind), "model_fields", {})
-    names = {each.alias: name for name, each in known.items() if each.alias is not None}
-    made = {names.get(name, name): part for name, part in cast("dict[str, Any]", value).items()}
-    if not deep:
-        return made
-    kinds = {name: each.annotation for name, each in known.items()}
-    return {name: _by_names(kinds.get(name), part, deep=True) for name, part in made.items()}
-
-
-def _model_in(kind: Any) -> type[BaseModel] | None:
-    """The model that a type is, or is a list of."""
-    if isinstance(kind, type) and issubclass(kind, BaseModel):
-        return kind
-    return next(filter(None, map(_model_in, get_args(kind))), None)
-
-
-def fixed_paths(planned: Mapping[str, Any], args: Mapping[str, Any]) -> frozenset[str]:
-    """The fields that a plan has fixed of a call that fits it, those of objects within by path."""
-    return frozenset(
-        path
-        for name, value in planned.items()
-        for path in ([name] if _form(value) == _form(args.get(name)) else _said(name, value))
-    )
-
-
-def _said(path: str, planned: Any) -> set[str]:
-    """The fields that a part of a plan says; of several objects, those that it says of each."""
-    if isinstance(planned, Mapping):
-        parts = cast("Mapping[str, Any]", planned).items()
-        return set[str]().union(*(_said(f"{path}.{name}", part) for name, part in parts))
-    if is_many(planned) and planned:
-        return set[str].intersection(*(_said(path, part) for part in planned))
-    return {path}
-
-
-def is_fixed(path: str, fixed: Collection[str]) -> bool:
-    """Whether a plan has fixed a field: `observations.name` where it has `observations`."""
-    return any(path == each or path.startswith(f"{each}.") for each in fixed)
 
 
 @dataclass
@@ -313,7 +221,7 @@ class LoopIntent:
 
     def looked_up(self, tool: str, args: Mapping[str, Any], found: list[DecisionValue]) -> bool:
         """Whether a read asks for what the person says, or for what the plan names."""
-        if any(_fits(call, tool, args) for call in self._calls):
+        if any(fits(call, tool, args) for call in self._calls):
             return True
         asked = [leaf.raw for leaf in found if not leaf.free]
         return bool(asked) and all(map(self._is_meant, asked))
@@ -370,7 +278,7 @@ class LoopIntent:
         `pure`: whatever was looked up together may go into it.
         """
         usable = self._usable() + [each for each in self._read if pure and each.pointed]
-        planned = (call.args for call in self._calls if _fits(call, tool, args))
+        planned = (call.args for call in self._calls if fits(call, tool, args))
         return self._faults(found, next(planned, ()), usable)
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
@@ -409,15 +317,17 @@ class LoopIntent:
             return self._has(leaf.raw, usable)
         return any(
             issubclass(each.kind, source.model)
-            and any(n == source.field and _form(v) == _form(leaf.raw) for n, v in each.values)
+            and any(
+                n == source.field and comparable(v) == comparable(leaf.raw) for n, v in each.values
+            )
             for each in usable
         )
 
     def _has(self, value: Any, usable: list[Record], *, said: bool = True) -> bool:
         if said and self._person.says(value):
             return True
-        form = _form(value)
-        values = [_form(v) for each in usable for _, v in each.values]
+        form = comparable(value)
+        values = [comparable(v) for each in usable for _, v in each.values]
         if form in values:
             return True
         if not isinstance(form, datetime):
@@ -508,25 +418,6 @@ class LoopIntent:
         return found
 
 
-def _fits(call: PlannedCall, tool: str, args: Mapping[str, Any]) -> bool:
-    """Whether a call is one of the plan: all that the plan has fixed is as it was fixed."""
-    return call.tool == tool and all(
-        name in args and _form(value) == _form(args[name]) for name, value in call.args.items()
-    )
-
-
-def _has_within(value: Any, planned: Any) -> bool:
-    """Whether all that a plan says of a value is so; of an object within it may say a part."""
-    if isinstance(planned, Mapping) and isinstance(value, Mapping):
-        has = cast("Mapping[str, Any]", value)
-        parts = cast("Mapping[str, Any]", planned).items()
-        return all(name in has and _has_within(has[name], part) for name, part in parts)
-    if is_many(planned) and is_many(value):
-        said, given = cast("Sequence[Any]", planned), cast("Sequence[Any]", value)
-        return len(given) == len(said) and all(map(_has_within, given, said))
-    return bool(_form(value) == _form(planned))
-
-
 def _empty(found: Sequence[DecisionValue], fixed: Collection[str]) -> Iterator[str]:
     """The texts that a write must have, and that say nothing: they may wipe out what was there."""
     for leaf in _needed_texts(found, fixed):
@@ -546,18 +437,6 @@ def _needed_texts(
 
 def _identity(record: Record) -> str:
     return repr(record.values)
-
-
-def _form(value: Any) -> Any:
-    """A value as it is compared: without the name of its field, and without its spelling."""
-    if isinstance(value, Mapping):
-        return {k: _form(v) for k, v in cast("Mapping[Any, Any]", value).items()}
-    if is_many(value):
-        return [_form(each) for each in value]
-    made = typed(value)
-    if isinstance(made, datetime):
-        return made.replace(tzinfo=None)
-    return str(made) if isinstance(made, (UUID, PurePath)) else made
 
 
 def _day(value: Any) -> date | None:

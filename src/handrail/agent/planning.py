@@ -15,16 +15,7 @@ from typing_extensions import TypeVar
 
 from handrail.actions import Basis, Decision, canonical
 from handrail.agent.decided import DecidedAction, recalled
-from handrail.agent.intent import (
-    UNPLANNED,
-    LoopIntent,
-    ToolPlan,
-    by_field_names,
-    fixed_paths,
-    is_fixed,
-    request_in,
-    strings,
-)
+from handrail.agent.intent import UNPLANNED, LoopIntent, request_in, strings
 from handrail.agent.provenance import UNKNOWN, laid_bare, leaves
 from handrail.agent.provenance_values import wanted
 from handrail.agent.steps import Decide, Notify, Write
@@ -36,6 +27,7 @@ from handrail.agent.tool_loop import (
     plan_in_words,
     unread,
 )
+from handrail.agent.tool_plan import ToolPlan, by_field_names, fixed_paths, is_fixed
 from handrail.agent.untrusted_text import holds_decided, holds_untrusted
 from handrail.exceptions import NotWritten, fallback
 from handrail.wire import DecisionResult

@@ -23,14 +23,7 @@ from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
-from handrail.agent.intent import (
-    LoopIntent,
-    PlannedCall,
-    ToolPlan,
-    by_field_names,
-    request_in,
-    strings,
-)
+from handrail.agent.intent import LoopIntent, request_in, strings
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
 from handrail.agent.prompts import (
@@ -45,6 +38,7 @@ from handrail.agent.provenance import (
 )
 from handrail.agent.provenance_values import wanted, wanted_arguments
 from handrail.agent.steps import Decide, Read, Step, Write
+from handrail.agent.tool_plan import PlannedCall, ToolPlan, by_field_names
 from handrail.agent.untrusted_text import holds_decided, holds_untrusted
 from handrail.exceptions import NotWritten, Piloted, Refused
 from handrail.marks import FIELD, Untrusted

@@ -26,12 +26,12 @@ from handrail.agent.decided import (
     require_own_class,
 )
 from handrail.agent.escalation import AnswerModel
-from handrail.agent.intent import ToolPlan
 from handrail.agent.invoke import perform
 from handrail.agent.planning import bind_writes, inputs_of_plan, tell, unwanted
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.agent.tool_loop import Converse, ToolLoop
+from handrail.agent.tool_plan import ToolPlan
 from handrail.oversight import (
     CALL_BACK_SIGNAL,
     EVENT_SIGNAL,

@@ -10,12 +10,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
 from temporalio.service import RPCError
 
@@ -33,6 +32,15 @@ from handrail.client.pilot_views import (
     agreement_view,
 )
 from handrail.client.pilots import PilotActs
+from handrail.client.promotable_writes import (
+    PromotableWrite,
+    WriteStand,
+    begins_with,
+    falling_among,
+    proposal_id,
+    shown_in_words,
+    still_stands,
+)
 from handrail.client.promotion_words import judged_by, takes_back, wanted
 from handrail.exceptions import (
     CaseError,
@@ -45,17 +53,14 @@ from handrail.ledger import PROPOSED, AlertRow
 from handrail.oversight import OrderState, setting_in_force
 
 if TYPE_CHECKING:
-    from handrail.client.views import ChangeView, OrderOutcome
+    from handrail.client.views import OrderOutcome
     from handrail.evidence import (
         AgreementBound,
         Drift,
-        NextStep,
         PilotReport,
-        PromotionEvidence,
-        TrackRecord,
     )
     from handrail.ledger import PolicyRow
-    from handrail.policy import ActionDoc, PromoteDoc, Setting
+    from handrail.policy import ActionDoc, Setting
 
 _EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", "step back", "restarted")
 _AHEAD: Final = timedelta(days=30)
@@ -64,41 +69,6 @@ _LONGEST: Final = 190
 BY_ITSELF: Final = "handrail"
 """Who orders a step back."""
 _OTHERS: Final = "two people"
-
-
-class _Stand(NamedTuple):
-    """How much an agent does of a write by itself, may at most, and what waits for a second."""
-
-    setting: Setting
-    most: Level
-    waiting: tuple[ChangeView, ...] = ()
-
-
-@dataclass(frozen=True)
-class _Write:
-    """One write that may be promoted, with all that is known of it."""
-
-    agent: str
-    step: str
-    rule: PromoteDoc
-    doc: ActionDoc
-    stand: _Stand
-    since: datetime | None
-    report: PilotReport
-    record: TrackRecord
-    seen: PromotionEvidence
-    next: NextStep
-
-    @property
-    def setting(self) -> Setting:
-        """How much the agent does of it by itself."""
-        return self.stand.setting
-
-    @property
-    def signed(self) -> ChangeView | None:
-        """The order for the next step that one person has given, and that waits for another."""
-        to = self.next.to
-        return next((e for e in self.stand.waiting if to is not None and _is_for(e, to)), None)
 
 
 class PromotionActs(OrderActs, PilotActs):
@@ -130,7 +100,7 @@ class PromotionActs(OrderActs, PilotActs):
         for write in await self._writes(agent):
             open_ = _open(rows, write.step)
             for row in open_:
-                if not _stands(row, write):
+                if not still_stands(row, write):
                     await self.ledger.change_alert(row.id, ended=now)
                     if f" to {write.setting}: " in row.value:  # by the second of two people
                         await self._note_event("agreed", write, write.setting.label, by=_OTHERS)
@@ -141,7 +111,7 @@ class PromotionActs(OrderActs, PilotActs):
             if why is not None:
                 back.append(await self._step_back(write, why))
             elif await self._propose(write, open_):
-                proposed.append(f"{write.step}: {_step(write)}{_shown(write)}")
+                proposed.append(f"{write.step}: {begins_with(write)}{shown_in_words(write)}")
         return PromotionDone(agent=agent, proposed=tuple(proposed), back=tuple(back))
 
     async def agree_promotion(self, named: str, why: str = "") -> OrderOutcome:
@@ -156,7 +126,7 @@ class PromotionActs(OrderActs, PilotActs):
         row = await self._proposal(named)
         write = await self._write_of(row)
         to = write.next.to
-        if to is None or not _stands(row, write):
+        if to is None or not still_stands(row, write):
             await self.ledger.change_alert(row.id, ended=self._clock())
             lacking = "; ".join(write.next.lacking) or f"it is {write.setting} now"
             raise InvalidRequest(f"what it rested on has changed: {lacking}", "proposal")
@@ -195,7 +165,7 @@ class PromotionActs(OrderActs, PilotActs):
 
     # What is known
 
-    async def _writes(self, agent: str) -> list[_Write]:
+    async def _writes(self, agent: str) -> list[PromotableWrite]:
         """The writes of which the policy says what a promotion takes."""
         policies = await self.ledger.policies(agent)
         if not policies:
@@ -208,9 +178,9 @@ class PromotionActs(OrderActs, PilotActs):
         known = [name for name in docs if name in stands]
         return [await self._write(agent, name, docs[name], stands[name]) for name in known]
 
-    async def _stands(self, agent: str, latest: PolicyRow) -> dict[str, _Stand]:
+    async def _stands(self, agent: str, latest: PolicyRow) -> dict[str, WriteStand]:
         """How far each write is, by its steward, also where its code is not here; or the ledger."""
-        found: dict[str, _Stand] = {}
+        found: dict[str, WriteStand] = {}
         if self._connected is not None:
             with contextlib.suppress(CaseError, ServerUnavailable, RPCError):
                 book = (await self.autonomy(agent)).agents[0]
@@ -218,12 +188,12 @@ class PromotionActs(OrderActs, PilotActs):
                 for e in book.picture.steps if book.picture else ():
                     if e.most is not None:
                         mine = tuple(each for each in waiting if each.order.step == e.step)
-                        found[e.step] = _Stand(
+                        found[e.step] = WriteStand(
                             policy_files.Setting(e.level, e.rollout, e.label), e.most, mine
                         )
         return found or await self._ledger_stands(agent, latest)
 
-    async def _ledger_stands(self, agent: str, latest: PolicyRow) -> dict[str, _Stand]:
+    async def _ledger_stands(self, agent: str, latest: PolicyRow) -> dict[str, WriteStand]:
         shape, orders = self._shape_of(agent), await self.ledger.orders(agent, live=True)
         # It is read in full, which takes its time: others who ask meanwhile do not wait for it.
         policy = await asyncio.to_thread(
@@ -234,9 +204,11 @@ class PromotionActs(OrderActs, PilotActs):
         def setting(step: str) -> Setting:
             return setting_in_force(orders, step, policy, keys, proof) or policy.of(step).own
 
-        return {step: _Stand(setting(step), policy.of(step).most) for step in policy.steps}
+        return {step: WriteStand(setting(step), policy.of(step).most) for step in policy.steps}
 
-    async def _write(self, agent: str, step: str, doc: ActionDoc, stand: _Stand) -> _Write:
+    async def _write(
+        self, agent: str, step: str, doc: ActionDoc, stand: WriteStand
+    ) -> PromotableWrite:
         rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
@@ -258,7 +230,7 @@ class PromotionActs(OrderActs, PilotActs):
             restarted=restarted,
         )
         after = evidence.next_step(rule, setting, stand.most, seen, self._clock())
-        return _Write(agent, step, rule, doc, stand, since, report, record, seen, after)
+        return PromotableWrite(agent, step, rule, doc, stand, since, report, record, seen, after)
 
     async def _agreed(
         self, agent: str, step: str, setting: Setting
@@ -302,14 +274,14 @@ class PromotionActs(OrderActs, PilotActs):
 
     # What is done
 
-    async def _propose(self, write: _Write, open_: Sequence[AlertRow]) -> bool:
+    async def _propose(self, write: PromotableWrite, open_: Sequence[AlertRow]) -> bool:
         """Propose what is due, once; False where it is not, or is proposed or was answered."""
-        if not write.next.due or any(_stands(row, write) for row in open_):
+        if not write.next.due or any(still_stands(row, write) for row in open_):
             return False
-        value = f"{_step(write)}{_shown(write)}"
+        value = f"{begins_with(write)}{shown_in_words(write)}"
         apart = [each.proposed.case for each in write.report.disagreements]
         row = AlertRow(
-            id=_id(write),
+            id=proposal_id(write),
             agent=write.agent,
             rule=f"{PROPOSED}: {write.step}",
             began=self._clock(),
@@ -319,7 +291,7 @@ class PromotionActs(OrderActs, PilotActs):
         )
         return await self.ledger.begin_alert(row)
 
-    async def _worse(self, write: _Write) -> str | None:
+    async def _worse(self, write: PromotableWrite) -> str | None:
         """Why what runs alone must run less so, judged by what came since the last step up."""
         orders = await self.ledger.orders(write.agent, live=True, kind="level")
         mine = [each for each in orders if each.step in {None, write.step}]
@@ -339,7 +311,7 @@ class PromotionActs(OrderActs, PilotActs):
         drifts = await self._drifts(write, up)
         return evidence.why_step_back(write.rule, before, after, open_, drifts, contract=contract)
 
-    async def _drifts(self, write: _Write, up: datetime) -> dict[str, Drift]:
+    async def _drifts(self, write: PromotableWrite, up: datetime) -> dict[str, Drift]:
         """How far what is watched has moved since then: its class, and what the policy names."""
         kind = write.doc.pilot.kind
         fields = {"what it decides": f"action.{kind}"} if kind else {}
@@ -351,7 +323,7 @@ class PromotionActs(OrderActs, PilotActs):
             found[name] = evidence.drift_of(then, now)
         return found
 
-    async def _step_back(self, write: _Write, why: str) -> str:
+    async def _step_back(self, write: PromotableWrite, why: str) -> str:
         to = evidence.setting_before(write.setting, write.rule.shares)
         assert to is not None  # noqa: S101  # only what runs alone is taken back
         share = None if to.rollout == WHOLE else Decimal(to.rollout) / 100
@@ -367,7 +339,7 @@ class PromotionActs(OrderActs, PilotActs):
         return f"{write.step}: {to}, {why}"
 
     async def _note_event(
-        self, event: str, write: _Write, value: str, *, by: str, at: datetime | None = None
+        self, event: str, write: PromotableWrite, value: str, *, by: str, at: datetime | None = None
     ) -> None:
         now = at or self._clock()
         said = f"{event}/{write.agent}/{write.step}/{now.timestamp()}"
@@ -403,15 +375,17 @@ class PromotionActs(OrderActs, PilotActs):
         self._sees(found[0].agent)
         return found[0]
 
-    async def _write_of(self, row: AlertRow) -> _Write:
+    async def _write_of(self, row: AlertRow) -> PromotableWrite:
         step = _named(row)[1]
         for write in await self._writes(row.agent):
             if write.step == step:
                 return write
         raise InvalidRequest(f"the policy of {row.agent} promotes no {step} any more")
 
-    async def _promotion_view(self, write: _Write, rows: Sequence[AlertRow]) -> PromotionView:
-        open_ = [row for row in _open(rows, write.step) if _stands(row, write)]
+    async def _promotion_view(
+        self, write: PromotableWrite, rows: Sequence[AlertRow]
+    ) -> PromotionView:
+        open_ = [row for row in _open(rows, write.step) if still_stands(row, write)]
         return PromotionView(
             step=write.step,
             now=str(write.setting),
@@ -433,13 +407,13 @@ class PromotionActs(OrderActs, PilotActs):
             takes_back=takes_back(write.doc, write.rule),
         )
 
-    async def _expected(self, write: _Write) -> Expected:
+    async def _expected(self, write: PromotableWrite) -> Expected:
         """What the step up would have meant in the last 30 days."""
         to, begin = write.next.to, self._clock() - _AHEAD
         share = to.rollout if to is not None and to.level is Level.FULL else 0
         now = write.setting.rollout if write.setting.level is Level.FULL else 0
         found = await self.ledger.proposed_since(write.agent, write.step, begin)
-        alone = await asyncio.to_thread(_falling, write, found, range(now, share))
+        alone = await asyncio.to_thread(falling_among, write, found, range(now, share))
         costs = {
             row.name: Decimal(row.amount)
             for row in await self.ledger.baselines(write.agent)
@@ -462,49 +436,10 @@ class PromotionActs(OrderActs, PilotActs):
 _RULED: Final = frozenset({"approved", "rejected", "amended"})
 
 
-def _falling(write: _Write, proposed: Mapping[str, int], among: range) -> int:
-    """How many of what was proposed in each case fall among these of a rollout."""
-    share_of = policy_files.share_of
-    falls = ((share_of(write.agent, write.step, case), n) for case, n in proposed.items())
-    return sum(n for share, n in falls if share in among)
-
-
 def _named(row: AlertRow) -> tuple[str, str]:
     event, _, step = row.rule.partition(": ")
     return event, step
 
 
-def _id(write: _Write) -> str:
-    """The id of a proposal: one for each step, and anew when there is twice the evidence."""
-    alone = write.setting.level is Level.FULL
-    n = write.seen.settled if alone else write.seen.agreement.n
-    said = [write.agent, write.step, str(write.setting), str(write.next.to), str(write.since)]
-    text = "/".join([PROPOSED, *said, str(n.bit_length())])
-    return hashlib.sha256(text.encode()).hexdigest()[:32]
-
-
 def _open(rows: Sequence[AlertRow], step: str) -> list[AlertRow]:
     return [row for row in rows if row.ended is None and _named(row) == (PROPOSED, step)]
-
-
-def _is_for(change: ChangeView, to: Setting) -> bool:
-    """Whether an order is for this setting."""
-    share = WHOLE if change.order.rollout is None else change.order.rollout
-    return (change.order.level, share) == (to.level, to.rollout)
-
-
-def _step(write: _Write) -> str:
-    """How a proposal begins."""
-    return f"{write.setting} to {write.next.to}: "
-
-
-def _stands(row: AlertRow, write: _Write) -> bool:
-    """Whether a proposal is of what is due still."""
-    return write.next.due and row.value.startswith(_step(write))
-
-
-def _shown(write: _Write) -> str:
-    if write.setting.level is Level.FULL and write.record.wrong is not None:
-        return f"at most {write.record.wrong.high:.1%} wrong of {write.record.settled}"
-    seen = write.seen.agreement
-    return f"at least {seen.low:.1%} agreement in {seen.n} cases"

@@ -11,13 +11,17 @@ import os
 import sys
 from typing import Any, TextIO
 
+import rule_engine
+
 from handrail import client
 from handrail.cli import doctor, evidence, keys, main, policy, processes
 from handrail.runtime import worker
-from handrail.testing import worker as built
+from handrail.wire import build_models
 
-IMPORTED = (client, doctor, evidence, keys, policy, processes, worker, built)
-"""Commands import these only when they run. The last has models and the grammar of rules built."""
+IMPORTED = (client, doctor, evidence, keys, policy, processes, worker, rule_engine)
+"""Commands import these only when they run. The last makes its grammar then."""
+
+build_models()
 
 WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
 

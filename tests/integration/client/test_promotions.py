@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,8 +14,7 @@ from handrail.actions import Kind, Level
 from handrail.client import Operator
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
 from handrail.ledger import ErrorRow, IncidentRow
-from handrail.oversight import AutonomyView, Keyring, OrderState, SigningKey, Trust
-from handrail.runtime.steward_activities import AutonomyActivities
+from handrail.oversight import Keyring, OrderState, SigningKey, Trust
 from handrail.testing import Outside, Stage
 from handrail.testing.fixtures import RunFleet
 from tests.agents.coding import OWNER, coding
@@ -128,27 +126,6 @@ async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
         await owner.set_level("coding/rule", "human_led", why="a new tariff")
         by_hand = (await owner.promotions("coding")).timeline[0]
         assert (by_hand.event, by_hand.what) == ("set", "human_led: a new tariff")
-
-
-async def test_whoever_looks_after_a_level_was_set_sees_it(
-    run_fleet: RunFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look = AutonomyActivities.look
-
-    async def slow(*given: Any) -> AutonomyView:
-        await asyncio.sleep(0.3)
-        return await look(*given)
-
-    monkeypatch.setattr(AutonomyActivities, "look", slow)
-    fleet = coding(tmp_path, promote=PROMOTE)
-    async with run_fleet(fleet) as stage:
-        owner = Operator(stage.client, stage.ledger, by=OWNER, agents=fleet.agents)
-        for level in ("supervised", "human_led"):
-            became = await owner.set_level("coding/rule", level, why="so")
-            assert became.stand is OrderState.IN_FORCE
-            picture = (await owner.autonomy("coding", "rule")).agents[0].picture
-            assert picture is not None
-            assert [each.level for each in picture.steps] == [level]
 
 
 async def test_what_is_declined_is_not_proposed_again_and_says_why(

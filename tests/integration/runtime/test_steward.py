@@ -13,10 +13,12 @@ from temporalio.worker import Replayer
 from handrail import State
 from handrail.actions import Level
 from handrail.agent import PROBLEM_ATTRIBUTE
+from handrail.client import Operator
 from handrail.client import stewards as autonomy
 from handrail.ledger import FLEET
 from handrail.oversight import (
     ORDER_STATEMENT,
+    AutonomyView,
     Change,
     Keyring,
     OrderBook,
@@ -32,6 +34,7 @@ from handrail.oversight import (
 )
 from handrail.oversight import Order as Command
 from handrail.runtime import steward
+from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy, put_policy
@@ -425,3 +428,24 @@ async def test_a_flood_of_stops_leaves_one_and_lift_and_level_go_on(
         assert level.stand is OrderState.IN_FORCE
         seen = (await known(stage)).ignored
         assert any("orders has no write nothing" in each.text for each in seen)
+
+
+async def test_whoever_looks_after_a_level_was_set_sees_it(
+    run_fleet: RunFleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = AutonomyActivities.look
+
+    async def slow(*given: Any) -> AutonomyView:
+        await asyncio.sleep(0.3)
+        return await look(*given)
+
+    monkeypatch.setattr(AutonomyActivities, "look", slow)
+    fleet = orders(tmp_path, policy(control={"people": [OWNER]}))
+    async with run_fleet(fleet) as stage:
+        owner = Operator(stage.client, stage.ledger, by=OWNER, agents=fleet.agents)
+        for level in ("supervised", "human_led"):
+            became = await owner.set_level("orders/pay", level, why="so")
+            assert became.stand is OrderState.IN_FORCE
+            picture = (await owner.autonomy("orders", "pay")).agents[0].picture
+            assert picture is not None
+            assert [each.level for each in picture.steps] == [level]

@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from handrail import Action, Event, FreeText, Request, Untrusted
-from handrail.agent.intent import LoopIntent, PlannedCall, ToolPlan, by_field_names, has_request
+from handrail.agent.intent import LoopIntent, has_request
 from handrail.agent.provenance_values import wanted
+from handrail.agent.tool_plan import PlannedCall, ToolPlan, by_field_names
 
 OWN = "DE89370400440532013000"
 THEIRS = "US133000000121212121212"
