@@ -22,9 +22,11 @@ from urllib.parse import urlencode
 import pytest
 from aiohttp import web
 from slack_sdk.signature import SignatureVerifier
+from temporalio.client import Client
 
 from handrail import State
-from handrail.oversight import GateView, message_id
+from handrail.client import case_view
+from handrail.oversight import CaseView, GateView, message_id
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import LEAD, orders, policy
@@ -279,6 +281,28 @@ async def test_who_has_said_yes_sees_it_while_the_others_are_still_asked(office:
     assert (await case.outcome()).status is State.DONE
     await told.handle.result()
     assert f"Approved by {ANA}, {BO}" in texts(office.shown(UANA)[1])
+
+
+async def test_how_it_closed_is_said_although_nobody_answers_at_once(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unheard = 3
+
+    async def heard(client: Client, case: str) -> CaseView | None:
+        nonlocal unheard
+        seen = await case_view(client, case)
+        if seen is None or seen.gates or not unheard:
+            return seen
+        unheard -= 1
+        await client.get_workflow_handle(case).result()
+        return None
+
+    monkeypatch.setattr("handrail.inbox.channels.worker.case_view", heard)
+    case, _, told = await office.asked()
+    await office.press(UANA, "approve")
+    assert (await case.outcome()).status is State.DONE
+    await told.handle.result()
+    assert f"Approved by {ANA}" in texts(office.shown(UANA)[1])
 
 
 async def test_a_button_of_another_action_is_refused(office: Office) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import ValidationError
 from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.exceptions import ApplicationError
 from temporalio.worker import Worker
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 
@@ -71,6 +72,8 @@ SINCE = timedelta(days=90)
 """Rulings that are older say nothing of an approver any more."""
 
 _LONGEST = 500
+_ASKED = 4
+"""Times that an ended case is asked how a gate closed, before it is only said that it is over."""
 
 
 def _nobody(agent: str) -> str:
@@ -208,10 +211,13 @@ class InboxActivities:
 
         Raises:
             CaseError: if there is no such case.
+            ApplicationError: if the case has ended, and it is worth asking again how the gate did.
         """
         known = await existing_case(self.client, case)
         view = next((g for g in await gates_of(known) if g.gate == gate), None)
         over = known.status is not WorkflowExecutionStatus.RUNNING
+        if over and activity.info().attempt < _ASKED:
+            raise ApplicationError("no worker says how a gate of an ended case closed")
         return (None, GateOutcome(how="gone"), None) if over else (view, None, None)
 
     def listed(self) -> tuple[People, str]:
