@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 8_208,
     "runtime": 7_476,
     "integrations": 6_410,
-    "inbox": 9_991,
+    "inbox": 9_997,
     "testing": 1_237,
     "cli": 8_336,
 }
