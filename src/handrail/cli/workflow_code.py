@@ -48,9 +48,17 @@ def _ends(method: ast.AsyncFunctionDef) -> Found:
     fix = 'fix: `return self.done("...")`'
     if not _leaves(method.body):
         yield method.body[-1], f"a way through `run` ends here with no Outcome; {fix}"
-    for node in ast.walk(method):
+    for node in _own(method):
         if isinstance(node, ast.Return) and _is_plain(node.value):
             yield node, f"`{ast.unparse(node)}` is no Outcome; {fix}"
+
+
+def _own(node: ast.AST) -> Iterator[ast.AST]:
+    """What stands in a function itself, and not in one within it."""
+    for child in ast.iter_child_nodes(node):
+        yield child
+        if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            yield from _own(child)
 
 
 def local_imports(tree: ast.AST) -> dict[str, Any]:

@@ -165,6 +165,17 @@ def test_a_run_that_ends_without_an_outcome_is_found(body: str, ends: bool) -> N
     assert bool(found) is not ends
 
 
+def test_what_a_function_within_a_run_returns_is_its_own() -> None:
+    code = """async def run(self, x):
+        def named(each):
+            return "so"
+        if named(x):
+            return "late"
+        return self.done(named(x))"""
+    found = [what for _, what in flow_mistakes(ast.parse(code), {}, run=True)]
+    assert [what.partition(";")[0] for what in found] == ["`return 'late'` is no Outcome"]
+
+
 @read
 async def look(number: str) -> mistaken_steps.Claim:
     return mistaken_steps.Claim(number=number)
