@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_410,
     "inbox": 9_997,
     "testing": 1_237,
-    "cli": 8_336,
+    "cli": 8_344,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
