@@ -177,8 +177,8 @@ class MCP:
             StepError: if it has no such argument.
         """
         schemas, schema, parts = self._tool(tool)
-        worded = {path for path in free_text if not takes(schemas, path)}
-        for each in sorted({key_field, *worded} - {None, *parts}):
+        named = [key_field] if key_field is not None and key_field not in parts else []
+        for each in (*named, *(path for path in free_text if not takes(schemas, path))):
             raise StepError(f"{tool}: it takes no `{each}`; it takes {', '.join(parts)}")
         needed = schema.get("required", ())
         fields = {
