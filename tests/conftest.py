@@ -121,11 +121,15 @@ def _mixed(files: Sequence[Path]) -> dict[Path, float]:
     }
 
 
+UNLIKE = (" at 0x", r"\x1f\x8b")
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    # Processes beside each other must come to the same ids; alone none would notice.
-    odd = [item.nodeid for item in items if " at 0x" in item.nodeid]
+    # Processes beside each other must come to the same ids; alone none would notice. What gzip
+    # packs begins with the second in which it did.
+    odd = [each.nodeid for each in items if any(part in each.nodeid for part in UNLIKE)]
     if odd:
-        raise pytest.UsageError(f"ids with an address in them; fix: give `ids`: {odd}")
+        raise pytest.UsageError(f"ids with an address or packed bytes; fix: give `ids`: {odd}")
     items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in ORDER])
     places = _mixed(list(dict.fromkeys(item.path for item in items)))
     items.sort(key=lambda item: places[item.path])

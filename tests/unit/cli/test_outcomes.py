@@ -175,6 +175,7 @@ def test_of_an_event_log_the_first_ruling_of_each_case_is_taken(tmp_path: Path) 
         ("a.csv", b"case,at,action.x\n", "no line below the names"),
         ("a.csv", b"case,at,at\n1,2,3\n", "the column at twice; its columns: case, at, at"),
     ],
+    ids=["a line", "deep", "half of it", "no gzip", "empty", "names alone", "a name twice"],
 )
 def test_a_file_that_is_none_is_refused_in_words(
     tmp_path: Path, name: str, content: bytes, said: str
