@@ -77,7 +77,9 @@ async def cases(
     for text in lacking:
         out.say(text, "yellow")
     table = _stuck_table if stuck else table_of_cases
-    out.show(table(found.cases) if found.cases else "no such cases")
+    soon = "nothing has failed for ten minutes; --for 30s lists what fails since a short while"
+    none = soon if stuck and lasting is None else "no such cases"
+    out.show(table(found.cases) if found.cases else none)
     if not out.json and found.total > len(found.cases):
         out.say(f"{found.total - len(found.cases)} more; --limit {found.total} shows them all")
 

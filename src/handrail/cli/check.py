@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import shutil
 from collections import Counter
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ from rich.text import Text
 
 from handrail.cli.context import client, load_fleet, settings, text_of
 from handrail.cli.output import PLAIN, Code, Output, label, plain
+from handrail.cli.processes import systems_of
 from handrail.exceptions import CaseError, ConfigurationError, InvalidRequest
 from handrail.text import first_line
 
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     from temporalio.worker import WorkflowRunner
 
     from handrail.guardrails import ForeseenWrite
-    from handrail.runtime import Agent, Fleet, ReplayedCase
+    from handrail.runtime import Agent, Fleet, ReplayedCase, System
 
 OPEN = "open"
 _MOST = 10_000
@@ -54,17 +57,19 @@ async def check(
         loaded = load_fleet(name)
     except ConfigurationError as error:
         out.say(f"handrail: {error}", "red")
-        out.data({"ok": False, "fleet": name, "faults": [str(error)], "agents": []})
+        out.data({"ok": False, "fleet": name, "faults": [str(error)], "notes": [], "agents": []})
         return Code.FAILED
     agents = _checked(loaded)
     faults = [fault for agent in agents for fault in agent["faults"]]
-    document = {"ok": not faults, "fleet": name, "faults": faults, "agents": agents}
+    notes = [*_system_notes(systems_of(name))]
+    document = {"ok": not faults, "fleet": name, "faults": faults, "notes": notes, "agents": agents}
     cases: list[dict[str, Any]] = []
     if against is not None:
         cases = [_case(each) async for each in _replayed(loaded, against)]
         document |= {"against": against, "cases": cases}
     out.data(document)
     if not out.json:
+        out.show(*(label("note", plain(note)) for note in notes))
         _print_faults(out, agents)
         if against is not None:
             _print_cases(out, cases)
@@ -93,6 +98,30 @@ def _checked_agent(agent: Agent, runner: WorkflowRunner) -> dict[str, Any]:
         "faults": faults,
         "notes": [*dict.fromkeys([*remarks(agent), *([] if faults else agent.notes())])],
     }
+
+
+def _system_notes(systems: Sequence[System]) -> Iterator[str]:
+    """Outside systems that `handrail dev` could not run here; where they are real none is."""
+    for system in systems:
+        match system.argv:
+            case ("{python}", "-m", module, *_):
+                there = _is_importable(module)
+            case (module, *_):
+                there = module == "{python}" or shutil.which(module) is not None
+            case _:
+                module, there = "nothing", False
+        if not there:
+            yield (
+                f"the system {system.name} runs {module}, which is not here: `handrail dev` would "
+                "end at once; fix: correct its name"
+            )
+
+
+def _is_importable(module: str) -> bool:
+    try:
+        return importlib.util.find_spec(module) is not None
+    except ImportError:  # of a package that it is said to be in
+        return False
 
 
 def _print_faults(out: Output, agents: list[dict[str, Any]]) -> None:

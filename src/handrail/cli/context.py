@@ -350,6 +350,7 @@ _CURES = {
     "_declare() got an unexpected": "a step has the name of its function; it may take timeout=, "
     "local= and secrets=",
     "Unable to generate pydantic-core schema": "make its class a pydantic.BaseModel",
+    "Multiple signal methods found": "the engine has a signal of that name: give yours another",
     "must take exactly one event": "`async def run(self, event: YourEvent) -> Outcome`",
 }
 

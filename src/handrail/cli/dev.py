@@ -63,7 +63,7 @@ async def dev(
     stop = asyncio.Event()
     stop_on_signals(stop)
     try:
-        systems, policies = systems_of(given), policies_of(fleet)
+        systems, policies = systems_of(given.fleet), policies_of(fleet)
         running = running_locally(
             given, systems, quiet=not verbose, patient=True, policies=policies
         )

@@ -10,6 +10,7 @@ import asyncio
 import builtins
 import datetime as dt
 import inspect
+import logging
 import os
 import random
 import re
@@ -27,8 +28,11 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
-from handrail.agent import Step, Write
-from handrail.cli.workflow_code import VERBS, flow_mistakes, local_imports
+from handrail.agent import AgentWorkflow, Step, Write
+from handrail.cli.step_code import write_remarks
+from handrail.cli.workflow_code import VERBS, bare_writes, flow_mistakes, local_imports
+from handrail.exceptions import PolicyError
+from handrail.policy import load_policy
 from handrail.runtime import sandbox_faults
 from handrail.text import shown_file
 
@@ -59,6 +63,13 @@ _UNSTEADY: list[tuple[Any, str]] = [
     (asyncio.as_completed, "workflow.as_completed(...)"),
 ]
 """What gives another answer at each replay, and what to call instead."""
+
+_ANOTHER = [unsteady for unsteady, _ in _UNSTEADY]
+
+_MAY_BE_OWN = {"event_changed", "explain"}
+"""The engine's methods that an agent may write itself."""
+
+_PAST = {"execute_activity", "execute_local_activity", "start_activity", "start_local_activity"}
 
 _CHANGES = {"add", "append", "extend", "insert", "pop", "remove", "setdefault", "update"}
 
@@ -91,8 +102,13 @@ def remarks(agent: Agent) -> Iterator[str]:
     for kind in dict.fromkeys([agent.event, *(step.action for step in agent.writes)]):
         yield from _field_remarks(kind)
     for step in agent.steps:
-        for fn in _reached(inspect.unwrap(step.fn)):
+        reached = _reached(inspect.unwrap(step.fn))
+        for fn in reached:
             yield from _step_remarks(step, fn)
+        if isinstance(step, Write):
+            for fn, node, what in write_remarks(cast("Write[Any, Any]", step), reached, _parsed):
+                yield f"{_place(fn, node)}: {what}"
+    yield from _workflow_remarks(agent)
     yield from _shared_remarks(agent)
     for module in {step.fn.__module__: None for step in agent.steps}:
         yield from _twice(sys.modules[module])
@@ -109,6 +125,12 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
         yield f"{named}: `key` is no property; {fix}"
     elif isinstance(key, property) and get_type_hints(key.fget).get("return", str) is not str:
         yield f"{named}: `key` is no text; fix: `def key(self) -> str`"
+    elif isinstance(key, property) and key.fget and (tree := _parsed(key.fget)):
+        names = {**getattr(key.fget, "__globals__", {}), **local_imports(tree)}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _value(node.func, names) in _ANOTHER:
+                said = f"`{ast.unparse(node.func)}` makes each delivery of an event another case"
+                yield f"{_place(key.fget, node)}: {said}; {fix}"
 
 
 def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
@@ -153,15 +175,11 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
             f"{_class_at(agent.workflow)}{agent.workflow.__name__}.run returns no Outcome; fix: "
             'declare `-> Outcome`, and end with `return self.done("...")`'
         )
-    for method in vars(agent.workflow).values():
-        fn = inspect.unwrap(method) if inspect.isfunction(method) else None
-        tree = _parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
-        if fn is None or tree is None:
-            continue
+    yield from _shape_mistakes(agent.workflow)
+    for fn, tree, names in _methods(agent):
         taken = [*inspect.signature(fn).parameters][1:2] if fn is source else []
         stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _is_stored(n)}
         event = {name: agent.event for name in taken if name not in stored}
-        names = {**fn.__globals__, **local_imports(tree)}
         for node, what in flow_mistakes(tree, names, run=fn is source):
             yield f"{_place(fn, node)}: {what}"
         for node in ast.walk(tree):
@@ -170,6 +188,67 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
             if isinstance(node, ast.Call):
                 for what in _call_mistakes(node, names, event):
                     yield f"{_place(fn, node)}: {what}"
+
+
+def _shape_mistakes(kind: type[AgentWorkflow]) -> Iterator[str]:
+    """What of the engine a class hides, and what nobody would give it."""
+    for name in vars(kind):
+        of_engine = getattr(AgentWorkflow, name, None)
+        if inspect.isfunction(of_engine) and not name.startswith("__") and name not in _MAY_BE_OWN:
+            shown = f"{_class_at(kind)}{kind.__name__}.{name}"
+            yield f"{shown} stands in the place of the engine's own; fix: another name"
+    init = vars(kind).get("__init__")
+    if init and not hasattr(init, "__temporal_workflow_init"):
+        needs = [*inspect.signature(init).parameters.values()][1:]
+        if any(each.default is each.empty and each.kind < each.VAR_POSITIONAL for each in needs):
+            what = "takes more than `self`, which nobody gives it"
+            fix = "fix: none, or `@workflow.init` and the event"
+            yield f"{_class_at(kind)}{kind.__name__}.__init__ {what}; {fix}"
+
+
+def _methods(agent: Agent) -> Iterator[tuple[types.FunctionType, ast.Module, dict[str, Any]]]:
+    """The methods that a workflow's class has itself, and what the names in them stand for."""
+    for method in vars(agent.workflow).values():
+        fn = inspect.unwrap(method) if inspect.isfunction(method) else None
+        tree = _parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
+        if fn is not None and tree is not None:
+            yield fn, tree, {**fn.__globals__, **local_imports(tree)}
+
+
+def _workflow_remarks(agent: Agent) -> Iterator[str]:
+    """What is written to logs at each replay, and actions that rules would know nothing of."""
+    try:
+        policy = load_policy(agent.policy, agent.shape)
+    except PolicyError:
+        policy = None  # said by itself
+    for fn, tree, names in _methods(agent):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Call) and _logs(node, names):
+                said = f"`{ast.unparse(node.func)}` says it again at each replay"
+                yield f"{_place(fn, node)}: {said}; fix: `workflow.logger.info(...)`"
+        for node, write in bare_writes(tree, names):
+            if policy is None:
+                break
+            by = sorted(m for m in policy.of(write.name).mentions if _of_decision(m))
+            if by:
+                yield (
+                    f"{_place(fn, node)}: {write.name} is given an action alone, where its policy "
+                    f"goes by {by[-1]}: each is held; fix: give it the decision, which has that"
+                )
+
+
+def _of_decision(mentioned: str) -> bool:
+    return mentioned.partition(".")[0] in {"confidence", "evidence"}
+
+
+def _logs(call: ast.Call, names: dict[str, Any]) -> bool:
+    """Whether it is a call of `print`, `logging` or a logger that knows of no replay."""
+    if _value(call.func, names) is print:
+        return True
+    of = _value(call.func.value, names) if isinstance(call.func, ast.Attribute) else None
+    package = type(of).__module__.partition(".")[0]
+    is_logger = isinstance(of, logging.Logger) or package in {"loguru", "structlog"}
+    return is_logger or (of is logging and _value(call.func, names) is not logging.getLogger)
 
 
 def _is_stored(name: ast.Name) -> bool:
@@ -195,6 +274,7 @@ def _call_mistakes(
     for unsteady, cure in _UNSTEADY:
         if called is not None and called == unsteady:
             yield f"`{ast.unparse(call.func)}` answers otherwise at each replay; fix: {cure}"
+    yield from _past_the_case(call, called, names)
     func = call.func
     if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and call.args):
         return
@@ -218,6 +298,17 @@ def _call_mistakes(
     elif isinstance(step, Step):
         of = cast("Step[..., Any]", step)
         yield from _argument_mistakes(of, given, call.keywords, event)
+
+
+def _past_the_case(call: ast.Call, called: Any, names: dict[str, Any]) -> Iterator[str]:
+    """A step that Temporal is given itself."""
+    past = call.args[0] if call.args else None
+    if isinstance(past, ast.Attribute) and past.attr == "fn":
+        past = past.value
+    step = _value(past, names) if past is not None else None
+    if getattr(called, "__name__", "") in _PAST and isinstance(step, Step):
+        fix = f"`await self.{step.posture}({step.name}, ...)`"
+        yield f"{step.name} is run past the case, its records and its policy; fix: {fix}"
 
 
 def _argument_mistakes(

@@ -122,13 +122,13 @@ async def worker(
     out.row({"ended": True})
 
 
-def systems_of(given: Settings) -> Sequence[System]:
+def systems_of(fleet: str) -> Sequence[System]:
     """The outside systems that stand beside the fleet in its module, as `systems`.
 
     Raises:
         ConfigurationError: if they are anything else.
     """
-    module, _, _ = given.fleet.partition(":")
+    module, _, _ = fleet.partition(":")
     found: Any = getattr(sys.modules[module], "systems", ())
     if not isinstance(found, list | tuple) or not all(
         isinstance(each, System) for each in cast("Sequence[Any]", found)

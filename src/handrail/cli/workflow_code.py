@@ -22,6 +22,7 @@ def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> F
         return
     if run:
         yield from _ends(method)
+    yield from _goes_on(method)
     yield from _used_unawaited(method)
     yield from _written(method, names)
     for node in ast.walk(method):
@@ -41,6 +42,14 @@ def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> F
             if isinstance(named, ast.Constant):
                 given = f"self.{_verb(node)} is given {named.value!r}"
                 yield node, f"{given}; fix: give it the step itself"
+
+
+def _goes_on(method: ast.AsyncFunctionDef) -> Found:
+    """Where an Outcome is made, and the run goes on as if there was none."""
+    for node in ast.walk(method):
+        if isinstance(node, ast.Expr) and _verb(node.value, ("done",)):
+            fix = "fix: `return self.done(...)`"
+            yield node, f"the Outcome of self.done goes nowhere, and the case goes on; {fix}"
 
 
 def _ends(method: ast.AsyncFunctionDef) -> Found:
@@ -156,6 +165,33 @@ def _written(method: ast.AsyncFunctionDef, names: Mapping[str, Any]) -> Found:
                 wanted = action.__name__
                 what = f"{write.name} writes a {wanted}, and is given a {kind.__name__}"
                 yield node, f"{what}; fix: a decision, or {wanted}(...)"
+
+
+def bare_writes(
+    tree: ast.Module, names: Mapping[str, Any]
+) -> Iterator[tuple[ast.Call, Write[Any, Any]]]:
+    """Calls of `self.write` that are given an action with no decision about it, and the write."""
+    made = {
+        target.id: node.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Call(args=[ast.Name(id=step), given]) if _verb(node) == "write":
+                write = names.get(step)
+            case _:
+                continue
+        given = made.get(given.id, given) if isinstance(given, ast.Name) else given
+        of = given.func if isinstance(given, ast.Call) else None
+        kind = names.get(of.id) if isinstance(of, ast.Name) else None
+        if isinstance(write, Write):
+            known = cast("Write[Any, Any]", write)
+            taken_out = isinstance(given, ast.Attribute) and given.attr == "action"
+            if taken_out or (isinstance(kind, type) and issubclass(kind, known.action)):
+                yield node, known
 
 
 def _lets_go(loop: ast.While) -> bool:

@@ -344,10 +344,11 @@ def _explain(error: BaseException, engine: sa.Engine) -> str:
     where = engine.url.render_as_string(hide_password=True)
     text = str(getattr(error, "orig", None) or error)
     fixes = {
-        "locked": "another process holds it; stop it, or wait: the step is retried",
+        "locked": "see what holds it (`fuser` names the process), and end it, or try again later; "
+        "steps try again by themselves",
         "readonly": "make it writable for this user",
         "read-only": "make it writable for this user",
-        "full": "free some space; the step is retried",
+        "full": "free some space, and try again; steps do so by themselves",
         "replaced": "put the file back, or start again if it shall be another one",
         "unable to open": "create its directory, and make it writable",
         "connect": "start the database, or correct HANDRAIL_LEDGER_URL",

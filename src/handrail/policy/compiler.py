@@ -134,7 +134,10 @@ class _Compiler:
         write = self.shape.writes.get(step)
         if write is None:
             what = f"no step of {self.shape.agent} writes {step}"
-            self._fault(at, what, nearest(step, self.shape.writes))
+            near = nearest(step, self.shape.writes)
+            join = " If" if near.endswith("?") else "; if"
+            fix = f"{near}{join} there is such a step, add it to `steps=` of the Agent"
+            self._fault(at, what, fix)
             return None
         known_role((*at, "for"), doc.role, self.doc, self.faults)
         role = doc.role or self.default

@@ -43,7 +43,7 @@ def raised() -> tuple[type[Exception], ...]:
 def failure(error: Exception, root: Any, facts: Mapping[str, Any]) -> str:
     """Why a rule could not be judged."""
     if isinstance(error, errors.SymbolResolutionError):
-        return f"there is no {error.symbol_name} here"
+        return f"there is no {error.symbol_name} here: it was proposed without a decision"
     if isinstance(error, errors.LookupError):
         return f"nothing stands at {_value(error.item)}"
     empty = [f"{wording(node)} is null" for node in _fields(root) if _is_null(node, facts)]

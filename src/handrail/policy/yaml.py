@@ -131,6 +131,13 @@ def _stamped(status: os.stat_result) -> Stamp:
     return (status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino)
 
 
+_CORRECT = "correct it; a condition that starts with a quote goes whole into single quotes"
+_FIXES = {
+    "\\t": "correct it: indent with spaces",
+    "mapping values": "correct it: quote a text with a colon in it, or indent it as the rest",
+}
+
+
 def parse_yaml(text: str, faults: Faults) -> dict[str, Any] | None:
     """The keys and values of a file; None if it cannot be read as YAML at all."""
     yaml: Any = YAML(typ="safe", pure=True)
@@ -140,8 +147,9 @@ def parse_yaml(text: str, faults: Faults) -> dict[str, Any] | None:
         error: Any = marked
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
-        fix = "correct it; a condition that starts with a quote goes whole into single quotes"
-        faults.at_line(line, f"this is not YAML: {error.problem or error.context}", fix)
+        what = f"{error.problem or error.context}"
+        fixes = (fix for said, fix in _FIXES.items() if said in what)
+        faults.at_line(line, f"this is not YAML: {what}", next(fixes, _CORRECT))
         return None
     except (YAMLError, RecursionError) as bare:
         what = f"this is not YAML: {getattr(bare, 'reason', 'it is nested too deeply')}"

@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import ast
+import logging
 import textwrap
+import uuid
 from pathlib import Path
 from typing import ClassVar
 
 import pytest
+from pydantic import BaseModel
+from temporalio import workflow
 from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from typing_extensions import override
 
-from handrail import Event, read
+from handrail import AgentWorkflow, Decision, Effect, Event, Outcome, decide, read, write
 from handrail.cli.mistakes import mistakes, remarks
+from handrail.cli.step_code import write_remarks
 from handrail.cli.workflow_code import flow_mistakes
 from handrail.runtime import Agent
 from tests.agents import careless_steps, mistaken_steps
 from tests.agents.careless_flow import SoundAgent
+from tests.agents.careless_steps import Pay
 from tests.agents.mistaken_flow import MistakenAgent
 from tests.agents.wandering_flow import WanderingAgent
 from workers.fleet import fleet
+
+LOGGER = logging.getLogger(__name__)
 
 MISTAKES = {
     "tests/agents/mistaken_steps.py:14: Claim does not say in `key`": "return self.number",
@@ -45,6 +53,7 @@ REMARKS = [
     "`time.sleep` makes every other step of its worker wait; fix: plain `def find_claim`",
     "`httpx2.get` makes every other step of its worker wait; fix: plain `def find_claim`",
     "mistaken_steps.py:50: find_twice stands here twice (first in line 45)",
+    "mistaken_steps.py:59: pay_out is declared idempotent, and gives its system no `effect.key`",
 ]
 
 
@@ -109,6 +118,145 @@ def test_what_all_cases_would_share_is_worth_reading() -> None:
     agent.workflow = Shares
     (kept,) = (each for each in remarks(agent) if each != said)
     assert "Shares.seen is one and the same for all cases" in kept
+
+
+UNSURE = [
+    ("if paid.status_code >= 500:\n  raise NotDone('ill')", True),
+    ("if not paid.is_success:\n  raise handrail.NotDone", True),
+    ("if paid.status != 200:\n  raise Final('no')", True),
+    (
+        "try:\n  send()\nexcept (OSError, httpx2.HTTPError) as e:\n  raise NotDone('away') from e",
+        True,
+    ),
+    ("try:\n  send()\nexcept:\n  raise NotDone('away')", True),
+    ("if paid.status_code < 500:\n  return\nelse:\n  raise NotDone('ill')", True),
+    ("if paid.status_code == 429:\n  raise NotDone('busy')", False),
+    ("if 400 <= paid.status_code < 500:\n  raise Final('no')", False),
+    ("try:\n  send()\nexcept httpx2.ConnectError as e:\n  raise NotDone('away') from e", False),
+    ("if paid.status_code >= 500:\n  raise RuntimeError('ill')", False),
+    ("if action.amount > 500:\n  raise Final('too much')", False),
+    ("try:\n  f()\nexcept HTTPError:\n  if e.status_code == 404:\n    raise Final('gone')", False),
+]
+
+
+@pytest.mark.parametrize(("body", "said"), UNSURE)
+def test_a_no_that_may_be_a_yes_is_worth_reading(body: str, said: bool) -> None:  # noqa: FBT001
+    tree = ast.parse(f"async def pay(action, effect):\n{textwrap.indent(body, ' ')}")
+    found = write_remarks(careless_steps.pay_later, [careless_steps.look.fn], lambda _: tree)
+    assert any("certainly did not happen" in what for *_, what in found) is said
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return action.account", True),
+        ("send(effect.case)", True),
+        ("send(effect.key)", False),
+        ("send(action, effect)", False),
+        ("send(effect.message_id('example.com'))", False),
+    ],
+)
+def test_a_write_that_sends_no_key_is_worth_reading(body: str, said: bool) -> None:  # noqa: FBT001
+    tree = ast.parse(f"async def pay_later(action, effect):\n {body}")
+    found = [what for *_, what in write_remarks(careless_steps.pay_later, [], lambda _: tree)]
+    assert [f"{careless_steps.pay_later.name} is declared idempotent" in e for e in found] == [
+        True
+    ] * said
+
+
+POLICY = """agent: bare
+version: 1
+owner: o@example.com
+actions:
+  weigh_pay: {autonomy: supervised, hold: [{when: evidence.weight > 3, why: heavy}]}
+roles:
+  lead: {people: [o@example.com], deadline: {after: 8h, then: refuse}}
+"""
+
+
+class Weighed(BaseModel):
+    weight: int
+
+
+@decide
+async def weigh(number: str) -> Decision[careless_steps.Pay, Weighed]:
+    raise NotImplementedError
+
+
+@write
+async def weigh_pay(action: careless_steps.Pay, effect: Effect) -> str:
+    raise NotImplementedError
+
+
+@workflow.defn
+class BareAgent(AgentWorkflow):
+    """Its methods are read only."""
+
+    @workflow.run
+    async def run(self, ask: careless_steps.Ask) -> Outcome:
+        return self.done(ask.what)
+
+    async def logs(self, number: str) -> None:
+        logging.info("begun")  # noqa: LOG015  # the mistake
+        LOGGER.warning("late")
+        print(number)  # noqa: T201  # the mistake
+        workflow.logger.info("so it is")
+
+    async def writes(self, number: str) -> None:
+        decision = await self.decide(weigh, number)
+        action = Pay(account=number)
+        await self.write(weigh_pay, Pay(account=number))
+        await self.write(weigh_pay, action)
+        await self.write(weigh_pay, decision.action)  # pyright: ignore[reportArgumentType]
+        await self.write(weigh_pay, decision)
+
+
+@workflow.defn
+class PastAgent(AgentWorkflow):
+    """Goes past the engine, which its methods show that are read only."""
+
+    @workflow.run
+    async def run(self, ask: careless_steps.Ask) -> Outcome:
+        return self.done(ask.what)
+
+    def __init__(self, number: str) -> None:
+        self.number = number
+
+    @override
+    async def write(self, *_: object) -> None:
+        self.done("so")
+        await workflow.execute_activity(careless_steps.look.fn, self.number)
+
+
+async def test_what_goes_past_the_engine_is_a_mistake(tmp_path: Path) -> None:
+    class Anew(Event):
+        @property
+        @override
+        def key(self) -> str:
+            return str(uuid.uuid4())
+
+    agent = Agent("past", PastAgent, steps=[careless_steps.look], policy=tmp_path / "none.yaml")
+    agent.event = Anew
+    found = list(mistakes(agent, runner("tests")))
+    for said in (
+        "`uuid.uuid4` makes each delivery of an event another case",
+        "PastAgent.write stands in the place of the engine's own",
+        "PastAgent.__init__ takes more than `self`",
+        "the Outcome of self.done goes nowhere",
+        "look is run past the case, its records and its policy; fix: `await self.read(look",
+    ):
+        assert any(said in each for each in found), (said, found)
+
+
+async def test_what_a_workflow_logs_and_writes_bare_is_worth_reading(tmp_path: Path) -> None:
+    policy = tmp_path / "bare.yaml"
+    policy.write_text(POLICY)
+    agent = Agent("bare", BareAgent, steps=[weigh, weigh_pay], policy=policy)
+    found = list(remarks(agent))
+    for name in ("logging.info", "LOGGER.warning", "print"):
+        assert any(f"`{name}` says it again at each replay" in each for each in found)
+    bare = [each for each in found if "goes by evidence.weight: each is held" in each]
+    assert (len(bare), len(found)) == (3, 6)
 
 
 async def test_agents_that_run_have_none(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Mistakes in how the code of a write goes: a key that nobody gets, and a no that may be a yes."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from typing_extensions import override
+
+from handrail.agent import Write
+
+Function = Callable[..., Any]
+Parse = Callable[[Function], ast.Module | None]
+"""The source of a function; None if there is none to read."""
+
+_KEYS = {"key", "message_id", "undoes"}
+"""What of an `Effect` tells it from every other."""
+
+_NEVER = {"NotDone", "Final"}
+"""What a write raises to say that it certainly did not happen."""
+
+_MAYBE = {
+    "BaseException", "ConnectionError", "ConnectionResetError", "Exception", "HTTPError",
+    "HTTPStatusError", "NetworkError", "OSError", "ProtocolError", "ReadError", "ReadTimeout",
+    "RemoteProtocolError", "RequestError", "RequestException", "SMTPException",
+    "SMTPServerDisconnected", "Timeout", "TimeoutError", "TimeoutException", "TransportError",
+    "URLError", "WriteError", "WriteTimeout",
+}  # fmt: skip
+"""What is raised, too, where the request had arrived."""
+
+_AS_FAILED = {"is_error": True, "is_server_error": True, "is_success": False, "ok": False}
+_STATUS = {"code", "status", "status_code"}
+
+
+def write_remarks(
+    step: Write[Any, Any], reached: Sequence[Function], parse: Parse
+) -> Iterator[tuple[Function, ast.AST, str]]:
+    """What of a write is worth reading: in which function, at which node.
+
+    `reached`: the functions that its own calls, it among them.
+    """
+    asked = [inspect.unwrap(fn) for fn in (step.fn, step.find) if fn is not None]
+    if (step.idempotent or step.find) and not any(_tells_apart(fn, parse(fn)) for fn in asked):
+        how = "is declared idempotent" if step.idempotent else "has a `find`"
+        what = f"{step.name} {how}, and gives its system no `effect.key`: a second try is done"
+        more = (
+            "again there, or takes the like for its own; fix: send it, unless the like is the same"
+        )
+        yield asked[0], ast.Pass(), f"{what} {more}"
+    for fn in reached:
+        for node in _unsure(parse(fn)):
+            name = ast.unparse(node).partition("(")[0].removeprefix("raise ")
+            what = f"{name} says that {step.name} certainly did not happen, and after a 5xx, a"
+            more = "time-out or a lost connection it may have; fix: let the error itself pass"
+            yield fn, node, f"{what} {more}, and it is found out"
+
+
+def _tells_apart(fn: Function, tree: ast.Module | None) -> bool:
+    """Whether a function uses what tells its effect from another; True where nobody can see."""
+    given = [*inspect.signature(fn).parameters][1:2]
+    if tree is None or not given:
+        return True
+    parents = {child: node for node in ast.walk(tree) for child in ast.iter_child_nodes(node)}
+    uses = [parents[n] for n in parents if isinstance(n, ast.Name) and n.id == given[0]]
+    return any(not isinstance(use, ast.Attribute) or use.attr in _KEYS for use in uses)
+
+
+def _unsure(node: ast.AST | None, *, maybe: bool = False) -> Iterator[ast.Raise]:
+    """Where it is said of what may have happened that it did not."""
+    match node:
+        case None:
+            return
+        case ast.Raise(exc=ast.expr() as raised):
+            said = ast.unparse(raised).partition("(")[0].rpartition(".")[2]
+            if maybe and said in _NEVER:
+                yield node
+            return
+        case ast.If():
+            failed = _on_failure(node.test)
+            for each in node.body:
+                yield from _unsure(each, maybe=maybe if failed is None else failed)
+            for each in node.orelse:
+                yield from _unsure(each, maybe=maybe if failed is None else not failed)
+            return
+        case ast.ExceptHandler():
+            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
+            said = {ast.unparse(kind).rpartition(".")[2] for kind in kinds if kind}
+            maybe = bool(said & _MAYBE) or not said
+        case _:
+            pass
+    for child in ast.iter_child_nodes(node):
+        yield from _unsure(child, maybe=maybe)
+
+
+class _Failed(ast.NodeTransformer):
+    """Puts into a test what an answer of 500 would say."""
+
+    @override
+    def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
+        if node.attr in _STATUS:
+            return ast.Constant(500)
+        return ast.Constant(_AS_FAILED[node.attr]) if node.attr in _AS_FAILED else node
+
+
+def _on_failure(test: ast.expr) -> bool | None:
+    """Whether a test holds of an answer of 500; None where that is not what it asks."""
+    asked = ast.parse(ast.unparse(test), mode="eval")
+    told = ast.fix_missing_locations(_Failed().visit(asked))
+    if ast.unparse(told) == ast.unparse(test):
+        return None
+    # It may ask for more than the answer, by names that are not known here.
+    with contextlib.suppress(Exception):
+        return bool(eval(compile(told, "test", "eval"), {"__builtins__": {}}))  # noqa: S307
+    return None
