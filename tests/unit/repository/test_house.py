@@ -17,8 +17,8 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_879,
-    "policy": 4_417,
-    "ledger": 6_840,
+    "policy": 4_428,
+    "ledger": 6_841,
     "oversight": 4_405,
     "agent": 9_415,
     "guardrails": 5_922,
@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_410,
     "inbox": 9_997,
     "testing": 1_237,
-    "cli": 8_344,
+    "cli": 8_620,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
