@@ -170,9 +170,8 @@ def _unwanted(
     lacking: tuple[str, ...],
 ) -> tuple[str, ...]:
     values = [value for _, value in named]
-    said = request_in(values)
-    unproven = said != request_in(values, case.requester)
-    if not said or decision.action is None or not (unproven or holds_untrusted(values)):
+    said = None if decision.action is None else request_in(values)
+    if not said or not (said != request_in(values, case.requester) or holds_untrusted(values)):
         return lacking
     found = wanted("action", decision.action, ())
     intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester, after_called)

@@ -235,10 +235,10 @@ class CaseSources:
         """
         bare = bool(self.texts) and laid_bare(args, self.texts)
         named = {name.partition(": ")[0] for name in unsourced}
-        leaves = wanted("action", action, (), choices=False)
-        self._outside += [
-            str(leaf.raw) for leaf in leaves if bare or UNKNOWN[0] in named or leaf.path in named
-        ]
+        if bare or named:
+            every = bare or UNKNOWN[0] in named
+            leaves = wanted("action", action, (), choices=False)
+            self._outside += [str(each.raw) for each in leaves if every or each.path in named]
         known = self._known.setdefault(_spelt(action, given), {})
         known[canonical(basis.evidence)] = UNKNOWN if bare else unsourced
 

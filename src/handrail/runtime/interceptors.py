@@ -9,10 +9,15 @@ import asyncio
 import contextlib
 import functools
 import json
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from importlib.abc import MetaPathFinder
+from importlib.machinery import PathFinder, SourceFileLoader
+from importlib.util import spec_from_file_location
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from pydantic_core import PydanticSerializationError
 from temporalio import workflow
@@ -43,7 +48,13 @@ from temporalio.worker import (
     WorkflowInstanceDetails,
     WorkflowInterceptorClassInput,
 )
-from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner
+from temporalio.worker.workflow_sandbox import (
+    SandboxedWorkflowRunner,
+    _importer,
+)
+from temporalio.worker.workflow_sandbox._restrictions import (
+    _RestrictedProxy,  # pyright: ignore[reportPrivateUsage]
+)
 from temporalio.workflow import _definition  # pyright: ignore[reportPrivateUsage]
 from typing_extensions import override
 
@@ -61,6 +72,8 @@ from handrail.wire import fit, json_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import CodeType, ModuleType
 
     from temporalio.api.failure.v1 import Failure
     from temporalio.converter import PayloadConverter
@@ -94,6 +107,10 @@ class ContextFreeSandbox(SandboxedWorkflowRunner):
     """
 
     before_eviction: Callable[[], None] | None = None
+
+    def __post_init__(self) -> None:
+        """Whoever has none of these sandboxes has the SDK as it is."""
+        _prepare_sandboxes()
 
     @override
     def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
@@ -158,7 +175,81 @@ class UpdateMethod(metaclass=_Marked):
     """
 
 
-_definition.UpdateMethodMultiParam = UpdateMethod  # pyright: ignore[reportPrivateImportUsage]
+def is_method_of(fn: Any, kind: type) -> bool:
+    """Whether a function was defined in the body of this class.
+
+    The SDK (1.35) searches for the modules of both, twice for each member of each base.
+    """
+    return (
+        isinstance(fn, FunctionType)
+        and fn.__module__ == kind.__module__
+        and fn.__qualname__.rpartition(".")[0] == kind.__name__
+    )
+
+
+class QuickBuiltin(_importer._ThreadLocalCallable[..., Any]):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    """`isinstance` and `issubclass` while a sandbox is entered, in all threads of the process.
+
+    The SDK (1.35) takes what may be a proxy of its own out of each argument by five calls, and a
+    case asks 340 times. Here only a proxy is given to those.
+    """
+
+    @override
+    def __call__(self, value: Any, kind: Any, /) -> Any:
+        """What the builtin answers, of what a proxy stands for."""
+        if type(value) is _RestrictedProxy or type(kind) is _RestrictedProxy:
+            return self.current(value, kind)
+        return self.orig(value, kind)
+
+
+class _AsLoaded(SourceFileLoader):
+    """A module of a sandbox, of the code that it had when it was loaded first."""
+
+    _code: CodeType | None = None
+
+    @override
+    def get_code(self, fullname: str) -> CodeType | None:
+        if self._code is None:
+            self._code = super().get_code(fullname)
+        return self._code
+
+
+class _SandboxFinder(MetaPathFinder):
+    """Finds a workflow's module for each case as it was when the worker began.
+
+    The sandbox imports it anew for each case, from its file: one that was changed meanwhile would
+    be code that nothing has checked, that no build is named after, and by which cases that are
+    open do not replay.
+    """
+
+    loaders: ClassVar[dict[str, _AsLoaded]] = {}
+
+    @override
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if _importer.Importer.current_importer() is None:
+            return None
+        loader = self.loaders.get(fullname)
+        if loader is None:
+            found = PathFinder.find_spec(fullname, path, target)
+            if found is None or not isinstance(found.loader, SourceFileLoader):
+                return None
+            loader = self.loaders[fullname] = _AsLoaded(fullname, found.loader.path)
+        return spec_from_file_location(fullname, loader=loader)
+
+
+def _prepare_sandboxes() -> None:
+    """Put these in the place of the SDK's own, in this process; modules are loaded anew."""
+    _SandboxFinder.loaders.clear()
+    if not any(isinstance(finder, _SandboxFinder) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _SandboxFinder())
+    _definition.UpdateMethodMultiParam = UpdateMethod  # pyright: ignore[reportPrivateImportUsage]
+    _definition._is_unbound_method_on_cls = is_method_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    for name in ("isinstance", "issubclass"):
+        # It stays the same object: it counts the sandboxes that are entered now.
+        builtin = cast("Any", _importer._get_thread_local_builtin(name))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
+        builtin.__class__ = QuickBuiltin
 
 
 # Values and failures as Temporal keeps them
