@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -78,15 +78,15 @@ class Forks:
         self._process: subprocess.Popen[str] | None = None
         self._said: IO[bytes] | None = None
 
-    def run(self, job: dict[str, Any], patience: float = 60) -> int:
-        """Have a job done; the exit code of its command."""
+    def run(self, job: dict[str, Any], patience: float = 60, *, stays: bool = False) -> int:
+        """Have a job done; the exit code of its command, or its process if it `stays`."""
         if self._process is not None and self._process.poll() is not None:
             self.end()  # whatever killed it while it had nothing to do harms no test
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
         try:
-            process.stdin.write(f"{json.dumps(job)}\n")
+            process.stdin.write(f"{json.dumps({'stays': stays, 'job': job})}\n")
             process.stdin.flush()
         except BrokenPipeError:
             raise self._gone(process) from None
@@ -138,6 +138,26 @@ class Forks:
 
 
 FORKS = Forks()
+
+
+class Forked:
+    """A command that stays, forked from what has imported it; what it says goes to a file."""
+
+    def __init__(self, *args: str, cwd: Path, env: Mapping[str, str], log: Path) -> None:
+        said = str(log)
+        job = {"argv": args, "cwd": str(cwd), "env": dict(env), "io": [os.devnull, said, said]}
+        self._process = psutil.Process(FORKS.run(job, stays=True))
+
+    def ended(self) -> bool:
+        """Whether it is gone, or would be if what forked it had looked."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return self._process.status() == psutil.STATUS_ZOMBIE
+        return True
+
+    def kill(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._process.kill()
+        until(self.ended, 10)
 
 
 @dataclass(frozen=True)
@@ -192,6 +212,19 @@ class Project:
             process.kill()
             process.wait()
 
+    @contextlib.contextmanager
+    def worker(self, **env: object) -> Generator[None]:
+        """A worker that is ready."""
+        given = self.env | {key: str(value) for key, value in env.items()}
+        log = self.directory / "worker.err"
+        worker = Forked("worker", cwd=self.directory, env=given, log=log)
+        try:
+            until(lambda: (log.exists() and READY in self.said("worker")) or worker.ended())
+            assert not worker.ended(), self.said("worker")
+            yield
+        finally:
+            worker.kill()
+
     def said(self, command: str) -> str:
         return (self.directory / f"{command}.err").read_text(errors="replace")
 
@@ -236,9 +269,7 @@ def at_work(directory: Path, server: EmbeddedServer, **more: object) -> Generato
     asyncio.run(_register(server.address, name))
     given = {"HANDRAIL_PROOF": "unproven", "TILL_PORT": free_port()} | more
     env = environment(TEMPORAL_ADDRESS=server.address, TEMPORAL_NAMESPACE=name, **given)
-    with at_till(Project(directory, env)) as project, project.process("worker") as worker:
-        until(lambda: READY in project.said("worker") or worker.poll() is not None)
-        assert worker.poll() is None, project.said("worker")
+    with at_till(Project(directory, env)) as project, project.worker():
         yield project
 
 

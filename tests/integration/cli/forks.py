@@ -1,11 +1,13 @@
 """A process that has imported everything, and becomes a `handrail` command when it forks.
 
 The imports would be nearly all of the time of these tests. Jobs come in by lines, as JSON; the
-exit code of each goes out. Whatever a line is, only the child that reads it can fail over it.
+exit code of each goes out, or the id of its process where it is to stay. Whatever a line is, only
+the child that reads it can fail over it.
 """
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import sys
@@ -23,7 +25,13 @@ IMPORTED = (client, doctor, evidence, keys, policy, processes, worker, rule_engi
 
 build_models()
 
-WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+# No fork looks through what is there for good.
+gc.freeze()
+
+WRITTEN = os.O_WRONLY | os.O_CREAT | os.O_APPEND
+
+STAYS = '{"stays": true'
+"""How the line of a job begins that is not waited for."""
 
 
 def become(job: dict[str, Any]) -> None:
@@ -31,6 +39,7 @@ def become(job: dict[str, Any]) -> None:
     os.chdir(job["cwd"])
     os.environ.clear()
     os.environ.update(job["env"])
+    sys.path[:0] = filter(None, job["env"].get("PYTHONPATH", "").split(os.pathsep))
     for fd, (path, how) in enumerate(zip(job["io"], (os.O_RDONLY, WRITTEN, WRITTEN), strict=True)):
         os.dup2(os.open(path, how, 0o600), fd)
     sys.stdin = os.fdopen(0)
@@ -43,9 +52,14 @@ def serve(jobs: TextIO, codes: TextIO) -> None:
     for line in jobs:
         child = os.fork()
         if child == 0:
-            become(json.loads(line))
-        codes.write(f"{os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])}\n")
+            become(json.loads(line)["job"])
+        said = child if line.startswith(STAYS) else _ended(child)
+        codes.write(f"{said}\n")
         codes.flush()
+
+
+def _ended(child: int) -> int:
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 if __name__ == "__main__":

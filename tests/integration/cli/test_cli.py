@@ -451,8 +451,7 @@ def test_a_worker_shows_metrics_and_sends_traces(project: Project, tmp_path: Pat
         "OTEL_EXPORTER_OTLP_INSECURE": "true",
         "OTEL_BSP_SCHEDULE_DELAY": 200,
     }
-    with collected(collector) as names, other.process("worker", **env):
-        until(lambda: "worker is ready" in other.said("worker"))
+    with collected(collector) as names, other.worker(**env):
         event = '{"id": "traced", "amount": "5"}'
         assert other.run("start", "elsewhere", event, "--wait").returncode == 0
         until(lambda: any("pay" in name for name in names))

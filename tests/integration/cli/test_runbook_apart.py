@@ -9,6 +9,7 @@ import importlib
 import os
 import re
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
@@ -18,13 +19,14 @@ from pathlib import Path
 import pytest
 from temporalio.common import RetryPolicy
 
-from handrail import Agent, Fleet, State
+from handrail import State
 from handrail.client import ensure_stewards
 from handrail.oversight import Keyring, Trust
 from handrail.testing import Human, Outside, Stage, crashing_worker, eventually
 from handrail.testing.fixtures import RunFleet
-from tests.agents import orders_steps
 from tests.agents.fleets import orders, policy
+from tests.integration.cli.cli_tools import HANDRAIL, Forked
+from tests.integration.cli.night_fleets import as_it_is, changed
 from tests.integration.cli.runbook_tools import (
     APART,
     PAGE,
@@ -40,7 +42,6 @@ from tests.integration.cli.runbook_tools import (
 )
 from tests.integration.inbox.messages_tools import follow, inbox, mail_server, settings
 from tests.integration.runtime.test_ledger_held import backup, held
-from tests.replay.changed_flow import LooksTwice
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.usefixtures("short_grace")]
 
@@ -54,47 +55,48 @@ KILL, START = "systemctl kill -s KILL handrail-worker", "systemctl start handrai
 class Worker:
     """`handrail worker`, as an operator starts it. `code`: of which fleet; `more`: variables."""
 
-    def __init__(self, stage: Stage, code: str = "orders_in", **more: str) -> None:
+    def __init__(self, stage: Stage, code: str = "as_it_is", **more: str) -> None:
         self._directory, self._more = stage.directory, more
         self.code = code
         self.log = stage.directory / "handrail-worker.log"
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: Forked | subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it, and wait until it is ready, or does not want to be."""
         module = self._directory / "nightfleet.py"
         module.write_text(
-            f"from tests.integration.cli import test_runbook_apart as made\n"
+            f"from tests.integration.cli import night_fleets as made\n"
             f"fleet = made.{self.code}({str(self._directory)!r})\n"
         )
+        self.log.touch()
+        before = self.log.stat().st_size
+        process = self._process = await asyncio.to_thread(self._begun)
+
+        async def said() -> bool:
+            over = process.ended() if isinstance(process, Forked) else process.poll() is not None
+            return over or "ready" in self.log.read_bytes()[before:].decode()
+
+        await eventually(said, within=timedelta(seconds=60))
+
+    def _begun(self) -> Forked | subprocess.Popen[bytes]:
         known = {
             "HANDRAIL_FLEET": "nightfleet:fleet",
             "HANDRAIL_PROOF": "unproven",
             "PYTHONPATH": f"{self._directory}:{ROOT}",
         }
+        env = dict(os.environ) | known | self._more
+        if not self._more:
+            return Forked("worker", cwd=self._directory, env=env, log=self.log)
+        # What is loaded before a program is loaded into no fork.
         with self.log.open("ab") as log:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "handrail", "worker"),
-                env=dict(os.environ) | known | self._more,
-                stdout=log,
-                stderr=log,
-                cwd=self._directory,
-            )
-        before = self.log.stat().st_size
-
-        async def said() -> bool:
-            text = self.log.read_bytes()[before:].decode()
-            over = self._process is not None and self._process.returncode is not None
-            return over or "ready" in text
-
-        await eventually(said, within=timedelta(seconds=60))
+            argv = [*HANDRAIL, "worker"]
+            return subprocess.Popen(argv, cwd=self._directory, env=env, stdout=log, stderr=log)
 
     async def kill(self) -> None:
         assert self._process is not None
-        with contextlib.suppress(ProcessLookupError):
-            self._process.kill()
-        await self._process.wait()
+        self._process.kill()
+        if isinstance(self._process, subprocess.Popen):
+            await asyncio.to_thread(self._process.wait)
 
 
 async def doctor(machine: Mapping[str, str]) -> str:
@@ -112,24 +114,13 @@ async def doctor(machine: Mapping[str, str]) -> str:
 
 
 @contextlib.asynccontextmanager
-async def worker(stage: Stage, code: str = "orders_in", **more: str) -> AsyncGenerator[Worker]:
+async def worker(stage: Stage, code: str = "as_it_is", **more: str) -> AsyncGenerator[Worker]:
     made = Worker(stage, code, **more)
     await made.start()
     try:
         yield made
     finally:
         await made.kill()
-
-
-def orders_in(directory: str) -> Fleet:
-    """The fleet as it is."""
-    return orders(Path(directory), GIVEN)
-
-
-def changed_in(directory: str) -> Fleet:
-    """The fleet after a careless change."""
-    path = Path(directory) / "orders.yaml"
-    return Fleet(Agent("orders", LooksTwice, steps=orders_steps, policy=path))
 
 
 @rehearses("A worker is gone or frozen")
@@ -214,13 +205,13 @@ async def other_code(night: Night) -> AsyncGenerator[Fault]:
         case = await night.start(amount=LARGE)
         gate = await case.gate()
         await process.kill()
-        process.code = "changed_in"
+        process.code = "changed"
         await process.start()
-        vars(sys.modules["night"])["fleet"] = changed_in(str(stage.directory))
+        vars(sys.modules["night"])["fleet"] = changed(str(stage.directory))
 
         async def before() -> None:
-            process.code = "orders_in"
-            vars(sys.modules["night"])["fleet"] = orders_in(str(stage.directory))
+            process.code = "as_it_is"
+            vars(sys.modules["night"])["fleet"] = as_it_is(str(stage.directory))
             await process.start()
 
         yield Fault(f"(?s)bad +replay +{case.id}.*TMPRL1100", case, by_hand={START: before})
