@@ -86,6 +86,20 @@ def test_a_mail_as_its_mapping_sees_it() -> None:
 
 
 @pytest.mark.parametrize(
+    "number", ["<a/b:{}@x>", "<a b{}@x>", "<a.{}.@x>", "<{}>", "<a@b{}> (once)"]
+)
+def test_mails_of_two_numbers_are_two_however_they_are_spelt(number: str) -> None:
+    """A parser by the book reads `a/b` of the first one, whatever comes after it."""
+
+    def of(each: int) -> str:
+        raw = f"Message-ID: {number.format(each)}\r\n\r\nHello"
+        return IncomingMail.model_validate_json(received(raw.encode(), DESK).body).id
+
+    assert of(1) == of(1)
+    assert of(1) != of(2)
+
+
+@pytest.mark.parametrize(
     "content",
     [
         b"",

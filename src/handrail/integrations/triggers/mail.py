@@ -106,7 +106,7 @@ def mails_of(fleet: Fleet) -> dict[str, tuple[Agent, Mail]]:
 def received(content: bytes, to: str) -> RawEvent:
     """A mail, with the text of it that people read."""
     message = email.message_from_bytes(content, policy=modern)
-    named = _header(message, "message-id").strip().removeprefix("<").removesuffix(">")
+    named = _message_id(message)
     digest = hashlib.sha256(named.encode(errors="replace") or content).hexdigest()
     mail = IncomingMail(
         id=named if _PLAIN_ID.fullmatch(named) else digest,
@@ -128,6 +128,14 @@ def _header(message: EmailMessage, name: str) -> str:
     # The parser of headers raises anything of what is no header.
     except Exception:  # noqa: BLE001
         return ""
+
+
+def _message_id(message: EmailMessage) -> str:
+    """As it stands: a parser keeps the beginning of one that is not by the book, as of another."""
+    found = (str(value) for name, value in message.raw_items() if name.casefold() == "message-id")
+    raw = _whole(next(found, ""))
+    known = re.search(r"<([^<>]+)>", raw)
+    return known[1] if known else raw.strip()
 
 
 def _text(message: EmailMessage) -> str:
