@@ -154,6 +154,23 @@ def test_what_cannot_be_is_said(name: str, text: str, says: str) -> None:
     assert says in filled.errors[name]
 
 
+class Noted(Wire):
+    name: str
+    body: Untrusted
+    note: str = ""
+    more: str | None = None
+
+
+def test_a_text_that_is_left_out_where_one_must_be_is_said() -> None:
+    schema, blank = json_schema(Noted), {"f/name": " ", "f/body": "", "f/note": "", "f/more": ""}
+    left_out = forms.read(schema, blank, blank=False)
+    assert left_out.errors == dict.fromkeys(("f/name", "f/body"), "this must be filled in")
+    filled = forms.read(schema, blank | {"f/name": "Ida", "f/body": "Hello"}, blank=False)
+    assert filled == forms.FormInput(
+        {"name": "Ida", "body": {"untrusted": "Hello"}, "note": "", "more": None}
+    )
+
+
 def test_bounds_of_a_decimal_count_although_it_is_text() -> None:
     schema = Refund.model_json_schema()
     value = Refund(

@@ -104,7 +104,7 @@ async def ask(request: Request, site: Site, who: str) -> Response:
     agent, given = _agent(request, site, who), texts(sent)
     if (made_for.case, made_for.gate) != (agent.name, "ask"):
         raise HTTPException(403, "This form was made for another agent. Open the page again.")
-    filled = forms.read(json_schema(agent.event), given)
+    filled = forms.read(json_schema(agent.event), given, blank=False)
     errors, said = dict(filled.errors), "some fields will not do"
     if not errors:
         try:

@@ -243,13 +243,17 @@ def _options(schema: Schema) -> list[Any]:
     return cast("list[Any]", schema.get("enum", [schema.get("const")]))
 
 
-def read(schema: Schema, given: Mapping[str, str], before: Any = _LEAVE_OUT) -> FormInput:
+def read(
+    schema: Schema, given: Mapping[str, str], before: Any = _LEAVE_OUT, *, blank: bool = True
+) -> FormInput:
     """What was filled in, checked against the schema.
+
+    `blank`: a text that must be there may be an empty one.
 
     What nobody touched comes back as it was `before`: what a browser sends of it may be another
     text, and what the schema says of it is no fault of who fills in the form.
     """
-    form = _FilledForm(schema, given)
+    form = _FilledForm(schema, given, blank)
     value = form.read(_resolved(schema, schema), ROOT, before, depth=0)
     if value is _LEAVE_OUT:
         value = None
@@ -265,6 +269,7 @@ class _FilledForm:
 
     whole: Schema
     given: Mapping[str, str]
+    blank: bool
     errors: dict[str, str] = field(default_factory=dict[str, str])
     untouched: set[str] = field(default_factory=set[str])
 
@@ -286,7 +291,8 @@ class _FilledForm:
         if shown.kind == "bool":
             return name in self.given
         text = self.given.get(name, "")
-        if not text.strip() and shown.kind not in {"text", "long"}:
+        needed = shown.kind not in {"text", "long"} or (required and not self.blank)
+        if not text.strip() and needed:
             return self._empty(name, nullable=nullable, required=required)
         if not text and nullable:
             return None

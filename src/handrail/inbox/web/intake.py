@@ -165,7 +165,7 @@ def _filled(
         if not isinstance(said, dict):
             raise FormFault("this is no JSON object", {"json": "Write an object as JSON."})
         return cast("dict[str, Any]", said)
-    filled = forms.read(json_schema(agent.event), given)
+    filled = forms.read(json_schema(agent.event), given, blank=False)
     if filled.errors:
         raise FormFault("some fields will not do", filled.errors)
     return cast("dict[str, Any]", filled.value)
