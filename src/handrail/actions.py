@@ -477,6 +477,7 @@ class Outcome(Wire):
     `seconds` is the time spent in each state; `unsent` names notifications that could
     not be delivered; `incidents` what was found wrong after a write. `receipts` and `usage` are
     its own; `all_receipts` and `total_usage` add those of the cases that it `handed` work to.
+    `outside`: text from outside had come into it, and so may stand in what it says.
     """
 
     status: State
@@ -488,6 +489,7 @@ class Outcome(Wire):
     usage: Usage = Usage()
     incidents: tuple[str, ...] = ()
     handed: tuple[HandedCase, ...] = ()
+    outside: bool = False
 
     @property
     def total_usage(self) -> Usage:

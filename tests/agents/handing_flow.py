@@ -7,7 +7,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from handrail import AgentWorkflow, Outcome
-from tests.agents.handing_steps import Job, Pay, judge, letter, pay, plan
+from tests.agents.handing_steps import Job, Pay, judge, letter, obey, pay, plan
 
 
 class _Works(AgentWorkflow):
@@ -24,16 +24,23 @@ class _Works(AgentWorkflow):
                 await self.write(pay, await self.decide(judge, job, book))
             elif verb == "read":
                 await self.read(letter, job.number)
+            elif verb == "quote":
+                said.append((await self.read(letter, job.number)).text.text)
             elif verb == "break":
                 raise RuntimeError("something broke")
             elif verb == "wait":
                 await workflow.sleep(timedelta(hours=1))
-            elif verb == "off":
-                outcome = await self.hand_off(to, job.then or {})
-                said.append(f"{to} {outcome.status}")
-            elif verb == "on":
-                said.append(await self.hand_on(to, job.then or {}))
+            elif to:
+                said.append(await self.hand(verb, to, job))
         return self.done(", ".join(said))
+
+    async def hand(self, verb: str, to: str, job: Job) -> str:
+        if verb == "on":
+            return await self.hand_on(to, job.then or {})
+        outcome = await self.hand_off(to, job.then or {})
+        if verb == "obey":
+            await self.write(pay, await self.decide(obey, outcome.why))
+        return f"{to} {outcome.status}"
 
 
 @workflow.defn

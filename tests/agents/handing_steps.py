@@ -11,7 +11,7 @@ from handrail import Decision, Event, NoEvidence, Untrusted, Usage, decide, read
 from handrail.actions import Wire
 from tests.agents.orders_steps import Pay, pay, refund
 
-__all__ = ["Job", "Letter", "Pay", "judge", "letter", "pay", "plan", "refund"]
+__all__ = ["Job", "Letter", "Pay", "judge", "letter", "obey", "pay", "plan", "refund"]
 
 
 class Job(Event):
@@ -62,3 +62,11 @@ async def judge(job: Job, book: Letter) -> Decision[Pay, NoEvidence]:
     """What the books say."""
     action = Pay(order=book.order, amount=book.amount)
     return Decision(action=action, rationale="booked", confidence=1, evidence=NoEvidence())
+
+
+@decide
+async def obey(words: str) -> Decision[Pay, NoEvidence]:
+    """What a model makes of words: it does what they say."""
+    amount = Decimal("".join(each for each in words if each.isdigit()) or 1)
+    action = Pay(order="obeyed", amount=amount)
+    return Decision(action=action, rationale="told so", confidence=1, evidence=NoEvidence())

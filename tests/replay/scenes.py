@@ -729,6 +729,27 @@ async def a_text_was_left_empty_of_old(play: Play) -> CaseHandle:
     return await _emptied(play)
 
 
+async def _blanked(play: Play) -> CaseHandle:
+    """A loop that puts nothing in the place of a value, once it has read a text from outside."""
+    read = ("read_channel", {"channel": "general"})
+    plan, made = (read, ("set_password", {})), (read, ("set_password", {"password": ""}))
+    task = Task("Set the password that you find in 'general'.", plan, made)
+    WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
+    return await play.stage.start("assistant", Asked(number=play.number, request=task.request))
+
+
+@scene(None)
+async def a_value_was_left_blank(play: Play) -> CaseHandle:
+    case = await _blanked(play)
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def a_value_was_left_blank_of_old(play: Play) -> CaseHandle:
+    return await _blanked(play)
+
+
 async def _channel_told(play: Play, text: str) -> CaseHandle:
     """A loop that says a word out of a text from outside, and nothing else."""
     read = ("read_channel", {"channel": "general"})
@@ -837,6 +858,22 @@ async def handed_on_and_stopped(play: Play) -> CaseHandle:
 async def handed_off_and_not_taken(play: Play) -> CaseHandle:
     job = Job(number=play.number, parts=("off payer",), then={"number": 7})
     return await play.stage.start("desk", job)
+
+
+def _came_back(play: Play) -> Job:
+    return _handed(play, "obey payer", then=("quote",))
+
+
+@scene(None)
+async def what_came_back_was_from_outside(play: Play) -> CaseHandle:
+    case = await play.stage.start("desk", _came_back(play))
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def what_came_back_was_from_outside_of_old(play: Play) -> CaseHandle:
+    return await play.stage.start("desk", _came_back(play))
 
 
 @scene(State.REJECTED)

@@ -25,6 +25,7 @@ PATHS = {
     ),
     "all-who-had-mail-are-told-the-end": ("gate_closed", "gate_closed_and_all_are_told"),
     "asked-as-well": ("handed_to_it_by_others_too", "asked_for_by_others_too"),
+    "blank-values": ("a_value_was_left_blank_of_old", "a_value_was_left_blank"),
     "brief-texts": (
         "a_word_of_a_text_from_outside_was_all_of_old",
         "a_word_of_a_text_from_outside_was_all",
@@ -48,6 +49,10 @@ PATHS = {
         "a_plan_said_a_part_of_an_object",
     ),
     "readings-are-kept": ("amended", "amended_as_read_then"),
+    "text-comes-along": (
+        "what_came_back_was_from_outside_of_old",
+        "what_came_back_was_from_outside",
+    ),
     "plans-name-listed-tools": (
         "a_listed_tool_was_planned_of_old",
         "a_listed_tool_was_planned",

@@ -232,6 +232,7 @@ class Case:
             incidents=tuple(self.incidents),
             handed=self.handed.cases,
             chain=self.handed.origin.chain,
+            outside=self.outside,
         )
 
     def form(self, gate_id: str) -> dict[str, Any]:
@@ -253,6 +254,7 @@ class Case:
             usage=self.usage,
             incidents=tuple(self.incidents),
             handed=self.handed.cases,
+            outside=self.outside,
         )
 
     def incident(self, what: str, now: datetime) -> None:

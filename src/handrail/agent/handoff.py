@@ -160,7 +160,10 @@ class HandOffs:
         self._keep(handed, outcome)
         why = f": {outcome.why}" if outcome.why else ""
         runner.note(f"{handed.case} is {outcome.status.replace('_', ' ')}{why}")
-        runner.case.sources.came_in(outcome)
+        if outcome.outside and text_comes_along():
+            runner.case.sources.came_back(outcome)
+        else:
+            runner.case.sources.came_in(outcome)
         await runner.boundary()
         return outcome
 
@@ -354,6 +357,14 @@ class HandOffs:
             await handle.signal(signal, said)
             return True
         return False
+
+
+def text_comes_along() -> bool:
+    """Whether text from outside stays that in what is handed over, and in what comes back.
+
+    In cases that began before that some of it did not.
+    """
+    return workflow.patched("text-comes-along")
 
 
 def _in_words(answer: HandOffAnswer, to: str) -> str:

@@ -26,7 +26,7 @@ from typing import Any, cast
 from pydantic import BaseModel, RootModel
 
 from handrail.actions import Action, Decision
-from handrail.agent.provenance_values import DecisionValue, fields, is_many
+from handrail.agent.provenance_values import DecisionValue, fields, is_many, needed_texts
 from handrail.agent.tool_plan import (
     PlannedCall,
     ToolPlan,
@@ -249,13 +249,14 @@ class LoopIntent:
         empties: Callable[[], bool] = lambda: True,
         within: Callable[[], bool] = lambda: True,
         briefs: Callable[[], bool] = lambda: True,
+        blanks: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """What of the call of a write has no source that anybody wants, each with why.
 
         `clean`: it was decided before anything from outside was read. `empties`: whether a text
         that it must have, and that says nothing, lacks a source; asked where there is one.
         `within`: as of `ToolPlan.fitting`. `briefs`: as `empties`, of a text that says next to
-        nothing.
+        nothing. `blanks`: as `empties`, of a text that it does not word itself.
         """
         at = None if self.plan is None else self.plan.fitting(tool, args, within)
         if self.plan is not None and at is None and not clean:
@@ -264,6 +265,8 @@ class LoopIntent:
         lacking = () if clean else self._faults(found, fixed, self._usable(texts=True))
         if not clean and (empty := [*_empty(found, fixed)]) and empties():
             lacking = (*lacking, *empty)
+        if not clean and (blank := [*_empty(found, fixed, free=False)]) and blanks():
+            lacking = (*lacking, *blank)
         if not clean and (brief := [*self._brief(found, fixed)]) and briefs():
             lacking = (*lacking, *brief)
         if self.plan is not None and at is not None and not lacking:
@@ -418,21 +421,22 @@ class LoopIntent:
         return found
 
 
-def _empty(found: Sequence[DecisionValue], fixed: Collection[str]) -> Iterator[str]:
+def _empty(
+    found: Sequence[DecisionValue], fixed: Collection[str], *, free: bool = True
+) -> Iterator[str]:
     """The texts that a write must have, and that say nothing: they may wipe out what was there."""
-    for leaf in _needed_texts(found, fixed):
+    for leaf in _needed_texts(found, fixed, free=free):
         if not str(leaf.raw).strip():
             yield f"{leaf.path}: {EMPTY}"
 
 
 def _needed_texts(
-    found: Sequence[DecisionValue], fixed: Collection[str]
+    found: Sequence[DecisionValue], fixed: Collection[str], *, free: bool = True
 ) -> Iterator[DecisionValue]:
-    """The texts that an agent words itself, that must be there, and that no plan has fixed."""
-    for leaf in found:
-        named = leaf.path.partition(".")[2]
-        if isinstance(leaf.raw, str) and leaf.free and not leaf.optional:
-            yield from () if is_fixed(named, fixed) else (leaf,)
+    """The texts that must be there, and that no plan has fixed. `free`: that an agent words."""
+    for leaf in needed_texts(found, free=free):
+        if not is_fixed(leaf.path.partition(".")[2], fixed):
+            yield leaf
 
 
 def _identity(record: Record) -> str:

@@ -40,7 +40,20 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
-from handrail.actions import Action, Basis, Decision, Event, Finding, Kind, Wire, as_json, canonical
+from handrail.actions import (
+    Action,
+    Basis,
+    Decision,
+    Event,
+    Finding,
+    HandedCase,
+    Kind,
+    Outcome,
+    Receipt,
+    Wire,
+    as_json,
+    canonical,
+)
 from handrail.agent.provenance_values import (
     DecisionValue,
     OwnerModel,
@@ -49,6 +62,7 @@ from handrail.agent.provenance_values import (
     fields,
     given,
     is_many,
+    needed_texts,
     wanted,
 )
 from handrail.agent.untrusted_text import (
@@ -120,6 +134,8 @@ class CaseSources:
         # Of each action that was decided, by its evidence, what has no trusted source.
         self._known: dict[str, dict[str, tuple[str, ...]]] = {}
         self._handed: frozenset[str] | None = None
+        # The texts that cases said which had read one, and that work was handed to.
+        self._told = frozenset[str]()
         # Whether more came in than this run was told of; and what of its event the workflow made.
         self._forgotten = False
         self._made = frozenset[str]()
@@ -194,7 +210,20 @@ class CaseSources:
     def handed(self, event: BaseModel) -> None:
         """Take the event for the word of an agent that had read text from outside before."""
         self.outside = True
-        self._handed = frozenset(leaves(as_json(event)))
+        self._handed = (self._handed or frozenset()) | frozenset(leaves(as_json(event)))
+        self.texts |= texts_from_outside(event)
+        self._outside += map(str, _singles(event))
+
+    def came_back(self, outcome: Outcome) -> None:
+        """Take the outcome of a case that had read text from outside for such a text."""
+        self.outside = True
+        said = outcome.model_dump(mode="json", exclude={"status": True, "seconds": True})
+        texts = [each for each in _singles(said) if isinstance(each, str) and each.strip()]
+        self._told |= frozenset(texts)
+        self._outside += texts
+        # What it names (a receipt, an order) may be read elsewhere too; its own words may not.
+        words = (outcome.why, *(each.why for each in outcome.handed))
+        self.texts |= frozenset(each.strip() for each in words if len(each.strip()) >= LONG)
 
     def lacking(
         self,
@@ -203,14 +232,23 @@ class CaseSources:
         unsourced: tuple[str, ...],
     ) -> tuple[str, ...]:
         """What of a decision has no trusted source. Such an event is none, nor is a value of it."""
-        if self._handed is None:
+        given = list(named)
+        if self._handed is None and not any(self._is_told(value) for _, value in given):
             return unsourced
-        lacking = unsourced_values(self.trusted(named), decision)
+        lacking = unsourced_values(self.trusted(given), decision)
         return tuple(dict.fromkeys((*unsourced, *lacking)))
 
     def trusted(self, named: Iterable[tuple[str, Any]]) -> list[tuple[str, Any]]:
-        """What was given by these names, without such an event, and without its values."""
-        return [(n, v) for n, v in named if self._handed is None or not self._is_handed(v)]
+        """What was given by these names, without such an event or outcome, and their values."""
+        known = [(n, v) for n, v in named if self._handed is None or not self._is_handed(v)]
+        return [(n, v) for n, v in known if not self._is_told(v)]
+
+    def _is_told(self, value: Any) -> bool:
+        """Whether it is what such a case said, or was made of it."""
+        if not self._told or isinstance(value, BaseModel):
+            return bool(self._told) and isinstance(value, (Outcome, HandedCase, Receipt))
+        singles = fallback([*self._told], lambda: [*_singles(value)])
+        return any(isinstance(each, str) and each in self._told for each in singles)
 
     def _is_handed(self, value: Any) -> bool:
         if isinstance(value, BaseModel):  # what was read is a source, also where it says the same
@@ -292,7 +330,7 @@ def unsourced(
         named = list(zip(names, args, strict=True))
         if not any(True for _ in marks(args)):
             return ()
-        return _lacking(given(named, _trusted_key), decision, named)
+        return (*_lacking(given(named, _trusted_key), decision, named), *_emptied(decision))
 
     return fallback(UNKNOWN, lacking)
 
@@ -384,6 +422,17 @@ def _lacking(
             fault = misworded(leaf.raw, own, outside)
             lacking += [f"{leaf.path}: {fault}"] if fault else []
     return tuple(dict.fromkeys(lacking))
+
+
+def _emptied(decision: Decision[Any, Any]) -> Iterator[str]:
+    """The texts that an action must have, and that say nothing: they may wipe out what was there.
+
+    In a loop that is judged by its own rules.
+    """
+    found = wanted("action", decision.action, ()) if decision.action is not None else []
+    for leaf in needed_texts(found):
+        if not str(leaf.raw).strip():
+            yield f"{leaf.path}: it is empty, and a text from outside may want it so"
 
 
 def _trusted_key(event: Event) -> str | None:

@@ -35,7 +35,7 @@ from handrail.agent.case import Case
 from handrail.agent.case_notes import digest_of_inputs, error_kind
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry
 from handrail.agent.handed import HANDED_FROM, origin_in
-from handrail.agent.handoff import HandOffs
+from handrail.agent.handoff import HandOffs, text_comes_along
 from handrail.agent.invoke import (
     Explain,
     beside,
@@ -132,14 +132,20 @@ class CaseRunner(Verbs):
         Raises:
             ApplicationError: if the id of the case is not its event's.
         """
-        self.case.sources.came_in(event)
-        if self.case.handed.origin.outside:
-            self.case.sources.handed(event)
+        self._came(event)
         self._require_own_id(event)
         self.event = event
         self.case.notes.event = self.case.notes.event or digest_of_inputs(event)
         for payloads in self._others.values():
             self._take(event, payloads)
+
+    def _came(self, event: Event) -> None:
+        """Take note of where an event comes from."""
+        sources, outside = self.case.sources, self.case.handed.origin.outside
+        if not (outside and text_comes_along()):
+            sources.came_in(event)
+        if outside:
+            sources.handed(event)
 
     def _require_own_id(self, event: Event) -> None:
         """See that the event has this one case: under another id it would be done once more.
@@ -179,7 +185,7 @@ class CaseRunner(Verbs):
         try:
             read_signal(payloads)
             event = from_text(type(own), payloads[0].data)
-            self.case.sources.came_in(event)
+            self._came(event)
             self.note(
                 f"another event came under the key of this case{'' if self._change else _NO_CHANGE}"
                 f": {one_line(payloads[0].data.decode(errors='replace'), 500)}"

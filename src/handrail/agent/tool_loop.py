@@ -23,6 +23,7 @@ from typing_extensions import TypeVar, override
 
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
+from handrail.agent.handoff import text_comes_along
 from handrail.agent.intent import LoopIntent, request_in, strings
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
@@ -156,6 +157,9 @@ class ToolLoop:
         case, rounds, before = runner.case, 0, runner.case.usage
         # Of what a model has made of a text from outside, or nobody knows who asked, no plan is.
         hijacked = case.outside and holds_decided(self.values)
+        if step.plan and case.handed.origin.outside:
+            # Nor is one of what was handed over by a case that had read such a text.
+            hijacked = hijacked or text_comes_along()
         if step.plan and (hijacked or self._unproven):
             self._intent = LoopIntent(self._sources, ToolPlan(calls=()), self._by, after_called)
         elif step.plan:
@@ -296,6 +300,7 @@ class ToolLoop:
                 empties=after_empties,
                 within=after_plans_within,
                 briefs=after_briefs,
+                blanks=after_blanks,
             )
             lacking += self.lacking(decision.model_copy(update={"action": None}))
         live = self._live.get(tool.name)
@@ -352,6 +357,11 @@ def after_empties() -> bool:
 def after_briefs() -> bool:
     """Whether a text of next to nothing needs a source: in cases that began before it did not."""
     return workflow.patched("brief-texts")
+
+
+def after_blanks() -> bool:
+    """Whether an empty value needs a source: in cases that began before it did not."""
+    return workflow.patched("blank-values")
 
 
 def after_plans_within() -> bool:

@@ -166,7 +166,8 @@ async def outcome_of(handle: WorkflowHandle[Any, Any]) -> Outcome | None:
         cause = error.cause
         details: Sequence[Any] = cause.details if isinstance(cause, ApplicationError) else ()
         if not details:
-            return Outcome(status=State.FAILED, why=_reason(error))
+            # An error may quote whatever was read.
+            return Outcome(status=State.FAILED, why=_reason(error), outside=True)
         result = details[0]
     except RPCError:
         raise

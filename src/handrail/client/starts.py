@@ -106,7 +106,7 @@ async def start_case(
         )
     known = None if isinstance(workflow, str) else workflow
     if ledger is not None and await is_known(ledger, case):
-        return await _is_there(client, case, event, known, requested_by)
+        return await _is_there(client, case, event, known, requested_by, origin=origin)
     run: Any = workflow if known is None else cast("Any", known).run
     try:
         await client.start_workflow(
@@ -117,7 +117,7 @@ async def start_case(
             **case_options(agent, key, requested_by, origin),
         )
     except WorkflowAlreadyStartedError:
-        return await _is_there(client, case, event, known, requested_by)
+        return await _is_there(client, case, event, known, requested_by, origin=origin)
     return StartedCase(case=case, duplicate=False)
 
 
@@ -168,10 +168,13 @@ async def _is_there(
     event: Event | Mapping[str, JsonValue],
     agent: type[AgentWorkflow] | None,
     by: str | None,
+    *,
+    origin: HandOffOrigin | None,
 ) -> StartedCase:
     """What comes of an event whose case is there already. Of another one the case is told.
 
-    So it is who asks for it as well: of all who asked for it nobody may approve it.
+    So it is who asks for it as well: of all who asked for it nobody may approve it. Where another
+    event comes from it learns first: text from outside may stand in it.
     """
     changed = told = False
     try:
@@ -182,6 +185,8 @@ async def _is_there(
         first = found.raw_description.workflow_execution_info.first_run_id or found.run_id
         changed = _differs(event, await _event_of(client, case, first))
         if changed and found.close_time is None:
+            if origin is not None:
+                await client.get_workflow_handle(case).signal(HANDED_SIGNAL, origin)
             await client.get_workflow_handle(case).signal(EVENT_SIGNAL, event)
             told = True
     except RPCError as error:

@@ -193,6 +193,7 @@ class CaseView(_View):
     incidents: tuple[str, ...] = ()
     handed: tuple[HandedCase, ...] = ()
     chain: tuple[str, ...] = ()
+    outside: bool = False
 
 
 def gate_view(gate: Gate, case: str, chain: tuple[str, ...] = ()) -> GateView:

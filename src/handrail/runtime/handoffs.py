@@ -194,6 +194,7 @@ async def _settled(client: Client, case: str) -> Outcome | None:
         usage=view.usage,
         incidents=view.incidents,
         handed=view.handed,
+        outside=view.outside,
     )
 
 

@@ -357,6 +357,24 @@ def test_free_text_is_let_off_wherever_it_is_marked_and_no_number_is() -> None:
     assert "action.by_name" in lacking(Marked(by_name={"k": "v"}), NoEvidence())
 
 
+class Overwrite(Action):
+    """Puts a text in the place of another."""
+
+    order: str
+    text: Annotated[str, FreeText]
+
+
+@pytest.mark.parametrize("text", ["", "  \n"])
+def test_a_text_that_must_be_there_and_says_nothing_is_told(text: str) -> None:
+    [fault] = provenance.unsourced(
+        judge, [MAIL, [FIRST]], decision(Overwrite(order="o1", text=text))
+    )
+    assert fault == "action.text: it is empty, and a text from outside may want it so"
+    assert lacking(Overwrite(order="o1", text="Paid.")) == ()
+    assert lacking(Overwrite(order="o1", text=text), args=["m1", [FIRST]]) == ()
+    assert lacking(pay(note=text)) == ()  # it may be left out
+
+
 def test_a_decision_among_values_is_the_word_of_a_model() -> None:
     assert untrusted_text.holds_decided([MAIL, pay()])
     assert not untrusted_text.holds_decided([MAIL, 1, "pay"])
