@@ -474,10 +474,8 @@ class HandedCase(Wire):
 class Outcome(Wire):
     """The result of a case.
 
-    `seconds` is the time spent in each state; `unsent` names notifications that could
-    not be delivered; `incidents` what was found wrong after a write. `receipts` and `usage` are
-    its own; `all_receipts` and `total_usage` add those of the cases that it `handed` work to.
-    `outside`: text from outside had come into it, and so may stand in what it says.
+    `unsent`: notifications that could not be delivered; `incidents`: what was found wrong after a
+    write; `outside`: text from outside may stand in it; `handed`: the cases that it gave work to.
     """
 
     status: State

@@ -1,8 +1,7 @@
 """The state of one case: what has happened, what is asked, what can be undone.
 
-Bookkeeping without Temporal in it: the workflow says what time it is, and publishes
-what changed. Whatever a human sends is judged here, by one function for signals and
-updates alike, and never raises.
+Bookkeeping without Temporal in it: the workflow says what time it is, and publishes what changed.
+Whatever a human sends is judged here, by one function for signals and updates, and never raises.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ from typing import Any, cast
 from pydantic import BaseModel, RootModel
 
 from handrail.actions import Action, Decision
-from handrail.agent.provenance_values import DecisionValue, fields, is_many, needed_texts
+from handrail.agent.provenance_values import DecisionValue, fields, is_many
 from handrail.agent.tool_plan import (
     PlannedCall,
     ToolPlan,
@@ -428,6 +428,11 @@ def _empty(
     for leaf in _needed_texts(found, fixed, free=free):
         if not str(leaf.raw).strip():
             yield f"{leaf.path}: {EMPTY}"
+
+
+def needed_texts(found: Iterable[DecisionValue], *, free: bool = True) -> Iterator[DecisionValue]:
+    """The texts among them that must be there. `free`: and that an agent words itself."""
+    return (e for e in found if isinstance(e.raw, str) and e.free is free and not e.optional)
 
 
 def _needed_texts(

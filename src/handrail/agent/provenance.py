@@ -33,7 +33,7 @@ Note:
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import NoneType
 from typing import TYPE_CHECKING, Any, cast
 
@@ -54,6 +54,7 @@ from handrail.actions import (
     as_json,
     canonical,
 )
+from handrail.agent.intent import needed_texts
 from handrail.agent.provenance_values import (
     DecisionValue,
     OwnerModel,
@@ -62,7 +63,6 @@ from handrail.agent.provenance_values import (
     fields,
     given,
     is_many,
-    needed_texts,
     wanted,
 )
 from handrail.agent.untrusted_text import (
@@ -77,6 +77,7 @@ from handrail.exceptions import fallback
 
 if TYPE_CHECKING:
     from handrail.agent.steps import Decide, Step
+    from handrail.wire import HandOffOrigin
 
 UNKNOWN = ("*",)
 """Nobody knows where anything of it comes from."""
@@ -206,6 +207,13 @@ class CaseSources:
         own = [*known, *(each for each in self._own() if isinstance(each, str))]
         own += [each for each in contacts(text) if same(each) not in told]
         return misworded(text, own, (("it came in", each) for each in self._outside))
+
+    def began(self, event: BaseModel, origin: HandOffOrigin, along: Callable[[], bool]) -> None:
+        """Take in an event of the case. `along`: whether that is none that it knows otherwise."""
+        if not (origin.outside and along()):
+            self.came_in(event)
+        if origin.outside:
+            self.handed(event)
 
     def handed(self, event: BaseModel) -> None:
         """Take the event for the word of an agent that had read text from outside before."""
@@ -425,10 +433,7 @@ def _lacking(
 
 
 def _emptied(decision: Decision[Any, Any]) -> Iterator[str]:
-    """The texts that an action must have, and that say nothing: they may wipe out what was there.
-
-    In a loop that is judged by its own rules.
-    """
+    """The texts that an action must have, and that say nothing. A loop has rules of its own."""
     found = wanted("action", decision.action, ()) if decision.action is not None else []
     for leaf in needed_texts(found):
         if not str(leaf.raw).strip():

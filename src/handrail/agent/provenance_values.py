@@ -300,11 +300,6 @@ def wanted(
     return walk.found
 
 
-def needed_texts(found: Iterable[DecisionValue], *, free: bool = True) -> Iterator[DecisionValue]:
-    """The texts among them that must be there. `free`: and that an agent words itself."""
-    return (e for e in found if isinstance(e.raw, str) and e.free is free and not e.optional)
-
-
 def wanted_arguments(
     path: str, parameters: Iterable[inspect.Parameter], args: Mapping[str, Any]
 ) -> list[DecisionValue]:

@@ -132,20 +132,12 @@ class CaseRunner(Verbs):
         Raises:
             ApplicationError: if the id of the case is not its event's.
         """
-        self._came(event)
+        self.case.sources.began(event, self.case.handed.origin, text_comes_along)
         self._require_own_id(event)
         self.event = event
         self.case.notes.event = self.case.notes.event or digest_of_inputs(event)
         for payloads in self._others.values():
             self._take(event, payloads)
-
-    def _came(self, event: Event) -> None:
-        """Take note of where an event comes from."""
-        sources, outside = self.case.sources, self.case.handed.origin.outside
-        if not (outside and text_comes_along()):
-            sources.came_in(event)
-        if outside:
-            sources.handed(event)
 
     def _require_own_id(self, event: Event) -> None:
         """See that the event has this one case: under another id it would be done once more.
@@ -185,7 +177,7 @@ class CaseRunner(Verbs):
         try:
             read_signal(payloads)
             event = from_text(type(own), payloads[0].data)
-            self._came(event)
+            self.case.sources.began(event, self.case.handed.origin, text_comes_along)
             self.note(
                 f"another event came under the key of this case{'' if self._change else _NO_CHANGE}"
                 f": {one_line(payloads[0].data.decode(errors='replace'), 500)}"

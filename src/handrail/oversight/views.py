@@ -1,8 +1,7 @@
 """What people read of a case, in Markdown and in words.
 
-Everything an approver sees is rendered here from the bytes that will be executed. Text
-that an agent or the outside world wrote is shown as a quotation, with every character
-that could disguise it spelt out.
+What an approver sees is rendered here from the bytes that will be executed. Text that an agent or
+the outside world wrote is shown as a quotation, each character that could disguise it spelt out.
 """
 
 from __future__ import annotations
