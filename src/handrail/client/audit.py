@@ -29,6 +29,7 @@ from handrail.evidence import (
     chain_faults,
     chained,
     history_faults,
+    order_faults,
     proof_faults,
     row_name,
 )
@@ -212,7 +213,8 @@ class AuditActs(OperatorBase):
 
         `text`: its entries, a JSON object a line. That its chain is whole and its head the one
         that was put into Temporal; that each signature is of whom it names; that each receipt and
-        ruling stands in the history of its case, and each receipt of those histories in it.
+        ruling stands in the history of its case, and each receipt of those histories in it; and
+        each order that the agent's steward holds.
 
         Raises:
             InvalidRequest: if it is no audit.
@@ -243,6 +245,8 @@ class AuditActs(OperatorBase):
         facts = await _facts(client, agent, since, until, found)
         faults += proof_faults(found, self._trusted())
         faults += history_faults(found, facts, since, until)
+        book = await steward_book(client, agent)
+        faults += order_faults(found, book.changes if book else (), since, until)
         ours = [seal for seal in seals if seal.head == head]
         return AuditCheck(
             agent=agent,

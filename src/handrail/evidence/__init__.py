@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         chain_faults,
         chained,
         history_faults,
+        order_faults,
         proof_faults,
         row_name,
     )
@@ -185,6 +186,7 @@ __all__ = [
     "measure_track_record",
     "next_setting",
     "next_step",
+    "order_faults",
     "policy_skeleton",
     "population_stability",
     "proof_faults",

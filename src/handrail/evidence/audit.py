@@ -19,7 +19,9 @@ from handrail.actions import Aware, Ruling, Wire, canonical, person
 from handrail.ledger import FLEET, OrderRow, PolicyRow, ReviewRow, RulingRow
 from handrail.oversight import (
     REVIEW_STATEMENT,
+    Change,
     NotProven,
+    OrderState,
     TrustedKey,
     order_givers,
     order_of_row,
@@ -202,6 +204,24 @@ def history_faults(
             if since <= at < until and key not in written:
                 faults.append(f"{name}: Temporal has a receipt that is missing here: {key}")
     return faults
+
+
+def order_faults(
+    entries: Iterable[AuditEntry], known: Iterable[Change], since: datetime, until: datetime
+) -> list[str]:
+    """Orders of the period that the agent's steward knows to have counted, and that are not here.
+
+    What lifts another is no entry of its own: it stands in the one that it ended.
+    """
+    here = {str(entry.body.get("id")) for entry in entries if entry.kind == "order"}
+    return [
+        f"Temporal has an order that is missing here: {order.kind} by {order.by} at {order.at}"
+        for order in (each.order for each in known if each.stand in _COUNTED)
+        if order.kind in {"stop", "level"} and since <= order.at < until and order.id not in here
+    ]
+
+
+_COUNTED = frozenset({OrderState.IN_FORCE, OrderState.DONE})
 
 
 def _contradicted(entry: AuditEntry, case: CaseFacts) -> str | None:

@@ -190,6 +190,17 @@ async def test_a_tail_that_was_cut_off_is_missed(audited: Audited) -> None:
     assert found.sealed is None
 
 
+async def test_an_order_that_left_the_ledger_is_missed_by_the_steward(audited: Audited) -> None:
+    """Nothing of it is in the audit, which was made afterwards, and no head says otherwise."""
+    with sqlite3.connect(audited.stage.directory / "ledger.db") as connection:
+        connection.execute("delete from handrail_orders")
+    made = await audited.ana.audit("refunds", audited.since, datetime.now(UTC))
+    found = await audited.ana.check_audit("\n".join(e.model_dump_json() for e in made.entries))
+    assert [each.partition(" at ")[0] for each in found.faults] == [
+        f"Temporal has an order that is missing here: stop by {ANA}"
+    ]
+
+
 def _rows(stage: Stage) -> dict[str, str]:
     """Every row of the ledger as text, by table."""
     with sqlite3.connect(stage.directory / "ledger.db") as connection:
