@@ -14,5 +14,8 @@ class DepositAgent(AgentWorkflow):
 
     @workflow.run
     async def run(self, tenancy: Tenancy) -> Outcome:
-        await self.write(pay_back, await self.decide(settle, tenancy))
+        decision = await self.decide(settle, tenancy)
+        if decision.action is None:
+            return self.done("nothing to pay back")
+        await self.write(pay_back, decision)
         return self.done("paid back")

@@ -35,8 +35,9 @@ class PayBack(Action):
 @decide
 async def settle(tenancy: Tenancy) -> Decision[PayBack, NoEvidence]:
     """What to pay back."""
+    amount = tenancy.deposit
     return Decision(
-        action=PayBack(tenancy=tenancy.number, amount=tenancy.deposit),
+        action=PayBack(tenancy=tenancy.number, amount=amount) if amount else None,
         rationale="Nothing was damaged.",
         confidence=0.9,
         evidence=NoEvidence(),

@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from temporalio.exceptions import ApplicationError, FailureError
 from temporalio.exceptions import TimeoutError as TimedOut
 
+from handrail.actions import Level
 from handrail.agent.decided import Decided
 from handrail.agent.tries import UNDECIDED
 from handrail.exceptions import StepError, fallback
@@ -93,6 +94,7 @@ class ErrorNote:
 class CaseNotes:
     """What is kept of one case. `questions`: those of earlier runs; `event`: its digest.
 
+    `pilot`: whether all writes were in pilot when it last decided.
     `begun`: as Temporal has it. The time of its first task is another one in a replay, where a
     short step took so long that the task went on in a second one.
     """
@@ -105,6 +107,7 @@ class CaseNotes:
     questions: list[QuestionNote] = field(default_factory=list[QuestionNote])
     errors: list[ErrorNote] = field(default_factory=list[ErrorNote])
     reminded: dict[str, datetime] = field(default_factory=dict[str, datetime])
+    pilot: bool = False
 
     def decided(
         self,
@@ -118,6 +121,7 @@ class CaseNotes:
         made = decided.decision
         usage, action = made.usage, made.action
         self.policy = (result.verdict and result.verdict.policy) or self.policy
+        self.pilot = result.verdict is not None and result.verdict.autonomy == Level.PILOT.value
         self.decisions.append(
             DecisionNote(
                 step=step,
@@ -178,6 +182,7 @@ class CaseNotes:
             self.decisions[-MOST_NOTES:],
             self.asked(gates)[-MOST_NOTES:],
             self.errors[-MOST_NOTES:],
+            pilot=self.pilot,
         )
 
 

@@ -78,6 +78,7 @@ from handrail.ledger import (
     Ledger,
     Outdated,
     OverLimit,
+    Situation,
     Stopped,
 )
 from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
@@ -446,7 +447,7 @@ class Door:
         case, policy = this_case(), self.policy.current()
         self._require_own(case)
         # Before anything is spent on thinking: a worker that may not write shall not think.
-        await self.pipeline.lately(policy, case)
+        situation = await self.pipeline.lately(policy, case)
         await self.recorder.require_budget(policy, step.name)
         async with self.recorder.metering(policy, step, case) as used:
             decision = await run_step(step, args)
@@ -457,7 +458,7 @@ class Door:
         basis = decision.basis().model_copy(update={"unsourced": lacking})
         # Of what a tool loop was given before, and so of the sources, only its case knows.
         ahead = not isinstance(step, Converse) and await self._foresee(policy, decision, basis)
-        digest, verdict = ahead or (None, None)
+        digest, verdict = ahead or (None, self._idle(policy, situation))
         reached("decide:foreseen", case)
         return DecisionResult(
             by_name=True,
@@ -467,6 +468,12 @@ class Door:
             kind=type(decision.action).__name__,
             unsourced=lacking,
         )
+
+    def _idle(self, policy: Policy, situation: Situation) -> Verdict:
+        """Under what a decision fell of which the door says nothing: a case may write nothing."""
+        piloting = self.pipeline.piloting(policy, situation) is not None
+        level = Level.PILOT.value if piloting else ""
+        return Verdict(kind=Kind.PASS, policy=policy.label, autonomy=level)
 
     async def notify(self, step: Notify[..., Any], notice: Notice, *args: Any) -> NotifyResult:
         """Tell somebody, if the policy lets it and nobody has stopped it."""

@@ -81,7 +81,8 @@ def case_record(case: Case, run: RunFacts) -> CaseRecord:
         currency=case.usage.currency,
         # Said as it ended well: what ended otherwise after that is worth nothing by it.
         value=None if notes.value is None or last.state is not State.DONE else _money(notes.value),
-        pilot=case.pilot,
+        # Where it had nothing to do in pilot it is none of the tasks either.
+        pilot=case.pilot or (notes.pilot and not case.receipts),
         writes=len(case.receipts),
         questions=sum(each.kind != "planted" for each in asked),
         escalated=sum(each.escalated is not None for each in asked),

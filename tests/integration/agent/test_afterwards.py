@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,8 @@ from handrail import Agent, Fleet, State
 from handrail.agent import PROBLEM_ATTRIBUTE, RISK_ATTRIBUTE
 from handrail.cli.app import run
 from handrail.client import stewards
+from handrail.evidence import measure_report
+from handrail.runtime import rebuild_records
 from handrail.testing import CaseHandle, Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import deposits_flow, deposits_steps
@@ -161,6 +165,25 @@ async def test_what_ran_alone_is_looked_at_and_counts(
     assert (found["found_wrong"], found["wrong"]["guess"], found["incidents"]) == (1, 0.5, 1)
 
 
+async def no_task(stage: Stage) -> None:
+    """Neither of them is a task in any figure, also made again from their histories."""
+
+    async def kept() -> Any:
+        found = await stage.ledger.case_records(["deposits:1", "deposits:2"])
+        whole = [row.case for row in found.values() if row.case.ended]
+        return whole if len(whole) == len(found) == 2 else None
+
+    assert [(row.pilot, bool(row.policy)) for row in await eventually(kept)] == [(True, True)] * 2
+    until = datetime.now(UTC) + timedelta(minutes=1)
+    report = await measure_report(stage.ledger, "deposits", until - timedelta(days=1), until)
+    assert (report.tasks, report.left_out["pilot"]) == (0, 2)
+    plugin = stage.fleet.plugin(stage.directory / "payloads")
+    again = await rebuild_records(
+        stage.fleet.agent("deposits"), stage.client, stage.ledger, plugin, check=True
+    )
+    assert again.differences == []
+
+
 async def test_in_pilot_nothing_is_written_and_what_it_proposed_is_listed(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, command: Any
 ) -> None:
@@ -168,6 +191,9 @@ async def test_in_pilot_nothing_is_written_and_what_it_proposed_is_listed(
         _, outcome = await ended(stage, "1")
         found = await command(stage, "pilot", "deposits")
         assert await stage.ledger.reviews() == []
+        idle = await stage.start("deposits", Tenancy(number="2", deposit=Decimal(0)))
+        assert (await idle.outcome()).status is State.DONE
+        await no_task(stage)
     assert outcome.status is State.PILOTED
     assert outside.effects(BANK) == []
     (proposal,) = found["proposals"]
