@@ -17,7 +17,7 @@ from handrail.policy import known_policy
 from handrail.states import State
 
 if TYPE_CHECKING:
-    from handrail.ledger import AgentFigures, Ledger, PresenceRow
+    from handrail.ledger import AgentFigures, Ledger, OrderRow, PresenceRow
     from handrail.policy import MetricDoc
 
 PERIOD = timedelta(days=30)
@@ -43,7 +43,13 @@ async def measure_report(
     found = await ledger.agent_figures(agent, before, now, late=late, metrics=asked)
     presence = await ledger.presence(agent, before)
     baselines = await ledger.baselines(agent)
-    then, there = (totals(found, presence, *of) for of in ((before, since), (since, now)))
+    orders = await ledger.orders(agent)
+    stops = [
+        (each.at, each.ended or now)
+        for each in orders
+        if each.kind == "stop" and each.step is None and each.case is None
+    ]
+    then, there = (totals(found, presence, stops, *of) for of in ((before, since), (since, now)))
     old, new = (Reckoning.of(each, worth, baselines) for each in (then, there))
     was = value_report(old, found.first)
     return AgentReport(
@@ -61,7 +67,7 @@ async def measure_report(
         value=value_report(new, found.first),
         previous_net=was.net,
         days=_days(found, new, since, now),
-        marks=await _marks(ledger, agent, since, presence),
+        marks=await _marks(ledger, agent, orders, since, presence),
     )
 
 
@@ -144,7 +150,11 @@ def _day(
 
 
 async def _marks(
-    ledger: Ledger, agent: str, since: datetime, presence: Sequence[PresenceRow]
+    ledger: Ledger,
+    agent: str,
+    orders: Sequence[OrderRow],
+    since: datetime,
+    presence: Sequence[PresenceRow],
 ) -> tuple[ReportMark, ...]:
     """What changed in the period: policies, builds, levels and stops."""
     marks = [
@@ -155,7 +165,7 @@ async def _marks(
     for row in presence:
         first[row.build] = min(first.get(row.build, row.since), row.since)
     marks += [ReportMark(at=at, kind="build", what=build) for build, at in first.items() if build]
-    for order in await ledger.orders(agent):
+    for order in orders:
         if order.kind == "level" and order.level is not None:
             what = f"{order.step or 'all writes'}: {order.level.value}, by {order.by}"
             marks.append(ReportMark(at=order.at, kind="level", what=what))

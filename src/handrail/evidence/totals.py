@@ -76,9 +76,16 @@ def day_of(number: int) -> date:
 
 
 def totals(
-    found: AgentFigures, presence: Sequence[PresenceRow], since: datetime, until: datetime
+    found: AgentFigures,
+    presence: Sequence[PresenceRow],
+    stops: Sequence[Span],
+    since: datetime,
+    until: datetime,
 ) -> Totals:
-    """What was added up from `since` on and before `until`, which both begin a day or are now."""
+    """What was added up from `since` on and before `until`, which both begin a day or are now.
+
+    `stops`: when all of the agent was stopped.
+    """
     sums, days = Totals(since, until), range(number_of(since), number_of(until - _INSTANT) + 1)
     for row in found.cases:
         if row.day in days:
@@ -97,7 +104,7 @@ def totals(
     sums.took.sort()
     begun = min((each.since for each in presence), default=None)
     if begun is not None and begun < until:
-        sums.minutes, sums.present = minutes_present(presence, max(begun, since), until)
+        sums.minutes, sums.present = minutes_present(presence, stops, max(begun, since), until)
     return sums
 
 
@@ -139,19 +146,33 @@ def _add(sums: Totals, row: CaseFigures) -> None:
     sums.metrics = [(a + b, m + n) for (a, m), (b, n) in pairs]
 
 
+Span = tuple[datetime, datetime]
+"""From when until when."""
+
+
 def minutes_present(
-    presence: Iterable[PresenceRow], since: datetime, until: datetime
+    presence: Iterable[PresenceRow], stops: Iterable[Span], since: datetime, until: datetime
 ) -> tuple[int, int]:
-    """How many minutes there were, and in how many of them some worker was there."""
+    """How many minutes there were, and in how many of them some worker was there for its work."""
     whole = int((until - since) / _MINUTE)
-    reached, there = since, timedelta(0)
-    for each in sorted(presence, key=lambda row: row.since):
-        # A worker says each minute that it is there: it was so for the minute after, too.
-        begin, end = max(each.since, reached), min(each.last + _MINUTE, until)
+    # A worker says each minute that it is there: it was so for the minute after, too.
+    there = _joined(((each.since, each.last + _MINUTE) for each in presence), since, until)
+    idle = [span for each in there for span in _joined(stops, *each)]
+    worked = sum((end - begin for begin, end in there), timedelta(0))
+    worked -= sum((end - begin for begin, end in idle), timedelta(0))
+    return whole, min(round(worked / _MINUTE), whole)
+
+
+def _joined(spans: Iterable[Span], since: datetime, until: datetime) -> list[Span]:
+    """What of them lies within, each moment once."""
+    found: list[Span] = []
+    reached = since
+    for begins, ends in sorted(spans):
+        begin, end = max(begins, reached), min(ends, until)
         if end > begin:
-            there += end - begin
+            found.append((begin, end))
             reached = end
-    return whole, min(round(there / _MINUTE), whole)
+    return found
 
 
 def percentile(ordered: Sequence[float], share: float) -> float | None:

@@ -103,10 +103,10 @@ class Reckoning:
         )
 
     def _work(self) -> ValueLine | None:
-        """What people would have cost for the tasks that the agent has done."""
+        """What people would have cost for the tasks that the agent has done, and not got wrong."""
         price = self.figures.get("prices.human minute")
         cost, minutes = (self.figures.get(f"baseline.{n}") for n in _MANUAL)
-        done = self.sums.ends["done"]
+        done = self.sums.plain + self.sums.given
         if cost is not None:
             return _line(
                 "Manual work saved", done * cost.amount, f"{done} x {cost.text}", cost.basis

@@ -295,10 +295,14 @@ def _errors(connection: sa.Connection, of: _Of) -> tuple[ErrorFigures, ...]:
 
 
 def _writes(connection: sa.Connection, of: _Of) -> tuple[WriteFigures, ...]:
-    """Each key is one write, however often it was tried. What was undone was no success."""
+    """Each key is one write, however often it was tried. What was undone was no success.
+
+    One in doubt whose case has ended has ended too: nobody knows that it went well.
+    """
+    over = sa.exists().where(_c.case_id == _w.case_id, _c.ended.is_not(None))
     day, undo = _day(_w.begun), _w.key.like(_UNDO)
     made = sa.select(day, sa.func.count(), _sum(_w.state == EffectState.DONE)).where(
-        *of.during(_w.begun), ~undo, _w.state != EffectState.INTENDED
+        *of.during(_w.begun), ~undo, sa.or_(_w.state != EffectState.INTENDED, over)
     )
     met = sa.select(incidents.c.key).where(
         incidents.c.agent == of.agent, incidents.c.kind.in_(WRONG)
@@ -323,9 +327,12 @@ def _parts(keys: list[str]) -> list[list[str]]:
 
 
 def _questions(connection: sa.Connection, of: _Of) -> tuple[QuestionFigures, ...]:
-    """In pilot nobody is asked: each of these was put before people."""
+    """In pilot nobody is asked: each of these was put before people.
+
+    How long one took that was withdrawn, as its case was stopped, say, nobody's ruling tells.
+    """
     asked = _plain(_q.asked)
-    took = _plain(_q.ended) - asked
+    took = sa.case((_q.how == "withdrawn", None), else_=_plain(_q.ended) - asked)
     query = sa.select(asked, took, _q.looked, _q.kind == PLANTED).where(*of.during(_q.asked))
     return tuple(QuestionFigures(a, t, k, bool(p)) for a, t, k, p in connection.execute(query))
 

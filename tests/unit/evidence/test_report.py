@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from handrail import Ledger
 from handrail.evidence import AgentReport, measure_report
 from handrail.evidence.report import _inert  # pyright: ignore[reportPrivateUsage]
-from handrail.ledger import BaselineRow, PresenceRow
+from handrail.ledger import BaselineRow, OrderRow, PresenceRow
 from tests.agents.policies import GOOD
 from tests.agents.reported import AGENT, WORTH, keep_cases, keep_policy
 
@@ -114,7 +114,7 @@ class Again:
             "Cases by their own value": own,
             "Cases wrong": Decimal(-60 * wrong),
             "Cases late": Decimal(-5 * late),
-            "Manual work saved": Decimal(str(12 * 0.8 * len(done))),
+            "Manual work saved": Decimal(str(12 * 0.8 * len(right))),
             "Manual errors saved": Decimal(str(0.04 * 60 * len(done))),
         }
 
@@ -243,6 +243,47 @@ async def test_availability_is_the_share_of_minutes_in_which_some_worker_was_the
     found = figure(await measure_report(ledger, AGENT, now=NOW), "availability")
     assert found.n == 600, "of the minutes since the first worker came"
     assert found.value == pytest.approx((5 * 60 + 1 + 3 * 60) / 600, abs=1e-6)
+
+
+async def test_of_an_agent_that_is_stopped_no_minute_is_one_in_which_work_went_on(
+    ledger: Ledger,
+) -> None:
+    hour = timedelta(hours=1)
+    await _present(ledger, PresenceRow("a", AGENT, NOW - 10 * hour, "1", NOW))
+    for name, of, step, begins, ends in (
+        ("1", AGENT, None, 8, 6),
+        ("2", "*", None, 7, 5),  # beside the first for an hour
+        ("3", AGENT, "rebook", 4, 2),  # its other writes went on
+    ):
+        stop = OrderRow(name, "stop", of, "bo", NOW - begins * hour, step)
+        await ledger.order(stop)
+        await ledger.end_order(name, by="bo", at=NOW - ends * hour, why="")
+    found = figure(await measure_report(ledger, AGENT, now=NOW), "availability")
+    assert (found.n, found.value) == (600, pytest.approx(7 / 10, abs=1e-6))
+
+
+async def test_what_nobody_ruled_on_and_what_stayed_in_doubt_makes_no_figure_better(
+    ledger: Ledger, url: str
+) -> None:
+    await filled(ledger, url)
+    before = await measure_report(ledger, AGENT, now=NOW)
+    rows = raw(url)
+    bad, over = Again(rows, SINCE, NOW).bad, {c["case_id"] for c in rows["cases"] if c["ended"]}
+    good = (e for e in rows["effects"] if e["state"] == "done" and e["key"] not in bad)
+    one = next(e for e in good if e["begun"] > SINCE.timestamp() and e["case_id"] in over)
+    engine = sa.create_engine(url)
+    with engine.begin() as connection:
+        named: Any = {"case": one["case_id"]}
+        connection.execute(
+            sa.text("update handrail_effects set state = 'intended' where case_id = :case"), named
+        )
+        changed = "update handrail_questions set how = 'withdrawn', ended = asked + 0.1"
+        connection.execute(sa.text(f"{changed} where agent = '{AGENT}' and how = 'approved'"))
+    engine.dispose()
+    after = await measure_report(ledger, AGENT, now=NOW)
+    was, now = (figure(each, "action_success") for each in (before, after))
+    assert (now.n, now.parts["good"]) == (was.n, was.parts["good"] - 1)
+    assert figure(after, "review_time").n == 0
 
 
 async def _present(ledger: Ledger, row: PresenceRow) -> None:
