@@ -211,7 +211,7 @@ def _show(out: Output, found: Discovery, top: int) -> None:
     if rest > 0:
         out.show(f"{rest} more; --top {len(found.candidates)} shows them")
     if found.too_few:
-        out.show(f"{found.too_few} decisions are too few to be judged")
+        out.show(f"{found.too_few} activities more have too few decisions after them to be judged")
 
 
 def _plot(candidates: Sequence[Candidate]) -> list[str]:

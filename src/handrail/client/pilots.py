@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 _LONGEST = 4_000
 _AT_ONCE = 1_000
+_DAY = timedelta(days=1)
 _NEEDED = "who was right must be signed"
 _SAID: Final = {
     "agent": ReviewAnswer.RIGHT,
@@ -295,7 +296,8 @@ def _row(
         names = ", ".join(each.name for each in writes)
         raise InvalidRequest(f"step is {step!r}: {shape.agent} writes {names}", "step")
     if given.at > now + timedelta(hours=1):
-        raise InvalidRequest(f"{given.at} has not come yet", "at")
+        zone = "; a time without a zone is taken for UTC" if given.at < now + _DAY else ""
+        raise InvalidRequest(f"{given.at} has not come yet{zone}", "at")
     case = given.case if given.case.startswith(f"{shape.agent}:") else f"{shape.agent}:{given.case}"
     listed = None if doc is None else doc.actions.get(step)
     row = OutcomeRow(

@@ -23,6 +23,9 @@ NAMED = 20
 
 BASELINE = "cost_per_case"
 
+_FEWEST = 3
+"""Fewer escalated cases are no rise, unless `least:` is smaller."""
+
 AGAIN = timedelta(minutes=30)
 """An alarm of a share that comes again within this time is the one that there was."""
 
@@ -85,7 +88,8 @@ async def _escalations(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime
     begins = now - rule.within
     before, then = await ledger.escalated_cases(agent, begins - rule.within, begins)
     cases, escalated = await ledger.escalated_cases(agent, begins, now)
-    if min(before, cases) < rule.least or not escalated:
+    # From none to one is no rise that anybody can tell from chance.
+    if min(before, cases) < rule.least or len(escalated) < min(_FEWEST, rule.least):
         return None
     # So many of these would be as large a share as the one before, and `up` more.
     allowed = Decimal(len(then)) / before * cases * (10_000 + rule.up) / 10_000

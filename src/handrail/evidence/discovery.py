@@ -233,7 +233,7 @@ def _decisions(
             facts[name] = _number(value) if name in numbers else value
         if event.who:
             facts["by"] = event.who
-        facts["before that"] = path[-2] if n else None
+        facts["what was done before"] = path[-2] if n else None
         facts["hours so far"] = (event.at - first) / _HOUR
         facts["hour"], facts["weekday"] = float(event.at.hour), event.at.strftime("%A")
         then = events[n + 1] if n + 1 < len(events) else None
@@ -440,8 +440,9 @@ def _why(found: Candidate) -> Iterator[str]:
         yield f"{found.repetition:.0%} come by the {_COMMON} most common ways"
     seen = found.predicted
     if seen is not None and seen.skill >= _SOME and (seen.right.share or 0) >= _POOR:
+        say = "says" if len(seen.facts) == 1 else "say"
         yield (
-            f"{_place_of(found)}{', '.join(seen.facts)} say what people did in "
+            f"{_place_of(found)}{', '.join(seen.facts)} {say} what people did in "
             f"{seen.right.share:.1%} of {seen.right.n:,} that were held out (always the most "
             f"common: {seen.usual:.1%})"
         )

@@ -81,7 +81,7 @@ def test_for_people_there_is_a_plot_with_reasons(machine: Machine) -> None:
     rows = [line.partition("|")[2] for line in text.splitlines() if "           |" in line]
     assert len(rows) == 20
     assert [row.strip() for row in rows if row.strip()] == ["1"]
-    assert "+ kind say what people did in 100.0% of" in text
+    assert "+ kind says what people did in 100.0% of" in text
     assert "1 more; --top 2 shows them" in text
 
 
