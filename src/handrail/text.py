@@ -14,6 +14,7 @@ import re
 import unicodedata
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
+from math import ceil, floor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -198,6 +199,19 @@ def moment_in_words(at: datetime, to: Literal["seconds", "minutes"] = "seconds")
     """A time as people read it, in UTC."""
     # Not by strftime: that imports a module at each call, which the sandbox makes slow.
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', to)} UTC"
+
+
+def at_least(share: float) -> str:
+    """A lower bound in percent, rounded down: what is wanted is not said to be met before it is."""
+    return f"{floor(share * 1_000 + _ROUNDING) / 10:.1f}"
+
+
+def at_most(share: float) -> str:
+    """An upper bound in percent, rounded up."""
+    return f"{ceil(share * 1_000 - _ROUNDING) / 10:.1f}"
+
+
+_ROUNDING = 1e-9
 
 
 def percent(share: int) -> str:

@@ -18,7 +18,7 @@ from rich.text import Text
 from handrail.cli.context import By, SomeBody, Why, load_fleet, operator, settings
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
 from handrail.exceptions import InvalidRequest
-from handrail.text import decode_text
+from handrail.text import at_least, at_most, decode_text
 
 if TYPE_CHECKING:
     from handrail.client import AgreementView, Disagreement, PilotView
@@ -262,7 +262,8 @@ def pilot_lines(view: PilotView) -> list[Text]:
 def bound_in_words(found: AgreementView) -> str:
     """An agreement in words."""
     share = f"{found.needs} more needed" if found.share is None else f"{found.share:.1%}"
-    return f"{share} of {found.n} ({found.low:.1%} to {found.high:.1%}, however often one looks)"
+    low = f"{at_least(found.low)}%"
+    return f"{share} of {found.n} ({low} to {at_most(found.high)}%, however often one looks)"
 
 
 def _disagreement(each: Disagreement) -> Text:

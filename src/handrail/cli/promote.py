@@ -11,6 +11,7 @@ from handrail.cli.context import By, SomeBody, Why, load_fleet, operator, settin
 from handrail.cli.outcomes import bound_in_words
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
 from handrail.cli.stop import say_became
+from handrail.text import at_most
 
 if TYPE_CHECKING:
     from handrail.client import AutonomyEvent, Expected, PromotionView
@@ -83,7 +84,7 @@ def _lines(each: PromotionView) -> list[Text]:
     lines = [label(plain(each.step), to, "bold")]
     lines.append(label("agreement", bound_in_words(each.agreement)))
     if each.wrong is not None:
-        lines.append(label("wrong", f"at most {each.wrong.high:.1%} of {each.settled}"))
+        lines.append(label("wrong", f"at most {at_most(each.wrong.high)}% of {each.settled}"))
     if each.restarted and each.since is not None:
         lines.append(label("since", f"{moment(each.since)}: {plain(each.restarted)}"))
     lines += [label("lacks", plain(said), "yellow") for said in each.lacking]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from handrail import policy as policy_files
 from handrail.actions import WHOLE, Level
 from handrail.ledger import PROPOSED, AlertRow
+from handrail.text import at_least, at_most
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -89,6 +90,6 @@ def still_stands(row: AlertRow, write: PromotableWrite) -> bool:
 def shown_in_words(write: PromotableWrite) -> str:
     """What the write has shown so far, as a proposal ends."""
     if write.setting.level is Level.FULL and write.record.wrong is not None:
-        return f"at most {write.record.wrong.high:.1%} wrong of {write.record.settled}"
+        return f"at most {at_most(write.record.wrong.high)}% wrong of {write.record.settled}"
     seen = write.seen.agreement
-    return f"at least {seen.low:.1%} agreement in {seen.n} cases"
+    return f"at least {at_least(seen.low)}% agreement in {seen.n} cases"

@@ -212,12 +212,12 @@ class PromotionActs(OrderActs, PilotActs):
         rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
+        since, restarted = await self._restarted(agent, step)
         # Each reads much of the ledger, and somebody waits for the page.
-        agreed, record = await asyncio.gather(
-            self._agreed(agent, step, setting),
-            measure(self.ledger, agent, step, keys=keys, now=now),
+        (report, bound, first), record = await asyncio.gather(
+            self._agreed(agent, step, setting, since),
+            measure(self.ledger, agent, step, keys=keys, now=now, since=since),
         )
-        since, restarted, report, bound, first = agreed
         seen = evidence.PromotionEvidence(
             first=first,
             agreement=bound,
@@ -233,12 +233,11 @@ class PromotionActs(OrderActs, PilotActs):
         return PromotableWrite(agent, step, rule, doc, stand, since, report, record, seen, after)
 
     async def _agreed(
-        self, agent: str, step: str, setting: Setting
-    ) -> tuple[datetime | None, str, PilotReport, AgreementBound, datetime | None]:
-        """Since when the evidence counts and why, the pilot, and the agreement and its begin."""
-        since, restarted = await self._restarted(agent, step)
+        self, agent: str, step: str, setting: Setting, since: datetime | None
+    ) -> tuple[PilotReport, AgreementBound, datetime | None]:
+        """The pilot, and the agreement and its begin."""
         report = (await self._pilot(agent, step, since, _CASES, points=0)).report
-        return since, restarted, report, *await self._shown(agent, step, setting, since, report)
+        return report, *await self._shown(agent, step, setting, since, report)
 
     async def _shown(
         self,
@@ -254,8 +253,11 @@ class PromotionActs(OrderActs, PilotActs):
             if said.ruled:
                 return evidence.bound_of(said.ruled, said.ruled - said.approved), said.first
         if setting.level is Level.FULL:
-            return report.bound, await self.ledger.first_alone(agent, step, since)
-        return report.bound, report.since
+            # Of how long: since it does as much alone as now. A share is a step, and no formality.
+            begins = [at for at in (since, await self._stepped(agent, step)) if at is not None]
+            first = await self.ledger.first_alone(agent, step, max(begins, default=None))
+            return report.writes, first
+        return report.writes, report.since
 
     async def _restarted(self, agent: str, step: str) -> tuple[datetime | None, str]:
         """Since when the evidence of a write counts, and what began it anew: the latest change."""
@@ -293,11 +295,9 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _worse(self, write: PromotableWrite) -> str | None:
         """Why what runs alone must run less so, judged by what came since the last step up."""
-        orders = await self.ledger.orders(write.agent, live=True, kind="level")
-        mine = [each for each in orders if each.step in {None, write.step}]
-        if not mine or write.setting.level is not Level.FULL:
+        up = await self._stepped(write.agent, write.step)
+        if up is None or write.setting.level is not Level.FULL:
             return None
-        up = max(each.at for each in mine)
         met = await self.ledger.incidents(write.agent, step=write.step, since=up)
         open_ = [f"{each.case}: {each.what}" for each in met if each.closed is None]
         since = (write.agent, "contract_changed", write.step, up)
@@ -310,6 +310,11 @@ class PromotionActs(OrderActs, PilotActs):
         after = [each.answer == "wrong" for each in answered if each.at > up]
         drifts = await self._drifts(write, up)
         return evidence.why_step_back(write.rule, before, after, open_, drifts, contract=contract)
+
+    async def _stepped(self, agent: str, step: str) -> datetime | None:
+        """When how much it does by itself was set last; None where it is as the policy says."""
+        orders = await self.ledger.orders(agent, live=True, kind="level")
+        return max((each.at for each in orders if each.step in {None, step}), default=None)
 
     async def _drifts(self, write: PromotableWrite, up: datetime) -> dict[str, Drift]:
         """How far what is watched has moved since then: its class, and what the policy names."""

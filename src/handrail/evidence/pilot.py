@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 from handrail.evidence.drift import Drift, stability_of_counts
 from handrail.evidence.estimates import AgreementBound, bound_of
-from handrail.evidence.matching import Compared, Judged
+from handrail.evidence.matching import NOTHING, Compared, Judged
 from handrail.ledger import ALONE, DIFFERS, OPEN, SAME
 
 if TYPE_CHECKING:
@@ -36,6 +36,7 @@ class ClassAgreement:
     kind: str
     same: int
     bound: AgreementBound
+    differ: int
 
 
 @dataclass(frozen=True)
@@ -62,6 +63,8 @@ class Selection:
 class PilotReport:
     """What a pilot came to. `same`: the bound of plain agreement; `bound`: with what was judged.
 
+    `writes`: the bound of those alone that proposed to write: doing nothing where people do
+    nothing shows nothing of what may be written.
     `differ`: how many do not agree, with what was judged. `difference`: by how much the amounts
     of the agent are above those of people, in all disagreements together. `disagreements`: where
     people did something else, those first that nobody has judged.
@@ -78,6 +81,7 @@ class PilotReport:
     until: datetime | None
     same: AgreementBound
     bound: AgreementBound
+    writes: AgreementBound
     differ: int
     classes: tuple[ClassAgreement, ...]
     path: tuple[AgreementPoint, ...]
@@ -104,14 +108,16 @@ def measure_pilot(
     sums = _Sums.of(figures)
     right = [each for each in judged if each.agrees]
     bounds = [bound_of(sums.compared, each) for each in (sums.differ, sums.differ - len(right))]
+    classes = _classes(figures.counts, right)
     return PilotReport(
         proposals=sum(each.number for each in figures.counts if each.stand != ALONE),
         since=figures.since,
         until=figures.until,
         same=bounds[0],
         bound=bounds[1],
+        writes=_together(each for each in classes if each.kind != NOTHING),
         differ=sums.differ - len(right),
-        classes=_classes(figures.counts, right),
+        classes=classes,
         path=_path(figures.path, right),
         selection=_selection(figures),
         disagreements=(*unjudged, *judged),
@@ -160,10 +166,18 @@ def _classes(
     kinds = sorted({*same, *differ}, key=lambda kind: (-same[kind] - differ[kind], kind))
     return tuple(
         ClassAgreement(
-            kind, same[kind], bound_of(same[kind] + differ[kind], differ[kind] - judged[kind])
+            kind,
+            same[kind],
+            bound_of(same[kind] + differ[kind], differ[kind] - judged[kind]),
+            differ[kind] - judged[kind],
         )
         for kind in kinds
     )
+
+
+def _together(classes: Iterable[ClassAgreement]) -> AgreementBound:
+    numbers = [(each.bound.n, each.differ) for each in classes]
+    return bound_of(sum(n for n, _ in numbers), sum(differ for _, differ in numbers))
 
 
 def _path(path: Sequence[ComparedSoFar], right: Iterable[Compared]) -> tuple[AgreementPoint, ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from math import ceil
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE, Level
@@ -16,7 +17,7 @@ from handrail.evidence.drift import Drift
 from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare
 from handrail.evidence.worsening import worse_than_before
 from handrail.policy import Setting
-from handrail.text import one_line, percent
+from handrail.text import at_least, at_most, one_line, percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
 class PromotionEvidence:
     """What is known of one write since its evidence began (`first`: of the first case since then).
 
-    `agreement`: of proposals with what people did, or of what they approved. `wrong`: of what ran
-    alone, of `settled` writes. `restarted`: what began the evidence anew, in words.
+    `agreement`: of what it would have written with what people did, or of what they approved.
+    `wrong`: of what ran alone, of `settled` writes. `restarted`: what began the evidence anew, in
+    words.
     """
 
     first: datetime | None
@@ -108,14 +110,17 @@ def _agreement(rule: PromoteDoc, seen: PromotionEvidence) -> str:
     if bound.low >= goal:
         return ""
     more = f": {bound.needed(goal)} more that agree" if goal < 1 else ""
-    return f"agreement: at least {bound.low:.1%}, {percent(rule.agreement)} wanted{more}"
+    return f"agreement: at least {at_least(bound.low)}%, {percent(rule.agreement)} wanted{more}"
 
 
 def _wrong(rule: PromoteDoc, seen: PromotionEvidence) -> str:
     high = 1.0 if seen.wrong is None else seen.wrong.high
     if high <= rule.wrong / WHOLE:
         return ""
-    return f"wrong: at most {high:.1%}, {percent(rule.wrong)} wanted"
+    # One that is right adds to the writes, and not to how many of them may be wrong.
+    more = ceil(high * seen.settled * WHOLE / rule.wrong) - seen.settled if rule.wrong else 0
+    far = f": {more:,} more that are right" if high < 1 and more > 0 else ""
+    return f"wrong: at most {at_most(high)}%, {percent(rule.wrong)} wanted{far}"
 
 
 def why_step_back(

@@ -80,11 +80,13 @@ async def measure_track_record(
     *,
     keys: Mapping[str, TrustedKey] | None = None,
     now: datetime | None = None,
+    since: datetime | None = None,
 ) -> TrackRecord:
     """The figures of an agent, or of one step of it.
 
     `keys`: the keyring, to prove each answer again; without it they are taken as the ledger has
-    them.
+    them. `since`: the shares are of the writes that began then or later; what waits, what was
+    noticed and what was planted is told of all.
 
     Raises:
         LedgerUnavailable: if the ledger cannot be read.
@@ -98,12 +100,12 @@ async def measure_track_record(
         ledger.incidents(agent, step=step),
     )
     # A signature each: others are served meanwhile.
-    looked = await asyncio.to_thread(ReviewSample.of, drawn, rows, keys, now)
+    looked = await asyncio.to_thread(ReviewSample.of, drawn, rows, keys, now, since)
     made = dict(shares)
     covered = {share: number for share, number in made.items() if share}
     settled = covered
-    if looked.first is not None:
-        settled = dict(await ledger.alone_by_share(agent, step, looked.first))
+    if looked.first is not None or since is not None:
+        settled = dict(await ledger.alone_by_share(agent, step, looked.first, since))
         settled.pop(0, None)
     said = [each.answer for each in looked.drawn]
     return TrackRecord(
@@ -144,7 +146,7 @@ class SampledWrite:
 
 @dataclass(frozen=True)
 class ReviewSample:
-    """The writes that were drawn; `settled`: those before the `first` that waits."""
+    """The writes that were drawn; `settled`: those that count, before the `first` that waits."""
 
     drawn: Sequence[SampledWrite]
     settled: Sequence[SampledWrite]
@@ -158,16 +160,19 @@ class ReviewSample:
         rows: Sequence[ReviewRow],
         keys: Mapping[str, TrustedKey] | None,
         now: datetime,
+        since: datetime | None = None,
     ) -> ReviewSample:
         """What was said of the writes that were drawn, which come in their order.
 
         What was drawn is known by its key: a review that was never put before anybody waits.
+        Those before `since` do not count.
         """
         answers, unproven = _answers(rows, keys, now)
         seen = [_seen(each, answers, now) for each in drawn]
-        waits = (n for n, each in enumerate(seen) if each.answer is None and not each.overdue)
+        old = 0 if since is None else sum(each.begun < since for each in drawn)
+        waits = (n for n in range(old, len(seen)) if seen[n].answer is None and not seen[n].overdue)
         first = next(waits, None)
-        return cls(seen, seen[:first], None if first is None else drawn[first], unproven)
+        return cls(seen, seen[old:first], None if first is None else drawn[first], unproven)
 
 
 def _seen(one: AutonomousWrite, answers: Mapping[str, str], now: datetime) -> SampledWrite:

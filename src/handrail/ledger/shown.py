@@ -70,15 +70,22 @@ class Shown(Database):
         return await self._read(look)
 
     async def alone_by_share(
-        self, agent: str, step: str | None, before: AutonomousWrite | None = None
+        self,
+        agent: str,
+        step: str | None,
+        before: AutonomousWrite | None = None,
+        since: datetime | None = None,
     ) -> list[tuple[float, int]]:
         """How many were made without asking anybody, by their chance of review (0: of none).
 
-        In the order in which each chance was first in force; `before`: those made before that.
+        In the order in which each chance was first in force; `before`: those made before that,
+        `since`: those that began then or later.
         """
         e = _effects.c
         share, begun = sa.func.coalesce(e.share, 0.0).label("chance"), _seconds(e.begun)
         query = _alone(sa.select(share, sa.func.count()), agent, step)
+        if since is not None:
+            query = query.where(begun >= since.timestamp())
         if before is not None:
             at = before.begun.timestamp()
             tied = sa.and_(begun == at, e.key < before.key)

@@ -24,7 +24,15 @@ from handrail.evidence import (
     measure_pilot,
     rule_digest,
 )
-from handrail.ledger import AnswerRow, OutcomeRow, Proposed, VerdictRow
+from handrail.ledger import (
+    AnswerRow,
+    CaseRecord,
+    CaseRow,
+    DecisionRow,
+    OutcomeRow,
+    Proposed,
+    VerdictRow,
+)
 from handrail.policy import PilotDoc
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -184,3 +192,23 @@ def test_a_bound_by_counts_is_the_one_of_the_cases_in_their_order(n: int) -> Non
         agreed = [1] * (n - differ) + [0] * differ
         for order in (agreed, agreed[::-1]):
             assert bound_of(n, differ) == measure_agreement(order)
+
+
+async def test_doing_nothing_where_people_do_nothing_shows_nothing_of_what_may_be_written(
+    ledger: Ledger,
+) -> None:
+    """A thousand easy cases would hide that half of what it would have written is wrong."""
+    cases, wrong = [f"w{n}" for n in range(20)], {f"w{n}" for n in range(10)}
+    other = {"ruling": "NOK"}
+    outcomes = [did(case, **({"action": other} if case in wrong else {})) for case in cases]
+    idle = [f"n{n}" for n in range(200)]
+    for case in idle:
+        row = CaseRow(
+            case, "r", "a", "b", "p", "event", "d", None, None, NOW, NOW, "done", pilot=True
+        )
+        decided = DecisionRow(case, 1, "a", "choose", NOW, "i", None, None, None)
+        await ledger.record_cases([CaseRecord(row, (decided,))])
+    outcomes += [did(case, action=None) for case in idle]
+    found = await measured(ledger, [proposed(case) for case in cases], outcomes)
+    assert found.bound == bound_of(220, 10)
+    assert found.writes == bound_of(20, 10)

@@ -305,6 +305,26 @@ async def test_what_waits_is_not_passed_over(ledger: Ledger) -> None:
     assert found.wrong.guess == 0.2
 
 
+async def test_what_an_earlier_build_did_counts_no_more_and_what_waits_of_it_is_told(
+    ledger: Ledger,
+) -> None:
+    for number in range(4):
+        await wrote(ledger, f"a:{number}/pay/1")
+    for number in (0, 2):
+        await said(ledger, f"a:{number}/pay/1", "wrong")
+    since = datetime.now(UTC)
+    for number in range(4, 7):
+        await wrote(ledger, f"a:{number}/pay/1")
+        await said(ledger, f"a:{number}/pay/1", "right")
+    found = await measure_track_record(ledger, "a", "pay", since=since)
+    assert (found.settled, found.drawn, found.waiting) == (3, 7, 2)
+    assert found.wrong is not None
+    assert found.wrong.guess == 0
+    whole = await measure_track_record(ledger, "a", "pay")
+    assert whole.wrong is not None
+    assert (whole.settled, whole.wrong.guess) == (1, 1)
+
+
 async def test_what_waits_too_long_counts_as_wrong_above_only(ledger: Ledger) -> None:
     """Nobody makes the figures better by not answering."""
     for number in range(40):

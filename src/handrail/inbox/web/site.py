@@ -35,7 +35,7 @@ from handrail.inbox.web.tokens import BadToken, Links
 from handrail.inbox.web.views import words
 from handrail.oversight import BY_NAME, Keyring, unproven_people
 from handrail.runtime import TokenFile
-from handrail.text import escape_hidden, moment_in_words
+from handrail.text import at_least, at_most, escape_hidden, moment_in_words
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -442,6 +442,8 @@ def _environment() -> Environment:
         counted=counted,
         time=time,
         at=at,
+        at_least=at_least,
+        at_most=at_most,
     )
     cast("dict[str, Any]", made.globals)["unproven_people"] = unproven_people
     made.tests.update(hiding=hides, numeric=numeric, long=long, moment=moment, holding=holding)

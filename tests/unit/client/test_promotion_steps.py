@@ -1,0 +1,40 @@
+"""How long a write has done as much alone as it does now: from the last step up."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from handrail import Ledger, Receipt
+from handrail.actions import Level
+from handrail.client import Operator
+from handrail.ledger import OrderRow
+from tests.agents.coding import OWNER, coding
+from tests.unit.ledger.intents import intent
+
+
+async def days_of(ledger: Ledger, fleet_at: Path, now: datetime) -> list[str]:
+    fleet = coding(fleet_at, {"proof": "unproven"}, autonomy="full", rollout="5%")
+    text = (fleet_at / "coding.yaml").read_text("utf-8")
+    sha = hashlib.sha256(text.encode()).hexdigest()
+    await ledger.loaded("coding", 1, sha, "coding v1", text)
+    somebody = Operator(None, ledger, by=OWNER, agents=fleet.agents, clock=lambda: now)
+    (write,) = (await somebody.promotions("coding")).writes
+    return [each for each in write.lacking if each.startswith("days")]
+
+
+async def test_days_count_from_the_last_step_up(ledger: Ledger, tmp_path: Path) -> None:
+    begun = datetime.now(UTC)
+    for number in range(2):
+        made = intent(f"coding:{number}/rule/1", agent="coding", step="rule", alone=True, share=1.0)
+        await ledger.begin(made)
+        await ledger.finish(Receipt(key=made.key, step="rule", digest=made.digest, at=begun))
+    later = begun + timedelta(days=40)
+    assert await days_of(ledger, tmp_path, later) == []
+    up = OrderRow(
+        "o", "level", "coding", OWNER, later - timedelta(days=3), "rule",
+        level=Level.FULL, rollout=2_500,
+    )  # fmt: skip
+    await ledger.order(up)
+    assert await days_of(ledger, tmp_path, later) == ["days: 0, 30 more needed"]
