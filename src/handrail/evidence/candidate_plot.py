@@ -171,7 +171,8 @@ def _table(found: Discovery) -> Iterator[str]:
         yield f"<tr>{numbers[0]}{name}{''.join(numbers[1:])}</tr>"
     yield "</tbody></table></div>"
     if found.too_few:
-        yield f'<p class="dim">{found.too_few} activities more have too few decisions after them to be judged.</p>'
+        few = "activities more have too few decisions after them to be judged"
+        yield f'<p class="dim">{found.too_few} {few}.</p>'
 
 
 def predicted_in_words(candidate: Candidate) -> str:

@@ -78,7 +78,6 @@ from handrail.ledger import (
     Ledger,
     Outdated,
     OverLimit,
-    Situation,
     Stopped,
 )
 from handrail.oversight import GateKind, NotificationRequest, Trust, stop_in_words
@@ -458,7 +457,7 @@ class Door:
         basis = decision.basis().model_copy(update={"unsourced": lacking})
         # Of what a tool loop was given before, and so of the sources, only its case knows.
         ahead = not isinstance(step, Converse) and await self._foresee(policy, decision, basis)
-        digest, verdict = ahead or (None, self._idle(policy, situation))
+        digest, verdict = ahead or (None, self.pipeline.idle(policy, situation))
         reached("decide:foreseen", case)
         return DecisionResult(
             by_name=True,
@@ -468,12 +467,6 @@ class Door:
             kind=type(decision.action).__name__,
             unsourced=lacking,
         )
-
-    def _idle(self, policy: Policy, situation: Situation) -> Verdict:
-        """Under what a decision fell of which the door says nothing: a case may write nothing."""
-        piloting = self.pipeline.piloting(policy, situation) is not None
-        level = Level.PILOT.value if piloting else ""
-        return Verdict(kind=Kind.PASS, policy=policy.label, autonomy=level)
 
     async def notify(self, step: Notify[..., Any], notice: Notice, *args: Any) -> NotifyResult:
         """Tell somebody, if the policy lets it and nobody has stopped it."""

@@ -222,6 +222,11 @@ class Pipeline:
             return f"{self.agent} is in pilot: it tells and asks nobody"
         return None
 
+    def idle(self, policy: Policy, situation: Situation) -> Verdict:
+        """Under what a decision fell of which the door says nothing: a case may write nothing."""
+        level = Level.PILOT.value if self.piloting(policy, situation) else ""
+        return Verdict(kind=Kind.PASS, policy=policy.label, autonomy=level)
+
     def _levels(self, policy: Policy, situation: Situation) -> list[Level]:
         """The level of each write that takes back no other."""
         levels, keys = situation.levels, self.entitlement.trust.keys()
