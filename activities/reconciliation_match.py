@@ -106,7 +106,10 @@ def _kind(line: Line, known: dict[str, Item], others: Sequence[Line]) -> tuple[K
     if len(named) > 1:
         return "several", None
     if named:
-        return _of_named(line, named[0], known, others), named[0]
+        kind = _of_named(line, named[0], known, others)
+        if kind in CERTAIN and _elsewhere(line, named[0], known):
+            kind = "unclear"
+        return kind, named[0]
     return _of_nameless(line, list(known.values()), known, others)
 
 
@@ -128,6 +131,17 @@ def _of_named(line: Line, item: Item, known: dict[str, Item], others: Sequence[L
     if same and sum(each.amount for each in same) + line.amount == item.open:
         return "part"
     return "short"
+
+
+def _elsewhere(line: Line, named: Item, known: dict[str, Item]) -> bool:
+    """Whether it may rather be for an item of the payer's own: a number mistyped is another's."""
+    if pays_for(line, named):
+        return False
+    return any(
+        (each.open == line.amount or _slip(named.digits, each.digits)) and pays_for(line, each)
+        for each in known.values()
+        if each.open > 0
+    )
 
 
 def _of_nameless(

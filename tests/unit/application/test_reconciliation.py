@@ -46,6 +46,7 @@ def line(number: int = 1, amount: str = "100.00", text: str = "", **more: Any) -
 
 
 OTHERS = [owed("R654321", "100.00", customer="K2", name="Bo Rot", account="DE02")]
+THEIRS = [OTHERS[0].model_copy(update={"open": Decimal(9)}), owed("R653421", "70.00")]
 SENT: dict[str, Any] = {"original": Decimal(100), "charges": Decimal(5)}
 
 
@@ -72,6 +73,8 @@ SENT: dict[str, Any] = {"original": Decimal(100), "charges": Decimal(5)}
         (line(text="RE 124356"), [], [ITEM, *OTHERS], "mistyped", "R123456"),
         (line(text="RE 654312"), [], [ITEM, *OTHERS], "unknown", ""),
         (line(text="RE 124356", payer="x"), [], [ITEM], "unclear", "R123456"),
+        (line(text="R654321"), [], [ITEM, *OTHERS], "unclear", "R654321"),
+        (line(text="R654321", amount="9"), [], [ITEM, *THEIRS], "unclear", "R654321"),
         (line(text="20261030 1234567", payer="x"), [], [ITEM], "unknown", ""),
         (line(text="R123456", amount="-100.00"), [], [ITEM], "money out", ""),
     ],
@@ -86,7 +89,7 @@ def test_what_a_line_is(
     assert found.fee == (Decimal(5) if kind == "less fee" else 0)
 
 
-@pytest.mark.parametrize("seed", [month.SEED, 2, 3])
+@pytest.mark.parametrize("seed", [month.SEED, 2, 3, 1191, 1192])
 def test_of_a_month_most_lines_are_posted_alone_none_wrong_and_every_break_is_found(
     seed: int,
 ) -> None:
