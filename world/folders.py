@@ -95,6 +95,11 @@ def files_in(at: Path, *endings: str) -> list[Path]:
     return found
 
 
+def unpacked(path: Path) -> Path:
+    """How a file is called that is not packed."""
+    return path.with_suffix("") if path.suffix.lower() == ".gz" else path
+
+
 def told(of: Sequence[str], most: int = 10) -> list[str]:
     """What was set aside, in lines: how much, and the first of it."""
     more = [f"  ... and {len(of) - most} more"] if len(of) > most else []

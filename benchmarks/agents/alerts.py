@@ -23,7 +23,7 @@ from activities.alerts_facts import Alarm, Cause, Heard
 from benchmarks.agents import run
 from world.alerts import plant
 from world.alerts.score import Came, judged
-from world.folders import files_in, json_of, rows_of, set_aside
+from world.folders import files_in, json_of, rows_of, set_aside, unpacked
 
 MINUTE = timedelta(minutes=1)
 _WIDTH, _EDGE, _TOP, _LINE = 720, 190, 36, 17
@@ -127,11 +127,12 @@ def read(folder: Path) -> list[Series]:
         windows |= {Path(name).stem: of for name, of in json_of(path).items()}
     found = list[Series]()
     for file in files_in(folder, ".csv"):
-        if file.stem not in windows:
+        name = unpacked(file).stem
+        if name not in windows:
             set_aside(file.name, "no windows.json says when something was wrong")
             continue
-        spans = [(_at(first), _at(last)) for first, last in windows[file.stem]]
-        found.append(Series(file.stem, _points(file), spans))
+        spans = [(_at(first), _at(last)) for first, last in windows[name]]
+        found.append(Series(name, _points(file), spans))
     return found
 
 

@@ -8,13 +8,14 @@ each day twice: with the morning's plan kept, and planned again by the agent's o
 import argparse
 import asyncio
 import re
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from activities.routes import replan
 from activities.routes_solver import Situation
 from benchmarks.agents import run
-from world.folders import files_in, set_aside, text_of
+from world.folders import files_in, set_aside, text_of, unpacked
 from world.routes import city
 from world.routes.service import shown
 
@@ -69,21 +70,27 @@ def instances(folder: Path, seconds: float) -> list[str]:
 
     rows = ["| instance | customers | best known | found | gap |", "|---|---|---|---|---|"]
     for file in files_in(folder, ".vrp"):
+        name = unpacked(file)
         try:
-            data = read(file, round_func="round")
+            with tempfile.NamedTemporaryFile("w", suffix=".vrp") as plain:
+                plain.write(text_of(file))
+                plain.flush()
+                data = read(plain.name, round_func="round")
         except Exception as error:  # noqa: BLE001  # whatever its reader says of others' files
             set_aside(file.name, error)
             continue
         result = solve(data, MaxRuntime(seconds), seed=1, display=False)
-        best = _best(file.with_suffix(".sol"))
+        best = _best(name.with_suffix(".sol"))
         gap = f"{result.cost() / best - 1:.2%}" if best else "-"
         rows.append(
-            f"| {file.stem} | {data.num_clients} | {best or '-'} | {result.cost():.0f} | {gap} |"
+            f"| {name.stem} | {data.num_clients} | {best or '-'} | {result.cost():.0f} | {gap} |"
         )
     return rows
 
 
 def _best(solution: Path) -> int | None:
+    packed = solution.with_name(f"{solution.name}.gz")
+    solution = packed if packed.exists() else solution
     if not solution.exists():
         set_aside(solution.name, "it is not there: no gap")
         return None

@@ -18,7 +18,7 @@ from typing import Any, cast
 
 from activities.support_intents import Classifier, Guess, fit
 from benchmarks.agents import run
-from world.folders import files_in, json_of, rows_of, set_aside
+from world.folders import files_in, json_of, rows_of, set_aside, unpacked
 
 SHARES = (0.95, 0.90, 0.85, 0.80, 0.70)
 Row = tuple[str, str]
@@ -83,10 +83,11 @@ def _put(parts: Parts, rows: Sequence[Row], *, outside: bool, judged: bool) -> N
 
 def _lists(at: Path) -> Iterator[tuple[str, list[Row]]]:
     for path in files_in(at, ".csv", ".json"):
-        if path.suffix == ".csv":
+        stem = unpacked(path).stem
+        if unpacked(path).suffix.lower() == ".csv":
             found = rows_of(path, "text", "category")
             yield (
-                path.stem,
+                stem,
                 list(_labelled((w, (row["text"], row["category"])) for w, row in found)),
             )
             continue
@@ -95,9 +96,9 @@ def _lists(at: Path) -> Iterator[tuple[str, list[Row]]]:
         for name, has in lists.items():
             rows: list[Any] = cast("list[Any]", has) if isinstance(has, list) else []
             if any(isinstance(row, list) for row in rows):
-                where = f"{path.stem}/{name}"
+                where = f"{stem}/{name}"
                 named = [(f"{where}[{n}]", row) for n, row in enumerate(rows)]
-                yield where if "test" in path.stem else name, list(_labelled(named))
+                yield where if "test" in stem else name, list(_labelled(named))
 
 
 def _labelled(rows: Iterable[tuple[str, Any]]) -> Iterator[Row]:

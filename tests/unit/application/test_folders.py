@@ -146,7 +146,11 @@ def test_messages_in_another_order_or_with_broken_ones_among_them(
     assert sorted(first.learn) == sorted(again.learn)
     assert sorted(first.judge) == sorted(again.judge)
     assert len(aside) == 2
+    packed = tmp_path / "train.csv.gz"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
     path.unlink()
+    assert support.read(tmp_path) == again
+    packed.unlink()
     (tmp_path / "data.json").write_text(
         json.dumps({"train": [["a", "x"], ["b"], None, ["c", "y"]]})
     )
@@ -245,12 +249,29 @@ def test_series_whose_windows_are_named_by_a_path_or_by_nobody(
     assert len(series.windows) == 1
     assert len(aside) == 4
     assert aside[-1] == "b.csv: no windows.json says when something was wrong"
+    plain = tmp_path / "a.csv"
+    plain.with_name("a.csv.gz").write_bytes(gzip.compress(plain.read_bytes()))
+    plain.unlink()
+    assert alerts.read(tmp_path) == [series]
 
 
 def test_instances_that_are_none_or_have_no_solution(tmp_path: Path, aside: list[str]) -> None:
     (tmp_path / "a.vrp").write_text("NAME: x\n")
     assert len(routes.instances(tmp_path, 0.1)) == 2
     assert aside[0].startswith("a.vrp: ")
+
+
+def test_instances_may_be_packed(tmp_path: Path, aside: list[str]) -> None:
+    points = "".join(f"{n} {n * n} {3 * n}\n" for n in range(1, 5))
+    demands = "".join(f"{n} {n > 1:d}\n" for n in range(1, 5))
+    text = (
+        "NAME : a\nTYPE : CVRP\nDIMENSION : 4\nEDGE_WEIGHT_TYPE : EUC_2D\nCAPACITY : 2\n"
+        f"NODE_COORD_SECTION\n{points}DEMAND_SECTION\n{demands}DEPOT_SECTION\n1\n-1\nEOF\n"
+    )
+    (tmp_path / "a.vrp.gz").write_bytes(gzip.compress(text.encode()))
+    (tmp_path / "a.sol.gz").write_bytes(gzip.compress(b"Route #1: 1 2\nCost 46\n"))
+    row = routes.instances(tmp_path, 0.1)[-1].split(" | ")
+    assert (row[:3], aside) == (["| a", "3", "46"], [])
 
 
 def test_deals_and_notes_that_are_none(tmp_path: Path, aside: list[str]) -> None:
