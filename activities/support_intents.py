@@ -1,8 +1,8 @@
 """What a message is about: a text classifier that knows how sure it is, and when that is enough.
 
-Words and pieces of words, weighed by how rare they are, and a linear support vector machine. Its
-margins become shares so steeply that a second intent which is near makes it unsure. scikit-learn is
-imported where it fits.
+Words and pieces of words, weighed by how rare they are, what the words mean, and a linear support
+vector machine. Its margins become shares so steeply that a second intent which is near makes it
+unsure. scikit-learn is imported where it fits.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import math
 from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
+
+from activities.support_meaning import Meaning
 
 FOLDS = 5
 STEEP = 10.0
@@ -85,7 +87,7 @@ def lowest(judged: Sequence[tuple[float, bool]], right: float) -> float:
 
 
 class _Features(NamedTuple):
-    """Words and pieces, beside each other. scikit-learn's own union warns where threads use it."""
+    """Words, pieces and meaning. scikit-learn's own union warns where threads use it."""
 
     kinds: tuple[Any, ...]
 
@@ -103,7 +105,7 @@ def _fitted(texts: Sequence[str], intents: Sequence[str]) -> tuple[Any, Any]:
 
     words: Any = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True)
     pieces: Any = TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True)
-    features = _Features((words.fit(texts), pieces.fit(texts)))
+    features = _Features((words.fit(texts), pieces.fit(texts), Meaning()))
     seen = features.transform(texts)
     model: Any = svm.LinearSVC(C=0.5, random_state=0)
     # More threads than are free only wait for each other, and heat the machine.
