@@ -37,7 +37,7 @@ class Pace:
 
 
 HOURS = Pace()
-WARN = 0.45
+WARN = 0.55
 """Risk of a failure within the horizon from which work is planned."""
 
 
