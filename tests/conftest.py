@@ -105,27 +105,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-ROOT = Path(__file__).parents[1]
-
-
 def pytest_configure(config: pytest.Config) -> None:
     # By itself it gives out those of many tests first, which are the quickest.
     config.option.loadscopereorder = False
-    _begin_apart(config.args)
-
-
-def _begin_apart(args: list[str]) -> None:
-    """Let each process beside others begin with other folders of tests than they do.
-
-    In a fresh clone whoever comes first to a file writes its asserts anew, and keeps that for all:
-    two thirds of the time of finding the tests. Side by side they would all do it, each for each.
-    """
-    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
-    if count > 1 and args == ["tests"]:
-        number = int(os.environ["PYTEST_XDIST_WORKER"].removeprefix("gw"))
-        folders = sorted({str(file.parent.relative_to(ROOT)) for file in ROOT.glob(TESTS)})
-        first = len(folders) * number // count
-        args[:] = folders[first:] + folders[:first]
 
 
 def _mixed(files: Sequence[Path]) -> dict[Path, float]:
@@ -139,7 +121,6 @@ def _mixed(files: Sequence[Path]) -> dict[Path, float]:
     }
 
 
-TESTS = "tests/**/test_*.py"
 UNLIKE = (" at 0x", r"\x1f\x8b")
 
 
@@ -149,7 +130,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     odd = [each.nodeid for each in items if any(part in each.nodeid for part in UNLIKE)]
     if odd:
         raise pytest.UsageError(f"ids with an address or packed bytes; fix: give `ids`: {odd}")
-    items.sort(key=lambda item: item.path)
     items.sort(key=lambda item: [not item.nodeid.startswith(first) for first in ORDER])
     places = _mixed(list(dict.fromkeys(item.path for item in items)))
     items.sort(key=lambda item: places[item.path])
