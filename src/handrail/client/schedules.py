@@ -20,6 +20,7 @@ from temporalio.client import (
     ScheduleActionStartWorkflow,
     ScheduleDescription,
     WorkflowExecution,
+    WorkflowExecutionStatus,
 )
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 from temporalio.service import RPCError, RPCStatusCode
@@ -261,7 +262,9 @@ async def _runs(client: Client, schedule: str) -> list[ScheduledRun]:
     async for each in executions(client, query, _LOOKED):
         named = await _cases(each)
         own = each.id.removeprefix(f"{schedule}-")
-        found |= named or ({} if ".." in own else {own: ""})
+        # One that failed had no event: its time is missed, until somebody triggers it.
+        failed = each.status == WorkflowExecutionStatus.FAILED
+        found |= named or ({} if ".." in own or failed else {own: ""})
     known = [(_moment(at), case) for at, case in found.items()]
     runs = [ScheduledRun(at=at, case=case) for at, case in known if at is not None]
     return sorted(runs, key=lambda run: run.at, reverse=True)

@@ -41,7 +41,12 @@ from temporalio.common import (
     SearchAttributePair,
     TypedSearchAttributes,
 )
-from temporalio.exceptions import ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
@@ -69,6 +74,9 @@ if TYPE_CHECKING:
 MAKE_EVENT: Final = "handrail.scheduled"
 """The activity that makes the event of a time: `ScheduledTime` to `ScheduledEvent`."""
 
+NO_EVENT: Final = "NoEvent"
+"""The type of the failure of a time of which the author's code makes no event."""
+
 RETIRED: Final = "no worker declares it any more"
 """The note of a schedule that was paused because it is not declared; by it, it is resumed."""
 
@@ -77,6 +85,9 @@ LONGEST_NAME = 60
 _NAME = re.compile(r"[\w][\w.-]*")
 _CRON_FIELDS = range(5, 8)
 _AGAIN = timedelta(seconds=30)
+_MAKES = timedelta(seconds=20)
+_MOST_TRIES = 10
+"""Of the author's code that makes an event: some four minutes."""
 _START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
 _OVERLAPS = {
     "skip": ScheduleOverlapPolicy.SKIP,
@@ -224,14 +235,20 @@ def trigger_faults(agent: Agent) -> list[str]:
 def _event_fault(agent: Agent, schedule: Schedule) -> str | None:
     named, at = f"{agent.name}: schedule {schedule.name}", datetime.now(UTC).replace(microsecond=0)
     try:
-        event = schedule.event_at(at)
-        if isinstance(event, agent.event):
-            case_id(agent.name, event.key, type(event).__name__)
-            return None
+        event = _event_of(agent, schedule, at)
+        case_id(agent.name, event.key, type(event).__name__)
     # The author's own code may raise anything.
     except Exception as error:  # noqa: BLE001
         return f"{named} makes no event of {iso(at)}: {type(error).__name__}: {error}"
-    return f"{named} makes {type(event).__name__}; fix: let it make a {agent.event.__name__}"
+    return None
+
+
+def _event_of(agent: Agent, schedule: Schedule, at: datetime) -> Event:
+    event = schedule.event_at(at)
+    if not isinstance(event, agent.event):
+        made = type(event).__name__
+        raise CaseError(f"it makes {made}; fix: let it make a {agent.event.__name__}")
+    return event
 
 
 # What a schedule starts
@@ -264,10 +281,17 @@ def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
                 f"{agent.name} declares no schedule {time.schedule} any more; a worker that does "
                 "starts the case"
             )
-        event = await asyncio.to_thread(schedule.event_at, time.at)
-        if not isinstance(event, agent.event):
-            raise CaseError(_event_fault(agent, schedule) or "it makes no event")
-        case = case_id(agent.name, event.key, type(event).__name__)
+        try:
+            async with asyncio.timeout(_MAKES.total_seconds()):
+                event = await asyncio.to_thread(_event_of, agent, schedule, time.at)
+            case = case_id(agent.name, event.key, type(event).__name__)
+        # The author's own code may raise anything. What it asks may be there again in a while; for
+        # longer no time waits for another that makes no event.
+        except Exception as error:
+            if activity.info().attempt < _MOST_TRIES:
+                raise
+            why = f"{type(error).__name__}: {error}"
+            raise ApplicationError(why, type=NO_EVENT, non_retryable=True) from error
         reached("schedule:fired", case)
         found = ScheduledEvent(
             workflow=agent.workflow_type or agent.workflow.__name__,
@@ -289,17 +313,28 @@ class ScheduledStart:
     async def run(self, asked: ScheduledInput) -> dict[str, str]:
         """Start them; the id of the case of each time."""
         cases: dict[str, str] = {}
+        without: list[str] = []
         for at in asked.times or [await self._own_time(asked.jitter)]:
-            made = await workflow.execute_activity(
-                MAKE_EVENT,
-                ScheduledTime(schedule=asked.schedule, at=at),
-                result_type=ScheduledEvent,
-                start_to_close_timeout=timedelta(seconds=30),
-                retry_policy=_TRIES,
-                summary=f"the event of {iso(at)}",
-            )
+            try:
+                made = await workflow.execute_activity(
+                    MAKE_EVENT,
+                    ScheduledTime(schedule=asked.schedule, at=at),
+                    result_type=ScheduledEvent,
+                    start_to_close_timeout=timedelta(seconds=30),
+                    retry_policy=_TRIES,
+                    summary=f"the event of {iso(at)}",
+                )
+            except ActivityError as error:
+                if not isinstance(error.cause, ApplicationError) or error.cause.type != NO_EVENT:
+                    raise
+                without.append(f"{iso(at)}: {error.cause.message}")
+                continue
             cases[iso(at)] = f"{asked.agent}:{made.key}"
             await self._start(asked, made, cases)
+        if without:
+            again = f"mend it, then: handrail schedules trigger {asked.agent}/{asked.schedule} --at"
+            why = f"no event is made of {'; '.join(without)}; fix: {again} TIME"
+            raise ApplicationError(why, type=NO_EVENT, non_retryable=True)
         return cases
 
     async def _start(

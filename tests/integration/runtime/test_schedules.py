@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from temporalio.client import WorkflowFailureError
 
 from handrail import Fleet, Schedule
 from handrail.client import Operator, ScheduleView
 from handrail.exceptions import InvalidRequest, NotFound
-from handrail.runtime import EmbeddedServer, keep_in_step
+from handrail.runtime import EmbeddedServer, keep_in_step, schedules
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
@@ -156,6 +157,41 @@ async def test_cases_that_shall_not_overlap_wait_for_each_other(
             return len(later.runs) > 1
 
         await eventually(next_one)
+
+
+async def test_a_time_that_makes_no_event_keeps_no_other_from_its_case(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(schedules, "_MOST_TRIES", 2)
+    bad = list[datetime]()
+
+    def event(at: datetime) -> Order:
+        bad[:] = bad or [at]
+        if at in bad:
+            raise LookupError("no price of that day")
+        return order_at(at)
+
+    each = dataclasses.replace(SECONDS, event=event, overlap="skip")
+    async with run_fleet(orders(tmp_path, triggers=[each])) as stage:
+        ana = Operator(stage.client, stage.ledger, by=ANA)
+        await keep_in_step(stage.client, stage.fleet.agents["orders"])
+
+        async def missed() -> ScheduleView | None:
+            [found] = (await ana.schedules("orders")).schedules
+            others = any(run.case for run in found.runs)
+            return found if others and bad[0] in found.missed else None
+
+        await eventually(missed)
+        await ana.pause_schedule("orders/seconds")
+        failed = stage.client.get_workflow_handle(f"orders/seconds-{bad[0]:%Y-%m-%dT%H:%M:%SZ}")
+        with pytest.raises(WorkflowFailureError) as raised:
+            await failed.result()
+        assert "LookupError: no price of that day" in str(raised.value.cause)
+        # Once it is mended, by hand.
+        time, bad[0] = bad[0], datetime.max.replace(tzinfo=UTC)
+        again = await ana.trigger_schedule("orders/seconds", time)
+        await stage.case(again.runs[0].case).outcome()
+        assert time not in (await ana.schedules("orders")).schedules[0].missed
 
 
 async def test_a_time_that_clocks_leave_out_is_none_and_one_that_they_repeat_is_one(

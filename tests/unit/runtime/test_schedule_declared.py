@@ -59,7 +59,7 @@ def test_check_says_what_is_wrong_with_the_events_it_makes(tmp_path: Path) -> No
     made = [Schedule(name=f.__name__, event=f, every=HOUR) for f in (order_at, none, fails, bad)]
     said = orders(tmp_path, triggers=made).agents["orders"].faults()
     assert len(said) == 3
-    assert "schedule none makes dict; fix: let it make a Order" in said[0]
+    assert "it makes dict; fix: let it make a Order" in said[0]
     assert "schedule fails makes no event" in said[1]
     assert "Order.key must be 1 to 200 characters" in said[2]
 
