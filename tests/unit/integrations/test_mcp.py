@@ -17,7 +17,7 @@ from handrail import ConfigurationError, Final, NotDone, StepError, Untrusted, r
 from handrail.actions import as_json, canonical, from_json
 from handrail.agent import ListedTool, Read, ToolListing, Write
 from handrail.exceptions import ContractChanged
-from handrail.integrations.connectors import MCP, LiveMCP, list_tools
+from handrail.integrations.connectors import MCP, LiveMCP, list_tools, live
 from handrail.integrations.connectors.http import Unanswered
 from handrail.integrations.models.tools import StepTools, with_listed
 from handrail.testing import call_write
@@ -280,3 +280,53 @@ async def test_a_server_that_is_not_there_is_named(tmp_path: Path) -> None:
     server = StdioServerParameters(command=str(tmp_path / "none"), args=[])
     with pytest.raises(ConfigurationError, match="none: the MCP server cannot be asked"):
         await list_tools(server)
+
+
+ONE, TWO = ({"properties": {n: {"type": "string"}}, "required": [n]} for n in ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "good", "bad"),
+    [
+        ({"$ref": "#/$defs/One", "$defs": {"One": ONE}}, {"a": "1"}, {}),
+        ({"allOf": [ONE, TWO]}, {"a": "1", "b": "2"}, {"a": "1"}),
+        ({"type": "object", "anyOf": [ONE, TWO]}, {"b": "2"}, {}),
+        ({"oneOf": [ONE, TWO]}, {"a": "1"}, {"a": "1", "b": "2"}),
+        ({"properties": {"a": {"type": "string", "pattern": r"^(?<x>\p{L}+)$"}}}, {"a": "1"}, {}),
+        ({"properties": {"a": {"type": "number"}}}, {"a": 0.5}, {"a": float("inf")}),
+    ],
+)
+def test_a_tool_takes_what_its_schema_says_wherever_that_stands(
+    schema: dict[str, Any], good: dict[str, Any], bad: dict[str, Any]
+) -> None:
+    tools = [{"name": "do", "description": "", "inputSchema": schema}]
+    do = MCP(tools, digest="", server="http://127.0.0.1:1/").write("do")
+    made = do.action(**good)
+    assert made.model_dump(mode="json", exclude_none=True) == good
+    if bad:
+        with pytest.raises(ValidationError):
+            do.action(**bad)
+
+
+ODD: list[Any] = [
+    {"properties": {"a": {"$ref": "http://127.0.0.1/x.json"}}},
+    {
+        "properties": {"a": {"$ref": "#/$defs/A"}},
+        "$defs": {"A": {"allOf": [{"$ref": "#/$defs/A"}]}},
+    },
+    {"properties": {"a": {}}, "required": 7},
+    {"properties": {"o": {"type": "object", "properties": {"a-b": {}, "a_b": {}}}}},
+    {"properties": [1]},
+]
+
+
+@pytest.mark.parametrize("schema", ODD)
+def test_a_listed_tool_that_nobody_could_call_is_left_out_and_holds_up_no_other(
+    schema: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    listed = [
+        {"name": name, "description": "", "inputSchema": takes}
+        for name, takes in (("odd", schema), ("doIt", ONE), ("do_it", TWO), ("", ONE))
+    ]
+    assert [tool.name for tool in live.usable(listed, "desk")] == ["doIt"]
+    assert "desk: its tool odd is left out: " in caplog.text

@@ -405,6 +405,25 @@ async def test_a_schema_within_itself_and_one_of_many_parts_are_typed_as_far_as_
         step.action(invoice="INV-1", amount=1, memo=1, lines=[{"sku": "a", "parts": [{}]}])
 
 
+async def test_several_values_in_one_text_are_parted_as_the_document_says_or_not_sent(
+    tmp_path: Path,
+) -> None:
+    def change(document: Any, **said: Any) -> None:
+        known = document["paths"]["/invoices/{id}"]["get"]["parameters"]
+        [expand] = [each for each in known if each.get("name") == "expand"]
+        expand |= said | {"schema": {"type": "array", "items": {"type": "string"}}}
+
+    step = with_document(tmp_path, lambda given: change(given, explode=False)).read("getInvoice")
+    with pytest.raises(Unanswered):  # it is sent, to nobody
+        await step("INV-1", ["lines", "notes"])
+    with pytest.raises(Final, match="expand: a comma in one of several"):
+        await step("INV-1", ["lines,notes"])
+    piped = {"style": "pipeDelimited", "explode": False, "required": True}
+    odd = with_document(tmp_path, lambda given: change(given, **piped))
+    with pytest.raises(StepError, match="takes `expand` in a way that is not known here"):
+        odd.read("getInvoice")
+
+
 def test_the_key_of_an_effect_is_what_a_system_takes() -> None:
     assert as_key("a:1/b/1") == "a:1/b/1"
     assert len({as_key(f"a:{'ä' * n}/b/1") for n in range(300)}) == 300

@@ -170,7 +170,9 @@ class OpenApiDocument:
             schema = one.get("schema")
             required = one.get("required") is True or one["in"] == "path"
             shape = as_object(self.sent.merged(schema)).get("type")
-            if one["in"] == "cookie" or schema is None or shape == "object":
+            style = one.get("style", "form" if one["in"] == "query" else "simple")
+            odd = schema is None or shape == "object" or style not in {"form", "simple"}
+            if one["in"] == "cookie" or odd:
                 if required:
                     raise StepError(
                         f"{self.name}: {name} takes `{one['name']}` in a way that is not known "

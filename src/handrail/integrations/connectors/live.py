@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import logging
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
@@ -52,6 +53,8 @@ from handrail.marks import Untrusted
 from handrail.policy import Faults, file_content, read_policy_file
 from handrail.text import one_line
 
+log = logging.getLogger("handrail.connectors")
+
 _REMEMBERED = 1_000
 
 _KNOWN = dict[str, ListedTool]()
@@ -85,7 +88,7 @@ class LiveMCP:
         texts = {"tool": (str, ...), "arguments": (dict[str, JsonValue], ...), "digest": (str, ...)}
 
         async def listing() -> ToolListing:
-            found = [_as_tool(each) for each in await list_tools(self.server)]
+            found = usable(await list_tools(self.server), self.name)
             _KNOWN.update({each.digest: each for each in found})
             for old in [*_KNOWN][:-_REMEMBERED]:
                 del _KNOWN[old]
@@ -130,10 +133,8 @@ class LiveMCP:
             kind: type[Action] = cast("Any", step).action
             given = sent(kind.model_validate(args, by_name=True))
         else:
-            wires = {
-                field_name(wire): wire
-                for wire in as_object(as_object(tool.takes).get("properties"))
-            }
+            schemas = _schemas(tool)
+            wires = {field_name(wire): wire for wire in schemas.parts(schemas.document)[0]}
             given = {wires[name]: v for name, v in args.items() if v is not None}
         return LiveCall(tool=tool.name, arguments=given, digest=tool.digest)
 
@@ -145,7 +146,7 @@ class LiveMCP:
         failed: type[Final | Unanswered],
     ) -> Any:
         def refused(listed: Sequence[dict[str, Any]]) -> Final | None:
-            now = [_as_tool(each) for each in listed]
+            now = usable(listed, self.name)
             if any((e.name, e.digest) == (call.tool, call.digest) for e in now):
                 known = [each for each in listed if each["name"] == call.tool]
                 return MCP(known, "", self.server).refusal(call.tool, call.arguments)
@@ -167,6 +168,25 @@ class LiveMCP:
             return (), ()
         entry = doc.actions.get(self.act.name)
         return doc.reads, () if entry is None else entry.tools
+
+
+def usable(listed: Sequence[dict[str, Any]], server: str) -> list[ListedTool]:
+    """The tools that can be called. In a case, one that cannot be made would hold up all of it."""
+    found = dict[str, ListedTool]()
+    for each in listed:
+        try:
+            tool = _as_tool(each)
+            [step] = _made(canonical(as_json(ToolListing(tools=(tool,)))))
+            MCP([each], "", "").refusal(tool.name, {})
+            why = "" if step.name and step.name not in found else "its name is none, or another's"
+        except Exception as error:  # noqa: BLE001  # what a server lists is anybody's
+            why = one_line(str(error), REASON)
+        else:
+            if not why:
+                found[step.name] = tool
+                continue
+        log.warning("%s: its tool %s is left out: %s", server, each["name"], why)
+    return [*found.values()]
 
 
 def _as_tool(listed: dict[str, Any]) -> ListedTool:
@@ -210,5 +230,8 @@ def _made(listing: str) -> Sequence[Step[..., Any]]:
 
 def _taken(tool: ListedTool, fields: Sequence[str]) -> list[str]:
     """Those that the tool takes: what a server lists is its own, and wedges no case."""
-    schemas = Schemas(as_object(tool.takes), tool.name, "")
-    return [each for each in fields if takes(schemas, each)]
+    return [each for each in fields if takes(_schemas(tool), each)]
+
+
+def _schemas(tool: ListedTool) -> Schemas:
+    return Schemas(as_object(tool.takes), tool.name, "")

@@ -137,9 +137,8 @@ class MCP:
         Raises:
             ConfigurationError: if there is no such tool, or others may make up what is read.
         """
-        schemas, schema, parts = self._tool(tool)
+        schemas, schema, parts, needed = self._tool(tool)
         require_reading(tool, trusted, reading)
-        needed = schema.get("required", ())
         wires = sorted(parts, key=lambda wire: wire not in needed)
 
         async def step(*values: Any) -> Any:
@@ -176,11 +175,10 @@ class MCP:
             ConfigurationError: if there is no such tool.
             StepError: if it has no such argument.
         """
-        schemas, schema, parts = self._tool(tool)
+        schemas, schema, parts, needed = self._tool(tool)
         named = [key_field] if key_field is not None and key_field not in parts else []
         for each in (*named, *(path for path in free_text if not takes(schemas, path))):
             raise StepError(f"{tool}: it takes no `{each}`; it takes {', '.join(parts)}")
-        needed = schema.get("required", ())
         fields = {
             field_name(wire): (wire, part, wire in needed)
             for wire, part in parts.items()
@@ -236,7 +234,7 @@ class MCP:
             f"  fix: look at it, put it in place of {self._name}, and pin its digest"
         ]
 
-    def _tool(self, tool: str) -> tuple[Schemas, dict[str, Any], dict[str, Any]]:
+    def _tool(self, tool: str) -> tuple[Schemas, dict[str, Any], dict[str, Any], set[str]]:
         if tool not in self._tools:
             raise ConfigurationError(
                 f"{self._name}: it has no tool {tool!r}; it has: {', '.join(self._tools)}"
@@ -244,7 +242,7 @@ class MCP:
         self._used[tool] = None
         given = as_object(self._tools[tool].get("inputSchema"))
         schemas = Schemas(given, f"{self._name}, {tool}", self._module)
-        return schemas, schemas.document, as_object(schemas.document.get("properties"))
+        return schemas, schemas.document, *schemas.parts(schemas.document)
 
     def _said(self, tool: str) -> str:
         """What its server says of a tool, which a model that calls it is shown as from outside."""
@@ -252,7 +250,7 @@ class MCP:
 
     def refusal(self, tool: str, given: dict[str, Any]) -> Final | None:
         """Why a tool does not take these arguments, by its schema; None if it does."""
-        schemas, schema, _ = self._tool(tool)
+        schemas, schema, *_ = self._tool(tool)
         return _untaken(tool, schemas.faults(schema, given))
 
     async def _call(

@@ -35,6 +35,9 @@ class OpenApiRequests:
                 found += [f"{place.wire}: it is missing"] if place.required else []
                 continue
             found += self.document.sent.faults(place.schema, given[name], place.wire)
+            many = isinstance(given[name], list) and not (place.where == "query" and place.explode)
+            if many and any("," in text for text in texts_of(given[name])):
+                found.append(f"{place.wire}: a comma in one of several would make two of it")
             if place.where == "path" and str(given[name]) in {"", ".", ".."}:
                 found.append(f"{place.wire}: {given[name]!r} is no part of a path")
             if place.where == "header" and not re.fullmatch(

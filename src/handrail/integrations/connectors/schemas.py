@@ -6,8 +6,10 @@ a range, one of several) is held by `jsonschema`, before anything is sent.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import keyword
+import math
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +17,7 @@ from datetime import date, datetime
 from typing import Annotated, Any, Literal, cast
 from urllib.parse import unquote
 
-from jsonschema import Draft202012Validator, FormatChecker
+from jsonschema import Draft202012Validator, FormatChecker, ValidationError, validators
 from pydantic import (
     AwareDatetime,
     BaseModel,
@@ -43,6 +45,25 @@ _DEEP = 6
 """Levels of models; what lies deeper is JSON."""
 
 _SINGLE: Mapping[Any, Any] = {"integer": int, "number": float, "boolean": bool, "null": None}
+
+
+def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterator[ValidationError]:
+    """Hold a text against a pattern; one that Python cannot read its system alone judges."""
+    with contextlib.suppress(re.error):
+        if isinstance(value, str) and not re.search(pattern, value):
+            yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
+def _is_number(_checker: Any, value: Any) -> bool:
+    # JSON has no others.
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+_Validator: Any = cast("Any", validators).extend(
+    Draft202012Validator,
+    {"pattern": _pattern},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
+)
 
 
 class RequestAction(Action):
@@ -194,6 +215,19 @@ class Schemas:
             whole |= said | {key: value for key, value in both.items() if value}
         return whole
 
+    def parts(self, schema: Any, level: int = 0) -> tuple[dict[str, Any], set[str]]:
+        """The fields that an object may have, by each of its alternatives, and those it must."""
+        given = as_object(self.merged(schema)) if level <= _DEEP else {}
+        parts = dict(as_object(given.get("properties")))
+        needed = {each for each in as_list(given.get("required")) if isinstance(each, str)}
+        for several in ("anyOf", "oneOf"):
+            found = [self.parts(each, level + 1) for each in as_list(given.get(several))]
+            for name, part in ((n, p) for more, _ in found for n, p in more.items()):
+                known = parts.get(name, part)
+                parts[name] = part if known == part else {"anyOf": [known, part]}
+            needed |= set[str].intersection(*(must for _, must in found)) if found else set()
+        return parts, needed
+
     def has(self, schema: Any, path: Sequence[str], level: int = 0) -> bool:
         """Whether what a schema is of may have such a field; of a list, one of its objects."""
         if level > 2 * _DEEP:
@@ -214,10 +248,10 @@ class Schemas:
             for k in ("components", "$defs", "definitions")
             if k in self.document
         }
-        checker = Draft202012Validator(
+        checker = _Validator(
             cast("Any", {**roots, "allOf": [schema]}), format_checker=FormatChecker()
         )
-        errors: Iterator[Any] = checker.iter_errors(value)  # pyright: ignore[reportUnknownMemberType]
+        errors: Iterator[Any] = checker.iter_errors(value)
         return [
             f"{'.'.join(map(str, [*([path] if path else []), *each.absolute_path])) or 'it'}: "
             f"{one_line(each.message, 200)}"
