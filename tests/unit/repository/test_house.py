@@ -25,7 +25,7 @@ BUDGETS = {
     "evidence": 5_358,
     "client": 8_229,
     "runtime": 7_604,
-    "integrations": 6_418,
+    "integrations": 6_478,
     "inbox": 10_005,
     "testing": 1_237,
     "cli": 8_622,
