@@ -147,8 +147,8 @@ async def messages_diagnosed(connected: Client) -> Diagnosis:
     said = [f"{len(unreached)}{_more(unreached)} reached not all: {'; '.join(whys)}"] * bool(whys)
     said += [f"{len(fails)}{_more(fails)} fail: {'; '.join(named)}"] if fails else []
     fix = (
-        "mend the channel (HANDRAIL_SMTP_URL, Slack) or the address: they go out within ten "
-        "minutes, each once; `handrail inbox` has the questions meanwhile"
+        "mend the channel (HANDRAIL_SMTP_URL, Slack, HANDRAIL_WEBHOOK_URL) or the address: they go "
+        "out within ten minutes, each once; `handrail inbox` has the questions meanwhile"
     )
     return Diagnosis("messages", False, "; ".join(said), fix)
 
