@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
+from handrail.cli.entry import stays
 from handrail.cli.output import Code, Output, program
 from handrail.exceptions import (
     ConfigurationError,
@@ -153,6 +154,7 @@ def logs(given: Settings, fd: int = 2) -> Lines:
     """
     from handrail.runtime import configure_logging, mask_with
 
+    stays()
     key = given.log_key.get_secret_value() if given.log_key else None
     mask_with(given.home / "keys", key, clear=given.log_personal == "clear")
     return configure_logging(given.log_format, fd=fd)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import logging
 import unicodedata
@@ -15,11 +16,13 @@ from hypothesis import strategies as st
 from rich.text import Text
 
 from handrail.actions import Basis, Kind
+from handrail.cli.context import logs
+from handrail.cli.entry import COLLECTS_AFTER
 from handrail.cli.evidence import as_csv
 from handrail.cli.output import Code, Output
 from handrail.guardrails import audit_order
 from handrail.ledger import VerdictRow
-from handrail.runtime import configure_logging
+from handrail.runtime import Settings, configure_logging
 
 HIDDEN = "".join(
     c for c in map(chr, range(0x110000)) if unicodedata.category(c) in {"Cc", "Cf", "Zl", "Zp"}
@@ -106,3 +109,13 @@ def test_a_log_hides_nothing(style: str, tmp_path: Path, caplog: pytest.LogCaptu
         file.seek(0)
         text = file.read().decode()
     assert shows(text) == set()
+
+
+def test_only_a_process_that_stays_looks_for_garbage_soon(tmp_path: Path) -> None:
+    before = gc.get_threshold()
+    try:
+        gc.set_threshold(1_000_000)
+        logs(Settings(home=tmp_path))
+        assert gc.get_threshold()[0] == COLLECTS_AFTER
+    finally:
+        gc.set_threshold(*before)
