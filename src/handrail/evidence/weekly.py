@@ -69,7 +69,8 @@ def _many(what: str, number: int) -> str:
 
 def _line(report: AgentReport, metric: Metric) -> str:
     if metric.value is None:
-        needs = f"{metric.needs} more {metric.of} needed" if metric.needs else metric.note
+        of = metric.of.removesuffix("s") if metric.needs == 1 else metric.of
+        needs = f"{metric.needs} more {of} needed" if metric.needs else metric.note
         return f"{metric.title.lower()}: {needs or 'not known'}"
     before = metric.previous
     few = "too few" if before is None else figure_in_words(before, metric.unit)
@@ -87,7 +88,7 @@ def _net(report: AgentReport) -> str:
     value = report.value
     if value.net is None:
         return (
-            f"net value: {value.needs} more cases needed"
+            f"net value: {value.needs} more case{'s' * (value.needs != 1)} needed"
             if value.needs
             else ("net value: the policy declares none (value:)")
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from datetime import UTC, datetime
 from email import message_from_bytes, message_from_string, policy
 from email.message import EmailMessage
 from html.parser import HTMLParser
@@ -26,7 +27,7 @@ from handrail.inbox.channels.delivery import (
     NotNow,
     Undeliverable,
 )
-from handrail.inbox.channels.mail import Mailer, compose, mailbox
+from handrail.inbox.channels.mail import MailAlert, Mailer, compose, compose_alert, mailbox
 from handrail.oversight import GateKind
 from handrail.runtime import SmtpServer
 from tests.unit.inbox.messages_views import ANA, BO, BOSS, telling, view
@@ -327,3 +328,29 @@ def test_mail_goes_to_the_address_that_is_meant(address: str, sent: str) -> None
 def test_what_is_no_address_is_undeliverable_and_not_tried_again(address: str) -> None:
     with pytest.raises(Undeliverable, match="no mail can go to "):
         compose(telling(), address, SENDER, Links())
+
+
+@pytest.mark.parametrize(
+    ("last", "button"),
+    [
+        ("See all: https://inbox.example.com/agents/refunds or handrail report refunds", True),
+        ("See all: https://inbox.example.com.evil.example.com/agents", False),
+        ("All figures: handrail approvers", False),
+    ],
+)
+def test_an_owner_is_told_in_html_with_a_button_for_the_inbox_alone(
+    last: str,
+    button: bool,  # noqa: FBT001
+) -> None:
+    text = f"You own the policy of refunds.\n\ncases: <b>15</b>\n\nrefused: 3\n\n{last}\n"
+    alert = MailAlert("The week of refunds", text, datetime(2026, 11, 29, tzinfo=UTC), "k", "owner")
+    found = compose_alert(alert, SENDER, ANA, Links())
+    plain, html = found.get_body(("plain",)), found.get_body(("html",))
+    assert plain is not None
+    assert html is not None
+    assert plain.get_content() == text
+    shown = html.get_content()
+    assert ('https://inbox.example.com/agents/refunds"' in shown) is button
+    assert shown.count("<a ") == button
+    assert "&lt;b&gt;15" in shown
+    assert "<b>" not in shown

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import ssl
 from dataclasses import dataclass, field
 from datetime import UTC
@@ -177,12 +178,30 @@ def _fill(message: EmailMessage, sender: str, parts: tuple[str, str], key: str) 
     message.set_boundary(_hashed(f"{key}/boundary"))
 
 
-def compose_alert(alert: MailAlert, sender: str, to: str) -> EmailMessage:
+def compose_alert(alert: MailAlert, sender: str, to: str, links: MessageLinks) -> EmailMessage:
     """The mail of an alert, which nobody can answer."""
     named = message_id(alert.key, sender, alert.kind)
     message = _headed(sender, to, alert.subject, alert.at, named)
     message.set_content(alert.text)
+    message.add_alternative(_alert_html(alert, links.waiting()), subtype="html")
+    message.set_boundary(_hashed(f"{alert.key}/{alert.kind}/boundary"))
     return message
+
+
+def _alert_html(alert: MailAlert, inbox: str) -> str:
+    """Its paragraphs, and a button for the page of the inbox that the last of them names."""
+    first, *rest = filter(None, alert.text.splitlines())
+    page = _ADDRESS.search(rest[-1]) if rest else None
+    open_ = page is not None and page[0].startswith(inbox.rstrip("/") + "/")
+    body = [mail_page.words(rest[:1]), mail_page.words(rest[1:-1]), mail_page.asides(rest[1:][-1:])]
+    if page is not None and open_:
+        body.insert(1, mail_page.button("Open the page", page[0]))
+    foot = "You get it because you own a policy. Nothing is decided by this mail."
+    before = rest[0] if rest else first
+    return mail_page.whole_page(alert.subject, before, body, kind=first, foot=foot)
+
+
+_ADDRESS = re.compile(r"https?://\S+")
 
 
 def _headed(sender: str, to: str, title: str, at: datetime, named: str) -> EmailMessage:

@@ -324,7 +324,8 @@ class InboxActivities:
 
     async def _mail(self, owner: str, someone: Person, alert: MailAlert) -> None:
         mailer, to = Mailer.required(self.mailer), someone.mail or owner
-        await mailer.deliver(compose_alert(alert, mailer.sender, to), mailer.sender, to)
+        mail = compose_alert(alert, mailer.sender, to, self.links)
+        await mailer.deliver(mail, mailer.sender, to)
 
     @activity.defn(name="approvers.flagged")
     async def flagged(self, now: datetime) -> ApproverFlags:
