@@ -1,11 +1,12 @@
 """Steps of an agent that rules on packages of hospital bills: code them, not, or delete them.
 
 It learns counts from past rulings and nothing else. The log is any of the form of the billing log:
-`events.csv.gz`, with a line for each event, in the order of time within a case.
+`events.csv.gz`, with a line for each event.
 """
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import gzip
 import hashlib
@@ -72,11 +73,21 @@ def ruled_packages(folder: Path) -> list[RuledPackage]:
 
 
 def _cases(folder: Path) -> Iterator[tuple[str, list[dict[str, str]]]]:
-    with gzip.open(folder / "events.csv.gz", "rt", encoding="utf-8", newline="") as file:
-        found: dict[str, list[dict[str, str]]] = defaultdict(list)
-        for line in csv.DictReader(file):
-            found[line["case_id"]].append(line)
-    yield from found.items()
+    """The events of each case in the order of their time; lines that are none are left out."""
+    found: dict[str, list[tuple[datetime, dict[str, str]]]] = defaultdict(list)
+    with gzip.open(folder / "events.csv.gz", "rt", encoding="utf-8-sig", newline="") as file:
+        lines = csv.DictReader(file)
+        if lacking := {"case_id", "activity", "timestamp", "resource"} - {
+            *(lines.fieldnames or ())
+        }:
+            raise ValueError(f"{folder}: the log has no column {', '.join(sorted(lacking))}")
+        for line in lines:
+            with contextlib.suppress(ValueError):
+                if None not in line and None not in line.values():
+                    at = datetime.fromisoformat(line["timestamp"])
+                    found[line["case_id"]].append((at, line))
+    for case, events in found.items():
+        yield case, [line for _, line in sorted(events, key=lambda event: event[0])]
 
 
 def _facts(events: list[dict[str, str]]) -> tuple[str, ...]:
