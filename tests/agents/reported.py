@@ -196,7 +196,7 @@ def _record(chance: random.Random, n: int, begun: datetime, until: datetime) -> 
         trigger="event",
         event_digest="d",
         requester=None,
-        parent=f"{AGENT}:0" if n and chance.random() < 0.03 else None,
+        parent=f"{AGENT}:{(n - 1) // 8 * 8}" if n and chance.random() < 0.03 else None,
         begun=begun,
         ended=ended,
         state=state if ended else "working",

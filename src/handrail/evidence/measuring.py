@@ -97,7 +97,7 @@ def _query(doc: MetricDoc) -> MetricQuery:
 
 
 def _left_out(found: AgentFigures, sums: Totals) -> dict[str, int]:
-    given = {"open": found.open, "pilot": sums.pilots, "handed to itself": sums.children}
+    given = {"open": found.open, "pilot": sums.pilots, "only handed on": sums.rounds}
     return {why: n for why, n in given.items() if n} | (
         {"planted questions": sums.planted} if sums.planted else {}
     )
@@ -129,7 +129,7 @@ def _day(
     rows = [row for row in found.cases if row.day == number]
     ends: Counter[str] = Counter()
     for row in rows:
-        if not (row.pilot or row.child or row.state == State.PILOTED):
+        if not (row.pilot or row.round or row.state == State.PILOTED):
             ends[row.state] += row.cases
     models = sum((r.cost for r in rows if r.currency == reckoned.currency), Decimal(0))
     price = reckoned.figures.get("prices.infrastructure")

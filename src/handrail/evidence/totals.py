@@ -44,7 +44,7 @@ class Totals:
     value: Decimal = Decimal(0)
     models: dict[str, Decimal] = field(default_factory=dict[str, Decimal])
     pilots: int = 0
-    children: int = 0
+    rounds: int = 0
     writes: int = 0
     good: int = 0
     errors: Counter[str] = field(default_factory=Counter[str])
@@ -124,8 +124,8 @@ def _add(sums: Totals, row: CaseFigures) -> None:
     if row.pilot or row.state == State.PILOTED:
         sums.pilots += row.cases
         return
-    if row.child:
-        sums.children += row.cases
+    if row.round:
+        sums.rounds += row.cases
         return
     sums.tasks += row.cases
     sums.ends[row.state] += row.cases

@@ -1,7 +1,8 @@
 """Figures of an agent's cases, added up by the database: by day, and never by reading all rows.
 
-A task is a case that has ended, was no pilot, and was not handed over by another case of the same
-agent: whatever was tried again, continued or reset is one case and so counts once.
+A task is a case that has ended, was no pilot, and was no round: one that handed cases to its own
+agent and wrote and asked nothing. What was tried again, continued or reset is one case and so
+counts once.
 """
 
 from __future__ import annotations
@@ -45,7 +46,7 @@ class CaseFigures:
     state: str
     currency: str
     pilot: bool
-    child: bool
+    round: bool
     wrong: bool
     cases: int
     asked: int
@@ -143,12 +144,15 @@ class _Of:
         )
         return _c.case_id.in_(sa.union_all(found, met))
 
-    def child(self) -> sa.ColumnElement[bool]:
-        mine = f"{self.agent}:"
-        return sa.func.substr(sa.func.coalesce(_c.parent, ""), 1, len(mine)) == mine
+    def round(self) -> sa.ColumnElement[bool]:
+        """Whether a case only handed on to its own agent: what came of it counts by itself."""
+        handed = cases.alias()
+        own = handed.c.agent == self.agent, handed.c.parent.is_not(None)
+        parents = sa.select(handed.c.parent).where(*own)
+        return sa.and_(_c.writes == 0, _c.questions == 0, _c.case_id.in_(parents))
 
-    def is_child(self) -> sa.Label[bool]:
-        return self.child().label("child")
+    def is_round(self) -> sa.Label[bool]:
+        return self.round().label("round")
 
 
 def _plain(column: Any) -> sa.ColumnElement[float]:
@@ -231,7 +235,7 @@ class Figures(Database):
     ) -> list[tuple[str, str, datetime]]:
         """The tasks behind a figure, the latest first: case, state, and when it ended."""
         of = _Of.of(agent, since, until, late)
-        task = (*of.during(_c.ended), _c.pilot.is_(False), sa.not_(of.child()), of.which(which))
+        task = (*of.during(_c.ended), _c.pilot.is_(False), sa.not_(of.round()), of.which(which))
         query = sa.select(_c.case_id, _c.state, _c.ended).where(*task)
         query = query.order_by(_c.ended.desc()).limit(limit)
         return await self._read(lambda c: [tuple(row) for row in c.execute(query)])
@@ -241,7 +245,7 @@ def _cases(
     connection: sa.Connection, of: _Of, metrics: tuple[MetricQuery, ...]
 ) -> tuple[CaseFigures, ...]:
     wrong = of.which("wrong").label("wrong")
-    kinds = (_day(_c.ended), _c.state, _c.currency, _c.pilot, of.is_child(), wrong)
+    kinds = (_day(_c.ended), _c.state, _c.currency, _c.pilot, of.is_round(), wrong)
     sums = (
         sa.func.count(),
         _sum(_c.questions > 0),

@@ -64,8 +64,11 @@ class Again:
         self.days = (b - a) / 86_400
         ended = [c for c in rows["cases"] if c["ended"] is not None and a <= c["ended"] < b]
         self.all = ended
+        handed = {c["parent"] for c in rows["cases"] if c["agent"] == AGENT}
         self.tasks = [
-            c for c in ended if not c["pilot"] and not (c["parent"] or "").startswith(f"{AGENT}:")
+            c
+            for c in ended
+            if not c["pilot"] and (c["writes"] or c["questions"] or c["case_id"] not in handed)
         ]
         self.bad = {i["key"] for i in rows["incidents"] if i["kind"] == "mismatch"}
         self.wrong = {i["case_id"] for i in rows["incidents"] if i["kind"] == "mismatch"}

@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_893,
     "policy": 4_428,
-    "ledger": 6_855,
+    "ledger": 6_859,
     "oversight": 4_405,
     "agent": 9_502,
     "guardrails": 5_927,
