@@ -329,6 +329,7 @@ SHAPES = {
         ok={"type": "boolean"},
         fleet=TEXT,
         faults=TEXTS,
+        notes=TEXTS,
         agents=many(
             shape(
                 agent=TEXT, workflow=TEXT, event=TEXT, policy=TEXT, steps={"type": "object"},
