@@ -92,7 +92,7 @@ for each in (
 ):
     app.command(each, group=RULE)
 app.command(
-    "handrail.cli.evidence:approvers",
+    "handrail.cli.pilot:approvers",
     group=RULE,
     help="Show how well people look: their share of yes, their median look, what was planted.",
 )
@@ -200,7 +200,7 @@ app.command(
     help="Look at everything that a worker needs, and say what to do about what is wrong.",
 )
 app.command(
-    "handrail.cli.evidence:pilot",
+    "handrail.cli.pilot:pilot",
     group=LOOK,
     help="List what an agent proposed in pilot, to be compared with what people did.",
 )

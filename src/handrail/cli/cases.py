@@ -1,4 +1,4 @@
-"""`handrail start`, `cases`, `show`, `pause`, `resume` and `roll-back`."""
+"""`handrail start`, `show`, `pause`, `resume`, `roll-back` and `retry`: of single cases."""
 
 from __future__ import annotations
 

@@ -16,11 +16,11 @@ from typing import Any, TextIO
 import rule_engine
 
 from handrail import client
-from handrail.cli import doctor, evidence, keys, main, policy, processes
+from handrail.cli import doctor, keys, main, pilot, policy, processes
 from handrail.runtime import worker
 from handrail.wire import build_models
 
-IMPORTED = (client, doctor, evidence, keys, policy, processes, worker, rule_engine)
+IMPORTED = (client, doctor, keys, pilot, policy, processes, worker, rule_engine)
 """Commands import these only when they run. The last makes its grammar then."""
 
 build_models()

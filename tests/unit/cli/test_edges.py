@@ -16,7 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from handrail.cli.cases import _lines_in  # pyright: ignore[reportPrivateUsage]
 from handrail.cli.context import json_of, load_fleet, text_of, value_of
-from handrail.cli.evidence import _cell  # pyright: ignore[reportPrivateUsage]
+from handrail.cli.pilot import _cell  # pyright: ignore[reportPrivateUsage]
 from handrail.exceptions import ConfigurationError, InvalidRequest
 
 EVENT = '{"id": "日本 ü"}'

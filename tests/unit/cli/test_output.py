@@ -18,8 +18,8 @@ from rich.text import Text
 from handrail.actions import Basis, Kind
 from handrail.cli.context import logs
 from handrail.cli.entry import COLLECTS_AFTER
-from handrail.cli.evidence import as_csv
 from handrail.cli.output import Code, Output
+from handrail.cli.pilot import as_csv
 from handrail.guardrails import audit_order
 from handrail.ledger import VerdictRow
 from handrail.runtime import Settings, configure_logging
