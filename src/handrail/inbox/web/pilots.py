@@ -12,6 +12,7 @@ from handrail.actions import json_schema
 from handrail.exceptions import InvalidRequest, RequestError
 from handrail.inbox.web import forms
 from handrail.inbox.web.site import TEMPLATES, Site, sentence, signed_in, texts
+from handrail.oversight import OrderState
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -131,6 +132,8 @@ async def answer(request: Request, site: Site, who: str) -> Response:
             became = await operator.agree_promotion(named, why)
             stand = became.stand or "left for a worker, which will judge it"
             note = f"It is {stand}{': ' if became.note else ''}{became.note}."
+            if became.stand is OrderState.WAITING and became.note:  # which says for whom
+                note = f"Signed: {became.note}."
             return _promote(request, site, who, note=note)
         if said not in {"later", "no"}:
             raise HTTPException(400, "This form answers nothing.")
