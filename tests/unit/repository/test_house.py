@@ -26,7 +26,7 @@ BUDGETS = {
     "client": 8_229,
     "runtime": 7_604,
     "integrations": 6_478,
-    "inbox": 10_025,
+    "inbox": 10_028,
     "testing": 1_237,
     "cli": 8_632,
 }
