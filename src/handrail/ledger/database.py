@@ -344,11 +344,12 @@ def _explain(error: BaseException, engine: sa.Engine) -> str:
     where = engine.url.render_as_string(hide_password=True)
     text = str(getattr(error, "orig", None) or error)
     fixes = {
-        "locked": "see what holds it (`fuser` names the process), and end it, or try again later; "
-        "steps try again by themselves",
+        "locked": "another process holds it (`fuser` names it): end it, or try again later; steps "
+        "do so by themselves",
         "readonly": "make it writable for this user",
         "read-only": "make it writable for this user",
         "full": "free some space, and try again; steps do so by themselves",
+        "disk i/o": "look whether its disk is full (`df`) or broken; steps try again by themselves",
         "replaced": "put the file back, or start again if it shall be another one",
         "unable to open": "create its directory, and make it writable",
         "connect": "start the database, or correct HANDRAIL_LEDGER_URL",

@@ -46,7 +46,7 @@ async def test_a_ledger_that_was_locked_works_again_when_it_is_free(
     other = sqlite3.connect(file, isolation_level=None)
     other.execute("begin exclusive")
     for _ in range(2):
-        with pytest.raises(LedgerUnavailable, match="locked"):
+        with pytest.raises(LedgerUnavailable, match="locked; fix: another process holds it"):
             await ledger.begin(intent("a"))
     other.execute("commit")
     other.close()
@@ -86,3 +86,9 @@ async def test_a_closed_ledger_holds_the_file_no_more(file: Path) -> None:
         assert file.with_name("ledger.db-wal").exists()
     # SQLite folds the log into the file when the last connection closes in order.
     assert not file.with_name("ledger.db-wal").exists()
+
+
+async def test_a_full_disk_is_named_where_sqlite_says_disk_i_o_error(ledger: Ledger) -> None:
+    engine = ledger._engine  # pyright: ignore[reportPrivateUsage]  # to break what is below it
+    said = database._explain(sqlite3.OperationalError("disk I/O error"), engine)  # pyright: ignore[reportPrivateUsage]
+    assert "disk I/O error; fix: look whether its disk is full (`df`)" in said
