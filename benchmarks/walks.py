@@ -166,7 +166,7 @@ async def ruling(tracer: Tracer, run: Run) -> Walk:
             await ana.get(url)
             await ana.post(url, verb="approve", why="fair")
             outcome = await case.outcome()
-        _require(outcome.receipts, outcome.rulings[-1].proven)
+        _require(outcome.receipts, outcome.rulings[-1].via)
     return tracer.walk
 
 
