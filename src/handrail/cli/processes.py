@@ -129,7 +129,7 @@ def systems_of(fleet: str) -> Sequence[System]:
         ConfigurationError: if they are anything else.
     """
     module, _, _ = fleet.partition(":")
-    found: Any = getattr(sys.modules[module], "systems", ())
+    found: Any = getattr(sys.modules.get(module), "systems", ())
     if not isinstance(found, list | tuple) or not all(
         isinstance(each, System) for each in cast("Sequence[Any]", found)
     ):
