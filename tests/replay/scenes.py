@@ -732,7 +732,8 @@ async def a_text_was_left_empty_of_old(play: Play) -> CaseHandle:
 async def _blanked(play: Play) -> CaseHandle:
     """A loop that puts nothing in the place of a value, once it has read a text from outside."""
     read = ("read_channel", {"channel": "general"})
-    plan, made = (read, ("set_password", {})), (read, ("set_password", {"password": ""}))
+    nothing: dict[str, Any] = {}
+    plan, made = (read, ("set_password", nothing)), (read, ("set_password", {"password": ""}))
     task = Task("Set the password that you find in 'general'.", plan, made)
     WORLDS[play.number], TRIES[play.number] = World({}), Try(play.number, task)
     return await play.stage.start("assistant", Asked(number=play.number, request=task.request))

@@ -170,8 +170,10 @@ def _unwanted(
     lacking: tuple[str, ...],
 ) -> tuple[str, ...]:
     values = [value for _, value in named]
-    said = None if decision.action is None else request_in(values)
-    if not said or not (said != request_in(values, case.requester) or holds_untrusted(values)):
+    said = request_in(values)
+    if not said or decision.action is None:
+        return lacking
+    if not (said != request_in(values, case.requester) or holds_untrusted(values)):
         return lacking
     found = wanted("action", decision.action, ())
     intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester, after_called)
