@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from handrail import AgentWorkflow, Decision, Outcome
 from tests.agents.clerk_steps import (
+    Closed,
     Known,
     Mail,
     Refund,
@@ -15,6 +16,7 @@ from tests.agents.clerk_steps import (
     help_customer,
     judge,
     orders_of,
+    post_letter,
     refund,
 )
 
@@ -38,6 +40,9 @@ class HelperAgent(AgentWorkflow):
 
     @workflow.run
     async def run(self, mail: Mail) -> Outcome:
-        step = dither if mail.customer == "ditherer" else help_customer
-        decision = await self.converse(step, mail)
+        if mail.customer == "ditherer":
+            return self.done((await self.converse(dither, mail)).rationale)
+        decision = await self.converse(help_customer, mail)
+        if isinstance(decision.action, Closed):
+            await self.write(post_letter, cast("Decision[Closed, Known]", decision))
         return self.done(decision.rationale)

@@ -130,7 +130,7 @@ async def order_of(number: str, deep: bool = False) -> Order:  # noqa: FBT001, F
 
 
 @converse(model=MODEL, tools=[order_of, refund, post_letter], rounds=25, tries=2)
-async def help_customer(mail: Mail) -> Prompt[Cancel, Known]:
+async def help_customer(mail: Mail) -> Prompt[Cancel | Closed, Known]:
     """Do for a customer what they may have."""
     return Prompt(
         "Do what the customer wants, as far as they may have it.",

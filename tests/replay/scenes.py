@@ -652,6 +652,24 @@ async def a_model_called_tools(play: Play) -> CaseHandle:
     return case
 
 
+async def _ended_empty(play: Play) -> CaseHandle:
+    """A loop whose end is an action that says nothing, once it has read a text from outside."""
+    end = ["Closed", {"action": {"words": " "}, "rationale": "It is done."}]
+    return await play.stage.start("helper", _mail(play, end))
+
+
+@scene(None)
+async def a_loop_came_to_nothing(play: Play) -> CaseHandle:
+    case = await _ended_empty(play)
+    await case.gate()
+    return case
+
+
+@scene(State.DONE, OLDER)
+async def a_loop_came_to_nothing_of_old(play: Play) -> CaseHandle:
+    return await _ended_empty(play)
+
+
 @scene(State.REFUSED)
 async def a_model_came_to_no_end(play: Play) -> CaseHandle:
     mail = _mail(play, *[["order_of", {"number": "o1"}]] * 3)

@@ -34,6 +34,7 @@ PATHS = {
         "decided_on_what_nobody_asked_for_of_old",
         "decided_on_what_nobody_asked_for",
     ),
+    "empty-endings": ("a_loop_came_to_nothing_of_old", "a_loop_came_to_nothing"),
     "empty-texts": ("a_text_was_left_empty_of_old", "a_text_was_left_empty"),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
     "lifts-on-their-way-count": (

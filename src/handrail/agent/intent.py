@@ -430,6 +430,12 @@ def _empty(
             yield f"{leaf.path}: {EMPTY}"
 
 
+def emptied(found: Sequence[DecisionValue]) -> Iterator[str]:
+    """The texts that must be there, and that say nothing, whoever words them; each with why."""
+    yield from _empty(found, ())
+    yield from _empty(found, (), free=False)
+
+
 def needed_texts(found: Iterable[DecisionValue], *, free: bool = True) -> Iterator[DecisionValue]:
     """The texts among them that must be there. `free`: and that an agent words itself."""
     return (e for e in found if isinstance(e.raw, str) and e.free is free and not e.optional)
