@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_428,
     "ledger": 6_860,
     "oversight": 4_405,
-    "agent": 9_504,
+    "agent": 9_513,
     "guardrails": 5_927,
     "evidence": 5_359,
     "client": 8_229,
