@@ -71,19 +71,21 @@ async def experiment(options: Options, room: Path) -> Result:
     relayed = [] if options.short or options.only not in {None, plan.REACH} else plan.naive_reach()
     storms = plan.quiet(rng, 0 if options.only else options.cases)
     async with laboratory(room) as lab:
-        human = asyncio.ensure_future(Human(lab).answer_all())
         say(options, f"{len(trials)} aimed cases in {LANES} lanes, {len(controls)} controls")
-        await asyncio.gather(
-            aimed.run(lab, trials, LANES), aimed.run(lab, controls, CONTROL_LANES, naive=True)
-        )
-        await asyncio.gather(
-            _elsewhere(lab, options, plan.others(options.only)),
-            aimed.run(lab, relayed, 1, naive=True, world=plan.REACH),
-        )
-        say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm over {len(storms)} cases")
-        if storms:
-            await storm.run(lab, storms, rng)
-        human.cancel()
+        # Where nobody answers any more, nothing that is judged would be of the engine.
+        async with asyncio.TaskGroup() as group:
+            human = group.create_task(Human(lab).answer_all())
+            await asyncio.gather(
+                aimed.run(lab, trials, LANES), aimed.run(lab, controls, CONTROL_LANES, naive=True)
+            )
+            await asyncio.gather(
+                _elsewhere(lab, options, plan.others(options.only)),
+                aimed.run(lab, relayed, 1, naive=True, world=plan.REACH),
+            )
+            say(options, f"aimed: {time.monotonic() - began:.0f} s; a storm: {len(storms)} cases")
+            if storms:
+                await storm.run(lab, storms, rng)
+            human.cancel()
         journal, verdicts = lab.journal, judged(lab)
     recover(journal, verdicts)
     took = timedelta(seconds=time.monotonic() - began)

@@ -53,7 +53,8 @@ class Human:
 
     async def _accept_ledgers(self) -> None:
         """Say that an agent goes on, where its ledger went back and a write says that it waits."""
-        for lane in self._lab.lanes.values():
+        # More lanes come while one is asked.
+        for lane in list(self._lab.lanes.values()):
             if not lane.world.went_back or not await self._waits(lane):
                 continue
             lane.world.went_back = False
