@@ -28,7 +28,7 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
-from handrail.agent import AgentWorkflow, Step, Write
+from handrail.agent import AgentWorkflow, Decide, Step, Write
 from handrail.cli.step_code import write_remarks
 from handrail.cli.workflow_code import VERBS, bare_writes, flow_mistakes, local_imports
 from handrail.exceptions import PolicyError
@@ -93,12 +93,16 @@ def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
     actions = [step.action for step in agent.writes]
     for kind in dict.fromkeys([agent.event, *actions]):
         yield from _field_mistakes(kind)
+    for step in agent.steps:
+        if isinstance(step, Decide):
+            yield from _decision_mistakes(step)
     yield from _workflow_mistakes(agent)
     yield from sandbox_faults(agent.workflow, runner)
 
 
 def remarks(agent: Agent) -> Iterator[str]:
     """What of it is worth reading, and may be as it should be."""
+    yield from _event_remarks(agent.event)
     for kind in dict.fromkeys([agent.event, *(step.action for step in agent.writes)]):
         yield from _field_remarks(kind)
     for step in agent.steps:
@@ -131,6 +135,35 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
             if isinstance(node, ast.Call) and _value(node.func, names) in _ANOTHER:
                 said = f"`{ast.unparse(node.func)}` makes each delivery of an event another case"
                 yield f"{_place(key.fget, node)}: {said}; {fix}"
+
+
+def _event_remarks(event: type[Event]) -> Iterator[str]:
+    """A key that is made of nothing of the event."""
+    key = inspect.getattr_static(event, "key")
+    made = key.fget if isinstance(key, property) else None
+    tree = _parsed(made) if made else None
+    if made is None or tree is None:
+        return
+    used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    if used.isdisjoint({next(iter(inspect.signature(made).parameters), ""), "super"}):
+        yield (
+            f"{_place(made, ast.Pass())}: `key` is the same of every {event.__name__}: the "
+            "first begins a case, and all others are taken for it; fix: what tells them apart"
+        )
+
+
+def _decision_mistakes(step: Decide[..., Any]) -> Iterator[str]:
+    """A confidence that is none, which fails each decision."""
+    for fn in _reached(inspect.unwrap(step.fn)):
+        for node in ast.walk(_parsed(fn) or ast.Module([], [])):
+            match node:
+                case ast.keyword(
+                    arg="confidence", value=ast.Constant(value=float() | int() as said)
+                ):
+                    if not 0 <= said <= 1:
+                        yield f"{_place(fn, node)}: confidence {said} is not from 0 to 1"
+                case _:
+                    pass
 
 
 def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:

@@ -16,7 +16,17 @@ from temporalio.worker import WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 from typing_extensions import override
 
-from handrail import AgentWorkflow, Decision, Effect, Event, Outcome, decide, read, write
+from handrail import (
+    AgentWorkflow,
+    Decision,
+    Effect,
+    Event,
+    NoEvidence,
+    Outcome,
+    decide,
+    read,
+    write,
+)
 from handrail.cli.mistakes import mistakes, remarks
 from handrail.cli.step_code import write_remarks
 from handrail.cli.workflow_code import flow_mistakes
@@ -246,6 +256,40 @@ async def test_what_goes_past_the_engine_is_a_mistake(tmp_path: Path) -> None:
         "look is run past the case, its records and its policy; fix: `await self.read(look",
     ):
         assert any(said in each for each in found), (said, found)
+
+
+def test_a_key_of_nothing_and_a_confidence_that_is_none_are_said(tmp_path: Path) -> None:
+    class Same(Event):
+        number: str
+
+        @property
+        @override
+        def key(self) -> str:
+            return "the one"
+
+    class Own(Same):
+        @property
+        @override
+        def key(self) -> str:
+            return f"{super().key} {self.number}"
+
+    @decide
+    async def sure(number: str) -> Decision[Pay, NoEvidence]:
+        return Decision(action=None, rationale=number, confidence=90, evidence=NoEvidence())
+
+    @decide
+    async def unsure(number: str) -> Decision[Pay, NoEvidence]:
+        return Decision(action=None, rationale=number, confidence=1, evidence=NoEvidence())
+
+    agent = Agent("past", PastAgent, steps=[careless_steps.look], policy=tmp_path / "none.yaml")
+    for event, said in ((Same, True), (Own, False)):
+        agent.event = event
+        found = [each for each in remarks(agent) if "`key` is the same of every" in each]
+        assert bool(found) is said
+    for step, said in ((sure, True), (unsure, False)):
+        agent.steps = (step,)
+        found = [e for e in mistakes(agent, runner("tests")) if "confidence 90 is not from" in e]
+        assert bool(found) is said
 
 
 async def test_what_a_workflow_logs_and_writes_bare_is_worth_reading(tmp_path: Path) -> None:
