@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Generator
 from contextlib import ExitStack
 from pathlib import Path
@@ -57,9 +58,12 @@ async def test_planted_drift_is_noticed_and_a_new_version_used_once_by_a_persons
         asked = await case.gate()
         assert models.use("support") == first
         assert asked.evidence["as_people_now"] > asked.evidence["as_people_before"]
-        assert (await OWNER.approve(case, asked, why="better, and wrong no more often")).accepted
+        # It may die before it has said that it was approved.
+        why = "better, and wrong no more often"
+        approving = asyncio.ensure_future(OWNER.approve(case, asked, why=why))
         await worker.crashed()
         await worker.restart()
+        assert (await approving).accepted
         outcome = await case.outcome()
     assert outcome.status is State.DONE, outcome.why
     use = models.use("support")

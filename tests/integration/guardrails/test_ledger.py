@@ -88,7 +88,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     "broken",
     [
-        (locked, "database is locked; fix: see what holds it"),
+        (locked, "database is locked; fix: another process holds it"),
         (read_only, "attempt to write a readonly database; fix: make it writable"),
         (full, "database or disk is full; fix: free some space"),
     ],

@@ -86,6 +86,8 @@ async def test_a_person_fills_in_an_event_and_sees_what_becomes_of_it(inbox: Inb
         page = await ana.post("/ask/trips", 422, **TRIP | {"f/hotel/nights": "99"})
         assert 'id="f/hotel/nights-error"' in page
         page = await ana.post("/ask/trips", 422, **TRIP | {"f/number": ""})
+        assert 'id="f/number-error"' in page
+        page = await ana.post("/ask/trips", 422, **TRIP | {"f/number": "x" * 201})
         assert "key must be 1 to 200 characters" in page
         page = await ana.post("/ask/trips", 422, **TRIP | {"f/budget": "501"})
         assert "nobody pays more than 500 for a train" in page

@@ -175,7 +175,9 @@ async def test_owners_are_told_once_of_approvers_who_do_not_look(
         [mailed] = mail.mails
     _, to, message = mailed
     assert to == OWNER
-    text = message.get_content()
+    body = message.get_body(("plain",))
+    assert body is not None
+    text = body.get_content()
     assert "orders: ana@example.com looked for 1.5 s in the median of 12" in text
 
 
