@@ -474,8 +474,9 @@ class HandedCase(Wire):
 class Outcome(Wire):
     """The result of a case.
 
-    `unsent`: notifications that could not be delivered; `incidents`: what was found wrong after a
-    write; `outside`: text from outside may stand in it; `handed`: the cases that it gave work to.
+    `seconds`: in each state; `unsent`: notifications that could not be delivered; `incidents`: what
+    was found wrong after a write; `handed`: the cases that it gave work to. `receipts` and `usage`
+    are its own; `all_receipts` and `total_usage` add theirs. `outside`: it may hold such text.
     """
 
     status: State

@@ -209,7 +209,7 @@ class CaseSources:
         return misworded(text, own, (("it came in", each) for each in self._outside))
 
     def began(self, event: BaseModel, origin: HandOffOrigin, along: Callable[[], bool]) -> None:
-        """Take in an event of the case. `along`: whether that is none that it knows otherwise."""
+        """Take in an event. `along`: whether text from outside stays that where it is handed on."""
         if not (origin.outside and along()):
             self.came_in(event)
         if origin.outside:

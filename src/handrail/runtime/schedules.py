@@ -86,6 +86,7 @@ _NAME = re.compile(r"[\w][\w.-]*")
 _CRON_FIELDS = range(5, 8)
 _AGAIN = timedelta(seconds=30)
 _MAKES = timedelta(seconds=20)
+"""How long the author's code may take to make an event, within the time of its activity."""
 _MOST_TRIES = 10
 """Of the author's code that makes an event: some four minutes."""
 _START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
@@ -311,7 +312,11 @@ class ScheduledStart:
 
     @workflow.run
     async def run(self, asked: ScheduledInput) -> dict[str, str]:
-        """Start them; the id of the case of each time."""
+        """Start them; the id of the case of each time.
+
+        Raises:
+            ApplicationError: of type `NO_EVENT`, at the end, naming the times that have no event.
+        """
         cases: dict[str, str] = {}
         without: list[str] = []
         for at in asked.times or [await self._own_time(asked.jitter)]:

@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_893,
+    "ground": 1_894,
     "policy": 4_428,
     "ledger": 6_860,
     "oversight": 4_405,
@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_927,
     "evidence": 5_359,
     "client": 8_229,
-    "runtime": 7_605,
+    "runtime": 7_610,
     "integrations": 6_478,
     "inbox": 10_028,
     "testing": 1_237,
