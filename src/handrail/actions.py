@@ -474,9 +474,8 @@ class HandedCase(Wire):
 class Outcome(Wire):
     """The result of a case.
 
-    `seconds`: in each state; `unsent`: notifications that could not be delivered; `incidents`: what
-    was found wrong after a write; `handed`: the cases that it gave work to. `receipts` and `usage`
-    are its own; `all_receipts` and `total_usage` add theirs. `outside`: it may hold such text.
+    `seconds`: in each state. `unsent`: notifications that failed; `incidents`: what was found wrong;
+    `handed`: cases given work, whose receipts only the totals add; `outside`: may hold such text.
     """
 
     status: State

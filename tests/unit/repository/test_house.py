@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_894,
+    "ground": 1_893,
     "policy": 4_428,
     "ledger": 6_860,
     "oversight": 4_405,
