@@ -474,7 +474,7 @@ class HandedCase(Wire):
 class Outcome(Wire):
     """The result of a case.
 
-    `seconds`: in each state. `unsent`: notifications that failed; `incidents`: what was found wrong;
+    `seconds`: in each state; `unsent`: notifications that failed; `incidents`: found wrong after;
     `handed`: cases given work, whose receipts only the totals add; `outside`: may hold such text.
     """
 
