@@ -6,21 +6,14 @@ Not among what keeps a worker from starting: that may be a matter of taste, or o
 from __future__ import annotations
 
 import ast
-import asyncio
-import builtins
 import datetime as dt
 import inspect
 import logging
 import os
-import random
 import re
 import sys
-import textwrap
-import time
 import types
-import urllib.request
-import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
@@ -29,10 +22,28 @@ from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
 from handrail.agent import AgentWorkflow, Decide, Step, Write
+from handrail.cli.source import (
+    class_at,
+    is_stored,
+    local_imports,
+    never_awaited,
+    parsed,
+    place,
+    reached,
+    value,
+)
 from handrail.cli.step_code import write_remarks
-from handrail.cli.workflow_code import VERBS, bare_writes, flow_mistakes, local_imports
+from handrail.cli.workflow_code import (
+    VERBS,
+    bare_writes,
+    flow_mistakes,
+    frozen_changes,
+    is_unsteady,
+    outer_mistakes,
+    swallowed_ends,
+)
 from handrail.exceptions import PolicyError
-from handrail.policy import load_policy
+from handrail.policy import Policy, load_policy
 from handrail.runtime import sandbox_faults
 from handrail.text import shown_file
 
@@ -44,40 +55,18 @@ _MONEY = {
     "sum", "total", "usd",
 }  # fmt: skip
 
-_UNSTEADY: list[tuple[Any, str]] = [
-    (dt.datetime.now, "workflow.now()"),
-    (dt.datetime.today, "workflow.now()"),
-    (dt.date.today, "workflow.now().date()"),
-    (time.time, "workflow.time()"),
-    (time.monotonic, "workflow.time()"),
-    (time.sleep, "await workflow.sleep(...)"),
-    (random.random, "workflow.random().random()"),
-    (random.choice, "workflow.random().choice(...)"),
-    (random.randint, "workflow.random().randint(...)"),
-    (uuid.uuid4, "workflow.uuid4()"),
-    (os.getenv, "a @read step that looks it up"),
-    (open, "a @read step that reads it"),
-    (urllib.request.urlopen, "a @read step that asks"),
-    (asyncio.to_thread, "a plain `def` step, which runs in a thread"),
-    (asyncio.wait, "workflow.wait(...)"),
-    (asyncio.as_completed, "workflow.as_completed(...)"),
-]
-"""What gives another answer at each replay, and what to call instead."""
-
-_ANOTHER = [unsteady for unsteady, _ in _UNSTEADY]
-
 _MAY_BE_OWN = {"event_changed", "explain"}
 """The engine's methods that an agent may write itself."""
 
 _PAST = {"execute_activity", "execute_local_activity", "start_activity", "start_local_activity"}
-
-_CHANGES = {"add", "append", "extend", "insert", "pop", "remove", "setdefault", "update"}
 
 _BLOCKING = re.compile(
     r"time\.sleep|subprocess\.(run|call|check_\w+)|smtplib\.SMTP\w*|urllib\.urlopen"
     r"|(requests|httpx2?)\.(get|post|put|patch|delete|head|request|stream|Session|Client)"
 )
 """What holds up whoever calls it, by the package that it comes from."""
+
+_IN_UNIT = re.compile(r"at most [\d.]+ (?!per )(\S+) per ")
 
 _SECRET = {"apikey", "credential", "credentials", "passwd", "password", "secret", "token"}
 
@@ -96,22 +85,28 @@ def mistakes(agent: Agent, runner: WorkflowRunner) -> Iterator[str]:
     for step in agent.steps:
         if isinstance(step, Decide):
             yield from _decision_mistakes(step)
+    for fn in dict.fromkeys(fn for each in agent.steps for fn in reached(inspect.unwrap(each.fn))):
+        yield from _unawaited(fn)
+    yield from _unit_mistakes(agent)
     yield from _workflow_mistakes(agent)
     yield from sandbox_faults(agent.workflow, runner)
 
 
 def remarks(agent: Agent) -> Iterator[str]:
     """What of it is worth reading, and may be as it should be."""
+    if " " in agent.name:
+        yield f"{agent.name}: each command must quote it; fix: a name without a space"
     yield from _event_remarks(agent.event)
     for kind in dict.fromkeys([agent.event, *(step.action for step in agent.writes)]):
         yield from _field_remarks(kind)
     for step in agent.steps:
-        reached = _reached(inspect.unwrap(step.fn))
-        for fn in reached:
+        calls = reached(inspect.unwrap(step.fn))
+        for fn in calls:
             yield from _step_remarks(step, fn)
         if isinstance(step, Write):
-            for fn, node, what in write_remarks(cast("Write[Any, Any]", step), reached, _parsed):
-                yield f"{_place(fn, node)}: {what}"
+            yield from _shown_remarks(cast("Write[Any, Any]", step).action)
+            for fn, node, what in write_remarks(cast("Write[Any, Any]", step), calls, parsed):
+                yield f"{place(fn, node)}: {what}"
     yield from _workflow_remarks(agent)
     yield from _shared_remarks(agent)
     for module in {step.fn.__module__: None for step in agent.steps}:
@@ -122,46 +117,46 @@ def _event_mistakes(event: type[Event]) -> Iterator[str]:
     key = inspect.getattr_static(event, "key")
     first = next(iter(event.model_fields), "number")
     fix = f"fix: `@property` and `def key(self) -> str: return self.{first}`"
-    named = f"{_class_at(event)}{event.__name__}"
+    named = f"{class_at(event)}{event.__name__}"
     if event.key is Event.key:
         yield f"{named} does not say in `key` which case it belongs to; {fix}"
     elif not isinstance(key, property) and "key" not in event.model_fields:
         yield f"{named}: `key` is no property; {fix}"
     elif isinstance(key, property) and get_type_hints(key.fget).get("return", str) is not str:
         yield f"{named}: `key` is no text; fix: `def key(self) -> str`"
-    elif isinstance(key, property) and key.fget and (tree := _parsed(key.fget)):
+    elif isinstance(key, property) and key.fget and (tree := parsed(key.fget)):
         names = {**getattr(key.fget, "__globals__", {}), **local_imports(tree)}
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and _value(node.func, names) in _ANOTHER:
+            if isinstance(node, ast.Call) and is_unsteady(node.func, names):
                 said = f"`{ast.unparse(node.func)}` makes each delivery of an event another case"
-                yield f"{_place(key.fget, node)}: {said}; {fix}"
+                yield f"{place(key.fget, node)}: {said}; {fix}"
 
 
 def _event_remarks(event: type[Event]) -> Iterator[str]:
     """A key that is made of nothing of the event."""
     key = inspect.getattr_static(event, "key")
     made = key.fget if isinstance(key, property) else None
-    tree = _parsed(made) if made else None
+    tree = parsed(made) if made else None
     if made is None or tree is None:
         return
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     if used.isdisjoint({next(iter(inspect.signature(made).parameters), ""), "super"}):
         yield (
-            f"{_place(made, ast.Pass())}: `key` is the same of every {event.__name__}: the "
+            f"{place(made, ast.Pass())}: `key` is the same of every {event.__name__}: the "
             "first begins a case, and all others are taken for it; fix: what tells them apart"
         )
 
 
 def _decision_mistakes(step: Decide[..., Any]) -> Iterator[str]:
     """A confidence that is none, which fails each decision."""
-    for fn in _reached(inspect.unwrap(step.fn)):
-        for node in ast.walk(_parsed(fn) or ast.Module([], [])):
+    for fn in reached(inspect.unwrap(step.fn)):
+        for node in ast.walk(parsed(fn) or ast.Module([], [])):
             match node:
                 case ast.keyword(
                     arg="confidence", value=ast.Constant(value=float() | int() as said)
                 ):
                     if not 0 <= said <= 1:
-                        yield f"{_place(fn, node)}: confidence {said} is not from 0 to 1"
+                        yield f"{place(fn, node)}: confidence {said} is not from 0 to 1"
                 case _:
                     pass
 
@@ -172,9 +167,42 @@ def _field_mistakes(kind: type[BaseModel]) -> Iterator[str]:
         types_of = {field.annotation, *get_args(field.annotation)}
         if float in types_of and Decimal not in types_of and _MONEY & set(name.split("_")):
             yield (
-                f"{_class_at(kind, name)}{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is "
+                f"{class_at(kind, name)}{kind.__name__}.{name} is money in a float: 0.1 + 0.2 is "
                 "not 0.3 there, and what people approve is exact; fix: Decimal"
             )
+
+
+def _shown_remarks(action: type[BaseModel]) -> Iterator[str]:
+    """What approvers would read of an action, and cannot."""
+    at = f"{class_at(action)}{action.__name__}"
+    if not vars(action).get("__doc__"):
+        yield f'{at} has no docstring, which is what approvers are asked; fix: `"""Pay ..."""`'
+    if inspect.isfunction(inspect.getattr_static(action, "summary", None)):
+        yield f"{at}.summary is shown to nobody; fix: put @property on it"
+
+
+def _unit_mistakes(agent: Agent) -> Iterator[str]:
+    """Limits in another unit than the field that they are counted by."""
+    policy = _policy_of(agent)
+    for step in agent.writes if policy else ():
+        for limit in policy.of(step.name).limits if policy else ():
+            field = step.action.model_fields.get(limit.field or "")
+            extra: Any = field.json_schema_extra if field else None
+            unit = cast("dict[str, Any]", extra).get("unit") if isinstance(extra, dict) else None
+            stated = _IN_UNIT.search(limit.text)
+            if unit and not limit.unit and stated and stated[1] != unit:
+                yield (
+                    f"{shown_file(str(agent.policy))}: {step.name} is limited to {limit.text}, and "
+                    f"{step.action.__name__}.{limit.field} is in {unit}; fix: say it in {unit}"
+                )
+
+
+def _policy_of(agent: Agent) -> Policy | None:
+    """Its policy; None where that has faults, which are said by themselves."""
+    try:
+        return load_policy(agent.policy, agent.shape)
+    except PolicyError:
+        return None
 
 
 def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
@@ -183,13 +211,13 @@ def _field_remarks(kind: type[BaseModel]) -> Iterator[str]:
         types_of = {field.annotation, *get_args(field.annotation)}
         if dt.datetime in types_of and not field.metadata:
             yield (
-                f"{_class_at(kind, name)}{kind.__name__}.{name} may be a time without a zone, "
+                f"{class_at(kind, name)}{kind.__name__}.{name} may be a time without a zone, "
                 "which is another moment on another machine: pydantic.AwareDatetime, unless that "
                 "is meant"
             )
         if str in types_of and _SECRET & {*name.split("_"), name.replace("_", "")}:
             yield (
-                f"{_class_at(kind, name)}{kind.__name__}.{name} looks like a secret, and would "
+                f"{class_at(kind, name)}{kind.__name__}.{name} looks like a secret, and would "
                 "stand in histories and in the ledger; fix: say which one is meant, and have the "
                 "step look it up, declared by `secrets=`"
             )
@@ -205,22 +233,26 @@ def _workflow_mistakes(agent: Agent) -> Iterator[str]:
     returns = get_type_hints(source).get("return")
     if not (isinstance(returns, type) and issubclass(returns, Outcome)):
         yield (
-            f"{_class_at(agent.workflow)}{agent.workflow.__name__}.run returns no Outcome; fix: "
+            f"{class_at(agent.workflow)}{agent.workflow.__name__}.run returns no Outcome; fix: "
             'declare `-> Outcome`, and end with `return self.done("...")`'
         )
     yield from _shape_mistakes(agent.workflow)
+    for fn, tree, names in _workflow_code(agent):
+        for node, what in outer_mistakes(tree, names):
+            yield f"{place(fn, node)}: {what}"
     for fn, tree, names in _methods(agent):
         taken = [*inspect.signature(fn).parameters][1:2] if fn is source else []
-        stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and _is_stored(n)}
+        stored = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and is_stored(n)}
         event = {name: agent.event for name in taken if name not in stored}
-        for node, what in flow_mistakes(tree, names, run=fn is source):
-            yield f"{_place(fn, node)}: {what}"
+        found = [*flow_mistakes(tree, names, run=fn is source), *frozen_changes(tree, event)]
+        for node, what in found:
+            yield f"{place(fn, node)}: {what}"
         for node in ast.walk(tree):
-            for what in _outer_mistakes(node, names):
-                yield f"{_place(fn, node)}: {what}"
             if isinstance(node, ast.Call):
+                for what in _past_the_case(node, names, agent.steps):
+                    yield f"{place(fn, node)}: {what}"
                 for what in _call_mistakes(node, names, event):
-                    yield f"{_place(fn, node)}: {what}"
+                    yield f"{place(fn, node)}: {what}"
 
 
 def _shape_mistakes(kind: type[AgentWorkflow]) -> Iterator[str]:
@@ -228,7 +260,7 @@ def _shape_mistakes(kind: type[AgentWorkflow]) -> Iterator[str]:
     for name in vars(kind):
         of_engine = getattr(AgentWorkflow, name, None)
         if inspect.isfunction(of_engine) and not name.startswith("__") and name not in _MAY_BE_OWN:
-            shown = f"{_class_at(kind)}{kind.__name__}.{name}"
+            shown = f"{class_at(kind)}{kind.__name__}.{name}"
             yield f"{shown} stands in the place of the engine's own; fix: another name"
     init = vars(kind).get("__init__")
     if init and not hasattr(init, "__temporal_workflow_init"):
@@ -236,36 +268,48 @@ def _shape_mistakes(kind: type[AgentWorkflow]) -> Iterator[str]:
         if any(each.default is each.empty and each.kind < each.VAR_POSITIONAL for each in needs):
             what = "takes more than `self`, which nobody gives it"
             fix = "fix: none, or `@workflow.init` and the event"
-            yield f"{_class_at(kind)}{kind.__name__}.__init__ {what}; {fix}"
+            yield f"{class_at(kind)}{kind.__name__}.__init__ {what}; {fix}"
 
 
 def _methods(agent: Agent) -> Iterator[tuple[types.FunctionType, ast.Module, dict[str, Any]]]:
     """The methods that a workflow's class has itself, and what the names in them stand for."""
     for method in vars(agent.workflow).values():
         fn = inspect.unwrap(method) if inspect.isfunction(method) else None
-        tree = _parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
+        tree = parsed(fn) if fn and fn.__module__ == agent.workflow.__module__ else None
         if fn is not None and tree is not None:
+            yield fn, tree, {**fn.__globals__, **local_imports(tree)}
+
+
+def _workflow_code(agent: Agent) -> Iterator[tuple[types.FunctionType, ast.Module, dict[str, Any]]]:
+    """The methods, and the functions beside the class that they call."""
+    methods = list(_methods(agent))
+    yield from methods
+    module = agent.workflow.__module__
+    called = [each for fn, *_ in methods for each in reached(fn)[1:] if each.__module__ == module]
+    for fn in dict.fromkeys(called):
+        tree = parsed(fn)
+        if tree is not None:
             yield fn, tree, {**fn.__globals__, **local_imports(tree)}
 
 
 def _workflow_remarks(agent: Agent) -> Iterator[str]:
     """What is written to logs at each replay, and actions that rules would know nothing of."""
-    try:
-        policy = load_policy(agent.policy, agent.shape)
-    except PolicyError:
-        policy = None  # said by itself
+    policy = _policy_of(agent)
     for fn, tree, names in _methods(agent):
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and _logs(node, names):
                 said = f"`{ast.unparse(node.func)}` says it again at each replay"
-                yield f"{_place(fn, node)}: {said}; fix: `workflow.logger.info(...)`"
+                yield f"{place(fn, node)}: {said}; fix: `workflow.logger.info(...)`"
+        for node in swallowed_ends(tree):
+            what = "takes a write that was refused, rejected or is in doubt for done, too"
+            yield f"{place(fn, node)}: `except Exception` {what}; fix: name what you expect"
         for node, write in bare_writes(tree, names):
             if policy is None:
                 break
             by = sorted(m for m in policy.of(write.name).mentions if _of_decision(m))
             if by:
                 yield (
-                    f"{_place(fn, node)}: {write.name} is given an action alone, where its policy "
+                    f"{place(fn, node)}: {write.name} is given an action alone, where its policy "
                     f"goes by {by[-1]}: each is held; fix: give it the decision, which has that"
                 )
 
@@ -276,44 +320,23 @@ def _of_decision(mentioned: str) -> bool:
 
 def _logs(call: ast.Call, names: dict[str, Any]) -> bool:
     """Whether it is a call of `print`, `logging` or a logger that knows of no replay."""
-    if _value(call.func, names) is print:
+    if value(call.func, names) is print:
         return True
-    of = _value(call.func.value, names) if isinstance(call.func, ast.Attribute) else None
+    of = value(call.func.value, names) if isinstance(call.func, ast.Attribute) else None
     package = type(of).__module__.partition(".")[0]
     is_logger = isinstance(of, logging.Logger) or package in {"loguru", "structlog"}
-    return is_logger or (of is logging and _value(call.func, names) is not logging.getLogger)
-
-
-def _is_stored(name: ast.Name) -> bool:
-    return isinstance(name.ctx, ast.Store)
-
-
-def _outer_mistakes(node: ast.AST, names: dict[str, Any]) -> Iterator[str]:
-    """What lies outside of the case, and is another when it goes on elsewhere."""
-    match node:
-        case ast.Name() | ast.Attribute() if _value(node, names) is os.environ:
-            yield "`os.environ` is another on each machine; fix: a @read step that looks it up"
-        case ast.Call(func=ast.Attribute(value=ast.Name(id=kept), attr=how)) if how in _CHANGES:
-            if isinstance(names.get(kept), list | dict | set):
-                yield f"`{kept}` is lost at each replay; fix: keep it on `self`"
-        case _:
-            pass
+    return is_logger or (of is logging and value(call.func, names) is not logging.getLogger)
 
 
 def _call_mistakes(
     call: ast.Call, names: dict[str, Any], event: dict[str, type[Event]]
 ) -> Iterator[str]:
-    called = _value(call.func, names)
-    for unsteady, cure in _UNSTEADY:
-        if called is not None and called == unsteady:
-            yield f"`{ast.unparse(call.func)}` answers otherwise at each replay; fix: {cure}"
-    yield from _past_the_case(call, called, names)
     func = call.func
     if not (isinstance(func, ast.Attribute) and isinstance(func.value, ast.Name) and call.args):
         return
     if func.value.id != "self" or func.attr not in VERBS:
         return
-    step, given = _value(call.args[0], names), call.args[1:]
+    step, given = value(call.args[0], names), call.args[1:]
     if inspect.isfunction(step):
         yield f"{step.__name__} is no step; fix: put @{func.attr} on it"
     elif isinstance(step, Step) and step.posture.value != func.attr:
@@ -333,12 +356,17 @@ def _call_mistakes(
         yield from _argument_mistakes(of, given, call.keywords, event)
 
 
-def _past_the_case(call: ast.Call, called: Any, names: dict[str, Any]) -> Iterator[str]:
-    """A step that Temporal is given itself."""
+def _past_the_case(
+    call: ast.Call, names: dict[str, Any], steps: Sequence[Step[..., Any]]
+) -> Iterator[str]:
+    """A step that Temporal is given itself, or by its name."""
+    called = value(call.func, names)
     past = call.args[0] if call.args else None
     if isinstance(past, ast.Attribute) and past.attr == "fn":
         past = past.value
-    step = _value(past, names) if past is not None else None
+    step = value(past, names) if past is not None else None
+    if isinstance(past, ast.Constant):
+        step = next((each for each in steps if each.name == past.value), None)
     if getattr(called, "__name__", "") in _PAST and isinstance(step, Step):
         fix = f"`await self.{step.posture}({step.name}, ...)`"
         yield f"{step.name} is run past the case, its records and its policy; fix: {fix}"
@@ -375,36 +403,40 @@ def _argument_mistakes(
 # Steps
 
 
-def _reached(fn: Callable[..., Any]) -> list[Callable[..., Any]]:
-    """A function, and those of its own module that it calls."""
-    found = [fn]
-    for each in found:
-        for name in getattr(each, "__code__", fn.__code__).co_names:
-            other = getattr(each, "__globals__", {}).get(name)
-            if inspect.isfunction(other) and other.__module__ == fn.__module__:
-                found += [other] if other not in found else []
-    return found
+def _unawaited(fn: Callable[..., Any]) -> Iterator[str]:
+    tree = parsed(fn)
+    names = {**getattr(fn, "__globals__", {}), **(local_imports(tree) if tree else {})}
+    for node in never_awaited(tree, names) if tree else ():
+        said = f"`{ast.unparse(node.func)}(...)` is never awaited, and never done"
+        yield f"{place(fn, node)}: {said}; fix: `await` it"
 
 
 def _step_remarks(step: Step[..., Any], fn: Callable[..., Any]) -> Iterator[str]:
-    tree = _parsed(fn)
+    tree = parsed(fn)
     names = {**getattr(fn, "__globals__", {}), **(local_imports(tree) if tree else {})}
     for node in ast.walk(tree) if tree else ():
-        if isinstance(node, ast.Subscript) and _value(node.value, names) is os.environ:
+        if isinstance(node, ast.Subscript) and value(node.value, names) is os.environ:
             name = node.slice.value if isinstance(node.slice, ast.Constant) else None
             if isinstance(name, str) and name not in os.environ:
                 yield (
-                    f"{_place(fn, node)}: {step.name} reads {name} from the environment, where it "
+                    f"{place(fn, node)}: {step.name} reads {name} from the environment, where it "
                     f"is not set; fix: export {name}=..., or give it a default"
                 )
-        elif isinstance(node, ast.Call) and inspect.iscoroutinefunction(fn):
-            called = _value(node.func, names)
+        elif isinstance(node, ast.Call) and _in_the_loop(step, fn):
+            called = value(node.func, names)
             package = str(getattr(called, "__module__", "")).partition(".")[0]
             if _BLOCKING.fullmatch(f"{package}.{getattr(called, '__name__', '')}"):
                 yield (
-                    f"{_place(fn, node)}: `{ast.unparse(node.func)}` makes every other step of its "
-                    f"worker wait; fix: plain `def {fn.__name__}`, which runs in a thread"
+                    f"{place(fn, node)}: `{ast.unparse(node.func)}` makes every other step of its "
+                    f"worker wait; fix: plain `def {step.name}`, which runs in a thread"
                 )
+
+
+def _in_the_loop(step: Step[..., Any], fn: Callable[..., Any]) -> bool:
+    """Whether others wait while a function runs for a step."""
+    own = inspect.unwrap(step.fn)
+    apart = {"to_thread", "run_in_executor"} & {*own.__code__.co_names}
+    return inspect.iscoroutinefunction(fn) or (inspect.iscoroutinefunction(own) and not apart)
 
 
 def _shared_remarks(agent: Agent) -> Iterator[str]:
@@ -416,11 +448,11 @@ def _shared_remarks(agent: Agent) -> Iterator[str]:
             default: Any = given.default
             if isinstance(default, list | dict | set):
                 shown = f"{step.name}: `{name}={default!r}`"
-                yield f"{_place(fn, ast.Pass())}: {shown} {said}; fix: None, or a tuple"
+                yield f"{place(fn, ast.Pass())}: {shown} {said}; fix: None, or a tuple"
     kind = agent.workflow
-    for name, value in vars(kind).items():
-        if isinstance(value, list | dict | set) and not (name.isupper() or name.startswith("__")):
-            shown = f"{_class_at(kind, name)}{kind.__name__}.{name}"
+    for name, kept in vars(kind).items():
+        if isinstance(kept, list | dict | set) and not (name.isupper() or name.startswith("__")):
+            shown = f"{class_at(kind, name)}{kind.__name__}.{name}"
             fix = "make it in `run`, or name it in capitals"
             yield f"{shown} {said} without the sandbox; fix: {fix}"
 
@@ -441,36 +473,3 @@ def _twice(module: types.ModuleType) -> Iterator[str]:
                     f"{shown_file(module.__file__)}:{node.lineno}: {node.name} stands here twice "
                     f"(first in line {line}), and only the last counts; fix: another name for one"
                 )
-
-
-def _parsed(fn: Callable[..., Any]) -> ast.Module | None:
-    try:
-        return ast.parse(textwrap.dedent(inspect.getsource(fn)))
-    except (OSError, SyntaxError, TypeError):
-        return None  # typed into a prompt: there is nothing to read
-
-
-def _place(fn: Callable[..., Any], node: ast.AST) -> str:
-    code, line = fn.__code__, getattr(node, "lineno", 1)
-    return f"{shown_file(code.co_filename)}:{code.co_firstlineno + line - 1}"
-
-
-def _class_at(kind: type, name: str = "") -> str:
-    """Where a class stands, or a field of it."""
-    try:
-        lines, first = inspect.getsourcelines(kind)
-        file = shown_file(inspect.getsourcefile(kind))
-    except (OSError, TypeError):
-        return ""  # typed into a prompt
-    field = (n for n, line in enumerate(lines) if name and line.strip().startswith(f"{name}:"))
-    return f"{file}:{first + next(field, 0)}: "
-
-
-def _value(node: ast.expr, names: dict[str, Any]) -> Any:
-    """What a name of the module stands for; None if that is not known."""
-    if isinstance(node, ast.Name):
-        return names.get(node.id, getattr(builtins, node.id, None))
-    if isinstance(node, ast.Attribute):
-        of = _value(node.value, names)
-        return getattr(of, node.attr, None) if isinstance(of, types.ModuleType | type) else None
-    return None

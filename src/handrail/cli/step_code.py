@@ -5,12 +5,16 @@ from __future__ import annotations
 import ast
 import contextlib
 import inspect
+import random
+import secrets
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from typing_extensions import override
 
 from handrail.agent import Write
+from handrail.cli.source import kind_of, kinds_in, value
 
 Function = Callable[..., Any]
 Parse = Callable[[Function], ast.Module | None]
@@ -31,8 +35,18 @@ _MAYBE = {
 }  # fmt: skip
 """What is raised, too, where the request had arrived."""
 
+_CLIENTS = {"aiohttp", "httpx", "httpx2", "requests"}
+_SENDS = {"delete", "patch", "post", "put", "request"}
+
+_ANEW = [
+    uuid.uuid1, uuid.uuid4, random.random, random.randint, random.choice,
+    secrets.token_hex, secrets.token_urlsafe, secrets.token_bytes,
+]  # fmt: skip
+"""What gives another value each time."""
+
 _AS_FAILED = {"is_error": True, "is_server_error": True, "is_success": False, "ok": False}
 _STATUS = {"code", "status", "status_code"}
+_LOOKED_AT = {*_AS_FAILED, *_STATUS, "raise_for_status"}
 
 
 def write_remarks(
@@ -50,12 +64,59 @@ def write_remarks(
             "again there, or takes the like for its own; fix: send it, unless the like is the same"
         )
         yield asked[0], ast.Pass(), f"{what} {more}"
+    yield from _careless(step, reached, parse)
     for fn in reached:
         for node in _unsure(parse(fn)):
             name = ast.unparse(node).partition("(")[0].removeprefix("raise ")
             what = f"{name} says that {step.name} certainly did not happen, and after a 5xx, a"
             more = "time-out or a lost connection it may have; fix: let the error itself pass"
             yield fn, node, f"{what} {more}, and it is found out"
+
+
+def _careless(
+    step: Write[Any, Any], reached: Sequence[Function], parse: Parse
+) -> Iterator[tuple[Function, ast.AST, str]]:
+    """What has a write that failed counted as done, and one that is tried again as another."""
+    trees = {fn: tree for fn in reached if (tree := parse(fn)) is not None}
+    asks = {n.attr for t in trees.values() for n in ast.walk(t) if isinstance(n, ast.Attribute)}
+    for fn, tree in trees.items():
+        names = getattr(fn, "__globals__", {})
+        for node in ast.walk(tree):
+            match node:
+                case ast.ExceptHandler() if fn is reached[0] and _swallows(node):
+                    what = f"what fails here has {step.name} counted as done"
+                    yield fn, node, f"{what}; fix: let the error pass, and it is found out"
+                case ast.Call(func=func) if value(func, names) in _ANEW:
+                    what = f"`{ast.unparse(func)}` gives another value at each try of {step.name}"
+                    yield fn, node, f"{what}; fix: `effect.key`, which stays"
+                case ast.Call() if not asks & _LOOKED_AT and _sends(node, tree, names):
+                    what = f"nobody looks whether {ast.unparse(node.func)} of {step.name} was taken"
+                    yield fn, node, f"{what}: a 500 counts as done; fix: `.raise_for_status()`"
+                case _:
+                    pass
+
+
+def _swallows(handler: ast.ExceptHandler) -> bool:
+    """Whether it takes what may have happened, and lets the write end as if it had."""
+    if any(isinstance(node, ast.Raise | ast.Await) for node in ast.walk(handler)):
+        return False
+    return bool(_caught(handler) & _MAYBE) or handler.type is None
+
+
+def _caught(handler: ast.ExceptHandler) -> set[str]:
+    kinds = handler.type.elts if isinstance(handler.type, ast.Tuple) else [handler.type]
+    return {ast.unparse(kind).rpartition(".")[2] for kind in kinds if kind}
+
+
+def _sends(call: ast.Call, tree: ast.Module, names: dict[str, Any]) -> bool:
+    """Whether it is a request of a client for HTTP that changes something."""
+    func = call.func
+    if not isinstance(func, ast.Attribute) or func.attr not in _SENDS:
+        return False
+    made = value(func, names) or kind_of(func.value, names)
+    if made is None and isinstance(func.value, ast.Name):
+        made = kinds_in(tree, names).get(func.value.id)
+    return str(getattr(made, "__module__", "")).partition(".")[0] in _CLIENTS
 
 
 def _tells_apart(fn: Function, tree: ast.Module | None) -> bool:
@@ -86,8 +147,7 @@ def _unsure(node: ast.AST | None, *, maybe: bool = False) -> Iterator[ast.Raise]
                 yield from _unsure(each, maybe=maybe if failed is None else not failed)
             return
         case ast.ExceptHandler():
-            kinds = node.type.elts if isinstance(node.type, ast.Tuple) else [node.type]
-            said = {ast.unparse(kind).rpartition(".")[2] for kind in kinds if kind}
+            said = _caught(node)
             maybe = bool(said & _MAYBE) or not said
         case _:
             pass

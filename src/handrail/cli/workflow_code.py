@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import ast
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+import asyncio
+import datetime as dt
+import os
+import random
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from temporalio.worker.workflow_sandbox import SandboxRestrictions
+
 from handrail.agent import Step, Write
+from handrail.cli.source import never_awaited, outer_changes, path_of, value
 
 VERBS = ("read", "decide", "write", "notify")
+
+_UNSTEADY: list[tuple[Any, str]] = [
+    (dt.datetime.now, "workflow.now()"),
+    (dt.datetime.today, "workflow.now()"),
+    (dt.date.today, "workflow.now().date()"),
+    (time.time, "workflow.time()"),
+    (time.monotonic, "workflow.time()"),
+    (time.sleep, "await workflow.sleep(...)"),
+    (random.random, "workflow.random().random()"),
+    (random.choice, "workflow.random().choice(...)"),
+    (random.randint, "workflow.random().randint(...)"),
+    (uuid.uuid4, "workflow.uuid4()"),
+    (dt.datetime.utcnow, "workflow.now()"),  # pyright: ignore[reportDeprecated]
+    (hash, "a digest of hashlib, which is the same in each process"),
+    (id, "a field that tells it apart"),
+    (os.getenv, "a @read step that looks it up"),
+    (open, "a @read step that reads it"),
+    (urllib.request.urlopen, "a @read step that asks"),
+    (asyncio.to_thread, "a plain `def` step, which runs in a thread"),
+    (asyncio.wait, "workflow.wait(...)"),
+    (asyncio.as_completed, "workflow.as_completed(...)"),
+]
+"""What gives another answer at each replay, and what to call instead."""
+
+
+_RESTRICTED = SandboxRestrictions.default.invalid_module_members
+
+_CHANGES = {"add", "append", "extend", "insert", "pop", "remove", "setdefault", "update"}
 
 Found = Iterator[tuple[ast.AST, str]]
 """What is wrong, and at which node."""
@@ -44,6 +81,39 @@ def flow_mistakes(tree: ast.Module, names: Mapping[str, Any], *, run: bool) -> F
                 yield node, f"{given}; fix: give it the step itself"
 
 
+def outer_mistakes(tree: ast.Module, names: dict[str, Any]) -> Found:
+    """What lies outside of the case, and is another when it goes on elsewhere."""
+    for node in ast.walk(tree):
+        match node:
+            case ast.Name() | ast.Attribute() if value(node, names) is os.environ:
+                fix = "a @read step that looks it up"
+                yield node, f"`os.environ` is another on each machine; fix: {fix}"
+            case ast.Call(func=ast.Attribute(value=ast.Name(id=kept), attr=how)) if (
+                how in _CHANGES and isinstance(names.get(kept), list | dict | set)
+            ):
+                yield node, f"`{kept}` is lost at each replay; fix: keep it on `self`"
+            case ast.Call(func=func) if is_unsteady(func, names):
+                cure = next((c for of, c in _UNSTEADY if value(func, names) == of), None)
+                what = "answers otherwise at each replay" if cure else "is closed to workflows"
+                yield node, f"`{ast.unparse(func)}` {what}; fix: {cure or 'do it in a step'}"
+            case _:
+                pass
+    for node, what in outer_changes(tree, names):
+        yield node, f"`{what}` is lost at each replay; fix: keep it on `self`"
+    for node in never_awaited(tree, names):
+        said = f"`{ast.unparse(node.func)}(...)` is never awaited, and never done"
+        yield node, f"{said}; fix: `await` it"
+
+
+def is_unsteady(func: ast.expr, names: dict[str, Any]) -> bool:
+    """Whether what is called gives another answer each time, or is not there in a workflow."""
+    if any(value(func, names) == of for of, _ in _UNSTEADY):
+        return True
+    path = path_of(func, names)
+    found = _RESTRICTED.child_matcher(*path) if path else None
+    return found is not None and found.match_self
+
+
 def _goes_on(method: ast.AsyncFunctionDef) -> Found:
     """Where an Outcome is made, and the run goes on as if there was none."""
     for node in ast.walk(method):
@@ -68,24 +138,6 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
         yield child
         if not isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
             yield from _own(child)
-
-
-def local_imports(tree: ast.AST) -> dict[str, Any]:
-    """What the imports within a method stand for."""
-    found: dict[str, Any] = {}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            for each in node.names:
-                found |= _imported(node, each)
-    return found
-
-
-def _imported(node: ast.Import | ast.ImportFrom, each: ast.alias) -> dict[str, Any]:
-    if isinstance(node, ast.ImportFrom):
-        of = sys.modules.get(node.module or "")
-        return {each.asname or each.name: getattr(of, each.name, None)}
-    first = each.name if each.asname else each.name.partition(".")[0]
-    return {each.asname or first: sys.modules.get(first)}
 
 
 def _verb(call: ast.AST, verbs: Sequence[str] = VERBS) -> str:
@@ -165,6 +217,40 @@ def _written(method: ast.AsyncFunctionDef, names: Mapping[str, Any]) -> Found:
                 wanted = action.__name__
                 what = f"{write.name} writes a {wanted}, and is given a {kind.__name__}"
                 yield node, f"{what}; fix: a decision, or {wanted}(...)"
+
+
+def swallowed_ends(tree: ast.Module) -> Iterator[ast.ExceptHandler]:
+    """Where a write's end that was no write is taken for any other error, and gone over."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Try):
+            continue
+        if not any(_verb(n) == "write" for each in node.body for n in ast.walk(each)):
+            continue
+        for handler in node.handlers:
+            kind = ast.unparse(handler.type) if handler.type else ""
+            if kind == "Exception" and not any(isinstance(n, ast.Raise) for n in ast.walk(handler)):
+                yield handler
+
+
+def frozen_changes(method: ast.AST, given: Iterable[str]) -> Found:
+    """Fields that are set of what a case was given or has decided."""
+    fixed = set(given)
+    for node in ast.walk(method):
+        match node:
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=call)) if (
+                _verb(call) == "decide"
+            ):
+                fixed.add(name)
+            case _:
+                pass
+    for node in ast.walk(method):
+        if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            root = node.value
+            while isinstance(root, ast.Attribute):
+                root = root.value
+            if isinstance(root, ast.Name) and root.id in fixed:
+                fix = f"`{ast.unparse(node.value)}.model_copy(update=...)`"
+                yield node, f"`{ast.unparse(node)}` cannot be set, and fails the case; fix: {fix}"
 
 
 def bare_writes(

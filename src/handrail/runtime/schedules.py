@@ -84,6 +84,21 @@ LONGEST_NAME = 60
 
 _NAME = re.compile(r"[\w][\w.-]*")
 _CRON_FIELDS = range(5, 8)
+_CRON_RANGES = {
+    "second": (0, 59),
+    "minute": (0, 59),
+    "hour": (0, 23),
+    "day": (1, 31),
+    "month": (1, 12),
+    "day of the week": (0, 7),
+    "year": (2000, 2100),
+}
+_CRON_NAMES = {
+    "month": ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"),
+    "day of the week": ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"),
+}
+_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+"""The most days that each month has."""
 _AGAIN = timedelta(seconds=30)
 _MAKES = timedelta(seconds=20)
 """How long the author's code may take to make an event, within the time of its activity."""
@@ -167,10 +182,12 @@ class Schedule(Trigger):
             self._fault("give one of every=, cron= and calendars=")
         if self.every is not None and self.every < timedelta(seconds=1):
             self._fault("every= must be a second or more")
-        if self.cron is not None and not _is_cron(self.cron):
-            self._fault(f"{self.cron!r} is no cron string, such as `30 7 * * MON-FRI`")
+        if self.cron is not None and (wrong := _cron_fault(self.cron)) is not None:
+            self._fault(f"{self.cron!r} is no cron string, such as `30 7 * * MON-FRI`{wrong}")
         if self.overlap not in _OVERLAPS:
             self._fault(f"overlap= is one of {', '.join(_OVERLAPS)}")
+        if not all(isinstance(each, timedelta) for each in (self.jitter, self.catch_up)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            self._fault("jitter= and catch_up= are times, such as timedelta(minutes=5)")
         if self.jitter < timedelta(0) or self.catch_up < timedelta(seconds=10):
             self._fault("jitter= cannot be negative, and catch_up= is ten seconds or more")
         try:
@@ -202,9 +219,50 @@ class Schedule(Trigger):
         return f"{when}, {self.time_zone}"
 
 
-def _is_cron(text: str) -> bool:
-    words = text.split()
-    return text.startswith("@") or len(words) in _CRON_FIELDS
+def _cron_fault(text: str) -> str | None:
+    """Why a text is no cron string, in Temporal's order of fields; None if it is one."""
+    words = text.partition("#")[0].split()
+    words = words[1:] if words and "TZ=" in words[0] else words
+    if words and words[0].startswith("@"):
+        return None
+    if len(words) not in _CRON_FIELDS:
+        return ""
+    fields = [n for n in _CRON_RANGES if (n != "second" or len(words) == 7)]  # noqa: PLR2004
+    found: dict[str, set[int]] = {}
+    for name, word in zip(fields, words, strict=False):
+        try:
+            found[name] = {each for part in word.split(",") for each in _cron_part(name, part)}
+        except (ValueError, LookupError):
+            low, high = _CRON_RANGES[name]
+            order = f"; {len(words)} fields are {', '.join(fields[: len(words)])}"
+            return f": the {name} {word} is none of {low} to {high}{order}"
+    longest = max(_DAYS[each - 1] for each in found["month"])
+    if min(found["day"]) <= longest:
+        return None
+    return f": no such month has a day {words[fields.index('day')]}"
+
+
+def _cron_part(name: str, part: str) -> range:
+    """The values of one part of a field: `*`, `5`, `MON-FRI`, `10-20/5`.
+
+    Raises:
+        ValueError: if it has no such form, or is out of its range.
+        LookupError: if it names no month or day.
+    """
+    span, _, step = part.partition("/")
+    low, high = _CRON_RANGES[name]
+    first, _, last = (f"{low}-{high}" if span == "*" else span).partition("-")
+    begins = _cron_number(name, first)
+    ends = _cron_number(name, last) if last else high if step else begins
+    if not low <= begins <= ends <= high:
+        raise ValueError(part)
+    return range(begins, ends + 1, int(step or 1))
+
+
+def _cron_number(name: str, text: str) -> int:
+    if text.isascii() and text.isdigit():
+        return int(text)
+    return _CRON_NAMES[name].index(text[:3].upper()) + (name == "month")
 
 
 def triggers_of(agent: str, given: Iterable[Trigger]) -> Mapping[str, Trigger]:
@@ -238,9 +296,17 @@ def _event_fault(agent: Agent, schedule: Schedule) -> str | None:
     try:
         event = _event_of(agent, schedule, at)
         case_id(agent.name, event.key, type(event).__name__)
+        again = _event_of(agent, schedule, at).key
+    # A `datetime` is the one argument it gets.
+    except TypeError as error:
+        fix = f"fix: `def ...(at: datetime) -> {agent.event.__name__}`"
+        return f"{named} makes no event of {iso(at)}: {error}; {fix}"
     # The author's own code may raise anything.
     except Exception as error:  # noqa: BLE001
         return f"{named} makes no event of {iso(at)}: {type(error).__name__}: {error}"
+    if again != event.key:
+        what = f"makes another key of {iso(at)} each time ({event.key}, then {again})"
+        return f"{named} {what}; fix: make it of the time that it is given"
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -28,8 +29,15 @@ def order_at(at: datetime) -> Order:
         ({"every": HOUR, "cron": "0 7 * * *"}, "give one of"),
         ({"every": timedelta(0)}, "a second or more"),
         ({"cron": "every day"}, "no cron string"),
+        ({"cron": "75 2 * * *"}, "the minute 75 is none of 0 to 59"),
+        ({"cron": "0 30 2 * * *"}, "the hour 30 is none of 0 to 23; 6 fields are minute, hour"),
+        ({"cron": "0 7 ? * *"}, "the day \\? is none of 1 to 31"),
+        ({"cron": "0 7 * * MOO"}, "the day of the week MOO"),
+        ({"cron": "0 7 * * 5-1"}, "the day of the week 5-1"),
+        ({"cron": "0 0 31 FEB,APR *"}, "no such month has a day 31"),
         ({"every": HOUR, "overlap": "terminate_other"}, "overlap= is one of skip"),
         ({"every": HOUR, "jitter": -HOUR}, "cannot be negative"),
+        ({"every": HOUR, "jitter": 5}, "are times, such as timedelta"),
         ({"every": HOUR, "time_zone": "Vienna"}, "no time zone 'Vienna'"),
     ],
 )
@@ -39,6 +47,15 @@ def test_what_can_be_no_schedule_is_refused_where_it_is_declared(
     whole: dict[str, Any] = {"name": "hourly", "event": order_at} | given
     with pytest.raises(ConfigurationError, match=said):
         Schedule(**whole)
+
+
+@pytest.mark.parametrize(
+    "cron",
+    ["*/5 8-18 * * mon-fri", "0 0 29 2 *", "30 0 7 1,15 jan-jun/2 SUNDAY 2027", "@hourly",
+     "CRON_TZ=Europe/Vienna 0 7 * * 7 # early"],
+)  # fmt: skip
+def test_a_cron_string_of_temporal_is_taken(cron: str) -> None:
+    assert Schedule(name="hourly", event=order_at, cron=cron).cron == cron
 
 
 def test_an_event_is_made_of_the_time_in_its_zone() -> None:
@@ -56,9 +73,15 @@ def test_check_says_what_is_wrong_with_the_events_it_makes(tmp_path: Path) -> No
     def bad(at: datetime) -> Order:
         return Order(number=" ")
 
-    made = [Schedule(name=f.__name__, event=f, every=HOUR) for f in (order_at, none, fails, bad)]
+    def anew(at: datetime) -> Order:
+        return Order(number=str(uuid.uuid4()))
+
+    ways: tuple[Any, ...] = (order_at, none, fails, bad, anew, Order)
+    made = [Schedule(name=f.__name__, event=f, every=HOUR) for f in ways]
     said = orders(tmp_path, triggers=made).agents["orders"].faults()
-    assert len(said) == 3
+    assert len(said) == 5
+    assert "schedule anew makes another key of" in said[3]
+    assert "fix: `def ...(at: datetime) -> Order`" in said[4]
     assert "it makes dict; fix: let it make a Order" in said[0]
     assert "schedule fails makes no event" in said[1]
     assert "Order.key must be 1 to 200 characters" in said[2]
