@@ -65,6 +65,7 @@ from handrail.client import (
 )
 from handrail.exceptions import CaseError, ConfigurationError
 from handrail.failpoints import reached
+from handrail.runtime.cron import cron_fault
 from handrail.runtime.upkeep import keep_upkeep
 
 if TYPE_CHECKING:
@@ -83,22 +84,6 @@ RETIRED: Final = "no worker declares it any more"
 LONGEST_NAME = 60
 
 _NAME = re.compile(r"[\w][\w.-]*")
-_CRON_FIELDS = range(5, 8)
-_CRON_RANGES = {
-    "second": (0, 59),
-    "minute": (0, 59),
-    "hour": (0, 23),
-    "day": (1, 31),
-    "month": (1, 12),
-    "day of the week": (0, 7),
-    "year": (2000, 2100),
-}
-_CRON_NAMES = {
-    "month": ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC"),
-    "day of the week": ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"),
-}
-_DAYS = (31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
-"""The most days that each month has."""
 _AGAIN = timedelta(seconds=30)
 _MAKES = timedelta(seconds=20)
 """How long the author's code may take to make an event, within the time of its activity."""
@@ -182,7 +167,7 @@ class Schedule(Trigger):
             self._fault("give one of every=, cron= and calendars=")
         if self.every is not None and self.every < timedelta(seconds=1):
             self._fault("every= must be a second or more")
-        if self.cron is not None and (wrong := _cron_fault(self.cron)) is not None:
+        if self.cron is not None and (wrong := cron_fault(self.cron)) is not None:
             self._fault(f"{self.cron!r} is no cron string, such as `30 7 * * MON-FRI`{wrong}")
         if self.overlap not in _OVERLAPS:
             self._fault(f"overlap= is one of {', '.join(_OVERLAPS)}")
@@ -217,52 +202,6 @@ class Schedule(Trigger):
             return f"every {self.every}"
         when = f"cron {self.cron}" if self.cron is not None else f"{len(self.calendars)} calendars"
         return f"{when}, {self.time_zone}"
-
-
-def _cron_fault(text: str) -> str | None:
-    """Why a text is no cron string, in Temporal's order of fields; None if it is one."""
-    words = text.partition("#")[0].split()
-    words = words[1:] if words and "TZ=" in words[0] else words
-    if words and words[0].startswith("@"):
-        return None
-    if len(words) not in _CRON_FIELDS:
-        return ""
-    fields = [n for n in _CRON_RANGES if (n != "second" or len(words) == 7)]  # noqa: PLR2004
-    found: dict[str, set[int]] = {}
-    for name, word in zip(fields, words, strict=False):
-        try:
-            found[name] = {each for part in word.split(",") for each in _cron_part(name, part)}
-        except (ValueError, LookupError):
-            low, high = _CRON_RANGES[name]
-            order = f"; {len(words)} fields are {', '.join(fields[: len(words)])}"
-            return f": the {name} {word} is none of {low} to {high}{order}"
-    longest = max(_DAYS[each - 1] for each in found["month"])
-    if min(found["day"]) <= longest:
-        return None
-    return f": no such month has a day {words[fields.index('day')]}"
-
-
-def _cron_part(name: str, part: str) -> range:
-    """The values of one part of a field: `*`, `5`, `MON-FRI`, `10-20/5`.
-
-    Raises:
-        ValueError: if it has no such form, or is out of its range.
-        LookupError: if it names no month or day.
-    """
-    span, _, step = part.partition("/")
-    low, high = _CRON_RANGES[name]
-    first, _, last = (f"{low}-{high}" if span == "*" else span).partition("-")
-    begins = _cron_number(name, first)
-    ends = _cron_number(name, last) if last else high if step else begins
-    if not low <= begins <= ends <= high:
-        raise ValueError(part)
-    return range(begins, ends + 1, int(step or 1))
-
-
-def _cron_number(name: str, text: str) -> int:
-    if text.isascii() and text.isdigit():
-        return int(text)
-    return _CRON_NAMES[name].index(text[:3].upper()) + (name == "month")
 
 
 def triggers_of(agent: str, given: Iterable[Trigger]) -> Mapping[str, Trigger]:
