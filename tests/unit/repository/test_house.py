@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_927,
     "evidence": 5_359,
     "client": 8_229,
-    "runtime": 7_676,
+    "runtime": 7_681,
     "integrations": 6_478,
     "inbox": 10_028,
     "testing": 1_237,
