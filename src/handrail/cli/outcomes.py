@@ -244,6 +244,7 @@ def pilot_lines(view: PilotView) -> list[Text]:
         "late": view.late,
         "in hindsight": view.hindsight,
         "judged without proof": view.unproven,
+        "ended before a decision": view.undecided,
     }
     said = ", ".join(f"{count} {name}" for name, count in left.items() if count)
     lines += [label("counted", said)] if said else []

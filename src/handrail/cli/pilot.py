@@ -82,7 +82,7 @@ async def pilot(
     if not view.proposed:
         which = f" {plain(step)}" if step else ""
         out.show(f"{plain(agent)} has proposed nothing in pilot{which}")
-    elif view.agreement.n or view.unmatched or view.contradicting:
+    elif view.agreement.n or view.unmatched or view.contradicting or view.undecided:
         out.show(*pilot_lines(view))
     return Code.DONE
 

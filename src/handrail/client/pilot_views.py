@@ -102,7 +102,8 @@ class PilotView(Document):
 
     `same`: plain agreement; `agreement`: with what people judged. `difference`: by how much the
     amounts of the agent are above those of people, in all disagreements together. `unproven`:
-    judgements that prove nothing and do not count.
+    judgements that prove nothing and do not count. `undecided`: cases of the agent that ended
+    before it came to a decision, of which agreement says nothing.
     """
 
     agent: str
@@ -127,12 +128,13 @@ class PilotView(Document):
     several: int
     late: int
     hindsight: int
+    undecided: int = 0
 
 
 def pilot_view(
-    agent: str, step: str | None, found: PilotReport, goal: float | None, unproven: int
+    agent: str, step: str | None, found: PilotReport, goal: float | None, left: tuple[int, int]
 ) -> PilotView:
-    """A report as a document."""
+    """A report as a document. `left`: how many are `unproven`, and `undecided`."""
     chosen = found.selection
     known = chosen.drift.index is not None
     return PilotView(
@@ -160,7 +162,7 @@ def pilot_view(
             differ=chosen.drift.drifted if known else None,
         ),
         judged=found.judged,
-        unproven=unproven,
+        unproven=left[0],
         difference=found.difference,
         waiting=found.waiting,
         missing=found.missing,
@@ -169,6 +171,7 @@ def pilot_view(
         several=found.several,
         late=found.late,
         hindsight=found.hindsight,
+        undecided=left[1],
     )
 
 

@@ -119,7 +119,9 @@ class PilotActs(OperatorBase):
             NotPermitted: if the policies are known, and none names them for the agent.
         """
         found = await self._pilot(agent, step, since, limit)
-        return pilot_view(agent, step, found.report, _goal(found.doc, step), found.unproven)
+        undecided = await self.ledger.undecided_pilots(agent, since or found.report.since)
+        goal, left = _goal(found.doc, step), (found.unproven, undecided)
+        return pilot_view(agent, step, found.report, goal, left)
 
     async def judge_outcome(self, named: str, right: str, why: str = "") -> Disagreement:
         """Say who was right where people did something else: agent, people or both. It is signed.

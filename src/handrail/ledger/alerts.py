@@ -13,6 +13,7 @@ from handrail.ledger.entries import AlertRow
 from handrail.ledger.evidence_tables import alerts as _alerts
 from handrail.ledger.evidence_tables import cases as _cases
 from handrail.ledger.evidence_tables import questions as _questions
+from handrail.ledger.figures import was_task
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import EffectState
 from handrail.ledger.tables import effects as _effects
@@ -41,7 +42,7 @@ class Alerts(Database):
     ) -> tuple[int, tuple[str, ...]]:
         """How many cases ended from `since` on and before `until`; those that were escalated."""
         c = _cases.c
-        ended = (c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False))
+        ended = (c.agent == agent, c.ended >= since, c.ended < until, was_task(agent))
         count = sa.select(sa.func.count()).select_from(_cases).where(*ended)
         which = sa.select(c.case_id).where(*ended, c.escalated > 0).order_by(c.ended.desc())
         return await self._read(
@@ -57,7 +58,7 @@ class Alerts(Database):
         """
         c = _cases.c
         query = sa.select(c.case_id, c.cost).where(
-            c.agent == agent, c.ended >= since, c.ended < until, c.pilot.is_(False)
+            c.agent == agent, c.ended >= since, c.ended < until, was_task(agent)
         )
         found = await self._read(lambda connection: connection.execute(query).all())
         costs = [(case, _amount(cost)) for case, cost in found]

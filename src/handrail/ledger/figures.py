@@ -2,7 +2,8 @@
 
 A task is a case that has ended, was no pilot, and was no round: one that handed cases to its own
 agent and wrote and asked nothing. What was tried again, continued or reset is one case and so
-counts once.
+counts once. One that ended before it decided anything, as it failed, say, does not say whether it
+was a pilot: it counts as the case of its agent that came to a decision last before it.
 """
 
 from __future__ import annotations
@@ -144,15 +145,39 @@ class _Of:
         )
         return _c.case_id.in_(sa.union_all(found, met))
 
-    def round(self) -> sa.ColumnElement[bool]:
-        """Whether a case only handed on to its own agent: what came of it counts by itself."""
-        handed = cases.alias()
-        own = handed.c.agent == self.agent, handed.c.parent.is_not(None)
-        parents = sa.select(handed.c.parent).where(*own)
-        return sa.and_(_c.writes == 0, _c.questions == 0, _c.case_id.in_(parents))
 
-    def is_round(self) -> sa.Label[bool]:
-        return self.round().label("round")
+def was_round(agent: str) -> sa.ColumnElement[bool]:
+    """Whether a case only handed on to its own agent: what came of it counts by itself."""
+    handed = cases.alias()
+    own = handed.c.agent == agent, handed.c.parent.is_not(None)
+    parents = sa.select(handed.c.parent).where(*own)
+    return sa.and_(_c.writes == 0, _c.questions == 0, _c.case_id.in_(parents))
+
+
+def was_undecided(agent: str) -> sa.ColumnElement[bool]:
+    """Whether a case came to no decision: neither it nor anybody said what is to be done."""
+    return sa.and_(sa.not_(_came_to_something(cases)), sa.not_(was_round(agent)))
+
+
+def was_pilot(agent: str) -> sa.ColumnElement[bool]:
+    """Whether a case of an agent was a pilot's."""
+    other = cases.alias()
+    decided = sa.select(other.c.pilot).where(other.c.agent == agent, _came_to_something(other))
+    before = decided.where(other.c.ended <= _c.ended).order_by(other.c.ended.desc()).limit(1)
+    after = decided.where(other.c.ended > _c.ended).order_by(other.c.ended).limit(1)
+    nearest = sa.func.coalesce(before.scalar_subquery(), after.scalar_subquery(), sa.false())
+    # In this order, so that of nearly all cases no other one is looked for.
+    return sa.case((_c.pilot, sa.true()), (was_undecided(agent), nearest), else_=sa.false())
+
+
+def was_task(agent: str) -> sa.ColumnElement[bool]:
+    """Whether a case of an agent that has ended is one of its tasks."""
+    return sa.and_(sa.not_(was_pilot(agent)), sa.not_(was_round(agent)))
+
+
+def _came_to_something(of: Any) -> sa.ColumnElement[bool]:
+    made = sa.exists().where(decisions.c.case_id == of.c.case_id)
+    return sa.or_(of.c.pilot, of.c.writes > 0, of.c.questions > 0, made)
 
 
 def _plain(column: Any) -> sa.ColumnElement[float]:
@@ -235,17 +260,27 @@ class Figures(Database):
     ) -> list[tuple[str, str, datetime]]:
         """The tasks behind a figure, the latest first: case, state, and when it ended."""
         of = _Of.of(agent, since, until, late)
-        task = (*of.during(_c.ended), _c.pilot.is_(False), sa.not_(of.round()), of.which(which))
+        task = (*of.during(_c.ended), was_task(agent), of.which(which))
         query = sa.select(_c.case_id, _c.state, _c.ended).where(*task)
         query = query.order_by(_c.ended.desc()).limit(limit)
         return await self._read(lambda c: [tuple(row) for row in c.execute(query)])
+
+    async def undecided_pilots(self, agent: str, since: datetime | None = None) -> int:
+        """How many cases ended in pilot, from then on, before anything was proposed or decided."""
+        mine = _c.agent == agent, _c.ended.is_not(None), _c.pilot.is_(False)
+        query = sa.select(sa.func.count()).select_from(cases).where(*mine)
+        query = query.where(was_undecided(agent), was_pilot(agent))
+        if since is not None:
+            query = query.where(_c.ended >= since)
+        return await self._read(lambda c: c.execute(query).scalar_one())
 
 
 def _cases(
     connection: sa.Connection, of: _Of, metrics: tuple[MetricQuery, ...]
 ) -> tuple[CaseFigures, ...]:
     wrong = of.which("wrong").label("wrong")
-    kinds = (_day(_c.ended), _c.state, _c.currency, _c.pilot, of.is_round(), wrong)
+    pilot, handed = was_pilot(of.agent).label("piloted"), was_round(of.agent).label("round")
+    kinds = (_day(_c.ended), _c.state, _c.currency, pilot, handed, wrong)
     sums = (
         sa.func.count(),
         _sum(_c.questions > 0),
@@ -293,7 +328,7 @@ def _metric(of: _Of, metric: MetricQuery) -> tuple[sa.ColumnElement[Any], sa.Col
 def _errors(connection: sa.Connection, of: _Of) -> tuple[ErrorFigures, ...]:
     kinds = (_day(_e.at), _e.kind)
     counts = (sa.func.count(sa.distinct(_e.case_id)), sa.func.sum(sa.func.coalesce(_e.attempts, 1)))
-    piloted = sa.exists().where(_c.case_id == _e.case_id, _c.pilot)
+    piloted = sa.exists().where(_c.case_id == _e.case_id, was_pilot(of.agent))
     query = sa.select(*kinds, *counts).where(*of.during(_e.at), ~piloted)
     return tuple(ErrorFigures(*row) for row in connection.execute(query.group_by(*_by(kinds))))
 

@@ -65,20 +65,19 @@ class Again:
         ended = [c for c in rows["cases"] if c["ended"] is not None and a <= c["ended"] < b]
         self.all = ended
         handed = {c["parent"] for c in rows["cases"] if c["agent"] == AGENT}
-        self.tasks = [
-            c
+        rounds = {
+            c["case_id"]
             for c in ended
-            if not c["pilot"] and (c["writes"] or c["questions"] or c["case_id"] not in handed)
-        ]
+            if not c["writes"] and not c["questions"] and c["case_id"] in handed
+        }
+        pilots = _pilots(rows, rounds)
+        self.tasks = [c for c in ended if c["case_id"] not in pilots | rounds]
         self.bad = {i["key"] for i in rows["incidents"] if i["kind"] == "mismatch"}
         self.wrong = {i["case_id"] for i in rows["incidents"] if i["kind"] == "mismatch"}
         self.effects = [e for e in rows["effects"] if a <= e["begun"] < b]
         self.questions = [q for q in rows["questions"] if a <= q["asked"] < b]
         self.kinds = {d["case_id"]: d["kind"] for d in rows["decisions"]}
-        piloted = {c["case_id"] for c in rows["cases"] if c["pilot"]}
-        self.errors = [
-            e for e in rows["errors"] if a <= e["at"] < b and e["case_id"] not in piloted
-        ]
+        self.errors = [e for e in rows["errors"] if a <= e["at"] < b and e["case_id"] not in pilots]
 
     def share(self, key: str) -> float:
         return round(sum(c[key] > 0 for c in self.tasks) / len(self.tasks), 6)
@@ -120,6 +119,22 @@ class Again:
             "Manual work saved": Decimal(str(12 * 0.8 * len(right))),
             "Manual errors saved": Decimal(str(0.04 * 60 * len(done))),
         }
+
+
+def _pilots(rows: Rows, rounds: set[str]) -> set[str]:
+    """The cases that were pilots; those that decided nothing are as the one that did before."""
+    decided = {d["case_id"] for d in rows["decisions"]}
+    ends = sorted((c for c in rows["cases"] if c["ended"] is not None), key=lambda c: c["ended"])
+    silent = [
+        not (c["pilot"] or c["writes"] or c["questions"] or c["case_id"] in decided) for c in ends
+    ]
+    last = next((bool(c["pilot"]) for c, none in zip(ends, silent, strict=True) if not none), False)
+    found = set[str]()
+    for c, none in zip(ends, silent, strict=True):
+        last = last if none else bool(c["pilot"])
+        if last and c["case_id"] not in (rounds if none else set[str]()):
+            found.add(c["case_id"])
+    return found
 
 
 def figure(report: AgentReport, name: str) -> Any:
@@ -191,7 +206,7 @@ async def test_its_own_metrics_are_the_ones_that_plain_python_finds(
     now = Again(raw(url), SINCE, NOW)
     done = [c for c in now.tasks if c["state"] == "done"]
     quick = [c for c in done if c["ended"] - c["begun"] <= 3_600]
-    moved = [c for c in done if now.kinds[c["case_id"]] == "Rebook"]
+    moved = [c for c in done if now.kinds.get(c["case_id"]) == "Rebook"]
     mean = sum(c["ended"] - c["begun"] for c in done) / len(done) / 60
     assert figure(report, "on time").value == round(len(quick) / len(now.tasks), 6)
     assert figure(report, "moved a day").value == pytest.approx(len(moved) / now.days, abs=1e-6)
