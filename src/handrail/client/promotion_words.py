@@ -13,7 +13,13 @@ if TYPE_CHECKING:
 
 
 def judged_by(row: PolicyRow, step: str) -> object:
-    """What of a policy the evidence of a write rests on: all of its part but how free it is."""
+    """What of a policy agreement with people rests on: all of a write but how free it is."""
+    mine = reviewed_by(row, step)
+    return None if mine is None else mine.model_copy(update={"review": None})
+
+
+def reviewed_by(row: PolicyRow, step: str) -> ActionDoc | None:
+    """What of it the share of wrong ones rests on: also how much of what runs alone is reviewed."""
     doc = known_policy(row.text)
     mine = None if doc is None else doc.actions.get(step)
     free = {"autonomy": Level.PILOT, "rollout": None, "promote": None}

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
 from itertools import pairwise
@@ -41,7 +41,7 @@ from handrail.client.promotable_writes import (
     shown_in_words,
     still_stands,
 )
-from handrail.client.promotion_words import judged_by, takes_back, wanted
+from handrail.client.promotion_words import judged_by, reviewed_by, takes_back, wanted
 from handrail.exceptions import (
     CaseError,
     InvalidRequest,
@@ -212,17 +212,21 @@ class PromotionActs(OrderActs, PilotActs):
         rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
-        since, restarted = await self._restarted(agent, step)
+        since, restarted = await self._restarted(agent, step, judged_by)
+        looked, reviewed = await self._restarted(agent, step, reviewed_by)
         # Each reads much of the ledger, and somebody waits for the page.
-        (report, bound, first), record = await asyncio.gather(
+        (report, bound, first, alone), record = await asyncio.gather(
             self._agreed(agent, step, setting, since),
-            measure(self.ledger, agent, step, keys=keys, now=now, since=since),
+            measure(self.ledger, agent, step, keys=keys, now=now, since=looked),
         )
+        if setting.level is Level.FULL:
+            since, restarted = looked, reviewed
         seen = evidence.PromotionEvidence(
             first=first,
             agreement=bound,
             wrong=record.wrong,
             settled=record.settled,
+            alone=alone,
             open_incidents=record.open_incidents,
             waiting=record.waiting,
             planted=record.planted,
@@ -234,8 +238,8 @@ class PromotionActs(OrderActs, PilotActs):
 
     async def _agreed(
         self, agent: str, step: str, setting: Setting, since: datetime | None
-    ) -> tuple[PilotReport, AgreementBound, datetime | None]:
-        """The pilot, and the agreement and its begin."""
+    ) -> tuple[PilotReport, AgreementBound, datetime | None, int]:
+        """The pilot, and the agreement, its begin, and how many ran alone since."""
         report = (await self._pilot(agent, step, since, _CASES, points=0)).report
         return report, *await self._shown(agent, step, setting, since, report)
 
@@ -246,28 +250,36 @@ class PromotionActs(OrderActs, PilotActs):
         setting: Setting,
         since: datetime | None,
         report: PilotReport,
-    ) -> tuple[AgreementBound, datetime | None]:
-        """The agreement with people, in pilot or as they approve, and when the evidence began."""
+    ) -> tuple[AgreementBound, datetime | None, int]:
+        """The agreement with people, in pilot or as they approve, and when the evidence began.
+
+        With how many ran alone since then, where any does.
+        """
         if setting.level in {Level.SUPERVISED, Level.HUMAN_LED}:
             said = await self.ledger.ruled(agent, step, _RULED, since)
             if said.ruled:
-                return evidence.bound_of(said.ruled, said.ruled - said.approved), said.first
+                return evidence.bound_of(said.ruled, said.ruled - said.approved), said.first, 0
         if setting.level is Level.FULL:
             # Of how long: since it does as much alone as now. A share is a step, and no formality.
             begins = [at for at in (since, await self._stepped(agent, step)) if at is not None]
-            first = await self.ledger.first_alone(agent, step, max(begins, default=None))
-            return report.writes, first
-        return report.writes, report.since
+            first, n = await self.ledger.first_alone(agent, step, max(begins, default=None))
+            return report.writes, first, n
+        return report.writes, report.since, 0
 
-    async def _restarted(self, agent: str, step: str) -> tuple[datetime | None, str]:
-        """Since when the evidence of a write counts, and what began it anew: the latest change."""
+    async def _restarted(
+        self, agent: str, step: str, rests_on: Callable[[PolicyRow, str], object]
+    ) -> tuple[datetime | None, str]:
+        """Since when the evidence of a write counts, and what began it anew: the latest change.
+
+        `rests_on`: what of a policy it rests on.
+        """
         changes: list[tuple[datetime, str]] = []
         first: dict[str, datetime] = {}
         for kind, value, at in await self.ledger.first_seen(agent):
             if kind in first:
                 changes.append((at, f"another {kind}: {value}"))
             first[kind] = at
-        docs = ((row, judged_by(row, step)) for row in await self.ledger.policies(agent))
+        docs = ((row, rests_on(row, step)) for row in await self.ledger.policies(agent))
         for (row, doc), (_, before) in pairwise(docs):
             if doc != before:
                 changes.append((row.first, f"another policy: {row.label}"))

@@ -91,6 +91,7 @@ if TYPE_CHECKING:
         next_setting,
         next_step,
         setting_before,
+        slow_ramps,
         why_step_back,
     )
     from handrail.evidence.report import (
@@ -198,6 +199,7 @@ __all__ = [
     "row_name",
     "rule_digest",
     "setting_before",
+    "slow_ramps",
     "verdict_changes",
     "week_of",
     "weekly_lines",

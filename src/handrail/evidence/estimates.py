@@ -192,6 +192,16 @@ def _bisect(fits: Callable[[float], bool], low: float, high: float) -> float:
     return high
 
 
+def writes_needed(goal: float, share: float = 1.0) -> int:
+    """How many writes, none of them found wrong, bound the share of wrong ones by `goal`.
+
+    `share`: with what chance each is drawn.
+    """
+    sequence = ConfidenceSequence()
+    sequence.add(share, wrong=0.0)
+    return ceil(sequence.away()[1] / goal - _ROUNDING)
+
+
 def estimate(seen: Iterable[tuple[float, bool]], error: float = ERROR) -> ErrorShare:
     """The share of writes that were wrong.
 

@@ -8,21 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from math import ceil
 from typing import TYPE_CHECKING
 
 from handrail.actions import WHOLE, Level
 from handrail.evidence.drift import Drift
-from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare
+from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare, writes_needed
 from handrail.evidence.worsening import worse_than_before
 from handrail.policy import Setting
 from handrail.text import at_least, at_most, one_line, percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
-    from handrail.policy import PromoteDoc
+    from handrail.policy import ActionDoc, PromoteDoc
+    from handrail.policy.file import ReviewDoc
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,15 @@ class PromotionEvidence:
     """What is known of one write since its evidence began (`first`: of the first case since then).
 
     `agreement`: of what it would have written with what people did, or of what they approved.
-    `wrong`: of what ran alone, of `settled` writes. `restarted`: what began the evidence anew, in
-    words.
+    `wrong`: of what ran alone, of `settled` writes. `alone`: how many ran so since the `first`.
+    `restarted`: what began the evidence anew, in words.
     """
 
     first: datetime | None
     agreement: AgreementBound
     wrong: ErrorShare | None = None
     settled: int = 0
+    alone: int = 0
     open_incidents: int = 0
     waiting: int = 0
     planted: int = 0
@@ -88,7 +90,7 @@ def next_step(
         return NextStep(None)
     alone = setting.level is Level.FULL
     cases = seen.settled if alone else seen.agreement.n
-    shown = _wrong(rule, seen) if alone else _agreement(rule, seen)
+    shown = _wrong(rule, seen, now) if alone else _agreement(rule, seen, now)
     lacking = [shown] if shown else []
     if cases < rule.cases:
         lacking.append(f"cases: {cases}, {rule.cases - cases} more needed")
@@ -105,21 +107,68 @@ def next_step(
     return NextStep(to, tuple(lacking))
 
 
-def _agreement(rule: PromoteDoc, seen: PromotionEvidence) -> str:
+_SLOW = 1_000
+"""Who begins wants to know where a ramp takes more writes than these."""
+
+
+def slow_ramps(actions: Mapping[str, ActionDoc]) -> Iterator[str]:
+    """Which writes take long before they are let do more, by the numbers of their policy alone."""
+    for step, doc in actions.items():
+        if doc.promote is not None:
+            for said in _slow(doc.promote, doc.review):
+                yield f"actions.{step}.promote: {said}"
+
+
+def _slow(rule: PromoteDoc, review: ReviewDoc | None) -> Iterator[str]:
+    least, ramp = 1 - rule.agreement / WHOLE, len(rule.shares) > 1
+    if least <= 0:
+        yield "no number of cases shows an agreement of 100%; fix: agreement: 95%"
+    elif (n := writes_needed(least)) > _SLOW:
+        yield f"agreement: {percent(rule.agreement)} takes {n:,} cases that all agree"
+    if not ramp:
+        return
+    looked = max(review.random, review.ramp) if review else 0
+    all_ = f"review: {{random: {percent(review.random if review else 500)}, ramp: 100%}}"
+    if not rule.wrong:
+        yield "no number of writes shows that none is wrong; fix: wrong: 2%"
+    elif not looked:
+        said = "nothing that runs alone is looked at, so it goes no further than its first share"
+        yield f"{said}; fix: {all_}"
+    elif (n := writes_needed(rule.wrong / WHOLE, looked / WHOLE)) > _SLOW:
+        bound = f"wrong: {percent(rule.wrong)}"
+        said = f"{bound} takes {n:,} writes that run alone, with review: {percent(looked)}"
+        fewer = writes_needed(rule.wrong / WHOLE)
+        yield f"{said}; all looked at while it is on its ramp ({all_}) it takes {fewer:,}"
+
+
+def _agreement(rule: PromoteDoc, seen: PromotionEvidence, now: datetime) -> str:
     goal, bound = rule.agreement / WHOLE, seen.agreement
     if bound.low >= goal:
         return ""
-    more = f": {bound.needed(goal)} more that agree" if goal < 1 else ""
+    more = ""
+    if goal < 1:
+        needed = bound.needed(goal)
+        more = f": {needed:,} more that agree{_days(needed, bound.n, seen.first, now)}"
     return f"agreement: at least {at_least(bound.low)}%, {percent(rule.agreement)} wanted{more}"
 
 
-def _wrong(rule: PromoteDoc, seen: PromotionEvidence) -> str:
+def _days(more: int, n: int, first: datetime | None, now: datetime) -> str:
+    """How long so many more take, if they come as `n` did since the first."""
+    past = (now - first) / timedelta(days=1) if first else 0.0
+    if not n or past < 1:
+        return ""
+    days = ceil(more / (n / past))
+    return f", about {days:,} day{'s' * (days != 1)} as it goes"
+
+
+def _wrong(rule: PromoteDoc, seen: PromotionEvidence, now: datetime) -> str:
     high = 1.0 if seen.wrong is None else seen.wrong.high
     if high <= rule.wrong / WHOLE:
         return ""
     # One that is right adds to the writes, and not to how many of them may be wrong.
     more = ceil(high * seen.settled * WHOLE / rule.wrong) - seen.settled if rule.wrong else 0
-    far = f": {more:,} more that are right" if high < 1 and more > 0 else ""
+    ahead = _days(more, seen.alone, seen.first, now)
+    far = f": {more:,} more that are right{ahead}" if high < 1 and more > 0 else ""
     return f"wrong: at most {at_most(high)}%, {percent(rule.wrong)} wanted{far}"
 
 

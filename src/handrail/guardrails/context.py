@@ -105,7 +105,7 @@ class WriteContext:
         """With what chance it is put before a human afterwards; None of what is not."""
         if self.undoing or not judged.alone:
             return None
-        return review_chance(self.policy.of(self.step).review, unusual=judged.unusual)
+        return review_chance(self.policy.review(self.facts), unusual=judged.unusual)
 
     # As the ledger keeps it
 

@@ -194,7 +194,7 @@ class Recorder:
             return
         row = review_due(
             write.policy,
-            write.policy.of(write.step).review,
+            write.policy.review(write.facts),
             write.facts,
             agent=self.agent,
             key=write.attempt.key,

@@ -95,13 +95,18 @@ class Shown(Database):
 
     async def first_alone(
         self, agent: str, step: str, since: datetime | None = None
-    ) -> datetime | None:
-        """When the first write began that was made without asking anybody."""
+    ) -> tuple[datetime | None, int]:
+        """When the first write began that was made without asking anybody, and how many were."""
         begun = _seconds(_effects.c.begun)
-        query = _alone(sa.select(sa.func.min(begun)), agent, step)
+        query = _alone(sa.select(sa.func.min(begun), sa.func.count()), agent, step)
         if since is not None:
             query = query.where(begun >= since.timestamp())
-        return await self._read(lambda c: _moment(c.execute(query).scalar()))
+
+        def look(connection: sa.Connection) -> tuple[datetime | None, int]:
+            first, number = connection.execute(query).one()
+            return _moment(first), number
+
+        return await self._read(look)
 
     async def ruled(
         self, agent: str, step: str, how: Collection[str], since: datetime | None = None

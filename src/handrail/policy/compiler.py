@@ -198,7 +198,8 @@ class _Compiler:
         if doc.review is None:
             return None
         known_role((*at, "review", "for"), doc.review.role, self.doc, self.faults)
-        return Review(doc.review.random, doc.review.unusual, doc.review.role or default)
+        said = doc.review
+        return Review(said.random, said.unusual, said.role or default, said.ramp)
 
     def _conditions(
         self, at: Loc, docs: Sequence[RefuseDoc], step: str, default: str

@@ -113,8 +113,9 @@ def _watched(entry: Entry, doc: ActionDoc) -> Iterator[tuple[str, str]]:
         watched = ", ".join(f"{kind} {field}".strip() for kind, field in doc.normal.watch)
         yield "normal", f"{watched}: learned from {doc.normal.learn} on, odd beyond {doc.normal.z}"
     if review := entry.review:
-        shares = f"{percent(review.random)} by chance, {percent(review.unusual)} of the unusual"
-        yield "review", f"{shares}, by {review.role}"
+        ramp = f", {percent(review.on_ramp.random)} on a ramp" if review.ramp else ""
+        unusual = f"{percent(review.unusual)} of the unusual"
+        yield "review", f"{percent(review.random)} by chance{ramp}, {unusual}, by {review.role}"
     if doc.pilot.kind or doc.pilot.match:
         each = [f"{n} {_within(t)}" for n, t in doc.pilot.match.items()]
         by = [f"by {doc.pilot.kind}"] if doc.pilot.kind else []

@@ -93,9 +93,13 @@ class NormalDoc(Doc):
 
 
 class ReviewDoc(Doc):
-    """Which share of what ran alone is looked at afterwards, and by whom."""
+    """Which share of what ran alone is looked at afterwards, and by whom.
+
+    `ramp`: at least so much of it while only a share of the cases runs alone.
+    """
 
     random: Share = 0
+    ramp: Share = 0
     unusual: Share = 0
     role: str | None = Field(default=None, alias="for")
 

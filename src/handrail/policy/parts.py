@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -100,11 +100,20 @@ class Normal:
 
 @dataclass(frozen=True)
 class Review:
-    """How many in 10,000 of what ran alone are looked at afterwards, and by which role."""
+    """How many in 10,000 of what ran alone are looked at afterwards, and by which role.
+
+    `ramp`: at least so many while only a share of the cases runs alone.
+    """
 
     random: int
     unusual: int
     role: str
+    ramp: int = 0
+
+    @property
+    def on_ramp(self) -> Review:
+        """What of it holds while only a share of the cases runs alone."""
+        return replace(self, random=max(self.random, self.ramp))
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from handrail.policy.parts import (
     Control,
     Entry,
     Facts,
+    Review,
     Setting,
     chain,
     unlisted,
@@ -115,6 +116,12 @@ class Policy:
             return given
         lowered = f"{given.label}; {most.value} instead of {given.level.value}: {entry.why_most}"
         return Setting(most, label=lowered.removeprefix("; "))
+
+    def review(self, facts: Facts) -> Review | None:
+        """How much of what ran alone is looked at afterwards, as things are now."""
+        review, setting = self.of(facts.step).review, self.setting(facts)
+        ramp = setting.level is Level.FULL and setting.rollout < WHOLE
+        return review.on_ramp if review and ramp else review
 
     def asks(
         self,

@@ -41,6 +41,7 @@ from handrail.agent import (
     secret_faults,
 )
 from handrail.client import StartedCase, held_ledger, start_case
+from handrail.evidence import slow_ramps
 from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check, Door, hand_off_activity
 from handrail.ledger import Ledger
@@ -164,7 +165,8 @@ class Agent:
         Raises:
             PolicyError: if the policy has faults.
         """
-        return list(load_policy(self.policy, self.shape).notes)
+        policy = load_policy(self.policy, self.shape)
+        return [*policy.notes, *(f"{self.policy}: {n}" for n in slow_ramps(policy.doc.actions))]
 
     def parse_event(self, text: str | bytes) -> Event:
         """An event from its JSON, as others send it or under its fields' own names.

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
-from handrail import Ledger, Receipt
+import pytest
+
+from handrail import Agent, Ledger, Receipt
 from handrail.actions import Level
 from handrail.client import Operator
 from handrail.ledger import OrderRow
@@ -38,3 +42,29 @@ async def test_days_count_from_the_last_step_up(ledger: Ledger, tmp_path: Path) 
     )  # fmt: skip
     await ledger.order(up)
     assert await days_of(ledger, tmp_path, later) == ["days: 0, 30 more needed"]
+
+
+REVIEWS = "5%", {"random": "5%", "ramp": "100%"}
+
+
+@pytest.mark.parametrize("level", ["full", "pilot"])
+async def test_another_review_begins_only_the_share_of_wrong_ones_anew(
+    ledger: Ledger, tmp_path: Path, level: str
+) -> None:
+    agents: Mapping[str, Agent] = {}
+    part: dict[str, Any] = {"promote": {"days": 30, "shares": ["5%", "100%"]}, "autonomy": level}
+    part |= {"rollout": "5%"} if level == "full" else {}
+    for number, review in enumerate(REVIEWS, 1):
+        top = {"proof": "unproven", "version": number}
+        agents = coding(tmp_path, top, review=review, **part).agents
+        text = (tmp_path / "coding.yaml").read_text("utf-8")
+        sha = hashlib.sha256(text.encode()).hexdigest()
+        await ledger.loaded("coding", number, sha, f"coding v{number}", text)
+        key = f"coding:{number}/rule/1"
+        await ledger.begin(intent(key, agent="coding", step="rule", alone=True, share=0.05))
+        await ledger.finish(Receipt(key=key, step="rule", digest="d" * 64, at=datetime.now(UTC)))
+    somebody = Operator(None, ledger, by=OWNER, agents=agents)
+    (write,) = (await somebody.promotions("coding")).writes
+    assert write.settled == 1, "of what was drawn by another chance before nothing counts"
+    assert write.restarted == ("another policy: coding v2" if level == "full" else "")
+    assert (write.since is None) is (level == "pilot")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -18,9 +19,12 @@ from handrail.evidence import (
     next_step,
     population_stability,
     setting_before,
+    slow_ramps,
     why_step_back,
 )
+from handrail.evidence.estimates import estimate_of
 from handrail.policy import PromoteDoc, Setting
+from handrail.policy.file import ActionDoc
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 RULE = PromoteDoc.model_validate({"agreement": "95%", "wrong": "2%", "caught": "80%"})
@@ -91,6 +95,80 @@ def test_each_thing_that_is_lacking_is_said(now: Level, lack: dict[str, Any], sa
     found = next_step(RULE, setting, FULL, replace(GOOD, **lack), NOW)
     assert not found.due
     assert any(said in each for each in found.lacking), found.lacking
+
+
+@pytest.mark.parametrize(
+    ("now", "lack", "said"),
+    [
+        (
+            Level.PILOT,
+            {"agreement": measure_agreement([1] * 60)},
+            "45 more that agree, about 15 days",
+        ),
+        (
+            FULL,
+            {"wrong": ErrorShare(0, 0, 0.03), "alone": 200},
+            "that are right, about 15 days as it",
+        ),
+        (FULL, {"wrong": ErrorShare(0, 0, 0.03), "alone": 0}, "150 more that are right"),
+        (
+            FULL,
+            {"wrong": ErrorShare(0, 0, 0.03), "alone": 200, "first": NOW - timedelta(hours=20)},
+            "150 more that are right",
+        ),
+    ],
+)
+def test_how_long_it_takes_is_said_of_what_has_come_for_a_day(
+    now: Level, lack: dict[str, Any], said: str
+) -> None:
+    setting = Setting(now, 500) if now is FULL else Setting(now)
+    lacking = next_step(RULE, setting, FULL, replace(GOOD, **lack), NOW).lacking[0]
+    assert said in lacking
+    assert lacking.endswith(" as it goes") is ("days" in said)
+
+
+def slow(review: object = None, **promote: Any) -> list[str]:
+    doc = {"autonomy": "full", "review": review, "promote": promote}
+    named = {key: value for key, value in doc.items() if value is not None}
+    return list(slow_ramps({"pay": ActionDoc.model_validate(named)}))
+
+
+def test_a_ramp_that_takes_too_long_is_remarked_on_with_what_makes_it_short() -> None:
+    (said,) = slow("5%")
+    n, fewer = (int(each.replace(",", "")) for each in re.findall(r"takes ([\d,]+)", said))
+    assert said.startswith("actions.pay.promote: wrong: 2% takes ")
+    assert "review: {random: 5%, ramp: 100%}" in said
+    # As many as it takes indeed, with none found wrong.
+    for share, enough in ((0.05, n), (1.0, fewer)):
+        assert (
+            estimate_of([(share, enough)], []).high
+            <= 0.02
+            < estimate_of([(share, enough - 1)], []).high
+        )
+    assert fewer < 300
+    assert n > 5_000
+    (said,) = slow()
+    assert "nothing that runs alone is looked at" in said
+    (said,) = slow("100%", wrong="0%")
+    assert "no number of writes" in said
+    (said,) = slow("100%", agreement="100%")
+    assert "no number of cases" in said
+    assert "all agree" in slow("100%", agreement="99.9%")[0]
+
+
+@pytest.mark.parametrize(
+    ("review", "promote"),
+    [
+        ({"random": "5%", "ramp": "100%"}, {}),
+        ("30%", {}),
+        (None, {"shares": ["100%"]}),  # from pilot to all: nothing runs alone before
+        ("5%", {"wrong": "20%"}),
+    ],
+)
+def test_of_a_ramp_that_can_be_finished_nothing_is_said(
+    review: object, promote: dict[str, Any]
+) -> None:
+    assert slow(review, **promote) == []
 
 
 def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:

@@ -235,6 +235,25 @@ async def test_the_share_of_the_policy_is_drawn_and_known_of_those_not_drawn_too
     assert (found.alone, found.covered, found.drawn) == (60, 60, len(drawn))
 
 
+async def test_while_only_a_share_runs_alone_more_of_it_is_drawn(
+    tmp_path: Path, ledger: Ledger
+) -> None:
+    share = "{random: 0.01%, ramp: 100%}"
+    some = door(tmp_path, ledger, review=f"{share}\n    rollout: 50%")
+    kinds = {n: (await paid(some, n)).kind for n in range(30)}
+    alone = {f"payers:{n}/pay/1" for n, kind in kinds.items() if kind is WriteResultKind.WRITTEN}
+    assert 5 < len(alone) < 25
+    rows = await ledger.reviews()
+    assert {row.key for row in rows} == alone
+    assert {(row.share, row.why[:23]) for row in rows} == {(1.0, "it was drawn at random,")}
+    every = door(tmp_path, ledger, review=share)
+    for number in range(30, 60):
+        assert (await paid(every, number)).kind is WriteResultKind.WRITTEN
+    assert len(await ledger.reviews()) == len(alone), "all run alone: as many as ever are drawn"
+    made = dict(await ledger.alone_by_share("payers", "pay"))
+    assert made == {1.0: len(alone), 0.0001: 30}
+
+
 async def test_what_is_at_the_edge_of_what_is_normal_is_drawn_more_often(
     tmp_path: Path, ledger: Ledger
 ) -> None:

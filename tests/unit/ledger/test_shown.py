@@ -115,9 +115,10 @@ async def test_what_ran_alone_is_counted_by_its_chance_up_to_a_write(
     some = await ledger.alone_by_share("a", "pay", before)
     assert dict(some) == Counter(share for at, key, share in made if (at, key) < until)
     since = NOW + DAY * 3
-    later = min(at for at, _, _ in made if at >= since.timestamp())
-    assert await ledger.first_alone("a", "pay", since) == datetime.fromtimestamp(later, UTC)
-    assert await ledger.first_alone("b", "pay") is None
+    later = [at for at, _, _ in made if at >= since.timestamp()]
+    first = datetime.fromtimestamp(min(later), UTC)
+    assert await ledger.first_alone("a", "pay", since) == (first, len(later))
+    assert await ledger.first_alone("b", "pay") == (None, 0)
 
 
 async def test_rulings_are_counted_since_the_first_question(ledger: Ledger) -> None:
