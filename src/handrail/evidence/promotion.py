@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from handrail.policy import ActionDoc, PromoteDoc
-    from handrail.policy.file import ReviewDoc
 
 
 @dataclass(frozen=True)
@@ -115,12 +114,12 @@ def slow_ramps(actions: Mapping[str, ActionDoc]) -> Iterator[str]:
     """Which writes take long before they are let do more, by the numbers of their policy alone."""
     for step, doc in actions.items():
         if doc.promote is not None:
-            for said in _slow(doc.promote, doc.review):
+            for said in _slow(doc, doc.promote):
                 yield f"actions.{step}.promote: {said}"
 
 
-def _slow(rule: PromoteDoc, review: ReviewDoc | None) -> Iterator[str]:
-    least, ramp = 1 - rule.agreement / WHOLE, len(rule.shares) > 1
+def _slow(doc: ActionDoc, rule: PromoteDoc) -> Iterator[str]:
+    review, least, ramp = doc.review, 1 - rule.agreement / WHOLE, len(rule.shares) > 1
     if least <= 0:
         yield "no number of cases shows an agreement of 100%; fix: agreement: 95%"
     elif (n := writes_needed(least)) > _SLOW:

@@ -23,8 +23,7 @@ from handrail.evidence import (
     why_step_back,
 )
 from handrail.evidence.estimates import estimate_of
-from handrail.policy import PromoteDoc, Setting
-from handrail.policy.file import ActionDoc
+from handrail.policy import ActionDoc, PromoteDoc, Setting
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 RULE = PromoteDoc.model_validate({"agreement": "95%", "wrong": "2%", "caught": "80%"})
