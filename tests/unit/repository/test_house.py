@@ -17,18 +17,18 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
     "ground": 1_893,
-    "policy": 4_428,
-    "ledger": 6_860,
+    "policy": 4_450,
+    "ledger": 6_901,
     "oversight": 4_405,
     "agent": 9_513,
     "guardrails": 5_927,
-    "evidence": 5_359,
-    "client": 8_229,
-    "runtime": 7_681,
+    "evidence": 5_419,
+    "client": 8_252,
+    "runtime": 7_683,
     "integrations": 6_478,
     "inbox": 10_028,
     "testing": 1_237,
-    "cli": 9_006,
+    "cli": 9_007,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
