@@ -9,6 +9,7 @@
 #   make rollouts  roll out good and bad builds while workers are killed
 #   make integrity  forged, replayed and altered rulings by the 100,000: none may count
 #   make injection  hostile texts against an agent that obeys all of them: no write may come of it
+#   make pilots   three agents from pilot to full by signatures, in shares; drift takes one back
 #   make guards   every guard fires once on the shipments agent; its table into docs/demonstration.md
 #   make figures  play all alerts, and write what came out into docs/demonstration.md
 #   make map      draw the rooms of the engine anew, from the import contract
@@ -35,7 +36,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # The machine's uv where it is new enough for pyproject.toml, else the one in .venv.
 find_uv = case "$$(uv --version 2>/dev/null)" in (''|'uv 0.'[0-8].*) echo $(BIN)/uv;; (*) echo uv;; esac
 
-.PHONY: docs help setup test check bench chaos deploys rollouts integrity injection demo guards figures map lint types layers wheel format clean
+.PHONY: docs help setup test check bench chaos deploys rollouts integrity injection pilots demo guards figures map lint types layers wheel format clean
 
 help:
 	@sed -n '/^#   make/s/^#   //p' Makefile
@@ -118,6 +119,9 @@ integrity: $(STAMP)
 
 injection: $(STAMP)
 	@$(BIN)/python -m tests.injection
+
+pilots: $(STAMP)
+	@$(BIN)/python -m benchmarks.agents.pilots
 
 demo: $(STAMP)
 	@$(BIN)/handrail demo

@@ -1,9 +1,10 @@
 """Three agents from pilot to full, by signatures; and one that drift takes back.
 
-``python -m benchmarks.agents.pilots`` plays inspection, invoices and support on the real server, a
+``make pilots`` plays inspection, invoices and support on the real server, a
 ledger and their own outside systems: each begins in pilot, people's decisions come in, the system
 proposes more, two people sign it, a share runs alone and is reviewed, and at last all of it. Then
 the machine of a line goes off: what inspection decides moves, and it is taken back by itself.
+Inspection climbs by the usual shares, 5, 25, 50 and 100 %; the others by 30 and 60 %.
 
 Time is compressed: weeks of a promotion are minutes here, so that `days` is 0, `cases` and bounds
 are small, limits by the day are left out, and everything that ran alone is reviewed. Parts,
@@ -54,8 +55,11 @@ from world.invoices.generate import orders as ordered
 from world.invoices.service import ORDERS
 from world.support import goods
 
-PROMOTE = {"agreement": "75%", "wrong": "20%", "cases": 20, "days": 0, "shares": ["50%", "100%"]}
-BATCH, MOST, CALM = 10, 120, 60
+PROMOTE = {"agreement": "75%", "wrong": "20%", "cases": 20, "days": 0}
+SHARES = {"inspection": ["5%", "25%", "50%", "100%"]}
+FEWER = ["30%", "60%", "100%"]
+"""Of those whose outside systems have some 200 orders: 5 % of them are no 20 that run alone."""
+BATCH, MOST, CALM = 10, 800, 60
 LINE = 1
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -131,7 +135,8 @@ def policy_of(source: Path, step: str, home: Path) -> Path:
     """A policy as its owner signed it, but for how long and how much a promotion takes."""
     doc: Any = YAML(typ="safe").load(source)  # pyright: ignore[reportUnknownMemberType]  # it has no types
     rule = doc["actions"][step]
-    rule |= {"promote": PROMOTE, "review": {"random": "100%", "for": doc["for"]}}
+    ramp = SHARES.get(doc["agent"], FEWER)
+    rule |= {"promote": PROMOTE | {"shares": ramp}, "review": {"random": "100%", "for": doc["for"]}}
     for each in doc["actions"].values():
         each.pop("limits", None)
     doc.pop("breakers", None)
@@ -209,11 +214,11 @@ class Way:
         print(f"| {self.play.agent}/{self.play.step} | {len(self._right)} | {words} |", flush=True)
 
     async def to_full(self) -> None:
-        """From pilot to full: two steps up, each proposed, signed by two, and lived."""
+        """From pilot to full: step by step up, each proposed, signed by two, and lived."""
         play, owner = self.play, self.as_(self.play.owners[0])
         await owner.set_level(f"{play.agent}/{play.step}", "pilot", why="it begins")
-        for piloted in (True, False):
-            await self._proposed(piloted=piloted)
+        for step in range(len(SHARES.get(play.agent, FEWER))):
+            await self._proposed(piloted=not step)
             (write,) = (await owner.promotions(play.agent)).writes
             assert write.proposal is not None  # noqa: S101  # it is proposed
             became = await owner.agree_promotion(write.proposal, "the figures are good")

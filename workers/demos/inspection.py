@@ -129,7 +129,7 @@ def _from(faulty: Sequence[tuple[int, bool]], seen_to: Sequence[int]) -> list[Po
 
 async def demo(out: Output, *, once: bool) -> int:
     """Play two lines; with `once` until nothing moves."""
-    shown_here = (shown(), Demo("maintenance", maintenance.systems(), _nothing, _orders))
+    shown_here = (shown(), Demo("maintenance", (), _nothing, _orders))
     return await show(out, *shown_here, once=once, fleet="workers.fleets.inspection:fleet")
 
 
@@ -147,8 +147,9 @@ async def _orders(home: Path, cases: Sequence[CaseRow]) -> list[tuple[str, str]]
 
 
 def shown() -> Demo:
-    """The demonstration of the lines alone: the plant's systems come with maintenance."""
+    """The demonstration of the lines, and the plant whose machine maintenance sees to."""
     home = Settings.from_environment().home.absolute()
     for agent in ("INSPECTION", "MAINTENANCE"):
         os.environ.setdefault(f"{agent}_MODEL", str(home / f"{agent.lower()}.model"))
-    return Demo(agent="inspection", systems=(system(),), events=events, report=report)
+    systems = (system(), *maintenance.systems())
+    return Demo(agent="inspection", systems=systems, events=events, report=report)

@@ -20,6 +20,13 @@ ROOTS = ("activities", "benchmarks", "guardrails", "tests", "workers", "workflow
 RENAMED = ("activities", "guardrails", "workflows", "workers.fleets", "workers.demos")
 """Packages whose modules are called after the agent; `world` keeps its own names."""
 
+_AN_AGENT = (
+    r"agent=|[aA]gent\(\s*|HandsTo\(|hand_o(?:n|ff)\(|start\(\s*|start_case\(|\.agent for .*== \["
+)
+"""After which the agent's name is its name, and no other word."""
+_ITS_OWN = r', "\w+"\)|, datetime\('
+"""Before which it is too: one of its writes, or the time of its cases."""
+
 _IMPORTED = {"scikit-learn": "sklearn", "pillow": "PIL", "factur-x": "facturx", "fpdf2": "fpdf"}
 _GROUPS = ("agents", "deciders", "demo", "company")
 
@@ -76,8 +83,6 @@ def closure(root: Path, agent: str) -> list[Path]:
     """The modules of an agent and its tests, and all that they import at their own level."""
     tests = [p.relative_to(root) for p in root.glob(f"tests/*/application/test_{agent}*.py")]
     todo = [Path(f"workers/fleets/{agent}.py"), Path(f"workers/demos/{agent}.py"), *tests]
-    world = root / "world" / agent  # begun by name, as programs, and not imported
-    todo += [path.relative_to(root) for path in world.glob("*.py")]
     found: set[Path] = set()
     while todo:
         path = todo.pop()
@@ -85,6 +90,9 @@ def closure(root: Path, agent: str) -> list[Path]:
             continue
         found.add(path)
         todo += [each / "__init__.py" for each in path.parents if each.parts]
+        if path.is_relative_to("workers/demos"):  # it begins its programs by name
+            world = root / "world" / path.stem
+            todo += [program.relative_to(root) for program in world.glob("*.py")]
         text = (root / path).read_text("utf-8")
         todo += [file for module in _modules(text) for file in _files(module)]
     return sorted(found)
@@ -97,8 +105,9 @@ def _modules(text: str) -> Iterator[str]:
         elif isinstance(node, ast.ImportFrom) and node.module:
             yield node.module
             yield from (f"{node.module}.{each.name}" for each in node.names)
-    # Programs are named by their modules.
-    yield from re.findall(r'"(world(?:\.\w+)+)"', text)
+    # Programs are named by their modules, in `world` or from there on.
+    named = re.findall(r'"(?:world\.)?(\w+(?:\.\w+)+)"|"world\.(\w+)"', text)
+    yield from (f"world.{dotted or one}" for dotted, one in named)
 
 
 def _files(module: str) -> list[Path]:
@@ -133,9 +142,10 @@ def _renamed(text: str, like: str, new: str) -> str:
     text = re.sub(
         rf'(?<=[/(] )"{like}\.yaml"|(?<=with_name\()"{like}\.yaml"', f'"{new}.yaml"', text
     )
-    said = rf'(agent=|[aA]gent\(\s*|HandsTo\(|hand_o(?:n|ff)\(|start\(\s*|start_case\()"{like}"'
-    text = re.sub(said, rf'\g<1>"{new}"', text)
-    text = re.sub(rf'"{like}:(?=["{{])', f'"{new}:', text)
+    text = re.sub(rf'({_AN_AGENT})"{like}"|"{like}"(?={_ITS_OWN})', rf'\g<1>"{new}"', text)
+    # Ids of cases, and no word such as `sales:lead`.
+    text = re.sub(rf'"{like}:(?=["{{]|(?![a-z]+")\w)', f'"{new}:', text)
+    text = re.sub(rf"/agents/{like}/", f"/agents/{new}/", text)
     return re.sub(rf"\b{_camel(like)}Agent\b", f"{_camel(new)}Agent", text)
 
 

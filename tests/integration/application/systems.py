@@ -8,14 +8,9 @@ import subprocess
 import sys
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from handrail.testing import free_ports
 from world import bookings, mailbox
-from world.maintenance.stores import Stores
 
 MODULES = (bookings, mailbox)
 _FORKING = multiprocessing.get_context("forkserver")
@@ -77,18 +72,3 @@ def started(stack: ExitStack, module: str, *options: str) -> str:
     assert process.stdout is not None
     stack.callback(process.stdout.close)
     return process.stdout.readline().split()[-1]
-
-
-def plant_at_work(stack: ExitStack, home: Path, environ: pytest.MonkeyPatch) -> Stores:
-    """The plant, its stores and its calendar, where the agents look; the books of the stores."""
-    db = home / "stores.db"
-    plant = started(stack, "maintenance.service", "--db", str(home / "plant.db"), "--port", "0")
-    store = started(stack, "maintenance.stores", "--db", str(db), "--port", "0")
-    place = ("--dir", str(home / "cal"), "--port", str(free_ports()[0]))
-    calendar = started(stack, "maintenance.calendar_server", *place)
-    collection = calendar.replace("//", "//plant:plant@") + "/plant/maintenance/"
-    environ.setenv("MAINTENANCE_PLANT_URL", plant)
-    environ.setenv("MAINTENANCE_STORES_URL", store)
-    environ.setenv("MAINTENANCE_CALENDAR_URL", collection)
-    environ.setenv("MAINTENANCE_MODEL", str(home / "model"))
-    return Stores(db)

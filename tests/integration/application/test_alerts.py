@@ -19,7 +19,7 @@ from handrail.ledger import EffectState
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
 from tests.integration.application.systems import System
-from tests.integration.integrations.test_serve import serving, signed
+from tests.integration.integrations.senders import serving, signed
 from workers.demos.alerts import filed
 from workers.fleets.alerts import fleet
 from world.alerts import plant

@@ -22,7 +22,8 @@ from handrail import State
 from handrail.client import Operator
 from handrail.testing import Crash, Human, crashing_worker
 from handrail.testing.fixtures import RunFleet
-from tests.integration.application.systems import plant_at_work, started
+from tests.integration.application.plant_systems import plant_at_work
+from tests.integration.application.systems import started
 from workers.fleets.inspection import fleet
 from world.inspection.service import Lines
 from world.maintenance.plant import played

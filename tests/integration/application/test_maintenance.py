@@ -28,7 +28,8 @@ from handrail.client import Operator
 from handrail.testing import Crash, Human, call_write, crashing_worker
 from handrail.testing.fixtures import RunFleet
 from tests.integration.application.plant import plant_fleet
-from tests.integration.application.systems import plant_at_work, started
+from tests.integration.application.plant_systems import plant_at_work
+from tests.integration.application.systems import started
 from world.maintenance.stores import Stores
 
 pytestmark = pytest.mark.integration

@@ -82,7 +82,20 @@ def test_what_functions_import_is_there_too(agent: str, tmp_path: Path) -> None:
                     assert there, f"{path}: {node.module}.{name}"
 
 
-@pytest.mark.parametrize("agent", ["alerts", "sales", "support"])
+@pytest.mark.parametrize("agent", AGENTS)
+def test_its_own_tests_come_along_and_speak_of_it_by_its_new_name(
+    agent: str, tmp_path: Path
+) -> None:
+    like.written_like(agent, "our-own", tmp_path)
+    tests = [*tmp_path.rglob("test_*.py")]
+    assert {path.name.startswith(f"test_{agent}") for path in tests} == {True}, tests
+    old = rf'/agents/{agent}/|"{agent}:(?![a-z]+")\w|== \["{agent}"|"{agent}", ("\w+"\)|datetime\()'
+    for path in tmp_path.rglob("*.py"):
+        found = re.search(old, path.read_text("utf-8"))
+        assert found is None or "world" in path.parts, f"{path}: {found}"
+
+
+@pytest.mark.parametrize("agent", ["alerts", "inspection", "sales", "support"])
 def test_the_programs_of_its_outside_systems_are_there(agent: str, tmp_path: Path) -> None:
     like.written_like(agent, "our-own", tmp_path)
     look = (

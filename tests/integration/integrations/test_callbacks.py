@@ -27,7 +27,7 @@ from handrail.testing import Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import halls
 from tests.agents.halls_steps import Feast
-from tests.integration.integrations.test_serve import KEY, Sender, serving
+from tests.integration.integrations.senders import KEY, Sender, serving
 
 pytestmark = pytest.mark.integration
 

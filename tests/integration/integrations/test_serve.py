@@ -9,102 +9,40 @@ import json
 import os
 import signal
 import smtplib
-import socket
 import sys
 import time
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator
-from datetime import UTC, datetime
 from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
-import standardwebhooks
-import uvicorn
 
 from handrail.agent import secrets_given
 from handrail.client import Operator
-from handrail.exceptions import InvalidRequest, ServerUnavailable
+from handrail.exceptions import InvalidRequest
 from handrail.failpoints import INTAKE
 from handrail.integrations.callbacks import SECRET, token_of
 from handrail.integrations.triggers import Folder
-from handrail.integrations.triggers.api import TriggerApi
 from handrail.integrations.triggers.folder import LARGEST_EVENT, watch
-from handrail.integrations.triggers.receiver import Receiver
 from handrail.runtime import EmbeddedServer, TokenFile, keep_in_step
 from handrail.states import State
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.triggered import message, triggered
+from tests.integration.integrations.senders import EVENTS, KEY, Sender, serving, signed
 
 pytestmark = pytest.mark.integration
 
 ANA = "ana@example.com"
-KEY = "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
 OTHER = "C2FVsBQIhrscChlQIMV+b5sSYspob7oD"
-EVENTS = "/agents/orders/events"
 
 
 @pytest.fixture(scope="module")
 def handrail_server(scheduling_server: EmbeddedServer) -> EmbeddedServer:
     return scheduling_server
-
-
-def signed(body: bytes, key: str = KEY) -> dict[str, str]:
-    """The headers of the library of those who send by Standard Webhooks."""
-    at = datetime.now(UTC)
-    made = standardwebhooks.Webhook(key).sign("msg_1", at, body.decode())
-    return {
-        "webhook-id": "msg_1",
-        "webhook-timestamp": str(int(at.timestamp())),
-        "webhook-signature": made,
-    }
-
-
-class Sender:
-    """A program with a token, and the API that it sends to."""
-
-    def __init__(self, stage: Stage, file: TokenFile, http: httpx2.AsyncClient) -> None:
-        self.stage = stage
-        self.file = file
-        self.http = http
-        self.away = False
-        self.receiver = Receiver(stage.fleet, stage.ledger, self.connect)
-        self.token = file.new("shop", ())
-
-    async def connect(self) -> Any:
-        if self.away:
-            raise ServerUnavailable("the server is away")
-        return self.stage.client
-
-    def bearing(self, token: str = "") -> dict[str, str]:
-        return {"authorization": f"Bearer {token or self.token}"}
-
-    async def send(self, event: Any, to: str = EVENTS, **more: Any) -> httpx2.Response:
-        return await self.http.post(to, json=event, headers=self.bearing(), **more)
-
-    async def hook(self, body: bytes, key: str = KEY) -> httpx2.Response:
-        return await self.http.post("/hooks/shop", content=body, headers=signed(body, key))
-
-
-@contextlib.asynccontextmanager
-async def serving(stage: Stage) -> AsyncGenerator[Sender]:
-    """The API of a fleet on a socket, and what tries again what is kept."""
-    listener = socket.create_server(("127.0.0.1", 0))
-    url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-    async with httpx2.AsyncClient(base_url=url, timeout=30) as http:
-        file = TokenFile(stage.directory / "tokens.json")
-        sender = Sender(stage, file, http)
-        app = TriggerApi(sender.receiver, file, "http://ui").app()
-        server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
-        serves = asyncio.ensure_future(server.serve(sockets=[listener]))
-        again = asyncio.ensure_future(sender.receiver.resend())
-        yield sender
-        again.cancel()
-        server.should_exit = True
-        await serves
 
 
 @pytest.fixture(autouse=True)
