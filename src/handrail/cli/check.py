@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import logging
 import shutil
 from collections import Counter
 from collections.abc import AsyncGenerator, Iterator, Sequence
@@ -80,6 +81,8 @@ async def check(
 
 
 def _checked(fleet: Fleet) -> list[dict[str, Any]]:
+    # It says in a line of its own what is said as a fault here.
+    logging.getLogger("temporalio.worker.workflow_sandbox").setLevel(logging.CRITICAL)
     runner: Any = fleet.plugin(settings().payload_dir).workflow_runner
     return [_checked_agent(agent, runner(None)) for agent in fleet.agents.values()]
 

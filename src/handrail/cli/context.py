@@ -313,8 +313,8 @@ def load(name: str, variable: str = "") -> Any:
                 f"fix: run this in the directory of your project{other}"
             ) from error
         raise ConfigurationError(_import_fault(module_name, error)) from error
-    # Importing runs the project's own code, which may raise anything.
-    except Exception as error:
+    # Importing runs the project's own code, which may raise anything, and may end everything.
+    except (Exception, SystemExit) as error:
         raise ConfigurationError(_import_fault(module_name, error)) from error
     try:
         return getattr(module, attribute)
@@ -345,7 +345,7 @@ _CURES = {
     "Workflow run method must be an async function": "`async def run`",
     "Missing @workflow.run method": "put @workflow.run on `async def run`",
     "must be a subclass of AgentWorkflow": "`class ...(AgentWorkflow)`",
-    "'int' and 'datetime.timedelta'": "timeout=timedelta(seconds=...)",
+    "'int' and 'datetime.timedelta'": "a time, such as timeout=timedelta(seconds=...)",
     "'Read' object has no attribute 'action'": "an undo is a write: put @write on it",
     "'list' object has no attribute 'name'": "no list: `Fleet(Agent(...), Agent(...))`",
     "Not in workflow event loop": "name the class of the workflow; only Temporal makes one of it",

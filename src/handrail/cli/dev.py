@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -11,7 +12,7 @@ import sys
 from collections.abc import AsyncGenerator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 from cyclopts import Parameter
 
@@ -25,7 +26,7 @@ from handrail.cli.processes import (
     urls,
     warn_of_address,
 )
-from handrail.exceptions import InvalidRequest
+from handrail.exceptions import InvalidRequest, fallback
 from handrail.runtime import ChildFailed, Settings, running_locally, stop_on_signals
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ _LOOKS = 1.0
 
 _CUT = 200
 """Characters of an error that are shown; all of it is in the file."""
+
+
+_MOST = 5
+"""Faults that are shown of a change."""
 
 
 async def dev(
@@ -123,10 +128,10 @@ async def _reloading(site: LocalProcesses, out: Output) -> None:
         if not names:
             continue
         before = now
-        faults = await _faults()
+        wrong = await faults()
         said = plain(", ".join(names[:3]))
-        if faults:
-            out.say(f"{said} has changed, and the worker goes on as it was:\n{faults}", "red")
+        if wrong:
+            out.say(f"{said} has changed, and the worker goes on as it was:\n{wrong}", "red")
         elif any(name.endswith(".py") for name in names):
             if site.worker.pid is not None:
                 os.kill(site.worker.pid, signal.SIGTERM)
@@ -153,14 +158,23 @@ def changed(before: Mapping[str, int], now: Mapping[str, int]) -> list[str]:
     return sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
 
 
-async def _faults() -> str:
+async def faults() -> str:
     """What `check` finds, by a process of its own: this one has imported the code before."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "handrail", "check",
-        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        sys.executable, "-m", "handrail", "check", "--json",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
     )  # fmt: skip
-    said, _ = await process.communicate()
-    return said.decode(errors="replace").strip() if process.returncode else ""
+    said, errors = await process.communicate()
+    if not process.returncode:
+        return ""
+    none: dict[str, Any] = {}
+    found = fallback(none, lambda: json.loads(said))
+    if found is none:  # the code itself ended it, or was too much for it
+        last = errors.decode(errors="replace").strip().rpartition("\n")[2]
+        return last or f"`handrail check` ended with code {process.returncode}"
+    lines = [" ".join(str(each).split()) for each in found.get("faults", ())]
+    more = f"\n... {len(lines) - _MOST} more: handrail check" if len(lines) > _MOST else ""
+    return "\n".join(lines[:_MOST]) + more
 
 
 async def _telling(log: Path, out: Output) -> None:

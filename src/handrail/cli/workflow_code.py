@@ -185,7 +185,8 @@ def _used_unawaited(method: ast.AsyncFunctionDef) -> Found:
                 continue
         loads = (n for n in parents if isinstance(n, ast.Name) and n.id == name)
         uses = [parents[n] for n in loads if isinstance(n.ctx, ast.Load)]
-        taken = any(isinstance(use, ast.Await | ast.Call | ast.List | ast.Tuple) for use in uses)
+        taking = (ast.Await, ast.Call, ast.List, ast.Tuple)
+        taken = any(isinstance(use, taking) and not _verb(use) for use in uses)
         if uses and not taken:
             verb = _verb(call)
             yield node, f"`self.{verb}(...)` is never awaited, and never done; fix: `await` it"

@@ -293,10 +293,10 @@ def sandbox_faults(workflow: type[Any], runner: WorkflowRunner) -> Iterator[str]
         cause: BaseException = error
         while cause.__cause__ is not None:
             cause = cause.__cause__
-        module = workflow.__module__
+        module, said = workflow.__module__, str(cause).partition(" If this is code")[0]
         yield (
             f"{workflow.__name__} cannot be loaded in Temporal's workflow sandbox "
-            f"({type(cause).__name__}: {cause}); fix: keep {module} free of all but the workflow "
+            f"({type(cause).__name__}: {said}); fix: keep {module} free of all but the workflow "
             "and put steps, with what they import, into a file of their own; or name the module "
             'that it needs: Fleet(..., passthrough=["..."])'
         )

@@ -153,8 +153,8 @@ class Child:
             code = await self._process.wait()
             if asyncio.get_running_loop().time() - began > STEADY.total_seconds():
                 pause = PAUSE
-            said = log.warning if code else log.info  # code that has changed ends it with 0
-            said("died, starting it again", what=self.name, code=code, log=self.where)
+            if code:  # whoever asked it to end, for code that has changed, has said so
+                log.warning("died, starting it again", what=self.name, code=code, log=self.where)
             await asyncio.sleep(pause.total_seconds())
             pause = min(pause * 2, PAUSE_MOST)
             try:

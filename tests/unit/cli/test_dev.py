@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from handrail.cli.dev import changed, dev, errors_after, written
+from handrail.cli.dev import changed, dev, errors_after, faults, written
 from handrail.exceptions import InvalidRequest
 
 
@@ -48,3 +48,23 @@ def test_fresh_leaves_alone_what_is_in_use(tmp_path: Path, monkeypatch: pytest.M
         with pytest.raises(InvalidRequest, match="end the other"):
             asyncio.run(dev(fresh=True))
     assert [path.name for path in tmp_path.iterdir()] == ["home"]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("raise SystemExit(3)", "workers.fleet cannot be imported"),
+        ("import os; os._exit(7)", "ended with code 7"),
+        ("fleet = 1", "workers.fleet:fleet is int, not a handrail.Fleet"),
+    ],
+)
+async def test_what_is_wrong_with_a_change_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("HANDRAIL_FLEET", raising=False)
+    (tmp_path / "workers").mkdir()
+    (tmp_path / "workers" / "fleet.py").write_text(code)
+    found = await faults()
+    assert said in found
+    assert "\n" not in found
