@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from handrail.actions import Level
 from handrail.policy import known_policy
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
     from handrail.ledger import PolicyRow
     from handrail.policy import ActionDoc, PromoteDoc
 
@@ -26,6 +30,26 @@ def reviewed_by(row: PolicyRow, step: str) -> ActionDoc | None:
     return None if mine is None else mine.model_copy(update=free)
 
 
+def last_change(
+    seen: Sequence[tuple[str, str, datetime]],
+    policies: Sequence[PolicyRow],
+    step: str,
+    rests_on: Callable[[PolicyRow, str], object],
+) -> tuple[datetime | None, str]:
+    """Since when the evidence of a write counts, and what began it anew: the latest change.
+
+    `seen`: when which other build or model came; `policies`: the latest first; `rests_on`: what of
+    one the evidence rests on.
+    """
+    changes = [(at, f"another {kind}: {value}") for kind, value, at in seen]
+    docs = ((row, rests_on(row, step)) for row in policies)
+    for (row, doc), (_, before) in pairwise(docs):
+        if doc != before:
+            changes.append((row.first, f"another policy: {row.label}"))
+            break
+    return max(changes, default=(None, ""))
+
+
 def wanted(rule: PromoteDoc) -> str:
     """What a promotion takes, in words."""
     share = f"{rule.agreement / 100:g}% agreement, {rule.wrong / 100:g}% wrong"
@@ -40,6 +64,6 @@ def takes_back(doc: ActionDoc, rule: PromoteDoc) -> tuple[str, ...]:
         "an incident",
         f"more wrong than before by over {rule.worse / 100:g}% (a false alarm in 5% at most)",
         *drift,
-        "another contract of its outside system",
+        "another model, or another contract of its outside system",
         "a breaker of the policy, a stop, or anybody who lowers it",
     )

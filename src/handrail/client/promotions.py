@@ -10,10 +10,9 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 from temporalio.service import RPCError
@@ -41,7 +40,13 @@ from handrail.client.promotable_writes import (
     shown_in_words,
     still_stands,
 )
-from handrail.client.promotion_words import judged_by, reviewed_by, takes_back, wanted
+from handrail.client.promotion_words import (
+    judged_by,
+    last_change,
+    reviewed_by,
+    takes_back,
+    wanted,
+)
 from handrail.exceptions import (
     CaseError,
     InvalidRequest,
@@ -212,8 +217,9 @@ class PromotionActs(OrderActs, PilotActs):
         rule, setting = doc.promote or policy_files.PromoteDoc(), stand.setting
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
-        since, restarted = await self._restarted(agent, step, judged_by)
-        looked, reviewed = await self._restarted(agent, step, reviewed_by)
+        seen, rows = await self._first_seen(agent), await self.ledger.policies(agent)
+        since, restarted = last_change(seen, rows, step, judged_by)
+        looked, reviewed = last_change(seen, rows, step, reviewed_by)
         # Each reads much of the ledger, and somebody waits for the page.
         (report, bound, first, alone), record = await asyncio.gather(
             self._agreed(agent, step, setting, since),
@@ -221,7 +227,7 @@ class PromotionActs(OrderActs, PilotActs):
         )
         if setting.level is Level.FULL:
             since, restarted = looked, reviewed
-        seen = evidence.PromotionEvidence(
+        shown = evidence.PromotionEvidence(
             first=first,
             agreement=bound,
             wrong=record.wrong,
@@ -233,8 +239,8 @@ class PromotionActs(OrderActs, PilotActs):
             caught=record.caught,
             restarted=restarted,
         )
-        after = evidence.next_step(rule, setting, stand.most, seen, self._clock())
-        return PromotableWrite(agent, step, rule, doc, stand, since, report, record, seen, after)
+        after = evidence.next_step(rule, setting, stand.most, shown, self._clock())
+        return PromotableWrite(agent, step, rule, doc, stand, since, report, record, shown, after)
 
     async def _agreed(
         self, agent: str, step: str, setting: Setting, since: datetime | None
@@ -266,25 +272,14 @@ class PromotionActs(OrderActs, PilotActs):
             return report.writes, first, n
         return report.writes, report.since, 0
 
-    async def _restarted(
-        self, agent: str, step: str, rests_on: Callable[[PolicyRow, str], object]
-    ) -> tuple[datetime | None, str]:
-        """Since when the evidence of a write counts, and what began it anew: the latest change.
-
-        `rests_on`: what of a policy it rests on.
-        """
-        changes: list[tuple[datetime, str]] = []
-        first: dict[str, datetime] = {}
+    async def _first_seen(self, agent: str) -> list[tuple[str, str, datetime]]:
+        """When which other build or model came: what was there first is no change."""
+        kinds, found = set[str](), list[tuple[str, str, datetime]]()
         for kind, value, at in await self.ledger.first_seen(agent):
-            if kind in first:
-                changes.append((at, f"another {kind}: {value}"))
-            first[kind] = at
-        docs = ((row, rests_on(row, step)) for row in await self.ledger.policies(agent))
-        for (row, doc), (_, before) in pairwise(docs):
-            if doc != before:
-                changes.append((row.first, f"another policy: {row.label}"))
-                break
-        return max(changes, default=(None, ""))
+            if kind in kinds:
+                found.append((kind, value, at))
+            kinds.add(kind)
+        return found
 
     # What is done
 
@@ -320,8 +315,12 @@ class PromotionActs(OrderActs, PilotActs):
         before = [True] * differ + [False] * (n - differ)
         before += [each.answer == "wrong" for each in answered if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
+        changed = await self._first_seen(write.agent)
+        models = [value for kind, value, at in changed if kind == "model" and at > up]
         drifts = await self._drifts(write, up)
-        return evidence.why_step_back(write.rule, before, after, open_, drifts, contract=contract)
+        return evidence.why_step_back(
+            write.rule, before, after, open_, drifts, contract=contract, models=models
+        )
 
     async def _stepped(self, agent: str, step: str) -> datetime | None:
         """When how much it does by itself was set last; None where it is as the policy says."""

@@ -253,7 +253,7 @@ def logged_event(
 
 def _money(text: str) -> Decimal:
     if re.fullmatch(r"-?\d{1,3},\d{3}", text):
-        raise ValueError(f"its cost can be read in two ways: {text}")
+        raise ValueError(f"has a cost that can be read in two ways: {text}")
     # Of a comma and a point the last one parts the decimals.
     comma, point = text.rfind(","), text.rfind(".")
     plain = text.replace(".", "").replace(",", ".") if comma > point else text.replace(",", "")
@@ -262,7 +262,7 @@ def _money(text: str) -> Decimal:
     except InvalidOperation:
         found = Decimal("NaN")
     if not found.is_finite():
-        raise ValueError(f"its cost is no number: {text[:40]}")
+        raise ValueError(f"has a cost that is no number: {text[:40]}")
     return found
 
 
@@ -330,7 +330,7 @@ class _TimeReader:
             return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
         except (ValueError, OverflowError):
             raise ValueError(
-                f"its time cannot be read: {text[:40]}" if text else "has no time"
+                f"has a time that cannot be read: {text[:40]}" if text else "has no time"
             ) from None
 
     def _parsed(self, text: str) -> datetime:

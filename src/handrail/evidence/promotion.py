@@ -179,18 +179,21 @@ def why_step_back(
     drifts: Mapping[str, Drift],
     *,
     contract: Sequence[str] = (),
+    models: Sequence[str] = (),
 ) -> str | None:
     """Why an agent that does a write alone must do less of it by itself; None if it need not.
 
     `drifts`: of each field that is watched. `contract`: errors since then that an outside system
-    made which describes itself otherwise. `before` and `after` its last step up: whether each
-    case was wrong, in their order. A false alarm comes with a chance of at most `ERROR`, however
-    often one looks.
+    made which describes itself otherwise; `models`: others that decide since then. `before` and
+    `after` its last step up: whether each case was wrong, in their order. A false alarm comes with
+    a chance of at most `ERROR`, however often one looks.
     """
     if incidents:
         return f"incident: {incidents[0]}"
     if contract:
         return f"drift: a contract has changed: {one_line(contract[-1], 300)}"
+    if models:
+        return f"drift: another model decides: {one_line(models[-1], 200)}"
     worse = worse_than_before(before, after, ERROR, margin=rule.worse / WHOLE)
     if worse.alarm is not None and worse.share is not None:
         was = "none" if worse.share_before is None else f"{worse.share_before:.1%}"

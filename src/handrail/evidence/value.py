@@ -93,11 +93,11 @@ class Reckoning:
         worth = self.figures.get(key)
         if worth is None:
             return None
-        return _line(name, n * worth.amount, f"{n} x {worth.text}", worth.basis)
+        return _line(name, n * worth.amount, f"{n:,} x {worth.text}", worth.basis)
 
     def _own(self) -> ValueLine | None:
         sums = self.sums
-        how = f"{sums.given} cases that said their own value"
+        how = f"{sums.given:,} cases that said their own value"
         return (
             _line("Cases by their own value", sums.value, how, "measured") if sums.given else None
         )
@@ -109,11 +109,11 @@ class Reckoning:
         done = self.sums.plain + self.sums.given
         if cost is not None:
             return _line(
-                "Manual work saved", done * cost.amount, f"{done} x {cost.text}", cost.basis
+                "Manual work saved", done * cost.amount, f"{done:,} x {cost.text}", cost.basis
             )
         if minutes is None or price is None:
             return None
-        how = f"{done} x {minutes.text} x {price.text}"
+        how = f"{done:,} x {minutes.text} x {price.text}"
         return _line("Manual work saved", done * minutes.amount * price.amount, how, minutes.basis)
 
     def _slips(self) -> ValueLine | None:
@@ -122,7 +122,7 @@ class Reckoning:
         if share is None or wrong is None:
             return None
         done = self.sums.ends["done"]
-        how = f"{done} x {share.text} x {wrong.text}"
+        how = f"{done:,} x {share.text} x {wrong.text}"
         return _line("Manual errors saved", -done * share.amount * wrong.amount, how, share.basis)
 
     def _models(self) -> ValueLine | None:
@@ -134,7 +134,7 @@ class Reckoning:
         if price is None:
             return None
         minutes = Decimal(str(round(looked / _MINUTE, 6)))
-        how = f"{minutes:.1f} min x {price.text}"
+        how = f"{minutes:,.1f} min x {price.text}"
         return _line("People's minutes", -minutes * price.amount, how, price.basis)
 
     def _machines(self) -> ValueLine | None:
@@ -143,7 +143,7 @@ class Reckoning:
             return None
         share = Decimal(str(round(self.sums.length / MONTH, 9)))
         times = Decimal(self.sums.tasks) if self.per_case else share
-        how = f"{times:.2f} x {price.text}"
+        how = f"{times:,.2f} x {price.text}"
         return _line("Infrastructure", -times * price.amount, how, price.basis)
 
     def swings(self) -> list[Swing]:

@@ -45,7 +45,7 @@ def read_xes_log(chunks: Iterable[bytes], name: str) -> EventLog:
     except ExpatError as error:
         if not reader.is_log:
             raise InvalidRequest(f"{name} is no XES: {error}") from error
-        reader.log.bad.append(BadRow(error.lineno, f"the rest is no XML: {error}"))
+        reader.log.bad.append(BadRow(error.lineno, f"is no XML from here on: {error}"))
     if not reader.is_log:
         raise InvalidRequest(f"{name} is no XES: it has no <log>")
     reader.joined.end()
@@ -119,4 +119,4 @@ def _moment(text: str) -> datetime:
         at = datetime.fromisoformat(text)
         return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
-        raise ValueError(f"its time cannot be read: {text[:40]}") from None
+        raise ValueError(f"has a time that cannot be read: {text[:40]}") from None

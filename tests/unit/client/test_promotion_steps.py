@@ -13,7 +13,7 @@ import pytest
 from handrail import Agent, Ledger, Receipt
 from handrail.actions import Level
 from handrail.client import Operator
-from handrail.ledger import OrderRow
+from handrail.ledger import CaseRecord, CaseRow, DecisionRow, OrderRow
 from tests.agents.coding import OWNER, coding
 from tests.unit.ledger.intents import intent
 
@@ -68,3 +68,43 @@ async def test_another_review_begins_only_the_share_of_wrong_ones_anew(
     assert write.settled == 1, "of what was drawn by another chance before nothing counts"
     assert write.restarted == ("another policy: coding v2" if level == "full" else "")
     assert (write.since is None) is (level == "pilot")
+
+
+async def test_another_model_takes_a_step_up_back_and_the_first_one_does_not(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    fleet = coding(tmp_path, {"proof": "unproven"}, autonomy="full")
+    text = (tmp_path / "coding.yaml").read_text("utf-8")
+    sha = hashlib.sha256(text.encode()).hexdigest()
+    await ledger.loaded("coding", 1, sha, "coding v1", text)
+    somebody, up = Operator(None, ledger, by=OWNER, agents=fleet.agents), datetime.now(UTC)
+    await ledger.order(OrderRow("o", "level", "coding", OWNER, up, "rule", level=Level.FULL))
+    for number, (model, why) in enumerate(
+        [("m-1", None), ("m-1", None), ("m-2", "drift: another model decides: m-2")]
+    ):
+        case, at = f"coding:{number}", up + timedelta(minutes=number)
+        made = DecisionRow(case, 1, "coding", "code", at, "i", "Rule", None, 0.9, model)
+        await ledger.record_cases([CaseRecord(_row(case, at), (made,), (), ())])
+        (write,) = await somebody._writes("coding")  # pyright: ignore[reportPrivateUsage]
+        assert await somebody._worse(write) == why  # pyright: ignore[reportPrivateUsage]
+    later = up + timedelta(hours=1)
+    await ledger.order(OrderRow("p", "level", "coding", OWNER, later, "rule", level=Level.FULL))
+    (write,) = await somebody._writes("coding")  # pyright: ignore[reportPrivateUsage]
+    assert await somebody._worse(write) is None, "it was so before that"  # pyright: ignore[reportPrivateUsage]
+
+
+def _row(case: str, at: datetime) -> CaseRow:
+    return CaseRow(
+        case=case,
+        run_id="r",
+        agent="coding",
+        build="1",
+        policy="coding v1",
+        trigger="event",
+        event_digest="d",
+        requester=None,
+        parent=None,
+        begun=at,
+        ended=at,
+        state="done",
+    )

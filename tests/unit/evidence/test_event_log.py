@@ -94,7 +94,7 @@ def test_times_are_read_as_exports_write_them(text: str, seconds: float) -> None
 @pytest.mark.parametrize("text", ["45000.5", "17673480", "176734800012"])
 def test_a_number_that_is_no_moment_is_read_as_none(text: str) -> None:
     (bad,) = read(f"case,activity,time\n1,a,{text}\n").bad
-    assert bad.why == f"its time cannot be read: {text}"
+    assert bad.why == f"has a time that cannot be read: {text}"
 
 
 def test_costs_are_read_as_people_write_them_and_not_guessed() -> None:
@@ -104,7 +104,7 @@ def test_costs_are_read_as_people_write_them_and_not_guessed() -> None:
     )
     log = read(text)
     assert [str(each.cost) for each in log.events] == ["1234.50", "1234.50", "12.5", "3.125"]
-    assert [each.why for each in log.bad] == ["its cost can be read in two ways: 1,234"]
+    assert [each.why for each in log.bad] == ["has a cost that can be read in two ways: 1,234"]
 
 
 def test_a_spreadsheets_word_on_its_delimiter_is_no_header() -> None:
@@ -141,14 +141,14 @@ def test_what_is_bad_is_named_with_its_line_and_the_rest_is_read() -> None:
         ("two\nlines", Decimal("1.50")),
     ]
     assert {each.line: each.why for each in log.bad} == {
-        3: "its time cannot be read: yesterday",
+        3: "has a time that cannot be read: yesterday",
         4: "names no case",
         5: "names no activity",
         6: "has 3 cells, and there are 5 columns",
         9: "ends at 2026-01-03T00:00:00+00:00, before it begins at 2026-01-04T00:00:00+00:00",
-        10: "its cost is no number: much",
+        10: "has a cost that is no number: much",
         11: "has no time",
-        13: "its cost is no number: nan",
+        13: "has a cost that is no number: nan",
     }
 
 
@@ -253,7 +253,7 @@ def test_events_outside_of_traces_make_no_log() -> None:
 def test_what_comes_before_a_fault_of_its_xml_is_kept() -> None:
     log = xes(XES[: XES.index("lost")])
     assert len(log.events) == 2
-    assert "the rest is no XML" in log.bad[0].why
+    assert "is no XML from here on" in log.bad[0].why
 
 
 @pytest.mark.parametrize(

@@ -172,16 +172,18 @@ def test_of_a_ramp_that_can_be_finished_nothing_is_said(
 
 def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:
     good, bad = [False] * 400, [True, False] * 40
-    same, other = ["OK"] * 90 + ["NOK"] * 10, ["OK"] * 50 + ["NEW"] * 50
+    same, moved_on = ["OK"] * 90 + ["NOK"] * 10, ["OK"] * 50 + ["NEW"] * 50
     assert why_step_back(RULE, good, good, [], {"kg": population_stability(same, same)}) is None
     assert why_step_back(RULE, good, [], [], {}) is None
     assert why_step_back(RULE, good, good, ["c1: paid twice"], {}) == "incident: c1: paid twice"
     changed = why_step_back(RULE, good, good, [], {}, contract=["gone\n fix: look", "moved"])
     assert changed == "drift: a contract has changed: moved"
+    other = why_step_back(RULE, good, good, [], {}, models=["m-2", "m-3\n"])
+    assert other == "drift: another model decides: m-3"
     worse = why_step_back(RULE, good, bad, [], {})
     assert worse is not None
     assert worse.startswith("wrong: 50.0% of 80, before 0.0% of 400")
-    moved = {"kg": population_stability(same, same), "class": population_stability(same, other)}
+    moved = {"kg": population_stability(same, same), "class": population_stability(same, moved_on)}
     drift = why_step_back(RULE, good, good, [], moved)
     assert drift is not None
     assert drift.startswith("drift: class has moved")
