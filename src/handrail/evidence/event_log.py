@@ -196,6 +196,12 @@ def _places(header: Sequence[str], named: Mapping[str, str], name: str) -> dict[
             f"{name}: which column is the {' and the '.join(missing)}? It has: "
             f"{', '.join(header) or 'none'}; fix: {options}"
         )
+    for what, place in found.items():
+        if header.count(header[place]) > 1:
+            raise InvalidRequest(
+                f"{name} has several columns {header[place]}: which is the {what} is not guessed; "
+                "fix: give each a name of its own"
+            )
     return found
 
 

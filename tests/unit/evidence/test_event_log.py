@@ -303,3 +303,12 @@ def test_time_at_work_is_counted_once_and_waiting_is_the_rest() -> None:
 def test_the_order_of_the_rows_does_not_matter() -> None:
     head, *rows = GOOD.splitlines()
     assert log_figures(read("\n".join([head, *reversed(rows)]))) == log_figures(read(GOOD))
+
+
+def test_of_two_columns_of_one_name_none_is_guessed() -> None:
+    log = "case,activity,at,activity\n1,check,2026-03-02,pay\n"
+    with pytest.raises(InvalidRequest, match="several columns activity"):
+        read_csv_log(io.StringIO(log), "l.csv")
+    # Of those that are only facts it is all the same.
+    facts = "case,activity,at,note,note\n1,check,2026-03-02,a,b\n"
+    assert len(read_csv_log(io.StringIO(facts), "l.csv").events) == 1
