@@ -1,7 +1,7 @@
 """Workflows as people write them who forget an `await`, or call a step itself."""
 
-# pyright: reportUnusedCoroutine=false, reportUnusedVariable=false, reportArgumentType=false
-# ruff: noqa: C901, F841, RUF006
+# pyright: reportUnusedCoroutine=false, reportUnusedExpression=false, reportUnusedVariable=false, reportArgumentType=false
+# ruff: noqa: C901, F841, PLR0912, PLW0131, RUF006
 
 from __future__ import annotations
 
@@ -53,6 +53,15 @@ class CarelessAgent(AgentWorkflow):
                 asyncio.gather(self.decide(choose, "x"), self.write(pay, decision))
             case "task":
                 asyncio.create_task(self.write(pay, decision))
+            case "refused unseen":
+                task = asyncio.create_task(self.write(pay, PayMore(account="1")))
+                await workflow.wait([task])
+            case "refused deep":
+                nested = asyncio.create_task(self.pay_aside())
+                await workflow.sleep(1)
+            case "refused and seen":
+                task = asyncio.create_task(self.write(pay, PayMore(account="1")))
+                await asyncio.gather(task, return_exceptions=True)
             case "own coroutine":
                 self.again(ask.number)
             case "called":
@@ -75,9 +84,37 @@ class CarelessAgent(AgentWorkflow):
         """Look, past the case."""
         await look(number)
 
+    async def pay_aside(self) -> None:
+        """Pay, in a task of its own."""
+        await self.write(pay, PayMore(account="1"))
+
     async def once_more(self, number: str) -> None:
         """Look, still past the case."""
         await look.fn(number)
+
+
+@workflow.defn
+class ForgetfulAgent(AgentWorkflow):
+    """Awaits nothing, in as many ways."""
+
+    @workflow.run
+    async def run(self, ask: Ask) -> Outcome:
+        def within() -> None:
+            self.write(pay, Pay(account="within"))
+
+        self.write(pay, Pay(account="either")) if ask.what else None
+        ask.what and self.write(pay, Pay(account="and"))
+        (walrus := self.write(pay, Pay(account="walrus")))
+        noted: Any = self.write(pay, Pay(account="noted"))
+        self.write(pay, Pay(account="pair")), self.read(look, "pair")
+        [self.write(pay, Pay(account=each)) for each in ask.what]
+        asyncio.gather(*[self.write(pay, Pay(account=each)) for each in ask.what])
+        asyncio.wait_for(asyncio.shield(self.write(pay, Pay(account="shield"))), 1)
+        try:
+            within()
+        finally:
+            self.write(pay, Pay(account="finally"))
+        return self.done("paid")
 
 
 @workflow.defn

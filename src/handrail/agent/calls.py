@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Generator
 from typing import Any
 
 from temporalio import workflow
@@ -14,6 +15,7 @@ from handrail.exceptions import StepError
 Call = Coroutine[Any, Any, Any]
 
 _FEW = 32
+_TO_THE_END = ("write", "converse", "plan", "hand_o")
 
 
 def require_no_workflow(step: str, verb: str) -> None:
@@ -32,6 +34,7 @@ class Calls:
     def __init__(self) -> None:
         self._known: list[tuple[str, Call]] = []
         self._most = _FEW
+        self._failed: list[tuple[asyncio.Task[Any], Exception]] = []
 
     def add(self, what: str, call: Call) -> None:
         """Keep a call. Those that are over are forgotten now and then."""
@@ -40,12 +43,28 @@ class Calls:
             self._known = [each for each in self._known if not _is_over(each[1])]
             self._most = 2 * len(self._known) + _FEW
 
+    @contextlib.contextmanager
+    def followed(self) -> Generator[None]:
+        """Keep how a call fails, and in which task: nobody may ever look at how that ended."""
+        try:
+            yield
+        except Exception as error:
+            self._failed = [e for e in self._failed if not e[0].done() or _is_unseen(e[0])]
+            if (task := asyncio.current_task()) is not None:
+                self._failed.append((task, error))
+            raise
+
+    def unseen(self) -> BaseException | None:
+        """The first failure that ended a task, and nobody looked at; None if there is none."""
+        ended = (error for task, error in self._failed if task.done() and _is_unseen(task))
+        return next(ended, None)
+
     def left_behind(self) -> str | None:
         """What nobody awaited, or, of a write, nobody waited for to its end; None if nothing."""
         for what, call in self._known:
             if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
                 return f"`self.{what}` was never awaited, and not done; write `await self.{what}`"
-            if what.startswith(("write", "converse", "plan")) and not _is_over(call):
+            if what.startswith(_TO_THE_END) and not _is_over(call):
                 return f"`self.{what}` was begun, and nobody waited for its end; await it"
         return None
 
@@ -63,6 +82,11 @@ class Calls:
 
 def _is_over(call: Call) -> bool:
     return inspect.getcoroutinestate(call) == inspect.CORO_CLOSED
+
+
+def _is_unseen(task: asyncio.Task[Any]) -> bool:
+    """Whether a task failed, and nobody has asked it how: what asyncio itself would log."""
+    return bool(task._log_traceback)  # noqa: SLF001
 
 
 def _task_of(call: Call) -> asyncio.Task[Any] | None:

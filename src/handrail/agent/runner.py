@@ -400,15 +400,21 @@ class CaseRunner(Verbs):
         return await self._fail(error)
 
     async def _left_behind(self) -> BaseException | None:
-        """What fails a case that would go on or end well: what nobody awaited was not done."""
+        """What fails a case that would go on or end well: what nobody awaited was not done.
+
+        Nor was what failed in a task of its own that nobody asked how it had ended.
+        """
+        calls = self.calls
+        nothing = calls.left_behind() is None and not calls.unseen()
         # Cases that left something behind before this was looked at go on as they began.
-        if self.calls.left_behind() is None or not workflow.patched("verbs-are-awaited"):
+        if nothing or not workflow.patched("verbs-are-awaited"):
             return None
         # What a handler of the agent's own has begun it waits for itself.
         await workflow.wait_condition(workflow.all_handlers_finished)
-        left = self.calls.left_behind()
-        await self._unbroken(self.calls.end())
-        return None if left is None else ApplicationError(left, type="NeverAwaited")
+        left = calls.left_behind()
+        unseen = calls.unseen() if left is None else ApplicationError(left, type="NeverAwaited")
+        await self._unbroken(calls.end())
+        return unseen
 
     async def _until_ended(self, agent: asyncio.Future[Any]) -> bool:
         """Wait until the agent is through, or an operator ends it. True if Temporal cancels it."""

@@ -181,7 +181,8 @@ class AgentWorkflow:
         """
         await self._runner.boundary()
         loop = ToolLoop(self._runner, step, step.bind(*args, **kwargs))
-        result, decided = await loop.run()
+        with self._runner.calls.followed():
+            result, decided = await loop.run()
         return self._decided(step, result, decided, loop.lacking(decided.decision), loop.values)
 
     def _decided(
@@ -222,11 +223,12 @@ class AgentWorkflow:
             Failed: if the step raised `Final`: it did not happen and cannot.
             ActivityError: if the step is broken.
         """
-        await self._runner.boundary()
-        require_action(step, what)
-        proposal = self._runner.case.decisions.proposal(what)
-        require_own_class(step, proposal)
-        return await self._runner.write(step, proposal)
+        with self._runner.calls.followed():
+            await self._runner.boundary()
+            require_action(step, what)
+            proposal = self._runner.case.decisions.proposal(what)
+            require_own_class(step, proposal)
+            return await self._runner.write(step, proposal)
 
     @_verb
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -272,7 +274,8 @@ class AgentWorkflow:
             Piloted: if this agent is in pilot.
         """
         await self._runner.boundary()
-        return await self._runner.hand_offs.hand_off(to, event)
+        with self._runner.calls.followed():
+            return await self._runner.hand_offs.hand_off(to, event)
 
     @_verb
     async def hand_on(self, to: str, event: Event | Mapping[str, JsonValue], /) -> str:
@@ -282,7 +285,8 @@ class AgentWorkflow:
             NotTaken, Refused, Piloted: as `hand_off`.
         """
         await self._runner.boundary()
-        return (await self._runner.hand_offs.hand_on(to, event)).case
+        with self._runner.calls.followed():
+            return (await self._runner.hand_offs.hand_on(to, event)).case
 
     @_verb
     async def called_back(self, due: CallBack, model: type[M], /, *, within: timedelta) -> M:

@@ -27,7 +27,7 @@ from handrail.text import shown_file
 _ASKING = ("read", "plan", "decide", "converse", "ask")
 VERBS = (*_ASKING, "write", "notify", "renew", "hand_off", "hand_on")
 _HANDING = ("hand_off", "hand_on")
-_GATHERING = ("create_task", "ensure_future", "gather")
+_GATHERING = ("create_task", "ensure_future", "gather", "shield", "wait_for")
 
 
 def event_of(name: str, kind: type[AgentWorkflow]) -> type[Event]:
@@ -177,6 +177,8 @@ class _Source:
         for node in ast.walk(method):
             if isinstance(node, ast.Assign) and not used & set(map(_name, node.targets)):
                 calls = [node.value] if all(map(_name, node.targets)) else []
+            elif isinstance(node, ast.AnnAssign) and node.value is not None:
+                calls = [] if _name(node.target) in {"", *used} else [node.value]
             else:
                 calls = [node.value] if isinstance(node, ast.Expr) else []
             for call in (c for value in calls for c in _gathered(value)):
@@ -258,12 +260,26 @@ def _name(target: ast.expr) -> str:
 
 
 def _gathered(value: ast.expr) -> Iterator[ast.expr]:
-    """A value, or what it only hands on: `asyncio.gather(...)` without anybody who waits."""
+    """A value, and what it only hands on: `asyncio.gather(...)` without anybody who waits."""
     yield value
-    if isinstance(value, ast.Call) and isinstance(value.func, ast.Attribute):
-        of, name = value.func.value, value.func.attr
-        if name in _GATHERING and isinstance(of, ast.Name) and of.id == "asyncio":
-            yield from value.args
+    parts: Sequence[ast.expr] = ()
+    match value:
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="asyncio"), attr=name)):
+            parts = value.args if name in _GATHERING else ()
+        case ast.IfExp():
+            parts = (value.body, value.orelse)
+        case ast.BoolOp():
+            parts = value.values
+        case ast.Tuple() | ast.List() | ast.Set():
+            parts = value.elts
+        case ast.ListComp() | ast.SetComp() | ast.GeneratorExp():
+            parts = (value.elt,)
+        case ast.Starred() | ast.NamedExpr():
+            parts = (value.value,)
+        case _:
+            pass
+    for part in parts:
+        yield from _gathered(part)
 
 
 def _called_on(me: str, call: ast.expr) -> str | None:

@@ -54,3 +54,19 @@ async def test_an_action_of_another_class_is_not_written(
         case = await stage.start("careless", Ask(number="own", what="own"))
         assert (await case.outcome()).status is State.DONE
     assert [account for _, account in DONE] == ["own"]
+
+
+@pytest.mark.parametrize("what", ["refused unseen", "refused deep"])
+async def test_a_write_that_was_refused_in_a_task_nobody_looked_at_does_not_end_as_done(
+    what: str, run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    DONE.clear()
+    async with run_fleet(careless(tmp_path)) as stage:
+        case = await stage.start("careless", Ask(number="1", what=what))
+        outcome = await case.outcome()
+        assert (outcome.status, outcome.receipts) == (State.REFUSED, ())
+        assert "it takes Pay, and was given " in outcome.why
+        # Who looks at it, and goes on, knows what they do.
+        case = await stage.start("careless", Ask(number="2", what="refused and seen"))
+        assert (await case.outcome()).status is State.DONE
+    assert DONE == []

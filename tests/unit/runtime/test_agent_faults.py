@@ -21,7 +21,7 @@ from handrail import (
 from handrail.runtime import Agent
 from handrail.runtime.agent_faults import code_faults
 from tests.agents import careless_flow
-from tests.agents.careless_flow import CarelessAgent, DispatchingAgent, SoundAgent
+from tests.agents.careless_flow import CarelessAgent, DispatchingAgent, ForgetfulAgent, SoundAgent
 from tests.agents.careless_steps import LISTED, Base, pay_later
 from tests.agents.handing_steps import Job
 from tests.agents.hasty_flow import HastyAgent
@@ -54,7 +54,7 @@ def test_a_coroutine_that_nobody_awaits_and_a_step_that_is_called_are_faults() -
     never = [fault.split("`")[1] for fault in found if "never awaited" in fault]
     written = ["self.write(...)"] * 2
     gathered = ["self.decide(...)", "self.write(...)", "self.write(...)"]
-    assert never == [*written, *gathered, "self.again(...)"]
+    assert never == [*written, *gathered, "self.pay_aside(...)", "self.again(...)"]
     past = [fault for fault in found if "past the case" in fault]
     assert len(past) == len(found) - len(never) == 2
     assert all("use `await self.read(look, ...)`" in fault for fault in past)
@@ -63,6 +63,16 @@ def test_a_coroutine_that_nobody_awaits_and_a_step_that_is_called_are_faults() -
         file, line, _ = fault.split(":", 2)
         assert file == "tests/agents/careless_flow.py"
         assert any(name in lines[int(line) - 1] for name in ("self.", "look"))
+
+
+def test_whatever_way_a_coroutine_is_dropped_it_is_a_fault() -> None:
+    found = code_faults(ForgetfulAgent, LISTED)
+    assert all("is never awaited, and never done" in fault for fault in found)
+    lines = inspect.getsource(careless_flow).splitlines()
+    said = [lines[int(fault.split(":")[1]) - 1].strip() for fault in found]
+    in_source = [line.strip() for line in inspect.getsource(ForgetfulAgent).splitlines()]
+    assert {line for line in in_source if "self.write(" in line} == set(said)
+    assert len(found) == 11
 
 
 def test_a_write_step_that_is_not_listed_is_a_fault() -> None:
