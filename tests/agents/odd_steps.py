@@ -68,6 +68,15 @@ class UnusualError(BaseException):
     """Not caught by `except Exception`."""
 
 
+def _over_itself(depth: int) -> BaseException:
+    error = OSError("the line is dead")
+    for _ in range(depth):
+        above = OSError("the line is dead")
+        above.__cause__ = error
+        error = above
+    return error
+
+
 RAISED: dict[str, BaseException] = {
     "ValueError": ValueError("a value"),
     "KeyError": KeyError("a key"),
@@ -82,6 +91,8 @@ RAISED: dict[str, BaseException] = {
     "UnprintableError": UnprintableError(),
     "five megabytes": ValueError("x" * 5 * MEGABYTE),
     "surrogates": ValueError("\ud800 \x00 \u202e"),
+    "300 causes": _over_itself(300),
+    "a long name": type("L" * 3 * MEGABYTE, (ValueError,), {})("long"),
 }
 
 
@@ -90,7 +101,7 @@ async def burst(what: str) -> str:
     """Raise anything at all, the first time."""
     await Outside.current().do("burst", what)
     if len(Outside.current().calls("burst")) == 1:
-        raise RAISED[what]
+        raise RAISED.get(what, ApplicationError("later", next_retry_delay=timedelta(days=365)))
     return "well"
 
 

@@ -33,6 +33,9 @@ BEAT = timedelta(seconds=1)
 LONGEST = 4_000
 """Characters of an error's text that go into a history."""
 
+LATEST = timedelta(hours=1)
+"""How long a step may put off its next try, whatever its outside system says."""
+
 _LOOKS = 3
 """Seconds for which a step that failed waits to hear whether its outside system has changed."""
 
@@ -250,10 +253,28 @@ def _errors(step: Step[..., Any]) -> Generator[None]:
                 type=type(error).__name__,
                 non_retryable=True,
             ) from (error if _is_fit(str(error)) else None)
+        if isinstance(error, ApplicationError) and error.next_retry_delay:
+            raise _within_bounds(error) from error.__cause__
         if _is_fit(str(error)):
             raise
         # A failure over 2 MiB would wedge the case; nobody reads that much anyway.
         raise ApplicationError(fit_text(str(error))[:LONGEST], type=type(error).__name__) from None
+
+
+def _within_bounds(error: ApplicationError) -> ApplicationError:
+    """The error of a step that says itself when it is tried again, as what it asks may have said.
+
+    Within a workflow task nobody sees that it waits.
+    """
+    delay = error.next_retry_delay
+    return ApplicationError(
+        fit_text(error.message)[:LONGEST],
+        *error.details,
+        type=error.type,
+        non_retryable=error.non_retryable,
+        next_retry_delay=None if delay is None or activity.info().is_local else min(delay, LATEST),
+        category=error.category,
+    )
 
 
 def _is_fit(words: str) -> bool:

@@ -12,6 +12,7 @@ import json
 import sys
 import threading
 from collections.abc import Callable
+from contextvars import ContextVar
 from dataclasses import dataclass
 from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder, SourceFileLoader
@@ -65,7 +66,9 @@ from handrail.agent import (
     recalled,
     runner_of,
     without_secrets,
+    words_of,
 )
+from handrail.exceptions import fallback
 from handrail.runtime.steward import STEWARD_SIGNALS, AutonomyWorkflow
 from handrail.text import exact_json, fit_text
 from handrail.wire import fit, json_reader
@@ -81,8 +84,14 @@ if TYPE_CHECKING:
 LARGEST_FAILURE = 3_500
 """Bytes of messages and traces of one failure with all its causes."""
 
+DEEPEST = 20
+"""Causes beneath one another in one failure: what nests 100 deep no server takes."""
+
 _TRACE = 400
 _MESSAGE = 1_500
+_TYPE = 200
+
+_depth: ContextVar[int] = ContextVar("handrail_failure_depth", default=0)
 
 
 # The sandbox
@@ -325,12 +334,22 @@ class ShortFailures(DefaultFailureConverter):
     def to_failure(
         self, exception: BaseException, payload_converter: PayloadConverter, failure: Failure
     ) -> None:
-        """Convert an exception, and shorten what came of it."""
+        """Convert an exception, and shorten what came of it. Causes come here, too."""
+        depth = _depth.get()
+        if depth == DEEPEST:
+            return
+        token = _depth.set(depth + 1)
         try:
             super().to_failure(exception, payload_converter, failure)
-        except UnicodeEncodeError:
+        # Its words may hold half of a character, its details anything, or it cannot say what it is.
+        except Exception:  # noqa: BLE001
             failure.Clear()
-            super().to_failure(_said(exception), payload_converter, failure)
+            super().to_failure(_said(exception, payload_converter), payload_converter, failure)
+        finally:
+            _depth.reset(token)
+        info = failure.application_failure_info
+        if len(info.type) > _TYPE:
+            info.type = info.type[:_TYPE]
         for length in (_TRACE, 0):
             if _size(failure) <= LARGEST_FAILURE:
                 return
@@ -341,13 +360,16 @@ class ShortFailures(DefaultFailureConverter):
         _cut_chain(failure)
 
 
-def _said(error: BaseException) -> ApplicationError:
-    """An error whose words hold half of a character, without the errors beneath it."""
+def _said(error: BaseException, converter: PayloadConverter) -> ApplicationError:
+    """What an error says that cannot be sent as it is, without the errors beneath it."""
     known = error if isinstance(error, ApplicationError) else None
+    details = known.details if known else ()
+    # Those that cannot be sent are left out: whether it is tried again must not hang on them.
+    kept = fallback(None, lambda: converter.to_payloads(details))
     return ApplicationError(
-        fit_text(known.message if known else str(error)),
-        *(known.details if known else ()),
-        type=known.type if known else type(error).__name__,
+        fit_text(known.message) if known else words_of(error),
+        *(() if kept is None else details),
+        type=fit_text((known.type or "") if known else type(error).__name__),
         non_retryable=known is not None and known.non_retryable,
         next_retry_delay=known.next_retry_delay if known else None,
     )

@@ -44,6 +44,15 @@ async def test_a_read_may_raise_anything_and_is_tried_again(
             outside.forget()
 
 
+async def test_a_short_read_that_asks_to_be_tried_in_a_year_does_not_wait_unseen(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(odd(tmp_path)) as stage:
+        case = await stage.start("odd", Odd(number="1", step="burst", what="in a year"))
+        assert (await case.outcome()).status is State.DONE
+    assert len(outside.calls("burst")) > 1
+
+
 @pytest.mark.usefixtures("no_log")
 async def test_a_write_may_raise_anything_and_is_done_once(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path

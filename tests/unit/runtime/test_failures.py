@@ -6,8 +6,9 @@ import pytest
 from temporalio.api.failure.v1 import Failure
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
+from typing_extensions import override
 
-from handrail.runtime.interceptors import LARGEST_FAILURE, ShortFailures
+from handrail.runtime.interceptors import DEEPEST, LARGEST_FAILURE, ShortFailures
 
 
 def failure_of(error: BaseException) -> Failure:
@@ -62,3 +63,52 @@ def test_details_are_never_cut() -> None:
     failure = failure_of(error)
     assert len(failure.message) < LARGEST_FAILURE
     assert failure.application_failure_info.details.payloads[0].data == b'"' + b"y" * 10_000 + b'"'
+
+
+class SilentError(Exception):
+    """Cannot say what it is."""
+
+    @override
+    def __str__(self) -> str:
+        raise RuntimeError
+
+
+def chained(depth: int) -> BaseException:
+    error = ValueError("the end")
+    for number in range(depth):
+        above = ValueError(f"{number}")
+        above.__cause__ = error
+        error = above
+    return error
+
+
+def circle() -> BaseException:
+    one, other = ValueError("one"), ValueError("other")
+    one.__cause__, other.__cause__ = other, one
+    return one
+
+
+@pytest.mark.parametrize("cause", [chained(90), chained(5_000), circle(), SilentError()])
+def test_whatever_is_beneath_an_error_it_stays_what_it_is(cause: BaseException) -> None:
+    error = ApplicationError("the bank is closed", 7, type="Closed", non_retryable=True)
+    error.__cause__ = cause
+    failure = failure_of(error)
+    assert failure.message == "the bank is closed"
+    info = failure.application_failure_info
+    assert (info.type, info.non_retryable, len(info.details.payloads)) == ("Closed", True, 1)
+    part, depth = failure, 0
+    while part.HasField("cause"):
+        part, depth = part.cause, depth + 1
+    assert 0 < depth <= DEEPEST
+
+
+def test_what_an_error_cannot_send_along_is_left_out() -> None:
+    failure = failure_of(
+        ApplicationError("gone", object(), type="\ud83d" * 999, non_retryable=True)
+    )
+    info = failure.application_failure_info
+    assert (failure.message, info.non_retryable, info.details.payloads) == ("gone", True, [])
+    assert 0 < len(info.type) < LARGEST_FAILURE
+    assert failure_of(SilentError()).application_failure_info.type == "SilentError"
+    named = type("A" * 3_000_000, (ValueError,), {})("it is long")
+    assert failure_of(named).ByteSize() < LARGEST_FAILURE
