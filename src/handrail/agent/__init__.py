@@ -82,6 +82,7 @@ if TYPE_CHECKING:
         StepTimeout,
         call_directly,
         call_step,
+        in_thread,
         steps_on,
     )
     from handrail.agent.steps import (
@@ -199,6 +200,7 @@ __all__ = [
     "handed_to",
     "has_request",
     "hopeless",
+    "in_thread",
     "is_paused",
     "metered",
     "notify",

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import inspect
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine
 from typing import Any
 
 from temporalio import workflow
@@ -36,18 +35,21 @@ class Calls:
         self._most = _FEW
         self._failed: list[tuple[asyncio.Task[Any], Exception]] = []
 
-    def add(self, what: str, call: Call) -> None:
-        """Keep a call. Those that are over are forgotten now and then."""
+    def add(self, what: str, call: Call) -> Call:
+        """Keep a call, and return what to await. Those that are over are forgotten now and then."""
         self._known.append((what, call))
+        if what.startswith(_TO_THE_END):
+            call = self._followed(call)
+            self._known.append((what, call))
         if len(self._known) > self._most:
             self._known = [each for each in self._known if not _is_over(each[1])]
             self._most = 2 * len(self._known) + _FEW
+        return call
 
-    @contextlib.contextmanager
-    def followed(self) -> Generator[None]:
+    async def _followed(self, call: Call) -> Any:
         """Keep how a call fails, and in which task: nobody may ever look at how that ended."""
         try:
-            yield
+            return await call
         except Exception as error:
             self._failed = [e for e in self._failed if not e[0].done() or _is_unseen(e[0])]
             if (task := asyncio.current_task()) is not None:

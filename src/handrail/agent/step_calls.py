@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import inspect
 import logging
 import threading
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextvars import ContextVar, copy_context
 from typing import Any
@@ -90,8 +91,18 @@ class StepLoop:
         if getattr(self.loop, "_default_executor", None) is None:
             # Of whatever steps give to a thread it must be known how long that goes on.
             self.loop.set_default_executor(self.threads)
+        self._factory = self.loop.get_task_factory()
+        self.loop.set_task_factory(self._task)
         self._seen = (time.monotonic(), 0.0)
         self._next = self.loop.call_soon(self._turn)
+
+    def _task(self, loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> Any:
+        """A task; of a step's own one its exit ends no loop."""
+        if _threads.get(None) is not None and inspect.iscoroutine(coro):
+            coro = _Contained(coro)
+        if self._factory is None:
+            return asyncio.Task(coro, loop=loop, **more)
+        return self._factory(loop, coro, **more)
 
     def _turn(self) -> None:
         self._seen = (time.monotonic(), self.stood_still())
@@ -110,6 +121,7 @@ class StepLoop:
     def close(self) -> None:
         """Watch it no longer."""
         self._next.cancel()
+        self.loop.set_task_factory(self._factory)
 
 
 _steps_on: ContextVar[StepLoop] = ContextVar("handrail_step_loop")
@@ -296,6 +308,38 @@ async def _contained(fn: Callable[..., Any], args: Sequence[Any]) -> Any:
         raise _exit(fn, error) from error
 
 
+class _Contained(Coroutine[Any, Any, Any]):
+    """A coroutine that a step has made a task of: asyncio ends its loop where a task exits."""
+
+    def __init__(self, coro: Coroutine[Any, Any, Any]) -> None:
+        self._coro = coro
+
+    @override
+    def send(self, value: Any, /) -> Any:
+        try:
+            return self._coro.send(value)
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise _exit(self._coro, error) from error
+
+    @override
+    def throw(self, *error: Any) -> Any:
+        try:
+            return self._coro.throw(*error)
+        except (SystemExit, KeyboardInterrupt) as exits:
+            raise _exit(self._coro, exits) from exits
+
+    @override
+    def close(self) -> None:
+        self._coro.close()
+
+    @override
+    def __await__(self) -> Generator[Any, Any, Any]:
+        return self._coro.__await__()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._coro, name)  # its name and frame, for who shows the task
+
+
 def _contained_plain(fn: Callable[..., Any], args: Sequence[Any]) -> Any:
     try:
         return fn(*args)
@@ -307,13 +351,22 @@ async def _awaited(result: Awaitable[Any]) -> Any:
     return await result
 
 
-def _exit(fn: Callable[..., Any], error: BaseException) -> RuntimeError:
+def _exit(fn: object, error: BaseException) -> RuntimeError:
     return RuntimeError(f"{getattr(fn, '__name__', 'it')} raised {type(error).__name__}")
+
+
+async def in_thread(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    """Call a plain function of the agent in a thread, where it can neither exit nor never end.
+
+    Of a `StopIteration`, as of a `next()` that finds nothing, Python 3.11 never tells who waits.
+    """
+    plain = functools.partial(fn, **kwargs)
+    return await asyncio.to_thread(_contained_plain, functools.update_wrapper(plain, fn), args)
 
 
 async def call_directly(fn: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
     """Call a function of the agent from another one, or in a test."""
     if inspect.iscoroutinefunction(fn):
         return await fn(*args, **kwargs)
-    result = await asyncio.to_thread(fn, *args, **kwargs)
+    result = await in_thread(fn, *args, **kwargs)
     return await result if inspect.iscoroutine(result) else result

@@ -67,8 +67,7 @@ def _verb(fn: F) -> F:
         call = fn(self, *args, **kwargs)
         step = args[0].name if args and isinstance(args[0], Step) else "..."
         runner = self._runner  # pyright: ignore[reportPrivateUsage]  # it is ours
-        runner.calls.add(f"{fn.__name__}({step})", call)
-        return call
+        return runner.calls.add(f"{fn.__name__}({step})", call)
 
     return cast("F", called)
 
@@ -181,8 +180,7 @@ class AgentWorkflow:
         """
         await self._runner.boundary()
         loop = ToolLoop(self._runner, step, step.bind(*args, **kwargs))
-        with self._runner.calls.followed():
-            result, decided = await loop.run()
+        result, decided = await loop.run()
         return self._decided(step, result, decided, loop.lacking(decided.decision), loop.values)
 
     def _decided(
@@ -223,12 +221,11 @@ class AgentWorkflow:
             Failed: if the step raised `Final`: it did not happen and cannot.
             ActivityError: if the step is broken.
         """
-        with self._runner.calls.followed():
-            await self._runner.boundary()
-            require_action(step, what)
-            proposal = self._runner.case.decisions.proposal(what)
-            require_own_class(step, proposal)
-            return await self._runner.write(step, proposal)
+        await self._runner.boundary()
+        require_action(step, what)
+        proposal = self._runner.case.decisions.proposal(what)
+        require_own_class(step, proposal)
+        return await self._runner.write(step, proposal)
 
     @_verb
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
@@ -274,8 +271,7 @@ class AgentWorkflow:
             Piloted: if this agent is in pilot.
         """
         await self._runner.boundary()
-        with self._runner.calls.followed():
-            return await self._runner.hand_offs.hand_off(to, event)
+        return await self._runner.hand_offs.hand_off(to, event)
 
     @_verb
     async def hand_on(self, to: str, event: Event | Mapping[str, JsonValue], /) -> str:
@@ -285,8 +281,7 @@ class AgentWorkflow:
             NotTaken, Refused, Piloted: as `hand_off`.
         """
         await self._runner.boundary()
-        with self._runner.calls.followed():
-            return (await self._runner.hand_offs.hand_on(to, event)).case
+        return (await self._runner.hand_offs.hand_on(to, event)).case
 
     @_verb
     async def called_back(self, due: CallBack, model: type[M], /, *, within: timedelta) -> M:

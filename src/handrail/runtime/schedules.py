@@ -51,7 +51,7 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
 from handrail.actions import Event, Wire, canonical, person
-from handrail.agent import AGENT_ATTRIBUTE, Activity
+from handrail.agent import AGENT_ATTRIBUTE, Activity, in_thread
 from handrail.client import (
     SCHEDULED_CASES,
     SCHEDULED_START,
@@ -289,7 +289,7 @@ def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
             )
         try:
             async with asyncio.timeout(_MAKES.total_seconds()):
-                event = await asyncio.to_thread(_event_of, agent, schedule, time.at)
+                event: Event = await in_thread(_event_of, agent, schedule, time.at)
             case = case_id(agent.name, event.key, type(event).__name__)
         # The author's own code may raise anything. What it asks may be there again in a while; for
         # longer no time waits for another that makes no event.

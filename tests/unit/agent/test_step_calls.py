@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+import traceback
+import warnings
+from collections.abc import Awaitable, Callable
 
 import pytest
 
@@ -32,3 +36,59 @@ async def test_who_holds_the_threads_is_named() -> None:
         await asyncio.gather(*held)
         assert await call_step(waits, [], 1) == 1
     place.close()
+
+
+async def _leaves() -> None:
+    await asyncio.sleep(0)
+    sys.exit(3)
+
+
+async def gathers() -> None:
+    await asyncio.gather(_leaves(), _leaves())
+
+
+async def groups() -> None:
+    async with asyncio.TaskGroup() as group:
+        group.create_task(_leaves())
+
+
+async def hands_to_a_thread() -> None:
+    await asyncio.to_thread(sys.exit)
+
+
+async def forgets() -> None:
+    left = asyncio.create_task(_leaves())
+    await asyncio.wait([left])
+    raise RuntimeError(left.exception())
+
+
+@pytest.mark.parametrize("step", [gathers, groups, hands_to_a_thread, forgets])
+def test_a_task_of_a_step_that_exits_ends_its_step_and_not_the_process(
+    step: Callable[[], Awaitable[None]],
+) -> None:
+    async def call() -> list[Exception]:
+        place = StepLoop()
+        with steps_on(place):
+            said = await asyncio.gather(call_step(step, [], 5), return_exceptions=True)
+            assert await call_step(asyncio.sleep, [0, "goes on"], 5) == "goes on"
+        place.close()
+        return [each for each in said if isinstance(each, Exception)]
+
+    [error] = asyncio.run(call())
+    assert "SystemExit" in "".join(traceback.format_exception(error))
+
+
+async def test_a_task_of_a_step_that_is_cancelled_before_it_began_is_closed() -> None:
+    async def step() -> str:
+        task = asyncio.create_task(_leaves(), name="begun")
+        assert "_leaves" in repr(task)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return task.get_name()
+
+    place = StepLoop()
+    with steps_on(place), warnings.catch_warnings(action="error"):
+        assert await call_step(step, [], 5) == "begun"
+    place.close()
+    assert asyncio.get_running_loop().get_task_factory() is None

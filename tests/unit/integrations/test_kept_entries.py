@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+import sys
+from collections.abc import AsyncGenerator, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -160,3 +162,32 @@ async def test_an_event_that_no_case_can_be_told_is_kept_for_a_person(
     [row] = await ledger.intake()
     assert (row.state, row.body) == (IntakeState.WRONG, body.decode())
     assert row.why.startswith("no case can be told this Said: ")
+
+
+def _finds_nothing(came: RawEvent) -> Event | None:
+    return next(Said(**each) for each in came.json() if each["number"] == "2")
+
+
+def _leaves(came: RawEvent) -> Event | None:
+    sys.exit(f"no {came.json()}")
+
+
+@pytest.mark.parametrize(
+    ("mapping", "says"),
+    [
+        (_finds_nothing, "_finds_nothing raised StopIteration"),
+        (_leaves, "_leaves raised SystemExit"),
+    ],
+)
+async def test_a_mapping_that_finds_nothing_or_exits_keeps_what_came_and_holds_up_nobody(
+    ledger: Ledger, mapping: Callable[[RawEvent], Event | None], says: str
+) -> None:
+    taker = receiver(ledger, Server({}))
+    hook = Webhook(name="chat", event=mapping, secret="CHAT")  # noqa: S106
+    agent: Any = SimpleNamespace(name="a", event=Said, triggers={"chat": hook})
+    async with asyncio.timeout(5):
+        answer = await taker.delivery(agent, hook, RawEvent(b"[]", {}))
+    assert answer is not None
+    assert answer.what == "kept"
+    [row] = await ledger.intake()
+    assert says in row.why

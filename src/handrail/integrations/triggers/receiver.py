@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from temporalio.service import RPCError, RPCStatusCode
 
+from handrail.agent import in_thread
 from handrail.client import ALSO_ASKED, CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
@@ -314,7 +315,7 @@ async def _mapped(agent: Agent, by: _By, given: RawEvent) -> Event | None:
         return parsed(agent, given.body)
     try:
         make = by.mapped if isinstance(by, Mail) else by.event
-        event = await asyncio.to_thread(make, given)
+        event = await in_thread(make, given)
     except ValidationError as error:
         raise CaseError(f"its mapping failed: {error.title}: {first_fault(error)}") from error
     # The author's own code.
