@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic_core import PydanticSerializationError, to_json, to_jsonable_python
 
 from handrail.actions import Effect
+from handrail.exceptions import HandrailError
 from handrail.text import first_line
 from handrail.wire import fit
 
@@ -38,6 +39,30 @@ def effect_as_current(effect: Effect) -> Generator[None]:
         yield
     finally:
         _current.reset(token)
+
+
+class UnfitAnswer(HandrailError):
+    """What a `find` answered is no result of its write: whether that happened is not known."""
+
+
+def as_found(step: Write[Any, Any], found: Any) -> Any:
+    """What a write's `find` found: a result of the write.
+
+    No answer of another type is one: an empty list or False would be a write that is never made.
+
+    Raises:
+        UnfitAnswer: if it is not; ask again.
+    """
+    if found is True and step.returns in (None, type(None)):
+        return None
+    with contextlib.suppress(ValueError, RecursionError):
+        step.adapter.validate_python(fit(found), strict=True if isinstance(found, bool) else None)
+        return found
+    raise UnfitAnswer(
+        f"the find of {step.name} answered {type(found).__name__}, which is not "
+        f"{step.returns}: whether {step.name} happened is not known, and nothing was done; fix: "
+        f"return what {step.name} returns (True where that is nothing), or None if it is not there"
+    )
 
 
 def result_as_json(

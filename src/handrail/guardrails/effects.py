@@ -41,7 +41,7 @@ from handrail.agent import (
 )
 from handrail.exceptions import Final, HandrailError, LedgerUnavailable, NotDone
 from handrail.failpoints import reached
-from handrail.guardrails.current import effect_as_current, result_as_json
+from handrail.guardrails.current import as_found, effect_as_current, result_as_json
 from handrail.guardrails.machine import (
     is_sealed,
     new_owner,
@@ -357,7 +357,7 @@ class _Writer:
         reached("find:before", self.attempt.case)
         found = await self._in_time(self.step.find)
         reached("find:after", self.attempt.case)
-        return None if found is None else await self._receipt("found", found)
+        return None if found is None else await self._receipt("found", as_found(self.step, found))
 
     async def _heed(self) -> None:
         """See that nobody has stopped it while this waited for the attempt before it.

@@ -15,6 +15,7 @@ from handrail import Action, Effect, Final, Ledger, NotDone, current_effect, wri
 from handrail.actions import Receipt, digest_of
 from handrail.agent import BadResult, Write
 from handrail.guardrails import effects
+from handrail.guardrails.current import UnfitAnswer
 from handrail.guardrails.effects import Doubt, KeyUsed
 from handrail.ledger import EffectState
 from handrail.wire import Attempt, DoubtAnswer
@@ -241,6 +242,29 @@ async def test_a_result_of_another_type_is_no_reason_to_do_it_again(
     assert await state(ledger) is EffectState.DONE
     assert isinstance(await once(ledger, step), Receipt)
     assert WORLD == {KEY: 1}
+
+
+@pytest.mark.parametrize("answer", [False, True, [], {}, 0, b"\xff", object()])
+async def test_an_answer_of_another_type_finds_nothing_and_nothing_is_done(
+    answer: Any, ledger: Ledger
+) -> None:
+    async def answers(action: Pay, effect: Effect) -> Any:
+        return answer if len(asked) < 2 else None
+
+    asked: list[None] = []
+    step = named(write(find=answers, settles=timedelta(0))(_pay))
+    PLAN.append(OSError("the line is dead"))
+    WORLD[KEY] = -1  # it did not arrive
+    with pytest.raises(OSError, match="line"):
+        await once(ledger, step)
+    for _ in range(2):
+        with pytest.raises(UnfitAnswer, match="whether pay happened is not known"):
+            await once(ledger, step)
+        asked.append(None)
+    assert (await state(ledger), WORLD[KEY]) == (EffectState.INTENDED, 0)
+    receipt = await once(ledger, step)
+    assert isinstance(receipt, Receipt)
+    assert (receipt.how, WORLD[KEY]) == ("written", 1)
 
 
 async def test_a_result_with_half_a_character_loses_no_receipt(ledger: Ledger) -> None:
