@@ -106,6 +106,18 @@ def test_whatever_stands_in_the_headers_is_no_signature(name: str, junk: str, at
             assert not hook.is_signed(RawEvent(BODY, changed))
 
 
+@pytest.mark.parametrize("name", TIMED)
+@pytest.mark.parametrize("at", ["9" * 400, f"-{'9' * 400}", "9" * 5_000, "1e400", "nan"])
+def test_a_time_that_no_clock_shows_is_refused(name: str, at: str) -> None:
+    now = int(time.time())
+    headers = {
+        header: value.replace(str(now), at)
+        for header, value in SCHEMES[name](BODY, KEY, now).items()
+    }
+    assert any(at in value for value in headers.values())
+    assert not SIGNED[name].is_signed(RawEvent(BODY, headers))
+
+
 def test_what_lets_somebody_in_is_not_kept() -> None:
     headers = {"x-github-event": "push", "authorization": "x", "stripe-signature": "y"}
     assert RawEvent(BODY, headers).kept_headers() == {"x-github-event": "push"}

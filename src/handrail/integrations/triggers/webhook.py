@@ -169,7 +169,8 @@ def _hex(key: bytes, signed: bytes) -> str:
 
 
 def _recent(at: str) -> bool:
-    return abs(time.time() - int(at)) <= TOLERANCE.total_seconds()
+    # Of whole numbers: one of 400 digits is none that a float takes.
+    return abs(int(time.time()) - int(at)) <= TOLERANCE.total_seconds()
 
 
 def _any(given: Iterable[str], wanted: str) -> bool:
