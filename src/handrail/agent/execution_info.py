@@ -42,7 +42,7 @@ E = TypeVar("E", bound=WorkflowExecution)
 async def executions(
     client: Client, query: str, limit: int | None = None
 ) -> AsyncGenerator[WorkflowExecution]:
-    """What a query finds, as `Client.list_workflows` gives it, the newest first.
+    """What a query finds, as `Client.list_workflows` gives it, the open ones first.
 
     Raises:
         RPCError: if the server refuses the query, or does not answer.
@@ -54,7 +54,7 @@ async def executions(
 async def execution_infos(
     client: Client, query: str, limit: int | None = None
 ) -> AsyncGenerator[WorkflowExecutionInfo]:
-    """What a query finds, as the server gives it and unread, the newest first.
+    """What a query finds, as the server gives it and unread, the open ones first.
 
     Raises:
         RPCError: if the server refuses the query, or does not answer.

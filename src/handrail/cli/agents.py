@@ -22,7 +22,8 @@ async def agents(*, out: Output = PLAIN) -> None:
     lacking: list[str] = []
     async with operator(out, lacking=lacking) as somebody:
         found = await somebody.agents()
-    said = [*dict.fromkeys([*found.lacking, *lacking])]
+    # Where the ledger did not open, why says more than the Operator's first line: it has none.
+    said = [*dict.fromkeys([*found.lacking[1 if lacking else 0 :], *lacking])]
     out.data(found, lacking=said)
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for name in ("agent", "state", "writes", "workers", "open", "asks", "incidents", "last write"):

@@ -304,7 +304,11 @@ app.command(
     help="Score what is done by hand: which part of it is worth an agent, and which is not.",
 )
 
-_tokens = App(name="tokens", group=LOOK, help="By which programs send events to `serve`.")
+_tokens = App(
+    name="tokens",
+    group=LOOK,
+    help="By which programs send events to `serve`, and front ends read and rule.",
+)
 _tokens.command("handrail.cli.serve:new", help="Make a token. It is printed this once.")
 _tokens.command(
     "handrail.cli.serve:listing", name="list", help="List the tokens, and the agents they are for."

@@ -39,7 +39,7 @@ async def cases(
         Literal["began", "deadline", "ended"],
         Parameter(help="Of those that are shown: which come first."),
     ] = "began",
-    limit: Annotated[int, Parameter(help="At most so many, the newest.")] = 50,
+    limit: Annotated[int, Parameter(help="At most so many, in that order.")] = 50,
     watch: Annotated[bool, Parameter(negative=(), help="Look again and again.")] = False,
     stuck: Annotated[
         bool, Parameter(negative=(), help="In which a step fails again and again, and why.")
@@ -50,7 +50,7 @@ async def cases(
     ] = None,
     out: Output = PLAIN,
 ) -> None:
-    """List cases, newest first."""
+    """List cases: the open ones first, then those that ended last."""
     if lasting is not None and not stuck:
         raise InvalidRequest("--for says how long cases are stuck: give --stuck too")
     if stuck and (since or until):

@@ -99,7 +99,16 @@ async def start(
         if not waiting.wait or code is not Code.DONE:
             out.data(started)
             return code
-        over = await program.wait(started.case, waiting.timeout)
+        try:
+            over = await program.wait(started.case, waiting.timeout)
+        except CaseError:
+            if not started.duplicate:
+                raise
+            raise CaseError(
+                f"Temporal knows {started.case} no more: it ended long ago, or the server lost it. "
+                "The ledger knows what it wrote, so nothing is done for this event; fix: give it "
+                "another key, if something is left to do"
+            ) from None
         await _say_over(out, program, over)
         out.data(started, **over.model_dump(mode="json"))
     return CODES.get(over.state, Code.FAILED)
@@ -233,6 +242,8 @@ def _print(out: Output, found: CaseDetails) -> None:
     out.show(label("state", text), label("began", moment(found.started)))
     if found.closed is not None:
         out.show(label("ended", moment(found.closed)))
+    if found.reset:
+        out.show(label("reset", plain(found.reset), "yellow"))
     if found.requester:
         out.show(label("asked for by", plain(found.requester)))
     if found.chain:

@@ -11,6 +11,7 @@ import difflib
 import importlib
 import inspect
 import re
+import shlex
 import sys
 import traceback
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -216,7 +217,8 @@ async def operator(
 
 def _key(out: Output, given: Settings, by: str) -> SigningKey | None:
     """The key that `by` signs with here; said, if what it signs will not count yet."""
-    from handrail.oversight import Keyring
+    from handrail.actions import person
+    from handrail.oversight import Keyring, private_keys
     from handrail.runtime import key_of
 
     key, trusted = key_of(given, by), Keyring(given.keyring).current()
@@ -226,6 +228,14 @@ def _key(out: Output, given: Settings, by: str) -> SigningKey | None:
             f"keyring is (`{program()} keys public {key.kid}`)",
             "yellow",
         )
+    if key is None:
+        mine = [k for k in private_keys(given.key_dir).values() if k.person == person(by)]
+        if over := [each.kid for each in mine if each.kid in trusted]:
+            out.say(
+                f"not signed: your key {', '.join(over)} signs nothing any more; fix: make another "
+                f"(`{program()} keys new --person {shlex.quote(by)}`), and have it trusted",
+                "yellow",
+            )
     return key
 
 

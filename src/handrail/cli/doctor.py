@@ -34,7 +34,7 @@ from handrail.cli.doctor_looks import (
 )
 from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import BUSY_QUERY, StuckCase, held_ledger, steward_book, stuck_cases
-from handrail.exceptions import ConfigurationError, HandrailError, PolicyError
+from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
 from handrail.policy import STUCK_AFTER, load_policy, written
@@ -321,7 +321,12 @@ async def _held(connected: Client, fleet: Fleet, given: Settings) -> Diagnosis:
     if ledger_file_is_missing(given):
         return Diagnosis(name, None, "the ledger is not made yet")
     strange: list[str] = []
-    async with Ledger(given.ledger_url.get_secret_value()) as ledger:
+    ledger = Ledger(given.ledger_url.get_secret_value())
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(ledger)
+        except LedgerUnavailable:
+            return Diagnosis(name, None, "the ledger cannot be used, which is said above")
         for agent in fleet.agents:
             held = await held_ledger(connected, agent, timedelta(0))
             mark = await ledger.mark(agent)

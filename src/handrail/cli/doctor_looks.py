@@ -21,6 +21,7 @@ from temporalio.service import RPCError
 from handrail.agent import executions
 from handrail.cli.output import plain
 from handrail.client import stuck_cases
+from handrail.exceptions import HandrailError
 from handrail.oversight import MESSAGE_QUEUE
 from handrail.policy import written
 
@@ -62,6 +63,8 @@ async def looked(looks: Iterable[Look]) -> list[Diagnosis]:
             found.append(await look())
         except RPCError as error:
             found.append(Diagnosis(name, None, f"may not be looked at: {error}"))
+        except HandrailError as error:
+            found.append(Diagnosis(name, False, f"cannot be looked at: {error}"))
         except Exception as error:  # noqa: BLE001  # what others put into Temporal raises anything
             found.append(Diagnosis(name, False, f"cannot be looked at: {error!r}"))
     return found

@@ -102,7 +102,8 @@ _COLOURS = {"trusted": "green", "revoked": "red", "expired": "dim", "not trusted
 
 def _line(row: Mapping[str, Any]) -> Text:
     since = row.get("revoked") or row.get("expires")
-    until = f"  {'since' if row['state'] != 'trusted' else 'until'} {since}" if since else ""
+    at = moment(datetime.fromisoformat(since)) if since else ""
+    until = f"  {'since' if row['state'] != 'trusted' else 'until'} {at}" if since else ""
     why = f": {plain(row['why'])}" if row.get("why") else ""
     private = f"  private half: {row['private']}" if row["private"] else ""
     return Text.assemble(

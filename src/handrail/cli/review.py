@@ -176,7 +176,9 @@ def incident_lines(incident: IncidentView) -> list[Text]:
         "  ",
         ("open", "bold red") if incident.closed is None else ("closed", "green"),
     )
-    said = [head, label("what", plain(incident.what))]
+    place = [incident.agent, incident.step, incident.case and f"case {incident.case}"]
+    of = ", ".join(plain(each) for each in place if each)
+    said = [head, label("of", of), label("what", plain(incident.what))]
     if incident.closed is not None:
         who = f"{moment(incident.closed)} by {plain(incident.closed_by or '')}"
         return [*said, label("closed", f"{who}: {plain(incident.closed_why or '')}")]

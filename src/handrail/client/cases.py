@@ -37,6 +37,7 @@ from handrail.agent import (
 from handrail.client import gates
 from handrail.client.failing import BUSY_QUERY, FAILING_TASK, failing, stuck_cases, thinking
 from handrail.client.gates import GateActs
+from handrail.client.reopening import reset_words
 from handrail.client.starts import StartActs
 from handrail.client.views import (
     CaseDetails,
@@ -258,7 +259,7 @@ class CaseActs(GateActs, StartActs):
         since: datetime | None = None,
         until: datetime | None = None,
     ) -> CaseList:
-        """Cases, the newest first: of an agent, in a state, waiting for a role, begun in a time.
+        """Cases of an agent, in a state, waiting for a role, begun in a time: the open ones first.
 
         Raises:
             ImpossibleName: if there can be no such agent, state or role.
@@ -336,7 +337,8 @@ class CaseActs(GateActs, StartActs):
         fails = await failing(client, execution)
         broken = next((each for each in fails if each.step == FAILING_TASK), None)
         if is_paused(execution):
-            lacking.append(f"{case} is {pause_words(execution)}")
+            why = pause_words(execution)
+            lacking.append(f"the log and the moves of {case} are not shown while it is paused")
         elif view is None and broken is not None:
             lacking.append(
                 f"its code cannot go on, and answers nothing: {broken.error}; correct the code and "
@@ -359,6 +361,7 @@ class CaseActs(GateActs, StartActs):
         return CaseDetails(
             **dict(case_summary(execution)) | {"failing": fails, "why": said},
             title=view.title if view else None,
+            reset=await reset_words(client, execution),
             thinking="" if ended else await thinking(client, execution),
             requester=view.requester if view else await _requester(execution),
             gates=asked,

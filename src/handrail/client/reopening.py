@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import uuid
+from datetime import UTC
 from typing import TYPE_CHECKING, cast
 
 from pydantic import BaseModel
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
-from temporalio.api.enums.v1 import EventType, ResetReapplyType
+from temporalio.api.enums.v1 import EventType, ResetReapplyType, WorkflowTaskFailedCause
 from temporalio.api.workflowservice.v1 import ResetWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.actions import undo_key
 from handrail.exceptions import CaseError, HandrailError
 from handrail.states import State
+from handrail.text import moment_in_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -156,6 +158,25 @@ async def task_to_retry(
     if not later:
         raise CaseError(f"{ended.id} was ended from outside before its first step: start it again")
     return later[0]
+
+
+async def reset_words(client: Client, execution: WorkflowExecutionDescription) -> str:
+    """When, by whom and why a case was last reset, and what that means; else nothing."""
+    info = execution.raw_description.workflow_extended_info
+    if not info.HasField("last_reset_time"):
+        return ""
+    at = moment_in_words(info.last_reset_time.ToDatetime(UTC))
+    whys = list[str]()
+    with contextlib.suppress(CaseError):
+        for event in await _history(client, execution):
+            failed = event.workflow_task_failed_event_attributes
+            if failed.cause == WorkflowTaskFailedCause.WORKFLOW_TASK_FAILED_CAUSE_RESET_WORKFLOW:
+                whys.append(one_line(failed.failure.message, 500))
+    why = f": {whys[-1]}" if whys else ""
+    return (
+        f"{at}{why}. What the ledger has of it is not written twice, though people may be asked "
+        "again; rulings of before count for nothing"
+    )
 
 
 def _is_task(event: HistoryEvent) -> bool:

@@ -72,7 +72,7 @@ class CaseSummary(Document):
 
 
 class CaseList(Document):
-    """Cases, the newest first; `total` counts those beyond the limit too."""
+    """Cases, the open ones first; `total` counts those beyond the limit too."""
 
     cases: tuple[CaseSummary, ...]
     total: int
@@ -142,11 +142,13 @@ class CaseDetails(CaseSummary):
 
     `moves` and `log` are None without a worker; `effects`, `incidents` and `reviews` without
     a ledger. `thinking`: the end of what its model has said so far, in the step that runs.
+    `reset`: when, by whom and why it was last opened again by Temporal's reset.
     """
 
     title: str | None = None
     requester: str | None = None
     why: str = ""
+    reset: str = ""
     thinking: str = ""
     gates: tuple[GateView, ...] = ()
     receipts: tuple[Receipt, ...] = ()

@@ -74,7 +74,7 @@ class _Tools:
     async def list_cases(
         self, ctx: Context[Any, Any], agent: str, state: str | None = None, limit: int = 20
     ) -> dict[str, Any]:
-        """The cases of an agent, newest first; in one state only, such as waiting or done."""
+        """The cases of an agent, open ones first; in one state only, such as waiting or done."""
         one = self._reader(ctx, agent)
         found = one.cases(agent, state=state, limit=min(max(limit, 1), _MOST))
         return _outside(await _done(found))

@@ -342,7 +342,7 @@ def _begin_sqlite(connection: sa.Connection) -> None:
 
 def _explain(error: BaseException, engine: sa.Engine) -> str:
     where = engine.url.render_as_string(hide_password=True)
-    text = str(getattr(error, "orig", None) or error)
+    text = " ".join(str(getattr(error, "orig", None) or error).split())
     fixes = {
         "locked": "another process holds it (`fuser` names it): end it, or try again later; steps "
         "do so by themselves",

@@ -302,7 +302,7 @@ _EXPECTED = {
     "string_too_short": "write something",
     "string_type": "write text, in quotes if it is a number",
     "too_short": "name at least one",
-    "tuple_type": "write a list, such as [a, b]",
+    "tuple_type": "write a list: put it in [ ]",
 }
 
 

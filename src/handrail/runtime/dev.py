@@ -63,6 +63,8 @@ STEADY = timedelta(seconds=10)
 """A process that lived so long is taken for well when it dies."""
 
 _TAIL = 12
+_FAULT = 3
+"""So many lines at most say what is wrong and how to mend it."""
 
 log = structlog.get_logger("handrail.dev")
 
@@ -261,8 +263,9 @@ async def running_locally(
                 # Server and inbox stay: people look at cases and rule, and what is wrong is mended.
                 if child is not worker or not (patient or child.unfit):
                     raise
-                why, _, said = str(error).rpartition("\n")
-                text = child.unfit or f"{why.partition('.')[0]}: {said.strip()}"
+                why, _, said = str(error).partition("\n")
+                said = " ".join(f"\n{said}".rpartition("\nhandrail: ")[2].splitlines()[-_FAULT:])
+                text = child.unfit or f"{why.partition('.')[0]}: {said}"
                 # It has its own words.
                 log.error("%s; it is started again until it runs", text, log=child.where)  # noqa: TRY400
             await stack.enter_async_context(_watched(child.supervise))

@@ -233,7 +233,7 @@ async def _differences(ledger: Ledger, made: dict[str, CaseRecord | None]) -> di
 
 def _difference(kept: CaseRecord | None, made: CaseRecord | None) -> str:
     if kept is None or made is None:
-        return "" if kept is made else ("is not kept" if kept is None else "is kept, and of none")
+        return "" if kept is made else ("was not kept" if kept is None else "is kept, and of none")
     said: list[str] = []
     for name in ("case", "decisions", "questions", "errors"):
         said += _of_rows(name, _rows(getattr(kept, name)), _rows(getattr(made, name)))

@@ -30,6 +30,7 @@ APART = frozenset(
         "The clock of a machine is wrong",
         "Messages do not go out",
         "A case does not replay",
+        "Temporal lost its database",
         "The ledger was put back from a backup",
     }
 )

@@ -22,6 +22,7 @@ from tests.agents.deposits_steps import Tenancy
 from tests.agents.fleets import LEAD, orders, policy, put_policy
 from tests.agents.orders_steps import Order
 from tests.agents.poison import pause_in_temporal, unpause_in_temporal
+from tests.agents.tools import reset
 from tests.integration.agent.test_afterwards import deposits
 from tests.integration.cli.runbook_tools import (
     APART,
@@ -103,7 +104,8 @@ async def too_much_is_refused(night: Night) -> AsyncGenerator[Fault]:
     await ensure_stewards(night.stage.client, night.stage.fleet.agents)
     for _ in range(3):
         await ends(await night.start(amount="5000"), State.REFUSED)
-    yield Fault("(?s)supervised.*breaker")
+    met = await eventually(night.stage.ledger.incidents)
+    yield Fault("(?s)supervised.*breaker.*of +orders, pay\n", words={"ID": met[0].id})
     await ends(await night.start())
 
 
@@ -121,6 +123,17 @@ async def a_pause(night: Night) -> AsyncGenerator[Fault]:
     await case.send("pause", {"by": "cy@example.com", "why": "month end"})
     yield Fault("(?s)paused.*paused by cy@example.com.*month end", case)
     assert (await case.view()).state is State.WORKING
+
+
+@rehearses("A case was reset in Temporal")
+async def a_reset(night: Night) -> AsyncGenerator[Fault]:
+    case, ana = await night.start(amount=LARGE), Human("ana@example.com")
+    assert (await ana.approve(case, await case.gate())).accepted
+    await ends(case)
+    await reset(night.stage, case)
+    yield Fault("(?s)waiting.*reset +20.*: a test.*not written twice.*/pay/1: done", case)
+    await ends(case, State.STOPPED)
+    assert night.outside.doubled() == []
 
 
 @rehearses("A case is paused by Temporal")

@@ -8,6 +8,7 @@ import functools
 import importlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,12 +18,15 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from temporalio.api.operatorservice.v1 import RemoveSearchAttributesRequest
+from temporalio.client import Client
 from temporalio.common import RetryPolicy
 
 from handrail import State
 from handrail.client import ensure_stewards
 from handrail.oversight import Keyring, Trust
-from handrail.testing import Human, Outside, Stage, crashing_worker, eventually
+from handrail.runtime import SEARCH_ATTRIBUTES, EmbeddedServer
+from handrail.testing import Human, Outside, Stage, crashing_worker, eventually, free_ports
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
 from tests.integration.cli.cli_tools import HANDRAIL, Forked
@@ -239,6 +243,50 @@ async def an_older_ledger(night: Night) -> AsyncGenerator[Fault]:
         await ends(between, State.STOPPED)
     assert night.outside.doubled() == []
     assert len(night.outside.effects("pay")) == 3
+
+
+@rehearses("Temporal lost its database")
+async def an_empty_server(night: Night) -> AsyncGenerator[Fault]:
+    stage, (port, ui_port) = night.stage, free_ports()
+    kept, order = stage.directory / "server", '{"number": "lost", "parts": ["pay"]}'
+    start = f"handrail start orders '{order}' --wait"
+    there = {"TEMPORAL_ADDRESS": f"127.0.0.1:{port}", "TEMPORAL_NAMESPACE": "default"}
+    process = Worker(stage, **there)
+    async with contextlib.AsyncExitStack() as stack:
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        for name, value in there.items():
+            patch.setenv(name, value)
+        async with EmbeddedServer(kept, port=port, ui_port=ui_port):
+            await process.start()
+            stack.push_async_callback(process.kill)
+            said, code = await night.type(start, Fault(""))
+            assert code == 0, said
+        shutil.rmtree(kept)
+        bare = EmbeddedServer(kept, port=port, ui_port=ui_port)
+        server = await stack.enter_async_context(bare)
+        await forget_attributes(server.address)
+
+        async def anew() -> None:
+            await process.kill()
+            await process.start()
+
+        by_hand = {"systemctl restart handrail-worker": anew}
+        yield Fault("bad +search attributes", by_hand=by_hand)
+        said, code = await night.type(start, Fault(""))
+        assert code == 1
+        assert "Temporal knows orders:lost no more" in said
+        assert (await night.type(start.replace("lost", "new"), Fault("")))[1] == 0
+    assert len(night.outside.effects("pay")) == 2
+
+
+async def forget_attributes(address: str) -> None:
+    """Take from a new server what only we give it: another's would lack it."""
+    client = await Client.connect(address)
+    await client.operator_service.remove_search_attributes(
+        RemoveSearchAttributesRequest(
+            namespace="default", search_attributes=sorted(SEARCH_ATTRIBUTES)
+        )
+    )
 
 
 async def rehearse(

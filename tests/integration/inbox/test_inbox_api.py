@@ -63,8 +63,9 @@ async def test_a_program_reads_and_never_rules(inbox: Inbox) -> None:
 async def test_who_may_not_read_is_told_nothing(inbox: Inbox) -> None:
     case = await inbox.ask("R-1")
     page = await page_of(case)
-    for token in ("", "hr_nobody's"):
-        await call(inbox, token, "/gates", 401)
+    for token, words in {"": "send a token", "hr_nobody's": "counts for nothing"}.items():
+        said = await call(inbox, token, "/gates", 401)
+        assert words in said["error"]["message"]
     await call(inbox, token_for(inbox, "sender"), "/gates", 403)
     other = token_for(inbox, "other", reads=True, agents=("other",))
     stranger = token_for(inbox, "eve", whose="eve@elsewhere.example")

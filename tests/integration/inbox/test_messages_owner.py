@@ -71,6 +71,10 @@ async def test_the_owner_gets_one_mail_for_one_event_however_often_it_is_told(
     assert body is not None
     assert "You own the policy of orders." in body.get_content()
     assert "5 refusals in an hour" in body.get_content()
+    # Whoever owns a policy may have no shell.
+    page = found.get_body(("html",))
+    assert page is not None
+    assert "/stops" in page.get_content().partition("Open the page")[0]
 
 
 async def test_nothing_is_begun_where_there_is_no_inbox_and_the_inbox_is_silent_without_a_channel(

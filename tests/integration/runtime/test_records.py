@@ -172,7 +172,7 @@ async def test_what_was_kept_as_cases_ran_is_what_their_histories_say(
             "orders:alone": "case.state is 'failed', made again 'done'",
             "orders:approved": "0 questions kept, 1 made again",
             "orders:nothing": "2 decisions kept, 1 made again",
-            "orders:rejected": "is not kept",
+            "orders:rejected": "was not kept",
             "orders:invented": "is kept, and the server knows of no such case",
         }
         assert await command(stage, url, "--check") == (1, changed)

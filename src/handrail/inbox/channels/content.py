@@ -142,7 +142,8 @@ def _opening(telling: DeliveryRequest) -> tuple[str, ...]:
     asked = telling.question
     match due.what:
         case NotificationKind.ASKED:
-            said = (f"You are asked as {role}.",)
+            because = f": {one_line(due.why)}" if due.why else ""
+            return (f"You are asked as {role}{because}.",)
         case NotificationKind.REMINDER:
             said = (f"Reminder: nobody has answered yet. You are asked as {role}.",)
         case NotificationKind.PASSED_ON:

@@ -9,6 +9,7 @@ from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from pydantic import ValidationError
 from temporalio import activity
@@ -72,6 +73,8 @@ SINCE = timedelta(days=90)
 """Rulings that are older say nothing of an approver any more."""
 
 _LONGEST = 500
+_PAGES = {"incident": "incidents", "breaker": "stops"}
+"""Where the inbox shows what an alert is of; any other is on the page of its agent."""
 _ASKED = 4
 """Times that an ended case is asked how a gate closed, before it is only said that it is over."""
 
@@ -313,6 +316,10 @@ class InboxActivities:
         someone, key = self.listed()[0].of(owner), alert_id(news)
         title = one_line(news.title, LONGEST_SUBJECT)
         lines = [one_line(each, _LONGEST) for each in news.lines]
+        if not any(self.links.waiting() in line for line in lines):
+            # An owner may have no shell where the commands of the lines can be typed.
+            path = _PAGES.get(news.what, "agents/{}").format(quote(news.agent, safe=""))
+            lines.append(f"In the inbox: {self.links.waiting()}{path}")
         if channel == MAIL:
             text = "\n\n".join((f"You own the policy of {news.agent}.", *lines))
             await self._mail(owner, someone, MailAlert(title, f"{text}\n", news.at, key, "owner"))

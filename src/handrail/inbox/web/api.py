@@ -154,7 +154,7 @@ class InboxApi:
         return _json(ruled, {True: 200, False: 409, None: 202}[ruled.accepted])
 
     async def cases(self, request: Request) -> Response:
-        """Cases, the newest first."""
+        """Cases: the open ones first, then those that ended last."""
         token = await self._admitted(request)
         asked, mine = request.query_params, self._agents(token)
         agent = asked.get("agent") or (next(iter(mine)) if len(mine) == 1 else None)
@@ -222,12 +222,17 @@ class InboxApi:
         token = self.site.tokens.of(bearer.strip()) if scheme.lower() == "bearer" else None
         # Whoever is taken out of the policies is out at once.
         if token is None or (token.person and not self.site.directory.may_sign_in(token.person)):
-            raise HTTPException(401, "send a token: `Authorization: Bearer ...`")
+            said = "this token counts for nothing: nobody made it, it was revoked, or no policy"
+            said = f"{said} names its person (any more)" if bearer.strip() else _NOTHING_SENT
+            raise HTTPException(401, said)
         if not (token.person or token.reads):
             said = f"the token of {token.name} reads nothing; fix: `handrail tokens new --reads`"
             raise HTTPException(403, said)
         await self.site.slow_down(what, f"token {token.name}")
         return token
+
+
+_NOTHING_SENT = "send a token: `Authorization: Bearer ...`"
 
 
 def _agent(case: str) -> str:
@@ -292,7 +297,7 @@ def document() -> dict[str, Any]:
         "/gates": {"get": _operation("What waits", GateList, filters)},
         one: {"get": _operation("One open gate, as it is now", GateAnswer, [case, gate])},
         f"{one}/rulings": {"post": ruling},
-        "/cases": {"get": _operation("Cases, the newest first", CaseList, listed)},
+        "/cases": {"get": _operation("Cases, the open ones first", CaseList, listed)},
         "/cases/{case}": {"get": _operation("Everything about a case", CaseDetails, [case])},
     }
     return {
