@@ -68,11 +68,17 @@ async def inbox(
             offset=start,
         )
         pages = [""] * limit if brief else [await somebody.page(g.case) for g in found.gates]
-    out.data(found, gates=[as_json(gate) for gate in found.gates])
+    out.data(found, gates=[as_json(gate, by=person) for gate in found.gates])
     now = datetime.now(UTC)
     for gate, url in zip(found.gates, pages, strict=False):
         paused = gate.case in found.paused
-        out.show(*([_brief(gate, now)] if brief else [*lines(gate, now, url, paused=paused), ""]))
+        out.show(
+            *(
+                [_brief(gate, now)]
+                if brief
+                else [*lines(gate, now, url, by=person, paused=paused), ""]
+            )
+        )
     for each in found.unreadable:
         out.show(Text(f"{plain(each.case)}: cannot be read: {plain(each.why)}", "yellow"))
     if not (found.total or found.unreadable):
@@ -96,13 +102,15 @@ def _totals(found: GateList) -> str:
     return "".join(f", {each}" for each in sums)
 
 
-def as_json(gate: GateView) -> dict[str, Any]:
-    """A gate for programs: all of it, and the commands that answer it."""
-    return gate.model_dump(mode="json") | {"commands": commands(gate)}
+def as_json(gate: GateView, *, by: str | None = None) -> dict[str, Any]:
+    """A gate for programs: all of it, and the commands that answer it, as somebody gives them."""
+    return gate.model_dump(mode="json") | {"commands": commands(gate, by)}
 
 
-def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False) -> list[Text]:
-    """A gate for people. `paused`: Temporal's own Pause holds its case."""
+def lines(
+    gate: GateView, now: datetime, url: str = "", *, by: str | None = None, paused: bool = False
+) -> list[Text]:
+    """A gate for people. `by`: who reads it; `paused`: Temporal's own Pause holds its case."""
     head = Text.assemble(
         (f"{plain(gate.case)}  ", "bold"),
         (f"{_ASKS[gate.kind]} ", "bold yellow"),
@@ -124,7 +132,7 @@ def lines(gate: GateView, now: datetime, url: str = "", *, paused: bool = False)
     found += _what_was_asked(gate)
     if url:
         found.append(label("page", url))
-    found += [label(name, text) for name, text in commands(gate).items()]
+    found += [label(name, text) for name, text in commands(gate, by).items()]
     return found
 
 

@@ -7,9 +7,11 @@ The sources are in the wheel as they stand in the repository; in a checkout they
 from __future__ import annotations
 
 import ast
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +76,7 @@ def written_like(like: str, name: str, folder: Path) -> list[Path]:
         if path.suffix == ".yaml":
             raw = re.sub(rf"(?m)^agent: {like}$", f"agent: {new}", raw.decode()).encode()
         _put(folder / own, raw)
-    for path, text in (made | _own(root, texts, new)).items():
+    for path, text in (made | _own(root, texts, like, new)).items():
         _put(folder / path, text.encode())
     return [path for path in folder.rglob("*") if path.is_file()]
 
@@ -163,7 +165,7 @@ def _camel(name: str) -> str:
     return "".join(part.capitalize() for part in name.split("_"))
 
 
-def _own(root: Path, texts: dict[Path, str], new: str) -> dict[Path, str]:
+def _own(root: Path, texts: dict[Path, str], like: str, new: str) -> dict[Path, str]:
     """The files that a project has and the repository does not."""
     runs = [t for p, t in texts.items() if p.parts[0] in {"activities", "guardrails", "workflows"}]
     needs = _requirements(root, runs)
@@ -176,7 +178,21 @@ def _own(root: Path, texts: dict[Path, str], new: str) -> dict[Path, str]:
         .replace("@NEEDS@", _listed(needs))
         .replace("@MORE@", _listed(more)),
         Path(".gitignore"): ".handrail/\n.venv/\n__pycache__/\n",
+        Path("README.md"): _readme(root, like, new),
     }
+
+
+def _readme(root: Path, like: str, new: str) -> str:
+    """How it is checked, run, and given an event by hand; who is asked first."""
+    own = files("handrail.cli") / "templates" / "like"
+    commands: list[str] = json.loads((own / "events.json").read_text("utf-8"))[like]
+    text = (own / "README.md.template").read_text("utf-8")
+    policy = (root / "guardrails" / f"{like}.yaml").read_text("utf-8")
+    [who] = re.findall(r"people: \[([^\],]+)", policy.partition("\nroles:")[2])[:1]
+    said = {"@EVENT@": "\n".join(commands), "@NEW@": new, "@LIKE@": like, "@WHO@": who}
+    for word, value in said.items():
+        text = text.replace(word, value)
+    return text
 
 
 def _requirements(root: Path, texts: Iterable[str]) -> list[str]:

@@ -82,6 +82,24 @@ def test_what_functions_import_is_there_too(agent: str, tmp_path: Path) -> None:
                     assert there, f"{path}: {node.module}.{name}"
 
 
+@pytest.mark.parametrize("agent", [*AGENTS, "retraining"])
+def test_its_readme_has_an_event_that_the_agent_takes(agent: str, tmp_path: Path) -> None:
+    folder = new(tmp_path, "our-own", agent)
+    readme = (folder / "README.md").read_text("utf-8")
+    [(name, given)] = re.findall(r"^handrail start (\S+) '(.*)' --wait$", readme, re.MULTILINE)
+    look = (
+        "import sys; from workers.fleet import fleet\n"
+        "print(fleet.agent(sys.argv[1]).parse_event(sys.argv[2]).key)"
+    )
+    argv = [sys.executable, "-c", look, name, given]
+    done = subprocess.run(
+        argv, check=False, cwd=folder, env=environment(), capture_output=True, text=True
+    )
+    assert done.stdout.strip(), done.stderr
+    [who] = re.findall(r"^handrail inbox --person (\S+)$", readme, re.MULTILINE)
+    assert who in (folder / "guardrails" / "our_own.yaml").read_text("utf-8")
+
+
 @pytest.mark.parametrize("agent", AGENTS)
 def test_its_own_tests_come_along_and_speak_of_it_by_its_new_name(
     agent: str, tmp_path: Path

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from handrail.cli.app import app
 from handrail.cli.case_list import table_of_cases
-from handrail.cli.inbox import lines
+from handrail.cli.inbox import as_json, lines
 from handrail.cli.output import STYLES, commands, in_words, time_left
 from handrail.cli.rulings import amended_action, answered
 from handrail.client import CaseSummary, ruling_of
@@ -148,6 +148,13 @@ def test_every_kind_of_gate_is_shown_with_commands_that_can_be_typed(kind: GateK
         assert rest[0] == "g1"
         assert name in {"approve", "reject", "amend", "answer", "happened", "do-it", "drop"}
         app.parse_args(shlex.split(command)[1:])
+
+
+def test_who_looks_as_a_person_is_shown_commands_of_that_person() -> None:
+    view = gate(GateKind.WRITE)
+    shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC), by="bo@example.com"))
+    assert "handrail approve g1 --by bo@example.com" in shown
+    assert "--by bo@example.com" in as_json(view, by="bo@example.com")["commands"]["approve"]
 
 
 def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:
