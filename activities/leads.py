@@ -25,10 +25,21 @@ from activities.leads_facts import (
 )
 from activities.leads_quality import Record, Repair, Same, faults, fits, likeliest, normal
 from activities.leads_score import Order, score, weights
-from activities.leads_systems import MOST, OURS, ask, in_use, party_of, put, record_at, records
+from activities.leads_systems import (
+    MOST,
+    OURS,
+    ask,
+    called,
+    in_use,
+    party_of,
+    put,
+    record_at,
+    records,
+)
 from handrail import Decision, Effect, Final, decide, read, write
 
 CALL_WITHIN = timedelta(days=3)
+NOT_AGAIN = 30  # days for which who is called is worth no other call, as by the policy
 
 
 # Reading
@@ -45,9 +56,10 @@ async def survey(on: date) -> Round:
         if worth >= by.qualified:
             person = f"{each['name']}/{each['city']}".lower()
             likely[person] = max(likely.get(person, (0.0, "")), (worth, each["id"]))
+    gone = await called([on + CALL_WITHIN - timedelta(days=n) for n in range(1, NOT_AGAIN)])
     found = await records(OURS)
     wrong = [each.code for each in found if faults(each) or _double(each, found)[0] != "no"]
-    leads = sorted(customer for _, customer in likely.values())
+    leads = sorted(customer for _, customer in likely.values() if customer not in gone)
     return Round(customers=leads, records=sorted(wrong), looked_at=len(customers) + len(found))
 
 

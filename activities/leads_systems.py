@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
+from datetime import date
 from typing import Any
 
 import httpx2
@@ -54,6 +56,14 @@ async def in_use(code: str, *, active: bool) -> None:
     for party in await tryton.search("party.party", where, ("code",), most=1):
         path = f"party.party/{party['id']}"
         await tryton.call("PUT", path, {"active": active}, unused=True)
+
+
+async def called(until: Sequence[date]) -> set[str]:
+    """The customers for whom there are calls until these days."""
+    days = [["description", "like", f"call % for % until {day}"] for day in until]
+    most = MOST * len(days)
+    calls = await tryton.search("sale.opportunity", [["OR", *days]], ("description",), most=most)
+    return {each["description"].split(" ")[3] for each in calls}
 
 
 async def records(domain: list[Any]) -> list[Record]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator
 from contextlib import ExitStack
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from activities.leads import code_of
+from activities.leads import code_of, survey
 from activities.leads_facts import Visit
 from activities.leads_score import QUALIFIED, Order, score
 from activities.leads_systems import in_use
@@ -95,6 +96,14 @@ async def test_a_worker_killed_after_each_kind_of_write_opens_calls_and_mends_on
     calls = await tryton.search("sale.opportunity", [], "party.code", "description")
     assert {each["description"] for each in calls} == called  # also of the one that was found
     assert sorted(each["party"]["code"] for each in calls) == sorted([code_of(lead.mail), "P-0"])
+    with secrets_given(SECRETS):
+        nights = [await survey(ON + timedelta(days=days)) for days in (0, 1, 29, 30)]
+    assert [{new, known} & {*night.customers} for night in nights] == [
+        {new, known},  # the night itself, begun anew, is the same
+        set(),
+        set(),
+        {new, known},
+    ]
     assert [each["code"] for each in await parties(ana.name)] == ["P-1"]
     [mended] = [as_filed(each) for each in await parties(ana.name)]
     assert mended[:2] == ("P-1", ana)
