@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_480,
     "inbox": 10_041,
     "testing": 1_237,
-    "cli": 9_072,
+    "cli": 9_096,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
