@@ -121,7 +121,8 @@ class BaselineActs(OperatorBase):
             raise InvalidRequest(f"{log.name} has no row that can be read; nothing was recorded")
         figures = evidence.log_figures(log)
         days = sorted(each.at.date() for each in log.events)
-        source = f"{log.name[:300]}: {figures.cases:,} cases from {days[0]} to {days[-1]}"
+        cases = f"{figures.cases:,} case{'s' * (figures.cases != 1)}"
+        source = f"{log.name[:300]}: {cases} from {days[0]} to {days[-1]}"
         rows = [_in_currency(each, currency) for each in evidence.baseline_figures(figures)]
         kept = [
             await self.set_baseline(

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from handrail.actions import WHOLE, Level
 from handrail.evidence.drift import Drift
 from handrail.evidence.estimates import ERROR, AgreementBound, ErrorShare, writes_needed
-from handrail.evidence.worsening import worse_than_before
+from handrail.evidence.worsening import worse_than, worse_than_before
 from handrail.policy import Setting
 from handrail.text import at_least, at_most, one_line, percent
 
@@ -194,11 +194,16 @@ def why_step_back(
         return f"drift: a contract has changed: {one_line(contract[-1], 300)}"
     if models:
         return f"drift: another model decides: {one_line(models[-1], 200)}"
-    worse = worse_than_before(before, after, ERROR, margin=rule.worse / WHOLE)
+    known = list(before)
+    if known:
+        worse = worse_than_before(known, after, ERROR, margin=rule.worse / WHOLE)
+    else:  # what the policy lets be wrong is all that is known
+        worse = worse_than(min(max(rule.wrong + rule.worse, 1), WHOLE - 1) / WHOLE, after, ERROR)
     if worse.alarm is not None and worse.share is not None:
-        was = "none" if worse.share_before is None else f"{worse.share_before:.1%}"
-        now = f"wrong: {worse.share:.1%} of {worse.n}, before {was} of {worse.before}"
-        return f"{now}; a false alarm in {ERROR:.0%} of the agents at most"
+        was = f"before {worse.share_before:.1%} of {worse.before}" if known else "nothing before"
+        now = f"wrong: {worse.share:.1%} of {worse.n}, {was}"
+        more = "" if known else f", and {percent(rule.wrong)} is let be"
+        return f"{now}{more}; a false alarm in {ERROR:.0%} of the agents at most"
     for field, drift in drifts.items():
         if drift.drifted and drift.index is not None:
             new = f", new: {', '.join(sorted(drift.new)[:3])}" if drift.new else ""

@@ -52,9 +52,9 @@ def lines_of(report: AgentReport, needs: dict[str, int]) -> tuple[str, ...]:
     plot = bars([each.tasks for each in report.days])
     said = {each.name: _line(report, each) for each in report.metrics if each.name in _SHOWN}
     went = [said.pop(name) for name in _SHOWN[:2] if name in said]
-    wait = [f"{n} {_many(what, n)}" for what, n in needs.items() if n]
+    wait = [f"{n:,} {_many(what, n)}" for what, n in needs.items() if n]
     return (
-        f"cases: {report.tasks}, {report.previous_tasks} the week before {plot}".rstrip(),
+        f"cases: {report.tasks:,}, {report.previous_tasks:,} the week before {plot}".rstrip(),
         *filter(None, ["; ".join(went)]),
         *said.values(),
         _net(report),
@@ -81,7 +81,7 @@ def _line(report: AgentReport, metric: Metric) -> str:
     }
     plot = bars(days[metric.name]) if metric.name in days else ""
     found = figure_in_words(metric.value, metric.unit)
-    return f"{metric.title.lower()}: {found} (n {metric.n}){was} {plot}".rstrip()
+    return f"{metric.title.lower()}: {found} (n {metric.n:,}){was} {plot}".rstrip()
 
 
 def _net(report: AgentReport) -> str:

@@ -183,6 +183,11 @@ def test_it_steps_back_on_incidents_on_more_errors_and_on_drift() -> None:
     worse = why_step_back(RULE, good, bad, [], {})
     assert worse is not None
     assert worse.startswith("wrong: 50.0% of 80, before 0.0% of 400")
+    # Set by hand, say, with nothing before it: by what the policy lets be wrong.
+    assert why_step_back(RULE, [], [True, *good], [], {}) is None
+    alone = why_step_back(RULE, [], bad, [], {})
+    assert alone is not None
+    assert alone.startswith("wrong: 50.0% of 80, nothing before, and 2% is let be")
     moved = {"kg": population_stability(same, same), "class": population_stability(same, moved_on)}
     drift = why_step_back(RULE, good, good, [], moved)
     assert drift is not None
