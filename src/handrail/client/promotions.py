@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import hashlib
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING, Final
 
@@ -67,7 +67,8 @@ if TYPE_CHECKING:
     from handrail.ledger import PolicyRow
     from handrail.policy import ActionDoc, Setting
 
-_EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", "step back", "restarted")
+_BACK: Final = "step back"
+_EVENTS: Final = (PROPOSED, "signed", "agreed", "declined", "later", _BACK, "restarted")
 _AHEAD: Final = timedelta(days=30)
 _CASES: Final = 200
 _LONGEST: Final = 190
@@ -109,7 +110,8 @@ class PromotionActs(OrderActs, PilotActs):
                     await self.ledger.change_alert(row.id, ended=now)
                     if f" to {write.setting}: " in row.value:  # by the second of two people
                         await self._note_event("agreed", write, write.setting.label, by=_OTHERS)
-            if write.seen.restarted and write.since is not None:
+            told = write.since in {row.began for row in rows if _named(row) == (_BACK, write.step)}
+            if write.seen.restarted and write.since is not None and not told:
                 said = f"{write.seen.restarted}; its evidence counts from then on"
                 await self._note_event("restarted", write, said, by=BY_ITSELF, at=write.since)
             why = await self._worse(write)
@@ -218,8 +220,9 @@ class PromotionActs(OrderActs, PilotActs):
         keys = None if self.keyring is None else self._trusted()
         now, measure = self._clock(), evidence.measure_track_record
         seen, rows = await self._first_seen(agent), await self.ledger.policies(agent)
-        since, restarted = last_change(seen, rows, step, judged_by)
-        looked, reviewed = last_change(seen, rows, step, reviewed_by)
+        back = await self._backs(agent, step)
+        since, restarted = max(last_change(seen, rows, step, judged_by), back, key=_when)
+        looked, reviewed = max(last_change(seen, rows, step, reviewed_by), back, key=_when)
         # Each reads much of the ledger, and somebody waits for the page.
         (report, bound, first, alone), record = await asyncio.gather(
             self._agreed(agent, step, setting, since),
@@ -272,6 +275,12 @@ class PromotionActs(OrderActs, PilotActs):
             return report.writes, first, n
         return report.writes, report.since, 0
 
+    async def _backs(self, agent: str, step: str) -> tuple[datetime | None, str]:
+        """When it last stepped back by itself: what it had shown before goes up no second time."""
+        rows = await self._events(agent)
+        found = [row.began for row in rows if _named(row) == (_BACK, step)]
+        return max(found, default=None), "a step back" if found else ""
+
     async def _first_seen(self, agent: str) -> list[tuple[str, str, datetime]]:
         """When which other build or model came: what was there first is no change."""
         kinds, found = set[str](), list[tuple[str, str, datetime]]()
@@ -313,7 +322,8 @@ class PromotionActs(OrderActs, PilotActs):
         answered = [each for each in looked if each.answer is not None]
         differ, n = write.report.differ, write.report.bound.n
         before = [True] * differ + [False] * (n - differ)
-        before += [each.answer == "wrong" for each in answered if each.at <= up]
+        mine = [each for each in answered if write.since is None or each.at >= write.since]
+        before += [each.answer == "wrong" for each in mine if each.at <= up]
         after = [each.answer == "wrong" for each in answered if each.at > up]
         changed = await self._first_seen(write.agent)
         models = [value for kind, value, at in changed if kind == "model" and at > up]
@@ -351,7 +361,7 @@ class PromotionActs(OrderActs, PilotActs):
             clock=self._clock,
         )
         await lower.set_level(f"{write.agent}/{write.step}", to.level.value, share, why)
-        await self._note_event("step back", write, f"{write.setting} to {to}: {why}", by=BY_ITSELF)
+        await self._note_event(_BACK, write, f"{write.setting} to {to}: {why}", by=BY_ITSELF)
         return f"{write.step}: {to}, {why}"
 
     async def _note_event(
@@ -450,6 +460,12 @@ class PromotionActs(OrderActs, PilotActs):
 
 
 _RULED: Final = frozenset({"approved", "rejected", "amended"})
+
+
+def _when(change: tuple[datetime | None, str]) -> tuple[bool, datetime]:
+    """Where a change stands among others; before all others, where there is none."""
+    at = change[0]
+    return at is not None, at or datetime.min.replace(tzinfo=UTC)
 
 
 def _named(row: AlertRow) -> tuple[str, str]:

@@ -123,6 +123,9 @@ async def test_it_is_proposed_signed_by_two_and_taken_back_by_an_incident(
             "promotion",
         ]
         assert "incidents: 1 open" in found.writes[0].lacking
+        # What was shown before it is no reason to go up again.
+        assert (found.writes[0].restarted, found.writes[0].agreement.n) == ("a step back", 0)
+        assert "cases: 0, 12 more needed" in found.writes[0].lacking
         await owner.set_level("coding/rule", "human_led", why="a new tariff")
         by_hand = (await owner.promotions("coding")).timeline[0]
         assert (by_hand.event, by_hand.what) == ("set", "human_led: a new tariff")
