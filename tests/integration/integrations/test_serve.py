@@ -113,6 +113,13 @@ async def _outcomes(shop: Sender, case: str) -> None:
     half = await shop.send([nothing, did | {"step": "fly"}, 7, did | {"at": "soon"}], to)
     assert half.status_code == 422
     assert set(half.json()["error"]["fields"]) == {"1", "2", "3"}
+    content = json.dumps(did | {"action": {"\ud83d": 1}})
+    headers = shop.bearing() | {"content-type": "application/json"}
+    odd = await shop.http.post(to, content=content, headers=headers)
+    assert (odd.status_code, odd.json()["error"]["fields"]) == (
+        422,
+        {"0": "\ufffd: Pay has no such"},
+    )
     rows = await shop.stage.ledger.outcomes("orders")
     assert {(row.case, row.source) for row in rows} == {
         (case, "api:shop"),

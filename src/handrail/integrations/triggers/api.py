@@ -49,6 +49,7 @@ from handrail.integrations.triggers.webhook import RawEvent, Webhook
 from handrail.oversight import CalledBack
 from handrail.runtime import ApiToken, TokenFile
 from handrail.text import exact_json
+from handrail.wire import fit
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -341,7 +342,7 @@ async def _refused(request: Request, error: Exception) -> Response:
     if error.status_code == HTTPStatus.UNAUTHORIZED:
         headers["www-authenticate"] = "Bearer"
     said = {"error": {"message": error.detail, "fields": fields}}
-    return JSONResponse(said, error.status_code, headers)
+    return JSONResponse(fit(said), error.status_code, headers)  # names of fields are the sender's
 
 
 async def _away(request: Request, error: Exception) -> Response:
