@@ -9,12 +9,13 @@ import random
 import secrets
 import uuid
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 from typing_extensions import override
 
 from handrail.agent import Write
 from handrail.cli.source import kind_of, kinds_in, value
+from handrail.exceptions import fallback
 
 Function = Callable[..., Any]
 Parse = Callable[[Function], ast.Module | None]
@@ -64,6 +65,8 @@ def write_remarks(
             "again there, or takes the like for its own; fix: send it, unless the like is the same"
         )
         yield asked[0], ast.Pass(), f"{what} {more}"
+    if step.find is not None:
+        yield from _finds(step.name, inspect.unwrap(step.find), parse)
     yield from _careless(step, reached, parse)
     for fn in reached:
         for node in _unsure(parse(fn)):
@@ -71,6 +74,20 @@ def write_remarks(
             what = f"{name} says that {step.name} certainly did not happen, and after a 5xx, a"
             more = "time-out or a lost connection it may have; fix: let the error itself pass"
             yield fn, node, f"{what} {more}, and it is found out"
+
+
+def _finds(step: str, find: Function, parse: Parse) -> Iterator[tuple[Function, ast.AST, str]]:
+    """What of a `find` has a write done once more that had happened, or never."""
+    for node in ast.walk(parse(find) or ast.Module([], [])):
+        if isinstance(node, ast.ExceptHandler) and _swallows(node):
+            what = f"what fails here has {step} taken for not there, and done once more"
+            yield find, node, f"{what}; fix: let the error pass, and it is asked again"
+    returns = fallback(Any, lambda: get_type_hints(find).get("return", Any))
+    kinds = get_args(returns) or (returns,)
+    if returns not in {Any, object} and (type(None) not in kinds or returns is type(None)):
+        lacks = "not there" if returns is not type(None) else "there"
+        what = f"the find of {step} never says that it is {lacks}"
+        yield find, ast.Pass(), f"{what}; fix: `-> ... | None`: what {step} returns, or None"
 
 
 def _careless(

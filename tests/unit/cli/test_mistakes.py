@@ -6,8 +6,9 @@ import ast
 import logging
 import textwrap
 import uuid
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 from pydantic import BaseModel
@@ -172,6 +173,41 @@ def test_a_write_that_sends_no_key_is_worth_reading(body: str, said: bool) -> No
     assert [f"{careless_steps.pay_later.name} is declared idempotent" in e for e in found] == [
         True
     ] * said
+
+
+async def _perhaps(action: Any, effect: Effect) -> str | None:
+    raise NotImplementedError
+
+
+async def _always(action: Any, effect: Effect) -> list[str]:
+    raise NotImplementedError
+
+
+async def _never(action: Any, effect: Effect) -> None:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize(
+    ("find", "body", "says"),
+    [
+        (_perhaps, "return await ask(effect.key)", []),
+        (_perhaps, "try:\n  ask()\nexcept KeyError:\n  return None", []),
+        (_perhaps, "try:\n  ask()\nexcept HTTPError as e:\n  if e.code != 404:\n    raise", []),
+        (_perhaps, "try:\n  ask()\nexcept OSError:\n  return None", ["done once more"]),
+        (_perhaps, "try:\n  ask()\nexcept:\n  pass", ["done once more"]),
+        (_always, "return await ask(effect.key)", ["never says that it is not there"]),
+        (_never, "return await ask(effect.key)", ["never says that it is there"]),
+    ],
+)
+def test_a_find_that_says_no_of_what_it_does_not_know_is_worth_reading(
+    find: Any, body: str, says: list[str]
+) -> None:
+    step = replace(careless_steps.pay_later, find=find, idempotent=False)
+    tree = ast.parse(f"async def find(action, effect):\n{textwrap.indent(body, ' ')}")
+    found = write_remarks(step, [careless_steps.look.fn], lambda fn: tree if fn is find else None)
+    said = [what for fn, _, what in found if fn is find and "effect.key" not in what]
+    assert len(said) == len(says)
+    assert all(words in what for words, what in zip(says, said, strict=True))
 
 
 POLICY = """agent: bare
