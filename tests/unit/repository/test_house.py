@@ -25,10 +25,10 @@ BUDGETS = {
     "evidence": 5_433,
     "client": 8_318,
     "runtime": 7_724,
-    "integrations": 6_480,
+    "integrations": 6_481,
     "inbox": 10_041,
     "testing": 1_237,
-    "cli": 9_096,
+    "cli": 9_113,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
