@@ -30,13 +30,13 @@ if TYPE_CHECKING:
         Agent,
         Fleet,
     )
-    from handrail.runtime.interceptors import ContextFreeSandbox
     from handrail.runtime.logging import Lines, configure_logging, mask_with
     from handrail.runtime.operators import operator
     from handrail.runtime.payload_codec import ClaimCheck
     from handrail.runtime.process import core_logs, run
     from handrail.runtime.rebuild import RebuiltRecords, rebuild_records, recorded
     from handrail.runtime.replays import ReplayedCase
+    from handrail.runtime.sandbox import ContextFreeSandbox
     from handrail.runtime.schedules import Form, Schedule, Trigger, keep_in_step
     from handrail.runtime.settings import Settings
     from handrail.runtime.smtp import SmtpServer, mail_address

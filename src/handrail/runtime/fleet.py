@@ -54,7 +54,6 @@ from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.handoffs import handoff_activities, require_known
 from handrail.runtime.interceptors import (
     CaseInterceptor,
-    ContextFreeSandbox,
     FitPayloads,
     SecretScrubber,
     ShortFailures,
@@ -72,6 +71,7 @@ from handrail.runtime.replays import (
 )
 from handrail.runtime.rollout import Rollout
 from handrail.runtime.rollout_activities import RolloutActivities
+from handrail.runtime.sandbox import ContextFreeSandbox
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.upkeep import Upkeep, UpkeepActivities

@@ -7,25 +7,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import functools
 import json
-import sys
 import threading
-from collections.abc import Callable
 from contextvars import ContextVar
-from dataclasses import dataclass
-from importlib.abc import MetaPathFinder
-from importlib.machinery import PathFinder, SourceFileLoader
-from importlib.util import spec_from_file_location
-from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any
 
 from pydantic_core import PydanticSerializationError
 from temporalio import workflow
 from temporalio.api.common.v1 import Payload
 from temporalio.api.sdk.v1 import WorkflowMetadata
-from temporalio.bridge.proto.workflow_activation import WorkflowActivation
-from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
 from temporalio.contrib.pydantic import (
     PydanticJSONPlainPayloadConverter,
     PydanticPayloadConverter,
@@ -33,9 +23,6 @@ from temporalio.contrib.pydantic import (
 from temporalio.converter import (
     CompositePayloadConverter,
     DefaultFailureConverter,
-    SerializationContext,
-    StorageDriverStoreContext,
-    StorageDriverWorkflowInfo,
 )
 from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
@@ -45,18 +32,8 @@ from temporalio.worker import (
     HandleSignalInput,
     Interceptor,
     WorkflowInboundInterceptor,
-    WorkflowInstance,
-    WorkflowInstanceDetails,
     WorkflowInterceptorClassInput,
 )
-from temporalio.worker.workflow_sandbox import (
-    SandboxedWorkflowRunner,
-    _importer,
-)
-from temporalio.worker.workflow_sandbox._restrictions import (
-    _RestrictedProxy,  # pyright: ignore[reportPrivateUsage]
-)
-from temporalio.workflow import _definition  # pyright: ignore[reportPrivateUsage]
 from typing_extensions import override
 
 from handrail.actions import Event
@@ -75,8 +52,6 @@ from handrail.wire import fit, json_reader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from importlib.machinery import ModuleSpec
-    from types import CodeType, ModuleType
 
     from temporalio.api.failure.v1 import Failure
     from temporalio.converter import PayloadConverter
@@ -92,173 +67,6 @@ _MESSAGE = 1_500
 _TYPE = 200
 
 _depth: ContextVar[int] = ContextVar("handrail_failure_depth", default=0)
-
-
-# The sandbox
-
-
-@dataclass(frozen=True)
-class ContextFreeSandbox(SandboxedWorkflowRunner):
-    """Temporal's workflow sandbox, not entered to learn what nobody asks.
-
-    For every payload on its way into or out of a workflow the SDK (1.35) asks the workflow in
-    which context it is serialized: four times for each that leaves, and each time it compiles
-    and runs code inside the sandbox to know. Only a codec or a storage that is a
-    `WithSerializationContext` does anything with the answer, and Handrail has none. Not to ask
-    takes the workflow's share of a worker's CPU from 14 to 10 ms for a case that passes.
-
-    Note:
-        A codec or an external storage that is a `WithSerializationContext` would be given
-        none: use Temporal's own runner then.
-
-    `before_eviction`: is called while a workflow is still what its history made of it: to put it
-    away is to cancel it.
-    """
-
-    before_eviction: Callable[[], None] | None = None
-
-    def __post_init__(self) -> None:
-        """Whoever has none of these sandboxes has the SDK as it is."""
-        _prepare_sandboxes()
-
-    @override
-    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
-        """Make the sandboxed instance, and answer in its stead."""
-        return _ContextFree(super().create_instance(det), self.before_eviction)
-
-
-class _ContextFree(WorkflowInstance):
-    def __init__(
-        self, sandboxed: WorkflowInstance, before_eviction: Callable[[], None] | None
-    ) -> None:
-        self._sandboxed = sandboxed
-        self._before_eviction = before_eviction
-
-    @override
-    def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
-        if self._before_eviction and any(job.HasField("remove_from_cache") for job in act.jobs):
-            self._before_eviction()
-        return self._sandboxed.activate(act)
-
-    @override
-    def get_info(self) -> workflow.Info:
-        return self._sandboxed.get_info()
-
-    @override
-    def get_thread_id(self) -> int | None:
-        return self._sandboxed.get_thread_id()
-
-    @override
-    def get_serialization_context(self, command_info: object) -> SerializationContext | None:
-        return None
-
-    @override
-    def get_external_store_context(self, command_info: object) -> StorageDriverStoreContext:
-        return self._store_context
-
-    @functools.cached_property
-    def _store_context(self) -> StorageDriverStoreContext:
-        info = self.get_info()
-        return StorageDriverStoreContext(
-            target=StorageDriverWorkflowInfo(
-                id=info.workflow_id,
-                run_id=info.run_id,
-                type=info.workflow_type,
-                namespace=info.namespace,
-            )
-        )
-
-
-class _Marked(type):
-    @override
-    def __instancecheck__(cls, instance: object) -> bool:
-        return hasattr(instance, "_defn")
-
-
-class UpdateMethod(metaclass=_Marked):
-    """Whether a member of a workflow's class is an update: known by the mark that makes it one.
-
-    The sandbox defines the class anew for each case, and the SDK (1.35) asks this of nearly every
-    member by a runtime protocol, which looks through the member's own class each time: two thirds
-    of what it takes to define an agent, and in the sandbox more.
-    """
-
-
-def is_method_of(fn: Any, kind: type) -> bool:
-    """Whether a function was defined in the body of this class.
-
-    The SDK (1.35) searches for the modules of both, twice for each member of each base.
-    """
-    return (
-        isinstance(fn, FunctionType)
-        and fn.__module__ == kind.__module__
-        and fn.__qualname__.rpartition(".")[0] == kind.__name__
-    )
-
-
-class QuickBuiltin(_importer._ThreadLocalCallable[..., Any]):  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    """`isinstance` and `issubclass` while a sandbox is entered, in all threads of the process.
-
-    The SDK (1.35) takes what may be a proxy of its own out of each argument by five calls, and a
-    case asks 340 times. Here only a proxy is given to those.
-    """
-
-    @override
-    def __call__(self, value: Any, kind: Any, /) -> Any:
-        """What the builtin answers, of what a proxy stands for."""
-        if type(value) is _RestrictedProxy or type(kind) is _RestrictedProxy:
-            return self.current(value, kind)
-        return self.orig(value, kind)
-
-
-class _AsLoaded(SourceFileLoader):
-    """A module of a sandbox, of the code that it had when it was loaded first."""
-
-    _code: CodeType | None = None
-
-    @override
-    def get_code(self, fullname: str) -> CodeType | None:
-        if self._code is None:
-            self._code = super().get_code(fullname)
-        return self._code
-
-
-class _SandboxFinder(MetaPathFinder):
-    """Finds a workflow's module for each case as it was when the worker began.
-
-    The sandbox imports it anew for each case, from its file: one that was changed meanwhile would
-    be code that nothing has checked, that no build is named after, and by which cases that are
-    open do not replay.
-    """
-
-    loaders: ClassVar[dict[str, _AsLoaded]] = {}
-
-    @override
-    def find_spec(
-        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        if _importer.Importer.current_importer() is None:
-            return None
-        loader = self.loaders.get(fullname)
-        if loader is None:
-            found = PathFinder.find_spec(fullname, path, target)
-            if found is None or not isinstance(found.loader, SourceFileLoader):
-                return None
-            loader = self.loaders[fullname] = _AsLoaded(fullname, found.loader.path)
-        return spec_from_file_location(fullname, loader=loader)
-
-
-def _prepare_sandboxes() -> None:
-    """Put these in the place of the SDK's own, in this process; modules are loaded anew."""
-    _SandboxFinder.loaders.clear()
-    if not any(isinstance(finder, _SandboxFinder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _SandboxFinder())
-    _definition.UpdateMethodMultiParam = UpdateMethod  # pyright: ignore[reportPrivateImportUsage]
-    _definition._is_unbound_method_on_cls = is_method_of  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    for name in ("isinstance", "issubclass"):
-        # It stays the same object: it counts the sandboxes that are entered now.
-        builtin = cast("Any", _importer._get_thread_local_builtin(name))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage, reportUnknownMemberType]
-        builtin.__class__ = QuickBuiltin
 
 
 # Values and failures as Temporal keeps them

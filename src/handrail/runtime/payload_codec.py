@@ -36,7 +36,8 @@ from handrail.exceptions import HandrailError
 THRESHOLD = 64 * 1024
 """Bytes from which a payload is kept outside the history."""
 
-_ENCODING = b"json/handrail-claim"
+CLAIM = b"json/handrail-claim"
+"""The encoding of what stands in a history for a payload that is kept elsewhere."""
 
 
 class PayloadLost(HandrailError):
@@ -73,7 +74,7 @@ class ClaimCheck(PayloadCodec):
         Raises:
             PayloadLost: if a file is missing or has been changed.
         """
-        if not any(payload.metadata.get("encoding") == _ENCODING for payload in payloads):
+        if not any(payload.metadata.get("encoding") == CLAIM for payload in payloads):
             return list(payloads)
         return await asyncio.to_thread(lambda: [self._retrieve(p) for p in payloads])
 
@@ -88,7 +89,7 @@ class ClaimCheck(PayloadCodec):
         Raises:
             PayloadLost: as `decode`; or if it is no claim of ours.
         """
-        payload = Payload(metadata={"encoding": _ENCODING}, data=claim.encode())
+        payload = Payload(metadata={"encoding": CLAIM}, data=claim.encode())
         found = await asyncio.to_thread(self._retrieve, payload)
         if found is payload:
             raise PayloadLost("this is no claim on anything that was kept here")
@@ -110,7 +111,7 @@ class ClaimCheck(PayloadCodec):
                 os.fsync(file.fileno())
             Path(file.name).replace(path)
         claim = _Claim(sha256=digest, bytes=len(data), mac=self._mac(digest))
-        return Payload(metadata={"encoding": _ENCODING}, data=claim.model_dump_json().encode())
+        return Payload(metadata={"encoding": CLAIM}, data=claim.model_dump_json().encode())
 
     def _retrieve(self, payload: Payload) -> Payload:
         digest, mac = _claimed(payload)

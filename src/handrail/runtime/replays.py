@@ -31,8 +31,8 @@ from typing_extensions import override
 from handrail.agent import AgentWorkflow, runner_of
 from handrail.exceptions import CaseError
 from handrail.guardrails import ForeseenWrite, foreseen
-from handrail.runtime.interceptors import ContextFreeSandbox
 from handrail.runtime.records import RecordInterceptor, RunFacts, case_record
+from handrail.runtime.sandbox import ContextFreeSandbox
 
 if TYPE_CHECKING:
     from temporalio.client import WorkflowHandle

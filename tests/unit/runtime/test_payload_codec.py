@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from temporalio.api.common.v1 import Payload
+from temporalio.bridge.proto.workflow_activation import WorkflowActivation
+from temporalio.bridge.proto.workflow_completion import WorkflowActivationCompletion
+from temporalio.converter import DataConverter, PayloadCodec
+from typing_extensions import override
 
+from handrail.runtime import sandbox
 from handrail.runtime.payload_codec import THRESHOLD, ClaimCheck, PayloadLost
+from handrail.runtime.sandbox import decode_activation, encode_completion
 
+SDK: Any = sandbox
 LARGE = Payload(metadata={"encoding": b"json/plain"}, data=b"1" * THRESHOLD)
 SMALL = Payload(metadata={"encoding": b"json/plain"}, data=b"1")
 
@@ -71,3 +81,60 @@ async def test_anything_can_be_kept_by_its_claim(tmp_path: Path) -> None:
     for forged in ("{}", "", claim.replace('"bytes":4', '"bytes":5').replace('mac":"', 'mac":"0')):
         with pytest.raises(PayloadLost, match="no claim"):
             await ClaimCheck(tmp_path).kept(forged)
+
+
+def answer(*payloads: Payload) -> WorkflowActivationCompletion:
+    """A task's answer that schedules a local activity with these arguments."""
+    made = WorkflowActivationCompletion()
+    made.successful.commands.add().schedule_local_activity.arguments.extend(payloads)
+    return made
+
+
+def came(*payloads: Payload) -> WorkflowActivation:
+    """A signal that came with these arguments."""
+    made = WorkflowActivation()
+    made.jobs.add().signal_workflow.input.extend(payloads)
+    return made
+
+
+def converter(codec: PayloadCodec) -> DataConverter:
+    return dataclasses.replace(DataConverter.default, payload_codec=codec)
+
+
+@pytest.mark.parametrize("payloads", [[SMALL], [SMALL, LARGE], [LARGE, LARGE], []])
+async def test_a_task_is_kept_and_comes_back_as_by_the_sdk(
+    tmp_path: Path, payloads: list[Payload]
+) -> None:
+    ours, theirs = answer(*payloads), answer(*payloads)
+    codec = converter(ClaimCheck(tmp_path))
+    await encode_completion(ours, codec, encode_headers=False, storage_concurrency_limit=1)
+    await SDK._encode_completion(theirs, codec, False, 1)  # as the SDK does
+    assert ours == theirs
+    kept = ours.successful.commands[0].schedule_local_activity.arguments
+    assert max((each.ByteSize() for each in kept), default=0) < 300
+    back = came(*kept)
+    await decode_activation(back, codec, decode_headers=False, storage_concurrency_limit=1)
+    assert list(back.jobs[0].signal_workflow.input) == payloads
+
+
+class Reversed(PayloadCodec):
+    """A codec of one's own, to which no payload is too small."""
+
+    @override
+    async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return [Payload(metadata=each.metadata, data=each.data[::-1]) for each in payloads]
+
+    @override
+    async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
+        return await self.encode(payloads)
+
+
+async def test_a_codec_of_ones_own_is_given_every_payload() -> None:
+    codec, word = converter(Reversed()), Payload(data=b"word")
+    made, back = answer(word), came(word)
+    await encode_completion(made, codec, encode_headers=False, storage_concurrency_limit=1)
+    await decode_activation(back, codec, decode_headers=False, storage_concurrency_limit=1)
+    arguments = made.successful.commands[0].schedule_local_activity.arguments
+    assert [each.data for each in (*arguments, *back.jobs[0].signal_workflow.input)] == [
+        b"drow"
+    ] * 2

@@ -5,6 +5,7 @@ import datetime as dt
 import importlib
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -14,9 +15,9 @@ import pytest
 from temporalio.worker.workflow_sandbox import SandboxRestrictions
 from temporalio.workflow import _definition  # pyright: ignore[reportPrivateUsage]
 
-from handrail import AgentWorkflow
+from handrail import Outcome
 from handrail.runtime import ContextFreeSandbox
-from handrail.runtime.interceptors import QuickBuiltin, is_method_of
+from handrail.runtime.sandbox import QuickBuiltin, SandboxEntrance
 
 _importer: Any = importlib.import_module("temporalio.worker.workflow_sandbox._importer")
 _restrictions: Any = importlib.import_module("temporalio.worker.workflow_sandbox._restrictions")
@@ -102,18 +103,108 @@ def test_isinstance_sees_through_what_the_sandbox_proxies() -> None:
     assert type(builtins.isinstance) is not QuickBuiltin
 
 
-def test_a_method_is_of_the_class_in_whose_body_it_is() -> None:
-    class Base:
-        def run(self) -> None: ...
+def both() -> list[Any]:
+    """A sandbox as the SDK enters it, and as a case's is entered."""
+    return [lambda: entered().applied(), lambda: SandboxEntrance(entered()).applied()]
 
-    class Own(Base):
-        def go(self) -> None: ...
 
+@pytest.mark.parametrize("enter", both(), ids=["sdk", "ours"])
+def test_a_sandbox_is_entered_in_its_thread_alone_and_within_another(enter: Any) -> None:
     ContextFreeSandbox()
-    assert _definition._is_unbound_method_on_cls is is_method_of  # pyright: ignore[reportPrivateUsage]
-    assert is_method_of(AgentWorkflow.done, AgentWorkflow)
-    assert not is_method_of(AgentWorkflow.done, Own)
-    assert not is_method_of(Own().go, Own)
-    # As the SDK has it: one that is defined within a function is of no class of that name.
-    assert not is_method_of(Own.go, Own)
-    assert not is_method_of(len, AgentWorkflow)
+    modules, imports, opens = sys.modules, builtins.__import__, builtins.open
+    seen: list[bool] = []
+
+    def elsewhere() -> None:
+        seen.append("handrail" in sys.modules)
+        seen.append(_importer.Importer.current_importer() is None)
+
+    with enter():
+        outer = _importer.Importer.current_importer()
+        assert NAME not in sys.modules
+        sys.modules[NAME] = ModuleType(NAME)
+        with enter():
+            assert _importer.Importer.current_importer() is not outer
+            assert NAME not in sys.modules
+        assert _importer.Importer.current_importer() is outer
+        assert NAME in sys.modules
+        assert builtins.__import__ is not imports
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        other.join()
+    assert seen == [True, True]
+    assert NAME not in sys.modules
+    assert _importer.Importer.current_importer() is None
+    assert (sys.modules, builtins.__import__, builtins.open) == (modules, imports, opens)
+
+
+@pytest.mark.parametrize("enter", both(), ids=["sdk", "ours"])
+def test_who_leaves_first_leaves_the_other_in_its_sandbox(enter: Any) -> None:
+    ContextFreeSandbox()
+    imports = builtins.__import__
+    inside, leave = threading.Event(), threading.Event()
+
+    def stay() -> None:
+        with enter():
+            inside.set()
+            leave.wait(10)
+
+    other = threading.Thread(target=stay)
+    other.start()
+    assert inside.wait(10)
+    with enter(), pytest.raises(ZeroDivisionError), enter():
+        raise ZeroDivisionError
+    assert builtins.__import__ is not imports
+    leave.set()
+    other.join()
+    assert builtins.__import__ is imports
+
+
+AGENT = """
+from temporalio import workflow
+from handrail import AgentWorkflow, Outcome
+
+@workflow.defn(name="Poked")
+class Agent(AgentWorkflow):
+    @workflow.run
+    async def run(self, event: str) -> Outcome:
+        return self.done(event)
+"""
+SIGNAL = """
+    @workflow.signal
+    def poke(self) -> None: ...
+"""
+
+
+def defined(passed: SandboxRestrictions) -> Any:
+    """The agent's class and its definition, as they are for one more case."""
+    sandbox = _importer.Importer(passed, _restrictions.RestrictionContext(), NAME)
+    with SandboxEntrance(sandbox).applied():
+        agent = importlib.import_module(NAME).Agent
+    return agent, _definition._Definition.must_from_class(agent)  # pyright: ignore[reportPrivateUsage]
+
+
+@pytest.mark.parametrize("own_signal", [False, True])
+def test_an_agent_is_defined_again_as_the_sdk_defines_it(own: Path, *, own_signal: bool) -> None:
+    ContextFreeSandbox()
+    own.write_text(AGENT + SIGNAL * own_signal)
+    passed = SandboxRestrictions.default.with_passthrough_modules("handrail")
+    (first, found), (second, again) = defined(passed), defined(passed)
+    assert again.run_fn is second.run is not first.run
+    assert _definition._Definition.must_from_run_fn(second.run) is again  # pyright: ignore[reportPrivateUsage]
+    assert (again.name, again.arg_types, again.ret_type) == ("Poked", [str], Outcome)
+    assert again.sandboxed is found.sandboxed is True
+    for name in ("signals", "queries", "updates"):
+        assert getattr(again, name).keys() == getattr(found, name).keys()
+    assert again.signals
+    assert again.queries
+    assert ("poke" in again.signals) is own_signal
+    if own_signal:
+        assert again.signals["poke"].fn is second.poke is not first.poke
+
+
+def test_what_is_no_workflow_is_refused_in_a_sandbox_too(own: Path) -> None:
+    ContextFreeSandbox()
+    own.write_text(AGENT.replace("@workflow.run", ""))
+    passed = SandboxRestrictions.default.with_passthrough_modules("handrail")
+    with pytest.raises(ValueError, match=r"Missing @workflow\.run"):
+        defined(passed)
