@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -129,6 +130,13 @@ class _PlainConsole(Console):
         for each in super().render(renderable, options):
             plain_text = each.text if each.control else escape_hidden(each.text)
             yield Segment(plain_text, each.style, each.control)
+
+    @override
+    def on_broken_pipe(self) -> None:
+        """Let who reads go when they have enough (`| head`): rich would end as for a failure."""
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise BrokenPipeError
 
 
 def _console(*, stderr: bool) -> Console:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import json
 import logging
+import subprocess
+import sys
 import unicodedata
 from datetime import UTC, datetime
 from pathlib import Path
@@ -119,3 +121,16 @@ def test_only_a_process_that_stays_looks_for_garbage_soon(tmp_path: Path) -> Non
         assert gc.get_threshold()[0] == COLLECTS_AFTER
     finally:
         gc.set_threshold(*before)
+
+
+def test_who_reads_no_further_is_no_failure() -> None:
+    code = (
+        "import sys; from handrail.cli.context import perform; "
+        "from handrail.cli.output import PLAIN; "
+        "sys.exit(perform(PLAIN, lambda: [PLAIN.show('x' * 150) for _ in range(3000)] and 0))"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(timeout=60) == 141  # as of SIGPIPE
