@@ -217,7 +217,8 @@ async def show(
     if not out.json:
         _print(out, found)
         for text in lacking:
-            out.say(text, "yellow")
+            if not (found.why and text.endswith(found.why)):  # said beside its state
+                out.say(text, "yellow")
 
 
 def chained(each: ChainedCase, asked: str) -> Text:

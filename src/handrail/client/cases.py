@@ -338,7 +338,7 @@ class CaseActs(GateActs, StartActs):
         broken = next((each for each in fails if each.step == FAILING_TASK), None)
         if is_paused(execution):
             why = pause_words(execution)
-            lacking.append(f"the log and the moves of {case} are not shown while it is paused")
+            lacking.append(f"{case} is {why}")
         elif view is None and broken is not None:
             lacking.append(
                 f"its code cannot go on, and answers nothing: {broken.error}; correct the code and "

@@ -134,7 +134,9 @@ async def test_a_case_that_temporal_itself_pauses_is_shown_as_that_and_hides_not
     assert (shown["state"], len(shown["gates"])) == ("paused (by Temporal)", 1)
     assert "ann@ui" in str(shown["lacking"])
     assert "look at it" in str(shown["lacking"])
-    assert "state paused (by Temporal)" in await shell.text(cases.show, paused.id)
+    assert "state paused (by Temporal): paused in Temporal by ann@ui" in await shell.text(
+        cases.show, paused.id
+    )
 
     # What must go on first needs somebody to unpause it; what waits for that is kept.
     resumed = await shell.json(cases.resume, (paused.id,), by="bo@example.com")
