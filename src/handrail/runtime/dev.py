@@ -156,7 +156,10 @@ class Child:
             if asyncio.get_running_loop().time() - began > STEADY.total_seconds():
                 pause = PAUSE
             if code:  # whoever asked it to end, for code that has changed, has said so
-                log.warning("died, starting it again", what=self.name, code=code, log=self.where)
+                if self._reading is not None:
+                    await asyncio.wait([self._reading], timeout=1)  # what it said at its end
+                why = self.unfit or "died, starting it again"
+                log.warning(why, what=self.name, code=code, log=self.where)
             await asyncio.sleep(pause.total_seconds())
             pause = min(pause * 2, PAUSE_MOST)
             try:
@@ -175,6 +178,7 @@ class Child:
 
     async def _spawn(self) -> asyncio.subprocess.Process:
         self._is_ready.clear()
+        self.unfit = ""
         with self._errors() as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *dying_with_us(self._argv),
