@@ -148,7 +148,11 @@ class Agent:
 
     def faults(self) -> list[str]:
         """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
-        lacking = [fault for step in self.steps for fault in secret_faults(step.name, step.secrets)]
+        asking: dict[str, list[str]] = {}  # one that is not there is one fault, whoever takes it
+        for step in self.steps:
+            for secret in step.secrets:
+                asking.setdefault(secret, []).append(step.name)
+        lacking = [f for name, by in asking.items() for f in secret_faults(", ".join(by), [name])]
         lacking += model_faults(self.steps)
         lacking += code_faults(self.workflow, self.steps, self.hands_to)
         lacking += faults_of(self.event, self.steps)

@@ -35,6 +35,8 @@ EDITS = [
     (STEPS, '"Idempotency-Key": effect.key', '"Key": str(uuid.uuid4()), "Of": effect.key'),
     (STEPS, '    """Give the money of an order back."""\n', ""),
     (STEPS, "    @property\n    def summary", "    def summary"),
+    (STEPS, "@read", "@read(secrets=['SHOP_TOKEN'])"),
+    (STEPS, "undo=take_back", "secrets=['SHOP_TOKEN'], undo=take_back"),
     (FLOW, "from handrail", "import os\nimport random\nfrom pathlib import Path\n\nfrom handrail"),
     (
         FLOW,
@@ -65,6 +67,7 @@ EDITS = [
 ]
 
 FAULTS = [
+    "find_order, refund: the secret SHOP_TOKEN is missing",
     "refund is limited to total: at most 1000 USD per day, and Refund.total is in EUR",
     "`shop.get(...)` is never awaited",
     "`asyncio.sleep(...)` is never awaited",
