@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_952,
     "evidence": 5_433,
     "client": 8_318,
-    "runtime": 7_838,
+    "runtime": 7_846,
     "integrations": 6_481,
     "inbox": 10_041,
     "testing": 1_237,
