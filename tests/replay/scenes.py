@@ -368,6 +368,16 @@ async def a_write_that_nobody_awaited_of_old(play: Play) -> CaseHandle:
     return await a_write_that_nobody_awaited(play)
 
 
+@scene(State.REFUSED)
+async def a_refusal_that_nobody_looked_at(play: Play) -> CaseHandle:
+    return await play.stage.start("careless", Ask(number=play.number, what="refused unseen"))
+
+
+@scene(State.DONE, OLDER)
+async def a_refusal_that_nobody_looked_at_of_old(play: Play) -> CaseHandle:
+    return await a_refusal_that_nobody_looked_at(play)
+
+
 @scene(State.DONE)
 async def decided_long_before_it_was_written(play: Play) -> CaseHandle:
     play.outside.break_down("post", "before")
