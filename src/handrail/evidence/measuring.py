@@ -8,12 +8,13 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import TYPE_CHECKING
 
+from handrail.actions import WHOLE
 from handrail.evidence.metrics import own_metrics, seven_metrics
 from handrail.evidence.report import AgentReport, ReportDay, ReportMark
 from handrail.evidence.totals import DAY, Totals, day_of, number_of, percentile, totals
 from handrail.evidence.value import MONTH, Reckoning, value_report
 from handrail.ledger import MetricQuery
-from handrail.policy import known_policy
+from handrail.policy import Setting, known_policy
 from handrail.states import State
 
 if TYPE_CHECKING:
@@ -167,7 +168,8 @@ async def _marks(
     marks += [ReportMark(at=at, kind="build", what=build) for build, at in first.items() if build]
     for order in orders:
         if order.kind == "level" and order.level is not None:
-            what = f"{order.step or 'all writes'}: {order.level.value}, by {order.by}"
+            share = WHOLE if order.rollout is None else order.rollout
+            what = f"{order.step or 'all writes'}: {Setting(order.level, share)}, by {order.by}"
             marks.append(ReportMark(at=order.at, kind="level", what=what))
         elif order.kind == "stop" and order.case is None:
             marks.append(ReportMark(at=order.at, kind="stop", what=f"stopped by {order.by}"))

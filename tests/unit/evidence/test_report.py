@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from math import ceil
@@ -12,6 +13,7 @@ import pytest
 import sqlalchemy as sa
 
 from handrail import Ledger
+from handrail.actions import Level
 from handrail.evidence import AgentReport, measure_report
 from handrail.evidence.report import _inert  # pyright: ignore[reportPrivateUsage]
 from handrail.ledger import BaselineRow, OrderRow, PresenceRow
@@ -315,3 +317,12 @@ async def _present(ledger: Ledger, row: PresenceRow) -> None:
 def test_a_cell_of_a_report_shows_what_it_says() -> None:
     assert _inert("\u202e=1") == "\\u202e=1"
     assert _inert("=1") == "'=1"
+
+
+async def test_a_level_is_told_with_its_share(ledger: Ledger) -> None:
+    levels = {"1": (Level.FULL, 5_000, "book: full 50%"), "2": (Level.FULL, None, "book: full")}
+    for n, (level, share, _) in levels.items():
+        row = OrderRow(n, "level", AGENT, "a", NOW - timedelta(hours=3 - int(n)), "book")
+        await ledger.order(replace(row, level=level, rollout=share))
+    marks = (await measure_report(ledger, AGENT, now=NOW)).marks
+    assert [m.what for m in marks] == [f"{said}, by a" for *_, said in levels.values()]
