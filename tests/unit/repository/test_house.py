@@ -22,7 +22,7 @@ BUDGETS = {
     "oversight": 4_405,
     "agent": 9_620,
     "guardrails": 5_952,
-    "evidence": 5_433,
+    "evidence": 5_435,
     "client": 8_318,
     "runtime": 7_846,
     "integrations": 6_481,
