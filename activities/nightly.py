@@ -43,7 +43,7 @@ from handrail.runtime import Settings, open_ledger
 
 MAIL_SERVER, READERS = "127.0.0.1:8595", "management@example.com"
 PATIENCE = timedelta(seconds=10)
-_NO_TASKS = ("pilot", "handed to itself")
+_NO_TASKS = ("pilot", "only handed on")
 _POSTS = ("reconciliation", "post")
 
 

@@ -233,7 +233,8 @@ __all__ = ["fleet", "systems"]
 
 _shown = shown()
 _every = _shown if isinstance(_shown, tuple) else (_shown,)
-systems = [system for each in _every for system in each.systems]
+# By name: two agents may have one system between them.
+systems = list({system.name: system for each in _every for system in each.systems}.values())
 '''
 _DEMO = '''"""What `handrail demo` plays."""
 

@@ -113,12 +113,13 @@ def test_its_own_tests_come_along_and_speak_of_it_by_its_new_name(
         assert found is None or "world" in path.parts, f"{path}: {found}"
 
 
-@pytest.mark.parametrize("agent", ["alerts", "inspection", "sales", "support"])
+@pytest.mark.parametrize("agent", ["alerts", "inspection", "reconciliation", "sales"])
 def test_the_programs_of_its_outside_systems_are_there(agent: str, tmp_path: Path) -> None:
     like.written_like(agent, "our-own", tmp_path)
     look = (
         "from importlib.util import find_spec; from workers.fleet import systems\n"
         "programs = [each.argv[2] for each in systems]; assert programs\n"
+        "assert len({each.name for each in systems}) == len(systems), systems\n"
         "assert all(map(find_spec, programs)), programs"
     )
     argv = [sys.executable, "-c", look]
