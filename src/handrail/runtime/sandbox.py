@@ -184,7 +184,7 @@ class _ContextFree(WorkflowInstance):
         )
 
 
-_DEFINED: dict[tuple[object, ...], Any] = {}
+_DEFINED: dict[tuple[str, str], tuple[Any, Any]] = {}
 _define = _definition._Definition._apply_to_class
 
 
@@ -195,15 +195,15 @@ def define_workflow(cls: type, **given: Any) -> None:
     it and of each of its bases. What those of the same bases have is the same, and an agent's own
     body has no handlers as a rule.
     """
-    which = (cls.__module__, cls.__qualname__, cls.__bases__, *cls.__dict__)
-    known = _DEFINED.get(which) if _importer.Importer.current_importer() else None
-    if known is None:
+    which, shape = (cls.__module__, cls.__qualname__), (cls.__bases__, *cls.__dict__)
+    before, known = _DEFINED.get(which, (None, None))
+    if before != shape or _importer.Importer.current_importer() is None:
         _define(cls, **given)
         made: Any = _definition._Definition.must_from_class(cls)
         handlers = (*made.signals.values(), *made.queries.values(), *made.updates.values())
         of_bases = all(each.fn.__module__ != cls.__module__ for each in handlers)
         if of_bases and made.dynamic_config_fn is None and "__init__" not in cls.__dict__:
-            _DEFINED[which] = made
+            _DEFINED[which] = shape, made
         return
     run: Any = cls.__dict__[known.run_fn.__name__]
     handlers = {name: getattr(known, name) for name in ("signals", "queries", "updates")}

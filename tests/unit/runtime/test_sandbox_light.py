@@ -175,6 +175,11 @@ SIGNAL = """
 """
 
 
+OF_BASE = AGENT.replace(
+    "@workflow.defn", f"class Base(AgentWorkflow):{SIGNAL}\n@workflow.defn"
+).replace("Agent(AgentWorkflow)", "Agent(Base)")
+
+
 def defined(passed: SandboxRestrictions) -> Any:
     """The agent's class and its definition, as they are for one more case."""
     sandbox = _importer.Importer(passed, _restrictions.RestrictionContext(), NAME)
@@ -183,10 +188,10 @@ def defined(passed: SandboxRestrictions) -> Any:
     return agent, _definition._Definition.must_from_class(agent)  # pyright: ignore[reportPrivateUsage]
 
 
-@pytest.mark.parametrize("own_signal", [False, True])
-def test_an_agent_is_defined_again_as_the_sdk_defines_it(own: Path, *, own_signal: bool) -> None:
+@pytest.mark.parametrize("source", [AGENT, AGENT + SIGNAL, OF_BASE], ids=["none", "own", "base"])
+def test_an_agent_is_defined_again_as_the_sdk_defines_it(own: Path, source: str) -> None:
     ContextFreeSandbox()
-    own.write_text(AGENT + SIGNAL * own_signal)
+    own.write_text(source)
     passed = SandboxRestrictions.default.with_passthrough_modules("handrail")
     (first, found), (second, again) = defined(passed), defined(passed)
     assert again.run_fn is second.run is not first.run
@@ -197,8 +202,8 @@ def test_an_agent_is_defined_again_as_the_sdk_defines_it(own: Path, *, own_signa
         assert getattr(again, name).keys() == getattr(found, name).keys()
     assert again.signals
     assert again.queries
-    assert ("poke" in again.signals) is own_signal
-    if own_signal:
+    assert ("poke" in again.signals) is ("poke" in source)
+    if "poke" in source:
         assert again.signals["poke"].fn is second.poke is not first.poke
 
 
