@@ -6,14 +6,13 @@ mapped dataclasses cannot be frozen, and a row that other rooms hold must not ch
 
 from __future__ import annotations
 
-import importlib
 import logging
 from dataclasses import fields, replace
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import sqlite
+from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.tables import SafeText, Unreadable
@@ -32,30 +31,23 @@ _ANY = sqlite.dialect()
 """Texts are spelt out alike for each."""
 
 
-def insert_into(table: sa.Table, dialect: str) -> Any:
-    """`INSERT ... ON CONFLICT` as a kind of database has it.
-
-    Of that kind alone: PostgreSQL's is a quarter of what importing SQLAlchemy takes.
-    """
-    return importlib.import_module(f"sqlalchemy.dialects.{dialect}").insert(table)
-
-
 class InsertNew:
     """An INSERT that leaves alone what is there already, for both kinds of database."""
 
     def __init__(self, table: sa.Table) -> None:
         """Prepare it once: building a statement costs more than running it."""
-        self._for = cache(lambda dialect: _insert_new(table, dialect))
+        # Whether a row was inserted is only known of an INSERT when that is asked for.
+        counted = {"preserve_rowcount": True}
+        self._sqlite = sqlite.insert(table).on_conflict_do_nothing()
+        self._postgres = (
+            postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted)
+        )
 
     def __call__(self, connection: sa.Connection, values: dict[str, Any]) -> bool:
         """Insert one row. False if there was one."""
-        return connection.execute(self._for(connection.dialect.name), values).rowcount == 1
-
-
-def _insert_new(table: sa.Table, dialect: str) -> sa.Insert:
-    # Whether a row was inserted is only known of an INSERT when that is asked for.
-    counted = {} if dialect == "sqlite" else {"preserve_rowcount": True}
-    return insert_into(table, dialect).on_conflict_do_nothing().execution_options(**counted)
+        on_sqlite = connection.dialect.name == "sqlite"
+        statement = self._sqlite if on_sqlite else self._postgres
+        return connection.execute(statement, values).rowcount == 1
 
 
 class UnreadableRow(LedgerUnavailable):
