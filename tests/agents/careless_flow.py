@@ -59,6 +59,10 @@ class CarelessAgent(AgentWorkflow):
             case "refused deep":
                 nested = asyncio.create_task(self.pay_aside())
                 await workflow.sleep(1)
+            case "refused in a group":
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self.write(pay, PayMore(account="1")))
+                    group.create_task(self.read(look, "1"))
             case "refused and seen":
                 task = asyncio.create_task(self.write(pay, PayMore(account="1")))
                 await asyncio.gather(task, return_exceptions=True)

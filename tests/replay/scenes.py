@@ -378,6 +378,16 @@ async def a_refusal_that_nobody_looked_at_of_old(play: Play) -> CaseHandle:
     return await a_refusal_that_nobody_looked_at(play)
 
 
+@scene(State.REFUSED)
+async def refused_in_a_group(play: Play) -> CaseHandle:
+    return await play.stage.start("careless", Ask(number=play.number, what="refused in a group"))
+
+
+@scene(State.FAILED, OLDER)
+async def refused_in_a_group_of_old(play: Play) -> CaseHandle:
+    return await refused_in_a_group(play)
+
+
 @scene(State.DONE)
 async def decided_long_before_it_was_written(play: Play) -> CaseHandle:
     play.outside.break_down("post", "before")

@@ -113,7 +113,7 @@ def test_nothing_changes_for_any_recorded_case(
     deploys(Fleet(*(each for name, each in fleet(tmp_path).agents.items() if name != "careless")))
     # Those that go on as new ran with a shorter run than there is by now.
     careless = ("a_write_that_nobody_awaited", "a_refusal_that_nobody_looked_at")
-    misled = ("called_with_what", "written_by_a_step_of_another")
+    misled = ("called_with_what", "refused_in_a_group", "written_by_a_step_of_another")
     left_out = (*SHORT_RUNS, *careless, *misled)
     names = [path.stem for path in RECORDED if not path.stem.startswith(left_out)]
     given = folder(tmp_path, *names)

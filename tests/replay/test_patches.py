@@ -37,6 +37,7 @@ PATHS = {
     "empty-endings": ("a_loop_came_to_nothing_of_old", "a_loop_came_to_nothing"),
     "empty-texts": ("a_text_was_left_empty_of_old", "a_text_was_left_empty"),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
+    "groups-are-opened": ("refused_in_a_group_of_old", "refused_in_a_group"),
     "lifts-on-their-way-count": (
         "stop_over_before_its_answer_came_of_old",
         "stop_over_before_its_answer_came",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Coroutine, Iterator
+from typing import Any, cast
 
 from temporalio import workflow
 
-from handrail.exceptions import StepError
+from handrail.exceptions import NotWritten, StepError
 
 Call = Coroutine[Any, Any, Any]
 
@@ -80,6 +80,26 @@ class Calls:
         for _, call in self._known:
             if inspect.getcoroutinestate(call) == inspect.CORO_CREATED:
                 call.close()
+
+
+def ungrouped(error: BaseException | None) -> BaseException | None:
+    """What ended an agent: of a group, as a TaskGroup makes one, what is in it and weighs most.
+
+    A write that was not made among others ends the case as it does by itself, with its reason.
+    """
+    # Cases that ended with a group before this was looked at go on as they began.
+    parts = [] if error is None else list(_leaves(error))
+    if parts in ([], [error]) or not workflow.patched("groups-are-opened"):
+        return error
+    return next((each for each in parts if not isinstance(each, NotWritten)), parts[0])
+
+
+def _leaves(error: BaseException) -> Iterator[BaseException]:
+    if isinstance(error, BaseExceptionGroup):
+        for each in cast("BaseExceptionGroup[BaseException]", error).exceptions:
+            yield from _leaves(each)
+    else:
+        yield error
 
 
 def _is_over(call: Call) -> bool:

@@ -30,7 +30,7 @@ from handrail.actions import (
 )
 from handrail.agent import escalation
 from handrail.agent.call_backs import CallBacks
-from handrail.agent.calls import Calls
+from handrail.agent.calls import Calls, ungrouped
 from handrail.agent.case import Case
 from handrail.agent.case_notes import digest_of_inputs, error_kind
 from handrail.agent.escalation import AnswerModel, CaseSnapshot, Pending, UndoEntry
@@ -379,7 +379,7 @@ class CaseRunner(Verbs):
             self._publish()
         agent = asyncio.ensure_future(run())
         cancelled = await self._until_ended(agent)
-        error = agent.exception() if not agent.cancelled() else asyncio.CancelledError()
+        error = ungrouped(agent.exception()) if not agent.cancelled() else asyncio.CancelledError()
         if self.case.order is None and isinstance(error, workflow.ContinueAsNewError | None):
             error = await self._left_behind() or error
         if isinstance(error, (workflow.ContinueAsNewError, workflow.NondeterminismError)):

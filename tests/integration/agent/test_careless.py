@@ -56,7 +56,7 @@ async def test_an_action_of_another_class_is_not_written(
     assert [account for _, account in DONE] == ["own"]
 
 
-@pytest.mark.parametrize("what", ["refused unseen", "refused deep"])
+@pytest.mark.parametrize("what", ["refused unseen", "refused deep", "refused in a group"])
 async def test_a_write_that_was_refused_in_a_task_nobody_looked_at_does_not_end_as_done(
     what: str, run_fleet: RunFleet, tmp_path: Path
 ) -> None:
