@@ -18,9 +18,9 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_893,
     "policy": 4_450,
-    "ledger": 6_915,
+    "ledger": 6_901,
     "oversight": 4_405,
-    "agent": 9_620,
+    "agent": 9_640,
     "guardrails": 5_952,
     "evidence": 5_435,
     "client": 8_318,
