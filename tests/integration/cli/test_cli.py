@@ -298,6 +298,7 @@ SHAPES = {
     ),
     "show": shape(
         **ROW,
+        reset=TEXT,
         thinking=TEXT,
         title=MAYBE,
         requester=MAYBE,
