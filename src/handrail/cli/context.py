@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from handrail.cli.entry import stays
+from handrail.cli.entry import PIPE, stays
 from handrail.cli.output import Code, Output, program
 from handrail.exceptions import (
     ConfigurationError,
@@ -110,7 +110,7 @@ def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None])
     except RPCError as error:
         return out.failed(_explain(error), "server", Code.FAILED)
     except BrokenPipeError:
-        return 141
+        return PIPE
     except KeyboardInterrupt:
         return 130
     return int(Code.DONE) if result is None else int(result)

@@ -18,6 +18,10 @@ _COMMAND_COLLECTS_AFTER = 300_000
 for it took a fifth of the time of `handrail cases`."""
 
 
+PIPE = 141
+"""The exit code of a command whose reader has gone (`| head`), as of SIGPIPE."""
+
+
 def main(argv: Sequence[str] | None = None) -> None:
     """Run one command and end the process with its exit code."""
     gc.set_threshold(_COMMAND_COLLECTS_AFTER)
@@ -29,6 +33,8 @@ def main(argv: Sequence[str] | None = None) -> None:
 
     try:
         code = run(list(sys.argv[1:] if argv is None else argv))
+    except BrokenPipeError:
+        code = PIPE
     # A fault of ours or of the project's code: say it whole, and end like any other command.
     except Exception:  # noqa: BLE001
         traceback.print_exc()

@@ -19,7 +19,7 @@ KNOWN = {
     "case": "case caseid case_concept_name traceid trace ticket ticketid caseno casenumber",
     "activity": "activity concept_name activityname event eventname task step action activityid",
     "at": "timestamp time_timestamp time completetimestamp complete end endtime completed "
-    "endtimestamp date datetime eventtime completetime",
+    "endtimestamp date datetime eventtime completetime at",
     "begun": "starttimestamp start starttime begun begin begintime started startdate",
     "who": "resource org_resource user person who employee agent performer userid",
     "cost": "cost costs cost_total eventcost",
