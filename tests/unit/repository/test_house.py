@@ -28,7 +28,7 @@ BUDGETS = {
     "integrations": 6_481,
     "inbox": 10_041,
     "testing": 1_237,
-    "cli": 9_123,
+    "cli": 9_129,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
