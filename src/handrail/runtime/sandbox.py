@@ -86,7 +86,7 @@ def _compiled(code: str) -> CodeType:
 
 
 class _Sandbox(_runner._Instance):
-    """The SDK's own, entered at a third of the cost.
+    """The SDK's own, entered in 6 microseconds in place of 25.
 
     The SDK (1.35) enters one twice for each case and once for each activation: by a few lines of
     code, which it gives to `exec` as text, and by eight context managers within each other.
@@ -272,7 +272,7 @@ async def encode_completion(completion: Any, data_converter: Any, *rest: Any, **
     """What the SDK does to the payloads of a task's answer, where one may be too large.
 
     The SDK (1.35) goes through all of them three times, for a storage that there is not and for a
-    codec to which they are too small: 0.6 ms of a case.
+    codec to which they are too small: 24 microseconds for one payload, which are 2 here.
     """
     if _only_claims(data_converter) and completion.ByteSize() < THRESHOLD:
         return StorageOperationMetrics()
