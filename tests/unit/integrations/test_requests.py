@@ -32,6 +32,12 @@ class Pay(Action):
     note: str | None = None
 
 
+class PayWithFee(Pay):
+    """Pay an invoice, and what that costs."""
+
+    fee: Decimal | None = None
+
+
 class Note(Action):
     """Put a note."""
 
@@ -81,17 +87,21 @@ async def test_what_the_url_lacks_is_sent_as_json_once_and_taken_back_by_its_res
 ) -> None:
     pay = billing.write(
         "pay",
-        Pay,
+        PayWithFee,
         "POST /payments",
         idempotency_header="Idempotency-Key",
         undo="DELETE /payments/{result.id}",
     )
     assert (pay.idempotent, pay.find, pay.secrets) == (True, None, ("BILLING_TOKEN",))
-    action = Pay(invoice="INV-1", amount=Decimal("12.50"))
+    action = PayWithFee(invoice="INV-1", amount=Decimal("12.50"), fee=Decimal("0.30"))
     first, again = [await call_write(pay, action) for _ in range(2)]
     assert first == again
     assert first["times"] == 1
-    assert service.asked[-1] == ("POST", "/payments", {"invoice": "INV-1", "amount": "12.50"})
+    assert service.asked[-1] == (
+        "POST",
+        "/payments",
+        {"invoice": "INV-1", "amount": "12.50", "fee": "0.30"},
+    )
     assert pay.undo is not None
     kept = as_json(pay.adapter.validate_python(first))
     now = datetime.now(UTC)

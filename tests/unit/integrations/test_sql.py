@@ -99,9 +99,16 @@ async def test_another_number_of_rows_than_was_declared_changes_nothing() -> Non
 
 
 async def test_what_the_database_refuses_is_final_and_did_not_happen() -> None:
-    twice = crm.write("twice", "insert into accounts values (:account, :amount)", action=Credit)
-    with pytest.raises(Final, match="the database refused it"):
-        await call_write(twice, TEN)
+    for statement in (
+        "insert into accounts values (:account, :amount)",
+        "updat accounts set id = 1",
+    ):
+        refused = crm.write("refused", statement, action=Credit)
+        with pytest.raises(Final, match="the database refused it"):
+            await call_write(refused, TEN)
+    nowhere = crm.read("nowhere", "select id, balance from acounts", row=Account)
+    with pytest.raises(Final, match="acounts"):
+        await nowhere()
     assert await balance() == 100
 
 

@@ -57,9 +57,12 @@ class OpenApiChange:
         return self.requests.document.sent.action(title(of.name), of.summary, fields, faults)
 
     def _given(self, act: Any, key: str) -> dict[str, Any]:
-        values = values_of(self.places, act)
-        how = self.how
+        values, how = self.values(act), self.how
         return values if how.field is None else values | {how.field: as_key(key, how.form)}
+
+    def values(self, act: Any) -> dict[str, Any]:
+        """What is sent of an action's fields, as JSON."""
+        return values_of(self.requests.document.sent, self.places, act)
 
     async def send(self, act: Any, effect: Effect) -> Any:
         """Do it, and return what the system answers.
@@ -83,7 +86,7 @@ class OpenApiChange:
         how = self.how
         assert how.find is not None  # noqa: S101  # it is only used where there is one
         key = as_key(effect.key, how.form)
-        given = chosen(how.by, values_of(self.places, act), key, None)
+        given = chosen(how.by, self.values(act), key, None)
         answer = await looked_up(self.requests.of(how.find, given), self.seconds)
         wire = "" if how.field is None else self.operation.places[how.field].wire
         return next(having(answer, wire, key), None)
@@ -117,7 +120,7 @@ class OpenApiUndo:
             if known is None:
                 return None
         key = as_key(of.key, change.how.form)
-        return chosen(self.by, values_of(change.places, act), key, known)
+        return chosen(self.by, change.values(act), key, known)
 
 
 def _require_version(request: HttpRequest) -> None:

@@ -11,20 +11,29 @@ from pydantic import BaseModel
 
 from handrail.exceptions import Final
 from handrail.integrations.connectors.document import Operation, Place
-from handrail.integrations.connectors.schemas import as_list, as_object, field_name, sent
+from handrail.integrations.connectors.schemas import (
+    Schemas,
+    as_list,
+    as_object,
+    field_name,
+    sent,
+)
 from handrail.marks import FIELD
 
 KEY = "key"
 """In `find_by` and `undo_by`: the key under which the effect was made."""
 
 
-def values_of(places: Mapping[str, Place], act: BaseModel) -> dict[str, Any]:
+def values_of(schemas: Schemas, places: Mapping[str, Place], act: BaseModel) -> dict[str, Any]:
     """The fields of an action as JSON. What is None, and need not be there, is left out."""
     found: dict[str, Any] = {}
     for name, place in places.items():
         value: Any = getattr(act, name, None)
         if isinstance(value, Decimal) and place.schema.get("type") != "string":
-            value = int(value) if value == value.to_integral_value() else float(value)
+            number = int(value) if value == value.to_integral_value() else float(value)
+            # Behind a reference, or as one of several types, it may take texts alone.
+            texts = schemas.faults(place.schema, number)
+            value = value if texts and not schemas.faults(place.schema, sent(value)) else number
         if value is not None or place.required:
             found[name] = sent(value)
     return found

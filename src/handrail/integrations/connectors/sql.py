@@ -49,6 +49,9 @@ KEYS = sa.Table(
 """The keys of the writes that were done. It is made at the first write, where it is not there."""
 
 _NEVER = (exc.IntegrityError, exc.DataError, exc.ProgrammingError, exc.NotSupportedError)
+_SQLITE_ERROR = 1
+"""SQLite's code of a statement that cannot run: one class of error is of that and of a lock."""
+
 _KINDS = (str, int, float, bool, Decimal, datetime, type(None))
 
 
@@ -242,7 +245,9 @@ def _errors() -> Generator[None]:
         yield
     except exc.DBAPIError as error:
         said = one_line(str(error.orig), 300)
-        if isinstance(error, _NEVER) and not error.connection_invalidated:
+        never = isinstance(error, _NEVER)
+        never = never or getattr(error.orig, "sqlite_errorcode", None) == _SQLITE_ERROR
+        if never and not error.connection_invalidated:
             raise Final(f"the database refused it: {said}") from None
         raise DatabaseAway(said) from None
     except exc.SQLAlchemyError as error:
