@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from cyclopts import Parameter
 from rich.table import Table
@@ -24,6 +24,13 @@ if TYPE_CHECKING:
 _MONTH = timedelta(days=29)
 """And today: thirty days."""
 
+CasesBehind: TypeAlias = Literal[
+    "all", "alone", "asked", "escalated", "erring", "wrong", "late",
+    "done", "refused", "rejected", "expired", "stopped", "rolled_back", "failed",
+    "cancelled", "terminated", "timed_out",
+]  # fmt: skip
+"""The cases behind a figure; the last ten are the states in which they ended."""
+
 
 async def report(
     agent: str,
@@ -34,10 +41,7 @@ async def report(
         str | None,
         Parameter(allow_leading_hyphen=True, help="Write it to this CSV file; - is stdout."),
     ] = None,
-    cases: Annotated[
-        str | None,
-        Parameter(help="List the cases behind a figure: asked, erring, wrong, late, or a state."),
-    ] = None,
+    cases: Annotated[CasesBehind | None, Parameter(help="List the cases behind a figure.")] = None,
     out: Output = PLAIN,
 ) -> int:
     """Show the seven metrics of an agent, its own, and what it is worth, beside the period before.

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cyclopts.exceptions import CoercionError
 from rich.console import Console
 
 from handrail.cli.app import app
@@ -21,7 +22,7 @@ from handrail.client import CaseSummary, ruling_of
 from handrail.client.gates import ImpossibleName
 from handrail.exceptions import InvalidRequest
 from handrail.oversight import GateKind, GateView
-from handrail.states import State
+from handrail.states import ENDS, State
 from workers.board import CaseRow, cases_query, counts, table
 
 ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
@@ -103,6 +104,13 @@ def test_nothing_heavy_is_imported_for_help_and_completion() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert "--stream" in done.stdout
     assert done.stdout.splitlines()[-1] == "set()"
+
+
+def test_a_report_lists_cases_that_ended_in_any_state_and_none_that_are_misspelt() -> None:
+    for state in ENDS - {State.PILOTED}:
+        app.parse_args(["report", "pay", "--cases", state], exit_on_error=False, print_error=False)
+    with pytest.raises(CoercionError, match='Did you mean "asked"'):
+        app.parse_args(["report", "pay", "--cases", "askd"], exit_on_error=False, print_error=False)
 
 
 def test_every_state_has_a_colour() -> None:
