@@ -25,10 +25,10 @@ BUDGETS = {
     "evidence": 5_435,
     "client": 8_318,
     "runtime": 7_846,
-    "integrations": 6_481,
+    "integrations": 6_498,
     "inbox": 10_041,
     "testing": 1_237,
-    "cli": 9_129,
+    "cli": 9_133,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
