@@ -12,6 +12,7 @@ if TYPE_CHECKING:
         hopeless,
         require_contract,
         run_step,
+        spread_deaths,
         this_case,
         trying,
     )
@@ -221,6 +222,7 @@ __all__ = [
     "secrets_given",
     "source_finding",
     "spent",
+    "spread_deaths",
     "steps_on",
     "takes_changes",
     "this_case",

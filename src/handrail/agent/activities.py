@@ -16,7 +16,13 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from handrail.actions import Usage
-from handrail.agent.heartbeats import Heartbeats, heartbeats_begin
+from handrail.agent.heartbeats import (
+    DEATHS,
+    UNANSWERED,
+    Heartbeats,
+    current_heartbeats,
+    heartbeats_begin,
+)
 from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
 from handrail.agent.step_calls import call_step
@@ -80,6 +86,21 @@ async def run_step(step: Step[..., Any], args: Sequence[Any]) -> Any:
     return value
 
 
+async def spread_deaths(step: Step[..., Any]) -> None:
+    """Put an attempt off if too many before it took their workers along.
+
+    Raises:
+        ApplicationError: if it is put off; of a decide step that is a try that failed.
+    """
+    decides = isinstance(step, Decide)
+    try:
+        await current_heartbeats().spread_deaths(step.name, UNANSWERED if decides else DEATHS)
+    except ApplicationError as error:
+        if decides:
+            end_try(step, error, [])
+        raise
+
+
 async def _goes_on(_: float) -> bool:
     return True
 
@@ -121,22 +142,18 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
         if info.is_local and info.workflow_run_id in taken_over:
             why = f"{step.name} goes on as an activity of its own: its worker may have died"
             raise ApplicationError(why, type=TAKEN_OVER)
+        heartbeats = heartbeats_begin()
         with _errors(step):
-            if not isinstance(step, Write):
-                # Of a decide step they may say what a model thinks just now.
-                async with _beating(heartbeats_begin() if isinstance(step, Decide) else None):
-                    try:
-                        return await run(*args)
-                    except Exception as error:
-                        if hopeless(error):
-                            await require_contract(step, error)
-                        raise
-            heartbeats = heartbeats_begin()
             async with _beating(heartbeats):
                 try:
                     return await run(*args)
-                except Exception:  # whatever ends it, the next attempt must know what was sent
-                    heartbeats.mark_unsent(marked=step.marked)
+                except BaseException as error:  # whatever ends it, the next attempt must know
+                    if isinstance(step, Write) and isinstance(error, Exception):
+                        heartbeats.mark_unsent(marked=step.marked)
+                    if not info.is_local:
+                        heartbeats.mark_ended()
+                    if not isinstance(step, Write) and hopeless(error):
+                        await require_contract(step, error)
                     raise
 
     parameters = list(step.parameters)
@@ -193,7 +210,7 @@ def hopeless(error: BaseException) -> bool:
     return isinstance(error, _HOPELESS)
 
 
-async def require_contract(step: Step[..., Any], error: Exception) -> None:
+async def require_contract(step: Step[..., Any], error: BaseException) -> None:
     """See that a step did not fail for good because its outside system has changed.
 
     Raises:
@@ -283,11 +300,8 @@ def _is_fit(words: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def _beating(heartbeats: Heartbeats | None = None) -> AsyncGenerator[None]:
-    """Heartbeat while an ordinary activity runs, so that the death of its worker shows.
-
-    `heartbeats`: what they say.
-    """
+async def _beating(heartbeats: Heartbeats) -> AsyncGenerator[None]:
+    """Heartbeat while an ordinary activity runs, so that the death of its worker shows."""
     info = activity.info()
     if info.is_local or info.heartbeat_timeout is None:
         yield
@@ -299,8 +313,7 @@ async def _beating(heartbeats: Heartbeats | None = None) -> AsyncGenerator[None]
         beat.cancel()
 
 
-async def _beat(heartbeats: Heartbeats | None) -> None:
+async def _beat(heartbeats: Heartbeats) -> None:
     while True:
         await asyncio.sleep(BEAT.total_seconds())
-        said = heartbeats.said if heartbeats is not None else None
-        activity.heartbeat(*([said] if said else []))
+        activity.heartbeat(*([heartbeats.said] if heartbeats.said else []))

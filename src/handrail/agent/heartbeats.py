@@ -2,12 +2,14 @@
 
 It outlives the worker, and the ledger too. Of a write they say whether something was sent: an
 attempt that is not the first may find that the ledger knows nothing of the one before it, because
-there was nothing to know, or because the ledger has lost it.
+there was nothing to know, or because the ledger has lost it. And they say how many attempts ended
+in a row without a word: a step that takes its worker along takes what else that runs along too.
 """
 
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from typing import Any, Final, cast
 
 from temporalio import activity
 from temporalio.client import AsyncActivityCancelledError, AsyncActivityHandle
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
 
 from handrail.agent.invoke import HEARTBEAT
@@ -25,8 +28,23 @@ from handrail.exceptions import NotDone
 _SENT: Final = "sent"
 _UNSENT: Final = "unsent"
 _BY: Final = "by"
+_ENDED: Final = "ended"
+_DEATHS: Final = "deaths"
+_PUT_OFF: Final = "put off"
 _SHOWN: Final = 2_000
 _PATIENCE: Final = timedelta(seconds=5)
+
+DEATHS = 10
+"""Attempts in a row whose worker died before the next one is put off."""
+
+UNANSWERED = 3
+"""As many of a decide step count as one try that failed: each may have asked a model."""
+
+DIED = "WorkerDied"
+"""The type of the error of an attempt that is put off, since too many died before it."""
+
+PAUSE: Final = timedelta(seconds=30)
+_LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
 @dataclass
@@ -34,13 +52,15 @@ class Heartbeats:
     """What the heartbeats of one attempt say. `attempt`: its number.
 
     `scheduled`: when its first one was handed out. `said`: what they carry, at first what those of
-    the attempt before it carried last. `sent`: whether this attempt has sent anything.
+    the attempt before it carried last. `sent`: whether this attempt has sent anything. `deaths`:
+    how many attempts before it ended in a row without a word, as those do whose worker dies.
     """
 
     attempt: int = 1
     scheduled: datetime = field(default_factory=lambda: datetime.now(UTC))
     said: dict[str, Any] = field(default_factory=dict[str, Any])
     sent: bool = False
+    deaths: int = 0
     began: tuple[float, float] = field(default_factory=lambda: (time.monotonic(), time.time()))
     """When this attempt began, by both clocks: one of them may stand still with its machine."""
 
@@ -49,7 +69,50 @@ class Heartbeats:
         """Those of the activity that runs."""
         info = activity.info()
         said = cast("dict[str, Any]", info.heartbeat_details[0] if info.heartbeat_details else {})
-        return cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
+        made = cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
+        if info.attempt > 1 and not info.is_local and said.get(_ENDED) != info.attempt - 1:
+            # One that was put off has run nothing.
+            made.deaths = said.get(_DEATHS, 0) + (not made._waited)
+        return made
+
+    @property
+    def _waited(self) -> bool:
+        return self.said.get(_PUT_OFF) == self.attempt - 1
+
+    async def spread_deaths(self, step: str, most: int) -> None:
+        """Put this attempt off if `most` or more before it took their workers along.
+
+        Each time for twice as long. The pauses are drawn, so that what ran beside the guilty one,
+        and died with it, does not meet it again each time. The number is kept when this returns.
+
+        Raises:
+            ApplicationError: if it is put off; `DIED`.
+            RPCError: as `mark_sent`.
+        """
+        if not self.deaths:
+            return
+        if self.deaths >= most and not self._waited:
+            longest = min(PAUSE * 2 ** min(self.deaths - most, 30), _LONGEST_PAUSE)
+            self.said = self._known() | {_PUT_OFF: self.attempt}
+            raise ApplicationError(
+                f"its worker died or was cut off {self.deaths} times in a row while {step} ran: "
+                "out of memory, or an exit; see the end of its log",
+                type=DIED,
+                next_retry_delay=longest * random.uniform(0.5, 1),  # noqa: S311  # no secret
+            )
+        self.said = self._known()
+        await self._keep()
+
+    def mark_ended(self) -> None:
+        """Say, as the attempt fails, that its worker lives."""
+        if self.said.get(_PUT_OFF) != self.attempt:
+            self.said = {k: v for k, v in self.said.items() if k != _DEATHS} | {
+                _ENDED: self.attempt
+            }
+        activity.heartbeat(self.said)
+
+    def _known(self) -> dict[str, Any]:
+        return self.said | ({_DEATHS: self.deaths} if self.deaths else {})
 
     def nothing_sent(self, *, marked: bool, abandoned: int = 0) -> bool:
         """Whether no attempt before this one has sent anything that may have an effect.
@@ -73,7 +136,10 @@ class Heartbeats:
         Raises:
             RPCError: if the server does not answer, or takes this attempt for over.
         """
-        self.said = {_SENT: self.attempt, _BY: owner}
+        self.said = self._known() | {_SENT: self.attempt, _BY: owner}
+        await self._keep()
+
+    async def _keep(self) -> None:
         handle = _own_handle()
         if handle is None:
             return
@@ -85,7 +151,7 @@ class Heartbeats:
 
     def thinks(self, words: str) -> None:
         """Have the next ones show the end of what a model has said so far: it is in no history."""
-        self.said = {THINKING: words[-_SHOWN:]}
+        self.said = self.said | {THINKING: words[-_SHOWN:]}
 
     async def superseded(self) -> bool:
         """Whether Temporal took this attempt for over, so that another may have followed it.
@@ -116,10 +182,9 @@ class Heartbeats:
             raise NotDone("another attempt has followed this one, which was taken for dead")
 
     def mark_unsent(self, *, marked: bool) -> None:
-        """Say, as the attempt fails, that nothing was sent so far, if that is known."""
+        """Have `mark_ended` say that nothing was sent so far, if that is known."""
         if not self.sent and self.nothing_sent(marked=marked):
-            self.said = {_UNSENT: self.attempt}
-            activity.heartbeat(self.said)
+            self.said = self.said | {_UNSENT: self.attempt}
 
 
 def _own_handle() -> AsyncActivityHandle | None:

@@ -203,7 +203,7 @@ class Door:
 
     def _activity(self, step: Step[..., Any]) -> Activity:
         run, returns = self._run(step)
-        return as_activity(step, self.recorder.watched(step.name, run, self.policy), returns)
+        return as_activity(step, self.recorder.watched(step, run, self.policy), returns)
 
     def _run(self, step: Step[..., Any]) -> tuple[Activity, Any]:
         match step:

@@ -24,6 +24,7 @@ from handrail.agent import (
     UNDECIDED,
     Activity,
     hopeless,
+    spread_deaths,
     this_case,
     trying,
     words_of,
@@ -127,15 +128,16 @@ class Recorder:
             what = f"{receipt.key} happened twice: {one}, and {two}; take one of them back by hand"
             await self.incident(write, TWICE, what)
 
-    def watched(self, step: str, run: Activity, file: PolicyFile) -> Activity:
+    def watched(self, step: Step[..., Any], run: Activity, file: PolicyFile) -> Activity:
         """What runs a step, and sees whether it is stuck when it has failed."""
 
         async def watched(*args: Any) -> Any:
-            await self.failed(step, _UNHEARD, file, late=2)
+            await self.failed(step.name, _UNHEARD, file, late=2)
             try:
+                await spread_deaths(step)
                 return await run(*args)
             except Exception as error:  # the step's own: it is seen, and goes its way
-                await self.failed(step, error, file)
+                await self.failed(step.name, error, file)
                 raise
 
         return watched

@@ -15,6 +15,7 @@ from temporalio.testing import ActivityEnvironment
 from handrail import Final, Ledger
 from handrail.guardrails.recorder import FAILURES, Recorder
 from handrail.policy import AgentShape, PolicyFile
+from tests.agents.orders_steps import pay
 
 NOW = datetime.now(UTC)
 ERROR = RuntimeError("502 Bad Gateway")
@@ -99,7 +100,7 @@ async def test_tries_that_die_with_their_worker_are_seen_as_the_next_one_begins(
     env.info = dataclasses.replace(
         env.info, attempt=9, scheduled_time=began, current_attempt_scheduled_time=NOW
     )
-    assert await env.run(recorder.watched("pay", well, file)) == "well"
+    assert await env.run(recorder.watched(pay, well, file)) == "well"
     assert ["died" in row.what for row in await ledger.incidents("a")] == [True] * stuck
 
 

@@ -1,0 +1,73 @@
+"""What heartbeats say of the attempts before one: which died, and when the next is put off."""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from handrail.agent.heartbeats import DIED, Heartbeats
+
+MOST = 3
+
+
+async def attempt(number: int, said: dict[str, Any], ends: str) -> tuple[dict[str, Any], Any]:
+    """One attempt, after what the one before it said; what it said, and why it was put off."""
+    env = ActivityEnvironment()
+    env.info = dataclasses.replace(
+        env.info, attempt=number, is_local=False, heartbeat_details=[said] if said else []
+    )
+
+    async def tried() -> tuple[dict[str, Any], Any]:
+        beats, why = Heartbeats.of_activity(), None
+        try:
+            await beats.spread_deaths("pay", MOST)
+        except ApplicationError as error:
+            why = error
+        if why is not None or ends == "fails":
+            beats.mark_unsent(marked=True)
+            beats.mark_ended()
+        elif ends == "sends and dies":
+            await beats.mark_sent("me")
+        elif ends == "thinks and dies":
+            beats.thinks("well")
+        return beats.said, why
+
+    return await env.run(tried)
+
+
+async def attempts(*ends: str) -> list[Any]:
+    """What came of attempts one after the other: why each was put off, or None."""
+    said: dict[str, Any] = {}
+    put_off = list[Any]()
+    for number, each in enumerate(ends, 1):
+        said, why = await attempt(number, said, each)
+        put_off.append(why)
+    return put_off
+
+
+@pytest.mark.parametrize("dies", ["dies", "sends and dies", "thinks and dies"])
+async def test_deaths_in_a_row_put_every_other_attempt_off_for_longer_each_time(dies: str) -> None:
+    found = await attempts(*[dies] * 9)
+    assert [why is not None for why in found] == [n in {4, 6, 8} for n in range(1, 10)]
+    reasons = [why for why in found if why is not None]
+    assert {why.type for why in reasons} == {DIED}
+    assert [f"{n} times in a row" in str(why) for n, why in enumerate(reasons, MOST)] == [True] * 3
+    pauses = [why.next_retry_delay for why in reasons]
+    for n, pause in enumerate(pauses):
+        assert timedelta(seconds=15) * 2**n <= pause <= timedelta(seconds=30) * 2**n
+
+
+async def test_no_pause_is_longer_than_an_hour() -> None:
+    found = [why for why in await attempts(*["dies"] * 60) if why is not None]
+    assert max(why.next_retry_delay for why in found) <= timedelta(hours=1)
+    assert found[-1].next_retry_delay >= timedelta(minutes=30)
+
+
+async def test_an_attempt_that_fails_by_itself_ends_the_row() -> None:
+    found = await attempts("dies", "dies", "fails", "dies", "dies", "fails", *["fails"] * 20)
+    assert found == [None] * 26
