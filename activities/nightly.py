@@ -43,7 +43,6 @@ from handrail.runtime import Settings, open_ledger
 
 MAIL_SERVER, READERS = "127.0.0.1:8595", "management@example.com"
 PATIENCE = timedelta(seconds=10)
-_NO_TASKS = ("pilot", "only handed on")
 _POSTS = ("reconciliation", "post")
 
 
@@ -130,7 +129,7 @@ async def sum_up(due: ReportDue) -> Summed:
     since, until = due.span
     until = min(until, datetime.now(UTC))
     async with _ledger() as ledger:
-        agents, wrong = await _fleet(ledger, since, until)
+        agents, wrong = await fleet_sums(ledger, since, until)
         wrong += await _books_against(ledger, since, until)
     has = await tray()
     wrong += _bank_against(has, await posted())
@@ -145,7 +144,7 @@ async def _ledger() -> AsyncGenerator[Ledger]:
         yield ledger
 
 
-async def _fleet(
+async def fleet_sums(
     ledger: Ledger, since: datetime, until: datetime
 ) -> tuple[list[AgentSums], list[str]]:
     """Each agent's sums from its cases and effects, held against its owner's report."""
@@ -189,8 +188,8 @@ async def _counted(
 
 
 def _reckoned(report: AgentReport) -> int:
-    """How many cases a report counts, with those that it says are no tasks."""
-    return report.tasks + sum(report.left_out.get(why, 0) for why in _NO_TASKS)
+    """How many ended cases a report counts, with those that it says are no tasks."""
+    return report.tasks + sum(n for why, n in report.left_out.items() if why != "open")
 
 
 async def _books_against(ledger: Ledger, since: datetime, until: datetime) -> list[str]:
