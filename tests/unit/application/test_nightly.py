@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ NOW = datetime(2026, 11, 20, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
 
 
-def record(number: int, state: str, *, ended: bool = True, **more: Any) -> CaseRecord:
+def record(number: int, state: str, *, running: bool = False, **more: Any) -> CaseRecord:
     case, at = f"desk:{number}", NOW - timedelta(hours=20 - number)
     row = CaseRow(
         case=case,
@@ -24,13 +25,13 @@ def record(number: int, state: str, *, ended: bool = True, **more: Any) -> CaseR
         trigger="event",
         event_digest="d",
         requester=None,
+        parent=None,
         begun=at,
-        ended=at if ended else None,
+        ended=None if running else at,
         state=state,
-        **{"parent": None} | more,
     )
     made = DecisionRow(case, 1, "desk", "choose", at, "i", None, None, None)
-    return CaseRecord(row, (made,) if "writes" in more else (), (), ())
+    return CaseRecord(replace(row, **more), (made,) if "writes" in more else (), (), ())
 
 
 async def test_cases_that_are_no_tasks_are_no_difference(ledger: Ledger) -> None:
@@ -42,7 +43,7 @@ async def test_cases_that_are_no_tasks_are_no_difference(ledger: Ledger) -> None
             record(4, "failed"),
             record(5, "piloted", pilot=True),
             record(6, "failed"),
-            record(7, "working", ended=False),
+            record(7, "working", running=True),
         ]
     )
     [sums], wrong = await fleet_sums(ledger, NOW - DAY, NOW)
