@@ -180,11 +180,17 @@ async def played(
 
 
 def wedged(said: Mapping[str, Any]) -> list[str]:
-    """Cases that neither ended nor wait for somebody, and those that failed."""
-    rest = (ENDS - {State.FAILED}) | {State.WAITING}
-    return [
-        f"{each['case']}: {each['state']}" for each in said["cases"] if each["state"] not in rest
-    ]
+    """Cases that neither ended nor wait, nor wait for another's that does, and those that failed."""
+    cases = {each["case"]: each for each in said["cases"]}
+
+    def rests(each: Mapping[str, Any]) -> bool:
+        if each["state"] in (ENDS - {State.FAILED}) | {State.WAITING}:
+            return True
+        handed = [cases[case] for case in each["handed"] if case in cases]
+        still = [case for case in handed if case["closed"] is None]
+        return each["state"] == State.WORKING and bool(still) and all(map(rests, still))
+
+    return [f"{case}: {each['state']}" for case, each in cases.items() if not rests(each)]
 
 
 def show(company: Company, said: Mapping[str, Any], came: Mapping[str, Came]) -> list[str]:

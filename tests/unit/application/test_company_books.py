@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from activities.sales_systems import uid_of
-from tests.chaos.company import Company
+from tests.chaos.company import Company, wedged
 from tests.chaos.company_books import KEPT, Came, Effect, held_against, twice
 from workers.fleets.company import fleet
 
@@ -35,6 +35,30 @@ PAID = [effect(each, "invoices/pay") for each in ("a", "b")]
 def test_a_receipt_without_a_record_is_lost() -> None:
     assert came("invoices/pay", PAID, "a", "b") == Came(done=2)
     assert came("invoices/pay", PAID, "a").lost == ["b"]
+
+
+@pytest.mark.parametrize(
+    ("state", "handed", "named"),
+    [
+        ("working", {}, True),
+        ("working", {"b": "waiting"}, False),
+        ("working", {"b": "working"}, True),
+        ("working", {"b": "waiting", "c": "working"}, True),
+        ("working", {"b": "done"}, True),  # its own turn, and it does not go on
+        ("failed", {}, True),
+        ("refused", {}, False),
+    ],
+)
+def test_a_case_is_wedged_unless_it_or_what_it_waits_for_waits_for_people(
+    state: str, handed: dict[str, str], *, named: bool
+) -> None:
+    def case(name: str, state: str, *to: str) -> dict[str, Any]:
+        closed = None if state in {"working", "waiting"} else "2026-11-30T05:00:00Z"
+        return {"case": name, "state": state, "handed": to, "closed": closed}
+
+    others = [case(name, found) for name, found in handed.items()]
+    found = wedged({"cases": [case("a", state, *handed), *others]})
+    assert (f"a: {state}" in found) is named
 
 
 @pytest.mark.parametrize("state", ["done", "intended", "taken_back"])
