@@ -180,7 +180,7 @@ async def played(
 
 
 def wedged(said: Mapping[str, Any]) -> list[str]:
-    """Cases that neither ended nor wait, nor wait for another's that does, and those that failed."""
+    """Cases that neither ended nor wait, themselves or for another's that does; and failed ones."""
     cases = {each["case"]: each for each in said["cases"]}
 
     def rests(each: Mapping[str, Any]) -> bool:
