@@ -5,7 +5,7 @@ from temporalio import workflow
 from activities.routes import Changed, dispatch, replan, situation, tell
 from handrail import AgentWorkflow, Failed, Outcome, Refused
 
-TRIES = 3
+TRIES = 6
 """How often it plans: vans drive on while it thinks, and other plans come in."""
 
 
