@@ -233,7 +233,7 @@ def _process() -> dict[str, Any]:
 
 @functools.cache
 def _code() -> Mapping[str, str]:
-    """As `handrail.runtime.fleet.build` calls it."""
+    """Named as `handrail.runtime.worker_build` names it; without the text of its agent's code."""
     own = version("handrail")
     build = os.environ.get("TEMPORAL_WORKER_BUILD_ID") or f"handrail-{own}"
     return {"build": build, "handrail": own}

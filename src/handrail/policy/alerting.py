@@ -52,7 +52,7 @@ class WaitingDoc(Doc):
 
 
 class SilentDoc(Doc):
-    """For how long nothing has been written, while cases are open: `{for: 1h}`."""
+    """For how long nothing has been written, although writes were tried: `{for: 1h}`."""
 
     lasts: Duration = needed("1h", "add for: and a time, such as 1h", alias="for")
 

@@ -43,6 +43,8 @@ def worker_build(modules: Iterable[str] = ()) -> dict[str, Any]:
     versioned = deployment()
     if versioned is not None:
         return {"deployment_config": versioned}
+    if named := os.environ.get("TEMPORAL_WORKER_BUILD_ID"):
+        return {"build_id": named}
     own, code = f"handrail-{version('handrail')}", _code_digest({*modules})
     return {"build_id": f"{own}+{code}" if code else own}
 

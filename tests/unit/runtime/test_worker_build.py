@@ -24,6 +24,13 @@ def test_an_unversioned_worker_says_what_it_is_instead_of_hashing_every_module(
     }
 
 
+def test_a_build_that_is_named_is_called_so_without_a_deployment(
+    no_deployment: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2026-11-22")
+    assert fleet.worker_build({__name__}) == {"build_id": "2026-11-22"}
+
+
 def test_a_versioned_worker_says_its_deployment_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TEMPORAL_DEPLOYMENT_NAME", "shipments")
     monkeypatch.setenv("TEMPORAL_WORKER_BUILD_ID", "2026-11-22")
