@@ -126,7 +126,7 @@ _review.command(review.answer)
 _incidents = App(
     name="incidents",
     group=RULE,
-    help="Writes that failed, are in doubt, or were read back as something else.",
+    help="What a human must look at: writes gone wrong, what is stuck, cases that do not replay.",
 )
 _incidents.default(review.incidents)
 _incidents.command(review.close)
