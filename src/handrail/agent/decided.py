@@ -77,12 +77,19 @@ class Decided:
 
 @dataclass
 class Decisions:
-    """What a case has decided."""
+    """What a case has decided.
 
+    `outdated`: something that it decided, or read, is not as a class of today takes it.
+    """
+
+    outdated: bool = False
     _made: list[Decided] = field(default_factory=list[Decided])
 
     def add(self, decided: Decided) -> None:
         """Remember a decision."""
+        made = decided.decision
+        parts = [each for each in (made.action, made.evidence) if each is not None]
+        self.outdated |= any(NEAREST in each.model_fields_set for each in parts)
         self._made.insert(0, decided)
 
     def proposal(self, what: Decision[Any, Any] | Action) -> DecidedAction:

@@ -83,7 +83,7 @@ async def perform(case: Case, step: Step[..., Any], args: Sequence[Any], returns
         ActivityError: if the step raised `Final`, or is broken; or on a cancellation.
     """
     try:
-        raw = await _raw(step, args)
+        raw = await _raw(step, args, outdated=case.decisions.outdated)
     except ActivityError as error:
         if failed_try(error) is None:  # whoever makes tries counts them
             keep_failure(case, step.name, error)
@@ -92,6 +92,7 @@ async def perform(case: Case, step: Step[..., Any], args: Sequence[Any], returns
         return workflow.payload_converter().from_payload(raw.payload, returns)
     # The agent's own validators may raise anything.
     except Exception:  # noqa: BLE001
+        case.decisions.outdated = True
         return recalled(returns, workflow.payload_converter().from_payload(raw.payload))
 
 
@@ -132,8 +133,11 @@ async def engine(
     )
 
 
-async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
-    """Run it inside the workflow task if it is short, else openly."""
+async def _raw(step: Step[..., Any], args: Sequence[Any], *, outdated: bool) -> RawValue:
+    """Run it inside the workflow task if it is short, else openly.
+
+    What it cannot read ends it, but not where that is `outdated`: it waits for code that can.
+    """
     summary = f"{step.posture}: {step.summary}"
     if step.local:
         try:
@@ -154,7 +158,7 @@ async def _raw(step: Step[..., Any], args: Sequence[Any]) -> RawValue:
             if is_cancelled_exception(error):
                 raise
     # It would fail there for ever. Looked at here, where steps of a task's own do not come.
-    if (fault := _unfit(step, args)) and workflow.patched("unfit-arguments"):
+    if not outdated and (fault := _unfit(step, args)) and workflow.patched("unfit-arguments"):
         error = ApplicationError(fault, type=StepError.__name__, non_retryable=True)
         raise _wrapped(step, error) from error
     return await workflow.execute_activity(

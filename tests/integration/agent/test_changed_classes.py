@@ -15,7 +15,7 @@ from handrail.actions import as_json
 from handrail.oversight import CaseView, GateKind, Keyring, SigningKey, Trust
 from handrail.testing import UNPROVEN, CaseHandle, Human, eventually, interrupted
 from handrail.testing.fixtures import RunFleet
-from tests.agents import shifting
+from tests.agents import outgrown, shifting
 
 pytestmark = pytest.mark.integration
 
@@ -168,3 +168,28 @@ async def _undone(case: CaseHandle, ana: Human) -> str:
         return "done"
     assert did in ([], [view.gates[0].action])
     return "asked" if did else "left"
+
+
+async def test_a_step_that_cannot_take_what_was_read_before_a_deploy_waits_for_one_that_can(
+    run_fleet: RunFleet, tmp_path: Path
+) -> None:
+    ana = Human("ana@example.com")
+    before = outgrown.deployed(tmp_path, outgrown.Stock)
+    async with run_fleet(before, workers=False) as stage:
+        async with before.running(stage.client, stage.ledger, trust=UNPROVEN):
+            case = await stage.start("outgrown", outgrown.Counted(number="1"))
+            await case.gate()
+        handle = stage.client.get_workflow_handle(case.id)
+
+        async def tried() -> bool:
+            pending = (await handle.describe()).raw_description.pending_activities
+            return any(each.attempt > 1 for each in pending)
+
+        changed = outgrown.deployed(tmp_path, outgrown.Placed)
+        async with changed.running(stage.client, stage.ledger, trust=UNPROVEN):
+            assert (await ana.approve(case)).accepted
+            await eventually(tried)
+        mended = outgrown.deployed(tmp_path, outgrown.PerhapsPlaced)
+        async with mended.running(stage.client, stage.ledger, trust=UNPROVEN):
+            outcome = await case.outcome()
+    assert (outcome.status, outcome.why) == (State.DONE, "3 None")
