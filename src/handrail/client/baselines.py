@@ -29,9 +29,8 @@ BASELINE_UNITS: Final = {
     "people": "people",
     "hand_offs_per_case": "hand-offs",
 }
-"""The figures that reports reckon with, and the unit of each; `cost_per_case` has a currency."""
+"""The figures that reports know, and the unit of each; those of money have a currency."""
 
-COST: Final = "cost_per_case"
 _NAME = re.compile(r"[a-z][a-z0-9_]{0,79}")
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _LONGEST = 500
@@ -134,7 +133,7 @@ class BaselineActs(OperatorBase):
 
 
 def _in_currency(figure: BaselineFigure, currency: str | None) -> BaselineFigure:
-    if figure.name != COST:
+    if figure.name not in evidence.MONEY_BASELINES:
         return figure
     if not _CURRENCY.fullmatch(currency or ""):
         raise InvalidRequest("the log has costs; say in what they are: --currency EUR", "currency")
@@ -143,9 +142,10 @@ def _in_currency(figure: BaselineFigure, currency: str | None) -> BaselineFigure
 
 def _amount(name: str, amount: Decimal | str) -> str:
     if not _NAME.fullmatch(name):
+        known = ", ".join([*BASELINE_UNITS, *evidence.MONEY_BASELINES])
         raise InvalidRequest(
             f"{name} is no name of a figure; write small letters, digits and _, such as "
-            f"minutes_per_case. Reports know: {', '.join([*BASELINE_UNITS, COST])}",
+            f"minutes_per_case. Reports know: {known}",
             "name",
         )
     try:
@@ -161,7 +161,7 @@ def _amount(name: str, amount: Decimal | str) -> str:
 
 def _unit(name: str, unit: str | None) -> str:
     usual = BASELINE_UNITS.get(name)
-    if name == COST and not _CURRENCY.fullmatch(unit or ""):
+    if name in evidence.MONEY_BASELINES and not _CURRENCY.fullmatch(unit or ""):
         raise InvalidRequest(f"{name} is in a currency; say it, such as --unit EUR", "unit")
     if usual is None and not (unit or "").strip():
         raise InvalidRequest(f"say the unit of {name}, such as --unit minutes", "unit")

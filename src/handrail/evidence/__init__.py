@@ -105,6 +105,7 @@ if TYPE_CHECKING:
     from handrail.evidence.rollout import BuildJudgement, judge_build
     from handrail.evidence.skeleton import policy_skeleton
     from handrail.evidence.track_record import TrackRecord, measure_track_record
+    from handrail.evidence.value import MONEY_BASELINES
     from handrail.evidence.weekly import week_of, weekly_lines
     from handrail.evidence.worsening import Worsening, WorseningTest, worse_than, worse_than_before
     from handrail.evidence.xes import read_xes_log
@@ -115,6 +116,7 @@ __all__ = [
     "AS_FOUND",
     "DELIMITERS",
     "END",
+    "MONEY_BASELINES",
     "NOTHING",
     "POINTS",
     "RARE",

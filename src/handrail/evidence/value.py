@@ -38,12 +38,16 @@ class Declared:
 
 @dataclass(frozen=True)
 class Reckoning:
-    """What value is reckoned from: what was counted, and every figure that was declared."""
+    """What value is reckoned from: what was counted, and every figure that was declared.
+
+    `foreign`: baselines in another currency, in words. They are none of the figures.
+    """
 
     sums: Totals
     currency: str | None
     figures: Mapping[str, Declared]
     per_case: bool = False
+    foreign: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -51,17 +55,20 @@ class Reckoning:
     ) -> Reckoning:
         """By the rule of a policy, and the baselines that are in force."""
         found: dict[str, Declared] = {}
+        currency, foreign = worth and worth.currency, list[str]()
         for loc, money in () if worth is None else worth.amounts():
             found[".".join(loc)] = Declared(money.amount, "declared", f"{money}, by the policy")
         for row in baselines:
-            if row.replaced is None:
+            if row.replaced is None and row.name in MONEY_BASELINES and row.unit != currency:
+                foreign.append(f"{row.name} of {row.amount} {row.unit}")
+            elif row.replaced is None:
                 basis: Basis = "log" if row.kind == "log" else "declared"
                 basis = "measured" if row.kind == "measured" else basis
                 text = f"{row.amount} {row.unit}, {row.kind} by {row.by}, {row.at:%d %b %Y}"
                 found[f"baseline.{row.name}"] = Declared(Decimal(row.amount), basis, text)
         price = worth and worth.prices.infrastructure
         per_case = price is not None and price.per == "case"
-        return cls(sums, worth and worth.currency, found, per_case)
+        return cls(sums, currency, found, per_case, tuple(foreign))
 
     def lines(self) -> list[ValueLine]:
         """From what it brings to what it costs; what nothing is known of is left out."""
@@ -164,12 +171,13 @@ class Reckoning:
     def left_out(self) -> list[str]:
         """What is not counted, in words."""
         sums, has = self.sums, self.figures.keys()
+        own = self.currency or "no currency"
         said = [
-            f"{cost:.2f} {currency or 'without a currency'} of models: the policy reckons in "
-            f"{self.currency or 'no currency'}"
+            f"{cost:.2f} {currency or 'without a currency'} of models: the policy reckons in {own}"
             for currency, cost in sorted(sums.models.items())
             if currency != self.currency and cost
         ]
+        said += [f"{each}: the policy reckons in {own}" for each in self.foreign]
         if sums.unseen:
             said.append(
                 f"how long people looked at {sums.unseen:,} of {sums.questions:,} questions"
@@ -188,6 +196,9 @@ class Reckoning:
 
 _CENTURY = 36_525.0
 _MANUAL = ("cost_per_case", "minutes_per_case")
+MONEY_BASELINES = ("cost_per_case", "investment", "target_per_month")
+"""Those that are in a currency."""
+
 _TARGET = "baseline.target_per_month"
 
 

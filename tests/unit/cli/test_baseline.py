@@ -75,6 +75,7 @@ def test_a_figure_is_declared_with_its_source_and_replaced_by_the_next(machine: 
         (("minutes_per_case", "3", "--unit", "hours"), "is in minutes, not in hours"),
         (("error_share", "5"), "write 0.05 for 5 %"),
         (("cost_per_case", "3"), "--unit EUR"),
+        (("investment", "3", "--unit", "euros"), "--unit EUR"),
         (("calls_a_day", "3"), "say the unit"),
     ],
 )

@@ -30,14 +30,15 @@ MONTH = 365.25 / 12 * 86_400
 async def filled(ledger: Ledger, url: str, number: int = 400, seed: int = 1) -> None:
     keep_policy(url, GOOD.replace("actions:", f"{WORTH}actions:"), BEFORE)
     await keep_cases(ledger, url, number, NOW, seed=seed)
-    for name, amount, kind in (
-        ("minutes_per_case", "12", "log"),
-        ("error_share", "0.04", "declared"),
-        ("investment", "900", "declared"),
-        ("target_per_month", "5000", "declared"),
+    for name, amount, unit, kind in (
+        ("minutes_per_case", "12", "minutes", "log"),
+        ("cost_per_case", "7", "USD", "log"),
+        ("error_share", "0.04", "share", "declared"),
+        ("investment", "900", "EUR", "declared"),
+        ("target_per_month", "5000", "EUR", "declared"),
     ):
         await ledger.set_baseline(
-            BaselineRow(name, AGENT, name, amount, "x", kind, "s", "owner@example.com", BEFORE)
+            BaselineRow(name, AGENT, name, amount, unit, kind, "s", "owner@example.com", BEFORE)
         )
 
 
@@ -198,6 +199,7 @@ async def test_value_is_the_one_that_plain_python_finds(ledger: Ledger, url: str
     assert float(widest.high - widest.low) == pytest.approx(2 * fifth, abs=0.05)
     assert "baseline.minutes_per_case" not in {each.figure for each in value.swings}, "from a log"
     assert any("USD of models" in said for said in value.left_out)
+    assert "cost_per_case of 7 USD: the policy reckons in EUR" in value.left_out
 
 
 async def test_its_own_metrics_are_the_ones_that_plain_python_finds(
