@@ -72,15 +72,16 @@ async def discover_logs(
     chosen = _chosen(found, candidate) if policy or baseline else None
     if html is not None:
         _write(html, discovery_page(found))
+    # Before the file, which a second try would find there already.
+    if chosen is not None and baseline is not None:
+        log = next(each for each in parts if each.name == chosen.log)
+        async with operator(out, by, ledger="needed") as somebody:
+            await somebody.import_baseline(baseline, log, currency)
     if chosen is not None and policy is not None:
         agent = baseline or re.sub(r"[^a-z0-9]+", "-", Path(chosen.log).stem.lower()).strip("-")
         _write(
             policy, policy_skeleton(chosen, agent or "agent", by or "owner@example.com"), new=True
         )
-    if chosen is not None and baseline is not None:
-        log = next(each for each in parts if each.name == chosen.log)
-        async with operator(out, by, ledger="needed") as somebody:
-            await somebody.import_baseline(baseline, log, currency)
     out.data(_document(found, parts))
     if out.json:
         return

@@ -168,6 +168,13 @@ def test_the_baseline_of_the_chosen_one_is_kept(machine: Machine) -> None:
     assert amounts["hours_to_end"] == "48"
 
 
+def test_where_the_baseline_cannot_be_kept_no_policy_is_left_behind(machine: Machine) -> None:
+    (machine.home / "ledger.db").unlink()
+    what = ("--policy", "claims.yaml", "--baseline", "claims", "--by", ANA)
+    assert "there is no ledger" in machine.run("discover", "claims.csv", *what, code=2)
+    assert not Path("claims.yaml").exists()
+
+
 @pytest.mark.parametrize(
     ("args", "why"),
     [
