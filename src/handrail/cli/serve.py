@@ -14,11 +14,20 @@ from cyclopts import Parameter
 from handrail.cli.context import load_fleet, logs, settings
 from handrail.cli.output import PLAIN, Output, plain
 from handrail.cli.processes import settings_with, telling
+from handrail.client import Operator
 from handrail.exceptions import ConfigurationError, HandrailError
-from handrail.runtime import Settings, connect, inbox_url, open_ledger, stop_on_signals
+from handrail.runtime import (
+    Settings,
+    connect,
+    inbox_url,
+    open_ledger,
+    stop_on_signals,
+    temporal_runtime,
+)
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.runtime import Runtime
 
     from handrail.integrations.triggers.receiver import Receiver
     from handrail.runtime import Fleet
@@ -61,7 +70,9 @@ async def serve(
 class Connection:
     """The client, connected when it is first needed: events are taken while the server is away."""
 
-    def __init__(self, given: Settings, fleet: Fleet) -> None:
+    def __init__(self, given: Settings, fleet: Fleet, runtime: Runtime | None = None) -> None:
+        """`runtime`: shows the metrics of the inbox, if anybody wants them."""
+        self.runtime = runtime
         self._given = given
         self._fleet = fleet
         self._client: Client | None = None
@@ -72,7 +83,9 @@ class Connection:
         async with self._one:
             if self._client is None:
                 plugins = [self._fleet.plugin(self._given.payload_dir)]
-                self._client = await connect(self._given, plugins=plugins, patience=_ONE_TRY)
+                self._client = await connect(
+                    self._given, plugins=plugins, runtime=self.runtime, patience=_ONE_TRY
+                )
             return self._client
 
 
@@ -84,7 +97,9 @@ async def _serve(
     from handrail.integrations.triggers.receiver import Receiver
     from handrail.runtime import TokenFile
 
-    connection = Connection(given, fleet)
+    port = None if "inbox" in without else given.inbox_metrics_port
+    own = None if port is None else temporal_runtime(port, "HANDRAIL_INBOX_METRICS_PORT")
+    connection = Connection(given, fleet, own)
     async with open_ledger(given) as ledger:
         receiver = Receiver(fleet, ledger, connection)
         api = TriggerApi(receiver, TokenFile(given.tokens), given.ui_url)
@@ -159,7 +174,7 @@ async def _inbox(
     stop: asyncio.Event,
 ) -> None:
     """The pages, as soon as there is a server: events are taken before."""
-    from handrail.inbox.web import server
+    from handrail.inbox.web import gauges, server
     from handrail.inbox.web.app import build
     from handrail.integrations.triggers.mail import MailReceiver
 
@@ -169,9 +184,12 @@ async def _inbox(
             client = await connection()
         except HandrailError:
             await asyncio.sleep(_AGAIN)
-    agents = receiver.fleet.agents
-    opened = server.opened(given, client, receiver.ledger, agents)
-    async with opened as site, telling(site, MailReceiver(receiver)):
+    agents, own = receiver.fleet.agents, connection.runtime
+    async with (
+        server.opened(given, client, receiver.ledger, agents) as site,
+        telling(site, MailReceiver(receiver)),
+        gauges.measured(Operator(client, receiver.ledger), own and own.metric_meter),
+    ):
         pages.append(build(site, server.signed(site)))
         await stop.wait()
         pages.clear()

@@ -329,7 +329,9 @@ def post_mail(port: int, number: str) -> None:
 class Process:
     """`handrail serve`, started again where it died."""
 
-    def __init__(self, stage: Stage, port: int, server_port: int, mail_port: int) -> None:
+    def __init__(
+        self, stage: Stage, port: int, server_port: int, mail_port: int, metrics_port: int
+    ) -> None:
         home, self.mail_port = stage.directory, mail_port
         self._home = home
         own = {k: v for k, v in os.environ.items() if not k.startswith(("HANDRAIL_", "TEMPORAL_"))}
@@ -343,6 +345,7 @@ class Process:
                 "HANDRAIL_PAYLOAD_DIR": str(home / "payloads"),
                 "HANDRAIL_INBOX_PORT": str(port),
                 "HANDRAIL_INBOX_DEV": "1",
+                "HANDRAIL_INBOX_METRICS_PORT": str(metrics_port),
                 "HANDRAIL_BOUNCE_PORT": str(mail_port),
                 "HANDRAIL_SECRET_CALLBACKS": KEY,
                 "HANDRAIL_INBOX_POLICIES": str(home),
@@ -414,9 +417,9 @@ async def forwarding(port: int, target: str) -> AsyncGenerator[None]:
 async def test_nothing_acknowledged_is_lost_when_it_is_killed_and_the_server_is_away(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path, unused_tcp_port_factory: Any
 ) -> None:
-    port, server_port = unused_tcp_port_factory(), unused_tcp_port_factory()
+    port, server_port, metrics = (unused_tcp_port_factory() for _ in range(3))
     async with run_fleet(triggered(tmp_path)) as stage:
-        serve = Process(stage, port, server_port, unused_tcp_port_factory())
+        serve = Process(stage, port, server_port, unused_tcp_port_factory(), metrics)
         url = f"http://127.0.0.1:{port}"
         bearing = {"authorization": f"Bearer {serve.token}"}
         async with httpx2.AsyncClient(base_url=url, timeout=30, headers=bearing) as http:
@@ -447,6 +450,12 @@ async def test_nothing_acknowledged_is_lost_when_it_is_killed_and_the_server_is_
                     return page.status_code in {200, 303}
 
                 await eventually(inbox)
+
+                async def gauges() -> bool:
+                    shown = await http.get(f"http://127.0.0.1:{metrics}/metrics")
+                    return 'handrail_agent_state{agent="orders"' in shown.text
+
+                await eventually(gauges)
                 # The listener that takes mail which comes back takes mail to agents, too.
                 await asyncio.to_thread(post_mail, serve.mail_port, "6@shop.example")
                 await stage.case("orders:6@shop.example").outcome()
