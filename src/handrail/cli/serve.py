@@ -188,7 +188,7 @@ async def _inbox(
     async with (
         server.opened(given, client, receiver.ledger, agents) as site,
         telling(site, MailReceiver(receiver)),
-        gauges.measured(Operator(client, receiver.ledger), own and own.metric_meter),
+        gauges.measured(Operator(client, receiver.ledger, agents=agents), own and own.metric_meter),
     ):
         pages.append(build(site, server.signed(site)))
         await stop.wait()
