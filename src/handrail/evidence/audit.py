@@ -16,15 +16,16 @@ from typing import Any, Literal, TypeVar
 from pydantic import JsonValue, TypeAdapter
 
 from handrail.actions import Aware, Ruling, Wire, canonical, person
-from handrail.ledger import FLEET, OrderRow, PolicyRow, ReviewRow, RulingRow
+from handrail.ledger import FLEET, AnswerRow, EffectRow, OrderRow, PolicyRow, ReviewRow, RulingRow
 from handrail.oversight import (
-    REVIEW_STATEMENT,
+    ORDER_STATEMENT,
     Change,
     NotProven,
     OrderState,
     TrustedKey,
     order_givers,
     order_of_row,
+    require_proven_answer,
     verify_ruling,
 )
 from handrail.text import first_line
@@ -138,9 +139,10 @@ def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
             return _policy_fault(_row(PolicyRow, entry))
         if entry.kind == "order":
             return _order_fault(_row(OrderRow, entry), keys)
-        if entry.kind == "review" and entry.body.get("proof"):
-            row = _row(ReviewRow, entry)
-            REVIEW_STATEMENT.verify(row.proof or "", keys, row.answered or row.at)
+        if entry.kind == "review":
+            return _review_fault(_row(ReviewRow, entry), keys)
+        if entry.kind == "effect":
+            return _effect_fault(_row(EffectRow, entry))
     except NotProven as error:
         return str(error)
     except ValueError as error:
@@ -149,15 +151,41 @@ def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
 
 
 def _ruling_fault(row: RulingRow, keys: Mapping[str, TrustedKey]) -> str | None:
-    """A ruling is of the gate, and by whom, its signature says; the row beside it may say other."""
+    """A ruling is what its signature says; the row beside it may say other."""
     ruling = Ruling.model_validate_json(row.text)
     found = verify_ruling(ruling, row.verb, row.case, keys, row.at)
     signed = (ruling.gate, found.by, found.jti, found.kid)
-    if signed == (row.gate, row.by, row.jti, row.kid):
+    if signed != (row.gate, row.by, row.jti, row.kid):
+        stands = f"stands at {row.gate} of {row.by}"
+        return f"it was signed for gate {ruling.gate} by {found.by}, and {stands}"
+    said = (ruling.digest, ruling.via, ruling.looked, found.at)
+    if said != (row.digest, row.via, row.looked, row.at):
+        return "what stands beside it is not what was signed"
+    if row.effect is not None and not row.effect.startswith(f"{row.case}/"):
+        return f"it stands for {row.effect}, which is of another case"
+    return None
+
+
+def _review_fault(row: ReviewRow, keys: Mapping[str, TrustedKey]) -> str | None:
+    """An answer is what its signature says; one that nobody signed is none."""
+    if row.answer is None:
         return None
-    return (
-        f"it was signed for gate {ruling.gate} by {found.by}, and stands at {row.gate} of {row.by}"
-    )
+    at, note = row.answered or row.at, row.note or ""
+    given = AnswerRow(row.key, row.answer, row.by or "", at, note, row.proof or "")
+    said = require_proven_answer(given, keys, at)
+    if (said.at, said.why) == (at, note):
+        return None
+    return "when it was answered, or why, is not what was signed"
+
+
+def _effect_fault(row: EffectRow) -> str | None:
+    """An effect has the receipt that stands in it, and with it was done."""
+    has = row.receipt
+    if has is not None and (has.key, has.step, has.digest) != (row.key, row.step, row.digest):
+        return f"the receipt in it is of {has.key} ({has.digest[:12]}), and not its own"
+    if (has is not None) != (row.state == "done") or not row.key.startswith(f"{row.case}/"):
+        return f"it is {row.state} as {row.key} of {row.case}: its receipt does not say so"
+    return None
 
 
 def _policy_fault(row: PolicyRow) -> str | None:
@@ -170,10 +198,32 @@ def _policy_fault(row: PolicyRow) -> str | None:
 def _order_fault(row: OrderRow, keys: Mapping[str, TrustedKey]) -> str | None:
     """An order without a signature proves nothing and claims nothing; one with it must be right."""
     signed = [text for text in row.proofs if not text.startswith("{")]
+    if signed and not _gave(row, signed, keys):
+        return f"{row.by} is not shown to have given it"
+    lifts = [text for text in row.ended_proofs if not text.startswith("{")]
+    if lifts and not any(_ends(row, text, keys) for text in lifts):
+        return f"{row.ended_by} is not shown to have ended it"
+    return None
+
+
+def _gave(row: OrderRow, signed: Sequence[str], keys: Mapping[str, TrustedKey]) -> bool:
+    """Whether whom a row names signed it; of a ledger or a rollout more is signed than it keeps."""
     order = order_of_row(row)
-    if not signed or (order is not None and person(row.by) in order_givers(order, signed, keys)):
-        return None
-    return f"{row.by} is not shown to have given it"
+    if order is not None or row.kind not in _PARTLY_KEPT:
+        return order is not None and person(row.by) in order_givers(order, signed, keys)
+    stated = (ORDER_STATEMENT.verify(text, keys, row.at)[0] for text in signed)
+    names = ("id", "kind", "agent", "by", "why")
+    return any(all(said.get(name) == getattr(row, name) for name in names) for said in stated)
+
+
+_PARTLY_KEPT = {"ledger", "rollout"}
+
+
+def _ends(row: OrderRow, statement: str, keys: Mapping[str, TrustedKey]) -> bool:
+    """Whether a statement is of whoever ended an order: it lifts it, or took its place."""
+    said, by, _ = ORDER_STATEMENT.verify(statement, keys, row.ended or row.at)
+    replaced = row.ended_why == f"replaced by {said.get('id')}"
+    return row.ended_by == by and (said.get("lifts") == row.id or replaced)
 
 
 def history_faults(
@@ -209,19 +259,45 @@ def history_faults(
 def order_faults(
     entries: Iterable[AuditEntry], known: Iterable[Change], since: datetime, until: datetime
 ) -> list[str]:
-    """Orders of the period that the agent's steward knows to have counted, and that are not here.
+    """Where entries and the agent's steward differ on orders that it knows to have counted.
 
     What lifts another is no entry of its own: it stands in the one that it ended.
     """
-    here = {str(entry.body.get("id")) for entry in entries if entry.kind == "order"}
-    return [
-        f"Temporal has an order that is missing here: {order.kind} by {order.by} at {order.at}"
-        for order in (each.order for each in known if each.stand in _COUNTED)
-        if order.kind in {"stop", "level"} and since <= order.at < until and order.id not in here
-    ]
+    here = {str(entry.body.get("id")): entry for entry in entries if entry.kind == "order"}
+    faults: list[str] = []
+    for change in filter(_has_counted, known):
+        order, entry = change.order, here.get(change.order.lifts or change.order.id)
+        if entry is not None and (why := _other_order(entry, change, until)):
+            faults.append(f"entry {entry.number}: {why}")
+        due = order.kind in {"stop", "level"} and since <= order.at < until
+        if due and entry is None:
+            said = f"{order.kind} by {order.by} at {order.at}"
+            faults.append(f"Temporal has an order that is missing here: {said}")
+    return faults
 
 
-_COUNTED = frozenset({OrderState.IN_FORCE, OrderState.DONE})
+def _has_counted(change: Change) -> bool:
+    """Whether an order counted: not one of what was stopped or over already."""
+    lifted = change.stand is OrderState.DONE and change.note in {"", "lifted"}
+    return change.stand is OrderState.IN_FORCE or lifted
+
+
+def _other_order(entry: AuditEntry, change: Change, until: datetime) -> str | None:
+    """What of an order is not as the agent's steward has it."""
+    row, order = _row(OrderRow, entry), change.order
+    if order.kind != "lift":
+        by, why, proofs, here = row.by, row.why, row.proofs, order_of_row(row)
+        same = order.kind in _PARTLY_KEPT if here is None else order.same_as(here)
+        same = same and row.kind == order.kind
+    else:
+        by, why, proofs, same = row.ended_by, row.ended_why, row.ended_proofs, True
+        if row.ended is None and change.since >= until:
+            return None  # the audit was made before
+    if not same or (by, why) != (order.by, order.why):
+        return f"Temporal has another {order.kind} there, by {order.by}"
+    if change.proven and all(text.startswith("{") for text in proofs):
+        return f"Temporal has it signed by {', '.join(change.people)}, and here nobody has"
+    return None
 
 
 def _contradicted(entry: AuditEntry, case: CaseFacts) -> str | None:

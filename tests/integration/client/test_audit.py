@@ -17,26 +17,26 @@ from handrail import Agent, Fleet
 from handrail.client import Operator
 from handrail.evidence import chained
 from handrail.exceptions import InvalidRequest
-from handrail.ledger import IncidentRow
-from handrail.oversight import Keyring, SigningKey, Trust
+from handrail.ledger import IncidentRow, ReviewRow
+from handrail.oversight import Keyring, SigningKey, Trust, new_opinion, signed_answer
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents import refunds_flow, refunds_steps
 from tests.agents.fleets import put_policy
 from tests.agents.refunds_steps import Complaint
-from tests.agents.situations import ANA, POLICY
+from tests.agents.situations import ANA, BOSS, CY, POLICY
 
 pytestmark = pytest.mark.integration
 
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
-KEY = SigningKey.new(ANA, LONG_AGO)
+KEY, BOSS_KEY, CY_KEY = (SigningKey.new(who, LONG_AGO) for who in (ANA, BOSS, CY))
 
 Entry = dict[str, Any]
 
 
 @dataclass
 class Audited:
-    """A refund that Ana approved, then a stop of hers, and the audit of it."""
+    """A refund that Ana approved and Cy reviewed, then a stop that is lifted, and its audit."""
 
     stage: Stage
     ana: Operator
@@ -54,7 +54,8 @@ async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> Asyn
     path = put_policy(tmp_path, POLICY)
     agent = Agent("refunds", refunds_flow.RefundAgent, steps=refunds_steps, policy=path)
     keyring = Keyring(tmp_path / "trusted.json")
-    keyring.trust(KEY.public())
+    for key in (KEY, BOSS_KEY, CY_KEY):
+        keyring.trust(key.public())
     async with run_fleet(Fleet(agent), trust=Trust(keyring=keyring, proof="required")) as stage:
         since = datetime.now(UTC) - timedelta(hours=1)
         ana = Operator(stage.client, stage.ledger, KEY, keyring=keyring)
@@ -62,6 +63,9 @@ async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> Asyn
         await ana.approve(await case.gate(), "two photos")
         await case.outcome()
         await ana.stop("refunds", "refund", why="enough for today")
+        boss = Operator(stage.client, stage.ledger, BOSS_KEY, keyring=keyring)
+        await boss.lift("refunds", "looked at")
+        await reviewed(stage, f"{case.id}/refund/1")
         met = IncidentRow(
             "i1", "refunds", "refund", "refunds:R-1", "k", "mismatch", "other", datetime.now(UTC)
         )
@@ -71,6 +75,18 @@ async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> Asyn
         made = await ana.audit("refunds", since, until, seal=True)
         text = "\n".join(each.model_dump_json() for each in made.entries)
         yield Audited(stage, ana, text, since, until)
+
+
+async def reviewed(stage: Stage, key: str) -> None:
+    """Have Cy look at what was written, who says that it is wrong."""
+    now, case = datetime.now(UTC), key.partition("/")[0]
+    await stage.ledger.review(
+        ReviewRow(key, "refunds", "refund", case, now, "drawn", 1.0, "operations", (CY,))
+    )
+    written = await stage.ledger.written(key)
+    assert written is not None
+    said = new_opinion(written, "wrong", CY, "twice the price", now)
+    assert await stage.ledger.answer_review(signed_answer(said, CY_KEY, now))
 
 
 def _text(entries: list[Entry]) -> str:
@@ -87,7 +103,7 @@ async def test_what_happened_is_in_it_and_nothing_contradicts_it(audited: Audite
     kinds = [each["kind"] for each in audited.entries]
     assert (kinds[0], sorted(kinds[1:])) == (
         "period",
-        ["effect", "incident", "order", "policy", "ruling"],
+        ["effect", "incident", "order", "policy", "review", "ruling"],
     )
     found = await audited.ana.check_audit(audited.text)
     assert (found.faults, found.unseen, found.sealed, found.cases) == ((), (), ANA, 1)
@@ -115,6 +131,59 @@ def _ruling(entries: list[Entry]) -> None:
 
 def _order(entries: list[Entry]) -> None:
     _of(entries, "order")["body"]["by"] = "bo@example.com"
+
+
+def _other_answer(entries: list[Entry]) -> None:
+    _of(entries, "review")["body"]["answer"] = "right"
+
+
+def _other_reviewer(entries: list[Entry]) -> None:
+    _of(entries, "review")["body"]["by"] = ANA
+
+
+def _other_note(entries: list[Entry]) -> None:
+    _of(entries, "review")["body"]["note"] = "half the price"
+
+
+def _unsigned_answer(entries: list[Entry]) -> None:
+    _of(entries, "review")["body"]["proof"] = None
+
+
+def _unsigned_order(entries: list[Entry]) -> None:
+    _of(entries, "order")["body"]["proofs"] = []
+
+
+def _narrower_order(entries: list[Entry]) -> None:
+    _of(entries, "order")["body"] |= {"proofs": [], "why": "for an hour"}
+
+
+def _other_lift(entries: list[Entry]) -> None:
+    _of(entries, "order")["body"]["ended_by"] = ANA
+
+
+def _unsigned_lift(entries: list[Entry]) -> None:
+    _of(entries, "order")["body"]["ended_proofs"] = []
+
+
+def _other_digest(entries: list[Entry]) -> None:
+    _of(entries, "ruling")["body"]["digest"] = "0" * 64
+
+
+def _other_time(entries: list[Entry]) -> None:
+    body = _of(entries, "ruling")["body"]
+    body["at"] = (datetime.fromisoformat(body["at"]) + timedelta(minutes=5)).isoformat()
+
+
+def _other_use(entries: list[Entry]) -> None:
+    _of(entries, "ruling")["body"]["effect"] = "refunds:R-2/refund/1"
+
+
+def _other_receipt(entries: list[Entry]) -> None:
+    _of(entries, "effect")["body"]["digest"] = "0" * 64
+
+
+def _not_done(entries: list[Entry]) -> None:
+    _of(entries, "effect")["body"]["state"] = "not_done"
 
 
 def _left_out(entries: list[Entry]) -> None:
@@ -163,21 +232,33 @@ TAMPERED: Mapping[str, tuple[Callable[[list[Entry]], None], str]] = {
     "a policy's digest": (_other_policy, "is not the one of its digest"),
     "another agent's entries": (_spliced, "it is of leads, and not of refunds"),
     "how an incident was closed": (_closing, "another head"),
+    "what a reviewer said": (_other_answer, "another answer was signed"),
+    "who reviewed it": (_other_reviewer, "another answer was signed"),
+    "why a reviewer said so": (_other_note, "is not what was signed"),
+    "an answer that nobody signed": (_unsigned_answer, "(review): "),
+    "an order's signature": (_unsigned_order, f"Temporal has it signed by {ANA}"),
+    "an order, with its signature": (_narrower_order, "Temporal has another stop there"),
+    "who lifted a stop": (_other_lift, "is not shown to have ended it"),
+    "the signature of a lift": (_unsigned_lift, f"Temporal has it signed by {BOSS}"),
+    "what a ruling is of": (_other_digest, "beside it is not what was signed"),
+    "when somebody ruled": (_other_time, "beside it is not what was signed"),
+    "which write a ruling allowed": (_other_use, "which is of another case"),
+    "what a receipt is of": (_other_receipt, "and not its own"),
+    "what became of a write": (_not_done, "its receipt does not say so"),
 }
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-async def test_whoever_changes_it_is_found_out_twice(audited: Audited, what: str) -> None:
-    change, said = TAMPERED[what]
-    changed = audited.entries
-    change(changed)
-    plain = await audited.ana.check_audit(_text(changed))
-    assert any("was changed" in each or "is missing" in each for each in plain.faults)
-    # Also where all hashes are made anew: the head in Temporal, and what they are of, tell.
-    again = await audited.ana.check_audit(_text(_chained_again(changed)))
-    assert any("another head was put into Temporal" in each for each in again.faults)
-    assert any(said in each for each in again.faults), again.faults
-    assert again.sealed is None
+async def test_whoever_changes_it_is_found_out_twice(audited: Audited) -> None:
+    for what, (change, said) in TAMPERED.items():
+        changed = audited.entries
+        change(changed)
+        plain = await audited.ana.check_audit(_text(changed))
+        assert any("was changed" in each or "is missing" in each for each in plain.faults), what
+        # Also where all hashes are made anew: the head in Temporal, and what they are of, tell.
+        again = await audited.ana.check_audit(_text(_chained_again(changed)))
+        assert any("another head was put into Temporal" in each for each in again.faults), what
+        assert any(said in each for each in again.faults), (what, again.faults)
+        assert again.sealed is None, what
 
 
 async def test_a_tail_that_was_cut_off_is_missed(audited: Audited) -> None:
@@ -224,7 +305,7 @@ async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) ->
     faults = (await audited.ana.check_audit(_text(forged))).faults
     assert any("is erased, and Temporal still has its case" in each for each in faults)
     gone = await audited.ana.erase(case, "the customer asked for it")
-    assert (gone.rows, gone.histories) == (3, 1)
+    assert (gone.rows, gone.histories) == (4, 1)
     after = _rows(stage)
     for said in ("two photos", "Ida Berg", str(receipt.result)):
         assert not [table for table, text in after.items() if said in text], said
@@ -246,7 +327,7 @@ async def test_what_is_erased_is_gone_and_audits_stay_sound(audited: Audited) ->
     assert again.head == audited.entries[-1]["hash"]
     text = "\n".join(each.model_dump_json() for each in again.entries)
     found = await audited.ana.check_audit(text)
-    assert (found.faults, found.unseen, found.sealed, found.erased) == ((), (case,), ANA, 3)
+    assert (found.faults, found.unseen, found.sealed, found.erased) == ((), (case,), ANA, 4)
     assert (await audited.ana.check_audit(audited.text)).faults == ()
     # What stays, and that it was erased, is in the chain as before: nobody changes it unseen.
     changed = [json.loads(line) for line in text.splitlines()]
