@@ -205,7 +205,7 @@ def _is_dropped(character: str) -> bool:
 async def approvers(*, since: Since = timedelta(days=90), out: Output = PLAIN) -> None:
     """Show how well people look: their share of yes, their median look, what was planted."""
     async with ledger_here() as opened:
-        rows = await opened.rulings(since=moment_of(since))
+        rows = await opened.rulings(since=moment_of(since), texts=False)
     found = approver_attention(rows)
     out.data({"approvers": [_attention_document(each) for each in found]})
     out.show(_table(found) if found else "nobody has ruled with a proof yet")

@@ -59,9 +59,9 @@ class IntakeActs(OperatorBase):
         Raises:
             LedgerUnavailable: if there is no ledger.
         """
-        found = await self.ledger.intake(agent, every=every, limit=1_000)
-        mine = (each for each in found if self._controls(each.agent))
-        shown = (_entry(each).model_copy(update={"body": ""}) for each in mine)
+        mine = None if self._directory is None else self._directory.controls(self._who())
+        found = await self.ledger.intake(agent, every=every, agents=mine, limit=1_000)
+        shown = (_entry(each).model_copy(update={"body": ""}) for each in found)
         return IntakeList(entries=tuple(shown))
 
     async def intake_entry(self, named: str) -> IntakeEntry:

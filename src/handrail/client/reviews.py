@@ -44,9 +44,14 @@ class ReviewActs(OperatorBase):
         newest: bool = False,
         limit: int | None = None,
     ) -> ReviewList:
-        """What waits for a look, the oldest first; `every`: what was answered too; `mine`."""
-        most = None if mine else limit
-        rows = await self.ledger.reviews(agent, open_only=not every, newest=newest, limit=most)
+        """What waits for a look, the oldest first; `every`: what was answered too; `mine`.
+
+        Where policies are known, those of agents whose policies name whoever looks, and `mine`.
+        """
+        most, of = (None, None) if mine else (limit, self._concerned())
+        rows = await self.ledger.reviews(
+            agent, agents=of, open_only=not every, newest=newest, limit=most
+        )
         chosen = [row for row in rows if not mine or self._why_not(row) is None]
         return ReviewList(reviews=tuple(map(ReviewView.model_validate, chosen[:limit])))
 

@@ -15,7 +15,7 @@ from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import intake as _intake
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 MOST_KEPT = 20_000
 """Entries that wait, or are to be mended: more are not taken, so that nobody fills the disk."""
@@ -53,13 +53,23 @@ class Intake(Database):
         state: IntakeState | None = None,
         *,
         every: bool = False,
+        agents: Collection[str] | None = None,
         limit: int | None = None,
     ) -> list[IntakeRow]:
-        """Entries, the oldest first: those that have not ended, or of a state, or `every` one."""
+        """Entries, the oldest first: those that have not ended, or of a state, or `every` one.
+
+        With `every` those that have ended come after the others, the newest first. `agents`: of
+        these.
+        """
         query = narrowed(_ENTRIES.select, {_intake.c.agent: agent, _intake.c.state: state})
         if state is None and not every:
             query = query.where(_intake.c.state.in_(_OPEN))
-        return await self._all(_ENTRIES, query.order_by(_intake.c.received).limit(limit))
+        if agents is not None:
+            query = query.where(_intake.c.agent.in_(agents))
+        at, ended = _intake.c.received, _intake.c.state.not_in(_OPEN)
+        # However many have ended, they hide none that is to be mended.
+        order = (ended, sa.case((ended, None), else_=at), at.desc()) if every else (at,)
+        return await self._all(_ENTRIES, query.order_by(*order).limit(limit))
 
     async def intake_entry(self, id_: str) -> IntakeRow | None:
         """One entry, by its id."""

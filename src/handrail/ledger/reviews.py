@@ -26,7 +26,7 @@ from handrail.ledger.tables import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
     from pydantic import JsonValue
 
@@ -79,6 +79,7 @@ class Reviews(Database):
         step: str | None = None,
         case: str | None = None,
         begins: str = "",
+        agents: Collection[str] | None = None,
         open_only: bool = False,
         newest: bool = False,
         limit: int | None = None,
@@ -90,6 +91,8 @@ class Reviews(Database):
         query = narrowed(_reviews.select, {r.agent: agent, r.step: step, r.case_id: case})
         if begins:
             query = query.where(key.startswith(begins, autoescape=True))
+        if agents is not None:
+            query = query.where(r.agent.in_(agents))
         if open_only:
             query = query.where(r.answer.is_(None))
         return await self._all(_reviews, query.order_by(*order).limit(limit))

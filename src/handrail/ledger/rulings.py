@@ -17,7 +17,7 @@ from handrail.ledger.rows import InsertNew, Rows, narrowed
 from handrail.ledger.tables import mandate_uses, mandates, rulings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
 
 
 class RulingUsed(HandrailError):  # says what happened, and is caught by the door
@@ -59,18 +59,28 @@ class Rulings(Database):
         since: datetime | None = None,
         by: str | None = None,
         case: str | None = None,
+        agents: Collection[str] | None = None,
         limit: int | None = None,
+        texts: bool = True,
     ) -> list[RulingRow]:
         """Proven rulings, the newest first. `by`: in the spelling of `gate.person`.
+
+        `agents`: of these; with `by` also theirs on any other. Without `texts` what was signed is
+        left out of each, where many are only counted.
 
         Raises:
             UnreadableRow: if one of a `case` cannot be read: it may be a rejection.
         """
-        query = narrowed(_rows.select, {rulings.c.by: by, rulings.c.case_id: case})
+        rows = _rows if texts else _untold
+        query = narrowed(rows.select, {rulings.c.case_id: case})
+        if agents is not None:
+            query = query.where(sa.or_(rulings.c.agent.in_(agents), rulings.c.by == by))
+        else:
+            query = narrowed(query, {rulings.c.by: by})
         if since is not None:
             query = query.where(rulings.c.at >= since)
         ordered = query.order_by(rulings.c.at.desc(), rulings.c.jti)
-        return await self._all(_rows, ordered.limit(limit), strict=case is not None)
+        return await self._all(rows, ordered.limit(limit), strict=case is not None)
 
 
 def use(connection: sa.Connection, jtis: Sequence[str], key: str) -> None:
@@ -174,6 +184,7 @@ def give_back(connection: sa.Connection, key: str) -> None:
 
 # Only a write's own transaction says that a ruling is used.
 _rows: Rows[RulingRow] = Rows(RulingRow, rulings, later=("effect",), text=rulings.c.ruling)
+_untold: Rows[RulingRow] = Rows(RulingRow, rulings, text=sa.literal("").label("text"))
 _wanted = rulings.c.jti.in_(sa.bindparam("b_jtis", expanding=True))
 _LOCK = (
     sa.select(rulings.c.jti, rulings.c.effect)

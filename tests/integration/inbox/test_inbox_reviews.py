@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,6 +13,7 @@ from playwright.async_api import expect
 from handrail import Receipt
 from handrail.actions import Basis, Finding, Kind, digest_of
 from handrail.evidence import measure_track_record
+from handrail.inbox.web import reviews
 from handrail.inbox.web.reviews import review_link
 from handrail.ledger import IncidentRow, Intent, ReviewRow, VerdictRow
 from handrail.oversight import Keyring
@@ -224,6 +225,29 @@ async def test_incidents_are_closed_with_a_reason_by_those_concerned(inbox: Inbo
         )
     (closed,) = await inbox.stage.ledger.incidents("refunds")
     assert (closed.closed_by, closed.closed_why) == (BOSS, "paid the rest by hand")
+
+
+async def test_what_is_open_or_theirs_is_shown_however_much_came_since(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reviews, "SHOWN", 2)
+    for n, agent in enumerate(("refunds", *["other"] * 20)):
+        key, at = f"{agent}:W-{n}/refund/1", NOW + timedelta(minutes=n)
+        drawn = ReviewRow(key, agent, "refund", f"{agent}:W-{n}", at, "x", 1.0, "x", ("x@y.z",))
+        await inbox.stage.ledger.review(drawn)
+    for n in range(4):
+        at, named = NOW + timedelta(minutes=n), f"refunds:R-{n}"
+        row = IncidentRow(named, "refunds", "refund", named, "k", "mismatch", "x", at)
+        await inbox.stage.ledger.incident(row)
+        if n:
+            await inbox.stage.ledger.close_incident(named, BOSS, at, "mended")
+    async with inbox.visitor(BOSS) as boss:
+        page = await boss.get("/reviews?show=all")
+        assert "refunds:W-0" in page
+        assert "other:" not in page
+        page = await boss.get("/incidents")
+    assert [f"refunds:R-{n}" in page for n in range(4)] == [True, False, False, True]
+    assert inbox.site.run_url("refunds:R-0") in page
 
 
 async def test_stuck_cases_stand_among_the_incidents_with_their_reason(

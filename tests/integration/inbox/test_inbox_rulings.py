@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from html import unescape
@@ -14,6 +15,7 @@ import pytest
 
 from handrail import Ledger
 from handrail.actions import digest_of
+from handrail.inbox.web.pages import NEWEST
 from handrail.inbox.web.site import PER_MINUTE
 from handrail.inbox.web.tokens import page_link
 from handrail.oversight import MANDATE_STATEMENT, Mandate
@@ -328,8 +330,15 @@ async def test_what_was_ruled_is_listed_with_who_and_when(inbox: Inbox) -> None:
         assert case.id in page
         page = await ana.get(url)
         assert "Approved by ana@example.com" in page
+    # What was ruled since, on agents of others, hides none of it.
+    (kept,) = await inbox.stage.ledger.rulings()
+    later = {"case": "other:1", "agent": "other", "by": CY, "at": kept.at + timedelta(hours=1)}
+    others = (replace(kept, jti=f"{n:032}", effect=None, **later) for n in range(5 * NEWEST))
+    await inbox.stage.ledger.record_rulings(others)
     async with inbox.visitor(BOSS) as boss:
-        assert ANA in await boss.get("/approvers")
+        page = await boss.get("/approvers")
+        assert ANA in page
+        assert CY not in page
         assert "fair enough" in await boss.get("/closed")
 
 

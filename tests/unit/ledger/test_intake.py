@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -52,6 +53,19 @@ async def test_what_ended_stays_so_and_holds_no_body(url: str) -> None:
         assert await ledger.intake() == []
         [found] = await ledger.intake(every=True)
     assert (found.state, found.case, found.body, found.headers) == ("started", "orders:1", "", {})
+
+
+async def test_what_ended_hides_nothing_that_is_open(url: str) -> None:
+    async with Ledger(url) as ledger:
+        kept = [replace(entry(n), received=NOW + timedelta(hours=n)) for n in range(5)]
+        for each in kept:
+            await ledger.keep(each)
+        for each in kept[:3]:
+            await ledger.end_intake(each.id, IntakeState.STARTED, NOW, case="orders:1")
+        found = await ledger.intake(every=True, limit=4)
+        assert [each.id for each in found] == [kept[n].id for n in (3, 4, 2, 1)]
+        assert await ledger.intake(every=True, agents=["others"]) == []
+        assert len(await ledger.intake(agents=["orders"])) == 2
 
 
 async def test_nobody_fills_the_disk(url: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, Literal
@@ -108,6 +109,12 @@ async def test_rulings_are_found_by_person_case_and_time_the_newest_first(ledger
     assert await found(case="a:1") == ["j2", "j1"]
     assert await found(since=NOW + HOUR) == ["j3", "j2"]
     assert await found(since=NOW + 3 * HOUR) == []
+    assert await found(agents=["a"], limit=2) == ["j3", "j2"]
+    assert await found(agents=["b"]) == []
+    # Who reads sees their own, too, of whatever agent.
+    assert await found(agents=["b"], by="bo@example.com") == ["j2"]
+    bare = await ledger.rulings(texts=False)
+    assert bare == [replace(each, text="") for each in await ledger.rulings()]
 
 
 async def test_a_ruling_is_good_for_one_write_and_for_each_try_of_it(ledger: Ledger) -> None:

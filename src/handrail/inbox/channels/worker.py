@@ -54,7 +54,7 @@ from handrail.inbox.channels.slack import CHANNEL as SLACK
 from handrail.inbox.channels.slack import Slack
 from handrail.inbox.channels.webhooks import CaseEnds, HookActivities, WebhookTarget
 from handrail.inbox.channels.workflow import GateNotifications
-from handrail.ledger import Ledger
+from handrail.ledger import Ledger, RulingRow
 from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id, unproven_people
 from handrail.runtime import GRACE, STICKY, ContextFreeSandbox, worker_build
 from handrail.text import one_line
@@ -338,7 +338,9 @@ class InboxActivities:
     async def flagged(self, now: datetime) -> ApproverFlags:
         """Find which approvers do not seem to look, for each owner."""
         agents = defaultdict[str, list[Any]](list)
-        rows = await self.ledger.rulings(since=now - SINCE) if self.ledger is not None else []
+        rows = list[RulingRow]()
+        if self.ledger is not None:
+            rows = await self.ledger.rulings(since=now - SINCE, texts=False)
         for row in rows:
             agents[row.agent].append(row)
         lines = defaultdict[str, list[str]](list)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -15,7 +17,7 @@ from handrail.client import rights
 from handrail.evidence import approver_attention
 from handrail.exceptions import CaseError
 from handrail.inbox.web import forms, views
-from handrail.inbox.web.site import Site, signed_in, site_of, to_sign_in
+from handrail.inbox.web.site import TEMPLATES, Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
 from handrail.inbox.web.waiting import beside, changes_mark
 from handrail.oversight import BY_NAME, DOUBT_ANSWERS, GateKind
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 NEWEST = 200
 """Rulings that the list of closed questions shows."""
+
+LOOKED_BACK = 90
+"""Days of rulings by which it is told how well people look, as `handrail approvers` does."""
 
 LOG_SHOWN = 40
 
@@ -264,8 +269,7 @@ def _find(case: CaseView | None, gate: str) -> ClosedView | None:
 async def ruled(request: Request, site: Site, who: str) -> Response:
     """What was ruled lately, by whom and when: on agents whose policy names the reader."""
     agents, owns = site.directory.agents(who), site.directory.owns(who)
-    found = await site.ledger.rulings(limit=5 * NEWEST)
-    seen = [row for row in found if row.by == who or row.agent in agents][:NEWEST]
+    seen = await site.ledger.rulings(by=who, agents=agents, limit=NEWEST)
     rows, by_name = [(r, _why(r)) for r in seen], any(r.via == BY_NAME for r in seen)
     return site.page(request, "closed.html", rows=rows, owns=owns, by_name=by_name)
 
@@ -283,7 +287,12 @@ async def approvers(request: Request, site: Site, who: str) -> Response:
     owns = site.directory.owns(who)
     if not owns:
         raise HTTPException(404, "This page is for the owner of a policy.")
-    found = [row for row in await site.ledger.rulings() if row.agent in owns]
-    return site.page(
-        request, "approvers.html", found=approver_attention(found), agents=sorted(owns)
-    )
+
+    async def reckoned() -> str:
+        since = site.clock() - timedelta(days=LOOKED_BACK)
+        rows = await site.ledger.rulings(since=since, agents=owns, texts=False)
+        found = await asyncio.to_thread(approver_attention, rows)
+        return TEMPLATES.get_template("_approvers.html").render(found=found)
+
+    content: dict[str, Any] = {"agents": sorted(owns), "days": LOOKED_BACK}
+    return site.streamed(request, "approvers.html", reckoned, **content)

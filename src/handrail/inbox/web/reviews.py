@@ -54,8 +54,7 @@ async def reviews(request: Request, site: Site, who: str) -> Response:
     everything, operator = request.query_params.get("show") == "all", site.operator(who)
     rows = mine = (await operator.reviews(mine=True)).reviews
     if everything:
-        newest = await operator.reviews(every=True, newest=True, limit=10 * SHOWN)
-        rows = tuple(row for row in newest.reviews if _sees(site, row, who))
+        rows = (await operator.reviews(every=True, newest=True, limit=SHOWN)).reviews
     waiting = {row.key for row in mine}
     cards = [await _card(site, row, mine=row.key in waiting) for row in rows[:SHOWN]]
     open_ = (await operator.incidents(open_only=True, limit=SHOWN)).incidents
@@ -168,12 +167,16 @@ async def incidents(request: Request, site: Site, who: str) -> Response:
 async def _list(
     request: Request, site: Site, who: str, fault: str = "", **more: Mapping[str, Any]
 ) -> Response:
-    found = (await site.operator(who).incidents(limit=SHOWN)).incidents
+    operator = site.operator(who)
+    # However many were closed since: what is open is to be dealt with.
+    open_ = (await operator.incidents(open_only=True, limit=SHOWN)).incidents
+    latest = (await operator.incidents(limit=SHOWN)).incidents
+    rows = [*open_, *(row for row in latest if row.closed is not None)][:SHOWN]
     return site.page(
         request,
         "incidents.html",
         status=422 if fault else 200,
-        rows=sorted(found, key=lambda row: row.closed is not None),
+        rows=[(row, site.run_url(row.case)) for row in rows],
         stuck=await _stuck(site, who),
         fault=fault,
         token=site.token(request),
