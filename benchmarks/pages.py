@@ -34,7 +34,13 @@ from handrail.inbox.web.server import opened, serving
 from handrail.oversight import SigningKey
 from handrail.runtime import Settings, configure_logging, run
 from handrail.testing import Stage, running, server
-from tests.agents.reported import keep_alerts, keep_cases, keep_pilot, keep_reviews
+from tests.agents.reported import (
+    keep_alerts,
+    keep_cases,
+    keep_pilot,
+    keep_reviews,
+    keep_rulings,
+)
 from workflows.shipments import ShipmentAgent
 
 NUMBERS = (0, 10, 100_000)
@@ -54,9 +60,12 @@ PAGES = {
     "alerts": f"{AGENT}/alerts",
     "csv": f"{AGENT}/report.csv?days=90",
     "incidents": "/incidents",
-    "reviews": "/reviews",
+    "intake": "/intake",
+    "reviews": "/reviews?show=all",
     "closed": "/closed",
     "approvers": "/approvers",
+    "ask": "/ask",
+    "me": "/me",
     "stops": "/stops",
     "waiting": "/",
 }
@@ -111,6 +120,7 @@ async def seed(stage: Stage, home: Path, number: int) -> None:
     await stage.ledger.loaded("shipments", 3, "3" * 64, "shipments v3", text)
     await keep_cases(stage.ledger, url, number, now)
     keep_pilot(url, number, now, apart=timedelta(days=60) / max(number, 1))
+    keep_rulings(url, number, now)
     key = SigningKey.new("ana@example.com", now)
     Keyring(Settings(home=home).keyring).trust(key.public())
     await keep_reviews(stage.ledger, url, key, now)

@@ -11,7 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from handrail import Ledger
-from handrail.actions import Kind
+from handrail.actions import Kind, Ruling
 from handrail.ledger import (
     AlertRow,
     CaseRecord,
@@ -21,6 +21,7 @@ from handrail.ledger import (
     ErrorRow,
     IncidentRow,
     QuestionRow,
+    RulingRow,
     tables,
 )
 from handrail.ledger.evidence_tables import outcomes
@@ -119,6 +120,30 @@ def keep_pilot(
     _insert(url, outcomes, done)
     with sa.create_engine(url).begin() as connection:
         mark(connection, ((AGENT, row["case_id"], row["step"]) for row in proposed))
+
+
+def keep_rulings(url: str, number: int, until: datetime) -> None:
+    """Keep what four people ruled on every seventh of so many cases of 60 days; one only agrees."""
+    rows = list[dict[str, Any]]()
+    for n in range(0, number, 7):
+        case, by = f"{AGENT}:{n}", ("ana", "bo", "dee", "eli")[n % 4]
+        ruling = Ruling(
+            gate=f"g{n}",
+            digest=_DIGEST,
+            by=f"{by}@example.com",
+            why="as the carrier says" if n % 3 else "",
+            via="key",
+            looked=2.0 + n % 90,
+            proof="p" * 900,
+        )
+        verb = "reject" if by != "bo" and n % 5 == 0 else "approve"
+        at, jti = until - timedelta(days=60 * (1 - n / number)), f"{n:032x}"
+        said = {"case": case, "digest": _DIGEST, "by": ruling.by, "jti": jti, "kid": "0" * 16}
+        row = RulingRow.of(ruling, verb=verb, step="rebook", at=at, planted=n % 50 == 0, **said)
+        kept = {name: value for name, value in asdict(row).items() if name not in {"case", "text"}}
+        used = f"{case}/rebook/1" if verb == "approve" else None
+        rows.append(kept | {"case_id": case, "ruling": row.text, "effect": used})
+    _insert(url, tables.rulings, rows)
 
 
 async def keep_reviews(ledger: Ledger, url: str, key: SigningKey, now: datetime) -> None:

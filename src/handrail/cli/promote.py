@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import ceil, floor
 from typing import TYPE_CHECKING, Annotated
 
 from cyclopts import Parameter
@@ -103,12 +104,15 @@ def _lines(each: PromotionView) -> list[Text]:
 def expected_in_words(found: Expected) -> str:
     """What a step up would have meant."""
     freed = [
-        f"{amount:f} {unit} freed"
-        for amount, unit in ((found.minutes, "minutes"), (found.cost, "of cost"))
+        f"{amount:,f} {plain(unit)} freed"
+        for amount, unit in (
+            (found.minutes, "minutes"),
+            (found.cost, f"{found.unit} of cost".strip()),
+        )
         if amount is not None
     ]
-    said = f"{found.alone} of {found.cases} more alone in 30 days"
-    wrong = f"{found.wrong_low:g} to {found.wrong_high:g} of them wrong"
+    said = f"{found.alone:,} of {found.cases:,} more alone in 30 days"
+    wrong = f"{floor(found.wrong_low):,} to {ceil(found.wrong_high):,} of them wrong"
     return ", ".join([said, wrong, *(freed or ["no baseline says what that frees"])])
 
 

@@ -215,8 +215,8 @@ class Expected(Document):
     """What a step up would have meant in the last 30 days, of `cases` that were decided.
 
     `alone`: those that would have run without a human, beside what does already. `minutes`,
-    `cost`: what that frees by the baseline; None where none is known. `wrong_low`, `wrong_high`:
-    how many of them may be wrong.
+    `cost`, in its `unit`: what that frees by the baseline; None where none is known. `wrong_low`,
+    `wrong_high`: how many of them may be wrong.
     """
 
     cases: int
@@ -225,6 +225,7 @@ class Expected(Document):
     cost: Decimal | None
     wrong_low: float
     wrong_high: float
+    unit: str = ""
 
 
 class PromotionView(Document):

@@ -440,11 +440,9 @@ class PromotionActs(OrderActs, PilotActs):
         now = write.setting.rollout if write.setting.level is Level.FULL else 0
         found = await self.ledger.proposed_since(write.agent, write.step, begin)
         alone = await asyncio.to_thread(falling_among, write, found, range(now, share))
-        costs = {
-            row.name: Decimal(row.amount)
-            for row in await self.ledger.baselines(write.agent)
-            if row.replaced is None
-        }
+        rows = await self.ledger.baselines(write.agent)
+        live = {row.name: row for row in rows if row.replaced is None}
+        costs = {name: Decimal(row.amount) for name, row in live.items()}
         minutes, cost = costs.get("minutes_per_case"), costs.get("cost_per_case")
         seen = write.seen.agreement
         wrong = write.record.wrong if write.setting.level is Level.FULL else None
@@ -456,6 +454,7 @@ class PromotionActs(OrderActs, PilotActs):
             cost=None if cost is None else cost * alone,
             wrong_low=round(alone * low, 1),
             wrong_high=round(alone * high, 1),
+            unit="" if cost is None else live["cost_per_case"].unit,
         )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -125,12 +126,18 @@ async def test_who_controls_an_agent_says_what_people_did_in_a_form(inbox: Inbox
     assert (first.action["amount"], rows["refunds:R-1"].action) == ("9.50", None)
 
 
-async def test_a_proposal_is_shown_and_declined_with_a_reason(inbox: Inbox) -> None:
+async def test_a_proposal_is_shown_and_declined_with_a_reason(
+    inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.modules[__name__], "NOW", datetime.now(UTC) - timedelta(days=3))
     await piloted(inbox)
     operator = inbox.site.operator(BOSS)
     assert (await operator.evaluate_promotions("refunds")).proposed
+    await operator.set_baseline("refunds", "cost_per_case", "3.50", unit="EUR", source="the books")
     async with inbox.visitor(BOSS) as boss:
         page = await boss.get(PROMOTE)
+        # Of cases there are whole ones, and an amount has its unit.
+        assert re.search(r"alone, \d+ to \d+ of them wrong\. It frees\s+[\d.]+ EUR of cost\.", page)
         named = re.findall(r'name="proposal" value="([^"]+)"', page)[0]
         assert "Agree to full 5%" in page
         await boss.get(PROMOTE)

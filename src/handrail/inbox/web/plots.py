@@ -65,9 +65,10 @@ def _frame(label: str, body: str, high: int = _HIGH) -> Markup:
     ).format(_WIDE, high, label, Markup(body))  # noqa: S704  # names in it are escaped
 
 
-def _axes(top: float, days: Sequence[date], say: str = "") -> list[str]:
+def _axes(top: float, days: Sequence[date], say: str = "", *, whole: bool = False) -> list[str]:
+    """Lines across with their figures, and days below. `whole`: there is no half of one."""
     parts: list[str] = []
-    for share in (0.0, 0.5, 1.0):
+    for share in (0.0, 1.0) if whole and top % 2 else (0.0, 0.5, 1.0):
         y = _y(top * share, top)
         said = escape(figure_in_words(top * share, say) if say and share else _number(top * share))
         parts.append(
@@ -99,7 +100,7 @@ def stacked(label: str, days: Sequence[date], series: Sequence[Series], marks: M
     """Bars by day, one part of each on the other."""
     totals = [sum(each.values[at] or 0 for each in series) for at in range(len(days))]
     top, width = _ceiling(totals), _step(len(days))
-    parts = _axes(top, days)
+    parts = _axes(top, days, whole=all(float(each).is_integer() for each in totals))
     for at, day in enumerate(days):
         below = 0.0
         for each in series:
@@ -188,13 +189,14 @@ def _marked(marks: Marks, days: Sequence[date]) -> list[str]:
 
 
 def pareto(label: str, counts: Mapping[str, float]) -> Markup:
-    """Bars from the most to the least, each with its share and that of all so far."""
+    """Bars from the most to the least, each with its share and that of it and all above."""
     ordered = sorted(counts.items(), key=lambda each: -each[1])
     whole, most, so_far, parts = sum(counts.values()), ordered[0][1], 0.0, list[str]()
     for row, (name, value) in enumerate(ordered):
         y, so_far = row * _ROW, so_far + value
         long = value / most * (_WIDE - _NAME - 165)
-        said = f"{_number(value)} · {value / whole:.0%}, {so_far / whole:.0%} so far"
+        total = f", sum {so_far / whole:.0%}" if row else ""
+        said = f"{_number(value)} · {value / whole:.0%}{total}"
         parts.append(
             f'<text x="{_NAME - 8}" y="{y + 19}" text-anchor="end">'
             f"{escape(name.replace('_', ' '))}</text>"
