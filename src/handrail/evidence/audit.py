@@ -16,7 +16,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import JsonValue, TypeAdapter
 
 from handrail.actions import Aware, Ruling, Wire, canonical, person
-from handrail.ledger import FLEET, AnswerRow, EffectRow, OrderRow, PolicyRow, ReviewRow, RulingRow
+from handrail.ledger import FLEET, AnswerRow, OrderRow, PolicyRow, ReviewRow, RulingRow
 from handrail.oversight import (
     ORDER_STATEMENT,
     Change,
@@ -142,7 +142,7 @@ def _unproven(entry: AuditEntry, keys: Mapping[str, TrustedKey]) -> str | None:
         if entry.kind == "review":
             return _review_fault(_row(ReviewRow, entry), keys)
         if entry.kind == "effect":
-            return _effect_fault(_row(EffectRow, entry))
+            return _effect_fault(entry.body)
     except NotProven as error:
         return str(error)
     except ValueError as error:
@@ -178,13 +178,15 @@ def _review_fault(row: ReviewRow, keys: Mapping[str, TrustedKey]) -> str | None:
     return "when it was answered, or why, is not what was signed"
 
 
-def _effect_fault(row: EffectRow) -> str | None:
+def _effect_fault(row: Mapping[str, Any]) -> str | None:
     """An effect has the receipt that stands in it, and with it was done."""
-    has = row.receipt
-    if has is not None and (has.key, has.step, has.digest) != (row.key, row.step, row.digest):
-        return f"the receipt in it is of {has.key} ({has.digest[:12]}), and not its own"
-    if (has is not None) != (row.state == "done") or not row.key.startswith(f"{row.case}/"):
-        return f"it is {row.state} as {row.key} of {row.case}: its receipt does not say so"
+    has: Any = row.get("receipt")
+    own = ("key", "step", "digest")
+    if has is not None and any(has.get(name) != row.get(name) for name in own):
+        return f"the receipt in it is of {has.get('key')} ({has.get('digest')}), and not its own"
+    is_theirs = str(row.get("key")).startswith(f"{row.get('case')}/")
+    if (has is not None) != (row.get("state") == "done") or not is_theirs:
+        return f"it is {row.get('state')} as {row.get('key')}: its receipt does not say so"
     return None
 
 

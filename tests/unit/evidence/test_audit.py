@@ -12,14 +12,13 @@ from pydantic import TypeAdapter
 from handrail.actions import LedgerMark
 from handrail.evidence import chained, proof_faults
 from handrail.ledger import OrderRow
-from handrail.oversight import ORDER_STATEMENT, SigningKey
-from handrail.oversight.orders import Order, Ramp, ledger_order, order_row
+from handrail.oversight import ORDER_STATEMENT, Order, SigningKey, ledger_order, order_row
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 ANA, EVE = (SigningKey.new(f"{name}@example.com", NOW) for name in ("ana", "eve"))
 KEYS = {ANA.kid: ANA.public()}
 BY = "ana@example.com"
-RAMP = Ramp(deployment="d", build="b", to="shares", shares=(10_000,))
+RAMP: Any = {"deployment": "d", "build": "b", "to": "shares", "shares": (10_000,)}
 ORDERS = {
     "ledger": ledger_order("shipments", LedgerMark(id="l" * 12, height=3), BY, NOW, "put back"),
     "rollout": Order(id="r" * 12, kind="rollout", agent="*", by=BY, at=NOW, why="b", ramp=RAMP),
