@@ -27,11 +27,11 @@ class Alerts(Database):
     ) -> tuple[int, tuple[str, ...]]:
         """How many writes began from `since` on and before `until`; the cases of those that failed.
 
-        One that is on its way, or in doubt, has not failed.
+        One that is on its way, or in doubt, has not failed; one that was not let pass is no write.
         """
         e = _effects.c
         query = sa.select(e.case_id, e.state).where(
-            e.agent == agent, e.begun >= since, e.begun < until
+            e.agent == agent, e.begun >= since, e.begun < until, e.digest != ""
         )
         found = await self._read(lambda connection: connection.execute(query).all())
         failed = tuple(case for case, state in found if state == EffectState.NOT_DONE)

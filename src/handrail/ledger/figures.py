@@ -336,12 +336,16 @@ def _errors(connection: sa.Connection, of: _Of) -> tuple[ErrorFigures, ...]:
 def _writes(connection: sa.Connection, of: _Of) -> tuple[WriteFigures, ...]:
     """Each key is one write, however often it was tried. What was undone was no success.
 
-    One in doubt whose case has ended has ended too: nobody knows that it went well.
+    One in doubt whose case has ended has ended too: nobody knows that it went well. Of no action
+    is what `note_lost` keeps of an attempt that was not let pass: no write.
     """
     over = sa.exists().where(_c.case_id == _w.case_id, _c.ended.is_not(None))
     day, undo = _day(_w.begun), _w.key.like(_UNDO)
     made = sa.select(day, sa.func.count(), _sum(_w.state == EffectState.DONE)).where(
-        *of.during(_w.begun), ~undo, sa.or_(_w.state != EffectState.INTENDED, over)
+        *of.during(_w.begun),
+        _w.digest != "",
+        ~undo,
+        sa.or_(_w.state != EffectState.INTENDED, over),
     )
     met = sa.select(incidents.c.key).where(
         incidents.c.agent == of.agent, incidents.c.kind.in_(WRONG)

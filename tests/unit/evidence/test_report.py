@@ -19,6 +19,7 @@ from handrail.evidence.report import _inert  # pyright: ignore[reportPrivateUsag
 from handrail.ledger import BaselineRow, OrderRow, PresenceRow
 from tests.agents.policies import GOOD
 from tests.agents.reported import AGENT, WORTH, keep_cases, keep_policy
+from tests.unit.ledger.intents import intent
 
 NOW = datetime(2026, 11, 20, 15, 30, tzinfo=UTC)
 SINCE = datetime(2026, 10, 22, tzinfo=UTC)
@@ -250,6 +251,17 @@ async def test_without_a_case_a_policy_or_a_worker_it_is_a_report_all_the_same(
     assert [each.value for each in report.metrics] == [None] * 7
     assert (report.tasks, report.policy, report.value.net, report.own) == (0, None, None, ())
     assert json.loads(report.model_dump_json())["version"] == 1
+
+
+async def test_what_was_never_let_pass_is_no_write(ledger: Ledger, url: str) -> None:
+    """Of an attempt whose worker went away, a row says that it may be, also in pilot."""
+    await filled(ledger, url)
+    before = figure(await measure_report(ledger, AGENT, now=NOW), "action_success")
+    for n in range(20):
+        key = f"{AGENT}:lost{n}/rebook/1"
+        lost = replace(intent(key), agent=AGENT, step="rebook")
+        await ledger.note_lost(lost, NOW - timedelta(hours=1))
+    assert figure(await measure_report(ledger, AGENT, now=NOW), "action_success") == before
 
 
 async def test_availability_is_the_share_of_minutes_in_which_some_worker_was_there(
