@@ -18,7 +18,7 @@ from tests.architecture import ENGINE, PAGE, ROOT, page
 BUDGETS = {
     "ground": 1_893,
     "policy": 4_450,
-    "ledger": 6_925,
+    "ledger": 6_929,
     "oversight": 4_405,
     "agent": 9_731,
     "guardrails": 5_954,
