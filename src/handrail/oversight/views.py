@@ -43,6 +43,7 @@ from handrail.text import (
     markdown_json,
     markdown_quote,
     moment_in_words,
+    one_line,
     unproven,
 )
 
@@ -61,6 +62,7 @@ LARGEST_PAGE = 18_000
 
 _QUOTED = 2_000
 _NAMED = 50
+_NAMES_SHOWN = 2_000
 
 LARGEST_SHOWN = 4_000
 """Characters of an action, or of evidence, that a page shows; with several gates less of each."""
@@ -445,10 +447,12 @@ def _outside(evidence: Any) -> list[str]:
 
 
 def _names(names: Iterable[str]) -> str:
-    """People and roles. Who asked for a case is whatever its starter said."""
-    shown = [escape_markdown(name) for name in names]
-    more = f" and {len(shown) - _NAMED} others" if len(shown) > _NAMED else ""
-    return f"{', '.join(shown[:_NAMED])}{more}"
+    """People and roles. Who asked for a case is whatever its starters said, and cut by that."""
+    given = list(names)
+    more = f" and {len(given) - _NAMED} others" if len(given) > _NAMED else ""
+    shown = given[:_NAMED]
+    most = max(_NAMES_SHOWN // max(len(shown), 4), 40)
+    return f"{', '.join(escape_markdown(one_line(name, most)) for name in shown)}{more}"
 
 
 def _answer_lines(gate: GateView, most: int) -> list[str]:

@@ -199,6 +199,19 @@ def test_no_text_pushes_the_reasons_off_the_page(text: str, gates: int) -> None:
     assert "`amend`: too long to be shown here" in page
 
 
+@pytest.mark.parametrize("letter", ["x", "<", "\u202e"])
+def test_no_names_of_those_who_asked_push_the_reasons_off_the_page(letter: str) -> None:
+    view = asked("x").view()
+    (gate,) = view.gates
+    barred = tuple(f"{n}{letter * 900}" for n in range(60))
+    said = gate.model_copy(update={"barred": barred, "given": barred})
+    page = case_markdown(view.model_copy(update={"gates": (said,)}))
+    assert [reason for reason in REASONS if reason not in page] == []
+    assert "49" in page
+    one = gate.model_copy(update={"barred": (f"{'x' * 200}@example.com",)})
+    assert f"{'x' * 200}@example.com" in case_markdown(view.model_copy(update={"gates": (one,)}))
+
+
 def test_a_long_value_is_cut_in_its_middle_and_the_others_stay() -> None:
     value = {"note": f"begin{'x' * 20_000}end", "to": "DE1", "list": ["y" * 9_000] * 3}
     cut = cut_values(value, 4_000)
