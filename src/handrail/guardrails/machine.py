@@ -87,6 +87,7 @@ def allow_skipped_time() -> None:
 
 _OVER = "over"
 _MARK = "#"
+_HIDDEN = "?"
 _numbers = itertools.count(1)
 
 
@@ -103,12 +104,19 @@ def _machine() -> str:
 def _process(pid: int) -> tuple[str, str]:
     """The state of a process of this machine, and when it started, in clock ticks.
 
-    The state is a letter of proc(5), and empty if there is no such process.
+    The state is a letter of proc(5), empty if there is no such process, and `_HIDDEN` if it is one
+    of another user, which systemd's `ProtectProc` and the mount option `hidepid` do not show.
     """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except OSError:
-        return "", ""
+        try:
+            os.kill(pid, 0)
+        except ProcessLookupError:
+            return "", ""
+        except OSError:
+            pass
+        return _HIDDEN, ""
     state, *rest = stat.rpartition(")")[2].split()
     return ("", "") if state in {"Z", "X"} else (state, rest[18])
 
@@ -171,6 +179,8 @@ def _state(owner: str) -> str | None:
     if not machine or machine != _machine():
         return None
     state, since = _process(int(pid))
+    if state == _HIDDEN:
+        return None
     return state if since == started else ""
 
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import subprocess
+import sys
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -335,3 +338,37 @@ def test_an_owner_says_until_when_it_begins_its_effect_and_that_it_has_ended() -
     assert sooner is not None
     assert 29 < until - sooner < 31
     assert begins_until("another machine|1|1|1|5.0") is None
+
+
+HIDING = """\
+import os, sys
+from handrail.guardrails.machine import is_over, new_owner, stands_still
+os.setgroups([])
+os.setresgid(65534, 65534, 65534)
+os.setresuid(65534, 65534, 65534)
+try:
+    os.stat(f"/proc/{os.getppid()}")
+except OSError:
+    print(*((is_over(owner), stands_still(owner)) for owner in sys.argv[1:]))
+else:
+    print("nothing is hidden")
+"""
+"""Says of owners whether they are over, and stand still, where others' processes are hidden."""
+
+
+def test_a_process_of_another_user_that_is_hidden_is_not_taken_for_gone() -> None:
+    owner = new_owner(timedelta(seconds=30))
+    pid = subprocess.Popen(["true"])
+    pid.wait()
+    gone = owner.replace(f"|{os.getpid()}|", f"|{pid.pid}|")
+    alone = ["unshare", "--mount", "sh", "-c"]
+    hide = 'mount -t proc -o hidepid=2 proc /proc && exec "$@"'
+    run = subprocess.run(
+        [*alone, hide, "sh", sys.executable, "-c", HIDING, owner, gone],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode or "nothing is hidden" in run.stdout:
+        pytest.skip(f"processes cannot be hidden here: {run.stderr[-200:]}")
+    assert run.stdout.strip() == "(False, False) (True, False)"
