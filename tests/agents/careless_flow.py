@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any
 
 from temporalio import workflow
@@ -45,6 +46,8 @@ class CarelessAgent(AgentWorkflow):
     async def run(self, ask: Ask) -> Outcome:
         decision = await self.decide(choose, ask.number)
         match ask.what:
+            case "exits":
+                sys.exit(1)
             case "not awaited":
                 self.write(pay, decision)
             case "assigned":

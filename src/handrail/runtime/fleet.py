@@ -20,7 +20,6 @@ from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
 from temporalio.worker import (
-    UnsandboxedWorkflowRunner,
     Worker,
     WorkflowRunner,
 )
@@ -71,7 +70,7 @@ from handrail.runtime.replays import (
 )
 from handrail.runtime.rollout import Rollout
 from handrail.runtime.rollout_activities import RolloutActivities
-from handrail.runtime.sandbox import ContextFreeSandbox
+from handrail.runtime.sandbox import ContextFreeSandbox, Unsandboxed
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.upkeep import Upkeep, UpkeepActivities
@@ -248,7 +247,7 @@ class Fleet:
         def runner(given: WorkflowRunner | None) -> WorkflowRunner:
             build_models()
             if not sandbox:
-                return UnsandboxedWorkflowRunner()
+                return Unsandboxed()
             if given is not None and not isinstance(given, SandboxedWorkflowRunner):
                 return given
             # Models and steps are imported once, not for every case: 10 ms instead of 158.

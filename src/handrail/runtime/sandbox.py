@@ -29,7 +29,11 @@ from temporalio.converter import (
     StorageDriverWorkflowInfo,
 )
 from temporalio.converter._extstore import StorageOperationMetrics
-from temporalio.worker import WorkflowInstance, WorkflowInstanceDetails
+from temporalio.worker import (
+    UnsandboxedWorkflowRunner,
+    WorkflowInstance,
+    WorkflowInstanceDetails,
+)
 from temporalio.worker.workflow_sandbox import (
     SandboxedWorkflowRunner,
     _importer,
@@ -78,6 +82,15 @@ class ContextFreeSandbox(SandboxedWorkflowRunner):
         """Make the sandboxed instance, and answer in its stead."""
         made = _Sandbox(det, self.runner_class, self.restrictions)
         return _ContextFree(made, self.before_eviction)
+
+
+class Unsandboxed(UnsandboxedWorkflowRunner):
+    """Temporal's own, whose workflows do not end their worker either."""
+
+    @override
+    def create_instance(self, det: WorkflowInstanceDetails) -> WorkflowInstance:
+        """Make the instance, and answer in its stead."""
+        return _ContextFree(super().create_instance(det), None)
 
 
 @functools.cache
@@ -153,7 +166,12 @@ class _ContextFree(WorkflowInstance):
     def activate(self, act: WorkflowActivation) -> WorkflowActivationCompletion:
         if self._before_eviction and any(job.HasField("remove_from_cache") for job in act.jobs):
             self._before_eviction()
-        return self._sandboxed.activate(act)
+        try:
+            return self._sandboxed.activate(act)
+        except (SystemExit, KeyboardInterrupt) as error:
+            # It would end this process, and each one that has the case after it.
+            why = f"the workflow's code raised {type(error).__name__}"
+            raise RuntimeError(why) from error
 
     @override
     def get_info(self) -> workflow.Info:

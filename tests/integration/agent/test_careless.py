@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from handrail import State
+from handrail.testing import eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.careless_flow import OTHERS
 from tests.agents.careless_steps import DONE, Ask
@@ -70,3 +71,20 @@ async def test_a_write_that_was_refused_in_a_task_nobody_looked_at_does_not_end_
         case = await stage.start("careless", Ask(number="2", what="refused and seen"))
         assert (await case.outcome()).status is State.DONE
     assert DONE == []
+
+
+async def test_workflow_code_that_exits_ends_no_worker(run_fleet: RunFleet, tmp_path: Path) -> None:
+    DONE.clear()
+    async with run_fleet(careless(tmp_path)) as stage:
+        bad = await stage.start("careless", Ask(number="bad", what="exits"))
+
+        async def failed() -> str:
+            history = await bad.handle.fetch_history()
+            tasks = [each.workflow_task_failed_event_attributes for each in history.events]
+            return "".join(each.failure.message for each in tasks)
+
+        assert "the workflow's code raised SystemExit" in await eventually(failed)
+        good = await stage.start("careless", Ask(number="good", what="own"))
+        assert (await good.outcome()).status is State.DONE
+        await bad.handle.terminate()
+    assert [account for _, account in DONE] == ["good"]
