@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import random
 import time
+from collections.abc import Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -68,11 +69,12 @@ class Heartbeats:
     def of_activity(cls) -> Heartbeats:
         """Those of the activity that runs."""
         info = activity.info()
-        said = cast("dict[str, Any]", info.heartbeat_details[0] if info.heartbeat_details else {})
+        said = _kept(info.heartbeat_details, info.attempt)
         made = cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
         if info.attempt > 1 and not info.is_local and said.get(_ENDED) != info.attempt - 1:
             # One that was put off has run nothing.
-            made.deaths = said.get(_DEATHS, 0) + (not made._waited)
+            deaths = said.get(_DEATHS, 0) + (not made._waited)
+            made.deaths = min(deaths, info.attempt - 1)  # those before a reset count no more
         return made
 
     @property
@@ -185,6 +187,20 @@ class Heartbeats:
         """Have `mark_ended` say that nothing was sent so far, if that is known."""
         if not self.sent and self.nothing_sent(marked=marked):
             self.said = self.said | {_UNSENT: self.attempt}
+
+
+def _kept(details: Sequence[Any], attempt: int) -> dict[str, Any]:
+    """What the attempts before one said, of whom the last may have sent something if that is none.
+
+    Whoever reaches the server can say anything in their name.
+    """
+    said: Any = details[0] if details else {}
+    if isinstance(said, dict):
+        known = cast("dict[str, Any]", said)
+        numbers = (known.get(each, 0) for each in (_SENT, _UNSENT, _ENDED, _DEATHS, _PUT_OFF))
+        if all(type(each) is int for each in numbers) and isinstance(known.get(_BY, ""), str):
+            return known
+    return {_SENT: attempt - 1}
 
 
 def _own_handle() -> AsyncActivityHandle | None:

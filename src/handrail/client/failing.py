@@ -8,8 +8,9 @@ next one is; the history says since when.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from temporalio.api.common.v1 import WorkflowExecution as ExecutionId
 from temporalio.api.enums.v1 import EventType
@@ -94,9 +95,12 @@ async def thinking(client: Client, execution: WorkflowExecutionDescription) -> s
     """What a model has said so far in the step of a case that runs; its worker sends it on."""
     for each in execution.raw_description.pending_activities:
         if payloads := each.heartbeat_details.payloads:
-            said: Any = (await client.data_converter.decode(payloads))[0]
-            if THINKING in said:
-                return str(said[THINKING])
+            said: Any = None
+            # Whoever reaches the server can put anything there.
+            with contextlib.suppress(Exception):
+                said = (await client.data_converter.decode(payloads))[0]
+            if isinstance(said, dict) and THINKING in said:
+                return str(cast("dict[str, Any]", said)[THINKING])
     return ""
 
 

@@ -71,3 +71,32 @@ async def test_no_pause_is_longer_than_an_hour() -> None:
 async def test_an_attempt_that_fails_by_itself_ends_the_row() -> None:
     found = await attempts("dies", "dies", "fails", "dies", "dies", "fails", *["fails"] * 20)
     assert found == [None] * 26
+
+
+NONE_OF_OURS: list[Any] = [
+    *(1, None, [1], "sent", True),
+    *({key: "x"} for key in ("sent", "unsent", "ended", "deaths", "put off")),
+    {"by": 1},
+    {"sent": None},
+]
+
+
+@pytest.mark.parametrize("said", NONE_OF_OURS)
+async def test_what_no_attempt_has_said_ends_none_and_says_that_it_may_have_sent(said: Any) -> None:
+    env = ActivityEnvironment()
+    env.info = dataclasses.replace(env.info, attempt=2, is_local=False, heartbeat_details=[said])
+
+    async def tried() -> Heartbeats:
+        beats = Heartbeats.of_activity()
+        await beats.spread_deaths("pay", MOST)
+        return beats
+
+    beats = await env.run(tried)
+    assert (beats.deaths, beats.sent_by) == (1, "")
+    assert not beats.nothing_sent(marked=True)
+    assert beats.nothing_sent(marked=True, abandoned=1)
+
+
+async def test_nobody_can_say_that_more_have_died_than_there_were() -> None:
+    _, why = await attempt(MOST, {"deaths": 10**9}, "dies")
+    assert why is None
