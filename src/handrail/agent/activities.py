@@ -25,7 +25,7 @@ from handrail.agent.heartbeats import (
 )
 from handrail.agent.invoke import taken_over
 from handrail.agent.secrets import secrets_given
-from handrail.agent.step_calls import call_step
+from handrail.agent.step_calls import LoopEnded, call_step
 from handrail.agent.steps import Decide, Posture, Step, Write
 from handrail.agent.tries import OVER_BUDGET, TAKEN_OVER, Keep, Reserve, end_try, metered, spent
 from handrail.exceptions import ContractChanged, Final, HandrailError, NotKept, StepError
@@ -150,7 +150,7 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
                 except BaseException as error:  # whatever ends it, the next attempt must know
                     if isinstance(step, Write) and isinstance(error, Exception):
                         heartbeats.mark_unsent(marked=step.marked)
-                    if not info.is_local:
+                    if not info.is_local and not isinstance(error, LoopEnded):
                         heartbeats.mark_ended()
                     if not isinstance(step, Write) and hopeless(error):
                         await require_contract(step, error)
@@ -244,6 +244,7 @@ def trying(
             yield
         except BaseException as error:  # a try that is cancelled has cost something, too
             end = hopeless(error) and not isinstance(error, ValidationError)
+            end |= isinstance(error, LoopEnded)  # counted as the death of its worker
             end |= isinstance(error, ApplicationError) and (
                 error.non_retryable or error.type == OVER_BUDGET
             )

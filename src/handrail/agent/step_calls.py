@@ -47,6 +47,10 @@ class StepTimeout(TimeoutError):
     """A function of the agent took longer than it may."""
 
 
+class LoopEnded(RuntimeError):
+    """The loop that steps run on ended under a function, and its worker with it."""
+
+
 class StepThreads(ThreadPoolExecutor):
     """Threads that know of which call they are: no time-out ends them."""
 
@@ -87,6 +91,7 @@ class StepLoop:
         """Watch from now on how it turns."""
         self.loop = asyncio.get_running_loop()
         self.thread = threading.get_ident()
+        self._main = asyncio.current_task()
         self.threads = StepThreads(THREADS, "handrail-step")
         if getattr(self.loop, "_default_executor", None) is None:
             # Of whatever steps give to a thread it must be known how long that goes on.
@@ -117,6 +122,10 @@ class StepLoop:
         turned, lost = self._seen
         since = time.monotonic() - turned
         return lost + since if since > 2 * TURN else lost
+
+    def ends(self) -> bool:
+        """Whether all of it is being cancelled: an exit in a callback does that, or `stop`."""
+        return self._main is not None and self._main.cancelling() > 0
 
     def close(self) -> None:
         """Watch it no longer."""
@@ -149,6 +158,7 @@ async def call_step(
     Raises:
         StepTimeout: if its time is over.
         NotDone: if it was over before a thread was free for it.
+        LoopEnded: if the loop that it runs on ended.
     """
     place = _steps_on.get(None)
     call = (_InThread if not inspect.iscoroutinefunction(fn) else _OnLoop)(place)
@@ -162,11 +172,13 @@ async def call_step(
     try:
         result = call.result()
     except (Final, NotDone, asyncio.CancelledError) as error:
+        name = getattr(fn, "__name__", "it")
+        if call.cut_off:
+            raise LoopEnded(f"{name} was cut off: the loop that steps run on ended") from error
         if not call.cancelled:
             raise
         # It was broken off, and what it did until then is not known.
         said = f": {error}" if str(error) else ""
-        name = getattr(fn, "__name__", "it")
         raise StepTimeout(f"{name} took too long{said}") from error
     if isinstance(call, _InThread) and inspect.iscoroutine(
         result
@@ -209,7 +221,7 @@ class _Call:
         self.place = place
         self.waits = asyncio.get_running_loop()
         self.ended: asyncio.Future[None] = self.waits.create_future()
-        self.cancelled = False
+        self.cancelled = self.cut_off = False
 
     def stood_still(self) -> float:
         return 0.0
@@ -248,7 +260,9 @@ class _OnLoop(_Call):
         self._loop.call_soon_threadsafe(begin, context=context)
 
     def _done(self, task: asyncio.Task[Any]) -> None:
-        if not task.cancelled():
+        if task.cancelled():
+            self.cut_off = not self.cancelled and self.place is not None and self.place.ends()
+        else:
             task.exception()  # nobody may ask for it any more
         self._end()
 

@@ -1,7 +1,8 @@
 """A watchdog over the event loop of a worker's steps: it names the one that blocks the others.
 
 `async def` steps share one loop. One that computes, sleeps or waits for a socket without `await`
-makes the others late, though nothing else.
+makes the others late, though nothing else. One that ends the loop leaves a process that neither
+works nor ends: it is ended.
 """
 
 from __future__ import annotations
@@ -9,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 import threading
+import time
 from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
 from types import CodeType, FrameType
+from typing import NoReturn
 
 BLOCKED = timedelta(seconds=1)
 """How long the loop may not come to turn before it is said who keeps it."""
 
 log = logging.getLogger("handrail.worker")
+
+_LOGGED = 0.5
 
 
 @contextlib.asynccontextmanager
@@ -31,7 +37,8 @@ async def watched_loop(steps: Mapping[CodeType, str]) -> AsyncGenerator[None]:
     try:
         yield
     finally:
-        ended.set()
+        if not loop.is_closed():  # nobody has left: what was there is put away
+            ended.set()
 
 
 def _watch(
@@ -45,10 +52,12 @@ def _watch(
         turn = threading.Event()
         try:
             loop.call_soon_threadsafe(turn.set)
-        except RuntimeError:  # the loop is closed
-            return
+        except RuntimeError:
+            _end()
         if turn.wait(patience):
             continue
+        if loop.is_closed():
+            _end()
         frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # public
         step, where = _named(frames.get(thread), steps)
         log.error(
@@ -59,7 +68,15 @@ def _watch(
             where,
         )
         while not turn.wait(patience) and not ended.is_set():
-            pass
+            if loop.is_closed():
+                _end()
+
+
+def _end() -> NoReturn:
+    """End a process whose workers have lost their loop: who watches over it begins another."""
+    log.critical("the loop that steps run on was closed under its workers: this process ends")
+    time.sleep(_LOGGED)
+    os._exit(1)
 
 
 def _named(frame: FrameType | None, steps: Mapping[CodeType, str]) -> tuple[str, str]:

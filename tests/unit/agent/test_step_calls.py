@@ -13,7 +13,7 @@ import pytest
 
 from handrail import NotDone
 from handrail.agent import StepLoop, call_step, steps_on
-from handrail.agent.step_calls import StepThreads
+from handrail.agent.step_calls import LoopEnded, StepThreads
 
 
 async def test_who_holds_the_threads_is_named() -> None:
@@ -92,3 +92,40 @@ async def test_a_task_of_a_step_that_is_cancelled_before_it_began_is_closed() ->
         assert await call_step(step, [], 5) == "begun"
     place.close()
     assert asyncio.get_running_loop().get_task_factory() is None
+
+
+async def exits_in_a_callback() -> None:
+    asyncio.get_running_loop().call_soon(sys.exit)
+    await asyncio.sleep(10)
+
+
+async def stops_the_loop() -> None:
+    asyncio.get_running_loop().stop()
+    await asyncio.sleep(10)
+
+
+async def waits() -> None:
+    await asyncio.sleep(10)
+
+
+@pytest.mark.parametrize("guilty", [exits_in_a_callback, stops_the_loop])
+def test_who_runs_on_a_loop_that_is_ended_is_cut_off_and_says_so(
+    guilty: Callable[[], Awaitable[None]],
+) -> None:
+    found = list[BaseException | None]()
+
+    def engine(place: StepLoop) -> None:
+        async def both() -> None:
+            with steps_on(place):
+                calls = [call_step(each, [], 20) for each in (waits, guilty)]
+                found.extend(await asyncio.gather(*calls, return_exceptions=True))
+
+        asyncio.run(both())
+
+    async def worker() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, engine, StepLoop())
+
+    with pytest.raises((SystemExit, RuntimeError)):
+        asyncio.run(worker())
+    assert [type(each) for each in found] == [LoopEnded, LoopEnded]
+    assert "waits was cut off" in str(found[0])
