@@ -62,7 +62,6 @@ LARGEST_PAGE = 18_000
 
 _QUOTED = 2_000
 _NAMED = 50
-_NAMES_SHOWN = 2_000
 
 LARGEST_SHOWN = 4_000
 """Characters of an action, or of evidence, that a page shows; with several gates less of each."""
@@ -423,12 +422,8 @@ def _more_lines(gate: GateView, most: int) -> list[str]:
             "",
         ]
         if asked.answer is not None:
-            lines += [
-                f"**{escape_markdown(asked.to)} answers:**",
-                "",
-                markdown_quote(asked.answer),
-                "",
-            ]
+            answered = f"**{escape_markdown(asked.to)} answers:**"
+            lines += [answered, "", markdown_quote(asked.answer), ""]
     return lines
 
 
@@ -448,11 +443,10 @@ def _outside(evidence: Any) -> list[str]:
 
 def _names(names: Iterable[str]) -> str:
     """People and roles. Who asked for a case is whatever its starters said, and cut by that."""
-    given = list(names)
-    more = f" and {len(given) - _NAMED} others" if len(given) > _NAMED else ""
-    shown = given[:_NAMED]
-    most = max(_NAMES_SHOWN // max(len(shown), 4), 40)
-    return f"{', '.join(escape_markdown(one_line(name, most)) for name in shown)}{more}"
+    every = list(names)
+    most = max(2_000 // max(len(every[:_NAMED]), 4), 40)
+    shown = ", ".join(escape_markdown(one_line(name, most)) for name in every[:_NAMED])
+    return f"{shown} and {len(every) - _NAMED} others" if len(every) > _NAMED else shown
 
 
 def _answer_lines(gate: GateView, most: int) -> list[str]:
