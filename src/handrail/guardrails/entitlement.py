@@ -186,7 +186,7 @@ class Entitlement:
             KeyringError: if the keyring cannot be used.
         """
         if self.proof(write.policy) == "unproven":
-            return Approvals(_unproven(write.attempt.rulings, write.attempt.digest))
+            return Approvals(await self._unproven(write))
         return await self._proven(write, None)
 
     async def answered(self, write: WriteContext) -> bool:
@@ -206,6 +206,21 @@ class Entitlement:
         except RulingUsed:
             return False
         return True
+
+    async def _unproven(self, write: WriteContext) -> tuple[Approval, ...]:
+        policy, facts, digest = write.policy, write.facts, write.attempt.digest
+        said = [
+            r
+            for r in write.attempt.rulings
+            if r.accepted and r.verb in {Verb.APPROVE, Verb.AMEND} and r.digest == digest != ""
+        ]
+        deputies: Mapping[str, Sequence[str]] = {}
+        if any(not r.stands_for and policy.cannot(r.by, facts, via=r.via) for r in said):
+            # In whose place somebody rules by a delegation for a time, no case knows.
+            now = server_time()
+            deputies = delegations(await self.mandates(now), self.agent, now)
+        seats = [r.stands_for or _in_place_of(policy, facts, r.by, r.via, deputies) for r in said]
+        return tuple(Approval(r.by, r.at, r.via, seat) for r, seat in zip(said, seats, strict=True))
 
     async def _proven(self, write: WriteContext, doubt: DoubtAnswer | None) -> Approvals:
         policy, facts, attempt = write.policy, write.facts, write.attempt
@@ -335,14 +350,6 @@ def _row(
         at=proved.at,
         stands_for=proof.stands_for,
         planted=proving.planted,
-    )
-
-
-def _unproven(rulings: Sequence[RulingRecord], digest: str) -> tuple[Approval, ...]:
-    return tuple(
-        Approval(r.by, r.at, r.via, r.stands_for)
-        for r in rulings
-        if r.accepted and r.verb in {Verb.APPROVE, Verb.AMEND} and r.digest == digest != ""
     )
 
 

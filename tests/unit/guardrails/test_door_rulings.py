@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -13,7 +14,16 @@ from handrail import Action, Effect, Ledger, write
 from handrail.actions import Kind, Ruling, RulingRecord, digest_of
 from handrail.guardrails.context import WriteContext
 from handrail.guardrails.door import Door
-from handrail.oversight import GateKind, Keyring, SigningKey, Trust, sign_ruling
+from handrail.oversight import (
+    MANDATE_STATEMENT,
+    GateKind,
+    Keyring,
+    SigningKey,
+    Trust,
+    mandate_row,
+    new_delegation,
+    sign_ruling,
+)
 from handrail.policy import AgentShape, Facts, PolicyFile, WriteShape
 from handrail.wire import Attempt, ProofRequest
 
@@ -136,6 +146,23 @@ async def test_a_deputy_counts_as_long_as_the_delegation_does(bench: Bench) -> N
     assert await bench.verdict(given, approval) is Kind.PASS
     await bench.proven(bench.signed("revoke", ANA))
     assert await bench.verdict(given, approval) is Kind.HOLD
+
+
+@pytest.mark.parametrize("proof", ["required", "unproven"])
+async def test_who_stands_in_for_a_time_counts_whether_or_not_proof_is_required(
+    bench: Bench, proof: Literal["required", "unproven"]
+) -> None:
+    bench.door = replace(bench.door, trust=replace(bench.door.trust, proof=proof))
+    approval = bench.signed("approve", CY)
+    await bench.proven(approval)
+    assert await bench.verdict(approval) is Kind.HOLD
+    ends = bench.now + timedelta(hours=1)
+    away = new_delegation(agent="payers", by=ANA, to=CY, begins=bench.now, ends=ends)
+    signed = MANDATE_STATEMENT.sign(away, bench.keys[ANA], bench.now)
+    await bench.door.ledger.add_mandate(mandate_row(away, signed))
+    assert await bench.verdict(approval) is Kind.PASS
+    await bench.door.ledger.revoke_mandate(away.id, ANA, bench.now)
+    assert await bench.verdict(approval) is Kind.HOLD
 
 
 async def test_a_delegation_of_another_gate_gives_no_place_at_this_one(bench: Bench) -> None:
