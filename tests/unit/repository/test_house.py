@@ -21,7 +21,7 @@ BUDGETS = {
     "ledger": 6_929,
     "oversight": 4_403,
     "agent": 9_762,
-    "guardrails": 5_964,
+    "guardrails": 5_971,
     "evidence": 5_526,
     "client": 8_327,
     "runtime": 7_882,
