@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, datetime
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import AwareDatetime, BaseModel, Field, model_validator
 from typing_extensions import override
@@ -15,6 +15,8 @@ from handrail import Action, Event
 NAME = r"^[A-Za-z0-9][A-Za-z0-9_-]{0,47}$"
 UNKNOWN = "unknown"
 Severity = Literal["info", "warning", "critical"]
+
+MINUTES = Field(json_schema_extra={"unit": "min"})
 
 
 class Alarm(BaseModel, frozen=True):
@@ -137,7 +139,7 @@ class Standing(BaseModel, frozen=True, extra="forbid"):
     kind: str
     active: int = 0
     noted: int = 0
-    minutes: int = 0
+    minutes: Annotated[int, MINUTES] = 0
     """Since the cause began, by the latest alarm that is noted."""
 
 

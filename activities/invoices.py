@@ -12,7 +12,7 @@ import functools
 import os
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import httpx2
 from pydantic import BaseModel, Field
@@ -35,6 +35,8 @@ PAYABLES_URL = "http://127.0.0.1:8520"
 """Where the payables service is when `INVOICES_PAYABLES_URL` does not say."""
 
 PATIENCE = timedelta(seconds=5)
+
+EUR = Field(json_schema_extra={"unit": "EUR"})
 
 
 class InvoiceReceived(Event):
@@ -96,7 +98,7 @@ class Pay(Action):
     supplier: str
     order: str
     iban: str
-    amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
+    amount: Annotated[Decimal, EUR] = Field(gt=0, max_digits=12, decimal_places=2)
     document: str
 
     @property
@@ -110,11 +112,11 @@ class InvoiceFacts(BaseModel, frozen=True, extra="forbid"):
 
     supplier: str
     order: str
-    invoiced: Decimal
-    ordered: Decimal
-    open: Decimal
+    invoiced: Annotated[Decimal, EUR]
+    ordered: Annotated[Decimal, EUR]
+    open: Annotated[Decimal, EUR]
     """Of the order, before this invoice."""
-    above: Decimal
+    above: Annotated[Decimal, EUR]
     """By how much the invoice is above what is open; negative: below."""
     iban: str
     """On file."""

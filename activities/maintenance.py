@@ -12,7 +12,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from pydantic import AwareDatetime, BaseModel, Field
@@ -41,6 +41,8 @@ PLANT_AT = (5.2, 20.8)
 """Where in the city the plant is, in km."""
 AHEAD, OPEN = 60, 120
 """Minutes from now on from which a van may bring something, and for how long."""
+
+OF_THE_DAY = Field(json_schema_extra={"unit": "min after midnight"})
 
 
 class Look(Event):
@@ -89,16 +91,16 @@ class Deliver(Action):
 
     window: str
     day: str
-    early: int
-    late: int
+    early: Annotated[int, OF_THE_DAY]
+    late: Annotated[int, OF_THE_DAY]
 
 
 class Road(BaseModel, frozen=True):
     """The vans' day, as the dispatch service has it; the evidence for a delivery."""
 
     day: str
-    now: int
-    shift: int
+    now: Annotated[int, OF_THE_DAY]
+    shift: Annotated[int, OF_THE_DAY]
 
 
 class Wear(BaseModel, frozen=True):

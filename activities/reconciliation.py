@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from typing_extensions import override
@@ -18,6 +19,8 @@ from activities.reconciliation_match import CERTAIN, Kind, Match, match
 from activities.reconciliation_statements import Fault, gaps
 from activities.reconciliation_systems import call, items, posted, tray
 from handrail import Action, Decision, Effect, Event, Final, Untrusted, decide, read, write
+
+EUR = Field(json_schema_extra={"unit": "EUR"})
 
 
 class Look(Event):
@@ -76,8 +79,8 @@ class Post(Action):
     line: int
     kind: Kind
     invoice: str = ""
-    amount: Decimal = Field(max_digits=12, decimal_places=2)
-    fee: Decimal = Field(default=Decimal(0), ge=0, max_digits=12, decimal_places=2)
+    amount: Annotated[Decimal, EUR] = Field(max_digits=12, decimal_places=2)
+    fee: Annotated[Decimal, EUR] = Field(default=Decimal(0), ge=0, max_digits=12, decimal_places=2)
 
     @property
     def summary(self) -> str:
@@ -101,7 +104,7 @@ class Facts(BaseModel, frozen=True):
     certain: bool
     invoice: str
     customer: str
-    open: Decimal
+    open: Annotated[Decimal, EUR]
     payer: Untrusted
     text: Untrusted
 

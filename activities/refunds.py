@@ -7,6 +7,7 @@ strangers wrote, and gives back through the payables service (`INVOICES_PAYABLES
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Annotated
 from urllib.parse import quote
 
 from pydantic import BaseModel, Field
@@ -16,13 +17,15 @@ from activities.support_facts import Order, RefundDue
 from activities.support_systems import get_shop
 from handrail import Action, Decision, Effect, Final, decide, read, write
 
+EUR = Field(json_schema_extra={"unit": "EUR"})
+
 
 class PayBack(Action):
     """Give a customer back what an order was overpaid by, or was not worth (EUR)."""
 
     order: str
     customer: str
-    amount: Decimal = Field(gt=0, max_digits=12, decimal_places=2)
+    amount: Annotated[Decimal, EUR] = Field(gt=0, max_digits=12, decimal_places=2)
 
     @property
     def summary(self) -> str:
@@ -53,7 +56,7 @@ class Owed(BaseModel, frozen=True):
 class RefundFacts(BaseModel, frozen=True, extra="forbid"):
     """The evidence."""
 
-    paid: Decimal
+    paid: Annotated[Decimal, EUR]
     differs: bool
     given_before: bool
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from datetime import date
+from typing import Annotated
 
 from pydantic import BaseModel, Field
 from typing_extensions import override
 
 from handrail import Action, Event
+
+EUR = Field(json_schema_extra={"unit": "EUR"})
+SECONDS = Field(json_schema_extra={"unit": "s"})
 
 
 class Retraining(Event):
@@ -58,8 +62,8 @@ class Judged(BaseModel, frozen=True):
     """It acted, and people did something else."""
     wrong_now: int
     failed: int
-    seconds: float
-    cost: float
+    seconds: Annotated[float, SECONDS]
+    cost: Annotated[float, EUR]
     """Of thinking, as the steps say it themselves."""
     differ: tuple[str, ...]
     """Where the two differ: how often, and the latest of them."""

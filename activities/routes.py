@@ -10,7 +10,7 @@ import functools
 import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import httpx2
 from pydantic import BaseModel, Field
@@ -46,6 +46,8 @@ TOLD_FROM = 15
 """Minutes by which a visit must shift for its customer to be told."""
 
 FIRST_ITERATIONS, ITERATIONS = 1000, 200
+
+KM = Field(json_schema_extra={"unit": "km"})
 
 
 class Changed(Event):
@@ -88,8 +90,8 @@ class Change(BaseModel, frozen=True, extra="forbid"):
     """Whether it is the first plan of the day."""
     late_before: int
     late_after: int
-    km_before: float
-    km_after: float
+    km_before: Annotated[float, KM]
+    km_after: Annotated[float, KM]
     undriven: tuple[str, ...]
     """Orders for another day."""
     told: tuple[str, ...]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from decimal import Decimal
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from typing_extensions import override
@@ -13,6 +13,10 @@ from handrail import Action, Event, Untrusted
 
 Goods = Literal["standard", "perishable", "pharma"]
 Status = Literal["scheduled", "departed", "landed", "cancelled"]
+
+EUR = Field(json_schema_extra={"unit": "EUR"})
+KG = Field(json_schema_extra={"unit": "kg"})
+MINUTES = Field(json_schema_extra={"unit": "min"})
 
 
 class DelayAlert(Event):
@@ -95,7 +99,7 @@ class Rebook(Action):
 
     consignment: str
     flight: str
-    extra_cost: Decimal = Field(ge=0, max_digits=12, decimal_places=2)
+    extra_cost: Annotated[Decimal, EUR] = Field(ge=0, max_digits=12, decimal_places=2)
 
     @property
     def summary(self) -> str:
@@ -112,20 +116,20 @@ class Delay(BaseModel, frozen=True, extra="forbid"):
     customer: str
     origin: str
     goods: Goods
-    kg: int
-    value: Decimal
-    at_stake: Decimal
+    kg: Annotated[int, KG]
+    value: Annotated[Decimal, EUR]
+    at_stake: Annotated[Decimal, EUR]
     """What being late is assumed to cost."""
     status: Status
-    minutes_late: int | None
+    minutes_late: Annotated[int | None, MINUTES]
     """After the promise, if it stays where it is. None: its flight is cancelled."""
     promised: AwareDatetime
     options: int
     """Flights with room that are planned to arrive by the promise."""
-    cheapest: Decimal | None = None
+    cheapest: Annotated[Decimal | None, EUR] = None
     """The lowest extra cost among them."""
     arrives: AwareDatetime | None = None
-    slack_minutes: int | None = None
+    slack_minutes: Annotated[int | None, MINUTES] = None
     """Between the planned arrival and the promise."""
     cut_off: AwareDatetime | None = None
     by_truck: bool | None = None

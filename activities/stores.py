@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, Field
 from typing_extensions import override
@@ -19,6 +19,8 @@ RESTOCK = {"bearing": 6, "seal": 5, "motor": 2}
 """How many are ordered of a spare, when fewer than two are free."""
 
 Part = Literal["bearing", "seal", "motor"]
+
+EUR = Field(json_schema_extra={"unit": "EUR"})
 
 
 class SpareNeeded(Event):
@@ -57,7 +59,7 @@ class Purchase(Action):
 
     part: Part
     quantity: int = Field(ge=1)
-    cost: Decimal = Field(ge=0, max_digits=10, decimal_places=2)
+    cost: Annotated[Decimal, EUR] = Field(ge=0, max_digits=10, decimal_places=2)
 
 
 class Need(BaseModel, frozen=True):
@@ -65,7 +67,7 @@ class Need(BaseModel, frozen=True):
 
     free: int
     ordered: int
-    price: Decimal
+    price: Annotated[Decimal, EUR]
 
 
 @read

@@ -14,6 +14,8 @@ Came = Literal["refunded", "replaced", "answered", "people"]
 Handling = Literal["refund", "replace", "answer", "people"]
 Record = Literal["ticket", "note", "follow_up"]
 
+EUR = Field(json_schema_extra={"unit": "EUR"})
+
 
 class Message(Event):
     """What a customer wrote: `account` was signed in at the shop, `sender` is who a mail says."""
@@ -67,7 +69,9 @@ class Refund(Action):
     """Give a customer the money of an order back (EUR), the way it was paid."""
 
     order: Annotated[str, From(Order, "id")]
-    amount: Annotated[Decimal, From(Order, "total")] = Field(gt=0, max_digits=9, decimal_places=2)
+    amount: Annotated[Decimal, From(Order, "total"), EUR] = Field(
+        gt=0, max_digits=9, decimal_places=2
+    )
 
 
 class Replace(Action):

@@ -195,10 +195,37 @@ def first_fault(error: ValidationError) -> str:
     return f"{where}: {what}" if where else what
 
 
-def moment_in_words(at: datetime, to: Literal["seconds", "minutes"] = "seconds") -> str:
-    """A time as people read it, in UTC."""
+def moment_in_words(at: datetime, to: Literal["auto", "seconds", "minutes"] = "seconds") -> str:
+    """A time as people read it, in UTC. `auto`: with what it has of a second."""
     # Not by strftime: that imports a module at each call, which the sandbox makes slow.
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat(' ', to)} UTC"
+
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,6})?)?(Z|[+-]\d\d:\d\d)")
+
+
+def moment_of_json(value: Any) -> datetime | None:
+    """The point in time that a value is, as models write one in JSON; None if it is none."""
+    if not isinstance(value, str) or not _MOMENT.fullmatch(value):
+        return None
+    try:
+        return datetime.fromisoformat(value).astimezone(UTC)
+    except (ValueError, OverflowError):
+        return None
+
+
+def value_in_words(value: Any, unit: str = "") -> str:
+    """A value of an action or of evidence as people read it: exactly, and with its unit."""
+    if value is None or isinstance(value, bool):
+        return {None: "none", True: "yes", False: "no"}[value]
+    if isinstance(value, str):
+        at = moment_of_json(value)
+        said = value if at is None else moment_in_words(at, "auto")
+    else:
+        said = json.dumps(value, ensure_ascii=False)
+        if isinstance(value, dict | list) and len(said) > LONGEST_QUOTED:
+            said = json.dumps(value, ensure_ascii=False, indent=2)
+    return f"{said} {unit}" if unit else said
 
 
 def at_least(share: float) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from datetime import datetime
+from decimal import Decimal
 
 import httpx2
 
@@ -24,6 +25,7 @@ class Payout(Action):
     weight: float
     due: datetime
     api_key: str = ""
+    fee: Decimal = Decimal(0)
 
 
 @read

@@ -40,7 +40,7 @@ class Refund(Action):
     """Give a customer money back."""
 
     order: str
-    amount: Decimal = Field(gt=0, le=500)
+    amount: Decimal = Field(gt=0, le=500, json_schema_extra={"unit": "EUR"})
     reason: Reason
     due: date
     parcels: int = Field(ge=1, le=9)
@@ -54,8 +54,8 @@ class Facts(Wire):
     """What a decision about a complaint rests on."""
 
     complaint: str
-    paid: Decimal
-    amount: Decimal
+    paid: Decimal = Field(json_schema_extra={"unit": "EUR"})
+    amount: Decimal = Field(json_schema_extra={"unit": "EUR"})
     open_for_days: int
     due: date
 

@@ -109,6 +109,7 @@ if TYPE_CHECKING:
         total,
         words_of,
     )
+    from handrail.agent.units import stated_unit, unstated_amounts
     from handrail.agent.visibility import (
         AGENT_ATTRIBUTE,
         DEADLINE_ATTRIBUTE,
@@ -223,12 +224,14 @@ __all__ = [
     "source_finding",
     "spent",
     "spread_deaths",
+    "stated_unit",
     "steps_on",
     "takes_changes",
     "this_case",
     "total",
     "trying",
     "unsourced",
+    "unstated_amounts",
     "without_secrets",
     "words_of",
     "write",

@@ -49,13 +49,14 @@ NEAREST = "*"
 class DecidedAction:
     """An action to be written: the agent's object, and the JSON that goes to the door.
 
-    `unknown_kind`: as `Attempt` has it.
+    `unknown_kind`: as `Attempt` has it. `evidence`: the model that the basis shows.
     """
 
     action: Action
     json: dict[str, Any]
     basis: Basis | None = None
     unknown_kind: str | None = None
+    evidence: BaseModel | None = None
 
 
 @dataclass(frozen=True)
@@ -109,7 +110,7 @@ class Decisions:
         told = self._like(what.evidence, [each.decision.evidence for each in self._made])
         shown = as_json(what.evidence) if told is None else told.json["evidence"]
         basis = Basis(rationale=what.rationale, confidence=what.confidence, evidence=shown)
-        return DecidedAction(action, given, basis, kind)
+        return DecidedAction(action, given, basis, kind, what.evidence)
 
     def _like(self, one: BaseModel, others: list[BaseModel | None]) -> Decided | None:
         """The decision that has this very model, or else the latest that has an equal one."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, JsonValue, TypeAdapter, ValidationError
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter, ValidationError
 from pydantic_core import from_json, to_json, to_jsonable_python
 
 from handrail.actions import (
@@ -24,6 +24,7 @@ from handrail.actions import (
     Verb,
     Verdict,
     Wire,
+    as_json,
     canonical,
     digest_of,
     json_schema,
@@ -34,6 +35,7 @@ from handrail.agent.decided import recalled
 from handrail.agent.provenance import HeardTexts
 from handrail.agent.steps import Decide, Step, Write
 from handrail.agent.tool_plan import ToolPlan
+from handrail.agent.units import units_of
 from handrail.exceptions import Expired, InDoubt, Refused, Rejected, fallback
 from handrail.oversight import Closing, GateKind, LogLine, Question, read_amendment
 from handrail.states import State
@@ -263,15 +265,21 @@ def may_come(answer: WriteResult) -> bool:
 
 
 def about_write(
-    step: Write[Any, Any], action: dict[str, JsonValue], answer: WriteResult, attempt: Attempt
+    step: Write[Any, Any],
+    action: dict[str, JsonValue],
+    answer: WriteResult,
+    attempt: Attempt,
+    evidence: BaseModel | None = None,
 ) -> Question:
     """May this be done? Or, of a write in doubt: did it happen?"""
+    told = attempt.basis.evidence if attempt.basis else None
     doubtful = answer.kind is WriteResultKind.IN_DOUBT
     return Question(
         kind=GateKind.IN_DOUBT if doubtful else GateKind.WRITE,
         step=step.name,
         title=first_line(step.action.__doc__ or "") or step.summary,
         summary=said_in_a_line(step.action, action),
+        units=units_of("action", step.action, action) | units_of("evidence", type(evidence), told),
         action=action,
         digest=attempt.digest,
         misfit=answer.misfit,
@@ -322,12 +330,16 @@ def planted(step: Write[Any, Any], answer: WriteResult, asked: Question) -> Ques
     bad = answer.verdict.terms.planted
     if bad is None or asked.kind is not GateKind.WRITE or asked.given:
         return None
-    changed = {"action": bad, "digest": digest_of(step.name, bad), "planted": True}
+    changed: dict[str, Any] = {"action": bad, "digest": digest_of(step.name, bad), "planted": True}
+    changed["units"] = asked.units | units_of("action", step.action, bad)
     return asked.model_copy(update=changed | {"summary": said_in_a_line(step.action, bad)})
 
 
-def agents_own(text: str, form: dict[str, Any], evidence: JsonValue, whom: Verdict) -> Question:
+def agents_own(
+    text: str, form: dict[str, Any], evidence: BaseModel | None, whom: Verdict
+) -> Question:
     """An agent's own question to people."""
+    shown = None if evidence is None else as_json(evidence)
     action: dict[str, JsonValue] = {"question": text, "answer": form.get("title", "an answer")}
     return Question(
         kind=GateKind.QUESTION,
@@ -337,7 +349,8 @@ def agents_own(text: str, form: dict[str, Any], evidence: JsonValue, whom: Verdi
         digest=digest_of(OWN_QUESTION, action),
         why="the agent asks",
         asks=whom.asks,
-        basis=Basis(evidence=evidence),
+        basis=Basis(evidence=shown),
+        units=units_of("evidence", type(evidence), shown),
         policy=whom.policy,
         terms=whom.terms,
     )

@@ -332,7 +332,7 @@ class CaseRunner(Verbs):
 
     # What the agent asks people
 
-    async def ask(self, question: str, model: AnswerModel, role: str, evidence: Any) -> Closing:
+    async def ask(self, question: str, model: AnswerModel, role: str, shown: Any) -> Closing:
         """Ask people a question of the agent's own.
 
         Raises:
@@ -345,7 +345,7 @@ class CaseRunner(Verbs):
         if whom.kind is Kind.REFUSE:
             raise Refused(escalation.OWN_QUESTION, whom.why())
         form = model.result.json_schema() if model.result is not None else {}
-        asked = escalation.agents_own(question, form, evidence, whom)
+        asked = escalation.agents_own(question, form, shown, whom)
         case.busy += 1
         try:
             _, closing = await self._ask(asked, model, escalation.OWN_QUESTION)

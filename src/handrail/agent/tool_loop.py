@@ -311,7 +311,8 @@ class ToolLoop:
             action = live[0].call(live[1], tool, args)
             tool, args = live[0].act, as_json(action)
         self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
-        return await self._runner.write(tool, DecidedAction(action, args, of.basis)), not lacking
+        proposal = DecidedAction(action, args, of.basis, evidence=of.decision.evidence)
+        return await self._runner.write(tool, proposal), not lacking
 
     async def _read(self, tool: Read[..., Any], args: list[Any], given: dict[str, Any]) -> Any:
         live = self._live.get(tool.name)

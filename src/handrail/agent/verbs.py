@@ -226,7 +226,7 @@ class Verbs:
                     raise Refused(step.name, answer.verdict.why())
                 if answer.kind is WriteResultKind.FAILED:
                     raise Failed(step.name, answer.why)
-                action, attempt = await self._asked(step, action, answer, attempt)
+                action, attempt = await self._asked(step, action, answer, attempt, proposal)
         finally:
             case.busy -= 1
 
@@ -295,12 +295,13 @@ class Verbs:
         action: dict[str, JsonValue],
         answer: WriteResult,
         attempt: Attempt,
+        of: DecidedAction,
     ) -> tuple[dict[str, JsonValue], Attempt]:
         """Ask people about a write that is held or in doubt. Returns what to attempt next."""
         case, model = self.case, AnswerModel(step.action, step.adapter)
         attempt = attempt.model_copy(update={"rulings": case.still_given(attempt.rulings)})
         attempt, asked = escalation.as_the_door_has_it(answer, attempt, action)
-        question = escalation.about_write(step, asked, answer, attempt)
+        question = escalation.about_write(step, asked, answer, attempt, of.evidence)
         before = case.proposed.get(question.digest, None if asked == action else action)
         question = question.model_copy(update={"before": before})
         bad = escalation.planted(step, answer, question)

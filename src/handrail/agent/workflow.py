@@ -15,7 +15,7 @@ from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
 
-from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingRecord, as_json
+from handrail.actions import Action, CallBack, Decision, Event, Outcome, RulingRecord
 from handrail.agent.decided import (
     NEAREST,
     Decided,
@@ -252,8 +252,7 @@ class AgentWorkflow:
         """
         await self._runner.boundary()
         adapter = TypeAdapter(model)
-        shown = None if evidence is None else as_json(evidence)
-        closing = await self._runner.ask(question, AnswerModel(Action, adapter), to, shown)
+        closing = await self._runner.ask(question, AnswerModel(Action, adapter), to, evidence)
         return recalled(model, closing.result)
 
     @_verb

@@ -20,6 +20,7 @@ from handrail.cli.output import (
     quotation,
     time_left,
 )
+from handrail.text import LONGEST_QUOTED, one_line
 
 if TYPE_CHECKING:
     from handrail.client import GateList
@@ -141,6 +142,8 @@ def what_is_asked(gate: GateView) -> list[Text]:
     return [
         label("what", f"{plain(gate.step)}: {plain(gate.says)}"),
         exactly(gate.action),
+        *_units(gate, "action"),
+        *_changes(gate),
         label("digest", gate.digest[:12]),
         label("why held", plain(gate.why)),
         *([label("risk", plain(gate.risk))] if gate.risk else []),
@@ -153,8 +156,31 @@ def _what_the_agent_says(gate: GateView) -> list[Text]:
         sure = "" if gate.confidence is None else f"{gate.confidence:.0%} sure"
         found += [label("agent says", sure), quotation(gate.rationale)]
     if gate.evidence is not None:
-        found += [label("evidence", " "), exactly(gate.evidence)]
+        found += [label("evidence", " "), exactly(gate.evidence), *_units(gate, "evidence")]
     return found
+
+
+def _units(gate: GateView, of: str) -> list[Text]:
+    from handrail.oversight import units_in_words
+
+    said = units_in_words(gate.units, of)
+    return [label("units", plain(said))] if said else []
+
+
+def _changes(gate: GateView) -> list[Text]:
+    """What will be another than it is, or was proposed, side by side."""
+    from handrail.oversight import gate_lines, was_called
+
+    was = was_called(gate)
+    return [
+        label("changes", f"{plain(e.name)}: {was} {_short(e.said_before)}, then {_short(e.said)}")
+        for e in ([] if gate.kind == "question" else gate_lines(gate))
+        if e.changes
+    ]
+
+
+def _short(text: str) -> str:
+    return plain(one_line(text, LONGEST_QUOTED))
 
 
 def _what_was_asked(gate: GateView) -> list[Text]:

@@ -21,7 +21,14 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from temporalio.worker import WorkflowRunner
 
 from handrail.actions import Event, Outcome
-from handrail.agent import AgentWorkflow, Decide, Step, Write
+from handrail.agent import (
+    AgentWorkflow,
+    Decide,
+    Step,
+    Write,
+    stated_unit,
+    unstated_amounts,
+)
 from handrail.cli.source import (
     class_at,
     is_stored,
@@ -179,6 +186,11 @@ def _shown_remarks(action: type[BaseModel]) -> Iterator[str]:
         yield f'{at} has no docstring, which is what approvers are asked; fix: `"""Pay ..."""`'
     if inspect.isfunction(inspect.getattr_static(action, "summary", None)):
         yield f"{at}.summary is shown to nobody; fix: put @property on it"
+    for name in unstated_amounts(action):
+        yield (
+            f"{class_at(action, name)}{action.__name__}.{name} is shown with no unit; fix: "
+            '`Field(json_schema_extra={"unit": "EUR"})`, or a field `currency` beside it'
+        )
 
 
 def _unit_mistakes(agent: Agent) -> Iterator[str]:
@@ -187,8 +199,7 @@ def _unit_mistakes(agent: Agent) -> Iterator[str]:
     for step in agent.writes if policy else ():
         for limit in policy.of(step.name).limits if policy else ():
             field = step.action.model_fields.get(limit.field or "")
-            extra: Any = field.json_schema_extra if field else None
-            unit = cast("dict[str, Any]", extra).get("unit") if isinstance(extra, dict) else None
+            unit = stated_unit(field) if field else ""
             stated = _IN_UNIT.search(limit.text)
             if unit and not limit.unit and stated and stated[1] != unit:
                 yield (

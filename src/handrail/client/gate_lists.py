@@ -68,7 +68,10 @@ class UnreadableCase(Document):
 
 
 class FieldTotal(Document):
-    """What a field of the actions comes to, over those of a list that have it."""
+    """What a field of the actions comes to, over those of a list that have it.
+
+    `currency`: what it is in: of money its currency, else the unit of the field.
+    """
 
     field: str
     currency: str
@@ -187,13 +190,13 @@ def counted(gates: Sequence[GateView]) -> dict[str, Any]:
 
 
 def amounts(gate: GateView) -> dict[tuple[str, str], Decimal]:
-    """The amounts of an action, by field and currency: decimals that are written as text."""
+    """The amounts of an action, by field and unit: decimals that are written as text."""
     if gate.kind != "write":
         return {}
     currency = gate.action.get("currency")
     unit = currency if isinstance(currency, str) and len(currency) <= 3 else ""  # noqa: PLR2004
     return {
-        (name, unit): Decimal(value)
+        (name, gate.units.get(f"action.{name}", unit)): Decimal(value)
         for name, value in gate.action.items()
         if isinstance(value, str) and _DECIMAL.fullmatch(value)
     }

@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from handrail.actions import (
     Ask,
@@ -70,7 +70,8 @@ class Question(Wire):
     before the gate had to open again. `planted`: nobody wants it done. `before`: the action
     in whose place this one was put, by an amendment or because its class has changed. `misfit`:
     why it cannot be done as it is. `summary`: the action in one line, where it
-    says that of itself.
+    says that of itself. `units`: what the fields of action and evidence are in, each as a rule
+    names it.
     """
 
     kind: GateKind
@@ -93,6 +94,7 @@ class Question(Wire):
     before: dict[str, JsonValue] | None = None
     misfit: str = ""
     summary: str = ""
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
     @property
     def asked_by(self) -> frozenset[str]:

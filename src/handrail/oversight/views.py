@@ -1,17 +1,12 @@
-"""What people read of a case, in Markdown and in words.
-
-What an approver sees is rendered here from the bytes that will be executed. Text that an agent or
-the outside world wrote is shown as a quotation, each character that could disguise it spelt out.
-"""
+"""What people are shown of a case and of its questions, as data."""
 
 from __future__ import annotations
 
 import functools
 import json
-from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from handrail.actions import (
     DIGEST_PREFIX,
@@ -33,17 +28,10 @@ from handrail.oversight.gate import (
     entitled,
     next_moment,
 )
-from handrail.oversight.page_cuts import cut_values, open_fence
-from handrail.oversight.rulings import unproven_people
 from handrail.policy import after_working_time
 from handrail.states import State
 from handrail.text import (
-    escape_markdown,
-    markdown_code,
-    markdown_json,
-    markdown_quote,
     moment_in_words,
-    one_line,
     unproven,
 )
 
@@ -51,22 +39,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
 
-LOG_SHOWN = 20
-"""Lines of a case's log in the details; the query `case` has them all."""
-
 LARGEST_EVIDENCE = 8_000
 """Characters of evidence that memo and details show."""
 
-LARGEST_PAGE = 18_000
-"""Bytes of the details; Temporal takes 20,000."""
-
 _QUOTED = 2_000
-_NAMED = 50
-
-LARGEST_SHOWN = 4_000
-"""Characters of an action, or of evidence, that a page shows; with several gates less of each."""
-
-LEAST_SHOWN = 400
 
 
 class _View(BaseModel):
@@ -118,7 +94,8 @@ class GateView(_View):
     `next`: when time alone next does something to it. `barred`: who may not approve it.
     `chain`: the cases by which it was handed on.
     `proof`: whether only proven rulings count. `inbox`: where people answer. `before`: what
-    was proposed before somebody amended it.
+    was proposed before somebody amended it. `units`: what the fields of action and evidence are
+    in, each as a rule names it, such as `action.amount`.
     """
 
     gate: str
@@ -152,6 +129,7 @@ class GateView(_View):
     inbox: str = ""
     before: dict[str, Any] | None = None
     summary: str = ""
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
     @property
     def says(self) -> str:
@@ -232,6 +210,7 @@ def gate_view(gate: Gate, case: str, chain: tuple[str, ...] = ()) -> GateView:
         inbox=asked.terms.inbox,
         before=asked.before,
         summary=asked.summary,
+        units=asked.units,
     )
 
 
@@ -319,173 +298,6 @@ def how_to_answer(gate: GateView) -> dict[str, str]:
     if gate.kind is GateKind.WRITE:
         signals["amend"] = json.dumps(ruling | {"action": gate.action})
     return signals
-
-
-def case_markdown(case: CaseView) -> str:
-    """The page that the Temporal Web UI shows of a case."""
-    lines = [f"### {_headline(case)}", ""]
-    most = max(LARGEST_SHOWN // max(len(case.gates), 1), LEAST_SHOWN)
-    for gate in case.gates:
-        lines += _gate_lines(gate, most)
-    for gate in case.gates:
-        lines += _more_lines(gate, most)
-    if case.incidents:
-        lines += [
-            "#### Incidents",
-            "",
-            *(f"- {escape_markdown(what)}" for what in case.incidents),
-            "",
-        ]
-    if case.receipts:
-        lines += ["#### Written", ""]
-        lines += [
-            f"- `{r.step}` {r.how} at {moment_in_words(r.at)}, key {markdown_code(r.key)}"
-            for r in case.receipts
-        ]
-        lines.append("")
-    lines += _handed_lines(case)
-    lines += ["#### What happened so far", ""]
-    if len(case.log) > LOG_SHOWN:
-        lines.append(f"- ({len(case.log) - LOG_SHOWN} earlier lines: see the query `case`)")
-    lines += [
-        f"- {moment_in_words(entry.at)}: {escape_markdown(entry.text)}"
-        for entry in case.log[-LOG_SHOWN:]
-    ]
-    page = "\n".join(lines)
-    cut = page.encode()[:LARGEST_PAGE].decode(errors="ignore")
-    if len(cut) == len(page):
-        return page
-    return f"{cut}\n{open_fence(cut)}\n\n(cut short: see the query `case`)"
-
-
-def _handed_lines(case: CaseView) -> list[str]:
-    lines = [f"- handed on by {' -> '.join(map(markdown_code, case.chain))}"] if case.chain else []
-    lines += [
-        f"- handed to {markdown_code(each.case)}{f': {each.status}' if each.status else ''}"
-        for each in case.handed
-    ]
-    return ["#### Hand-offs", "", *lines, ""] if lines else []
-
-
-def _headline(case: CaseView) -> str:
-    state = case.state.replace("_", " ")
-    if case.gates:
-        asked = ", ".join(dict.fromkeys(r for gate in case.gates for r in gate.waiting_for))
-        waits = "for" if case.state is State.WAITING else "with an open question for"
-        state = f"{state} {waits} {asked}"
-    return f"{state}{f': {escape_markdown(case.why)}' if case.why else ''}"
-
-
-def _gate_lines(gate: GateView, most: int) -> list[str]:
-    """What is asked and why, of whom, and how to answer: first, whatever else there is."""
-    asks = {
-        GateKind.WRITE: f"May `{gate.step}` be done?",
-        GateKind.IN_DOUBT: f"Did `{gate.step}` happen?",
-        GateKind.UNDO: f"The undo `{gate.step}` failed. Try it again?",
-        GateKind.QUESTION: "The agent asks",
-        GateKind.UNDECIDED: f"`{gate.step}` cannot decide. Try it again?",
-        GateKind.READ: f"May `{gate.step}` be sent to somebody outside?",
-    }
-    own = gate.kind is GateKind.QUESTION
-    title = markdown_quote(gate.title) if own else escape_markdown(gate.title)
-    lines = [f"#### {asks[gate.kind]}", "", title, ""]
-    lines += [f"**{escape_markdown(gate.summary)}**", ""] if gate.summary else []
-    lines += [f"**Why a human is asked:** {escape_markdown(gate.why)}", ""]
-    lines += [f"**Who may answer:** {_names(gate.people)} ({_names(gate.waiting_for)})", ""]
-    if gate.given:
-        unknown = unproven_people(gate.rulings, gate.given)
-        lines += [f"**Agreed so far{unknown}:** {_names(gate.given)}", ""]
-    if gate.barred:
-        lines += [f"**Who may not approve it:** {_names(gate.barred)}", ""]
-    lines += ["**If nobody answers:**", "", *(f"- {line}" for line in gate.then), ""]
-    lines += [markdown_json(cut_values(gate.action, most)), ""]
-    return lines + _answer_lines(gate, most)
-
-
-def _more_lines(gate: GateView, most: int) -> list[str]:
-    """What the agent and people say of it."""
-    lines: list[str] = []
-    if gate.before is not None:
-        before = cut_values(gate.before, most)
-        lines += ["**Amended. Proposed was:**", "", markdown_json(before), ""]
-    if gate.rationale:
-        sure = "" if gate.confidence is None else f", {gate.confidence:.0%} sure"
-        lines += [f"**What the agent says{sure}:**", "", markdown_quote(gate.rationale), ""]
-    if gate.evidence is not None:
-        evidence = cut_values(gate.evidence, most)
-        lines += ["**Evidence:**", "", markdown_json(evidence), "", *_outside(gate.evidence)]
-    for asked in gate.asked:
-        lines += [
-            f"**{escape_markdown(asked.by)} asks {escape_markdown(asked.to)}:**",
-            "",
-            markdown_quote(asked.text),
-            "",
-        ]
-        if asked.answer is not None:
-            answered = f"**{escape_markdown(asked.to)} answers:**"
-            lines += [answered, "", markdown_quote(asked.answer), ""]
-    return lines
-
-
-def _outside(evidence: Any) -> list[str]:
-    """What somebody outside wrote of the evidence, as quotations."""
-    fields = cast("dict[str, Any]", evidence) if isinstance(evidence, dict) else {}
-    lines: list[str] = []
-    for name, each in fields.items():
-        match each:
-            case {"untrusted": str(text)}:
-                who = f"**{escape_markdown(name)}, written by somebody outside:**"
-                lines += [who, "", markdown_quote(text), ""]
-            case _:
-                pass
-    return lines
-
-
-def _names(names: Iterable[str]) -> str:
-    """People and roles. Who asked for a case is whatever its starters said, and cut by that."""
-    every = list(names)
-    most = max(2_000 // max(len(every[:_NAMED]), 4), 40)
-    shown = ", ".join(escape_markdown(one_line(name, most)) for name in every[:_NAMED])
-    return f"{shown} and {len(every) - _NAMED} others" if len(every) > _NAMED else shown
-
-
-def _answer_lines(gate: GateView, most: int) -> list[str]:
-    # Part of a case's id came with its event.
-    case = quote(gate.case, safe=":").replace("_", "%5F").replace("~", "%7E")
-    page = f"{gate.inbox}/gates/{case}/{gate.gate}"
-    lines = [f"**To answer:** {page}", ""] if gate.inbox else []
-    if gate.proof == "required":
-        why = "Only proven rulings count: a signal that is sent from this page is refused."
-        return [*lines, why, "", f"In a shell, with a key of your own: `{_shell(gate)}`", ""]
-    return lines + _signal_lines(gate, most)
-
-
-def _signal_lines(gate: GateView, most: int) -> list[str]:
-    lines = [
-        (
-            "**To answer:** press *More Actions*, *Send a Signal*, choose the signal, "
-            "and paste its JSON with your own address in `by`:"
-        ),
-        "",
-    ]
-    signals: dict[str, list[str]] = {}
-    for signal, ruling in how_to_answer(gate).items():
-        if len(ruling) > most:
-            # Pasted as it is cut, it would be another action.
-            lines += [f"`{signal}`: too long to be shown here; use the inbox or a shell", ""]
-            continue
-        signals.setdefault(ruling, []).append(f"`{signal}`")
-    for ruling, names in signals.items():
-        lines += [f"{' or '.join(names)}:", "", markdown_json(json.loads(ruling)), ""]
-    return [*lines, f"Or in a shell: `{_shell(gate)}`", ""]
-
-
-def _shell(gate: GateView) -> str:
-    said = {
-        GateKind.IN_DOUBT: f"answer {gate.gate} happened",
-        GateKind.QUESTION: f"answer {gate.gate} 'JSON'",
-    }.get(gate.kind, f"approve {gate.gate}")
-    return f"handrail {said} --digest {gate.digest[:DIGEST_PREFIX]} --by you@example.com"
 
 
 def seconds_in_states(moves: Iterable[Transition], until: datetime) -> dict[State, float]:

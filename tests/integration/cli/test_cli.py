@@ -281,6 +281,7 @@ GATE = shape(
     inbox=TEXT,
     before={"type": ["object", "null"]},
     summary=TEXT,
+    units={"type": "object", "additionalProperties": TEXT},
     commands={"type": "object", "additionalProperties": TEXT},
 )
 SHAPES = {

@@ -16,6 +16,7 @@ from handrail import Untrusted
 from handrail.actions import Wire, json_schema
 from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import TEMPLATES, numeric, span
+from handrail.oversight import action_lines, changed_lines
 from tests.agents.refunds_steps import Account, Refund
 
 
@@ -187,12 +188,12 @@ def test_bounds_of_a_decimal_count_although_it_is_text() -> None:
 def test_what_changes_is_found_in_the_evidence_where_it_is_one_thing() -> None:
     action = {"carrier": "rail", "cost": "5", "to": {"city": "Wien"}, "all": ["a", "b"]}
     evidence = {"shipment": {"carrier": "road"}, "a": {"cost": "1"}, "b": {"cost": "2"}}
-    found = {line.name: line for line in views.lines(action, evidence)}
+    found = {line.name: line for line in action_lines(action, evidence)}
     assert (found["carrier"].before, found["carrier"].changes) == ("road", True)
     assert not found["cost"].known
     assert found["to / city"].value == "Wien"
     assert found["all"].listed
-    assert {line.name: line.changes for line in views.changes(action, action | {"cost": "6"})} == {
+    assert {line.name: line.changes for line in changed_lines(action, action | {"cost": "6"})} == {
         "carrier": False,
         "cost": True,
         "to / city": False,

@@ -99,7 +99,7 @@ async def test_an_amendment_is_shown_beside_what_was_proposed_before_it_is_sent(
             "f/parcels": "1",
         }
         page = await ana.post(url, verb="review", **changed)
-        assert re.search(r"<del[^>]*>\s*84.00\s*</del>.*<ins>\s*40.50\s*</ins>", page, re.DOTALL)
+        assert re.search(r"(?s)<del>\s*84.00 EUR\s*</del>.*<ins>\s*40.50 EUR\s*</ins>", page)
         assert (await case.gates())[0].rulings == ()
         action = re.findall(r'name="action" value="([^"]*)"', page)[0].replace("&#34;", '"')
         token = re.findall(r'name="token" value="([^"]+)"', page)[-1]
@@ -141,6 +141,20 @@ async def test_what_will_not_do_is_said_beside_the_field(
     if field != "f/reason":
         assert value.replace('"', "&#34;") in page
     assert (await case.gates())[0].rulings == ()
+
+
+async def test_units_come_with_the_question_and_stand_in_the_list_and_on_its_page(
+    inbox: Inbox,
+) -> None:
+    case = await inbox.ask()
+    said = {"action.amount": "EUR", "evidence.paid": "EUR", "evidence.amount": "EUR"}
+    assert (await case.gate()).units == said
+    async with inbox.visitor(ANA) as ana:
+        assert "<del>0.00 EUR</del> <ins>84.00 EUR</ins>" in await ana.get("/")
+        assert "amount <strong>84.00 EUR</strong>" in ana.page
+        page = await ana.get(await url_of(case))
+        assert "<del>0.00 EUR</del></td>" in page
+        assert "<dd>249.90 EUR</dd>" in page
 
 
 async def test_a_case_that_never_was_is_said_not_to_be(inbox: Inbox) -> None:

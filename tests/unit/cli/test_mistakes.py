@@ -42,7 +42,7 @@ from workers.fleet import fleet
 LOGGER = logging.getLogger(__name__)
 
 MISTAKES = {
-    "tests/agents/mistaken_steps.py:14: Claim does not say in `key`": "return self.number",
+    "tests/agents/mistaken_steps.py:15: Claim does not say in `key`": "return self.number",
     "Payout.total_amount is money in a float": "fix: Decimal",
     "MistakenAgent.run returns no Outcome": "self.done",
     "`datetime.now` answers otherwise at each replay": "workflow.now()",
@@ -58,13 +58,14 @@ MISTAKES = {
 
 
 REMARKS = [
-    "mistaken_steps.py:25: Payout.due may be a time without a zone",
-    "mistaken_steps.py:26: Payout.api_key looks like a secret",
+    "mistaken_steps.py:26: Payout.due may be a time without a zone",
+    "mistaken_steps.py:27: Payout.api_key looks like a secret",
+    "mistaken_steps.py:28: Payout.fee is shown with no unit",
     "find_claim reads NOBODY_SET_THIS",
     "`time.sleep` makes every other step of its worker wait; fix: plain `def find_claim`",
     "`httpx2.get` makes every other step of its worker wait; fix: plain `def find_claim`",
-    "mistaken_steps.py:50: find_twice stands here twice (first in line 45)",
-    "mistaken_steps.py:59: pay_out is declared idempotent, and gives its system no `effect.key`",
+    "mistaken_steps.py:52: find_twice stands here twice (first in line 47)",
+    "mistaken_steps.py:61: pay_out is declared idempotent, and gives its system no `effect.key`",
 ]
 
 

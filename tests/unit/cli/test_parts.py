@@ -21,10 +21,15 @@ from handrail.cli.rulings import amended_action, answered
 from handrail.client import CaseSummary, ruling_of
 from handrail.client.gates import ImpossibleName
 from handrail.exceptions import InvalidRequest
-from handrail.oversight import GateKind, GateView
+from handrail.oversight import CaseView, GateKind, GateView, case_markdown
 from handrail.states import ENDS, State
 from workers.board import CaseRow, cases_query, counts, table
 
+CASE: dict[str, Any] = {
+    "case": "pay:1", "agent": "pay", "title": "", "state": "waiting", "since": datetime.now(UTC),
+    "why": "", "requester": None, "receipts": (), "rulings": (), "moves": (), "log": (),
+    "usage": {},
+}  # fmt: skip
 ACTION: dict[str, Any] = {"order": "00123", "kg": 5, "to": {"city": "Wien", "zip": "1010"}}
 
 
@@ -163,6 +168,24 @@ def test_who_looks_as_a_person_is_shown_commands_of_that_person() -> None:
     shown = "\n".join(line.plain for line in lines(view, datetime.now(UTC), by="bo@example.com"))
     assert "handrail approve g1 --by bo@example.com" in shown
     assert "--by bo@example.com" in as_json(view, by="bo@example.com")["commands"]["approve"]
+
+
+def test_units_and_what_changes_stand_below_what_is_asked() -> None:
+    view = gate(
+        GateKind.WRITE,
+        action={"amount": "412.50", "at": "2026-12-05T08:00:00+01:00"},
+        evidence={"amount": "380.00", "km": 3, "at": "2026-12-04T08:00:00+01:00"},
+        units={"action.amount": "EUR", "evidence.amount": "EUR", "evidence.km": "km"},
+    )
+    shown = [line.plain.strip() for line in lines(view, datetime.now(UTC))]
+    assert "units        amount in EUR" in shown
+    assert "units        amount in EUR, km in km" in shown
+    assert "changes      amount: now 380.00 EUR, then 412.50 EUR" in shown
+    assert "changes      at: now 2026-12-04 07:00:00 UTC, then 2026-12-05 07:00:00 UTC" in shown
+    page = case_markdown(CaseView.model_validate(CASE | {"gates": (view,)}))
+    assert "**Units:** amount in EUR, km in km" in page
+    assert "- amount: now `380.00 EUR`, then `412.50 EUR`" in page
+    assert as_json(view)["units"]["evidence.km"] == "km"
 
 
 def test_what_colleagues_asked_and_answered_is_shown_as_a_quotation() -> None:

@@ -26,9 +26,10 @@ from handrail.actions import (
 )
 from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
+from handrail.oversight.case_page import LARGEST_PAGE, case_markdown
 from handrail.oversight.gate import GateKind, Question
 from handrail.oversight.page_cuts import cut_values, open_fence
-from handrail.oversight.views import LARGEST_PAGE, case_markdown, how_to_answer
+from handrail.oversight.views import how_to_answer
 from handrail.states import State
 from handrail.text import (
     escape_hidden,

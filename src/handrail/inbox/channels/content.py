@@ -7,20 +7,31 @@ world wrote is shown as its own, with every character that could disguise it spe
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Protocol
 
 from handrail.actions import DIGEST_PREFIX
 from handrail.inbox.channels.delivery import GateOutcome, NotificationKind
-from handrail.oversight import GateKind, unproven_people
+from handrail.oversight import (
+    FIELD_OUTSIDE,
+    FIELD_PATH,
+    GateKind,
+    action_lines,
+    evidence_lines,
+    gate_lines,
+    unproven_people,
+    was_called,
+)
 from handrail.text import CUT, escape_hidden, moment_in_words, one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from handrail.inbox.channels.delivery import DeliveryRequest
-    from handrail.oversight import GateView
+    from handrail.oversight import FieldLine, GateView
 
+CHANGES = "What changes"
 LONGEST_SUBJECT = 150
 LONGEST_VALUE = 2_000
 MOST_ROWS = 60
@@ -64,6 +75,8 @@ class MessageLinks(Protocol):
 class MessageContent:
     """A message in words: a heading, what is to be known first, and tables under titles.
 
+    `changes`: the fields that will be others than they are, each with its value before and after;
+    `was`: what the one before is called.
     `over`: whether nobody is asked any more. `rule`: whether the person may approve or reject now.
     `whole`: whether all of the action is in it, so that nobody approves what they have not seen.
     """
@@ -75,6 +88,17 @@ class MessageContent:
     rule: bool
     whole: bool = True
     over: bool = False
+    changes: tuple[tuple[str, str, str], ...] = ()
+    was: str = "now"
+
+    @property
+    def beside(self) -> tuple[tuple[str, str], ...]:
+        """What changes, as rows: of each field the value before, and after it the other one."""
+        return tuple(
+            row
+            for name, before, after in self.changes
+            for row in ((f"{name}, {self.was}", before), (f"{name}, then", after))
+        )
 
 
 def note(telling: DeliveryRequest) -> MessageContent:
@@ -86,8 +110,10 @@ def note(telling: DeliveryRequest) -> MessageContent:
         tables=() if telling.ended else _tables(view),
         closing=() if telling.ended else _closing(view),
         rule=telling.due.what in _TO_RULE_ON and telling.ended is None and view.kind in _YES_NO,
-        whole=is_whole(view.action),
+        whole=is_whole(view),
         over=telling.ended is not None,
+        changes=() if telling.ended else _changes(view),
+        was=was_called(view),
     )
 
 
@@ -96,10 +122,10 @@ def of_view(view: GateView, opening: str) -> MessageContent:
     return MessageContent(subject(view), (opening,), _tables(view), (), rule=False)
 
 
-def is_whole(action: dict[str, Any]) -> bool:
+def is_whole(view: GateView) -> bool:
     """Whether every field of an action is shown in full."""
-    shown = _rows(action)
-    return len(action) <= MOST_ROWS and not any(text.endswith(CUT) for _, text in shown)
+    shown = _action(view)
+    return len(shown) <= MOST_ROWS and not any(value(e.said).endswith(CUT) for e in shown)
 
 
 def subject(view: GateView) -> str:
@@ -115,13 +141,9 @@ def ask(view: GateView) -> str:
     return _ASKS.get(view.kind, "An agent asks you")
 
 
-def value(given: Any) -> str:
-    """A field of an action or of evidence: text as it is, everything else as JSON."""
-    if isinstance(given, str):
-        # A line break is shown as one, and cannot pass for another row.
-        text = given
-    else:
-        text = json.dumps(given, ensure_ascii=False, sort_keys=True, indent=2)
+def value(text: str) -> str:
+    """What a value says, with what could disguise it spelt out, and cut where it is too long."""
+    # A line break is shown as one, and cannot pass for another row.
     shown = escape_hidden(text)
     return shown if len(shown) <= LONGEST_VALUE else f"{shown[:LONGEST_VALUE]}{CUT}"
 
@@ -171,9 +193,9 @@ def _answered(telling: DeliveryRequest) -> str:
 
 def _tables(view: GateView) -> tuple[tuple[str, tuple[tuple[str, str], ...]], ...]:
     titled = [
-        ("What will be done", (("step", one_line(view.step)), *_rows(view.action))),
+        ("What will be done", (("step", one_line(view.step)), *_rows(_action(view)))),
         ("Why you are asked", (("because", one_line(view.why)), *_more(view))),
-        ("Evidence", _rows(view.evidence)),
+        ("Evidence", _rows(evidence_lines(view))),
     ]
     return tuple((title, tuple(rows)) for title, rows in titled if rows)
 
@@ -189,21 +211,31 @@ def _more(view: GateView) -> Iterable[tuple[str, str]]:
         yield "agreed so far", one_line(f"{', '.join(view.given)}{unproven}")
 
 
-def _rows(given: Any) -> tuple[tuple[str, str], ...]:
-    if given is None or given == {}:
-        return ()
-    if not isinstance(given, dict):
-        return (("value", value(given)),)
-    fields: dict[str, Any] = cast("dict[str, Any]", given)
-    rows = tuple((_name(str(name)), value(each)) for name, each in fields.items())
+def _action(view: GateView) -> list[FieldLine]:
+    """All that will be done, and nothing beside it."""
+    return action_lines(view.action, None, view.units)
+
+
+def _changes(view: GateView) -> tuple[tuple[str, str, str], ...]:
+    lines = [] if view.kind is GateKind.QUESTION else gate_lines(view)
+    return tuple(
+        (_name(each.name), value(each.said_before), value(each.said))
+        for each in [each for each in lines if each.changes][:MOST_ROWS]
+    )
+
+
+def _rows(lines: list[FieldLine]) -> tuple[tuple[str, str], ...]:
+    rows = tuple((_name(each.name), value(each.said)) for each in lines)
     left = len(rows) - MOST_ROWS
     return (*rows[:MOST_ROWS], ("…", f"{left} more: open it to see them")) if left > 0 else rows
 
 
 def _name(name: str) -> str:
     """The name of a field; in quotes when it could pass for more than a name."""
-    plain = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return one_line(name if plain else json.dumps(name), 80)
+    parts = name.removesuffix(FIELD_OUTSIDE).split(FIELD_PATH)
+    plain = all(re.fullmatch(r"[A-Za-z0-9_-]+", part) for part in parts)
+    shown = name if plain else json.dumps(name)
+    return one_line(shown, 80)
 
 
 def _closing(view: GateView) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ import aiosmtplib
 
 from handrail.exceptions import ConfigurationError
 from handrail.inbox.channels import mail_page
-from handrail.inbox.channels.content import note
+from handrail.inbox.channels.content import CHANGES, note
 from handrail.inbox.channels.delivery import MessageRef, NotificationKind, NotNow, Undeliverable
 from handrail.inbox.channels.digests import digest_name
 from handrail.inbox.channels.mail_digest import digest_html, digest_text, digest_title
@@ -264,7 +264,8 @@ def _link(telling: DeliveryRequest, links: MessageLinks) -> str:
 
 def _text(said: MessageContent, link: str) -> str:
     parts = ["\n".join(said.opening)]
-    for title, rows in said.tables:
+    changes = [(CHANGES, said.beside)] if said.changes else []
+    for title, rows in (*changes, *said.tables):
         cells = (f"  {name}: {_continued(given)}" for name, given in rows)
         parts.append("\n".join([title, *cells]))
     parts.append(f"{_call(said)}: {link}")
@@ -287,6 +288,7 @@ def _html(said: MessageContent, link: str) -> str:
     body = [
         mail_page.words(said.opening),
         mail_page.button(_call(said), link),
+        *([mail_page.beside(CHANGES, said.was, said.changes)] if said.changes else []),
         *(mail_page.table(title, rows) for title, rows in said.tables),
         mail_page.words([first] if first else []),
         mail_page.asides(rest),

@@ -82,6 +82,15 @@ _SAID = (
     f'class="said ink line" style="{_LINE};padding:8px 0;color:#1c1f24;text-align:left;'
     'white-space:pre-wrap;overflow-wrap:anywhere;word-break:break-word"'
 )
+_HEAD = (
+    'class="soft" style="width:33%;padding:0 8px 4px 0;font-size:13px;color:#5a616b;'
+    'text-align:left;font-weight:400"'
+)
+_PART = (
+    f'class="ink line" style="{_LINE};width:33%;padding:8px 8px 8px 0;color:#1c1f24;'
+    "text-align:left;font-weight:400;white-space:pre-wrap;overflow-wrap:anywhere;"
+    'word-break:break-word"'
+)
 # Lines of their own keep what divides them on a narrow screen, too.
 _LINKED = f'class="ink line" style="{_LINE};padding:8px 0;color:#1c1f24;overflow-wrap:anywhere"'
 _BUTTON = (
@@ -129,6 +138,17 @@ def table(title: str, rows: Rows) -> str:
         for name, given in rows
     )
     return f"{_title(title)}{_table(cells)}"
+
+
+def beside(title: str, was: str, rows: Iterable[tuple[str, str, str]]) -> str:
+    """Names, each with a value before and after, side by side on every screen."""
+    heads = "".join(f"<th {_HEAD}>{escape_html(each)}</th>" for each in ("", was, "then"))
+    cells = "".join(
+        f'<tr><th scope="row" {_PART}>{escape_html(name)}</th>'
+        f"<td {_PART}>{escape_html(before)}</td><td {_PART}><b>{escape_html(after)}</b></td></tr>"
+        for name, before, after in rows
+    )
+    return f"{_title(title)}{_table(f'<tr>{heads}</tr>{cells}')}"
 
 
 def links(title: str, rows: Iterable[tuple[str, str, str]]) -> str:

@@ -20,7 +20,13 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from handrail.actions import Wire
 from handrail.client import amounts
-from handrail.inbox.channels.content import MessageContent, ended_words, note, of_view
+from handrail.inbox.channels.content import (
+    CHANGES,
+    MessageContent,
+    ended_words,
+    note,
+    of_view,
+)
 from handrail.inbox.channels.delivery import MessageRef, NotNow, Undeliverable
 from handrail.oversight import GateKind
 from handrail.text import escape_hidden, escape_html, moment_in_words, one_line
@@ -236,19 +242,27 @@ def blocks(
     found = [first | ({"block_id": mark(key)} if key else {})]
     found += [_section(each) for each in said.opening if each]
     found += _fields(facts(view)) if key else []
+    # Two columns: before and after stand side by side.
+    found += _table(CHANGES, said.beside)[0] if said.changes else []
     seen = said.whole
     for title, rows in said.tables:
-        if all(len(name) + len(given) <= _SHORT and "\n" not in given for name, given in rows):
-            found += [_section(title), *_fields(rows)]
-            continue
-        text = "\n".join([title, *(f"{name}: {_continued(given)}" for name, given in rows)])
-        found.append(_section(text))
-        seen = seen and len(text) <= _TEXT
+        shown, fits = _table(title, rows)
+        found += shown
+        seen = seen and fits
     if said.closing:
         found.append({"type": "context", "elements": [_plain("\n".join(said.closing), _TEXT)]})
     if key:
         found.append(_buttons(view, page, rule=said.rule, whole=seen))
     return found
+
+
+def _table(
+    title: str, rows: Sequence[tuple[str, str]]
+) -> tuple[list[dict[str, Any]], bool]:  # and whether all of it is shown
+    if all(len(name) + len(given) <= _SHORT and "\n" not in given for name, given in rows):
+        return [_section(title), *_fields(rows)], True
+    text = "\n".join([title, *(f"{name}: {_continued(given)}" for name, given in rows)])
+    return [_section(text)], len(text) <= _TEXT
 
 
 def facts(view: GateView) -> tuple[tuple[str, str], ...]:

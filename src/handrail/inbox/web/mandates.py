@@ -12,8 +12,8 @@ from starlette.responses import RedirectResponse, Response
 
 from handrail.client import Bounds, Term
 from handrail.exceptions import NotPermitted, RequestError
-from handrail.inbox.web import views
 from handrail.inbox.web.site import FormFault, Site, sentence, signed_in, texts
+from handrail.oversight import action_lines
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -102,7 +102,7 @@ async def _me(
         choices=[(agent, deputies) for agent, deputies in choices if deputies],
         owns=site.directory.owns(who),
         fault=fault,
-        lines=views.lines,
+        lines=action_lines,
         errors=errors or {},
         given=given or {},
         token=site.token(request),

@@ -20,7 +20,7 @@ from handrail.inbox.web import forms, views
 from handrail.inbox.web.site import TEMPLATES, Site, signed_in, site_of, to_sign_in
 from handrail.inbox.web.tokens import BadToken, page_link, read_mail
 from handrail.inbox.web.waiting import beside, changes_mark
-from handrail.oversight import BY_NAME, DOUBT_ANSWERS, GateKind
+from handrail.oversight import BY_NAME, DOUBT_ANSWERS, GateKind, gate_lines, was_called
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -122,7 +122,8 @@ async def _question(
         | {
             "paused": await _is_paused(site, seat),
             "who": seat.who,
-            "lines": [] if own else views.with_units(_lines(view), form or {}),
+            "lines": [] if own else gate_lines(view),
+            "was": was_called(view),
             "case": await operator.case_view(view.case),
             "log_shown": LOG_SHOWN,
             "asks": views.ASKS[view.kind],
@@ -145,13 +146,6 @@ async def _beside(site: Site, seat: Seat, view: GateView) -> dict[str, Any]:
     others = await beside(site, seat.who, view.gate)
     urls = [page_link("", each.case, each.gate) for each in others]
     return {"before": urls[-1] if urls else None, "after": urls[0] if urls else None}
-
-
-def _lines(view: GateView) -> list[views.FieldLine]:
-    """The action beside what it replaces: what was proposed, or what is there now."""
-    if view.before is not None:
-        return views.changes(view.before, view.action)
-    return views.lines(view.action, view.evidence)
 
 
 def schema_of(view: GateView, form: dict[str, Any] | None) -> forms.Schema:

@@ -20,7 +20,7 @@ from handrail.actions import person
 from handrail.exceptions import InvalidRequest, NotFound, RequestError, ServerUnavailable
 from handrail.inbox.web import views
 from handrail.inbox.web.site import Site, sentence, signed_in, text, texts
-from handrail.oversight import ReviewAnswer
+from handrail.oversight import FieldLine, ReviewAnswer, action_lines
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -39,7 +39,7 @@ class ReviewCard:
 
     row: ReviewView
     url: str
-    fields: tuple[views.FieldLine, ...]
+    fields: tuple[FieldLine, ...]
     mine: bool
 
 
@@ -63,7 +63,7 @@ async def reviews(request: Request, site: Site, who: str) -> Response:
 
 async def _card(site: Site, row: ReviewView, *, mine: bool) -> ReviewCard:
     written = await site.ledger.written(row.key)
-    lines = views.lines(written.action, written.evidence) if written else []
+    lines = action_lines(written.action, written.evidence) if written else []
     return ReviewCard(row, review_link("", row.key), views.few(lines), mine)
 
 
@@ -111,7 +111,7 @@ async def _show(
         "look.html",
         status=status,
         row=found,
-        lines=views.lines(found.action, found.evidence),
+        lines=action_lines(found.action, found.evidence),
         incidents=[each for each in met if each.key == found.key],
         url=review_link("", found.key),
         ui=site.run_url(found.case),

@@ -30,7 +30,7 @@ from handrail.inbox.web.site import (
 )
 from handrail.inbox.web.tokens import page_link
 from handrail.inbox.web.waiting import beside
-from handrail.oversight import GateKind
+from handrail.oversight import GateKind, changed_lines
 from handrail.text import exact_json
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ async def _review(
         who=seat.who,
         seat=seat,
         gate=view,
-        lines=views.changes(view.action, action),
+        lines=changed_lines(view.action, action, view.units),
         amended=json.dumps(action),
         why=given.get("why", "").strip(),
         token=given.get("token", ""),

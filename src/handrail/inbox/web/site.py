@@ -35,7 +35,14 @@ from handrail.inbox.web.tokens import BadToken, Links
 from handrail.inbox.web.views import words
 from handrail.oversight import BY_NAME, Keyring, unproven_people
 from handrail.runtime import TokenFile
-from handrail.text import at_least, at_most, escape_hidden, moment_in_words
+from handrail.text import (
+    at_least,
+    at_most,
+    escape_hidden,
+    moment_in_words,
+    moment_of_json,
+    value_in_words,
+)
 
 if TYPE_CHECKING:
     from email.message import EmailMessage
@@ -341,19 +348,6 @@ def hides(value: str) -> bool:
     return escape_hidden(value) != value
 
 
-def plain(value: Any) -> str:
-    """A value of an action as people read it, exactly."""
-    if isinstance(value, str):
-        return value
-    if value is None:
-        return "none"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return json.dumps(
-        value, ensure_ascii=False, indent=2 if isinstance(value, dict | list) else None
-    )
-
-
 def numeric(value: Any) -> bool:
     """Whether a value of an action is a number of 0 or more, or a decimal as text."""
     if isinstance(value, bool):
@@ -393,28 +387,18 @@ def counted(number: int, named: str) -> str:
     return f"{number:,} {named.removesuffix('s') if number == 1 else named}"
 
 
-def time(at: datetime | None) -> Markup:
+def time(at: datetime | None, words: str = "") -> Markup:
     """A point in time: in UTC, and for scripts to show in the reader's own zone."""
     if at is None:
         return Markup("–")  # noqa: RUF001  # a dash for nothing
     iso = at.astimezone(UTC).isoformat(timespec="seconds")
-    return Markup('<time datetime="{}">{}</time>').format(iso, moment_in_words(at))
+    return Markup('<time datetime="{}">{}</time>').format(iso, words or moment_in_words(at))
 
 
-_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d{1,9})?)?(Z|[+-]\d\d:\d\d)")
-
-
-def moment(value: Any) -> bool:
-    """Whether a value is a point in time, as models write it in JSON."""
-    return isinstance(value, str) and _MOMENT.fullmatch(value) is not None
-
-
-def at(value: str) -> Markup | str:
-    """A point in time of an action or of evidence, as every other; text if there is no such."""
-    try:
-        return time(datetime.fromisoformat(value))
-    except (ValueError, OverflowError):
-        return value
+def said(value: Any, unit: str = "") -> Markup | str:
+    """A value of an action or of evidence: a point in time as every other, all else in words."""
+    at, words = moment_of_json(value), value_in_words(value, unit)
+    return words if at is None else time(at, words)
 
 
 def holding(value: Any) -> bool:
@@ -434,19 +418,19 @@ def _environment() -> Environment:
     )
     cast("dict[str, Any]", made.filters).update(
         exact=exact,
-        plain=plain,
+        plain=value_in_words,
+        said=said,
         as_json=as_json,
         words=words,
         left=left,
         span=span,
         counted=counted,
         time=time,
-        at=at,
         at_least=at_least,
         at_most=at_most,
     )
     cast("dict[str, Any]", made.globals)["unproven_people"] = unproven_people
-    made.tests.update(hiding=hides, numeric=numeric, long=long, moment=moment, holding=holding)
+    made.tests.update(hiding=hides, numeric=numeric, long=long, holding=holding)
     return made
 
 
