@@ -13,6 +13,8 @@ from typing import Any, cast
 
 from aiohttp import web
 
+from tests.integration.inbox.slack_blocks import wrong_message, wrong_view
+
 TOKEN = "xoxb-of-the-tests"  # noqa: S105
 
 
@@ -112,10 +114,11 @@ class SlackServer:
             yield f"{call.method}: {call.content_type}"
         if needed - call.given.keys() or call.given.keys() - needed - may:
             yield f"{call.method}: {sorted(call.given)}"
-        for block in call.blocks:
-            yield from _wrong_block(block)
+        if call.blocks:
+            yield from wrong_message(call.blocks, call.given["text"])
         if call.method == "views.open":
-            yield from wrong_inputs(json.loads(call.given["view"])["blocks"])
+            view = json.loads(call.given["view"])
+            yield from (*wrong_view(view), *wrong_inputs(view["blocks"]))
 
     def undescribed(self, call: Made) -> Iterable[str]:
         """Every way in which a call leaves Slack's published description."""
@@ -180,19 +183,6 @@ def _is_a(kind: str, value: str) -> bool:
         "number": r"-?\d+(\.\d+)?",
     }
     return re.fullmatch(patterns[kind], value) is not None
-
-
-def _wrong_block(block: dict[str, Any]) -> Iterable[str]:
-    """What Slack's reference of blocks would not allow."""
-    if block["type"] not in {"header", "section", "context", "actions"}:
-        yield f"block {block['type']}"
-    most = 150 if block["type"] == "header" else 3_000
-    for text in [block.get("text"), *block.get("elements", [])]:
-        if text and text["type"] == "plain_text" and not 0 < len(text["text"]) <= most:
-            yield f"text of {len(text['text'])} characters in {block['type']}"
-    for element in block.get("elements", []):
-        if element["type"] == "button" and len(element.get("value", "")) > 2_000:
-            yield "a button's value is too long"
 
 
 def wrong_inputs(blocks: list[dict[str, Any]]) -> Iterable[str]:

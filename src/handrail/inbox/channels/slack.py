@@ -32,7 +32,7 @@ from handrail.oversight import GateKind
 from handrail.text import escape_hidden, escape_html, moment_in_words, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from handrail.inbox.channels.delivery import DeliveryRequest, LockRequest
     from handrail.oversight import GateView
@@ -45,6 +45,7 @@ TIMEOUT: Final = 15
 _TEXT = 3_000
 _HEADER = 150
 _FIELD = 2_000
+_BLOCKS = 50
 _COLUMNS = 10
 """Fields of one section."""
 
@@ -151,9 +152,7 @@ class Slack:
         """
         if again and await self._find(key, user, None):
             return
-        first = {"type": "header", "text": _plain(title, _HEADER), "block_id": mark(key)}
-        shown = [first, *(_section(each) for each in lines)]
-        await self._post(user, f"{title}: {' '.join(lines)}", shown)
+        await self._post(user, f"{title}: {' '.join(lines)}", alert_blocks(title, lines, key))
 
     async def _post(
         self, to: str, text: str, shown: list[dict[str, Any]], **given: str
@@ -263,6 +262,16 @@ def _table(
         return [_section(title), *_fields(rows)], True
     text = "\n".join([title, *(f"{name}: {_continued(given)}" for name, given in rows)])
     return [_section(text)], len(text) <= _TEXT
+
+
+def alert_blocks(title: str, lines: Iterable[str], key: str) -> list[dict[str, Any]]:
+    """What nobody can answer, in blocks. One without a text is none, and Slack takes fifty."""
+    said = [each for each in lines if each]
+    text = "\n".join(said[_BLOCKS - 2 :])
+    return [
+        {"type": "header", "text": _plain(title, _HEADER), "block_id": mark(key)},
+        *(_section(each) for each in [*said[: _BLOCKS - 2], *([text] if text else [])]),
+    ]
 
 
 def facts(view: GateView) -> tuple[tuple[str, str], ...]:
