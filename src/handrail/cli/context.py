@@ -258,11 +258,11 @@ async def ledger_if_there(given: Settings) -> AsyncGenerator[Ledger | None]:
     Raises:
         LedgerUnavailable: if it is there and cannot be used.
     """
-    from handrail.ledger import Ledger
-
     if ledger_file_is_missing(given):
         yield None
         return
+    from handrail.ledger import Ledger
+
     async with Ledger(given.ledger_url.get_secret_value()) as ledger:
         yield ledger
 

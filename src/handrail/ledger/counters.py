@@ -15,13 +15,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.exceptions import LedgerUnavailable
-from handrail.ledger.rows import InsertNew
+from handrail.ledger.rows import InsertNew, insert_into
 from handrail.ledger.tables import counted as _counted
 from handrail.ledger.tables import counters as _counters
 from handrail.ledger.tables import heights
@@ -73,7 +73,7 @@ def lock(connection: sa.Connection, agent: str) -> None:
 
 def rise(connection: sa.Connection, agent: str) -> None:
     """Lock, and raise the agent's height by one: the row that is raised is the lock."""
-    statement = _RISE[connection.dialect.name]
+    statement = _rise(connection.dialect.name)
     connection.execute(statement, {"b_agent": agent})
 
 
@@ -274,14 +274,16 @@ _AGENT = sa.bindparam("b_agent", type_=sa.String)
 _LOCKED = sa.select(_LOCK.subquery().c[0].is_(None)).scalar_subquery()
 _FIRST = sa.select(_AGENT, sa.literal(1)).where(_LOCKED.is_not(None))
 _HIGHER = {"height": heights.c.height + 1}
-_RISE: dict[str, sa.Insert] = {
-    "sqlite": sqlite.insert(heights)
-    .values(agent=_AGENT, height=1)
-    .on_conflict_do_update(index_elements=["agent"], set_=_HIGHER),
-    "postgresql": postgresql.insert(heights)
-    .from_select(["agent", "height"], _FIRST)
-    .on_conflict_do_update(index_elements=["agent"], set_=_HIGHER),
-}
+
+
+@cache
+def _rise(dialect: str) -> sa.Insert:
+    new = insert_into(heights, dialect)
+    first = {"agent": _AGENT, "height": 1}
+    begun = new.values(**first) if dialect == "sqlite" else new.from_select([*first], _FIRST)
+    return begun.on_conflict_do_update(index_elements=["agent"], set_=_HIGHER)
+
+
 _COUNTERS = sa.select(_counters.c.id, _counters.c.step, _counters.c.name, _counters.c.since).where(
     _counters.c.agent == sa.bindparam("b_agent"),
     _counters.c.step.in_(sa.bindparam("b_steps", expanding=True)),

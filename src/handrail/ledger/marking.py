@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import cache
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
 
 from handrail.ledger.evidence_tables import comparisons as _comparisons
+from handrail.ledger.rows import insert_into
 
 
 def mark(connection: sa.Connection, places: Iterable[tuple[str, str, str]]) -> None:
@@ -16,7 +17,7 @@ def mark(connection: sa.Connection, places: Iterable[tuple[str, str, str]]) -> N
     # In one order: who marks the same places in another would wait for each other.
     rows = [_MARKED | dict(zip(_PLACE, each, strict=True)) for each in sorted(set(places))]
     if rows:
-        connection.execute(_MARK[connection.dialect.name], rows)
+        connection.execute(_mark(connection.dialect.name), rows)
 
 
 def mark_cases(connection: sa.Connection, cases: Iterable[tuple[str, str]]) -> None:
@@ -43,10 +44,13 @@ _ON: dict[str, Any] = {
     "index_elements": [*_PLACE, "number"],
     "set_": {"rule": None},
 }
-_MARK = {
-    "sqlite": sqlite.insert(_comparisons).on_conflict_do_update(**_ON),
-    "postgresql": postgresql.insert(_comparisons).on_conflict_do_update(**_ON),
-}
+
+
+@cache
+def _mark(dialect: str) -> sa.Insert:
+    return insert_into(_comparisons, dialect).on_conflict_do_update(**_ON)
+
+
 _MARK_CASE = (
     sa.update(_comparisons)
     .where(

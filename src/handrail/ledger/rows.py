@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import logging
 from dataclasses import fields, replace
-from functools import lru_cache
+from functools import cache, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import sqlalchemy as sa
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 from handrail.exceptions import LedgerUnavailable
 from handrail.ledger.tables import SafeText, Unreadable
@@ -20,6 +20,8 @@ from handrail.text import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
+
+    from sqlalchemy.dialects import postgresql
 
 log = logging.getLogger("handrail.ledger")
 
@@ -31,23 +33,31 @@ _ANY = sqlite.dialect()
 """Texts are spelt out alike for each."""
 
 
+def insert_into(table: sa.Table, dialect: str) -> sqlite.Insert | postgresql.Insert:
+    """`INSERT ... ON CONFLICT` as a kind of database has it, which is imported when it is used."""
+    if dialect == "sqlite":
+        return sqlite.insert(table)
+    from sqlalchemy.dialects.postgresql import insert  # noqa: PLC0415
+
+    return insert(table)
+
+
 class InsertNew:
     """An INSERT that leaves alone what is there already, for both kinds of database."""
 
     def __init__(self, table: sa.Table) -> None:
         """Prepare it once: building a statement costs more than running it."""
-        # Whether a row was inserted is only known of an INSERT when that is asked for.
-        counted = {"preserve_rowcount": True}
-        self._sqlite = sqlite.insert(table).on_conflict_do_nothing()
-        self._postgres = (
-            postgresql.insert(table).on_conflict_do_nothing().execution_options(**counted)
-        )
+        self._for = cache(partial(_insert_new, table))
 
     def __call__(self, connection: sa.Connection, values: dict[str, Any]) -> bool:
         """Insert one row. False if there was one."""
-        on_sqlite = connection.dialect.name == "sqlite"
-        statement = self._sqlite if on_sqlite else self._postgres
-        return connection.execute(statement, values).rowcount == 1
+        return connection.execute(self._for(connection.dialect.name), values).rowcount == 1
+
+
+def _insert_new(table: sa.Table, dialect: str) -> sa.Insert:
+    # Whether a row was inserted is only known of an INSERT when that is asked for.
+    counted = {} if dialect == "sqlite" else {"preserve_rowcount": True}
+    return insert_into(table, dialect).on_conflict_do_nothing().execution_options(**counted)
 
 
 class UnreadableRow(LedgerUnavailable):

@@ -189,6 +189,11 @@ class Choice(_Readable):
         return None if value is None else self.of(value)
 
 
+def _index_where(where: str, name: str, *columns: str) -> sa.Index:
+    """An index of some rows alone."""
+    return sa.Index(name, *columns, sqlite_where=sa.text(where), info={"where": where})
+
+
 # Tables
 
 meta = sa.MetaData()
@@ -289,13 +294,7 @@ verdicts = sa.Table(
     sa.Column("requester", SafeText(200)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
-    sa.Index(
-        "handrail_verdicts_piloted",
-        "agent",
-        "case_id",
-        sqlite_where=sa.text("pilot"),
-        postgresql_where=sa.text("pilot"),
-    ),
+    _index_where("pilot", "handrail_verdicts_piloted", "agent", "case_id"),
 )
 policies = sa.Table(
     "handrail_policies",
@@ -350,14 +349,7 @@ counted = sa.Table(
     sa.Column("total", sa.Text, nullable=False),
     sa.Column("of_at", sa.Float),
     sa.Index("handrail_counted_window", "counter", "grp", "at", "seq"),
-    sa.Index(
-        "handrail_counted_given_back",
-        "counter",
-        "grp",
-        "at",
-        sqlite_where=sa.text("of_at IS NOT NULL"),
-        postgresql_where=sa.text("of_at IS NOT NULL"),
-    ),
+    _index_where("of_at IS NOT NULL", "handrail_counted_given_back", "counter", "grp", "at"),
 )
 spending = sa.Table(
     "handrail_spending",
@@ -460,6 +452,7 @@ def prepare(connection: sa.Connection) -> None:
     schema.create(connection, checkfirst=True)
     version = connection.execute(sa.select(schema.c.version)).scalar()
     if version is None:
+        say_where(connection)
         meta.create_all(connection)
         connection.execute(sa.insert(identity).values(id=uuid4().hex))
         connection.execute(sa.insert(schema).values(version=SCHEMA_VERSION))
@@ -476,6 +469,17 @@ def prepare(connection: sa.Connection) -> None:
         upgrade(connection)
     # A ledger that can only be read must be found out now, not at the first write.
     connection.execute(sa.update(schema).values(version=SCHEMA_VERSION))
+
+
+def say_where(connection: sa.Connection) -> None:
+    """Say which indexes are of some rows alone to PostgreSQL, which is to make them.
+
+    Its option is named here and no earlier: its dialect, which knows it, is imported for that.
+    """
+    if connection.dialect.name == "postgresql":
+        for index in (each for table in meta.tables.values() for each in table.indexes):
+            if where := index.info.get("where"):
+                index.kwargs["postgresql_where"] = sa.text(where)
 
 
 def hold(connection: sa.Connection) -> None:

@@ -11,7 +11,7 @@ from alembic import context
 
 from handrail.ledger.database import engine_of
 from handrail.ledger.migrations import VERSION_TABLE
-from handrail.ledger.tables import hold, meta
+from handrail.ledger.tables import hold, meta, say_where
 
 
 def _plain(kind: str, thing: Any, _: object) -> str | Literal[False]:
@@ -35,4 +35,5 @@ elif _given is not None:
 else:
     with engine_of(_url).begin() as _connection:
         hold(_connection)
+        say_where(_connection)
         _migrate(connection=_connection)
