@@ -12,8 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import functools
-import hashlib
 import logging
 import os
 import tempfile
@@ -25,14 +23,13 @@ from pathlib import Path
 from time import time_ns
 from typing import Annotated, Literal, Self, TypeVar
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from joserfc.jwk import OKPKey
 from pydantic import AfterValidator, Field, JsonValue, ValidationError, model_validator
 from pydantic_core import to_json
 
-from handrail.actions import Aware, Wire, canonical
+from handrail.actions import Aware, Wire
 from handrail.actions import person as one_spelling
 from handrail.exceptions import ConfigurationError
+from handrail.oversight.jwk import PrivateJwk, PublicJwk, jwk
 from handrail.policy import Stamp, file_stamp, open_file
 from handrail.text import first_fault
 
@@ -42,7 +39,6 @@ MAX_BYTES = 1024 * 1024
 log = logging.getLogger("handrail.keys")
 
 _MAX_KEY_BYTES = 4096
-_KID_DIGITS = 16
 _SETTLED_NS = 2_000_000_000
 
 _T = TypeVar("_T")
@@ -65,64 +61,6 @@ def _address(text: str) -> str:
 
 Address = Annotated[str, Field(max_length=200), AfterValidator(_address)]
 """A person, in the one spelling by which the gate compares people."""
-
-_Part = Annotated[str, Field(pattern="^[A-Za-z0-9_-]{43}$")]
-
-
-class PublicJwk(Wire):
-    """The public half of an Ed25519 key, as RFC 8037 writes it, and nothing else."""
-
-    kty: Literal["OKP"] = "OKP"
-    crv: Literal["Ed25519"] = "Ed25519"
-    x: _Part
-
-    @model_validator(mode="after")
-    def _is_a_key(self) -> Self:
-        _opened(self.x)
-        return self
-
-    @property
-    def kid(self) -> str:
-        """The name of the key: the first 16 hex digits of its thumbprint (RFC 7638)."""
-        members = {"kty": self.kty, "crv": self.crv, "x": self.x}
-        return hashlib.sha256(canonical(members).encode()).hexdigest()[:_KID_DIGITS]
-
-    def opened(self) -> OKPKey:
-        """The key, to verify with."""
-        return _opened(self.x)
-
-
-class PrivateJwk(Wire):
-    """Both halves of an Ed25519 key. `d` is the secret: it is never shown."""
-
-    kty: Literal["OKP"] = "OKP"
-    crv: Literal["Ed25519"] = "Ed25519"
-    x: _Part
-    d: _Part = Field(repr=False)
-
-    @model_validator(mode="after")
-    def _halves_fit(self) -> Self:
-        secret = OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": self.x, "d": self.d})
-        if _public_of(secret) != self.x:
-            raise ValueError("the two halves of the key do not belong together")
-        return self
-
-    def opened(self) -> OKPKey:
-        """The key, to sign with."""
-        return OKPKey.import_key(self.model_dump())
-
-
-def _public_of(secret: OKPKey) -> str:
-    """The public half as the private one has it, whatever stands beside that."""
-    raw = secret.private_key
-    if not isinstance(raw, Ed25519PrivateKey):
-        raise ValueError("this is no private Ed25519 key")  # noqa: TRY004  # of a model
-    return str(OKPKey.import_key(raw.public_key()).as_dict(private=False)["x"])
-
-
-@functools.lru_cache(maxsize=1024)
-def _opened(x: str) -> OKPKey:
-    return OKPKey.import_key({"kty": "OKP", "crv": "Ed25519", "x": x})
 
 
 class _Key(Wire):
@@ -187,7 +125,7 @@ class SigningKey(_Key):
         Raises:
             KeyringError: if `person` is no address.
         """
-        secret = OKPKey.generate_key("Ed25519").as_dict(private=True)
+        secret = jwk().generate_key("Ed25519").as_dict(private=True)
         private = PrivateJwk.model_validate(secret)
         kind: Kind = "inbox" if person is None else "person"
         owner = None if person is None else one_spelling(person)

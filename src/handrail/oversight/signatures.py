@@ -21,13 +21,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Literal, TypeVar, cast
 from uuid import uuid4
 
-from joserfc import jws
-from joserfc.errors import JoseError
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError, create_model
 
 from handrail.actions import Ruling, person
 from handrail.exceptions import RequestError
-from handrail.oversight.keys import PublicJwk, SigningKey, TrustedKey
+from handrail.oversight.jwk import PublicJwk
+from handrail.oversight.keys import SigningKey, TrustedKey
 from handrail.oversight.signals import strict_json
 from handrail.text import moment_in_words
 
@@ -284,6 +283,8 @@ REVIEW_STATEMENT = StatementType("review", "answer", "answer again")
 
 
 def _signed(typ: str, claims: Mapping[str, Any], key: SigningKey) -> str:
+    from joserfc import jws  # noqa: PLC0415  # most commands sign nothing
+
     header = {"alg": ALGORITHM, "kid": key.kid, "typ": typ}
     return jws.serialize_compact(
         header, _plain(claims), key.private.opened(), algorithms=[ALGORITHM]
@@ -359,6 +360,8 @@ def _read(content: bytes, model: type[_C], what: str) -> _C:
 
 
 def _require_signature(text: str, key: TrustedKey) -> None:
+    from joserfc.errors import JoseError  # noqa: PLC0415  # nor do they verify
+
     try:
         _require_signed(text, key.public.x)
     except (JoseError, ValueError) as error:
@@ -369,6 +372,8 @@ def _require_signature(text: str, key: TrustedKey) -> None:
 # for ever, whoever trusts it; what it has not is not kept, or anybody could fill the memory.
 @functools.lru_cache(maxsize=16_384)
 def _require_signed(text: str, public: str) -> None:
+    from joserfc import jws  # noqa: PLC0415
+
     jws.deserialize_compact(text, PublicJwk(x=public).opened(), algorithms=[ALGORITHM])
 
 

@@ -118,6 +118,16 @@ def test_a_report_lists_cases_that_ended_in_any_state_and_none_that_are_misspelt
         app.parse_args(["report", "pay", "--cases", "askd"], exit_on_error=False, print_error=False)
 
 
+def test_what_asks_the_server_alone_imports_no_sql_and_nothing_that_signs() -> None:
+    code = (
+        "import sys; from pathlib import Path; from handrail.client import Operator; "
+        "from handrail.cli.case_list import cases; from handrail.oversight import Keyring; "
+        "Keyring(Path('none')); print({'temporalio', 'sqlalchemy', 'joserfc'} & {*sys.modules})"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "{'temporalio'}\n"
+
+
 def test_every_state_has_a_colour() -> None:
     assert set(STYLES) == set(State)
 

@@ -14,10 +14,10 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from handrail.oversight.jwk import PublicJwk
 from handrail.oversight.keys import (
     Keyring,
     KeyringError,
-    PublicJwk,
     SigningKey,
     Trust,
     TrustedKey,
