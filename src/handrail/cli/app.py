@@ -7,7 +7,6 @@ are named by their path, and imported when they run; their help is said here, th
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from typing import Any, cast
 
 from cyclopts import App, CycloptsError, Group
@@ -40,6 +39,8 @@ LOOK = Group("Setup", sort_key=4)
 
 
 def _version() -> str:
+    from importlib.metadata import version
+
     return version("handrail")
 
 

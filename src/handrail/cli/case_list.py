@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime, timedelta
@@ -98,6 +97,8 @@ async def _watch(
     table: Callable[[Sequence[CaseSummary]], Table],
 ) -> None:
     """Show the list again and again, until somebody presses Ctrl-C."""
+    import asyncio
+
     from rich.live import Live
 
     with Live(console=out.console, auto_refresh=False) as live:
