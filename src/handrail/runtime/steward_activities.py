@@ -57,6 +57,9 @@ WAKE_AGAIN = timedelta(seconds=3)
 LISTED = 500
 """Stops that are told the steward; the ledger has all."""
 
+PATIENCE = timedelta(seconds=30)
+"""How long an order waits for a worker that has the ledger that it is for."""
+
 _WAKING: set[asyncio.Task[None]] = set()
 """Second looks on their way: a task that nobody holds may be forgotten."""
 
@@ -111,8 +114,7 @@ class AutonomyActivities:
         here, held = await self.ledger.mark(self.agent), entering.held
         wanted = entering.order.ledger if entering.order.kind == "ledger" else held and held.id
         if wanted not in {None, here.id}:
-            # Another worker has it, which is asked next.
-            raise LedgerMismatch(f"this worker has the ledger {here.id}, and not {wanted}")
+            return self._elsewhere(entering, f"this worker has the ledger {here.id}, not {wanted}")
         match entering.order.kind:
             case "stop":
                 return await self._stop(entering)
@@ -124,6 +126,23 @@ class AutonomyActivities:
                 return await self._ledger(entering)
             case "rollout":
                 return _refused("the rollout judges it, and no steward")
+
+    def _elsewhere(self, entering: OrderRequest, why: str) -> OrderResult:
+        """What comes of an order where this is not the ledger that it is for.
+
+        Raises:
+            LedgerMismatch: so that another worker, which has it, is asked next; for a while, for
+                an order that waits keeps those behind it waiting. None is behind a stop.
+        """
+        kind, info = entering.order.kind, activity.info()
+        if kind == "ledger" and (lacks := self._lacking(entering, self.policy.current())):
+            return _refused(lacks)
+        waited = info.current_attempt_scheduled_time - info.scheduled_time
+        if kind == "stop" or waited < PATIENCE:
+            raise LedgerMismatch(why)
+        return _refused(
+            f"{why}, and no other worker answers; order it again when one that has it runs"
+        )
 
     async def _stop(self, entering: OrderRequest) -> OrderResult:
         """A stop is taken whoever gives it; who is shown to have is said all the same."""

@@ -11,7 +11,7 @@ import pytest
 from temporalio.worker import Replayer
 
 from handrail import State
-from handrail.actions import Level
+from handrail.actions import LedgerMark, Level
 from handrail.agent import PROBLEM_ATTRIBUTE
 from handrail.client import Operator
 from handrail.client import stewards as autonomy
@@ -26,6 +26,7 @@ from handrail.oversight import (
     SigningKey,
     Target,
     Trust,
+    ledger_order,
     level_order,
     lift_order,
     order_row,
@@ -33,7 +34,7 @@ from handrail.oversight import (
     stop_order,
 )
 from handrail.oversight import Order as Command
-from handrail.runtime import steward
+from handrail.runtime import steward, steward_activities
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
@@ -288,6 +289,24 @@ async def test_junk_never_wedges_it_and_a_stop_of_junk_is_a_stop(
         description = await stage.client.get_workflow_handle(steward_id("orders")).describe()
         risk = description.typed_search_attributes.get(PROBLEM_ATTRIBUTE)
     assert risk == steward.STOPPED
+
+
+@pytest.mark.parametrize("signed", [False, True])
+async def test_an_order_for_a_ledger_that_no_worker_has_keeps_no_other_waiting(
+    run_fleet: RunFleet,
+    tmp_path: Path,
+    trust: Trust,
+    signed: bool,  # noqa: FBT001
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(steward_activities, "PATIENCE", timedelta(seconds=1 if signed else 60))
+    async with run_fleet(orders(tmp_path, SUPERVISED), trust=trust) as stage:
+        strange = ledger_order("orders", LedgerMark(id="f" * 32, height=1), OWNER, now(), "")
+        became = await send(stage, strange, signed=signed)
+        why = "no other worker answers" if signed else "not signed"
+        assert (became.stand, why in became.note) == (OrderState.REFUSED, True)
+        lowered = level_order(PAY, Level.PILOT, None, OWNER, now())
+        assert (await send(stage, lowered)).stand is OrderState.IN_FORCE
 
 
 async def test_a_stop_outlives_steward_worker_and_a_terminated_workflow(
