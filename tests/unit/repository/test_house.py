@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_971,
     "evidence": 5_526,
     "client": 8_330,
-    "runtime": 7_882,
+    "runtime": 7_901,
     "integrations": 6_498,
     "inbox": 10_016,
     "testing": 1_237,
