@@ -108,12 +108,15 @@ async def _cost(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _S
     costs = await ledger.costs_of_cases(agent, now - rule.within, now)
     if len(costs) < rule.least:
         return None
-    most = Decimal(live[-1].amount) * rule.times
-    over = [case for case, cost in costs if cost > most]
+    unit, most = live[-1].unit, Decimal(live[-1].amount) * rule.times
+    if foreign := tuple(case for case, cost, currency in costs if cost and currency != unit):
+        said = f"cost in another currency than the baseline ({unit}) of {len(foreign)} cases"
+        return f"{said}: set {BASELINE} in theirs", foreign
+    over = [case for case, cost, _ in costs if cost > most]
     # 95 % of them must stay below it.
     if len(over) * 20 <= len(costs):
         return None
-    return f"{len(over)} of {len(costs)} cases cost over {most:f}", tuple(over)
+    return f"{len(over)} of {len(costs)} cases cost over {most:f} {unit}", tuple(over)
 
 
 async def _waiting(ledger: Ledger, agent: str, doc: AlertsDoc, now: datetime) -> _Said:

@@ -51,18 +51,18 @@ class Alerts(Database):
 
     async def costs_of_cases(
         self, agent: str, since: datetime, until: datetime
-    ) -> list[tuple[str, Decimal]]:
-        """Cases that ended from `since` on and before `until`, with what each cost.
+    ) -> list[tuple[str, Decimal, str]]:
+        """Cases that ended from `since` on and before `until`, with what each cost and in what.
 
         One whose cost is no amount is left out.
         """
         c = _cases.c
-        query = sa.select(c.case_id, c.cost).where(
+        query = sa.select(c.case_id, c.cost, c.currency).where(
             c.agent == agent, c.ended >= since, c.ended < until, was_task(agent)
         )
         found = await self._read(lambda connection: connection.execute(query).all())
-        costs = [(case, _amount(cost)) for case, cost in found]
-        return [(case, cost) for case, cost in costs if cost is not None]
+        costs = [(case, _amount(cost), currency) for case, cost, currency in found]
+        return [(case, cost, currency) for case, cost, currency in costs if cost is not None]
 
     async def old_questions(self, agent: str, before: datetime) -> list[tuple[str, datetime]]:
         """Open questions that were asked before then, the oldest first, with their cases."""

@@ -54,6 +54,7 @@ def case(number: int, ended: datetime | None, **more: Any) -> CaseRecord:
         ended=ended,
         state="done" if ended else "waiting",
         seconds={},
+        currency="EUR",
     )
     return CaseRecord(replace(row, **more), (), (), ())
 
@@ -104,7 +105,12 @@ async def test_cost_is_held_against_the_baseline_in_force(ledger: Ledger) -> Non
     assert await find_alarms(ledger, "a", rules, at) == []
     await ledger.set_baseline(BaselineRow("two", "a", "cost_per_case", "1.20", **given))
     (alarm,) = await find_alarms(ledger, "a", rules, at)
-    assert (alarm.value, set(alarm.cases)) == ("2 of 20 cases cost over 2.40", {"a:0", "a:1"})
+    assert (alarm.value, set(alarm.cases)) == ("2 of 20 cases cost over 2.40 EUR", {"a:0", "a:1"})
+    # Whether five in another currency are more than that, nobody knows.
+    await ledger.record_cases([case(20, at - DAY, cost="5", currency="JPY")])
+    (alarm,) = await find_alarms(ledger, "a", rules, at)
+    assert alarm.value.startswith("cost in another currency than the baseline (EUR) of 1 cases")
+    assert alarm.cases == ("a:20",)
 
 
 async def test_a_question_may_wait_so_long(ledger: Ledger) -> None:
@@ -169,7 +175,7 @@ READS = {
 MEANT = {
     "failures": "1 of 2 writes (50%)",
     "escalations": "1 of 1 cases (100%), before 0 of 1 (0%)",
-    "cost": "1 of 1 cases cost over 2",
+    "cost": "1 of 1 cases cost over 2 EUR",
     "waiting": "1 question, the oldest for 1h",
     "silent": "the last one 1m ago, 1 tried since",
 }

@@ -66,7 +66,7 @@ async def test_one_that_never_decided_counts_as_the_one_before_it_that_did(
     assert await ledger.undecided_pilots(AGENT, NOW - HOUR * 95) == 1
     _, over = await ledger.escalated_cases(AGENT, NOW - HOUR * 200, NOW)
     assert not over
-    assert {c for c, _ in await ledger.costs_of_cases(AGENT, NOW - HOUR * 200, NOW)} == {
+    assert {c for c, *_ in await ledger.costs_of_cases(AGENT, NOW - HOUR * 200, NOW)} == {
         f"{AGENT}:{number}" for number in found
     }
 
