@@ -22,7 +22,7 @@ BUDGETS = {
     "oversight": 4_656,
     "agent": 9_850,
     "guardrails": 5_971,
-    "evidence": 5_526,
+    "evidence": 5_529,
     "client": 8_330,
     "runtime": 7_901,
     "integrations": 6_498,
