@@ -79,6 +79,7 @@ if TYPE_CHECKING:
     )
     from handrail.agent.step_calls import (
         Extend,
+        LoopEnded,
         StepLoop,
         StepTimeout,
         call_directly,
@@ -165,6 +166,7 @@ __all__ = [
     "ListedTool",
     "LiveCall",
     "LiveToolbox",
+    "LoopEnded",
     "ModelAnswer",
     "Notify",
     "OutcomeRead",

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, Finding, Kind
-from handrail.agent import StepTimeout, call_directly, call_step
+from handrail.agent import LoopEnded, StepTimeout, call_directly, call_step
 from handrail.exceptions import HandrailError, StepError, fallback
 from handrail.guardrails.current import effect_as_current
 from handrail.guardrails.machine import server_time
@@ -108,6 +108,8 @@ async def _answer(
         return await call_step(fn, args, seconds), None
     except StepTimeout:
         return None, f"no answer within {seconds:g} s"
+    except LoopEnded:  # with its worker: whoever takes the write over asks it anew
+        raise
     except BaseException as error:
         task = asyncio.current_task()
         if task is not None and task.cancelling():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from datetime import timedelta
 from typing import Any
@@ -12,6 +13,7 @@ from typing_extensions import override
 
 from handrail import Action, check
 from handrail.actions import Kind
+from handrail.agent import LoopEnded, StepLoop, steps_on
 from handrail.guardrails.data_checks import look
 
 SOON = timedelta(milliseconds=50)
@@ -126,3 +128,31 @@ async def test_who_gives_up_waiting_ends_the_check_too() -> None:
     with pytest.raises(asyncio.CancelledError):
         await looking
     await asyncio.wait_for(ended.wait(), 5)
+
+
+def test_a_check_that_is_cut_off_with_its_worker_holds_nothing() -> None:
+    found = list[LoopEnded]()
+
+    @check
+    async def on_shelf(action: Pay) -> str | None:
+        del action
+        asyncio.get_running_loop().call_soon(sys.exit)
+        await asyncio.sleep(10)
+        return None
+
+    def engine(place: StepLoop) -> None:
+        async def asks() -> None:
+            with steps_on(place):
+                await look(on_shelf, Pay())
+
+        try:
+            asyncio.run(asks())
+        except LoopEnded as error:
+            found.append(error)
+
+    async def worker() -> None:
+        await asyncio.get_running_loop().run_in_executor(None, engine, StepLoop())
+
+    with pytest.raises(SystemExit):
+        asyncio.run(worker())
+    assert len(found) == 1
