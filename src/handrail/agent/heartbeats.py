@@ -8,6 +8,7 @@ in a row without a word: a step that takes its worker along takes what else that
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import time
@@ -45,6 +46,7 @@ DIED = "WorkerDied"
 """The type of the error of an attempt that is put off, since too many died before it."""
 
 PAUSE: Final = timedelta(seconds=30)
+APART: Final = timedelta(seconds=6)
 _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 
@@ -102,7 +104,12 @@ class Heartbeats:
                 type=DIED,
                 next_retry_delay=longest * random.uniform(0.5, 1),  # noqa: S311  # no secret
             )
-        self.said = self._known()
+        if self.deaths == most - 1:
+            # Apart from what died beside it. If its worker dies meanwhile, it has run nothing.
+            self.said = self._known() | {_PUT_OFF: self.attempt}
+            await self._keep()
+            await asyncio.sleep(APART.total_seconds() * random.random())  # noqa: S311  # no secret
+        self.said = {k: v for k, v in self._known().items() if v != self.attempt or k != _PUT_OFF}
         await self._keep()
 
     def mark_ended(self) -> None:

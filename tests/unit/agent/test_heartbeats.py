@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 from datetime import timedelta
 from typing import Any
@@ -10,9 +11,15 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from handrail.agent import heartbeats
 from handrail.agent.heartbeats import DIED, Heartbeats
 
 MOST = 3
+
+
+@pytest.fixture(autouse=True)
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeats, "APART", timedelta(0))
 
 
 async def attempt(number: int, said: dict[str, Any], ends: str) -> tuple[dict[str, Any], Any]:
@@ -60,6 +67,30 @@ async def test_deaths_in_a_row_put_every_other_attempt_off_for_longer_each_time(
     pauses = [why.next_retry_delay for why in reasons]
     for n, pause in enumerate(pauses):
         assert timedelta(seconds=15) * 2**n <= pause <= timedelta(seconds=30) * 2**n
+
+
+async def test_one_that_waits_apart_from_the_others_has_not_run_if_it_dies(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    said: dict[str, Any] = {}
+    for number in range(1, MOST):
+        said, _ = await attempt(number, said, "dies")
+    monkeypatch.setattr(heartbeats, "APART", timedelta(hours=1))
+    env = ActivityEnvironment()
+    env.info = dataclasses.replace(env.info, attempt=MOST, is_local=False, heartbeat_details=[said])
+
+    async def waits() -> dict[str, Any]:
+        beats = Heartbeats.of_activity()
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(beats.spread_deaths("pay", MOST), 0.1)
+        return beats.said
+
+    said = await env.run(waits)
+    monkeypatch.setattr(heartbeats, "APART", timedelta(0))
+    said, why = await attempt(MOST + 1, said, "dies")
+    assert why is None  # it would be put off if that one counted
+    _, why = await attempt(MOST + 2, said, "dies")
+    assert why is not None
 
 
 async def test_no_pause_is_longer_than_an_hour() -> None:
