@@ -74,11 +74,14 @@ class CaseOrderActs(CaseActs):
         for case in dict.fromkeys(cases):
             try:
                 if order == "roll_back" and self._ledger is not None:
-                    await gates.existing_case(client, case)
+                    known = await gates.existing_case(client, case)
+                    over = known.close_time is not None
                     # First, as a stop is: the door lets undos past a stop by this order alone.
                     # Where it cannot be kept, they wait for the end of the stop.
                     with contextlib.suppress(LedgerUnavailable):
-                        await self._ledger.order_back(case, self.by, self._clock(), why.strip())
+                        # Of one that ended so that nothing is undone it would be no order.
+                        if not over or case_summary(known).state in reopening.UNDONE:
+                            await self._ledger.order_back(case, self.by, self._clock(), why.strip())
                 execution = await _give(client, order, case, said)
             except CaseError as error:
                 found.append(CaseOrder(case=case, ok=False, error=str(error)))

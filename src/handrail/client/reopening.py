@@ -42,7 +42,8 @@ class _HasReceipt(BaseModel):
 RETRIED = frozenset({State.FAILED, State.REFUSED, State.REJECTED, State.EXPIRED})
 """How a case ended that can be tried again."""
 
-_UNDONE = RETRIED | {State.DONE}
+UNDONE = RETRIED | {State.DONE}
+"""How a case ended whose writes can be undone."""
 
 _RACES = 20
 """How often a case may end again before it hears that it shall be undone."""
@@ -115,7 +116,7 @@ async def last_task(client: Client, ended: WorkflowExecutionDescription, state: 
     Raises:
         CaseError: if it ended so that nothing of it can be undone.
     """
-    if state not in _UNDONE:
+    if state not in UNDONE:
         words = {
             State.STOPPED: "it was stopped, which leaves what it wrote as it is",
             State.ROLLED_BACK: "it was rolled back",

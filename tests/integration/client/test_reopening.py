@@ -121,6 +121,18 @@ async def test_a_case_that_is_done_is_rolled_back(
     assert outside.doubled() == []
 
 
+async def test_a_roll_back_that_is_refused_is_no_order(
+    stage: Stage, operator: Operator, outside: Outside
+) -> None:
+    del outside  # it is there
+    case = await stage.start("orders", Order(number="1", amount=Decimal(300)))
+    await case.gate()
+    await operator.stop(case.id, wait=True)
+    [told] = (await operator.roll_back(case.id)).cases
+    assert told.error.endswith("it was stopped, which leaves what it wrote as it is")
+    assert not await stage.ledger.rolled_back(case.id)
+
+
 async def test_what_cannot_be_tried_again_says_why(
     stage: Stage, operator: Operator, outside: Outside
 ) -> None:
