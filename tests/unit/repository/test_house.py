@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 9_859,
     "guardrails": 5_973,
     "evidence": 5_529,
-    "client": 8_330,
+    "client": 8_334,
     "runtime": 7_901,
     "integrations": 6_498,
     "inbox": 10_016,
