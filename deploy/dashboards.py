@@ -110,7 +110,7 @@ OPERATORS = (
 OWNERS = (
     Panel(
         "Writes today",
-        {"": f'sum(increase(handrail_effects_total{{{AGENT},effect="written"}}[24h]))'},
+        {"": f'round(sum(increase(handrail_effects_total{{{AGENT},effect="written"}}[24h])))'},
         kind="stat",
         wide=6,
     ),
@@ -143,8 +143,8 @@ OWNERS = (
     Panel(
         "Writes a day",
         {
-            "{{agent}}": "sum by (agent) "
-            f'(increase(handrail_effects_total{{{AGENT},effect="written"}}[1d]))'
+            "{{agent}}": "round(sum by (agent) "
+            f'(increase(handrail_effects_total{{{AGENT},effect="written"}}[1d])))'
         },
         wide=12,
     ),
