@@ -229,8 +229,8 @@ class Fleet:
         """The Temporal plugin for clients, workers and replayers of this fleet.
 
         `payload_dir`: where payloads too large for a history are kept. Without the
-        `sandbox` a case costs less CPU, and a workflow that is not deterministic is
-        found out later: turn it off only where the tests run with it.
+        `sandbox` a workflow that is not deterministic is found out later: turn it off only
+        where the tests run with it.
         """
         modules = {"handrail", *self._passthrough}
         for agent in self.agents.values():

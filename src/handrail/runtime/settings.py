@@ -120,8 +120,8 @@ class Settings(BaseModel):
     """Which agents a worker runs: ``module:variable``."""
 
     sandbox: Literal["on", "off"] = "on"
-    """Whether cases run in Temporal's workflow sandbox. ``off`` takes less CPU of a worker, which
-    loads each workflow in the sandbox once, at its start; see docs/operating.md."""
+    """Whether cases run in Temporal's workflow sandbox. With ``off`` a worker loads each workflow
+    in the sandbox once, at its start; see docs/operating.md."""
 
     metrics_port: Port | None = None
     """Where a worker shows its metrics to Prometheus; none when unset."""
