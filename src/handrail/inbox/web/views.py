@@ -105,5 +105,5 @@ def _row(gate: GateView, who: str, now: datetime, checked: Sequence[str] | None)
         mine=here.waits,
         bulk=item if bulk else "",
         checked=bulk and (checked is None or item in checked),
-        amounts=json.dumps({f"{words(n)} {u}".strip(): str(v) for (n, u), v in added.items()}),
+        amounts=json.dumps({f"{words(n)}|{u}": str(v) for (n, u), v in added.items()}),
     )

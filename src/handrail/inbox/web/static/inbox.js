@@ -27,7 +27,7 @@
       }
     }
     const told = [...sums].filter(([, { digits }]) => digits).map(([name, { sum, digits }]) =>
-      `${name} ${sum.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })}`);
+      name.split("|").join(` ${sum.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits })} `).trim());
     box.textContent = [`${picked.length} selected`, ...told].join(" · ");
     box.hidden = !picked.length;
   };
