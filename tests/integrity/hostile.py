@@ -33,8 +33,7 @@ from handrail.agent.case import Case
 from handrail.agent.escalation import AnswerModel
 from handrail.inbox.channels import content
 from handrail.inbox.web.site import TEMPLATES
-from handrail.inbox.web.views import lines
-from handrail.oversight import GateKind, GateView, Question, Trust, case_markdown
+from handrail.oversight import GateKind, GateView, Question, Trust, action_lines, case_markdown
 from handrail.runtime import EmbeddedServer
 from handrail.states import State
 from handrail.testing import Human, Outside, running
@@ -132,7 +131,7 @@ def _in_mail(view: GateView) -> list[str]:
     if "\n" in note.subject or "\r" in note.subject:
         faults.append("the subject has lines")
     order = dict(rows)["order"]
-    if content.is_whole(view.action) and order != escape_hidden(str(view.action["order"])):
+    if content.is_whole(view) and order != escape_hidden(str(view.action["order"])):
         faults.append("another action is told")
     return faults
 
@@ -178,7 +177,7 @@ class Reader(HTMLParser):
 
 
 def _in_inbox(view: GateView) -> list[str]:
-    page = PIECES.render(gate=view, lines=lines(view.action, view.evidence))
+    page = PIECES.render(gate=view, lines=action_lines(view.action, view.evidence))
     read, faults = Reader(page), _hiding(page)
     ours = {"h1", "p", "pre", "blockquote", "dl", "dt", "dd", "div", "span", "details", "summary"}
     ours |= {
