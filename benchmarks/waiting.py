@@ -1,7 +1,7 @@
-"""`python -m benchmarks.waiting [--cases N]`: many cases wait at a gate, on one worker.
+"""`python -m benchmarks.waiting`: many cases wait at a gate, on one worker.
 
 Everything is a process as in production: the server, `handrail worker`, the inbox, commands. When
-all wait, the worker is killed, all approvals are given while it is away, and it is started again.
+all wait, the worker is killed, approvals are given while it is away, and it is started again.
 Each write adds a line to a book of its own, from which it is counted how often it was made.
 """
 
@@ -163,19 +163,22 @@ async def bench(home: Path) -> AsyncGenerator[Bench]:
                 process.wait()
 
 
-async def measure(on: Bench, cases: int, *, only_lists: bool = False) -> None:
-    """Measure everything, or only what the lists take."""
+async def measure(on: Bench, cases: int, approved: int) -> None:
+    """Measure everything. `approved`: how many of the cases, if any."""
     worker = await on.worker()
     began = time.monotonic()
     await each(lambda n: ALL["guarded"].start(on.client, f"w{n}", HELD), range(cases))
     await until(lambda: _all(on.waiting, cases))
     on.note("all begun and waiting, s", f"{time.monotonic() - began:.0f}")
     on.note("memory of the worker, MiB", _memory(worker))
+    on.note("memory of the server, MiB", f"{sum(map(_resident, _servers())) / _MIB:.0f}")
+    on.note("disk of the server, MiB", f"{_size(on.home / 'server') / _MIB:.0f}")
+    on.note("disk of the ledger, MiB", f"{_size(on.home / 'home') / _MIB:.0f}")
     await _pages(on)
     for command in ("cases", "inbox"):
         on.note(f"`handrail {command}`, s", await _command(on, command))
-    if not only_lists:
-        await _restart(on, worker, cases)
+    if approved:
+        await _restart(on, worker, approved)
 
 
 async def _all(count: Callable[[], Awaitable[int]], cases: int) -> bool:
@@ -183,7 +186,21 @@ async def _all(count: Callable[[], Awaitable[int]], cases: int) -> bool:
 
 
 def _memory(process: subprocess.Popen[bytes]) -> str:
-    return f"{psutil.Process(process.pid).memory_info().rss / _MIB:.0f}"
+    return f"{_resident(psutil.Process(process.pid)) / _MIB:.0f}"
+
+
+def _resident(process: psutil.Process) -> int:
+    return process.memory_info().rss
+
+
+def _servers() -> list[psutil.Process]:
+    """The server is the one child that is no Python."""
+    children = psutil.Process().children()
+    return [each for each in children if "python" not in each.name()]
+
+
+def _size(folder: Path) -> int:
+    return sum(each.stat().st_size for each in folder.rglob("*") if each.is_file())
 
 
 async def _pages(on: Bench) -> None:
@@ -244,7 +261,7 @@ async def _command(on: Bench, command: str) -> str:
     return f"{time.monotonic() - began:.1f}"
 
 
-async def _restart(on: Bench, worker: subprocess.Popen[bytes], cases: int) -> None:
+async def _restart(on: Bench, worker: subprocess.Popen[bytes], approved: int) -> None:
     worker.kill()
     worker.wait()
     began = time.monotonic()
@@ -256,8 +273,8 @@ async def _restart(on: Bench, worker: subprocess.Popen[bytes], cases: int) -> No
         said = {"gate": gate.gate, "digest": gate.digest, "by": ANA}
         await on.client.get_workflow_handle(gate.case).signal("approve", said)
 
-    await each(approve, found)
-    on.note("all approved while no worker runs, s", f"{time.monotonic() - began:.0f}")
+    await each(approve, found[:approved])
+    on.note(f"{approved} approved while no worker runs, s", f"{time.monotonic() - began:.0f}")
     began, peak = time.monotonic(), 0
     again = await on.worker()
     on.note("from the worker's start to ready, s", f"{time.monotonic() - began:.1f}")
@@ -265,28 +282,29 @@ async def _restart(on: Bench, worker: subprocess.Popen[bytes], cases: int) -> No
     async def done() -> bool:
         nonlocal peak
         peak = max(peak, psutil.Process(again.pid).memory_info().rss)
-        return len(on.written()) >= cases
+        return len(on.written()) >= approved
 
     await until(done)
     took = time.monotonic() - began
-    on.note("from the worker's start to the last write, s", f"{took:.0f} ({cases / took:.0f} a s)")
+    each_second = f"{approved / took:.0f} a s"
+    on.note("from the worker's start to the last write, s", f"{took:.0f} ({each_second})")
     on.note("memory of the worker meanwhile, at most, MiB", f"{peak / _MIB:.0f}")
     query = "ExecutionStatus = 'Running' AND WorkflowType = 'GuardedFreight'"
-    await until(lambda: _none(on, query))
+    await until(lambda: _left(on, query, len(found) - approved))
     written = on.written()
     twice = sum(times > 1 for times in written.values())
     on.note("written, of these more than once", f"{len(written)}, {twice}")
 
 
-async def _none(on: Bench, query: str) -> bool:
-    return (await on.client.count_workflows(query)).count == 0
+async def _left(on: Bench, query: str, cases: int) -> bool:
+    return (await on.client.count_workflows(query)).count == cases
 
 
-async def run(cases: int, *, only_lists: bool = False) -> dict[str, str]:
+async def run(cases: int, approved: int) -> dict[str, str]:
     """Measure in a directory that goes again."""
     with tempfile.TemporaryDirectory(prefix="handrail-waiting-") as home:
         async with bench(Path(home)) as on:
-            await measure(on, cases, only_lists=only_lists)
+            await measure(on, cases, approved)
             return on.figures
 
 
@@ -303,14 +321,15 @@ def main() -> None:
     """Measure, and print the figures as Markdown."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.waiting", description=__doc__)
     parser.add_argument("--cases", type=int, default=10_000, metavar="N")
-    parser.add_argument("--only-lists", action="store_true", help="stop before the approvals")
+    parser.add_argument("--approve", type=int, metavar="N", help="how many of them; 0: stop before")
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.work:
         work()
         return
     configure_logging("console")
-    figures = asyncio.run(run(given.cases, only_lists=given.only_lists))
+    approved = given.cases if given.approve is None else min(given.approve, given.cases)
+    figures = asyncio.run(run(given.cases, approved))
     print(f"| {given.cases} cases wait | |\n|---|---|")
     print("\n".join(f"| {what} | {value} |" for what, value in figures.items()))
     sys.stdout.flush()
