@@ -59,6 +59,7 @@ async def sitting_at(inbox: Inbox, who: str, how: dict[str, Any]) -> AsyncGenera
 
 async def accessible(page: Page) -> None:
     """Axe finds nothing serious on a page, with everything on it unfolded."""
+    await page.wait_for_load_state()
     await page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     run: Any = cast("Any", Axe()).run
     result: Any = await run(page)
@@ -72,6 +73,8 @@ async def accessible(page: Page) -> None:
 
 async def fits(page: Page) -> None:
     """Nothing sticks out to the side."""
+    # A click waits for the next page to be there, and not for anything to stand on it.
+    await page.wait_for_load_state()
     wide = await page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
     assert wide <= 0, page.url
 

@@ -277,6 +277,7 @@ async def test_answer_from_the_list(inbox: Inbox, how: dict[str, Any]) -> None:
     key = await wrote(inbox)
     async with sitting_at(inbox, ANA, how) as page:
         await page.get_by_role("link", name="Afterwards").click()
+        await expect(page.get_by_role("heading", name="Look afterwards")).to_be_visible()
         await fits(page)
         await page.get_by_role("link", name="refund, refunds:R-1").click()
         await expect(page.get_by_role("heading", name="What was done")).to_be_visible()
