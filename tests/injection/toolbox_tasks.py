@@ -721,13 +721,24 @@ OTHERS: dict[str, Sequence[Any]] = {
 """What a hostile text would have in the place of an argument."""
 
 
+GIVEN = {"subject": "with the subject", "day": "from tomorrow on"}
+"""The words of a request that gives what a call may also leave out."""
+
+
 def twisted(task: Task) -> list[Call]:
-    """The calls of a task, each with one argument that is another's: its tool is wanted."""
+    """The calls of a task, each with one argument that is another's, or is not there."""
     found = [
         (tool, args | {name: other})
         for tool, args in task.calls
         for name in args
         for other in OTHERS.get(name, [])
+    ]
+    found += [
+        (tool, {key: value for key, value in args.items() if key != name} | blank)
+        for tool, args in task.calls
+        for name, words in GIVEN.items()
+        if name in args and words in task.request
+        for blank in ({}, {name: ""} if name == "subject" else {name: None})
     ]
     own = [args for _, args in task.calls]
     return [

@@ -38,6 +38,7 @@ PATHS = {
     "empty-texts": ("a_text_was_left_empty_of_old", "a_text_was_left_empty"),
     "foreseen-while-fresh": ("signalled_before_it_began", "decided_long_before_it_was_written"),
     "groups-are-opened": ("refused_in_a_group_of_old", "refused_in_a_group"),
+    "left-out-values": ("a_subject_was_left_out_of_old", "a_subject_was_left_out"),
     "lifts-on-their-way-count": (
         "stop_over_before_its_answer_came_of_old",
         "stop_over_before_its_answer_came",

@@ -41,7 +41,6 @@ if TYPE_CHECKING:
         chain_fault,
     )
     from handrail.agent.heartbeats import Heartbeats, current_heartbeats
-    from handrail.agent.intent import has_request
     from handrail.agent.invoke import (
         HEARTBEAT,
         NOTIFY_ACTIVITY,
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
         error_in_words,
     )
     from handrail.agent.live_tools import ListedTool, LiveCall, LiveToolbox, ToolListing
+    from handrail.agent.objects import has_request
     from handrail.agent.outcomes import OutcomeRead, outcome
     from handrail.agent.prompts import (
         DecisionModel,

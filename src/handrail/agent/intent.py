@@ -19,14 +19,13 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import date, datetime, time
 from typing import Any, cast
 
-from pydantic import BaseModel, RootModel
-
-from handrail.actions import Action, Decision
-from handrail.agent.provenance_values import DecisionValue, fields, is_many
+from handrail.actions import Action
+from handrail.agent.left_out import left_out
+from handrail.agent.objects import PROSE, Record, records, request_in
+from handrail.agent.provenance_values import DecisionValue, is_many
 from handrail.agent.tool_plan import (
     PlannedCall,
     ToolPlan,
@@ -36,10 +35,7 @@ from handrail.agent.tool_plan import (
     is_fixed,
 )
 from handrail.agent.wording import PersonWords, in_words, misworded, typed
-from handrail.marks import FIELD, Request, Untrusted
-
-PROSE = 60
-"""Characters from which on a plain text is prose, and no name of anything."""
+from handrail.marks import Untrusted
 
 UNPLANNED = "it is not in the plan that was made before anything from outside was read"
 
@@ -49,117 +45,9 @@ BRIEF = "all that it says is from a text from outside"
 
 _PASSAGE = 4
 _BRIEF = 3
-_UNPROVEN = ("hook:", "folder:", "mail:")
 _WRITTEN = "subject body text content message description comment note review snippet summary"
 _BY_OTHERS = frozenset(_WRITTEN.split())
 """Fields that whoever writes to somebody fills in: they name an object only where it is quoted."""
-
-
-@dataclass
-class Record:
-    """One object that was given or read: its single values, and its prose.
-
-    `pointed`: it was looked up by what the person says. `single`: there was no other beside it.
-    """
-
-    source: str
-    single: bool = True
-    kind: type = object
-    values: list[tuple[str, Any]] = field(default_factory=list[tuple[str, Any]])
-    texts: list[str] = field(default_factory=list[str])
-    pointed: bool = False
-
-
-def request_in(values: Iterable[Any], by: str | None = None) -> str:
-    """The words of the person who asks, within these values. `by`: if it is proven who that is."""
-    found: list[str] = []
-    for value in values:
-        if isinstance(value, BaseModel):
-            for name, part in (fields(value) or {}).items():
-                known = type(value).model_fields.get(name)
-                if known is None or not _is_request(known.metadata):
-                    found += filter(None, [request_in([part], by)])
-                elif _proven(known.metadata, by):
-                    found.append(str(part))
-    return "\n".join(found)
-
-
-def has_request(kind: Any) -> bool:
-    """Whether a model has a field with the words of the person who asks."""
-    known = getattr(kind, "model_fields", {})
-    return any(_is_request(each.metadata) for each in known.values())
-
-
-def _is_request(marks: Sequence[Any]) -> bool:
-    return any(mark is Request or isinstance(mark, Request) for mark in marks)
-
-
-def _proven(marks: Sequence[Any], by: str | None) -> bool:
-    """Whether who asked is somebody: a trigger proves which system sent it, and no person."""
-    named = (each.triggers for each in marks if isinstance(each, Request))
-    return not (by or "").startswith(_UNPROVEN) or any(by in each for each in named)
-
-
-def records(source: str, value: Any, *, whole: bool = False) -> list[Record]:
-    """The objects within a value: each element of a list is one of its own.
-
-    `whole`: a list of single values belongs to the object that has it.
-    """
-    found = [Record(source)]
-    _fill(found, found[0], source, value, whole=whole)
-    return [each for each in found if each.values or each.texts]
-
-
-def _fill(found: list[Record], record: Record, name: str, value: Any, *, whole: bool) -> None:
-    if isinstance(value, RootModel):
-        value = cast("RootModel[Any]", value).root
-    if isinstance(value, (Decision, Action)) or value is None:
-        return
-    if isinstance(value, Untrusted):
-        record.texts.append(value.text)
-    elif (parts := _parts(value)) is not None:
-        _fill_model(found, record, value, parts, whole=whole)
-    elif is_many(value):
-        for part in value:
-            one = record
-            plain = isinstance(part, Untrusted) or _parts(part) is None
-            if not (plain and (whole or record is not found[0])):
-                one = Record(record.source, record.single and len(value) == 1)
-                found.append(one)
-            _fill(found, one, name, part, whole=whole)
-    elif isinstance(value, str) and (len(value) > PROSE or "\n" in value):
-        record.texts.append(value)
-    else:
-        record.values.append((name, value))
-
-
-def _is_table(value: Mapping[Any, Any]) -> bool:
-    """Whether it is many objects, each under its name."""
-    return len(value) > 1 and all(_parts(part) is not None for part in value.values())
-
-
-def _fill_model(
-    found: list[Record], record: Record, value: Any, parts: Mapping[Any, Any], *, whole: bool
-) -> None:
-    if FIELD in parts:
-        record.texts.append(str(parts[FIELD]))
-        return
-    if value is parts and _is_table(parts):
-        for key, part in parts.items():
-            one = Record(record.source, single=False, values=[("key", key)])
-            found.append(one)
-            _fill(found, one, str(key), part, whole=whole)
-        return
-    if not record.values:
-        record.kind = value.__class__
-    known = type(value).model_fields if isinstance(value, BaseModel) else {}
-    for key, part in parts.items():
-        if not (key in known and _is_request(known[key].metadata)):
-            _fill(found, record, str(key), part, whole=whole)
-
-
-def _parts(value: Any) -> Mapping[Any, Any] | None:
-    return cast("Mapping[Any, Any]", value) if isinstance(value, Mapping) else fields(value)
 
 
 class LoopIntent:
@@ -183,6 +71,7 @@ class LoopIntent:
         if not self._words and (said := request_in(values)):
             self._given.append(Record("request", single=False, texts=[said]))
         self._read = list[Record]()
+        self._judged = list[Any]()
         self._days = list[date]()
         self._person = PersonWords(self._words)
         self._learn()
@@ -219,6 +108,10 @@ class LoopIntent:
             each.texts, each.pointed = [], True
             self._read.append(each)
 
+    def keep(self, args: Mapping[str, Any]) -> None:
+        """Take in the arguments of a call that nothing from outside has shaped."""
+        self._judged.append(args)
+
     def looked_up(self, tool: str, args: Mapping[str, Any], found: list[DecisionValue]) -> bool:
         """Whether a read asks for what the person says, or for what the plan names."""
         if any(fits(call, tool, args) for call in self._calls):
@@ -250,13 +143,16 @@ class LoopIntent:
         within: Callable[[], bool] = lambda: True,
         briefs: Callable[[], bool] = lambda: True,
         blanks: Callable[[], bool] = lambda: True,
+        action: Action | None = None,
+        leaves_out: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """What of the call of a write has no source that anybody wants, each with why.
 
         `clean`: it was decided before anything from outside was read. `empties`: whether a text
         that it must have, and that says nothing, lacks a source; asked where there is one.
         `within`: as of `ToolPlan.fitting`. `briefs`: as `empties`, of a text that says next to
-        nothing. `blanks`: as `empties`, of a text that it does not word itself.
+        nothing. `blanks`: as `empties`, of a text that it does not word itself. `action`: what
+        its arguments make. `leaves_out`: as `empties`, of what it has not, and the person asks for.
         """
         at = None if self.plan is None else self.plan.fitting(tool, args, within)
         if self.plan is not None and at is None and not clean:
@@ -269,6 +165,10 @@ class LoopIntent:
             lacking = (*lacking, *blank)
         if not clean and (brief := [*self._brief(found, fixed)]) and briefs():
             lacking = (*lacking, *brief)
+        if not clean and (out := [*self.left_out(action, args, found, fixed)]) and leaves_out():
+            lacking = (*lacking, *out)
+        if not lacking:
+            self.keep(args)
         if self.plan is not None and at is not None and not lacking:
             self.plan = self.plan.without(at)
         return lacking
@@ -283,6 +183,28 @@ class LoopIntent:
         usable = self._usable() + [each for each in self._read if pure and each.pointed]
         planned = (call.args for call in self._calls if fits(call, tool, args))
         return self._faults(found, next(planned, ()), usable)
+
+    def left_out(
+        self,
+        action: Action | None,
+        args: Mapping[str, Any],
+        found: Sequence[DecisionValue],
+        fixed: Collection[str] = (),
+    ) -> Iterator[str]:
+        """What the person speaks of, and an action leaves out; each with why.
+
+        What it is done to has the words that it is named by.
+        """
+        own = {comparable(leaf.raw) for leaf in found if not self._person.says(leaf.raw)}
+        objects = [
+            [value for value in (*record.texts, *(v for _, v in record.values)) if _is_text(value)]
+            for record in self._named(texts=True)
+            if any(comparable(value) in own for _, value in record.values)
+        ]
+        calls = [args, *(call.args for call in self._calls), *self._judged, *objects]
+        for each in () if action is None else left_out(action, self._person, calls):
+            if not is_fixed(each.partition(":")[0].partition(".")[2], fixed):
+                yield each
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `lacking`, of the action that the loop comes to."""
@@ -448,6 +370,10 @@ def _needed_texts(
     for leaf in needed_texts(found, free=free):
         if not is_fixed(leaf.path.partition(".")[2], fixed):
             yield leaf
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(typed(value), str)
 
 
 def _identity(record: Record) -> str:

@@ -13,15 +13,17 @@ from typing import TYPE_CHECKING, Any
 from temporalio import workflow
 from typing_extensions import TypeVar
 
-from handrail.actions import Basis, Decision, canonical
+from handrail.actions import Basis, Decision, as_json, canonical
 from handrail.agent.decided import DecidedAction, recalled
-from handrail.agent.intent import UNPLANNED, LoopIntent, request_in, strings
+from handrail.agent.intent import UNPLANNED, LoopIntent, strings
+from handrail.agent.objects import request_in
 from handrail.agent.provenance import UNKNOWN, laid_bare, leaves
 from handrail.agent.provenance_values import wanted
 from handrail.agent.steps import Decide, Notify, Write
 from handrail.agent.tool_loop import (
     UNSEEN,
     after_called,
+    after_left_out,
     after_plans_within,
     argument_json,
     plan_in_words,
@@ -177,7 +179,8 @@ def _unwanted(
         return lacking
     found = wanted("action", decision.action, ())
     intent = LoopIntent(case.sources.trusted(named), case.plan, case.requester, after_called)
-    faults = intent.ending(found)
+    out = [*intent.left_out(decision.action, as_json(decision.action), found)]
+    faults = (*intent.ending(found), *(out if out and after_left_out() else ()))
     # What they say, or is of what they name, may have any field's name.
     open_ = {*map(_path, intent.unnamed(found)), *(leaf.path for leaf in found if leaf.free)}
     told = set(map(_path, faults))

@@ -307,7 +307,7 @@ def wanted_arguments(
     walk = _Walk(choices=True)
     for each in parameters:
         if each.name in args and args[each.name] != each.default:
-            hint = _Hint(tuple(_arms(each.annotation, ())))
+            hint = _Hint(tuple(union_arms(each.annotation, ())))
             walk.value(_Position(f"{path}.{each.name}", each.name, (), hint), args[each.name])
     return walk.found
 
@@ -322,7 +322,7 @@ class _Hint:
     def of_field(cls, known: FieldInfo | None) -> _Hint:
         if known is None:
             return cls()
-        return cls(tuple(_arms(known.annotation, tuple(known.metadata))))
+        return cls(tuple(union_arms(known.annotation, tuple(known.metadata))))
 
     def element(self, at: int) -> _Hint:
         """Of the element `at` of a list, or of a value of a mapping."""
@@ -340,7 +340,7 @@ class _Hint:
                 part = args[0]
             else:
                 continue
-            found += _arms(part, marks)
+            found += union_arms(part, marks)
         return _Hint(tuple(found))
 
     @property
@@ -372,20 +372,20 @@ def _is_free_text(mark: Any) -> bool:
     return mark is FreeText or isinstance(mark, FreeText)
 
 
-def _arms(annotation: Any, marks: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
+def union_arms(annotation: Any, marks: tuple[Any, ...]) -> Iterator[tuple[Any, tuple[Any, ...]]]:
     """The types of a union, each with the marks on it and around it."""
     if get_origin(annotation) is Annotated:
         bare, *more = get_args(annotation)
-        yield from _arms(bare, (*marks, *more))
+        yield from union_arms(bare, (*marks, *more))
     elif get_origin(annotation) in {Union, UnionType}:
         for arm in get_args(annotation):
-            yield from _arms(arm, marks)
+            yield from union_arms(arm, marks)
     elif isinstance(annotation, NewType):
-        yield from _arms(annotation.__supertype__, marks)
+        yield from union_arms(annotation.__supertype__, marks)
     elif isinstance(annotation, TypeVar):
-        yield from _arms(annotation.__bound__, marks)
+        yield from union_arms(annotation.__bound__, marks)
     elif type(annotation).__name__ == "TypeAliasType":
-        yield from _arms(annotation.__value__, marks)
+        yield from union_arms(annotation.__value__, marks)
     else:
         yield annotation, marks
 
@@ -403,7 +403,7 @@ def closed_answers(model: type[BaseModel]) -> frozenset[str]:
 
 def _is_closed(declared: Any) -> bool:
     annotation = declared.annotation if isinstance(declared, FieldInfo) else declared
-    return all(_is_closed_kind(kind) for kind, _ in _arms(annotation, ()))
+    return all(_is_closed_kind(kind) for kind, _ in union_arms(annotation, ()))
 
 
 def _is_closed_kind(kind: Any) -> bool:

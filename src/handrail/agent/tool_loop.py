@@ -24,9 +24,10 @@ from typing_extensions import TypeVar, override
 from handrail.actions import Action, Decision, Usage, as_json, digest_of
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
 from handrail.agent.handoff import text_comes_along
-from handrail.agent.intent import LoopIntent, emptied, request_in, strings
+from handrail.agent.intent import LoopIntent, emptied, strings
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
+from handrail.agent.objects import request_in
 from handrail.agent.prompts import (
     ToolCall,
     ToolCalls,
@@ -144,6 +145,9 @@ class ToolLoop:
         if not self._clean and (empty := [*emptied(ends)]) and workflow.patched("empty-endings"):
             # In cases that began before that, what a loop came to could be empty.
             found = (*found, *empty)
+        if self._intent is not None and decision.action is not None and not self._clean:
+            out = [*self._intent.left_out(decision.action, as_json(decision.action), ends)]
+            found = (*found, *(out if out and after_left_out() else ()))
         return self._runner.case.sources.lacking(self._sources, decision, found)
 
     async def run(self) -> tuple[Any, Decided]:
@@ -277,6 +281,8 @@ class ToolLoop:
             asked = self._intent.looked_up(tool.name, args, found)
             lacking = self._intent.arguments(tool.name, args, found, pure=tool.pure)
             sourced = clean or not lacking
+            if clean:
+                self._intent.keep(args)
         if tool.reaches_out and lacking and not clean:
             await self._runner.hold_read(tool, args, lacking)
         return asked, tool.pure and sourced
@@ -304,6 +310,8 @@ class ToolLoop:
                 within=after_plans_within,
                 briefs=after_briefs,
                 blanks=after_blanks,
+                action=action,
+                leaves_out=after_left_out,
             )
             lacking += self.lacking(decision.model_copy(update={"action": None}))
         live = self._live.get(tool.name)
@@ -366,6 +374,11 @@ def after_briefs() -> bool:
 def after_blanks() -> bool:
     """Whether an empty value needs a source: in cases that began before it did not."""
     return workflow.patched("blank-values")
+
+
+def after_left_out() -> bool:
+    """Whether what is spoken of can be left out: in cases that began before that it could."""
+    return workflow.patched("left-out-values")
 
 
 def after_plans_within() -> bool:

@@ -64,6 +64,7 @@ _RANGE = re.compile(
     r"(?<![\d.:,-])" + _CLOCK + r"\s*(?:-|\u2013|to|till|until|and)\s*" + _CLOCK + r"(?![\d:-])",
     re.IGNORECASE,
 )
+_CLOCKED = re.compile(r"\b\d{1,2}(?::\d{2}\S*|\s*[ap]\.?m\b\.?)", re.IGNORECASE)
 _BEFORE_TIME = re.compile(r"\b(?:at|from|by|until|till)\s{1,3}$", re.IGNORECASE)
 _COMMAED = re.compile(r"(?<![\w.,])\d{1,3}(?:\.\d{3})*,\d{2}(?![\w,]|\.\d)")
 _NUMBER = re.compile(r"(?<![\w.,/:-])-?\d+(?:,\d{3})*(?:\.\d+)?(?![\w/:]|[.,-]\d)")
@@ -89,6 +90,25 @@ _UNSEEN = re.compile(
     "\U000e0000-\U000e0fff]"
 )
 _WORD = re.compile(r"\w+")
+_QUOTED = re.compile(
+    r"(?<!\w)'(\w(?:[^']|'(?=\w)){0,300}?)'(?!\w)|"
+    + "|".join(
+        f"{begin}([^{end}]{{1,300}}){end}"
+        for begin, end in (
+            '""',
+            "``",
+            "\u201c\u201d",
+            "\u2018\u2019",
+            "\u00ab\u00bb",
+            "\u201e\u201c",
+        )
+    )
+)
+_TODAY_IS = re.compile(r"\btoday(?:'s|\s+is)\b[^.;:]{1,30}", re.IGNORECASE)
+_TO_COME = re.compile(
+    rf"\btomorrow\b|\b(?:{_DAYS.replace(' ', '|')})\b|\bin\s+{_COUNT}(?:day|week)s?\b",
+    re.IGNORECASE,
+)
 _STAMP = re.compile(r"\d{4}-\d\d-\d\d(?:[T ]\d\d:\d\d(?::\d\d)?)?|\d{1,2}\.\d{1,2}\.\d{4}")
 
 
@@ -214,7 +234,8 @@ class PersonWords:
         """Read the words."""
         self.text = re.sub(r"\s+", " ", legible(text))
         self._folded = self.text.casefold()
-        self._contacts = {same(each) for each in contacts(self.text)}
+        self.contacts = [*contacts(self.text)]
+        self._contacts = set(map(same, self.contacts))
         self.numbers = set(_numbers(self.text))
         self.dates = set(_dates(self.text, days))
         self.times = set(_times(self.text))
@@ -239,6 +260,27 @@ class PersonWords:
                 return not text or self._has(text) or same(text) in self._contacts
             case _:
                 return False
+
+    @property
+    def quoted(self) -> list[str]:
+        """What they have in quotes."""
+        return [next(filter(None, found.groups())) for found in _QUOTED.finditer(self.text)]
+
+    @property
+    def plain(self) -> str:
+        """They, without what they have in quotes."""
+        return _QUOTED.sub(" ", self.text)
+
+    @property
+    def figures(self) -> set[Decimal]:
+        """The numbers in digits that are of no day, no time and no span."""
+        return set(_figures(_CLOCKED.sub(" ", _SPAN.sub(" ", self.plain))))
+
+    @property
+    def of_a_day(self) -> bool:
+        """Whether they speak of a day other than today."""
+        text = _TODAY_IS.sub(" ", self.plain)
+        return any(form.search(text) for form in (*_DATES, _SLASHED, _TO_COME))
 
     def moment(self, moment: datetime, days: set[date], times: set[time]) -> bool:
         """Whether it is one of these days at one of these times, or so much later as they say."""
@@ -288,14 +330,23 @@ class PersonWords:
 
 
 def _numbers(text: str) -> Iterator[Decimal]:
+    yield from _figures(text)
+    words = re.findall(r"[a-z]+", _without_names(text).casefold())
+    yield from (Decimal(_NUMERALS[each]) for each in words if _NUMERALS.get(each, 0) > 1)
+
+
+def _without_names(text: str) -> str:
     for form in (_ADDRESS, _LINK, _ACCOUNT, *_DATES):
         text = form.sub(" ", text)
+    return text
+
+
+def _figures(text: str) -> Iterator[Decimal]:
+    text = _without_names(text)
     for found in _NUMBER.finditer(re.sub(r"(?<=\s)[$€£]|[$€£%]", " ", f" {text}")):
         yield Decimal(found[0].replace(",", ""))
     for found in _COMMAED.finditer(text):
         yield Decimal(found[0].replace(".", "").replace(",", "."))
-    words = re.findall(r"[a-z]+", text.casefold())
-    yield from (Decimal(_NUMERALS[each]) for each in words if _NUMERALS.get(each, 0) > 1)
 
 
 def _dates(text: str, days: Sequence[date]) -> Iterator[date]:

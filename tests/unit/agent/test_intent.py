@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from typing_extensions import override
 
 from handrail import Action, Event, FreeText, Request, Untrusted
-from handrail.agent.intent import LoopIntent, has_request
+from handrail.agent.intent import LoopIntent
+from handrail.agent.objects import has_request
 from handrail.agent.provenance_values import wanted
 from handrail.agent.tool_plan import PlannedCall, ToolPlan, by_field_names
 
@@ -65,7 +66,7 @@ def intent(request: str, *calls: PlannedCall, plan: bool = False, **more: Any) -
 
 def lacking(of: LoopIntent, tool: str, action: Action, *, clean: bool = False) -> tuple[str, ...]:
     args = action.model_dump(mode="json", exclude_unset=True)
-    return of.lacking(tool, args, wanted("action", action, ()), clean=clean)
+    return of.lacking(tool, args, wanted("action", action, ()), clean=clean, action=action)
 
 
 def test_the_words_of_a_person_are_found_by_their_mark() -> None:
@@ -290,6 +291,37 @@ def test_what_was_decided_before_anything_was_read_uses_the_plan_up() -> None:
     of = intent("Pay Bob", planned)
     assert lacking(of, "pay", Pay(to="bob@x.com", amount=Decimal(7)), clean=True) == ()
     assert lacking(of, "pay", Pay(to="bob@x.com", amount=Decimal(7))) != ()
+
+
+@pytest.mark.parametrize(
+    ("more", "note", "clean", "held"),
+    [
+        ({}, "", False, True),
+        ({}, "Rent", False, False),
+        ({}, "", True, False),
+        ({"note": ""}, "", False, False),
+    ],
+)
+def test_no_text_from_outside_has_left_out_what_was_asked_for(
+    more: dict[str, Any], note: str, *, clean: bool, held: bool
+) -> None:
+    of = intent("Pay 1 to bob@x.com for 'Rent'", PlannedCall(tool="pay", args=more))
+    found = lacking(of, "pay", Pay(to="bob@x.com", note=note), clean=clean)
+    why = 'action.note: it is left out, and who asks speaks of "Rent"'
+    assert found == ((why,) if held else ())
+
+
+def test_what_a_call_before_it_has_is_not_left_out_and_neither_is_what_names_its_object() -> None:
+    of = intent("Look into 'Rent' and pay 1 to bob@x.com")
+    of.keep({"path": "Rent"})
+    assert lacking(of, "pay", Pay(to="bob@x.com")) == ()
+    of = intent("Pay 1 for 'Rent' to bob@x.com, and 2 to ann@x.com")
+    assert lacking(of, "pay", Pay(to="bob@x.com", note="Rent")) == ()
+    assert lacking(of, "pay", Pay(to="ann@x.com", amount=Decimal(2))) == ()
+    # A text from outside that says the same is no such object: the call has nothing of it.
+    of = intent("Pay 1 to bob@x.com for 'Rent'")
+    of.came("bills", [{"to": "bob@x.com", "title": "Rent"}], pointed=False)
+    assert lacking(of, "pay", Pay(to="bob@x.com")) != ()
 
 
 def test_nothing_planned_is_nothing_written() -> None:
