@@ -85,7 +85,7 @@ async def look(check: Check[Any], action: Action) -> Finding | None:
 
     Whatever is wrong with it holds the write.
     """
-    said, fault = await _answer(check.fn, (action,), check.timeout.total_seconds())
+    said, fault = await answer(check.fn, (action,), check.timeout.total_seconds())
     if fault is not None:
         return _held(check, fault)
     if said is None:
@@ -96,7 +96,7 @@ async def look(check: Check[Any], action: Action) -> Finding | None:
     return Finding(check=f"check: {check.name}", kind=Kind.REFUSE, why=why)
 
 
-async def _answer(
+async def answer(
     fn: Callable[..., object], args: Sequence[Any], seconds: float
 ) -> tuple[Any, str | None]:
     """What somebody else's code says in its time, or why it says nothing, in words.
@@ -199,7 +199,7 @@ async def verify(
         if left <= 0:
             break
         with effect_as_current(effect):
-            said, fault = await _answer(step.verify, (action, effect, result), left)
+            said, fault = await answer(step.verify, (action, effect, result), left)
         if said is None and fault is None:
             return ReadBack()
         found = str(said) or "it is not as it should be (its `verify` does not say why)"

@@ -48,7 +48,7 @@ from handrail.guardrails.context import (
     broken,
     gravest,
 )
-from handrail.guardrails.data_checks import Check, look
+from handrail.guardrails.data_checks import Check, answer, look
 from handrail.guardrails.entitlement import Entitlement
 from handrail.guardrails.ledger_watch import LedgerWatch
 from handrail.guardrails.machine import server_time
@@ -64,6 +64,9 @@ if TYPE_CHECKING:
 LATELY = timedelta(milliseconds=500)
 """How old what is known of stops, levels and the policy may be where nothing is written, or where
 the transaction of an intent confirms it."""
+
+_PLANTED = 5.0
+"""Seconds within which an agent makes a bad proposal: people wait for the real one."""
 
 log = logging.getLogger("handrail.guards")
 
@@ -326,7 +329,7 @@ class Pipeline:
         held = {
             "asks": policy.asks(findings, facts, now, standing, barred=barred),
             "findings": (*verdict.findings, *(more if attempt.rulings else ())),
-            "terms": self._terms(write),
+            "terms": await self._terms(write),
             "heard": tuple(a.by for a in heard.approvals) if attempt.rulings else None,
         }
         return Judgement(verdict.model_copy(update=held), alone=False)
@@ -337,13 +340,14 @@ class Pipeline:
         terms = self.entitlement.terms(write.policy)
         return verdict.model_copy(update={"asks": asks, "terms": terms})
 
-    def _terms(self, write: WriteContext) -> Terms:
+    async def _terms(self, write: WriteContext) -> Terms:
         policy, facts, attempt = write.policy, write.facts, write.attempt
         terms = self.entitlement.terms(policy)
         if attempt.rulings or write.undoing or not policy.plants(facts.step, facts.case):
             return terms
         plant = self.plants.get(facts.step)
-        return terms.model_copy(update={"planted": None if plant is None else _bad(plant, facts)})
+        planted = None if plant is None else await _bad(plant, facts)
+        return terms.model_copy(update={"planted": planted})
 
     async def _check_data(self, action: Action) -> list[Finding]:
         mine = [check for check in self.checks if check.action is type(action)]
@@ -394,13 +398,12 @@ def _require_in_force(policy: Policy, situation: Situation) -> None:
         raise StalePolicy(policy, situation.label or "another")
 
 
-def _bad(plant: Callable[[Any], Action | None], facts: Facts) -> dict[str, JsonValue] | None:
+async def _bad(plant: Callable[[Any], Action | None], facts: Facts) -> dict[str, JsonValue] | None:
     """A bad action of the same kind, as the step makes one; None if it cannot."""
-    try:
-        bad = plant(facts.action)
+    bad, fault = await answer(plant, [facts.action], _PLANTED)
     # The agent's own code: its fault is no reason to keep people from the real question.
-    except Exception:
-        log.exception("no bad proposal could be made", extra={"step": facts.step})
+    if fault is not None:
+        log.error("no bad proposal could be made", extra={"step": facts.step, "why": fault})
         return None
     if bad is None or type(bad) is not type(facts.action) or bad == facts.action:
         return None

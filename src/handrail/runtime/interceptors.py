@@ -28,6 +28,7 @@ from temporalio.exceptions import ApplicationError
 from temporalio.worker import (
     ActivityInboundInterceptor,
     ActivityOutboundInterceptor,
+    ExecuteActivityInput,
     HandleQueryInput,
     HandleSignalInput,
     Interceptor,
@@ -249,7 +250,7 @@ class _GuardedInbound(WorkflowInboundInterceptor):
 
 
 class SecretScrubber(Interceptor):
-    """Masks secrets in the heartbeats of activities, which everybody sees, and sends them."""
+    """Masks secrets in the heartbeats of activities, which everybody sees, and lets none exit."""
 
     @override
     def intercept_activity(self, next: ActivityInboundInterceptor) -> ActivityInboundInterceptor:
@@ -261,6 +262,14 @@ class _ScrubbedInbound(ActivityInboundInterceptor):
     @override
     def init(self, outbound: ActivityOutboundInterceptor) -> None:
         super().init(_ScrubbedOutbound(outbound))
+
+    @override
+    async def execute_activity(self, input: ExecuteActivityInput) -> Any:
+        try:
+            return await super().execute_activity(input)
+        # Of an agent's own validators, say: it would end this process, and all that runs in it.
+        except (SystemExit, KeyboardInterrupt) as error:
+            raise RuntimeError(f"the agent's code raised {type(error).__name__}") from error
 
 
 class _ScrubbedOutbound(ActivityOutboundInterceptor):

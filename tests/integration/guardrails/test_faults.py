@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import sqlite3
 import time
@@ -28,8 +29,9 @@ from handrail.guardrails.anomaly.watch import AnomalyDetector
 from handrail.oversight import Keyring, SigningKey, Trust
 from handrail.testing import UNPROVEN, Human, Outside, eventually
 from handrail.testing.fixtures import RunFleet
+from tests.agents import orders_steps
 from tests.agents.fleets import POLICY, orders, policy
-from tests.agents.orders_steps import Order, Pay
+from tests.agents.orders_steps import Order, Pay, Ship
 from tests.integration.guardrails.faults_tools import (
     Aside,
     Postgres,
@@ -259,6 +261,26 @@ async def test_a_check_that_raises_anything_at_all_holds_and_harms_no_other_case
         assert outside.effects("pay") == ["orders:2/pay/1"]
         await Human("ana@example.com").approve(case)
         assert (await case.outcome()).status is State.DONE
+
+
+@pytest.mark.parametrize("raised", RAISED)
+async def test_a_plant_that_raises_anything_at_all_keeps_nobody_from_the_question(
+    raised: str,
+    run_fleet: RunFleet,
+    outside: Outside,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def plant(action: Ship) -> Ship:
+        raise RAISED[raised]
+
+    monkeypatch.setattr(orders_steps, "ship", dataclasses.replace(orders_steps.ship, plant=plant))
+    document = policy(planted="100%", actions={"ship": {"autonomy": "supervised"}})
+    async with run_fleet(orders(tmp_path, document)) as stage:
+        case = await stage.start("orders", Order(number="1", parts=("ship",)))
+        await Human("ana@example.com").approve(case)
+        assert (await case.outcome()).status is State.DONE
+        assert outside.effects("ship") == ["orders:1/ship/1"]
 
 
 @pytest.mark.parametrize("ignores", [False, True], ids=["hangs", "hangs and will not be ended"])
