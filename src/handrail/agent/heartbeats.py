@@ -109,7 +109,8 @@ class Heartbeats:
             self.said = self._known() | {_PUT_OFF: self.attempt}
             await self._keep()
             await asyncio.sleep(APART.total_seconds() * random.random())  # noqa: S311  # no secret
-        self.said = {k: v for k, v in self._known().items() if v != self.attempt or k != _PUT_OFF}
+        waited = (_PUT_OFF, self.attempt)
+        self.said = dict(each for each in self._known().items() if each != waited)
         await self._keep()
 
     def mark_ended(self) -> None:
