@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import random
 import socket
+import time
 import uuid
 from collections.abc import AsyncGenerator, Awaitable, Callable, Generator, Mapping
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ PATIENCE = timedelta(seconds=60)
 """How long a test waits for what should happen at once: long enough for a busy machine."""
 
 POLL = timedelta(milliseconds=25)
+"""How often a test looks at first. Each look at a case is work of a worker and of the server."""
+
+_SELDOM = timedelta(milliseconds=250)
+_LATER = 8
+"""Of the time that it has waited already, a test waits the so-manieth part until it looks again."""
 
 _SKIPPING = {
     "frontend.WorkflowTimeSkippingEnabled": "true",
@@ -100,11 +106,13 @@ async def eventually(
     Raises:
         TimeoutError: if it is not true `within` that time, with what it gave last.
     """
-    last: Any = None
+    last, begun = None, time.monotonic()
     try:
         async with asyncio.timeout(within.total_seconds()):
-            while not (last := await look()):  # noqa: ASYNC110  # it is another process's doing
-                await asyncio.sleep(POLL.total_seconds())
+            while not (last := await look()):
+                waited = timedelta(seconds=time.monotonic() - begun)
+                pause = min(max(POLL, waited / _LATER), _SELDOM)
+                await asyncio.sleep(pause.total_seconds())
             return last
     except TimeoutError:
         raise TimeoutError(f"{what} did not happen within {within}; last: {last!r}") from None

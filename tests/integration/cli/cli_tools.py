@@ -37,12 +37,13 @@ def free_port() -> int:
 
 
 def until(condition: Callable[[], Any], patience: float = 120) -> Any:
-    end = time.monotonic() + patience
-    while time.monotonic() < end:
+    begun = time.monotonic()
+    while (waited := time.monotonic() - begun) < patience:
         found = condition()
         if found:
             return found
-        time.sleep(0.1)
+        # Most of these look by a whole command.
+        time.sleep(min(max(0.1, waited / 8), 0.5))
     raise AssertionError("it did not happen in time")
 
 
