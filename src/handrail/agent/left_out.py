@@ -23,6 +23,12 @@ from handrail.marks import FreeText
 from handrail.text import one_line
 
 _SHORTEST = 3
+_BEFORE = (
+    r"\b(?:with|using|use|add|adding|include|including|set|give|mention)\s+"
+    r"(?:(?:a|an|the|this|that|these|those)\s+)?(?:(?!my|our|your|his|her|their)\w+\s+)?"
+)
+_AFTER = r"(?:\s*[:=]|\s+(?:is|be|(?:shall|should|must)\s+be|saying)\b)"
+"""What makes the name of a field more than a word of the language ("close my account")."""
 
 
 def left_out(model: BaseModel, words: PersonWords, calls: Sequence[Any]) -> Iterator[str]:
@@ -79,7 +85,8 @@ def _by_name(name: str, words: PersonWords, value: Any) -> list[str]:
     shown = name.strip("_").replace("_", " ").casefold()
     if len(shown) < _SHORTEST or isinstance(value, bool):
         return []
-    has = re.search(rf"(?<!\w){re.escape(shown)}(?!\w)", words.plain.casefold())
+    form = re.escape(shown).replace("\\ ", r"\s+")
+    has = re.search(rf"{_BEFORE}{form}(?!\w)|(?<!\w){form}{_AFTER}", words.plain, re.IGNORECASE)
     return [f"its {shown}"] if has and (_is_blank(value) or not words.says(value)) else []
 
 

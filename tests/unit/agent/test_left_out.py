@@ -46,9 +46,13 @@ def found(request: str, *carried: Any, **given: Any) -> list[str]:
         # A field by its name.
         ("Pay Ann, subject: Car rental", {}, ["subject"]),
         ("Pay Ann, with copies to all", {"copies": ["Bo"]}, []),
-        ("Pay Ann in the currency of her bill", {}, ["currency"]),
-        ("Pay Ann in the currency that is EUR", {}, []),
+        ("Pay Ann using the currency of her bill", {}, ["currency"]),
+        ("Pay Ann; currency: EUR", {}, []),
         ("Pay Ann what her subjects are worth", {}, []),
+        ("Pay Ann on her day, and use my currency", {}, []),
+        ("Tell Ann 'the currency is odd'", {"subject": "the currency is odd"}, []),
+        ("Pay Ann with a short subject", {}, ["subject"]),
+        ("Pay Ann. The subject should be Car rental", {}, ["subject"]),
         # A day: of what is left out, one is as good as another.
         ("Pay Ann tomorrow", {}, ["day"]),
         ("Pay Ann on 2024-05-16", {}, ["day"]),
@@ -78,7 +82,7 @@ def test_what_another_call_has_is_not_left_out() -> None:
 
 
 def test_each_says_why() -> None:
-    made = left_out(Pay(to="Ann"), PersonWords("Pay Ann for 'Rent', in that currency"), [])
+    made = left_out(Pay(to="Ann"), PersonWords("Pay Ann for 'Rent', with that currency"), [])
     assert [*made] == [
         'action.subject: it is left out, and who asks speaks of "Rent"',
         'action.copies: it is left out, and who asks speaks of "Rent"',
