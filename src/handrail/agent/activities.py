@@ -146,6 +146,7 @@ def as_activity(step: Step[..., Any], run: Activity, returns: Any) -> Activity:
         with _errors(step):
             async with _beating(heartbeats):
                 try:
+                    await heartbeats.recall()
                     return await run(*args)
                 except BaseException as error:  # whatever ends it, the next attempt must know
                     if isinstance(step, Write) and isinstance(error, Exception):

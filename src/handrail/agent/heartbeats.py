@@ -33,6 +33,9 @@ _BY: Final = "by"
 _ENDED: Final = "ended"
 _DEATHS: Final = "deaths"
 _PUT_OFF: Final = "put off"
+_NUMBERS: Final = (_SENT, _UNSENT, _ENDED, _PUT_OFF)
+_BEFORE: Final = "before a reset"
+_MOST: Final = 1_000_000
 _SHOWN: Final = 2_000
 _PATIENCE: Final = timedelta(seconds=5)
 
@@ -52,7 +55,7 @@ _LONGEST_PAUSE: Final = timedelta(hours=1)
 
 @dataclass
 class Heartbeats:
-    """What the heartbeats of one attempt say. `attempt`: its number.
+    """What the heartbeats of one attempt say. `attempt`: its number, of all that there were.
 
     `scheduled`: when its first one was handed out. `said`: what they carry, at first what those of
     the attempt before it carried last. `sent`: whether this attempt has sent anything. `deaths`:
@@ -72,12 +75,34 @@ class Heartbeats:
         """Those of the activity that runs."""
         info = activity.info()
         said = _kept(info.heartbeat_details, info.attempt)
-        made = cls(info.attempt, info.scheduled_time.astimezone(UTC), said)
-        if info.attempt > 1 and not info.is_local and said.get(_ENDED) != info.attempt - 1:
+        number = info.attempt + said.get(_BEFORE, 0)
+        made = cls(number, info.scheduled_time.astimezone(UTC), said)
+        if info.attempt > 1 and not info.is_local and said.get(_ENDED) != number - 1:
             # One that was put off has run nothing.
             deaths = said.get(_DEATHS, 0) + (not made._waited)
             made.deaths = min(deaths, info.attempt - 1)  # those before a reset count no more
         return made
+
+    async def recall(self) -> None:
+        """Count the attempts before a reset of the activity, which numbers the next ones from 1.
+
+        Of what they said it may keep nothing; then one of them may have sent something. It is
+        kept when this returns.
+
+        Raises:
+            RPCError: as `mark_sent`.
+        """
+        info = activity.info()
+        again = info.current_attempt_scheduled_time > info.scheduled_time
+        if info.is_local or info.attempt > 1 or not again:
+            return
+        if not self.said and not await _began_before(info):
+            return  # it was paused before its first attempt
+        self.said = self.said or {_SENT: 1}
+        # Each of them had a number, the last one also if it said nothing.
+        before = max(self.attempt, *(self.said.get(each, 0) for each in _NUMBERS))
+        self.said, self.attempt = self.said | {_BEFORE: before}, info.attempt + before
+        await self._keep()
 
     @property
     def _waited(self) -> bool:
@@ -205,10 +230,21 @@ def _kept(details: Sequence[Any], attempt: int) -> dict[str, Any]:
     said: Any = details[0] if details else {}
     if isinstance(said, dict):
         known = cast("dict[str, Any]", said)
-        numbers = (known.get(each, 0) for each in (_SENT, _UNSENT, _ENDED, _DEATHS, _PUT_OFF))
-        if all(type(each) is int for each in numbers) and isinstance(known.get(_BY, ""), str):
+        numbers = [known.get(each, 0) for each in (*_NUMBERS, _DEATHS, _BEFORE)]
+        sound = all(type(each) is int and each <= _MOST for each in numbers)
+        if sound and isinstance(known.get(_BY, ""), str):
             return known
     return {_SENT: attempt - 1}
+
+
+async def _began_before(info: activity.Info) -> bool:
+    """Whether an attempt of an activity came before the one that runs, as the server knows."""
+    case = activity.client().get_workflow_handle(
+        info.workflow_id or "", run_id=info.workflow_run_id
+    )
+    found = (await case.describe()).raw_description.pending_activities
+    own = (each for each in found if each.activity_id == info.activity_id)
+    return any(each.HasField("last_attempt_complete_time") for each in own)
 
 
 def _own_handle() -> AsyncActivityHandle | None:

@@ -1,8 +1,7 @@
 """The door: what stands between a step and the outside world.
 
-It runs in the worker, in the process that holds the credentials, in the same breath as
-the effect: it asks the guards (`guardrails.pipeline`), makes the effect once, reads it back, and
-keeps what it said and did.
+It runs in the worker, in the process that holds the credentials, in the same breath as the effect:
+it asks the guards (`pipeline`), makes the effect once, reads it back, and keeps what it said and did.
 """
 
 from __future__ import annotations
@@ -47,6 +46,7 @@ from handrail.agent import (
     Step,
     Write,
     as_activity,
+    current_heartbeats,
     decided_type,
     hopeless,
     recalled,
@@ -496,5 +496,5 @@ class Door:
 
 def _is_new(attempt: Attempt) -> bool:
     """Whether nothing says that it may have begun before."""
-    first = activity.in_activity() and activity.info().attempt == 1
+    first = activity.in_activity() and current_heartbeats().attempt == 1
     return first and attempt.undoes is None and attempt.doubt is None

@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import ResetActivityRequest
 
 from handrail import Ledger, State
 from handrail.actions import LedgerMark
@@ -142,8 +144,9 @@ async def test_a_ledger_that_goes_back_under_a_worker_is_noticed_at_its_next_wri
 
 
 async def test_what_was_sent_is_not_sent_again_though_the_ledger_forgot_it_and_it_was_stopped(
-    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setitem(vars(orders_steps.call), "timeout", timedelta(seconds=2))
     stop = OrderRow("s" * 8, "stop", "orders", OWNER, datetime.now(UTC))
 
     def forget_and_break_off() -> None:
@@ -162,6 +165,36 @@ async def test_what_was_sent_is_not_sent_again_though_the_ledger_forgot_it_and_i
         gate = await case.gate()
         assert gate.kind == "in_doubt"
         assert outside.effects("call") == ["orders:1/call/1"]
+
+
+async def test_what_was_sent_is_not_sent_again_though_its_activity_was_reset_with_all_it_knew(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(vars(orders_steps.post), "timeout", timedelta(seconds=2))
+
+    def forget_and_break_off() -> None:
+        with contextlib.closing(sqlite3.connect(tmp_path / "ledger.db")) as other:
+            other.execute("delete from handrail_effects")
+            other.commit()
+        raise OSError("the machine goes down")
+
+    async def failed() -> str:
+        described = await case.handle.describe()
+        pending = described.raw_description.pending_activities
+        return next((each.activity_id for each in pending if each.attempt > 1), "")
+
+    async with run_fleet(orders(tmp_path)) as stage:
+        with at("write:after-effect", forget_and_break_off):
+            case = await stage.start("orders", Order(number="1", parts=("post",)))
+            reset_now = ResetActivityRequest(
+                namespace=stage.client.namespace,
+                execution=WorkflowExecution(workflow_id=case.id),
+                id=await eventually(failed),
+                reset_heartbeat=True,
+            )
+            await stage.client.workflow_service.reset_activity(reset_now)
+        assert (await case.gate()).kind == "in_doubt"
+        assert outside.effects("post") == ["orders:1/post/1"]
 
 
 async def test_an_undo_waits_for_what_was_sent_though_the_ledger_forgot_it(

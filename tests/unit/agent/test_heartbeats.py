@@ -107,6 +107,7 @@ async def test_an_attempt_that_fails_by_itself_ends_the_row() -> None:
 NONE_OF_OURS: list[Any] = [
     *(1, None, [1], "sent", True),
     *({key: "x"} for key in ("sent", "unsent", "ended", "deaths", "put off")),
+    {"before a reset": 10**9},
     {"by": 1},
     {"sent": None},
 ]
@@ -131,3 +132,41 @@ async def test_what_no_attempt_has_said_ends_none_and_says_that_it_may_have_sent
 async def test_nobody_can_say_that_more_have_died_than_there_were() -> None:
     _, why = await attempt(MOST, {"deaths": 10**9}, "dies")
     assert why is None
+
+
+LATER = timedelta(seconds=3)
+
+
+@pytest.mark.parametrize(
+    ("said", "number", "sent", "unsent"),
+    [
+        ({"sent": 5, "by": "me"}, 6, False, False),
+        ({"ended": 3, "unsent": 3}, 4, True, True),
+        ({"ended": 2, "unsent": 2, "before a reset": 3}, 5, True, False),
+        ({"sent": 2, "before a reset": 1, "ended": 6, "unsent": 6}, 7, False, True),
+    ],
+)
+async def test_attempts_are_counted_on_when_a_reset_numbers_them_anew(
+    said: dict[str, Any], number: int, *, sent: bool, unsent: bool
+) -> None:
+    env = ActivityEnvironment()
+    later = env.info.scheduled_time + LATER
+    env.info = dataclasses.replace(
+        env.info,
+        is_local=False,
+        heartbeat_details=[said],
+        current_attempt_scheduled_time=later,
+    )
+
+    async def tried() -> Heartbeats:
+        beats = Heartbeats.of_activity()
+        await beats.recall()
+        return beats
+
+    beats = await env.run(tried)
+    assert beats.attempt == number
+    assert beats.nothing_sent(marked=True) is sent
+    assert beats.nothing_sent(marked=False) is unsent
+    # The one after it goes on from there.
+    env.info = dataclasses.replace(env.info, attempt=2, heartbeat_details=[beats.said])
+    assert (await env.run(tried)).attempt == number + 1
