@@ -1,7 +1,7 @@
 """The door: what stands between a step and the outside world.
 
 It runs in the worker, in the process that holds the credentials, in the same breath as the effect:
-it asks the guards (`pipeline`), makes the effect once, reads it back, and keeps what it said and did.
+it asks the guards (`pipeline`), makes the effect once, reads it back, and keeps what was said.
 """
 
 from __future__ import annotations
@@ -496,5 +496,5 @@ class Door:
 
 def _is_new(attempt: Attempt) -> bool:
     """Whether nothing says that it may have begun before."""
-    first = activity.in_activity() and current_heartbeats().attempt == 1
+    first = activity.in_activity() and activity.info().attempt == current_heartbeats().attempt == 1
     return first and attempt.undoes is None and attempt.doubt is None
