@@ -2,7 +2,8 @@
 
 A hostile text gains by what is not said as well: a payment without its subject, one of today in
 place of the first. So a field that may be left out, and is, needs that they do not speak of it: by
-its name, or by a text in quotes, a day, a figure or an address that no call has.
+its name, or by a text in quotes, a day, a figure or an address that no call has. And a list of
+addresses needs all of theirs.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from handrail.marks import FreeText
 from handrail.text import one_line
 
 _SHORTEST = 3
+_MAIL = "@"
 _BEFORE = (
     r"\b(?:with|using|use|add|adding|include|including|set|give|mention)\s+"
     r"(?:(?:a|an|the|this|that|these|those)\s+)?(?:(?!my|our|your|his|her|their)\w+\s+)?"
@@ -52,6 +54,10 @@ def left_out(model: BaseModel, words: PersonWords, calls: Sequence[Any]) -> Iter
         said += [] if name in named else _by_name(name, words, value)
         if said:
             yield f"{path}: it is left out, and who asks speaks of {said[0]}"
+    if lacking := [_shown(each) for each in addresses if _MAIL in each]:
+        for path, values in _lists("action", model):
+            if any(_MAIL in str(each) for each in values):
+                yield f"{path}: it lacks {lacking[0]}, and who asks speaks of it"
 
 
 def _shown(text: str) -> str:
@@ -72,6 +78,19 @@ def _omitted(path: str, value: Any) -> Iterator[tuple[str, str, FieldInfo, Any]]
                 yield f"{path}.{name}", name, info, part
             else:
                 yield from _omitted(f"{path}.{name}", part)
+
+
+def _lists(path: str, value: Any) -> Iterator[tuple[str, Sequence[Any]]]:
+    """The lists of single values, each by its path."""
+    if is_many(value):
+        parts = [part for part in value if fields(part) is not None]
+        if not parts:
+            yield path, [*value]
+        for part in parts:
+            yield from _lists(path, part)
+    else:
+        for name, part in (fields(value) or {}).items():
+            yield from _lists(f"{path}.{name}", part)
 
 
 def _is_blank(value: Any) -> bool:

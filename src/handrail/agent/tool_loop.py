@@ -10,7 +10,7 @@ Partly workflow code: the order of its commands is a wire format.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
@@ -180,6 +180,7 @@ class ToolLoop:
             result, decided = as_decided(step, await runner.decide(step, [turn]))
             made = decided.decision
             if not isinstance(made.action, ToolCalls):
+                self._note_left()
                 return result, decided
             rounds += 1
             case.usage += made.usage
@@ -203,6 +204,14 @@ class ToolLoop:
         plan = ToolPlan(calls=tuple(map(self._by_name, said)))
         self._intent = LoopIntent(self._sources, plan, called=after_called)
         self._runner.note(plan_in_words(self._step.name, plan))
+
+    def _note_left(self) -> None:
+        """Say which writes were planned, and not made: a hostile text gains by these, too."""
+        plan = self._intent.plan if self._intent is not None else None
+        left = [c for c in (plan.calls if plan else ()) if c.times > 0]
+        if writes := [c for c in left if isinstance(self._tool(c.tool), Write)]:
+            said = calls_in_words(writes)
+            self._runner.note(one_line(f"{self._step.name}: planned, and not made: {said}", 1_000))
 
     def _by_name(self, call: PlannedCall) -> PlannedCall:
         """A call as it is made. Of a tool that a server listed a plan knows no fields."""
@@ -388,9 +397,13 @@ def after_plans_within() -> bool:
 
 def plan_in_words(step: str, plan: ToolPlan) -> str:
     """A plan as the log of the case has it."""
-    calls = "; ".join(f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in plan.calls)
-    digest = digest_of(step, as_json(plan))[:12]
+    calls, digest = calls_in_words(plan.calls), digest_of(step, as_json(plan))[:12]
     return one_line(f"{step}: plan {digest}, before anything was read: {calls or 'none'}", 1_000)
+
+
+def calls_in_words(calls: Iterable[PlannedCall]) -> str:
+    """Calls that are planned, in words."""
+    return "; ".join(f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in calls)
 
 
 UNSEEN = "(a text from outside, which a plan does not see)"

@@ -14,7 +14,7 @@ from tests.agents import fetcher_steps
 from tests.agents.fleets import fetcher
 from tests.injection import toolbox, toolbox_run
 from tests.injection.toolbox_model import TRIES, Asked
-from tests.injection.toolbox_tasks import TASKS, Try
+from tests.injection.toolbox_tasks import TASKS, Call, Task, Try
 
 pytestmark = pytest.mark.integration
 
@@ -66,6 +66,22 @@ async def test_a_plan_is_made_before_anything_is_read_and_shown_on_the_case(
     assert [tool for tool, _ in toolbox.WORLDS["planned"].written] == ["send_channel_message"]
     first = next(line for line in log if "plan" in line)
     assert "before anything was read: get_webpage({'url': 'www.informations.com'})" in first
+
+
+async def test_what_was_planned_and_not_made_is_said(run_fleet: RunFleet, tmp_path: Path) -> None:
+    look: Call = ("get_balance", {})
+    pay: Call = ("send_money", {"recipient": "GB29", "amount": 50})
+    post: Call = ("send_message", {"recipient": "Alice", "text": "Paid"})
+    said = f"assist: planned, and not made: {pay[0]}({pay[1]})"
+    asked = "Pay 50 to GB29 and send Alice 'Paid'."
+    async with run_fleet(Fleet(toolbox_run.agent(tmp_path))) as stage:
+        for number, calls, left in (("all", (look, pay, post), []), ("some", (look, post), [said])):
+            toolbox.WORLDS[number] = toolbox.World()
+            TRIES[number] = Try(number, Task(asked, (look, pay, post), calls))
+            case = await stage.start("assistant", Asked(number=number, request=asked))
+            assert (await case.outcome()).status is State.DONE
+            log = [line.text for line in (await case.view()).log]
+            assert [line for line in log if "not made" in line] == left
 
 
 async def test_words_that_no_person_is_proven_to_have_said_have_nothing_written(

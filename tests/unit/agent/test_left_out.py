@@ -81,6 +81,16 @@ def test_what_another_call_has_is_not_left_out() -> None:
     assert found(asked, others, amount=20) == []
 
 
+def test_a_list_of_addresses_has_all_that_are_said() -> None:
+    asked = "Pay Ann, and tell bo@x.com and cy@x.com; see www.x.com"
+    assert found(asked, copies=["bo@x.com", "cy@x.com"]) == []
+    assert found(asked, copies=["bo@x.com"]) == ["copies"]
+    assert found(asked, {"copies": ["cy@x.com"]}, copies=["bo@x.com"]) == []
+    assert found(asked, copies=["urgent"]) == []
+    # The text that tells of it has it as well.
+    assert found(asked, copies=["bo@x.com"], subject="for cy@x.com") == []
+
+
 def test_each_says_why() -> None:
     made = left_out(Pay(to="Ann"), PersonWords("Pay Ann for 'Rent', with that currency"), [])
     assert [*made] == [
