@@ -238,11 +238,14 @@ def _kept(details: Sequence[Any], attempt: int) -> dict[str, Any]:
 
 
 async def _began_before(info: activity.Info) -> bool:
-    """Whether an attempt of an activity came before the one that runs, as the server knows."""
+    """Whether an attempt of an activity came before the one that runs, or the server is away."""
     case = activity.client().get_workflow_handle(
         info.workflow_id or "", run_id=info.workflow_run_id
     )
-    found = (await case.describe()).raw_description.pending_activities
+    try:
+        found = (await case.describe()).raw_description.pending_activities
+    except RPCError:
+        return True
     own = (each for each in found if each.activity_id == info.activity_id)
     return any(each.HasField("last_attempt_complete_time") for each in own)
 
