@@ -20,12 +20,12 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
-from typing import Any, cast
+from typing import Any
 
 from handrail.actions import Action
-from handrail.agent.left_out import left_out
+from handrail.agent.left_out import left_out, single_values
 from handrail.agent.objects import PROSE, Record, records, request_in
-from handrail.agent.provenance_values import DecisionValue, is_many
+from handrail.agent.provenance_values import DecisionValue
 from handrail.agent.tool_plan import (
     PlannedCall,
     ToolPlan,
@@ -195,7 +195,7 @@ class LoopIntent:
 
         What it is done to has the words that it is named by.
         """
-        own = {comparable(leaf.raw) for leaf in found if not self._person.says(leaf.raw)}
+        own = [comparable(leaf.raw) for leaf in found if not self._person.says(leaf.raw)]
         objects = [
             [value for value in (*record.texts, *(v for _, v in record.values)) if _is_text(value)]
             for record in self._named(texts=True)
@@ -389,11 +389,4 @@ def _day(value: Any) -> date | None:
 
 def strings(value: Any) -> Iterator[str]:
     """All texts and values within a value, as texts; no names of fields."""
-    if isinstance(value, Mapping):
-        for part in cast("Mapping[Any, Any]", value).values():
-            yield from strings(part)
-    elif is_many(value):
-        for part in value:
-            yield from strings(part)
-    elif value is not None:
-        yield str(value)
+    return map(str, single_values(value))

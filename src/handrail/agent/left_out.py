@@ -38,7 +38,7 @@ def left_out(model: BaseModel, words: PersonWords, calls: Sequence[Any]) -> Iter
 
     `calls`: the arguments of this call, and of all others that have been judged or planned.
     """
-    carried, named = [*_leaves(calls)], {*_names(calls)}
+    carried, named = [*single_values(calls)], {*_names(calls)}
     texts, values = [in_words(str(each)) for each in carried], [*map(typed, carried)]
     own = {same(c) for each in carried for c in (str(each), *contacts(str(each)))}
     quoted = [each for each in words.quoted if not any(in_words(each) in t for t in texts)]
@@ -112,8 +112,9 @@ def _by_name(name: str, words: PersonWords, value: Any) -> list[str]:
 def _kinds(info: FieldInfo) -> Iterator[str]:
     """What a field takes: "words" that an agent words itself, other "text", figures and days."""
     left = [*union_arms(info.annotation, tuple(info.metadata))]
-    for kind, marks in left:
-        left += [arm for part in get_args(kind) for arm in union_arms(part, marks)]
+    for kind, marks in left:  # grows as it goes; a type may be within itself
+        within = [arm for part in get_args(kind) for arm in union_arms(part, marks)]
+        left += [arm for arm in within if arm not in left]
         if not isinstance(kind, type) or issubclass(kind, (bool, Enum)):
             continue
         if issubclass(kind, str):
@@ -125,13 +126,14 @@ def _kinds(info: FieldInfo) -> Iterator[str]:
             yield "day"
 
 
-def _leaves(value: Any) -> Iterator[Any]:
+def single_values(value: Any) -> Iterator[Any]:
+    """All values within some arguments, without the names of their fields."""
     if isinstance(value, Mapping):
         for part in cast("Mapping[Any, Any]", value).values():
-            yield from _leaves(part)
+            yield from single_values(part)
     elif is_many(value):
         for part in value:
-            yield from _leaves(part)
+            yield from single_values(part)
     elif value is not None:
         yield value
 

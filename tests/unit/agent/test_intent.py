@@ -324,6 +324,19 @@ def test_what_a_call_before_it_has_is_not_left_out_and_neither_is_what_names_its
     assert lacking(of, "pay", Pay(to="bob@x.com")) != ()
 
 
+class Send(Action):
+    to: list[str]
+    labels: dict[str, str]
+    note: Annotated[str, FreeText] = ""
+
+
+def test_what_is_empty_is_judged_like_everything_else() -> None:
+    of = intent("Send it with a note")
+    of.came("find", FILES, pointed=True)
+    found = lacking(of, "send", Send(to=[], labels={}))
+    assert found == ("action.note: it is left out, and who asks speaks of its note",)
+
+
 def test_nothing_planned_is_nothing_written() -> None:
     assert lacking(intent("Pay 1 to bob@x.com", plan=True), "pay", Pay(to="bob@x.com")) != ()
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, JsonValue
 
 from handrail import Action, FreeText
 from handrail.agent.left_out import left_out
@@ -89,6 +89,16 @@ def test_a_list_of_addresses_has_all_that_are_said() -> None:
     assert found(asked, copies=["urgent"]) == []
     # The text that tells of it has it as well.
     assert found(asked, copies=["bo@x.com"], subject="for cy@x.com") == []
+
+
+class Loose(Action):
+    to: str
+    more: dict[str, JsonValue] | None = None
+
+
+def test_what_takes_any_json_takes_a_text_too() -> None:
+    made = left_out(Loose(to="Ann"), PersonWords("Write to Ann for 'Rent'"), [])
+    assert [*made] == ['action.more: it is left out, and who asks speaks of "Rent"']
 
 
 def test_each_says_why() -> None:

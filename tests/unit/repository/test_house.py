@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_450,
     "ledger": 6_950,
     "oversight": 4_656,
-    "agent": 10_178,
+    "agent": 10_173,
     "guardrails": 5_976,
     "evidence": 5_529,
     "client": 8_334,
