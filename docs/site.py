@@ -20,6 +20,7 @@ from typing import Any
 
 from handrail.cli.app import app
 from handrail.runtime import Settings
+from handrail.syntax import syntax_tree
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -88,7 +89,7 @@ def commands() -> str:
 
 def settings() -> str:
     """Every setting, as its class has it."""
-    tree = ast.parse(inspect.getsource(sys.modules[Settings.__module__]))
+    tree = syntax_tree(inspect.getsource(sys.modules[Settings.__module__]))
     [body] = [n.body for n in tree.body if isinstance(n, ast.ClassDef) and n.name == "Settings"]
     lines = [
         "# Settings",

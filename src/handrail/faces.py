@@ -21,13 +21,15 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
+from handrail.syntax import syntax_tree
+
 
 def on_demand(face: str) -> Callable[[str], Any]:
     """The `__getattr__` of a face: imports a name from where the face's own text says it is."""
 
     @functools.cache
     def homes() -> dict[str, tuple[str, str]]:
-        tree = ast.parse(inspect.getsource(sys.modules[face]))
+        tree = syntax_tree(inspect.getsource(sys.modules[face]))
         imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
         return {
             a.asname or a.name: (node.module or "", a.name) for node in imports for a in node.names

@@ -17,6 +17,7 @@ from typing import Any
 
 import handrail
 from handrail.exceptions import ConfigurationError, InvalidRequest
+from handrail.syntax import syntax_tree
 
 ROOTS = ("activities", "benchmarks", "guardrails", "tests", "workers", "workflows", "world")
 RENAMED = ("activities", "guardrails", "workflows", "workers.fleets", "workers.demos")
@@ -101,7 +102,7 @@ def closure(root: Path, agent: str) -> list[Path]:
 
 
 def _modules(text: str) -> Iterator[str]:
-    for node in ast.parse(text).body:
+    for node in syntax_tree(text).body:
         if isinstance(node, ast.Import):
             yield from (each.name for each in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:

@@ -52,6 +52,7 @@ from handrail.cli.workflow_code import (
 from handrail.exceptions import PolicyError
 from handrail.policy import Policy, load_policy
 from handrail.runtime import sandbox_faults
+from handrail.syntax import syntax_tree
 from handrail.text import shown_file
 
 if TYPE_CHECKING:
@@ -471,7 +472,7 @@ def _shared_remarks(agent: Agent) -> Iterator[str]:
 def _twice(module: types.ModuleType) -> Iterator[str]:
     """Steps that a later function of the same name hides."""
     try:
-        tree = ast.parse(inspect.getsource(module))
+        tree = syntax_tree(inspect.getsource(module))
     except (OSError, SyntaxError, TypeError):
         return
     first: dict[str, ast.AST] = {}

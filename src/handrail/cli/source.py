@@ -21,6 +21,7 @@ from collections.abc import (
 from typing import Any, cast, get_args, get_origin, get_type_hints
 
 from handrail.exceptions import fallback
+from handrail.syntax import class_source, syntax_tree
 from handrail.text import shown_file
 
 _GIVING = {AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, Iterator}
@@ -30,7 +31,7 @@ _GIVING = {AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Iterable, It
 def parsed(fn: Callable[..., Any]) -> ast.Module | None:
     """The source of a function; None if there is none to read."""
     try:
-        return ast.parse(textwrap.dedent(inspect.getsource(fn)))
+        return syntax_tree(textwrap.dedent(inspect.getsource(fn)))
     except (OSError, SyntaxError, TypeError):
         return None  # typed into a prompt: there is nothing to read
 
@@ -44,10 +45,11 @@ def place(fn: Callable[..., Any], node: ast.AST) -> str:
 def class_at(kind: type, name: str = "") -> str:
     """Where a class stands, or a field of it."""
     try:
-        lines, first = inspect.getsourcelines(kind)
+        source, first = class_source(kind)
         file = shown_file(inspect.getsourcefile(kind))
     except (OSError, TypeError):
         return ""  # typed into a prompt
+    lines = source.splitlines()
     field = (n for n, line in enumerate(lines) if name and line.strip().startswith(f"{name}:"))
     return f"{file}:{first + next(field, 0)}: "
 

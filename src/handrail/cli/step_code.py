@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import contextlib
+import copy
 import inspect
 import random
 import secrets
@@ -184,8 +185,7 @@ class _Failed(ast.NodeTransformer):
 
 def _on_failure(test: ast.expr) -> bool | None:
     """Whether a test holds of an answer of 500; None where that is not what it asks."""
-    asked = ast.parse(ast.unparse(test), mode="eval")
-    told = ast.fix_missing_locations(_Failed().visit(asked))
+    told = ast.fix_missing_locations(ast.Expression(_Failed().visit(copy.deepcopy(test))))
     if ast.unparse(told) == ast.unparse(test):
         return None
     # It may ask for more than the answer, by names that are not known here.

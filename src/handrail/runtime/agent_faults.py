@@ -22,6 +22,7 @@ from handrail.actions import Action, Event
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
 from handrail.exceptions import ConfigurationError
 from handrail.guardrails import Check
+from handrail.syntax import class_source, syntax_tree
 from handrail.text import shown_file
 
 _ASKING = ("read", "plan", "decide", "converse", "ask")
@@ -130,14 +131,8 @@ def _parsed(kind: type) -> tuple[ast.Module, int]:
         OSError: if it stands in no file.
         SyntaxError: if it cannot be parsed.
     """
-    for last in (False, False, True):
-        try:
-            lines, first = inspect.getsourcelines(kind)
-            return ast.parse(textwrap.dedent("".join(lines))), first
-        except SystemError:  # Python 3.11 loses count where two threads parse at once (gh-106905)
-            if last:
-                raise
-    raise AssertionError
+    source, first = class_source(kind)
+    return syntax_tree(textwrap.dedent(source)), first
 
 
 class _Source:

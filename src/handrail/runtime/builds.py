@@ -20,6 +20,8 @@ from typing import Any
 from temporalio.common import VersioningBehavior, WorkerDeploymentVersion
 from temporalio.worker import WorkerDeploymentConfig
 
+from handrail.syntax import syntax_tree
+
 
 def deployment() -> WorkerDeploymentConfig | None:
     """Worker versioning, where Temporal's deployment variables are set: cases are pinned."""
@@ -78,7 +80,7 @@ def _project_file(name: str, roots: set[str]) -> Path | None:
 def _imported(name: str, source: bytes) -> Iterator[str]:
     """The names of modules that a module may import, and of the packages that they are in."""
     package = getattr(sys.modules[name], "__package__", "") or ""
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(syntax_tree(source)):
         named: list[str] = []
         if isinstance(node, ast.Import):
             named = [each.name for each in node.names]

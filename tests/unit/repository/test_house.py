@@ -16,7 +16,7 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_920,
+    "ground": 1_968,
     "policy": 4_450,
     "ledger": 6_950,
     "oversight": 4_656,
@@ -24,11 +24,11 @@ BUDGETS = {
     "guardrails": 5_976,
     "evidence": 5_529,
     "client": 8_334,
-    "runtime": 7_910,
+    "runtime": 7_907,
     "integrations": 6_498,
     "inbox": 10_016,
     "testing": 1_245,
-    "cli": 9_195,
+    "cli": 9_199,
 }
 """Lines of Python in each room. Who needs more splits the room, or cuts; growth is decided here."""
 
