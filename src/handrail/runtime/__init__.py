@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from handrail.runtime.sandbox import ContextFreeSandbox
     from handrail.runtime.schedules import Form, Schedule, Trigger, keep_in_step
     from handrail.runtime.settings import Settings
+    from handrail.runtime.slots import BoundedSlots
     from handrail.runtime.smtp import SmtpServer, mail_address
     from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
     from handrail.runtime.tokens import ApiToken, TokenFile
@@ -62,6 +63,7 @@ __all__ = [
     "UNFIT",
     "Agent",
     "ApiToken",
+    "BoundedSlots",
     "Child",
     "ChildFailed",
     "ClaimCheck",

@@ -19,10 +19,7 @@ from temporalio.client import Client, Plugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import (
-    Worker,
-    WorkflowRunner,
-)
+from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
 from handrail.actions import Action, Event, from_text
@@ -71,6 +68,7 @@ from handrail.runtime.replays import (
 from handrail.runtime.rollout import Rollout
 from handrail.runtime.rollout_activities import RolloutActivities
 from handrail.runtime.sandbox import ContextFreeSandbox, Unsandboxed
+from handrail.runtime.slots import BoundedSlots
 from handrail.runtime.steward import AutonomyWorkflow, VersionedAutonomyWorkflow
 from handrail.runtime.steward_activities import AutonomyActivities
 from handrail.runtime.upkeep import Upkeep, UpkeepActivities
@@ -318,6 +316,9 @@ class Fleet:
         policies = {each.name: PolicyFile(each.policy, each.shape) for each in self.agents.values()}
         rollouts = RolloutActivities(policies, ledger, trust)
         versioned = deployment() is not None
+        slots: dict[str, Any] = {
+            "plugins": [*options.get("plugins", ()), BoundedSlots("handrail.slots")]
+        }
         return Worker(
             client,
             task_queue=agent.name,
@@ -337,7 +338,7 @@ class Fleet:
                 *UpkeepActivities(agent, policy, ledger, self, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
-            **(_TIMES | worker_build(agent.code) | dict(options)),
+            **(_TIMES | worker_build(agent.code) | dict(options) | slots),
         )
 
     @contextlib.asynccontextmanager

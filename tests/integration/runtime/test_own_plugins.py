@@ -9,7 +9,12 @@ from typing import Any
 import pytest
 from temporalio import activity, workflow
 from temporalio.plugin import SimplePlugin
-from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, Interceptor
+from temporalio.worker import (
+    ActivityInboundInterceptor,
+    ExecuteActivityInput,
+    Interceptor,
+    WorkerConfig,
+)
 from typing_extensions import override
 
 from handrail import Agent, AgentWorkflow, Fleet, Outcome
@@ -41,6 +46,16 @@ class Watching(Interceptor):
         return Inbound(next)
 
 
+class FewSlots(SimplePlugin):
+    """Chooses slots, as a plugin may: Temporal takes no other choice beside that."""
+
+    @override
+    def configure_worker(self, config: WorkerConfig) -> WorkerConfig:
+        config = super().configure_worker(config)
+        config["max_concurrent_activities"] = 3
+        return config
+
+
 @workflow.defn
 class CountingAgent(AgentWorkflow):
     """Counts by an activity of a plugin."""
@@ -68,7 +83,7 @@ async def test_they_run_beside_handrails_own(run_fleet: RunFleet, tmp_path: Path
     policy = tmp_path / "counting.yaml"
     policy.write_text(POLICY)
     watching = Watching()
-    own = SimplePlugin("own", activities=[own_count], interceptors=[watching])
+    own = FewSlots("own", activities=[own_count], interceptors=[watching])
     agent = Agent("counting", CountingAgent, steps=[choose, pay], policy=policy)
     fleet = Fleet(agent, passthrough=[__name__], plugins=[own])
     async with run_fleet(fleet) as stage:

@@ -24,9 +24,9 @@ BUDGETS = {
     "guardrails": 5_976,
     "evidence": 5_529,
     "client": 8_334,
-    "runtime": 7_907,
+    "runtime": 7_975,
     "integrations": 6_498,
-    "inbox": 10_016,
+    "inbox": 10_017,
     "testing": 1_245,
     "cli": 9_199,
 }

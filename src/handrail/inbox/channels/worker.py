@@ -56,7 +56,7 @@ from handrail.inbox.channels.webhooks import CaseEnds, HookActivities, WebhookTa
 from handrail.inbox.channels.workflow import GateNotifications
 from handrail.ledger import Ledger, RulingRow
 from handrail.oversight import MESSAGE_QUEUE, CaseView, GateView, alert_id, unproven_people
-from handrail.runtime import GRACE, STICKY, ContextFreeSandbox, worker_build
+from handrail.runtime import GRACE, STICKY, BoundedSlots, ContextFreeSandbox, worker_build
 from handrail.text import one_line
 from handrail.wire import build_models
 
@@ -129,6 +129,7 @@ async def running(
     given: dict[str, Any] = {
         "sticky_queue_schedule_to_start_timeout": STICKY,
         "graceful_shutdown_timeout": GRACE,
+        "plugins": [BoundedSlots("handrail.slots")],
         **worker_build(),
     }
     build_models()
