@@ -93,7 +93,7 @@ class Deploy:
                 for what, case, seen in waiting:
                     self._how[what][await self._carried(what, case, seen)] += 1
         except (TimeoutError, RPCError) as error:
-            say(f"{error}; {self._log('after')}")
+            say(f"{error}; {self._log('after')[-3_000:]}")
         finally:
             new.kill()
             await new.wait()
@@ -132,7 +132,7 @@ class Deploy:
         return process
 
     def _log(self, code: str) -> str:
-        return (self._stage.directory / f"{code}.log").read_text(encoding="utf-8")[-3_000:]
+        return (self._stage.directory / f"{code}.log").read_text(encoding="utf-8")
 
     async def _waiting(self) -> list[tuple[str, CaseHandle, GateView]]:
         of = {f"{at}-{n}": w for at, w in enumerate(self._changes) for n in range(self._wanted)}

@@ -25,7 +25,9 @@ async def test_a_contender_does_the_work(contender: Contender, tmp_path: Path) -
         (one,) = found[contender.name].rounds
         effects = await started.outside.behave()
         await running.stop()
-    assert one.passes.all > 0
+    assert one.rate > 0
+    # CPU is counted in hundredths of a second, of which plain Python may need none.
+    assert one.passes.all > 0 or contender.name == "plain Python"
     # Each case wrote once: the warm-up's, and those of the round.
     assert set(effects.values()) == {1}
     assert len(effects) == 32 + 16 + 1 + 4 + 2
