@@ -36,7 +36,7 @@ from handrail.testing import free_ports
 ANA = "ana@example.com"
 AT_ONCE = 64
 BATCH = 1000
-"""Cases that are begun before those of the batch before must wait: nobody's come all at once."""
+"""Cases begun at once. The next ones follow when those before these wait at their gate."""
 TABS = 10
 OPENED = 50
 PAUSE = 0.25
