@@ -9,10 +9,10 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from temporalio import workflow
 from temporalio.client import WorkflowHistory
@@ -41,7 +41,10 @@ if TYPE_CHECKING:
     from handrail.ledger import CaseRecord
     from handrail.runtime.fleet import Agent
 
+T = TypeVar("T")
+
 _LONGEST = timedelta(seconds=30)
+_AGAIN = 1.0
 _DIFFERENCE = re.compile(r'\[TMPRL1100\] [^"\\]+')
 """The first difference, in the midst of what the SDK (1.35) says of it."""
 _TOO_SLOW = "[TMPRL1101]"
@@ -92,9 +95,10 @@ async def replay_open(
     """Replay one case of a server. Whatever is wrong with it is of this case alone."""
     try:
         async with asyncio.timeout(_LONGEST.total_seconds()):
-            return await replay_history(agent, plugin, await handle.fetch_history())
+            history = await handle.fetch_history()
+        return await replay_history(agent, plugin, history)
     except TimeoutError:
-        return ReplayedCase(handle.id, f"it does not replay within {_LONGEST}", unknown=True)
+        return ReplayedCase(handle.id, f"its history is not read within {_LONGEST}", unknown=True)
     except RPCError as error:
         fault = None if error.status is RPCStatusCode.NOT_FOUND else str(error)
     except Exception as error:  # noqa: BLE001  # its history, its payloads: anything may be wrong
@@ -117,16 +121,39 @@ async def replay_history(
         plugins=[plugin, looking],
         build_id="replay",  # or Temporal reads and hashes every imported module
     )
-    result = await replayer.replay_workflow(history, raise_on_replay_failure=False)
+    replaying = replayer.replay_workflow(history, raise_on_replay_failure=False)
+    result = await _ended(replaying)
+    if result is None:
+        fault = f"it does not replay within {_LONGEST}"
+        return ReplayedCase(history.workflow_id, fault, unknown=True)
     failure = result.replay_failure
     if failure is None:
         return ReplayedCase(
-            history.workflow_id, held=watch.held, record=watch.record, left=watch.left
+            history.workflow_id,
+            watch.fault,
+            held=watch.held,
+            record=watch.record,
+            left=watch.left,
         )
     said = str(failure)
     difference = _DIFFERENCE.search(said)
     fault = difference.group() if difference else said
     return ReplayedCase(history.workflow_id, fault, unknown=_TOO_SLOW in said)
+
+
+async def _ended(replaying: Coroutine[Any, Any, T]) -> T | None:
+    """What a replay came to; None if it came to no end.
+
+    The SDK (1.35) waits for its worker after a cancellation, too, and the next one ends that.
+    """
+    task = asyncio.ensure_future(replaying)
+    try:
+        await asyncio.wait([task], timeout=_LONGEST.total_seconds())
+    finally:
+        while not task.done():
+            task.cancel()
+            await asyncio.wait([task], timeout=_AGAIN)
+    return None if task.cancelled() else task.result()
 
 
 def read_history(text: str) -> tuple[WorkflowHistory, str]:
@@ -159,6 +186,7 @@ class _LastMoment(Interceptor):
         self.left: CaseRecord | None = None
         self.agent: AgentWorkflow | None = None
         self.held: tuple[ForeseenWrite, ...] = ()
+        self.fault: str | None = None
 
     @override
     def workflow_interceptor_class(
@@ -187,6 +215,12 @@ class _LastMoment(Interceptor):
 
     def look(self) -> None:
         """Keep what the case holds now."""
+        try:
+            self._look()
+        except Exception as error:  # noqa: BLE001  # Temporal would ask again for ever
+            self.fault = f"what it holds cannot be told: {type(error).__name__}: {error}"
+
+    def _look(self) -> None:
         if self.agent is not None:
             case = runner_of(self.agent).case
             self.held, self.agent = tuple(foreseen(case, self._writes)), None
