@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import functools
 import importlib
 import inspect
 import re
@@ -36,6 +37,7 @@ from handrail.text import decode_text, exact_json, first_line
 
 if TYPE_CHECKING:
     from temporalio.client import Client
+    from temporalio.runtime import Runtime
     from temporalio.service import RPCError
 
     from handrail.client import Operator
@@ -88,15 +90,13 @@ OfAgent = Annotated[str | None, Parameter(help="Of this agent only.")]
 
 def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None]) -> int:
     """Run what a command does, and turn how it ends into an exit code."""
-    from temporalio.runtime import Runtime, TelemetryConfig
+    from temporalio.runtime import Runtime
     from temporalio.service import RPCError
 
     from handrail.oversight import NotProven
-    from handrail.runtime import core_logs, run
+    from handrail.runtime import run
 
-    # Temporal's own log must not get into the data on stdout.
-    quiet = TelemetryConfig(logging=core_logs("ERROR"))
-    Runtime.set_default(Runtime(telemetry=quiet), error_if_already_set=False)
+    Runtime.set_default(_quiet(), error_if_already_set=False)
     try:
         result = work()
         if inspect.isawaitable(result):
@@ -114,6 +114,20 @@ def perform(out: Output, work: Callable[[], Awaitable[int | None] | int | None])
     except KeyboardInterrupt:
         return 130
     return int(Code.DONE) if result is None else int(result)
+
+
+@functools.cache
+def _quiet() -> Runtime:
+    """Temporal's runtime, whose log keeps out of the data on stdout.
+
+    One for all commands of a process: it has threads of its own, and to put it away waits for
+    whatever still works on it, and keeps every other thread waiting meanwhile.
+    """
+    from temporalio.runtime import Runtime, TelemetryConfig
+
+    from handrail.runtime import core_logs
+
+    return Runtime(telemetry=TelemetryConfig(logging=core_logs("ERROR")))
 
 
 async def _finish(work: Awaitable[int | None]) -> int | None:

@@ -16,11 +16,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.text import Text
+from temporalio.runtime import Runtime
 
 from handrail.actions import Basis, Kind
-from handrail.cli.context import logs
+from handrail.cli.context import logs, perform
 from handrail.cli.entry import COLLECTS_AFTER
-from handrail.cli.output import Code, Output
+from handrail.cli.output import PLAIN, Code, Output
 from handrail.cli.pilot import as_csv
 from handrail.guardrails import audit_order
 from handrail.ledger import VerdictRow
@@ -134,3 +135,9 @@ def test_who_reads_no_further_is_no_failure() -> None:
         process.stdout.readline()
         process.stdout.close()
         assert process.wait(timeout=60) == 141  # as of SIGPIPE
+
+
+def test_commands_of_one_process_share_a_runtime() -> None:
+    """To put one away can take for ever: it waits for each worker that is left on it."""
+    found = [perform(PLAIN, lambda: None) or Runtime.default() for _ in range(2)]
+    assert found[0] is found[1]
