@@ -53,8 +53,9 @@ async def running_apart(workers: Callable[[], Sequence[Worker]]) -> AsyncGenerat
             yield
     finally:
         served.remove_done_callback(ended)
+        await asyncio.wait([ready, served], return_when=asyncio.FIRST_COMPLETED)
         if not served.done():
-            (await ready)()
+            ready.result()()
         await served
         steps.close()
         thread.shutdown(wait=False)
