@@ -213,8 +213,16 @@ class CaseHandle:
 
         Time stands still while an activity runs. Look for a gate before letting its time
         pass: what has not been opened yet has no deadline.
+
+        Raises:
+            TimeoutError: if its clock does not move in time, with its state.
         """
-        await self._skipper.fast_forward(self.handle, length)
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                await self._skipper.fast_forward(self.handle, length)
+        except TimeoutError:
+            seen = await self._last_seen()
+            raise TimeoutError(f"{length} of {self.id} do not pass: {seen}") from None
 
     async def send(self, signal: str, *values: Any) -> None:
         """Send a signal with any values at all, good or bad."""
