@@ -76,7 +76,7 @@ $(STAMP): pyproject.toml uv.lock
 test: $(STAMP)
 	@echo "test: all tests, $(JOBS) at once"
 	@$(BIN)/python -m compileall -q -j 0 $(CODE)
-	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	@$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --max-worker-restart 0
 
 check: lint types layers wheel
 	@echo "check: all passed"

@@ -26,6 +26,7 @@ from sqlalchemy.exc import OperationalError
 from handrail.guardrails import effects
 from handrail.runtime import EmbeddedServer
 from handrail.testing import server, serving
+from tests.stuck import StuckTests
 
 pytest_plugins = ["handrail.testing.fixtures"]
 
@@ -106,6 +107,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    config.pluginmanager.register(StuckTests())
     # By itself it gives out those of many tests first, which are the quickest.
     config.option.loadscopereorder = False
 
