@@ -72,7 +72,9 @@ async def serving(stage: Stage) -> AsyncGenerator[Sender]:
         server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
         serves = asyncio.ensure_future(server.serve(sockets=[listener]))
         again = asyncio.ensure_future(sender.receiver.resend())
-        yield sender
-        again.cancel()
-        server.should_exit = True
-        await serves
+        try:
+            yield sender
+        finally:
+            again.cancel()
+            server.should_exit = True
+            await serves

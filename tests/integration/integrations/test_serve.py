@@ -179,6 +179,8 @@ async def test_one_agent_by_event_by_time_and_by_person_is_one_case_for_one_key(
         ana = Operator(stage.client, stage.ledger, by=ANA, agents=stage.fleet.agents)
         await keep_in_step(stage.client, stage.fleet.agents["orders"])
         await ana.pause_schedule("orders/timer")
+        # A time of its own may just have come: in the same second it would be its case.
+        await asyncio.sleep(1)
         timed = (await ana.trigger_schedule("orders/timer")).runs[0].case
         sent = (await shop.hook(message("event"))).json()["case"]
         asked = (await ana.ask_agent("orders", {"number": "person"})).case
@@ -191,7 +193,9 @@ async def test_one_agent_by_event_by_time_and_by_person_is_one_case_for_one_key(
             assert (await shop.hook(message(number))).json()["outcome"] == "there"
             assert (await shop.send({"number": number})).json()["outcome"] == "there"
             assert (await ana.ask_agent("orders", {"number": number})).duplicate
-    assert len(outside.effects("pay")) == len(cases)
+    paid = Counter(key.partition("/")[0] for key in outside.effects("pay"))
+    assert cases.keys() <= paid.keys()
+    assert set(paid.values()) == {1}
 
 
 async def test_a_delivery_is_taken_by_its_signature_and_mended_by_a_person(
