@@ -208,17 +208,17 @@ class CaseHandle:
         except (TimeoutError, RPCError) as error:
             return f"and no worker says where it stands ({error})"
 
-    async def pass_time(self, length: timedelta) -> None:
+    async def pass_time(self, length: timedelta, *, within: timedelta = PATIENCE) -> None:
         """Let the clock of this case run ahead. Other cases and the machine keep theirs.
 
         Time stands still while an activity runs. Look for a gate before letting its time
         pass: what has not been opened yet has no deadline.
 
         Raises:
-            TimeoutError: if its clock does not move in time, with its state.
+            TimeoutError: if its clock has not moved `within` that time, with its state.
         """
         try:
-            async with asyncio.timeout(PATIENCE.total_seconds()):
+            async with asyncio.timeout(within.total_seconds()):
                 await self._skipper.fast_forward(self.handle, length)
         except TimeoutError:
             seen = await self._last_seen()

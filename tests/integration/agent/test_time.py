@@ -131,3 +131,15 @@ async def test_a_long_wait_with_many_reminders_keeps_its_history_small(
         assert (await case.outcome()).status is State.EXPIRED
         events = (await case.history()).events
     assert len(events) < 80
+
+
+async def test_a_clock_that_stands_still_is_said(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(orders(tmp_path)) as stage:
+        with outside.kept_waiting("pay"):
+            case = await stage.start("orders", Order(number="1"))
+            await outside.arrived("pay")
+            with pytest.raises(TimeoutError, match=r"1:00:00 of orders:1 do not pass.*working"):
+                await case.pass_time(timedelta(hours=1), within=timedelta(seconds=1))
+        assert (await case.outcome()).status is State.DONE
