@@ -54,7 +54,7 @@ async def look(due: Retraining) -> Moved:
     if use is None:
         raise Final(f"{due.agent} has no model in use: it has not decided anything yet")
     own = [inputs for day, inputs in rows if day > use.since]
-    indexes = _indexes(own[:WINDOW], own[WINDOW:][-WINDOW:])
+    indexes = await asyncio.to_thread(_indexes, own[:WINDOW], own[WINDOW:][-WINDOW:])
     labelled = [day for day, _ in await learner.past(due.on) if day > use.since]
     return Moved(
         in_use=use.version,

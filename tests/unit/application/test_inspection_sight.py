@@ -16,7 +16,9 @@ from activities.inspection_sight import (
     HOLD,
     Box,
     Judge,
+    Patches,
     aligned,
+    fit,
     learn,
     patches,
     read_image,
@@ -83,13 +85,23 @@ def test_it_learns_from_nothing_that_has_no_defect() -> None:
 
 
 class Certain:
-    """Trees that say what is asked of them."""
+    """A forest of one tree that says what is asked of it."""
 
     def __init__(self, risk: float) -> None:
-        self.risk = risk
+        self.risk, self.estimators_ = risk, [self]
 
-    def predict_proba(self, rows: np.ndarray) -> np.ndarray:
+    def predict_proba(self, rows: np.ndarray, *, check_input: bool) -> np.ndarray:
+        del check_input
         return np.array([[1 - self.risk, self.risk]] * len(rows))
+
+
+def test_patches_are_judged_as_the_whole_forest_judges_them() -> None:
+    drawn = np.random.default_rng(0)
+    rows = drawn.normal(size=(300, 17))
+    judge = fit(np.column_stack([rows, (rows[:, 0] > 1).astype(float)]))
+    found = Patches([Box(0, 0, 1, 1)] * 40, drawn.normal(size=(40, 17)))
+    assert judge.risks(found).tolist() == judge.trees.predict_proba(found.rows)[:, 1].tolist()
+    assert judge.risks(Patches([], np.empty((0, 17)))).size == 0
 
 
 @pytest.mark.parametrize(
