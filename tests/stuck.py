@@ -1,7 +1,7 @@
-"""A test that does not end: it is told where it waits, and its process is ended.
+"""A test that does not end: it is said where it waits, and its process is ended.
 
-Else the whole run waits for it until somebody ends that, and nobody knows for what. Beside others
-the test is said to have crashed, and a new process goes on with the next one.
+Else the whole run waits until somebody ends it, and nobody knows for what. Of several processes
+beside each other the one is said to have crashed, and `make test` ends.
 """
 
 from __future__ import annotations
