@@ -28,7 +28,7 @@ from temporalio.worker import (
 )
 from typing_extensions import override
 
-from handrail.agent import AgentWorkflow, runner_of
+from handrail.agent import AgentWorkflow, runner_of, words_of
 from handrail.exceptions import CaseError
 from handrail.guardrails import ForeseenWrite, foreseen
 from handrail.runtime.records import RecordInterceptor, RunFacts, case_record
@@ -45,6 +45,7 @@ T = TypeVar("T")
 
 _LONGEST = timedelta(seconds=30)
 _AGAIN = 1.0
+"""Seconds for which one that was given up may clean up, until it is cancelled once more."""
 _DIFFERENCE = re.compile(r'\[TMPRL1100\] [^"\\]+')
 """The first difference, in the midst of what the SDK (1.35) says of it."""
 _TOO_SLOW = "[TMPRL1101]"
@@ -54,9 +55,9 @@ _TOO_SLOW = "[TMPRL1101]"
 class ReplayedCase:
     """A case that was replayed. `fault`: where its code would go another way than it went.
 
-    `unknown`: it took too long to say. `held`: the writes that it holds, as the door will find
-    them; empty where it has ended. `record`: the last one that it handed over; `left`: the one of
-    its last moment, where that is not its end.
+    `unknown`: nobody can say, or it took too long. `held`: the writes that it holds, as the door
+    will find them; empty where it has ended. `record`: the last one that it handed over; `left`:
+    the one of its last moment, where that is not its end.
     """
 
     case: str
@@ -132,6 +133,7 @@ async def replay_history(
             history.workflow_id,
             watch.fault,
             held=watch.held,
+            unknown=watch.fault is not None,
             record=watch.record,
             left=watch.left,
         )
@@ -218,7 +220,7 @@ class _LastMoment(Interceptor):
         try:
             self._look()
         except Exception as error:  # noqa: BLE001  # Temporal would ask again for ever
-            self.fault = f"what it holds cannot be told: {type(error).__name__}: {error}"
+            self.fault = f"what it holds cannot be told: {words_of(error)}"
 
     def _look(self) -> None:
         if self.agent is not None:

@@ -24,7 +24,7 @@ BUDGETS = {
     "guardrails": 5_976,
     "evidence": 5_529,
     "client": 8_334,
-    "runtime": 8_010,
+    "runtime": 8_012,
     "integrations": 6_498,
     "inbox": 10_017,
     "testing": 1_253,
