@@ -149,8 +149,13 @@ def tracing() -> Generator[Tracer]:
 
 
 async def plain_write(tracer: Tracer, run: RunFleet, home: Path) -> Walk:
-    """One write that nothing holds: from the event to the receipt."""
-    async with run(orders(home), home) as stage:
+    """One write that nothing holds: from the event to the receipt.
+
+    Its worker has judged the policy before it began, as `handrail worker` does.
+    """
+    fleet = orders(home)
+    _require(not fleet.agent("orders").faults())
+    async with run(fleet, home) as stage:
         async with tracer.walking():
             outcome = await (await stage.start("orders", ONE_WRITE)).outcome()
         _require(outcome.status is State.DONE, outcome.receipts)

@@ -13,7 +13,6 @@ from handrail.cli.output import PLAIN, Output, moment, plain
 from handrail.client import iso
 from handrail.exceptions import InvalidRequest
 from handrail.guardrails import AnomalyDetector, Pattern
-from handrail.policy import load_policy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,7 +32,7 @@ async def normal(agent: str, step: str | None = None, *, out: Output = PLAIN) ->
         One of its writes, such as rebook; all that are watched if it is left out.
     """
     owner = agent_named(agent)
-    policy = load_policy(owner.policy, owner.shape)
+    policy = owner.policy_file.current()
     steps = _watched(owner, policy, step)
     now = datetime.now(UTC)
     async with ledger_here() as opened:

@@ -37,7 +37,7 @@ from handrail.client import BUSY_QUERY, StuckCase, held_ledger, steward_book, st
 from handrail.exceptions import ConfigurationError, HandrailError, LedgerUnavailable, PolicyError
 from handrail.ledger import Ledger
 from handrail.oversight import Keyring, KeyringError, TrustedKey, private_keys, steward_id
-from handrail.policy import STUCK_AFTER, load_policy, written
+from handrail.policy import STUCK_AFTER, written
 from handrail.runtime import SEARCH_ATTRIBUTES, Fleet, Settings, contract_faults, find_binary
 from handrail.text import escape_hidden, first_line
 
@@ -272,7 +272,7 @@ async def stuck_diagnosed(connected: Client, fleet: Fleet) -> Diagnosis:
     for agent in fleet.agents.values():
         after = STUCK_AFTER
         with contextlib.suppress(PolicyError):  # said elsewhere
-            after = load_policy(agent.policy, agent.shape).doc.stuck.after
+            after = agent.policy_file.current().doc.stuck.after
         query = f"HandrailAgent = '{agent.name}' AND {BUSY_QUERY}"
         found += await stuck_cases(connected, query, after)
     if not found:
@@ -384,7 +384,7 @@ def _demanding(fleet: Fleet | None) -> list[str]:
     found: list[str] = []
     for agent in fleet.agents.values() if fleet is not None else ():
         try:
-            if load_policy(agent.policy, agent.shape).proof == "required":
+            if agent.policy_file.current().proof == "required":
                 found.append(agent.name)
         except PolicyError:
             continue  # said elsewhere

@@ -50,7 +50,7 @@ from handrail.cli.workflow_code import (
     swallowed_ends,
 )
 from handrail.exceptions import PolicyError
-from handrail.policy import Policy, load_policy
+from handrail.policy import Policy
 from handrail.runtime import sandbox_faults
 from handrail.syntax import syntax_tree
 from handrail.text import shown_file
@@ -212,7 +212,7 @@ def _unit_mistakes(agent: Agent) -> Iterator[str]:
 def _policy_of(agent: Agent) -> Policy | None:
     """Its policy; None where that has faults, which are said by themselves."""
     try:
-        return load_policy(agent.policy, agent.shape)
+        return agent.policy_file.current()
     except PolicyError:
         return None
 

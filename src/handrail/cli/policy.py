@@ -41,7 +41,6 @@ from handrail.policy import (
     Types,
     describe_policy,
     file_content,
-    load_policy,
     parse_policy,
     policy_schema,
     read_policy_file,
@@ -144,7 +143,7 @@ async def show(agent: str, *, out: Output = PLAIN) -> None:
 def _on_disk(owner: Agent, policy: Policy) -> list[str]:
     """What the file here says, where that is not what is in force."""
     try:
-        there = load_policy(owner.policy, owner.shape)
+        there = owner.policy_file.current()
     except PolicyError as error:
         return [f"the file here cannot be used: {error}"]
     if there.sha == policy.sha:
@@ -167,7 +166,7 @@ class _Standing:
 
 async def _standing(opened: Ledger | None, owner: Agent) -> _Standing:
     if opened is None:
-        policy = load_policy(owner.policy, owner.shape)
+        policy = owner.policy_file.current()
         return _Standing(policy, effective=_effective(policy, (), owner))
     policy = await _in_force(opened, owner)
     orders = await opened.orders(owner.name, live=True)
@@ -211,7 +210,7 @@ async def _in_force(opened: Ledger, owner: Agent) -> Policy:
     """The policy in force: that of the ledger, or the file where no worker has loaded one."""
     rows = await opened.policies(owner.name)
     if not rows:
-        return load_policy(owner.policy, owner.shape)
+        return owner.policy_file.current()
     return parse_policy(rows[0].text, f"{rows[0].label} (in force)", owner.shape)
 
 

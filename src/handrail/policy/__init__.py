@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from handrail.policy.json_schema import policy_schema
     from handrail.policy.matching import NobodyMayApprove, distinct_people
     from handrail.policy.parts import AgentShape, Breaker, Budget, Facts, Normal, Review, WriteShape
-    from handrail.policy.policy import Policy, PolicyFile, load_policy, parse_policy, share_of
+    from handrail.policy.policy import Policy, PolicyFile, parse_policy, share_of
     from handrail.policy.quorum import Approval
     from handrail.policy.rule_types import Types
     from handrail.policy.setting import Setting
@@ -88,7 +88,6 @@ __all__ = [
     "file_content",
     "file_stamp",
     "known_policy",
-    "load_policy",
     "metric_in_words",
     "open_file",
     "parse_policy",

@@ -44,7 +44,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True)
 class Policy:
-    """A policy that was found sound. Made by `load_policy` and `parse_policy`.
+    """A policy that was found sound. Made by `PolicyFile` and `parse_policy`.
 
     `label` names agent, version and the first 8 hex digits of the file's SHA-256. `proof`
     says whether a ruling counts although nobody checked who sent it; None leaves it to the
@@ -351,15 +351,6 @@ def _barring(facts: Facts, barred: Sequence[str]) -> dict[str, str]:
     whys = {same_person(who): "wrote it" for who in barred}
     asked_by = facts.requester
     return whys | ({same_person(asked_by): "asked for it"} if asked_by else {})
-
-
-def load_policy(path: Path, shape: AgentShape) -> Policy:
-    """Read the policy file at `path` and judge it against what the agent can do.
-
-    Raises:
-        PolicyError: if it cannot be read, or has faults: all of them, with line and fix.
-    """
-    return parse_policy(file_content(path)[0], str(path), shape)
 
 
 def parse_policy(text: str, path: str, shape: AgentShape) -> Policy:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from handrail.faces import on_demand
 
 if TYPE_CHECKING:
+    from handrail.runtime.agent import Agent
     from handrail.runtime.agent_faults import sandbox_faults
     from handrail.runtime.asking import converter, key_of
     from handrail.runtime.builds import worker_build
@@ -24,12 +25,7 @@ if TYPE_CHECKING:
         inbox_url,
         running_locally,
     )
-    from handrail.runtime.fleet import (
-        GRACE,
-        STICKY,
-        Agent,
-        Fleet,
-    )
+    from handrail.runtime.fleet import GRACE, STICKY, Fleet
     from handrail.runtime.logging import Lines, configure_logging, mask_with
     from handrail.runtime.operators import operator
     from handrail.runtime.payload_codec import ClaimCheck

@@ -14,14 +14,12 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import ModuleType
-from typing import Any, cast, get_type_hints
+from typing import Any, cast
 
 from temporalio.worker import WorkflowRunner
 
-from handrail.actions import Action, Event
+from handrail.actions import Action
 from handrail.agent import AgentWorkflow, Converse, Decide, HandsTo, Step, Write
-from handrail.exceptions import ConfigurationError
-from handrail.guardrails import Check
 from handrail.syntax import class_source, syntax_tree
 from handrail.text import shown_file
 
@@ -29,52 +27,6 @@ _ASKING = ("read", "plan", "decide", "converse", "ask")
 VERBS = (*_ASKING, "write", "notify", "renew", "hand_off", "hand_on")
 _HANDING = ("hand_off", "hand_on")
 _GATHERING = ("create_task", "ensure_future", "gather", "shield", "wait_for")
-
-
-def event_of(name: str, kind: type[AgentWorkflow]) -> type[Event]:
-    """The event that starts a case of an agent's workflow.
-
-    Raises:
-        ConfigurationError: if the class is no such workflow, or takes anything else.
-    """
-    if not (isinstance(kind, type) and issubclass(kind, AgentWorkflow)):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise ConfigurationError(f"{name}: {kind} must be a subclass of AgentWorkflow")
-    if not hasattr(kind, "__temporal_workflow_definition"):
-        raise ConfigurationError(f"{name}: decorate {kind.__name__} with @workflow.defn")
-    run = vars(kind)["__temporal_workflow_definition"].run_fn
-    parameters = list(inspect.signature(run).parameters)[1:]
-    hints = get_type_hints(run)
-    event = hints.get(parameters[0]) if len(parameters) == 1 else None
-    if not (isinstance(event, type) and issubclass(event, Event)):
-        raise ConfigurationError(
-            f"{name}: {kind.__name__}.run must take exactly one event, a subclass of handrail.Event"
-        )
-    return event
-
-
-def members(
-    name: str, given: ModuleType | Iterable[Any], kind: type[Any], *others: type[Any]
-) -> tuple[Any, ...]:
-    """The steps or checks of a module, or those that are listed, maybe among `others`.
-
-    Raises:
-        ConfigurationError: if anything else is listed.
-    """
-    if isinstance(given, ModuleType):
-        return tuple(dict.fromkeys(v for v in vars(given).values() if isinstance(v, kind)))
-    if isinstance(given, str):
-        raise ConfigurationError(
-            f"{name}: {given!r} is a text; fix: give the module itself, or a list of what is in it"
-        )
-    listed = tuple(given)
-    for each in listed:
-        if not isinstance(each, (kind, *others)):
-            called = getattr(each, "__name__", repr(each))
-            how = "@check" if kind is Check else "@read, @decide, @write or @notify"
-            raise ConfigurationError(
-                f"{name}: {called} is listed and is none; fix: put {how} on it"
-            )
-    return tuple(dict.fromkeys(each for each in listed if isinstance(each, kind)))
 
 
 def code_faults(

@@ -19,14 +19,14 @@ from handrail.client import FAILING_TASK, stuck_cases
 from handrail.exceptions import LedgerUnavailable, PolicyError
 from handrail.guardrails import alert_owner, stuck_alert
 from handrail.ledger import STUCK, IncidentRow
-from handrail.policy import STUCK_AFTER, load_policy
+from handrail.policy import STUCK_AFTER
 from handrail.text import moment_in_words
 
 if TYPE_CHECKING:
     from temporalio.client import Client
 
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime.agent import Agent
 
 LOOK = timedelta(minutes=1)
 """How often a worker looks for such cases."""
@@ -57,7 +57,7 @@ async def look_for_failing(client: Client, agent: Agent, ledger: Ledger, inbox: 
     query = f"HandrailAgent = '{agent.name}' AND {REPORTED} AND {OPEN_QUERY}"
     after, now = STUCK_AFTER, datetime.now(UTC)
     with contextlib.suppress(PolicyError):  # said elsewhere
-        after = load_policy(agent.policy, agent.shape).doc.stuck.after
+        after = agent.policy_file.current().doc.stuck.after
     for case, steps in await stuck_cases(client, query, after):
         for each in (step for step in steps if step.step == FAILING_TASK):
             since = moment_in_words(each.since)

@@ -8,13 +8,12 @@ import functools
 import gc
 import inspect
 import logging
-from collections.abc import AsyncGenerator, Container, Iterable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Container, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 from temporalio.client import Client, Plugin
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.converter import DataConverter
@@ -22,29 +21,19 @@ from temporalio.plugin import SimplePlugin
 from temporalio.worker import Worker, WorkflowRunner
 from temporalio.worker.workflow_sandbox import SandboxedWorkflowRunner, SandboxRestrictions
 
-from handrail.actions import Action, Event, from_text
+from handrail.actions import Event
 from handrail.agent import (
     HEARTBEAT,
     OPEN_QUERY,
-    AgentWorkflow,
-    Decide,
-    HandsTo,
-    Notify,
-    OutcomeRead,
-    Step,
-    Write,
     executions,
-    secret_faults,
 )
 from handrail.client import StartedCase, held_ledger, start_case
-from handrail.evidence import slow_ramps
-from handrail.exceptions import CaseError, ConfigurationError, PolicyError
-from handrail.guardrails import Check, Door, hand_off_activity
+from handrail.exceptions import CaseError, ConfigurationError
+from handrail.guardrails import Door, hand_off_activity
 from handrail.ledger import Ledger
-from handrail.oversight import RESERVED, Trust
-from handrail.policy import AgentShape, PolicyFile, WriteShape, load_policy
+from handrail.oversight import Trust
 from handrail.runtime import schedules
-from handrail.runtime.agent_faults import code_faults, event_of, members, model_faults
+from handrail.runtime.agent import Agent
 from handrail.runtime.builds import deployment, worker_build
 from handrail.runtime.engine_thread import running_apart
 from handrail.runtime.handoffs import handoff_activities, require_known
@@ -54,7 +43,6 @@ from handrail.runtime.interceptors import (
     SecretScrubber,
     ShortFailures,
 )
-from handrail.runtime.model_faults import faults_of
 from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import NO_CASES
 from handrail.runtime.recorder import recording
@@ -80,8 +68,6 @@ STICKY = timedelta(seconds=3)
 
 log = logging.getLogger("handrail.fleet")
 
-_LONGEST = 100
-
 GRACE = timedelta(seconds=45)
 """How long activities may go on after SIGTERM. Longer than a write's default timeout."""
 
@@ -92,100 +78,6 @@ _TIMES: dict[str, Any] = {
     # dead, and a busy machine is late by the 0.6 s that are left of it.
     "max_heartbeat_throttle_interval": HEARTBEAT / 2,
 }
-
-
-class Agent:
-    """One agent: its workflow, its steps, its policy and its data checks, under one name."""
-
-    def __init__(
-        self,
-        name: str,
-        workflow: type[AgentWorkflow],
-        *,
-        steps: ModuleType | Iterable[Step[..., Any] | OutcomeRead],
-        policy: Path | str,
-        checks: ModuleType | Iterable[Check[Any]] = (),
-        triggers: Iterable[schedules.Trigger] = (),
-        hands_to: Iterable[HandsTo] = (),
-    ) -> None:
-        """Put an agent together. `steps` and `checks` may be the modules that define them.
-
-        `triggers` start its cases by themselves, such as a `Schedule`; it hands to `hands_to`.
-
-        Raises:
-            ConfigurationError: if the parts do not fit, with what to do.
-        """
-        if not name or ":" in name or len(name) > _LONGEST:
-            raise ConfigurationError(f"{name!r} cannot name an agent: use a short word without `:`")
-        if name in RESERVED or "/" in name:
-            raise ConfigurationError(
-                f"{name!r} cannot name an agent: {', '.join(RESERVED)} mean something else, and "
-                "`/` stands between an agent and its write; choose another word"
-            )
-        self.name = name
-        self.workflow = workflow
-        self.event = event_of(name, workflow)
-        self.workflow_type: str | None = vars(workflow)["__temporal_workflow_definition"].name
-        steps = steps if isinstance(steps, ModuleType | str) else list(steps)
-        self.steps = _with_undos(members(name, steps, Step, OutcomeRead), name)
-        self.outcomes: tuple[OutcomeRead, ...] = members(name, steps, OutcomeRead, Step)
-        self.checks = members(name, checks, Check)
-        self.triggers = schedules.triggers_of(name, triggers)
-        self.hands_to = tuple(hands_to)
-        self.policy = Path(policy)
-        self.shape = _shape(name, self.steps)
-        modules = [each.fn.__module__ for each in (*self.steps, *self.checks)]
-        self.modules = _outside(workflow, [*modules, self.event.__module__])
-        self.code = frozenset((workflow.__module__, self.event.__module__, *modules))
-
-    @property
-    def writes(self) -> list[Write[Any, Any]]:
-        """Its write steps, those that undo among them."""
-        return _writes(self.steps)
-
-    def faults(self) -> list[str]:
-        """Every fault of the agent's policy and code, and secrets it lacks, each with its fix."""
-        asking: dict[str, list[str]] = {}  # one that is not there is one fault, whoever takes it
-        for step in self.steps:
-            for secret in step.secrets:
-                asking.setdefault(secret, []).append(step.name)
-        lacking = [f for name, by in asking.items() for f in secret_faults(", ".join(by), [name])]
-        lacking += model_faults(self.steps)
-        lacking += code_faults(self.workflow, self.steps, self.hands_to)
-        lacking += faults_of(self.event, self.steps)
-        lacking += schedules.trigger_faults(self)
-        try:
-            load_policy(self.policy, self.shape)
-        except PolicyError as error:
-            return [*error.faults, *lacking]
-        return lacking
-
-    def notes(self) -> list[str]:
-        """What of the policy is worth reading, and no fault.
-
-        Raises:
-            PolicyError: if the policy has faults.
-        """
-        policy = load_policy(self.policy, self.shape)
-        return [*policy.notes, *(f"{self.policy}: {n}" for n in slow_ramps(policy.doc.actions))]
-
-    def parse_event(self, text: str | bytes) -> Event:
-        """An event from its JSON, as others send it or under its fields' own names.
-
-        Raises:
-            CaseError: if it does not validate, with every field that is wrong.
-        """
-        try:
-            return from_text(self.event, text, by_name=True)
-        except ValidationError as error:
-            wrong = "\n".join(
-                f"  {'.'.join(str(p) for p in e['loc']) or '(the whole)'}: {e['msg']}"
-                for e in error.errors(include_url=False)
-            )
-            fields = ", ".join(self.event.model_fields)
-            raise CaseError(
-                f"this is no {self.event.__name__}:\n{wrong}\nfix: it has the fields {fields}"
-            ) from error
 
 
 class Fleet:
@@ -291,21 +183,20 @@ class Fleet:
         trust: Trust,
         options: Mapping[str, Any],
     ) -> Worker:
-        policy = PolicyFile(agent.policy, agent.shape)
-        others = [each for each in self.agents.values() if each is not agent]
+        policies = {each.name: each.policy_file for each in self.agents.values()}
         steward = AutonomyActivities(
             agent=agent.name,
             shape=agent.shape,
-            policy=policy,
+            policy=agent.policy_file,
             ledger=ledger,
             trust=trust,
-            others=[PolicyFile(each.policy, each.shape) for each in others],
+            others=[each for name, each in policies.items() if name != agent.name],
         )
         door = Door(
             agent=agent.name,
             shape=agent.shape,
             steps=agent.steps,
-            policy=policy,
+            policy=agent.policy_file,
             ledger=ledger,
             checks=agent.checks,
             trust=trust,
@@ -313,7 +204,6 @@ class Fleet:
             workflow=agent.workflow_type,
             **_seal(client),
         )
-        policies = {each.name: PolicyFile(each.policy, each.shape) for each in self.agents.values()}
         rollouts = RolloutActivities(policies, ledger, trust)
         versioned = deployment() is not None
         slots: dict[str, Any] = {
@@ -335,7 +225,7 @@ class Fleet:
                 hand_off_activity(door, agent.hands_to),
                 *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
-                *UpkeepActivities(agent, policy, ledger, self, trust).activities(),
+                *UpkeepActivities(agent, ledger, self, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
             **(_TIMES | worker_build(agent.code) | dict(options) | slots),
@@ -441,60 +331,3 @@ def _seal(client: Client) -> dict[str, bytes]:
     """The key by which workers know their own intents; without its plugin each has its own."""
     codec = client.data_converter.payload_codec
     return {"seal": codec.seal()} if isinstance(codec, ClaimCheck) else {}
-
-
-# How an agent is put together
-
-
-def _outside(kind: type[AgentWorkflow], modules: Iterable[str]) -> set[str]:
-    """What is imported once, outside the sandbox: whole packages, but never the workflow's."""
-    own = kind.__module__.partition(".")[0]
-    roots = {module: module.partition(".")[0] for module in modules if module != kind.__module__}
-    return {module if root == own else root for module, root in roots.items()}
-
-
-def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., Any], ...]:
-    undos = [s.undo for s in _writes(steps) if s.undo is not None]
-    named: dict[str, Step[..., Any]] = {}
-    for step in dict.fromkeys([*steps, *undos]):
-        if step.name in named:
-            raise ConfigurationError(f"{agent}: two steps are called `{step.name}`; rename one")
-        named[step.name] = step
-    return tuple(named.values())
-
-
-def _shape(agent: str, steps: Sequence[Step[..., Any]]) -> AgentShape:
-    writes = _writes(steps)
-    evidence = _evidence(agent, [s for s in steps if isinstance(s, Decide)])
-    return AgentShape(
-        agent=agent,
-        writes={
-            w.name: WriteShape(
-                name=w.name,
-                action=w.action,
-                evidence=evidence.get(w.action),
-                undo=w.undo.name if w.undo else None,
-                undoes=frozenset(o.name for o in writes if o.undo is w),
-            )
-            for w in writes
-        },
-        notifies=frozenset(s.name for s in steps if isinstance(s, Notify)),
-    )
-
-
-def _writes(steps: Sequence[Step[..., Any]]) -> list[Write[Any, Any]]:
-    return [cast("Write[Any, Any]", step) for step in steps if isinstance(step, Write)]
-
-
-def _evidence(
-    agent: str, decides: Sequence[Decide[..., Any]]
-) -> Mapping[type[Action], type[BaseModel]]:
-    found: dict[type[Action], type[BaseModel]] = {}
-    for step in decides:
-        for action in step.proposes:
-            if found.setdefault(action, step.evidence) is not step.evidence:
-                raise ConfigurationError(
-                    f"{agent}: {action.__name__} is decided with two kinds of evidence "
-                    f"({found[action].__name__}, {step.evidence.__name__}); use one"
-                )
-    return found

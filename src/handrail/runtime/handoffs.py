@@ -39,7 +39,7 @@ from handrail.wire import HandedLook, HandOff, HandOffAnswer, HandOffOrigin
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime.agent import Agent
 
 _LOOK = timedelta(seconds=5)
 """How long one attempt waits for an outcome. Between two the agent has its hands free."""

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from temporalio.client import WorkflowHistory
     from temporalio.plugin import SimplePlugin
 
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime.agent import Agent
 
 UPKEEP: Final = "Upkeep"
 """The workflow of `handrail.runtime.upkeep`."""

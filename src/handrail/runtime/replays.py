@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from handrail.agent import Write
     from handrail.ledger import CaseRecord
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime.agent import Agent
 
 T = TypeVar("T")
 

@@ -70,7 +70,7 @@ from handrail.runtime.upkeep import keep_upkeep
 
 if TYPE_CHECKING:
     from handrail.ledger import Ledger
-    from handrail.runtime.fleet import Agent
+    from handrail.runtime.agent import Agent
 
 MAKE_EVENT: Final = "handrail.scheduled"
 """The activity that makes the event of a time: `ScheduledTime` to `ScheduledEvent`."""

@@ -47,8 +47,8 @@ if TYPE_CHECKING:
     from handrail.agent import OutcomeRead
     from handrail.ledger import AlertRow, Ledger
     from handrail.oversight import Trust
-    from handrail.policy import PolicyFile
-    from handrail.runtime.fleet import Agent, Fleet
+    from handrail.runtime.agent import Agent
+    from handrail.runtime.fleet import Fleet
 
 EVERY = timedelta(minutes=5)
 
@@ -127,7 +127,6 @@ class UpkeepActivities:
     """
 
     agent: Agent
-    policy: PolicyFile
     ledger: Ledger
     fleet: Fleet
     trust: Trust
@@ -175,15 +174,14 @@ class UpkeepActivities:
 
         That another policy is in force by now is kept too, so that pages show it before a write.
         """
-        now = self.clock()
-        alarms = await find_alarms(self.ledger, agent, self.policy.current().doc.alerts, now)
+        now, policy = self.clock(), self.agent.policy_file.current()
+        alarms = await find_alarms(self.ledger, agent, policy.doc.alerts, now)
         news = await keep_alarms(self.ledger, agent, alarms, now)
         then = f"See all, and say that you are at it: {self._where('alerts')}handrail alerts"
         tell = (self._tell(row, f"{agent}: {row.rule}", then) for row in news)
         for fault in await asyncio.gather(*tell, return_exceptions=True):
             if fault is not None:  # comes again with the next round; the others were told
                 raise fault
-        policy = self.policy.current()
         if policy.sha != self._said:  # a door says so too, but at its next write only
             of = (policy.version, policy.sha, policy.label, policy.text)
             await self.ledger.loaded(agent, *of)

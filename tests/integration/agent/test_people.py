@@ -16,7 +16,7 @@ from handrail.guardrails.context import WriteContext
 from handrail.guardrails.entitlement import Entitlement
 from handrail.ledger import MandateRow
 from handrail.oversight import MANDATE_STATEMENT, Keyring, Mandate, SigningKey, Trust
-from handrail.policy import Facts, PolicyFile
+from handrail.policy import Facts
 from handrail.testing import Human, Outside
 from handrail.testing.fixtures import RunFleet
 from handrail.wire import Attempt, DoubtAnswer
@@ -433,7 +433,7 @@ async def test_an_answer_to_a_doubt_is_proven_and_good_for_that_doubt_alone(
         again = await case.gate(but=seen)
         assert len(outside.calls("post")) == 2
         agent = fleet.agent("orders")
-        policy = PolicyFile(agent.policy, agent.shape).current()
+        policy = agent.policy_file.current()
         facts = Facts("post", Post(order="1"), None, None, case.id, None)
         row = await stage.ledger.effect("orders:1/post/1")
         assert row is not None

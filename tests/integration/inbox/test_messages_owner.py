@@ -17,7 +17,6 @@ from handrail.guardrails.recorder import Recorder
 from handrail.inbox.channels.alerts import AlertRequest
 from handrail.ledger import SpendRow
 from handrail.oversight import MESSAGE_QUEUE, Alert, alert_id
-from handrail.policy import load_policy
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet
 from tests.agents.fleets import orders, policy
@@ -142,7 +141,7 @@ async def test_a_budget_that_nears_its_end_is_told_once_and_an_incident_too(
     document = policy(budgets={"tokens": "1000 per day"})
     async with run_fleet(orders(tmp_path, document)) as stage, mail_server() as mail:
         under = stage.fleet.agents["orders"]
-        given = load_policy(under.policy, under.shape)
+        given = under.policy_file.current()
         books = Recorder("orders", stage.ledger, BASE)
         world = ActivityEnvironment(client=stage.client)
         async with inbox(stage, settings(tmp_path, mail)):

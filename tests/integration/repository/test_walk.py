@@ -20,8 +20,9 @@ pytestmark = pytest.mark.integration
 # a record was kept of every case, of which one or two come within the walk or after it; then the
 # one writer, what is to be compared again, the texts that a case has read, and what catches the
 # errors of an agent's own classes; then two that were parted so that commands import no more
-# than they use; then Temporal's sandbox, which was a part of the interceptors' file.
-MODULES = 83
+# than they use; then Temporal's sandbox, which was a part of the interceptors' file. They fell
+# when the door asked the policy that its worker had judged, and did not judge it once more.
+MODULES = 78
 ROOMS = 8
 
 

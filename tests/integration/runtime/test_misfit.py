@@ -17,7 +17,7 @@ from handrail.ledger import IncidentRow
 from handrail.oversight import Alert, Trust
 from handrail.runtime import ReplayedCase, Settings, UnreplayableCases, failing_cases
 from handrail.runtime.failing_cases import look_for_failing
-from handrail.runtime.fleet import AgentReplays
+from handrail.runtime.replays import AgentReplays
 from handrail.runtime.worker import look_at_misfits
 from handrail.testing import Outside, Stage, eventually
 from handrail.testing.fixtures import RunFleet

@@ -13,7 +13,7 @@ from activities.alerts_causes import OUTLASTS, Known, Plant, grouped, outlasting
 from activities.alerts_facts import Alarm, Cause, CloseIssue, Heard, Standing
 from benchmarks.agents.alerts import live, read, real
 from handrail.actions import Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds, refusals
 from workers.fleets.alerts import RawEvent, fleet, of_alertmanager
 from world.alerts import plant
@@ -119,7 +119,7 @@ def test_alarms_of_what_nobody_knows_are_never_put_together() -> None:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 @pytest.mark.parametrize(

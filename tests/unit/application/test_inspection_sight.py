@@ -26,7 +26,7 @@ from activities.inspection_sight import (
 )
 from benchmarks.agents.inspection import boards_of, generated, judged
 from handrail.actions import Basis
-from handrail.policy import Facts, load_policy
+from handrail.policy import Facts
 from tests.agents.policies import holds, refusals
 from workers.fleets.inspection import fleet
 
@@ -168,7 +168,7 @@ async def test_a_line_is_stopped_by_its_last_point_alone() -> None:
 def test_the_policy_lets_no_part_pass_that_may_be_bad(
     verdict: Verdict, risk: float, refused: int
 ) -> None:
-    policy = load_policy(AGENT.policy, AGENT.shape)
+    policy = AGENT.policy_file.current()
     given = Facts(
         step="sort",
         action=Sort(line=1, serial=3, verdict=verdict),

@@ -15,7 +15,7 @@ from activities.leads_score import QUALIFIED, Order, score
 from benchmarks.agents.leads import run, share
 from guardrails.leads import mail_is_an_address, record_gets_better
 from handrail.actions import Action, Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds, refusals
 from workers.fleets.leads import fleet
 from world.leads import cdnow, market
@@ -127,7 +127,7 @@ async def test_checks_of_what_is_written() -> None:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 def opening(**evidence: Any) -> Facts:

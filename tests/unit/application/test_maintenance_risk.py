@@ -14,7 +14,6 @@ from activities.maintenance_risk import HOURS, filled, learn, signs, tally
 from activities.maintenance_systems import compose, parse_calendar
 from activities.stores import Shelf, SpareNeeded, restock, which_spare
 from benchmarks.agents.maintenance import CYCLES, lives_of, split
-from handrail.policy import load_policy
 from workers.fleets.maintenance import maintenance
 from world.maintenance.plant import every_30_days, played
 
@@ -87,6 +86,6 @@ async def test_a_spare_is_reserved_if_one_is_free_and_more_come_once() -> None:
 
 def test_a_second_window_for_a_machine_on_a_day_is_a_matter_for_people() -> None:
     agent = maintenance(elsewhere=False)
-    same = load_policy(agent.policy, agent.shape).of("book_window").duplicates
+    same = agent.policy_file.current().of("book_window").duplicates
     assert same is not None
     assert same.fields == ("action.machine", "evidence.day")

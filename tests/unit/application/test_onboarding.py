@@ -10,7 +10,7 @@ from activities.onboarding import AttachApplication, OpenCustomer, judge
 from activities.onboarding_match import Customer, Match, Person, clues, compare, likeness
 from benchmarks.agents.onboarding import run
 from handrail.actions import Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds, refusals
 from workers.fleets.onboarding import fleet
 from world.onboarding import febrl
@@ -83,7 +83,7 @@ def test_a_part_with_a_comma_is_no_part() -> None:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 def attaching(**evidence: Any) -> Facts:

@@ -19,7 +19,6 @@ from handrail import Untrusted
 from handrail.actions import Basis
 from handrail.agent import unsourced
 from handrail.policy import Facts as PolicyFacts
-from handrail.policy import load_policy
 from tests.agents.policies import holds
 from workers.fleets.reconciliation import day_before, fleet, month_before, round_at
 from world.folders import text_of
@@ -160,7 +159,7 @@ def test_which_day_and_month_a_schedule_reports_on(at: datetime, day: str, month
 )
 def test_what_the_policy_holds(kind: Kind, amount: str, asked: int) -> None:
     agent = fleet.agent("reconciliation")
-    policy = load_policy(agent.policy, agent.shape)
+    policy = agent.policy_file.current()
     action = Post(statement="S", line=1, kind=kind, amount=Decimal(amount))
     text = Untrusted(untrusted="")
     known = {"kind": kind, "certain": kind == "clean", "invoice": "", "customer": "", "open": 5}

@@ -28,7 +28,7 @@ from guardrails.retraining import it_was_judged_beside_the_one_in_use
 from handrail import Final
 from handrail.actions import Basis, Undoes
 from handrail.evidence import ChosenAction
-from handrail.policy import Facts, load_policy
+from handrail.policy import Facts
 from handrail.testing import call_write
 from tests.agents.policies import refusals
 from workers.fleets.retraining import fleet
@@ -178,7 +178,7 @@ async def test_an_answer_counts_as_an_act_and_is_right_where_it_is_to_the_same_w
 def test_a_version_that_is_worse_is_refused_whoever_wants_it(
     evidence: dict[str, Any], refused: int
 ) -> None:
-    policy = load_policy(AGENT.policy, AGENT.shape)
+    policy = AGENT.policy_file.current()
     action = PutIntoUse(agent="support", version="b", replaces="a", on=ON)
     facts = Facts(
         step="put_into_use",

@@ -10,7 +10,7 @@ import pytest
 from activities.routes import Change, Dispatch, half_hour, replan
 from activities.routes_solver import Situation, as_it_is, foresee, solve
 from handrail.actions import Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds, refusals
 from workers.fleets.routes import fleet
 from world.routes import city
@@ -89,7 +89,7 @@ def test_a_half_hour_is_one_case() -> None:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ from activities.sales_systems import compose, parse_tasks
 from benchmarks.agents.sales import Play, compared, of_folder
 from benchmarks.agents.sales import seen as as_read
 from handrail.actions import Action, Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds
 from workers.fleets.sales import fleet
 from world.sales import pipeline, score
@@ -180,7 +180,7 @@ def test_a_task_is_read_as_it_was_written_and_others_are_left() -> None:
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 def given(step: str, action: Action, **evidence: Any) -> Facts:

@@ -14,13 +14,12 @@ from activities.shipments_facts import Delay, Rebook
 from handrail import Decision, Untrusted
 from handrail.agent import source_finding, unsourced
 from handrail.agent.untrusted_text import holds_untrusted
-from handrail.policy import load_policy
 from tests.unit.application.test_shipments_choice import consignment, offer
 from workers.fleet import fleet
 from world.notes import MAX_NOTE, NOTES, note_of
 
 AGENT = fleet.agent("shipments")
-MENTIONS = load_policy(AGENT.policy, AGENT.shape).of("rebook").mentions
+MENTIONS = AGENT.policy_file.current().of("rebook").mentions
 OFFERS = [offer("SOON", slack=60, cost="60"), offer("GOOD", slack=120, cost="100")]
 
 

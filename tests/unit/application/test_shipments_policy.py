@@ -11,7 +11,7 @@ import pytest
 
 from activities.shipments_facts import Delay, Rebook
 from handrail.actions import Basis, Kind, Level
-from handrail.policy import Facts, Policy, load_policy, parse_policy
+from handrail.policy import Facts, Policy, parse_policy
 from tests.agents.policies import holds, refusals
 from workers.fleet import fleet
 
@@ -20,7 +20,7 @@ AGENT = fleet.agent("shipments")
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 def facts(cost: str = "100", confidence: float = 0.7, **evidence: Any) -> Facts:

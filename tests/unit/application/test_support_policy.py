@@ -12,7 +12,7 @@ from activities.support_facts import Refund, Seen
 from activities.support_intake import LONGEST, IncomingMail, RawEvent, of_mail, of_shop
 from handrail import Untrusted
 from handrail.actions import Basis
-from handrail.policy import Facts, Policy, load_policy
+from handrail.policy import Facts, Policy
 from tests.agents.policies import holds, refusals
 from workers.fleets.support import fleet
 
@@ -21,7 +21,7 @@ AGENT = fleet.agent("support")
 
 @pytest.fixture(scope="module")
 def policy() -> Policy:
-    return load_policy(AGENT.policy, AGENT.shape)
+    return AGENT.policy_file.current()
 
 
 def facts(amount: str = "34.90", confidence: float = 0.95, **evidence: Any) -> Facts:

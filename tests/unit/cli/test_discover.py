@@ -14,7 +14,7 @@ import pytest
 from typing_extensions import override
 
 from handrail import Action
-from handrail.policy import AgentShape, WriteShape, load_policy
+from handrail.policy import AgentShape, PolicyFile, WriteShape
 from tests.unit.machine import Machine
 
 ANA = "ana@example.com"
@@ -125,7 +125,7 @@ def test_the_skeleton_is_a_policy_that_writes_nothing(machine: Machine) -> None:
     text = Path("claims.yaml").read_text(encoding="utf-8")
     names = ("refuse_tell_b_no_b", "do_9_pay")
     shape = AgentShape("claims", {each: WriteShape(each, Choice) for each in names})
-    policy = load_policy(Path("claims.yaml"), shape)
+    policy = PolicyFile(Path("claims.yaml"), shape).current()
     assert (policy.agent, policy.owner) == ("claims", ANA)
     assert {policy.doc.actions[each].autonomy for each in names} == {"pilot"}
     assert "# They mostly do where kind is a: " in text

@@ -12,7 +12,7 @@ import pytest
 from handrail import Ledger
 from handrail.actions import Basis, Kind, Level, digest_of
 from handrail.ledger import OrderRow, SpendRow, VerdictRow
-from handrail.policy import load_policy
+from handrail.policy import PolicyFile
 from tests.agents.shippers import fleet
 from tests.unit.machine import Machine
 
@@ -46,7 +46,7 @@ def desk(
 
 
 async def _fill(ledger: Ledger) -> None:
-    policy = load_policy(AGENT.policy, AGENT.shape)
+    policy = AGENT.policy_file.current()
     await ledger.loaded("shipments", policy.version, policy.sha, policy.label, policy.text)
     await ledger.record_verdict(_row(9, Decimal(190), at=NOW - timedelta(days=60)))
     for number, cost in enumerate(["150.00", "180.00", "250.00", "20.00"]):
@@ -216,7 +216,8 @@ def test_a_file_that_is_not_in_force_is_said_to_be_none(
         (("autonomy: full", "autonomy: fool"), "the file here cannot be used"),
     ):
         with monkeypatch.context() as patched:
-            patched.setattr(AGENT, "policy", Path(desk.new(edit)))
+            changed = PolicyFile(Path(desk.new(edit)), AGENT.shape)
+            patched.setattr(AGENT, "policy_file", changed)
             text = desk.run("policy", "show", "shipments")
         assert said in text
         assert "full: it runs alone" in text

@@ -16,12 +16,12 @@ from handrail.actions import Usage
 from handrail.agent import charged, spent
 from handrail.guardrails.recorder import BUDGET_POLL, Recorder
 from handrail.ledger import Ledger, SpendRow
-from handrail.policy import load_policy, parse_policy
+from handrail.policy import parse_policy
 from handrail.testing import eventually
 from workers.fleet import fleet
 
 AGENT = fleet.agent("shipments")
-OWN = load_policy(AGENT.policy, AGENT.shape)
+OWN = AGENT.policy_file.current()
 POLICY = parse_policy(
     OWN.text.replace("tokens: 2000000 per day", "tokens: 9 per day"), "x", AGENT.shape
 )

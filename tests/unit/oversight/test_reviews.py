@@ -28,7 +28,7 @@ from handrail.oversight.reviews import (
     why_not_reviewer,
 )
 from handrail.oversight.signatures import MANDATE_STATEMENT, NotProven
-from handrail.policy import AgentShape, Facts, Policy, Review, WriteShape, load_policy
+from handrail.policy import AgentShape, Facts, Policy, PolicyFile, Review, WriteShape
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ANA = SigningKey.new("ana@example.com", NOW)
@@ -96,7 +96,9 @@ class Pay(Action):
 def policy_of(directory: Path) -> Policy:
     path = directory / "pay.yaml"
     path.write_text(POLICY)
-    return load_policy(path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")}))
+    return PolicyFile(
+        path, AgentShape("pay", {"pay": WriteShape("pay", Pay, undo="back")})
+    ).current()
 
 
 def facts_of(case: str, amount: Decimal = Decimal(10)) -> Facts:

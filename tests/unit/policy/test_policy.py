@@ -16,7 +16,6 @@ from handrail.policy import (
     NobodyMayApprove,
     Policy,
     PolicyFile,
-    load_policy,
     parse_policy,
     share_of,
 )
@@ -375,7 +374,7 @@ def age(file: Path) -> None:
 
 
 def test_a_policy_is_loaded_from_its_file(path: Path) -> None:
-    assert load_policy(path, SHAPE).label == policy().label
+    assert PolicyFile(path, SHAPE).current().label == policy().label
 
 
 def test_a_file_that_did_not_change_is_not_judged_again(path: Path) -> None:
@@ -419,10 +418,10 @@ def test_a_broken_file_raises_each_time_until_it_is_whole_again(path: Path) -> N
 def test_a_file_that_is_no_text_is_refused(path: Path, content: bytes, what: str) -> None:
     path.write_bytes(content)
     with pytest.raises(PolicyError, match=what):
-        load_policy(path, SHAPE)
+        PolicyFile(path, SHAPE).current()
 
 
 def test_a_file_that_is_not_there_is_a_fault_with_a_fix(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="cannot be read: No such file") as caught:
-        load_policy(tmp_path / "none.yaml", SHAPE)
+        PolicyFile(tmp_path / "none.yaml", SHAPE).current()
     assert "fix: " in str(caught.value)
