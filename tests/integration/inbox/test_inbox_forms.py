@@ -142,6 +142,8 @@ def test_each_kind_of_field_has_its_own_input() -> None:
         ("f/many", "[" * 100_000, "not JSON"),
         ("f/many", '[{"text": 3}]', "3"),
         ("f/colour", '"green"', "green"),
+        ("f/ratio", "9007199254740993", "more digits than are kept"),
+        ("f/ratio", "0.1234567890123456789", "more digits than are kept"),
     ],
 )
 def test_what_cannot_be_is_said(name: str, text: str, says: str) -> None:

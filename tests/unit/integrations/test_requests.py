@@ -6,16 +6,16 @@ import json
 from collections.abc import Generator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 from starlette.responses import PlainTextResponse
 
 from handrail import Action, Effect, Final, NotDone, Receipt, StepError
 from handrail.actions import Undoes, as_json
 from handrail.agent import call_directly, secrets_given
-from handrail.integrations.connectors import HTTP
+from handrail.integrations.connectors import HTTP, OpenAPI
 from handrail.integrations.connectors.http import Unanswered
 from handrail.testing import call_find, call_write
 from tests.agents.billing_service import TOKEN, BillingService, billing_service
@@ -30,6 +30,13 @@ class Pay(Action):
     invoice: str
     amount: Decimal
     note: str | None = None
+
+
+class PayPlainly(Action):
+    """Pay an invoice, as its document has it."""
+
+    invoice: str
+    amount: Decimal
 
 
 class PayWithFee(Pay):
@@ -176,6 +183,68 @@ async def test_a_read_by_its_url_is_typed_or_text_from_outside(
     for bad in ("", "..", None, ["x"]):
         with pytest.raises(Final, match="nothing was sent"):
             await step(bad)
+
+
+class Drop(Action):
+    """Drop something of a folder."""
+
+    item: str
+
+
+class Deep(Action):
+    """Drop something below a folder."""
+
+    item: Annotated[str, Field(pattern="^[a-z]+(/[a-z]+)*$")]
+
+
+@pytest.mark.parametrize("item", ["a/b", "a\\b", "../b", "a/../b", "a/.", "a\\..\\b", ".", "/"])
+async def test_a_value_in_the_path_of_a_write_leads_to_no_other_place(
+    billing: HTTP, service: BillingService, item: str
+) -> None:
+    drop = billing.write("drop", Drop, "DELETE /payments/{item}")
+    with pytest.raises(Final, match=r"is no part of a path.*nothing was sent"):
+        await call_write(drop, Drop(item=item))
+    look = billing.read("look", "GET /invoices/{item}")
+    if "." in item:
+        with pytest.raises(Final, match="is no part of a path"):
+            await look(item)
+    assert not service.asked
+
+
+async def test_a_pattern_lets_a_slash_into_a_path_and_a_key_has_some(
+    billing: HTTP, service: BillingService
+) -> None:
+    deep = billing.write("deep", Deep, "DELETE /payments/{item}")
+    with pytest.raises(Final, match="404"):
+        await call_write(deep, Deep(item="a/b"))
+    made: dict[str, Any] = {"key_field": "reference", "idempotent": True, "undo": "DELETE /payments/{key}"}
+    pay = billing.write("pay", Pay, "POST /payments", **made)
+    assert pay.undo is not None
+    undoes = Undoes(key="test:1/write/1", receipt=None)
+    await call_write(pay.undo, Pay(invoice="I", amount=Decimal(1)), undoes=undoes)
+
+
+@pytest.mark.parametrize(
+    "amount", ["9007199254740993.5", "0.1234567890123456789", "1E-400", "1e400"]
+)
+async def test_a_decimal_that_no_number_keeps_is_not_sent_as_another(
+    service: BillingService, amount: str
+) -> None:
+    document = service.document | {"servers": [{"url": service.url}]}
+    api = OpenAPI(document, "", auth="BILLING_TOKEN")
+    pay = api.write("createPayment", action=PayPlainly, idempotency_header="Idempotency-Key")
+    with pytest.raises(Final, match=r"amount: no number of JSON keeps all of .*; nothing was sent"):
+        await call_write(pay, PayPlainly(invoice="INV-1", amount=Decimal(amount)))
+    assert not service.asked
+
+
+async def test_a_number_that_no_float_keeps_is_read_digit_by_digit(
+    billing: HTTP, service: BillingService
+) -> None:
+    step = billing.read("invoice", "GET /invoices/{id}", returns=Invoice)
+    service.answers.append(PlainTextResponse('{"id": "1", "total": 12345678901234567.89}'))
+    found = step.adapter.validate_python(await step("INV-1"))
+    assert found.total == Decimal("12345678901234567.89")
 
 
 async def test_a_resource_is_made_or_replaced_once_by_its_precondition() -> None:

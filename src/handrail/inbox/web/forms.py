@@ -353,9 +353,11 @@ def _value(kind: Kind, text: str) -> Any:
 
 
 def _number(text: str) -> float:
-    number = float(_decimal(text))
+    number = float(given := _decimal(text))
     if not math.isfinite(number):
         raise _UnreadableField("this number is too large")
+    if Decimal(repr(number)) != Decimal(given):
+        raise _UnreadableField(f"this number has more digits than are kept: {number!r} is near")
     return int(number) if number.is_integer() else number
 
 

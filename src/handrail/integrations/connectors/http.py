@@ -17,7 +17,7 @@ import httpx2
 
 from handrail.exceptions import Final, HandrailError, NotDone
 from handrail.integrations.connectors.schemas import as_object
-from handrail.text import decode_text, one_line
+from handrail.text import decode_text, exact_json, one_line
 
 LARGEST = 4 * 1024 * 1024
 """Bytes of the largest answer that is taken."""
@@ -191,7 +191,7 @@ def _json(request: HttpRequest, content: bytes) -> Any:
     if not content.strip():
         return None
     try:
-        return json.loads(content)
+        return exact_json(content)
     except (ValueError, RecursionError):
         text = one_line(decode_text(content), REASON)
         raise Final(f"{request.named} did not answer with JSON: {text}") from None

@@ -13,7 +13,12 @@ from handrail.integrations.connectors.declare import title
 from handrail.integrations.connectors.document import Operation, Place
 from handrail.integrations.connectors.http import STRONG, HttpRequest, as_key, changed, looked_up
 from handrail.integrations.connectors.openapi_requests import OpenApiRequests
-from handrail.integrations.connectors.request_values import chosen, having, values_of
+from handrail.integrations.connectors.request_values import (
+    chosen,
+    having,
+    keys_of,
+    values_of,
+)
 
 Precondition = Literal["If-None-Match", "If-Match"]
 """What a server sees to before it makes or replaces something, by the standard."""
@@ -51,10 +56,14 @@ class OpenApiChange:
         fields = {n: (place.wire, place.schema, place.required) for n, place in self.places.items()}
 
         def faults(made: Any) -> list[str]:
-            return self.requests.faults(self.operation, self._given(made, "a:1/b/1"))
+            return self.requests.faults(self.operation, self._given(made, "a:1/b/1"), self._keys)
 
         of = self.operation
         return self.requests.document.sent.action(title(of.name), of.summary, fields, faults)
+
+    @property
+    def _keys(self) -> tuple[str, ...]:
+        return () if self.how.field is None else (self.how.field,)
 
     def _given(self, act: Any, key: str) -> dict[str, Any]:
         values, how = self.values(act), self.how
@@ -76,7 +85,9 @@ class OpenApiChange:
             headers[self.how.header] = as_key(effect.key, self.operation.key_form)
         if self.precondition == "If-None-Match":
             headers["If-None-Match"] = "*"
-        request = self.requests.of(self.operation, self._given(act, effect.key), headers)
+        request = self.requests.of(
+            self.operation, self._given(act, effect.key), headers, self._keys
+        )
         _require_version(request)
         conditional = self.precondition is not None
         return await changed(request, self.seconds, effect.attempt, preconditioned=conditional)
@@ -87,7 +98,8 @@ class OpenApiChange:
         assert how.find is not None  # noqa: S101  # it is only used where there is one
         key = as_key(effect.key, how.form)
         given = chosen(how.by, self.values(act), key, None)
-        answer = await looked_up(self.requests.of(how.find, given), self.seconds)
+        request = self.requests.of(how.find, given, keys=keys_of(how.by))
+        answer = await looked_up(request, self.seconds)
         wire = "" if how.field is None else self.operation.places[how.field].wire
         return next(having(answer, wire, key), None)
 
@@ -108,7 +120,7 @@ class OpenApiUndo:
         change = self.change
         key = as_key(effect.key, self.operation.key_form)
         headers = {change.how.header: key} if change.how.header else {}
-        request = change.requests.of(self.operation, given, headers)
+        request = change.requests.of(self.operation, given, headers, keys_of(self.by))
         await changed(request, change.seconds, effect.attempt, gone=True)
 
     async def _given(self, act: Any, effect: Effect) -> dict[str, Any] | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from decimal import Decimal
 from typing import Any
@@ -25,18 +26,34 @@ KEY = "key"
 
 
 def values_of(schemas: Schemas, places: Mapping[str, Place], act: BaseModel) -> dict[str, Any]:
-    """The fields of an action as JSON. What is None, and need not be there, is left out."""
+    """The fields of an action as JSON. What is None, and need not be there, is left out.
+
+    Raises:
+        Final: if a decimal would become another number.
+    """
     found: dict[str, Any] = {}
     for name, place in places.items():
         value: Any = getattr(act, name, None)
         if isinstance(value, Decimal) and place.schema.get("type") != "string":
-            number = int(value) if value == value.to_integral_value() else float(value)
+            number = _number(value)
             # Behind a reference, or as one of several types, it may take texts alone.
-            texts = schemas.faults(place.schema, number)
-            value = value if texts and not schemas.faults(place.schema, sent(value)) else number
+            texts = number is None or schemas.faults(place.schema, number)
+            if texts and not schemas.faults(place.schema, sent(value)):
+                number = value
+            if number is None:
+                raise Final(f"{name}: no number of JSON keeps all of {value}; nothing was sent")
+            value = number
         if value is not None or place.required:
             found[name] = sent(value)
     return found
+
+
+def _number(value: Decimal) -> int | float | None:
+    """A decimal as a number of JSON; None where that would be another one."""
+    if not value.is_finite() or value.adjusted() > sys.float_info.max_10_exp:
+        return None
+    number = int(value) if value == value.to_integral_value() else float(value)
+    return number if Decimal(repr(number)) == value else None
 
 
 def body_of(operation: Operation, given: Mapping[str, Any]) -> Any:
@@ -65,6 +82,11 @@ def chosen(
         elif source == KEY or source in values:
             found[field_name(name)] = key if source == KEY else values[source]
     return found
+
+
+def keys_of(by: Mapping[str, str]) -> list[str]:
+    """The parameters of a `find` or an `undo` that get the key."""
+    return [field_name(name) for name, source in by.items() if source == KEY]
 
 
 def _bare(result: Any) -> Any:

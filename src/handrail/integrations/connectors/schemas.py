@@ -56,7 +56,8 @@ def _pattern(_validator: Any, pattern: str, value: Any, _schema: Any) -> Iterato
 
 def _is_number(_checker: Any, value: Any) -> bool:
     # JSON has no others.
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return whole or (isinstance(value, float) and math.isfinite(value))
 
 
 _Validator: Any = cast("Any", validators).extend(
