@@ -217,7 +217,11 @@ async def test_a_pattern_lets_a_slash_into_a_path_and_a_key_has_some(
     deep = billing.write("deep", Deep, "DELETE /payments/{item}")
     with pytest.raises(Final, match="404"):
         await call_write(deep, Deep(item="a/b"))
-    made: dict[str, Any] = {"key_field": "reference", "idempotent": True, "undo": "DELETE /payments/{key}"}
+    made: dict[str, Any] = {
+        "key_field": "reference",
+        "idempotent": True,
+        "undo": "DELETE /payments/{key}",
+    }
     pay = billing.write("pay", Pay, "POST /payments", **made)
     assert pay.undo is not None
     undoes = Undoes(key="test:1/write/1", receipt=None)

@@ -25,8 +25,8 @@ BUDGETS = {
     "evidence": 5_529,
     "client": 8_334,
     "runtime": 8_023,
-    "integrations": 6_498,
-    "inbox": 10_017,
+    "integrations": 6_556,
+    "inbox": 10_019,
     "testing": 1_253,
     "cli": 9_211,
 }
