@@ -110,7 +110,7 @@ if TYPE_CHECKING:
         total,
         words_of,
     )
-    from handrail.agent.units import stated_unit, unstated_amounts
+    from handrail.agent.units import stated_unit, units_of, unstated_amounts
     from handrail.agent.visibility import (
         AGENT_ATTRIBUTE,
         DEADLINE_ATTRIBUTE,
@@ -232,6 +232,7 @@ __all__ = [
     "this_case",
     "total",
     "trying",
+    "units_of",
     "unsourced",
     "unstated_amounts",
     "without_secrets",

@@ -80,7 +80,7 @@ class UndoEntry(Wire):
     """A write that may have happened, and the step that takes it back, if there is one.
 
     Or a hand-off: then `agent` is the one that work was handed to, and `handed_to` its case, as
-    soon as that is known; `action` is the event.
+    soon as that is known; `action` is the event. `units`: what its fields are in.
     """
 
     key: str
@@ -93,6 +93,8 @@ class UndoEntry(Wire):
     wait: timedelta = timedelta(0)
     agent: str = ""
     handed_to: str = ""
+    # Not carried on into the next run: workers of an older build could not read it.
+    units: dict[str, str] = Field(default_factory=dict[str, str], exclude=True)
 
     def attempt(self, case: str, digest: str, **known: Any) -> Attempt:
         """The attempt that undoes it, under a key of its own that is always the same."""
@@ -222,6 +224,7 @@ def undo_entry(step: Write[Any, Any], action: dict[str, JsonValue], attempt: Att
         digest=attempt.digest,
         timeout=step.undo.timeout if step.undo else step.timeout,
         wait=_wait(step),
+        units=units_of("action", step.action, action),
     )
 
 
@@ -399,6 +402,7 @@ def about_undo(
         kind=kinds.get(answer.kind, GateKind.WRITE),
         step=entry.undo or entry.step,
         title=f"Take back {entry.step}",
+        units=entry.units,
         action=action,
         before=entry.action if action != entry.action else None,
         digest=attempt.digest,

@@ -19,6 +19,7 @@ from handrail.cli.output import (
     plain,
     quotation,
     time_left,
+    units_line,
 )
 from handrail.text import LONGEST_QUOTED, one_line
 
@@ -142,7 +143,7 @@ def what_is_asked(gate: GateView) -> list[Text]:
     return [
         label("what", f"{plain(gate.step)}: {plain(gate.says)}"),
         exactly(gate.action),
-        *_units(gate, "action"),
+        *units_line(gate.units, "action"),
         *_changes(gate),
         label("digest", gate.digest[:12]),
         label("why held", plain(gate.why)),
@@ -156,15 +157,12 @@ def _what_the_agent_says(gate: GateView) -> list[Text]:
         sure = "" if gate.confidence is None else f"{gate.confidence:.0%} sure"
         found += [label("agent says", sure), quotation(gate.rationale)]
     if gate.evidence is not None:
-        found += [label("evidence", " "), exactly(gate.evidence), *_units(gate, "evidence")]
+        found += [
+            label("evidence", " "),
+            exactly(gate.evidence),
+            *units_line(gate.units, "evidence"),
+        ]
     return found
-
-
-def _units(gate: GateView, of: str) -> list[Text]:
-    from handrail.oversight import units_in_words
-
-    said = units_in_words(gate.units, of)
-    return [label("units", plain(said))] if said else []
 
 
 def _changes(gate: GateView) -> list[Text]:

@@ -171,7 +171,7 @@ def _lines(found: MandateView) -> list[Text]:
     head = Text.assemble((f"{plain(found.id)}  ", "bold"), (found.state, colour))
     if found.mandate is None:
         return [head, label("why", plain(found.why))]
-    lines = [head, *_said_in(found.mandate)]
+    lines = [head, *_said_in(found.mandate, found.units)]
     lines += [label("unproven", plain(found.why), "yellow")] if found.why else []
     if found.mandate.uses is not None:
         lines.append(label("used", f"{found.used} of {found.mandate.uses}"))
@@ -181,7 +181,7 @@ def _lines(found: MandateView) -> list[Text]:
     return lines
 
 
-def _said_in(mandate: Mandate) -> list[Text]:
+def _said_in(mandate: Mandate, units: Mapping[str, str]) -> list[Text]:
     """What a mandate allows, in words."""
     who, agent = plain(mandate.by), plain(mandate.agent)
     if mandate.to is not None:
@@ -192,9 +192,16 @@ def _said_in(mandate: Mandate) -> list[Text]:
             f"at most {mandate.uses} times"
         )
     lines = [label("what", what)]
-    lines += [label("up to", f"{plain(name)} {most:f}") for name, most in mandate.up_to.items()]
+
+    def unit(name: str) -> str:
+        return f" {plain(said)}" if (said := units.get(f"action.{name}")) else ""
+
     lines += [
-        label("only if", f"{plain(name)} is {plain(exactly(value, '').plain)}")
+        label("up to", f"{plain(name)} {most:f}{unit(name)}")
+        for name, most in mandate.up_to.items()
+    ]
+    lines += [
+        label("only if", f"{plain(name)} is {plain(exactly(value, '').plain)}{unit(name)}")
         for name, value in mandate.same.items()
     ]
     lines += [label("from", moment(mandate.begins)), label("until", moment(mandate.ends))]

@@ -251,7 +251,8 @@ def pilot_lines(view: PilotView) -> list[Text]:
     if view.selection.differ:
         lines.append(label("selection", "the cases without a decision are others", "yellow"))
     for name, amount in view.difference.items():
-        lines.append(label("difference", f"{plain(name)}: {amount:+f} by the agent"))
+        said = f"{amount:+f} {view.units.get(name, '')}".rstrip()
+        lines.append(label("difference", f"{plain(name)}: {plain(said)} by the agent"))
     waits = [each for each in view.disagreements if each.judged is None]
     if waits:
         many = "1 disagreement" if len(waits) == 1 else f"{len(waits)} disagreements"
@@ -268,13 +269,14 @@ def bound_in_words(found: AgreementView) -> str:
 
 
 def _disagreement(each: Disagreement) -> Text:
-    def said(action: Mapping[str, Any] | None) -> str:
-        named = {f: action.get(f) for f in each.fields} if action else action
-        return plain(json.dumps(named, ensure_ascii=False)) if named else "nothing"
+    from handrail.oversight import differing_lines  # not for each other command
 
+    lines = differing_lines(each.proposed, each.did, each.units, each.fields)
+    mine = ", ".join(f"{line.name} {line.said}" for line in lines if each.proposed)
+    theirs = ", ".join(f"{line.name} {line.said_before}" for line in lines if each.did)
     judged = f"  {each.judged} right, by {plain(each.judged_by or '')}" if each.judged else ""
     return Text.assemble(
         (each.id, "bold"),
-        f"  {moment(each.at)}  {plain(each.case)}  {plain(each.step)} agent {said(each.proposed)}",
-        f"  people {said(each.did)}{judged}",
+        f"  {moment(each.at)}  {plain(each.case)}  {plain(each.step)}",
+        f"  agent: {plain(mine) or 'nothing'}  people: {plain(theirs) or 'nothing'}{judged}",
     )

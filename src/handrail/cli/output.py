@@ -214,6 +214,14 @@ def label(name: str, value: str | Text, style: str = "") -> Text:
     return Text.assemble((f"  {name:<12} ", "dim"), value or "-", style=style)
 
 
+def units_line(units: Mapping[str, str], of: str) -> list[Text]:
+    """What the fields of an action, or of evidence, that is shown as JSON are in."""
+    from handrail.oversight import units_in_words  # not for each other command
+
+    said = units_in_words(units, of)
+    return [label("units", plain(said))] if said else []
+
+
 def exactly(value: Any, indent: str = "    ") -> Text:
     """A value as JSON, exactly, with what could disguise it spelt out."""
     text = escape_hidden(json.dumps(value, indent=2, ensure_ascii=False))

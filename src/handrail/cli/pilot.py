@@ -23,6 +23,7 @@ from handrail.cli.output import PLAIN, Code, Output, moment, plain
 from handrail.client import iso
 from handrail.evidence import ApproverAttention, approver_attention
 from handrail.exceptions import InvalidRequest
+from handrail.oversight import units_in_words
 from handrail.text import escape_hidden
 
 if TYPE_CHECKING:
@@ -113,6 +114,7 @@ def document(row: VerdictRow) -> dict[str, Any]:
         "policy": row.policy,
         "autonomy": row.autonomy,
         "digest": row.digest,
+        "units": row.units,
     }
 
 
@@ -120,10 +122,11 @@ def _line(row: VerdictRow) -> Text:
     colours = {"pass": "green", "hold": "yellow", "refuse": "red"}
     would = {"pass": "would be done", "hold": "would be asked", "refuse": "would be refused"}
     action = plain(json.dumps(row.action, ensure_ascii=False))
+    units = units_in_words(row.units, "action")
     return Text.assemble(
         f"{moment(row.at)}  {plain(row.case)}  ",
         (plain(row.step), "bold"),
-        f" {action}  ",
+        f" {action}{f' ({plain(units)})' if units else ''}  ",
         (would[row.kind], colours[row.kind]),
     )
 

@@ -10,7 +10,17 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from handrail.cli.context import By, OfAgent, Since, Why, moment_of, operator
-from handrail.cli.output import PLAIN, Output, exactly, label, moment, plain, program, quotation
+from handrail.cli.output import (
+    PLAIN,
+    Output,
+    exactly,
+    label,
+    moment,
+    plain,
+    program,
+    quotation,
+    units_line,
+)
 from handrail.exceptions import CaseError, InvalidRequest
 
 if TYPE_CHECKING:
@@ -86,12 +96,14 @@ def _print(out: Output, found: ReviewDetails, met: Sequence[IncidentView]) -> No
         out.show(label("asked for by", plain(found.requester)))
     out.show(label("policy", plain(found.policy)))
     out.show("", Text("what was done", "bold"), exactly(found.action))
+    out.show(*units_line(found.units, "action"))
     if found.rationale is not None:
         out.show("", Text("what the agent said", "bold"), quotation(found.rationale))
     if found.confidence is not None:
         out.show(label("confidence", f"{found.confidence:.0%}"))
     if found.evidence is not None:
         out.show("", Text("evidence", "bold"), exactly(found.evidence))
+        out.show(*units_line(found.units, "evidence"))
     if found.findings:
         out.show("", Text("what the guardrails found", "bold"))
         out.show(*(f"  {f.kind}: {plain(f.why)} ({plain(f.check)})" for f in found.findings))

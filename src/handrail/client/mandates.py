@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from handrail.oversight import (
     NoMandate,
     NotProven,
     VerifiedMandate,
+    bound_units,
     mandate_of,
     mandate_row,
     new_delegation,
@@ -122,8 +123,8 @@ class MandateActs(GateActs):
         """What is allowed in advance, and who stands in; with `every` what is over too."""
         now = self._clock()
         shown = [self._view(row, now) for row in await self.ledger.mandates(agent)]
-        coming = (each for each in shown if every or each.state in _COMING)
-        return MandateList(mandates=tuple(coming))
+        coming = [each for each in shown if every or each.state in _COMING]
+        return MandateList(mandates=await self._with_units(coming))
 
     async def mandate(self, named: str) -> MandateDetails:
         """One mandate, by its id or how it begins, with each write that began by it.
@@ -135,7 +136,7 @@ class MandateActs(GateActs):
         uses = tuple(
             MandateUse(effect=key, at=at) for key, at in await self.ledger.mandate_uses(row.id)
         )
-        shown = self._view(row, self._clock())
+        (shown,) = await self._with_units([self._view(row, self._clock())])
         return MandateDetails(**dict(shown), uses=uses, statement=row.text)
 
     async def revoke_mandate(self, named: str) -> MandateView:
@@ -212,7 +213,19 @@ class MandateActs(GateActs):
     async def _keep(self, mandate: Mandate, text: str) -> MandateView:
         row = mandate_row(mandate, text)
         await self.ledger.add_mandate(row)
-        return self._view(row, self._clock())
+        (kept,) = await self._with_units([self._view(row, self._clock())])
+        return kept
+
+    async def _with_units(self, shown: Sequence[MandateView]) -> tuple[MandateView, ...]:
+        """The same, each with what its bounds are in. A currency that it binds itself counts."""
+        of = {(m.agent, m.step) for each in shown if (m := each.mandate) and m.step}
+        known = {(agent, step): await self.ledger.units(agent, step) for agent, step in of}
+        found: list[MandateView] = []
+        for each in shown:
+            m = each.mandate
+            units = known.get((m.agent, m.step or ""), {}) if m else {}
+            found.append(each.model_copy(update={"units": bound_units(units, m.same if m else {})}))
+        return tuple(found)
 
     async def _find_mandate(self, named: str) -> MandateRow:
         rows, begins = await self.ledger.mandates(), named.lower()

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from decimal import Decimal
 from typing import TYPE_CHECKING, Self
 
-from pydantic import JsonValue
+from pydantic import Field, JsonValue
 
 from handrail.client.views import Document, Moment
 from handrail.evidence import ErrorShare
@@ -83,6 +84,7 @@ class Disagreement(Document):
     judged_by: str | None = None
     judged_at: Moment | None = None
     judged_why: str | None = None
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class SelectionView(Document):
@@ -103,7 +105,8 @@ class PilotView(Document):
     `same`: plain agreement; `agreement`: with what people judged. `difference`: by how much the
     amounts of the agent are above those of people, in all disagreements together. `unproven`:
     judgements that prove nothing and do not count. `undecided`: cases of the agent that ended
-    before it came to a decision, of which agreement says nothing.
+    before it came to a decision, of which agreement says nothing. `units`: what the amounts of
+    `difference` are in; one that is in money by its currency has that in its name.
     """
 
     agent: str
@@ -129,6 +132,7 @@ class PilotView(Document):
     late: int
     hindsight: int
     undecided: int = 0
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 def pilot_view(
@@ -172,7 +176,14 @@ def pilot_view(
         late=found.late,
         hindsight=found.hindsight,
         undecided=left[1],
+        units={n: u for n in found.difference if (u := _unit(n, found.disagreements))},
     )
+
+
+def _unit(name: str, of: Iterable[Compared]) -> str:
+    """What an amount is in; nothing where they do not agree."""
+    said = {each.proposed.units.get(f"action.{name}", "") for each in of if name in each.above}
+    return said.pop() if len(said) == 1 else ""
 
 
 def disagreement(each: Compared) -> Disagreement:
@@ -192,6 +203,7 @@ def disagreement(each: Compared) -> Disagreement:
         judged_by=row.judged_by,
         judged_at=row.judged_at,
         judged_why=row.judged_why,
+        units=each.proposed.units,
     )
 
 

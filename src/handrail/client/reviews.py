@@ -82,6 +82,7 @@ class ReviewActs(OperatorBase):
             incidents=tuple(each.what for each in met),
             answers=tuple(self._answer(each) for each in said),
             why_not=self._why_not(row) if self.by else None,
+            units=written.units,
         )
 
     async def answer_review(self, named: str, answer: str, why: str = "") -> ReviewView:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated, Literal, TypeAlias
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from handrail.actions import Aware, Finding, HandedCase, Outcome, Receipt, RulingRecord, Transition
 from handrail.oversight import (
@@ -415,7 +415,8 @@ class ScheduleRuns(Document):
 class MandateView(Document):
     """What somebody allowed in advance, as it was signed; None if it does not prove itself.
 
-    `state`: in force, not begun, over, used up, revoked, or not proven (and `why`).
+    `state`: in force, not begun, over, used up, revoked, or not proven (and `why`). `units`: what
+    the fields were in when such a write was judged last.
     """
 
     id: str
@@ -426,6 +427,7 @@ class MandateView(Document):
     used: int = 0
     revoked: Moment | None = None
     revoked_by: str | None = None
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 class MandateUse(Document):
@@ -479,6 +481,7 @@ class ReviewDetails(ReviewView):
     incidents: tuple[str, ...] = ()
     answers: tuple[ReviewOpinion, ...] = ()
     why_not: str | None = None
+    units: dict[str, str] = Field(default_factory=dict[str, str])
 
 
 def iso(at: datetime) -> str:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from pydantic import BaseModel, ValidationError
 
 from handrail.actions import Basis, Finding, Kind, Verdict, as_json, digest_of, from_json
+from handrail.agent import units_of
 from handrail.guardrails.machine import server_time
 from handrail.guardrails.received import ReceivedAction
 from handrail.ledger import Duplicate, EffectState, Intent, OverLimit, VerdictRow
@@ -126,7 +127,15 @@ class WriteContext:
             action=self.action,
             basis=self.attempt.basis,
             requester=self.attempt.requester,
+            units=self._units(),
         )
+
+    def _units(self) -> dict[str, str]:
+        """What its fields are in. Who looks at it afterwards does not have the agent's code."""
+        evidence = self.facts.evidence
+        told = self.attempt.basis.evidence if self.attempt.basis else None
+        kinds = ("action", type(self.facts.action), self.action), ("evidence", type(evidence), told)
+        return {name: unit for each in kinds for name, unit in units_of(*each).items()}
 
     def intent(
         self, judged: Judgement | None = None, owner: str = "", deadline: datetime | None = None

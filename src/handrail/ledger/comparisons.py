@@ -36,7 +36,7 @@ from handrail.ledger.evidence_tables import outcomes as _outcomes
 from handrail.ledger.outcomes import OUTCOMES
 from handrail.ledger.rows import Rows, narrowed
 from handrail.ledger.tables import verdicts as _verdicts
-from handrail.ledger.verdicts import PROPOSALS
+from handrail.ledger.verdicts import PROPOSALS, latest_units
 
 _AT_ONCE = 200
 """Places that one transaction compares: nobody waits long for it."""
@@ -143,7 +143,7 @@ class Comparisons(Database):
             query.where(c.stand == DIFFERS), {o.judged.is_not(None): judged, o.id: outcome}
         )
         query = query.order_by(c.at, c.key).limit(limit)
-        return await self._read(lambda connection: _differences(connection, query))
+        return await self._read(lambda connection: _differences(connection, agent, query))
 
 
 # How it is compared
@@ -314,7 +314,7 @@ def _each(
 
 
 def _differences(
-    connection: sa.Connection, query: sa.Select[*tuple[Any, ...]]
+    connection: sa.Connection, agent: str, query: sa.Select[*tuple[Any, ...]]
 ) -> list[KeptDifference]:
     rows = connection.execute(query).all()
     keys, ids = [row.key for row in rows], [row.outcome for row in rows]
@@ -327,9 +327,16 @@ def _differences(
         written |= {row.key: row for row in PROPOSALS.all(connection, of)}
         done = OUTCOMES.select.where(o.id.in_(ids[at : at + _AT_ONCE]))
         outcomes |= {row.id: row for row in OUTCOMES.all(connection, done)}
+    # Where nothing was proposed, the units are those of the step's latest proposal.
+    bare = {row.step for row in rows if row.key not in written}
+    units = {step: latest_units(connection, agent, step) for step in bare}
+
+    def nothing(row: Any) -> Proposed:
+        return Proposed(row.case_id, row.step, row.at, None, row.key, units=units[row.step])
+
     return [
         KeptDifference(
-            written.get(row.key) or Proposed(row.case_id, row.step, row.at, None, row.key),
+            written.get(row.key) or nothing(row),
             outcomes[row.outcome],
             row.kind,
             row.fields,

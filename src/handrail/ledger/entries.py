@@ -233,6 +233,7 @@ class Proposed:
     """What an agent would do in one step of a case; `action` is None of nothing.
 
     `key` and `digest`: of the write; empty of nothing. `policy`: under which it was proposed.
+    `units`: what its fields are in.
     """
 
     case: str
@@ -242,6 +243,7 @@ class Proposed:
     key: str = ""
     digest: str = ""
     policy: str = ""
+    units: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ it was signed. Who may answer is judged by `handrail.oversight.reviews`, before 
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +23,7 @@ from handrail.ledger.tables import (
     review_answers,
     reviews,
     rulings,
+    verdicts,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +53,7 @@ class ReviewedWrite:
     begun: datetime
     receipt: Receipt | None
     undone: datetime | None
+    units: dict[str, str] = field(default_factory=dict[str, str])
 
 
 @dataclass(frozen=True)
@@ -278,7 +280,16 @@ _undone_at = (
     .where(_undo.c.key == effects.c.key + _UNDO, _undo.c.state == EffectState.DONE)
     .scalar_subquery()
 )
-_written: Rows[ReviewedWrite] = Rows(ReviewedWrite, effects, undone=_undone_at.label("undone"))
+_units_of = (
+    sa.select(verdicts.c.units)
+    .where(verdicts.c.case_id == effects.c.case_id, verdicts.c.key == effects.c.key)
+    .order_by(verdicts.c.id.desc())
+    .limit(1)
+    .scalar_subquery()
+)
+_written: Rows[ReviewedWrite] = Rows(
+    ReviewedWrite, effects, undone=_undone_at.label("undone"), units=_units_of.label("units")
+)
 _incidents: Rows[IncidentRow] = Rows(
     IncidentRow, incidents, later=("closed", "closed_by", "closed_why")
 )

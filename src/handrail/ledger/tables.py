@@ -25,7 +25,7 @@ from handrail.wire import fit
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SCHEMA_VERSION = 8
+SCHEMA_VERSION = 9
 """The number of the latest revision in `handrail.ledger.migrations.versions`."""
 
 _SCHEMA_LOCK = 0x68616E6472
@@ -292,6 +292,8 @@ verdicts = sa.Table(
     sa.Column("action", Json(dict), nullable=False),
     sa.Column("basis", JsonModel(Basis)),
     sa.Column("requester", SafeText(200)),
+    # What the fields of action and evidence are in; NULL: nobody said so then.
+    sa.Column("units", Json(dict)),
     sa.Index("handrail_verdicts_agent_at", "agent", "at"),
     sa.Index("handrail_verdicts_kind_at", "agent", "step", "kind", "at"),
     _index_where("pilot", "handrail_verdicts_piloted", "agent", "case_id"),

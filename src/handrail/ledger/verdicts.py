@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Context, Decimal
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import sqlalchemy as sa
 
@@ -45,7 +45,8 @@ class VerdictRow:
 
     `autonomy`: the level in force, with its share of the cases. `pilot`: it was only recorded
     what the agent would do. `basis` is None of a bare action. `key`: of the write; empty where
-    the door only said in advance what it would say.
+    the door only said in advance what it would say. `units`: what its fields are in, by the
+    names that rules have for them.
     """
 
     case: str
@@ -62,6 +63,7 @@ class VerdictRow:
     action: dict[str, JsonValue]
     basis: Basis | None
     requester: str | None
+    units: dict[str, str] = field(default_factory=dict[str, str])
 
 
 class Verdicts(Database):
@@ -74,6 +76,10 @@ class Verdicts(Database):
     async def piloted(self, case: str) -> bool:
         """Whether a write of a case was only recorded."""
         return await self._read(lambda c: bool(c.execute(_PILOTED, {"b_case": case}).scalar()))
+
+    async def units(self, agent: str, step: str) -> dict[str, str]:
+        """What the fields of a write were in when it was judged last."""
+        return await self._read(lambda connection: latest_units(connection, agent, step))
 
     async def verdicts(
         self,
@@ -91,6 +97,14 @@ class Verdicts(Database):
             query = query.where(v.at >= since)
         rows = await self._all(_rows, query.order_by(v.id.desc()).limit(limit))
         return rows[::-1]
+
+
+def latest_units(connection: sa.Connection, agent: str, step: str) -> dict[str, str]:
+    """What the fields of a write were in when it was judged last."""
+    v = _verdicts.c
+    query = sa.select(v.units).where(v.agent == agent, v.step == step, v.units.is_not(None))
+    found: Any = connection.execute(query.order_by(v.at.desc()).limit(1)).scalar()
+    return cast("dict[str, str]", found) if isinstance(found, dict) else {}
 
 
 def keep(connection: sa.Connection, row: VerdictRow) -> None:

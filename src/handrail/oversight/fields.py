@@ -6,7 +6,8 @@ Each has its unit, and beside it what it is now, or was proposed to be, where th
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -23,6 +24,8 @@ FIELD_OUTSIDE = ", written by somebody outside"
 
 CURRENCY = "currency"
 """The field that says what the amounts beside it are in, where it is one."""
+
+_CURRENCY = re.compile("[A-Z]{3}")
 
 
 @dataclass(frozen=True)
@@ -96,6 +99,34 @@ def changed_lines(
         was = str(old.get(beside, "")) if unit and unit == new.get(beside) else unit
         found.append(FieldLine(name, new.get(name), old.get(name), True, unit, was))
     return found
+
+
+def bound_units(units: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, str]:
+    """The units of the latest such action, for one that names its own currency, if any."""
+    if CURRENCY not in values:
+        return dict(units)
+    return {
+        name: str(values[CURRENCY]) if _CURRENCY.fullmatch(unit) else unit
+        for name, unit in units.items()
+    }
+
+
+def differing_lines(
+    proposed: dict[str, Any] | None,
+    did: dict[str, Any] | None,
+    units: Mapping[str, str],
+    fields: Collection[str] = (),
+) -> list[FieldLine]:
+    """Where people did something else than was proposed: `before` is what they did.
+
+    `units`: of what was proposed. `fields`: those that count; all of them where one did nothing.
+    """
+    if proposed is None:
+        units = bound_units(units, did or {})
+    lines = changed_lines(did or {}, proposed or {}, units)
+    if proposed is None or did is None or not fields:
+        return lines
+    return [each for each in lines if each.name.partition(FIELD_PATH)[0] in fields]
 
 
 def evidence_lines(gate: GateView) -> list[FieldLine]:

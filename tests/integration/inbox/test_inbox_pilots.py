@@ -54,11 +54,14 @@ async def piloted(inbox: Inbox, agree: int = 30, differ: int = 2) -> None:
                 policy="refunds v9",
                 autonomy="pilot",
                 requester=None,
+                units={"action.amount": "EUR"},
                 **row,
                 **verdict,
             )
         )
-        did: dict[str, Any] = action | ({"order": HOSTILE} if number < differ else {})
+        did: dict[str, Any] | None = action | ({"order": HOSTILE} if number < differ else {})
+        if number == differ - 1:
+            did = did | {"amount": "11.50"} if differ > 1 else None
         said: dict[str, Any] = {**row, "action": did, "received": at, "source": "log", "raw": ""}
         await ledger.keep_outcomes([OutcomeRow(id=f"o{number}", by=BO, **said)])
 
@@ -77,6 +80,8 @@ async def test_a_disagreement_is_judged_by_somebody_else_and_signed(inbox: Inbox
         assert "&lt;script&gt;" in page
         assert HOSTILE not in page
         assert "93.8 % of 32" in page
+        assert "amount: the agent 9.00 EUR, people 11.50 EUR." in page
+        assert "amount -2.50 EUR." in page
         await bo.get(PAGE)
         assert "You did it yourself" in await bo.post(PAGE, 422, outcome="o0", right="agent")
         assert "say agent, people" in await ana.post(PAGE, 422, outcome="o0", right="me")
@@ -84,6 +89,13 @@ async def test_a_disagreement_is_judged_by_somebody_else_and_signed(inbox: Inbox
         after = await ana.post(PAGE, outcome="o0", right="agent", why="a typo")
         assert f"agent right, by {ANA}" in after
         assert "96.9 % of 32" in after
+
+
+async def test_what_people_left_undone_is_said_with_its_units(inbox: Inbox) -> None:
+    await piloted(inbox, agree=0, differ=1)
+    async with inbox.visitor(ANA) as ana:
+        page = await ana.get(PAGE)
+    assert "The agent: order R-0, amount 9.00 EUR. People: nothing." in page
 
 
 async def test_who_controls_an_agent_says_what_people_did_in_a_form(inbox: Inbox) -> None:

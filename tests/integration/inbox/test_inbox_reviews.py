@@ -78,6 +78,7 @@ async def wrote(inbox: Inbox, number: str = "R-1", **more: Any) -> str:
             action=action,
             basis=Basis(rationale=f"The glass broke. {HOSTILE}", evidence=evidence),
             requester=None,
+            units={"action.amount": "EUR", "evidence.amount": "CHF"},
             **given,
         )
     )
@@ -99,9 +100,13 @@ async def test_what_was_done_is_shown_with_its_reasons_and_what_came_of_it(inbox
     async with inbox.visitor(ANA) as ana:
         listed = await ana.get("/reviews")
         assert review_link("", key) in listed
+        assert "<dd>9.00 EUR</dd>" in listed
         page = await ana.get(review_link("", key))
     for text in ("9.00", "BOOKED-9", "The glass broke.", "there is room", "is 3.00", "refunds v4"):
         assert text in page
+    assert "<del>0.00 CHF</del></td>" in page
+    assert "<ins>9.00 EUR</ins>" in page
+    assert "<dd>0.00 CHF</dd>" in page
     assert "written by somebody outside</small><blockquote>&lt;/p&gt;&lt;script&gt;" in page
     assert "<script>alert" not in page
     assert "\u202e" not in page

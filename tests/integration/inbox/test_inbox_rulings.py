@@ -155,6 +155,8 @@ async def test_units_come_with_the_question_and_stand_in_the_list_and_on_its_pag
         page = await ana.get(await url_of(case))
         assert "<del>0.00 EUR</del></td>" in page
         assert "<dd>249.90 EUR</dd>" in page
+    (verdict, *_) = await inbox.stage.ledger.verdicts("refunds", case=case.id)
+    assert verdict.units == said
 
 
 async def test_a_case_that_never_was_is_said_not_to_be(inbox: Inbox) -> None:
@@ -288,6 +290,7 @@ async def test_such_as_this_is_approved_for_a_time_and_revoked(inbox: Inbox) -> 
         assert len(outcome.receipts) == 1
         page = await ana.get("/me")
         assert "used 1 of 20 times" in page
+        assert "<dd>up to 100 EUR</dd>" in page
         revoke = re.findall(r'name="revoke" value="([^"]+)"', page)[0]
         async with inbox.visitor(BO) as bo:
             await bo.get("/me")

@@ -8,7 +8,7 @@ from typing import Any
 from handrail.inbox.channels.content import note
 from handrail.inbox.channels.slack import blocks
 from handrail.inbox.web.site import TEMPLATES
-from handrail.oversight import GateView, gate_lines, was_called
+from handrail.oversight import GateView, differing_lines, gate_lines, was_called
 from tests.unit.inbox.messages_views import telling, view
 from tests.unit.inbox.test_mail import html, mail, part
 
@@ -46,6 +46,26 @@ def page(seen: GateView, **more: Any) -> str:
         "{{ action(lines, was) }}{{ evidence(found, units) }}"
     ).render(lines=gate_lines(seen), was=was_called(seen), found=seen.evidence, units=seen.units)
     return re.sub(r"\s+", " ", re.sub(r"<[^>]*>", " ", shown))
+
+
+def test_where_people_did_otherwise_both_have_their_units() -> None:
+    units = {"action.amount": "CHF", "action.parcel.kg": "kg"}
+    mine = {"amount": "9", "currency": "CHF", "parcel": {"kg": 2, "to": "Graz"}}
+    theirs = {"amount": "8", "currency": "EUR", "parcel": {"kg": 3, "to": "Graz"}}
+
+    def pairs(*given: Any) -> list[tuple[str, str, str]]:
+        return [(e.name, e.said, e.said_before) for e in differing_lines(*given)]
+
+    assert pairs(mine, theirs, units, ("amount", "parcel")) == [
+        ("amount", "9 CHF", "8 EUR"),
+        ("parcel / kg", "2 kg", "3 kg"),
+        ("parcel / to", "Graz", "Graz"),
+    ]
+    # Of a case in which nothing was proposed: it names its own currency, if any.
+    assert ("amount", "none", "8 EUR") in [(n, "none", b) for n, _, b in pairs(None, theirs, units)]
+    only = pairs(None, {"amount": "8"}, {"action.amount": "EUR"})
+    assert [before for _, _, before in only] == ["8 EUR"]
+    assert pairs(mine, None, units)[0][:2] == ("amount", "9 CHF")
 
 
 def test_a_mail_says_units_and_times_and_what_is_now_beside_what_will_be() -> None:

@@ -56,7 +56,7 @@ MANDATE = MandateRow(
 )
 
 
-LATEST = 8
+LATEST = 9
 SCHEMAS = Path(__file__).with_name("schemas")
 """Ledgers as older Handrails made them, with a row in every table."""
 
@@ -139,7 +139,7 @@ def new(url: str, tmp_path: Path, request: pytest.FixtureRequest) -> Generator[s
         connection.execute(sa.text("drop database new with (force)"))
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6, 7])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6, 7, 8])
 async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     url: str, new: str, version: int
 ) -> None:
@@ -154,7 +154,8 @@ async def test_an_older_ledger_is_brought_up_to_date_with_its_data(
     of_3 = dict.fromkeys(("evidence", "confidence", "alone", "share"))
     for table, rows in before.items():
         of_effects = ({"attempt": 1} if version < 5 else {}) | (of_3 if version < 3 else {})
-        added = of_effects if table == "handrail_effects" else {}
+        of_table = {"handrail_effects": of_effects, "handrail_verdicts": {"units": None}}
+        added = of_table.get(table, {})
         assert after[table] == [row | added for row in rows]
     ((ours,), (theirs,)) = after["handrail_identity"], _rows(new)["handrail_identity"]
     assert len(ours["id"]) == 32
@@ -308,8 +309,8 @@ async def test_a_file_that_another_process_writes_as_it_is_first_opened_is_waite
 async def test_one_of_a_later_schema_is_left_as_it_is(url: str) -> None:
     _make(url, 1)
     with _engine(url).begin() as connection:
-        connection.exec_driver_sql("update handrail_schema set version = 9")
-    with pytest.raises(ConfigurationError, match="schema 9, this Handrail needs 8"):
+        connection.exec_driver_sql("update handrail_schema set version = 10")
+    with pytest.raises(ConfigurationError, match="schema 10, this Handrail needs 9"):
         async with Ledger(url):
             pass
     assert _version(url) == [9]

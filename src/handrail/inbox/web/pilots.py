@@ -12,7 +12,7 @@ from handrail.actions import json_schema
 from handrail.exceptions import InvalidRequest, RequestError
 from handrail.inbox.web import forms
 from handrail.inbox.web.site import TEMPLATES, Site, sentence, signed_in, texts
-from handrail.oversight import OrderState
+from handrail.oversight import OrderState, differing_lines
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -161,7 +161,7 @@ def _pilot(request: Request, site: Site, who: str, fault: str = "") -> Response:
     async def reckoned() -> str:
         found = await site.operator(who).pilot(agent, limit=SHOWN)
         shown: dict[str, Any] = {"apart": found.disagreements, "plot": plot(found), "shown": SHOWN}
-        shown["link"] = site.run_url
+        shown |= {"link": site.run_url, "differing": differing_lines}
         return TEMPLATES.get_template("_pilot.html").render(found=found, token=token, **shown)
 
     status, known = 422 if fault else 200, agent in site.agents

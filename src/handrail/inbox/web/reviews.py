@@ -63,7 +63,7 @@ async def reviews(request: Request, site: Site, who: str) -> Response:
 
 async def _card(site: Site, row: ReviewView, *, mine: bool) -> ReviewCard:
     written = await site.ledger.written(row.key)
-    lines = action_lines(written.action, written.evidence) if written else []
+    lines = action_lines(written.action, written.evidence, written.units) if written else []
     return ReviewCard(row, review_link("", row.key), views.few(lines), mine)
 
 
@@ -111,7 +111,7 @@ async def _show(
         "look.html",
         status=status,
         row=found,
-        lines=action_lines(found.action, found.evidence),
+        lines=action_lines(found.action, found.evidence, found.units),
         incidents=[each for each in met if each.key == found.key],
         url=review_link("", found.key),
         ui=site.run_url(found.case),
