@@ -18,7 +18,7 @@ looked up by what the person says.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from typing import Any
 
@@ -34,6 +34,7 @@ from handrail.agent.tool_plan import (
     fixed_paths,
     is_fixed,
 )
+from handrail.agent.unmeant import needed_texts, repeated
 from handrail.agent.wording import PersonWords, in_words, misworded, typed
 from handrail.marks import Untrusted
 
@@ -42,6 +43,8 @@ UNPLANNED = "it is not in the plan that was made before anything from outside wa
 EMPTY = "nobody who asks said that it be empty"
 
 BRIEF = "all that it says is from a text from outside"
+
+TWICE = "the same stands in it {} times, and nobody who asks said so often"
 
 _PASSAGE = 4
 _BRIEF = 3
@@ -145,6 +148,7 @@ class LoopIntent:
         blanks: Callable[[], bool] = lambda: True,
         action: Action | None = None,
         leaves_out: Callable[[], bool] = lambda: True,
+        repeats: Callable[[], bool] = lambda: True,
     ) -> tuple[str, ...]:
         """What of the call of a write has no source that anybody wants, each with why.
 
@@ -153,6 +157,7 @@ class LoopIntent:
         `within`: as of `ToolPlan.fitting`. `briefs`: as `empties`, of a text that says next to
         nothing. `blanks`: as `empties`, of a text that it does not word itself. `action`: what
         its arguments make. `leaves_out`: as `empties`, of what it has not, and the person asks for.
+        `repeats`: as `empties`, of an object that stands in it more than once.
         """
         at = None if self.plan is None else self.plan.fitting(tool, args, within)
         if self.plan is not None and at is None and not clean:
@@ -167,6 +172,8 @@ class LoopIntent:
             lacking = (*lacking, *brief)
         if not clean and (out := [*self.left_out(action, args, found, fixed)]) and leaves_out():
             lacking = (*lacking, *out)
+        if not clean and (more := [*self.repeated(found, fixed)]) and repeats():
+            lacking = (*lacking, *more)
         if not lacking:
             self.keep(args)
         if self.plan is not None and at is not None and not lacking:
@@ -205,6 +212,17 @@ class LoopIntent:
         for each in () if action is None else left_out(action, self._person, calls):
             if not is_fixed(each.partition(":")[0].partition(".")[2], fixed):
                 yield each
+
+    def repeated(
+        self, found: Sequence[DecisionValue], fixed: Collection[str] = ()
+    ) -> Iterator[str]:
+        """What stands in an action more than once, and nobody said how often; each with why."""
+        for path, often, _ in repeated(found):
+            inner = path.partition(".")[2]
+            # A plan that says a part of each object of a list has fixed how many they are.
+            planned = is_fixed(inner, fixed) or any(each.startswith(f"{inner}.") for each in fixed)
+            if not (planned or self._person.says(often)):
+                yield f"{path}: {TWICE.format(often)}"
 
     def ending(self, found: Sequence[DecisionValue]) -> tuple[str, ...]:
         """As `lacking`, of the action that the loop comes to."""
@@ -356,11 +374,6 @@ def emptied(found: Sequence[DecisionValue]) -> Iterator[str]:
     """The texts that must be there, and that say nothing, whoever words them; each with why."""
     yield from _empty(found, ())
     yield from _empty(found, (), free=False)
-
-
-def needed_texts(found: Iterable[DecisionValue], *, free: bool = True) -> Iterator[DecisionValue]:
-    """The texts among them that must be there. `free`: and that an agent words itself."""
-    return (e for e in found if isinstance(e.raw, str) and e.free is free and not e.optional)
 
 
 def _needed_texts(

@@ -54,7 +54,6 @@ from handrail.actions import (
     as_json,
     canonical,
 )
-from handrail.agent.intent import needed_texts
 from handrail.agent.provenance_values import (
     DecisionValue,
     OwnerModel,
@@ -65,6 +64,7 @@ from handrail.agent.provenance_values import (
     is_many,
     wanted,
 )
+from handrail.agent.unmeant import unmeant
 from handrail.agent.untrusted_text import (
     LONG,
     all_from_outside,
@@ -338,9 +338,16 @@ def unsourced(
         named = list(zip(names, args, strict=True))
         if not any(True for _ in marks(args)):
             return ()
-        return (*_lacking(given(named, _trusted_key), decision, named), *_emptied(decision))
+        found = _lacking(given(named, _trusted_key), decision, named)
+        return (*found, *unmeant(decision, given_times(named)))
 
     return fallback(UNKNOWN, lacking)
+
+
+def given_times(named: Sequence[tuple[str, Any]]) -> Callable[[DecisionValue], int]:
+    """How often a value was given by these names; where several have it, by that with most."""
+    known = [given([each], _trusted_key) for each in named]
+    return lambda leaf: max((len(each.of(leaf)) for each in known), default=0)
 
 
 def unsourced_values(
@@ -430,14 +437,6 @@ def _lacking(
             fault = misworded(leaf.raw, own, outside)
             lacking += [f"{leaf.path}: {fault}"] if fault else []
     return tuple(dict.fromkeys(lacking))
-
-
-def _emptied(decision: Decision[Any, Any]) -> Iterator[str]:
-    """The texts that an action must have, and that say nothing. A loop has rules of its own."""
-    found = wanted("action", decision.action, ()) if decision.action is not None else []
-    for leaf in needed_texts(found):
-        if not str(leaf.raw).strip():
-            yield f"{leaf.path}: it is empty, and a text from outside may want it so"
 
 
 def _trusted_key(event: Event) -> str | None:

@@ -108,7 +108,8 @@ class DecisionValue:
     """A value of the decision.
 
     `free`: it needs no source. `scope`: the models it is within, each by a number. `source`:
-    where it must come from, if its author says so. `optional`: its field has a default.
+    where it must come from, if its author says so. `optional`: its field has a default. `worded`:
+    it is text that the agent words itself.
     """
 
     path: str
@@ -119,6 +120,7 @@ class DecisionValue:
     source: From | None = None
     raw: Any = field(default=None, compare=False)
     optional: bool = field(default=False, compare=False)
+    worded: bool = field(default=False, compare=False)
 
 
 @dataclass
@@ -472,11 +474,12 @@ class _Walk:
             self.value(replace(at, name=name, hint=hint), part)
 
     def leaf(self, at: _Position, value: Any, exactly: Hashable) -> None:
-        free = self.choices and (at.hint.is_free(value) or at.hint.is_choice(value))
+        worded = at.hint.is_free(value)
+        free = self.choices and (worded or at.hint.is_choice(value))
         measured = not self.choices and at.hint.is_classified(value)
         raw, source = None if measured else value, at.hint.source
         kept = DecisionValue(at.path, at.name, exactly, at.scope, free or measured, source, raw)
-        self.found.append(replace(kept, optional=at.optional))
+        self.found.append(replace(kept, optional=at.optional, worded=worded))
 
 
 def _left_out(info: FieldInfo, value: Any) -> bool:

@@ -35,14 +35,17 @@ from handrail.agent.prompts import (
     Turn,
 )
 from handrail.agent.provenance import (
+    UNKNOWN,
+    given_times,
     unsourced_arguments,
     unsourced_values,
 )
-from handrail.agent.provenance_values import wanted, wanted_arguments
+from handrail.agent.provenance_values import DecisionValue, wanted, wanted_arguments
 from handrail.agent.steps import Decide, Read, Step, Write
 from handrail.agent.tool_plan import PlannedCall, ToolPlan, by_field_names
+from handrail.agent.unmeant import too_often
 from handrail.agent.untrusted_text import holds_decided, holds_untrusted
-from handrail.exceptions import NotWritten, Piloted, Refused
+from handrail.exceptions import NotWritten, Piloted, Refused, fallback
 from handrail.marks import FIELD, Untrusted
 from handrail.text import one_line
 
@@ -145,10 +148,18 @@ class ToolLoop:
         if not self._clean and (empty := [*emptied(ends)]) and workflow.patched("empty-endings"):
             # In cases that began before that, what a loop came to could be empty.
             found = (*found, *empty)
+        if not self._clean and (more := [*self._repeated(ends)]) and after_repeats():
+            found = (*found, *more)
         if self._intent is not None and decision.action is not None and not self._clean:
             out = [*self._intent.left_out(decision.action, as_json(decision.action), ends)]
             found = (*found, *(out if out and after_left_out() else ()))
         return self._runner.case.sources.lacking(self._sources, decision, found)
+
+    def _repeated(self, ends: Sequence[DecisionValue]) -> Iterable[str]:
+        if self._intent is not None:
+            return self._intent.repeated(ends)
+        given = self._sources
+        return fallback(UNKNOWN, lambda: tuple(too_often(ends, given_times(given))))
 
     async def run(self) -> tuple[Any, Decided]:
         """Ask the model, and do what it wants done, until it decides.
@@ -321,6 +332,7 @@ class ToolLoop:
                 blanks=after_blanks,
                 action=action,
                 leaves_out=after_left_out,
+                repeats=after_repeats,
             )
             lacking += self.lacking(decision.model_copy(update={"action": None}))
         live = self._live.get(tool.name)
@@ -388,6 +400,11 @@ def after_blanks() -> bool:
 def after_left_out() -> bool:
     """Whether what is spoken of can be left out: in cases that began before that it could."""
     return workflow.patched("left-out-values")
+
+
+def after_repeats() -> bool:
+    """Whether an object may stand in a list twice: in cases that began before that it could."""
+    return workflow.patched("repeated-objects")
 
 
 def after_plans_within() -> bool:
