@@ -20,7 +20,7 @@ BUDGETS = {
     "policy": 4_440,
     "ledger": 6_998,
     "oversight": 4_691,
-    "agent": 10_178,
+    "agent": 10_272,
     "guardrails": 5_985,
     "evidence": 5_529,
     "client": 8_363,
