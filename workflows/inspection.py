@@ -43,11 +43,12 @@ class InspectionAgent(AgentWorkflow):
         decision = await self.decide(control, part, await self.read(charted, part.line))
         if decision.action is None:
             return decision.rationale
-        said = decision.rationale
+        said, reason = decision.rationale, decision.action.reason
         try:
             await self.write(stop_line, decision)
+            reason = self.written(decision).reason
         except NotWritten as error:
             said = str(error)
         machine = decision.evidence.machine
-        order = Look(at=part.at, machine=machine, faults=decision.action.reason)
+        order = Look(at=part.at, machine=machine, faults=reason)
         return f"{said}; {await self.hand_on('maintenance', order)} sees to machine {machine}"

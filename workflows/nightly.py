@@ -15,6 +15,5 @@ class NightlyAgent(AgentWorkflow):
         """Put the report where it is kept, then mail it."""
         decision = await self.decide(compose, await self.read(sum_up, due))
         name = await self.write(put_report, decision)
-        if decision.action is not None:
-            await self.notify(mail_report, name, decision.action.text)
+        await self.notify(mail_report, name, self.written(decision).text)
         return self.done(decision.rationale)

@@ -34,7 +34,7 @@ class ResearchAgent(AgentWorkflow):
         await self.write(put_down_answer, decision)
         left = decision.evidence.left_out
         told = f" ({left} documents are left out: they cannot be read for sure)" if left else ""
-        return self.done(words(decision.action.sentences) + told)
+        return self.done(words(self.written(decision).sentences) + told)
 
     async def _asked_for(self, record: Record) -> Record | None:
         """Have a person read what is not sure; None where it stays so."""

@@ -30,7 +30,8 @@ class RoutesAgent(AgentWorkflow):
                     raise
                 continue
             was = {van.id: van.stops for van in known.vans}
-            drivers = [van for van, stops in decision.action.routes.items() if was[van] != stops]
+            planned = self.written(decision).routes
+            drivers = [van for van, stops in planned.items() if was[van] != stops]
             await self.notify(tell, version, drivers, list(decision.evidence.told))
             return self.done(f"plan {version}: {decision.rationale}")
         raise AssertionError("the last try returns or raises")

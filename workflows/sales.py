@@ -64,9 +64,10 @@ class SalesAgent(AgentWorkflow):
             case Move():
                 moved = await self.write(move, cast("Decision[Move, Standing]", decision))
                 return f"moved to {moved}"
-            case Remind(calendar=whose):
-                await self.write(remind, cast("Decision[Remind, Standing]", decision))
-                return f"{whose} reminded"
+            case Remind():
+                reminder = cast("Decision[Remind, Standing]", decision)
+                await self.write(remind, reminder)
+                return f"{self.written(reminder).calendar} reminded"
             case FollowUp():
                 await self.write(follow_up, cast("Decision[FollowUp, Standing]", decision))
                 return "customer written to"

@@ -20,7 +20,8 @@ class StoresAgent(AgentWorkflow):
                 said.append(f"spare reserved ({await self.write(reserve, spare)})")
             more = await self.decide(restock, await self.read(shelf, needed.part))
             if more.action is not None:
-                said.append(f"{more.action.quantity} ordered ({await self.write(purchase, more)})")
+                order = await self.write(purchase, more)
+                said.append(f"{self.written(more).quantity} ordered ({order})")
         except NotWritten as error:
             said.append(str(error))
         return self.done(", ".join(said) or "no spare is free, some are on their way")

@@ -30,12 +30,15 @@ class _Fulfils(AgentWorkflow):
     async def fulfil(self, order: Order) -> Outcome:
         await self.read(look_up, order.number)
         decision = await self.decide(choose, order)
+        done = "fulfilled"
         for part in order.parts:
             if part == "pay":
                 await self.write(pay, decision)
+                if (paid := self.written(decision)) != decision.action:
+                    done = f"fulfilled, {paid.amount} paid"
             else:
                 await self._do(part, order)
-        return self.done("fulfilled", value=order.worth)
+        return self.done(done, value=order.worth)
 
     async def _do(self, part: Part, order: Order) -> None:
         number = order.number

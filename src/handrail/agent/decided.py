@@ -8,7 +8,7 @@ activity that made it; whether the class of today takes it is for the door to sa
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import UnionType
 from typing import Annotated, Any, ParamSpec, Union, cast, get_args, get_origin
@@ -30,11 +30,12 @@ from handrail.actions import (
     from_json,
 )
 from handrail.agent.steps import Decide, Write
-from handrail.exceptions import Refused, fallback
+from handrail.exceptions import Refused, StepError, fallback
 from handrail.text import first_fault
-from handrail.wire import DecisionResult, json_reader
+from handrail.wire import DecisionResult, WriteResult, WriteResultKind, json_reader
 
 P = ParamSpec("P")
+A = TypeVar("A", bound=Action)
 D = TypeVar("D", bound=Decision[Any, Any])
 
 
@@ -85,6 +86,9 @@ class Decisions:
 
     outdated: bool = False
     _made: list[Decided] = field(default_factory=list[Decided])
+    _written: list[tuple[Action, Callable[[], Any]]] = field(
+        default_factory=list[tuple[Action, Callable[[], Any]]]
+    )
 
     def add(self, decided: Decided) -> None:
         """Remember a decision."""
@@ -111,6 +115,37 @@ class Decisions:
         shown = as_json(what.evidence) if told is None else told.json["evidence"]
         basis = Basis(rationale=what.rationale, confidence=what.confidence, evidence=shown)
         return DecidedAction(action, given, basis, kind, what.evidence)
+
+    def came_to(
+        self,
+        step: Write[Any, Any],
+        of: DecidedAction,
+        action: Mapping[str, Any],
+        answer: WriteResult,
+    ) -> None:
+        """Remember what was written of a proposal, if anything was: people may have amended it."""
+        if answer.receipt is None and answer.kind is not WriteResultKind.PILOT:
+            return
+
+        def done() -> Any:
+            return of.action if action == of.json else recalled(step.action, action, by_name=True)
+
+        self._written.insert(0, (of.action, done))
+
+    def written(self, what: Decision[A, Any] | A) -> A:
+        """What was written of a decision, or of an action.
+
+        Raises:
+            StepError: if nothing was.
+        """
+        action = what.action if isinstance(what, Decision) else what
+        same = (done for of, done in self._written if of is action)
+        equal = (d for of, d in self._written if type(of) is type(action) and of == action)
+        done = next(same, next(equal, None))
+        if done is None:
+            why = "nothing was written of it; fix: call it after `await self.write(...)` of it"
+            raise StepError(f"self.written: {why}")
+        return done()
 
     def _like(self, one: BaseModel, others: list[BaseModel | None]) -> Decided | None:
         """The decision that has this very model, or else the latest that has an equal one."""

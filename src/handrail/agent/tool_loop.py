@@ -259,9 +259,9 @@ class ToolLoop:
     async def _do(self, call: ToolCall, decided: Decided, clean: bool) -> Any:  # noqa: FBT001
         await self._runner.boundary()
         tool = self._tool(call.tool)
-        looked_up, pure, wanted_it = False, False, False
+        looked_up, pure, wanted_it, instead = False, False, False, None
         if isinstance(tool, Write):
-            found, wanted_it = await self._write(
+            found, wanted_it, instead = await self._write(
                 cast("Write[Any, Any]", tool), call.args, decided, clean
             )
         elif isinstance(tool, Read):
@@ -281,7 +281,8 @@ class ToolLoop:
             self._intent.wrote(tool.name, found)
         elif self._intent is not None:
             self._intent.came(tool.name, found, pointed=looked_up, pure=pure)
-        return argument_json(tool.returns, found)
+        told = argument_json(tool.returns, found)
+        return told if instead is None else {"result": told, "amended_by_people_to": instead}
 
     async def _judged(
         self,
@@ -313,8 +314,8 @@ class ToolLoop:
         args: dict[str, Any],
         of: Decided,
         clean: bool,  # noqa: FBT001
-    ) -> tuple[Any, bool]:
-        """What came of a write, and whether all of it was wanted by who asks."""
+    ) -> tuple[Any, bool, dict[str, Any] | None]:
+        """What came of a write, whether who asks wanted all of it, and what people made of it."""
         action = recalled(tool.action, args, by_name=True)
         decision = of.decision.model_copy(update={"action": action})
         if self._intent is None:
@@ -341,7 +342,9 @@ class ToolLoop:
             tool, args = live[0].act, as_json(action)
         self._runner.case.sources.decided(action, args, of.basis, lacking, self.values)
         proposal = DecidedAction(action, args, of.basis, evidence=of.decision.evidence)
-        return await self._runner.write(tool, proposal), not lacking
+        found = await self._runner.write(tool, proposal)
+        done = self._runner.case.decisions.written(action)
+        return found, not lacking, None if done is action else as_json(done)
 
     async def _read(self, tool: Read[..., Any], args: list[Any], given: dict[str, Any]) -> Any:
         live = self._live.get(tool.name)

@@ -214,6 +214,7 @@ class Verbs:
                     says = escalation.said_in_a_line(step.action, action)
                     until = step.timeout + (step.settles or timedelta(0))
                     answer = await self._attempt(step.name, until, action, attempt, says)
+                case.decisions.came_to(step, proposal, action, answer)
                 if answer.receipt is not None:
                     return recalled(step.returns, answer.receipt.result)
                 if answer.kind is WriteResultKind.STOPPED:

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, ParamSpec, Self, cast
 
 from pydantic import BaseModel, JsonValue, TypeAdapter
 from temporalio import workflow
-from temporalio.api.common.v1 import Payload
 from temporalio.common import RawValue
 from temporalio.exceptions import ApplicationError
 from typing_extensions import TypeVar
@@ -28,6 +27,7 @@ from handrail.agent.decided import (
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
 from handrail.agent.planning import bind_writes, inputs_of_plan, tell, unwanted
+from handrail.agent.received import NOTHING, payloads, refusal, verb_and_ruling
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write
 from handrail.agent.tool_loop import Converse, ToolLoop
@@ -37,10 +37,8 @@ from handrail.oversight import (
     EVENT_SIGNAL,
     HANDED_SIGNAL,
     LIFTED_SIGNAL,
-    BadSignal,
     CaseView,
     GateView,
-    read_signal,
 )
 from handrail.states import State
 from handrail.wire import DecisionResult
@@ -54,9 +52,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 _RULING = "One JSON object: gate, digest (its first 12 digits), by, why"
 _ORDER = "Empty, or one JSON object with by and why"
-_NOTHING = RawValue(Payload())
-"""What a handler gets from the UI's Submit on an empty box. A union with None would not do:
-Temporal hands over undecoded payloads only to a parameter that is exactly a RawValue."""
 
 
 def _verb(fn: F) -> F:
@@ -227,6 +222,17 @@ class AgentWorkflow:
         require_own_class(step, proposal)
         return await self._runner.write(step, proposal)
 
+    def written(self, what: Decision[A, Any] | A, /) -> A:
+        """The action that a write came to: what was decided, or what people made of it.
+
+        `what` is what `write` was given. Tell others of this, and not of `decision.action`: who
+        amends has something else done. In pilot it is what would have been written.
+
+        Raises:
+            StepError: if nothing was written of it, or nothing yet.
+        """
+        return self._runner.case.decisions.written(what)
+
     @_verb
     async def notify(self, step: Notify[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
         """Tell somebody. Returns what the step returned, or None if it could not be sent.
@@ -332,84 +338,84 @@ class AgentWorkflow:
     # What people and programs may send. Handlers never raise: that would wedge the case.
 
     @workflow.signal(name="approve", description=f"Let the write happen. {_RULING}")
-    def _approve(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("approve", _payloads(raw))
+    def _approve(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("approve", payloads(raw))
 
     @workflow.signal(name="reject", description=f"Do not let the write happen. {_RULING}")
-    def _reject(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("reject", _payloads(raw))
+    def _reject(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("reject", payloads(raw))
 
     @workflow.signal(name="amend", description=f"Do another thing instead. {_RULING}, action")
-    def _amend(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("amend", _payloads(raw))
+    def _amend(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("amend", payloads(raw))
 
     @workflow.signal(
         name="answer",
         description=f"Say what became of a write in doubt. {_RULING}, "
         "answer (happened, do it or drop), and result, if it happened and is known",
     )
-    def _answer(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("answer", _payloads(raw))
+    def _answer(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("answer", payloads(raw))
 
     @workflow.signal(
         name="ask",
         description="Ask the agent or a colleague something first. "
         f"{_RULING} (the question), to (agent, or a person)",
     )
-    def _ask(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("ask", _payloads(raw))
+    def _ask(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("ask", payloads(raw))
 
     @workflow.signal(name="delegate", description=f"Let somebody else rule. {_RULING}, to")
-    def _delegate(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("delegate", _payloads(raw))
+    def _delegate(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("delegate", payloads(raw))
 
     @workflow.signal(
         name="revoke", description=f"Take back what you said, before it is used. {_RULING}"
     )
-    def _revoke(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.rule("revoke", _payloads(raw))
+    def _revoke(self, raw: RawValue = NOTHING) -> None:
+        self._runner.rule("revoke", payloads(raw))
 
     @workflow.signal(name="pause", description=f"Begin no further step. {_ORDER}")
-    def _pause(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.pause(_payloads(raw))
+    def _pause(self, raw: RawValue = NOTHING) -> None:
+        self._runner.pause(payloads(raw))
 
     @workflow.signal(name="resume", description=f"Go on after a pause. {_ORDER}")
-    def _resume(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.resume(_payloads(raw))
+    def _resume(self, raw: RawValue = NOTHING) -> None:
+        self._runner.resume(payloads(raw))
 
     @workflow.signal(name="stop", description=f"End the case, undo nothing. {_ORDER}")
-    def _stop(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.stop(_payloads(raw))
+    def _stop(self, raw: RawValue = NOTHING) -> None:
+        self._runner.stop(payloads(raw))
 
     @workflow.signal(name="roll_back", description=f"Undo what is written, and end. {_ORDER}")
-    def _roll_back(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.roll_back(_payloads(raw))
+    def _roll_back(self, raw: RawValue = NOTHING) -> None:
+        self._runner.roll_back(payloads(raw))
 
     @workflow.signal(
         name=LIFTED_SIGNAL,
         description="A stop is over, or a receipt came late: ask the door again. Empty",
     )
-    def _lifted(self, raw: RawValue = _NOTHING) -> None:
+    def _lifted(self, raw: RawValue = NOTHING) -> None:
         del raw
         self._runner.lifted()
 
     @workflow.signal(
         name=EVENT_SIGNAL, description="Another event came under the key of this case. The event"
     )
-    def _another_event(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.another_event(_payloads(raw))
+    def _another_event(self, raw: RawValue = NOTHING) -> None:
+        self._runner.another_event(payloads(raw))
 
     @workflow.signal(
         name=HANDED_SIGNAL, description="Work was handed to this case as well. Where it comes from"
     )
-    def _handed(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.handed(_payloads(raw))
+    def _handed(self, raw: RawValue = NOTHING) -> None:
+        self._runner.handed(payloads(raw))
 
     @workflow.signal(
         name=CALL_BACK_SIGNAL, description="Another system answers a write. JSON: key, body"
     )
-    def _called_back(self, raw: RawValue = _NOTHING) -> None:
-        self._runner.call_backs.called(_payloads(raw))
+    def _called_back(self, raw: RawValue = NOTHING) -> None:
+        self._runner.call_backs.called(payloads(raw))
 
     @workflow.signal(dynamic=True)
     def _unknown(self, name: str, args: Sequence[RawValue]) -> None:
@@ -418,18 +424,18 @@ class AgentWorkflow:
     @workflow.update(
         name="rule", description=f"A ruling that is answered at once. {_RULING}, and verb"
     )
-    async def _rule(self, raw: RawValue = _NOTHING) -> RulingRecord:
-        record = await self._runner.ruled(*_verb_and_ruling(_payloads(raw)))
+    async def _rule(self, raw: RawValue = NOTHING) -> RulingRecord:
+        record = await self._runner.ruled(*verb_and_ruling(payloads(raw)))
         if not record.accepted:
-            raise _refusal(record)
+            raise refusal(record)
         return record
 
     @_rule.validator
-    def _rule_validator(self, raw: RawValue = _NOTHING) -> None:
-        verb, payloads = _verb_and_ruling(_payloads(raw))
-        record = self._runner.case.judge(verb, payloads, workflow.now())
+    def _rule_validator(self, raw: RawValue = NOTHING) -> None:
+        verb, came = verb_and_ruling(payloads(raw))
+        record = self._runner.case.judge(verb, came, workflow.now())
         if not record.accepted:
-            raise _refusal(record)
+            raise refusal(record)
 
     @workflow.query(name="case", description="Everything about the case")
     def _query_case(self) -> CaseView:
@@ -454,10 +460,6 @@ def runner_of(agent: AgentWorkflow) -> CaseRunner:
     return agent._runner  # pyright: ignore[reportPrivateUsage]  # noqa: SLF001  # it is ours
 
 
-def _refusal(record: RulingRecord) -> ApplicationError:
-    return ApplicationError(record.note, type="RulingRefused", non_retryable=True)
-
-
 def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Outcome]]:
     @functools.wraps(run)
     async def conducted(self: AgentWorkflow, *args: Any) -> Outcome:
@@ -476,23 +478,3 @@ def _conducted(run: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Ou
         return await runner.run(begun, self.undo_window)
 
     return conducted
-
-
-def _payloads(raw: object) -> list[Payload]:
-    """What came with a signal or update.
-
-    Temporal hands over several values decoded, whatever the type: no ruling, only counted.
-    """
-    if not isinstance(raw, RawValue):
-        return [Payload(), Payload()]
-    return [] if raw is _NOTHING else [raw.payload]
-
-
-def _verb_and_ruling(payloads: list[Payload]) -> tuple[str, list[Payload]]:
-    """Take the verb out of an update's JSON. What is wrong with the rest is said later."""
-    try:
-        ruling = read_signal(payloads)
-    except BadSignal:
-        return "rule", payloads
-    verb = str(ruling.pop("verb", "rule"))
-    return verb, [workflow.payload_converter().to_payload(ruling)]

@@ -29,6 +29,7 @@ from handrail.agent import (
     stated_unit,
     unstated_amounts,
 )
+from handrail.cli.amended_code import unamended_uses
 from handrail.cli.source import (
     class_at,
     is_stored,
@@ -315,6 +316,12 @@ def _workflow_remarks(agent: Agent) -> Iterator[str]:
         for node in swallowed_ends(tree):
             what = "takes a write that was refused, rejected or is in doubt for done, too"
             yield f"{place(fn, node)}: `except Exception` {what}; fix: name what you expect"
+        for node, of in unamended_uses(tree):
+            what = "is what was decided, and people may have amended it before it was written"
+            yield (
+                f"{place(fn, node)}: `{ast.unparse(node)}` {what}; fix: `self.written({of})`, "
+                "which is what was written"
+            )
         for node, write in bare_writes(tree, names):
             if policy is None:
                 break

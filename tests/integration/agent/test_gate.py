@@ -140,6 +140,7 @@ async def test_an_amendment_is_what_happens(
     assert outcome.status is State.DONE
     assert outside.calls("pay")[0].body == {"order": "1", "amount": "250"}
     assert outside.effects("pay") == PAID
+    assert outcome.why == "fulfilled, 250 paid"
 
 
 async def test_an_amendment_is_judged_like_any_other_action(

@@ -88,6 +88,18 @@ async def test_what_the_door_and_people_say_goes_back_to_the_model(
     assert len(outside.effects("refund")) == 1
 
 
+async def test_a_model_is_told_what_people_had_done_in_place_of_what_it_wanted(
+    run_fleet: RunFleet, outside: Outside, tmp_path: Path
+) -> None:
+    async with run_fleet(clerk(tmp_path, "helper")) as stage:
+        case = await stage.start("helper", mail("1", look("o1"), refund("o1", "31"), END))
+        await ANA.amend(case, {"amount": "30"}, await case.gate())
+        assert (await case.outcome()).status is State.DONE
+    said = str(outside.calls("model")[2].body)
+    assert "amended_by_people_to" in said
+    assert "'amount': '30'" in said
+
+
 async def test_a_loop_in_pilot_ends_with_what_it_would_have_written(
     run_fleet: RunFleet, outside: Outside, tmp_path: Path
 ) -> None:
