@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import keyword
 import re
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -36,7 +37,7 @@ async def new(
     out: Output = PLAIN,
 ) -> None:
     """Make a project that runs at once: an agent, its policy, a small outside system, tests."""
-    if not _NAME.fullmatch(name) or len(name) > _LONGEST or name in _TAKEN:
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST or _is_taken(name):
         raise InvalidRequest(
             f"{name!r} cannot name a project; fix: a short word of its own, such as refunds: "
             "small letters, digits and - between them"
@@ -64,6 +65,11 @@ async def new(
     out.data({"project": name, "files": [str(path.relative_to(folder)) for path in made]})
     out.show(f"{folder}/ holds an agent that runs. Next:", f"  cd {folder}", "  handrail dev")
     out.show(f"  less README.md, activities/{module}.py and guardrails/{module}.yaml")
+
+
+def _is_taken(name: str) -> bool:
+    """Whether a module of this name is another one's, or could not be imported."""
+    return name in _TAKEN or keyword.iskeyword(name)
 
 
 def _free(folder: Path) -> Path:

@@ -190,7 +190,8 @@ def _with_undos(steps: Sequence[Step[..., Any]], agent: str) -> tuple[Step[..., 
     named: dict[str, Step[..., Any]] = {}
     for step in dict.fromkeys([*steps, *undos]):
         if step.name in named:
-            raise ConfigurationError(f"{agent}: two steps are called `{step.name}`; rename one")
+            fix = "rename one (a connector's by name=, its undo by undo_name=)"
+            raise ConfigurationError(f"{agent}: two steps are called `{step.name}`; fix: {fix}")
         named[step.name] = step
     return tuple(named.values())
 

@@ -16,7 +16,7 @@ BEHIND = [
     "a = d.action\nawait self.write(pay, d)\nreturn self.done(a.what)",
     "a = d.action\nif isinstance(a, Pay):\n    await self.write(pay, d)\nreturn self.done(a.what)",
     "return self.done(f'{await self.write(pay, d)}: {d.action.amount}')",
-    "try:\n    await self.write(pay, d)\nexcept Refused:\n    raise\nfinally:\n    self.say(d.action)",
+    "try:\n    await self.write(pay, d)\nexcept Refused:\n    raise\nfinally:\n    x(d.action)",
     "match d.action:\n    case Pay():\n        await self.write(pay, d)\nself.say(d.action.amount)",
     "async with x:\n    await self.write(pay, d)\nself.say(d.action.amount)",
     "for _ in x:\n    await self.write(pay, d)\n    self.say(d.action.amount)",

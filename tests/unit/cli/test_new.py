@@ -33,7 +33,9 @@ def test_every_file_is_named_and_filled_in(folder: Path) -> None:
     assert not [path for path in made.values() if path.is_file() and "@NAME@" in path.read_text()]
 
 
-@pytest.mark.parametrize("name", ["", "Refunds", "re funds", "../up", "workers", "1st", "a" * 41])
+@pytest.mark.parametrize(
+    "name", ["", "Refunds", "re funds", "../up", "workers", "class", "1st", "a" * 41]
+)
 def test_a_name_that_could_be_no_module_is_refused(folder: Path, name: str) -> None:
     with pytest.raises(InvalidRequest, match="fix: "):
         asyncio.run(new(name))

@@ -192,6 +192,14 @@ async def test_an_effect_is_found_by_its_key_and_only_by_it(billing: OpenAPI) ->
     assert await call_find(step, action, key="b:1/t/2") is None
 
 
+def test_one_operation_takes_back_two_writes_of_an_agent(billing: OpenAPI) -> None:
+    pay = billing.write("createPayment", **PAY, **BACK)
+    again = billing.write("createPayment", name="pay_again", **PAY, **BACK, undo_name="unpay")
+    assert pay.undo is not None
+    assert again.undo is not None
+    assert (pay.undo.name, again.undo.name) == ("cancel_payment", "unpay")
+
+
 async def test_an_undo_names_what_was_made_and_is_content_where_nothing_is(
     billing: OpenAPI, service: BillingService
 ) -> None:

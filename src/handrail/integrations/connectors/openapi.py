@@ -150,6 +150,7 @@ class OpenAPI:
         precondition: Precondition | None = None,
         undo: str | None = None,
         undo_by: Mapping[str, str] | None = None,
+        undo_name: str | None = None,
         timeout: timedelta = timedelta(seconds=30),
         **options: Any,
     ) -> Write[Any, Any]:
@@ -161,7 +162,8 @@ class OpenAPI:
         the operation that is asked whether the effect is there: of its answer, the object whose
         `key_field` is the key. `find_by`: which parameter of it gets which field of the action,
         or `"key"`. `undo`: the operation that takes it back; `undo_by` as `find_by`, and also
-        `"result.FIELD"`. `precondition`: `If-None-Match`, it is only made where nothing is yet;
+        `"result.FIELD"`; `undo_name`: what that step is called, where the operation takes back more
+        than one write. `precondition`: `If-None-Match`, it is only made where nothing is yet;
         `If-Match`, only replaced where it is the version that the field of If-Match names. Run
         again, it is looked up: what has what was sent was done. `action` and `returns`: classes of
         your own. `options`: as those of `handrail.write`.
@@ -184,7 +186,8 @@ class OpenAPI:
         if undo is not None:
             undoing = self._known.operation(undo, idempotency_header)
             _require_names(f"{step_name}: undo_by", undo_by or {}, undoing, places)
-            back = self._undo(OpenApiUndo(change, undoing, undo_by or {}), kind, timeout)
+            undoes = OpenApiUndo(change, undoing, undo_by or {})
+            back = self._undo(undoes, undo_name or snake(undoing.name), kind, timeout)
 
         async def step(act: Any, effect: Effect) -> Any:
             return await change.send(act, effect)
@@ -203,14 +206,16 @@ class OpenAPI:
         )(as_function(step, step_name, found.summary, _taken(kind), result))
         return replace(made, contract=self.drift)
 
-    def _undo(self, undo: OpenApiUndo, kind: type[Action], timeout: timedelta) -> Write[Any, Any]:
+    def _undo(
+        self, undo: OpenApiUndo, name: str, kind: type[Action], timeout: timedelta
+    ) -> Write[Any, Any]:
         of = undo.operation
         same = undo.change.how.header is not None or of.method in _SAME_AGAIN
 
         async def step(act: Any, effect: Effect) -> None:
             await undo.send(act, effect)
 
-        fn = as_function(step, snake(of.name), of.summary, _taken(kind), type(None))
+        fn = as_function(step, name, of.summary, _taken(kind), type(None))
         made = write(idempotent=same, timeout=timeout, secrets=self._secrets)(fn)
         return replace(made, contract=self.drift)
 
