@@ -108,15 +108,30 @@ def escape_hidden(text: str) -> str:
 
 
 def _shown(found: re.Match[str]) -> str:
-    character = found[0]
-    hidden = unicodedata.category(character) in _HIDDEN or _BLANK.match(character)
-    return _code(found) if hidden else character
+    return _code(found) if _is_hidden(found[0]) else found[0]
+
+
+def _is_hidden(character: str) -> bool:
+    return unicodedata.category(character) in _HIDDEN or bool(_BLANK.match(character))
 
 
 def _code(found: re.Match[str]) -> str:
     # As JSON spells it, so that what is shown of an action is what is in it.
     units = found[0].encode("utf-16-be", "surrogatepass").hex()
     return "".join(f"\\u{units[at : at + 4]}" for at in range(0, len(units), 4))
+
+
+def same_text(text: str) -> str:
+    """The text without what makes no other one of it to who reads it.
+
+    Spaces around it, what has no width, another form of the same character, another dash. Letters
+    that look alike stay different ones.
+    """
+    if not (text.isascii() and text.isprintable()):
+        forms = unicodedata.normalize("NFKC", text)
+        seen = (c for c in forms if c.isspace() or not _is_hidden(c))
+        text = "".join("-" if unicodedata.category(c) == "Pd" else c for c in seen)
+    return " ".join(text.split())
 
 
 def one_line(text: str, most: int = 2_000) -> str:

@@ -26,7 +26,7 @@ from handrail.ledger.entries import number
 from handrail.ledger.rows import Rows, leave_out
 from handrail.ledger.tables import EffectState, Unreadable
 from handrail.ledger.tables import effects as _effects
-from handrail.text import moment_in_words, quoted
+from handrail.text import moment_in_words, moment_of_json, quoted, same_text
 from handrail.wire import Duplicates, Limit
 
 if TYPE_CHECKING:
@@ -104,9 +104,17 @@ class LimitMeasure:
     def _value(self, path: str, action: Mapping[str, Any], evidence: Any) -> Any:
         value = _at(path, action, evidence)
         if path not in self.numbers or value is None:
-            return value if isinstance(value, (str, int, bool)) else None
+            return _told_apart(value)
         found = number(value)
         return None if found is None else str(found.normalize(counting.EXACT))
+
+
+def _told_apart(value: Any) -> Any:
+    """A value as others are told from it: a time in UTC, a text without what nobody sees of it."""
+    if isinstance(value, str):
+        at = moment_of_json(value)
+        return same_text(value) if at is None else at.isoformat().replace("+00:00", "Z")
+    return value if isinstance(value, (int, bool)) else None
 
 
 def counting_of(limit: Limit) -> LimitMeasure:

@@ -151,7 +151,7 @@ def _flat(value: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
     """The fields within fields, each under its path; lists of anything but values as JSON."""
     found: list[tuple[str, Any]] = []
     for name, each in value.items():
-        path = f"{above}{name}"
+        path = f"{above}{_plainly(name)}"
         match each:
             case {"untrusted": str(text), **rest} if not rest:
                 found.append((f"{path}{FIELD_OUTSIDE}", text))
@@ -160,6 +160,12 @@ def _flat(value: dict[str, Any], above: str = "") -> list[tuple[str, Any]]:
             case _:
                 found.append((path, _value(each)))
     return found
+
+
+def _plainly(name: str) -> str:
+    """The name of a field; in quotes where it could be taken for the way to another one."""
+    odd = any(each in name for each in (FIELD_PATH, FIELD_OUTSIDE, '"'))
+    return json.dumps(name, ensure_ascii=False) if odd or name != name.strip() or not name else name
 
 
 def _value(value: Any) -> Any:

@@ -105,7 +105,11 @@ def mail_address(address: str, name: str = "") -> Address:
             raise ValueError("write its domain in ASCII, as it begins with xn--")
         domain = found
     if local.isascii():
-        return Address(name, addr_spec=f"{local}@{domain}")
+        made = Address(name, addr_spec=f"{local}@{domain}")
+        # A parser leaves out what it takes for a comment: people would be shown another one.
+        if made.addr_spec != f"{local}@{domain}":
+            raise ValueError(f"write it as {made.addr_spec}")
+        return made
     if not domain or any(c.isspace() or not c.isprintable() or c in _SPECIAL for c in local):
         raise ValueError("it is no address")
     return Address(name, local, domain)

@@ -187,6 +187,14 @@ def test_bounds_of_a_decimal_count_although_it_is_text() -> None:
         assert bool(errors) == bool(says)
 
 
+def test_two_fields_of_one_way_are_both_shown() -> None:
+    before = {"to / x": "2", "to": {"x": "1"}, "": "a", '"to / x"': "b"}
+    after = before | {"to / x": "99"}
+    changes = {line.name: line.changes for line in changed_lines(before, after)}
+    assert changes == {'"to / x"': True, "to / x": False, '""': False, r'"\"to / x\""': False}
+    assert [line.name for line in action_lines(after, None)] == list(changes)
+
+
 def test_what_changes_is_found_in_the_evidence_where_it_is_one_thing() -> None:
     action = {"carrier": "rail", "cost": "5", "to": {"city": "Wien"}, "all": ["a", "b"]}
     evidence = {"shipment": {"carrier": "road"}, "a": {"cost": "1"}, "b": {"cost": "2"}}

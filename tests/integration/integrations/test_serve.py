@@ -263,6 +263,8 @@ async def test_the_files_of_a_folder_become_cases_and_are_moved(
             asyncio.ensure_future(watch(shop.receiver, agent, each)) for each in (drop, csv)
         ]
         await eventually(lambda: _is_there(drop.path / "done" / "before.json"))
+        (tmp_path / "passwords").write_text("root:hunter2")
+        (drop.path / "leak.json").symlink_to(tmp_path / "passwords")
         lines = ['{"number": "2"}', '{"number": "s3cret"', "", '{"number": "3"}', '{"number": "2"}']
         (drop.path / ".lines").write_text("\n".join(lines))
         (drop.path / ".lines").rename(drop.path / "lines.jsonl")
@@ -280,6 +282,11 @@ async def test_the_files_of_a_folder_become_cases_and_are_moved(
         reason = (drop.path / "failed" / "lines.jsonl.reason.txt").read_text()
         assert reason.startswith("line 2: kept in the intake as ")
         assert reason.count("\n") == 1
+        # What a link leads to is not read, and so not kept.
+        leak = drop.path / "failed" / "leak.json"
+        await eventually(lambda: _is_there(leak))
+        assert leak.is_symlink()
+        assert "it is a link" in leak.with_name("leak.json.reason.txt").read_text()
         [wrong] = await stage.ledger.intake()
         assert (wrong.state, wrong.source, wrong.id in reason) == ("wrong", "folder:drop", True)
         await asyncio.gather(*(stage.case(f"orders:{n}").outcome() for n in range(1, 5)))

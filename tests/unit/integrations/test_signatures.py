@@ -119,8 +119,19 @@ def test_a_time_that_no_clock_shows_is_refused(name: str, at: str) -> None:
 
 
 def test_what_lets_somebody_in_is_not_kept() -> None:
-    headers = {"x-github-event": "push", "authorization": "x", "stripe-signature": "y"}
-    assert RawEvent(BODY, headers).kept_headers() == {"x-github-event": "push"}
+    kept = {"x-github-event": "push", "idempotency-key": "7", "x-author": "ann"}
+    lets_in = [
+        "authorization",
+        "stripe-signature",
+        "x-shop-hmac",
+        "x-auth",
+        "X-ApiKey",
+        "x-access-key",
+        "x-password",
+        "x-goog-iap-jwt-assertion",
+        "x-session-id",
+    ]
+    assert RawEvent(BODY, kept | dict.fromkeys(lets_in, "s")).kept_headers() == kept
 
 
 def test_a_scheme_that_is_none_is_refused_where_it_is_declared() -> None:

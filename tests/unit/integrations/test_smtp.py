@@ -151,6 +151,8 @@ async def test_a_server_that_cannot_be_reached_has_sent_nothing() -> None:
         {"subject": "a\r\nBcc: eve@example.com"},
         {"replies_to": "<1@example.com>\nBcc: eve@example.com"},
         {"to": "änn@example.com"},
+        {"to": "ann@example.com (not eve@example.com)"},
+        {"to": "ann(of sales)@example.com"},
     ],
 )
 async def test_what_is_no_mail_is_not_sent(office: PostOffice, given: dict[str, Any]) -> None:

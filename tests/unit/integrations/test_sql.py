@@ -112,6 +112,21 @@ async def test_what_the_database_refuses_is_final_and_did_not_happen() -> None:
     assert await balance() == 100
 
 
+class Large(Action):
+    """Put a number."""
+
+    account: str
+    amount: int
+
+
+async def test_a_number_that_the_database_cannot_take_is_final(database: sa.Engine) -> None:
+    put = crm.write("put", "insert into accounts values (:account, :amount)", action=Large)
+    if database.dialect.name == "sqlite":
+        with pytest.raises(Final, match="takes no such number"):
+            await call_write(put, Large(account="c", amount=2**70))
+    assert await balance() == 100
+
+
 def test_a_parameter_that_is_no_field_is_said_where_it_is_declared() -> None:
     with pytest.raises(StepError, match="bank is no field of Credit; it has account, amount"):
         crm.write("bad", "update accounts set id = :bank", action=Credit)

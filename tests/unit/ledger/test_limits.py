@@ -182,6 +182,31 @@ async def test_the_same_customer_and_amount_is_a_duplicate(ledger: Ledger) -> No
     assert found.value.key == "a:4"
 
 
+@pytest.mark.parametrize(
+    ("first", "other"),
+    [
+        ("INV-1", "INV-1 "),
+        ("INV-1", " INV-1"),
+        ("INV-1", "INV-\u200b1"),
+        ("INV-1", "INV\u20111"),
+        ("INV-1", "\uff29NV-1"),
+        ("INV 1", "INV\u00a0 1"),
+        ("M\u00fcller", "Mu\u0308ller"),
+        ("2026-01-01T10:00:00Z", "2026-01-01T12:00:00+02:00"),
+    ],
+)
+async def test_what_nobody_sees_of_a_value_makes_no_other_one_of_it(
+    ledger: Ledger, first: str, other: str
+) -> None:
+    same, each = Duplicates(("action.customer",), HOUR), [limit("15", per="action.customer")]
+    await ledger.begin(pay("a:1", "10", first), each, same)
+    with pytest.raises(Duplicate):
+        await ledger.begin(pay("a:2", "1", other), (), same)
+    with pytest.raises(OverLimit):
+        await ledger.begin(pay("a:3", "10", other), each)
+    await ledger.begin(pay("a:4", "10", first.lower() + "x"), each, same)
+
+
 async def test_an_effect_is_no_duplicate_of_itself_nor_of_what_did_not_happen(
     ledger: Ledger,
 ) -> None:

@@ -250,6 +250,8 @@ def _errors() -> Generator[None]:
         if never and not error.connection_invalidated:
             raise Final(f"the database refused it: {said}") from None
         raise DatabaseAway(said) from None
+    except OverflowError as error:
+        raise Final(f"the database takes no such number: {error}") from None
     except exc.SQLAlchemyError as error:
         raise StepError(f"the statement cannot be run: {one_line(str(error), 300)}") from None
 

@@ -2,12 +2,13 @@
 
 Write a file aside, or under a name that begins with a dot, and rename it when it is complete. A
 crash between the start of its cases and its move costs nothing: it is read again, and its events
-have their cases.
+have their cases. Links are not followed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -90,6 +91,8 @@ async def take_all(receiver: Receiver, agent: Agent, folder: Folder) -> None:
 
 async def _take(receiver: Receiver, agent: Agent, folder: Folder, path: Path) -> list[str]:
     """Take one file. What is wrong with it, each line of it apart."""
+    if await asyncio.to_thread(path.is_symlink):
+        return ["it is a link: whoever may write here would have this machine's files read"]
     data = await asyncio.to_thread(_read, path)
     if len(data) > LARGEST:
         return [f"it is larger than {LARGEST} bytes"]
@@ -118,8 +121,13 @@ async def _take_one(receiver: Receiver, agent: Agent, folder: Folder, given: Raw
 
 
 def _read(path: Path) -> bytes:
-    with path.open("rb") as file:
+    # Nor is one followed that takes its place meanwhile.
+    with open(path, "rb", opener=_unfollowed) as file:
         return file.read(LARGEST + 1)
+
+
+def _unfollowed(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0))
 
 
 def _move(path: Path, faults: list[str]) -> None:

@@ -24,7 +24,11 @@ from handrail.text import exact_json
 TOLERANCE: Final = timedelta(minutes=5)
 """How old, or how early, what is signed with a time may be."""
 
-_UNKEPT = re.compile(r"signature|authorization|cookie|token|secret|api-key", re.IGNORECASE)
+_UNKEPT = re.compile(
+    r"signature|hmac|auth(?!ors?\b)|cookie|session|token|secret|passw|credential|assertion|jwt"
+    r"|(api|access|webhook)[-_]?key",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
