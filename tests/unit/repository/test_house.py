@@ -16,16 +16,16 @@ import pytest
 from tests.architecture import ENGINE, PAGE, ROOT, page
 
 BUDGETS = {
-    "ground": 1_968,
+    "ground": 1_983,
     "policy": 4_440,
-    "ledger": 6_998,
-    "oversight": 4_691,
+    "ledger": 7_006,
+    "oversight": 4_697,
     "agent": 10_333,
     "guardrails": 5_985,
     "evidence": 5_529,
     "client": 8_363,
-    "runtime": 8_024,
-    "integrations": 6_561,
+    "runtime": 8_028,
+    "integrations": 6_575,
     "inbox": 10_019,
     "testing": 1_253,
     "cli": 9_362,
