@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,10 +12,11 @@ from cyclopts import Parameter
 from rich.text import Text
 
 from handrail.cli.context import SomeBody, moment_of, operator, text_of, write_file
-from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
+from handrail.cli.output import PLAIN, Code, Output, label, moment, plain, program
 from handrail.text import escape_hidden
 
 if TYPE_CHECKING:
+    from handrail.client import AuditCheck
     from handrail.evidence import AuditEntry
 
 _From = Annotated[
@@ -54,7 +56,10 @@ async def audit(
     counted = ", ".join(f"{number} {kind}" for kind, number in sorted(kinds.items()))
     out.show(label("entries", counted or "none"), label("head", found.head))
     if not seal:
-        out.say("nobody can show later that this was its head; --seal puts it into Temporal")
+        out.say(
+            "nobody can show later that this was its head, and `audit verify` fails for that; "
+            "--seal puts it into Temporal"
+        )
 
 
 def _line(entry: AuditEntry) -> Text:
@@ -82,16 +87,24 @@ async def verify(
     *,
     out: Output = PLAIN,
 ) -> int:
-    """Check an audit against Temporal's histories and the keyring, without the ledger."""
+    """Check an audit against Temporal's histories and the keyring, without the ledger.
+
+    One that is not sealed fails, too: what was left out of it nobody can tell.
+    """
     text = text_of(f"@{file}")
-    async with operator(out) as somebody:
+    async with operator(out, ledger="none") as somebody:
         found = await somebody.check_audit(text)
     out.data(found)
+    return say_check(out, found)
+
+
+def say_check(out: Output, found: AuditCheck) -> Code:
+    """Say what a check of an audit found. Only one that is sealed and has no fault passes."""
     out.show(
         label("entries", str(found.entries)),
         label("cases", f"{found.cases} looked at in Temporal's histories"),
         label("head", found.head),
-        label("sealed", plain(found.sealed or "not: its head is nowhere in Temporal")),
+        label("sealed", f"by {plain(found.sealed)}" if found.sealed else "no"),
     )
     if found.unseen:
         out.show(label("no history", plain(", ".join(found.unseen)), "yellow"))
@@ -100,5 +113,15 @@ async def verify(
     for fault in found.faults:
         out.show(label("fault", plain(fault), "red"))
     if not found.faults:
-        out.show(Text("nothing in it contradicts Temporal or the keyring", "green"))
-    return Code.FAILED if found.faults else Code.DONE
+        colour = "green" if found.sealed else ""
+        out.show(Text("nothing in it contradicts Temporal or the keyring", colour))
+    if found.sealed:
+        return Code.FAILED if found.faults else Code.DONE
+    span = f"--from {found.since.isoformat()} --to {found.until.isoformat()}"
+    again = f"{program()} audit {shlex.quote(plain(found.agent))} {span} --seal --file NEW"
+    out.show(
+        Text("NOT SEALED: its head is nowhere in Temporal, so that nobody can tell whether", "red"),
+        Text("something was left out before it was written", "red"),
+        label("then", f"{again}; then verify that file"),
+    )
+    return Code.FAILED

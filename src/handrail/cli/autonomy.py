@@ -52,7 +52,7 @@ async def autonomy(
     if second is not None:
         if by is None or said:
             raise InvalidRequest("write --second ID --by you@example.com, and no more")
-        async with operator(out, by, signs=True) as somebody:
+        async with operator(out, by, signs=True, ledger="none") as somebody:
             became = await somebody.second(second, why)
         out.show(Text(became.what, "bold"))
         out.data(became)
@@ -65,7 +65,7 @@ async def autonomy(
             return await _show(out, somebody, agent, step)
     if agent is None or by is None:
         raise InvalidRequest("say who sets it: --by you@example.com")
-    async with operator(out, by, signs=True) as somebody:
+    async with operator(out, by, signs=True, ledger="none") as somebody:
         target = agent if step is None else f"{agent}/{step}"
         became = await somebody.set_level(target, level, rollout, why)
     out.data(became)

@@ -202,7 +202,7 @@ async def show(
         The case's id, such as shipments:AWB-1042.
     """
     if chain:
-        async with operator(out) as somebody:
+        async with operator(out, ledger="none") as somebody:
             line = await somebody.chain(case)
         out.data(line)
         out.show(*(chained(each, case) for each in line.cases))
@@ -363,7 +363,11 @@ async def _order(
     if not cases:
         raise InvalidRequest("name at least one case, such as shipments:AWB-1042")
     wait, patience = waiting.wait, waiting.timeout
-    async with operator(out, by) as somebody:
+    # Cases hear of it by the server: a ledger that is away is no reason to let them go on.
+    lacking: list[str] = []
+    async with operator(out, by, lacking=lacking) as somebody:
+        for each in lacking:
+            out.say(each, "yellow")
         told = await somebody.order_cases(order, *cases, why=why, wait=wait, patience=patience)
     out.data(told)
     return say_ordered(out, order, told.cases)

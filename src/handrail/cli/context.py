@@ -198,7 +198,7 @@ async def operator(
     from handrail.client import Operator
     from handrail.oversight import Keyring
 
-    given, keyring = settings(), None
+    given, keyring, no_ledger = settings(), None, ""
     key: SigningKey | None = None
     async with contextlib.AsyncExitStack() as stack:
         found: Ledger | None = None
@@ -209,7 +209,8 @@ async def operator(
         except LedgerUnavailable as error:
             if lacking is None:
                 raise
-            lacking.append(str(error))
+            no_ledger = str(error)
+            lacking.append(no_ledger)
         try:
             keyring = Keyring(given.keyring)
             key = _key(out, given, by) if signs and by is not None else None
@@ -226,6 +227,7 @@ async def operator(
             keyring=keyring,
             agents=fleet.agents if fleet is not None else None,
             ui_url=given.ui_url,
+            no_ledger=no_ledger,
         )
 
 

@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from handrail.ledger import Ledger, OrderRow, PolicyRow
     from handrail.runtime import Agent
 
+_UNKNOWN = "there is no ledger here: what workers have loaded, and people set, is not known"
 _KINDS = ("pass", "hold", "refuse", "pilot", "stop")
 _STYLES = {"pass": "green", "hold": "yellow", "refuse": "red", "pilot": "cyan", "stop": "magenta"}
 UNKNOWN: tuple[str, ...] = (
@@ -135,7 +136,8 @@ async def show(agent: str, *, out: Output = PLAIN) -> None:
             out.show(*(label(key, plain(said)) for key, said in each.lines))
         notes = [*_on_disk(owner, policy), *found.warnings, *policy.notes]
         out.show(*(label("note", plain(each)) for each in notes))
-        out.show("\nversions, the one in force first" if history else "\nno worker has loaded it")
+        none = "no worker has loaded it" if found.known else _UNKNOWN
+        out.show(f"\n{'versions, the one in force first' if history else none}")
         if history:
             out.show(_history(history))
 
@@ -156,18 +158,22 @@ def _on_disk(owner: Agent, policy: Policy) -> list[str]:
 
 @dataclass(frozen=True)
 class _Standing:
-    """How an agent stands now. `effective`: what each write's autonomy comes to."""
+    """How an agent stands now. `effective`: what each write's autonomy comes to.
+
+    `known`: whether there is a ledger, which knows what was set.
+    """
 
     policy: Policy
     history: Sequence[PolicyRow] = ()
     effective: Mapping[str, Setting] = field(default_factory=dict[str, Setting])
     warnings: Sequence[str] = ()
+    known: bool = True
 
 
 async def _standing(opened: Ledger | None, owner: Agent) -> _Standing:
     if opened is None:
         policy = owner.policy_file.current()
-        return _Standing(policy, effective=_effective(policy, (), owner))
+        return _Standing(policy, effective=_effective(policy, (), owner), known=False)
     policy = await _in_force(opened, owner)
     orders = await opened.orders(owner.name, live=True)
     spent = await budget_spendings(opened, owner.name, policy.budgets, datetime.now(UTC))

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, cast
 
@@ -17,6 +18,7 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
+from handrail.actions import Receipt
 from handrail.agent import executions
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
@@ -34,7 +36,14 @@ from handrail.evidence import (
     row_name,
 )
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
-from handrail.ledger import OrderRow
+from handrail.ledger import (
+    EffectRow,
+    EffectState,
+    IncidentRow,
+    OrderRow,
+    PolicyRow,
+    ReviewRow,
+)
 from handrail.oversight import AuditSeal, steward_id
 from handrail.text import first_fault
 
@@ -153,7 +162,7 @@ class AuditActs(OperatorBase):
             *(("incident", row.at, row) for row in incidents if during(row.at, row.closed)),
             *(("review", row.at, row) for row in reviews if during(row.at, row.answered)),
         ]
-        return [(kind, at, _body(row)) for kind, at, row in found if at < until]
+        return [(kind, at, _body(_as_of(row, until))) for kind, at, row in found if at < until]
 
     async def erase(self, case: str, why: str) -> ErasedCase:
         """Erase what is kept of a case that has ended: its content here, its histories in Temporal.
@@ -260,6 +269,26 @@ class AuditActs(OperatorBase):
             unseen=tuple(sorted(case for case, fact in facts.items() if fact is None)),
             erased=sum(each.erased for each in found),
         )
+
+
+def _as_of(row: Any, until: datetime) -> Any:
+    """A row as it was when the period ended, so that the same period comes to the same head again.
+
+    What came later is of a later period. A policy is loaded anew by each worker that starts.
+    """
+    match row:
+        case PolicyRow():
+            return replace(row, loaded=row.first)
+        case OrderRow(ended=datetime() as at) if at >= until:
+            return replace(row, ended=None, ended_by=None, ended_why=None, ended_proofs=())
+        case IncidentRow(closed=datetime() as at) if at >= until:
+            return replace(row, closed=None, closed_by=None, closed_why=None)
+        case ReviewRow(answered=datetime() as at) if at >= until:
+            return replace(row, answer=None, by=None, answered=None, note=None, proof=None)
+        case EffectRow(receipt=Receipt(at=at)) if at >= until:
+            return replace(row, receipt=None, state=EffectState.INTENDED)
+        case _:
+            return row
 
 
 def _body(row: Any) -> dict[str, Any]:

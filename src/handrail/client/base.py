@@ -124,13 +124,15 @@ class OperatorBase:
         agents: Mapping[str, StartableAgent] | None = None,
         audit_review: AuditReview | None = None,
         ui_url: str = "",
+        no_ledger: str = "",
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         """Say who acts (`by`; a personal key says it too), and with what.
 
         `client`: connected, or what connects when it is needed. `via`: the channel of what
         the inbox signs for a person. `keyring`: whose signatures are shown as proven.
-        `agents`: what can be started by its event alone, such as `fleet.agents`.
+        `agents`: what can be started by its event alone, such as `fleet.agents`. `no_ledger`: why
+        there is none, in words.
 
         Raises:
             InvalidRequest: if the key is another person's.
@@ -142,6 +144,7 @@ class OperatorBase:
         self.via = BY_KEY if owner is not None else via
         self.keyring = keyring
         self.ui_url = ui_url
+        self._no_ledger = no_ledger
         self._connected = client
         self._ledger = ledger
         self._signer = signer
@@ -171,8 +174,9 @@ class OperatorBase:
         """
         if self._ledger is None:
             raise LedgerUnavailable(
-                "this needs the ledger that the workers use, and the Operator has none; fix: run "
-                "it where the worker runs, or set HANDRAIL_LEDGER_URL to its ledger"
+                self._no_ledger
+                or "there is no ledger here, and this needs that of the workers; fix: run it where "
+                "the worker runs, or set HANDRAIL_LEDGER_URL to its ledger"
             )
         return self._ledger
 

@@ -65,6 +65,7 @@ from handrail.client import (
 )
 from handrail.exceptions import CaseError, ConfigurationError
 from handrail.failpoints import reached
+from handrail.policy import written
 from handrail.runtime.cron import cron_fault
 from handrail.runtime.upkeep import keep_upkeep
 
@@ -199,7 +200,7 @@ class Schedule(Trigger):
     def in_words(self) -> str:
         """When, in words."""
         if self.every is not None:
-            return f"every {self.every}"
+            return f"every {written(self.every)}"
         when = f"cron {self.cron}" if self.cron is not None else f"{len(self.calendars)} calendars"
         return f"{when}, {self.time_zone}"
 

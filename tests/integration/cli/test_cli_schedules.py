@@ -69,10 +69,10 @@ async def test_schedules_are_listed_paused_triggered_and_filled(
             return found if len(found["missed"]) >= 2 else None
 
         found = await eventually(missed)
-        assert (found["schedule"], found["spec"]) == (NAME, "every 0:00:02")
+        assert (found["schedule"], found["spec"]) == (NAME, "every 2s")
         await schedules.listing(agent="orders", out=Output())
         shown = capsys.readouterr().out
-        for word in ("orders/often", "every 0:00:02", "paused", "the hall is closed", "missed"):
+        for word in ("orders/often", "every 2s", "paused", "the hall is closed", "missed"):
             assert word in shown
         # For a time that it missed, and for all of a span.
         at = datetime.fromisoformat(found["missed"][-1])

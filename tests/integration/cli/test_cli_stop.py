@@ -123,6 +123,18 @@ def _all_stops(project: Project) -> list[dict[str, Any]]:
     return project.json("stops", "--cases", "--all")["stops"]
 
 
+def test_without_a_ledger_cases_are_ordered_about_all_the_same(project: Project) -> None:
+    project.start("dark", 500, code=4)
+    away: dict[str, Any] = {"HANDRAIL_LEDGER_URL": "postgresql+psycopg://x:y@127.0.0.1:1/z"}
+    for order, state in (("pause", "paused"), ("resume", "waiting"), ("roll-back", "rolled back")):
+        done = project.run(order, "pay:dark", "--by", OP, "--wait", **away)
+        assert (done.returncode, done.stdout) == (0, f"pay:dark is {state}\n"), done
+        assert "cannot be used" in done.stderr
+    assert project.run("show", "pay:dark", "--chain", **away).returncode == 0
+    looked = project.run("workers", **away).stderr
+    assert (looked.count("cannot be used"), "there is no ledger here" in looked) == (1, False)
+
+
 def test_without_a_server_a_stop_is_in_force_all_the_same(project: Project, tmp_path: Path) -> None:
     ledger = f"sqlite:///{tmp_path}/ledger.db"
     nowhere = f"127.0.0.1:{free_port()}"

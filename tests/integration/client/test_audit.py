@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ pytestmark = pytest.mark.integration
 LONG_AGO = datetime(2026, 1, 1, tzinfo=UTC)
 KEY, BOSS_KEY, CY_KEY = (SigningKey.new(who, LONG_AGO) for who in (ANA, BOSS, CY))
 
+MET = IncidentRow("i1", "refunds", "refund", "refunds:R-1", "k", "mismatch", "other", LONG_AGO)
+
 Entry = dict[str, Any]
 
 
@@ -40,6 +42,7 @@ class Audited:
 
     stage: Stage
     ana: Operator
+    boss: Operator
     text: str
     since: datetime
     until: datetime
@@ -66,15 +69,12 @@ async def audited(run_fleet: RunFleet, tmp_path: Path, outside: Outside) -> Asyn
         boss = Operator(stage.client, stage.ledger, BOSS_KEY, keyring=keyring)
         await boss.lift("refunds", "looked at")
         await reviewed(stage, f"{case.id}/refund/1")
-        met = IncidentRow(
-            "i1", "refunds", "refund", "refunds:R-1", "k", "mismatch", "other", datetime.now(UTC)
-        )
-        await stage.ledger.incident(met)
+        await stage.ledger.incident(replace(MET, at=datetime.now(UTC)))
         await stage.ledger.close_incident("i1", ANA, datetime.now(UTC), "the books are right")
         until = datetime.now(UTC)
         made = await ana.audit("refunds", since, until, seal=True)
         text = "\n".join(each.model_dump_json() for each in made.entries)
-        yield Audited(stage, ana, text, since, until)
+        yield Audited(stage, ana, boss, text, since, until)
 
 
 async def reviewed(stage: Stage, key: str) -> None:
@@ -359,6 +359,30 @@ async def test_the_next_one_begins_where_this_one_ended(audited: Audited) -> Non
     entries[0]["body"]["before"] = ""
     found = await audited.ana.check_audit(_text(_chained_again(entries)))
     assert any("does not go on from the audit before it" in each for each in found.faults)
+
+
+async def test_the_same_time_comes_to_the_same_head_whatever_came_later(audited: Audited) -> None:
+    ledger, boss = audited.stage.ledger, audited.boss
+    again = await audited.ana.audit("refunds", audited.since, audited.until)
+    assert again.head == audited.entries[-1]["hash"]
+    (policy,) = await ledger.policies("refunds")
+    await audited.ana.stop("refunds", why="once more")
+    await ledger.incident(replace(MET, id="i2", at=datetime.now(UTC)))
+    case = await audited.stage.start("refunds", Complaint(number="R-2"))
+    until = datetime.now(UTC)
+    first = await audited.ana.audit("refunds", audited.since, until, seal=True)
+    # A worker starts, the stop is lifted, and the incident closed: in December.
+    await ledger.loaded("refunds", policy.version, policy.sha, policy.label, policy.text)
+    assert (await ledger.policies("refunds"))[0].loaded > policy.loaded
+    await boss.lift("refunds", "over")
+    await ledger.close_incident("i2", ANA, datetime.now(UTC), "booked")
+    await audited.ana.approve(await case.gate(), "photos")
+    await case.outcome()
+    later = await audited.ana.audit("refunds", audited.since, until)
+    assert later.head == first.head
+    text = "\n".join(each.model_dump_json() for each in later.entries)
+    found = await audited.ana.check_audit(text)
+    assert (found.faults, found.sealed) == ((), ANA)
 
 
 async def test_a_write_that_began_before_midnight_is_of_the_day_it_ended_too(

@@ -72,7 +72,7 @@ async def test_a_schedule_fires_and_a_time_is_one_case(
         [seconds] = [
             each for each in (await ana.schedules()).schedules if each.schedule == "orders/seconds"
         ]
-        assert seconds.spec == "every 0:00:01"
+        assert seconds.spec == "every 1s"
         # The same time again, by hand and by back-fill, is the same case.
         at = seconds.runs[-1].at
         again = await ana.trigger_schedule("orders/seconds", at)

@@ -237,7 +237,9 @@ def test_without_a_ledger_it_shows_the_file(
     monkeypatch.setenv("HANDRAIL_HOME", str(tmp_path))
     monkeypatch.setenv("HANDRAIL_FLEET", "tests.agents.shippers:fleet")
     desk = Desk(tmp_path, capsys)
-    assert "no worker has loaded it" in desk.run("policy", "show", "shipments")
+    shown = desk.run("policy", "show", "shipments")
+    assert "there is no ledger here: what workers have loaded" in shown
+    assert "no worker has loaded it" not in shown
     text = desk.run("policy", "diff", str(AGENT.policy), code=2)
     assert "there is no ledger" in text
     assert "there is no agent x" in desk.run("policy", "show", "x", code=2)
