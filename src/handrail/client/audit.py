@@ -18,7 +18,6 @@ from temporalio.api.enums.v1 import EventType
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.service import RPCError, RPCStatusCode
 
-from handrail.actions import Receipt
 from handrail.agent import executions
 from handrail.client.base import OperatorBase
 from handrail.client.gates import quoted
@@ -36,14 +35,7 @@ from handrail.evidence import (
     row_name,
 )
 from handrail.exceptions import InvalidRequest, NotFound, NotPermitted
-from handrail.ledger import (
-    EffectRow,
-    EffectState,
-    IncidentRow,
-    OrderRow,
-    PolicyRow,
-    ReviewRow,
-)
+from handrail.ledger import OrderRow
 from handrail.oversight import AuditSeal, steward_id
 from handrail.text import first_fault
 
@@ -162,7 +154,9 @@ class AuditActs(OperatorBase):
             *(("incident", row.at, row) for row in incidents if during(row.at, row.closed)),
             *(("review", row.at, row) for row in reviews if during(row.at, row.answered)),
         ]
-        return [(kind, at, _body(_as_of(row, until))) for kind, at, row in found if at < until]
+        return [
+            (kind, at, _body(_as_of(kind, row, until))) for kind, at, row in found if at < until
+        ]
 
     async def erase(self, case: str, why: str) -> ErasedCase:
         """Erase what is kept of a case that has ended: its content here, its histories in Temporal.
@@ -271,24 +265,26 @@ class AuditActs(OperatorBase):
         )
 
 
-def _as_of(row: Any, until: datetime) -> Any:
+def _as_of(kind: AuditKind, row: Any, until: datetime) -> Any:
     """A row as it was when the period ended, so that the same period comes to the same head again.
 
     What came later is of a later period. A policy is loaded anew by each worker that starts.
     """
-    match row:
-        case PolicyRow():
-            return replace(row, loaded=row.first)
-        case OrderRow(ended=datetime() as at) if at >= until:
-            return replace(row, ended=None, ended_by=None, ended_why=None, ended_proofs=())
-        case IncidentRow(closed=datetime() as at) if at >= until:
-            return replace(row, closed=None, closed_by=None, closed_why=None)
-        case ReviewRow(answered=datetime() as at) if at >= until:
-            return replace(row, answer=None, by=None, answered=None, note=None, proof=None)
-        case EffectRow(receipt=Receipt(at=at)) if at >= until:
-            return replace(row, receipt=None, state=EffectState.INTENDED)
-        case _:
-            return row
+
+    def came_later(at: datetime | None) -> bool:
+        return at is not None and at >= until
+
+    if kind == "policy":
+        return replace(row, loaded=row.first)
+    if kind == "order" and came_later(row.ended):
+        return replace(row, ended=None, ended_by=None, ended_why=None, ended_proofs=())
+    if kind == "incident" and came_later(row.closed):
+        return replace(row, closed=None, closed_by=None, closed_why=None)
+    if kind == "review" and came_later(row.answered):
+        return replace(row, answer=None, by=None, answered=None, note=None, proof=None)
+    if kind == "effect" and row.receipt is not None and came_later(row.receipt.at):
+        return replace(row, receipt=None, state=type(row.state)("intended"))
+    return row
 
 
 def _body(row: Any) -> dict[str, Any]:
