@@ -23,7 +23,7 @@ BUDGETS = {
     "agent": 10_333,
     "guardrails": 5_985,
     "evidence": 5_529,
-    "client": 8_396,
+    "client": 8_392,
     "runtime": 8_029,
     "integrations": 6_575,
     "inbox": 10_019,
