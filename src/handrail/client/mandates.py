@@ -22,6 +22,7 @@ from handrail.oversight import (
     NoMandate,
     NotProven,
     VerifiedMandate,
+    bound_anyway,
     bound_units,
     mandate_of,
     mandate_row,
@@ -68,8 +69,8 @@ class Bounds:
     """How far a standing approval goes: such as this, so many times, for a time.
 
     `up_to`: numbers that are not exceeded. `same`: values that stay. A field in neither is
-    free, unless it is a list or an object: those stay as the gate shows them. `role`: as whom;
-    the first asked that they are in.
+    free, unless it is a list or an object, or the currency of what is not exceeded: those stay as
+    the gate shows them. `role`: as whom; the first asked that they are in.
     """
 
     uses: int
@@ -176,10 +177,7 @@ class MandateActs(GateActs):
         if not 1 <= bounds.uses <= MOST_USES:
             raise NoMandate(f"uses: write a number from 1 to {MOST_USES}", "uses")
         begins, ends = bounds.term.span(self._clock())
-        # People cannot be shown what else would be in them, so they are never free.
-        whole: dict[str, JsonValue] = {
-            name: v for name, v in gate.action.items() if isinstance(v, dict | list)
-        }
+        whole = bound_anyway(gate.action, most=bool(bounds.up_to))
         mandate = standing_approval_like(
             gate.step,
             gate.action,

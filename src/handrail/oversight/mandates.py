@@ -23,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, Field, JsonValue, ValidationErro
 from handrail.actions import Aware, Wire, as_json, canonical, person
 from handrail.exceptions import InvalidRequest
 from handrail.ledger import MandateRow
+from handrail.oversight.fields import CURRENCY
 from handrail.text import first_fault
 
 LONGEST = timedelta(days=31)
@@ -214,11 +215,12 @@ def covers(mandate: Mandate, step: str, action: BaseModel | Mapping[str, JsonVal
 
     `action` is the model, or what it is as JSON (where decimals are texts). Numbers are
     compared as decimals, exactly; a float is the decimal that JSON shows of it. A field that
-    is missing, negative, not finite or of another type is not covered.
+    is missing, negative, not finite or of another type is not covered; nor is a list or an object
+    that it does not name, or an amount in a currency that it does not.
     """
     if mandate.kind != "standing" or mandate.step != step:
         return False
-    return not _others(mandate, action) and not _beyond(mandate, action)
+    return not (_others(mandate, action) or _beyond(mandate, action) or _unbound(mandate, action))
 
 
 def allowed(
@@ -292,6 +294,25 @@ def _others(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> li
         for name, wanted in mandate.same.items()
         if name not in here or canonical(here[name]) != canonical(wanted)
     ]
+
+
+def bound_anyway(action: Mapping[str, JsonValue], *, most: bool) -> dict[str, JsonValue]:
+    """The fields of an action as JSON that a standing approval must name, as they are here.
+
+    What is in a list or an object people cannot be shown in advance, and an amount is one of its
+    currency. `most`: whether a number has a bound.
+    """
+    return {
+        name: value
+        for name, value in action.items()
+        if isinstance(value, dict | list) or (most and name == CURRENCY)
+    }
+
+
+def _unbound(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> list[str]:
+    """The fields that nobody bound, and that are never free."""
+    here = as_json(action) if isinstance(action, BaseModel) else action
+    return [n for n in bound_anyway(here, most=bool(mandate.up_to)) if n not in mandate.same]
 
 
 def _beyond(mandate: Mandate, action: BaseModel | Mapping[str, JsonValue]) -> list[str]:

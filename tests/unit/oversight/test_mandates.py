@@ -68,6 +68,41 @@ def delegation(**more: Any) -> Mandate:
     return Mandate.model_validate(said | more)
 
 
+class Transfer(Action):
+    """Send money."""
+
+    to: str = "S1"
+    amount: Decimal = Decimal(50)
+    currency: str = "EUR"
+    lines: list[str] | None = None
+    extra: dict[str, str] | str = ""
+
+
+@pytest.mark.parametrize(
+    ("changes", "covered"),
+    [
+        ({}, True),
+        ({"amount": Decimal(1)}, True),
+        ({"currency": "KWD"}, False),
+        ({"lines": ["more"]}, False),
+        ({"lines": []}, False),
+        ({"extra": {"to": "S2"}}, False),
+    ],
+)
+def test_an_amount_is_one_of_its_currency_and_what_nobody_was_shown_is_not_free(
+    changes: dict[str, Any],
+    covered: bool,  # noqa: FBT001  # a parameter of the test
+) -> None:
+    action = Transfer().model_copy(update=changes)
+    bound = approval(step="send", same={"currency": "EUR"}, up_to={"amount": "50"})
+    free = approval(step="send", same={"to": "S1"}, up_to={"amount": "50"})
+    plain = approval(step="send", same={"to": "S1"}, up_to={})
+    for given_ in (action, action.model_dump(mode="json")):
+        assert covers(bound, "send", given_) is covered
+        assert not covers(free, "send", given_)
+        assert covers(plain, "send", given_) is not bool({"lines", "extra"} & {*changes})
+
+
 NAMES = st.sampled_from(["extra_cost", "carrier", "pieces", "weight", "none"])
 NUMBERS = st.one_of(
     st.decimals(allow_nan=True, allow_infinity=True),
