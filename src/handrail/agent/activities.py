@@ -97,7 +97,7 @@ async def spread_deaths(step: Step[..., Any]) -> None:
         await current_heartbeats().spread_deaths(step.name, UNANSWERED if decides else DEATHS)
     except ApplicationError as error:
         if decides:
-            end_try(step, error, [])
+            end_try(step.name, error, [])
         raise
 
 
@@ -253,7 +253,7 @@ def trying(
             ended = isinstance(error, asyncio.CancelledError) and task and task.cancelling()
             if end or ended:
                 raise
-            end_try(step, error, used)
+            end_try(step.name, error, used)
 
 
 @contextlib.contextmanager

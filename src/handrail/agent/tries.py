@@ -14,16 +14,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import NoReturn
 
 from pydantic import ValidationError
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from handrail.actions import Usage
 from handrail.text import first_fault, fit_text
-
-if TYPE_CHECKING:
-    from handrail.agent.steps import Step
 
 TRIES = 5
 """How often a decide step is tried, unless it says otherwise."""
@@ -109,7 +106,7 @@ def total(used: list[Usage]) -> Usage:
     return functools.reduce(operator.add, used) if used else Usage()
 
 
-def end_try(step: Step[..., Any], error: BaseException, used: list[Usage]) -> NoReturn:
+def end_try(step: str, error: BaseException, used: list[Usage]) -> NoReturn:
     """End a try that failed, with what it used up.
 
     Raises:
@@ -119,7 +116,7 @@ def end_try(step: Step[..., Any], error: BaseException, used: list[Usage]) -> No
     # What is too long or not readable, or cannot even say what it is, is none for a history.
     plain = len(said) < _MOST_WORDS and said != type(error).__name__ and "\ufffd" not in said
     cause = error if plain else None
-    why = f"{step.name}: {said}"[:_MOST_WORDS]
+    why = f"{step}: {said}"[:_MOST_WORDS]
     raise ApplicationError(why, total(used), type=UNDECIDED) from cause
 
 

@@ -33,12 +33,13 @@ if TYPE_CHECKING:
     from handrail.runtime.rebuild import RebuiltRecords, rebuild_records, recorded
     from handrail.runtime.replays import ReplayedCase
     from handrail.runtime.sandbox import ContextFreeSandbox
-    from handrail.runtime.schedules import Form, Schedule, Trigger, keep_in_step
+    from handrail.runtime.schedules import keep_in_step
     from handrail.runtime.settings import Settings
     from handrail.runtime.slots import BoundedSlots
     from handrail.runtime.smtp import SmtpServer, mail_address
     from handrail.runtime.temporal_server import EmbeddedServer, find_binary, prepare_directory
     from handrail.runtime.tokens import ApiToken, TokenFile
+    from handrail.runtime.triggers import Form, Schedule, Trigger
     from handrail.runtime.worker import (
         UnreplayableCases,
         contract_faults,

@@ -26,9 +26,9 @@ from handrail.exceptions import CaseError, ConfigurationError, PolicyError
 from handrail.guardrails import Check
 from handrail.oversight import RESERVED
 from handrail.policy import AgentShape, PolicyFile, WriteShape
-from handrail.runtime import schedules
 from handrail.runtime.agent_faults import code_faults, model_faults
 from handrail.runtime.model_faults import faults_of
+from handrail.runtime.triggers import Trigger, trigger_faults, triggers_of
 
 _LONGEST = 100
 
@@ -44,7 +44,7 @@ class Agent:
         steps: ModuleType | Iterable[Step[..., Any] | OutcomeRead],
         policy: Path | str,
         checks: ModuleType | Iterable[Check[Any]] = (),
-        triggers: Iterable[schedules.Trigger] = (),
+        triggers: Iterable[Trigger] = (),
         hands_to: Iterable[HandsTo] = (),
     ) -> None:
         """Put an agent together. `steps` and `checks` may be the modules that define them.
@@ -69,7 +69,7 @@ class Agent:
         self.steps = _with_undos(_members(name, steps, Step, OutcomeRead), name)
         self.outcomes: tuple[OutcomeRead, ...] = _members(name, steps, OutcomeRead, Step)
         self.checks = _members(name, checks, Check)
-        self.triggers = schedules.triggers_of(name, triggers)
+        self.triggers = triggers_of(name, triggers)
         self.hands_to = tuple(hands_to)
         self.shape = _shape(name, self.steps)
         self.policy_file = PolicyFile(Path(policy), self.shape)
@@ -97,7 +97,7 @@ class Agent:
         lacking += model_faults(self.steps)
         lacking += code_faults(self.workflow, self.steps, self.hands_to)
         lacking += faults_of(self.event, self.steps)
-        lacking += schedules.trigger_faults(self)
+        lacking += trigger_faults(self.name, self.event, self.triggers)
         try:
             self.policy_file.current()
         except PolicyError as error:

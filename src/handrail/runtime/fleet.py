@@ -225,7 +225,7 @@ class Fleet:
                 hand_off_activity(door, agent.hands_to),
                 *handoff_activities(agent, ledger),
                 schedules.scheduled_activity(agent, ledger),
-                *UpkeepActivities(agent, ledger, self, trust).activities(),
+                *UpkeepActivities(agent, ledger, self.plugin, trust).activities(),
                 *(rollouts.activities() if versioned else ()),
             ],
             **(_TIMES | worker_build(agent.code) | dict(options) | slots),

@@ -13,23 +13,16 @@ import dataclasses
 import functools
 import hashlib
 import logging
-import re
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
-from zoneinfo import ZoneInfo
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity, workflow
 from temporalio.client import (
     Client,
     ScheduleActionStartWorkflow,
     ScheduleAlreadyRunningError,
-    ScheduleCalendarSpec,
-    ScheduleIntervalSpec,
-    ScheduleOverlapPolicy,
     SchedulePolicy,
-    ScheduleSpec,
     ScheduleState,
     ScheduleUpdate,
     ScheduleUpdateInput,
@@ -50,7 +43,7 @@ from temporalio.exceptions import (
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.workflow import ChildWorkflowCancellationType, ParentClosePolicy
 
-from handrail.actions import Event, Wire, canonical, person
+from handrail.actions import Event, Wire, canonical
 from handrail.agent import AGENT_ATTRIBUTE, Activity, in_thread
 from handrail.client import (
     SCHEDULED_CASES,
@@ -65,8 +58,7 @@ from handrail.client import (
 )
 from handrail.exceptions import CaseError, ConfigurationError
 from handrail.failpoints import reached
-from handrail.policy import written
-from handrail.runtime.cron import cron_fault
+from handrail.runtime.triggers import OVERLAPS, Schedule, event_of_kind, schedules_of
 from handrail.runtime.upkeep import keep_upkeep
 
 if TYPE_CHECKING:
@@ -82,180 +74,15 @@ NO_EVENT: Final = "NoEvent"
 RETIRED: Final = "no worker declares it any more"
 """The note of a schedule that was paused because it is not declared; by it, it is resumed."""
 
-LONGEST_NAME = 60
-
-_NAME = re.compile(r"[\w][\w.-]*")
 _AGAIN = timedelta(seconds=30)
 _MAKES = timedelta(seconds=20)
 """How long the author's code may take to make an event, within the time of its activity."""
 _MOST_TRIES = 10
 """Of the author's code that makes an event: some four minutes."""
 _START = SearchAttributeKey.for_datetime("TemporalScheduledStartTime")
-_OVERLAPS = {
-    "skip": ScheduleOverlapPolicy.SKIP,
-    "buffer_one": ScheduleOverlapPolicy.BUFFER_ONE,
-    "buffer_all": ScheduleOverlapPolicy.BUFFER_ALL,
-    "allow_all": ScheduleOverlapPolicy.ALLOW_ALL,
-}
 _TRIES = RetryPolicy(maximum_interval=timedelta(minutes=1))
 
 log = logging.getLogger("handrail.schedules")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trigger:
-    """What starts cases of an agent by itself, under a name of its own."""
-
-    name: str
-
-    def __post_init__(self) -> None:
-        """See that the name can be one.
-
-        Raises:
-            ConfigurationError: if it cannot.
-        """
-        if not _NAME.fullmatch(self.name) or len(self.name) > LONGEST_NAME:
-            raise ConfigurationError(
-                f"{self.name!r} cannot name a trigger: use letters, digits, `-`, `_` and `.`, at "
-                f"most {LONGEST_NAME}"
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form(Trigger):
-    """A form in the inbox, made from the event's model, for more people than the policy names.
-
-    `people`: addresses, `@example.com` for everybody of a domain, or `*` for all who may sign in.
-    """
-
-    people: tuple[str, ...]
-
-    def is_for(self, who: str) -> bool:
-        """Whether somebody may ask by it."""
-        who = person(who)
-        listed = {each if each.startswith("@") else person(each) for each in self.people}
-        return not listed.isdisjoint({"*", who, f"@{who.rpartition('@')[2]}"})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Schedule(Trigger):
-    """Cases at certain times: one of `every`, `cron` and `calendars` (Temporal's own).
-
-    `event` makes the event of the time that a case stands for, which is given in `time_zone`: the
-    same time must give the same key, for a back-fill to find the case. `jitter`: a case begins at
-    most so much later. `overlap`: what becomes of a time while the case before goes on: skipped,
-    kept until its end (one, or all), or begun beside it. `catch_up`: how late a time may still be
-    begun, when the server or the network was away.
-    """
-
-    event: Callable[[datetime], Event]
-    every: timedelta | None = None
-    cron: str | None = None
-    calendars: Sequence[ScheduleCalendarSpec] = ()
-    time_zone: str = "UTC"
-    jitter: timedelta = timedelta(0)
-    overlap: Literal["skip", "buffer_one", "buffer_all", "allow_all"] = "skip"
-    catch_up: timedelta = timedelta(days=1)
-
-    def __post_init__(self) -> None:
-        """See that it can be a schedule.
-
-        Raises:
-            ConfigurationError: if it cannot, with what to do.
-        """
-        super().__post_init__()
-        if [self.every is not None, self.cron is not None, bool(self.calendars)].count(True) != 1:
-            self._fault("give one of every=, cron= and calendars=")
-        if self.every is not None and self.every < timedelta(seconds=1):
-            self._fault("every= must be a second or more")
-        if self.cron is not None and (wrong := cron_fault(self.cron)) is not None:
-            self._fault(f"{self.cron!r} is no cron string, such as `30 7 * * MON-FRI`{wrong}")
-        if self.overlap not in _OVERLAPS:
-            self._fault(f"overlap= is one of {', '.join(_OVERLAPS)}")
-        if not all(isinstance(each, timedelta) for each in (self.jitter, self.catch_up)):  # pyright: ignore[reportUnnecessaryIsInstance]
-            self._fault("jitter= and catch_up= are times, such as timedelta(minutes=5)")
-        if self.jitter < timedelta(0) or self.catch_up < timedelta(seconds=10):
-            self._fault("jitter= cannot be negative, and catch_up= is ten seconds or more")
-        try:
-            ZoneInfo(self.time_zone)
-        except (OSError, ValueError, LookupError):
-            self._fault(f"there is no time zone {self.time_zone!r}; such as Europe/Vienna")
-
-    def _fault(self, what: str) -> None:
-        raise ConfigurationError(f"schedule {self.name}: {what}")
-
-    def event_at(self, at: datetime) -> Event:
-        """The event of the case that stands for this time."""
-        return self.event(at.astimezone(ZoneInfo(self.time_zone)))
-
-    def spec(self) -> ScheduleSpec:
-        """When, as Temporal takes it."""
-        return ScheduleSpec(
-            calendars=self.calendars,
-            intervals=[ScheduleIntervalSpec(self.every)] if self.every is not None else [],
-            cron_expressions=[self.cron] if self.cron is not None else [],
-            time_zone_name=self.time_zone,
-        )
-
-    def in_words(self) -> str:
-        """When, in words."""
-        if self.every is not None:
-            return f"every {written(self.every)}"
-        when = f"cron {self.cron}" if self.cron is not None else f"{len(self.calendars)} calendars"
-        return f"{when}, {self.time_zone}"
-
-
-def triggers_of(agent: str, given: Iterable[Trigger]) -> Mapping[str, Trigger]:
-    """The triggers of an agent by their names.
-
-    Raises:
-        ConfigurationError: if one is none, or two have one name.
-    """
-    found: dict[str, Trigger] = {}
-    for each in given:
-        if not isinstance(each, Trigger):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise ConfigurationError(f"{agent}: {each!r} is no trigger, such as Schedule(...)")
-        if each.name in found:
-            raise ConfigurationError(f"{agent}: two triggers are called `{each.name}`; rename one")
-        found[each.name] = each
-    return found
-
-
-def schedules_of(agent: Agent) -> dict[str, Schedule]:
-    """The schedules of an agent, by their names."""
-    return {n: each for n, each in agent.triggers.items() if isinstance(each, Schedule)}
-
-
-def trigger_faults(agent: Agent) -> list[str]:
-    """What is wrong with the events that its schedules make, tried for a time."""
-    return list(filter(None, (_event_fault(agent, s) for s in schedules_of(agent).values())))
-
-
-def _event_fault(agent: Agent, schedule: Schedule) -> str | None:
-    named, at = f"{agent.name}: schedule {schedule.name}", datetime.now(UTC).replace(microsecond=0)
-    try:
-        event = _event_of(agent, schedule, at)
-        case_id(agent.name, event.key, type(event).__name__)
-        again = _event_of(agent, schedule, at).key
-    # A `datetime` is the one argument it gets.
-    except TypeError as error:
-        fix = f"fix: `def ...(at: datetime) -> {agent.event.__name__}`"
-        return f"{named} makes no event of {iso(at)}: {error}; {fix}"
-    # The author's own code may raise anything.
-    except Exception as error:  # noqa: BLE001
-        return f"{named} makes no event of {iso(at)}: {type(error).__name__}: {error}"
-    if again != event.key:
-        what = f"makes another key of {iso(at)} each time ({event.key}, then {again})"
-        return f"{named} {what}; fix: make it of the time that it is given"
-    return None
-
-
-def _event_of(agent: Agent, schedule: Schedule, at: datetime) -> Event:
-    event = schedule.event_at(at)
-    if not isinstance(event, agent.event):
-        made = type(event).__name__
-        raise CaseError(f"it makes {made}; fix: let it make a {agent.event.__name__}")
-    return event
 
 
 # What a schedule starts
@@ -282,7 +109,7 @@ def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
 
     @activity.defn(name=MAKE_EVENT)
     async def make(time: ScheduledTime) -> ScheduledEvent:
-        schedule = schedules_of(agent).get(time.schedule)
+        schedule = schedules_of(agent.triggers).get(time.schedule)
         if schedule is None:
             raise CaseError(
                 f"{agent.name} declares no schedule {time.schedule} any more; a worker that does "
@@ -290,7 +117,7 @@ def scheduled_activity(agent: Agent, ledger: Ledger) -> Activity:
             )
         try:
             async with asyncio.timeout(_MAKES.total_seconds()):
-                event: Event = await in_thread(_event_of, agent, schedule, time.at)
+                event: Event = await in_thread(event_of_kind, schedule, time.at, agent.event)
             case = case_id(agent.name, event.key, type(event).__name__)
         # The author's own code may raise anything. What it asks may be there again in a while; for
         # longer no time waits for another that makes no event.
@@ -410,7 +237,7 @@ async def keep_in_step(client: Client, agent: Agent) -> None:
         ConfigurationError: if Temporal does not take one, with its words.
         RPCError: if the server does not answer.
     """
-    declared = {f"{agent.name}/{name}": each for name, each in schedules_of(agent).items()}
+    declared = {f"{agent.name}/{name}": each for name, each in schedules_of(agent.triggers).items()}
     faults: list[str] = []
     for schedule_id, each in declared.items():
         try:
@@ -474,9 +301,7 @@ def _as_temporal(schedule_id: str, declared: Schedule, given: ScheduledInput) ->
             static_summary=f"{schedule_id}: {given.spec}",
         ),
         spec=declared.spec(),
-        policy=SchedulePolicy(
-            overlap=_OVERLAPS[declared.overlap], catchup_window=declared.catch_up
-        ),
+        policy=SchedulePolicy(overlap=OVERLAPS[declared.overlap], catchup_window=declared.catch_up),
     )
 
 

@@ -42,13 +42,15 @@ from handrail.runtime.payload_codec import ClaimCheck
 from handrail.runtime.rebuild import UPKEEP, cases_of, record_of
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from temporalio.client import WorkflowExecution
+    from temporalio.plugin import SimplePlugin
 
     from handrail.agent import OutcomeRead
     from handrail.ledger import AlertRow, Ledger
     from handrail.oversight import Trust
     from handrail.runtime.agent import Agent
-    from handrail.runtime.fleet import Fleet
 
 EVERY = timedelta(minutes=5)
 
@@ -122,13 +124,14 @@ class Upkeep:
 class UpkeepActivities:
     """What the rounds of one agent do.
 
-    `trust`: whose answers to reviews count as evidence, and where owners are told to go; without
-    an inbox nobody is told.
+    `plugin`: what replays its cases, made by where their large payloads are kept. `trust`: whose
+    answers to reviews count as evidence, and where owners are told to go; without an inbox nobody
+    is told.
     """
 
     agent: Agent
     ledger: Ledger
-    fleet: Fleet
+    plugin: Callable[[Path], SimplePlugin]
     trust: Trust
     clock: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     _said: str = field(default="", init=False)
@@ -146,7 +149,7 @@ class UpkeepActivities:
         if not isinstance(codec, ClaimCheck):
             log.warning("no history of %s is replayed: the client has no plugin", request.agent)
             return 0
-        plugin = self.fleet.plugin(codec.directory)
+        plugin = self.plugin(codec.directory)
         ended = f" AND CloseTime >= '{request.since.astimezone(UTC).isoformat()}'"
         there = [each async for each in cases_of(client, request.agent, ended)]
         known = await self.ledger.runs_recorded([each.id for each in there])

@@ -126,8 +126,7 @@ async def test_a_record_made_again_that_is_not_taken_is_named(ledger: Ledger) ->
 async def test_a_sweep_records_the_others_and_goes_on(ledger: Ledger, tmp_path: Path) -> None:
     codec = ClaimCheck(tmp_path)
     client: Any = SimpleNamespace(data_converter=SimpleNamespace(payload_codec=codec))
-    fleet: Any = Mock()
-    doing = UpkeepActivities(sentinel.agent, ledger, fleet, sentinel.trust)
+    doing = UpkeepActivities(sentinel.agent, ledger, Mock(), sentinel.trust)
     env = ActivityEnvironment(client=client)
     assert await env.run(doing.sweep, SweepRequest(agent="a", since=NOW)) == len(NAMES)
     assert set(await ledger.runs_recorded(GOOD)) == set(GOOD)
@@ -151,8 +150,7 @@ async def test_an_end_that_the_server_may_never_have_taken_is_made_again(
     client: Any = SimpleNamespace(
         data_converter=SimpleNamespace(payload_codec=ClaimCheck(tmp_path))
     )
-    fleet: Any = Mock()
-    doing = UpkeepActivities(sentinel.agent, ledger, fleet, sentinel.trust)
+    doing = UpkeepActivities(sentinel.agent, ledger, Mock(), sentinel.trust)
     env = ActivityEnvironment(client=client)
     assert await env.run(doing.sweep, SweepRequest(agent="a", since=NOW)) == made
     (row,) = await ledger.cases_recorded("a")

@@ -5,6 +5,7 @@ What is declared beside an agent, in `Agent(triggers=[...])`. `handrail serve` r
 
 from handrail.integrations.triggers.folder import Folder
 from handrail.integrations.triggers.mail import IncomingMail, Mail
-from handrail.integrations.triggers.webhook import HmacHeader, RawEvent, Webhook
+from handrail.integrations.triggers.source import RawEvent
+from handrail.integrations.triggers.webhook import HmacHeader, Webhook
 
 __all__ = ["Folder", "HmacHeader", "IncomingMail", "Mail", "RawEvent", "Webhook"]

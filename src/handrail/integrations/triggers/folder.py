@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 import structlog
+from typing_extensions import override
 
-from handrail.actions import Event
 from handrail.exceptions import ConfigurationError, LedgerUnavailable
-from handrail.integrations.triggers.webhook import RawEvent
-from handrail.runtime import Trigger
+from handrail.integrations.triggers.source import EventMapping, EventSource, RawEvent
 
 if TYPE_CHECKING:
     from handrail.integrations.triggers.receiver import Receiver
@@ -39,7 +37,7 @@ log = structlog.get_logger("handrail.triggers")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Folder(Trigger):
+class Folder(EventSource):
     """Cases of the files of a folder: each one event as JSON, or with `.jsonl` one a line.
 
     `event` makes the event of a file that is something else; its name is the header
@@ -47,7 +45,13 @@ class Folder(Trigger):
     """
 
     path: Path
-    event: Callable[[RawEvent], Event | None] | None = None
+    event: EventMapping | None = None
+    source: ClassVar[str] = "folder"
+
+    @property
+    @override
+    def mapping(self) -> EventMapping | None:
+        return self.event
 
 
 async def watch(receiver: Receiver, agent: Agent, folder: Folder) -> None:

@@ -14,13 +14,14 @@ from dataclasses import dataclass
 from email.message import EmailMessage
 from email.policy import default as modern
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from typing_extensions import override
 
 from handrail.actions import Aware, Event, Wire
 from handrail.exceptions import ConfigurationError
-from handrail.integrations.triggers.webhook import RawEvent
+from handrail.integrations.triggers.source import EventMapping, EventSource, RawEvent
 from handrail.marks import Untrusted
-from handrail.runtime import Trigger
 
 if TYPE_CHECKING:
     from handrail.integrations.triggers.receiver import Receiver
@@ -45,11 +46,12 @@ class IncomingMail(Wire):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Mail(Trigger):
+class Mail(EventSource):
     """Cases of mail to an address. `event` makes the event; None: it is not for us."""
 
     address: str
     event: Callable[[IncomingMail], Event | None]
+    source: ClassVar[str] = "mail"
 
     def __post_init__(self) -> None:
         """See that it is an address.
@@ -61,7 +63,12 @@ class Mail(Trigger):
         if not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+", self.address):
             raise ConfigurationError(f"mail {self.name}: {self.address!r} is no address")
 
-    def mapped(self, given: RawEvent) -> Event | None:
+    @property
+    @override
+    def mapping(self) -> EventMapping:
+        return self._mapped
+
+    def _mapped(self, given: RawEvent) -> Event | None:
         """The event of a mail, as `received` made it."""
         return self.event(IncomingMail.model_validate_json(given.body))
 

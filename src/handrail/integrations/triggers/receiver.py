@@ -10,7 +10,7 @@ import asyncio
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal
 
 import structlog
 from pydantic import ValidationError
@@ -21,9 +21,8 @@ from handrail.agent import in_thread
 from handrail.client import ALSO_ASKED, CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
-from handrail.integrations.triggers.folder import Folder
-from handrail.integrations.triggers.mail import Mail
-from handrail.integrations.triggers.webhook import RawEvent, Webhook
+from handrail.integrations.triggers.source import EventSource, RawEvent
+from handrail.integrations.triggers.webhook import RawEvent
 from handrail.ledger import IntakeRow, IntakeState, intake_id
 from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
 from handrail.text import decode_text, first_fault, one_line
@@ -46,9 +45,6 @@ AT_ONCE: Final = 200
 """Entries that are tried again in one go, the oldest first."""
 
 _AWAY = (RPCError, ServerUnavailable, LedgerUnavailable, TimeoutError, OSError)
-
-_By: TypeAlias = Webhook | Folder | Mail
-_SOURCES: Final = {Webhook: "hook", Folder: "folder", Mail: "mail"}
 
 log = structlog.get_logger("handrail.triggers")
 
@@ -99,7 +95,7 @@ class Receiver:
         body = event.model_dump_json(by_alias=False)
         return await self._keep(agent, of, body, why, case=case)
 
-    async def delivery(self, agent: Agent, by: _By, given: RawEvent) -> Answer | None:
+    async def delivery(self, agent: Agent, by: EventSource, given: RawEvent) -> Answer | None:
         """Make an event of what came, and start its case. What becomes none is kept for a person.
 
         Returns None if it is not for us.
@@ -219,7 +215,7 @@ class Receiver:
         if not row.raw:
             return parsed(agent, row.body.encode())
         by = agent.triggers.get(row.source.partition(":")[2])
-        if not isinstance(by, Webhook | Folder | Mail):
+        if not isinstance(by, EventSource):
             raise CaseError(f"{agent.name} declares no {row.source} any more; mend it, or drop it")
         return await _mapped(agent, by, RawEvent(row.body.encode(), row.headers))
 
@@ -282,9 +278,9 @@ def _is_its_own(error: BaseException) -> bool:
     return refused and "search attribute" not in str(error).lower()
 
 
-def origin(by: _By) -> Origin:
+def origin(by: EventSource) -> Origin:
     """Where what a trigger takes comes from."""
-    source = f"{_SOURCES[type(by)]}:{by.name}"
+    source = f"{by.source}:{by.name}"
     return Origin(source, source)
 
 
@@ -305,16 +301,15 @@ def parsed(agent: Agent, body: bytes) -> Event:
     return event
 
 
-async def _mapped(agent: Agent, by: _By, given: RawEvent) -> Event | None:
+async def _mapped(agent: Agent, by: EventSource, given: RawEvent) -> Event | None:
     """The event of what came.
 
     Raises:
         CaseError: if there is none, whatever its mapping raised.
     """
-    if by.event is None:
+    if (make := by.mapping) is None:
         return parsed(agent, given.body)
     try:
-        make = by.mapped if isinstance(by, Mail) else by.event
         event = await in_thread(make, given)
     except ValidationError as error:
         raise CaseError(f"its mapping failed: {error.title}: {first_fault(error)}") from error

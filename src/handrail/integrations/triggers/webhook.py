@@ -8,47 +8,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import hmac
-import re
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
+
+from typing_extensions import override
 
 from handrail.actions import Event
 from handrail.agent import secret, secret_faults, secrets_given
 from handrail.exceptions import ConfigurationError, fallback
-from handrail.runtime import Trigger
-from handrail.text import exact_json
+from handrail.integrations.triggers.source import EventMapping, EventSource, RawEvent
 
 TOLERANCE: Final = timedelta(minutes=5)
 """How old, or how early, what is signed with a time may be."""
-
-_UNKEPT = re.compile(
-    r"signature|hmac|auth(?!ors?\b)|cookie|session|token|secret|passw|credential|assertion|jwt"
-    r"|(api|access|webhook)[-_]?key",
-    re.IGNORECASE,
-)
-
-
-@dataclass(frozen=True)
-class RawEvent:
-    """What came in: its bytes, and its headers by their names in lower case."""
-
-    body: bytes
-    headers: Mapping[str, str]
-
-    def json(self) -> Any:
-        """The body, as JSON; a number that no float keeps is its text, digit by digit.
-
-        Raises:
-            ValueError: if it is none.
-        """
-        return exact_json(self.body)
-
-    def kept_headers(self) -> dict[str, str]:
-        """The headers that a mapping may need later; nothing that lets anybody in."""
-        return {k: v for k, v in self.headers.items() if not _UNKEPT.search(k)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +43,7 @@ class HmacHeader:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Webhook(Trigger):
+class Webhook(EventSource):
     """Cases of what another system sends to `POST /hooks/<name>`.
 
     `signed`: by whose scheme, `standard` being Standard Webhooks. `secret`: its name, as of the
@@ -80,6 +54,12 @@ class Webhook(Trigger):
     event: Callable[[RawEvent], Event | None]
     secret: str
     signed: Literal["standard", "github", "stripe", "slack"] | HmacHeader = "standard"
+    source: ClassVar[str] = "hook"
+
+    @property
+    @override
+    def mapping(self) -> EventMapping:
+        return self.event
 
     def __post_init__(self) -> None:
         """See that it can be one.
