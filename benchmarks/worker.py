@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from benchmarks.contender import ALL, HANDRAIL, project
-from handrail.cli.entry import COLLECTS_AFTER
+from handrail.cli.context import COLLECTS_AFTER
 from handrail.runtime import configure_logging, run
 
 

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 
     from temporalio.client import Client
 
-    from handrail.agent.runner import CaseRunner
+    from handrail.agent.verbs import Verbs
 
 HAND_OFF_ACTIVITY: Final = "handrail.hand_off"
 """The activity that says whether a case may hand work on: `HandOff` to `HandOffVerdict`."""
@@ -130,7 +130,7 @@ async def asked_for(client: Client, case: str, run: str) -> tuple[str | None, Ha
 class HandOffs:
     """The hand-offs of one run of one case."""
 
-    def __init__(self, runner: CaseRunner) -> None:
+    def __init__(self, runner: Verbs) -> None:
         self._runner = runner
 
     # Handing work on

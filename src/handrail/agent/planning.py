@@ -1,8 +1,9 @@
 """What a case was to do, as far as that was known before any text from outside had come in.
 
-A plan binds all writes of its case, and whom it tells what. Where the words of who asks are among
-the arguments of a decision, it may choose no object but what they name. Beside what `provenance`
-asks of each value: that says whether a value is real, and this whether anybody wants it.
+A plan binds all writes of its case, and whom it tells what (`notices`). Where the words of who asks
+are among the arguments of a decision, it may choose no object but what they name. Beside what
+`provenance` asks of each value: that says whether a value is real, and this whether anybody wants
+it.
 """
 
 from __future__ import annotations
@@ -11,35 +12,30 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from temporalio import workflow
-from typing_extensions import TypeVar
 
 from handrail.actions import Basis, Decision, as_json, canonical
 from handrail.agent.decided import DecidedAction, recalled
-from handrail.agent.intent import UNPLANNED, LoopIntent, strings
+from handrail.agent.intent import UNPLANNED, LoopIntent
 from handrail.agent.objects import request_in
+from handrail.agent.patches import after_called, after_left_out, after_plans_within
+from handrail.agent.prompts import argument_json
 from handrail.agent.provenance import UNKNOWN, laid_bare, leaves
 from handrail.agent.provenance_values import wanted
-from handrail.agent.steps import Decide, Notify, Write
-from handrail.agent.tool_loop import (
-    UNSEEN,
-    after_called,
-    after_left_out,
-    after_plans_within,
-    argument_json,
+from handrail.agent.steps import Decide, Write
+from handrail.agent.tool_plan import (
+    ToolPlan,
+    by_field_names,
+    fixed_paths,
+    is_fixed,
     plan_in_words,
-    unread,
 )
-from handrail.agent.tool_plan import ToolPlan, by_field_names, fixed_paths, is_fixed
-from handrail.agent.untrusted_text import holds_decided, holds_untrusted
-from handrail.exceptions import NotWritten, fallback
+from handrail.agent.untrusted_text import UNSEEN, holds_decided, holds_untrusted, unread
+from handrail.exceptions import fallback
 from handrail.wire import DecisionResult
 
 if TYPE_CHECKING:
     from handrail.actions import Event
     from handrail.agent.case import Case
-    from handrail.agent.runner import CaseRunner
-
-R = TypeVar("R")
 
 
 def inputs_of_plan(
@@ -103,46 +99,6 @@ def planned(case: Case, step: Write[Any, Any], proposal: DecidedAction) -> Basis
         return basis
     case.foreseen.clear()  # the door knew of no plan then
     return found.model_copy(update={"unsourced": lacking})
-
-
-async def tell(runner: CaseRunner, step: Notify[..., R], args: list[Any]) -> R | None:
-    """Tell somebody; where a plan binds the case, and does not have this, if people say so."""
-    named = {p.name: arg for p, arg in zip(step.parameters, args, strict=True)}
-    why = _unplanned(runner.case, step, named)
-    # Cases that told somebody before this was looked at go on as they began.
-    if why and workflow.patched("planned-notices"):
-        try:
-            await runner.hold_read(step, named, why)
-        except NotWritten as error:
-            runner.case.unsent.append(f"{step.name}: {error}")
-            runner.note(f"could not tell {step.name}: {error}")
-            return None
-    return await runner.notify(step, args)
-
-
-def _unplanned(case: Case, step: Notify[..., Any], named: dict[str, Any]) -> tuple[str, ...]:
-    """Why a notification waits for people in a case that a plan binds, once a text has come in.
-
-    Where the plan names the step, it must be one of these calls. What the plan has not fixed of it
-    is no text from outside, and carries none.
-    """
-    if case.plan is None or not case.outside:
-        return ()
-    given = {p.name: argument_json(p.annotation, named[p.name]) for p in step.parameters}
-    at, fixed = case.plan.fitting(step.name, given, after_plans_within), frozenset[str]()
-    if at is not None:
-        fixed = fixed_paths(case.plan.calls[at].args, given)
-        case.plan = case.plan.without(at)
-    elif any(each.tool == step.name for each in case.plan.calls):
-        return (f"plan: {step.name}: {UNPLANNED}",)
-    known = [text for call in case.plan.calls for text in strings(call.args)]
-    chosen = case.sources.chosen_outside(step, [*named.values()])
-    why = {each.partition(": ")[0]: each for each in chosen}
-    for name, value in given.items():
-        faults = (case.sources.passed_on(text, known) for text in strings(value))
-        for each in filter(None, faults):
-            why.setdefault(f"{step.name}.{name}", f"{step.name}.{name}: {each}")
-    return tuple(each for path, each in why.items() if path.rpartition(".")[2] not in fixed)
 
 
 def unwanted(

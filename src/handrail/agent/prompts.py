@@ -12,7 +12,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Generic, Protocol, cast, get_args, get_origin, get_type_hints
 
-from pydantic import BaseModel, Field, JsonValue
+from pydantic import BaseModel, Field, JsonValue, TypeAdapter
+from pydantic_core import to_jsonable_python
 from typing_extensions import TypeVar
 
 from handrail.actions import Action, AskedModel, Decision, Wire
@@ -220,3 +221,11 @@ def require_prompt(name: str, prompt: object, args: Sequence[Any]) -> Prompt[Any
             "model; fix: put it into `data`"
         )
     return made
+
+
+def argument_json(kind: Any, value: Any) -> Any:
+    """An argument or a result as JSON, as a model reads it."""
+    try:
+        return TypeAdapter(kind).dump_python(value, mode="json", by_alias=False, round_trip=True)
+    except Exception:  # noqa: BLE001  # of an agent's own class; a model reads what there is
+        return to_jsonable_python(value, by_alias=False, fallback=repr)

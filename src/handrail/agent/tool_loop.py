@@ -10,29 +10,38 @@ Partly workflow code: the order of its commands is a wire format.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
 
-from pydantic import JsonValue, TypeAdapter
-from pydantic_core import to_jsonable_python
+from pydantic import JsonValue
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from typing_extensions import TypeVar, override
 
-from handrail.actions import Action, Decision, Usage, as_json, digest_of
+from handrail.actions import Action, Decision, Usage, as_json
 from handrail.agent.decided import Decided, DecidedAction, as_decided, recalled
 from handrail.agent.handoff import text_comes_along
 from handrail.agent.intent import LoopIntent, emptied, strings
 from handrail.agent.invoke import error_in_words, perform
 from handrail.agent.live_tools import LiveCall, LiveToolbox, ToolListing
 from handrail.agent.objects import request_in
+from handrail.agent.patches import (
+    after_blanks,
+    after_briefs,
+    after_called,
+    after_empties,
+    after_left_out,
+    after_plans_within,
+    after_repeats,
+)
 from handrail.agent.prompts import (
     ToolCall,
     ToolCalls,
     ToolResult,
     Turn,
+    argument_json,
 )
 from handrail.agent.provenance import (
     UNKNOWN,
@@ -42,11 +51,17 @@ from handrail.agent.provenance import (
 )
 from handrail.agent.provenance_values import DecisionValue, wanted, wanted_arguments
 from handrail.agent.steps import Decide, Read, Step, Write
-from handrail.agent.tool_plan import PlannedCall, ToolPlan, by_field_names
+from handrail.agent.tool_plan import (
+    PlannedCall,
+    ToolPlan,
+    by_field_names,
+    calls_in_words,
+    plan_in_words,
+)
 from handrail.agent.unmeant import too_often
-from handrail.agent.untrusted_text import holds_decided, holds_untrusted
+from handrail.agent.untrusted_text import holds_decided, holds_untrusted, unread
 from handrail.exceptions import NotWritten, Piloted, Refused, fallback
-from handrail.marks import FIELD, Untrusted
+from handrail.marks import Untrusted
 from handrail.text import one_line
 
 if TYPE_CHECKING:
@@ -378,67 +393,3 @@ class ToolLoop:
             self._runner.note(one_line(f"{box.listed.name}: {known}", 1_000))
             found.append(argument_json(ToolListing, listing))
         return tuple(found)
-
-
-def after_called() -> bool:
-    """Whether a word after "called" names an object: in cases that began before that it did not."""
-    return workflow.patched("names-after-called")
-
-
-def after_empties() -> bool:
-    """Whether a text that says nothing needs a source: in cases that began before it did not."""
-    return workflow.patched("empty-texts")
-
-
-def after_briefs() -> bool:
-    """Whether a text of next to nothing needs a source: in cases that began before it did not."""
-    return workflow.patched("brief-texts")
-
-
-def after_blanks() -> bool:
-    """Whether an empty value needs a source: in cases that began before it did not."""
-    return workflow.patched("blank-values")
-
-
-def after_left_out() -> bool:
-    """Whether what is spoken of can be left out: in cases that began before that it could."""
-    return workflow.patched("left-out-values")
-
-
-def after_repeats() -> bool:
-    """Whether an object may stand in a list twice: in cases that began before that it could."""
-    return workflow.patched("repeated-objects")
-
-
-def after_plans_within() -> bool:
-    """Whether a plan may say a part of an object: in cases that began before that it did not."""
-    return workflow.patched("plans-within")
-
-
-def plan_in_words(step: str, plan: ToolPlan) -> str:
-    """A plan as the log of the case has it."""
-    calls, digest = calls_in_words(plan.calls), digest_of(step, as_json(plan))[:12]
-    return one_line(f"{step}: plan {digest}, before anything was read: {calls or 'none'}", 1_000)
-
-
-def calls_in_words(calls: Iterable[PlannedCall]) -> str:
-    """Calls that are planned, in words."""
-    return "; ".join(f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in calls)
-
-
-UNSEEN = "(a text from outside, which a plan does not see)"
-
-
-def unread(value: JsonValue) -> JsonValue:
-    """Arguments as JSON, without the texts from outside."""
-    if isinstance(value, dict):
-        return {key: UNSEEN if key == FIELD else unread(v) for key, v in value.items()}
-    return [unread(each) for each in value] if isinstance(value, list) else value
-
-
-def argument_json(kind: Any, value: Any) -> Any:
-    """An argument or a result as JSON, as a model reads it."""
-    try:
-        return TypeAdapter(kind).dump_python(value, mode="json", by_alias=False, round_trip=True)
-    except Exception:  # noqa: BLE001  # of an agent's own class; a model reads what there is
-        return to_jsonable_python(value, by_alias=False, fallback=repr)

@@ -6,7 +6,7 @@ fits one that has all of it, and what the plan says of it is fixed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePath
 from typing import Any, cast, get_args
@@ -15,9 +15,10 @@ from uuid import UUID
 from pydantic import BaseModel, Field, JsonValue
 from pydantic.fields import FieldInfo
 
-from handrail.actions import Action, Wire
+from handrail.actions import Action, Wire, as_json, digest_of
 from handrail.agent.provenance_values import is_many
 from handrail.agent.wording import typed
+from handrail.text import one_line
 
 
 class PlannedCall(Wire):
@@ -149,3 +150,14 @@ def comparable(value: Any) -> Any:
     if isinstance(made, datetime):
         return made.replace(tzinfo=None)
     return str(made) if isinstance(made, (UUID, PurePath)) else made
+
+
+def plan_in_words(step: str, plan: ToolPlan) -> str:
+    """A plan as the log of the case has it."""
+    calls, digest = calls_in_words(plan.calls), digest_of(step, as_json(plan))[:12]
+    return one_line(f"{step}: plan {digest}, before anything was read: {calls or 'none'}", 1_000)
+
+
+def calls_in_words(calls: Iterable[PlannedCall]) -> str:
+    """Calls that are planned, in words."""
+    return "; ".join(f"{c.tool}({c.args})" + f" x{c.times}" * (c.times > 1) for c in calls)

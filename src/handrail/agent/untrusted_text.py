@@ -11,7 +11,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 from uuid import UUID
 
-from pydantic import BaseModel, RootModel
+from pydantic import BaseModel, JsonValue, RootModel
 from pydantic_core import to_jsonable_python
 
 from handrail.actions import Action, Decision
@@ -21,6 +21,8 @@ from handrail.marks import FIELD, Untrusted
 
 LONG = 24
 """Characters from which on a text from outside is known again in plain text."""
+
+UNSEEN = "(a text from outside, which a plan does not see)"
 
 
 def holds_untrusted(value: Any) -> bool:
@@ -97,3 +99,10 @@ def _is_single(annotation: Any) -> bool:
     if not isinstance(annotation, type):
         return get_origin(annotation) is Literal
     return annotation in _SINGLE or issubclass(annotation, Enum)
+
+
+def unread(value: JsonValue) -> JsonValue:
+    """Arguments as JSON, without the texts from outside."""
+    if isinstance(value, dict):
+        return {key: UNSEEN if key == FIELD else unread(v) for key, v in value.items()}
+    return [unread(each) for each in value] if isinstance(value, list) else value

@@ -26,7 +26,8 @@ from handrail.agent.decided import (
 )
 from handrail.agent.escalation import AnswerModel
 from handrail.agent.invoke import perform
-from handrail.agent.planning import bind_writes, inputs_of_plan, tell, unwanted
+from handrail.agent.notices import tell
+from handrail.agent.planning import bind_writes, inputs_of_plan, unwanted
 from handrail.agent.received import NOTHING, payloads, refusal, verb_and_ruling
 from handrail.agent.runner import CaseRunner
 from handrail.agent.steps import Decide, Notify, Read, Step, Write

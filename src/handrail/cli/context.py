@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import difflib
 import functools
+import gc
 import importlib
 import inspect
 import re
@@ -23,8 +24,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from handrail.cli.entry import PIPE, stays
-from handrail.cli.output import Code, Output, program
+from handrail.cli.output import PIPE, Code, Output, program
 from handrail.exceptions import (
     ConfigurationError,
     HandrailError,
@@ -67,6 +67,9 @@ class Waiting:
 
 
 AT_ONCE = Waiting()
+
+COLLECTS_AFTER = 20_000
+"""Objects after which processes that stay look for garbage: it is a hundredth of a worker's CPU."""
 
 By = Annotated[str, Parameter(help="Who says so: your address, as the policy knows it.")]
 SomeBody = Annotated[str | None, Parameter(help="Who says so.")]
@@ -169,7 +172,7 @@ def logs(given: Settings, fd: int = 2) -> Lines:
     """
     from handrail.runtime import configure_logging, mask_with
 
-    stays()
+    gc.set_threshold(COLLECTS_AFTER)
     key = given.log_key.get_secret_value() if given.log_key else None
     mask_with(given.home / "keys", key, clear=given.log_personal == "clear")
     return configure_logging(given.log_format, fd=fd)

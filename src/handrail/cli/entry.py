@@ -10,16 +10,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 
-COLLECTS_AFTER = 20_000
-"""Objects after which processes that stay look for garbage: it is a hundredth of a worker's CPU."""
-
 _COMMAND_COLLECTS_AFTER = 300_000
 """Of a command: more than it makes. Hardly anything that is imported is ever garbage, and looking
 for it took a fifth of the time of `handrail cases`."""
-
-
-PIPE = 141
-"""The exit code of a command whose reader has gone (`| head`), as of SIGPIPE."""
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -28,6 +21,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     # As uvicorn and celery do: a console script would not find the project it stands in.
     sys.path.insert(0, os.getcwd())  # noqa: PTH109  # sys.path holds text
     from handrail.cli.app import run  # after the path is set
+    from handrail.cli.output import PIPE
 
     _make_streams_safe()
 
@@ -43,11 +37,6 @@ def main(argv: Sequence[str] | None = None) -> None:
     # Temporal's core may abort the process when the interpreter takes it down in the
     # ordinary way (temporalio/sdk-python#300): everything is written, so leave at once.
     os._exit(code)
-
-
-def stays() -> None:
-    """Of a process that goes on for long: what is garbage is given back soon."""
-    gc.set_threshold(COLLECTS_AFTER)
 
 
 def _make_streams_safe() -> None:

@@ -49,6 +49,10 @@ class Code(IntEnum):
     WAITS = 4
 
 
+PIPE = 141
+"""The exit code of a command whose reader has gone (`| head`), as of SIGPIPE."""
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Output:

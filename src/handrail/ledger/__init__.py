@@ -16,7 +16,7 @@ if TYPE_CHECKING:
         ComparisonCount,
         ComparisonFigures,
     )
-    from handrail.ledger.effects import BeginResult, EffectRow, Intent, Outdated, Situation, Stopped
+    from handrail.ledger.effects import Situation
     from handrail.ledger.entries import (
         ALONE,
         CONTRADICTS,
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from handrail.ledger.figures import AgentFigures, CaseFigures, QuestionFigures
     from handrail.ledger.history import BreakerRule, PastVerdict, PastWrite, WriteRates
     from handrail.ledger.intake import intake_id
+    from handrail.ledger.intents import BeginResult, EffectRow, Intent, Outdated, Stopped
     from handrail.ledger.ledger import Ledger
     from handrail.ledger.limits import (
         Duplicate,

@@ -32,7 +32,7 @@ from handrail.wire import Duplicates, Limit
 if TYPE_CHECKING:
     from pydantic import JsonValue
 
-    from handrail.ledger.effects import Intent
+    from handrail.ledger.intents import Intent
 
 _ALL = "*"
 _LIVE = (EffectState.INTENDED, EffectState.DONE)

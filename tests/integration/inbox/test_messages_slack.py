@@ -297,7 +297,7 @@ async def test_how_it_closed_is_said_although_nobody_answers_at_once(
         await client.get_workflow_handle(case).result()
         return None
 
-    monkeypatch.setattr("handrail.inbox.channels.worker.case_view", heard)
+    monkeypatch.setattr("handrail.inbox.channels.activities.case_view", heard)
     case, _, told = await office.asked()
     await office.press(UANA, "approve")
     assert (await case.outcome()).status is State.DONE

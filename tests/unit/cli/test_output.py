@@ -19,8 +19,7 @@ from rich.text import Text
 from temporalio.runtime import Runtime
 
 from handrail.actions import Basis, Kind
-from handrail.cli.context import logs, perform
-from handrail.cli.entry import COLLECTS_AFTER
+from handrail.cli.context import COLLECTS_AFTER, logs, perform
 from handrail.cli.output import PLAIN, Code, Output
 from handrail.cli.pilot import as_csv
 from handrail.guardrails import audit_order

@@ -10,9 +10,9 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from handrail.actions import digest_of
+from handrail.inbox.channels.activities import InboxActivities
 from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.people import PeopleFile
-from handrail.inbox.channels.worker import InboxActivities
 from handrail.inbox.web.tokens import Links
 from handrail.oversight import NotificationRequest
 from handrail.runtime import SmtpServer

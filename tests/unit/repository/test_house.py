@@ -8,6 +8,7 @@ import json
 import re
 from collections import Counter
 from collections.abc import Iterator
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def modules_of(node: ast.AST) -> set[str]:
     return {node.module, *inner}
 
 
+def module_of(path: Path) -> str:
+    return ".".join(path.relative_to(ENGINE.parent).with_suffix("").parts)
+
+
 def test_every_file_lies_in_a_room_that_has_a_budget() -> None:
     rooms = {path.name for path in ENGINE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert rooms == set(ROOMS)
@@ -130,6 +135,20 @@ def test_a_class_name_is_there_once_in_the_tree() -> None:
     names = Counter(name for name, _ in classes())
     twice = {name for name, count in names.items() if count > 1}
     assert {name: [str(p) for n, p in classes() if n == name] for name in twice} == {}
+
+
+def test_no_modules_import_each_other_in_a_circle() -> None:
+    """Nor for types alone, nor late in a function: a reader follows these just the same."""
+    every = {module_of(path): path for path in ENGINE.rglob("*.py") if path.stem != "__init__"}
+    graph = {
+        name: {
+            module
+            for node in ast.walk(ast.parse(path.read_text("utf-8")))
+            for module in modules_of(node) & every.keys()
+        }
+        for name, path in every.items()
+    }
+    TopologicalSorter(graph).prepare()
 
 
 def test_the_faces_are_what_was_agreed() -> None:

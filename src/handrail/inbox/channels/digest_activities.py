@@ -8,70 +8,34 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from temporalio import activity
-from temporalio.common import WorkflowIDConflictPolicy
 
 from handrail.client import is_shown
 from handrail.inbox.channels.content import ended_words, subject
 from handrail.inbox.channels.delivery import (
-    DeliveryRequest,
     MessageRef,
     NotificationKind,
     Undeliverable,
 )
 from handrail.inbox.channels.digests import (
-    ADD_SIGNAL,
-    DIGEST_WORKFLOW,
-    DigestCall,
     DigestItem,
     DigestMessage,
     DigestNews,
     DigestRow,
-    digest_name,
 )
 from handrail.inbox.channels.mail import CHANNEL as MAIL
 from handrail.inbox.channels.mail import Mailer
 from handrail.inbox.channels.mail_digest import digest_lines, digest_title
 from handrail.inbox.channels.sending import also, failed, send
-from handrail.oversight import MESSAGE_QUEUE, message_id
 from handrail.text import one_line
 
 if TYPE_CHECKING:
-    from temporalio.client import Client
-
-    from handrail.inbox.channels.people import Person
-    from handrail.inbox.channels.worker import InboxActivities
+    from handrail.inbox.channels.activities import InboxActivities
     from handrail.oversight import GateView
 
 MOST: Final = 50
 """Questions that one digest shows; the rest it counts."""
 
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
-
-
-async def hold(
-    client: Client, telling: DeliveryRequest, someone: Person, until: datetime
-) -> MessageRef:
-    """Give a message to the digest of its person. Given twice, it is one."""
-    quiet = someone.quiet is not None and someone.quiet.until(telling.at) is not None
-    item = DigestItem(
-        call=telling.call,
-        due=telling.due,
-        channel=telling.channel,
-        came=telling.at,
-        until=until,
-        within=None if quiet else someone.digest,
-        first=someone.digest_from,
-    )
-    await client.start_workflow(
-        DIGEST_WORKFLOW,
-        DigestCall(person=telling.due.person),
-        id=message_id(digest_name(telling.due.person)),
-        task_queue=MESSAGE_QUEUE,
-        start_signal=ADD_SIGNAL,
-        start_signal_args=[item],
-        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
-    )
-    return MessageRef(channel=telling.channel, held=True)
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Digests and quiet hours: which messages wait for others, until when, and what was sent. Pure.
+"""Digests and quiet hours: which messages wait for others, until when, and what was sent.
 
 Of many questions a person gets one message, and in quiet hours none that can wait. What comes
 when another did not answer, what nobody can be reached for, and what would be over before it
@@ -12,22 +12,26 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Final
 
 from pydantic import Field
+from temporalio.common import WorkflowIDConflictPolicy
 
 from handrail.actions import Aware, Wire, person
 from handrail.inbox.channels.delivery import (
     Delivery,
     DeliveryAttempt,
     DeliveryLog,
+    DeliveryRequest,
     DeliveryStatus,
     MessageRef,
     Notification,
     NotificationKind,
     Short,
 )
-from handrail.oversight import NotificationRequest
+from handrail.oversight import MESSAGE_QUEUE, NotificationRequest, message_id
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from temporalio.client import Client
 
     from handrail.inbox.channels.people import Person
     from handrail.oversight import GateView
@@ -240,3 +244,29 @@ def _after(letter: Delivery, report: DigestReport, now: datetime) -> Delivery:
     failed = DeliveryAttempt(channel=last.channel, at=now, why=report.why)
     tries = (*before, failed) if report.why else tuple(before)
     return letter.model_copy(update={"tries": tries, "fate": DeliveryStatus.GOING, "at_once": True})
+
+
+async def hold(
+    client: Client, telling: DeliveryRequest, someone: Person, until: datetime
+) -> MessageRef:
+    """Give a message to the digest of its person. Given twice, it is one."""
+    quiet = someone.quiet is not None and someone.quiet.until(telling.at) is not None
+    item = DigestItem(
+        call=telling.call,
+        due=telling.due,
+        channel=telling.channel,
+        came=telling.at,
+        until=until,
+        within=None if quiet else someone.digest,
+        first=someone.digest_from,
+    )
+    await client.start_workflow(
+        DIGEST_WORKFLOW,
+        DigestCall(person=telling.due.person),
+        id=message_id(digest_name(telling.due.person)),
+        task_queue=MESSAGE_QUEUE,
+        start_signal=ADD_SIGNAL,
+        start_signal_args=[item],
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    return MessageRef(channel=telling.channel, held=True)

@@ -22,7 +22,7 @@ from handrail.inbox.channels.people import PeopleFile
 from handrail.inbox.channels.slack import CHANNEL, Slack
 from handrail.inbox.web.app import build, is_loopback
 from handrail.inbox.web.directory import PolicyDirectory
-from handrail.inbox.web.sign_in import OidcProvider
+from handrail.inbox.web.oidc import OidcProvider
 from handrail.inbox.web.site import Site
 from handrail.inbox.web.tokens import OneTimeTokens, Sessions, seals_of
 from handrail.oversight import Keyring, SigningKey, signing_key

@@ -54,7 +54,7 @@ if TYPE_CHECKING:
 
     from handrail.client import Signer
     from handrail.inbox.web.directory import PolicyDirectory
-    from handrail.inbox.web.sign_in import OidcProvider
+    from handrail.inbox.web.oidc import OidcProvider
     from handrail.inbox.web.tokens import FormToken, OneTimeTokens, Seals, Sessions
     from handrail.ledger import Ledger
     from handrail.oversight import SigningKey

@@ -22,7 +22,6 @@ from handrail.client import ALSO_ASKED, CALL_BACK, case_id
 from handrail.exceptions import CaseError, LedgerUnavailable, ServerUnavailable
 from handrail.failpoints import reached
 from handrail.integrations.triggers.source import EventSource, RawEvent
-from handrail.integrations.triggers.webhook import RawEvent
 from handrail.ledger import IntakeRow, IntakeState, intake_id
 from handrail.oversight import CALL_BACK_SIGNAL, CalledBack
 from handrail.text import decode_text, first_fault, one_line
