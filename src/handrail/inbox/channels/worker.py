@@ -1,4 +1,4 @@
-"""The worker of the inbox: its workflows, its activities and what listens for mail, run together."""
+"""The worker of the inbox: its workflows, its activities and what listens for mail, run here."""
 
 from __future__ import annotations
 
