@@ -10,7 +10,7 @@ Partly workflow code: the order of its commands is a wire format.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, ParamSpec, cast
