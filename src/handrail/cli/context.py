@@ -73,6 +73,9 @@ COLLECTS_AFTER = 20_000
 
 By = Annotated[str, Parameter(help="Who says so: your address, as the policy knows it.")]
 SomeBody = Annotated[str | None, Parameter(help="Who says so.")]
+TimeFormat = Annotated[
+    str | None, Parameter(help="How times are written, such as '%d.%m.%Y %H:%M'.")
+]
 Why = Annotated[str, Parameter(help="The reason, for the record.")]
 Digest = Annotated[
     str | None,

@@ -11,6 +11,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
+from handrail.cli.context import TimeFormat
 from handrail.cli.output import Output, plain
 from handrail.evidence import EventLog, LogColumns, read_csv_log, read_xes_log
 from handrail.exceptions import InvalidRequest
@@ -34,9 +35,7 @@ class LogOptions:
         ),
     ] = ()
     delimiter: Annotated[str | None, Parameter(help="What parts the cells, such as ;")] = None
-    time_format: Annotated[
-        str | None, Parameter(help="How times are written, such as '%d.%m.%Y %H:%M'.")
-    ] = None
+    time_format: TimeFormat = None
 
     def columns(self) -> LogColumns:
         """What was said.

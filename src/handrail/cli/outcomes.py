@@ -8,25 +8,26 @@ import io
 import json
 import zlib
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast
 
 from cyclopts import Parameter
 from rich.text import Text
 
-from handrail.cli.context import By, SomeBody, Why, load_fleet, operator, settings
+from handrail.cli.context import By, SomeBody, TimeFormat, Why, load_fleet, operator, settings
 from handrail.cli.output import PLAIN, Code, Output, label, moment, plain
 from handrail.exceptions import InvalidRequest
 from handrail.text import at_least, at_most, decode_text
 
 if TYPE_CHECKING:
     from handrail.client import AgreementView, Disagreement, PilotView
+    from handrail.evidence import TimeReader
 
 _SHOWN = 20
 _FIELD = 100_000
 """Characters of one cell: what is longer is no decision, but a quote that has no end."""
 _ACTION = "action."
+_NEEDED = ("case", "at")
 _TRUE = {"1", "true", "yes", "x"}
 
 Pairs: TypeAlias = Annotated[tuple[str, ...], Parameter(negative=())]
@@ -47,6 +48,7 @@ async def take(
     first: Annotated[
         bool, Parameter(negative=(), help="Of each case the earliest line: of an event log.")
     ] = False,
+    time_format: TimeFormat = None,
     source: Annotated[str | None, Parameter(help="Where it is from; the name of the file.")] = None,
     by: SomeBody = None,
     out: Output = PLAIN,
@@ -56,7 +58,7 @@ async def take(
     A line needs `case` (its key or id), `at`, and `action.FIELD` for each field; `step`, `by` and
     `nothing` (yes: they did nothing) where they say something. A moment without a zone is UTC.
     """
-    read = read_outcomes(file, _pairs(map_), _values(where), first=first)
+    read = read_outcomes(file, _pairs(map_), _values(where), time_format, first=first)
     given = [
         (place, each if isinstance(each, str) else {"step": step, **each}) for place, each in read
     ]
@@ -91,21 +93,32 @@ async def judge(
 
 
 def read_outcomes(
-    file: str, names: Mapping[str, str], values: Mapping[str, set[str]], *, first: bool
+    file: str,
+    names: Mapping[str, str],
+    values: Mapping[str, set[str]],
+    time_format: str | None = None,
+    *,
+    first: bool,
 ) -> Iterator[Given]:
     """The outcomes of a file, each with its place; a text says why a line is none.
 
     Raises:
-        InvalidRequest: if the file cannot be read.
+        InvalidRequest: if the file cannot be read, or its times can be read in two ways.
     """
-    found = _lines(file, [*names.values(), *values])
+    from handrail.evidence import TimeReader  # not for each other command
+
+    needed = {name: names.get(name, name) for name in _NEEDED}
+    found = _lines(file, [*needed.values(), *names.values(), *values])
+    times = [str(line.get(needed["at"]) or "") for _, line in found if not isinstance(line, str)]
+    when = TimeReader.found(times, time_format, file)
     chosen = (
         (place, line)
         for place, line in found
         if isinstance(line, str) or all(str(line.get(c)) in v for c, v in values.items())
     )
     read = [
-        (place, line if isinstance(line, str) else _read(line, names)) for place, line in chosen
+        (place, line if isinstance(line, str) else _read(line, names, when))
+        for place, line in chosen
     ]
     yield from _first(read) if first else read
 
@@ -162,12 +175,15 @@ def _table(file: str, text: str, columns: Collection[str]) -> list[Given]:
         where = f"{file}, after {found[-1][0]}" if found else file
         raise InvalidRequest(f"{where}, is no CSV: {error}; nothing was taken") from error
     header = [each.strip() for each in found[0][1]] if found else []
-    faults = [f"no column {each}" for each in columns if each not in header]
+    lacking = [each for each in dict.fromkeys(columns) if header and each not in header]
+    faults = [f"no column {each}" for each in lacking]
     twice = [each for each in dict.fromkeys(header) if each and header.count(each) > 1]
     faults += [f"the column {each} twice" for each in twice]
     if faults or not found[1:]:
         what = " and ".join(faults) or "no line below the names of its columns"
-        raise InvalidRequest(f"{file} has {what}; its columns: {', '.join(header) or 'none'}")
+        fix = "".join(f" --map {each}=COLUMN" for each in lacking if each in _NEEDED)
+        said = f"{file} has {what}; its columns: {', '.join(header) or 'none'}"
+        raise InvalidRequest(f"{said}; fix:{fix}" if fix else said)
     width = len(header)
     return [
         (
@@ -180,7 +196,9 @@ def _table(file: str, text: str, columns: Collection[str]) -> list[Given]:
     ]
 
 
-def _read(line: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any] | str:
+def _read(
+    line: Mapping[str, Any], names: Mapping[str, str], when: TimeReader
+) -> Mapping[str, Any] | str:
     """One line as an outcome."""
     named = {**line, **{name: line.get(column) for name, column in names.items()}}
     action: Any = named.get("action")
@@ -197,12 +215,11 @@ def _read(line: Mapping[str, Any], names: Mapping[str, str]) -> Mapping[str, Any
     if nothing and (fields or action):
         return "it says what was done, and that nothing was"
     try:
-        at = datetime.fromisoformat(str(named.get("at")).strip())
-    except ValueError:
-        return f"at is {named.get('at')!r}, and no moment such as 2026-11-28T14:30:00Z"
+        at = when.of(str(named.get("at") or ""))
+    except ValueError as error:
+        return f"it {error}"
     said = {name: named.get(name) for name in ("case", "step", "by")}
     given = {n: v.strip() if isinstance(v, str) else v for n, v in said.items() if v}
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
     return given | {"at": at, "action": None if nothing else fields or cast("Any", action)}
 
 

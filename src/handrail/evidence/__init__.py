@@ -60,6 +60,7 @@ if TYPE_CHECKING:
         EventLog,
         LogColumns,
         LoggedEvent,
+        TimeReader,
         read_csv_log,
     )
     from handrail.evidence.matching import (
@@ -155,6 +156,7 @@ __all__ = [
     "ReplayedWrite",
     "ReportDay",
     "Selection",
+    "TimeReader",
     "TrackRecord",
     "ValueReport",
     "VerdictChange",

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 
-from handrail.exceptions import InvalidRequest
+from handrail.exceptions import InvalidRequest, fallback
 
 KNOWN = {
     "case": "case caseid case_concept_name traceid trace ticket ticketid caseno casenumber",
@@ -132,7 +132,7 @@ def read_csv_log(lines: Iterable[str], name: str, told: LogColumns = AS_FOUND) -
     read = list(_rows(rows, delimiter, len(header), log))
     if not read and not log.bad:
         raise InvalidRequest(f"{name} has no row below the names of its columns")
-    when = _TimeReader.found([row[places["at"]] for _, row in read], told.time_format, name)
+    when = TimeReader.found([row[places["at"]] for _, row in read], told.time_format, name)
     joined = Lifecycle(log)
     for line, row in read:
         try:
@@ -210,7 +210,7 @@ def _plain(name: str) -> str:
 
 
 def _event(
-    row: Sequence[str], header: Sequence[str], places: Mapping[str, int], when: _TimeReader
+    row: Sequence[str], header: Sequence[str], places: Mapping[str, int], when: TimeReader
 ) -> LoggedEvent:
     taken = set(places.values())
     begun = _cell(row, places, "begun")
@@ -301,14 +301,20 @@ class Lifecycle:
         self.log.events.extend(each for begun in self.open.values() for each in begun)
 
 
-class _TimeReader:
+class TimeReader:
     """Reads the times of one log, which are all written alike."""
 
     def __init__(self, form: str | None) -> None:
+        """As `strptime` has it; None is ISO 8601, or seconds since 1970."""
         self.form = form
 
     @classmethod
-    def found(cls, texts: Sequence[str], form: str | None, name: str) -> _TimeReader:
+    def found(cls, texts: Sequence[str], form: str | None, name: str) -> TimeReader:
+        """How times are written that are all written alike, if nobody says it.
+
+        Raises:
+            InvalidRequest: if they can be read in two ways.
+        """
         if form is not None:
             return cls(form)
         tried = [each for each in texts[:: len(texts) // _TRIED + 1] if each.strip()]
@@ -323,30 +329,33 @@ class _TimeReader:
         return cls(best[0] if most else None)
 
     def fits(self, text: str) -> bool:
-        try:
-            self.of(text)
-        except ValueError:
-            return False
-        return True
+        """Whether a text is written so."""
+        return fallback(None, lambda: _parsed(text.strip(), self.form)) is not None
 
     def of(self, text: str) -> datetime:
-        text = text.strip()
-        try:
-            at = self._parsed(text)
-            return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
-        except (ValueError, OverflowError):
-            raise ValueError(
-                f"has a time that cannot be read: {text[:40]}" if text else "has no time"
-            ) from None
+        """A time; one without a zone is UTC. One of ISO 8601 among others is what it says.
 
-    def _parsed(self, text: str) -> datetime:
-        if self.form is None:
-            if (text.isdecimal() and len(text) != _DAY) or "." in text[:11]:
-                return _since_1970(text)
-            zone = text[-4:] if text[-4:].upper() in _ZONES else ""
-            return datetime.fromisoformat(f"{text.removesuffix(zone)}Z" if zone else text)
-        # A zone in the format is kept, and a time without one is UTC: see of.
-        return datetime.strptime(text, self.form)  # noqa: DTZ007
+        Raises:
+            ValueError: if the text is none.
+        """
+        text = text.strip()
+        for form in dict.fromkeys((self.form, None)):
+            try:
+                at = _parsed(text, form)
+                return at.astimezone(UTC) if at.tzinfo else at.replace(tzinfo=UTC)
+            except (ValueError, OverflowError):
+                continue
+        raise ValueError(f"has a time that cannot be read: {text[:40]}" if text else "has no time")
+
+
+def _parsed(text: str, form: str | None) -> datetime:
+    if form is None:
+        if (text.isdecimal() and len(text) != _DAY) or "." in text[:11]:
+            return _since_1970(text)
+        zone = text[-4:] if text[-4:].upper() in _ZONES else ""
+        return datetime.fromisoformat(f"{text.removesuffix(zone)}Z" if zone else text)
+    # A zone in the format is kept, and a time without one is UTC: see of.
+    return datetime.strptime(text, form)  # noqa: DTZ007
 
 
 def _since_1970(text: str) -> datetime:

@@ -92,7 +92,7 @@ def test_what_people_did_comes_in_once_and_what_is_wrong_stops_nothing(
     found = desk.json(*given, code=1)
     assert (found["new"], found["known"]) == (25, 0), found["bad"][:3]
     assert [(each["where"], each["why"].partition(";")[0]) for each in found["bad"]] == [
-        ("line 26", "at is 'soon', and no moment such as 2026-11-28T14:30:00Z"),
+        ("line 26", "it has a time that cannot be read: soon"),
         ("line 27", "amount: Input should be a valid decimal"),
         ("line 28", "it says neither what was done (action.FIELD) nor that nothing was (nothing)"),
         ("line 29", "it says what was done, and that nothing was"),
@@ -217,3 +217,29 @@ def test_what_was_done_may_be_a_list(tmp_path: Path) -> None:
     ((_, found),) = read_outcomes(str(file), {}, {}, first=False)
     assert isinstance(found, dict)
     assert found["action"] == {"tags": ["a"]}
+
+
+def test_times_are_found_as_an_export_writes_them(tmp_path: Path) -> None:
+    german = [f"{n};30.11.2026 21:30;5" for n in range(3)]
+    rows = [*german, "3;2026-11-30T21:30:00Z;5", "4;1796074200;5", "5;;5"]
+    (tmp_path / "a.csv").write_text("\n".join(["Fall;Zeit;action.x", *rows]))
+    names = {"case": "Fall", "at": "Zeit"}
+    found = [each for _, each in read_outcomes(str(tmp_path / "a.csv"), names, {}, first=False)]
+    at = datetime(2026, 11, 30, 21, 30, tzinfo=UTC)
+    assert [isinstance(each, str) or each["at"] for each in found] == [*([at] * 5), True]
+    assert found[5] == "it has no time"
+
+
+def test_times_that_can_be_read_in_two_ways_are_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("case,at,action.x\n1,03/04/2026,5\n")
+    with pytest.raises(InvalidRequest, match="fix: --time-format '%d/%m/%Y' or"):
+        dict(read_outcomes(str(tmp_path / "a.csv"), {}, {}, first=False))
+    ((_, found),) = read_outcomes(str(tmp_path / "a.csv"), {}, {}, "%d/%m/%Y", first=False)
+    assert not isinstance(found, str)
+    assert found["at"] == datetime(2026, 4, 3, tzinfo=UTC)
+
+
+def test_what_an_export_calls_otherwise_is_to_be_named(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Fall;Zeit;action.x\n1;2026-11-01;5\n")
+    with pytest.raises(InvalidRequest, match="fix: --map case=COLUMN --map at=COLUMN"):
+        dict(read_outcomes(str(tmp_path / "a.csv"), {}, {}, first=False))
