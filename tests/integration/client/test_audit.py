@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from collections.abc import AsyncGenerator, Callable, Mapping
@@ -376,6 +377,7 @@ async def test_the_same_time_comes_to_the_same_head_whatever_came_later(audited:
     assert (await ledger.policies("refunds"))[0].loaded > policy.loaded
     await boss.lift("refunds", "over")
     await ledger.close_incident("i2", ANA, datetime.now(UTC), "booked")
+    await asyncio.sleep(1)  # a ruling is of a whole second
     await audited.ana.approve(await case.gate(), "photos")
     await case.outcome()
     later = await audited.ana.audit("refunds", audited.since, until)
