@@ -211,7 +211,7 @@ async def test_a_value_in_the_path_of_a_write_leads_to_no_other_place(
     assert not service.asked
 
 
-async def test_a_pattern_lets_a_slash_into_a_path_and_a_key_has_some(
+async def test_a_pattern_lets_a_slash_into_a_path_and_a_key_is_not_looked_for_in_one(
     billing: HTTP, service: BillingService
 ) -> None:
     deep = billing.write("deep", Deep, "DELETE /payments/{item}")
@@ -222,10 +222,15 @@ async def test_a_pattern_lets_a_slash_into_a_path_and_a_key_has_some(
         "idempotent": True,
         "undo": "DELETE /payments/{key}",
     }
-    pay = billing.write("pay", Pay, "POST /payments", **made)
-    assert pay.undo is not None
-    undoes = Undoes(key="test:1/write/1", receipt=None)
-    await call_write(pay.undo, Pay(invoice="I", amount=Decimal(1)), undoes=undoes)
+    with pytest.raises(StepError, match="undo: a key has slashes, and many servers part a path"):
+        billing.write("pay", Pay, "POST /payments", **made)
+    look: dict[str, Any] = {
+        "key_field": "reference",
+        "find": "GET /payments/{key}",
+        "settles": timedelta(0),
+    }
+    with pytest.raises(StepError, match="find: a key has slashes"):
+        billing.write("pay", Pay, "POST /payments", **look)
 
 
 @pytest.mark.parametrize(

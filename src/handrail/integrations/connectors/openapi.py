@@ -186,6 +186,8 @@ class OpenAPI:
         if undo is not None:
             undoing = self._known.operation(undo, idempotency_header)
             _require_names(f"{step_name}: undo_by", undo_by or {}, undoing, places)
+            sent = None if how.field is None else found.places[how.field]
+            _require_whole_key(f"{step_name}: undo", undo_by or {}, undoing, sent, how.form)
             undoes = OpenApiUndo(change, undoing, undo_by or {})
             back = self._undo(undoes, undo_name or snake(undoing.name), kind, timeout)
 
@@ -247,9 +249,10 @@ class OpenAPI:
         if key_field is None:
             return Recovery(header)
         name, place = known[key_field]
-        return Recovery(
-            header, name, self._known.sent.merged(place.schema).get("format"), finding, by
-        )
+        form = self._known.sent.merged(place.schema).get("format")
+        if finding is not None:
+            _require_whole_key(f"{found.name}: find", by, finding, place, form)
+        return Recovery(header, name, form, finding, by)
 
     # The contract
 
@@ -306,6 +309,24 @@ def _require_fields(name: str, kind: type[Action], places: Mapping[str, Place]) 
             f"{name}: {kind.__name__} does not fit the operation; "
             f"it knows no {', '.join(unknown) or 'other field'}, and lacks "
             f"{', '.join(lacking) or 'nothing'}; fix: it takes {', '.join(places)}"
+        )
+
+
+def _require_whole_key(
+    what: str, by: Mapping[str, str], of: Operation, sent: Place | None, form: str | None
+) -> None:
+    """See that a key comes whole where it is asked for: many servers part a path at its slashes.
+
+    What is not found there for that would be done again, and what is not taken back taken for it.
+    `sent`: where the write has it. In a path it would be parted, or not, like here.
+    """
+    safe = form == "uuid" or (sent is not None and sent.where == "path")
+    paths = [place.wire for place in of.places.values() if place.where == "path"]
+    if not safe and any(by.get(wire) == KEY for wire in paths):
+        raise StepError(
+            f"{what}: a key has slashes, and many servers part a path there: they would say that "
+            "there is nothing\n  fix: ask by the query (GET /payments?reference={key}), and take "
+            "back by what was answered (DELETE /payments/{result.id})"
         )
 
 
