@@ -26,7 +26,7 @@ BUDGETS = {
     "evidence": 5_540,
     "client": 8_390,
     "runtime": 8_056,
-    "integrations": 6_615,
+    "integrations": 6_636,
     "inbox": 10_043,
     "testing": 1_253,
     "cli": 9_412,
